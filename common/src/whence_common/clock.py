@@ -1,0 +1,27 @@
+"""Instants are aware, UTC, and written as RFC 3339 with milliseconds, so that text sorts as time does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Now = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def to_instant(moment: datetime) -> str:
+    """Write a moment as `2026-11-22T12:00:00.000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an RFC 3339 instant. Raises ValueError, also when the offset is missing or the text is overlong."""
+    if len(text) > 40:
+        raise ValueError("too long for an instant")
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("the offset from UTC is missing; write a Z at the end")
+    return moment.astimezone(UTC)

@@ -1,0 +1,100 @@
+"""DSSE: signed bytes with their type. Verified before they are parsed; exactly the verified bytes are parsed.
+
+Source of the format: DSSE 1.0 (`DSSEv1 <len type> <type> <len body> <body>`, lengths in bytes as decimal).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from whence_common import keys
+from whence_common.digest import sha256_digest
+from whence_common.errors import InputError
+
+IN_TOTO_TYPE = "application/vnd.in-toto+json"
+ENVELOPE_BYTES_MAX = 256 * 1024
+_SIGNATURES_MAX = 8
+
+
+class EnvelopeInvalid(InputError):
+    """The bytes are no DSSE envelope, or its signature does not hold."""
+
+
+class _Signature(msgspec.Struct, frozen=True):
+    sig: str
+    keyid: str = ""
+
+
+class _Wire(msgspec.Struct, frozen=True):
+    payload: str
+    payloadType: str  # noqa: N815 - DSSE's own name
+    signatures: list[_Signature]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A well-formed envelope, not yet verified. `content` are its verbatim bytes."""
+
+    content: bytes
+    payload_type: str
+    payload: bytes
+    signatures: tuple[tuple[str, bytes], ...]
+    """Pairs of key id and signature; the id is a hint."""
+
+    @property
+    def digest(self) -> str:
+        return sha256_digest(self.content)
+
+    @classmethod
+    def parse(cls, content: bytes) -> Envelope:
+        """Parse envelope bytes. Raises EnvelopeInvalid."""
+        if len(content) > ENVELOPE_BYTES_MAX:
+            raise EnvelopeInvalid("envelope-too-large", f"the envelope is larger than {ENVELOPE_BYTES_MAX} bytes")
+        try:
+            wire = _DECODER.decode(content)
+            payload = _base64(wire.payload)
+            signatures = tuple((one.keyid[:200], _base64(one.sig)) for one in wire.signatures)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, binascii.Error, ValueError) as exc:
+            raise EnvelopeInvalid("envelope-malformed", "this is no DSSE envelope") from exc
+        if not 0 < len(signatures) <= _SIGNATURES_MAX:
+            raise EnvelopeInvalid("envelope-signatures", f"an envelope has 1 to {_SIGNATURES_MAX} signatures")
+        return cls(content=content, payload_type=wire.payloadType, payload=payload, signatures=signatures)
+
+    def verify(self, public_key: ec.EllipticCurvePublicKey, *, payload_type: str = IN_TOTO_TYPE) -> bytes:
+        """Give the payload once a signature of this key holds over it. Raises EnvelopeInvalid."""
+        if self.payload_type != payload_type:
+            raise EnvelopeInvalid("envelope-type", f"the payload type is not {payload_type}")
+        signed = pre_authentication_encoding(self.payload_type, self.payload)
+        if not any(keys.signature_holds(public_key, signature, signed) for _, signature in self.signatures):
+            raise EnvelopeInvalid("envelope-signature", "the signature does not hold for this instance's key")
+        return self.payload
+
+
+_DECODER = msgspec.json.Decoder(_Wire)
+
+
+def seal(private_key: ec.EllipticCurvePrivateKey, payload: bytes, *, payload_type: str = IN_TOTO_TYPE) -> bytes:
+    """Sign a payload; give the envelope's bytes, which are kept verbatim from here on."""
+    signature = keys.sign(private_key, pre_authentication_encoding(payload_type, payload))
+    wire = _Wire(
+        payload=base64.b64encode(payload).decode("ascii"),
+        payloadType=payload_type,
+        signatures=[
+            _Signature(sig=base64.b64encode(signature).decode("ascii"), keyid=keys.key_id(private_key.public_key()))
+        ],
+    )
+    return msgspec.json.encode(wire)
+
+
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)

@@ -1,0 +1,156 @@
+"""The instance identity document: what AWS signed about a machine, verified against the region's certificate.
+
+Only the content inside the verified CMS is ever used (attestation.md, tier 1: steps 1 to 7).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from whence_common import ber
+from whence_common.clock import parse_instant
+from whence_common.cms import SignedData, open_signed_data
+from whence_common.digest import sha256_digest
+from whence_common.errors import InputError
+from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, REGION
+
+BLOB_CHARACTERS_MAX = 8 * 1024
+_DOCUMENT_BYTES_MAX = 4 * 1024
+_FIELD_CHARACTERS_MAX = 256
+
+
+class DocumentRefused(InputError):
+    """The blob does not prove who this instance is. The code says which step refused it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceIdentity:
+    """What AWS signed. Holding one from `verify` means the signature held."""
+
+    account_id: str
+    region: str
+    instance_id: str
+    image_id: str
+    instance_type: str
+    availability_zone: str
+    architecture: str
+    private_ip: str
+    pending_time: datetime
+    digest: str
+    """Digest of the signed content; unlike the blob's own it cannot vary with its framing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """Certificates by region: who may sign for it."""
+
+    by_region: Mapping[str, Sequence[x509.Certificate]]
+
+    @classmethod
+    def from_pem(cls, pem_by_region: Mapping[str, bytes]) -> Authorities:
+        """Load PEM certificates by region. Raises ValueError when one is no RSA-2048 certificate."""
+        loaded = {region: x509.load_pem_x509_certificates(pem) for region, pem in pem_by_region.items()}
+        for region, certificates in loaded.items():
+            for certificate in certificates:
+                key = certificate.public_key()
+                if not isinstance(key, rsa.RSAPublicKey) or key.key_size != 2048:
+                    raise ValueError(f"the certificate for {region} holds no RSA-2048 key")
+        return cls(loaded)
+
+
+def verify(blob: str, authorities: Authorities) -> InstanceIdentity:
+    """Verify the base64 text of `rsa2048`. Raises DocumentRefused or another InputError with a stable code."""
+    if len(blob) > BLOB_CHARACTERS_MAX:
+        raise DocumentRefused("identity-too-large", f"the signature is longer than {BLOB_CHARACTERS_MAX} characters")
+    try:
+        decoded = base64.b64decode("".join(blob.split()), validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise DocumentRefused("identity-not-base64", "the signature is not base64") from exc
+    signed = open_signed_data(ber.read(decoded))
+    document = _document(signed.content)
+    region = _text(document, "region")
+    _verify_signature(signed, region, authorities)
+    return _identity(document, signed.content)
+
+
+def read_unverified(document: bytes) -> InstanceIdentity:
+    """Read the plain document that the metadata service shows, for the agent's own use on its own machine."""
+    return _identity(_document(document), document)
+
+
+def _verify_signature(signed: SignedData, region: str, authorities: Authorities) -> None:
+    certificates = authorities.by_region.get(region, ())
+    if not certificates:
+        raise DocumentRefused("identity-region-unknown", "no certificate is known for the region in the document")
+    for certificate in certificates:
+        if certificate.serial_number != signed.serial:
+            continue
+        key = certificate.public_key()
+        assert isinstance(key, rsa.RSAPublicKey)
+        try:
+            key.verify(signed.signature, signed.signed, padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            continue
+        return
+    raise DocumentRefused("identity-signature", "the signature does not hold for the region's certificate")
+
+
+def _document(content: bytes) -> Mapping[str, Any]:
+    if len(content) > _DOCUMENT_BYTES_MAX:
+        raise DocumentRefused("identity-too-large", "the document is too large")
+    try:
+        document = json.loads(content, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as exc:
+        raise DocumentRefused("identity-not-json", "the document is no JSON, or names a key twice") from exc
+    if not isinstance(document, dict):
+        raise DocumentRefused("identity-not-json", "the document is no JSON object")
+    return document
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("duplicate key")
+    return document
+
+
+def _identity(document: Mapping[str, Any], content: bytes) -> InstanceIdentity:
+    account_id, region, instance_id = (_text(document, name) for name in ("accountId", "region", "instanceId"))
+    if not ACCOUNT_ID.match(account_id) or not REGION.match(region) or not INSTANCE_ID.match(instance_id):
+        raise DocumentRefused("identity-malformed", "account, region or instance id in the document is malformed")
+    try:
+        pending_time = parse_instant(_text(document, "pendingTime"))
+    except ValueError as exc:
+        raise DocumentRefused("identity-malformed", "pendingTime in the document is no instant") from exc
+    return InstanceIdentity(
+        account_id=account_id,
+        region=region,
+        instance_id=instance_id,
+        image_id=_text(document, "imageId"),
+        instance_type=_text(document, "instanceType"),
+        availability_zone=_text(document, "availabilityZone"),
+        architecture=_text(document, "architecture"),
+        private_ip=_text(document, "privateIp"),
+        pending_time=pending_time,
+        digest=sha256_digest(content),
+    )
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > _FIELD_CHARACTERS_MAX:
+        raise DocumentRefused("identity-malformed", f"{name} in the document is not a short text")
+    return value

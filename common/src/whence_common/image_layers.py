@@ -1,0 +1,85 @@
+"""scm-source.json found in an image's layers, read as a stream, by layer order (pierone.md 4.3).
+
+The topmost decisive layer answers. A layer that cannot be read whole within the bounds answers "unreadable":
+never is a lower layer's file taken instead.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+from whence_common.scm_source import FILE_BYTES_MAX, FILE_NAME
+
+ENTRIES_MAX = 500_000
+INFLATED_BYTES_MAX = 16 * 1024**3
+
+_WHITEOUT = ".wh." + FILE_NAME
+_OPAQUE = ".wh..wh..opq"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFinding:
+    """`found` with its content, `hidden` (a whiteout), `absent`, or `unreadable` with the reason."""
+
+    outcome: Literal["found", "hidden", "absent", "unreadable"]
+    content: bytes = b""
+    reason: str = ""
+
+
+class _Bounded:
+    """A reader that refuses to give more than so many bytes: gzip turns kilobytes into gigabytes."""
+
+    def __init__(self, source: BinaryIO, bytes_max: int) -> None:
+        self._source = source
+        self._left = bytes_max
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._source.read(size)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise tarfile.TarError("inflates past the bound")
+        return chunk
+
+
+def read_layer(layer: BinaryIO, *, bytes_max: int = INFLATED_BYTES_MAX) -> LayerFinding:
+    """Scan one layer's uncompressed tar stream. Blocking; never raises for what is in the stream."""
+    finding = LayerFinding(outcome="absent")
+    hidden = False
+    try:
+        with tarfile.open(fileobj=_Bounded(layer, bytes_max), mode="r|") as archive:  # type: ignore[call-overload]
+            for number, entry in enumerate(archive, start=1):
+                if number > ENTRIES_MAX:
+                    return LayerFinding(outcome="unreadable", reason=f"more than {ENTRIES_MAX} entries")
+                archive.members = []  # a stream is read once: remembering each entry would grow without bound
+                name = entry.name.removeprefix("./")
+                if name in (_WHITEOUT, _OPAQUE):
+                    hidden = True
+                elif name == FILE_NAME:
+                    finding = _file(archive, entry)
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as exc:
+        return LayerFinding(outcome="unreadable", reason=f"the layer cannot be read: {exc}"[:200])
+    if finding.outcome == "absent" and hidden:
+        return LayerFinding(outcome="hidden")
+    return finding
+
+
+def _file(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> LayerFinding:
+    if not entry.isreg():
+        return LayerFinding(outcome="unreadable", reason=f"{FILE_NAME} is no regular file")
+    if entry.size > FILE_BYTES_MAX:
+        return LayerFinding(outcome="unreadable", reason=f"{FILE_NAME} is larger than {FILE_BYTES_MAX} bytes")
+    stream = archive.extractfile(entry)
+    assert stream is not None
+    return LayerFinding(outcome="found", content=stream.read(FILE_BYTES_MAX + 1))
+
+
+def decisive(findings_from_top: Iterable[LayerFinding]) -> LayerFinding:
+    """Give the first finding that decides, from the topmost layer down; absent when none does."""
+    for finding in findings_from_top:
+        if finding.outcome != "absent":
+            return finding
+    return LayerFinding(outcome="absent")

@@ -1,0 +1,108 @@
+"""Where an image comes from: `registry/path:tag`, `registry/path@digest` or both. A tag is a mutable pointer."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from whence_common.digest import is_sha256_digest
+from whence_common.errors import InputError
+
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\Z")
+_PORT = re.compile(r"[0-9]{1,5}\Z")
+_SEGMENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_REFERENCE_CHARACTERS_MAX = 512
+
+
+class ImageReferenceInvalid(InputError):
+    """The text names no image, or no image that stays the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageReference:
+    """A parsed reference: `registry` is host[:port], `path` the repository in it."""
+
+    registry: str
+    path: str
+    tag: str | None
+    digest: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> ImageReference:
+        """Parse a `source`. Raises ImageReferenceInvalid with a stable code, the reason and the fix."""
+        if len(text) > _REFERENCE_CHARACTERS_MAX:
+            raise _malformed(f"is longer than {_REFERENCE_CHARACTERS_MAX} characters")
+        rest, at, digest = text.partition("@")
+        if at and not is_sha256_digest(digest):
+            raise ImageReferenceInvalid(
+                "image-digest-malformed",
+                "what follows @ is no digest: sha256: and 64 lower-case hex digits are needed",
+                fix="copy the digest that the registry printed when the image was pushed",
+            )
+        registry, slash, remainder = rest.partition("/")
+        if not slash:
+            raise _malformed("names no registry")
+        path, colon, tag = remainder.partition(":")
+        if colon and not _TAG.match(tag):
+            raise _malformed("has a tag that no registry accepts")
+        _check_registry(registry)
+        if not all(_SEGMENT.match(segment) for segment in path.split("/")):
+            raise _malformed("has a path segment that is not lower-case letters and digits joined by . _ or -")
+        if not colon and not at:
+            raise ImageReferenceInvalid(
+                "image-tag-missing",
+                "the image has neither tag nor digest, which would mean the tag latest",
+                fix=f"write {registry}/{path}:VERSION or {registry}/{path}@sha256:…",
+            )
+        return cls(registry=registry, path=path, tag=tag if colon else None, digest=digest if at else None)
+
+    @property
+    def repository(self) -> str:
+        """`registry/path`, without tag and digest."""
+        return f"{self.registry}/{self.path}"
+
+    @property
+    def moving_tag(self) -> str | None:
+        """The tag, when its very name says that it moves: latest, or anything with snapshot in it."""
+        if self.tag is None:
+            return None
+        lowered = self.tag.lower()
+        return self.tag if lowered == "latest" or "snapshot" in lowered else None
+
+    def at(self, digest: str) -> str:
+        """Give the one reference that cannot move: `registry/path@digest`."""
+        assert is_sha256_digest(digest)
+        return f"{self.repository}@{digest}"
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag is not None else ""
+        return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest is not None else "")
+
+
+def is_loopback_registry(registry: str) -> bool:
+    """Say whether a registry is this very machine, which Docker and Whence alike reach over plain HTTP."""
+    host = registry.partition(":")[0]
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_registry(registry: str) -> None:
+    host, colon, port = registry.partition(":")
+    if not _HOST.match(host) or (colon and not (_PORT.match(port) and 0 < int(port) < 65536)):
+        raise _malformed("has no host, or host and port, before its first slash")
+    if "." not in host and not colon and host != "localhost":
+        raise _malformed(f"names no registry: {host!r} is no host name with a dot, no localhost and has no port")
+
+
+def _malformed(why: str) -> ImageReferenceInvalid:
+    return ImageReferenceInvalid(
+        "image-reference-malformed",
+        f"the image reference {why}",
+        fix="write registry.example.org/team/name:version or registry.example.org/team/name@sha256:…",
+    )

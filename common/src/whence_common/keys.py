@@ -1,0 +1,59 @@
+"""Instance keys: ECDSA on P-256, named by the SHA-256 of their SubjectPublicKeyInfo."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from whence_common.errors import InputError
+
+_SPKI_BYTES_MAX = 200
+
+
+class PublicKeyInvalid(InputError):
+    """The bytes are no P-256 public key."""
+
+
+def key_id(public_key: ec.EllipticCurvePublicKey) -> str:
+    """Name a key: hex SHA-256 of its DER SubjectPublicKeyInfo."""
+    return hashlib.sha256(_spki(public_key)).hexdigest()
+
+
+def public_key_to_wire(public_key: ec.EllipticCurvePublicKey) -> str:
+    """Give the DER SubjectPublicKeyInfo in base64."""
+    return base64.b64encode(_spki(public_key)).decode("ascii")
+
+
+def public_key_from_wire(text: str) -> ec.EllipticCurvePublicKey:
+    """Read a key from base64 DER. Raises PublicKeyInvalid for anything but one P-256 key."""
+    try:
+        der = base64.b64decode(text, validate=True)
+        if len(der) > _SPKI_BYTES_MAX:
+            raise ValueError("too long")
+        key = serialization.load_der_public_key(der)
+    except (ValueError, binascii.Error, UnsupportedAlgorithm) as exc:
+        raise PublicKeyInvalid("public-key-invalid", "the public key cannot be read") from exc
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise PublicKeyInvalid("public-key-invalid", "the public key is not on the curve P-256")
+    return key
+
+
+def sign(private_key: ec.EllipticCurvePrivateKey, content: bytes) -> bytes:
+    return private_key.sign(content, ec.ECDSA(hashes.SHA256()))
+
+
+def signature_holds(public_key: ec.EllipticCurvePublicKey, signature: bytes, content: bytes) -> bool:
+    try:
+        public_key.verify(signature, content, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _spki(public_key: ec.EllipticCurvePublicKey) -> bytes:
+    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,43 @@
+"""One JSON line an event on standard error: constant message, values as fields."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from whence_common.clock import to_instant
+
+_FIELDS = "whence_fields"
+
+
+class JsonLines(logging.Formatter):
+    """Format an event as one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, Any] = {
+            "time": to_instant(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        event.update(getattr(record, _FIELDS, {}))
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return json.dumps(event, default=str, ensure_ascii=False)
+
+
+def fields(**values: object) -> dict[str, Any]:
+    """Give values to an event: `log.info("statement accepted", extra=fields(instance=…))`."""
+    return {_FIELDS: values}
+
+
+def set_up(*, verbose: bool) -> None:
+    """Send this process's events to standard error. Called by a program's `cli`, once."""
+    sink = logging.StreamHandler(sys.stderr)
+    sink.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[sink], force=True)
+    for chatty in ("aiohttp.access", "aiobotocore", "botocore", "urllib3", "docker", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,75 @@
+"""A problem is one thing wrong in a document that a person wrote, and how to put it right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One finding. `line` and `column` count from 1; 0 means the whole document."""
+
+    severity: Severity
+    code: str
+    """Stable: tools may compare it."""
+    line: int
+    column: int
+    path: str
+    """Dotted path of the key, `environment.PORT`; empty for the document itself."""
+    message: str
+    fix: str
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "severity": self.severity,
+            "code": self.code,
+            "line": self.line,
+            "column": self.column,
+            "path": self.path,
+            "message": self.message,
+            "fix": self.fix,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, object]) -> Problem:
+        line, column = wire.get("line"), wire.get("column")
+        return cls(
+            severity="warning" if wire.get("severity") == "warning" else "error",
+            code=str(wire.get("code", "")),
+            line=line if isinstance(line, int) else 0,
+            column=column if isinstance(column, int) else 0,
+            path=str(wire.get("path", "")),
+            message=str(wire.get("message", "")),
+            fix=str(wire.get("fix", "")),
+        )
+
+
+def in_document_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort problems as a reader meets them, errors before warnings at the same place."""
+    return tuple(sorted(problems, key=lambda p: (p.line, p.column, p.severity, p.code)))
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    return any(problem.severity == "error" for problem in problems)
+
+
+def render(problems: Sequence[Problem], *, name: str, lines: Sequence[str]) -> str:
+    """Give problems as text, each with its source line and a caret below the place.
+
+    `lines` are the document's lines; an empty sequence leaves the quotations out.
+    """
+    parts: list[str] = []
+    for problem in problems:
+        parts.append(f"{name}:{problem.line}:{problem.column}: {problem.severity}[{problem.code}]: {problem.message}")
+        if 0 < problem.line <= len(lines):
+            quoted = lines[problem.line - 1].replace("\t", " ")[:160]
+            parts.append(f"{problem.line:5d} | {quoted}")
+            if 0 < problem.column <= len(quoted) + 1:
+                parts.append(f"      | {' ' * (problem.column - 1)}^")
+        if problem.fix:
+            parts.append(f"      = {problem.fix}")
+    return "\n".join(parts)

@@ -1,0 +1,133 @@
+"""scm-source.json, the file at an image's root that says which commit it was built from (STUPS; pierone.md 4.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from whence_common.digest import sha256_digest
+from whence_common.errors import InputError
+from whence_common.identifiers import COMMIT_ID
+
+FILE_NAME = "scm-source.json"
+FILE_BYTES_MAX = 64 * 1024
+_FIELD_CHARACTERS_MAX = 4096
+_LOCALLY_MODIFIED = " (locally modified)"
+_SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!//)[^:]+)\Z")
+
+
+class ScmSourceInvalid(InputError):
+    """The file is there, but it is no scm-source.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScmSource:
+    """What an image says of its source. All text as found, credentials in the URL removed."""
+
+    url: str
+    revision: str
+    author: str
+    status: str
+    """Output of `git status --porcelain`: empty, or `false`, when the tree was clean."""
+    digest: str
+    """Digest of the file's bytes."""
+
+    @classmethod
+    def parse(cls, content: bytes) -> ScmSource:
+        """Parse the file's bytes. Raises ScmSourceInvalid; extra keys are tolerated, missing ones read as empty."""
+        if len(content) > FILE_BYTES_MAX:
+            raise ScmSourceInvalid("scm-source-too-large", f"scm-source.json is larger than {FILE_BYTES_MAX} bytes")
+        try:
+            document = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise ScmSourceInvalid("scm-source-not-json", "scm-source.json holds no JSON") from exc
+        if not isinstance(document, dict):
+            raise ScmSourceInvalid("scm-source-not-object", "scm-source.json holds no JSON object")
+        return cls(
+            url=without_credentials(_text(document, "url")),
+            revision=_text(document, "revision"),
+            author=_text(document, "author"),
+            status=_text(document, "status"),
+            digest=sha256_digest(content),
+        )
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> ScmSource:
+        return cls(**{name: str(wire.get(name, "")) for name in ("url", "revision", "author", "status", "digest")})
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "url": self.url,
+            "revision": self.revision,
+            "author": self.author,
+            "status": self.status,
+            "digest": self.digest,
+        }
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the tree held changes that are in no commit."""
+        status = self.status.strip().lower()
+        return status not in ("", "false") or self.revision.endswith((_LOCALLY_MODIFIED, "-dirty"))
+
+    @property
+    def commit_id(self) -> str | None:
+        """The full commit id in `revision`, or None when there is none."""
+        revision = self.revision.removesuffix(_LOCALLY_MODIFIED).removesuffix("-dirty").strip().lower()
+        return revision if COMMIT_ID.match(revision) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository by where it is, not by how it is reached: `host` lower-case with port, `path` without `.git`."""
+
+    host: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.path}"
+
+
+def repository_of(url: str) -> Repository | None:
+    """Name the repository behind a URL in any of the forms seen in scm-source.json; None when it names none.
+
+    `git:` prefixes, `user@host:path`, `ssh://`, `http(s)://` and `git://` are understood.
+    """
+    text = url.strip().removeprefix("git:") if not url.startswith("git://") else url.strip()
+    scheme, marker, _ = text.partition("://")
+    if marker:
+        if scheme not in ("http", "https", "ssh", "git"):
+            return None
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            return None
+        host = (parts.hostname or "") + (f":{port}" if port is not None and scheme in ("http", "https") else "")
+        path = parts.path
+    else:
+        match = _SCP_LIKE.match(text)
+        if match is None:
+            return None
+        host, path = match["host"], match["path"]
+    path = path.strip("/").removesuffix(".git")
+    if not host or not path or any(part in ("", ".", "..") for part in path.split("/")):
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9._/~+-]+", path) or len(path) > 500 or path.startswith("-"):
+        return None
+    return Repository(host=host.lower(), path=path)
+
+
+def without_credentials(url: str) -> str:
+    """Remove what stands between `//` and `@`: pushers have left tokens there."""
+    return re.sub(r"(?<=//)[^/@\s]*@", "", url)
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    found = document.get(name)
+    return found[:_FIELD_CHARACTERS_MAX] if isinstance(found, str) else ""

@@ -1,0 +1,178 @@
+"""What an agent says: an in-toto Statement v1 whose predicate is the whole observed state at one moment.
+
+Because each statement is whole, statements are idempotent and commute: the newest sequence is the state.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from whence_common.clock import parse_instant
+from whence_common.digest import is_sha256_digest
+from whence_common.errors import InputError
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:whence:predicate:runtime:v1"
+DEPTH_MAX = 32
+_SEQUENCE_MAX = 2**53
+
+Cause = Literal["boot", "change", "stop", "failed"]
+
+
+class StatementInvalid(InputError):
+    """The payload is no statement that Whence understands."""
+
+
+class InstanceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who the machine is, as its identity document says."""
+
+    account_id: str
+    region: str
+    instance_id: str
+    image_id: str = ""
+    instance_type: str = ""
+    availability_zone: str = ""
+    architecture: str = ""
+    pending_time: str = ""
+
+
+class UserDataFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`digest` is of the raw bytes; `document` is masked, None when it could not be read."""
+
+    digest: str
+    document: dict[str, Any] | None = None
+
+
+class ApplicationFacts(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    version: str
+
+
+class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`source` is what user data asked for; `digest` the manifest that was pulled and runs."""
+
+    source: str
+    repository: str
+    digest: str
+    index_digest: str | None = None
+
+
+class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    container_id: str
+    image_digest: str
+    state: str
+    started_at: str = ""
+    exit_code: int | None = None
+
+
+class ScmSourceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent found at the image's root. `status`: found, missing or unreadable."""
+
+    status: Literal["found", "missing", "unreadable"]
+    document: dict[str, str] | None = None
+    reason: str = ""
+
+
+class CredentialFacts(msgspec.Struct, frozen=True, kw_only=True):
+    generation: int
+    state: str
+    fetched_at: str = ""
+
+
+class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    outcome: str
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class Predicate(msgspec.Struct, frozen=True, kw_only=True):
+    """The observed state. `sequence` grows by one with each statement of a key and never restarts."""
+
+    instance: InstanceFacts
+    boot_id: str
+    sequence: int
+    cause: Cause
+    observed_at: str
+    agent_version: str
+    user_data: UserDataFacts | None = None
+    application: ApplicationFacts | None = None
+    image: ImageFacts | None = None
+    containers: list[ContainerFacts] = msgspec.field(default_factory=list)
+    scm_source: ScmSourceFacts | None = None
+    credentials: CredentialFacts | None = None
+    problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    stages: list[StageFacts] = msgspec.field(default_factory=list)
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    digest: dict[str, str]
+    name: str = ""
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """An in-toto Statement v1 with our predicate. Unknown fields are ignored on reading."""
+
+    type_: str = msgspec.field(name="_type", default=STATEMENT_TYPE)
+    subject: list[Subject] = msgspec.field(default_factory=list)
+    predicate_type: str = msgspec.field(name="predicateType", default=PREDICATE_TYPE)
+    predicate: Predicate
+
+    def to_wire(self) -> bytes:
+        """Encode deterministically: the same statement always gives the same bytes."""
+        return msgspec.json.encode(self, order="deterministic")
+
+    @classmethod
+    def of(cls, predicate: Predicate) -> Statement:
+        """State a predicate about the image that runs; about the user data when no image was reached."""
+        if predicate.image is not None:
+            subject = [_subject(predicate.image.repository, predicate.image.digest)]
+        elif predicate.user_data is not None:
+            subject = [_subject("user-data", predicate.user_data.digest)]
+        else:
+            subject = []
+        return cls(subject=subject, predicate=predicate)
+
+    @classmethod
+    def from_wire(cls, payload: bytes) -> Statement:
+        """Parse verified payload bytes. Raises StatementInvalid."""
+        try:
+            statement = _DECODER.decode(payload)
+            parse_instant(statement.predicate.observed_at)
+        except RecursionError as exc:
+            raise StatementInvalid("statement-too-deep", f"nested deeper than {DEPTH_MAX} levels") from exc
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
+            raise StatementInvalid("statement-malformed", "the payload is no runtime statement") from exc
+        if statement.type_ != STATEMENT_TYPE or statement.predicate_type != PREDICATE_TYPE:
+            raise StatementInvalid("statement-type", f"only {PREDICATE_TYPE} in {STATEMENT_TYPE} is understood")
+        predicate = statement.predicate
+        _check_depth([predicate.user_data.document if predicate.user_data else None, predicate.problems])
+        digests = [predicate.image.digest if predicate.image else None]
+        digests += [predicate.user_data.digest if predicate.user_data else None]
+        if not 0 < predicate.sequence < _SEQUENCE_MAX or any(
+            d is not None and not is_sha256_digest(d) for d in digests
+        ):
+            raise StatementInvalid("statement-malformed", "the sequence or a digest is malformed")
+        return statement
+
+
+_DECODER = msgspec.json.Decoder(Statement)
+
+
+def _subject(name: str, digest: str) -> Subject:
+    return Subject(name=name, digest={"sha256": digest.removeprefix("sha256:")})
+
+
+def _check_depth(value: Any, depth: int = 0) -> None:
+    """Bound how deep the free-form parts nest, so that nothing later can recurse without end."""
+    if depth > DEPTH_MAX:
+        raise StatementInvalid("statement-too-deep", f"nested deeper than {DEPTH_MAX} levels")
+    if isinstance(value, dict):
+        for inner in value.values():
+            _check_depth(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_depth(inner, depth + 1)

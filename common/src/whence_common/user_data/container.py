@@ -1,0 +1,106 @@
+"""What user data says of the container: ports and environment."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from whence_common.errors import one_line
+from whence_common.user_data import readers
+from whence_common.user_data.findings import Findings
+from whence_common.user_data.strict_yaml import Mapping, Node, Scalar
+
+Protocol = Literal["tcp", "udp"]
+_PORT = re.compile(r"(?P<port>[1-9][0-9]{0,4})(?:/(?P<protocol>tcp|udp))?\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_PORTS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortMapping:
+    host: int
+    container: int
+    protocol: Protocol
+
+
+def read_ports(node: Node | None, findings: Findings) -> tuple[PortMapping, ...]:
+    """Read `ports`: host port to container port. A protocol may follow either; the key's moves to the value."""
+    if node is None:
+        return ()
+    if not isinstance(node, Mapping):
+        readers.wrong_shape(node, "ports", "mapping", findings)
+        return ()
+    mappings: dict[tuple[int, Protocol], PortMapping] = {}
+    for name, value in node.entries.items():
+        key = node.keys[name]
+        host = _port(key, f"ports.{one_line(name, 40)}", findings)
+        container = _port(value, f"ports.{one_line(name, 40)}", findings)
+        if host is None or container is None:
+            continue
+        protocol = _protocol(host[1], container[1], key, findings)
+        if protocol is None:
+            continue
+        if (host[0], protocol) in mappings:
+            message = f"host port {host[0]}/{protocol} is published twice"
+            findings.error(key, f"ports.{name}", "port-twice", message, "keep one")
+        mappings[(host[0], protocol)] = PortMapping(host=host[0], container=container[0], protocol=protocol)
+    if len(mappings) > _PORTS_MAX:
+        findings.error(node, "ports", "ports-too-many", f"more than {_PORTS_MAX} ports are published", "publish fewer")
+    return tuple(mappings.values())
+
+
+def read_environment(node: Node | None, findings: Findings) -> dict[str, str]:
+    """Read `environment` as stock renders it: scalars only; booleans as True and False, null as None."""
+    if node is None:
+        return {}
+    if not isinstance(node, Mapping):
+        readers.wrong_shape(node, "environment", "mapping", findings)
+        return {}
+    environment: dict[str, str] = {}
+    for name, value in node.entries.items():
+        path = f"environment.{one_line(name, 60)}"
+        if not _VARIABLE.match(name):
+            message = f"{one_line(name, 60)!r} is no name of a variable"
+            findings.error(node.keys[name], path, "environment-name", message, "use letters, digits and _")
+        elif not isinstance(value, Scalar):
+            message = f"{path} must be one value, but is {readers.describe(value)}"
+            findings.error(value, path, "environment-not-scalar", message, "write it as text in quotes")
+        elif "\x00" in value.text:
+            findings.error(value, path, "environment-nul", f"{path} holds a NUL character", "remove it")
+        else:
+            environment[name] = _rendered(value, path, findings)
+    return environment
+
+
+def _rendered(value: Scalar, path: str, findings: Findings) -> str:
+    if isinstance(value.value, str):
+        return value.value
+    rendered = str(value.value)
+    if rendered != value.text:
+        findings.warning(
+            value,
+            path,
+            "environment-rendered",
+            f"the application will see {one_line(rendered, 40)!r}, not {one_line(value.text, 40)!r}",
+            f'write "{one_line(value.text, 40)}" in quotes if that is what is meant',
+        )
+    return rendered
+
+
+def _port(node: Node, path: str, findings: Findings) -> tuple[int, Protocol | None] | None:
+    match = _PORT.match(node.text) if isinstance(node, Scalar) else None
+    if match is None or int(match["port"]) > 65535:
+        shown = one_line(node.text, 40) if isinstance(node, Scalar) else readers.describe(node)
+        message = f"{shown} is no port"
+        findings.error(node, path, "port-malformed", message, "write a number from 1 to 65535, /tcp or /udp may follow")
+        return None
+    protocol = match["protocol"]
+    return int(match["port"]), None if protocol is None else ("udp" if protocol == "udp" else "tcp")
+
+
+def _protocol(host: Protocol | None, container: Protocol | None, at: Node, findings: Findings) -> Protocol | None:
+    if host is not None and container is not None and host != container:
+        findings.error(at, "ports", "port-protocols-differ", f"{host} cannot lead to {container}", "use one protocol")
+        return None
+    return host or container or "tcp"

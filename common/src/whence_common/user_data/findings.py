@@ -1,0 +1,32 @@
+"""Collects what a judgement finds, so that readers can go on after the first mistake."""
+
+from __future__ import annotations
+
+from whence_common.problems import Problem
+from whence_common.user_data.strict_yaml import Node
+
+
+class Findings:
+    """The problems of one document, added as they are met."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def error(self, at: Node | None, path: str, code: str, message: str, fix: str) -> None:
+        self._add("error", at, path, code, message, fix)
+
+    def warning(self, at: Node | None, path: str, code: str, message: str, fix: str) -> None:
+        self._add("warning", at, path, code, message, fix)
+
+    def _add(self, severity: str, at: Node | None, path: str, code: str, message: str, fix: str) -> None:
+        self.problems.append(
+            Problem(
+                severity="warning" if severity == "warning" else "error",
+                code=code,
+                line=at.line if at is not None else 1,
+                column=at.column if at is not None else 1,
+                path=path,
+                message=message,
+                fix=fix,
+            )
+        )

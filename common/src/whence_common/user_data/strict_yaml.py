@@ -1,0 +1,320 @@
+"""YAML 1.1 as PyYAML reads it, but with a place for every node, bounds on everything and no duplicate keys.
+
+Scalars keep their text beside their value, so that a reader can tell `1.10` from `1.1` and `22:22` from 1342.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import yaml
+
+from whence_common.errors import one_line
+from whence_common.problems import Problem
+
+DEPTH_MAX = 20
+NODES_MAX = 5_000
+"""Counted with aliases expanded, so that a few lines cannot stand for a billion."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STRING = "tag:yaml.org,2002:str"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar:
+    """`value` is what YAML 1.1 makes of `text`; `plain` tells a quoted word from a bare one."""
+
+    line: int
+    column: int
+    text: str
+    value: Any
+    plain: bool
+    size: int = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Sequence:
+    line: int
+    column: int
+    items: list[Node] = field(default_factory=list)
+    size: int = 1
+    closed: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Mapping:
+    """`entries` by key text, in order; `keys` has the place of each key."""
+
+    line: int
+    column: int
+    entries: dict[str, Node] = field(default_factory=dict)
+    keys: dict[str, Scalar] = field(default_factory=dict)
+    merged: list[Node] = field(default_factory=list)
+    pending: Scalar | None = None
+    discard: bool = False
+    size: int = 1
+    closed: bool = False
+
+
+Node: TypeAlias = Scalar | Sequence | Mapping
+
+
+class _Stop(Exception):
+    """Parsing cannot go on after this problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def parse(text: str) -> tuple[Node | None, tuple[Problem, ...]]:
+    """Compose one document. Gives None for a document without content or one that cannot be read further."""
+    composer = _Composer()
+    try:
+        for event in _events(text):
+            composer.accept(event)
+    except _Stop as stop:
+        return None, (*composer.problems, stop.problem)
+    return composer.root, tuple(composer.problems)
+
+
+class _Composer:
+    """Builds the node tree from parser events with an explicit stack, so that depth costs no recursion."""
+
+    def __init__(self) -> None:
+        self.root: Node | None = None
+        self.problems: list[Problem] = []
+        self._stack: list[Sequence | Mapping] = []
+        self._anchors: dict[str, Node] = {}
+        self._documents = 0
+        self._nodes = 0
+        self._resolver: Any = yaml.resolver.Resolver()
+        self._constructor: Any = yaml.constructor.SafeConstructor()
+
+    def accept(self, event: Any) -> None:
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                raise _stop("yaml-several-documents", line, column, "a second document starts here", "keep one")
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event, line, column)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._add(self._scalar(event, line, column), event.anchor)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            self._open(Sequence(line=line, column=column), event.anchor)
+        elif isinstance(event, yaml.MappingStartEvent):
+            self._open(Mapping(line=line, column=column), event.anchor)
+        elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            self._close()
+
+    def _open(self, node: Sequence | Mapping, anchor: str | None) -> None:
+        self._add(node, anchor)
+        self._stack.append(node)
+        if len(self._stack) > DEPTH_MAX:
+            raise _stop(
+                "yaml-too-deep",
+                node.line,
+                node.column,
+                f"nested deeper than {DEPTH_MAX} levels",
+                "flatten the document",
+            )
+
+    def _close(self) -> None:
+        node = self._stack.pop()
+        node.closed = True
+        if isinstance(node, Mapping):
+            self._merge(node)
+        if self._stack:
+            self._stack[-1].size += node.size - 1
+        self._count(node.size, node)
+
+    def _alias(self, event: Any, line: int, column: int) -> None:
+        target = self._anchors.get(event.anchor)
+        if target is None:
+            raise _stop(
+                "yaml-alias-unknown",
+                line,
+                column,
+                f"*{one_line(event.anchor, 40)} names no anchor",
+                "define it",
+            )
+        if not isinstance(target, Scalar) and not target.closed:
+            raise _stop(
+                "yaml-alias-recursive",
+                line,
+                column,
+                "an alias stands inside its own anchor",
+                "write the value out",
+            )
+        if self._stack:
+            self._stack[-1].size += target.size - 1
+        self._count(target.size, target)
+        self._place(target, line, column)
+
+    def _count(self, size: int, node: Node) -> None:
+        self._nodes = max(self._nodes + 1, size)
+        if self._nodes > NODES_MAX or any(open_node.size > NODES_MAX for open_node in self._stack):
+            raise _stop(
+                "yaml-too-many-nodes",
+                node.line,
+                node.column,
+                f"the document stands for more than {NODES_MAX} values, aliases written out",
+                "write values out instead of repeating them by alias",
+            )
+
+    def _add(self, node: Node, anchor: str | None) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = node
+        self._count(1, node)
+        self._place(node, node.line, node.column)
+
+    def _place(self, node: Node, line: int, column: int) -> None:
+        if not self._stack:
+            self.root = node
+            return
+        parent = self._stack[-1]
+        parent.size += 1
+        if isinstance(parent, Sequence):
+            parent.items.append(node)
+        elif parent.pending is None:
+            self._key(parent, node, line, column)
+        else:
+            self._value(parent, node)
+
+    def _key(self, parent: Mapping, node: Node, line: int, column: int) -> None:
+        if not isinstance(node, Scalar):
+            raise _stop(
+                "yaml-key-not-scalar",
+                line,
+                column,
+                "a list or mapping is used as a key",
+                "write a plain name",
+            )
+        parent.pending = node
+        parent.discard = False
+        if node.plain and node.text == "<<":
+            return
+        if node.text in parent.keys:
+            first = parent.keys[node.text]
+            parent.discard = True
+            self.problems.append(
+                _problem(
+                    "yaml-duplicate-key",
+                    line,
+                    column,
+                    f"{one_line(node.text, 60)!r} is written twice; the first is on line {first.line}",
+                    "keep one of the two: which one counts must not be a guess",
+                    path=node.text,
+                )
+            )
+
+    def _value(self, parent: Mapping, node: Node) -> None:
+        key, parent.pending = parent.pending, None
+        assert key is not None
+        if key.plain and key.text == "<<":
+            parent.merged.append(node)
+        elif not parent.discard:
+            parent.keys[key.text] = key
+            parent.entries[key.text] = node
+
+    def _merge(self, node: Mapping) -> None:
+        for source in node.merged:
+            for one in source.items if isinstance(source, Sequence) else [source]:
+                if not isinstance(one, Mapping):
+                    raise _stop("yaml-merge-not-mapping", one.line, one.column, "<< merges mappings only", "remove it")
+                for name, value in one.entries.items():
+                    if name not in node.entries:
+                        node.entries[name] = value
+                        node.keys[name] = one.keys[name]
+        node.merged = []
+
+    def _scalar(self, event: Any, line: int, column: int) -> Scalar:
+        plain = not event.style
+        tag = event.tag
+        if tag is not None and tag not in ("!", _STRING):
+            raise _stop(
+                "yaml-tag",
+                line,
+                column,
+                f"the tag {one_line(tag, 60)!r} is not understood",
+                "remove it; quote text",
+            )
+        resolved = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
+        value: Any = event.value
+        construct = _CONSTRUCTORS.get(resolved)
+        if construct is not None and tag is None:
+            try:
+                value = construct(self._constructor, yaml.ScalarNode(resolved, event.value))
+            except (ValueError, OverflowError, yaml.YAMLError):
+                self.problems.append(
+                    _problem(
+                        "yaml-scalar-broken",
+                        line,
+                        column,
+                        f"{one_line(event.value, 40)!r} looks like a number or date, but is none",
+                        "put it in quotes",
+                    )
+                )
+        return Scalar(line=line, column=column, text=event.value, value=value, plain=plain)
+
+
+_CONSTRUCTORS: dict[str, Callable[[Any, Any], Any]] = {
+    "tag:yaml.org,2002:null": yaml.constructor.SafeConstructor.construct_yaml_null,
+    "tag:yaml.org,2002:bool": yaml.constructor.SafeConstructor.construct_yaml_bool,
+    "tag:yaml.org,2002:int": yaml.constructor.SafeConstructor.construct_yaml_int,
+    "tag:yaml.org,2002:float": yaml.constructor.SafeConstructor.construct_yaml_float,
+    "tag:yaml.org,2002:timestamp": yaml.constructor.SafeConstructor.construct_yaml_timestamp,
+}
+
+
+def to_python(node: Node) -> Any:
+    """Give the plain value: dict, list, str, int, float, bool, None; dates stay text."""
+    if isinstance(node, Mapping):
+        return {name: to_python(value) for name, value in node.entries.items()}
+    if isinstance(node, Sequence):
+        return [to_python(item) for item in node.items]
+    return node.value if isinstance(node.value, (str, int, float, bool)) or node.value is None else node.text
+
+
+def _events(text: str) -> Iterator[Any]:
+    try:
+        yield from yaml.parse(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        source = text.split("\n", line)[line - 1] if line <= text.count("\n") + 1 else ""
+        indentation = source[: len(source) - len(source.lstrip())]
+        if "\t" in indentation:
+            raise _stop(
+                "yaml-tab", line, indentation.index("\t") + 1, "a tab is used to indent", "indent with spaces"
+            ) from exc
+        raise _stop(
+            "yaml-syntax",
+            line,
+            column,
+            f"this is no YAML: {one_line(exc.problem or exc.context or 'cannot be read', 120)}",
+            "mind the indentation and close every quote and bracket",
+        ) from exc
+    except yaml.reader.ReaderError as exc:
+        before = text[: exc.position] if isinstance(exc.position, int) else ""
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        raise _stop(
+            "yaml-control-character",
+            before.count("\n") + 1,
+            column,
+            "a control character stands here",
+            "remove it",
+        ) from exc
+    except yaml.YAMLError as exc:
+        raise _stop("yaml-syntax", 1, 1, f"this is no YAML: {one_line(str(exc), 120)}", "check the syntax") from exc
+
+
+def _problem(code: str, line: int, column: int, message: str, fix: str, *, path: str = "") -> Problem:
+    return Problem(severity="error", code=code, line=line, column=column, path=path, message=message, fix=fix)
+
+
+def _stop(code: str, line: int, column: int, message: str, fix: str) -> _Stop:
+    return _Stop(_problem(code, line, column, message, fix))
