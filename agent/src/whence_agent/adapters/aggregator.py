@@ -1,0 +1,112 @@
+"""The aggregator's HTTP API, as an agent uses it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ssl
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_common.errors import one_line
+
+_ANSWER_BYTES_MAX = 64 * 1024
+_REQUEST_SECONDS_MAX = 20.0
+
+
+class HttpAggregator:
+    """Speaks `/v1`. Every error carries the problem's code, so that callers need not know HTTP."""
+
+    def __init__(self, *, session: aiohttp.ClientSession, url: str, ca_file: str | None) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+        self._ssl: ssl.SSLContext | bool = True
+        if ca_file is not None:
+            self._ssl = ssl.create_default_context()
+            self._ssl.load_verify_locations(cafile=ca_file)
+        self._timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
+
+    async def challenge(self) -> Challenge:
+        answer = await self._post("/v1/challenges", b"{}")
+        return Challenge(nonce=_text(answer, "challenge"), audience=_text(answer, "audience"))
+
+    async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str) -> Enrolled:
+        body = msgspec.json.encode({"identity": identity, "public_key": public_key, "challenge": nonce, "proof": proof})
+        answer = await self._post("/v1/enrolments", body)
+        try:
+            key = base64.b64decode(_text(answer, "heartbeat_key"), validate=True)
+        except (binascii.Error, ValueError) as exc:
+            raise _malformed() from exc
+        return Enrolled(number=_number(answer, "enrolment"), heartbeat_key=key)
+
+    async def submit(self, envelope: bytes) -> Receipt:
+        answer = await self._post("/v1/statements", envelope)
+        return Receipt(digest=_text(answer, "digest"), ledger_index=_number(answer, "ledger_index"))
+
+    async def heartbeat(self, body: bytes, mac: str) -> None:
+        await self._post("/v1/heartbeats", body, {"Whence-MAC": mac})
+
+    async def _post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        try:
+            async with self._session.post(
+                self._url + path,
+                data=body,
+                headers=headers,
+                timeout=self._timeout,
+                ssl=self._ssl,
+                allow_redirects=False,
+            ) as answer:
+                content = await read_bounded(answer, _ANSWER_BYTES_MAX)
+                status, retry_after = answer.status, answer.headers.get("Retry-After", "")
+        except (aiohttp.ClientError, TimeoutError, OSError, BodyTooLarge) as exc:
+            message = f"the aggregator at {self._url} does not answer ({type(exc).__name__})"
+            raise AggregatorUnavailable("aggregator-unreachable", message) from exc
+        document = _object(content)
+        if status not in (200, 201):
+            raise _problem(status, document, retry_after)
+        if document is None:
+            raise _malformed()
+        return document
+
+
+def _problem(status: int, document: dict[str, Any] | None, retry_after: str) -> AggregatorUnavailable:
+    document = document or {}
+    code = one_line(str(document.get("code") or f"http-{status}"), 60)
+    detail = one_line(str(document.get("detail") or document.get("title") or f"HTTP {status}"))
+    return AggregatorUnavailable(
+        code,
+        f"the aggregator answers HTTP {status}: {detail}",
+        retryable=status == 429 or status >= 500,
+        retry_after_seconds=float(retry_after) if retry_after.isdigit() and len(retry_after) < 6 else None,
+    )
+
+
+def _object(content: bytes) -> dict[str, Any] | None:
+    try:
+        document = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _text(answer: dict[str, Any], name: str) -> str:
+    value = answer.get(name)
+    if not isinstance(value, str):
+        raise _malformed()
+    return value
+
+
+def _number(answer: dict[str, Any], name: str) -> int:
+    value = answer.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _malformed()
+    return value
+
+
+def _malformed() -> AggregatorUnavailable:
+    return AggregatorUnavailable("answer-malformed", "the aggregator's answer is not what was asked for")

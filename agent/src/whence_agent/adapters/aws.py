@@ -1,0 +1,127 @@
+"""S3 and KMS through aiobotocore. One session for the agent's life; clients are made on first use."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import AsyncExitStack
+from typing import Any
+
+from whence_agent.ports import CredentialState, ObjectUnavailable, SecretUnavailable, StoredObject
+
+_REQUEST_SECONDS_MAX = 10.0
+_ATTEMPTS_MAX = 3
+_OBJECT_BYTES_MAX = 64 * 1024
+_BY_CODE: dict[str, tuple[CredentialState, str]] = {
+    "NoSuchKey": ("not-synced", "the object does not exist yet: mint has not synchronised it"),
+    "NoSuchBucket": ("bucket-missing", "the bucket does not exist: check mint_bucket"),
+    "AccessDenied": ("not-synced-or-denied", "HTTP 403: not synchronised yet, or the instance's role may not read it"),
+    "403": ("not-synced-or-denied", "HTTP 403: not synchronised yet, or the instance's role may not read it"),
+    "ExpiredToken": ("identity", "the instance role's credentials have expired"),
+    "InvalidAccessKeyId": ("identity", "the instance role's credentials are not known to AWS"),
+}
+
+
+class AwsClients:
+    """Makes clients in the instance's region, with the instance role's credentials."""
+
+    def __init__(self, *, endpoint_url: str | None, metadata_url: str) -> None:
+        self._endpoint_url = endpoint_url
+        self._metadata_url = metadata_url
+        self._stack = AsyncExitStack()
+        self._clients: dict[str, Any] = {}
+        self._making = asyncio.Lock()
+        self.region = ""
+
+    async def client(self, service: str) -> Any:
+        """Give the client of a service. Raises what botocore raises."""
+        async with self._making:
+            if service not in self._clients:
+                self._clients[service] = await self._stack.enter_async_context(self._make(service))
+            return self._clients[service]
+
+    async def close(self) -> None:
+        """Close all clients."""
+        await self._stack.aclose()
+
+    def _make(self, service: str) -> Any:
+        from aiobotocore.config import AioConfig
+        from aiobotocore.session import get_session
+
+        session = get_session()
+        session.set_config_variable("ec2_metadata_service_endpoint", self._metadata_url)
+        config = AioConfig(
+            connect_timeout=_REQUEST_SECONDS_MAX,
+            read_timeout=_REQUEST_SECONDS_MAX,
+            retries={"max_attempts": _ATTEMPTS_MAX, "mode": "standard"},
+            s3={"addressing_style": "path" if self._endpoint_url else "auto"},
+        )
+        return session.create_client(
+            service, region_name=self.region or None, endpoint_url=self._endpoint_url, config=config
+        )
+
+
+class S3Objects:
+    """Objects of the mint bucket, conditionally."""
+
+    def __init__(self, clients: AwsClients) -> None:
+        self._clients = clients
+
+    async def get(self, bucket: str, key: str, *, etag: str | None) -> StoredObject | None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        condition = {"IfNoneMatch": etag} if etag is not None else {}
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS_MAX * 2):
+                client = await self._clients.client("s3")
+                answer = await client.get_object(Bucket=bucket, Key=key, **condition)
+                async with answer["Body"] as body:
+                    content = await body.read(_OBJECT_BYTES_MAX + 1)
+        except ClientError as exc:
+            code = str(exc.response.get("Error", {}).get("Code", ""))
+            if code in ("304", "NotModified"):
+                return None
+            state, message = _BY_CODE.get(code, ("unreachable", f"S3 answers {code or 'without a code'}"))
+            raise ObjectUnavailable(state, f"s3://{bucket}/{key}: {message}") from exc
+        except BotoCoreError as exc:
+            state = "identity" if type(exc).__name__ == "NoCredentialsError" else "unreachable"
+            raise ObjectUnavailable(state, f"s3://{bucket}/{key}: {type(exc).__name__}") from exc
+        except (OSError, TimeoutError, ValueError) as exc:
+            message = f"s3://{bucket}/{key}: the answer broke off ({type(exc).__name__})"
+            raise ObjectUnavailable("unreachable", message) from exc
+        except Exception as exc:
+            raise _translated(exc, f"s3://{bucket}/{key}") from exc
+        return StoredObject(content=bytes(content), etag=str(answer["ETag"]))
+
+
+def _translated(exc: Exception, where: str) -> Exception:
+    """Body reads raise aiohttp's own errors; everything else is our bug and stays as it is."""
+    if type(exc).__module__.partition(".")[0] in ("aiohttp", "aiobotocore"):
+        return ObjectUnavailable("unreachable", f"{where}: the answer broke off ({type(exc).__name__})")
+    return exc
+
+
+class KmsDecrypter:
+    """Decrypts with whatever key the ciphertext names."""
+
+    def __init__(self, clients: AwsClients) -> None:
+        self._clients = clients
+
+    async def decrypt(self, ciphertext: bytes) -> str:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            client = await self._clients.client("kms")
+            answer = await client.decrypt(CiphertextBlob=ciphertext)
+        except ClientError as exc:
+            code = str(exc.response.get("Error", {}).get("Code", ""))
+            raise SecretUnavailable(
+                "secret-refused", f"KMS answers {code}", fix="allow the instance's role kms:Decrypt with the key"
+            ) from exc
+        except (BotoCoreError, OSError, TimeoutError) as exc:
+            raise SecretUnavailable("secret-unreachable", f"KMS does not answer ({type(exc).__name__})") from exc
+        plaintext: bytes = answer["Plaintext"]
+        try:
+            return plaintext.decode("utf-8")
+        except UnicodeDecodeError:
+            return base64.b64encode(plaintext).decode("ascii")

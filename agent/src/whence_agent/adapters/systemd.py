@@ -1,0 +1,27 @@
+"""The service manager's notification socket (sd_notify)."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+log = logging.getLogger(__name__)
+
+
+class SystemdNotifier:
+    """Sends READY, STOPPING and STATUS; does nothing when no socket was given."""
+
+    def __init__(self, *, address: str | None) -> None:
+        self._address = "\0" + address[1:] if address is not None and address.startswith("@") else address
+
+    def notify(self, *, ready: bool = False, stopping: bool = False, status: str | None = None) -> None:
+        lines = ["READY=1"] if ready else []
+        lines += ["STOPPING=1"] if stopping else []
+        lines += [f"STATUS={status.splitlines()[0]}"] if status else []
+        if self._address is None or not lines:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.sendto("\n".join(lines).encode(), self._address)
+        except OSError:
+            log.warning("the service manager does not take notifications")

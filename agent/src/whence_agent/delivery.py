@@ -1,0 +1,160 @@
+"""Delivery: enrols this machine, tells the aggregator what waits on disk, and stays in touch."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import re
+from collections.abc import Callable
+
+from whence_agent.instance_key import InstanceKey
+from whence_agent.outbox import Outbox, Waiting
+from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled
+from whence_agent.progress import Progress
+from whence_agent.reporter import Reporter
+from whence_common.backoff import Backoff
+from whence_common.clock import to_instant
+from whence_common.digest import sha256_digest
+from whence_common.enrolment_proof import proof_content
+from whence_common.heartbeat import Heartbeat, mac
+from whence_common.keys import public_key_to_wire, sign
+from whence_common.logs import fields
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+_KEY_UNKNOWN = "key-unknown"
+_AUDIENCE = re.compile(r"[\x21-\x7e]{1,300}\Z")
+_LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded")
+
+
+class Delivery:
+    """The road to the aggregator. A statement leaves the disk only once its receipt names its digest."""
+
+    def __init__(
+        self,
+        *,
+        aggregator: Aggregator,
+        key: InstanceKey,
+        outbox: Outbox,
+        reporter: Reporter,
+        progress: Progress,
+        heartbeat_seconds: float,
+        pause_seconds_max: float,
+        random: Callable[[], float],
+    ) -> None:
+        self._aggregator = aggregator
+        self._key = key
+        self._outbox = outbox
+        self._reporter = reporter
+        self._progress = progress
+        self._heartbeat_seconds = heartbeat_seconds
+        self._random = random
+        self._backoff = Backoff(first_seconds=0.5, longest_seconds=pause_seconds_max, random=random)
+        self._enrolled = self._remembered()
+        self._enrolling = asyncio.Lock()
+
+    async def enrol(self) -> None:
+        """Bind this instance to its key, unless that is done. Raises AggregatorUnavailable."""
+        async with self._enrolling:
+            if self._enrolled is None:
+                self._enrolled = await self._bind()
+        self._progress.delivered.enrolled = True
+
+    async def run(self) -> None:
+        """Deliver for ever; back off while the aggregator is away or refuses."""
+        await self._progress.identified.wait()
+        attempt = 0
+        while True:
+            try:
+                await self.enrol()
+                await self._deliver_all()
+                await self._heartbeat()
+            except AggregatorUnavailable as exc:
+                attempt += 1
+                self._failed(exc)
+                await pause(self._backoff.seconds(attempt, at_least_seconds=exc.retry_after_seconds))
+                continue
+            attempt = 0
+            self._progress.delivered.error = ""
+            await pause(self._heartbeat_seconds * (0.75 + 0.5 * self._random()), self._outbox.arrived)
+
+    async def _deliver_all(self) -> None:
+        """Tell everything that waits, oldest first. Raises AggregatorUnavailable when it is to be tried again."""
+        while (waiting := self._outbox.oldest()) is not None:
+            try:
+                receipt = await self._aggregator.submit(waiting.envelope)
+            except AggregatorUnavailable as exc:
+                if exc.retryable or exc.code in _LOST_BINDING:
+                    raise
+                log.error("statement refused", extra=fields(sequence=waiting.sequence, code=exc.code))
+                self._outbox.drop(waiting.sequence)
+                self._progress.delivered.error = f"a statement was refused: {exc.diagnostics()}"
+                self._count()
+                continue
+            self._acknowledged(waiting, receipt.digest, receipt.ledger_index)
+
+    def _acknowledged(self, waiting: Waiting, digest: str, ledger_index: int) -> None:
+        if digest != sha256_digest(waiting.envelope):
+            raise AggregatorUnavailable("receipt-for-other", "the receipt is for other bytes than were submitted")
+        self._outbox.remove(waiting.sequence)
+        delivered = self._progress.delivered
+        delivered.acknowledged += 1
+        delivered.acknowledged_at = to_instant(self._progress.now())
+        delivered.ledger_index = ledger_index
+        self._count()
+        log.info("statement acknowledged", extra=fields(sequence=waiting.sequence, ledger_index=ledger_index))
+
+    async def _heartbeat(self) -> None:
+        identity, enrolled = self._progress.observed.identity, self._enrolled
+        if identity is None or enrolled is None or self._reporter.last_digest is None:
+            return
+        heartbeat = Heartbeat(
+            instance_id=identity.instance_id,
+            enrolment=enrolled.number,
+            sequence=self._reporter.last_sequence,
+            state_digest=self._reporter.last_digest,
+            sent_at=to_instant(self._progress.now()),
+        )
+        body = heartbeat.to_wire()
+        await self._aggregator.heartbeat(body, mac(enrolled.heartbeat_key, body))
+        self._progress.delivered.heartbeat_at = heartbeat.sent_at
+
+    def _failed(self, exc: AggregatorUnavailable) -> None:
+        if exc.code in _LOST_BINDING:
+            self._enrolled = None
+            self._progress.delivered.enrolled = False
+        if exc.message != self._progress.delivered.error:
+            log.warning("aggregator unavailable", extra=fields(code=exc.code, message=exc.message))
+        self._progress.delivered.error = exc.diagnostics()
+        self._count()
+
+    def _count(self) -> None:
+        self._progress.delivered.waiting = len(self._outbox)
+        self._progress.delivered.dropped = self._outbox.dropped
+
+    async def _bind(self) -> Enrolled:
+        challenge = await self._aggregator.challenge()
+        if not _AUDIENCE.match(challenge.audience) or not _AUDIENCE.match(challenge.nonce):
+            raise AggregatorUnavailable("challenge-malformed", "the aggregator's challenge is malformed")
+        identity = self._progress.observed.identity_blob
+        public_key = public_key_to_wire(self._key.private.public_key())
+        content = proof_content(
+            audience=challenge.audience, nonce=challenge.nonce, identity=identity, public_key=public_key
+        )
+        proof = base64.b64encode(sign(self._key.private, content)).decode()
+        enrolled = await self._aggregator.enrol(
+            identity=identity, public_key=public_key, nonce=challenge.nonce, proof=proof
+        )
+        key = base64.b64encode(enrolled.heartbeat_key).decode()
+        self._key.remember("enrolment", {"number": enrolled.number, "heartbeat_key": key})
+        log.info("enrolled", extra=fields(enrolment=enrolled.number))
+        return enrolled
+
+    def _remembered(self) -> Enrolled | None:
+        found = self._key.remembered("enrolment")
+        try:
+            return Enrolled(number=int(found["number"]), heartbeat_key=base64.b64decode(found["heartbeat_key"]))
+        except (KeyError, ValueError, TypeError):
+            return None

@@ -1,0 +1,118 @@
+"""The aiohttp application behind the status endpoint, and the service that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+from aiohttp import web
+
+from whence_agent.http.page import render_page
+from whence_agent.progress import Progress
+from whence_agent.status import State, state_of, status_document
+from whence_common import open_metrics
+from whence_common.logs import fields
+from whence_common.open_metrics import Metric
+
+log = logging.getLogger(__name__)
+
+_STATES: tuple[State, ...] = ("booting", "ok", "degraded", "failed")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class StatusEndpoint:
+    """Serves the status on one address. `port` is known once `listening` is set."""
+
+    def __init__(self, *, progress: Progress, address: str, port: int) -> None:
+        self._progress = progress
+        self._address = address
+        self.port = port
+        self.listening = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        application = web.Application(client_max_size=1024)
+        application.add_routes(
+            [
+                web.get("/", self._page),
+                web.get("/status", self._status),
+                web.get("/health", self._health),
+                web.get("/ready", self._ready),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._address, self.port)
+            await site.start()
+            self.port = runner.addresses[0][1]
+            self.listening.set()
+            log.info("status endpoint listens", extra=fields(address=self._address, port=self.port))
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+    async def _page(self, _: web.Request) -> web.Response:
+        text = render_page(status_document(self._progress))
+        return web.Response(text=text, content_type="text/html", headers=_HEADERS)
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return _json(status_document(self._progress), 200)
+
+    async def _health(self, _: web.Request) -> web.Response:
+        """Green only when all is well: degraded and failed are 503 alike."""
+        state, reasons = state_of(self._progress)
+        return _json({"state": state, "reasons": reasons}, 200 if state == "ok" else 503)
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        """Whether the application runs, whatever the aggregator does."""
+        up = self._progress.state == "up"
+        return _json({"ready": up}, 200 if up else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        text = open_metrics.render(_samples(self._progress))
+        return web.Response(body=text.encode(), headers={**_HEADERS, "Content-Type": open_metrics.CONTENT_TYPE})
+
+
+def _samples(progress: Progress) -> list[Metric]:
+    state, _ = state_of(progress)
+    delivered, credentials = progress.delivered, progress.observed.credentials
+    samples = [
+        Metric(name="whence_agent_state", kind="gauge", help="1 for the state the agent is in.",
+               value=float(state == name), labels={"state": name})
+        for name in _STATES
+    ]  # fmt: skip
+    samples += [
+        Metric(name="whence_agent_stage_seconds", kind="gauge", help="How long each boot stage took.",
+               value=facts.seconds, labels={"stage": facts.name, "outcome": facts.outcome})
+        for facts in progress.stage_facts()
+    ]  # fmt: skip
+    counted = {
+        "acknowledged": ("Statements the aggregator has acknowledged since the start.", delivered.acknowledged),
+        "dropped": ("Statements given up.", delivered.dropped),
+    }
+    samples += [
+        Metric(name=f"whence_agent_statements_{name}", kind="counter", help=text, value=float(count))
+        for name, (text, count) in counted.items()
+    ]
+    samples.append(
+        Metric(name="whence_agent_statements_waiting", kind="gauge", help="Statements on disk.",
+               value=float(delivered.waiting))
+    )  # fmt: skip
+    if credentials is not None:
+        samples.append(
+            Metric(name="whence_agent_credentials_generation", kind="gauge", help="Generation of the credentials.",
+                   value=float(credentials.generation), labels={"state": credentials.state})
+        )  # fmt: skip
+    return samples
+
+
+def _json(document: object, status: int) -> web.Response:
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return web.Response(text=text, status=status, content_type="application/json", headers=_HEADERS)

@@ -1,0 +1,105 @@
+"""Statements that the aggregator has not acknowledged yet, on disk: bounded, checksummed, oldest first.
+
+One file a statement, `<sequence>.statement`: 64 hex digits of the SHA-256 of the rest, a newline, the envelope.
+When a bound is reached the oldest is dropped, counted and reported; the newest state matters most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from whence_agent.files import remove_temporaries, write_durably
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+_SUFFIX = ".statement"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """One statement on disk."""
+
+    sequence: int
+    envelope: bytes
+
+
+class Outbox:
+    """The statements still to be told. `arrived` is set while there are any."""
+
+    def __init__(self, directory: Path, *, statements_max: int, bytes_max: int) -> None:
+        self._directory = directory
+        self._statements_max = statements_max
+        self._bytes_max = bytes_max
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_temporaries(directory)
+        self._sizes = {int(path.stem): path.stat().st_size for path in directory.glob(f"*{_SUFFIX}") if _is_ours(path)}
+        self.dropped = self._read_dropped()
+        self.arrived = asyncio.Event()
+        if self._sizes:
+            self.arrived.set()
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def put(self, sequence: int, envelope: bytes) -> None:
+        """Keep a statement durably. Raises OSError when the disk refuses; what was there stays."""
+        content = hashlib.sha256(envelope).hexdigest().encode() + b"\n" + envelope
+        while self._sizes and not self._fits(len(content)):
+            self._drop(min(self._sizes))
+        write_durably(self._path(sequence), content, mode=0o600)
+        self._sizes[sequence] = len(content)
+        self.arrived.set()
+
+    def oldest(self) -> Waiting | None:
+        """Give the oldest statement that is whole; a damaged one is dropped, counted and logged."""
+        while self._sizes:
+            sequence = min(self._sizes)
+            try:
+                content = self._path(sequence).read_bytes()
+            except FileNotFoundError:
+                content = b""
+            checksum, _, envelope = content.partition(b"\n")
+            if checksum.decode("ascii", "replace") == hashlib.sha256(envelope).hexdigest():
+                return Waiting(sequence=sequence, envelope=envelope)
+            log.error("statement on disk is damaged", extra=fields(sequence=sequence))
+            self._drop(sequence)
+        return None
+
+    def remove(self, sequence: int) -> None:
+        """Forget a statement whose receipt has been verified."""
+        self._path(sequence).unlink(missing_ok=True)
+        self._sizes.pop(sequence, None)
+        if not self._sizes:
+            self.arrived.clear()
+
+    def drop(self, sequence: int) -> None:
+        """Give up on a statement that the aggregator will never take. Counted."""
+        self._drop(sequence)
+
+    def _fits(self, size: int) -> bool:
+        return len(self._sizes) < self._statements_max and sum(self._sizes.values()) + size <= self._bytes_max
+
+    def _drop(self, sequence: int) -> None:
+        log.error("statement dropped", extra=fields(sequence=sequence, waiting=len(self._sizes)))
+        self.dropped += 1
+        write_durably(self._directory / "dropped.json", json.dumps({"dropped": self.dropped}).encode(), mode=0o600)
+        self.remove(sequence)
+
+    def _read_dropped(self) -> int:
+        try:
+            return int(json.loads((self._directory / "dropped.json").read_bytes())["dropped"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return 0
+
+    def _path(self, sequence: int) -> Path:
+        return self._directory / f"{sequence:016d}{_SUFFIX}"
+
+
+def _is_ours(path: Path) -> bool:
+    return path.stem.isascii() and path.stem.isdigit()

@@ -1,0 +1,142 @@
+"""How far this boot is and what was observed so far: the one truth behind the status endpoint and every statement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from whence_common.clock import Now, to_instant
+from whence_common.errors import WhenceError
+from whence_common.identity_document import InstanceIdentity
+from whence_common.problems import Problem
+from whence_common.statement import (
+    ApplicationFacts,
+    ContainerFacts,
+    CredentialFacts,
+    ImageFacts,
+    ScmSourceFacts,
+    StageFacts,
+    UserDataFacts,
+)
+
+STAGES = ("identity", "user-data", "enrol", "image", "credentials", "secrets", "pull", "run", "health")
+BootState = Literal["booting", "up", "failed"]
+
+
+class StageFailed(Exception):
+    """A boot stage failed; `problems` say why. The boot ends here, without a container."""
+
+    def __init__(self, stage: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(f"stage {stage} failed: {problems[0].message if problems else ''}")
+        self.stage = stage
+        self.problems = problems
+
+
+@dataclass(slots=True, kw_only=True)
+class StageProgress:
+    name: str
+    outcome: Literal["waiting", "running", "done", "failed", "deferred"] = "waiting"
+    since: str = ""
+    seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Observed:
+    """What has been seen on this machine; grows stage by stage."""
+
+    identity: InstanceIdentity | None = None
+    identity_blob: str = ""
+    user_data: UserDataFacts | None = None
+    application: ApplicationFacts | None = None
+    image: ImageFacts | None = None
+    container: ContainerFacts | None = None
+    scm_source: ScmSourceFacts | None = None
+    credentials: CredentialFacts | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivered:
+    """What the aggregator has acknowledged, and why it may not have more."""
+
+    enrolled: bool = False
+    waiting: int = 0
+    dropped: int = 0
+    acknowledged: int = 0
+    acknowledged_at: str = ""
+    ledger_index: int | None = None
+    error: str = ""
+    heartbeat_at: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Mutable, owned by the event loop; `changed` is set whenever something moved."""
+
+    now: Now
+    monotonic: Callable[[], float]
+    boot_id: str
+    started_at: str
+    state: BootState = "booting"
+    observed: Observed = field(default_factory=Observed)
+    delivered: Delivered = field(default_factory=Delivered)
+    stages: dict[str, StageProgress] = field(
+        default_factory=lambda: {name: StageProgress(name=name) for name in STAGES}
+    )
+    identified: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the machine knows who it is; nothing can be told before."""
+    booted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the application runs and is healthy."""
+    failed_at: str = ""
+    engine_error: str = ""
+
+    @asynccontextmanager
+    async def stage(self, name: str, *, seconds_max: float) -> AsyncIterator[StageProgress]:
+        """Run one boot stage under its deadline. Raises StageFailed for whatever a person can act on."""
+        stage = self.stages[name]
+        began = self.monotonic()
+        stage.outcome, stage.since = "running", to_instant(self.now())
+        try:
+            async with asyncio.timeout(seconds_max):
+                yield stage
+        except StageFailed as exc:
+            self._failed(stage, exc.problems[0].message if exc.problems else "")
+            raise
+        except WhenceError as exc:
+            self._failed(stage, exc.diagnostics())
+            raise StageFailed(name, (_problem(exc),)) from exc
+        except TimeoutError as exc:
+            late = WhenceError("stage-deadline", f"{name} was not done within {seconds_max:g} seconds")
+            self._failed(stage, late.message)
+            raise StageFailed(name, (_problem(late),)) from exc
+        else:
+            if stage.outcome == "running":
+                stage.outcome = "done"
+        finally:
+            stage.seconds = round(self.monotonic() - began, 3)
+
+    def stage_facts(self) -> list[StageFacts]:
+        """Give the stages that were reached, with durations and reasons."""
+        return [
+            StageFacts(name=stage.name, outcome=stage.outcome, seconds=stage.seconds, reason=stage.reason)
+            for stage in self.stages.values()
+            if stage.outcome != "waiting"
+        ]
+
+    def current_stage(self) -> StageProgress | None:
+        """Give the stage that runs now, or the one that failed."""
+        for stage in self.stages.values():
+            if stage.outcome in ("running", "failed"):
+                return stage
+        return None
+
+    def _failed(self, stage: StageProgress, reason: str) -> None:
+        stage.outcome, stage.reason = "failed", reason
+
+
+def _problem(error: WhenceError) -> Problem:
+    return Problem(severity="error", code=error.code, line=0, column=0, path="", message=error.message, fix=error.fix)

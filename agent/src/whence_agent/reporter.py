@@ -1,0 +1,74 @@
+"""Turns what was observed into a signed statement in the outbox."""
+
+from __future__ import annotations
+
+import logging
+
+from whence_agent import __version__
+from whence_agent.instance_key import InstanceKey
+from whence_agent.outbox import Outbox
+from whence_agent.progress import Progress
+from whence_common.clock import to_instant
+from whence_common.digest import sha256_digest
+from whence_common.envelope import seal
+from whence_common.identity_document import InstanceIdentity
+from whence_common.logs import fields
+from whence_common.statement import Cause, InstanceFacts, Predicate, Statement
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Says what is observed now. The last statement's digest is the state that heartbeats confirm."""
+
+    def __init__(self, *, key: InstanceKey, outbox: Outbox, progress: Progress) -> None:
+        self._key = key
+        self._outbox = outbox
+        self._progress = progress
+        self.last_digest: str | None = None
+        self.last_sequence = 0
+
+    def report(self, cause: Cause) -> None:
+        """State the whole observed state and keep it until it is acknowledged.
+
+        Without an identity there is nobody to speak for, and nothing is stated.
+        """
+        identity = self._progress.observed.identity
+        if identity is None:
+            log.error("nothing is reported: the identity is unknown", extra=fields(cause=cause))
+            return
+        predicate = self._predicate(identity, cause)
+        envelope = seal(self._key.private, Statement.of(predicate).to_wire())
+        self._outbox.put(predicate.sequence, envelope)
+        self._progress.delivered.waiting = len(self._outbox)
+        self._progress.delivered.dropped = self._outbox.dropped
+        self.last_digest, self.last_sequence = sha256_digest(envelope), predicate.sequence
+        log.info("statement kept", extra=fields(cause=cause, sequence=predicate.sequence, digest=self.last_digest))
+
+    def _predicate(self, identity: InstanceIdentity, cause: Cause) -> Predicate:
+        observed = self._progress.observed
+        return Predicate(
+            instance=InstanceFacts(
+                account_id=identity.account_id,
+                region=identity.region,
+                instance_id=identity.instance_id,
+                image_id=identity.image_id,
+                instance_type=identity.instance_type,
+                availability_zone=identity.availability_zone,
+                architecture=identity.architecture,
+                pending_time=to_instant(identity.pending_time),
+            ),
+            boot_id=self._progress.boot_id,
+            sequence=self._key.next_sequence(),
+            cause=cause,
+            observed_at=to_instant(self._progress.now()),
+            agent_version=__version__,
+            user_data=observed.user_data,
+            application=observed.application,
+            image=observed.image,
+            containers=[observed.container] if observed.container is not None else [],
+            scm_source=observed.scm_source,
+            credentials=observed.credentials,
+            problems=[problem.to_wire() for problem in observed.problems],
+            stages=self._progress.stage_facts(),
+        )
