@@ -107,6 +107,15 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
     stages: list[StageFacts] = msgspec.field(default_factory=list)
 
+    @property
+    def application_id(self) -> str | None:
+        """The application that user data names, even when user data was refused for something else."""
+        if self.application is not None:
+            return self.application.id
+        document = self.user_data.document if self.user_data is not None else None
+        named = (document or {}).get("application_id")
+        return named if isinstance(named, str) else None
+
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     digest: dict[str, str]

@@ -1,0 +1,146 @@
+"""Applications with an append-only history: every former state stays readable, each revision a ledger entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.applications.fields import check_team, merge, required_approvers
+from whence_aggregator.ledger.append import Entry, append
+from whence_aggregator.ports import Database, Forbidden, NotFound, Row, Transaction
+from whence_aggregator.trace.tickets import PATTERNS_MAX, check_pattern
+from whence_common.clock import Now, to_instant
+from whence_common.errors import InputError
+from whence_common.identifiers import is_application_id
+
+_URL_CHARACTERS_MAX = 500
+PAGE_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: a name for the record, and the teams it may write for; None means every team."""
+
+    name: str
+    teams: frozenset[str] | None
+
+    def may_write(self, team_id: str) -> bool:
+        return self.teams is None or team_id in self.teams
+
+
+class TicketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How tickets look in an application's commit messages, and where they live."""
+
+    patterns: list[str]
+    url: str | None = None
+    """With `{ticket}` in it."""
+
+
+class Applications:
+    """Reads and writes applications."""
+
+    def __init__(self, *, database: Database, now: Now, on_work: Callable[[], None]) -> None:
+        self._database = database
+        self._now = now
+        self._on_work = on_work
+
+    async def read(self, application_id: str) -> dict[str, Any]:
+        """Give one application as Kio shows it. Raises NotFound."""
+        rows = await self._database.fetch("application_at", {"application_id": application_id, "at": _END_OF_TIME})
+        if not rows:
+            raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
+        first = (await self._database.fetch("application_first", {"application_id": application_id}))[0]
+        shown = _shown(rows[0], first["recorded_at"], first["recorded_by"])
+        return {**shown, "required_approvers": required_approvers(shown)}
+
+    async def list(self) -> Sequence[dict[str, Any]]:
+        """Give all applications by id, as Kio lists them."""
+        found: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            rows = await self._database.fetch("applications_now", {"after": after, "limit": PAGE_MAX})
+            found += [_shown(row, row["created_at"], row["created_by"]) for row in rows]
+            if len(rows) < PAGE_MAX:
+                return found
+            after = rows[-1]["application_id"]
+
+    async def write(self, application_id: str, written: Mapping[str, Any], caller: Caller) -> None:
+        """Create or update. Raises ApplicationInvalid, Forbidden or Conflict."""
+        if not is_application_id(application_id):
+            raise InputError("application-id-malformed", "the id must be lower-case letters, digits and hyphens")
+        async with self._database.transaction() as transaction:
+            stored = await _newest(transaction, application_id)
+            kio = merge(stored["kio"] if stored is not None else None, written)
+            check_team(kio)
+            team = stored["kio"]["team_id"] if stored is not None else kio["team_id"]
+            if not caller.may_write(team):
+                raise Forbidden("team-forbidden", f"{caller.name} may not write for team {team}")
+            body = {"kio": kio, "tickets": stored.get("tickets") if stored is not None else None}
+            await self._append(transaction, application_id, body, caller)
+        self._on_work()
+
+    async def write_tickets(self, application_id: str, settings: TicketSettings, caller: Caller) -> None:
+        """Say how the application's tickets look. Raises TicketPatternInvalid, Forbidden or NotFound."""
+        if not 0 < len(settings.patterns) <= PATTERNS_MAX:
+            raise InputError("ticket-patterns", f"give 1 to {PATTERNS_MAX} patterns")
+        for pattern in settings.patterns:
+            check_pattern(pattern)
+        if settings.url is not None and not _is_url_template(settings.url):
+            raise InputError("ticket-url", "url must be an http or https URL with {ticket} in it")
+        async with self._database.transaction() as transaction:
+            stored = await _newest(transaction, application_id)
+            if stored is None:
+                raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
+            if not caller.may_write(stored["kio"]["team_id"]):
+                raise Forbidden("team-forbidden", f"{caller.name} may not write for team {stored['kio']['team_id']}")
+            body = {"kio": stored["kio"], "tickets": msgspec.to_builtins(settings)}
+            await self._append(transaction, application_id, body, caller)
+        self._on_work()
+
+    async def _append(
+        self, transaction: Transaction, application_id: str, body: Mapping[str, Any], caller: Caller
+    ) -> None:
+        now = to_instant(self._now())
+        rows = await transaction.fetch("application_at", {"application_id": application_id, "at": _END_OF_TIME})
+        revision = rows[0]["revision"] + 1 if rows else 1
+        event = {"application_id": application_id, "revision": revision, "recorded_by": caller.name, **body}
+        index = (await append(transaction, [Entry.event("application", event)], recorded_at=now))[0]
+        row = {
+            "application_id": application_id,
+            "revision": revision,
+            "recorded_at": now,
+            "recorded_by": caller.name,
+            "body": msgspec.json.encode(body).decode(),
+            "ledger_index": index,
+        }
+        await transaction.execute("add_application_revision", [row])
+        due = {"application_id": application_id, "due_at": now}
+        await transaction.execute("add_evaluations_of_application", [due])
+
+
+_END_OF_TIME = "9999-12-31T23:59:59.999Z"
+
+
+async def _newest(transaction: Transaction, application_id: str) -> dict[str, Any] | None:
+    rows = await transaction.fetch("application_at", {"application_id": application_id, "at": _END_OF_TIME})
+    body: dict[str, Any] | None = msgspec.json.decode(rows[0]["body"]) if rows else None
+    return body
+
+
+def _shown(row: Row, created: str, created_by: str) -> dict[str, Any]:
+    body = msgspec.json.decode(row["body"])
+    return {
+        "id": row["application_id"],
+        **body["kio"],
+        "created": created,
+        "created_by": created_by,
+        "last_modified": row["recorded_at"],
+        "last_modified_by": row["recorded_by"],
+    }
+
+
+def _is_url_template(text: str) -> bool:
+    return text.startswith(("http://", "https://")) and "{ticket}" in text and len(text) <= _URL_CHARACTERS_MAX

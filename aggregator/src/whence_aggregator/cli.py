@@ -1,0 +1,112 @@
+"""whence-aggregator: serve the API and the collectors; make tokens for callers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import uvloop
+
+from whence_aggregator import __version__
+from whence_aggregator.settings import SETTINGS_BYTES_MAX, Settings, SettingsInvalid, parse_settings
+from whence_aggregator.tokens import TokensInvalid, new_token
+from whence_aggregator.wiring import run_aggregator
+from whence_common import logs
+from whence_common.errors import WhenceError
+
+SETTINGS_FILE = "/etc/whence/aggregator.yaml"
+
+
+def main() -> int:
+    """Parse the command line and run one command; give its exit code."""
+    arguments = _parser().parse_args()
+    return {"serve": _serve, "check": _check, "token": _token}[arguments.command](arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="whence-aggregator", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"whence-aggregator {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve until SIGTERM (exit 0; 1 on failure; 78 on bad settings)")
+    serve.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
+    serve.add_argument("--verbose", action="store_true", help="log more")
+    serve.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
+    check = commands.add_parser("check", help="check the settings and stop (exit 0 good, 78 bad)")
+    check.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
+    token = commands.add_parser("token", help="make a token: printed once, its hash goes to the file")
+    token.add_argument("name", help="who will use it; stands in the history of what it changes")
+    token.add_argument("--team", action="append", default=[], help="team it may write for; none means every team")
+    token.add_argument("--file", default="/etc/whence/tokens", help="tokens_file (default: %(default)s)")
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments.config)
+    if settings is None:
+        return 78
+    logs.set_up(verbose=arguments.verbose)
+
+    def listening(port: int) -> None:
+        if arguments.port_file is not None:
+            partial = Path(arguments.port_file + ".tmp")
+            partial.write_text(f"{port}\n", encoding="ascii")
+            partial.replace(arguments.port_file)
+
+    location = os.environ.get("WHENCE_DATABASE")
+    try:
+        uvloop.run(run_aggregator(settings, database_location=location, listening=listening))
+    except SettingsInvalid as exc:
+        print(f"whence-aggregator: {exc.diagnostics()}", file=sys.stderr)
+        return 78
+    except (OSError, WhenceError) as exc:
+        print(f"whence-aggregator: cannot run: {_said(exc)}", file=sys.stderr)
+        return 1
+    except BaseExceptionGroup as group:
+        expected, bugs = group.split((OSError, WhenceError))
+        if bugs is not None or expected is None:
+            raise
+        print(f"whence-aggregator: cannot run: {'; '.join(_said(exc) for exc in expected.exceptions)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    if _settings(arguments.config) is None:
+        return 78
+    print(f"{arguments.config}: good")
+    return 0
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    try:
+        token, line = new_token(arguments.name, arguments.team)
+        descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        with os.fdopen(descriptor, "a", encoding="ascii") as stream:
+            stream.write(line + "\n")
+    except (OSError, TokensInvalid) as exc:
+        print(f"whence-aggregator: {_said(exc)}", file=sys.stderr)
+        return 1
+    print(token)
+    print(f"whence-aggregator: its hash is in {arguments.file}; restart the aggregator to let it in", file=sys.stderr)
+    return 0
+
+
+def _settings(path: str) -> Settings | None:
+    try:
+        with Path(path).open("rb") as stream:
+            return parse_settings(stream.read(SETTINGS_BYTES_MAX + 1), name=path)
+    except OSError as exc:
+        print(f"whence-aggregator: {path} cannot be read: {exc.strerror}", file=sys.stderr)
+    except SettingsInvalid as exc:
+        print(f"whence-aggregator: {exc.diagnostics()}", file=sys.stderr)
+    return None
+
+
+def _said(exc: BaseException) -> str:
+    return exc.diagnostics() if isinstance(exc, WhenceError) else str(exc)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

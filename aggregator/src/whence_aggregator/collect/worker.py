@@ -1,0 +1,146 @@
+"""The worker: claims due tasks, lets collectors and the evaluator do them, stores what was found."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.collect.collectors import Collector, Finding
+from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.ledger.append import Entry, append
+from whence_aggregator.ports import Database, Row, SourceUnavailable, StorageUnavailable, Transaction
+from whence_common.backoff import Backoff
+from whence_common.clock import Now, to_instant
+from whence_common.logs import fields
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+TASKS_AT_ONCE = 16
+LEASE_SECONDS = 300
+IDLE_SECONDS_MAX = 5.0
+_BUG_PAUSE_SECONDS = 3600.0
+
+
+class Worker:
+    """Does what waits in the task table; several replicas may. `wake` says that there may be work."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        collectors: Mapping[str, Collector],
+        evaluator: Evaluator,
+        now: Now,
+        backoff: Backoff,
+    ) -> None:
+        self._database = database
+        self._collectors = collectors
+        self._evaluator = evaluator
+        self._now = now
+        self._backoff = backoff
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that there may be work now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; look for silent agents while idle."""
+        while True:
+            self._woken.clear()
+            try:
+                done = await self.work()
+                if done == 0:
+                    await self._evaluator.sweep()
+                    await pause(await self._idle_seconds(), self._woken)
+            except StorageUnavailable as exc:
+                log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
+                await pause(IDLE_SECONDS_MAX)
+
+    async def work(self) -> int:
+        """Do what is due now, a bounded number of tasks at once; give how many there were."""
+        now = self._now()
+        lease = to_instant(now + timedelta(seconds=LEASE_SECONDS))
+        async with self._database.transaction() as transaction:
+            parameters = {"now": to_instant(now), "lease": lease, "limit": TASKS_AT_ONCE}
+            claimed = await transaction.fetch("claim_tasks", parameters)
+        async with asyncio.TaskGroup() as group:
+            for task in claimed:
+                group.create_task(self._do(task, lease))
+        return len(claimed)
+
+    async def _do(self, task: Row, lease: str) -> None:
+        kind, subject = task["kind"], task["subject"]
+        try:
+            await self._handler(kind)(subject)
+        except SourceUnavailable as exc:
+            seconds = self._backoff.seconds(task["attempts"], at_least_seconds=exc.retry_after_seconds)
+            await self._postpone(task, exc.message, seconds)
+        except StorageUnavailable:
+            raise
+        except Exception:
+            log.exception("a task failed by a bug", extra=fields(kind=kind, subject=subject))
+            await self._postpone(task, "the aggregator failed at it; see its log", _BUG_PAUSE_SECONDS)
+        else:
+            async with self._database.transaction() as transaction:
+                await transaction.execute("finish_task", [{"kind": kind, "subject": subject, "lease": lease}])
+
+    def _handler(self, kind: str) -> Callable[[str], Awaitable[None]]:
+        if kind == "evaluate":
+            return self._evaluator.evaluate
+        return lambda subject: self._collect(kind, subject)
+
+    async def _collect(self, kind: str, subject: str) -> None:
+        finding = await self._collectors[kind].collect(subject)
+        now = self._now()
+        async with self._database.transaction() as transaction:
+            await _store(transaction, kind, subject, finding, now)
+        log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
+
+    async def _postpone(self, task: Row, reason: str, seconds: float) -> None:
+        log.warning("task postponed", extra=fields(kind=task["kind"], subject=task["subject"], reason=reason))
+        due = to_instant(self._now() + timedelta(seconds=seconds))
+        row = {"kind": task["kind"], "subject": task["subject"], "due_at": due, "reason": reason}
+        async with self._database.transaction() as transaction:
+            await transaction.execute("postpone_task", [row])
+
+    async def _idle_seconds(self) -> float:
+        due = (await self._database.fetch("next_due", {}))[0]["due_at"]
+        if due is None:
+            return IDLE_SECONDS_MAX
+        seconds = (datetime.fromisoformat(due) - self._now()).total_seconds()
+        return min(max(seconds, 0.01), IDLE_SECONDS_MAX)
+
+
+async def _store(transaction: Transaction, kind: str, subject: str, finding: Finding, now: datetime) -> None:
+    """Append the fact to the ledger, project it, and ask the questions that follow from it."""
+    observed_at = to_instant(now)
+    event: dict[str, Any] = {
+        "kind": kind,
+        "subject": subject,
+        "observed_at": observed_at,
+        "outcome": finding.outcome,
+        "value": finding.value,
+        "reason": finding.reason,
+    }
+    index = (await append(transaction, [Entry.event("fact", event)], recorded_at=observed_at))[0]
+    value = msgspec.json.encode(finding.value).decode()
+    await transaction.execute("add_fact", [{**event, "value": value, "ledger_index": index}])
+    await transaction.execute("add_image_commit", finding.image_commits)
+    await transaction.execute("add_commit_word", finding.commit_words)
+    follow_up = [
+        {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": observed_at}
+        for row in finding.image_commits
+    ]
+    await transaction.execute("add_task_unless_known", follow_up)
+    _, _, key = subject.rpartition("@")
+    if kind == "image-source":
+        await transaction.execute("add_evaluations_of_image", [{"image_digest": key, "due_at": observed_at}])
+    else:
+        await transaction.execute("add_evaluations_of_commit", [{"commit_id": key, "due_at": observed_at}])

@@ -1,0 +1,194 @@
+"""whence: where does what runs here come from?
+
+Exit codes: 0 answered, nothing wrong; 1 answered, and there are gaps or violations; 2 wrong usage; 3 the aggregator
+cannot be reached or refuses; 4 there is no such thing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from whence_aggregator import __version__
+from whence_aggregator.command.client import Client, Refused
+from whence_aggregator.command.picture import draw
+from whence_common.errors import WhenceError
+
+GAPS, UNREACHABLE, UNKNOWN = 1, 3, 4
+_INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
+_PAGES_MAX = 1_000
+
+
+@click.group(help=__doc__)
+@click.version_option(__version__, prog_name="whence")
+@click.option("--url", envvar="WHENCE_URL", default="http://127.0.0.1:7381", show_default=True, help="The aggregator.")
+@click.option("--token-file", type=click.Path(dir_okay=False), help="File with the token; else WHENCE_TOKEN is used.")
+@click.pass_context
+def main(context: click.Context, url: str, token_file: str | None) -> None:
+    """Make the client that the subcommands use."""
+    import os
+
+    try:
+        token = Path(token_file).read_text("ascii").strip() if token_file else os.environ.get("WHENCE_TOKEN")
+        context.obj = Client(url=url, token=token)
+    except (OSError, ValueError) as exc:
+        _end(f"{token_file} cannot be read: {exc}", UNREACHABLE)
+    except WhenceError as exc:
+        _end(exc.diagnostics(), UNREACHABLE)
+
+
+@main.command()
+@click.argument("subject")
+@click.option("--application", "kind", flag_value="application", help="SUBJECT is an application id.")
+@click.option("--ticket", "kind", flag_value="ticket", help="SUBJECT is a ticket.")
+@click.option("--commit", "kind", flag_value="commit", help="SUBJECT is a commit id or the beginning of one.")
+@click.option("--user-data", "kind", flag_value="user_data", help="SUBJECT is the digest of user data.")
+@click.option("--version", "application_version", help="Only this version of the application.")
+@click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
+@click.option("--evidence", is_flag=True, help="Show the evidence below each link.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_obj
+def trace(
+    client: Client,
+    subject: str,
+    kind: str | None,
+    application_version: str | None,
+    at: str | None,
+    evidence: bool,
+    as_json: bool,
+) -> None:
+    """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket or an application.
+
+    Which it is, is seen from its form; the options say it where that is not enough.
+    """
+    kind = kind or _kind_of(subject)
+    parameters = {kind: subject, "version": application_version, "at": at}
+    if kind == "instance":
+        document = _ask(lambda: client.get("/v1/trace", **parameters))
+        lineages = [document]
+    else:
+        document, lineages = _all_pages(client, "/v1/trace", "lineages", parameters)
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        for lineage in lineages:
+            draw(console, lineage, evidence=evidence)
+    if not lineages:
+        _end(f"nothing is known of {kind} {subject}", UNKNOWN)
+    sys.exit(0 if all(lineage["complete"] for lineage in lineages) else GAPS)
+
+
+@main.command()
+@click.option("--application", help="Only instances of this application.")
+@click.option("--account", help="Only instances in this account.")
+@click.option("--region", help="Only instances in this region.")
+@click.option("--image", help="Only instances with this image digest.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_obj
+def instances(client: Client, /, as_json: bool, **filters: str | None) -> None:
+    """List the instances that have spoken, with what they run now."""
+    document, rows = _all_pages(client, "/v1/instances", "instances", filters)
+    columns = ("instance_id", "account_id", "region", "application_id", "application_version", "cause", "seen_at")
+    _show(document, rows, columns, as_json=as_json)
+
+
+@main.command()
+@click.argument("application_id", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_obj
+def apps(client: Client, application_id: str | None, as_json: bool) -> None:
+    """List the applications in the registry, or show one."""
+    if application_id is None:
+        rows = _ask(lambda: client.get("/apps"))
+        _show(rows, rows, ("id", "team_id", "name", "active", "scm_url"), as_json=as_json)
+        return
+    shown = _ask(lambda: client.get(f"/apps/{application_id}"))
+    if as_json:
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in shown.items():
+        table.add_row(Text(name, "bold"), Text("" if value is None else str(value)))
+    Console(highlight=False).print(table)
+
+
+@main.command()
+@click.option("--verdict", type=click.Choice(["fail", "unknown"]), help="Only these; by default both are shown.")
+@click.option("--rule", help="Only this rule.")
+@click.option("--account", help="Only this account.")
+@click.option("--application", help="Only this application.")
+@click.option("--instance", help="Only this instance.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_obj
+def violations(client: Client, /, as_json: bool, **filters: str | None) -> None:
+    """List what breaks a rule, and what could not be judged. Exits 1 when something fails."""
+    document, rows = _all_pages(client, "/v1/violations", "violations", filters)
+    columns = ("verdict", "rule", "instance_id", "application_id", "reason", "since")
+    _show(document, rows, columns, as_json=as_json)
+    sys.exit(GAPS if any(row["verdict"] == "fail" for row in rows) else 0)
+
+
+def _kind_of(subject: str) -> str:
+    if _INSTANCE.match(subject):
+        return "instance"
+    if subject.startswith("sha256:"):
+        return "image"
+    if _COMMIT.match(subject):
+        return "commit"
+    if re.search(r"[#0-9]", subject) and re.search(r"[A-Z#]", subject):
+        return "ticket"
+    return "application"
+
+
+def _all_pages(
+    client: Client, path: str, name: str, parameters: dict[str, str | None]
+) -> tuple[dict[str, Any], list[Any]]:
+    """Ask for every page; give the first answer with all rows in it."""
+    rows: list[Any] = []
+    cursor: str | None = None
+    for _ in range(_PAGES_MAX):
+        page = {**parameters, "cursor": cursor}
+        document = _ask(lambda page=page: client.get(path, **page))  # type: ignore[misc]  # a bound copy, not a closure
+        rows += document[name]
+        cursor = document["next"]
+        if cursor is None:
+            break
+    return {**document, name: rows}, rows
+
+
+def _show(document: object, rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if row.get(column) is None else str(row[column])) for column in columns))
+    Console(highlight=False).print(table)
+    click.echo(f"{len(rows)} in all")
+
+
+def _ask(request: Callable[[], Any]) -> Any:
+    try:
+        return request()
+    except Refused as exc:
+        _end(exc.diagnostics(), UNKNOWN if exc.status == 404 else UNREACHABLE)
+    except WhenceError as exc:
+        _end(exc.diagnostics(), UNREACHABLE)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    click.echo(f"whence: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,71 @@
+"""The API as the command uses it: one request at a time, bounded, never following a redirect with the token."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from whence_common.errors import RoadError, WhenceError, one_line
+
+_ANSWER_BYTES_MAX = 64 * 1024 * 1024
+_REQUEST_SECONDS_MAX = 30.0
+
+
+class Refused(WhenceError):
+    """The aggregator answered with a problem; `status` is HTTP's."""
+
+    def __init__(self, status: int, code: str, message: str, fix: str) -> None:
+        super().__init__(code, message, fix=fix)
+        self.status = status
+
+
+class Client:
+    """One aggregator. Raises Refused for its problems, RoadError when it cannot be reached."""
+
+    def __init__(self, *, url: str, token: str | None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise RoadError("url-malformed", f"{url!r} is no http or https URL", fix="set WHENCE_URL or --url")
+        self._url = url.rstrip("/")
+        self._parts = parts
+        self._token = token
+
+    def get(self, path: str, **parameters: str | None) -> Any:
+        """GET a path with the parameters that are set; give the JSON value."""
+        query = urlencode({name: value for name, value in parameters.items() if value is not None})
+        target = self._parts.path.rstrip("/") + quote(path) + (f"?{query}" if query else "")
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connection = self._connect()
+        try:
+            connection.request("GET", target, headers=headers)
+            answer = connection.getresponse()
+            content = answer.read(_ANSWER_BYTES_MAX)
+        except (OSError, http.client.HTTPException) as exc:
+            raise RoadError("unreachable", f"{self._url} does not answer: {exc or type(exc).__name__}") from exc
+        finally:
+            connection.close()
+        return _decoded(answer.status, content)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "https":
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(host, port, timeout=_REQUEST_SECONDS_MAX, context=context)
+        return http.client.HTTPConnection(host, port, timeout=_REQUEST_SECONDS_MAX)
+
+
+def _decoded(status: int, content: bytes) -> Any:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as exc:
+        raise RoadError("answer-not-json", f"HTTP {status}, and the answer is no JSON: is this an aggregator?") from exc
+    if status == 200:
+        return document
+    problem = document if isinstance(document, dict) else {}
+    detail = one_line(str(problem.get("detail", "no reason given")))
+    raise Refused(status, str(problem.get("code", f"http-{status}")), detail, one_line(str(problem.get("fix", ""))))

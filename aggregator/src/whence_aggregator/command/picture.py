@@ -1,0 +1,81 @@
+"""A lineage as a picture for the terminal: one line a link, its state in colour, its reason and evidence below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+_STYLES = {
+    "confirmed": ("✔", "green"),
+    "asserted": ("•", "cyan"),
+    "contradicted": ("✘", "bold red"),
+    "missing": ("○", "yellow"),
+    "unknown": ("?", "magenta"),
+}
+_VALUE_KEYS = {
+    "account": ("account_id",),
+    "team": ("team_id",),
+    "instance": ("instance_id", "region", "cause"),
+    "ami": ("image_id",),
+    "user_data": ("digest",),
+    "application": ("application_id", "name"),
+    "version": ("application_version",),
+    "image": ("reference", "digest"),
+    "source": ("url", "revision"),
+    "commit": ("commit", "subject", "author"),
+    "specification": ("url",),
+}
+
+
+def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> None:
+    """Draw one lineage."""
+    subject = lineage["subject"]["instance"]
+    verdict = ("complete", "green") if lineage["complete"] else ("has gaps", "bold red")
+    console.print(Text.assemble((f"{subject}", "bold"), f" at {lineage['at']}: ", verdict))
+    links = lineage["links"]
+    for number, link in enumerate(links):
+        last = number == len(links) - 1
+        _draw_link(console, link, last=last, evidence=evidence)
+
+
+def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidence: bool) -> None:
+    mark, style = _STYLES.get(link["state"], ("?", "magenta"))
+    branch, below = ("└─", "  ") if last else ("├─", "│ ")
+    line = Text.assemble(f"{branch} ", (mark, style), f" {link['link']:<13} ", (f"{link['state']:<12}", style), " ")
+    line.append(_value(link))
+    console.print(line, soft_wrap=True)
+    if link["reason"]:
+        console.print(Text.assemble(f"{below}     ", (link["reason"], "yellow")), soft_wrap=True)
+    for problem in _problems(link):
+        console.print(Text.assemble(f"{below}     ", (problem, "red")), soft_wrap=True)
+    if evidence:
+        for one in link["evidence"]:
+            seen = f"{one['source']} at {one['observed_at']}"
+            seen += f", {one['digest']}" if one["digest"] else ""
+            seen += f", ledger {one['ledger_index']}" if one["ledger_index"] is not None else ""
+            console.print(Text.assemble(f"{below}     ", (seen, "dim")), soft_wrap=True)
+
+
+def _value(link: Mapping[str, Any]) -> str:
+    value = link["value"] or {}
+    if link["link"] == "ticket":
+        return ", ".join(ticket["url"] or ticket["id"] for ticket in value.get("tickets", []))
+    return "  ".join(_printable(value[key]) for key in _VALUE_KEYS.get(link["link"], ()) if value.get(key))
+
+
+def _problems(link: Mapping[str, Any]) -> list[str]:
+    """Errors in user data, as its lines say them."""
+    value = link["value"] or {}
+    return [
+        _printable(f"{p.get('line')}:{p.get('column')} {p.get('message')} [{p.get('code')}] {p.get('fix')}")
+        for p in value.get("problems", [])
+        if isinstance(p, Mapping) and p.get("severity") == "error"
+    ]
+
+
+def _printable(text: object) -> str:
+    """Keep what came from outside from moving the cursor."""
+    return "".join(c if c.isprintable() else "�" for c in str(text))[:400]

@@ -1,0 +1,59 @@
+"""A rule judges evidence and gives a verdict with its reason. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.lineage import Lineage, LinkName
+
+Outcome = Literal["pass", "fail", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of one instance, gathered once for all rules."""
+
+    facts: Facts
+    lineage: Lineage
+    now: datetime
+    silent_after_seconds: float
+
+    @property
+    def nothing_runs(self) -> bool:
+        return self.facts.statement.predicate.image is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`severity` from 1, worst, to 4. `remedy` says what the team can do."""
+
+    id: str
+    title: str
+    severity: int
+    remedy: str
+    judge: Callable[[Evidence], Verdict]
+
+    def to_wire(self) -> dict[str, object]:
+        return {"id": self.id, "title": self.title, "severity": self.severity, "remedy": self.remedy}
+
+
+def from_link(evidence: Evidence, name: LinkName) -> Verdict:
+    """Judge by a link's state alone: a gap that was looked for fails, one that could not be looked for is unknown."""
+    link = evidence.lineage.link(name)
+    if link.state in ("confirmed", "asserted"):
+        return Verdict(outcome="pass", reason=f"{name} is {link.state}")
+    outcome: Outcome = "unknown" if link.state == "unknown" else "fail"
+    return Verdict(outcome=outcome, reason=link.reason or link.state)
+
+
+NOTHING_RUNS = Verdict(outcome="unknown", reason="nothing runs, so there is nothing to judge")

@@ -1,0 +1,94 @@
+"""The rules. Each is a function of the evidence; the list is what `GET /v1/rules` shows."""
+
+from __future__ import annotations
+
+from whence_aggregator.compliance.rule import NOTHING_RUNS, Evidence, Rule, Verdict, from_link
+from whence_common.clock import parse_instant
+
+_MUTABLE_CODES = ("image-tag-mutable", "image-tag-not-vouched", "image-tag-missing")
+
+
+def _application_registered(evidence: Evidence) -> Verdict:
+    return from_link(evidence, "application")
+
+
+def _image_immutable(evidence: Evidence) -> Verdict:
+    predicate = evidence.facts.statement.predicate
+    for problem in predicate.problems:
+        if problem.get("code") in _MUTABLE_CODES and problem.get("severity") == "error":
+            return Verdict(outcome="fail", reason=f"user data asks for it: {problem.get('message')}")
+    if evidence.nothing_runs:
+        return NOTHING_RUNS
+    link = evidence.lineage.link("image")
+    if link.state == "contradicted":
+        return Verdict(outcome="fail", reason=link.reason or "")
+    return Verdict(outcome="pass", reason="it runs by digest")
+
+
+def _source_present(evidence: Evidence) -> Verdict:
+    return NOTHING_RUNS if evidence.nothing_runs else from_link(evidence, "source")
+
+
+def _source_clean(evidence: Evidence) -> Verdict:
+    if evidence.nothing_runs:
+        return NOTHING_RUNS
+    source = evidence.facts.source
+    if source is None:
+        return Verdict(outcome="unknown", reason="no source is known for the image")
+    if source.dirty:
+        return Verdict(outcome="fail", reason="the image was built from a tree with changes that are in no commit")
+    return Verdict(outcome="pass", reason="the source tree was clean")
+
+
+def _commit_exists(evidence: Evidence) -> Verdict:
+    if evidence.nothing_runs:
+        return NOTHING_RUNS
+    answer = evidence.facts.commit
+    if answer.outcome == "found":
+        return Verdict(outcome="pass", reason="the Git server has the commit")
+    link = evidence.lineage.link("commit")
+    return Verdict(outcome="unknown" if link.state == "unknown" else "fail", reason=link.reason or "")
+
+
+def _ticket_named(evidence: Evidence) -> Verdict:
+    return NOTHING_RUNS if evidence.nothing_runs else from_link(evidence, "ticket")
+
+
+def _boot_succeeded(evidence: Evidence) -> Verdict:
+    predicate = evidence.facts.statement.predicate
+    if predicate.cause != "failed":
+        return Verdict(outcome="pass", reason="the instance booted")
+    errors = [str(p.get("message", "")) for p in predicate.problems if p.get("severity") == "error"]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Verdict(outcome="fail", reason=(errors[0] if errors else "the boot failed") + more)
+
+
+def _agent_speaks(evidence: Evidence) -> Verdict:
+    seen = evidence.facts.last_seen
+    if seen is None:
+        return Verdict(outcome="unknown", reason="the agent was never seen")
+    silence = (evidence.now - parse_instant(seen)).total_seconds()
+    if silence > evidence.silent_after_seconds:
+        return Verdict(outcome="fail", reason=f"silent since {seen}")
+    return Verdict(outcome="pass", reason="the agent speaks")
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(id="application-unregistered", title="The application is in the application registry", severity=2,
+         remedy="register it: PUT /apps/{application_id}", judge=_application_registered),
+    Rule(id="image-mutable", title="The image cannot change under its name", severity=1,
+         remedy="name it by digest, or by a tag in an immutable registry", judge=_image_immutable),
+    Rule(id="source-missing", title="The image says which source it was built from", severity=2,
+         remedy="put scm-source.json at the image's root when building it", judge=_source_present),
+    Rule(id="source-dirty", title="The image was built from committed source", severity=1,
+         remedy="commit, build again from the commit, deploy that image", judge=_source_clean),
+    Rule(id="commit-not-found", title="The commit exists on its Git server", severity=1,
+         remedy="push the commit, or let the aggregator read the repository", judge=_commit_exists),
+    Rule(id="ticket-missing", title="The commit names a ticket", severity=3,
+         remedy="name the ticket in the commit message", judge=_ticket_named),
+    Rule(id="boot-failed", title="The instance booted", severity=2,
+         remedy="correct the user data and replace the instance", judge=_boot_succeeded),
+    Rule(id="agent-silent", title="The agent speaks", severity=1,
+         remedy="look at the instance: journalctl -u whence-agent", judge=_agent_speaks),
+)  # fmt: skip
+assert len({rule.id for rule in RULES}) == len(RULES) > 0

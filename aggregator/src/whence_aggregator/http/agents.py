@@ -1,0 +1,57 @@
+"""What agents call: challenges, enrolments, statements, heartbeats."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from whence_aggregator.enrolment import EnrolmentRequest, Enrolments
+from whence_aggregator.heartbeats import Heartbeats
+from whence_aggregator.http.errors import read_body, respond_json
+from whence_aggregator.ingest import Ingest
+from whence_common.envelope import ENVELOPE_BYTES_MAX
+from whence_common.errors import InputError
+from whence_common.heartbeat import HEARTBEAT_BYTES_MAX
+
+_CHALLENGE_BYTES_MAX = 1024
+_ENROLMENT_BYTES_MAX = 16 * 1024
+_DECODER = msgspec.json.Decoder(EnrolmentRequest)
+
+
+class AgentCalls:
+    """The four calls of an agent. None of them needs a token: each carries its own proof."""
+
+    def __init__(self, *, enrolments: Enrolments, ingest: Ingest, heartbeats: Heartbeats) -> None:
+        self._enrolments = enrolments
+        self._ingest = ingest
+        self._heartbeats = heartbeats
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/challenges", self._challenge),
+            web.post("/v1/enrolments", self._enrol),
+            web.post("/v1/statements", self._statement),
+            web.post("/v1/heartbeats", self._heartbeat),
+        ]
+
+    async def _challenge(self, request: web.Request) -> web.Response:
+        await read_body(request, _CHALLENGE_BYTES_MAX)
+        return respond_json(await self._enrolments.challenge(), status=201)
+
+    async def _enrol(self, request: web.Request) -> web.Response:
+        content = await read_body(request, _ENROLMENT_BYTES_MAX)
+        try:
+            wanted = _DECODER.decode(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise InputError("enrolment-malformed", "the body is no enrolment") from exc
+        return respond_json(await self._enrolments.enrol(wanted), status=201)
+
+    async def _statement(self, request: web.Request) -> web.Response:
+        content = await read_body(request, ENVELOPE_BYTES_MAX)
+        accepted = await self._ingest.accept(content)
+        return respond_json(accepted.to_wire(), status=200 if accepted.replayed else 201)
+
+    async def _heartbeat(self, request: web.Request) -> web.Response:
+        content = await read_body(request, HEARTBEAT_BYTES_MAX)
+        await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
+        return respond_json({"accepted": True})

@@ -1,0 +1,52 @@
+"""Who calls: a bearer token known by its hash, decided from the headers before any body is read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from whence_aggregator.applications.registry import Caller
+from whence_aggregator.ports import Unauthenticated
+from whence_aggregator.tokens import token_hash
+
+OPEN_PATHS = frozenset(
+    {
+        "/", "/health", "/ready", "/metrics", "/openapi.yaml", "/.well-known/health",
+        "/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats",
+    }
+)  # fmt: skip
+"""Operators' probes, and agents' calls: those carry their own proof."""
+CALLER = web.RequestKey("caller", Caller)
+
+
+def authentication(callers: Mapping[str, Caller]) -> Middleware:
+    """Make the middleware that lets only known callers pass. No callers known: nobody passes."""
+
+    @web.middleware
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in OPEN_PATHS:
+            caller = callers.get(token_hash(_token(request.headers.get("Authorization", ""))))
+            if caller is None:
+                raise Unauthenticated("token-unknown", "a known bearer token is needed", fix="set WHENCE_TOKEN")
+            request[CALLER] = caller
+        return await handler(request)
+
+    return authenticate
+
+
+def _token(header: str) -> str:
+    """Read Bearer, Kio's `Token`, and Basic with the user oauth2 alike."""
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() in ("bearer", "token"):
+        return rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            user, _, password = base64.b64decode(rest, validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, ValueError):
+            return ""
+        return password if user == "oauth2" else ""
+    return ""

@@ -1,0 +1,121 @@
+"""Errors as RFC 9457 problems with a stable code, the fix and the request's id; the middleware that makes them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from whence_aggregator.ports import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    Overloaded,
+    StorageUnavailable,
+    Unauthenticated,
+)
+from whence_common.errors import InputError, WhenceError
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+_STATUS: tuple[tuple[type[WhenceError], int], ...] = (
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Overloaded, 429),
+    (StorageUnavailable, 503),
+    (InputError, 400),
+)
+_STATUS_BY_CODE = {
+    "envelope-signature": 403,
+    "envelope-too-large": 413,
+    "identity-too-large": 413,
+    "body-too-large": 413,
+}
+_PROOF_CODES = ("identity-", "cms-")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+class BodyTooLarge(InputError):
+    """The body is larger than this path takes."""
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every request an id, and turn errors into problems. A bug is logged and told as one."""
+    stated = request.headers.get("X-Request-Id", "")
+    request_id = stated if _REQUEST_ID.match(stated) else uuid.uuid4().hex
+    try:
+        response = await handler(request)
+    except WhenceError as exc:
+        response = problem(request, exc)
+    except web.HTTPException as exc:
+        response = _respond(request, exc.status, f"http-{exc.status}", exc.reason, "")
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("a request failed by a bug", extra=fields(path=request.path, request_id=request_id))
+        response = _respond(request, 500, "internal-error", "the aggregator failed; its log says how", "")
+    response.headers["X-Request-Id"] = request_id
+    if response.status >= 400:
+        log.info("refused", extra=fields(path=request.path, status=response.status, request_id=request_id))
+    return response
+
+
+def problem(request: web.Request, error: WhenceError) -> web.Response:
+    """Give an error as a problem response; Retry-After where there is a time."""
+    response = _respond(request, _status(error), error.code, error.message, error.fix)
+    seconds = getattr(error, "retry_after_seconds", None)
+    if seconds is not None:
+        response.headers["Retry-After"] = str(max(1, round(seconds)))
+    if response.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="whence"'
+    return response
+
+
+async def read_body(request: web.Request, bytes_max: int) -> bytes:
+    """Read a body of at most so many bytes. Raises BodyTooLarge; the rest is not read."""
+    if request.content_length is not None and request.content_length > bytes_max:
+        raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
+    content = b""
+    async for chunk in request.content.iter_any():
+        content += chunk
+        if len(content) > bytes_max:
+            raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
+    return content
+
+
+def respond_json(document: object, *, status: int = 200) -> web.Response:
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return web.Response(text=text, status=status, content_type="application/json", headers=_HEADERS)
+
+
+def _status(error: WhenceError) -> int:
+    if error.code in _STATUS_BY_CODE:
+        return _STATUS_BY_CODE[error.code]
+    if error.code.startswith(_PROOF_CODES):
+        return 403
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 502)
+
+
+def _respond(request: web.Request, status: int, code: str, detail: str, fix: str) -> web.Response:
+    document = {
+        "type": f"urn:whence:problem:{code}",
+        "title": code,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "fix": fix,
+        "instance": request.path,
+    }
+    if request.path.startswith("/apps"):
+        document["message"] = detail  # what Kio's clients look for
+    text = json.dumps(document, ensure_ascii=False)
+    return web.Response(text=text, status=status, content_type="application/problem+json", headers=_HEADERS)

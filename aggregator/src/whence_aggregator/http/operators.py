@@ -1,0 +1,79 @@
+"""What operators look at: health, readiness, metrics, the contract, and a page that says where to go."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib import resources
+
+from aiohttp import web
+
+from whence_aggregator import __version__
+from whence_aggregator.http.errors import respond_json
+from whence_aggregator.ports import Database
+from whence_common import open_metrics
+from whence_common.open_metrics import Metric
+
+
+class OperatorCalls:
+    """Open to everybody; shows counts only."""
+
+    def __init__(self, *, database: Database, audience: str) -> None:
+        self._database = database
+        self._audience = audience
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", self._page),
+            web.get("/health", self._health),
+            web.get("/.well-known/health", self._health),
+            web.get("/ready", self._ready),
+            web.get("/metrics", self._metrics),
+            web.get("/openapi.yaml", self._contract),
+        ]
+
+    async def _health(self, _: web.Request) -> web.Response:
+        """Whether the process lives. Asks no database: a probe must not add to its trouble."""
+        return respond_json({"health": True})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        await self._database.fetch("last_index", {})
+        return respond_json({"ready": True})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        size = (await self._database.fetch("last_index", {}))[0]["ledger_index"] + 1
+        samples = [Metric(name="whence_ledger_entries", kind="gauge", help="Entries in the ledger.", value=float(size))]
+        for row in await self._database.fetch("count_instances", {}):
+            samples.append(
+                Metric(name="whence_instances", kind="gauge", help="Instances that have spoken.",
+                       value=float(row["n"]), labels={"account": row["account_id"]})
+            )  # fmt: skip
+        for row in await self._database.fetch("count_verdicts", {}):
+            samples.append(
+                Metric(name="whence_verdicts", kind="gauge", help="Verdicts by rule.", value=float(row["n"]),
+                       labels={"rule": row["rule"], "verdict": row["verdict"]})
+            )  # fmt: skip
+        for row in await self._database.fetch("count_tasks", {}):
+            samples.append(
+                Metric(name="whence_tasks_waiting", kind="gauge", help="Work that waits.", value=float(row["n"]),
+                       labels={"kind": row["kind"]})
+            )  # fmt: skip
+        body = open_metrics.render(samples).encode()
+        return web.Response(body=body, headers={"Content-Type": open_metrics.CONTENT_TYPE})
+
+    async def _contract(self, _: web.Request) -> web.Response:
+        text = (resources.files("whence_aggregator") / "openapi.yaml").read_text(encoding="utf-8")
+        return web.Response(text=text, content_type="application/yaml")
+
+    async def _page(self, _: web.Request) -> web.Response:
+        size = (await self._database.fetch("last_index", {}))[0]["ledger_index"] + 1
+        text = (
+            "<!doctype html><html lang=en><meta charset=utf-8><title>Whence</title>"
+            "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}</style>"
+            f"<h1>Whence</h1><p>whence-aggregator {escape(__version__)} at {escape(self._audience)}, "
+            f"{size} entries in the ledger.</p>"
+            "<p>Ask with the command <code>whence trace i-…</code> or over HTTP: "
+            "<a href=/openapi.yaml>the contract</a>, <a href=/metrics>metrics</a>, "
+            "<a href=/health>health</a>.</p></html>"
+        )
+        headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        return web.Response(text=text, content_type="text/html", headers=headers)

@@ -1,0 +1,101 @@
+"""Query parameters read strictly: unknown ones are refused, values are checked before anything is asked."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from whence_aggregator.trace.tracer import Subject, SubjectKind
+from whence_common.clock import parse_instant, to_instant
+from whence_common.digest import is_sha256_digest
+from whence_common.errors import InputError
+from whence_common.identifiers import INSTANCE_ID, is_application_id
+
+_COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
+_TICKET = re.compile(r"[A-Za-z0-9_./#:-]{1,100}\Z")
+_SUBJECTS: tuple[SubjectKind, ...] = ("image", "commit", "ticket", "application", "user_data")
+_LIMIT_MAX = 200
+_LIMIT_DEFAULT = 50
+_VALUE_CHARACTERS_MAX = 300
+
+
+class Query:
+    """The parameters of one request. `allowed` are the names this path knows."""
+
+    def __init__(self, request: web.Request, *allowed: str) -> None:
+        unknown = sorted(set(request.query) - set(allowed))
+        if unknown:
+            raise InputError(
+                "parameter-unknown", f"unknown: {', '.join(unknown)[:200]}", fix=f"known: {', '.join(sorted(allowed))}"
+            )
+        repeated = [name for name in request.query if len(request.query.getall(name)) > 1]
+        if repeated:
+            raise InputError("parameter-repeated", f"given twice: {repeated[0][:100]}")
+        self._query = request.query
+
+    def text(self, name: str) -> str | None:
+        """Give a short printable text, or None when it is not given."""
+        value = self._query.get(name)
+        if value is not None and (not value or len(value) > _VALUE_CHARACTERS_MAX or not value.isprintable()):
+            raise InputError("parameter-malformed", f"{name} is empty, too long or not printable")
+        return value
+
+    def at(self) -> str | None:
+        """Give the time asked about, normalised."""
+        value = self.text("at")
+        if value is None:
+            return None
+        try:
+            return to_instant(parse_instant(value.replace(" ", "+")))
+        except ValueError as exc:
+            raise InputError("parameter-malformed", f"at: {exc}", fix="write it like 2026-11-22T12:00:00Z") from exc
+
+    def limit(self) -> int:
+        value = self.text("limit")
+        if value is None:
+            return _LIMIT_DEFAULT
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", value) or int(value) > _LIMIT_MAX:
+            raise InputError("parameter-malformed", f"limit must be a number from 1 to {_LIMIT_MAX}")
+        return int(value)
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        value = self.text(name)
+        if value is not None and value not in choices:
+            raise InputError("parameter-malformed", f"{name} must be one of: {', '.join(choices)}")
+        return value
+
+    def subject(self) -> Subject | str:
+        """Give what is traced: a Subject, or the id of an instance. Exactly one must be given."""
+        given = [name for name in ("instance", *_SUBJECTS) if name in self._query]
+        if len(given) != 1:
+            raise InputError(
+                "subject-count", f"{len(given)} subjects", fix=f"give one of: instance, {', '.join(_SUBJECTS)}"
+            )
+        if "version" in self._query and given != ["application"]:
+            raise InputError("parameter-malformed", "version goes with application only")
+        value = self.text(given[0])
+        assert value is not None
+        if given == ["instance"]:
+            return instance_id(value)
+        kind = next(kind for kind in _SUBJECTS if kind == given[0])
+        _check_subject(kind, value)
+        return Subject(kind=kind, value=value, version=self.text("version"))
+
+
+def instance_id(text: str) -> str:
+    """Check an instance id. Raises InputError."""
+    if not INSTANCE_ID.match(text):
+        raise InputError("instance-malformed", "this is no instance id", fix="write it like i-0123456789abcdef0")
+    return text
+
+
+def _check_subject(kind: SubjectKind, value: str) -> None:
+    if kind in ("image", "user_data") and not is_sha256_digest(value):
+        raise InputError("parameter-malformed", f"{kind} must be a digest", fix="write sha256: and 64 hex digits")
+    if kind == "commit" and not _COMMIT.match(value):
+        raise InputError("parameter-malformed", "commit must be 7 to 64 lower-case hex digits")
+    if kind == "ticket" and not _TICKET.match(value):
+        raise InputError("parameter-malformed", "ticket must be letters, digits and _ . / # : -")
+    if kind == "application" and not is_application_id(value):
+        raise InputError("parameter-malformed", "application must be an application id")

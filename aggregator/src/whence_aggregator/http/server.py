@@ -1,0 +1,53 @@
+"""The HTTP server as a service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+
+from aiohttp import web
+
+from whence_aggregator.applications.registry import Caller
+from whence_aggregator.http.authentication import authentication
+from whence_aggregator.http.errors import problems
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS_MAX = 10.0
+
+
+class Server:
+    """Serves routes on one address. `listening` is called with the port once it listens."""
+
+    def __init__(
+        self,
+        *,
+        routes: Iterable[web.RouteDef],
+        callers: Mapping[str, Caller],
+        address: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        listening: Callable[[int], None],
+    ) -> None:
+        self._application = web.Application(middlewares=[problems, authentication(callers)])
+        self._application.add_routes(list(routes))
+        self._address = address
+        self._port = port
+        self._tls = tls
+        self._listening = listening
+
+    async def run(self) -> None:
+        """Serve until cancelled, then let requests under way end."""
+        runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_DRAIN_SECONDS_MAX)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._address, self._port, ssl_context=self._tls).start()
+            port = runner.addresses[0][1]
+            log.info("listening", extra=fields(address=self._address, port=port, tls=self._tls is not None))
+            self._listening(port)
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,70 @@
+"""What the use cases need from the outside. No third-party type crosses these lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from whence_common.errors import InputError, RoadError
+from whence_common.scm_source import Repository
+
+Row = Mapping[str, Any]
+Parameters = Mapping[str, object]
+
+
+class StorageUnavailable(RoadError):
+    """The database does not answer, is locked, or its disk is full. Nothing was acknowledged."""
+
+
+class Conflict(InputError):
+    """What is asked contradicts what is stored."""
+
+
+class Forbidden(InputError):
+    """The caller is known and may not do this, or is not who it must be."""
+
+
+class Unauthenticated(InputError):
+    """The caller has not proved who it is."""
+
+
+class NotFound(InputError):
+    """There is no such thing here."""
+
+
+class Overloaded(RoadError):
+    """More waits than can be taken; try again after `retry_after_seconds`."""
+
+
+class SourceUnavailable(RoadError):
+    """A registry or Git server cannot be asked now, or must not be; the reason is shown until it can."""
+
+
+class Transaction(Protocol):
+    """One write transaction; all or nothing. Query names are those of storage/queries.sql."""
+
+    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]: ...
+
+    async def execute(self, query: str, rows: Sequence[Parameters]) -> None:
+        """Run a query once for each row of parameters."""
+
+
+class Database(Protocol):
+    """A store of rows. Raises StorageUnavailable."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open the one write transaction there is at a time, over all replicas; commits on leaving, durably."""
+
+    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
+        """Read, beside any writer."""
+
+
+class ScmSourceReader(Protocol):
+    async def scm_source(self, repository: str, digest: str) -> bytes | None:
+        """Read scm-source.json out of an image in a registry; None when it has none. Raises SourceUnavailable."""
+
+
+class CommitReader(Protocol):
+    async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
+        """Fetch exactly one commit object; None when the server has no such commit. Raises SourceUnavailable."""

@@ -1,0 +1,48 @@
+"""Static bearer tokens for small installations: a file of hashes, one line a token: `sha256:HEX NAME TEAM[,TEAM…]`.
+
+`*` as the teams means every team. A token is 32 random bytes, so a plain SHA-256 of it cannot be searched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+
+from whence_aggregator.applications.registry import Caller
+from whence_common.errors import InputError
+
+_LINE = re.compile(r"(sha256:[0-9a-f]{64})\s+([A-Za-z0-9._@-]{1,100})\s+(\*|[A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*)\Z")
+
+
+class TokensInvalid(InputError):
+    """The file of tokens cannot be used."""
+
+
+def parse_tokens(text: str, *, name: str) -> Mapping[str, Caller]:
+    """Give callers by token hash. Raises TokensInvalid naming the first line that cannot be read."""
+    callers: dict[str, Caller] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        match = _LINE.match(stripped)
+        if match is None:
+            raise TokensInvalid("tokens-line", f"{name}:{number}: not of the form sha256:HEX NAME TEAM[,TEAM]")
+        teams = None if match[3] == "*" else frozenset(match[3].split(","))
+        callers[match[1]] = Caller(name=match[2], teams=teams)
+    return callers
+
+
+def new_token(name: str, teams: Iterable[str]) -> tuple[str, str]:
+    """Make a token; give it and the line for the file."""
+    token = secrets.token_urlsafe(32)
+    line = f"{token_hash(token)} {name} {','.join(teams) or '*'}"
+    if _LINE.match(line) is None:
+        raise TokensInvalid("tokens-line", "names and teams are letters, digits, . _ and -")
+    return token, line
+
+
+def token_hash(token: str) -> str:
+    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,246 @@
+"""The states of all links, derived from facts. Pure: the same facts give the same lineage, and nothing is guessed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whence_aggregator.trace.facts import Answer, Facts
+from whence_aggregator.trace.lineage import Evidence, Lineage, Link, LinkName
+from whence_aggregator.trace.tickets import DEFAULT_PATTERNS, tickets_in
+
+NO_TICKET = "the commit message names no ticket"
+
+
+def derive(facts: Facts, *, at: str) -> Lineage:
+    """Derive the lineage of one instance at one moment."""
+    commit = _commit(facts)
+    links = (
+        _account(facts),
+        _team(facts),
+        _instance(facts),
+        _ami(facts),
+        _user_data(facts),
+        _application(facts),
+        _version(facts),
+        _image(facts),
+        _source(facts),
+        commit,
+        _ticket(facts, commit),
+        _specification(facts),
+    )
+    return Lineage(instance_id=facts.statement.instance_id, at=at, links=links)
+
+
+def _agent(facts: Facts, digest: str | None = None) -> Evidence:
+    statement = facts.statement
+    return Evidence(
+        source="agent",
+        observed_at=statement.observed_at,
+        digest=digest or statement.digest,
+        ledger_index=statement.ledger_index,
+    )
+
+
+def _aws(facts: Facts) -> Evidence:
+    """AWS's signature over the identity document: a source that cannot lie about it."""
+    binding = facts.binding
+    digest = str(binding.identity.get("document_digest", ""))
+    return Evidence(
+        source="aws-signature", observed_at=binding.enrolled_at, digest=digest, ledger_index=binding.ledger_index
+    )
+
+
+def _collected(answer: Answer, source: str, digest: str | None = None) -> Evidence:
+    return Evidence(source=source, observed_at=answer.observed_at, digest=digest, ledger_index=answer.ledger_index)
+
+
+def _registry(facts: Facts) -> tuple[Evidence, ...]:
+    """The application registry as evidence, when it knows the application."""
+    known = facts.application
+    if known is None:
+        return ()
+    return (Evidence(source="application-registry", observed_at=known.recorded_at, ledger_index=known.ledger_index),)
+
+
+def _account(facts: Facts) -> Link:
+    value = {"account_id": facts.binding.identity["account_id"]}
+    return Link(link="account", state="confirmed", value=value, evidence=(_aws(facts), _agent(facts)))
+
+
+def _instance(facts: Facts) -> Link:
+    identity, predicate = facts.binding.identity, facts.statement.predicate
+    value = {
+        "instance_id": facts.statement.instance_id,
+        "region": identity["region"],
+        "instance_type": identity["instance_type"],
+        "proof": facts.binding.level,
+        "boot_id": predicate.boot_id,
+        "cause": predicate.cause,
+        "last_seen": facts.last_seen,
+    }
+    return Link(link="instance", state="confirmed", value=value, evidence=(_aws(facts), _agent(facts)))
+
+
+def _ami(facts: Facts) -> Link:
+    image_id = facts.binding.identity.get("image_id")
+    if not image_id:
+        return Link(link="ami", state="missing", reason="the identity document names no AMI", evidence=(_aws(facts),))
+    return Link(link="ami", state="confirmed", value={"image_id": image_id}, evidence=(_aws(facts),))
+
+
+def _user_data(facts: Facts) -> Link:
+    predicate = facts.statement.predicate
+    if predicate.user_data is None:
+        return Link(
+            link="user_data", state="missing", reason="the agent has seen no user data", evidence=(_agent(facts),)
+        )
+    errors = [problem for problem in predicate.problems if problem.get("severity") == "error"]
+    value: dict[str, Any] = {
+        "digest": predicate.user_data.digest,
+        "document": predicate.user_data.document,
+        "problems": predicate.problems,
+    }
+    reason = f"{len(errors)} errors; nothing was started" if errors else None
+    evidence = (_agent(facts, predicate.user_data.digest),)
+    return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=evidence)
+
+
+def _application(facts: Facts) -> Link:
+    application_id, evidence = facts.statement.predicate.application_id, (_agent(facts), *_registry(facts))
+    if application_id is None:
+        return Link(link="application", state="missing", reason="user data names no application", evidence=evidence)
+    if facts.application is None:
+        reason = f"the application registry does not know {application_id}"
+        return Link(link="application", state="missing", reason=reason, evidence=evidence)
+    kio = facts.application.kio
+    value = {"application_id": application_id, "name": kio.get("name"), "active": kio.get("active")}
+    return Link(link="application", state="confirmed", value=value, evidence=evidence)
+
+
+def _team(facts: Facts) -> Link:
+    if facts.application is None:
+        named = facts.statement.predicate.application_id
+        reason = f"no team: the application registry does not know {named}" if named else "no team: no application"
+        return Link(link="team", state="missing", reason=reason, evidence=(_agent(facts),))
+    value = {"team_id": facts.application.kio.get("team_id")}
+    return Link(link="team", state="asserted", value=value, evidence=_registry(facts))
+
+
+def _version(facts: Facts) -> Link:
+    application = facts.statement.predicate.application
+    if application is None:
+        return _nothing_runs("version", facts)
+    return Link(
+        link="version", state="asserted", value={"application_version": application.version}, evidence=(_agent(facts),)
+    )
+
+
+def _nothing_runs(link: LinkName, facts: Facts) -> Link:
+    problems = [p for p in facts.statement.predicate.problems if p.get("severity") == "error"]
+    first = str(problems[0].get("message", "")) if problems else "the boot failed"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return Link(link=link, state="missing", reason=f"nothing runs: {first}{more}", evidence=(_agent(facts),))
+
+
+def _image(facts: Facts) -> Link:
+    image, answer = facts.statement.predicate.image, facts.image_source
+    if image is None:
+        return _nothing_runs("image", facts)
+    containers = facts.statement.predicate.containers
+    value: dict[str, Any] = {
+        "reference": image.source,
+        "repository": image.repository,
+        "digest": image.digest,
+        "index_digest": image.index_digest,
+        "containers": [{"id": c.container_id, "state": c.state, "digest": c.image_digest} for c in containers],
+    }
+    evidence: tuple[Evidence, ...] = (_agent(facts, image.digest),)
+    for container in containers:
+        if container.image_digest != image.digest:
+            evidence += (_agent(facts, container.image_digest or None),)
+            reason = "a container runs another image than the one that was booted"
+            return Link(link="image", state="contradicted", value=value, reason=reason, evidence=evidence)
+    if answer.outcome == "absent":
+        evidence += (_collected(answer, "registry"),)
+        return Link(link="image", state="contradicted", value=value, reason=answer.reason, evidence=evidence)
+    if answer.outcome == "unknown":
+        reason = f"the registry was not asked: {answer.reason}"
+        return Link(link="image", state="asserted", value=value, reason=reason, evidence=evidence)
+    evidence += (_collected(answer, "registry", image.digest),)
+    return Link(link="image", state="confirmed", value=value, evidence=evidence)
+
+
+def _source(facts: Facts) -> Link:
+    predicate, answer = facts.statement.predicate, facts.image_source
+    if predicate.image is None:
+        return _nothing_runs("source", facts)
+    seen = predicate.scm_source
+    evidence: tuple[Evidence, ...] = ()
+    source, registry = facts.source, facts.registry_source
+    agents = source if seen is not None and seen.status == "found" else None
+    if seen is not None:
+        evidence = (_agent(facts, agents.digest if agents is not None else None),)
+    if answer.outcome in ("found", "missing"):
+        evidence += (_collected(answer, "registry", registry.digest if registry is not None else None),)
+    if source is None:
+        reason = (seen.reason if seen is not None else "") or answer.reason or "the image names no source"
+        unasked = seen is None and answer.outcome in ("unknown", "absent")
+        return Link(link="source", state="unknown" if unasked else "missing", reason=reason, evidence=evidence)
+    value: dict[str, Any] = {**source.to_wire(), "dirty": source.dirty}
+    if agents is not None and answer.outcome in ("found", "missing"):
+        if registry is None or registry.digest != agents.digest:
+            value["registry"] = registry.to_wire() if registry is not None else None
+            reason = "agent and registry read different sources out of the same image"
+            return Link(link="source", state="contradicted", value=value, reason=reason, evidence=evidence)
+        reason_dirty = "the source tree held changes that are in no commit" if source.dirty else None
+        return Link(link="source", state="confirmed", value=value, reason=reason_dirty, evidence=evidence)
+    only_one = f"only one has read it: {answer.reason}" if answer.reason else None
+    return Link(link="source", state="asserted", value=value, reason=only_one, evidence=evidence)
+
+
+def _commit(facts: Facts) -> Link:
+    if facts.statement.predicate.image is None:
+        return _nothing_runs("commit", facts)
+    source, answer = facts.source, facts.commit
+    if source is None:
+        return Link(link="commit", state="unknown", reason="no source is known for the image")
+    if source.commit_id is None:
+        reason = f"the source's revision is no commit id: {source.revision[:80]!r}"
+        return Link(link="commit", state="missing", reason=reason, evidence=(_agent(facts, source.digest),))
+    value: dict[str, Any] = {"commit": source.commit_id, "url": source.url}
+    if answer.outcome == "unknown":
+        return Link(link="commit", state="unknown", value=value, reason=answer.reason)
+    evidence = (_agent(facts, source.digest), _collected(answer, "git"))
+    if answer.outcome != "found":
+        return Link(link="commit", state="missing", reason=answer.reason, evidence=evidence)
+    value.update({name: answer.value[name] for name in ("repository", "subject", "author", "committed_at")})
+    if source.dirty:
+        reason = "the commit exists, but the image was built from a tree with changes that are in no commit"
+        return Link(link="commit", state="contradicted", value=value, reason=reason, evidence=evidence)
+    return Link(link="commit", state="confirmed", value=value, evidence=evidence)
+
+
+def _ticket(facts: Facts, commit: Link) -> Link:
+    if facts.statement.predicate.image is None:
+        return _nothing_runs("ticket", facts)
+    if facts.commit.outcome != "found":
+        return Link(link="ticket", state="unknown", reason=f"the commit was not read: {commit.reason}")
+    evidence = (_collected(facts.commit, "git"),)
+    settings = facts.application.tickets if facts.application is not None else {}
+    tickets = tickets_in(str(facts.commit.value["message"]), settings.get("patterns") or DEFAULT_PATTERNS)
+    if not tickets:
+        return Link(link="ticket", state="missing", reason=NO_TICKET, evidence=evidence)
+    template = settings.get("url")
+    urls = [str(template).replace("{ticket}", ticket) if template else None for ticket in tickets]
+    value = {"tickets": [{"id": ticket, "url": url} for ticket, url in zip(tickets, urls, strict=True)]}
+    return Link(link="ticket", state="asserted", value=value, evidence=evidence)
+
+
+def _specification(facts: Facts) -> Link:
+    if facts.application is None:
+        return Link(link="specification", state="missing", reason="the application is not registered")
+    url = facts.application.kio.get("specification_url")
+    if not url:
+        reason = "the application registry has no specification_url"
+        return Link(link="specification", state="missing", reason=reason, evidence=_registry(facts))
+    return Link(link="specification", state="asserted", value={"url": url}, evidence=_registry(facts))

@@ -1,0 +1,106 @@
+"""The facts a lineage is derived from, as they were stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from whence_aggregator.ports import Row
+from whence_common.envelope import Envelope
+from whence_common.scm_source import ScmSource
+from whence_common.statement import Predicate, Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStatement:
+    """A statement as it stands in the ledger; its signature was verified before it was appended."""
+
+    digest: str
+    ledger_index: int
+    instance_id: str
+    observed_at: str
+    recorded_at: str
+    predicate: Predicate = field(repr=False)
+
+    @classmethod
+    def from_row(cls, row: Row) -> StoredStatement:
+        return cls(
+            digest=row["digest"],
+            ledger_index=row["ledger_index"],
+            instance_id=row["instance_id"],
+            observed_at=row["observed_at"],
+            recorded_at=row["recorded_at"],
+            predicate=Statement.from_wire(Envelope.parse(row["body"]).payload).predicate,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What the instance's identity document proved when it enrolled."""
+
+    level: str
+    enrolled_at: str
+    ledger_index: int
+    identity: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """An application as the registry had it at the time asked about."""
+
+    recorded_at: str
+    ledger_index: int
+    kio: Mapping[str, Any]
+    tickets: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a collector found out: `found` with a value, `missing`, `absent` (not even the place), or `unknown`."""
+
+    outcome: Literal["found", "missing", "absent", "unknown"]
+    reason: str = ""
+    value: Mapping[str, Any] = field(default_factory=dict)
+    observed_at: str = ""
+    ledger_index: int | None = None
+
+    @classmethod
+    def from_row(cls, row: Row) -> Answer:
+        return cls(
+            outcome=row["outcome"],
+            reason=row["reason"],
+            value=msgspec.json.decode(row["value"]),
+            observed_at=row["observed_at"],
+            ledger_index=row["ledger_index"],
+        )
+
+
+NOT_ASKED = Answer(outcome="unknown", reason="nobody has been asked yet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything known about one instance at one moment."""
+
+    statement: StoredStatement
+    binding: Binding
+    application: Registered | None
+    image_source: Answer
+    commit: Answer
+    last_seen: str | None
+
+    @property
+    def source(self) -> ScmSource | None:
+        """The image's scm-source.json as the agent read it, else as the registry has it."""
+        seen = self.statement.predicate.scm_source
+        if seen is not None and seen.document is not None:
+            return ScmSource.from_wire(seen.document)
+        return self.registry_source
+
+    @property
+    def registry_source(self) -> ScmSource | None:
+        document = self.image_source.value.get("scm_source")
+        return ScmSource.from_wire(document) if isinstance(document, Mapping) else None

@@ -1,0 +1,85 @@
+"""A lineage: the links from account to specification, each with its state and the evidence for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+State = Literal["confirmed", "asserted", "contradicted", "missing", "unknown"]
+LinkName = Literal[
+    "account", "team", "instance", "ami", "user_data", "application", "version", "image", "source", "commit", "ticket",
+    "specification",
+]  # fmt: skip
+LINK_NAMES: tuple[LinkName, ...] = (
+    "account", "team", "instance", "ami", "user_data", "application", "version", "image", "source", "commit", "ticket",
+    "specification",
+)  # fmt: skip
+GAPS: tuple[State, ...] = ("contradicted", "missing", "unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Who said it, when it was observed, the digest of what was seen, and where it stands in the ledger."""
+
+    source: str
+    observed_at: str
+    digest: str | None = None
+    ledger_index: int | None = None
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "source": self.source,
+            "observed_at": self.observed_at,
+            "digest": self.digest,
+            "ledger_index": self.ledger_index,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One link. `reason` is set for every gap: a value with a reason, never a silent null."""
+
+    link: LinkName
+    state: State
+    value: dict[str, Any] | None = None
+    reason: str | None = None
+    evidence: tuple[Evidence, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        assert self.state not in GAPS or self.reason, "a gap has a reason"
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "link": self.link,
+            "state": self.state,
+            "value": self.value,
+            "reason": self.reason,
+            "evidence": [one.to_wire() for one in self.evidence],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """The answer to a trace query about one instance at one moment."""
+
+    instance_id: str
+    at: str
+    links: tuple[Link, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is no gap."""
+        return all(link.state not in GAPS for link in self.links)
+
+    def link(self, name: LinkName) -> Link:
+        """Give one link by name; every lineage has all of them."""
+        return next(link for link in self.links if link.link == name)
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "subject": {"instance": self.instance_id},
+            "at": self.at,
+            "complete": self.complete,
+            "links": [link.to_wire() for link in self.links],
+            "checkpoint": None,
+        }

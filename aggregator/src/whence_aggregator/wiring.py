@@ -1,0 +1,167 @@
+"""The only place that knows concrete classes: settings in, running services out."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from importlib import resources
+from pathlib import Path
+
+import aiohttp
+
+from whence_aggregator.adapters.git_server import GitServerReader
+from whence_aggregator.adapters.image_registry import RegistryReader
+from whence_aggregator.applications.registry import Applications, Caller
+from whence_aggregator.collect.collectors import CommitCollector, ImageSourceCollector
+from whence_aggregator.collect.worker import Worker
+from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.enrolment import Enrolments
+from whence_aggregator.heartbeats import Heartbeats
+from whence_aggregator.http.agents import AgentCalls
+from whence_aggregator.http.kio import KioCalls
+from whence_aggregator.http.operators import OperatorCalls
+from whence_aggregator.http.queries import QueryCalls
+from whence_aggregator.http.server import Server
+from whence_aggregator.ingest import Ingest
+from whence_aggregator.settings import Settings, SettingsInvalid
+from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.tokens import parse_tokens
+from whence_aggregator.trace.tracer import Tracer
+from whence_common.backoff import Backoff
+from whence_common.clock import utc_now
+from whence_common.identity_document import Authorities
+from whence_common.lifecycle import run_until_signal
+
+_SECRET_BYTES_MIN = 32
+
+
+async def open_database(location: str) -> SqliteDatabase | PostgresDatabase:
+    """Open a database by its URL and migrate it. Raises StorageUnavailable."""
+    if location.startswith("sqlite://"):
+        path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
+        return await SqliteDatabase.open(path)
+    return await PostgresDatabase.open(location)
+
+
+async def run_aggregator(
+    settings: Settings, *, database_location: str | None, listening: Callable[[int], None]
+) -> None:
+    """Run the aggregator until a signal ends it. Raises WhenceError or OSError when it cannot start."""
+    authorities = load_authorities(settings.authorities_directory)
+    callers = load_callers(settings.tokens_file)
+    secret = load_secret(Path(settings.heartbeat_secret_file))
+    tls = load_tls(settings)
+    async with AsyncExitStack() as stack:
+        database = await open_database(database_location or settings.database)
+        stack.push_async_callback(database.close)
+        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
+        tracer = Tracer(database=database, now=utc_now)
+        evaluator = Evaluator(
+            database=database, tracer=tracer, now=utc_now, silent_after_seconds=settings.silent_after_seconds
+        )
+        worker = Worker(
+            database=database,
+            collectors={
+                "image-source": ImageSourceCollector(
+                    RegistryReader(session=session, plain_http=_places(settings.registries))
+                ),
+                "commit": CommitCollector(GitServerReader(plain_http=_places(settings.git_servers))),
+            },
+            evaluator=evaluator,
+            now=utc_now,
+            backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
+        )
+        enrolments = Enrolments(
+            database=database,
+            authorities=authorities,
+            accounts=frozenset(settings.accounts),
+            audience=settings.audience,
+            heartbeat_secret=secret,
+            now=utc_now,
+            random_bytes=secrets.token_bytes,
+        )
+        ingest = Ingest(database=database, enrolments=enrolments, now=utc_now, on_work=worker.wake)
+        heartbeats = Heartbeats(database=database, secret=secret, now=utc_now)
+        applications = Applications(database=database, now=utc_now, on_work=worker.wake)
+        server = Server(
+            routes=[
+                *AgentCalls(enrolments=enrolments, ingest=ingest, heartbeats=heartbeats).routes(),
+                *QueryCalls(database=database, tracer=tracer, now=utc_now).routes(),
+                *KioCalls(applications=applications).routes(),
+                *OperatorCalls(database=database, audience=settings.audience).routes(),
+            ],
+            callers=callers,
+            address=settings.listen_address,
+            port=settings.listen_port,
+            tls=tls,
+            listening=listening,
+        )
+        await run_until_signal(
+            {"http": server.run, "ingest": ingest.run, "heartbeats": heartbeats.run, "worker": worker.run}
+        )
+
+
+def load_authorities(directory: str | None) -> Authorities:
+    """Load AWS's certificates, which ship with the package, or those of a directory. Raises SettingsInvalid."""
+    if directory is None:
+        files = (resources.files("whence_aggregator") / "aws_certificates").iterdir()
+        return Authorities.from_pem({file.name.removesuffix(".pem"): file.read_bytes() for file in files})
+    pem = {path.stem: path.read_bytes() for path in sorted(Path(directory).glob("*.pem"))}
+    if not pem:
+        raise SettingsInvalid("authorities-empty", f"{directory} holds no REGION.pem file")
+    try:
+        return Authorities.from_pem(pem)
+    except ValueError as exc:
+        raise SettingsInvalid("authorities-invalid", f"{directory}: {exc}") from exc
+
+
+def load_callers(path: str) -> Mapping[str, Caller]:
+    """Load the file of token hashes. Raises SettingsInvalid or TokensInvalid."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as exc:
+        raise SettingsInvalid(
+            "tokens-unreadable",
+            f"tokens_file {path} cannot be read: {exc.strerror}",
+            fix=f"make one: whence-aggregator token NAME --file {path}",
+        ) from exc
+    return parse_tokens(text, name=path)
+
+
+def load_secret(path: Path) -> bytes:
+    """Load the secret that heartbeat keys are derived from; make it at the first start. Raises SettingsInvalid."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        content = path.read_bytes()
+    else:
+        with os.fdopen(descriptor, "wb") as stream:
+            content = secrets.token_bytes(_SECRET_BYTES_MIN)
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    if len(content) < _SECRET_BYTES_MIN:
+        raise SettingsInvalid("heartbeat-secret", f"{path} holds less than {_SECRET_BYTES_MIN} bytes")
+    return content
+
+
+def load_tls(settings: Settings) -> ssl.SSLContext | None:
+    """Load certificate and key. Raises SettingsInvalid."""
+    if settings.tls_certificate_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise SettingsInvalid("tls-unusable", f"certificate or key cannot be used: {exc}") from exc
+    return context
+
+
+def _places(places: Mapping[str, object]) -> dict[str, bool]:
+    return {host: bool(getattr(place, "plain_http", False)) for host, place in places.items()}
