@@ -1,0 +1,111 @@
+"""The EC2 instance metadata service, version 2, for one instance: session tokens by PUT, 401 without one.
+
+Identity documents are signed by a SigningAuthority, as AWS signs them. Role credentials are for moto, which takes any.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+
+from fakes.signing_authority import SigningAuthority, identity_document
+
+_TTL_SECONDS_MAX = 21_600
+_ROLE = "app-demo"
+
+
+@dataclass
+class MetadataService:
+    """What one instance sees at 169.254.169.254. `requests` records the paths that were asked, in order."""
+
+    instance_id: str
+    user_data: bytes | None
+    authority: SigningAuthority
+    document: bytes = b""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    version_1_only: bool = False
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        self.document = self.document or identity_document(self.instance_id)
+        self._tokens: dict[str, float] = {}
+
+    @asynccontextmanager
+    async def serve(self, *, port: int = 0) -> AsyncIterator[MetadataService]:
+        """Serve on a loopback port for the block's duration; `url` says which."""
+        application = web.Application()
+        application.router.add_put("/latest/api/token", self._token)
+        application.router.add_get("/latest/{path:.*}", self._get)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _token(self, request: web.Request) -> web.Response:
+        self.requests.append(request.path)
+        if self.version_1_only:
+            return web.Response(status=404)
+        if "X-Forwarded-For" in request.headers:
+            return web.Response(status=403)
+        ttl = request.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
+        if not ttl.isdigit() or not 1 <= int(ttl) <= _TTL_SECONDS_MAX:
+            return web.Response(status=400)
+        token = secrets.token_urlsafe(40)
+        self._tokens[token] = time.monotonic() + int(ttl)
+        return web.Response(text=token, headers={"X-aws-ec2-metadata-token-ttl-seconds": ttl})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        self.requests.append(request.path)
+        token = request.headers.get("X-aws-ec2-metadata-token", "")
+        if self._tokens.get(token, 0.0) < time.monotonic():
+            return web.Response(status=401)
+        content = self._content(request.match_info["path"].rstrip("/"))
+        return web.Response(status=404) if content is None else web.Response(body=content, content_type="text/plain")
+
+    def _content(self, path: str) -> bytes | None:
+        document = json.loads(self.document)
+        tag = path.removeprefix("meta-data/tags/instance/")
+        if tag != path:
+            return self.tags[tag].encode() if tag in self.tags else None
+        contents: dict[str, bytes | None] = {
+            "user-data": self.user_data,
+            "dynamic/instance-identity/document": self.document,
+            "dynamic/instance-identity/rsa2048": self.authority.sign(self.document).encode(),
+            "meta-data/instance-id": self.instance_id.encode(),
+            "meta-data/ami-id": document["imageId"].encode(),
+            "meta-data/instance-type": document["instanceType"].encode(),
+            "meta-data/placement/region": document["region"].encode(),
+            "meta-data/placement/availability-zone": document["availabilityZone"].encode(),
+            "meta-data/tags/instance": "\n".join(self.tags).encode(),
+            "meta-data/iam/security-credentials": _ROLE.encode(),
+            f"meta-data/iam/security-credentials/{_ROLE}": _credentials(),
+            "meta-data/identity-credentials/ec2/security-credentials/ec2-instance": _credentials(),
+        }
+        return contents.get(path)
+
+
+def _credentials() -> bytes:
+    now = datetime.now(UTC)
+    return json.dumps(
+        {
+            "Code": "Success",
+            "LastUpdated": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "Type": "AWS-HMAC",
+            "AccessKeyId": "ASIADEMODEMODEMODEMO",
+            "SecretAccessKey": "not-a-secret-moto-takes-any",
+            "Token": "not-a-secret-either",
+            "Expiration": (now + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+    ).encode()

@@ -1,0 +1,80 @@
+"""AWS as moto's server speaks it: S3, KMS, STS, EC2 and more, in one account."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from landscape.processes import answers, free_port, started
+
+ACCOUNT = "123456789012"
+REGION = "eu-central-1"
+AMI = "ami-12c6146b"
+
+
+class Aws:
+    """The server, and the set-up that an account's owner would have done."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    async def run_instance(self, user_data: bytes) -> str:
+        """Start an instance as far as moto can; give its id."""
+
+        def start() -> str:
+            answer = self.client("ec2").run_instances(
+                ImageId=AMI, MinCount=1, MaxCount=1, UserData=user_data.decode("utf-8", "replace")
+            )
+            return str(answer["Instances"][0]["InstanceId"])
+
+        return await asyncio.to_thread(start)
+
+    async def put_credentials(self, bucket: str, application_id: str, files: Mapping[str, Mapping[str, str]]) -> None:
+        """Write a mint bucket's objects, making the bucket when it is not there."""
+
+        def put() -> None:
+            s3 = self.client("s3")
+            known = {found["Name"] for found in s3.list_buckets()["Buckets"]}
+            if bucket not in known:
+                s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+            for name, document in files.items():
+                s3.put_object(Bucket=bucket, Key=f"{application_id}/{name}", Body=json.dumps(document).encode())
+
+        await asyncio.to_thread(put)
+
+    async def encrypt(self, plaintext: str) -> str:
+        """Encrypt with a new KMS key; give the text that stands after aws:kms:."""
+        import base64
+
+        def encrypt() -> str:
+            kms = self.client("kms")
+            key = kms.create_key()["KeyMetadata"]["KeyId"]
+            blob = kms.encrypt(KeyId=key, Plaintext=plaintext.encode())["CiphertextBlob"]
+            return base64.b64encode(blob).decode()
+
+        return await asyncio.to_thread(encrypt)
+
+
+@asynccontextmanager
+async def moto_server(logs: Path) -> AsyncIterator[Aws]:
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    environment = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "true", "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"}
+    async with started("moto", command, logs=logs, ready=lambda: answers(port), environment=environment):
+        yield Aws(f"http://127.0.0.1:{port}")

@@ -1,0 +1,60 @@
+"""git http-backend over HTTP: every bare repository below a directory can be fetched from a loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from landscape.processes import run
+
+
+@asynccontextmanager
+async def git_server(repositories: Path) -> AsyncIterator[str]:
+    """Give the server's host:port."""
+    backend = Path((await run("git", "--exec-path")).strip()) / "git-http-backend"
+    application = web.Application(client_max_size=64 * 1024 * 1024)
+    application["backend"], application["root"] = str(backend), str(repositories)
+    application.router.add_route("*", "/{path:.*}", _cgi)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def _cgi(request: web.Request) -> web.Response:
+    """Hand a request to git http-backend by CGI (RFC 3875)."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GIT_PROJECT_ROOT": request.app["root"],
+        "GIT_HTTP_EXPORT_ALL": "1",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": "/" + request.match_info["path"],
+        "QUERY_STRING": request.query_string,
+        "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+        "HTTP_CONTENT_ENCODING": "",
+        "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+    }
+    body = await request.read()
+    process = await asyncio.create_subprocess_exec(
+        request.app["backend"],
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    output, _ = await process.communicate(body)
+    head, _, content = output.partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
+    status = int(headers.pop("Status", "200").split(" ", 1)[0])
+    return web.Response(status=status, body=content, headers=headers)

@@ -1,0 +1,39 @@
+"""A PostgreSQL cluster of our own: made, started, and gone again at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from landscape.processes import NotReady, answers, free_port, run, started
+
+
+@asynccontextmanager
+async def postgres(directory: Path, logs: Path) -> AsyncIterator[str]:
+    """Give the DSN of the cluster's database. Durability is left on: it is what is tested."""
+    programs = _programs()
+    port, home = free_port(), directory / "postgres"
+    home.mkdir()
+    prefix: tuple[str, ...] = ()
+    if os.geteuid() == 0:
+        shutil.chown(home, "postgres", "postgres")
+        directory.chmod(0o755)
+        prefix = ("runuser", "-u", "postgres", "--")
+    initdb = (programs / "initdb", "-D", home, "-U", "whence", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+    await run(*prefix, *initdb, cwd=Path("/"))
+    command = [
+        *prefix, programs / "postgres", "-D", home, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+        "-c", "unix_socket_directories=", "-c", "max_connections=50",
+    ]  # fmt: skip
+    async with started("postgres", command, logs=logs, ready=lambda: answers(port), cwd=Path("/")):
+        yield f"postgresql://whence@127.0.0.1:{port}/postgres"
+
+
+def _programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        raise NotReady("PostgreSQL's server is not installed: apt-get install postgresql")
+    return found[-1].parent

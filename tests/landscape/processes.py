@@ -1,0 +1,128 @@
+"""One started program: its log in a file, waited for until it is ready, stopped whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from whence_common.pause import pause
+
+STOP_SECONDS_MAX = 15.0
+READY_SECONDS_MAX = 60.0
+_LOOK_SECONDS = 0.05
+_TAIL_CHARACTERS = 2_000
+
+
+class NotReady(Exception):
+    """A program did not come up; the message has the end of its log and where the whole is."""
+
+
+class Process:
+    """A running program and its log."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.name = name
+        self.process = process
+        self.log = log
+
+    def tail(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
+
+    async def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self.process.returncode is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        await self.process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM, then SIGKILL when that takes too long; give the exit code."""
+        if self.process.returncode is None:
+            self.process.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS_MAX):
+                    await self.process.wait()
+            except TimeoutError:
+                await self.kill()
+        return await self.process.wait()
+
+
+@asynccontextmanager
+async def started(
+    name: str,
+    command: Sequence[str | Path],
+    *,
+    logs: Path,
+    ready: Callable[[], Awaitable[bool]],
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    seconds_max: float = READY_SECONDS_MAX,
+) -> AsyncIterator[Process]:
+    """Start a program and wait until it is ready; stop it at the end. Raises NotReady."""
+    log = logs / f"{name}.log"
+    with log.open("ab") as sink:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env={**os.environ, **(environment or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
+    running = Process(name, process, log)
+    try:
+        await _until_ready(running, ready, seconds_max)
+        yield running
+    finally:
+        await asyncio.shield(running.stop())
+
+
+async def _until_ready(running: Process, ready: Callable[[], Awaitable[bool]], seconds_max: float) -> None:
+    try:
+        async with asyncio.timeout(seconds_max):
+            while not await ready():
+                if running.process.returncode is not None:
+                    message = f"{running.name} ended with code {running.process.returncode}"
+                    raise NotReady(f"{message}; log {running.log}:\n{running.tail()}")
+                await pause(_LOOK_SECONDS)
+    except TimeoutError as exc:
+        message = f"{running.name} was not ready within {seconds_max:g} s"
+        raise NotReady(f"{message}; log {running.log}:\n{running.tail()}") from exc
+
+
+async def run(*command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """Run a program to its end; give what it printed. Raises NotReady when it fails."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, error = await process.communicate()
+    if process.returncode != 0:
+        raise NotReady(f"{command[0]} {command[1] if len(command) > 1 else ''} failed: {error.decode()[-800:]}")
+    return output.decode()
+
+
+def free_port() -> int:
+    """Give a loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def answers(port: int) -> bool:
+    """Say whether somebody listens on a loopback port."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

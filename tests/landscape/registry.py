@@ -1,0 +1,29 @@
+"""Debian's docker-registry on a free port, its storage in a directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from landscape.processes import answers, free_port, started
+
+
+@asynccontextmanager
+async def docker_registry(directory: Path, logs: Path) -> AsyncIterator[str]:
+    """Give the registry's host:port."""
+    port = free_port()
+    home = directory / "registry"
+    home.mkdir()
+    configuration = {
+        "version": 0.1,
+        "log": {"accesslog": {"disabled": True}, "level": "warn"},
+        "storage": {"filesystem": {"rootdirectory": str(home)}, "delete": {"enabled": True}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    file = directory / "registry.yml"
+    file.write_text(json.dumps(configuration), encoding="utf-8")
+    command = ["docker-registry", "serve", file]
+    async with started("docker-registry", command, logs=logs, ready=lambda: answers(port)):
+        yield f"127.0.0.1:{port}"
