@@ -70,6 +70,7 @@ class Boot:
         self,
         *,
         settings: Settings,
+        gid: int,
         outside: Outside,
         progress: Progress,
         reporter: Reporter,
@@ -79,6 +80,7 @@ class Boot:
         backoff: Backoff,
     ) -> None:
         self._settings = settings
+        self._gid = gid
         self._outside = outside
         self._progress = progress
         self._reporter = reporter
@@ -150,8 +152,10 @@ class Boot:
         async with progress.stage("pull", seconds_max=PULL_SECONDS_MAX):
             image_id = await pull_image(outside.engine, image, progress)
         async with progress.stage("run", seconds_max=RUN_SECONDS_MAX):
-            await asyncio.to_thread(write_meta, Path(settings.container_directory), user_data, settings)
-            spec = container_spec(user_data, image, image_id, environment, settings)
+            await asyncio.to_thread(write_meta, Path(settings.container_directory), user_data, gid=self._gid)
+            spec = container_spec(
+                user_data, image, image_id, environment, settings=settings, gid=self._gid
+            )
             progress.observed.container = await outside.engine.run(spec)
         await self._health(user_data)
         self._remember(user_data)

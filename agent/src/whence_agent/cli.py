@@ -82,6 +82,9 @@ def _run(arguments: argparse.Namespace) -> int:
     logs.set_up(verbose=arguments.verbose)
     try:
         asyncio.run(run_agent(settings, notify_socket=os.environ.get("NOTIFY_SOCKET")))
+    except SettingsInvalid as exc:
+        print(f"whence-agent: {exc.diagnostics()}", file=sys.stderr)
+        return 78
     except (OSError, WhenceError) as exc:
         print(f"whence-agent: cannot run: {exc}", file=sys.stderr)
         return 1

@@ -51,7 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allowed_registries: list[str] | None = None
     """None allows every registry."""
     application_uid: int = 999
-    application_gid: int = 999
+    application_group: str = "whence-application"
+    """Group that may read the credentials; the container runs with its gid. The package makes it."""
+    application_gid: int | None = None
+    """Instead of application_group, for machines without that group."""
     tokeninfo_url: str | None = None
     mask_environment: bool = False
     """Mask every environment value in reports, not only what looks secret."""
@@ -121,7 +124,7 @@ def _check(settings: Settings, name: str) -> None:
 
 def _ranges(settings: Settings) -> list[str]:
     wrong: list[str] = []
-    if settings.application_uid < 1 or settings.application_gid < 1:
+    if settings.application_uid < 1 or settings.application_gid == 0:
         wrong.append("application_uid and application_gid must not be 0: the application is not root")
     if not 0 <= settings.status_port < 65536:
         wrong.append("status_port must be from 0 (any free port) to 65535")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import random
 import time
 import uuid
@@ -26,7 +27,7 @@ from whence_agent.instance_key import InstanceKey
 from whence_agent.outbox import Outbox
 from whence_agent.progress import Progress
 from whence_agent.reporter import Reporter
-from whence_agent.settings import Settings
+from whence_agent.settings import Settings, SettingsInvalid
 from whence_agent.supervision import Supervision
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant, utc_now
@@ -36,7 +37,8 @@ _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 async def run_agent(settings: Settings, *, notify_socket: str | None) -> None:
-    """Run the agent until a signal ends it. Raises OSError when its directories cannot be used."""
+    """Run the agent until a signal ends it. Raises SettingsInvalid or OSError when it cannot start."""
+    gid = application_gid(settings)
     state = _state_directory(settings)
     key = InstanceKey(state)
     progress = Progress(now=utc_now, monotonic=time.monotonic, boot_id=_boot_id(), started_at=to_instant(utc_now()))
@@ -66,7 +68,7 @@ async def run_agent(settings: Settings, *, notify_socket: str | None) -> None:
         keeper = CredentialKeeper(
             store=S3Objects(aws),
             directory=Path(settings.container_directory),
-            group=settings.application_gid,
+            group=gid,
             progress=progress,
             poll_seconds=settings.credentials_poll_seconds,
             random=random.random,
@@ -82,6 +84,7 @@ async def run_agent(settings: Settings, *, notify_socket: str | None) -> None:
         )
         boot = Boot(
             settings=settings,
+            gid=gid,
             outside=outside,
             progress=progress,
             reporter=reporter,
@@ -108,6 +111,18 @@ async def run_agent(settings: Settings, *, notify_socket: str | None) -> None:
             },
             on_stopping=lambda: notifier.notify(stopping=True, status="stopping; the container goes on"),
         )
+
+
+def application_gid(settings: Settings) -> int:
+    """Give the gid of the application's group. Raises SettingsInvalid when the machine has no such group."""
+    if settings.application_gid is not None:
+        return settings.application_gid
+    try:
+        return grp.getgrnam(settings.application_group).gr_gid
+    except KeyError as exc:
+        fix = "make the group (the package does it by systemd-sysusers), or set application_gid"
+        message = f"application_group: there is no group {settings.application_group!r} on this machine"
+        raise SettingsInvalid("settings-invalid", message, fix=fix) from exc
 
 
 def _state_directory(settings: Settings) -> Path:

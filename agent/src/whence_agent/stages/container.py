@@ -23,21 +23,27 @@ CREDENTIALS = f"{META}/credentials"
 _NOT_FOR_APPLICATIONS = ("instance_logs_url", "logsink_username", "logsink_password", "dockercfg")
 
 
-def write_meta(directory: Path, user_data: UserData, settings: Settings) -> None:
+def write_meta(directory: Path, user_data: UserData, *, gid: int) -> None:
     """Write the application's copy of its user data: without others' secrets, ciphertext left encrypted."""
     document = {name: value for name, value in user_data.document.items() if name not in _NOT_FOR_APPLICATIONS}
     content = yaml.safe_dump(document, default_flow_style=False, sort_keys=True, allow_unicode=True).encode()
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     mode = 0o444 if user_data.root else 0o440
-    write_durably(directory / "taupage.yaml", content, mode=mode, group=settings.application_gid)
+    write_durably(directory / "taupage.yaml", content, mode=mode, group=gid)
     if not (directory / "credentials").exists():
         _empty_credentials(directory)
     os.chmod(directory, 0o755 if user_data.root else 0o750)  # noqa: PTH101 - beside chown, which pathlib lacks
-    os.chown(directory, -1, settings.application_gid)
+    os.chown(directory, -1, gid)
 
 
 def container_spec(
-    user_data: UserData, image: ImageFacts, image_id: str, environment: Mapping[str, str], settings: Settings
+    user_data: UserData,
+    image: ImageFacts,
+    image_id: str,
+    environment: Mapping[str, str],
+    *,
+    settings: Settings,
+    gid: int,
 ) -> ContainerSpec:
     """Say exactly which container is meant. Pure: the same inputs give the same fingerprint."""
     spec = ContainerSpec(
@@ -47,7 +53,7 @@ def container_spec(
         environment=_environment(user_data, environment, settings),
         ports=user_data.ports,
         publish_address=settings.publish_address,
-        user=None if user_data.root else f"{settings.application_uid}:{settings.application_gid}",
+        user=None if user_data.root else f"{settings.application_uid}:{gid}",
         read_only=user_data.read_only,
         mounts={settings.container_directory: META},
         fingerprint="",

@@ -100,7 +100,7 @@ def _user_data(facts: Facts) -> Link:
         "document": predicate.user_data.document,
         "problems": predicate.problems,
     }
-    reason = f"{len(errors)} errors; nothing was started" if errors else None
+    reason = f"{len(errors)} error{'s' * (len(errors) > 1)}; nothing was started" if errors else None
     evidence = (_agent(facts, predicate.user_data.digest),)
     return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=evidence)
 
@@ -136,10 +136,13 @@ def _version(facts: Facts) -> Link:
 
 
 def _nothing_runs(link: LinkName, facts: Facts) -> Link:
-    problems = [p for p in facts.statement.predicate.problems if p.get("severity") == "error"]
-    first = str(problems[0].get("message", "")) if problems else "the boot failed"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return Link(link=link, state="missing", reason=f"nothing runs: {first}{more}", evidence=(_agent(facts),))
+    """Say why for the image; every link that hangs on it only says that nothing runs."""
+    reason = "nothing runs"
+    if link == "image":
+        errors = [p for p in facts.statement.predicate.problems if p.get("severity") == "error"]
+        reason += f": {errors[0].get('message', '')}" if errors else ": the boot failed"
+        reason += f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Link(link=link, state="missing", reason=reason, evidence=(_agent(facts),))
 
 
 def _image(facts: Facts) -> Link:

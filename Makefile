@@ -1,0 +1,50 @@
+# The two commands of the README are demo and test; each does its own set-up. CONTRIBUTING.md says what the others are for.
+.PHONY: demo test check bench dev wheels deb lock clean
+.DEFAULT_GOAL := demo
+
+BIN := .venv/bin
+STAMP := .venv/.made-from
+SOURCES := requirements-dev.txt common/pyproject.toml agent/pyproject.toml aggregator/pyproject.toml
+
+demo: dev
+	@sh tests/landscape/setup.sh demo
+	@PYTHONPATH=tests $(BIN)/python -m landscape.demo
+
+test: dev
+	@sh tests/landscape/setup.sh test
+	$(BIN)/pytest $(ARGS)
+
+check: dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p whence_common -p whence_agent -p whence_aggregator
+	$(BIN)/mypy tests packaging
+	$(BIN)/lint-imports
+
+bench: dev
+	@sh tests/landscape/setup.sh bench
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.run $(ARGS)
+
+dev: $(STAMP)
+
+$(STAMP): $(SOURCES)
+	@sh tests/landscape/setup.sh dev
+	@test -x $(BIN)/python || python3 -m venv .venv
+	@echo "installing the three distributions and the tools into .venv (a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-e ./common -e ./agent -e './aggregator[postgres]' -r requirements-dev.txt
+	@touch $(STAMP)
+
+wheels: dev
+	@for part in common agent aggregator; do $(BIN)/python -m build --wheel --outdir dist $$part >/dev/null || exit 1; done
+	@ls dist/*.whl
+
+deb: wheels
+	$(BIN)/python packaging/deb/build.py --wheels dist --out dist
+
+lock: dev
+	$(BIN)/python packaging/lock.py
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

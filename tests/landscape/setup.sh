@@ -1,0 +1,63 @@
+#!/bin/sh
+# Make sure that the programs a target needs are there: Debian's packages, installed when missing and when we may.
+# Usage: setup.sh dev|demo|test|bench
+set -eu
+
+missing=""
+
+need() { # package, then a command that succeeds when it is there
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+has() { command -v "$1"; }
+
+engine_answers() { has docker && docker info --format '{{.ServerVersion}}' | grep -q .; }
+engine_possible() { has dockerd || [ -x /usr/sbin/dockerd ] || engine_answers; }
+postgres_server() { ls /usr/lib/postgresql/*/bin/initdb; }
+python_with_venv() { python3 -c 'import sys, ensurepip, venv; assert sys.version_info >= (3, 11)'; }
+debian_python() { /usr/bin/python3 -c 'import sys; assert sys.version_info >= (3, 11)'; }
+static_busybox() { [ -x /bin/busybox ] && /bin/busybox --list | grep -qx httpd; }
+
+case "$1" in
+dev) need "python3 python3-venv" python_with_venv ;;
+demo | test | bench)
+    need git has git
+    need docker.io engine_possible
+    need docker-registry has docker-registry
+    need busybox-static static_busybox
+    ;;
+*)
+    echo "usage: setup.sh dev|demo|test|bench" >&2
+    exit 64
+    ;;
+esac
+case "$1" in
+test | bench) need postgresql postgres_server ;;
+esac
+case "$1" in
+test)
+    need mmdebstrap has mmdebstrap
+    need systemd-container has systemd-nspawn
+    need python3 debian_python
+    ;;
+bench) need wrk has wrk ;;
+esac
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! has apt-get >/dev/null; then
+    echo "missing:$missing" >&2
+    echo "install them, on Debian as root: apt-get install$missing" >&2
+    exit 1
+fi
+echo "installing from Debian's packages:$missing"
+log=$(mktemp)
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # several packages
+if ! { apt-get update -q && apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "apt-get failed; its whole log: $log" >&2
+    exit 1
+fi
+rm -f "$log"
