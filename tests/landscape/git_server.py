@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,7 @@ async def git_server(repositories: Path) -> AsyncIterator[str]:
     """Give the server's host:port."""
     backend = Path((await run("git", "--exec-path")).strip()) / "git-http-backend"
     application = web.Application(client_max_size=64 * 1024 * 1024)
-    application["backend"], application["root"] = str(backend), str(repositories)
-    application.router.add_route("*", "/{path:.*}", _cgi)
+    application.router.add_route("*", "/{path:.*}", functools.partial(_cgi, backend, repositories))
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
@@ -29,11 +29,11 @@ async def git_server(repositories: Path) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _cgi(request: web.Request) -> web.Response:
+async def _cgi(backend: Path, root: Path, request: web.Request) -> web.Response:
     """Hand a request to git http-backend by CGI (RFC 3875)."""
     environment = {
         "PATH": os.environ["PATH"],
-        "GIT_PROJECT_ROOT": request.app["root"],
+        "GIT_PROJECT_ROOT": str(root),
         "GIT_HTTP_EXPORT_ALL": "1",
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "safe.directory",
@@ -47,7 +47,7 @@ async def _cgi(request: web.Request) -> web.Response:
     }
     body = await request.read()
     process = await asyncio.create_subprocess_exec(
-        request.app["backend"],
+        backend,
         env=environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -120,8 +120,12 @@ class CredentialKeeper:
                 self._moved_to("invalid", wrong, file=name)
                 return
             half.content, half.etag = answer.content, answer.etag
+        try:
+            self._publish(tuple(half.content or b"" for half in fetched.values()))
+        except OSError as exc:
+            self._moved_to("unwritable", f"the files cannot be written: {exc}", file="")
+            return
         self._halves = fetched
-        self._publish(tuple(half.content or b"" for half in fetched.values()))
         self._moved_to("current", "both files are current", file="")
 
     def _publish(self, contents: tuple[bytes, ...]) -> None:

@@ -104,6 +104,7 @@ CredentialState = Literal[
     "identity",
     "unreachable",
     "invalid",
+    "unwritable",
 ]
 
 

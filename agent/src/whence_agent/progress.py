@@ -93,6 +93,7 @@ class Progress:
     """Set once the application runs and is healthy."""
     failed_at: str = ""
     engine_error: str = ""
+    disk_error: str = ""
 
     @asynccontextmanager
     async def stage(self, name: str, *, seconds_max: float) -> AsyncIterator[StageProgress]:
@@ -110,9 +111,9 @@ class Progress:
             self._failed(stage, exc.diagnostics())
             raise StageFailed(name, (_problem(exc),)) from exc
         except TimeoutError as exc:
-            late = WhenceError("stage-deadline", f"{name} was not done within {seconds_max:g} seconds")
-            self._failed(stage, late.message)
-            raise StageFailed(name, (_problem(late),)) from exc
+            raise self._broken(stage, "stage-deadline", f"not done within {seconds_max:g} seconds", "") from exc
+        except OSError as exc:
+            raise self._broken(stage, "machine-error", str(exc), "see the disk and the permissions") from exc
         else:
             if stage.outcome == "running":
                 stage.outcome = "done"
@@ -133,6 +134,11 @@ class Progress:
             if stage.outcome in ("running", "failed"):
                 return stage
         return None
+
+    def _broken(self, stage: StageProgress, code: str, message: str, fix: str) -> StageFailed:
+        error = WhenceError(code, f"{stage.name}: {message}", fix=fix)
+        self._failed(stage, error.diagnostics())
+        return StageFailed(stage.name, (_problem(error),))
 
     def _failed(self, stage: StageProgress, reason: str) -> None:
         stage.outcome, stage.reason = "failed", reason

@@ -37,9 +37,15 @@ class Reporter:
         if identity is None:
             log.error("nothing is reported: the identity is unknown", extra=fields(cause=cause))
             return
-        predicate = self._predicate(identity, cause)
-        envelope = seal(self._key.private, Statement.of(predicate).to_wire())
-        self._outbox.put(predicate.sequence, envelope)
+        try:
+            predicate = self._predicate(identity, cause)
+            envelope = seal(self._key.private, Statement.of(predicate).to_wire())
+            self._outbox.put(predicate.sequence, envelope)
+        except OSError as exc:
+            self._progress.disk_error = f"a statement could not be kept: {exc}"
+            log.error("statement lost", extra=fields(cause=cause, error=str(exc)))
+            return
+        self._progress.disk_error = ""
         self._progress.delivered.waiting = len(self._outbox)
         self._progress.delivered.dropped = self._outbox.dropped
         self.last_digest, self.last_sequence = sha256_digest(envelope), predicate.sequence

@@ -35,8 +35,7 @@ def _doubts(progress: Progress) -> list[str]:
         reasons.append(f"the container is {container.state}, exit code {container.exit_code}")
     elif observed.image is not None and container.image_digest != observed.image.digest:
         reasons.append("the container runs another image than was booted")
-    if progress.engine_error:
-        reasons.append(progress.engine_error)
+    reasons += [error for error in (progress.engine_error, progress.disk_error) if error]
     if observed.credentials is not None and observed.credentials.state not in _GOOD_CREDENTIALS:
         reasons.append(f"credentials are {observed.credentials.state}")
     if delivered.waiting or not delivered.acknowledged_at:
