@@ -24,7 +24,7 @@ class PostgresDatabase:
     """A database behind a DSN. Made by `open`; `close` it."""
 
     def __init__(self, pool: Any) -> None:
-        self._pool = pool
+        self.pool = pool
         self._queries = named_queries.numbered(named_queries.load("postgres"))
         self._writing = asyncio.Lock()
 
@@ -43,13 +43,13 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         """Close all connections once their work is done."""
-        await self._pool.close()
+        await self.pool.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[_PostgresTransaction]:
         async with self._writing:
             try:
-                async with self._pool.acquire() as connection, connection.transaction():
+                async with self.pool.acquire() as connection, connection.transaction():
                     await connection.execute("select pg_advisory_xact_lock($1)", _SEQUENCER_LOCK)
                     yield _PostgresTransaction(connection, self._queries)
             except _FAILURES as exc:
@@ -58,7 +58,7 @@ class PostgresDatabase:
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         numbered = self._queries[query]
         try:
-            found = await self._pool.fetch(numbered.sql, *_values(numbered, parameters))
+            found = await self.pool.fetch(numbered.sql, *_values(numbered, parameters))
         except _FAILURES as exc:
             raise _unavailable(exc) from exc
         return [dict(row) for row in found]

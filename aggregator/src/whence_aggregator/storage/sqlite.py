@@ -23,7 +23,7 @@ class SqliteDatabase:
     """A database in one file. Made by `open`; `close` it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._queries = named_queries.load("sqlite")
         self._writing = asyncio.Lock()
         self._writer_thread = ThreadPoolExecutor(1, "sqlite-writer")
@@ -97,7 +97,7 @@ class SqliteDatabase:
 
     def _connect_writer(self) -> None:
         connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS_MAX
+            self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS_MAX
         )
         connection.row_factory = _row
         for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "cache_size=-65536"):
@@ -115,7 +115,7 @@ class SqliteDatabase:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(
-                f"file:{self._path}?mode=ro", uri=True, check_same_thread=False, timeout=_BUSY_SECONDS_MAX
+                f"file:{self.path}?mode=ro", uri=True, check_same_thread=False, timeout=_BUSY_SECONDS_MAX
             )
             connection.row_factory = _row
             self._local.connection = connection

@@ -1,0 +1,122 @@
+"""Enrolment: one instance, one key, proved by AWS's signature and a single-use challenge."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from fakes.in_process import AUDIENCE, InProcess
+from fakes.machine import Machine
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.enrolment import CHALLENGE_SECONDS
+from whence_common.errors import WhenceError
+from whence_common.heartbeat import Heartbeat, mac
+
+
+async def refusal(house: InProcess, machine: Machine, **changes: str) -> str:
+    request = machine.request(await house.nonce(), AUDIENCE)
+    with pytest.raises(WhenceError) as caught:
+        await house.enrolments.enrol(msgspec.structs.replace(request, **changes))
+    return caught.value.code
+
+
+async def test_an_instance_binds_its_key(house: InProcess) -> None:
+    answer = await house.enrol(Machine(house.authority))
+    assert (answer["enrolment"], answer["instance_id"], answer["level"]) == (1, "i-0123456789abcdef0", "document")
+
+
+async def test_enrolling_again_with_the_same_key_changes_nothing(house: InProcess) -> None:
+    machine = Machine(house.authority)
+    assert await house.enrol(machine) == await house.enrol(machine)
+    entries = await house.database.fetch("ledger_entries", {"first": 0, "limit": 10})
+    assert [entry["kind"] for entry in entries] == ["enrolment"]
+
+
+async def test_a_second_key_is_refused_and_stands_in_the_ledger(house: InProcess) -> None:
+    await house.machine()
+    assert await refusal(house, Machine(house.authority)) == "instance-bound"
+    entries = await house.database.fetch("ledger_entries", {"first": 0, "limit": 10})
+    assert [entry["kind"] for entry in entries] == ["enrolment", "enrolment-refused"]
+
+
+async def test_two_keys_racing_for_one_instance_one_wins(house: InProcess) -> None:
+    machines = [Machine(house.authority) for _ in range(8)]
+    results = await asyncio.gather(*(house.enrol(machine) for machine in machines), return_exceptions=True)
+    assert sum(isinstance(result, dict) for result in results) == 1
+
+
+async def test_one_challenge_is_redeemed_once_however_many_try_at_once(house: InProcess) -> None:
+    nonce = await house.nonce()
+    machines = [Machine(house.authority, f"i-{number:017x}") for number in range(30)]
+    requests = [machine.request(nonce, AUDIENCE) for machine in machines]
+    results = await asyncio.gather(*(house.enrolments.enrol(r) for r in requests), return_exceptions=True)
+    assert sum(isinstance(result, dict) for result in results) == 1
+    assert {r.code for r in results if isinstance(r, WhenceError)} == {"challenge-unknown"}
+
+
+async def test_a_challenge_does_not_live_long(house: InProcess) -> None:
+    request = Machine(house.authority).request(await house.nonce(), AUDIENCE)
+    house.clock.advance(CHALLENGE_SECONDS + 1)
+    with pytest.raises(WhenceError) as caught:
+        await house.enrolments.enrol(request)
+    assert caught.value.code == "challenge-unknown"
+
+
+async def test_a_document_of_another_authority_is_refused(house: InProcess) -> None:
+    assert await refusal(house, Machine(SigningAuthority.make())) == "identity-signature"
+
+
+async def test_an_account_that_is_not_allowed_is_refused(house: InProcess) -> None:
+    machine = Machine(house.authority, accountId="999999999999")
+    assert await refusal(house, machine) == "account-not-allowed"
+
+
+@pytest.mark.parametrize(
+    "changes, code",
+    [
+        ({"challenge": "invented"}, "challenge-unknown"),
+        ({"proof": "AAAA"}, "proof-invalid"),
+        ({"proof": "!"}, "proof-invalid"),
+        ({"public_key": "AAAA"}, "public-key-invalid"),
+        ({"identity": "AAAA"}, "cms-ber"),
+    ],
+)
+async def test_a_bent_request_is_refused(house: InProcess, changes: dict[str, str], code: str) -> None:
+    assert await refusal(house, Machine(house.authority), **changes) == code
+
+
+async def test_a_proof_for_another_aggregator_is_refused(house: InProcess) -> None:
+    request = Machine(house.authority).request(await house.nonce(), "https://elsewhere.example.org")
+    with pytest.raises(WhenceError) as caught:
+        await house.enrolments.enrol(request)
+    assert caught.value.code == "proof-invalid"
+
+
+async def test_a_proof_for_anothers_key_is_refused(house: InProcess) -> None:
+    nonce = await house.nonce()
+    theirs = Machine(house.authority).request(nonce, AUDIENCE)
+    ours = Machine(house.authority, "i-00000000000000001").request(nonce, AUDIENCE)
+    with pytest.raises(WhenceError) as caught:
+        await house.enrolments.enrol(msgspec.structs.replace(ours, public_key=theirs.public_key))
+    assert caught.value.code == "proof-invalid"
+
+
+async def test_a_heartbeat_moves_last_seen_and_leaves_the_ledger_alone(house: InProcess) -> None:
+    import base64
+
+    machine = Machine(house.authority)
+    answer = await house.enrol(machine)
+    accepted = await house.say(machine)
+    house.clock.advance(60)
+    beat = Heartbeat(
+        instance_id=machine.instance_id, enrolment=1, sequence=1, state_digest=accepted.digest, sent_at=""
+    ).to_wire()
+    await house.heartbeats.accept(beat, mac(base64.b64decode(str(answer["heartbeat_key"])), beat))
+    value = (await house.lineage()).link("instance").value
+    assert value is not None
+    assert value["last_seen"] == "2026-11-22T12:01:00.000Z"
+    with pytest.raises(WhenceError) as caught:
+        await house.heartbeats.accept(beat, "0" * 64)
+    assert caught.value.code == "heartbeat-mac"

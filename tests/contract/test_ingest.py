@@ -1,0 +1,144 @@
+"""Ingest: durable, idempotent, commuting; the ledger is append-only and verbatim."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+
+import pytest
+
+from fakes.in_process import InProcess
+from fakes.machine import FAILED, Machine
+from whence_common.errors import WhenceError
+from whence_common.statement import InstanceFacts
+
+
+async def refusal(house: InProcess, content: bytes) -> str:
+    with pytest.raises(WhenceError) as caught:
+        await house.ingest.accept(content)
+    return caught.value.code
+
+
+async def entries(house: InProcess, kind: str = "statement") -> list[dict[str, object]]:
+    rows = await house.database.fetch("ledger_entries", {"first": 0, "limit": 1000})
+    assert [row["ledger_index"] for row in rows] == list(range(len(rows)))
+    return [dict(row) for row in rows if row["kind"] == kind]
+
+
+async def test_a_statement_is_kept_verbatim_with_its_leaf(house: InProcess) -> None:
+    machine = await house.machine()
+    content = machine.statement()
+    accepted = await house.ingest.accept(content)
+    (entry,) = await entries(house)
+    assert bytes(entry["body"]) == content  # type: ignore[call-overload]  # bytes from either driver
+    assert entry["ledger_index"] == accepted.ledger_index == 1
+    assert entry["digest"] == accepted.digest == "sha256:" + hashlib.sha256(content).hexdigest()
+    assert bytes(entry["leaf_hash"]) == hashlib.sha256(b"\x00" + content).digest()  # type: ignore[call-overload]
+
+
+async def test_the_same_bytes_again_give_the_first_receipt(house: InProcess) -> None:
+    machine = await house.machine()
+    content = machine.statement()
+    first = await house.ingest.accept(content)
+    second = await house.ingest.accept(content)
+    assert (second.ledger_index, second.replayed) == (first.ledger_index, True)
+    assert len(await entries(house)) == 1
+
+
+async def test_the_same_bytes_many_times_at_once_are_one_entry(house: InProcess) -> None:
+    machine = await house.machine()
+    content = machine.statement()
+    accepted = await asyncio.gather(*(house.ingest.accept(content) for _ in range(20)))
+    assert {one.ledger_index for one in accepted} == {1}
+    assert len(await entries(house)) == 1
+
+
+async def test_another_statement_under_a_taken_sequence_is_refused(house: InProcess) -> None:
+    machine = await house.machine()
+    await house.say(machine)
+    machine.sequence -= 1
+    assert await refusal(house, machine.statement(cause="change")) == "sequence-conflict"
+
+
+async def test_an_older_sequence_becomes_history_and_moves_no_state(house: InProcess) -> None:
+    machine = await house.machine()
+    older, newer = machine.statement(), machine.statement(**FAILED)
+    await house.ingest.accept(newer)
+    await house.ingest.accept(older)
+    assert await house.state("image") == "missing"
+    assert len(await entries(house)) == 2
+
+
+async def test_statements_commute_and_repeat_without_effect(house: InProcess) -> None:
+    machine = await house.machine()
+    statements = [machine.statement(observed_at=f"2026-11-22T12:00:{n:02d}.000Z") for n in range(12)]
+    shuffled = statements * 2
+    random.Random(7).shuffle(shuffled)
+    for start in range(0, len(shuffled), 5):
+        await asyncio.gather(*(house.ingest.accept(one) for one in shuffled[start : start + 5]))
+    (row,) = await house.database.fetch("statement_now", {"instance_id": machine.instance_id})
+    assert row["sequence"] == 12
+    assert len(await entries(house)) == 12
+
+
+async def test_a_key_that_nobody_bound_is_refused(house: InProcess) -> None:
+    assert await refusal(house, Machine(house.authority).statement()) == "key-unknown"
+
+
+async def test_an_envelope_signed_by_another_key_is_refused(house: InProcess) -> None:
+    machine, other = await house.machine(), Machine(house.authority)
+    wire, forged = json.loads(machine.statement()), json.loads(other.statement())
+    forged["signatures"][0]["keyid"] = wire["signatures"][0]["keyid"]
+    assert await refusal(house, json.dumps(forged).encode()) == "envelope-signature"
+
+
+@pytest.mark.parametrize("changes", [{"instance_id": "i-00000000000000009"}, {"account_id": "999999999999"}])
+async def test_nobody_speaks_for_another_instance(house: InProcess, changes: dict[str, str]) -> None:
+    machine = await house.machine()
+    facts = {"account_id": "123456789012", "region": "eu-central-1", "instance_id": machine.instance_id, **changes}
+    assert await refusal(house, machine.statement(instance=InstanceFacts(**facts))) == "statement-of-other"
+
+
+async def test_one_refused_statement_does_not_harm_its_batch(house: InProcess) -> None:
+    machine = await house.machine()
+    good = machine.statement()
+    machine.sequence -= 1
+    clash = machine.statement(cause="stop")
+    results = await asyncio.gather(house.ingest.accept(good), house.ingest.accept(clash), return_exceptions=True)
+    assert sum(isinstance(result, WhenceError) for result in results) == 1
+    assert len(await entries(house)) == 1
+
+
+async def test_many_instances_at_once_are_all_kept(house: InProcess) -> None:
+    machines = await asyncio.gather(*(house.machine(f"i-{number:017x}") for number in range(40)))
+    await asyncio.gather(*(house.say(machine) for machine in machines))
+    assert len(await entries(house)) == 40
+
+
+@pytest.mark.parametrize("statement", ["update entry set kind = 'x'", "delete from entry"])
+async def test_the_ledger_refuses_to_change(house: InProcess, statement: str) -> None:
+    machine = await house.machine()
+    await house.say(machine)
+    with pytest.raises(Exception, match=r"append-only|RestrictViolation|RaiseError"):
+        await _raw(house, statement)
+    assert len(await entries(house)) == 1
+
+
+async def _raw(house: InProcess, sql: str) -> None:
+    """Do what an operator with a database client could do."""
+    from whence_aggregator.storage.postgres import PostgresDatabase
+    from whence_aggregator.storage.sqlite import SqliteDatabase
+
+    if isinstance(house.database, SqliteDatabase):
+        import sqlite3
+
+        connection = sqlite3.connect(house.database.path)
+        try:
+            connection.execute(sql)
+        finally:
+            connection.close()
+    else:
+        assert isinstance(house.database, PostgresDatabase)
+        await house.database.pool.execute(sql)

@@ -1,0 +1,261 @@
+"""Lineages: every state is derived from evidence, forward and back, now and then."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fakes.in_process import ROOT, InProcess
+from fakes.machine import COMMIT, DIGEST, FAILED, Machine, scm
+from whence_aggregator.applications.registry import TicketSettings
+from whence_aggregator.ports import NotFound, SourceUnavailable
+from whence_aggregator.trace.lineage import LINK_NAMES
+from whence_aggregator.trace.tracer import Subject
+from whence_common.digest import sha256_digest
+from whence_common.statement import ContainerFacts, ScmSourceFacts
+
+COMMIT_OBJECT = (
+    b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor Ada <ada@example.org> 1763800000 +0100\n"
+    b"committer Ada <ada@example.org> 1763800000 +0100\n\nDEMO-7: greet\n\nSee also #12.\n"
+)
+SCM = json.dumps(
+    {"url": "git:https://git.example.org/demo/greeter.git", "revision": COMMIT, "author": "ada", "status": ""}
+).encode()
+
+
+async def spoken(house: InProcess, **changes: object) -> Machine:
+    """Give a machine that has said that it runs the image, whose sources all answer."""
+    house.sources.images[DIGEST] = SCM
+    house.sources.commits[COMMIT] = COMMIT_OBJECT
+    machine = await house.machine()
+    await house.say(machine, **{"scm_source": scm(digest=sha256_digest(SCM)), **changes})
+    return machine
+
+
+async def states(house: InProcess) -> dict[str, str]:
+    return {link.link: link.state for link in (await house.lineage()).links}
+
+
+async def test_a_lineage_has_every_link_in_order(house: InProcess) -> None:
+    await spoken(house)
+    assert tuple(link.link for link in (await house.lineage()).links) == LINK_NAMES
+
+
+async def test_with_every_source_answering_the_lineage_is_complete(house: InProcess) -> None:
+    await house.register(specification_url="https://tickets.example.org")
+    await spoken(house)
+    await house.work()
+    assert await states(house) == {
+        "account": "confirmed", "team": "asserted", "instance": "confirmed", "ami": "confirmed",
+        "user_data": "asserted", "application": "confirmed", "version": "asserted", "image": "confirmed",
+        "source": "confirmed", "commit": "confirmed", "ticket": "asserted", "specification": "asserted",
+    }  # fmt: skip
+    assert (await house.lineage()).complete
+
+
+async def test_before_anybody_was_asked_links_are_unknown_and_say_why(house: InProcess) -> None:
+    await spoken(house)
+    lineage = await house.lineage()
+    assert (lineage.link("image").state, lineage.link("commit").state, lineage.link("ticket").state) == (
+        "asserted", "unknown", "unknown",
+    )  # fmt: skip
+    assert "not asked yet" in (lineage.link("commit").reason or "")
+    assert not lineage.complete
+
+
+async def test_a_source_that_is_away_leaves_unknown_with_reason_and_next_attempt(house: InProcess) -> None:
+    await spoken(house)
+    house.sources.commits[COMMIT] = SourceUnavailable("git-refused", "the Git server is away")
+    await house.work()
+    reason = (await house.lineage()).link("commit").reason
+    assert reason == "the Git server is away; asked again at 2026-11-22T12:00:10.000Z"
+
+
+async def test_a_source_that_comes_back_is_asked_again_when_due(house: InProcess) -> None:
+    await spoken(house)
+    house.sources.commits[COMMIT] = SourceUnavailable("git-refused", "the Git server is away")
+    await house.work()
+    house.sources.commits[COMMIT] = COMMIT_OBJECT
+    await house.work()
+    assert await house.state("commit") == "unknown"
+    house.clock.advance(11)
+    await house.work()
+    assert await house.state("commit") == "confirmed"
+
+
+async def test_a_commit_the_server_does_not_have_is_missing(house: InProcess) -> None:
+    await spoken(house)
+    house.sources.commits[COMMIT] = None
+    await house.work()
+    assert await house.state("commit") == "missing"
+
+
+async def test_a_dirty_tree_contradicts_its_commit(house: InProcess) -> None:
+    await spoken(house, scm_source=scm(status=" M app.py"))
+    house.sources.images[DIGEST] = SourceUnavailable("registry-unreachable", "away")
+    await house.work()
+    assert await house.state("commit") == "contradicted"
+
+
+async def test_agent_and_registry_reading_different_sources_is_a_contradiction_that_shows_both(house: InProcess) -> None:
+    await spoken(house, scm_source=scm(digest="sha256:" + "9" * 64))
+    await house.work()
+    link = (await house.lineage()).link("source")
+    assert link.state == "contradicted"
+    assert link.value is not None
+    assert link.value["registry"]["digest"] == sha256_digest(SCM)
+    assert [one.source for one in link.evidence] == ["agent", "registry"]
+
+
+async def test_an_image_that_the_registry_does_not_know_is_contradicted(house: InProcess) -> None:
+    await spoken(house)
+    house.sources.images[DIGEST] = SourceUnavailable("registry-image-unknown", "the registry does not have it")
+    await house.work()
+    assert await house.state("image") == "contradicted"
+
+
+async def test_a_container_with_another_image_is_a_contradiction(house: InProcess) -> None:
+    other = ContainerFacts(name="taupageapp", container_id="2", image_digest="sha256:" + "0" * 64, state="running")
+    await spoken(house, containers=[other])
+    await house.work()
+    assert await house.state("image") == "contradicted"
+
+
+async def test_an_image_without_source_is_missing_it(house: InProcess) -> None:
+    await spoken(house, scm_source=ScmSourceFacts(status="missing", reason="the image has no /scm-source.json"))
+    house.sources.images[DIGEST] = None
+    await house.work()
+    lineage = await house.lineage()
+    assert (lineage.link("source").state, lineage.link("commit").state) == ("missing", "unknown")
+
+
+async def test_a_source_the_agent_could_not_read_is_taken_from_the_registry(house: InProcess) -> None:
+    await spoken(house, scm_source=None)
+    await house.work()
+    assert (await house.state("source"), await house.state("commit")) == ("asserted", "confirmed")
+
+
+async def test_a_revision_that_is_no_commit_id_is_missing(house: InProcess) -> None:
+    await spoken(house, scm_source=scm(revision="main"))
+    assert await house.state("commit") == "missing"
+
+
+async def test_a_failed_boot_says_why_and_nothing_after_it_is_guessed(house: InProcess) -> None:
+    await house.register()
+    await house.say(await house.machine(), **FAILED)
+    lineage = await house.lineage()
+    assert lineage.link("image").reason == "nothing runs: it moves"
+    assert {lineage.link(name).state for name in ("image", "source", "commit", "ticket")} == {"missing"}  # type: ignore[arg-type]
+    assert lineage.link("application").state == "confirmed"
+    assert lineage.link("user_data").reason == "1 error; nothing was started"
+
+
+async def test_an_unregistered_application_has_no_team(house: InProcess) -> None:
+    await spoken(house)
+    assert (await house.state("application"), await house.state("team")) == ("missing", "missing")
+
+
+async def test_tickets_are_found_by_the_applications_own_patterns(house: InProcess) -> None:
+    await house.register()
+    settings = TicketSettings(patterns=["DEMO-{number}"], url="https://tickets.example.org/{ticket}")
+    await house.applications.write_tickets("greeter", settings, ROOT)
+    await spoken(house)
+    await house.work()
+    assert (await house.lineage()).link("ticket").value == {
+        "tickets": [{"id": "DEMO-7", "url": "https://tickets.example.org/DEMO-7"}]
+    }
+
+
+async def test_a_message_without_ticket_is_missing_one(house: InProcess) -> None:
+    await spoken(house)
+    house.sources.commits[COMMIT] = COMMIT_OBJECT.replace(b"DEMO-7", b"Tidy").replace(b"#12", b"that")
+    await house.work()
+    link = (await house.lineage()).link("ticket")
+    assert (link.state, link.reason) == ("missing", "the commit message names no ticket")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        Subject(kind="image", value=DIGEST),
+        Subject(kind="commit", value=COMMIT),
+        Subject(kind="commit", value=COMMIT[:7]),
+        Subject(kind="ticket", value="DEMO-7"),
+        Subject(kind="ticket", value="#12"),
+        Subject(kind="application", value="greeter"),
+        Subject(kind="application", value="greeter", version="1.0"),
+        Subject(kind="user_data", value="sha256:" + "a" * 64),
+    ],
+)
+async def test_every_subject_leads_back_to_the_instance(house: InProcess, subject: Subject) -> None:
+    await spoken(house)
+    await house.say(await house.machine("i-00000000000000001"), **FAILED, user_data=None, application=None)
+    await house.work()
+    for at in (None, "2026-11-22T13:00:00.000Z"):
+        lineages, following = await house.tracer.matching(subject, at=at, after="", limit=10)
+        assert [lineage.instance_id for lineage in lineages] == ["i-0123456789abcdef0"]
+        assert following is None
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        Subject(kind="image", value="sha256:" + "0" * 64),
+        Subject(kind="commit", value="0" * 40),
+        Subject(kind="ticket", value="DEMO-8"),
+        Subject(kind="ticket", value="DEMO"),
+        Subject(kind="application", value="greeter", version="2.0"),
+    ],
+)
+async def test_what_nobody_runs_leads_nowhere(house: InProcess, subject: Subject) -> None:
+    await spoken(house)
+    await house.work()
+    assert await house.tracer.matching(subject, at=None, after="", limit=10) == ([], None)
+
+
+async def test_a_trace_at_a_time_shows_what_ran_then(house: InProcess) -> None:
+    machine = await spoken(house, observed_at="2026-11-22T10:00:00.000Z")
+    await house.say(machine, **FAILED, observed_at="2026-11-22T11:00:00.000Z")
+    then = await house.lineage(at="2026-11-22T10:30:00.000Z")
+    assert (then.link("image").value or {})["digest"] == DIGEST
+    assert await house.state("image") == "missing"
+    with pytest.raises(NotFound):
+        await house.lineage(at="2026-11-22T09:00:00.000Z")
+    image = Subject(kind="image", value=DIGEST)
+    assert len((await house.tracer.matching(image, at="2026-11-22T10:30:00.000Z", after="", limit=9))[0]) == 1
+    assert (await house.tracer.matching(image, at="2026-11-22T11:30:00.000Z", after="", limit=9))[0] == []
+
+
+async def test_the_application_is_shown_as_it_was_then(house: InProcess) -> None:
+    await house.register(team_id="first")
+    await spoken(house)
+    before = "2026-11-22T12:00:30.000Z"
+    house.clock.advance(60)
+    await house.register(team_id="second")
+    assert (await house.lineage()).link("team").value == {"team_id": "second"}
+    assert (await house.lineage(at=before)).link("team").value == {"team_id": "first"}
+
+
+async def test_pages_go_through_all_instances_once(house: InProcess) -> None:
+    for number in range(5):
+        await house.say(await house.machine(f"i-{number:017x}"))
+    found, after = [], ""
+    for _ in range(10):
+        lineages, following = await house.tracer.matching(
+            Subject(kind="application", value="greeter"), at=None, after=after, limit=2
+        )
+        found += [lineage.instance_id for lineage in lineages]
+        if following is None:
+            break
+        after = following
+    assert found == [f"i-{number:017x}" for number in range(5)]
+
+
+async def test_evidence_names_the_ledger_entry_it_stands_in(house: InProcess) -> None:
+    await spoken(house)
+    await house.work()
+    for link in (await house.lineage()).links:
+        for evidence in link.evidence:
+            (entry,) = await house.database.fetch("entry_body", {"ledger_index": evidence.ledger_index})
+            assert entry["kind"] in ("statement", "enrolment", "fact", "application")

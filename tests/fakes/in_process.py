@@ -1,0 +1,127 @@
+"""The aggregator's use cases over a real database, in this process, with time and answers that tests decide."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from fakes.clocks import CountingRandom, FakeClock
+from fakes.machine import Machine
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.applications.registry import Applications, Caller
+from whence_aggregator.collect.collectors import CommitCollector, ImageSourceCollector
+from whence_aggregator.collect.worker import Worker
+from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.enrolment import Enrolments
+from whence_aggregator.heartbeats import Heartbeats
+from whence_aggregator.ingest import Accepted, Ingest
+from whence_aggregator.ports import Database, SourceUnavailable
+from whence_aggregator.trace.lineage import Lineage, LinkName
+from whence_aggregator.trace.tracer import Tracer
+from whence_common.backoff import Backoff
+from whence_common.identity_document import Authorities
+from whence_common.scm_source import Repository
+
+AUDIENCE = "https://whence.example.org"
+SILENT_AFTER_SECONDS = 300.0
+ROOT = Caller(name="root", teams=None)
+
+
+@dataclass
+class FakeSources:
+    """A registry and a Git server that answer what a test says; an exception is raised, None means it is not there."""
+
+    images: dict[str, bytes | None | SourceUnavailable] = field(default_factory=dict)
+    commits: dict[str, bytes | None | SourceUnavailable] = field(default_factory=dict)
+
+    async def scm_source(self, repository: str, digest: str) -> bytes | None:
+        return _answer(self.images.get(digest, SourceUnavailable("registry-unreachable", "the registry is away")))
+
+    async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
+        return _answer(self.commits.get(commit_id, SourceUnavailable("git-refused", "the Git server is away")))
+
+
+def _answer(answer: bytes | None | SourceUnavailable) -> bytes | None:
+    if isinstance(answer, SourceUnavailable):
+        raise answer
+    return answer
+
+
+class InProcess:
+    """Everything wired as the program wires it, but for the outside."""
+
+    def __init__(self, database: Database, authority: SigningAuthority) -> None:
+        self.database = database
+        self.authority = authority
+        self.clock = FakeClock()
+        self.sources = FakeSources()
+        self.tracer = Tracer(database=database, now=self.clock)
+        self.evaluator = Evaluator(
+            database=database, tracer=self.tracer, now=self.clock, silent_after_seconds=SILENT_AFTER_SECONDS
+        )
+        self.worker = Worker(
+            database=database,
+            collectors={
+                "image-source": ImageSourceCollector(self.sources),
+                "commit": CommitCollector(self.sources),
+            },
+            evaluator=self.evaluator,
+            now=self.clock,
+            backoff=Backoff(first_seconds=10.0, longest_seconds=10.0, random=lambda: 1.0),
+        )
+        self.enrolments = Enrolments(
+            database=database,
+            authorities=Authorities.from_pem({"eu-central-1": authority.pem}),
+            accounts=frozenset({"123456789012"}),
+            audience=AUDIENCE,
+            heartbeat_secret=b"s" * 32,
+            now=self.clock,
+            random_bytes=CountingRandom(),
+        )
+        self.ingest = Ingest(database=database, enrolments=self.enrolments, now=self.clock, on_work=self.worker.wake)
+        self.heartbeats = Heartbeats(database=database, secret=b"s" * 32, now=self.clock)
+        self.applications = Applications(database=database, now=self.clock, on_work=self.worker.wake)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[InProcess]:
+        """Run the services that commit in groups."""
+        tasks = [asyncio.create_task(run()) for run in (self.ingest.run, self.heartbeats.run)]
+        try:
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def nonce(self) -> str:
+        return str((await self.enrolments.challenge())["challenge"])
+
+    async def enrol(self, machine: Machine) -> dict[str, object]:
+        return await self.enrolments.enrol(machine.request(await self.nonce(), AUDIENCE))
+
+    async def machine(self, instance_id: str = "i-0123456789abcdef0") -> Machine:
+        """Give a machine that has enrolled."""
+        machine = Machine(self.authority, instance_id)
+        await self.enrol(machine)
+        return machine
+
+    async def say(self, machine: Machine, **changes: object) -> Accepted:
+        return await self.ingest.accept(machine.statement(**changes))
+
+    async def work(self) -> None:
+        """Do everything that is due now."""
+        while await self.worker.work():
+            pass
+
+    async def state(self, link: LinkName, instance_id: str = "i-0123456789abcdef0") -> str:
+        return (await self.lineage(instance_id)).link(link).state
+
+    async def lineage(self, instance_id: str = "i-0123456789abcdef0", at: str | None = None) -> Lineage:
+        return await self.tracer.instance(instance_id, at=at)
+
+    async def register(self, application_id: str = "greeter", **changes: object) -> None:
+        kio = {"team_id": "hello", "name": "Greeter", "active": True, **changes}
+        await self.applications.write(application_id, kio, ROOT)

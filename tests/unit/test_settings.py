@@ -1,0 +1,99 @@
+"""Settings files: judged at start, every message names the place."""
+
+from __future__ import annotations
+
+import pytest
+
+from whence_agent import settings as agent
+from whence_aggregator import settings as aggregator
+from whence_aggregator.tokens import TokensInvalid, new_token, parse_tokens, token_hash
+
+AGENT = "aggregator_url: https://whence.example.org\n"
+AGGREGATOR = 'audience: https://whence.example.org\naccounts: ["123456789012"]\n'
+
+
+def test_the_least_that_must_be_said_is_enough() -> None:
+    assert agent.parse_settings(AGENT.encode(), name="a").status_port == 7380
+    assert aggregator.parse_settings(AGGREGATOR.encode(), name="a").listen_port == 7381
+
+
+def test_the_rules_for_registries_come_from_the_settings() -> None:
+    text = AGENT + "registries:\n  r.example.org: {immutable_tags: true, single_segment: true}\nallowed_registries: [r.example.org]\n"
+    rules = agent.parse_settings(text.encode(), name="a").registry_rules()
+    assert rules.tags_of("r.example.org") == "vouched"
+    assert rules.tags_of("other.example.org") == "not-allowed"
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("agregator_url: x", "agregator_url"),
+        ("aggregator_url: ftp://x", "aggregator_url"),
+        ("aggregator_url: https://me:pw@x", "aggregator_url"),
+        ("status_port: 70000", "status_port"),
+        ("status_port: lots", "status_port"),
+        ("application_gid: 0", "application_gid"),
+        ("heartbeat_seconds: 0", "heartbeat_seconds"),
+        ("container_name: 'a b'", "container_name"),
+        ("state_directory: relative", "state_directory"),
+        ("outbox_statements_max: 0", "outbox_statements_max"),
+        ("registries: {r: {imutable: true}}", "imutable"),
+        ("status_port: 1\nstatus_port: 2", "a.yaml:3:1"),
+        ("x: [", "a.yaml:"),
+    ],
+)
+def test_wrong_agent_settings_are_refused_by_name(line: str, says: str) -> None:
+    text = AGENT + line if not line.startswith("aggregator_url") else line
+    with pytest.raises(agent.SettingsInvalid, match=says):
+        agent.parse_settings(text.encode(), name="a.yaml")
+
+
+@pytest.mark.parametrize("content", [b"", b"- a", b"\xff", b" " * 2_000_000])
+def test_what_is_no_settings_file_is_refused(content: bytes) -> None:
+    with pytest.raises(agent.SettingsInvalid):
+        agent.parse_settings(content, name="a")
+    with pytest.raises(aggregator.SettingsInvalid):
+        aggregator.parse_settings(content, name="a")
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("accounts: []", "accounts"),
+        ("accounts: ['12']", "accounts"),
+        ("database: mysql://x", "database"),
+        ("tls_key_file: x", "go together"),
+        ("listen_address: 0.0.0.0", "not loopback"),
+        ("listen_port: -1", "listen_port"),
+        ("silent_after_seconds: 0", "silent_after_seconds"),
+        ("git_servers: {h: {tls: no}}", "tls"),
+    ],
+)
+def test_wrong_aggregator_settings_are_refused_by_name(line: str, says: str) -> None:
+    kept = [one for one in AGGREGATOR.splitlines() if not line.startswith(one.split(":")[0])]
+    with pytest.raises(aggregator.SettingsInvalid, match=says):
+        aggregator.parse_settings("\n".join([*kept, line]).encode(), name="a")
+
+
+def test_a_token_is_known_by_its_hash_alone() -> None:
+    token, line = new_token("ada", ["hello", "platform"])
+    assert token not in line
+    caller = parse_tokens(f"# ours\n\n{line}\n", name="t")[token_hash(token)]
+    assert (caller.name, caller.may_write("hello"), caller.may_write("other")) == ("ada", True, False)
+
+
+def test_a_token_without_teams_may_write_for_all() -> None:
+    token, line = new_token("root", [])
+    assert parse_tokens(line, name="t")[token_hash(token)].may_write("any")
+
+
+@pytest.mark.parametrize("line", ["secret", "sha256:00 ada *", "sha256:" + "0" * 64 + " a b c"])
+def test_a_line_that_is_no_token_is_named(line: str) -> None:
+    with pytest.raises(TokensInvalid, match="t:2"):
+        parse_tokens(f"\n{line}\n", name="t")
+
+
+@pytest.mark.parametrize("name", ["a b", "", "a\nb", "é"])
+def test_a_token_name_cannot_break_the_file(name: str) -> None:
+    with pytest.raises(TokensInvalid):
+        new_token(name, [])
