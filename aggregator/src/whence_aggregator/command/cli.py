@@ -20,7 +20,7 @@ from rich.text import Text
 
 from whence_aggregator import __version__
 from whence_aggregator.command.client import Client, Refused
-from whence_aggregator.command.picture import draw
+from whence_aggregator.command.picture import draw, printable
 from whence_common.errors import WhenceError
 
 GAPS, UNREACHABLE, UNKNOWN = 1, 3, 4
@@ -119,7 +119,7 @@ def apps(client: Client, application_id: str | None, as_json: bool) -> None:
         return
     table = Table(show_header=False, box=None)
     for name, value in shown.items():
-        table.add_row(Text(name, "bold"), Text("" if value is None else str(value)))
+        table.add_row(Text(name, "bold"), Text("" if value is None else printable(value)))
     Console(highlight=False).print(table)
 
 
@@ -175,7 +175,7 @@ def _show(document: object, rows: list[dict[str, Any]], columns: tuple[str, ...]
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if row.get(column) is None else str(row[column])) for column in columns))
+        table.add_row(*(Text("" if row.get(column) is None else printable(row[column])) for column in columns))
     Console(highlight=False).print(table)
     click.echo(f"{len(rows)} in all")
 

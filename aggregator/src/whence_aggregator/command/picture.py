@@ -48,7 +48,7 @@ def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidenc
     line.append(_value(link))
     console.print(line, soft_wrap=True)
     if link["reason"]:
-        console.print(Text.assemble(f"{below}     ", (link["reason"], "yellow")), soft_wrap=True)
+        console.print(Text.assemble(f"{below}     ", (printable(link["reason"]), "yellow")), soft_wrap=True)
     for problem in _problems(link):
         console.print(Text.assemble(f"{below}     ", (problem, "red")), soft_wrap=True)
     if evidence:
@@ -56,26 +56,26 @@ def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidenc
             seen = f"{one['source']} at {one['observed_at']}"
             seen += f", {one['digest']}" if one["digest"] else ""
             seen += f", ledger {one['ledger_index']}" if one["ledger_index"] is not None else ""
-            console.print(Text.assemble(f"{below}     ", (seen, "dim")), soft_wrap=True)
+            console.print(Text.assemble(f"{below}     ", (printable(seen), "dim")), soft_wrap=True)
 
 
 def _value(link: Mapping[str, Any]) -> str:
     value = link["value"] or {}
     if link["link"] == "ticket":
-        return ", ".join(ticket["url"] or ticket["id"] for ticket in value.get("tickets", []))
-    return "  ".join(_printable(value[key]) for key in _VALUE_KEYS.get(link["link"], ()) if value.get(key))
+        return ", ".join(printable(ticket["url"] or ticket["id"]) for ticket in value.get("tickets", []))
+    return "  ".join(printable(value[key]) for key in _VALUE_KEYS.get(link["link"], ()) if value.get(key))
 
 
 def _problems(link: Mapping[str, Any]) -> list[str]:
     """Errors in user data, as its lines say them."""
     value = link["value"] or {}
     return [
-        _printable(f"{p.get('line')}:{p.get('column')} {p.get('message')} [{p.get('code')}] {p.get('fix')}")
+        printable(f"{p.get('line')}:{p.get('column')} {p.get('message')} [{p.get('code')}] {p.get('fix')}")
         for p in value.get("problems", [])
         if isinstance(p, Mapping) and p.get("severity") == "error"
     ]
 
 
-def _printable(text: object) -> str:
+def printable(text: object) -> str:
     """Keep what came from outside from moving the cursor."""
     return "".join(c if c.isprintable() else "�" for c in str(text))[:400]

@@ -1,0 +1,129 @@
+"""Compliance: missing evidence is unknown, never a pass; verdicts follow the state, close and reopen."""
+
+from __future__ import annotations
+
+from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
+from fakes.machine import COMMIT, DIGEST, FAILED, scm
+from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.ports import SourceUnavailable
+from whence_common.statement import ContainerFacts, ScmSourceFacts
+
+MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
+NO_SOURCE = ScmSourceFacts(status="missing", reason="the image has no /scm-source.json")
+
+
+async def verdicts(house: InProcess, instance_id: str = "i-0123456789abcdef0") -> dict[str, str]:
+    rows = await house.database.fetch("verdicts_of", {"instance_id": instance_id})
+    return {row["rule"]: row["verdict"] for row in rows}
+
+
+async def test_a_good_instance_passes_every_rule(house: InProcess) -> None:
+    await house.register()
+    house.sources.images[DIGEST] = SourceUnavailable("registry-unreachable", "away")
+    house.sources.commits[COMMIT] = MESSAGE + b"DEMO-1: greet"
+    await house.say(await house.machine())
+    await house.work()
+    assert await verdicts(house) == {rule.id: "pass" for rule in RULES}
+
+
+async def test_nothing_asked_yet_is_unknown_and_no_pass(house: InProcess) -> None:
+    house.sources.commits[COMMIT] = SourceUnavailable("git-refused", "away")
+    await house.say(await house.machine(), scm_source=None)
+    await house.work()
+    found = await verdicts(house)
+    assert {found[rule] for rule in ("source-missing", "source-dirty", "commit-not-found", "ticket-missing")} == {"unknown"}
+
+
+async def test_each_rule_fails_for_its_own_reason(house: InProcess) -> None:
+    house.sources.images[DIGEST] = None
+    house.sources.commits[COMMIT] = MESSAGE + b"no ticket here"
+    cases: dict[str, dict[str, object]] = {
+        "application-unregistered": {},
+        "ticket-missing": {},
+        "source-missing": {"scm_source": NO_SOURCE},
+        "source-dirty": {"scm_source": scm(status="M x")},
+        "image-mutable": FAILED,
+        "boot-failed": FAILED,
+    }
+    for number, (rule, changes) in enumerate(cases.items()):
+        instance_id = f"i-{number:017x}"
+        await house.say(await house.machine(instance_id), **changes)
+        await house.work()
+        assert (await verdicts(house, instance_id))[rule] == "fail", rule
+
+
+async def test_a_commit_that_is_nowhere_fails(house: InProcess) -> None:
+    house.sources.commits[COMMIT] = None
+    await house.say(await house.machine())
+    await house.work()
+    assert (await verdicts(house))["commit-not-found"] == "fail"
+
+
+async def test_an_image_replaced_under_its_container_fails(house: InProcess) -> None:
+    other = ContainerFacts(name="taupageapp", container_id="2", image_digest="sha256:" + "0" * 64, state="running")
+    await house.say(await house.machine(), containers=[other])
+    await house.work()
+    assert (await verdicts(house))["image-mutable"] == "fail"
+
+
+async def test_a_failed_boot_is_judged_no_further_than_it_came(house: InProcess) -> None:
+    await house.say(await house.machine(), **FAILED)
+    await house.work()
+    found = await verdicts(house)
+    assert {found[rule] for rule in ("source-missing", "source-dirty", "commit-not-found", "ticket-missing")} == {"unknown"}
+
+
+async def test_silence_is_seen_and_ends_when_the_agent_speaks_again(house: InProcess) -> None:
+    machine = await house.machine()
+    await house.say(machine)
+    await house.work()
+    assert (await verdicts(house))["agent-silent"] == "pass"
+    house.clock.advance(SILENT_AFTER_SECONDS + 1)
+    assert await house.evaluator.sweep() == 1
+    await house.work()
+    assert (await verdicts(house))["agent-silent"] == "fail"
+    assert await house.evaluator.sweep() == 0
+    await house.say(machine)
+    await house.work()
+    assert (await verdicts(house))["agent-silent"] == "pass"
+
+
+async def test_registering_the_application_closes_its_violation(house: InProcess) -> None:
+    await house.say(await house.machine())
+    await house.work()
+    assert (await verdicts(house))["application-unregistered"] == "fail"
+    await house.register()
+    await house.work()
+    assert (await verdicts(house))["application-unregistered"] == "pass"
+
+
+async def test_a_verdict_keeps_its_beginning_while_it_lasts(house: InProcess) -> None:
+    machine = await house.machine()
+    await house.say(machine, **FAILED)
+    await house.work()
+    house.clock.advance(60)
+    await house.say(machine, **{**FAILED, "problems": [{**FAILED["problems"][0], "message": "it still moves"}]})
+    await house.work()
+    rows = await house.database.fetch("verdicts_of", {"instance_id": machine.instance_id})
+    (row,) = [row for row in rows if row["rule"] == "boot-failed"]
+    assert (row["since"], row["reason"]) == ("2026-11-22T12:00:00.000Z", "it still moves")
+
+
+async def test_only_verdicts_that_moved_become_entries(house: InProcess) -> None:
+    machine = await house.machine()
+    await house.say(machine)
+    await house.work()
+    rows = await house.database.fetch("ledger_entries", {"first": 0, "limit": 1000})
+    before = sum(row["kind"] == "verdict" for row in rows)
+    await house.evaluator.evaluate(machine.instance_id)
+    rows = await house.database.fetch("ledger_entries", {"first": 0, "limit": 1000})
+    assert sum(row["kind"] == "verdict" for row in rows) == before
+
+
+async def test_a_bug_in_a_collector_is_told_and_stops_nothing_else(house: InProcess) -> None:
+    house.sources.commits[COMMIT] = 7  # type: ignore[assignment]  # what a bug would give
+    house.sources.images[DIGEST] = None
+    await house.say(await house.machine())
+    await house.work()
+    assert (await house.lineage()).link("image").state == "confirmed"
+    assert "the aggregator failed at it" in ((await house.lineage()).link("commit").reason or "")

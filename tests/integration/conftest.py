@@ -1,0 +1,18 @@
+"""An aggregator process without the rest of the landscape, and servers that misbehave over loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fakes.signing_authority import SigningAuthority
+from landscape.programs import Aggregator, aggregator
+
+
+@pytest.fixture(scope="module")
+async def lone(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aggregator]:
+    directory = tmp_path_factory.mktemp("lone")
+    async with aggregator(directory, directory, authority_pem={"eu-central-1": authority.pem}) as running:
+        yield running

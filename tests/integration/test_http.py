@@ -1,0 +1,294 @@
+"""The aggregator over HTTP: the contract holds, callers are known first, bodies are bounded, errors say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import jsonschema
+import pytest
+import yaml
+from openapi_spec_validator import validate
+
+from fakes.agent_client import AgentClient
+from fakes.machine import FAILED, Machine
+from fakes.signing_authority import SigningAuthority
+from landscape.programs import Aggregator
+
+AGENTS_PATHS = ("/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats")
+KIO = {"team_id": "hello", "name": "Greeter", "active": True}
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(session: aiohttp.ClientSession, lone: Aggregator) -> AgentClient:
+    return AgentClient(session, lone.url)
+
+
+@pytest.fixture
+async def contract(session: aiohttp.ClientSession, lone: Aggregator) -> dict[str, Any]:
+    async with session.get(lone.url + "/openapi.yaml") as answer:
+        document: dict[str, Any] = yaml.safe_load(await answer.text())
+    return document
+
+
+def conforms(contract: dict[str, Any], schema: str, value: object) -> None:
+    wanted = {"$ref": f"#/components/schemas/{schema}", "components": contract["components"]}
+    jsonschema.Draft202012Validator(wanted).validate(value)
+
+
+async def refused(answer: aiohttp.ClientResponse, contract: dict[str, Any]) -> tuple[int, str]:
+    assert answer.content_type == "application/problem+json"
+    problem = await answer.json(content_type=None)
+    conforms(contract, "Problem", problem)
+    return answer.status, problem["code"]
+
+
+async def test_the_contract_is_valid_openapi(contract: dict[str, Any]) -> None:
+    validate(contract)  # type: ignore[arg-type]  # a plain dict is what it takes
+
+
+async def test_every_path_of_the_contract_is_served_and_no_other(
+    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any]
+) -> None:
+    known = {"Authorization": f"Bearer {lone.token}"}
+    for path, operations in contract["paths"].items():
+        url = lone.url + re.sub(r"\{.*?\}", "x", path)
+        for method in ("get", "put", "post", "delete"):
+            async with session.request(method, url, headers=known) as answer:
+                assert (answer.status != 405) == (method in operations), (method, path)
+            async with session.request(method, url) as answer:
+                is_open = operations.get(method, operations.get("get", {})).get("security") == []
+                assert (answer.status == 401) != (is_open or path in AGENTS_PATHS), (method, path)
+    async with session.get(lone.url + "/nowhere", headers=known) as answer:
+        assert answer.status == 404
+
+
+async def test_an_agent_enrols_speaks_and_is_traced(
+    client: AgentClient, lone: Aggregator, authority: SigningAuthority, contract: dict[str, Any]
+) -> None:
+    machine = Machine(authority, "i-00000000000000101")
+    status, enrolled = await client.enrol(machine)
+    assert status == 201
+    conforms(contract, "Enrolment", enrolled)
+    content = machine.statement()
+    assert [(await client.post("/v1/statements", content))[0] for _ in range(2)] == [201, 200]
+    lineage = await lone.get("/v1/trace", instance=machine.instance_id)
+    conforms(contract, "Lineage", lineage)
+    back = await lone.get("/v1/trace", application="greeter")
+    conforms(contract, "Lineages", back)
+    _, accepted = await client.post("/v1/statements", content)
+    conforms(contract, "Accepted", accepted)
+    receipt = await lone.get(f"/v1/receipts/{accepted['digest']}")
+    assert receipt["ledger_index"] == accepted["ledger_index"]
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {lone.token}"}) as reader:
+        async with reader.get(f"{lone.url}/v1/statements/{accepted['digest']}") as answer:
+            assert await answer.read() == content
+    shown = await lone.get(f"/v1/instances/{machine.instance_id}")
+    assert [one["sequence"] for one in shown["statements"]] == [1]
+
+
+@pytest.mark.parametrize(
+    "body, status, code",
+    [
+        (b"", 400, "envelope-malformed"),
+        (b"{}", 400, "envelope-malformed"),
+        (b"[" * 200_000, 400, "envelope-malformed"),
+        (b"\xff" * 100, 400, "envelope-malformed"),
+        (b"x" * 300_000, 413, "body-too-large"),
+        (b'{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AAAA"}]}', 401, "key-unknown"),
+    ],
+)  # fmt: skip
+async def test_a_bad_statement_is_refused_with_a_code(client: AgentClient, body: bytes, status: int, code: str) -> None:
+    got, problem = await client.post("/v1/statements", body)
+    assert (got, problem["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "path, body, status, code",
+    [
+        ("/v1/enrolments", b"", 400, "enrolment-malformed"),
+        ("/v1/enrolments", b'{"identity":"","public_key":"","challenge":"","proof":"","more":1}', 400, "enrolment-malformed"),
+        ("/v1/enrolments", b'{"identity":"","public_key":"","challenge":"no","proof":""}', 401, "challenge-unknown"),
+        ("/v1/enrolments", b"x" * 20_000, 413, "body-too-large"),
+        ("/v1/heartbeats", b"{}", 400, "heartbeat-malformed"),
+        ("/v1/heartbeats", b"x" * 2_000, 413, "body-too-large"),
+        ("/v1/challenges", b"x" * 2_000, 413, "body-too-large"),
+    ],
+)  # fmt: skip
+async def test_a_bad_call_of_an_agent_is_refused(client: AgentClient, path: str, body: bytes, status: int, code: str) -> None:
+    got, problem = await client.post(path, body)
+    assert (got, problem["code"]) == (status, code)
+
+
+async def test_a_body_without_length_is_bounded_too(session: aiohttp.ClientSession, lone: Aggregator) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield b"x" * 16_384
+
+    async with session.post(lone.url + "/v1/statements", data=endless()) as answer:
+        assert answer.status == 413
+
+
+async def test_a_second_key_for_an_instance_is_a_conflict(client: AgentClient, authority: SigningAuthority) -> None:
+    assert (await client.enrol(Machine(authority, "i-00000000000000102")))[0] == 201
+    status, problem = await client.enrol(Machine(authority, "i-00000000000000102"))
+    assert (status, problem["code"]) == (409, "instance-bound")
+    assert problem["fix"]
+
+
+async def test_a_document_of_another_authority_or_account_is_forbidden(
+    client: AgentClient, authority: SigningAuthority
+) -> None:
+    status, problem = await client.enrol(Machine(SigningAuthority.make()))
+    assert (status, problem["code"]) == (403, "identity-signature")
+    status, problem = await client.enrol(Machine(authority, accountId="999999999999"))
+    assert (status, problem["code"]) == (403, "account-not-allowed")
+
+
+@pytest.mark.parametrize("header", [None, "Bearer", "Bearer wrong", "Basic !", "Basic b2F1dGgyOndyb25n", "Digest x"])
+async def test_nobody_reads_without_a_known_token(
+    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], header: str | None
+) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    for path in ("/v1/instances", "/apps", "/v1/trace?instance=i-00000001"):
+        async with session.get(lone.url + path, headers=headers) as answer:
+            assert await refused(answer, contract) == (401, "token-unknown")
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_an_anonymous_body_is_not_read(session: aiohttp.ClientSession, lone: Aggregator) -> None:
+    """Send the headers of a huge PUT; the answer comes although the body never does."""
+    host, port = lone.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"PUT /apps/greeter HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert b" 401 " in await reader.readline()
+    writer.close()
+
+
+async def test_stups_clients_ways_to_send_a_token_all_work(session: aiohttp.ClientSession, lone: Aggregator) -> None:
+    basic = aiohttp.encode_basic_auth("oauth2", lone.token) if hasattr(aiohttp, "encode_basic_auth") else None
+    for header in (f"Bearer {lone.token}", f"Token {lone.token}", basic):
+        if header is not None:
+            async with session.get(lone.url + "/apps", headers={"Authorization": header}) as answer:
+                assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "query, code",
+    [
+        ("", "subject-count"),
+        ("instance=i-00000001&commit=0123456", "subject-count"),
+        ("instance=x", "instance-malformed"),
+        ("image=latest", "parameter-malformed"),
+        ("commit=xyz", "parameter-malformed"),
+        ("commit=012345", "parameter-malformed"),
+        ("ticket=a%20b", "parameter-malformed"),
+        ("application=A", "parameter-malformed"),
+        ("commit=0123456&version=1", "parameter-malformed"),
+        ("instance=i-00000001&at=yesterday", "parameter-malformed"),
+        ("instance=i-00000001&at=2026-11-22T12:00:00", "parameter-malformed"),
+        ("application=aa&limit=0", "parameter-malformed"),
+        ("application=aa&limit=9999", "parameter-malformed"),
+        ("application=aa&what=1", "parameter-unknown"),
+        ("application=aa&application=bb", "parameter-repeated"),
+        ("application=", "parameter-malformed"),
+        ("ticket=%00", "parameter-malformed"),
+    ],
+)
+async def test_a_wrong_question_is_refused_with_a_code(
+    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], query: str, code: str
+) -> None:
+    headers = {"Authorization": f"Bearer {lone.token}"}
+    async with session.get(f"{lone.url}/v1/trace?{query}", headers=headers) as answer:
+        assert await refused(answer, contract) == (400, code)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/trace?instance=i-0fffffff", "/v1/instances/i-0fffffff", "/apps/nobody", "/v1/receipts/sha256:" + "0" * 64],
+)
+async def test_what_is_not_there_is_404(
+    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], path: str
+) -> None:
+    async with session.get(lone.url + path, headers={"Authorization": f"Bearer {lone.token}"}) as answer:
+        status, code = await refused(answer, contract)
+        assert status == 404
+        assert code.endswith("-unknown")
+
+
+async def test_kio_put_and_get_speak_kios_way(session: aiohttp.ClientSession, lone: Aggregator) -> None:
+    headers = {"Authorization": f"Bearer {lone.token}"}
+    async with session.put(lone.url + "/apps/greeter", json=KIO, headers=headers) as answer:
+        assert (answer.status, await answer.read()) == (200, b"")
+    async with session.get(lone.url + "/apps/greeter", headers=headers) as answer:
+        assert (await answer.json())["required_approvers"] == 2
+    async with session.get(lone.url + "/apps?team_id=nobody", headers=headers) as answer:
+        assert await answer.json() == []
+    async with session.put(lone.url + "/apps/greeter", data=b"{}", headers=headers) as answer:
+        assert answer.status == 406
+    async with session.put(lone.url + "/apps/greeter", json={"id": "x"}, headers=headers) as answer:
+        assert (answer.status, "message" in await answer.json(content_type=None)) == (400, True)
+
+
+async def test_violations_say_rule_reason_and_remedy(
+    client: AgentClient, lone: Aggregator, authority: SigningAuthority
+) -> None:
+    machine = Machine(authority, "i-00000000000000103")
+    await client.enrol(machine)
+    await client.say(machine, **FAILED)
+    async with asyncio.timeout(20):
+        found: list[dict[str, Any]] = []
+        while not found:
+            answer = await lone.get("/v1/violations", instance=machine.instance_id, rule="boot-failed")
+            found = answer["violations"]
+    assert (found[0]["verdict"], found[0]["reason"], found[0]["severity"]) == ("fail", "it moves", 2)
+    assert found[0]["remedy"]
+    first = await lone.get("/v1/violations", instance=machine.instance_id, limit="1")
+    second = await lone.get("/v1/violations", instance=machine.instance_id, limit="1", cursor=first["next"])
+    assert first["violations"][0]["rule"] < second["violations"][0]["rule"]
+
+
+async def test_every_answer_has_a_request_id_and_ours_is_kept(session: aiohttp.ClientSession, lone: Aggregator) -> None:
+    async with session.get(lone.url + "/health", headers={"X-Request-Id": "abc-1"}) as answer:
+        assert answer.headers["X-Request-Id"] == "abc-1"
+    async with session.get(lone.url + "/health", headers={"X-Request-Id": "<script>"}) as answer:
+        assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-Id"])
+
+
+async def test_operators_see_health_metrics_and_a_page_without_a_token(
+    session: aiohttp.ClientSession, lone: Aggregator
+) -> None:
+    for path in ("/", "/health", "/ready", "/metrics", "/.well-known/health"):
+        async with session.get(lone.url + path) as answer:
+            assert answer.status == 200
+            text = await answer.text()
+            if path == "/metrics":
+                assert text.endswith("# EOF\n")
+                assert "whence_ledger_entries" in text
+
+
+async def test_the_command_exits_as_scripts_expect(lone: Aggregator, client: AgentClient, authority: SigningAuthority) -> None:
+    machine = Machine(authority, "i-00000000000000104")
+    await client.enrol(machine)
+    await client.say(machine)
+    assert (await lone.whence("trace", machine.instance_id))[0] == 1
+    assert (await lone.whence("trace", "i-0fffffff"))[0] == 4
+    assert (await lone.whence("trace", "--ticket", "NOPE-1"))[0] == 4
+    assert (await lone.whence("--url", "http://127.0.0.1:1", "instances"))[0] == 3
+    assert (await lone.whence("--url", "nonsense", "instances"))[0] == 3
+    assert (await lone.whence("trace"))[0] == 2
+    code, listed = await lone.whence("instances")
+    assert (code, machine.instance_id in listed) == (0, True)
+    code, shown = await lone.whence("trace", machine.instance_id, "--json")
+    assert (code, '"links"' in shown) == (1, True)
+    assert (await lone.whence("apps"))[0] == 0
