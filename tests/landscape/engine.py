@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,15 +29,18 @@ async def docker_engine(directory: Path, logs: Path) -> AsyncIterator[str]:
             "no Docker Engine runs, and this user cannot start one: "
             "apt-get install docker.io, then systemctl start docker, or run this as root"
         )
-    home = directory / "engine"
-    home.mkdir()
-    socket = f"unix://{home}/docker.sock"
+    # containerd's sockets stand below here, and a socket's path has a hundred characters at most
+    sockets = Path(tempfile.mkdtemp(prefix="whence-engine-", dir="/run"))
+    socket = f"unix://{sockets}/docker.sock"
     command = [
-        "dockerd", "--host", socket, "--data-root", str(home / "data"), "--exec-root", str(home / "exec"),
-        "--pidfile", str(home / "pid"),
+        "dockerd", "--host", socket, "--data-root", str(directory / "engine"), "--exec-root", str(sockets / "exec"),
+        "--pidfile", str(sockets / "pid"),
     ]  # fmt: skip
-    async with started("dockerd", command, logs=logs, ready=lambda: _answers(socket)):
-        yield socket
+    try:
+        async with started("dockerd", command, logs=logs, ready=lambda: _answers(socket)):
+            yield socket
+    finally:
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
 async def _answers(url: str) -> bool:

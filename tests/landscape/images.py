@@ -15,7 +15,7 @@ import docker
 from landscape.processes import NotReady, run
 
 _GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "safe.directory=*", "-c", "init.defaultBranch=main")
-_DOCKERFILE = b"FROM scratch\nCOPY root /\nCOPY scm /\nUSER 999\nEXPOSE 8080\nCMD [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n"
+_DOCKERFILE = b"FROM scratch\nCOPY root /\nCOPY scm /\nUSER 999\nSTOPSIGNAL SIGKILL\nEXPOSE 8080\nCMD [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n"
 
 
 @dataclass(frozen=True)

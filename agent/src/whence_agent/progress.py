@@ -120,6 +120,11 @@ class Progress:
         finally:
             stage.seconds = round(self.monotonic() - began, 3)
 
+    def region(self) -> str:
+        """Give the region; asked only after the identity stage."""
+        assert self.observed.identity is not None
+        return self.observed.identity.region
+
     def stage_facts(self) -> list[StageFacts]:
         """Give the stages that were reached, with durations and reasons."""
         return [

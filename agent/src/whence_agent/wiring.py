@@ -49,7 +49,9 @@ async def run_agent(settings: Settings, *, notify_socket: str | None) -> None:
     notifier = SystemdNotifier(address=notify_socket)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
-        aws = AwsClients(endpoint_url=settings.aws_endpoint_url, metadata_url=settings.metadata_url)
+        aws = AwsClients(
+            endpoint_url=settings.aws_endpoint_url, metadata_url=settings.metadata_url, region=progress.region
+        )
         stack.push_async_callback(aws.close)
         engine = DockerEngine(socket=settings.engine_socket)
         stack.push_async_callback(engine.close)

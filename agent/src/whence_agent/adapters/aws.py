@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -23,15 +24,15 @@ _BY_CODE: dict[str, tuple[CredentialState, str]] = {
 
 
 class AwsClients:
-    """Makes clients in the instance's region, with the instance role's credentials."""
+    """Makes clients in the instance's region, known once they are needed, with the instance role's credentials."""
 
-    def __init__(self, *, endpoint_url: str | None, metadata_url: str) -> None:
+    def __init__(self, *, endpoint_url: str | None, metadata_url: str, region: Callable[[], str]) -> None:
+        self._region = region
         self._endpoint_url = endpoint_url
         self._metadata_url = metadata_url
         self._stack = AsyncExitStack()
         self._clients: dict[str, Any] = {}
         self._making = asyncio.Lock()
-        self.region = ""
 
     async def client(self, service: str) -> Any:
         """Give the client of a service. Raises what botocore raises."""
@@ -57,7 +58,7 @@ class AwsClients:
             s3={"addressing_style": "path" if self._endpoint_url else "auto"},
         )
         return session.create_client(
-            service, region_name=self.region or None, endpoint_url=self._endpoint_url, config=config
+            service, region_name=self._region(), endpoint_url=self._endpoint_url, config=config
         )
 
 
@@ -77,6 +78,9 @@ class S3Objects:
                 answer = await client.get_object(Bucket=bucket, Key=key, **condition)
                 async with answer["Body"] as body:
                     content = await body.read(_OBJECT_BYTES_MAX + 1)
+            whole = min(int(answer["ContentLength"]), _OBJECT_BYTES_MAX + 1)
+            if len(content) < whole:
+                raise ConnectionError(f"{len(content)} of {whole} bytes")
         except ClientError as exc:
             code = str(exc.response.get("Error", {}).get("Code", ""))
             if code in ("304", "NotModified"):

@@ -97,23 +97,32 @@ def _read_file(client: Any, image: str, path: str, bytes_max: int) -> bytes | No
 
     created = client.create_container(image, command=["/nothing-is-run"], network_disabled=True)
     try:
+        chunks, stat = client.get_archive(created["Id"], path)
         try:
-            chunks, stat = client.get_archive(created["Id"], path)
-        except NotFound:
-            return None
-        if stat.get("linkTarget"):
-            raise EngineFailed("image-file-link", f"{path} in the image is a link", retryable=False)
-        if stat["size"] > bytes_max:
-            raise EngineFailed("image-file-too-large", f"{path} in the image is larger than {bytes_max} bytes")
-        archive, left = io.BytesIO(), bytes_max + _ARCHIVE_OVERHEAD_BYTES
-        for chunk in chunks:
-            left -= len(chunk)
-            if left < 0:
-                raise EngineFailed("image-file-too-large", f"{path} in the image is larger than {bytes_max} bytes")
-            archive.write(chunk)
-        return _only_file(archive)
+            return _only_file(_archive(chunks, stat, path, bytes_max))
+        finally:
+            chunks.close()  # the engine locks the container while an answer is half read, and removing it would wait
+            del chunks
+    except NotFound:
+        return None
     finally:
         client.remove_container(created["Id"], force=True)
+
+
+def _archive(chunks: Any, stat: dict[str, Any], path: str, bytes_max: int) -> io.BytesIO:
+    """Collect the engine's tar of one file, no further than the bound."""
+    if stat.get("linkTarget"):
+        raise EngineFailed("image-file-link", f"{path} in the image is a link", retryable=False)
+    too_large = EngineFailed("image-file-too-large", f"{path} in the image is larger than {bytes_max} bytes")
+    if stat["size"] > bytes_max:
+        raise too_large
+    archive, left = io.BytesIO(), bytes_max + _ARCHIVE_OVERHEAD_BYTES
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise too_large
+        archive.write(chunk)
+    return archive
 
 
 def _only_file(archive: io.BytesIO) -> bytes | None:

@@ -1,0 +1,390 @@
+"""What the agent speaks to: the real thing where there is one, and what lies, breaks off or is away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import pytest
+
+from fakes.metadata_service import MetadataService
+from fakes.misbehaving import Answer, misbehaving
+from fakes.object_store import FakeObjectStore
+from fakes.signing_authority import SigningAuthority
+from landscape.aws import REGION
+from landscape.processes import free_port
+from landscape.whole import Landscape
+from whence_agent.adapters.aggregator import HttpAggregator
+from whence_agent.adapters.aws import AwsClients, KmsDecrypter, S3Objects
+from whence_agent.adapters.docker_engine import DockerEngine
+from whence_agent.adapters.http_probe import HttpProbe
+from whence_agent.adapters.imds import ImdsMetadata
+from whence_agent.adapters.registry import OciRegistry
+from whence_agent.ports import (
+    AggregatorUnavailable,
+    ContainerSpec,
+    EngineFailed,
+    MetadataUnavailable,
+    ObjectStore,
+    ObjectUnavailable,
+    RegistryRefused,
+    SecretUnavailable,
+)
+from whence_common.digest import sha256_digest
+from whence_common.image_reference import ImageReference
+
+MANIFEST = json.dumps(
+    {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {}, "layers": []}
+).encode()
+TYPE = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+INDEX_TYPE = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(auto_decompress=False) as opened:
+        yield opened
+
+
+# --- metadata service
+
+
+async def test_the_metadata_service_is_read_by_version_2(session: aiohttp.ClientSession, authority: SigningAuthority) -> None:
+    async with MetadataService("i-0123456789abcdef0", b"#taupage", authority).serve() as service:
+        found = await ImdsMetadata(session=session, url=service.url).read()
+        assert (found.document, found.user_data) == (service.document, b"#taupage")
+        assert service.requests[0] == "/latest/api/token"
+        async with session.get(service.url + "/latest/user-data") as answer:
+            assert answer.status == 401
+        async with session.put(service.url + "/latest/api/token") as answer:
+            assert answer.status == 400
+
+
+async def test_no_user_data_is_none(session: aiohttp.ClientSession, authority: SigningAuthority) -> None:
+    async with MetadataService("i-0123456789abcdef0", None, authority).serve() as service:
+        assert (await ImdsMetadata(session=session, url=service.url).read()).user_data is None
+
+
+async def test_a_service_of_version_1_only_is_refused(session: aiohttp.ClientSession, authority: SigningAuthority) -> None:
+    async with MetadataService("i-0123456789abcdef0", b"", authority, version_1_only=True).serve() as service:
+        with pytest.raises(MetadataUnavailable) as caught:
+            await ImdsMetadata(session=session, url=service.url).read()
+    assert caught.value.code == "metadata-no-token"
+
+
+@pytest.mark.parametrize(
+    "answer, code",
+    [
+        (Answer(status=500), "metadata-no-token"),
+        (Answer(status=403), "metadata-no-token"),
+        (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), "metadata-no-token"),
+        (Answer(body=b"x" * 200_000), "metadata-too-large"),
+        (Answer(endless=True), "metadata-too-large"),
+        (Answer(body=b"token", cut_off=True), "metadata-unreachable"),
+    ],
+)
+async def test_a_misbehaving_metadata_service_is_named(session: aiohttp.ClientSession, answer: Answer, code: str) -> None:
+    async with misbehaving(answer) as host:
+        with pytest.raises(MetadataUnavailable) as caught:
+            await ImdsMetadata(session=session, url=f"http://{host}").read()
+    assert caught.value.code == code
+
+
+async def test_no_metadata_service_at_all_is_unreachable(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(MetadataUnavailable) as caught:
+        await ImdsMetadata(session=session, url=f"http://127.0.0.1:{free_port()}").read()
+    assert (caught.value.code, caught.value.retryable) == ("metadata-unreachable", True)
+
+
+# --- registry
+
+
+def registry(session: aiohttp.ClientSession) -> OciRegistry:
+    return OciRegistry(session=session, plain_http=frozenset())
+
+
+async def refusal(session: aiohttp.ClientSession, reference: str) -> RegistryRefused:
+    with pytest.raises(RegistryRefused) as caught:
+        await registry(session).resolve(ImageReference.parse(reference))
+    return caught.value
+
+
+async def test_a_tag_becomes_the_digest_that_was_pushed(session: aiohttp.ClientSession, scape: Landscape) -> None:
+    image = await scape.build("resolved", "1.0", scm=None)
+    resolved = await registry(session).resolve(ImageReference.parse(image.reference))
+    assert (resolved.digest, resolved.index_digest) == (image.digest, None)
+    by_digest = ImageReference.parse(f"{scape.registry}/demo/resolved@{image.digest}")
+    assert (await registry(session).resolve(by_digest)).digest == image.digest
+
+
+async def test_an_image_that_is_not_there_is_not_asked_for_again(session: aiohttp.ClientSession, scape: Landscape) -> None:
+    for reference in (f"{scape.registry}/demo/nowhere:1", f"{scape.registry}/demo/nowhere@sha256:{'0' * 64}"):
+        error = await refusal(session, reference)
+        assert (error.code, error.retryable) == ("registry-image-unknown", False)
+
+
+async def test_a_registry_that_is_down_may_be_asked_again(session: aiohttp.ClientSession) -> None:
+    error = await refusal(session, f"127.0.0.1:{free_port()}/demo/x:1")
+    assert (error.code, error.retryable) == ("registry-unreachable", True)
+
+
+@pytest.mark.parametrize(
+    "answer, code, retryable",
+    [
+        (Answer(status=401), "registry-unauthorised", False),
+        (Answer(status=403), "registry-unauthorised", False),
+        (Answer(status=404), "registry-image-unknown", False),
+        (Answer(status=500), "registry-error", True),
+        (Answer(status=503, headers={"Retry-After": "7"}), "registry-error", True),
+        (Answer(status=429), "registry-error", True),
+        (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), "registry-error", False),
+        (Answer(body=MANIFEST, headers={**TYPE, "Docker-Content-Digest": "sha256:" + "0" * 64}), "registry-wrong-digest", False),
+        (Answer(body=MANIFEST, headers=TYPE, cut_off=True), "registry-unreachable", True),
+        (Answer(endless=True, headers=TYPE), "registry-manifest-too-large", False),
+        (Answer(body=b"<html>", headers=TYPE), "registry-not-json", False),
+        (Answer(body=b"[]", headers=TYPE), "registry-not-json", False),
+        (Answer(body=b"[" * 100_000, headers=TYPE), "registry-not-json", False),
+        (Answer(body=b"{}", headers={"Content-Type": "text/html"}), "registry-media-type", False),
+        (Answer(body=MANIFEST, headers=INDEX_TYPE), "registry-media-type", False),
+        (Answer(body=b'{"manifests": []}', headers=INDEX_TYPE), "registry-no-platform", False),
+        (Answer(body=b'{"manifests": [7, {"platform": 7}]}', headers=INDEX_TYPE), "registry-no-platform", False),
+    ],
+)  # fmt: skip
+async def test_a_lying_registry_is_an_error_with_a_name(
+    session: aiohttp.ClientSession, answer: Answer, code: str, retryable: bool
+) -> None:
+    async with misbehaving(answer) as host:
+        error = await refusal(session, f"{host}/demo/x:1")
+    assert (error.code, error.retryable) == (code, retryable)
+
+
+async def test_a_registry_that_serves_another_digest_than_asked_for_is_refused(session: aiohttp.ClientSession) -> None:
+    async with misbehaving(Answer(body=MANIFEST, headers=TYPE)) as host:
+        error = await refusal(session, f"{host}/demo/x@sha256:{'0' * 64}")
+    assert error.code == "registry-wrong-digest"
+
+
+async def test_an_index_leads_to_this_machines_platform_and_both_digests_are_kept(session: aiohttp.ClientSession) -> None:
+    digest = sha256_digest(MANIFEST)
+    index = json.dumps(
+        {
+            "manifests": [
+                {"digest": "sha256:" + "1" * 64, "platform": {"os": "linux", "architecture": "s390x"}},
+                {"digest": digest, "platform": {"os": "linux", "architecture": "amd64"}},
+                {"digest": digest, "platform": {"os": "linux", "architecture": "arm64"}},
+            ]
+        }
+    ).encode()
+    answers = {"/1": Answer(body=index, headers=INDEX_TYPE), digest: Answer(body=MANIFEST, headers=TYPE)}
+    async with misbehaving(answers) as host:
+        resolved = await registry(session).resolve(ImageReference.parse(f"{host}/demo/x:1"))
+    assert (resolved.digest, resolved.index_digest) == (digest, sha256_digest(index))
+
+
+# --- S3 and KMS
+
+
+@pytest.fixture
+async def aws(scape: Landscape, monkeypatch: pytest.MonkeyPatch, authority: SigningAuthority) -> AsyncIterator[AwsClients]:
+    """Clients that take the role's credentials from the metadata service, as on an instance."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
+        clients = AwsClients(endpoint_url=scape.aws.url, metadata_url=service.url, region=lambda: REGION)
+        yield clients
+        await clients.close()
+
+
+@pytest.fixture(params=["fake", "s3"])
+async def store(request: pytest.FixtureRequest, scape: Landscape, aws: AwsClients) -> AsyncIterator[ObjectStore]:
+    await scape.aws.put_credentials("contract-bucket", "app", {"user.json": {"a": "b"}})
+    if request.param == "s3":
+        yield S3Objects(aws)
+        return
+    fake = FakeObjectStore()
+    fake.buckets["contract-bucket"] = {"app/user.json": b'{"a": "b"}'}
+    yield fake
+
+
+async def test_an_object_is_given_once_and_then_only_when_it_changed(store: ObjectStore) -> None:
+    found = await store.get("contract-bucket", "app/user.json", etag=None)
+    assert found is not None
+    assert found.content == b'{"a": "b"}'
+    assert await store.get("contract-bucket", "app/user.json", etag=found.etag) is None
+
+
+@pytest.mark.parametrize(
+    "bucket, key, state",
+    [("contract-bucket", "app/client.json", "not-synced"), ("no-such-bucket", "app/user.json", "bucket-missing")],
+)
+async def test_an_absent_object_and_an_absent_bucket_differ(store: ObjectStore, bucket: str, key: str, state: str) -> None:
+    with pytest.raises(ObjectUnavailable) as caught:
+        await store.get(bucket, key, etag=None)
+    assert caught.value.state == state
+
+
+def s3_error(code: str) -> bytes:
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>".encode()
+
+
+@pytest.mark.parametrize(
+    "answer, state",
+    [
+        (Answer(status=403, body=s3_error("AccessDenied")), "not-synced-or-denied"),
+        (Answer(status=403), "not-synced-or-denied"),
+        (Answer(status=400, body=s3_error("ExpiredToken")), "identity"),
+        (Answer(status=403, body=s3_error("InvalidAccessKeyId")), "identity"),
+        (Answer(body=b"x" * 1000, headers={"ETag": '"e"'}, cut_off=True), "unreachable"),
+        (Answer(status=418, body=b"<garbage"), "unreachable"),
+    ],
+)
+async def test_each_bad_answer_of_s3_has_its_own_state(
+    answer: Answer, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    async with misbehaving(answer) as host:
+        clients = AwsClients(endpoint_url=f"http://{host}", metadata_url="http://127.0.0.1:1", region=lambda: REGION)
+        try:
+            with pytest.raises(ObjectUnavailable) as caught:
+                await S3Objects(clients).get("b-b-b", "app/user.json", etag=None)
+        finally:
+            await clients.close()
+    assert caught.value.state == state
+
+
+async def test_a_kms_value_is_decrypted(scape: Landscape, aws: AwsClients) -> None:
+    import base64
+
+    ciphertext = base64.b64decode(await scape.aws.encrypt("a secret"))
+    assert await KmsDecrypter(aws).decrypt(ciphertext) == "a secret"
+
+
+async def test_what_kms_cannot_decrypt_is_refused_without_quoting_it(aws: AwsClients) -> None:
+    with pytest.raises(SecretUnavailable) as caught:
+        await KmsDecrypter(aws).decrypt(b"hunter2hunter2")
+    assert "hunter2" not in caught.value.diagnostics()
+
+
+# --- engine
+
+
+@pytest.fixture
+async def engine(scape: Landscape) -> AsyncIterator[DockerEngine]:
+    opened = DockerEngine(socket=scape.engine)
+    yield opened
+    await opened.close()
+
+
+def spec(image: str, image_id: str, **changes: Any) -> ContainerSpec:
+    values: dict[str, Any] = {
+        "name": "whence-test-engine", "image": image, "image_id": image_id, "environment": {"A": "b c\n$d"}, "ports": (),
+        "publish_address": "127.0.0.1", "user": "999:999", "read_only": False, "mounts": {}, "fingerprint": "f1", **changes,
+    }  # fmt: skip
+    return ContainerSpec(**values)
+
+
+async def test_an_image_is_pulled_run_adopted_and_stopped_by_digest(scape: Landscape, engine: DockerEngine) -> None:
+    image = await scape.build("engine", "1.0", scm=scape.greeter_scm(0))
+    repository = f"{scape.registry}/demo/engine"
+    image_id = await engine.pull(repository, image.digest)
+    assert await engine.read_file(image_id, "/scm-source.json", 65_536) == scape.greeter_scm(0)
+    assert await engine.read_file(image_id, "/nothing", 65_536) is None
+    with pytest.raises(EngineFailed, match="larger"):
+        await engine.read_file(image_id, "/bin/busybox", 65_536)
+    by_digest = f"{repository}@{image.digest}"
+    first = await engine.run(spec(by_digest, image_id))
+    try:
+        assert (first.state, first.image_digest) == ("running", image.digest)
+        assert (await engine.run(spec(by_digest, image_id))).container_id == first.container_id
+        other = await engine.run(spec(by_digest, image_id, fingerprint="f2"))
+        assert other.container_id != first.container_id
+    finally:
+        await engine.stop("whence-test-engine")
+    assert await engine.inspect("whence-test-engine") is None
+    await engine.stop("whence-test-engine")
+
+
+async def test_a_digest_that_is_nowhere_cannot_be_pulled(scape: Landscape, engine: DockerEngine) -> None:
+    with pytest.raises(EngineFailed):
+        await engine.pull(f"{scape.registry}/demo/engine", "sha256:" + "0" * 64)
+
+
+async def test_a_layer_that_breaks_off_is_an_error_and_leaves_no_image(scape: Landscape, engine: DockerEngine) -> None:
+    layer = b"x" * 100_000
+    config = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
+    docker = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2, "mediaType": docker,
+            "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": len(config),
+                       "digest": sha256_digest(config)},
+            "layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": len(layer),
+                        "digest": sha256_digest(layer)}],
+        }
+    ).encode()  # fmt: skip
+    digest = sha256_digest(manifest)
+    answers: Mapping[str, Answer] = {
+        "/v2/": Answer(headers={"Docker-Distribution-API-Version": "registry/2.0"}),
+        digest: Answer(body=manifest, headers={"Content-Type": docker, "Docker-Content-Digest": digest}),
+        sha256_digest(config): Answer(body=config),
+        sha256_digest(layer): Answer(body=b"y" * 100_000),
+    }
+    async with misbehaving(answers) as host:
+        with pytest.raises(EngineFailed) as caught:
+            await engine.pull(f"{host}/demo/x", digest)
+    assert caught.value.code in ("engine-pull", "engine-refused")
+
+
+async def test_a_port_that_is_taken_is_an_error_and_leaves_no_container(scape: Landscape, engine: DockerEngine) -> None:
+    from whence_common.user_data.container import PortMapping
+
+    image = await scape.build("engine", "1.0", scm=scape.greeter_scm(0))
+    image_id = await engine.pull(f"{scape.registry}/demo/engine", image.digest)
+    taken = int(scape.registry.rpartition(":")[2])
+    ports = (PortMapping(host=taken, container=8080, protocol="tcp"),)
+    with pytest.raises(EngineFailed):
+        await engine.run(spec(f"{scape.registry}/demo/engine@{image.digest}", image_id, ports=ports))
+    assert await engine.inspect("whence-test-engine") is None
+
+
+async def test_no_engine_is_unreachable() -> None:
+    with pytest.raises(EngineFailed) as caught:
+        await DockerEngine(socket="unix:///nonexistent.sock").inspect("x")
+    assert caught.value.code == "engine-unreachable"
+
+
+# --- aggregator and probe
+
+
+@pytest.mark.parametrize(
+    "answer, code, retryable",
+    [
+        (Answer(status=500), "http-500", True),
+        (Answer(status=429, headers={"Retry-After": "3"}, body=b'{"code": "too-busy"}'), "too-busy", True),
+        (Answer(status=403, body=b'{"code": "account-not-allowed", "detail": "no"}'), "account-not-allowed", False),
+        (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), "http-302", False),
+        (Answer(status=201, body=b"not json"), "answer-malformed", True),
+        (Answer(status=201, body=b"{}"), "answer-malformed", True),
+        (Answer(status=201, body=b'{"digest": 1, "ledger_index": "x"}'), "answer-malformed", True),
+        (Answer(status=201, body=b"[" * 60_000), "answer-malformed", True),
+        (Answer(status=201, endless=True), "aggregator-unreachable", True),
+        (Answer(status=201, body=b'{"digest": "x"}', cut_off=True), "aggregator-unreachable", True),
+    ],
+)
+async def test_a_misbehaving_aggregator_is_named(
+    session: aiohttp.ClientSession, answer: Answer, code: str, retryable: bool
+) -> None:
+    async with misbehaving(answer) as host:
+        client = HttpAggregator(session=session, url=f"http://{host}", ca_file=None)
+        with pytest.raises(AggregatorUnavailable) as caught:
+            await client.submit(b"{}")
+    assert (caught.value.code, caught.value.retryable) == (code, retryable)
+
+
+async def test_a_probe_gives_the_status_or_none(session: aiohttp.ClientSession) -> None:
+    async with misbehaving(Answer(status=503)) as host:
+        assert await HttpProbe(session=session).status(f"http://{host}/health", seconds_max=5) == 503
+    assert await HttpProbe(session=session).status(f"http://127.0.0.1:{free_port()}/", seconds_max=5) is None

@@ -1,0 +1,174 @@
+"""The aggregator's sources: a real registry and a real Git server, and those that lie or are away."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from fakes.misbehaving import Answer, misbehaving
+from landscape.processes import free_port
+from landscape.whole import Landscape
+from whence_aggregator.adapters.git_server import GitServerReader
+from whence_aggregator.adapters.image_registry import RegistryReader
+from whence_aggregator.ports import SourceUnavailable
+from whence_common.digest import sha256_digest
+from whence_common.scm_source import Repository
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(auto_decompress=False) as opened:
+        yield opened
+
+
+def reader(session: aiohttp.ClientSession, host: str) -> RegistryReader:
+    return RegistryReader(session=session, plain_http={host: True})
+
+
+async def test_the_source_is_read_out_of_a_real_image(session: aiohttp.ClientSession, scape: Landscape) -> None:
+    image = await scape.build("collected", "1.0", scm=scape.greeter_scm(1))
+    found = await reader(session, scape.registry).scm_source(f"{scape.registry}/demo/collected", image.digest)
+    assert found == scape.greeter_scm(1)
+
+
+async def test_an_image_without_source_gives_none(session: aiohttp.ClientSession, scape: Landscape) -> None:
+    image = await scape.build("sourceless", "1.0", scm=None)
+    assert await reader(session, scape.registry).scm_source(f"{scape.registry}/demo/sourceless", image.digest) is None
+
+
+async def test_a_registry_that_is_not_configured_is_never_asked(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(SourceUnavailable) as caught:
+        await reader(session, "known.example.org").scm_source("127.0.0.1:1/demo/x", "sha256:" + "0" * 64)
+    assert caught.value.code == "registry-not-configured"
+
+
+def tar(*files: tuple[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, data in files:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return content.getvalue()
+
+
+def image_of(*layers: bytes) -> tuple[str, dict[str, Answer]]:
+    """Give an image's digest and the answers of a registry that has it; the last layer is the topmost."""
+    manifest = json.dumps({"schemaVersion": 2, "layers": [{"digest": sha256_digest(layer)} for layer in layers]}).encode()
+    answers = {sha256_digest(layer): Answer(body=layer) for layer in layers}
+    answers[sha256_digest(manifest)] = Answer(body=manifest)
+    return sha256_digest(manifest), answers
+
+
+async def read(session: aiohttp.ClientSession, digest: str, answers: dict[str, Answer]) -> bytes | None:
+    async with misbehaving(answers) as host:
+        return await reader(session, host).scm_source(f"{host}/demo/x", digest)
+
+
+async def test_the_topmost_layer_wins_plain_or_gzip(session: aiohttp.ClientSession) -> None:
+    base, top = tar(("scm-source.json", b"base")), gzip.compress(tar(("./scm-source.json", b"top")))
+    assert await read(session, *image_of(base, top, tar(("app", b"")))) == b"top"
+
+
+async def test_a_whiteout_hides_the_base_images_source(session: aiohttp.ClientSession) -> None:
+    assert await read(session, *image_of(tar(("scm-source.json", b"base")), tar((".wh.scm-source.json", b"")))) is None
+
+
+@pytest.mark.parametrize(
+    "top",
+    [b"no tar at all", b"\x1f\x8b broken gzip", b"\x28\xb5\x2f\xfd zstd", gzip.compress(tar(("x", b"y" * 5000)))[:-40]],
+)
+async def test_an_unreadable_layer_is_unknown_and_never_the_one_below(session: aiohttp.ClientSession, top: bytes) -> None:
+    with pytest.raises(SourceUnavailable) as caught:
+        await read(session, *image_of(tar(("scm-source.json", b"base")), top))
+    assert caught.value.code == "image-layer-unreadable"
+
+
+async def test_a_registry_that_lies_about_manifest_or_layer_is_caught(session: aiohttp.ClientSession) -> None:
+    layer = tar(("scm-source.json", b"x"))
+    digest, answers = image_of(layer)
+    with pytest.raises(SourceUnavailable, match="not those of the digest"):
+        await read(session, digest, {**answers, sha256_digest(layer): Answer(body=tar(("scm-source.json", b"y")))})
+    with pytest.raises(SourceUnavailable, match="not the one that was asked for"):
+        await read(session, digest, {**answers, digest: Answer(body=b'{"layers": []}')})
+
+
+@pytest.mark.parametrize(
+    "answer, code",
+    [
+        (Answer(status=404), "registry-image-unknown"),
+        (Answer(status=401), "registry-error"),
+        (Answer(status=500), "registry-error"),
+        (Answer(body=b"{}" * 10, cut_off=True), "registry-unreachable"),
+        (Answer(endless=True), "registry-no-manifest"),
+    ],
+)
+async def test_a_registry_in_trouble_is_named(session: aiohttp.ClientSession, answer: Answer, code: str) -> None:
+    with pytest.raises(SourceUnavailable) as caught:
+        await read(session, "sha256:" + "0" * 64, {"": answer})
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("manifest", [b"[]", b"{}", b'{"layers": 7}', b'{"layers": [{"digest": "../../etc"}]}', b"[" * 9999])
+async def test_what_is_no_manifest_is_refused(session: aiohttp.ClientSession, manifest: bytes) -> None:
+    with pytest.raises(SourceUnavailable) as caught:
+        await read(session, sha256_digest(manifest), {sha256_digest(manifest): Answer(body=manifest)})
+    assert caught.value.code == "registry-no-manifest"
+
+
+async def test_exactly_one_commit_is_fetched_from_a_real_git_server(scape: Landscape) -> None:
+    git = GitServerReader(plain_http={scape.sources.host: True})
+    for commit, message in zip(scape.sources.commits, (b"DEMO-1", b"DEMO-2", b"Tidy up"), strict=True):
+        content = await git.commit(Repository(host=scape.sources.host, path="greeter"), commit)
+        assert content is not None
+        assert message in content
+
+
+async def test_this_very_clones_head_can_be_fetched(scape: Landscape) -> None:
+    git = GitServerReader(plain_http={scape.sources.host: True})
+    content = await git.commit(Repository(host=scape.sources.host, path="whence"), scape.sources.head)
+    assert content is not None
+    assert scape.sources.head_message.encode().strip() in content
+
+
+async def test_a_commit_the_server_does_not_have_is_none(scape: Landscape) -> None:
+    git = GitServerReader(plain_http={scape.sources.host: True})
+    assert await git.commit(Repository(host=scape.sources.host, path="greeter"), "0" * 40) is None
+
+
+async def test_a_repository_that_is_not_there_is_unavailable(scape: Landscape) -> None:
+    git = GitServerReader(plain_http={scape.sources.host: True})
+    with pytest.raises(SourceUnavailable):
+        await git.commit(Repository(host=scape.sources.host, path="nowhere"), "0" * 40)
+
+
+async def test_a_git_server_that_is_down_or_not_configured_is_unavailable() -> None:
+    host = f"127.0.0.1:{free_port()}"
+    with pytest.raises(SourceUnavailable) as caught:
+        await GitServerReader(plain_http={host: True}).commit(Repository(host=host, path="x"), "0" * 40)
+    assert caught.value.code == "git-refused"
+    with pytest.raises(SourceUnavailable) as caught:
+        await GitServerReader(plain_http={}).commit(Repository(host=host, path="x"), "0" * 40)
+    assert caught.value.code == "git-not-configured"
+
+
+@pytest.mark.parametrize("answer", [Answer(status=401), Answer(status=500), Answer(body=b"not git"), Answer(endless=False)])
+async def test_what_is_no_git_server_is_unavailable(answer: Answer) -> None:
+    async with misbehaving(answer) as host:
+        with pytest.raises(SourceUnavailable):
+            await GitServerReader(plain_http={host: True}).commit(Repository(host=host, path="x"), "0" * 40)
+
+
+async def test_a_redirect_is_not_followed(scape: Landscape) -> None:
+    target = f"http://{scape.sources.host}/greeter.git/info/refs?service=git-upload-pack"
+    async with misbehaving(Answer(status=302, headers={"Location": target})) as host:
+        with pytest.raises(SourceUnavailable):
+            await GitServerReader(plain_http={host: True}).commit(
+                Repository(host=host, path="greeter"), scape.sources.commits[0]
+            )
