@@ -11,6 +11,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "packaging" / "agent.lock"
@@ -27,7 +28,8 @@ def main() -> int:
             pin = f"{metadata['name'].lower()}=={metadata['version']}"
             hashes.setdefault(pin, set()).add(archive["hashes"]["sha256"])
     lines = [
-        " \\\n    ".join([pin, *(f"--hash=sha256:{one}" for one in sorted(found))]) for pin, found in sorted(hashes.items())
+        " \\\n    ".join([pin, *(f"--hash=sha256:{one}" for one in sorted(found))])
+        for pin, found in sorted(hashes.items())
     ]
     LOCK.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
     print(f"{LOCK.relative_to(ROOT)}: {len(lines)} packages")
@@ -39,7 +41,7 @@ def _dependencies(part: str) -> list[str]:
     return list(project["dependencies"])
 
 
-def _resolve(wanted: list[str], machine: str) -> list[dict[str, dict[str, dict[str, dict[str, str]]]]]:
+def _resolve(wanted: list[str], machine: str) -> list[dict[str, Any]]:
     """Ask pip what it would install on a platform."""
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in (34, 28, 17)] + [f"manylinux2014_{machine}"]
     with tempfile.TemporaryDirectory() as target:
@@ -53,7 +55,7 @@ def _resolve(wanted: list[str], machine: str) -> list[dict[str, dict[str, dict[s
             check=True, stdout=subprocess.PIPE,
         ).stdout  # fmt: skip
     report = json.loads(output)
-    packages: list[dict[str, dict[str, dict[str, dict[str, str]]]]] = report["install"]
+    packages: list[dict[str, Any]] = report["install"]
     return packages
 
 

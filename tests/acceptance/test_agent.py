@@ -154,7 +154,11 @@ async def test_on_call_sees_it_all_and_no_secret(stage: Stage, server: Aggregato
         assert 'whence_agent_state{state="ok"} 1' in (await running.get("/metrics"))[1]
         shown = [str((await running.get(path))[1]) for path in ("/", "/status", "/metrics", "/health")]
         lineage = await server.settled(stage.service.instance_id)
-        shown += [json.dumps(lineage), running.process.tail(), (await command("status", "--url", running.url, "--json"))[1]]
+        shown += [
+            json.dumps(lineage),
+            running.process.tail(),
+            (await command("status", "--url", running.url, "--json"))[1],
+        ]
         for text in shown:
             for word in ("s3cret", "hunter2", secret[:40]):
                 assert word not in text
@@ -291,7 +295,9 @@ async def test_an_application_that_never_gets_healthy_is_stopped(stage: Stage, s
     assert status["problems"][-1]["code"] == "stage-deadline"
 
 
-async def test_an_application_that_ends_at_once_fails_the_boot(stage: Stage, server: Aggregator, scape: Landscape) -> None:
+async def test_an_application_that_ends_at_once_fails_the_boot(
+    stage: Stage, server: Aggregator, scape: Landscape
+) -> None:
     image = await scape.build("ending", "1.0", scm=scape.greeter_scm(0), command=("/bin/busybox", "false"))
     await stage.instance(user_data(image.reference, "health_check_timeout_seconds: 20\n"))
     status = await failed(stage, server)

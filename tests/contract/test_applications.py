@@ -116,7 +116,9 @@ async def test_an_unknown_application_is_not_found(house: InProcess) -> None:
         (["PAY-{number}"], "javascript:{ticket}", "ticket-url"),
     ],
 )
-async def test_wrong_ticket_settings_are_refused(house: InProcess, patterns: list[str], url: str | None, code: str) -> None:
+async def test_wrong_ticket_settings_are_refused(
+    house: InProcess, patterns: list[str], url: str | None, code: str
+) -> None:
     await house.register()
     with pytest.raises(WhenceError) as caught:
         await house.applications.write_tickets("greeter", TicketSettings(patterns=patterns, url=url), ROOT)

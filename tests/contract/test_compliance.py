@@ -31,7 +31,9 @@ async def test_nothing_asked_yet_is_unknown_and_no_pass(house: InProcess) -> Non
     await house.say(await house.machine(), scm_source=None)
     await house.work()
     found = await verdicts(house)
-    assert {found[rule] for rule in ("source-missing", "source-dirty", "commit-not-found", "ticket-missing")} == {"unknown"}
+    assert {found[rule] for rule in ("source-missing", "source-dirty", "commit-not-found", "ticket-missing")} == {
+        "unknown"
+    }
 
 
 async def test_each_rule_fails_for_its_own_reason(house: InProcess) -> None:
@@ -70,7 +72,9 @@ async def test_a_failed_boot_is_judged_no_further_than_it_came(house: InProcess)
     await house.say(await house.machine(), **FAILED)
     await house.work()
     found = await verdicts(house)
-    assert {found[rule] for rule in ("source-missing", "source-dirty", "commit-not-found", "ticket-missing")} == {"unknown"}
+    assert {found[rule] for rule in ("source-missing", "source-dirty", "commit-not-found", "ticket-missing")} == {
+        "unknown"
+    }
 
 
 async def test_silence_is_seen_and_ends_when_the_agent_speaks_again(house: InProcess) -> None:

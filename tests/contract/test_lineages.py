@@ -98,7 +98,9 @@ async def test_a_dirty_tree_contradicts_its_commit(house: InProcess) -> None:
     assert await house.state("commit") == "contradicted"
 
 
-async def test_agent_and_registry_reading_different_sources_is_a_contradiction_that_shows_both(house: InProcess) -> None:
+async def test_agent_and_registry_reading_different_sources_is_a_contradiction_that_shows_both(
+    house: InProcess,
+) -> None:
     await spoken(house, scm_source=scm(digest="sha256:" + "9" * 64))
     await house.work()
     link = (await house.lineage()).link("source")
@@ -146,7 +148,7 @@ async def test_a_failed_boot_says_why_and_nothing_after_it_is_guessed(house: InP
     await house.say(await house.machine(), **FAILED)
     lineage = await house.lineage()
     assert lineage.link("image").reason == "nothing runs: it moves"
-    assert {lineage.link(name).state for name in ("image", "source", "commit", "ticket")} == {"missing"}  # type: ignore[arg-type]
+    assert {lineage.link(name).state for name in ("image", "source", "commit", "ticket")} == {"missing"}
     assert lineage.link("application").state == "confirmed"
     assert lineage.link("user_data").reason == "1 error; nothing was started"
 

@@ -33,8 +33,8 @@ ROOT = Caller(name="root", teams=None)
 class FakeSources:
     """A registry and a Git server that answer what a test says; an exception is raised, None means it is not there."""
 
-    images: dict[str, bytes | None | SourceUnavailable] = field(default_factory=dict)
-    commits: dict[str, bytes | None | SourceUnavailable] = field(default_factory=dict)
+    images: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
+    commits: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
 
     async def scm_source(self, repository: str, digest: str) -> bytes | None:
         return _answer(self.images.get(digest, SourceUnavailable("registry-unreachable", "the registry is away")))
@@ -43,7 +43,7 @@ class FakeSources:
         return _answer(self.commits.get(commit_id, SourceUnavailable("git-refused", "the Git server is away")))
 
 
-def _answer(answer: bytes | None | SourceUnavailable) -> bytes | None:
+def _answer(answer: bytes | SourceUnavailable | None) -> bytes | None:
     if isinstance(answer, SourceUnavailable):
         raise answer
     return answer

@@ -31,9 +31,7 @@ REPOSITORY = "registry.example.org/demo/greeter"
 class Machine:
     """One instance. `statement` makes the next envelope; keyword arguments change the predicate."""
 
-    def __init__(
-        self, authority: SigningAuthority, instance_id: str = "i-0123456789abcdef0", **document: str
-    ) -> None:
+    def __init__(self, authority: SigningAuthority, instance_id: str = "i-0123456789abcdef0", **document: str) -> None:
         self.authority = authority
         self.instance_id = instance_id
         self.account_id = document.get("accountId", "123456789012")
@@ -94,7 +92,14 @@ FAILED: dict[str, Any] = {
     "scm_source": None,
     "containers": [],
     "problems": [
-        {"severity": "error", "code": "image-tag-mutable", "line": 5, "column": 9, "message": "it moves", "fix": "pin it"}
+        {
+            "severity": "error",
+            "code": "image-tag-mutable",
+            "line": 5,
+            "column": 9,
+            "message": "it moves",
+            "fix": "pin it",
+        }
     ],
 }
 """The changes that make a statement one of a boot that failed at its user data."""

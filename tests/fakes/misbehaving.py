@@ -20,8 +20,6 @@ class Answer:
     endless: bool = False
 
 
-
-
 @asynccontextmanager
 async def misbehaving(answers: Answer | Mapping[str, Answer]) -> AsyncIterator[str]:
     """Give host:port of a server that gives one answer to everything, or one by the end of the path."""

@@ -77,9 +77,7 @@ async def test_the_unit_is_hardened_as_the_design_asks(root: Path) -> None:
 
 
 @asynccontextmanager
-async def machine(
-    root: Path, scape: Landscape, server: Aggregator, *, metadata_url: str
-) -> AsyncIterator[Agent]:
+async def machine(root: Path, scape: Landscape, server: Aggregator, *, metadata_url: str) -> AsyncIterator[Agent]:
     """Boot the root with systemd-nspawn; the engine is the landscape's, so /meta has the same path on both sides."""
     meta = Path(tempfile.mkdtemp(prefix="whence-meta-", dir="/srv"))
     port, name = free_port(), "whence-installed"
@@ -97,7 +95,7 @@ async def machine(
         (root / "etc/whence/agent.yaml").write_text(
             json.dumps({**document, "container_directory": str(meta)}), encoding="utf-8"
         )
-        _grant(root, meta, socket_gid=os.stat(socket).st_gid)
+        _grant(root, meta, socket_gid=Path(socket).stat().st_gid)
         command = [
             "systemd-nspawn", "--quiet", "--directory", root, "--boot", "--register=no", "--keep-unit", "--console=pipe",
             f"--bind={socket}:/run/docker.sock", f"--bind={meta}", "systemd.log_target=console",

@@ -51,7 +51,9 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 # --- metadata service
 
 
-async def test_the_metadata_service_is_read_by_version_2(session: aiohttp.ClientSession, authority: SigningAuthority) -> None:
+async def test_the_metadata_service_is_read_by_version_2(
+    session: aiohttp.ClientSession, authority: SigningAuthority
+) -> None:
     async with MetadataService("i-0123456789abcdef0", b"#taupage", authority).serve() as service:
         found = await ImdsMetadata(session=session, url=service.url).read()
         assert (found.document, found.user_data) == (service.document, b"#taupage")
@@ -67,7 +69,9 @@ async def test_no_user_data_is_none(session: aiohttp.ClientSession, authority: S
         assert (await ImdsMetadata(session=session, url=service.url).read()).user_data is None
 
 
-async def test_a_service_of_version_1_only_is_refused(session: aiohttp.ClientSession, authority: SigningAuthority) -> None:
+async def test_a_service_of_version_1_only_is_refused(
+    session: aiohttp.ClientSession, authority: SigningAuthority
+) -> None:
     async with MetadataService("i-0123456789abcdef0", b"", authority, version_1_only=True).serve() as service:
         with pytest.raises(MetadataUnavailable) as caught:
             await ImdsMetadata(session=session, url=service.url).read()
@@ -85,7 +89,9 @@ async def test_a_service_of_version_1_only_is_refused(session: aiohttp.ClientSes
         (Answer(body=b"token", cut_off=True), "metadata-unreachable"),
     ],
 )
-async def test_a_misbehaving_metadata_service_is_named(session: aiohttp.ClientSession, answer: Answer, code: str) -> None:
+async def test_a_misbehaving_metadata_service_is_named(
+    session: aiohttp.ClientSession, answer: Answer, code: str
+) -> None:
     async with misbehaving(answer) as host:
         with pytest.raises(MetadataUnavailable) as caught:
             await ImdsMetadata(session=session, url=f"http://{host}").read()
@@ -119,7 +125,9 @@ async def test_a_tag_becomes_the_digest_that_was_pushed(session: aiohttp.ClientS
     assert (await registry(session).resolve(by_digest)).digest == image.digest
 
 
-async def test_an_image_that_is_not_there_is_not_asked_for_again(session: aiohttp.ClientSession, scape: Landscape) -> None:
+async def test_an_image_that_is_not_there_is_not_asked_for_again(
+    session: aiohttp.ClientSession, scape: Landscape
+) -> None:
     for reference in (f"{scape.registry}/demo/nowhere:1", f"{scape.registry}/demo/nowhere@sha256:{'0' * 64}"):
         error = await refusal(session, reference)
         assert (error.code, error.retryable) == ("registry-image-unknown", False)
@@ -166,7 +174,9 @@ async def test_a_registry_that_serves_another_digest_than_asked_for_is_refused(s
     assert error.code == "registry-wrong-digest"
 
 
-async def test_an_index_leads_to_this_machines_platform_and_both_digests_are_kept(session: aiohttp.ClientSession) -> None:
+async def test_an_index_leads_to_this_machines_platform_and_both_digests_are_kept(
+    session: aiohttp.ClientSession,
+) -> None:
     digest = sha256_digest(MANIFEST)
     index = json.dumps(
         {
@@ -187,7 +197,9 @@ async def test_an_index_leads_to_this_machines_platform_and_both_digests_are_kep
 
 
 @pytest.fixture
-async def aws(scape: Landscape, monkeypatch: pytest.MonkeyPatch, authority: SigningAuthority) -> AsyncIterator[AwsClients]:
+async def aws(
+    scape: Landscape, monkeypatch: pytest.MonkeyPatch, authority: SigningAuthority
+) -> AsyncIterator[AwsClients]:
     """Clients that take the role's credentials from the metadata service, as on an instance."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -219,7 +231,9 @@ async def test_an_object_is_given_once_and_then_only_when_it_changed(store: Obje
     "bucket, key, state",
     [("contract-bucket", "app/client.json", "not-synced"), ("no-such-bucket", "app/user.json", "bucket-missing")],
 )
-async def test_an_absent_object_and_an_absent_bucket_differ(store: ObjectStore, bucket: str, key: str, state: str) -> None:
+async def test_an_absent_object_and_an_absent_bucket_differ(
+    store: ObjectStore, bucket: str, key: str, state: str
+) -> None:
     with pytest.raises(ObjectUnavailable) as caught:
         await store.get(bucket, key, etag=None)
     assert caught.value.state == state

@@ -60,7 +60,9 @@ def tar(*files: tuple[str, bytes]) -> bytes:
 
 def image_of(*layers: bytes) -> tuple[str, dict[str, Answer]]:
     """Give an image's digest and the answers of a registry that has it; the last layer is the topmost."""
-    manifest = json.dumps({"schemaVersion": 2, "layers": [{"digest": sha256_digest(layer)} for layer in layers]}).encode()
+    manifest = json.dumps(
+        {"schemaVersion": 2, "layers": [{"digest": sha256_digest(layer)} for layer in layers]}
+    ).encode()
     answers = {sha256_digest(layer): Answer(body=layer) for layer in layers}
     answers[sha256_digest(manifest)] = Answer(body=manifest)
     return sha256_digest(manifest), answers
@@ -84,7 +86,9 @@ async def test_a_whiteout_hides_the_base_images_source(session: aiohttp.ClientSe
     "top",
     [b"no tar at all", b"\x1f\x8b broken gzip", b"\x28\xb5\x2f\xfd zstd", gzip.compress(tar(("x", b"y" * 5000)))[:-40]],
 )
-async def test_an_unreadable_layer_is_unknown_and_never_the_one_below(session: aiohttp.ClientSession, top: bytes) -> None:
+async def test_an_unreadable_layer_is_unknown_and_never_the_one_below(
+    session: aiohttp.ClientSession, top: bytes
+) -> None:
     with pytest.raises(SourceUnavailable) as caught:
         await read(session, *image_of(tar(("scm-source.json", b"base")), top))
     assert caught.value.code == "image-layer-unreadable"
@@ -115,7 +119,9 @@ async def test_a_registry_in_trouble_is_named(session: aiohttp.ClientSession, an
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("manifest", [b"[]", b"{}", b'{"layers": 7}', b'{"layers": [{"digest": "../../etc"}]}', b"[" * 9999])
+@pytest.mark.parametrize(
+    "manifest", [b"[]", b"{}", b'{"layers": 7}', b'{"layers": [{"digest": "../../etc"}]}', b"[" * 9999]
+)
 async def test_what_is_no_manifest_is_refused(session: aiohttp.ClientSession, manifest: bytes) -> None:
     with pytest.raises(SourceUnavailable) as caught:
         await read(session, sha256_digest(manifest), {sha256_digest(manifest): Answer(body=manifest)})
@@ -158,7 +164,9 @@ async def test_a_git_server_that_is_down_or_not_configured_is_unavailable() -> N
     assert caught.value.code == "git-not-configured"
 
 
-@pytest.mark.parametrize("answer", [Answer(status=401), Answer(status=500), Answer(body=b"not git"), Answer(endless=False)])
+@pytest.mark.parametrize(
+    "answer", [Answer(status=401), Answer(status=500), Answer(body=b"not git"), Answer(endless=False)]
+)
 async def test_what_is_no_git_server_is_unavailable(answer: Answer) -> None:
     async with misbehaving(answer) as host:
         with pytest.raises(SourceUnavailable):

@@ -75,7 +75,9 @@ async def test_wrong_settings_end_the_start_with_78_and_a_reason(
     assert (code, says in output) == (78, True), output
 
 
-async def test_a_database_that_cannot_be_opened_ends_the_start_with_1(tmp_path: Path, authority: SigningAuthority) -> None:
+async def test_a_database_that_cannot_be_opened_ends_the_start_with_1(
+    tmp_path: Path, authority: SigningAuthority
+) -> None:
     code, output = await serve(tmp_path, authority, {"database": "sqlite:///nonexistent/x/y.db"})
     assert (code, "storage" in output or "SQLite" in output) == (1, True)
     code, output = await serve(tmp_path, authority, {"database": "postgresql://u:hunter2@127.0.0.1:1/x"})

@@ -53,7 +53,7 @@ async def refused(answer: aiohttp.ClientResponse, contract: dict[str, Any]) -> t
 
 
 async def test_the_contract_is_valid_openapi(contract: dict[str, Any]) -> None:
-    validate(contract)  # type: ignore[arg-type]  # a plain dict is what it takes
+    validate(contract)
 
 
 async def test_every_path_of_the_contract_is_served_and_no_other(
@@ -89,9 +89,11 @@ async def test_an_agent_enrols_speaks_and_is_traced(
     conforms(contract, "Accepted", accepted)
     receipt = await lone.get(f"/v1/receipts/{accepted['digest']}")
     assert receipt["ledger_index"] == accepted["ledger_index"]
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {lone.token}"}) as reader:
-        async with reader.get(f"{lone.url}/v1/statements/{accepted['digest']}") as answer:
-            assert await answer.read() == content
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {lone.token}"}) as reader,
+        reader.get(f"{lone.url}/v1/statements/{accepted['digest']}") as answer,
+    ):
+        assert await answer.read() == content
     shown = await lone.get(f"/v1/instances/{machine.instance_id}")
     assert [one["sequence"] for one in shown["statements"]] == [1]
 
@@ -124,7 +126,9 @@ async def test_a_bad_statement_is_refused_with_a_code(client: AgentClient, body:
         ("/v1/challenges", b"x" * 2_000, 413, "body-too-large"),
     ],
 )  # fmt: skip
-async def test_a_bad_call_of_an_agent_is_refused(client: AgentClient, path: str, body: bytes, status: int, code: str) -> None:
+async def test_a_bad_call_of_an_agent_is_refused(
+    client: AgentClient, path: str, body: bytes, status: int, code: str
+) -> None:
     got, problem = await client.post(path, body)
     assert (got, problem["code"]) == (status, code)
 
@@ -277,7 +281,9 @@ async def test_operators_see_health_metrics_and_a_page_without_a_token(
                 assert "whence_ledger_entries" in text
 
 
-async def test_the_command_exits_as_scripts_expect(lone: Aggregator, client: AgentClient, authority: SigningAuthority) -> None:
+async def test_the_command_exits_as_scripts_expect(
+    lone: Aggregator, client: AgentClient, authority: SigningAuthority
+) -> None:
     machine = Machine(authority, "i-00000000000000104")
     await client.enrol(machine)
     await client.say(machine)

@@ -42,13 +42,12 @@ def say(text: str) -> None:
 
 async def main() -> int:
     """Set up, show, check; wait for Ctrl-C when there is a terminal; leave nothing behind."""
-    interrupted = asyncio.Event()
+    interrupted, showing = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: interrupted.set() if showing.is_set() else task.cancel())
-    showing = asyncio.Event()
     try:
         async with AsyncExitStack() as stack:
             scape = await stack.enter_async_context(landscape(say=say))

@@ -14,8 +14,18 @@ import docker
 
 from landscape.processes import NotReady, run
 
-_GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "safe.directory=*", "-c", "init.defaultBranch=main")
-_DOCKERFILE = b"FROM scratch\nCOPY root /\nCOPY scm /\nUSER 999\nSTOPSIGNAL SIGKILL\nEXPOSE 8080\nCMD [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n"
+_GIT = (
+    "git",
+    "-c",
+    "user.name=Ada",
+    "-c",
+    "user.email=ada@example.org",
+    "-c",
+    "safe.directory=*",
+    "-c",
+    "init.defaultBranch=main",
+)
+_DOCKERFILE = b'FROM scratch\nCOPY root /\nCOPY scm /\nUSER 999\nSTOPSIGNAL SIGKILL\nEXPOSE 8080\nCMD ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]\n'
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,9 @@ def _build_and_push(
     repository, _, tag = reference.rpartition(":")
     client = docker.APIClient(base_url=engine, version="auto", timeout=120)
     try:
-        for event in client.build(fileobj=_context(scm, page, command), custom_context=True, tag=reference, rm=True, decode=True):
+        for event in client.build(
+            fileobj=_context(scm, page, command), custom_context=True, tag=reference, rm=True, decode=True
+        ):
             _check(event)
         digest = ""
         for event in client.push(repository, tag=tag, stream=True, decode=True):

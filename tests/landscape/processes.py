@@ -54,7 +54,7 @@ class Process:
 @asynccontextmanager
 async def started(
     name: str,
-    command: Sequence[str | Path],
+    command: Sequence[object],
     *,
     logs: Path,
     ready: Callable[[], Awaitable[bool]],
@@ -66,7 +66,7 @@ async def started(
     log = logs / f"{name}.log"
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *map(str, command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

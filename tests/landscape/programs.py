@@ -152,7 +152,9 @@ class Agent:
                         return status
                     await pause(_LOOK_SECONDS)
         except TimeoutError:
-            message = f"the agent is {status.get('state')}, not {states}: {status.get('reasons')}; log {self.process.log}"
+            message = (
+                f"the agent is {status.get('state')}, not {states}: {status.get('reasons')}; log {self.process.log}"
+            )
             raise AssertionError(message) from None
 
 
@@ -196,7 +198,9 @@ async def agent(directory: Path, logs: Path, settings: AgentSettings, *, name: s
     home.mkdir(exist_ok=True)
     port = free_port()
     config = home / "agent.yaml"
-    config.write_text(json.dumps(agent_config(settings, home=home, name=name, status_port=port), indent=2), encoding="utf-8")
+    config.write_text(
+        json.dumps(agent_config(settings, home=home, name=name, status_port=port), indent=2), encoding="utf-8"
+    )
     command = [BIN / "whence-agent", "run", "--config", config]
     async with started(name, command, logs=logs, ready=lambda: answers(port)) as process:
         yield Agent(process=process, url=f"http://127.0.0.1:{port}", home=home, container_name=name)

@@ -58,10 +58,18 @@ class Landscape:
         return {REGION: self.authority.pem}
 
     async def build(
-        self, name: str, tag: str, *, scm: bytes | None, page: bytes = b"hello\n", command: tuple[str, ...] | None = None
+        self,
+        name: str,
+        tag: str,
+        *,
+        scm: bytes | None,
+        page: bytes = b"hello\n",
+        command: tuple[str, ...] | None = None,
     ) -> BuiltImage:
         """Build and push an image to `registry/demo/name:tag`."""
-        return await build_and_push(self.engine, f"{self.registry}/demo/{name}:{tag}", scm=scm, page=page, command=command)
+        return await build_and_push(
+            self.engine, f"{self.registry}/demo/{name}:{tag}", scm=scm, page=page, command=command
+        )
 
     def greeter_scm(self, commit: int, *, dirty: str = "") -> bytes:
         """Give the scm-source.json of one of the sample's commits, counted from 0."""

@@ -99,7 +99,9 @@ def test_the_key_of_one_region_does_not_speak_for_another(authority: SigningAuth
 
 
 def test_a_region_without_certificate_is_refused(authority: SigningAuthority, trusted: Authorities) -> None:
-    assert refusal(authority.sign(identity_document(INSTANCE, region="us-east-1")), trusted) == "identity-region-unknown"
+    assert (
+        refusal(authority.sign(identity_document(INSTANCE, region="us-east-1")), trusted) == "identity-region-unknown"
+    )
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,10 @@ def test_what_identifies_the_image_is_always_shown() -> None:
 
 
 def test_a_platform_can_mask_the_whole_environment() -> None:
-    assert masked({"environment": {"A": "b"}, "c": "d"}, whole_environment=True) == {"environment": {"A": MASKED}, "c": "d"}
+    assert masked({"environment": {"A": "b"}, "c": "d"}, whole_environment=True) == {
+        "environment": {"A": MASKED},
+        "c": "d",
+    }
 
 
 def test_credentials_in_urls_are_removed() -> None:

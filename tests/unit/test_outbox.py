@@ -99,7 +99,9 @@ def test_what_was_remembered_for_another_key_is_forgotten(tmp_path: Path) -> Non
     assert isinstance(key.private, ec.EllipticCurvePrivateKey)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
+)
 def test_a_broken_key_file_is_refused_and_never_overwritten(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key.pem").write_bytes(content)
     with pytest.raises(KeyUnusable):

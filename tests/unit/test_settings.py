@@ -18,7 +18,10 @@ def test_the_least_that_must_be_said_is_enough() -> None:
 
 
 def test_the_rules_for_registries_come_from_the_settings() -> None:
-    text = AGENT + "registries:\n  r.example.org: {immutable_tags: true, single_segment: true}\nallowed_registries: [r.example.org]\n"
+    text = (
+        AGENT
+        + "registries:\n  r.example.org: {immutable_tags: true, single_segment: true}\nallowed_registries: [r.example.org]\n"
+    )
     rules = agent.parse_settings(text.encode(), name="a").registry_rules()
     assert rules.tags_of("r.example.org") == "vouched"
     assert rules.tags_of("other.example.org") == "not-allowed"

@@ -16,7 +16,13 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def source(**changes: object) -> ScmSource:
-    document = {"url": "git:https://git.example.org/a/b.git", "revision": COMMIT, "author": "ada", "status": "", **changes}
+    document = {
+        "url": "git:https://git.example.org/a/b.git",
+        "revision": COMMIT,
+        "author": "ada",
+        "status": "",
+        **changes,
+    }
     return ScmSource.parse(json.dumps(document).encode())
 
 
@@ -158,6 +164,8 @@ def test_an_image_reference_comes_back_as_written() -> None:
         assert str(ImageReference.parse(text)) == text
 
 
-@pytest.mark.parametrize("registry, loopback", [("127.0.0.1:5000", True), ("localhost", True), ("10.0.0.1:5000", False)])
+@pytest.mark.parametrize(
+    "registry, loopback", [("127.0.0.1:5000", True), ("localhost", True), ("10.0.0.1:5000", False)]
+)
 def test_only_loopback_goes_without_tls(registry: str, loopback: bool) -> None:
     assert is_loopback_registry(registry) is loopback

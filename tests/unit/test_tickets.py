@@ -54,7 +54,9 @@ def test_a_commit_object_is_read() -> None:
     }
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"author x\n\n", b"committer A <a> 99999999999999999999 +0\n\nx", b"\xff" * 50])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"author x\n\n", b"committer A <a> 99999999999999999999 +0\n\nx", b"\xff" * 50]
+)
 def test_a_hostile_commit_object_does_no_harm(content: bytes) -> None:
     assert parse_commit(content)["committed_at"] == ""
 

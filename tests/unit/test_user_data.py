@@ -56,7 +56,10 @@ def test_everything_acted_on_is_read() -> None:
     )
     user_data = judged(text).user_data
     assert user_data is not None
-    assert [(port.host, port.container, port.protocol) for port in user_data.ports] == [(8080, 80, "tcp"), (53, 53, "udp")]
+    assert [(port.host, port.container, port.protocol) for port in user_data.ports] == [
+        (8080, 80, "tcp"),
+        (53, 53, "udp"),
+    ]
     assert user_data.environment == {"A": "text", "B": "1"}
     assert user_data.mint_bucket == "some-bucket"
     assert user_data.health_check is not None
@@ -96,7 +99,9 @@ def test_everything_acted_on_is_read() -> None:
         (HEAD + "a: " + "[" * 30 + "]" * 30, "yaml-too-deep", 2, 23),
     ],
 )  # fmt: skip
-def test_a_document_that_cannot_be_read_says_where_and_why(text: str | bytes, code: str, line: int, column: int) -> None:
+def test_a_document_that_cannot_be_read_says_where_and_why(
+    text: str | bytes, code: str, line: int, column: int
+) -> None:
     problem = only_error(text)
     assert (problem.code, problem.line, problem.column) == (code, line, column)
     assert problem.fix
@@ -183,7 +188,9 @@ def test_without_platform_settings_a_tag_nobody_vouched_for_is_a_warning() -> No
 def test_a_registry_that_is_not_allowed_is_refused_even_by_digest() -> None:
     rules = RegistryRules(allowed=frozenset({"other.example.org"}))
     source = "registry.example.org/pay/api@sha256:" + "a" * 64
-    assert only_error(GOOD.replace("registry.example.org/pay/api:1.2", source), rules).code == "image-registry-not-allowed"
+    assert (
+        only_error(GOOD.replace("registry.example.org/pay/api:1.2", source), rules).code == "image-registry-not-allowed"
+    )
 
 
 @pytest.mark.parametrize(

@@ -153,9 +153,7 @@ class Boot:
             image_id = await pull_image(outside.engine, image, progress)
         async with progress.stage("run", seconds_max=RUN_SECONDS_MAX):
             await asyncio.to_thread(write_meta, Path(settings.container_directory), user_data, gid=self._gid)
-            spec = container_spec(
-                user_data, image, image_id, environment, settings=settings, gid=self._gid
-            )
+            spec = container_spec(user_data, image, image_id, environment, settings=settings, gid=self._gid)
             progress.observed.container = await outside.engine.run(spec)
         await self._health(user_data)
         self._remember(user_data)
