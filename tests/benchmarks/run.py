@@ -19,7 +19,10 @@ async def main() -> int:
     parser.add_argument("names", nargs="*", default=list(_ALL), help=f"of: {', '.join(_ALL)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--limit", type=Path, default=ROOT.parent / "shared" / "bench" / "limit_bench.py", help="the physical limit's program"
+        "--limit",
+        type=Path,
+        default=ROOT.parent / "shared" / "bench" / "limit_bench.py",
+        help="the physical limit's program",
     )
     arguments = parser.parse_args()
     for name in arguments.names:
