@@ -7,6 +7,7 @@ import pytest
 from whence_agent import settings as agent
 from whence_aggregator import settings as aggregator
 from whence_aggregator.tokens import TokensInvalid, new_token, parse_tokens, token_hash
+from whence_common.settings_file import SettingsInvalid
 
 AGENT = "aggregator_url: https://whence.example.org\n"
 AGGREGATOR = 'audience: https://whence.example.org\naccounts: ["123456789012"]\n'
@@ -47,15 +48,15 @@ def test_the_rules_for_registries_come_from_the_settings() -> None:
 )
 def test_wrong_agent_settings_are_refused_by_name(line: str, says: str) -> None:
     text = AGENT + line if not line.startswith("aggregator_url") else line
-    with pytest.raises(agent.SettingsInvalid, match=says):
+    with pytest.raises(SettingsInvalid, match=says):
         agent.parse_settings(text.encode(), name="a.yaml")
 
 
 @pytest.mark.parametrize("content", [b"", b"- a", b"\xff", b" " * 2_000_000])
 def test_what_is_no_settings_file_is_refused(content: bytes) -> None:
-    with pytest.raises(agent.SettingsInvalid):
+    with pytest.raises(SettingsInvalid):
         agent.parse_settings(content, name="a")
-    with pytest.raises(aggregator.SettingsInvalid):
+    with pytest.raises(SettingsInvalid):
         aggregator.parse_settings(content, name="a")
 
 
@@ -74,7 +75,7 @@ def test_what_is_no_settings_file_is_refused(content: bytes) -> None:
 )
 def test_wrong_aggregator_settings_are_refused_by_name(line: str, says: str) -> None:
     kept = [one for one in AGGREGATOR.splitlines() if not line.startswith(one.split(":")[0])]
-    with pytest.raises(aggregator.SettingsInvalid, match=says):
+    with pytest.raises(SettingsInvalid, match=says):
         aggregator.parse_settings("\n".join([*kept, line]).encode(), name="a")
 
 

@@ -13,9 +13,10 @@ import urllib.request
 from pathlib import Path
 
 from whence_agent import __version__
-from whence_agent.settings import SETTINGS_BYTES_MAX, Settings, SettingsInvalid, parse_settings
+from whence_agent.settings import Settings, parse_settings
 from whence_common.errors import WhenceError
 from whence_common.problems import has_errors, render
+from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
 from whence_common.user_data.envelope import lines_of
 from whence_common.user_data.judge import RegistryRules, judge
 from whence_common.user_data.schema import json_schema

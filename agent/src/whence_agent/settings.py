@@ -7,16 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from whence_common.errors import InputError
-from whence_common.problems import render
-from whence_common.user_data import strict_yaml
+from whence_common import settings_file
 from whence_common.user_data.judge import RegistryRules
-
-SETTINGS_BYTES_MAX = 64 * 1024
-
-
-class SettingsInvalid(InputError):
-    """The settings file cannot be used; the message names every place that can be named."""
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,28 +71,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def parse_settings(content: bytes, *, name: str) -> Settings:
     """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
-    if len(content) > SETTINGS_BYTES_MAX:
-        raise SettingsInvalid("settings-too-large", f"{name} is larger than {SETTINGS_BYTES_MAX} bytes")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise SettingsInvalid("settings-not-utf8", f"{name} is not UTF-8 at byte {exc.start}") from exc
-    root, problems = strict_yaml.parse(text)
-    if problems:
-        raise SettingsInvalid("settings-yaml", render(problems, name=name, lines=text.splitlines()))
-    if not isinstance(root, strict_yaml.Mapping):
-        raise SettingsInvalid("settings-not-mapping", f"{name} must be a mapping", fix="set aggregator_url at least")
-    try:
-        settings = msgspec.convert(strict_yaml.to_python(root), Settings)
-    except msgspec.ValidationError as exc:
-        raise SettingsInvalid(
-            "settings-invalid", f"{name}: {exc}", fix="see agent/README.md for every setting"
-        ) from exc
-    _check(settings, name)
+    settings = settings_file.parse(content, Settings, name=name, least="set aggregator_url at least")
+    settings_file.refuse(_what_is_wrong(settings), name=name)
     return settings
 
 
-def _check(settings: Settings, name: str) -> None:
+def _what_is_wrong(settings: Settings) -> list[str]:
     wrong: list[str] = []
     for key in ("aggregator_url", "metadata_url"):
         parts = urlsplit(getattr(settings, key))
@@ -117,9 +93,7 @@ def _check(settings: Settings, name: str) -> None:
             wrong.append(f"{key} must be an absolute path")
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}", settings.container_name):
         wrong.append("container_name must be letters, digits, _ . and -")
-    wrong += _ranges(settings)
-    if wrong:
-        raise SettingsInvalid("settings-invalid", f"{name}: " + "; ".join(wrong), fix="see agent/README.md")
+    return wrong + _ranges(settings)
 
 
 def _ranges(settings: Settings) -> list[str]:

@@ -27,11 +27,12 @@ from whence_agent.instance_key import InstanceKey
 from whence_agent.outbox import Outbox
 from whence_agent.progress import Progress
 from whence_agent.reporter import Reporter
-from whence_agent.settings import Settings, SettingsInvalid
+from whence_agent.settings import Settings
 from whence_agent.supervision import Supervision
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant, utc_now
 from whence_common.lifecycle import run_until_signal
+from whence_common.settings_file import SettingsInvalid
 
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -55,39 +56,12 @@ async def run_agent(settings: Settings, *, notify_socket: str | None) -> None:
         stack.push_async_callback(aws.close)
         engine = DockerEngine(socket=settings.engine_socket)
         stack.push_async_callback(engine.close)
-        delivery = Delivery(
-            aggregator=HttpAggregator(
-                session=session, url=settings.aggregator_url, ca_file=settings.aggregator_ca_file
-            ),
-            key=key,
-            outbox=outbox,
-            reporter=reporter,
-            progress=progress,
-            heartbeat_seconds=settings.heartbeat_seconds,
-            pause_seconds_max=settings.delivery_pause_seconds_max,
-            random=random.random,
-        )
-        keeper = CredentialKeeper(
-            store=S3Objects(aws),
-            directory=Path(settings.container_directory),
-            group=gid,
-            progress=progress,
-            poll_seconds=settings.credentials_poll_seconds,
-            random=random.random,
-        )
-        plain_http = frozenset(host for host, registry in settings.registries.items() if registry.plain_http)
-        outside = Outside(
-            metadata=ImdsMetadata(session=session, url=settings.metadata_url),
-            registry=OciRegistry(session=session, plain_http=plain_http),
-            engine=engine,
-            decrypter=KmsDecrypter(aws),
-            probe=HttpProbe(session=session),
-            notifier=notifier,
-        )
+        delivery = _delivery(settings, session, key=key, outbox=outbox, reporter=reporter, progress=progress)
+        keeper = _keeper(settings, aws, gid=gid, progress=progress)
         boot = Boot(
             settings=settings,
             gid=gid,
-            outside=outside,
+            outside=_outside(settings, session, aws=aws, engine=engine, notifier=notifier),
             progress=progress,
             reporter=reporter,
             keeper=keeper,
@@ -113,6 +87,57 @@ async def run_agent(settings: Settings, *, notify_socket: str | None) -> None:
             },
             on_stopping=lambda: notifier.notify(stopping=True, status="stopping; the container goes on"),
         )
+
+
+def _delivery(
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    *,
+    key: InstanceKey,
+    outbox: Outbox,
+    reporter: Reporter,
+    progress: Progress,
+) -> Delivery:
+    return Delivery(
+        aggregator=HttpAggregator(session=session, url=settings.aggregator_url, ca_file=settings.aggregator_ca_file),
+        key=key,
+        outbox=outbox,
+        reporter=reporter,
+        progress=progress,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        pause_seconds_max=settings.delivery_pause_seconds_max,
+        random=random.random,
+    )
+
+
+def _keeper(settings: Settings, aws: AwsClients, *, gid: int, progress: Progress) -> CredentialKeeper:
+    return CredentialKeeper(
+        store=S3Objects(aws),
+        directory=Path(settings.container_directory),
+        group=gid,
+        progress=progress,
+        poll_seconds=settings.credentials_poll_seconds,
+        random=random.random,
+    )
+
+
+def _outside(
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    *,
+    aws: AwsClients,
+    engine: DockerEngine,
+    notifier: SystemdNotifier,
+) -> Outside:
+    plain_http = frozenset(host for host, registry in settings.registries.items() if registry.plain_http)
+    return Outside(
+        metadata=ImdsMetadata(session=session, url=settings.metadata_url),
+        registry=OciRegistry(session=session, plain_http=plain_http),
+        engine=engine,
+        decrypter=KmsDecrypter(aws),
+        probe=HttpProbe(session=session),
+        notifier=notifier,
+    )
 
 
 def application_gid(settings: Settings) -> int:

@@ -10,11 +10,12 @@ from pathlib import Path
 import uvloop
 
 from whence_aggregator import __version__
-from whence_aggregator.settings import SETTINGS_BYTES_MAX, Settings, SettingsInvalid, parse_settings
+from whence_aggregator.settings import Settings, parse_settings
 from whence_aggregator.tokens import TokensInvalid, new_token
 from whence_aggregator.wiring import run_aggregator
 from whence_common import logs
 from whence_common.errors import WhenceError
+from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
 
 SETTINGS_FILE = "/etc/whence/aggregator.yaml"
 

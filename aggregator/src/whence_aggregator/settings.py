@@ -6,16 +6,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from whence_common.errors import InputError
+from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID
-from whence_common.problems import render
-from whence_common.user_data import strict_yaml
-
-SETTINGS_BYTES_MAX = 1024 * 1024
-
-
-class SettingsInvalid(InputError):
-    """The settings cannot be used; the message names every place that can be named."""
 
 
 class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,28 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def parse_settings(content: bytes, *, name: str) -> Settings:
     """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
-    if len(content) > SETTINGS_BYTES_MAX:
-        raise SettingsInvalid("settings-too-large", f"{name} is larger than {SETTINGS_BYTES_MAX} bytes")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise SettingsInvalid("settings-not-utf8", f"{name} is not UTF-8 at byte {exc.start}") from exc
-    root, problems = strict_yaml.parse(text)
-    if problems:
-        raise SettingsInvalid("settings-yaml", render(problems, name=name, lines=text.splitlines()))
-    if not isinstance(root, strict_yaml.Mapping):
-        raise SettingsInvalid(
-            "settings-not-mapping", f"{name} must be a mapping", fix="set audience and accounts at least"
-        )
-    try:
-        settings = msgspec.convert(strict_yaml.to_python(root), Settings)
-    except msgspec.ValidationError as exc:
-        raise SettingsInvalid(
-            "settings-invalid", f"{name}: {exc}", fix="see aggregator/README.md for every setting"
-        ) from exc
-    wrong = _what_is_wrong(settings)
-    if wrong:
-        raise SettingsInvalid("settings-invalid", f"{name}: " + "; ".join(wrong), fix="see aggregator/README.md")
+    settings = settings_file.parse(content, Settings, name=name, least="set audience and accounts at least")
+    settings_file.refuse(_what_is_wrong(settings), name=name)
     return settings
 
 

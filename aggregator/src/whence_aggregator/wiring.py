@@ -27,7 +27,7 @@ from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.server import Server
 from whence_aggregator.ingest import Ingest
-from whence_aggregator.settings import Settings, SettingsInvalid
+from whence_aggregator.settings import Settings
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import parse_tokens
@@ -36,6 +36,7 @@ from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
 from whence_common.lifecycle import run_until_signal
+from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
 
