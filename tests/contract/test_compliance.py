@@ -110,13 +110,14 @@ async def test_a_verdict_keeps_its_beginning_while_it_lasts(house: InProcess) ->
     await house.work()
     rows = await house.database.fetch("verdicts_of", {"instance_id": machine.instance_id})
     (row,) = [row for row in rows if row["rule"] == "boot-failed"]
-    assert (row["since"], row["reason"]) == ("2026-11-22T12:00:00.000Z", "it still moves")
+    assert (row["since"], row["reason"]) == ("2026-11-22T12:00:01.000Z", "it still moves")
 
 
 async def test_only_verdicts_that_moved_become_entries(house: InProcess) -> None:
     machine = await house.machine()
     await house.say(machine)
     await house.work()
+    await house.evaluator.evaluate(machine.instance_id)
     rows = await house.database.fetch("ledger_entries", {"first": 0, "limit": 1000})
     before = sum(row["kind"] == "verdict" for row in rows)
     await house.evaluator.evaluate(machine.instance_id)

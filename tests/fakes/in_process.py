@@ -16,7 +16,7 @@ from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
 from whence_aggregator.heartbeats import Heartbeats
-from whence_aggregator.ingest import Accepted, Ingest
+from whence_aggregator.ingest import EVALUATE_AFTER_SECONDS, Accepted, Ingest
 from whence_aggregator.ports import Database, SourceUnavailable
 from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.tracer import Tracer
@@ -112,7 +112,8 @@ class InProcess:
         return await self.ingest.accept(machine.statement(**changes))
 
     async def work(self) -> None:
-        """Do everything that is due now."""
+        """Do everything that is due once the evaluations of what was said are."""
+        self.clock.advance(EVALUATE_AFTER_SECONDS)
         while await self.worker.work():
             pass
 

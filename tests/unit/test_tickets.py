@@ -35,9 +35,12 @@ def test_tickets_are_found_by_pattern(message: str, patterns: tuple[str, ...], t
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.from_regex(r"[A-Z]{2,5}-[0-9]{1,6}|#[0-9]{1,6}", fullmatch=True), max_size=10))
-def test_every_ticket_that_is_found_is_a_word_that_leads_back(tickets: list[str]) -> None:
-    message = "Do it: " + ", ".join(tickets) + "."
+@given(
+    st.lists(st.from_regex(r"[A-Z]{2,5}-[0-9]{1,6}|#[0-9]{1,6}", fullmatch=True), max_size=10),
+    st.sampled_from([", ", "/", " and ", ".", "; ", "\n", ")("]),
+)
+def test_every_ticket_that_is_found_is_a_word_that_leads_back(tickets: list[str], separator: str) -> None:
+    message = "Do it: " + separator.join(tickets) + "."
     assert set(tickets_in(message, DEFAULT_PATTERNS)) <= set(words_of(message))
 
 

@@ -289,9 +289,11 @@ def test_a_problem_is_shown_with_its_line_and_a_caret() -> None:
     ]
 
 
-def test_no_secret_is_in_any_problem() -> None:
-    text = GOOD + "environment:\n  DB_PASSWORD: [hunter2hunter2]\nscalyr_account_key: {x: hunter2hunter2}\n"
-    assert "hunter2hunter2" not in json.dumps([problem.to_wire() for problem in judged(text).problems])
+@pytest.mark.parametrize("value", ["[hunter2]", "0777123", "7_777_123", "2001-99-99", "1:23:45", "{a: hunter2}"])
+def test_no_secret_is_in_any_problem(value: str) -> None:
+    text = GOOD + f"environment:\n  DB_PASSWORD: {value}\nscalyr_account_key: {value}\n"
+    secret = value.strip("[]{}").removeprefix("a: ")
+    assert secret not in json.dumps([problem.to_wire() for problem in judged(text).problems])
 
 
 def test_every_key_of_the_schema_is_in_the_json_schema() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import msgspec
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 256
 QUEUE_MAX = 4_096
+EVALUATE_AFTER_SECONDS = 1.0
+"""An instance that says much is judged once for all of it."""
 _KEYS_CACHED_MAX = 50_000
 
 
@@ -159,7 +162,8 @@ async def _project(transaction: Transaction, fresh: Sequence[tuple[Verified, int
         tasks += _questions(one.predicate, now)
     await transaction.execute("add_image_commit", commits)
     await transaction.execute("add_task_unless_known", tasks)
-    evaluations = [{"kind": "evaluate", "subject": row["instance_id"], "due_at": now} for row in rows]
+    due = to_instant(parse_instant(now) + timedelta(seconds=EVALUATE_AFTER_SECONDS))
+    evaluations = [{"kind": "evaluate", "subject": row["instance_id"], "due_at": due} for row in rows]
     await transaction.execute("add_task", evaluations)
 
 

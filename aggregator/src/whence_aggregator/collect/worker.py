@@ -76,6 +76,15 @@ class Worker:
         return len(claimed)
 
     async def _do(self, task: Row, lease: str) -> None:
+        try:
+            await self._attempt(task, lease)
+        except StorageUnavailable as exc:
+            # the claim ends by itself, and the task is done then
+            log.error(
+                "storage unavailable", extra=fields(kind=task["kind"], subject=task["subject"], message=exc.message)
+            )
+
+    async def _attempt(self, task: Row, lease: str) -> None:
         kind, subject = task["kind"], task["subject"]
         try:
             await self._handler(kind)(subject)

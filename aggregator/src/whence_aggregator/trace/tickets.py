@@ -42,8 +42,13 @@ def tickets_in(message: str, patterns: Sequence[str]) -> tuple[str, ...]:
 
 def words_of(message: str) -> tuple[str, ...]:
     """Give the words by which a commit can be found again from its tickets: those with a digit in them."""
-    words = (match.group(0).strip("./") for match in _WORD.finditer(message[:MESSAGE_CHARACTERS_MAX]))
-    return tuple(dict.fromkeys(word for word in words if 0 < len(word) <= _WORD_CHARACTERS_MAX))[:_WORDS_MAX]
+    found: dict[str, None] = {}
+    for match in _WORD.finditer(message[:MESSAGE_CHARACTERS_MAX]):
+        whole = match.group(0).strip("./")
+        for word in (whole, *re.split(r"[/.]", whole)):
+            if 0 < len(word) <= _WORD_CHARACTERS_MAX and any(c.isdigit() for c in word):
+                found[word] = None
+    return tuple(found)[:_WORDS_MAX]
 
 
 def _compiled(pattern: str) -> str:

@@ -106,7 +106,7 @@ class Tracer:
         if subject.kind == "ticket":
             rows = await self._database.fetch("images_of_ticket", {"word": subject.value, "limit": _IMAGES_MAX})
         else:
-            past = subject.value[:-1] + chr(ord(subject.value[-1]) + 1)
+            past = subject.value + "g"  # sorts after every hex digit, in any collation
             parameters = {"first": subject.value, "past": past, "limit": _IMAGES_MAX}
             rows = await self._database.fetch("images_of_commit", parameters)
         return [row["image_digest"] for row in rows]

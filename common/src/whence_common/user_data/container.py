@@ -78,13 +78,10 @@ def _rendered(value: Scalar, path: str, findings: Findings) -> str:
         return value.value
     rendered = str(value.value)
     if rendered != value.text:
-        findings.warning(
-            value,
-            path,
-            "environment-rendered",
-            f"the application will see {one_line(rendered, 40)!r}, not {one_line(value.text, 40)!r}",
-            f'write "{one_line(value.text, 40)}" in quotes if that is what is meant',
-        )
+        # a number may be a secret, and this message leaves the machine
+        shown = rendered if value.value is None or isinstance(value.value, bool) else "another text than is written"
+        message = f"the application will see {shown}"
+        findings.warning(value, path, "environment-rendered", message, "put the value in quotes if that is not meant")
     return rendered
 
 

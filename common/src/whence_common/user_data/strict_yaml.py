@@ -254,7 +254,7 @@ class _Composer:
                         "yaml-scalar-broken",
                         line,
                         column,
-                        f"{one_line(event.value, 40)!r} looks like a number or date, but is none",
+                        "this looks like a number or date, but is none",
                         "put it in quotes",
                     )
                 )
