@@ -105,6 +105,8 @@ def _build_and_push(
             digest = event.get("aux", {}).get("Digest", digest)
         client.remove_image(reference)
         return BuiltImage(reference=reference, digest=digest)
+    except docker.errors.DockerException as exc:
+        raise NotReady(f"the engine could not build {reference}: {exc}") from exc
     finally:
         client.close()
 
