@@ -272,6 +272,12 @@ async def test_a_registry_that_wants_a_sign_in_says_so(stage: Stage, server: Agg
     assert status["problems"][-1]["code"] == "registry-unauthorised"
 
 
+async def test_a_registry_that_is_down_fails_the_boot_after_a_few_tries(stage: Stage, server: Aggregator) -> None:
+    await stage.instance(user_data(f"127.0.0.1:{free_port()}/demo/x@sha256:{'0' * 64}"))
+    status = await failed(stage, server)
+    assert status["problems"][-1]["code"] == "registry-unreachable"
+
+
 async def test_without_credentials_there_is_no_container(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source, "mint_bucket: no-such-bucket-anywhere\n"))
     status = await failed(stage, server, credentials_first_seconds_max=1.0)

@@ -326,8 +326,16 @@ async def test_a_digest_that_is_nowhere_cannot_be_pulled(scape: Landscape, engin
         await engine.pull(f"{scape.registry}/demo/engine", "sha256:" + "0" * 64)
 
 
-async def test_a_layer_that_breaks_off_is_an_error_and_leaves_no_image(scape: Landscape, engine: DockerEngine) -> None:
-    layer = b"x" * 100_000
+LAYER = b"x" * 100_000
+
+
+@pytest.mark.parametrize(
+    "served", [Answer(body=b"y" * 100_000), Answer(body=LAYER, cut_off=True), Answer(body=LAYER), Answer(status=404)]
+)
+async def test_a_layer_that_lies_breaks_off_or_is_no_layer_is_an_error_and_leaves_no_image(
+    scape: Landscape, engine: DockerEngine, served: Answer
+) -> None:
+    layer = LAYER
     config = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
     docker = "application/vnd.docker.distribution.manifest.v2+json"
     manifest = json.dumps(
@@ -344,7 +352,7 @@ async def test_a_layer_that_breaks_off_is_an_error_and_leaves_no_image(scape: La
         "/v2/": Answer(headers={"Docker-Distribution-API-Version": "registry/2.0"}),
         digest: Answer(body=manifest, headers={"Content-Type": docker, "Docker-Content-Digest": digest}),
         sha256_digest(config): Answer(body=config),
-        sha256_digest(layer): Answer(body=b"y" * 100_000),
+        sha256_digest(layer): served,
     }
     async with misbehaving(answers) as host:
         with pytest.raises(EngineFailed) as caught:

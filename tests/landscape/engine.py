@@ -34,7 +34,7 @@ async def docker_engine(directory: Path, logs: Path) -> AsyncIterator[str]:
     socket = f"unix://{sockets}/docker.sock"
     command = [
         "dockerd", "--host", socket, "--data-root", str(directory / "engine"), "--exec-root", str(sockets / "exec"),
-        "--pidfile", str(sockets / "pid"),
+        "--pidfile", str(sockets / "pid"), "--max-download-attempts", "1",
     ]  # fmt: skip
     try:
         async with started("dockerd", command, logs=logs, ready=lambda: _answers(socket)):
