@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.enrolment import Enrolment, Enrolments
 from whence_aggregator.group_commit import GroupCommit
@@ -63,15 +64,15 @@ class Ingest:
         self._enrolments = enrolments
         self._now = now
         self._on_work = on_work
-        self._by_key: dict[str, Enrolment] = {}
+        self._by_key: dict[str, tuple[Enrolment, ec.EllipticCurvePublicKey]] = {}
         self._commits = GroupCommit[Verified, Accepted](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
         self.run = self._commits.run
 
     async def accept(self, content: bytes) -> Accepted:
         """Accept one envelope's bytes. Raises an InputError naming what is wrong, or Overloaded."""
         envelope = Envelope.parse(content)
-        enrolment = await self._enrolment(envelope)
-        payload = envelope.verify(public_key_from_wire(enrolment.public_key))
+        enrolment, public_key = await self._binding(envelope)
+        payload = envelope.verify(public_key)
         predicate = Statement.from_wire(payload).predicate
         instance = predicate.instance
         if (instance.instance_id, instance.account_id, instance.region) != (
@@ -94,14 +95,17 @@ class Ingest:
         )
         return accepted
 
-    async def _enrolment(self, envelope: Envelope) -> Enrolment:
+    async def _binding(self, envelope: Envelope) -> tuple[Enrolment, ec.EllipticCurvePublicKey]:
+        """Find who is bound to the key that the envelope names. Raises Unauthenticated."""
         for key, _ in envelope.signatures:
-            enrolment = self._by_key.get(key) or await self._enrolments.by_key(key)
+            if (known := self._by_key.get(key)) is not None:
+                return known
+            enrolment = await self._enrolments.by_key(key)
             if enrolment is not None:
                 if len(self._by_key) >= _KEYS_CACHED_MAX:
                     self._by_key.clear()
-                self._by_key[key] = enrolment
-                return enrolment
+                self._by_key[key] = enrolment, public_key_from_wire(enrolment.public_key)
+                return self._by_key[key]
         raise Unauthenticated("key-unknown", "no instance is bound to the key of this envelope", fix="enrol first")
 
     async def _commit(self, batch: Sequence[Verified]) -> Sequence[Accepted | Exception]:
@@ -130,9 +134,9 @@ async def _decide(
         for row in await transaction.fetch("taken_sequences", {"keys": keys})
     }
     results: dict[str, Accepted | Exception] = {}
-    fresh: list[Verified] = []
+    fresh: dict[str, Verified] = {}
     for one in batch:
-        if one.digest in results or any(one.digest == other.digest for other in fresh):
+        if one.digest in results or one.digest in fresh:
             continue
         if (row := known.get(one.digest)) is not None:
             results[one.digest] = Accepted(digest=one.digest, ledger_index=row["ledger_index"], replayed=True)
@@ -142,8 +146,8 @@ async def _decide(
             )
         else:
             taken[_key(one)] = one
-            fresh.append(one)
-    return results, fresh
+            fresh[one.digest] = one
+    return results, list(fresh.values())
 
 
 def _key(one: Verified) -> tuple[str, int, int]:
@@ -156,10 +160,12 @@ async def _project(transaction: Transaction, fresh: Sequence[tuple[Verified, int
     await transaction.execute("move_state", rows)
     seen = [{"instance_id": r["instance_id"], "seen_at": now, "state_digest": r["digest"]} for r in rows]
     await transaction.execute("see", seen)
-    commits, tasks = [], []
+    commits: list[Parameters] = []
+    tasks: list[Parameters] = []
     for one, _ in fresh:
-        commits += _image_commits(one.predicate)
-        tasks += _questions(one.predicate, now)
+        found = _image_commits(one.predicate)
+        commits += found
+        tasks += _questions(one.predicate, found, now)
     await transaction.execute("add_image_commit", commits)
     await transaction.execute("add_task_unless_known", tasks)
     due = to_instant(parse_instant(now) + timedelta(seconds=EVALUATE_AFTER_SECONDS))
@@ -200,14 +206,13 @@ def _image_commits(predicate: Predicate) -> list[Parameters]:
     return [{"commit_id": source.commit_id, "image_digest": predicate.image.digest, "repository": str(repository)}]
 
 
-def _questions(predicate: Predicate, now: str) -> list[Parameters]:
+def _questions(predicate: Predicate, commits: list[Parameters], now: str) -> list[Parameters]:
     """Say what collectors should find out because of this statement."""
     questions: list[Parameters] = []
     if predicate.image is not None:
         subject = f"{predicate.image.repository}@{predicate.image.digest}"
         questions.append({"kind": "image-source", "subject": subject, "due_at": now})
     questions += [
-        {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": now}
-        for row in _image_commits(predicate)
+        {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": now} for row in commits
     ]
     return questions
