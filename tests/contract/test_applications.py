@@ -98,9 +98,10 @@ async def test_the_list_is_in_order_and_empty_is_a_list(house: InProcess) -> Non
 
 
 async def test_an_unknown_application_is_not_found(house: InProcess) -> None:
-    with pytest.raises(WhenceError) as caught:
-        await house.applications.read("nobody")
-    assert caught.value.code == "application-unknown"
+    for name in ("nobody", "\x00", "x" * 5000):
+        with pytest.raises(WhenceError) as caught:
+            await house.applications.read(name)
+        assert caught.value.code == "application-unknown"
 
 
 @pytest.mark.parametrize(

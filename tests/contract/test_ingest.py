@@ -10,9 +10,9 @@ import random
 import pytest
 
 from fakes.in_process import InProcess
-from fakes.machine import FAILED, Machine
+from fakes.machine import DIGEST, FAILED, Machine, scm
 from whence_common.errors import WhenceError
-from whence_common.statement import InstanceFacts
+from whence_common.statement import ApplicationFacts, ImageFacts, InstanceFacts, UserDataFacts
 
 
 async def refusal(house: InProcess, content: bytes) -> str:
@@ -99,6 +99,42 @@ async def test_nobody_speaks_for_another_instance(house: InProcess, changes: dic
     machine = await house.machine()
     facts = {"account_id": "123456789012", "region": "eu-central-1", "instance_id": machine.instance_id, **changes}
     assert await refusal(house, machine.statement(instance=InstanceFacts(**facts))) == "statement-of-other"
+
+
+HOSTILE = "\x00\x1b[2J'; drop table entry; --"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image": ImageFacts(source="x", repository=HOSTILE, digest=DIGEST)},
+        {"image": ImageFacts(source="x", repository="registry.example.org/a" * 50, digest=DIGEST)},
+        {"image": ImageFacts(source="x", repository="registry.example.org/a/b:tag", digest=DIGEST)},
+        {"user_data": UserDataFacts(digest=HOSTILE)},
+    ],
+)
+async def test_a_statement_with_a_hostile_name_is_refused_not_retried_for_ever(
+    house: InProcess, changes: dict[str, object]
+) -> None:
+    machine = await house.machine()
+    assert await refusal(house, machine.statement(**changes)) == "statement-malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"application": ApplicationFacts(id=HOSTILE, version=HOSTILE)},
+        {"application": None, "user_data": UserDataFacts(digest=DIGEST, document={"application_id": HOSTILE})},
+        {"scm_source": scm(url=f"https://{HOSTILE}/x", revision=HOSTILE)},
+        {"scm_source": scm(url="https://git.example.org/" + HOSTILE)},
+        {"boot_id": HOSTILE, "agent_version": HOSTILE, "problems": [{"message": HOSTILE, "severity": HOSTILE}]},
+    ],
+)
+async def test_hostile_text_is_kept_as_evidence_and_harms_nothing(house: InProcess, changes: dict[str, object]) -> None:
+    machine = await house.machine()
+    await house.say(machine, **changes)
+    await house.work()
+    assert (await house.lineage()).link("instance").state == "confirmed"
 
 
 async def test_one_refused_statement_does_not_harm_its_batch(house: InProcess) -> None:

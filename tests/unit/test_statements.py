@@ -165,12 +165,14 @@ def test_a_key_on_another_curve_is_refused() -> None:
 
 
 def test_a_heartbeat_holds_only_under_its_own_key() -> None:
-    beat = heartbeat.Heartbeat(instance_id="i-1", enrolment=1, sequence=2, state_digest="sha256:", sent_at="now")
-    key = heartbeat.derive_key(b"s" * 32, instance_id="i-1", enrolment=1)
+    beat = heartbeat.Heartbeat(
+        instance_id="i-00000001", enrolment=1, sequence=2, state_digest="sha256:" + "a" * 64, sent_at=""
+    )
+    key = heartbeat.derive_key(b"s" * 32, instance_id="i-00000001", enrolment=1)
     body = beat.to_wire()
     assert heartbeat.Heartbeat.from_wire(body) == beat
     heartbeat.verify_mac(key, body, heartbeat.mac(key, body))
-    for other in ({"instance_id": "i-2", "enrolment": 1}, {"instance_id": "i-1", "enrolment": 2}):
+    for other in ({"instance_id": "i-00000002", "enrolment": 1}, {"instance_id": "i-00000001", "enrolment": 2}):
         wrong = heartbeat.derive_key(b"s" * 32, **other)  # type: ignore[arg-type]  # two names, two types
         with pytest.raises(heartbeat.HeartbeatInvalid):
             heartbeat.verify_mac(wrong, body, heartbeat.mac(key, body))

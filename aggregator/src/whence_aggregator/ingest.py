@@ -187,7 +187,7 @@ def _row(one: Verified, index: int, now: str) -> dict[str, object]:
         "observed_at": to_instant(parse_instant(predicate.observed_at)),
         "recorded_at": now,
         "application_id": predicate.application_id,
-        "application_version": predicate.application.version if predicate.application is not None else None,
+        "application_version": predicate.application_version,
         "user_data_digest": predicate.user_data.digest if predicate.user_data is not None else None,
         "image_digest": predicate.image.digest if predicate.image is not None else None,
     }

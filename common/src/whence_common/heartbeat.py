@@ -10,7 +10,9 @@ import hmac
 
 import msgspec
 
+from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
+from whence_common.identifiers import INSTANCE_ID
 
 HEARTBEAT_BYTES_MAX = 1024
 
@@ -35,9 +37,12 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     def from_wire(cls, content: bytes) -> Heartbeat:
         """Parse a heartbeat; verify its MAC next. Raises HeartbeatInvalid."""
         try:
-            return _DECODER.decode(content[: HEARTBEAT_BYTES_MAX + 1])
+            heartbeat = _DECODER.decode(content[: HEARTBEAT_BYTES_MAX + 1])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             raise HeartbeatInvalid("heartbeat-malformed", "the body is no heartbeat") from exc
+        if not INSTANCE_ID.match(heartbeat.instance_id) or not is_sha256_digest(heartbeat.state_digest):
+            raise HeartbeatInvalid("heartbeat-malformed", "the instance id or the state's digest is malformed")
+        return heartbeat
 
 
 _DECODER = msgspec.json.Decoder(Heartbeat)

@@ -18,6 +18,7 @@ FILE_NAME = "scm-source.json"
 FILE_BYTES_MAX = 64 * 1024
 _FIELD_CHARACTERS_MAX = 4096
 _LOCALLY_MODIFIED = " (locally modified)"
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!//)[^:]+)\Z")
 
 
@@ -116,7 +117,7 @@ def repository_of(url: str) -> Repository | None:
             return None
         host, path = match["host"], match["path"]
     path = path.strip("/").removesuffix(".git")
-    if not host or not path or any(part in ("", ".", "..") for part in path.split("/")):
+    if not _HOST.match(host) or not path or any(part in ("", ".", "..") for part in path.split("/")):
         return None
     if not re.fullmatch(r"[A-Za-z0-9._/~+-]+", path) or len(path) > 500 or path.startswith("-"):
         return None

@@ -12,6 +12,8 @@ import msgspec
 from whence_common.clock import parse_instant
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
+from whence_common.identifiers import is_application_id, is_application_version
+from whence_common.image_reference import ImageReference, ImageReferenceInvalid
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:whence:predicate:runtime:v1"
@@ -109,12 +111,19 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def application_id(self) -> str | None:
-        """The application that user data names, even when user data was refused for something else."""
-        if self.application is not None:
-            return self.application.id
+        """The application that user data names, even when user data was refused for something else.
+
+        None also when the name is malformed: no registry could know it.
+        """
         document = self.user_data.document if self.user_data is not None else None
-        named = (document or {}).get("application_id")
-        return named if isinstance(named, str) else None
+        named = self.application.id if self.application is not None else (document or {}).get("application_id")
+        return named if isinstance(named, str) and is_application_id(named) else None
+
+    @property
+    def application_version(self) -> str | None:
+        """The version that user data names; None also when it is malformed."""
+        version = self.application.version if self.application is not None else ""
+        return version if is_application_version(version) else None
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +174,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
             d is not None and not is_sha256_digest(d) for d in digests
         ):
             raise StatementInvalid("statement-malformed", "the sequence or a digest is malformed")
+        if predicate.image is not None and not _is_repository(predicate.image.repository, predicate.image.digest):
+            raise StatementInvalid("statement-malformed", "the image's repository is malformed")
         return statement
 
 
@@ -173,6 +184,13 @@ _DECODER = msgspec.json.Decoder(Statement)
 
 def _subject(name: str, digest: str) -> Subject:
     return Subject(name=name, digest={"sha256": digest.removeprefix("sha256:")})
+
+
+def _is_repository(repository: str, digest: str) -> bool:
+    try:
+        return ImageReference.parse(f"{repository}@{digest}").repository == repository
+    except ImageReferenceInvalid:
+        return False
 
 
 def _check_depth(value: Any, depth: int = 0) -> None:

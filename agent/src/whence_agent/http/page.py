@@ -11,7 +11,7 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1f2328}"
     "h1{color:#fff;padding:.4rem .8rem;border-radius:.4rem}table{border-collapse:collapse;width:100%}"
     "td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top;border-bottom:1px solid #d1d9e0}"
-    "code{word-break:break-all}"
+    "code{overflow-wrap:anywhere}th{white-space:nowrap}"
 )
 
 

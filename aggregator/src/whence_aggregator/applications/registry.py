@@ -49,6 +49,7 @@ class Applications:
 
     async def read(self, application_id: str) -> dict[str, Any]:
         """Give one application as Kio shows it. Raises NotFound."""
+        _check_could_exist(application_id)
         rows = await self._database.fetch("application_at", {"application_id": application_id, "at": _END_OF_TIME})
         if not rows:
             raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
@@ -84,6 +85,7 @@ class Applications:
 
     async def write_tickets(self, application_id: str, settings: TicketSettings, caller: Caller) -> None:
         """Say how the application's tickets look. Raises TicketPatternInvalid, Forbidden or NotFound."""
+        _check_could_exist(application_id)
         if not 0 < len(settings.patterns) <= PATTERNS_MAX:
             raise InputError("ticket-patterns", f"give 1 to {PATTERNS_MAX} patterns")
         for pattern in settings.patterns:
@@ -119,6 +121,11 @@ class Applications:
         await transaction.execute("add_application_revision", [row])
         due = {"application_id": application_id, "due_at": now}
         await transaction.execute("add_evaluations_of_application", [due])
+
+
+def _check_could_exist(application_id: str) -> None:
+    if not is_application_id(application_id):
+        raise NotFound("application-unknown", "no application can have this id")
 
 
 _END_OF_TIME = "9999-12-31T23:59:59.999Z"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -37,14 +38,20 @@ _STATUS_BY_CODE = {
     "envelope-too-large": 413,
     "identity-too-large": 413,
     "body-too-large": 413,
+    "body-too-slow": 408,
 }
 _PROOF_CODES = ("identity-", "cms-")
+BODY_SECONDS_MAX = 30.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 class BodyTooLarge(InputError):
     """The body is larger than this path takes."""
+
+
+class BodyTooSlow(InputError):
+    """The body did not arrive in time."""
 
 
 @web.middleware
@@ -84,12 +91,17 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
     """Read a body of at most so many bytes. Raises BodyTooLarge; the rest is not read."""
     if request.content_length is not None and request.content_length > bytes_max:
         raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
-    content = b""
-    async for chunk in request.content.iter_any():
-        content += chunk
-        if len(content) > bytes_max:
-            raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
-    return content
+    chunks, left = [], bytes_max
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            async for chunk in request.content.iter_any():
+                chunks.append(chunk)
+                left -= len(chunk)
+                if left < 0:
+                    raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
+    except TimeoutError as exc:
+        raise BodyTooSlow("body-too-slow", f"the body did not arrive within {BODY_SECONDS_MAX:g} seconds") from exc
+    return b"".join(chunks)
 
 
 def respond_json(document: object, *, status: int = 200) -> web.Response:

@@ -108,7 +108,12 @@ def _user_data(facts: Facts) -> Link:
 def _application(facts: Facts) -> Link:
     application_id, evidence = facts.statement.predicate.application_id, (_agent(facts), *_registry(facts))
     if application_id is None:
-        return Link(link="application", state="missing", reason="user data names no application", evidence=evidence)
+        return Link(
+            link="application",
+            state="missing",
+            reason="user data names no application that could exist",
+            evidence=evidence,
+        )
     if facts.application is None:
         reason = f"the application registry does not know {application_id}"
         return Link(link="application", state="missing", reason=reason, evidence=evidence)
@@ -127,12 +132,10 @@ def _team(facts: Facts) -> Link:
 
 
 def _version(facts: Facts) -> Link:
-    application = facts.statement.predicate.application
-    if application is None:
+    version = facts.statement.predicate.application_version
+    if version is None:
         return _nothing_runs("version", facts)
-    return Link(
-        link="version", state="asserted", value={"application_version": application.version}, evidence=(_agent(facts),)
-    )
+    return Link(link="version", state="asserted", value={"application_version": version}, evidence=(_agent(facts),))
 
 
 def _nothing_runs(link: LinkName, facts: Facts) -> Link:
