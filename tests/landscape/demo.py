@@ -228,8 +228,9 @@ def _check(title: str, lineage: dict[str, Any], scape: Landscape) -> list[str]:
 
 
 async def _show(server: Aggregator, one: Shown) -> None:
-    print(f"\n=== {one.title}\n$ whence trace {one.instance_id}", flush=True)
-    _, picture = await server.whence("trace", one.instance_id, colour=sys.stdout.isatty())
+    command = ["trace", one.instance_id, *(["--evidence"] if one.title == "right" else [])]
+    print(f"\n=== {one.title}\n$ whence {' '.join(command)}", flush=True)
+    _, picture = await server.whence(*command, colour=sys.stdout.isatty())
     print(picture, flush=True)
 
 
@@ -247,7 +248,7 @@ def _explore(server: Aggregator, shown: list[Shown]) -> None:
     print(f"  {server.url}/openapi.yaml  the aggregator's contract")
     print(f"\n  export WHENCE_URL={server.url} WHENCE_TOKEN={server.token}")
     print("  .venv/bin/whence instances")
-    print(f"  .venv/bin/whence trace --evidence {shown[0].instance_id}")
+    print(f"  .venv/bin/whence trace --json {shown[0].instance_id}")
     print("  .venv/bin/whence trace --application greeter")
     print("  .venv/bin/whence trace DEMO-2", flush=True)
 
