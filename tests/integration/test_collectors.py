@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from fakes.in_process import FakeSources
 from fakes.misbehaving import Answer, misbehaving
 from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.image_registry import RegistryReader
-from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.collect.collectors import parse_commit
+from whence_aggregator.ports import CommitReader, ScmSourceReader, SourceUnavailable
 from whence_common.digest import sha256_digest
 from whence_common.scm_source import Repository
 
@@ -29,17 +31,6 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 def reader(session: aiohttp.ClientSession, host: str) -> RegistryReader:
     return RegistryReader(session=session, plain_http={host: True})
-
-
-async def test_the_source_is_read_out_of_a_real_image(session: aiohttp.ClientSession, scape: Landscape) -> None:
-    image = await scape.build("collected", "1.0", scm=scape.greeter_scm(1))
-    found = await reader(session, scape.registry).scm_source(f"{scape.registry}/demo/collected", image.digest)
-    assert found == scape.greeter_scm(1)
-
-
-async def test_an_image_without_source_gives_none(session: aiohttp.ClientSession, scape: Landscape) -> None:
-    image = await scape.build("sourceless", "1.0", scm=None)
-    assert await reader(session, scape.registry).scm_source(f"{scape.registry}/demo/sourceless", image.digest) is None
 
 
 async def test_a_registry_that_is_not_configured_is_never_asked(session: aiohttp.ClientSession) -> None:
@@ -134,6 +125,48 @@ async def test_exactly_one_commit_is_fetched_from_a_real_git_server(scape: Lands
         content = await git.commit(Repository(host=scape.sources.host, path="greeter"), commit)
         assert content is not None
         assert message in content
+
+
+@pytest.fixture(params=["fake", "git"])
+def commits(request: pytest.FixtureRequest, scape: Landscape) -> CommitReader:
+    """What stands for Git servers in other tests, beside a real one: both keep the same contract."""
+    if request.param == "git":
+        return GitServerReader(plain_http={scape.sources.host: True, "127.0.0.1:1": True})
+    known = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nDEMO-1: greet\n"
+    return FakeSources(commits={scape.sources.commits[0]: known, "0" * 40: None})
+
+
+async def test_a_commit_is_bytes_none_or_unavailable_whoever_is_asked(commits: CommitReader, scape: Landscape) -> None:
+    place = Repository(host=scape.sources.host, path="greeter")
+    content = await commits.commit(place, scape.sources.commits[0])
+    assert content is not None
+    assert parse_commit(content)["subject"].startswith("DEMO-1")
+    assert await commits.commit(place, "0" * 40) is None
+    with pytest.raises(SourceUnavailable):
+        await commits.commit(Repository(host="127.0.0.1:1", path="greeter"), "1" * 40)
+
+
+@pytest.fixture(params=["fake", "registry"])
+async def images(
+    request: pytest.FixtureRequest, session: aiohttp.ClientSession, scape: Landscape
+) -> tuple[ScmSourceReader, str, str]:
+    """Likewise for registries; gives the digests of an image with a source and of one without."""
+    with_source = await scape.build("collected", "1.0", scm=scape.greeter_scm(1))
+    without = await scape.build("sourceless", "1.0", scm=None)
+    if request.param == "registry":
+        return reader(session, scape.registry), with_source.digest, without.digest
+    known = {with_source.digest: scape.greeter_scm(1), without.digest: None}
+    return FakeSources(images=dict(known)), with_source.digest, without.digest
+
+
+async def test_a_source_is_bytes_none_or_unavailable_whoever_is_asked(
+    images: tuple[ScmSourceReader, str, str], scape: Landscape
+) -> None:
+    sources, with_source, without = images
+    assert await sources.scm_source(f"{scape.registry}/demo/collected", with_source) == scape.greeter_scm(1)
+    assert await sources.scm_source(f"{scape.registry}/demo/sourceless", without) is None
+    with pytest.raises(SourceUnavailable):
+        await sources.scm_source(f"{scape.registry}/demo/collected", "sha256:" + "0" * 64)
 
 
 async def test_this_very_clones_head_can_be_fetched(scape: Landscape) -> None:

@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from whence_common.image_layers import LayerFinding, decisive, read_layer
+from whence_common.image_layers import read_layer
 from whence_common.image_reference import ImageReference, is_loopback_registry
 from whence_common.scm_source import ScmSource, ScmSourceInvalid, repository_of
 
@@ -143,15 +143,6 @@ def test_a_layer_cut_off_is_unreadable() -> None:
     whole = layer(("big", b"x" * 100_000)).read()
     assert read_layer(io.BytesIO(whole[:50_000])).outcome == "unreadable"
     assert read_layer(io.BytesIO(b"no tar at all")).outcome == "unreadable"
-
-
-def test_the_topmost_decisive_layer_answers() -> None:
-    absent, hidden = LayerFinding(outcome="absent"), LayerFinding(outcome="hidden")
-    found, broken = LayerFinding(outcome="found", content=b"x"), LayerFinding(outcome="unreadable", reason="r")
-    assert decisive([absent, found, hidden]) is found
-    assert decisive([hidden, found]) is hidden
-    assert decisive([broken, found]) is broken
-    assert decisive([absent]).outcome == "absent"
 
 
 def test_an_image_reference_comes_back_as_written() -> None:

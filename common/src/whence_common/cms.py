@@ -34,9 +34,8 @@ class SignedData:
     content: bytes
     signed: bytes
     signature: bytes
-    issuer: bytes
-    """DER of the issuer's name in the signer identifier."""
     serial: int
+    """Of the signer's certificate; the region's certificate must have it."""
 
 
 def open_signed_data(root: Element) -> SignedData:
@@ -80,7 +79,6 @@ def _signer(signer: Element, content: bytes) -> SignedData:
         content=content,
         signed=parts[3].encode(tag=_SET),
         signature=_octets(parts[5]),
-        issuer=identifier[0].encode(),
         serial=int.from_bytes(identifier[1].content, "big", signed=True),
     )
 

@@ -1,14 +1,13 @@
 """scm-source.json found in an image's layers, read as a stream, by layer order (pierone.md 4.3).
 
-The topmost decisive layer answers. A layer that cannot be read whole within the bounds answers "unreadable":
-never is a lower layer's file taken instead.
+Whoever has the layers reads them from the top and stops at the first that is not "absent". One that cannot be read
+whole within the bounds is "unreadable": a lower layer's file is never taken instead.
 """
 
 from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -75,11 +74,3 @@ def _file(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> LayerFinding:
     stream = archive.extractfile(entry)
     assert stream is not None
     return LayerFinding(outcome="found", content=stream.read(FILE_BYTES_MAX + 1))
-
-
-def decisive(findings_from_top: Iterable[LayerFinding]) -> LayerFinding:
-    """Give the first finding that decides, from the topmost layer down; absent when none does."""
-    for finding in findings_from_top:
-        if finding.outcome != "absent":
-            return finding
-    return LayerFinding(outcome="absent")

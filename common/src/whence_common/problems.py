@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,19 +33,6 @@ class Problem:
             "message": self.message,
             "fix": self.fix,
         }
-
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, object]) -> Problem:
-        line, column = wire.get("line"), wire.get("column")
-        return cls(
-            severity="warning" if wire.get("severity") == "warning" else "error",
-            code=str(wire.get("code", "")),
-            line=line if isinstance(line, int) else 0,
-            column=column if isinstance(column, int) else 0,
-            path=str(wire.get("path", "")),
-            message=str(wire.get("message", "")),
-            fix=str(wire.get("fix", "")),
-        )
 
 
 def in_document_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from whence_agent.ports import Engine, Registry, RegistryRefused
 from whence_agent.progress import Progress
 from whence_common.backoff import Backoff
-from whence_common.errors import InputError
 from whence_common.image_reference import ImageReference
 from whence_common.pause import pause
 from whence_common.scm_source import FILE_BYTES_MAX, FILE_NAME, ScmSource, ScmSourceInvalid
 from whence_common.statement import ImageFacts, ScmSourceFacts
 
 ATTEMPTS_MAX = 5
-
-
-class ImageAmbiguous(InputError):
-    """Tag and digest in one reference name different images."""
 
 
 async def resolve_image(

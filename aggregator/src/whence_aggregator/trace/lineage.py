@@ -66,6 +66,9 @@ class Lineage:
     at: str
     links: tuple[Link, ...]
 
+    def __post_init__(self) -> None:
+        assert tuple(link.link for link in self.links) == LINK_NAMES, "every lineage has every link, in order"
+
     @property
     def complete(self) -> bool:
         """Whether there is no gap."""
