@@ -4,7 +4,7 @@
 
 BIN := .venv/bin
 STAMP := .venv/.made-from
-SOURCES := requirements-dev.txt common/pyproject.toml agent/pyproject.toml aggregator/pyproject.toml
+SOURCES := requirements-dev.txt packaging/dev.constraints common/pyproject.toml agent/pyproject.toml aggregator/pyproject.toml
 
 demo: dev
 	@sh tests/landscape/setup.sh demo
@@ -33,6 +33,7 @@ $(STAMP): $(SOURCES)
 	@echo "installing the three distributions and the tools into .venv (a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c packaging/dev.constraints \
 		-e ./common -e ./agent -e './aggregator[postgres]' -r requirements-dev.txt
 	@touch $(STAMP)
 

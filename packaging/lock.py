@@ -1,6 +1,7 @@
 """Write packaging/agent.lock: every package the agent needs, at one version, with the hashes of its wheels.
 
 The wheels are those for CPython 3.11 on Linux, x86-64 and 64-bit Arm: what the AMI and the Debian package install.
+Beside it, packaging/dev.constraints: the versions in this .venv, so that a new machine gets the ones that were tested.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "packaging" / "agent.lock"
+CONSTRAINTS = ROOT / "packaging" / "dev.constraints"
 _PLATFORMS = ("x86_64", "aarch64")
 _HEAD = "# Made by `make lock`; do not edit. Installed with --require-hashes and no index.\n"
 
@@ -33,7 +35,16 @@ def main() -> int:
     ]
     LOCK.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
     print(f"{LOCK.relative_to(ROOT)}: {len(lines)} packages")
+    frozen = _frozen()
+    CONSTRAINTS.write_text("# Made by `make lock`; do not edit.\n" + "\n".join(frozen) + "\n", encoding="utf-8")
+    print(f"{CONSTRAINTS.relative_to(ROOT)}: {len(frozen)} packages")
     return 0
+
+
+def _frozen() -> list[str]:
+    command = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return sorted(line for line in output.splitlines() if "==" in line)
 
 
 def _dependencies(part: str) -> list[str]:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from fakes.signing_authority import SigningAuthority
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import Landscape, landscape
+
+hypothesis.settings.register_profile(
+    "whence", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("whence")
 
 
 @pytest.fixture(scope="session")

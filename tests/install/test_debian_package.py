@@ -19,6 +19,8 @@ from landscape.whole import ROOT, Landscape
 
 _BOOT_SECONDS_MAX = 120.0
 _UNIT = "whence-agent.service"
+pytestmark = pytest.mark.timeout(900)
+"""A package is built and a root made first: both download."""
 
 
 @pytest.fixture(scope="session")
