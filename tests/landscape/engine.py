@@ -12,7 +12,7 @@ from pathlib import Path
 
 import docker
 
-from landscape.processes import NotReady, started
+from landscape.processes import NotReady, run, started
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
 
@@ -40,7 +40,16 @@ async def docker_engine(directory: Path, logs: Path) -> AsyncIterator[str]:
         async with started("dockerd", command, logs=logs, ready=lambda: _answers(socket)):
             yield socket
     finally:
+        await _unmount_below(directory, sockets)
         shutil.rmtree(sockets, ignore_errors=True)
+
+
+async def _unmount_below(*places: Path) -> None:
+    """Undo the mounts that dockerd leaves behind when it is killed or fails at its start."""
+    mounts = [line.split(" ")[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    left = [mount for mount in mounts if any(mount.startswith(f"{place}/") for place in places)]
+    for mount in sorted(left, reverse=True):
+        await run("umount", "--lazy", mount)
 
 
 async def _answers(url: str) -> bool:
