@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN_PYTHON = "/usr/bin/python3"
 _BOTOCORE_KEPT = ("s3", "kms", "sts")
-"""botocore describes four hundred services, a hundred megabytes of them; the agent speaks to these."""
+"""botocore describes every service of AWS, 27 MB of them; the agent speaks to these."""
 _LAUNCHER = f"""#!{DEBIAN_PYTHON} -IS
 import sys
 

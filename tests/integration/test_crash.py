@@ -102,6 +102,15 @@ async def serve(tmp_path: Path, authority: SigningAuthority, change: dict[str, o
     return process.returncode or 0, output.decode()
 
 
+async def test_the_token_file_can_be_read_by_the_services_own_user_and_holds_no_token(
+    tmp_path: Path, authority: SigningAuthority
+) -> None:
+    async with aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}) as running:
+        file = tmp_path / "aggregator" / "tokens"
+        assert file.stat().st_mode & 0o777 == 0o644
+        assert running.token not in file.read_text(encoding="ascii")
+
+
 async def test_an_aggregator_runs_on_its_own_token_file_only(tmp_path: Path, authority: SigningAuthority) -> None:
     async with aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}) as running:
         stranger = Aggregator(process=running.process, url=running.url, token="stranger", config=running.config)

@@ -83,8 +83,10 @@ def _check(arguments: argparse.Namespace) -> int:
 def _token(arguments: argparse.Namespace) -> int:
     try:
         token, line = new_token(arguments.name, arguments.team)
-        descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         with os.fdopen(descriptor, "a", encoding="ascii") as stream:
+            if os.fstat(descriptor).st_size == 0:
+                os.fchmod(descriptor, 0o644)  # whatever the umask; a file that is there keeps its mode
             stream.write(line + "\n")
     except (OSError, TokensInvalid) as exc:
         print(f"whence-aggregator: {_said(exc)}", file=sys.stderr)

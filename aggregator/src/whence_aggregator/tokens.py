@@ -1,6 +1,7 @@
 """Static bearer tokens for small installations: a file of hashes, one line a token: `sha256:HEX NAME TEAM[,TEAM…]`.
 
-`*` as the teams means every team. A token is 32 random bytes, so a plain SHA-256 of it cannot be searched.
+`*` as the teams means every team. A token is 32 random bytes, so a plain SHA-256 of it cannot be searched, and the
+file may be read by the service's own user, whoever systemd makes that.
 """
 
 from __future__ import annotations

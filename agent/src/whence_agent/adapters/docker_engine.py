@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class DockerEngine:
-    """One engine. The client is made on first use: importing the SDK costs a tenth of a second."""
+    """One engine. The client is made on first use: importing the SDK costs time and memory."""
 
     def __init__(self, *, socket: str) -> None:
         self._socket = socket
