@@ -19,8 +19,9 @@ from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
 from whence_aggregator import settings as aggregator_settings
 from whence_aggregator.compliance.rules import RULES
-from whence_common.user_data.judge import RegistryRules, judge
-from whence_common.user_data.schema import KEYS
+from whence_common.user_data.judge import judge
+from whence_common.user_data.platform import PlatformRules
+from whence_common.user_data.keys import KEYS
 
 DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "node_modules"} & set(path.parts))
 SHOWN_ELSEWHERE = {
@@ -118,7 +119,7 @@ def test_every_yaml_example_is_valid() -> None:
         elif text.startswith("# /etc/whence/aggregator.yaml"):
             aggregator_settings.parse_settings(content, name=name)
         else:
-            rules = RegistryRules(immutable=frozenset({"registry.example.org"}))
+            rules = PlatformRules(immutable=frozenset({"registry.example.org"}))
             assert judge(content, rules).problems == (), name
 
 
@@ -128,7 +129,7 @@ def test_every_json_example_is_json() -> None:
 
 
 def test_the_example_files_are_valid() -> None:
-    rules = RegistryRules(immutable=frozenset({"registry.example.org"}))
+    rules = PlatformRules(immutable=frozenset({"registry.example.org"}))
     for path in (ROOT / "packaging" / "examples").iterdir():
         assert judge(path.read_bytes(), rules).problems == (), path
 

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whence_common.problems import Problem, render
-from whence_common.user_data.envelope import RAW_BYTES_MAX, lines_of
-from whence_common.user_data.judge import Judgement, RegistryRules, judge
-from whence_common.user_data.schema import KEYS, json_schema
+from whence_common.user_data.envelope import RAW_BYTES_MAX
+from whence_common.user_data.judge import Judgement, judge
+from whence_common.user_data.platform import PlatformRules
+from whence_common.user_data.keys import KEYS, TOP_KEYS
+from whence_common.user_data.schema import json_schema
 
-VOUCHED = RegistryRules(immutable=frozenset({"registry.example.org", "127.0.0.1:5000"}))
+VOUCHED = PlatformRules(immutable=frozenset({"registry.example.org", "127.0.0.1:5000"}))
 HEAD = "#taupage-ami-config\n"
 GOOD = """#taupage-ami-config
 application_id: pay-api
@@ -25,18 +27,18 @@ source: registry.example.org/pay/api:1.2
 """
 
 
-def judged(text: str | bytes, rules: RegistryRules = VOUCHED) -> Judgement:
+def judged(text: str | bytes, rules: PlatformRules = VOUCHED) -> Judgement:
     return judge(text if isinstance(text, bytes) else text.encode(), rules)
 
 
-def errors(text: str | bytes, rules: RegistryRules = VOUCHED) -> list[Problem]:
+def errors(text: str | bytes, rules: PlatformRules = VOUCHED) -> list[Problem]:
     judgement = judged(text, rules)
     found = [problem for problem in judgement.problems if problem.severity == "error"]
     assert (judgement.user_data is None) == bool(found)
     return found
 
 
-def only_error(text: str | bytes, rules: RegistryRules = VOUCHED) -> Problem:
+def only_error(text: str | bytes, rules: PlatformRules = VOUCHED) -> Problem:
     (problem,) = errors(text, rules)
     return problem
 
@@ -56,16 +58,16 @@ def test_everything_acted_on_is_read() -> None:
     )
     user_data = judged(text).user_data
     assert user_data is not None
-    assert [(port.host, port.container, port.protocol) for port in user_data.ports] == [
+    assert [(port.host, port.container, port.protocol) for port in user_data.options.ports] == [
         (8080, 80, "tcp"),
         (53, 53, "udp"),
     ]
-    assert user_data.environment == {"A": "text", "B": "1"}
+    assert user_data.options.environment == {"A": "text", "B": "1"}
     assert user_data.mint_bucket == "some-bucket"
     assert user_data.health_check is not None
     assert (user_data.health_check.port, user_data.health_check.timeout_seconds) == (8080, 90)
-    assert user_data.root
-    assert user_data.read_only
+    assert user_data.options.root
+    assert user_data.options.read_only
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_everything_acted_on_is_read() -> None:
         ("#!/bin/sh\n", "user-data-header-foreign", 1, 1),
         ("#include http://x\n", "user-data-header-foreign", 1, 1),
         ("## template: jinja\n", "user-data-header-foreign", 1, 1),
-        ("Content-Type: multipart/mixed\n", "user-data-header-foreign", 1, 1),
+        ("Content-Type: multipart/mixed\n", "user-data-mime-broken", 1, 1),
         (HEAD.encode() + b"a: \xff\n", "user-data-not-utf8", 2, 4),
         (b"\x1f\x8b broken", "user-data-gzip-broken", 1, 1),
         (HEAD.encode() + b"#" * RAW_BYTES_MAX, "user-data-too-large", 1, 1),
@@ -180,13 +182,13 @@ def test_a_moving_tag_beside_a_digest_only_warns() -> None:
 
 
 def test_without_platform_settings_a_tag_nobody_vouched_for_is_a_warning() -> None:
-    judgement = judged(GOOD, RegistryRules(platform_known=False))
+    judgement = judged(GOOD, PlatformRules(platform_known=False))
     assert [(p.severity, p.code) for p in judgement.problems] == [("warning", "image-tag-not-vouched")]
     assert judgement.user_data is not None
 
 
 def test_a_registry_that_is_not_allowed_is_refused_even_by_digest() -> None:
-    rules = RegistryRules(allowed=frozenset({"other.example.org"}))
+    rules = PlatformRules(allowed=frozenset({"other.example.org"}))
     source = "registry.example.org/pay/api@sha256:" + "a" * 64
     assert (
         only_error(GOOD.replace("registry.example.org/pay/api:1.2", source), rules).code == "image-registry-not-allowed"
@@ -225,7 +227,6 @@ def test_a_wrong_shape_is_an_error(line: str, code: str) -> None:
     "line, code",
     [
         ("applicaton_id: x", "key-unknown"),
-        ("volumes: {}", "key-not-acted-on"),
         ("etcd_discovery_domain: x", "key-retired"),
         ("instance_logs_url: null", None),
         ("instance_logs_url: x", "key-of-platform"),
@@ -255,7 +256,7 @@ def test_a_misspelt_key_gets_a_suggestion() -> None:
 def test_booleans_and_null_in_the_environment_look_as_stock_rendered_them() -> None:
     user_data = judged(GOOD + "environment: {A: true, B: null, C: 0x10, D: 'yes'}\n").user_data
     assert user_data is not None
-    assert user_data.environment == {"A": "True", "B": "None", "C": "16", "D": "yes"}
+    assert user_data.options.environment == {"A": "True", "B": "None", "C": "16", "D": "yes"}
 
 
 def test_five_mistakes_are_all_found_at_once() -> None:
@@ -281,7 +282,7 @@ def test_header_in_any_case_after_a_byte_order_mark_is_accepted() -> None:
 
 def test_a_problem_is_shown_with_its_line_and_a_caret() -> None:
     text = GOOD.replace("runtime: Docker", "runtime: docker")
-    shown = render(errors(text), name="file.yaml", lines=lines_of(text.encode()))
+    shown = render(errors(text), name="file.yaml", lines=judged(text).lines)
     assert shown.splitlines()[:3] == [
         "file.yaml:4:10: error[runtime-unknown]: runtime 'docker' is unknown",
         "    4 | runtime: docker",
@@ -297,15 +298,17 @@ def test_no_secret_is_in_any_problem(value: str) -> None:
 
 
 def test_every_key_of_the_schema_is_in_the_json_schema() -> None:
-    properties = json_schema()["properties"]
+    properties = json_schema(KEYS)["properties"]
     assert isinstance(properties, dict)
-    assert properties.keys() == KEYS.keys()
-    assert json_schema()["required"] == ["application_id", "application_version", "runtime", "source"]
+    assert properties.keys() == TOP_KEYS.keys()
+    assert properties["notify_cfn"]["properties"].keys() == {"stack", "resource"}
+    assert properties["mounts"]["additionalProperties"]["properties"]["partition"]["type"] == ["string", "number"]
+    assert json_schema(KEYS)["required"] == ["application_id", "application_version", "runtime", "source"]
 
 
 def test_every_key_the_reference_names_is_known() -> None:
     golden = Path(__file__).parents[1] / "data" / "taupage-keys.txt"
-    assert sorted(KEYS) == golden.read_text(encoding="utf-8").split()
+    assert set(golden.read_text(encoding="utf-8").split()) <= TOP_KEYS.keys()
 
 
 @settings(max_examples=300, deadline=None)

@@ -17,8 +17,9 @@ from whence_agent.settings import Settings, parse_settings
 from whence_common.errors import WhenceError
 from whence_common.problems import has_errors, render
 from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
-from whence_common.user_data.envelope import lines_of
-from whence_common.user_data.judge import RegistryRules, judge
+from whence_common.user_data.judge import judge
+from whence_common.user_data.platform import PlatformRules
+from whence_common.user_data.keys import KEYS
 from whence_common.user_data.schema import json_schema
 
 SETTINGS_FILE = "/etc/whence/agent.yaml"
@@ -102,7 +103,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     raw = _read(arguments.file, _READ_BYTES_MAX)
     if raw is None:
         return 2
-    rules = RegistryRules(platform_known=False)
+    rules = PlatformRules(platform_known=False)
     if arguments.config is not None:
         settings = _settings(arguments.config)
         if settings is None:
@@ -114,7 +115,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     else:
         name = "standard input" if arguments.file == "-" else arguments.file
         if judgement.problems:
-            print(render(judgement.problems, name=name, lines=lines_of(raw)))
+            print(render(judgement.problems, name=name, lines=judgement.lines))
         errors = sum(problem.severity == "error" for problem in judgement.problems)
         warnings = len(judgement.problems) - errors
         print(f"{name}: {'invalid' if errors else 'valid'}, {errors} errors, {warnings} warnings")
@@ -153,7 +154,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _schema(_: argparse.Namespace) -> int:
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(json_schema(KEYS), indent=2))
     return 0
 
 

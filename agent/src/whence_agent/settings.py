@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whence_common import settings_file
-from whence_common.user_data.judge import RegistryRules
+from whence_common.user_data.platform import PlatformRules
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,8 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     outbox_bytes_max: int = 32 * 1024 * 1024
     delivery_pause_seconds_max: float = 120.0
 
-    def registry_rules(self) -> RegistryRules:
-        return RegistryRules(
+    def registry_rules(self) -> PlatformRules:
+        return PlatformRules(
             immutable=frozenset(host for host, registry in self.registries.items() if registry.immutable_tags),
             allowed=None if self.allowed_registries is None else frozenset(self.allowed_registries),
             single_segment=frozenset(host for host, registry in self.registries.items() if registry.single_segment),

@@ -24,18 +24,18 @@ class PortMapping:
     protocol: Protocol
 
 
-def read_ports(node: Node | None, findings: Findings) -> tuple[PortMapping, ...]:
+def read_ports(node: Node | None, findings: Findings, *, path: str = "ports") -> tuple[PortMapping, ...]:
     """Read `ports`: host port to container port. A protocol may follow either; the key's moves to the value."""
     if node is None:
         return ()
     if not isinstance(node, Mapping):
-        readers.wrong_shape(node, "ports", "mapping", findings)
+        readers.wrong_shape(node, path, "mapping", findings)
         return ()
     mappings: dict[tuple[int, Protocol], PortMapping] = {}
     for name, value in node.entries.items():
         key = node.keys[name]
-        host = _port(key, f"ports.{one_line(name, 40)}", findings)
-        container = _port(value, f"ports.{one_line(name, 40)}", findings)
+        host = _port(key, f"{path}.{one_line(name, 40)}", findings)
+        container = _port(value, f"{path}.{one_line(name, 40)}", findings)
         if host is None or container is None:
             continue
         protocol = _protocol(host[1], container[1], key, findings)
@@ -43,33 +43,33 @@ def read_ports(node: Node | None, findings: Findings) -> tuple[PortMapping, ...]
             continue
         if (host[0], protocol) in mappings:
             message = f"host port {host[0]}/{protocol} is published twice"
-            findings.error(key, f"ports.{name}", "port-twice", message, "keep one")
+            findings.error(key, f"{path}.{name}", "port-twice", message, "keep one")
         mappings[(host[0], protocol)] = PortMapping(host=host[0], container=container[0], protocol=protocol)
     if len(mappings) > _PORTS_MAX:
-        findings.error(node, "ports", "ports-too-many", f"more than {_PORTS_MAX} ports are published", "publish fewer")
+        findings.error(node, path, "ports-too-many", f"more than {_PORTS_MAX} ports are published", "publish fewer")
     return tuple(mappings.values())
 
 
-def read_environment(node: Node | None, findings: Findings) -> dict[str, str]:
+def read_environment(node: Node | None, findings: Findings, *, path: str = "environment") -> dict[str, str]:
     """Read `environment` as stock renders it: scalars only; booleans as True and False, null as None."""
     if node is None:
         return {}
     if not isinstance(node, Mapping):
-        readers.wrong_shape(node, "environment", "mapping", findings)
+        readers.wrong_shape(node, path, "mapping", findings)
         return {}
     environment: dict[str, str] = {}
     for name, value in node.entries.items():
-        path = f"environment.{one_line(name, 60)}"
+        where = f"{path}.{one_line(name, 60)}"
         if not _VARIABLE.match(name):
             message = f"{one_line(name, 60)!r} is no name of a variable"
-            findings.error(node.keys[name], path, "environment-name", message, "use letters, digits and _")
+            findings.error(node.keys[name], where, "environment-name", message, "use letters, digits and _")
         elif not isinstance(value, Scalar):
-            message = f"{path} must be one value, but is {readers.describe(value)}"
-            findings.error(value, path, "environment-not-scalar", message, "write it as text in quotes")
+            message = f"{where} must be one value, but is {readers.describe(value)}"
+            findings.error(value, where, "environment-not-scalar", message, "write it as text in quotes")
         elif "\x00" in value.text:
-            findings.error(value, path, "environment-nul", f"{path} holds a NUL character", "remove it")
+            findings.error(value, where, "environment-nul", f"{where} holds a NUL character", "remove it")
         else:
-            environment[name] = _rendered(value, path, findings)
+            environment[name] = _rendered(value, where, findings)
     return environment
 
 

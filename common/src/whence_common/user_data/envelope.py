@@ -1,4 +1,4 @@
-"""The outside of user data: 16 KiB at most, UTF-8, `#taupage-ami-config` first; gzip is undone within a bound."""
+"""The outside of user data: 16 KiB at most, UTF-8, `#taupage-ami-config` first. Gzip and MIME multipart are undone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import zlib
 from dataclasses import dataclass
 
 from whence_common.problems import Problem
+from whence_common.user_data import multipart
+from whence_common.user_data.multipart import Part
 
 RAW_BYTES_MAX = 16 * 1024
 """EC2's limit for raw user data."""
@@ -17,23 +19,29 @@ _FOREIGN = (
     ("#include", "includes are never fetched"),
     ("#!", "scripts are never run"),
     ("#cloud-boothook", "boothooks are never run"),
+    ("#part-handler", "part handlers are never run"),
+    ("#upstart-job", "jobs are never installed"),
     ("## template:", "templates are never rendered"),
-    ("content-type:", "MIME multipart is not read yet"),
-    ("mime-version:", "MIME multipart is not read yet"),
     ("#zalando-ami-config", "this header is from before 2015"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What came out of the envelope: the YAML text, or None with the problems that say why not."""
+    """The documents that came out, the text that line numbers refer to, and what is wrong with the outside."""
 
-    text: str | None
+    parts: tuple[Part, ...]
+    view: str
     problems: tuple[Problem, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """Give the lines that a problem may quote."""
+        return re.split(r"\r?\n", self.view)
 
 
 def open_envelope(raw: bytes) -> Envelope:
-    """Check size, compression, encoding and header of raw user data."""
+    """Check size, compression, encoding and header of raw user data. Never raises."""
     if len(raw) > RAW_BYTES_MAX:
         return _refused(
             "user-data-too-large",
@@ -54,28 +62,40 @@ def open_envelope(raw: bytes) -> Envelope:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as exc:
-        line = raw.count(b"\n", 0, exc.start) + 1
-        column = exc.start - (raw.rfind(b"\n", 0, exc.start) + 1) + 1
-        return _refused(
-            "user-data-not-utf8",
-            "this byte is no UTF-8",
-            "save the file as UTF-8 without a code page",
-            line,
-            column,
-        )
+        return _not_utf8(raw, exc.start)
     text = text.removeprefix("\ufeff")
-    return _check_header(text)
+    if multipart.is_multipart(text):
+        return _multipart(text)
+    problem = _check_header(text, 1)
+    readable = problem is None or problem.severity == "warning"
+    part = Part(text=text, first_line=1, headed=True)
+    return Envelope(parts=(part,) if readable else (), view=text, problems=(problem,) if problem else ())
 
 
-def _check_header(text: str) -> Envelope:
+def _multipart(text: str) -> Envelope:
+    parts, view, problems = multipart.split(text)
+    readable = []
+    for part in parts:
+        problem = _check_header(part.text, part.first_line) if part.headed else None
+        problems += [problem] if problem is not None else []
+        if problem is None or problem.severity == "warning":
+            readable.append(part)
+    if not readable and not problems:
+        problems.append(_problem("user-data-empty", "the MIME message has no part for the agent", "add one"))
+    if any(problem.severity == "error" for problem in problems):
+        readable = []
+    return Envelope(parts=tuple(readable), view=view, problems=tuple(problems))
+
+
+def _check_header(text: str, first_line: int) -> Problem | None:
     stripped = text.lstrip()
-    line = text[: len(text) - len(stripped)].count("\n") + 1
+    line = first_line + text[: len(text) - len(stripped)].count("\n")
     first = stripped.split("\n", 1)[0].rstrip()
     lowered = first.lower()
     if lowered.startswith(HEADER):
         if lowered == HEADER:
-            return Envelope(text=text, problems=())
-        suffix = Problem(
+            return None
+        return Problem(
             severity="warning",
             code="user-data-header-suffix",
             line=line,
@@ -84,16 +104,24 @@ def _check_header(text: str) -> Envelope:
             message=f"something follows {HEADER} on its line",
             fix=f"write {HEADER} alone on the line",
         )
-        return Envelope(text=text, problems=(suffix,))
     for prefix, why in _FOREIGN:
         if lowered.startswith(prefix):
-            return _refused("user-data-header-foreign", why, f"write {HEADER} as the first line", line)
-    return _refused(
+            return _problem("user-data-header-foreign", why, f"write {HEADER} as the first line", line)
+    return _problem(
         "user-data-header-missing",
         f"the first line is not {HEADER}",
         f"write {HEADER} as the first line, without spaces after the #",
         line,
     )
+
+
+def _not_utf8(raw: bytes, start: int) -> Envelope:
+    line = raw.count(b"\n", 0, start) + 1
+    column = start - (raw.rfind(b"\n", 0, start) + 1) + 1
+    problem = _problem(
+        "user-data-not-utf8", "this byte is no UTF-8", "save the file as UTF-8 without a code page", line, column
+    )
+    return Envelope(parts=(), view=raw.decode("utf-8", "replace"), problems=(problem,))
 
 
 def _inflate(raw: bytes) -> bytes | None:
@@ -106,13 +134,9 @@ def _inflate(raw: bytes) -> bytes | None:
     return inflated if whole and len(inflated) <= INFLATED_BYTES_MAX else None
 
 
-def _refused(code: str, message: str, fix: str, line: int = 1, column: int = 1) -> Envelope:
-    problem = Problem(severity="error", code=code, line=line, column=column, path="", message=message, fix=fix)
-    return Envelope(text=None, problems=(problem,))
+def _problem(code: str, message: str, fix: str, line: int = 1, column: int = 1) -> Problem:
+    return Problem(severity="error", code=code, line=line, column=column, path="", message=message, fix=fix)
 
 
-def lines_of(raw: bytes) -> list[str]:
-    """Give the document's lines for quotation beside a problem; empty when it is not text."""
-    if raw[:2] == b"\x1f\x8b":
-        raw = _inflate(raw) or b""
-    return re.split(r"\r?\n", raw[:INFLATED_BYTES_MAX].decode("utf-8", "replace").removeprefix("\ufeff"))
+def _refused(code: str, message: str, fix: str) -> Envelope:
+    return Envelope(parts=(), view="", problems=(_problem(code, message, fix),))

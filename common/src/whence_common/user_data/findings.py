@@ -11,6 +11,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self._seen: set[Problem] = set()
 
     def error(self, at: Node | None, path: str, code: str, message: str, fix: str) -> None:
         self._add("error", at, path, code, message, fix)
@@ -19,14 +20,15 @@ class Findings:
         self._add("warning", at, path, code, message, fix)
 
     def _add(self, severity: str, at: Node | None, path: str, code: str, message: str, fix: str) -> None:
-        self.problems.append(
-            Problem(
-                severity="warning" if severity == "warning" else "error",
-                code=code,
-                line=at.line if at is not None else 1,
-                column=at.column if at is not None else 1,
-                path=path,
-                message=message,
-                fix=fix,
-            )
+        problem = Problem(
+            severity="warning" if severity == "warning" else "error",
+            code=code,
+            line=at.line if at is not None else 1,
+            column=at.column if at is not None else 1,
+            path=path,
+            message=message,
+            fix=fix,
         )
+        if problem not in self._seen:  # a key that two readers look at is reported once
+            self._seen.add(problem)
+            self.problems.append(problem)

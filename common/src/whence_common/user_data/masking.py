@@ -43,19 +43,20 @@ def masked(document: Mapping[str, Any], *, whole_environment: bool = False) -> d
 
 def _masked(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
-        if _is_secret_name(name):
+        if is_secret_name(name):
             return MASKED
         return {str(key): _masked(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return MASKED if _is_secret_name(name) else [_masked(name, inner) for inner in value]
+        return MASKED if is_secret_name(name) else [_masked(name, inner) for inner in value]
     if value is None or isinstance(value, bool):
         return value
-    if _is_secret_name(name):
+    if is_secret_name(name):
         return MASKED
     return _masked_text(value) if isinstance(value, str) else value
 
 
-def _is_secret_name(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
+    """Say whether a key, or a dotted path, names something that may be secret."""
     lowered = name.lower()
     return any(word in lowered for word in _SECRET_NAMES) and not _URL_NAME.search(lowered)
 

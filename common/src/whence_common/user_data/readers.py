@@ -6,17 +6,24 @@ import re
 
 from whence_common.errors import one_line
 from whence_common.user_data.findings import Findings
+from whence_common.user_data.masking import is_secret_name
 from whence_common.user_data.schema import Kind
 from whence_common.user_data.strict_yaml import Mapping, Node, Scalar, Sequence
 
 _SHAPES = {
     "text": "text",
     "flag": "true or false",
+    "soft-flag": "true or false",
     "integer": "a whole number",
+    "size": "a size like 512m or 2g",
     "list": "a list",
     "mapping": "a mapping",
 }
 _LINE_BREAKS = re.compile(r"[\r\n\x00]")
+_SIZE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,3})?)\s?(?P<unit>[bkmgt]?)i?b?\Z", re.IGNORECASE)
+_UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_SIZE_BYTES_MAX = 2**50
+_ITEMS_MAX = 200
 
 
 def describe(node: Node) -> str:
@@ -49,7 +56,8 @@ def text(node: Node, path: str, findings: Findings) -> str | None:
             findings.error(node, path, "text-several-lines", f"{path} spans lines", "write it on one line")
             return None
         return node.value
-    quoted = f'write {path.rpartition(".")[2]}: "{one_line(node.text, 60)}"'
+    shown = "…" if is_secret_name(path) else one_line(node.text, 60)  # what is wrong may leave the machine
+    quoted = f'write {path.rpartition(".")[2]}: "{shown}"'
     number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
     if number and str(node.value) == node.text:
         findings.warning(node, path, "text-unquoted-number", f"{path} is written as a number; it is text", quoted)
@@ -58,7 +66,7 @@ def text(node: Node, path: str, findings: Findings) -> str | None:
         node,
         path,
         "text-not-text",
-        f"{path} is text, but YAML reads {one_line(node.text, 60)} as {describe(node)}",
+        f"{path} is text, but YAML reads {'it as no text' if shown == '…' else f'{shown} as {describe(node)}'}",
         quoted,
     )
     return None
@@ -68,6 +76,50 @@ def flag(node: Node, path: str, findings: Findings) -> bool | None:
     if isinstance(node, Scalar) and isinstance(node.value, bool):
         return node.value
     wrong_shape(node, path, "flag", findings)
+    return None
+
+
+def soft_flag(node: Node, path: str, findings: Findings) -> bool | None:
+    """Read a flag that stock tested for truth: quoted words pass with a warning, as what they say."""
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        said = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(node.text.lower())
+        if said is not None:
+            message = f"{path} is text; it is read as {str(said).lower()}"
+            findings.warning(node, path, "flag-quoted", message, "remove the quotes")
+            return said
+    return flag(node, path, findings)
+
+
+def size(node: Node, path: str, findings: Findings) -> int | None:
+    """Read a size in bytes: a number, or one with a unit of 1024 (k, m, g, t)."""
+    match = _SIZE.match(node.text) if isinstance(node, Scalar) and not isinstance(node.value, bool) else None
+    number = float(match["number"]) * _UNITS[match["unit"].lower()] if match is not None else 0.0
+    if not 0 < number <= _SIZE_BYTES_MAX:
+        shown = one_line(node.text, 40) if isinstance(node, Scalar) else describe(node)
+        findings.error(node, path, "size-malformed", f"{path}: {shown} is no size", "write it like 512m or 2g")
+        return None
+    return int(number)
+
+
+def texts(node: Node, path: str, findings: Findings) -> tuple[str, ...]:
+    """Read a list of text. A single text is refused: stock went through its characters."""
+    if not isinstance(node, Sequence):
+        wrong_shape(node, path, "list", findings)
+        return ()
+    if len(node.items) > _ITEMS_MAX:
+        findings.error(node, path, "list-too-long", f"{path} has more than {_ITEMS_MAX} entries", "shorten it")
+        return ()
+    read = [text(item, f"{path}.{number}", findings) for number, item in enumerate(node.items)]
+    return tuple(one for one in read if one is not None)
+
+
+def choice(node: Node, path: str, findings: Findings, choices: tuple[str, ...]) -> str | None:
+    """Read one of a few words."""
+    value = text(node, path, findings)
+    if value is None or value in choices:
+        return value
+    message = f"{path} {one_line(value, 40)!r} is unknown"
+    findings.error(node, path, "value-unknown", message, "write one of: " + ", ".join(choices))
     return None
 
 

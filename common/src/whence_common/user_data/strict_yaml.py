@@ -6,7 +6,8 @@ Scalars keep their text beside their value, so that a reader can tell `1.10` fro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import yaml
@@ -57,6 +58,28 @@ class Mapping:
     size: int = 1
     closed: bool = False
 
+    def updated(self, later: Mapping) -> Mapping:
+        """Give a copy in which a later mapping's entries win."""
+        return Mapping(
+            line=self.line,
+            column=self.column,
+            entries={**self.entries, **later.entries},
+            keys={**self.keys, **later.keys},
+        )
+
+    def with_defaults(self, defaults: AnyMapping[str, Any]) -> Mapping:
+        """Give a copy in which absent and null entries have these values, which stand in no line."""
+        absent = {
+            name: from_python(value)
+            for name, value in defaults.items()
+            if not isinstance(node := self.entries.get(name), (Sequence, Mapping))
+            and (node is None or node.value is None)
+        }
+        if not absent:
+            return self
+        keys = {name: self.keys.get(name) or from_python(name) for name in absent}
+        return self.updated(Mapping(line=0, column=0, entries=absent, keys=keys))  # type: ignore[arg-type]
+
 
 Node: TypeAlias = Scalar | Sequence | Mapping
 
@@ -64,26 +87,29 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 class _Stop(Exception):
     """Parsing cannot go on after this problem."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, placed: bool = True) -> None:
         super().__init__(problem.message)
         self.problem = problem
+        self.placed = placed
 
 
-def parse(text: str) -> tuple[Node | None, tuple[Problem, ...]]:
-    """Compose one document. Gives None for a document without content or one that cannot be read further."""
-    composer = _Composer()
+def parse(text: str, *, first_line: int = 1) -> tuple[Node | None, tuple[Problem, ...]]:
+    """Compose one document whose first line has this number. Gives None when there is nothing, or no reading on."""
+    composer = _Composer(first_line)
     try:
         for event in _events(text):
             composer.accept(event)
     except _Stop as stop:
-        return None, (*composer.problems, stop.problem)
+        line = stop.problem.line if stop.placed else stop.problem.line + first_line - 1
+        return None, (*composer.problems, replace(stop.problem, line=line))
     return composer.root, tuple(composer.problems)
 
 
 class _Composer:
     """Builds the node tree from parser events with an explicit stack, so that depth costs no recursion."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_line: int) -> None:
+        self._first_line = first_line
         self.root: Node | None = None
         self.problems: list[Problem] = []
         self._stack: list[Sequence | Mapping] = []
@@ -94,7 +120,7 @@ class _Composer:
         self._constructor: Any = yaml.constructor.SafeConstructor()
 
     def accept(self, event: Any) -> None:
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        line, column = event.start_mark.line + self._first_line, event.start_mark.column + 1
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
@@ -279,6 +305,18 @@ def to_python(node: Node) -> Any:
     return node.value if isinstance(node.value, (str, int, float, bool)) or node.value is None else node.text
 
 
+def from_python(value: Any) -> Node:
+    """Give the node of a plain value; it stands in no line."""
+    if isinstance(value, dict):
+        entries = {str(name): from_python(inner) for name, inner in value.items()}
+        keys = {name: Scalar(line=0, column=0, text=name, value=name, plain=True) for name in entries}
+        return Mapping(line=0, column=0, entries=entries, keys=keys)
+    if isinstance(value, list):
+        return Sequence(line=0, column=0, items=[from_python(inner) for inner in value])
+    text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+    return Scalar(line=0, column=0, text=text, value=value, plain=not isinstance(value, str))
+
+
 def _events(text: str) -> Iterator[Any]:
     try:
         yield from yaml.parse(text, Loader=_LOADER)
@@ -288,10 +326,10 @@ def _events(text: str) -> Iterator[Any]:
         source = text.split("\n", line)[line - 1] if line <= text.count("\n") + 1 else ""
         indentation = source[: len(source) - len(source.lstrip())]
         if "\t" in indentation:
-            raise _stop(
+            raise _unplaced(
                 "yaml-tab", line, indentation.index("\t") + 1, "a tab is used to indent", "indent with spaces"
             ) from exc
-        raise _stop(
+        raise _unplaced(
             "yaml-syntax",
             line,
             column,
@@ -301,7 +339,7 @@ def _events(text: str) -> Iterator[Any]:
     except yaml.reader.ReaderError as exc:
         before = text[: exc.position] if isinstance(exc.position, int) else ""
         column = len(before) - (before.rfind("\n") + 1) + 1
-        raise _stop(
+        raise _unplaced(
             "yaml-control-character",
             before.count("\n") + 1,
             column,
@@ -309,7 +347,7 @@ def _events(text: str) -> Iterator[Any]:
             "remove it",
         ) from exc
     except yaml.YAMLError as exc:
-        raise _stop("yaml-syntax", 1, 1, f"this is no YAML: {one_line(str(exc), 120)}", "check the syntax") from exc
+        raise _unplaced("yaml-syntax", 1, 1, f"this is no YAML: {one_line(str(exc), 120)}", "check the syntax") from exc
 
 
 def _problem(code: str, line: int, column: int, message: str, fix: str, *, path: str = "") -> Problem:
@@ -318,3 +356,8 @@ def _problem(code: str, line: int, column: int, message: str, fix: str, *, path:
 
 def _stop(code: str, line: int, column: int, message: str, fix: str) -> _Stop:
     return _Stop(_problem(code, line, column, message, fix))
+
+
+def _unplaced(code: str, line: int, column: int, message: str, fix: str) -> _Stop:
+    """Stop at a line counted from the beginning of this text."""
+    return _Stop(_problem(code, line, column, message, fix), placed=False)

@@ -1,0 +1,10 @@
+"""Every key that user data may hold, by its dotted path."""
+
+from __future__ import annotations
+
+from whence_common.user_data.keys_container import CONTAINER_KEYS
+from whence_common.user_data.keys_machine import MACHINE_KEYS
+from whence_common.user_data.schema import Key, children
+
+KEYS: dict[str, Key] = {key.name: key for key in (*CONTAINER_KEYS, *MACHINE_KEYS)}
+TOP_KEYS: dict[str, Key] = children(KEYS, "")

@@ -1,0 +1,88 @@
+"""Where the application's log goes: Taupage's logging keys as one of the Engine's log drivers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from whence_common.errors import one_line
+from whence_common.user_data.section import Section
+
+APPLICATION_LOG = "/var/log/application.log"
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})\Z")
+_PROGRAM = re.compile(r"[A-Za-z0-9_.-]{1,32}\Z")
+_GROUP = re.compile(r"[A-Za-z0-9_/.#-]{1,512}\Z")
+_SHIPPED_BY_PLATFORM = ("s3", "scalyr", "scalyr_s3")
+_DESTINATIONS = ("s3", "rsyslog", "scalyr", "scalyr_s3", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPlan:
+    """`driver` None: the platform's. `size_bytes` and `files` bound the log on disk where the driver keeps one."""
+
+    driver: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    size_bytes: int | None = None
+    files: int | None = None
+    aws_metadata: bool = False
+    """The agent adds account and region to the tag."""
+    log_group: str | None = None
+
+
+def read_log_plan(root: Section, application_id: str) -> LogPlan:
+    """Read every logging key. What the agent does not ship is said, where it is written."""
+    size, files = (
+        root.size("application_logrotate_size"),
+        root.integer("application_logrotate_rotate", least=1, most=1000),
+    )
+    metadata = root.soft_flag("rsyslog_aws_metadata")
+    legacy = root.text("rsyslog_application_log_format")
+    group = _log_group(root)
+    logging = root.section("logging")
+    plan = LogPlan(size_bytes=size, files=files, aws_metadata=metadata, log_group=group)
+    if logging is None:
+        return plan
+    host, protocol = logging.text("rsyslog_host"), logging.choice("rsyslog_protocol", "tcp", "udp") or "tcp"
+    port = logging.integer("rsyslog_port", least=1, most=65535) or 514
+    program = logging.text("rsyslog_program") or application_id
+    general = logging.choice("log_destination", *_DESTINATIONS)
+    destination = logging.choice("applog_destination", *_DESTINATIONS) or general
+    if destination in _SHIPPED_BY_PLATFORM:
+        name = "applog_destination" if logging.get("applog_destination") is not None else "log_destination"
+        message = f"nothing is shipped to {destination} by the agent: the platform's log_driver decides"
+        logging.warning(name, "log-destination-mapped", message, "see log_driver in the platform's settings")
+    if destination != "rsyslog" or group is not None:
+        return plan
+    if host is None or not _HOST.match(host):
+        logging.error(
+            "rsyslog_host", "rsyslog-host-missing", "rsyslog needs rsyslog_host, a host name", "name the host"
+        )
+        return plan
+    if not _PROGRAM.match(program):
+        logging.error("rsyslog_program", "rsyslog-program-malformed", f"{one_line(program, 40)!r} is no program name",
+                      "use letters, digits, _ . and -")  # fmt: skip
+    options = {
+        "syslog-address": f"{protocol}://{host}:{port}",
+        "syslog-format": "rfc3164" if legacy == "legacy" else "rfc5424",
+        "tag": program,
+    }
+    return LogPlan(driver="syslog", options=options, aws_metadata=metadata)
+
+
+def _log_group(root: Section) -> str | None:
+    section = root.section("cloudwatch_logs")
+    if section is None:
+        return None
+    found = None
+    for path in section.node.entries:
+        group = section.text(path)
+        if group is not None and not _GROUP.match(group):
+            section.error(path, "log-group-malformed", "this is no name of a log group", "copy its name")
+        elif path == APPLICATION_LOG:
+            found = group
+        else:
+            section.warning(
+                path, "log-file-not-shipped", f"{one_line(path, 60)} is not shipped: host files stay on the machine",
+                f"write to standard output, which is {APPLICATION_LOG}",
+            )  # fmt: skip
+    return found

@@ -1,0 +1,249 @@
+"""What user data says of one container: the application's, or a sidecar's."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from whence_common.errors import one_line
+from whence_common.user_data.container import PortMapping, read_environment, read_ports
+from whence_common.user_data.platform import PlatformRules
+from whence_common.user_data.schema import closest
+from whence_common.user_data.section import Section
+from whence_common.user_data.strict_yaml import Mapping, Scalar
+
+_CAPABILITIES = """
+AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER
+FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE
+NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE
+SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM ALL
+"""
+_ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
+CAPABILITIES = frozenset(_CAPABILITIES.split())
+ULIMITS = frozenset(_ULIMITS.split())
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9-]{1,63})*\Z")
+_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}\Z")
+_USER = re.compile(r"(?P<uid>[0-9]{1,10}):(?P<gid>[0-9]{1,10})\Z")
+_ID_MAX = 2**31 - 1
+MEMORY_BYTES_MIN = 6 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ulimit:
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerOptions:
+    """Everything the Engine is told of a container but its image. None means the Engine's or the platform's default."""
+
+    ports: tuple[PortMapping, ...] = ()
+    environment: AnyMapping[str, str] = field(default_factory=dict, repr=False)
+    command: tuple[str, ...] = ()
+    capabilities_add: tuple[str, ...] = ()
+    capabilities_drop: tuple[str, ...] = ()
+    hostname: str | None = None
+    networking: str = "bridge"
+    user: str | None = None
+    root: bool = False
+    privileged: bool = False
+    read_only: bool = False
+    engine_socket: bool = False
+    mount_var_log: bool = False
+    mount_custom_log: bool = False
+    mount_certs: bool = False
+    shm_bytes: int | None = None
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    pids_max: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
+    init: bool | None = None
+    no_new_privileges: bool = True
+    stop_seconds: int | None = None
+    gpus: int | Literal["all"] | None = None
+
+
+def read_options(section: Section, rules: PlatformRules) -> ContainerOptions:
+    """Read a container's options; what the platform does not allow is refused with the setting that would allow it."""
+    findings = section.findings
+    networking = _networking(section)
+    ports = read_ports(section.get("ports"), findings, path=section.name_of("ports"))
+    hostname = _hostname(section)
+    _agree(section, networking, ports, hostname)
+    return ContainerOptions(
+        ports=ports,
+        environment=read_environment(section.get("environment"), findings, path=section.name_of("environment")),
+        command=section.texts("command"),
+        capabilities_add=_capabilities(section, "capabilities_add", rules),
+        capabilities_drop=_capabilities(section, "capabilities_drop", None),
+        hostname=hostname,
+        networking=networking,
+        user=_user(section),
+        root=section.flag("root"),
+        privileged=_granted(section, "privileged", rules.privileged, "allow_privileged", rules),
+        read_only=section.flag("read_only"),
+        engine_socket=_granted(section, "docker_daemon_access", rules.engine_socket, "allow_engine_socket", rules),
+        mount_var_log=section.flag("mount_var_log"),
+        mount_custom_log=section.flag("mount_custom_log"),
+        mount_certs=section.flag("mount_certs"),
+        shm_bytes=section.size("shm_size"),
+        memory_bytes=_memory(section),
+        cpus=_cpus(section),
+        pids_max=section.integer("pids_limit", least=1, most=4_194_304),
+        ulimits=_ulimits(section),
+        init=section.flag("init", default=True) if section.get("init") is not None else None,
+        no_new_privileges=section.flag("no_new_privileges", default=True),
+        stop_seconds=section.integer("stop_timeout", least=0, most=3600),
+        gpus=_gpus(section),
+    )
+
+
+def _granted(section: Section, name: str, allowed: bool, setting: str, rules: PlatformRules) -> bool:
+    if not section.flag(name):
+        return False
+    if not allowed:
+        report = section.error if rules.platform_known else section.warning
+        report(
+            name,
+            "not-allowed",
+            f"{section.name_of(name)} makes the container as powerful as root, and the platform does not allow it",
+            f"do without it, or let the platform set {setting}: true",
+        )
+    return True
+
+
+def _capabilities(section: Section, name: str, rules: PlatformRules | None) -> tuple[str, ...]:
+    read = []
+    for word in section.texts(name):
+        capability = word.upper().removeprefix("CAP_")
+        if capability not in CAPABILITIES:
+            close = closest(dict.fromkeys(CAPABILITIES), capability)  # type: ignore[arg-type]
+            fix = f"did you mean {close[0]}?" if close else "see capabilities(7)"
+            message = f"{section.name_of(name)}: {one_line(word, 40)} is no capability"
+            section.error(name, "capability-unknown", message, fix)
+            continue
+        if word.upper().startswith("CAP_"):
+            section.warning(
+                name, "capability-prefix", f"{section.name_of(name)}: CAP_ is left out", f"write {capability}"
+            )
+        if rules is not None and capability not in rules.capabilities:
+            report = section.error if rules.platform_known else section.warning
+            message = f"{section.name_of(name)}: the platform does not allow {capability}"
+            fix = "do without it, or let the platform add it to allowed_capabilities"
+            report(name, "capability-not-allowed", message, fix)
+        read.append(capability)
+    return tuple(read)
+
+
+def _networking(section: Section) -> str:
+    value = section.text("networking")
+    if value is None:
+        return "bridge"
+    kind, colon, name = value.partition(":")
+    if value in ("bridge", "host", "none") or (kind == "container" and colon and _CONTAINER.match(name)):
+        return value
+    section.error(
+        "networking", "networking-unknown", f"{section.name_of('networking')}: {one_line(value, 60)!r} is unknown",
+        "write bridge, host, none or container:NAME",
+    )  # fmt: skip
+    return "bridge"
+
+
+def _hostname(section: Section) -> str | None:
+    value = section.text("hostname")
+    if value is not None and not _HOST_NAME.match(value):
+        section.error(
+            "hostname", "hostname-malformed", f"{section.name_of('hostname')} is no host name",
+            "use letters, digits and -, parts joined by dots",
+        )  # fmt: skip
+        return None
+    return value
+
+
+def _agree(section: Section, networking: str, ports: tuple[PortMapping, ...], hostname: str | None) -> None:
+    shared = networking.startswith("container:")
+    if shared and ports:
+        section.error(
+            "ports", "ports-without-network", "a container in another's network cannot publish ports",
+            "publish them from the other container",
+        )  # fmt: skip
+    elif networking in ("host", "none") and ports:
+        message = f"with networking: {networking} nothing is published; ports only tell where health is asked"
+        section.warning("ports", "ports-not-published", message, "keep it for the health check, or remove it")
+    if hostname is not None and shared:
+        section.error(
+            "hostname", "hostname-without-network", "a container in another's network has the other's host name",
+            "remove hostname",
+        )  # fmt: skip
+
+
+def _user(section: Section) -> str | None:
+    value = section.text("user")
+    if value is None:
+        return None
+    match = _USER.match(value)
+    if match is None or not all(0 < int(match[part]) <= _ID_MAX for part in ("uid", "gid")):
+        message = f"{section.name_of('user')} must be uid:gid, and neither may be 0"
+        section.error("user", "user-malformed", message, 'write it like "1000:1000"')
+        return None
+    if section.flag("root"):
+        section.error("user", "user-and-root", "user and root: true contradict each other", "keep one of the two")
+    return value
+
+
+def _memory(section: Section) -> int | None:
+    size = section.size("memory")
+    if size is not None and size < MEMORY_BYTES_MIN:
+        section.error("memory", "memory-too-small", "the Engine takes no limit below 6m", "write it like 512m")
+    return size
+
+
+def _cpus(section: Section) -> float | None:
+    node = section.get("cpus")
+    if node is None:
+        return None
+    text = node.text if isinstance(node, Scalar) and not isinstance(node.value, bool) else ""
+    number = float(text) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) else math.nan
+    if not 0.01 <= number <= 1024:
+        section.error("cpus", "cpus-malformed", f"{section.name_of('cpus')} must be a number from 0.01 to 1024",
+                      "write it like 1.5")  # fmt: skip
+        return None
+    return number
+
+
+def _gpus(section: Section) -> int | Literal["all"] | None:
+    node = section.get("gpus")
+    if node is None:
+        return None
+    if isinstance(node, Scalar) and node.text == "all":
+        return "all"
+    return section.integer("gpus", least=1, most=64)
+
+
+def _ulimits(section: Section) -> tuple[Ulimit, ...]:
+    nested = section.section("ulimits")
+    if nested is None:
+        return ()
+    read = []
+    for name in nested.node.entries:
+        if name not in ULIMITS:
+            fix = "write one of: " + ", ".join(sorted(ULIMITS))
+            nested.error(name, "ulimit-unknown", f"{one_line(name, 40)} is no limit", fix)
+            continue
+        node = nested.get(name)
+        if isinstance(node, Mapping):
+            pair = Section(node, section.findings, path=nested.name_of(name), schema_path="?")
+            soft, hard = (pair.integer(part, least=0, most=_ID_MAX) for part in ("soft", "hard"))
+        else:
+            soft = hard = nested.integer(name, least=0, most=_ID_MAX)
+        if soft is None or hard is None or soft > hard:
+            message = f"{nested.name_of(name)} must be a number, or soft and hard, soft ≤ hard"
+            nested.error(name, "ulimit-malformed", message, "write it like 65536, or {soft: 1024, hard: 65536}")
+            continue
+        read.append(Ulimit(name=name, soft=soft, hard=hard))
+    return tuple(read)

@@ -1,0 +1,78 @@
+"""What the platform says, as far as user data is judged by it, and the effective configuration that comes of both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from whence_common.user_data.keys import TOP_KEYS
+
+TagPolicy = Literal["vouched", "asked", "not-vouched", "not-allowed", "unknown"]
+"""Tags there never move; the registry is asked; they may move; it must not be used; nobody asked the platform."""
+
+_ECR = re.compile(r"[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?\Z")
+DEFAULT_CAPABILITIES = frozenset(
+    {"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
+     "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "IPC_LOCK", "SYS_NICE", "SYS_RESOURCE", "WAKE_ALARM"}
+)  # fmt: skip
+"""What the Engine gives anyway, and four that reach no further than the container."""
+_SYSCTLS = """
+fs.file-max fs.inotify.* fs.aio-max-nr kernel.pid_max kernel.threads-max kernel.shm* kernel.sem kernel.msg* net.core.*
+net.ipv4.tcp_* net.ipv4.ip_local_port_range net.ipv4.neigh.default.gc_thresh* net.netfilter.nf_conntrack_max
+net.nf_conntrack_max vm.max_map_count vm.swappiness vm.dirty_* vm.overcommit_* vm.min_free_kbytes vm.nr_hugepages
+vm.vfs_cache_pressure
+"""
+DEFAULT_SYSCTLS = tuple(_SYSCTLS.split())
+
+
+def is_ecr(registry: str) -> bool:
+    """Say whether a host is one of Amazon's private registries, which answer whether their tags move."""
+    return _ECR.match(registry) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformRules:
+    """The platform's word. Without `platform_known`, offline, what depends on it is a warning."""
+
+    immutable: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+    """Registries, beside ECR by its host name, that are asked whether a repository's tags move."""
+    allowed: frozenset[str] | None = None
+    single_segment: frozenset[str] = frozenset()
+    privileged: bool = False
+    engine_socket: bool = False
+    capabilities: frozenset[str] = DEFAULT_CAPABILITIES
+    sysctls: tuple[str, ...] = DEFAULT_SYSCTLS
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Values for keys that user data leaves out."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Values that user data cannot change."""
+    platform_known: bool = True
+
+    def tags_of(self, registry: str) -> TagPolicy:
+        if self.allowed is not None and registry not in self.allowed:
+            return "not-allowed"
+        if registry in self.immutable:
+            return "vouched"
+        if registry in self.asked or is_ecr(registry):
+            return "asked"
+        return "not-vouched" if self.platform_known else "unknown"
+
+    def allows_single_segment(self, registry: str) -> bool:
+        return registry in self.single_segment or is_ecr(registry)
+
+
+def effective(
+    *, defaults: Mapping[str, Any], platform: Mapping[str, Any], user_data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give defaults ← platform ← user data, key by key; null is absent, and platform keys are never user data's."""
+    written = {name: value for name, value in user_data.items() if value is not None and not is_platform_key(name)}
+    unknown_null = {name: None for name, value in user_data.items() if value is None and name not in TOP_KEYS}
+    return {**defaults, **unknown_null, **written, **platform}
+
+
+def is_platform_key(name: str) -> bool:
+    """Say whether a key is the platform's to set: audit can never be switched off from user data."""
+    return name in TOP_KEYS and TOP_KEYS[name].fate == "platform"

@@ -1,0 +1,183 @@
+"""What user data says of disks: EBS volumes, RAID arrays, mounts. Nothing is formatted that these rules do not name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from whence_common.errors import one_line
+from whence_common.user_data import readers
+from whence_common.user_data.section import Section
+
+FileSystem = Literal["ext2", "ext3", "ext4", "xfs", "tmpfs"]
+FILE_SYSTEMS: tuple[FileSystem, ...] = ("ext2", "ext3", "ext4", "xfs", "tmpfs")
+RAID_LEVELS = ("0", "1", "4", "5", "6", "10")
+_MOUNT_OPTIONS = """
+async atime barrier data=ordered data=writeback data=journal defaults diratime dirsync discard inode64 journal_checksum
+largeio lazytime noatime nobarrier nodev nodelalloc nodiratime nodiscard noexec nofail nolargeio norelatime nosuid
+relatime ro rw strictatime sync user_xattr acl noacl nouuid
+"""
+MOUNT_OPTIONS = frozenset(_MOUNT_OPTIONS.split())
+_SIZED_OPTION = re.compile(
+    r"(size|nr_inodes|mode|commit|logbufs|logbsize|allocsize|stripe|barrier|errors)=[a-z0-9%.-]{1,20}\Z"
+)
+_DEVICE = re.compile(r"/dev/[a-z0-9][a-z0-9/_-]{0,62}\Z")
+_PATH = re.compile(r"/[A-Za-z0-9._@%+-]+(/[A-Za-z0-9._@%+-]+)*/?\Z")
+_NOT_MOUNTED_OVER = ("/meta", "/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib", "/boot")
+_NAME_CHARACTERS_MAX = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaidArray:
+    device: str
+    level: str
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """`device` None and no tmpfs: a plain directory of the host. `erase` None: as the volume's tag says."""
+
+    path: str
+    device: str | None
+    file_system: FileSystem
+    options: tuple[str, ...]
+    erase: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    volumes: tuple[tuple[str, str], ...] = ()
+    """Device and Name tag."""
+    arrays: tuple[RaidArray, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.volumes or self.arrays or self.mounts)
+
+
+def read_storage(root: Section) -> Storage:
+    """Read `volumes` and `mounts`."""
+    section = root.section("volumes")
+    volumes = _volumes(section) if section is not None else ()
+    arrays = _arrays(section) if section is not None else ()
+    mounts = _mounts(root)
+    _used_once(root, volumes, arrays, mounts)
+    return Storage(volumes=volumes, arrays=arrays, mounts=mounts)
+
+
+def twins(device: str) -> tuple[str, ...]:
+    """Give the names one device may have: /dev/sdX and /dev/xvdX are the same disk."""
+    for one, other in (("/dev/sd", "/dev/xvd"), ("/dev/xvd", "/dev/sd")):
+        if device.startswith(one):
+            return device, other + device.removeprefix(one)
+    return (device,)
+
+
+def _volumes(section: Section) -> tuple[tuple[str, str], ...]:
+    ebs = section.section("ebs")
+    if ebs is None:
+        return ()
+    read = []
+    for device in ebs.node.entries:
+        name = ebs.text(device)
+        if name is None:
+            continue
+        if not _DEVICE.match(device):
+            _no_device(ebs, device, device)
+        elif not name or len(name) > _NAME_CHARACTERS_MAX:
+            ebs.error(
+                device, "volume-name-malformed", "the Name tag is empty or too long", "write the volume's Name tag"
+            )
+        else:
+            read.append((device, name))
+    return tuple(read)
+
+
+def _arrays(section: Section) -> tuple[RaidArray, ...]:
+    raid = section.section("raid")
+    if raid is None:
+        return ()
+    read = []
+    for device, array in raid.sections():
+        if not re.fullmatch(r"/dev/md[0-9]{1,3}|/dev/md/[a-z0-9_-]{1,32}", device):
+            _no_device(raid, device, device)
+        level, devices = array.choice("level", *RAID_LEVELS), array.texts("devices")
+        for one in devices:
+            if not _DEVICE.match(one):
+                _no_device(array, "devices", one)
+        if array.get("devices") is not None and len(set(devices)) < 2:
+            array.error("devices", "raid-devices", f"{array.path} needs at least two devices", "name two or more")
+        if level is not None:
+            read.append(RaidArray(device=device, level=level, devices=devices))
+    return tuple(read)
+
+
+def _mounts(root: Section) -> tuple[Mount, ...]:
+    section = root.section("mounts")
+    read = []
+    for path, mount in section.sections(null_as_empty=True) if section is not None else ():
+        assert section is not None
+        if not _PATH.match(path) or ".." in path.split("/") or "." in path.split("/"):
+            section.error(
+                path, "mount-path-malformed", f"{one_line(path, 60)!r} is no absolute path", "write it like /data"
+            )
+            continue
+        if path.rstrip("/") in _NOT_MOUNTED_OVER:
+            section.error(path, "mount-path-refused", f"{path} is the system's or the agent's", "mount it elsewhere")
+        read.append(_mount(path.rstrip("/"), mount))
+    return tuple(sorted(read, key=lambda one: one.path))
+
+
+def _mount(path: str, section: Section) -> Mount:
+    device = section.text("partition")
+    system = section.choice("filesystem", *FILE_SYSTEMS) or "ext4"
+    if system == "tmpfs" and device not in (None, "none"):
+        section.warning("partition", "mount-tmpfs-device", "tmpfs needs no device", "write partition: none")
+    elif system != "tmpfs" and device is not None and not _DEVICE.match(device):
+        _no_device(section, "partition", device)
+    node = section.get("erase_on_boot")
+    erase = readers.flag(node, section.name_of("erase_on_boot"), section.findings) if node is not None else None
+    return Mount(
+        path=path,
+        device="none" if system == "tmpfs" else device,
+        file_system=next(one for one in FILE_SYSTEMS if one == system),
+        options=_options(section),
+        erase=erase,
+    )
+
+
+def _options(section: Section) -> tuple[str, ...]:
+    text = section.text("options") or ""
+    options = tuple(option for option in text.replace(" ", "").split(",") if option)
+    for option in options:
+        if option not in MOUNT_OPTIONS and not _SIZED_OPTION.match(option):
+            message = f"{section.name_of('options')}: {one_line(option, 40)} is not allowed"
+            section.error("options", "mount-option-refused", message, "leave it out")
+    return options
+
+
+def _used_once(
+    root: Section, volumes: tuple[tuple[str, str], ...], arrays: tuple[RaidArray, ...], mounts: tuple[Mount, ...]
+) -> None:
+    """Refuse a device that two mounts, or a mount and an array, would use at once."""
+    used: dict[str, str] = {}
+    uses = [(device, array.device) for array in arrays for device in array.devices]
+    uses += [(mount.device, mount.path) for mount in mounts if mount.device not in (None, "none") and mount.device]
+    for device, user in uses:
+        name = twins(device)[-1] if device.startswith("/dev/sd") else device
+        if name in used:
+            message = f"{one_line(device, 60)} is used by {used[name]} and by {user}"
+            root.error(
+                "mounts" if root.get("mounts") is not None else "volumes", "device-twice", message, "use it once"
+            )
+        used[name] = user
+    names = [name for _, name in volumes]
+    for name in {name for name in names if names.count(name) > 1}:
+        message = f"the volume {one_line(name, 60)} is attached twice"
+        root.error("volumes", "volume-twice", message, "name two volumes")
+
+
+def _no_device(section: Section, name: str, device: str) -> None:
+    section.error(name, "device-malformed", f"{one_line(device, 60)!r} is no device", "write it like /dev/xvdf")
