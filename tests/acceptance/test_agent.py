@@ -135,7 +135,10 @@ async def test_a_right_instance_runs_its_container_by_digest_and_says_so(
         assert json.loads(inside) == CREDENTIALS["user.json"]
         assert "application_id: greeter" in await stage.run_inside("/bin/busybox", "cat", "/meta/taupage.yaml")
         assert "Read-only" in await stage.run_inside("/bin/busybox", "touch", "/meta/new")
-        assert [one["outcome"] for one in status["stages"]] == ["done"] * 9
+        assert [one["name"] for one in status["stages"]] == [
+            "identity", "user-data", "enrol", "credentials", "secrets", "image", "pull", "run", "health",
+        ]  # fmt: skip
+        assert {one["outcome"] for one in status["stages"]} == {"done"}
         assert status["what_to_do"] == "nothing"
 
 
@@ -291,7 +294,7 @@ async def test_a_platform_may_start_without_credentials_and_stays_degraded(
     await stage.instance(user_data(source, "mint_bucket: no-such-bucket-anywhere\n"))
     async with stage.agent(server.url, credentials_first_seconds_max=1.0, credentials_required=False) as running:
         status = await running.until("degraded")
-        assert "credentials are bucket-missing" in status["reasons"]
+        assert status["reasons"][0].startswith("credentials are bucket-missing: user.json: ")
 
 
 async def test_an_application_that_never_gets_healthy_is_stopped(stage: Stage, server: Aggregator, source: str) -> None:

@@ -20,8 +20,8 @@ from whence_agent import settings as agent_settings
 from whence_aggregator import settings as aggregator_settings
 from whence_aggregator.compliance.rules import RULES
 from whence_common.user_data.judge import judge
-from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.keys import KEYS
+from whence_common.user_data.platform import PlatformRules
 
 DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "node_modules"} & set(path.parts))
 SHOWN_ELSEWHERE = {

@@ -32,6 +32,9 @@ class MetadataService:
     tags: Mapping[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     version_1_only: bool = False
+    spot_action: bytes | None = None
+    rebalance: bytes | None = None
+    lifecycle_state: bytes | None = b"InService"
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -88,6 +91,11 @@ class MetadataService:
             "meta-data/instance-type": document["instanceType"].encode(),
             "meta-data/placement/region": document["region"].encode(),
             "meta-data/placement/availability-zone": document["availabilityZone"].encode(),
+            "dynamic/instance-identity/pkcs7": self.authority.sign(self.document).encode(),
+            "meta-data/local-ipv4": b"10.0.0.7",
+            "meta-data/spot/instance-action": self.spot_action,
+            "meta-data/events/recommendations/rebalance": self.rebalance,
+            "meta-data/autoscaling/target-lifecycle-state": self.lifecycle_state,
             "meta-data/tags/instance": "\n".join(self.tags).encode(),
             "meta-data/iam/security-credentials": _ROLE.encode(),
             f"meta-data/iam/security-credentials/{_ROLE}": _credentials(),

@@ -17,15 +17,17 @@ from landscape.aws import REGION
 from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.adapters.aws import AwsClients, KmsDecrypter, S3Objects
+from whence_agent.adapters.aws import AwsClients, AwsSecrets, S3Objects
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.http_probe import HttpProbe
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.registry import OciRegistry
+from whence_agent.adapters.registry_http import RegistryHttp
 from whence_agent.ports import (
     AggregatorUnavailable,
     ContainerSpec,
     EngineFailed,
+    LogDriver,
     MetadataUnavailable,
     ObjectStore,
     ObjectUnavailable,
@@ -34,6 +36,7 @@ from whence_agent.ports import (
 )
 from whence_common.digest import sha256_digest
 from whence_common.image_reference import ImageReference
+from whence_common.user_data.options import ContainerOptions
 
 MANIFEST = json.dumps(
     {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {}, "layers": []}
@@ -108,21 +111,21 @@ async def test_no_metadata_service_at_all_is_unreachable(session: aiohttp.Client
 
 
 def registry(session: aiohttp.ClientSession) -> OciRegistry:
-    return OciRegistry(session=session, plain_http=frozenset())
+    return OciRegistry(http=RegistryHttp(session=session, plain_http=frozenset(), token_hosts={}))
 
 
 async def refusal(session: aiohttp.ClientSession, reference: str) -> RegistryRefused:
     with pytest.raises(RegistryRefused) as caught:
-        await registry(session).resolve(ImageReference.parse(reference))
+        await registry(session).resolve(ImageReference.parse(reference), None)
     return caught.value
 
 
 async def test_a_tag_becomes_the_digest_that_was_pushed(session: aiohttp.ClientSession, scape: Landscape) -> None:
     image = await scape.build("resolved", "1.0", scm=None)
-    resolved = await registry(session).resolve(ImageReference.parse(image.reference))
+    resolved = await registry(session).resolve(ImageReference.parse(image.reference), None)
     assert (resolved.digest, resolved.index_digest) == (image.digest, None)
     by_digest = ImageReference.parse(f"{scape.registry}/demo/resolved@{image.digest}")
-    assert (await registry(session).resolve(by_digest)).digest == image.digest
+    assert (await registry(session).resolve(by_digest, None)).digest == image.digest
 
 
 async def test_an_image_that_is_not_there_is_not_asked_for_again(
@@ -147,10 +150,10 @@ async def test_a_registry_that_is_down_may_be_asked_again(session: aiohttp.Clien
         (Answer(status=500), "registry-error", True),
         (Answer(status=503, headers={"Retry-After": "7"}), "registry-error", True),
         (Answer(status=429), "registry-error", True),
-        (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), "registry-error", False),
+        (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), "registry-unreachable", True),
         (Answer(body=MANIFEST, headers={**TYPE, "Docker-Content-Digest": "sha256:" + "0" * 64}), "registry-wrong-digest", False),
         (Answer(body=MANIFEST, headers=TYPE, cut_off=True), "registry-unreachable", True),
-        (Answer(endless=True, headers=TYPE), "registry-manifest-too-large", False),
+        (Answer(endless=True, headers=TYPE), "registry-answer-too-large", False),
         (Answer(body=b"<html>", headers=TYPE), "registry-not-json", False),
         (Answer(body=b"[]", headers=TYPE), "registry-not-json", False),
         (Answer(body=b"[" * 100_000, headers=TYPE), "registry-not-json", False),
@@ -189,7 +192,7 @@ async def test_an_index_leads_to_this_machines_platform_and_both_digests_are_kep
     ).encode()
     answers = {"/1": Answer(body=index, headers=INDEX_TYPE), digest: Answer(body=MANIFEST, headers=TYPE)}
     async with misbehaving(answers) as host:
-        resolved = await registry(session).resolve(ImageReference.parse(f"{host}/demo/x:1"))
+        resolved = await registry(session).resolve(ImageReference.parse(f"{host}/demo/x:1"), None)
     assert (resolved.digest, resolved.index_digest) == (digest, sha256_digest(index))
 
 
@@ -273,12 +276,12 @@ async def test_a_kms_value_is_decrypted(scape: Landscape, aws: AwsClients) -> No
     import base64
 
     ciphertext = base64.b64decode(await scape.aws.encrypt("a secret"))
-    assert await KmsDecrypter(aws).decrypt(ciphertext) == "a secret"
+    assert await AwsSecrets(aws).decrypt(ciphertext, {}) == "a secret"
 
 
 async def test_what_kms_cannot_decrypt_is_refused_without_quoting_it(aws: AwsClients) -> None:
     with pytest.raises(SecretUnavailable) as caught:
-        await KmsDecrypter(aws).decrypt(b"hunter2hunter2")
+        await AwsSecrets(aws).decrypt(b"hunter2hunter2", {})
     assert "hunter2" not in caught.value.diagnostics()
 
 
@@ -294,8 +297,9 @@ async def engine(scape: Landscape) -> AsyncIterator[DockerEngine]:
 
 def spec(image: str, image_id: str, **changes: Any) -> ContainerSpec:
     values: dict[str, Any] = {
-        "name": "whence-test-engine", "image": image, "image_id": image_id, "environment": {"A": "b c\n$d"}, "ports": (),
-        "publish_address": "127.0.0.1", "user": "999:999", "read_only": False, "mounts": {}, "fingerprint": "f1", **changes,
+        "name": "whence-test-engine", "image": image, "image_id": image_id, "environment": {"A": "b c\n$d"},
+        "options": ContainerOptions(), "network": "bridge", "publish_address": "127.0.0.1", "user": "999:999", "mounts": (),
+        "log": LogDriver(name="json-file", options={}), "pids_max": 100, "stop_seconds": 5, "fingerprint": "f1", **changes,
     }  # fmt: skip
     return ContainerSpec(**values)
 
@@ -303,7 +307,7 @@ def spec(image: str, image_id: str, **changes: Any) -> ContainerSpec:
 async def test_an_image_is_pulled_run_adopted_and_stopped_by_digest(scape: Landscape, engine: DockerEngine) -> None:
     image = await scape.build("engine", "1.0", scm=scape.greeter_scm(0))
     repository = f"{scape.registry}/demo/engine"
-    image_id = await engine.pull(repository, image.digest)
+    image_id = await engine.pull(repository, image.digest, None)
     assert await engine.read_file(image_id, "/scm-source.json", 65_536) == scape.greeter_scm(0)
     assert await engine.read_file(image_id, "/nothing", 65_536) is None
     with pytest.raises(EngineFailed, match="larger"):
@@ -323,7 +327,7 @@ async def test_an_image_is_pulled_run_adopted_and_stopped_by_digest(scape: Lands
 
 async def test_a_digest_that_is_nowhere_cannot_be_pulled(scape: Landscape, engine: DockerEngine) -> None:
     with pytest.raises(EngineFailed):
-        await engine.pull(f"{scape.registry}/demo/engine", "sha256:" + "0" * 64)
+        await engine.pull(f"{scape.registry}/demo/engine", "sha256:" + "0" * 64, None)
 
 
 LAYER = b"x" * 100_000
@@ -356,7 +360,7 @@ async def test_a_layer_that_lies_breaks_off_or_is_no_layer_is_an_error_and_leave
     }
     async with misbehaving(answers) as host:
         with pytest.raises(EngineFailed) as caught:
-            await engine.pull(f"{host}/demo/x", digest)
+            await engine.pull(f"{host}/demo/x", digest, None)
     assert caught.value.code in ("engine-pull", "engine-refused")
 
 
@@ -364,11 +368,13 @@ async def test_a_port_that_is_taken_is_an_error_and_leaves_no_container(scape: L
     from whence_common.user_data.container import PortMapping
 
     image = await scape.build("engine", "1.0", scm=scape.greeter_scm(0))
-    image_id = await engine.pull(f"{scape.registry}/demo/engine", image.digest)
+    image_id = await engine.pull(f"{scape.registry}/demo/engine", image.digest, None)
     taken = int(scape.registry.rpartition(":")[2])
     ports = (PortMapping(host=taken, container=8080, protocol="tcp"),)
     with pytest.raises(EngineFailed):
-        await engine.run(spec(f"{scape.registry}/demo/engine@{image.digest}", image_id, ports=ports))
+        await engine.run(
+            spec(f"{scape.registry}/demo/engine@{image.digest}", image_id, options=ContainerOptions(ports=ports))
+        )
     assert await engine.inspect("whence-test-engine") is None
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from fakes.clocks import FakeClock
 from fakes.object_store import FakeObjectStore
-from whence_agent.credentials import CredentialKeeper
+from whence_agent.credentials import CredentialKeeper, Revocation
+from whence_agent.generations import Generations
 from whence_agent.ports import ObjectUnavailable
 from whence_agent.progress import Progress
+from whence_agent.redaction import Redactor
 
 USER = json.dumps({"application_username": "u", "application_password": "p1", "more": 1}).encode()
 CLIENT = json.dumps({"client_id": "c", "client_secret": None}).encode()
@@ -28,9 +30,10 @@ class Kept:
         self.progress = Progress(now=FakeClock(), monotonic=lambda: 0.0, boot_id="b", started_at="")
         self.keeper = CredentialKeeper(
             store=self.store,
-            directory=directory,
-            group=os.getegid(),
+            generations=Generations(directory, link="credentials", group=os.getegid()),
             progress=self.progress,
+            redactor=Redactor(),
+            revocation=Revocation(),
             poll_seconds=1.0,
             random=lambda: 0.5,
         )

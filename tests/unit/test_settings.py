@@ -23,7 +23,7 @@ def test_the_rules_for_registries_come_from_the_settings() -> None:
         AGENT
         + "registries:\n  r.example.org: {immutable_tags: true, single_segment: true}\nallowed_registries: [r.example.org]\n"
     )
-    rules = agent.parse_settings(text.encode(), name="a").registry_rules()
+    rules = agent.parse_settings(text.encode(), name="a").platform_rules()
     assert rules.tags_of("r.example.org") == "vouched"
     assert rules.tags_of("other.example.org") == "not-allowed"
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from whence_common.problems import Problem, render
 from whence_common.user_data.envelope import RAW_BYTES_MAX
 from whence_common.user_data.judge import Judgement, judge
-from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.keys import KEYS, TOP_KEYS
+from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.schema import json_schema
 
 VOUCHED = PlatformRules(immutable=frozenset({"registry.example.org", "127.0.0.1:5000"}))

@@ -1,24 +1,20 @@
 """The credential keeper, berry's successor: user.json and client.json from the mint bucket, in one generation.
 
-Files are validated before they replace anything; good files survive every bad answer. A generation is a directory;
-`credentials` is a relative symlink to the current one, so both paths change in one rename (credentials.md, section 4).
+Files are validated before they replace anything; good files survive every bad answer (credentials.md, section 4).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from whence_agent.files import remove_temporaries, sync_directory, write_durably
-from whence_agent.ports import CredentialState, ObjectStore, ObjectUnavailable
+from whence_agent.generations import Generations
+from whence_agent.ports import CredentialState, ObjectStore, ObjectUnavailable, StoredObject
 from whence_agent.progress import Progress
+from whence_agent.redaction import Redactor
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 from whence_common.logs import fields
@@ -30,65 +26,76 @@ log = logging.getLogger(__name__)
 OBJECT_BYTES_MAX = 64 * 1024
 _FILES = {"user.json": ("application_username", "application_password"), "client.json": ("client_id", "client_secret")}
 _MAY_BE_NULL = "client_secret"
-_GENERATIONS_KEPT = 2
+TOKEN_SUFFIXES = ("-token-type", "-token-secret", "-client-id", "-client-secret")
+_SECRET = ("application_password", "client_secret")
 
 
-@dataclass(slots=True, kw_only=True)
-class _Half:
-    """One of the pair: what was last read of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """After so many answers in a row that the objects are gone they were taken back; 0 polls never says so."""
 
-    content: bytes | None = None
-    etag: str | None = None
+    after_polls: int = 0
+    files: Literal["mark", "remove"] = "mark"
 
 
 class CredentialKeeper:
-    """Keeps `<directory>/credentials/` at the newest whole pair in the bucket."""
+    """Keeps the published files at the newest whole pair in the bucket, and the token files beside them."""
 
     def __init__(
         self,
         *,
         store: ObjectStore,
-        directory: Path,
-        group: int,
+        generations: Generations,
         progress: Progress,
+        redactor: Redactor,
+        revocation: Revocation,
         poll_seconds: float,
         random: Callable[[], float],
     ) -> None:
         self._store = store
-        self._directory = directory
-        self._group = group
+        self._generations = generations
         self._progress = progress
+        self._redactor = redactor
+        self._revocation = revocation
         self._poll_seconds = poll_seconds
         self._random = random
-        self._halves = {name: _Half() for name in _FILES}
         self._where: tuple[str, str] | None = None
-        self._published: tuple[bytes, ...] | None = None
-        self._generation = 0
+        self._read: dict[str, StoredObject] = {}
+        self._tokens: dict[str, bytes] = {}
+        self._gone = 0
         self._state: CredentialState | None = None
         self.message = "not asked yet"
 
-    def configure(self, bucket: str, application_id: str) -> None:
-        """Say which application's credentials to keep; clears what killed writers left."""
+    def configure(self, bucket: str, application_id: str, tokens: Collection[str] = ()) -> None:
+        """Say whose credentials to keep, and which tokens stand beside them. Raises DirectoryTaken or OSError."""
         self._where = (bucket, application_id)
-        generations = self._directory / "generations"
-        generations.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._give_to_group(generations)
-        remove_temporaries(self._directory)
-        numbers = [int(path.name) for path in generations.iterdir() if path.name.isdigit()]
-        self._generation = max(numbers, default=0)
+        self._generations.open()
+        wanted = {f"{name}{suffix}" for name in tokens for suffix in TOKEN_SUFFIXES}
+        self._tokens = {name: content for name, content in self._generations.files.items() if name in wanted}
 
     @property
     def complete(self) -> bool:
-        """Whether a generation has been published since the boot."""
-        return self._published is not None
+        """Whether a valid pair has been read since the start."""
+        return self._read.keys() == _FILES.keys()
+
+    @property
+    def state(self) -> CredentialState | None:
+        return self._state
+
+    def pair(self) -> tuple[dict[str, str], dict[str, str]] | None:
+        """Give user.json and client.json as read, for signing in somewhere; None before there is a pair."""
+        if not self.complete:
+            return None
+        user, client = (json.loads(self._read[name].content) for name in _FILES)
+        return user, client
 
     async def first(self) -> None:
-        """Poll until a first generation is published; the caller sets the deadline."""
+        """Poll until a first pair is published; the caller sets the deadline."""
         backoff = Backoff(first_seconds=0.5, longest_seconds=15.0, random=self._random)
         attempt = 0
         while True:
             await self.poll()
-            if self.complete:
+            if self._state == "current":
                 return
             attempt += 1
             await pause(backoff.seconds(attempt))
@@ -104,14 +111,13 @@ class CredentialKeeper:
         """Ask for both objects once; publish them if they are a valid, changed pair. Never raises for their faults."""
         assert self._where is not None
         bucket, application_id = self._where
-        fetched = {name: _Half(content=half.content, etag=half.etag) for name, half in self._halves.items()}
-        for name, half in fetched.items():
+        fetched = dict(self._read)
+        for name in _FILES:
+            before = fetched.get(name)
             try:
-                answer = await self._store.get(bucket, f"{application_id}/{name}", etag=half.etag)
+                answer = await self._store.get(bucket, f"{application_id}/{name}", etag=before.etag if before else None)
             except ObjectUnavailable as exc:
-                seen_before = self._halves[name].content is not None
-                state = "gone-or-denied" if exc.state == "not-synced-or-denied" and seen_before else exc.state
-                self._moved_to(state, exc.diagnostics(), file=name)
+                self._unavailable(exc, name)
                 return
             if answer is None:
                 continue
@@ -119,39 +125,59 @@ class CredentialKeeper:
             if wrong is not None:
                 self._moved_to("invalid", wrong, file=name)
                 return
-            half.content, half.etag = answer.content, answer.etag
+            fetched[name] = answer
+        self._gone = 0
+        self._read = fetched
+        self._learn()
+        self._publish()
+
+    def keep_tokens(self, files: Mapping[str, bytes]) -> None:
+        """Publish token files beside the pair, in the same generation."""
+        self._tokens = dict(files)
+        if self.complete:
+            self._publish()
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._generations.close()
+
+    def _publish(self) -> None:
+        files = {name: self._read[name].content for name in _FILES}
         try:
-            self._publish(tuple(half.content or b"" for half in fetched.values()))
+            if self._generations.publish({**files, **self._tokens}):
+                log.info("credentials published", extra=fields(generation=self._generations.number))
         except OSError as exc:
             self._moved_to("unwritable", f"the files cannot be written: {exc}", file="")
             return
-        self._halves = fetched
         self._moved_to("current", "both files are current", file="")
 
-    def _publish(self, contents: tuple[bytes, ...]) -> None:
-        if contents == self._published:
-            return
-        generation = self._generation + 1
-        target = self._directory / "generations" / str(generation)
-        target.mkdir(mode=0o750)
-        self._give_to_group(target)
-        for name, content in zip(_FILES, contents, strict=True):
-            write_durably(target / name, content, mode=0o440, group=self._group)
-        sync_directory(target.parent)
-        link = self._directory / f".credentials.{secrets.token_hex(8)}.tmp"
-        link.symlink_to(f"generations/{generation}")
-        link.replace(self._directory / "credentials")
-        sync_directory(self._directory)
-        self._generation, self._published = generation, contents
-        for old in target.parent.iterdir():
-            if old.name.isdigit() and int(old.name) <= generation - _GENERATIONS_KEPT:
-                shutil.rmtree(old)
-        log.info("credentials published", extra=fields(generation=generation))
+    def _unavailable(self, exc: ObjectUnavailable, name: str) -> None:
+        seen = name in self._read
+        state: CredentialState = "gone-or-denied" if exc.state == "not-synced-or-denied" and seen else exc.state
+        if state == "gone-or-denied" or (state == "not-synced" and seen):
+            self._gone += 1
+            if 0 < self._revocation.after_polls <= self._gone:
+                self._revoked()
+                return
+        self._moved_to(state, exc.diagnostics(), file=name)
 
-    def _give_to_group(self, directory: Path) -> None:
-        directory.chmod(0o750)
-        if directory.stat().st_gid != self._group:
-            os.chown(directory, -1, self._group)
+    def _revoked(self) -> None:
+        """Act on the rule: the objects were there, and have been gone for so long that somebody took them back."""
+        message = f"taken back: gone for {self._gone} polls"
+        if self._revocation.files == "remove" and self._generations.files:
+            try:
+                self._generations.publish({})
+                message += "; the files have been removed"
+            except OSError as exc:
+                message += f"; the files cannot be removed: {exc}"
+        self._moved_to("revoked", message, file="")
+
+    def _learn(self) -> None:
+        for name in _FILES:
+            document = json.loads(self._read[name].content)
+            for key in _SECRET:
+                if isinstance(document.get(key), str):
+                    self._redactor.learn(document[key])
 
     def _moved_to(self, state: CredentialState, message: str, *, file: str) -> None:
         if state != self._state:
@@ -160,8 +186,9 @@ class CredentialKeeper:
         self._state, self.message = state, f"{file}: {message}" if file else message
         before = self._progress.observed.credentials
         fetched_at = to_instant(self._progress.now()) if state == "current" else (before.fetched_at if before else "")
-        facts = CredentialFacts(generation=self._generation if self.complete else 0, state=state, fetched_at=fetched_at)
-        self._progress.observed.credentials = facts
+        number = self._generations.number if self.complete else 0
+        self._progress.observed.credentials = CredentialFacts(generation=number, state=state, fetched_at=fetched_at)
+        self._progress.credentials_message = "" if state == "current" else self.message
 
 
 def _what_is_wrong(name: str, content: bytes) -> str | None:

@@ -12,6 +12,7 @@ from whence_agent.instance_key import InstanceKey
 from whence_agent.outbox import Outbox, Waiting
 from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled
 from whence_agent.progress import Progress
+from whence_agent.pulse import Pulse
 from whence_agent.reporter import Reporter
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
@@ -24,7 +25,8 @@ from whence_common.pause import pause
 
 log = logging.getLogger(__name__)
 
-_KEY_UNKNOWN = "key-unknown"
+_ROUND_SECONDS_MAX = 1200.0
+"""A long outbox told to a slow aggregator; each call has a bound of its own."""
 _AUDIENCE = re.compile(r"[\x21-\x7e]{1,300}\Z")
 _LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded")
 
@@ -40,6 +42,7 @@ class Delivery:
         outbox: Outbox,
         reporter: Reporter,
         progress: Progress,
+        pulse: Pulse,
         heartbeat_seconds: float,
         pause_seconds_max: float,
         random: Callable[[], float],
@@ -49,11 +52,14 @@ class Delivery:
         self._outbox = outbox
         self._reporter = reporter
         self._progress = progress
+        self._pulse = pulse
         self._heartbeat_seconds = heartbeat_seconds
+        self._silent_seconds_max = heartbeat_seconds * 1.25 + pause_seconds_max * 4 + _ROUND_SECONDS_MAX
         self._random = random
         self._backoff = Backoff(first_seconds=0.5, longest_seconds=pause_seconds_max, random=random)
         self._enrolled = self._remembered()
         self._enrolling = asyncio.Lock()
+        self._delivering = asyncio.Lock()
 
     async def enrol(self) -> None:
         """Bind this instance to its key, unless that is done. Raises AggregatorUnavailable."""
@@ -67,6 +73,7 @@ class Delivery:
         await self._progress.identified.wait()
         attempt = 0
         while True:
+            self._pulse.beat("delivery", silent_seconds_max=self._silent_seconds_max)
             try:
                 await self.enrol()
                 await self._deliver_all()
@@ -80,8 +87,21 @@ class Delivery:
             self._progress.delivered.error = ""
             await pause(self._heartbeat_seconds * (0.75 + 0.5 * self._random()), self._outbox.arrived)
 
+    async def flush(self, *, seconds_max: float) -> None:
+        """Deliver what waits, as far as that is possible in so many seconds; the rest stays on disk."""
+        try:
+            async with asyncio.timeout(seconds_max):
+                await self.enrol()
+                await self._deliver_all()
+        except (AggregatorUnavailable, TimeoutError) as exc:
+            log.warning("statements wait on disk", extra=fields(waiting=len(self._outbox), reason=str(exc)))
+
     async def _deliver_all(self) -> None:
         """Tell everything that waits, oldest first. Raises AggregatorUnavailable when it is to be tried again."""
+        async with self._delivering:
+            await self._deliver_waiting()
+
+    async def _deliver_waiting(self) -> None:
         while (waiting := self._outbox.oldest()) is not None:
             try:
                 receipt = await self._aggregator.submit(waiting.envelope)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from whence_agent.machine.protocol import Request
 from whence_common.errors import RoadError
 from whence_common.image_reference import ImageReference
 from whence_common.statement import ContainerFacts
-from whence_common.user_data.container import PortMapping
+from whence_common.user_data.options import ContainerOptions
 
 
 class MetadataUnavailable(RoadError):
@@ -42,44 +43,130 @@ class InstanceMetadata:
     user_data: bytes | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notices:
+    """What the cloud says will happen to this machine; empty text where it says nothing."""
+
+    spot_action: str = ""
+    """`terminate`, `stop` or `hibernate`, within two minutes."""
+    rebalance: bool = False
+    lifecycle_state: str = ""
+    """The Auto Scaling target state: `InService`, `Terminated`, …"""
+
+
 class Metadata(Protocol):
     async def read(self) -> InstanceMetadata:
         """Read identity and user data by IMDSv2. Raises MetadataUnavailable."""
 
+    async def notices(self) -> Notices:
+        """Read the notices. Raises MetadataUnavailable."""
+
+    async def addresses(self) -> Mapping[str, str]:
+        """Give `local_ipv4` and `public_ipv4`, as far as there are any. Raises MetadataUnavailable."""
+
+    async def signed_identity(self) -> str:
+        """Give the identity document as PKCS7 text, which Pier One takes as a password. Raises MetadataUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What a registry is shown. A registry token is already exchanged; it stands for itself."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedImage:
-    """`digest` names the manifest to run; `index_digest` the index it was chosen from, if any."""
+    """`digest` names the manifest to run; `index_digest` the index it was chosen from, if any.
+
+    `login` is what the registry accepted; the engine pulls with it.
+    """
 
     digest: str
     index_digest: str | None
+    login: Login | None = None
+    production_ready: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageEvidence:
+    """What a registry holds about one image, verbatim and not believed yet."""
+
+    signatures: tuple[tuple[bytes, bytes], ...] = ()
+    """Simple-signing bodies, each with its signature in DER."""
+    digest_signatures: tuple[bytes, ...] = ()
+    """Signatures in DER over the manifest's digest itself."""
+    envelopes: tuple[bytes, ...] = ()
+    """DSSE envelopes as JSON."""
 
 
 class Registry(Protocol):
-    async def resolve(self, reference: ImageReference) -> ResolvedImage:
+    async def resolve(self, reference: ImageReference, login: Login | None) -> ResolvedImage:
         """Turn a reference into a digest, once. Raises RegistryRefused."""
+
+    async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
+        """Fetch signatures and attestations by referrers and by tag. Raises RegistryRefused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountPoint:
+    source: str
+    inside: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogDriver:
+    name: str
+    options: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """The container that user data asks for. `fingerprint` tells whether a container is this one."""
+    """The container that is meant. `fingerprint` tells whether a container is this one."""
 
     name: str
     image: str
     """`registry/path@digest`, never a tag."""
     image_id: str
     environment: Mapping[str, str] = field(repr=False)
-    ports: tuple[PortMapping, ...]
+    options: ContainerOptions
+    network: str
     publish_address: str
     user: str | None
-    read_only: bool
-    mounts: Mapping[str, str]
-    """Host directory to path inside; all read-only."""
-    fingerprint: str
+    mounts: tuple[MountPoint, ...]
+    log: LogDriver
+    pids_max: int
+    stop_seconds: int
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerState:
+    """What the engine says of one container now. `configuration` digests how it is set up, limits included."""
+
+    facts: ContainerFacts
+    configuration: str
+    finished_at: str = ""
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEvent:
+    """Something happened to a container. `action` is the engine's word; `detail` an exec's program alone."""
+
+    action: str
+    container_id: str
+    name: str
+    image: str
+    detail: str = ""
 
 
 class Engine(Protocol):
-    async def pull(self, repository: str, digest: str) -> str:
+    async def pull(self, repository: str, digest: str, login: Login | None) -> str:
         """Pull by digest; give the local image id once the engine agrees on the digest. Raises EngineFailed."""
 
     async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
@@ -88,11 +175,22 @@ class Engine(Protocol):
     async def run(self, spec: ContainerSpec) -> ContainerFacts:
         """Run the container, or adopt the one that already runs with this fingerprint. Raises EngineFailed."""
 
-    async def inspect(self, name: str) -> ContainerFacts | None:
+    async def stop(self, name: str, *, seconds_max: int = 10, remove: bool = True) -> None:
+        """Stop the container if it exists, and remove it unless it is to be looked at. Raises EngineFailed."""
+
+
+class ContainerWatch(Protocol):
+    async def inspect(self, name: str) -> ContainerState | None:
         """Say what is known of the container; None when there is none. Raises EngineFailed."""
 
-    async def stop(self, name: str) -> None:
-        """Stop and remove the container if it exists. Raises EngineFailed."""
+    async def start(self, name: str) -> None:
+        """Start a container that has ended. Raises EngineFailed."""
+
+    async def running(self) -> list[EngineEvent]:
+        """Give every container that runs now, as if each had just been started. Raises EngineFailed."""
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """Follow what happens to containers, until the engine goes away. Raises EngineFailed."""
 
 
 CredentialState = Literal[
@@ -105,6 +203,7 @@ CredentialState = Literal[
     "unreachable",
     "invalid",
     "unwritable",
+    "revoked",
 ]
 
 
@@ -127,9 +226,28 @@ class ObjectStore(Protocol):
         """Get an object; None when it still has this etag. Raises ObjectUnavailable."""
 
 
-class Decrypter(Protocol):
-    async def decrypt(self, ciphertext: bytes) -> str:
-        """Decrypt a KMS ciphertext to text. Raises SecretUnavailable."""
+class Secrets(Protocol):
+    async def decrypt(self, ciphertext: bytes, context: Mapping[str, str]) -> str:
+        """Decrypt a KMS ciphertext to text. Raises SecretUnavailable, as all of these do."""
+
+    async def secret(self, name: str) -> str:
+        """Give the current text of a secret in Secrets Manager."""
+
+    async def parameter(self, name: str) -> str:
+        """Give a parameter of Systems Manager, decrypted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    token: str = field(repr=False)
+    expires_seconds: float
+
+
+class TokenIssuer(Protocol):
+    async def password_grant(self, user: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
+        """Get a token as the application's user. Raises SecretUnavailable, as does the other."""
+
+    async def client_credentials(self, client: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,5 +287,12 @@ class Probe(Protocol):
 
 
 class Notifier(Protocol):
-    def notify(self, *, ready: bool = False, stopping: bool = False, status: str | None = None) -> None:
+    def notify(
+        self, *, ready: bool = False, stopping: bool = False, alive: bool = False, status: str | None = None
+    ) -> None:
         """Tell the service manager how far we are; does nothing without one."""
+
+
+class Machine(Protocol):
+    async def prepare(self, request: Request) -> list[str]:
+        """Have the helper do what needs root; give what was done. Raises MachineFailed."""

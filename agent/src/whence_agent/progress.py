@@ -16,13 +16,17 @@ from whence_common.statement import (
     ApplicationFacts,
     ContainerFacts,
     CredentialFacts,
+    DriftFacts,
     ImageFacts,
     ScmSourceFacts,
     StageFacts,
     UserDataFacts,
 )
 
-STAGES = ("identity", "user-data", "enrol", "image", "credentials", "secrets", "pull", "run", "health")
+STAGES = (
+    "identity", "user-data", "enrol", "credentials", "secrets", "image", "host", "storage", "pull", "run", "health",
+    "load-balancer", "notify",
+)  # fmt: skip
 BootState = Literal["booting", "up", "failed"]
 
 
@@ -54,6 +58,8 @@ class Observed:
     application: ApplicationFacts | None = None
     image: ImageFacts | None = None
     container: ContainerFacts | None = None
+    sidecars: dict[str, ContainerFacts] = field(default_factory=dict)
+    drift: tuple[DriftFacts, ...] = ()
     scm_source: ScmSourceFacts | None = None
     credentials: CredentialFacts | None = None
     problems: tuple[Problem, ...] = ()
@@ -92,8 +98,18 @@ class Progress:
     booted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the application runs and is healthy."""
     failed_at: str = ""
+    ending: str = ""
+    """Why the containers were drained, once they are."""
+    maintenance: bool = False
+    crash_loop: str = ""
     engine_error: str = ""
     disk_error: str = ""
+    credentials_message: str = ""
+    tokens_error: str = ""
+    notices: str = ""
+    untold: str = ""
+    """Who could not be told how the boot went."""
+    on_stage: Callable[[str], None] = lambda _: None
 
     @asynccontextmanager
     async def stage(self, name: str, *, seconds_max: float) -> AsyncIterator[StageProgress]:
@@ -101,6 +117,7 @@ class Progress:
         stage = self.stages[name]
         began = self.monotonic()
         stage.outcome, stage.since = "running", to_instant(self.now())
+        self.on_stage(name)
         try:
             async with asyncio.timeout(seconds_max):
                 yield stage
@@ -124,6 +141,16 @@ class Progress:
         """Give the region; asked only after the identity stage."""
         assert self.observed.identity is not None
         return self.observed.identity.region
+
+    def zone(self) -> str:
+        """Give the availability zone; asked only after the identity stage."""
+        assert self.observed.identity is not None
+        return self.observed.identity.availability_zone
+
+    def instance_id(self) -> str:
+        """Give the instance's id; asked only after the identity stage."""
+        assert self.observed.identity is not None
+        return self.observed.identity.instance_id
 
     def stage_facts(self) -> list[StageFacts]:
         """Give the stages that were reached, with durations and reasons."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from whence_agent import __version__
 from whence_agent.instance_key import InstanceKey
 from whence_agent.outbox import Outbox
 from whence_agent.progress import Progress
+from whence_agent.redaction import Redactor
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import seal
@@ -21,7 +24,8 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Says what is observed now. The last statement's digest is the state that heartbeats confirm."""
 
-    def __init__(self, *, key: InstanceKey, outbox: Outbox, progress: Progress) -> None:
+    def __init__(self, *, key: InstanceKey, outbox: Outbox, progress: Progress, redactor: Redactor) -> None:
+        self._redactor = redactor
         self._key = key
         self._outbox = outbox
         self._progress = progress
@@ -52,6 +56,11 @@ class Reporter:
         log.info("statement kept", extra=fields(cause=cause, sequence=predicate.sequence, digest=self.last_digest))
 
     def _predicate(self, identity: InstanceIdentity, cause: Cause) -> Predicate:
+        """Give the whole observed state, without anything that is known to be secret."""
+        stated = self._redactor.scrub_all(msgspec.to_builtins(self._observed(identity, cause)))
+        return msgspec.convert(stated, Predicate)
+
+    def _observed(self, identity: InstanceIdentity, cause: Cause) -> Predicate:
         observed = self._progress.observed
         return Predicate(
             instance=InstanceFacts(
@@ -72,9 +81,10 @@ class Reporter:
             user_data=observed.user_data,
             application=observed.application,
             image=observed.image,
-            containers=[observed.container] if observed.container is not None else [],
+            containers=[one for one in (observed.container, *observed.sidecars.values()) if one is not None],
             scm_source=observed.scm_source,
             credentials=observed.credentials,
+            drift=list(observed.drift),
             problems=[problem.to_wire() for problem in observed.problems],
             stages=self._progress.stage_facts(),
         )

@@ -3,23 +3,52 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from whence_common import settings_file
-from whence_common.user_data.platform import PlatformRules
+from whence_common.user_data.keys import TOP_KEYS
+from whence_common.user_data.options import CAPABILITIES
+from whence_common.user_data.platform import DEFAULT_CAPABILITIES, DEFAULT_SYSCTLS, PlatformRules, is_ecr
+
+SignIn = Literal["auto", "none", "identity", "mint", "ecr"]
+
+
+class Builder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose provenance is believed: the builder's id, and the key it signs with."""
+
+    id: str
+    key_file: str
+
+
+class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an image must show before it runs. Everything that is set is required."""
+
+    signature_key_files: list[str] = []
+    """PEM public keys; one cosign signature by any of them is needed."""
+    builders: list[Builder] = []
+    """One SLSA provenance by any of these is needed."""
+    production_ready_header: bool = False
+    """The header of Pier One's production-ready service must say true; it is unsigned, so this is a legacy mode."""
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the platform says of one registry."""
 
-    immutable_tags: bool = False
-    """Tags are written once there. Say it only of a registry that enforces it."""
+    immutable_tags: bool | Literal["ask"] = False
+    """Tags are written once there. Say true only of a registry that enforces it; ask asks ECR."""
     plain_http: bool = False
     """Reached without TLS. Loopback registries always are."""
     single_segment: bool = False
     """Repositories may have no team before the name, as is common in ECR."""
+    sign_in: SignIn = "auto"
+    """auto: ECR's token for ECR, user data's dockercfg elsewhere, nothing without one."""
+    token_hosts: list[str] = []
+    """Hosts, beside the registry's own, that may see its credentials to give a token for them."""
+    trust: TrustSettings = TrustSettings()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     state_directory: str = "/var/lib/whence-agent"
     container_directory: str = "/var/lib/whence-agent/container"
     """Mounted read-only at /meta in the container: the filtered taupage.yaml and credentials/."""
+    mounts_directory: str = "/mounts"
+    """Where `mounts` of user data stand on the host."""
     engine_socket: str = "unix:///run/docker.sock"
+    machine_socket: str = "/run/whence-machine.sock"
+    """The helper that does what needs root: disks, kernel settings, power."""
     container_name: str = "taupageapp"
     publish_address: str = "0.0.0.0"  # noqa: S104 - an application's ports are published as stock did
     metadata_url: str = "http://169.254.169.254"
@@ -39,67 +72,145 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """For tests and private endpoints; None means AWS's own."""
     status_address: str = "127.0.0.1"
     status_port: int = 7380
+
     registries: dict[str, RegistrySettings] = {}
     allowed_registries: list[str] | None = None
     """None allows every registry."""
+    docker_config_file: str | None = None
+    """Docker's own configuration with `auths`, for registries that all instances may pull from."""
+    oauth_token_url: str | None = None
+    """Token endpoint for `tokens` of user data and for registries with sign_in: mint."""
+
     application_uid: int = 999
     application_group: str = "whence-application"
     """Group that may read the credentials; the container runs with its gid. The package makes it."""
     application_gid: int | None = None
     """Instead of application_group, for machines without that group."""
+    allow_privileged: bool = False
+    allow_engine_socket: bool = False
+    allowed_capabilities: tuple[str, ...] = tuple(sorted(DEFAULT_CAPABILITIES))
+    allowed_sysctls: tuple[str, ...] = DEFAULT_SYSCTLS
+    """Patterns; * stands for anything."""
+    platform_containers: list[str] = []
+    """Names, * stands for anything, of containers that the platform runs beside the application: no drift."""
+    instance_users: list[str] = []
+    """Users whose authorized_keys are removed unless user data says keep_instance_users."""
+    user_data_defaults: dict[str, Any] = {}
+    """Values for keys that user data leaves out."""
+    user_data_platform: dict[str, Any] = {}
+    """Values that user data cannot change; applications see them in /meta/taupage.yaml."""
+    pids_max: int = 4096
+    log_driver: str = "json-file"
+    log_options: dict[str, str] = msgspec.field(default_factory=lambda: {"max-size": "64m", "max-file": "4"})
     tokeninfo_url: str | None = None
     mask_environment: bool = False
     """Mask every environment value in reports, not only what looks secret."""
+
     credentials_required: bool = True
     """Without a first generation of credentials there is no container."""
     credentials_first_seconds_max: float = 300.0
     credentials_poll_seconds: float = 120.0
+    credentials_revoked_after_polls: int = 15
+    """So many answers in a row that the objects are gone mean that they were taken back; 0 never does."""
+    credentials_revoked: Literal["mark", "remove"] = "mark"
+    expired_tokens: Literal["keep", "remove"] = "keep"
+
+    on_failure: Literal["hold", "terminate", "unhealthy"] = "hold"
+    volumes_seconds_max: float = 300.0
     heartbeat_seconds: float = 60.0
     watch_seconds: float = 5.0
-    """How often the container is looked at."""
+    """How often the containers are looked at, beside the engine's events."""
+    health_seconds: float = 10.0
+    """How often the application's health is asked after the boot."""
+    notice_seconds: float = 5.0
+    """How often the metadata service is asked for spot and other notices."""
+    drain_on_rebalance: bool = False
+    """A rebalance recommendation drains too; only useful where the group replaces such instances."""
+    metrics_seconds: float = 300.0
     outbox_statements_max: int = 1_000
     outbox_bytes_max: int = 32 * 1024 * 1024
     delivery_pause_seconds_max: float = 120.0
 
-    def registry_rules(self) -> PlatformRules:
+    def platform_rules(self) -> PlatformRules:
+        """Give what user data is judged by."""
+        hosts = self.registries.items()
+        platform = {"tokeninfo_url": self.tokeninfo_url} if self.tokeninfo_url is not None else {}
         return PlatformRules(
-            immutable=frozenset(host for host, registry in self.registries.items() if registry.immutable_tags),
+            immutable=frozenset(host for host, registry in hosts if registry.immutable_tags is True),
+            asked=frozenset(host for host, registry in hosts if registry.immutable_tags == "ask"),
             allowed=None if self.allowed_registries is None else frozenset(self.allowed_registries),
-            single_segment=frozenset(host for host, registry in self.registries.items() if registry.single_segment),
+            single_segment=frozenset(host for host, registry in hosts if registry.single_segment),
+            privileged=self.allow_privileged,
+            engine_socket=self.allow_engine_socket,
+            capabilities=frozenset(self.allowed_capabilities),
+            sysctls=tuple(self.allowed_sysctls),
+            defaults=self.user_data_defaults,
+            values={**platform, **self.user_data_platform},
         )
+
+    def registry(self, host: str) -> RegistrySettings:
+        return self.registries.get(host, RegistrySettings())
+
+    def sign_in_of(self, host: str) -> SignIn:
+        """Give how to sign in at a registry; auto is resolved as far as the host's name tells."""
+        sign_in = self.registry(host).sign_in
+        return "ecr" if sign_in == "auto" and is_ecr(host) else sign_in
 
 
 def parse_settings(content: bytes, *, name: str) -> Settings:
     """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
     settings = settings_file.parse(content, Settings, name=name, least="set aggregator_url at least")
-    settings_file.refuse(_what_is_wrong(settings), name=name)
+    settings_file.refuse(list(_what_is_wrong(settings)), name=name)
     return settings
 
 
-def _what_is_wrong(settings: Settings) -> list[str]:
-    wrong: list[str] = []
-    for key in ("aggregator_url", "metadata_url"):
-        parts = urlsplit(getattr(settings, key))
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            wrong.append(f"{key} must be an http or https URL without user name")
-    for key in ("credentials_poll_seconds", "heartbeat_seconds", "watch_seconds", "delivery_pause_seconds_max"):
+_SECONDS = (
+    "credentials_poll_seconds", "credentials_first_seconds_max", "heartbeat_seconds", "watch_seconds", "health_seconds",
+    "notice_seconds", "metrics_seconds", "volumes_seconds_max", "delivery_pause_seconds_max",
+)  # fmt: skip
+
+
+def _what_is_wrong(settings: Settings) -> Iterator[str]:
+    yield from _about_urls(settings)
+    for key in _SECONDS:
         if not 0 < getattr(settings, key) <= 86_400:
-            wrong.append(f"{key} must be more than 0 and at most 86400")
-    for key in ("outbox_statements_max", "outbox_bytes_max"):
+            yield f"{key} must be more than 0 and at most 86400"
+    for key in ("outbox_statements_max", "outbox_bytes_max", "pids_max"):
         if getattr(settings, key) < 1:
-            wrong.append(f"{key} must be at least 1")
-    for key in ("state_directory", "container_directory"):
+            yield f"{key} must be at least 1"
+    for key in ("state_directory", "container_directory", "mounts_directory", "machine_socket"):
         if not getattr(settings, key).startswith("/"):
-            wrong.append(f"{key} must be an absolute path")
+            yield f"{key} must be an absolute path"
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}", settings.container_name):
-        wrong.append("container_name must be letters, digits, _ . and -")
-    return wrong + _ranges(settings)
-
-
-def _ranges(settings: Settings) -> list[str]:
-    wrong: list[str] = []
+        yield "container_name must be letters, digits, _ . and -"
     if settings.application_uid < 1 or settings.application_gid == 0:
-        wrong.append("application_uid and application_gid must not be 0: the application is not root")
+        yield "application_uid and application_gid must not be 0: the application is not root"
     if not 0 <= settings.status_port < 65536:
-        wrong.append("status_port must be from 0 (any free port) to 65535")
-    return wrong
+        yield "status_port must be from 0 (any free port) to 65535"
+    if settings.credentials_revoked_after_polls < 0:
+        yield "credentials_revoked_after_polls must be at least 0"
+    yield from _about_user_data(settings)
+
+
+def _about_urls(settings: Settings) -> Iterator[str]:
+    for key in ("aggregator_url", "metadata_url", "oauth_token_url", "tokeninfo_url", "aws_endpoint_url"):
+        parts = urlsplit(getattr(settings, key) or "https://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            yield f"{key} must be an http or https URL without user name"
+
+
+def _about_user_data(settings: Settings) -> Iterator[str]:
+    unknown = sorted(set(settings.allowed_capabilities) - CAPABILITIES)
+    if unknown:
+        yield f"allowed_capabilities: {', '.join(unknown)} is no capability; write it without CAP_"
+    required = sorted(name for name in settings.user_data_defaults if TOP_KEYS.get(name) and TOP_KEYS[name].required)
+    if required:
+        yield f"user_data_defaults must leave {', '.join(required)} to user data"
+    for host, registry in settings.registries.items():
+        if registry.sign_in == "mint" and settings.oauth_token_url is None:
+            yield f"registries.{host}: sign_in: mint needs oauth_token_url"
+        if registry.immutable_tags == "ask" and settings.sign_in_of(host) != "ecr":
+            yield f"registries.{host}: only ECR can be asked; set sign_in: ecr, or immutable_tags: true or false"
+    for user in settings.instance_users:
+        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", user) or user == "root":
+            yield f"instance_users: {user!r} is no name of an ordinary user"

@@ -8,6 +8,7 @@ import msgspec
 
 from whence_agent import __version__
 from whence_agent.progress import Progress
+from whence_common.clock import parse_instant
 from whence_common.identity_document import InstanceIdentity
 
 State = Literal["booting", "ok", "degraded", "failed"]
@@ -22,22 +23,36 @@ def state_of(progress: Progress) -> tuple[State, list[str]]:
     if progress.state == "booting":
         stage = progress.current_stage()
         return "booting", [f"stage {stage.name} since {stage.since}" if stage else "not started"]
-    reasons = _doubts(progress)
+    reasons = [*_about_containers(progress), *_doubts(progress)]
     return ("degraded", reasons) if reasons else ("ok", [])
 
 
+def _about_containers(progress: Progress) -> list[str]:
+    if progress.ending:
+        return [f"drained: {progress.ending}"]
+    if progress.maintenance:
+        return ["maintenance: user data says start: false, so no container runs"]
+    observed = progress.observed
+    reasons = [f"crash loop: {progress.crash_loop}"] if progress.crash_loop else []
+    if observed.container is None:
+        return [*reasons, "there is no container"]
+    for container in (observed.container, *observed.sidecars.values()):
+        name = "the container" if container is observed.container else f"the sidecar {container.name}"
+        if container.state != "running":
+            reasons.append(f"{name} is {container.state}, exit code {container.exit_code}")
+        elif container.health == "unhealthy":
+            reasons.append(f"{name} is unhealthy: its health check does not answer 200")
+    kinds = {one.kind: one.container for one in observed.drift}
+    reasons += [f"drift: {kind} ({container})" for kind, container in sorted(kinds.items())]
+    return reasons
+
+
 def _doubts(progress: Progress) -> list[str]:
-    observed, delivered, reasons = progress.observed, progress.delivered, []
-    container = observed.container
-    if container is None:
-        reasons.append("there is no container")
-    elif container.state != "running":
-        reasons.append(f"the container is {container.state}, exit code {container.exit_code}")
-    elif observed.image is not None and container.image_digest != observed.image.digest:
-        reasons.append("the container runs another image than was booted")
-    reasons += [error for error in (progress.engine_error, progress.disk_error) if error]
+    observed, delivered = progress.observed, progress.delivered
+    told = (progress.engine_error, progress.disk_error, progress.tokens_error, progress.notices, progress.untold)
+    reasons = [reason for reason in told if reason]
     if observed.credentials is not None and observed.credentials.state not in _GOOD_CREDENTIALS:
-        reasons.append(f"credentials are {observed.credentials.state}")
+        reasons.append(f"credentials are {observed.credentials.state}: {progress.credentials_message}")
     if delivered.waiting or not delivered.acknowledged_at:
         reasons.append(f"{delivered.waiting} statements are not acknowledged: {delivered.error or 'on their way'}")
     if delivered.dropped:
@@ -65,7 +80,9 @@ def status_document(progress: Progress) -> dict[str, Any]:
         "image": msgspec.to_builtins(observed.image),
         "scm_source": msgspec.to_builtins(observed.scm_source),
         "container": msgspec.to_builtins(observed.container),
-        "credentials": msgspec.to_builtins(observed.credentials),
+        "sidecars": msgspec.to_builtins(list(observed.sidecars.values())),
+        "drift": msgspec.to_builtins(list(observed.drift)),
+        "credentials": _credentials(progress),
         "problems": [problem.to_wire() for problem in observed.problems],
         "stages": [msgspec.to_builtins(facts) for facts in progress.stage_facts()],
         "statements": {
@@ -93,9 +110,31 @@ def what_to_do(progress: Progress, state: State) -> str:
         place = f" (line {first.line}, column {first.column})" if first.line else ""
         more = f"; {len(errors) - 1} more below" if len(errors) > 1 else ""
         return (first.fix or first.message) + place + more + "; then replace the instance"
+    if progress.ending:
+        return "nothing: the machine is on its way out"
+    if progress.maintenance:
+        return "remove start: false from the user data and replace the instance when the maintenance is over"
+    container = progress.observed.container
+    if progress.crash_loop or (container is not None and container.state in ("exited", "dead")):
+        name = container.name if container is not None else "the container"
+        return f"look at the application's log: docker logs {name}"
+    if container is not None and container.state == "gone":
+        return "somebody removed the container; systemctl restart whence-agent brings it up again"
     if progress.delivered.waiting:
         return "the application runs; find out why the aggregator does not take statements"
     return "look at the reasons above and at: journalctl -u whence-agent"
+
+
+def _credentials(progress: Progress) -> dict[str, Any] | None:
+    facts = progress.observed.credentials
+    if facts is None:
+        return None
+    age = (progress.now() - parse_instant(facts.fetched_at)).total_seconds() if facts.fetched_at else None
+    return {
+        **msgspec.to_builtins(facts),
+        "age_seconds": None if age is None else round(age),
+        "message": progress.credentials_message or None,
+    }
 
 
 def _instance(identity: InstanceIdentity | None) -> dict[str, str] | None:

@@ -6,138 +6,256 @@ import grp
 import random
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.adapters.aws import AwsClients, KmsDecrypter, S3Objects
+from whence_agent.adapters.aws import AwsClients, AwsSecrets, S3Objects
+from whence_agent.adapters.aws_cloud import AwsCloud
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.http_probe import HttpProbe
 from whence_agent.adapters.imds import ImdsMetadata
+from whence_agent.adapters.machine import MachineSocket
+from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.systemd import SystemdNotifier
-from whence_agent.boot import Boot, Outside
-from whence_agent.credentials import CredentialKeeper
+from whence_agent.adapters.registry_http import RegistryHttp
+from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
+from whence_agent.announcement import Announcer
+from whence_agent.boot import Boot
+from whence_agent.bring_up import BringUp, probe_address
+from whence_agent.credentials import CredentialKeeper, Revocation
 from whence_agent.delivery import Delivery
+from whence_agent.ending import Ending
 from whence_agent.files import remove_temporaries
+from whence_agent.generations import Generations
+from whence_agent.health_watch import HealthWatch
+from whence_agent.host_metrics import HostMetrics, read_host
 from whence_agent.http.status_app import StatusEndpoint
 from whence_agent.instance_key import InstanceKey
+from whence_agent.notices import NoticeWatch
 from whence_agent.outbox import Outbox
+from whence_agent.platform_files import logins_of, trust_policies
 from whence_agent.progress import Progress
+from whence_agent.pulse import Pulse
+from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
 from whence_agent.settings import Settings
+from whence_agent.sign_in import SignIn
+from whence_agent.stages.image import ImageResolver
+from whence_agent.stages.secrets import SecretResolver
+from whence_agent.stages.storage import VolumeAttacher
 from whence_agent.supervision import Supervision
+from whence_agent.tokens import TokenKeeper
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant, utc_now
-from whence_common.lifecycle import run_until_signal
+from whence_common.lifecycle import Ended, Service, run_until_signal
 from whence_common.settings_file import SettingsInvalid
 
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-async def run_agent(settings: Settings, *, notify_socket: str | None) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What this process was given beside its settings."""
+
+    notify_socket: str | None
+    watchdog_seconds: float | None
+    redactor: Redactor
+    may_reload: Callable[[], bool]
+    console: Callable[[str], None]
+
+
+async def run_agent(settings: Settings, process: Process) -> Ended:
     """Run the agent until a signal ends it. Raises SettingsInvalid or OSError when it cannot start."""
-    gid = application_gid(settings)
-    state = _state_directory(settings)
-    key = InstanceKey(state)
-    progress = Progress(now=utc_now, monotonic=time.monotonic, boot_id=_boot_id(), started_at=to_instant(utc_now()))
-    outbox = Outbox(
-        state / "outbox", statements_max=settings.outbox_statements_max, bytes_max=settings.outbox_bytes_max
-    )
-    reporter = Reporter(key=key, outbox=outbox, progress=progress)
-    notifier = SystemdNotifier(address=notify_socket)
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
-        aws = AwsClients(
-            endpoint_url=settings.aws_endpoint_url, metadata_url=settings.metadata_url, region=progress.region
+        agent = _Agent(settings, process, stack)
+        await agent.connect()
+        services, on_stopping = agent.assemble()
+        return await run_until_signal(services, on_stopping=on_stopping, may_reload=process.may_reload)
+
+
+class _Agent:
+    """One wiring of everything; a reload makes another."""
+
+    def __init__(self, settings: Settings, process: Process, stack: AsyncExitStack) -> None:
+        self.settings = settings
+        self.process = process
+        self.stack = stack
+        self.gid = application_gid(settings)
+        self.redactor = process.redactor
+        self.policies = trust_policies(settings)
+        self.platform_logins = logins_of(settings.docker_config_file)
+        self.state = _state_directory(settings)
+        self.key = InstanceKey(self.state)
+        self.notifier = SystemdNotifier(address=process.notify_socket)
+        self.progress = Progress(
+            now=utc_now,
+            monotonic=time.monotonic,
+            boot_id=_boot_id(),
+            started_at=to_instant(utc_now()),
+            on_stage=lambda name: self.notifier.notify(status=f"stage {name}"),
         )
-        stack.push_async_callback(aws.close)
-        engine = DockerEngine(socket=settings.engine_socket)
-        stack.push_async_callback(engine.close)
-        delivery = _delivery(settings, session, key=key, outbox=outbox, reporter=reporter, progress=progress)
-        keeper = _keeper(settings, aws, gid=gid, progress=progress)
-        boot = Boot(
-            settings=settings,
-            gid=gid,
-            outside=_outside(settings, session, aws=aws, engine=engine, notifier=notifier),
-            progress=progress,
-            reporter=reporter,
-            keeper=keeper,
-            delivery=delivery,
-            key=key,
-            backoff=Backoff(first_seconds=0.3, longest_seconds=10.0, random=random.random),
+        self.pulse = Pulse(monotonic=time.monotonic, notifier=self.notifier, watchdog_seconds=process.watchdog_seconds)
+        self.outbox = Outbox(
+            self.state / "outbox", statements_max=settings.outbox_statements_max, bytes_max=settings.outbox_bytes_max
         )
+        self.reporter = Reporter(key=self.key, outbox=self.outbox, progress=self.progress, redactor=self.redactor)
+        self.backoff = Backoff(first_seconds=0.3, longest_seconds=10.0, random=random.random)
+
+    async def connect(self) -> None:
+        """Make the adapters; none of them speaks to anybody yet."""
+        settings = self.settings
+        self.session = await self.stack.enter_async_context(
+            aiohttp.ClientSession(trust_env=False, auto_decompress=False)
+        )
+        self.aws = AwsClients(
+            endpoint_url=settings.aws_endpoint_url, metadata_url=settings.metadata_url, region=self.progress.region
+        )
+        self.stack.push_async_callback(self.aws.close)
+        self.cloud = AwsCloud(self.aws)
+        self.engine = DockerEngine(socket=settings.engine_socket)
+        self.stack.push_async_callback(self.engine.close)
+        self.metadata = ImdsMetadata(session=self.session, url=settings.metadata_url)
+        self.machine = MachineSocket(path=settings.machine_socket)
+        self.probe = HttpProbe(session=self.session)
+        self.issuer = OAuthIssuer(session=self.session, url=settings.oauth_token_url)
+        hosts = settings.registries.items()
+        self.registry = OciRegistry(
+            http=RegistryHttp(
+                session=self.session,
+                plain_http=frozenset(host for host, registry in hosts if registry.plain_http),
+                token_hosts={host: frozenset(registry.token_hosts) for host, registry in hosts},
+            )
+        )
+
+    def assemble(self) -> tuple[dict[str, Service], Callable[[], Awaitable[None]]]:
+        """Make the services, and what happens before they are stopped."""
+        settings, progress = self.settings, self.progress
+        delivery, keeper = self._delivery(), self._keeper()
+        tokens = TokenKeeper(
+            issuer=self.issuer, keeper=keeper, progress=progress, redactor=self.redactor,
+            expired=settings.expired_tokens, random=random.random,
+        )  # fmt: skip
+        announcer = Announcer(
+            signals=self.cloud, progress=progress, backoff=self.backoff, on_failure=settings.on_failure
+        )
+        ending = Ending(
+            engine=self.engine, machine=self.machine, load_balancers=self.cloud, announcer=announcer,
+            reporter=self.reporter, delivery=delivery, progress=progress,
+        )  # fmt: skip
         supervision = Supervision(
-            engine=engine,
-            progress=progress,
-            reporter=reporter,
-            name=settings.container_name,
-            watch_seconds=settings.watch_seconds,
+            engine=self.engine, progress=progress, reporter=self.reporter, pulse=self.pulse,
+            watch_seconds=settings.watch_seconds, platform_containers=settings.platform_containers,
+            on_end=ending.application_ended, on_crash_loop=announcer.failed,
+        )  # fmt: skip
+        health = HealthWatch(
+            probe=self.probe, progress=progress, reporter=self.reporter, pulse=self.pulse,
+            address=probe_address(settings), seconds=settings.health_seconds,
+        )  # fmt: skip
+        notices = NoticeWatch(
+            metadata=self.metadata, ending=ending, progress=progress, reporter=self.reporter, pulse=self.pulse,
+            seconds=settings.notice_seconds, drain_on_rebalance=settings.drain_on_rebalance,
+        )  # fmt: skip
+        metrics = HostMetrics(sink=self.cloud, progress=progress, seconds=settings.metrics_seconds, read=read_host)
+        bring_up = self._bring_up(keeper, tokens, supervision, health, metrics, ending)
+        boot = Boot(
+            settings=settings, metadata=self.metadata, notifier=self.notifier, bring_up=bring_up, progress=progress,
+            reporter=self.reporter, delivery=delivery, announcer=announcer, redactor=self.redactor, key=self.key,
+            backoff=self.backoff, console=self.process.console,
+        )  # fmt: skip
+        endpoint = StatusEndpoint(
+            progress=progress, redactor=self.redactor, address=settings.status_address, port=settings.status_port
         )
-        endpoint = StatusEndpoint(progress=progress, address=settings.status_address, port=settings.status_port)
-        await run_until_signal(
-            {
-                "status": endpoint.run,
-                "boot": boot.run,
-                "delivery": delivery.run,
-                "supervision": supervision.run,
-                "credentials": keeper.run,
-            },
-            on_stopping=lambda: notifier.notify(stopping=True, status="stopping; the container goes on"),
+        services: dict[str, Service] = {
+            "status": endpoint.run, "boot": boot.run, "delivery": delivery.run, "supervision": supervision.run,
+            "credentials": keeper.run, "tokens": tokens.run, "health": health.run, "notices": notices.run,
+            "metrics": metrics.run, "watchdog": self.pulse.run,
+        }  # fmt: skip
+
+        async def on_stopping() -> None:
+            self.notifier.notify(stopping=True, status="stopping; the containers go on")
+            if await machine_is_stopping():
+                await ending.drain("the machine shuts down")
+            else:
+                await delivery.flush(seconds_max=5.0)
+
+        return services, on_stopping
+
+    def _delivery(self) -> Delivery:
+        settings = self.settings
+        return Delivery(
+            aggregator=HttpAggregator(
+                session=self.session, url=settings.aggregator_url, ca_file=settings.aggregator_ca_file
+            ),
+            key=self.key,
+            outbox=self.outbox,
+            reporter=self.reporter,
+            progress=self.progress,
+            pulse=self.pulse,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            pause_seconds_max=settings.delivery_pause_seconds_max,
+            random=random.random,
         )
 
+    def _keeper(self) -> CredentialKeeper:
+        settings = self.settings
+        keeper = CredentialKeeper(
+            store=S3Objects(self.aws),
+            generations=Generations(Path(settings.container_directory), link="credentials", group=self.gid),
+            progress=self.progress,
+            redactor=self.redactor,
+            revocation=Revocation(
+                after_polls=settings.credentials_revoked_after_polls, files=settings.credentials_revoked
+            ),
+            poll_seconds=settings.credentials_poll_seconds,
+            random=random.random,
+        )
+        self.stack.callback(keeper.close)
+        return keeper
 
-def _delivery(
-    settings: Settings,
-    session: aiohttp.ClientSession,
-    *,
-    key: InstanceKey,
-    outbox: Outbox,
-    reporter: Reporter,
-    progress: Progress,
-) -> Delivery:
-    return Delivery(
-        aggregator=HttpAggregator(session=session, url=settings.aggregator_url, ca_file=settings.aggregator_ca_file),
-        key=key,
-        outbox=outbox,
-        reporter=reporter,
-        progress=progress,
-        heartbeat_seconds=settings.heartbeat_seconds,
-        pause_seconds_max=settings.delivery_pause_seconds_max,
-        random=random.random,
-    )
-
-
-def _keeper(settings: Settings, aws: AwsClients, *, gid: int, progress: Progress) -> CredentialKeeper:
-    return CredentialKeeper(
-        store=S3Objects(aws),
-        directory=Path(settings.container_directory),
-        group=gid,
-        progress=progress,
-        poll_seconds=settings.credentials_poll_seconds,
-        random=random.random,
-    )
-
-
-def _outside(
-    settings: Settings,
-    session: aiohttp.ClientSession,
-    *,
-    aws: AwsClients,
-    engine: DockerEngine,
-    notifier: SystemdNotifier,
-) -> Outside:
-    plain_http = frozenset(host for host, registry in settings.registries.items() if registry.plain_http)
-    return Outside(
-        metadata=ImdsMetadata(session=session, url=settings.metadata_url),
-        registry=OciRegistry(session=session, plain_http=plain_http),
-        engine=engine,
-        decrypter=KmsDecrypter(aws),
-        probe=HttpProbe(session=session),
-        notifier=notifier,
-    )
+    def _bring_up(
+        self,
+        keeper: CredentialKeeper,
+        tokens: TokenKeeper,
+        supervision: Supervision,
+        health: HealthWatch,
+        metrics: HostMetrics,
+        ending: Ending,
+    ) -> BringUp:
+        rules = self.settings.platform_rules()
+        return BringUp(
+            settings=self.settings,
+            gid=self.gid,
+            progress=self.progress,
+            engine=self.engine,
+            containers=self.engine,
+            machine=self.machine,
+            volumes=self.cloud,
+            load_balancers=self.cloud,
+            probe=self.probe,
+            sign_in=SignIn(
+                settings=self.settings, metadata=self.metadata, repositories=self.cloud, issuer=self.issuer,
+                keeper=keeper, redactor=self.redactor, platform=self.platform_logins,
+            ),
+            secrets=SecretResolver(secrets=AwsSecrets(self.aws), redactor=self.redactor, backoff=self.backoff),
+            images=ImageResolver(
+                registry=self.registry, repositories=self.cloud, policies=self.policies, rules=rules,
+                backoff=self.backoff,
+            ),
+            attacher=VolumeAttacher(
+                volumes=self.cloud, metadata=self.metadata, progress=self.progress, backoff=self.backoff
+            ),
+            keeper=keeper,
+            tokens=tokens,
+            supervision=supervision,
+            health=health,
+            metrics=metrics,
+            ending=ending,
+        )  # fmt: skip
 
 
 def application_gid(settings: Settings) -> int:

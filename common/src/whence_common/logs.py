@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,11 @@ _FIELDS = "whence_fields"
 
 
 class JsonLines(logging.Formatter):
-    """Format an event as one JSON object a line."""
+    """Format an event as one JSON object a line; `scrub` takes out what must not be said."""
+
+    def __init__(self, scrub: Callable[[str], str]) -> None:
+        super().__init__()
+        self._scrub = scrub
 
     def format(self, record: logging.LogRecord) -> str:
         event: dict[str, Any] = {
@@ -26,7 +31,7 @@ class JsonLines(logging.Formatter):
         event.update(getattr(record, _FIELDS, {}))
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        return json.dumps(event, default=str, ensure_ascii=False)
+        return self._scrub(json.dumps(event, default=str, ensure_ascii=False))
 
 
 def fields(**values: object) -> dict[str, Any]:
@@ -34,10 +39,10 @@ def fields(**values: object) -> dict[str, Any]:
     return {_FIELDS: values}
 
 
-def set_up(*, verbose: bool) -> None:
+def set_up(*, verbose: bool, scrub: Callable[[str], str] = str) -> None:
     """Send this process's events to standard error. Called by a program's `cli`, once."""
     sink = logging.StreamHandler(sys.stderr)
-    sink.setFormatter(JsonLines())
+    sink.setFormatter(JsonLines(scrub))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[sink], force=True)
     for chatty in ("aiohttp.access", "aiobotocore", "botocore", "urllib3", "docker", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

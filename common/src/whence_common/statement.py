@@ -59,6 +59,10 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     repository: str
     digest: str
     index_digest: str | None = None
+    signed_by: str = ""
+    """Id of the platform's key whose signature was required and held."""
+    built_by: str = ""
+    """Id of the trusted builder whose provenance was required and held."""
 
 
 class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,24 @@ class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     started_at: str = ""
     exit_code: int | None = None
+    restarts: int = 0
+    health: str = ""
+    """`healthy` or `unhealthy` where health is asked."""
+
+
+class DriftFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Something on the machine that user data did not ask for. `kind`: container-undeclared, exec, image-replaced,
+
+    configuration-changed or container-removed. `detail` never holds arguments.
+    """
+
+    kind: str
+    container: str
+    image: str = ""
+    detail: str = ""
+    first_at: str = ""
+    last_at: str = ""
+    count: int = 1
 
 
 class ScmSourceFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +128,7 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
     containers: list[ContainerFacts] = msgspec.field(default_factory=list)
     scm_source: ScmSourceFacts | None = None
     credentials: CredentialFacts | None = None
+    drift: list[DriftFacts] = msgspec.field(default_factory=list)
     problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
     stages: list[StageFacts] = msgspec.field(default_factory=list)
 

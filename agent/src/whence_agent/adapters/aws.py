@@ -1,14 +1,15 @@
-"""S3 and KMS through aiobotocore. One session for the agent's life; clients are made on first use."""
+"""S3 and secrets through aiobotocore. The S3 client lives as long as the agent; the others for one call."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
 from whence_agent.ports import CredentialState, ObjectUnavailable, SecretUnavailable, StoredObject
+from whence_common.errors import one_line
 
 _REQUEST_SECONDS_MAX = 10.0
 _ATTEMPTS_MAX = 3
@@ -24,10 +25,21 @@ _BY_CODE: dict[str, tuple[CredentialState, str]] = {
 
 
 class AwsClients:
-    """Makes clients in the instance's region, known once they are needed, with the instance role's credentials."""
+    """Makes clients in the instance's region, known once they are needed.
 
-    def __init__(self, *, endpoint_url: str | None, metadata_url: str, region: Callable[[], str]) -> None:
+    The credentials are the instance role's, unless `keys` has others.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str | None,
+        metadata_url: str,
+        region: Callable[[], str | None],
+        keys: Mapping[str, str] | None = None,
+    ) -> None:
         self._region = region
+        self._keys = keys or {}
         self._endpoint_url = endpoint_url
         self._metadata_url = metadata_url
         self._stack = AsyncExitStack()
@@ -40,6 +52,10 @@ class AwsClients:
             if service not in self._clients:
                 self._clients[service] = await self._stack.enter_async_context(self._make(service))
             return self._clients[service]
+
+    def once(self, service: str) -> Any:
+        """Give a client for one use, as an async context."""
+        return self._make(service)
 
     async def close(self) -> None:
         """Close all clients."""
@@ -58,7 +74,7 @@ class AwsClients:
             s3={"addressing_style": "path" if self._endpoint_url else "auto"},
         )
         return session.create_client(
-            service, region_name=self._region(), endpoint_url=self._endpoint_url, config=config
+            service, region_name=self._region(), endpoint_url=self._endpoint_url, config=config, **self._keys
         )
 
 
@@ -105,27 +121,52 @@ def _translated(exc: Exception, where: str) -> Exception:
     return exc
 
 
-class KmsDecrypter:
-    """Decrypts with whatever key the ciphertext names."""
+class AwsSecrets:
+    """KMS with whatever key a ciphertext names, Secrets Manager, and Systems Manager's parameters."""
 
     def __init__(self, clients: AwsClients) -> None:
         self._clients = clients
 
-    async def decrypt(self, ciphertext: bytes) -> str:
-        from botocore.exceptions import BotoCoreError, ClientError
+    async def decrypt(self, ciphertext: bytes, context: Mapping[str, str]) -> str:
+        parameters: dict[str, Any] = {"CiphertextBlob": ciphertext}
+        if context:
+            parameters["EncryptionContext"] = dict(context)
+        answer = await self._call("kms", "decrypt", "kms:Decrypt with the key", **parameters)
+        return _text(answer["Plaintext"])
+
+    async def secret(self, name: str) -> str:
+        answer = await self._call(
+            "secretsmanager", "get_secret_value", "secretsmanager:GetSecretValue on it", SecretId=name
+        )
+        return str(answer["SecretString"]) if "SecretString" in answer else _text(answer["SecretBinary"])
+
+    async def parameter(self, name: str) -> str:
+        answer = await self._call("ssm", "get_parameter", "ssm:GetParameter on it", Name=name, WithDecryption=True)
+        return str(answer["Parameter"]["Value"])
+
+    async def _call(self, service: str, operation: str, permission: str, **parameters: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
         try:
-            client = await self._clients.client("kms")
-            answer = await client.decrypt(CiphertextBlob=ciphertext)
+            async with asyncio.timeout(_REQUEST_SECONDS_MAX * 2), self._clients.once(service) as client:
+                return await getattr(client, operation)(**parameters)
         except ClientError as exc:
             code = str(exc.response.get("Error", {}).get("Code", ""))
             raise SecretUnavailable(
-                "secret-refused", f"KMS answers {code}", fix="allow the instance's role kms:Decrypt with the key"
+                "secret-refused",
+                f"{service} answers {one_line(code, 60)}",
+                fix=f"allow the instance's role {permission}",
             ) from exc
+        except ParamValidationError as exc:
+            message = f"{service} does not take this reference"
+            raise SecretUnavailable("secret-malformed", message, retryable=False, fix="correct it") from exc
         except (BotoCoreError, OSError, TimeoutError) as exc:
-            raise SecretUnavailable("secret-unreachable", f"KMS does not answer ({type(exc).__name__})") from exc
-        plaintext: bytes = answer["Plaintext"]
-        try:
-            return plaintext.decode("utf-8")
-        except UnicodeDecodeError:
-            return base64.b64encode(plaintext).decode("ascii")
+            message = f"{service} does not answer ({type(exc).__name__})"
+            raise SecretUnavailable("secret-unreachable", message) from exc
+
+
+def _text(plaintext: bytes) -> str:
+    try:
+        return plaintext.decode("utf-8")
+    except UnicodeDecodeError:
+        return base64.b64encode(plaintext).decode("ascii")

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import hashlib
+import json
 import re
-import tarfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from whence_agent.ports import ContainerSpec, EngineFailed
+from whence_agent.adapters.engine_archive import read_file
+from whence_agent.adapters.engine_create import FINGERPRINT, create_arguments
+from whence_agent.adapters.engine_stream import EngineStream
+from whence_agent.ports import ContainerSpec, ContainerState, EngineEvent, EngineFailed, Login
 from whence_common.errors import one_line
 from whence_common.statement import ContainerFacts
 
 if TYPE_CHECKING:
     import docker
 
-_FINGERPRINT = "org.whence.fingerprint"
 _REQUEST_SECONDS_MAX = 120
 _STOP_SECONDS_MAX = 10
-_RESTARTS_MAX = 10
-_LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "64m", "max-file": "4"}}
-_ARCHIVE_OVERHEAD_BYTES = 64 * 1024
 
 T = TypeVar("T")
 
@@ -31,28 +30,40 @@ class DockerEngine:
 
     def __init__(self, *, socket: str) -> None:
         self._socket = socket
+        self._stream = EngineStream(socket=socket)
         self._client: docker.APIClient | None = None
         self._making = asyncio.Lock()
 
     async def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connections, if there are any."""
+        await self._stream.close()
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
 
-    async def pull(self, repository: str, digest: str) -> str:
-        return await self._call(lambda client: _pull(client, repository, digest))
+    async def pull(self, repository: str, digest: str, login: Login | None) -> str:
+        await self._stream.pull(repository, digest, login)
+        return await self._call(lambda client: _pulled(client, repository, digest))
 
     async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
-        return await self._call(lambda client: _read_file(client, image, path, bytes_max))
+        return await self._call(lambda client: read_file(client, image, path, bytes_max))
 
     async def run(self, spec: ContainerSpec) -> ContainerFacts:
         return await self._call(lambda client: _run(client, spec))
 
-    async def inspect(self, name: str) -> ContainerFacts | None:
-        return await self._call(lambda client: _facts(client, name))
+    async def inspect(self, name: str) -> ContainerState | None:
+        return await self._call(lambda client: _state(client, name))
 
-    async def stop(self, name: str) -> None:
-        await self._call(lambda client: _remove(client, name))
+    async def start(self, name: str) -> None:
+        await self._call(lambda client: client.start(name))
+
+    async def stop(self, name: str, *, seconds_max: int = _STOP_SECONDS_MAX, remove: bool = True) -> None:
+        await self._call(lambda client: _stop(client, name, seconds_max, remove=remove))
+
+    async def running(self) -> list[EngineEvent]:
+        return await self._call(_running)
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        return self._stream.events()
 
     async def _call(self, work: Callable[[Any], T]) -> T:
         from docker.errors import APIError, DockerException
@@ -80,108 +91,36 @@ def _connect(socket: str) -> Any:
     return docker.APIClient(base_url=socket, version="auto", timeout=_REQUEST_SECONDS_MAX)
 
 
-def _pull(client: Any, repository: str, digest: str) -> str:
-    for event in client.pull(repository, tag=digest, stream=True, decode=True):
-        if "error" in event:
-            why = one_line(str(event["error"]), 300)
-            raise EngineFailed("engine-pull", f"{repository}@{digest} cannot be pulled: {why}")
-    image = client.inspect_image(f"{repository}@{digest}")
+def _pulled(client: Any, repository: str, digest: str) -> str:
+    from docker.errors import ImageNotFound
+
+    try:
+        image = client.inspect_image(f"{repository}@{digest}")
+    except ImageNotFound as exc:
+        raise EngineFailed("engine-pull", f"{repository}@{digest} is not there after the pull") from exc
     if f"{repository}@{digest}" not in (image.get("RepoDigests") or []):
         raise EngineFailed("engine-wrong-digest", f"the engine pulled something else than {repository}@{digest}")
     return str(image["Id"])
-
-
-def _read_file(client: Any, image: str, path: str, bytes_max: int) -> bytes | None:
-    """Read a file from a container that is created, but never started."""
-    from docker.errors import NotFound
-
-    created = client.create_container(image, command=["/nothing-is-run"], network_disabled=True)
-    try:
-        chunks, stat = client.get_archive(created["Id"], path)
-        try:
-            return _only_file(_archive(chunks, stat, path, bytes_max))
-        finally:
-            chunks.close()  # the engine locks the container while an answer is half read, and removing it would wait
-            del chunks
-    except NotFound:
-        return None
-    finally:
-        client.remove_container(created["Id"], force=True)
-
-
-def _archive(chunks: Any, stat: dict[str, Any], path: str, bytes_max: int) -> io.BytesIO:
-    """Collect the engine's tar of one file, no further than the bound."""
-    if stat.get("linkTarget"):
-        raise EngineFailed("image-file-link", f"{path} in the image is a link", retryable=False)
-    too_large = EngineFailed("image-file-too-large", f"{path} in the image is larger than {bytes_max} bytes")
-    if stat["size"] > bytes_max:
-        raise too_large
-    archive, left = io.BytesIO(), bytes_max + _ARCHIVE_OVERHEAD_BYTES
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise too_large
-        archive.write(chunk)
-    return archive
-
-
-def _only_file(archive: io.BytesIO) -> bytes | None:
-    archive.seek(0)
-    try:
-        with tarfile.open(fileobj=archive, mode="r:") as tar:
-            member = tar.next()
-            stream = tar.extractfile(member) if member is not None and member.isreg() else None
-            return stream.read() if stream is not None else None
-    except tarfile.TarError as exc:
-        raise EngineFailed("engine-archive", "the engine sent a broken archive") from exc
 
 
 def _run(client: Any, spec: ContainerSpec) -> ContainerFacts:
     existing = _inspect(client, spec.name)
     if existing is not None:
         labels = existing["Config"].get("Labels") or {}
-        if existing["State"]["Running"] and labels.get(_FINGERPRINT) == spec.fingerprint:
+        if existing["State"]["Running"] and labels.get(FINGERPRINT) == spec.fingerprint:
             return _to_facts(client, existing)
-        _remove(client, spec.name)
-    created = client.create_container(
-        spec.image,
-        name=spec.name,
-        user=spec.user,
-        environment=dict(spec.environment),
-        ports=[(port.container, port.protocol) for port in spec.ports],
-        labels={_FINGERPRINT: spec.fingerprint},
-        host_config=client.create_host_config(
-            binds=[f"{source}:{inside}:ro" for source, inside in spec.mounts.items()],
-            port_bindings={
-                f"{port.container}/{port.protocol}": [
-                    (spec.publish_address, other.host)
-                    for other in spec.ports
-                    if (other.container, other.protocol) == (port.container, port.protocol)
-                ]
-                for port in spec.ports
-            },
-            read_only=spec.read_only,
-            tmpfs={"/tmp": "rw,nosuid,nodev"} if spec.read_only else None,  # noqa: S108 - inside the container
-            restart_policy={"Name": "on-failure", "MaximumRetryCount": _RESTARTS_MAX},
-            log_config=_LOG_CONFIG,
-        ),
-    )
+        _stop(client, spec.name, _STOP_SECONDS_MAX, remove=True)
+    created = client.create_container(**create_arguments(client, spec))
     try:
         client.start(created["Id"])
     except Exception:
         client.remove_container(created["Id"], force=True)
         raise
-    facts = _facts(client, spec.name)
     inspected = _inspect(client, spec.name)
-    if facts is None or inspected is None or inspected["Image"] != spec.image_id:
-        _remove(client, spec.name)
+    if inspected is None or inspected["Image"] != spec.image_id:
+        _stop(client, spec.name, 0, remove=True)
         raise EngineFailed("engine-wrong-image", f"the engine started another image than {spec.image}")
-    return facts
-
-
-def _facts(client: Any, name: str) -> ContainerFacts | None:
-    inspected = _inspect(client, name)
-    return None if inspected is None else _to_facts(client, inspected)
+    return _to_facts(client, inspected)
 
 
 def _inspect(client: Any, name: str) -> dict[str, Any] | None:
@@ -192,6 +131,20 @@ def _inspect(client: Any, name: str) -> dict[str, Any] | None:
     except NotFound:
         return None
     return found
+
+
+def _state(client: Any, name: str) -> ContainerState | None:
+    inspected = _inspect(client, name)
+    if inspected is None:
+        return None
+    parts = [inspected["Image"], inspected["Config"], inspected["HostConfig"]]
+    configuration = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return ContainerState(
+        facts=_to_facts(client, inspected),
+        configuration=configuration,
+        finished_at=str(inspected["State"].get("FinishedAt", "")),
+        out_of_memory=bool(inspected["State"].get("OOMKilled")),
+    )
 
 
 def _to_facts(client: Any, inspected: dict[str, Any]) -> ContainerFacts:
@@ -208,19 +161,36 @@ def _to_facts(client: Any, inspected: dict[str, Any]) -> ContainerFacts:
 
 def _image_digest(client: Any, inspected: dict[str, Any]) -> str:
     """Give the digest the container was made from: as it was asked for, else as the engine knows the image."""
+    from docker.errors import NotFound
+
     _, at, digest = str(inspected["Config"].get("Image", "")).partition("@")
     if at:
         return digest
-    for known in client.inspect_image(inspected["Image"]).get("RepoDigests") or []:
-        return str(known).partition("@")[2]
-    return ""
+    try:
+        known = client.inspect_image(inspected["Image"]).get("RepoDigests") or []
+    except NotFound:
+        return ""
+    return next((str(one).partition("@")[2] for one in known), "")
 
 
-def _remove(client: Any, name: str) -> None:
+def _running(client: Any) -> list[EngineEvent]:
+    return [
+        EngineEvent(
+            action="start",
+            container_id=str(found["Id"]),
+            name=one_line(str((found.get("Names") or [""])[0]).lstrip("/"), 128),
+            image=one_line(str(found.get("Image", "")), 300),
+        )
+        for found in client.containers()
+    ]
+
+
+def _stop(client: Any, name: str, seconds_max: int, *, remove: bool) -> None:
     from docker.errors import NotFound
 
     try:
-        client.stop(name, timeout=_STOP_SECONDS_MAX)
-        client.remove_container(name, force=True)
+        client.stop(name, timeout=seconds_max)
+        if remove:
+            client.remove_container(name, force=True)
     except NotFound:
         return

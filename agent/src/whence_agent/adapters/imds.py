@@ -2,31 +2,76 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
+
 import aiohttp
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
-from whence_agent.ports import InstanceMetadata, MetadataUnavailable
+from whence_agent.ports import InstanceMetadata, MetadataUnavailable, Notices
+from whence_common.errors import one_line
 
-_TOKEN_SECONDS = "300"  # noqa: S105 - a lifetime
+_TOKEN_SECONDS = 300
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 5.0
 
 
 class ImdsMetadata:
-    """Reads over one session, with one token. A service that only speaks version 1 is refused."""
+    """Reads with one token for as long as it lives. A service that only speaks version 1 is refused."""
 
-    def __init__(self, *, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(
+        self, *, session: aiohttp.ClientSession, url: str, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._session = session
         self._url = url.rstrip("/")
+        self._monotonic = monotonic
+        self._token = ""
+        self._token_ends = 0.0
         self._timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
 
     async def read(self) -> InstanceMetadata:
+        document = await self._get("dynamic/instance-identity/document")
+        signature = await self._get("dynamic/instance-identity/rsa2048")
+        user_data = await self._get("user-data")
+        if document is None or signature is None:
+            raise MetadataUnavailable(
+                "metadata-no-identity", "the metadata service has no identity document, or no rsa2048 signature of it"
+            )
+        return InstanceMetadata(document=document, signature=signature.decode("ascii", "replace"), user_data=user_data)
+
+    async def notices(self) -> Notices:
+        spot = await self._get("meta-data/spot/instance-action")
+        rebalance = await self._get("meta-data/events/recommendations/rebalance")
+        state = await self._get("meta-data/autoscaling/target-lifecycle-state")
+        return Notices(
+            spot_action=_action(spot),
+            rebalance=rebalance is not None,
+            lifecycle_state=one_line((state or b"").decode("ascii", "replace"), 40),
+        )
+
+    async def addresses(self) -> dict[str, str]:
+        found = {}
+        for name, path in (("local_ipv4", "local-ipv4"), ("public_ipv4", "public-ipv4")):
+            address = await self._get(f"meta-data/{path}")
+            if address is not None:
+                found[name] = one_line(address.decode("ascii", "replace"), 40)
+        return found
+
+    async def signed_identity(self) -> str:
+        signed = await self._get("dynamic/instance-identity/pkcs7")
+        if signed is None:
+            raise MetadataUnavailable("metadata-no-identity", "the metadata service has no PKCS7 identity")
+        return signed.decode("ascii", "replace")
+
+    async def _get(self, path: str) -> bytes | None:
+        """Give what stands at a path below /latest; None where nothing does. Raises MetadataUnavailable."""
         try:
-            token = await self._token()
-            document = await self._get("/latest/dynamic/instance-identity/document", token)
-            signature = await self._get("/latest/dynamic/instance-identity/rsa2048", token)
-            user_data = await self._get("/latest/user-data", token)
+            if self._monotonic() >= self._token_ends:
+                await self._renew()
+            return await self._get_with_token(path)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            self._token_ends = 0.0
             raise MetadataUnavailable(
                 "metadata-unreachable", f"the metadata service at {self._url} does not answer ({type(exc).__name__})"
             ) from exc
@@ -34,27 +79,35 @@ class ImdsMetadata:
             raise MetadataUnavailable(
                 "metadata-too-large", f"the metadata service sends {exc}", retryable=False
             ) from exc
-        if document is None or signature is None:
-            raise MetadataUnavailable(
-                "metadata-no-identity", "the metadata service has no identity document, or no rsa2048 signature of it"
-            )
-        return InstanceMetadata(document=document, signature=signature.decode("ascii", "replace"), user_data=user_data)
 
-    async def _token(self) -> str:
-        headers = {"X-aws-ec2-metadata-token-ttl-seconds": _TOKEN_SECONDS}
+    async def _get_with_token(self, path: str) -> bytes | None:
+        headers = {"X-aws-ec2-metadata-token": self._token}
+        url = f"{self._url}/latest/{path}"
+        async with self._session.get(url, headers=headers, timeout=self._timeout, allow_redirects=False) as answer:
+            if answer.status == 404:
+                return None
+            if answer.status != 200:
+                self._token_ends = 0.0
+                raise MetadataUnavailable("metadata-refused", f"{path}: HTTP {answer.status}")
+            return await read_bounded(answer, _ANSWER_BYTES_MAX)
+
+    async def _renew(self) -> None:
+        headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(_TOKEN_SECONDS)}
         url = f"{self._url}/latest/api/token"
         async with self._session.put(url, headers=headers, timeout=self._timeout, allow_redirects=False) as answer:
             if answer.status != 200:
                 fix = "enable version 2 of the metadata service for this instance"
                 raise MetadataUnavailable("metadata-no-token", f"no session token: HTTP {answer.status}", fix=fix)
-            return (await read_bounded(answer, 1024)).decode("ascii", "replace").strip()
+            self._token = (await read_bounded(answer, 1024)).decode("ascii", "replace").strip()
+        self._token_ends = self._monotonic() + _TOKEN_SECONDS * 0.9
 
-    async def _get(self, path: str, token: str) -> bytes | None:
-        headers = {"X-aws-ec2-metadata-token": token}
-        url = self._url + path
-        async with self._session.get(url, headers=headers, timeout=self._timeout, allow_redirects=False) as answer:
-            if answer.status == 404:
-                return None
-            if answer.status != 200:
-                raise MetadataUnavailable("metadata-refused", f"{path}: HTTP {answer.status}")
-            return await read_bounded(answer, _ANSWER_BYTES_MAX)
+
+def _action(content: bytes | None) -> str:
+    """Read `{"action": "terminate", "time": …}`; something that cannot be read still means that the end is near."""
+    if content is None:
+        return ""
+    try:
+        action = json.loads(content)["action"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "terminate"
+    return one_line(str(action), 20)

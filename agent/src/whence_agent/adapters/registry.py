@@ -1,65 +1,113 @@
-"""An OCI registry asked for one thing: which digest a reference means. The bytes are hashed here, never believed."""
+"""An OCI registry asked which digest a reference means, and what it holds about it. All bytes are hashed here."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import platform
 from typing import Any
 
-import aiohttp
-
-from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
-from whence_agent.ports import RegistryRefused, ResolvedImage
+from whence_agent.adapters.registry_http import Access, Answer, RegistryHttp
+from whence_agent.ports import ImageEvidence, Login, RegistryRefused, ResolvedImage
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
-from whence_common.image_reference import ImageReference, is_loopback_registry
+from whence_common.image_reference import ImageReference
+from whence_common.image_trust import read_bundle
 
 MANIFEST_BYTES_MAX = 4 * 1024 * 1024
-_REQUEST_SECONDS_MAX = 30.0
+_EVIDENCE_BYTES_MAX = 1024 * 1024
+_EVIDENCE_MANIFESTS_MAX = 20
+_EVIDENCE_LAYERS_MAX = 20
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+_ACCEPT = ", ".join(_INDEXES + _MANIFESTS)
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_SIGNATURE = "dev.cosignproject.cosign/signature"
+_SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+_DSSE = "application/vnd.dsse.envelope.v1+json"
+_BUNDLE = "application/vnd.dev.sigstore.bundle"
+_READY_HEADERS = ("X-Production-Ready-Taupage", "X-Trusted")
 
 
 class OciRegistry:
-    """Resolves references over HTTPS; over HTTP only for loopback and registries the platform names."""
+    """Resolves references; fetches signatures and attestations for the trust policy."""
 
-    def __init__(self, *, session: aiohttp.ClientSession, plain_http: frozenset[str]) -> None:
-        self._session = session
-        self._plain_http = plain_http
-        self._timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
+    def __init__(self, *, http: RegistryHttp) -> None:
+        self._http = http
 
-    async def resolve(self, reference: ImageReference) -> ResolvedImage:
-        content, media_type = await self._manifest(reference, reference.digest or reference.tag or "")
-        digest = sha256_digest(content)
+    async def resolve(self, reference: ImageReference, login: Login | None) -> ResolvedImage:
+        access = Access(registry=reference.registry, path=reference.path, login=login)
+        answer, media_type = await self._manifest(access, reference, reference.digest or reference.tag or "")
+        digest = sha256_digest(answer.content)
+        ready = any(answer.headers.get(name) == "true" for name in _READY_HEADERS)
         if media_type not in _INDEXES:
-            return ResolvedImage(digest=digest, index_digest=None)
-        chosen = _choose(content, reference)
-        content, media_type = await self._manifest(reference, chosen)
+            return ResolvedImage(digest=digest, index_digest=None, login=access.accepted(), production_ready=ready)
+        chosen = _choose(answer.content, reference)
+        _, media_type = await self._manifest(access, reference, chosen)
         if media_type in _INDEXES:
             raise _refused("registry-index-of-indexes", reference, "an image index leads to another index")
-        return ResolvedImage(digest=chosen, index_digest=digest)
+        return ResolvedImage(digest=chosen, index_digest=digest, login=access.accepted(), production_ready=ready)
 
-    async def _manifest(self, reference: ImageReference, name: str) -> tuple[bytes, str]:
-        plain = reference.registry in self._plain_http or is_loopback_registry(reference.registry)
-        url = f"{'http' if plain else 'https'}://{reference.registry}/v2/{reference.path}/manifests/{name}"
-        headers = {"Accept": ", ".join(_INDEXES + _MANIFESTS)}
-        try:
-            async with self._session.get(url, headers=headers, timeout=self._timeout, allow_redirects=False) as answer:
-                _check_status(answer, reference, name)
-                content = await read_bounded(answer, MANIFEST_BYTES_MAX)
-                media_type = answer.content_type
-                stated = answer.headers.get("Docker-Content-Digest")
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            why = f"does not answer ({type(exc).__name__})"
-            raise RegistryRefused("registry-unreachable", f"the registry {reference.registry} {why}") from exc
-        except BodyTooLarge as exc:
-            raise _refused("registry-manifest-too-large", reference, f"the manifest is {exc}") from exc
-        _check_digests(content, name, stated, reference)
-        return content, _media_type(content, media_type, reference)
+    async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
+        access = Access(registry=reference.registry, path=reference.path, login=login)
+        signatures: list[tuple[bytes, bytes]] = []
+        of_digest: list[bytes] = []
+        envelopes: list[bytes] = []
+        for name in await self._evidence_manifests(access, reference, digest):
+            answer = await self._http.get(access, f"manifests/{name}", accept=_ACCEPT, bytes_max=_EVIDENCE_BYTES_MAX)
+            if answer.status != 200 or (is_sha256_digest(name) and sha256_digest(answer.content) != name):
+                continue
+            layers = _loose(answer.content).get("layers")
+            for layer in layers[:_EVIDENCE_LAYERS_MAX] if isinstance(layers, list) else []:
+                kind, content, annotations = await self._blob(access, layer)
+                if kind == _SIMPLE_SIGNING and (signature := _decoded(annotations.get(_SIGNATURE))) is not None:
+                    signatures.append((content, signature))
+                elif kind == _DSSE:
+                    envelopes.append(content)
+                elif kind.startswith(_BUNDLE):
+                    envelope, plain = read_bundle(content)
+                    envelopes += [envelope] if envelope is not None else []
+                    of_digest += [plain] if plain is not None else []
+        return ImageEvidence(
+            signatures=tuple(signatures), digest_signatures=tuple(of_digest), envelopes=tuple(envelopes)
+        )
+
+    async def _evidence_manifests(self, access: Access, reference: ImageReference, digest: str) -> list[str]:
+        """Name the manifests that refer to this one: OCI 1.1 referrers, their fallback tag, cosign's tags."""
+        tag = digest.replace(":", "-")
+        answer = await self._http.get(access, f"referrers/{digest}", accept=_ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
+        if answer.status == 404:
+            answer = await self._http.get(access, f"manifests/{tag}", accept=_ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
+        if answer.status not in (200, 404):
+            _check_status(answer, reference, digest)
+        found = _loose(answer.content).get("manifests") if answer.status == 200 else None
+        named = [entry.get("digest") for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+        digests = [one for one in named if isinstance(one, str) and is_sha256_digest(one)]
+        return [*digests[:_EVIDENCE_MANIFESTS_MAX], f"{tag}.sig", f"{tag}.att"]
+
+    async def _blob(self, access: Access, layer: Any) -> tuple[str, bytes, dict[str, Any]]:
+        descriptor = layer if isinstance(layer, dict) else {}
+        kind, digest, size = (descriptor.get(name) for name in ("mediaType", "digest", "size"))
+        annotations = descriptor.get("annotations")
+        wanted = isinstance(kind, str) and (kind in (_SIMPLE_SIGNING, _DSSE) or kind.startswith(_BUNDLE))
+        if not wanted or not isinstance(digest, str) or not is_sha256_digest(digest):
+            return "", b"", {}
+        if not isinstance(size, int) or not 0 < size <= _EVIDENCE_BYTES_MAX:
+            return "", b"", {}
+        answer = await self._http.get(access, f"blobs/{digest}", accept="*/*", bytes_max=_EVIDENCE_BYTES_MAX)
+        if answer.status != 200 or sha256_digest(answer.content) != digest:
+            return "", b"", {}
+        return str(kind), answer.content, annotations if isinstance(annotations, dict) else {}
+
+    async def _manifest(self, access: Access, reference: ImageReference, name: str) -> tuple[Answer, str]:
+        answer = await self._http.get(access, f"manifests/{name}", accept=_ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
+        _check_status(answer, reference, name)
+        _check_digests(answer.content, name, answer.headers.get("Docker-Content-Digest"), reference)
+        return answer, _media_type(answer.content, answer.content_type, reference)
 
 
-def _check_status(answer: aiohttp.ClientResponse, reference: ImageReference, name: str) -> None:
+def _check_status(answer: Answer, reference: ImageReference, name: str) -> None:
     if answer.status == 200:
         return
     where = f"{reference.registry} for {reference.path}:{name}" if not is_sha256_digest(name) else reference.repository
@@ -127,6 +175,22 @@ def _json(content: bytes, reference: ImageReference) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _refused("registry-not-json", reference, "the manifest is no JSON object")
     return document
+
+
+def _loose(content: bytes) -> dict[str, Any]:
+    """Read a JSON object that may be anything; what cannot be read holds nothing."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _decoded(text: Any) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else None
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _refused(code: str, reference: ImageReference, why: str) -> RegistryRefused:

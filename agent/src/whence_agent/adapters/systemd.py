@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 
 log = logging.getLogger(__name__)
+
+_ASK_SECONDS_MAX = 5.0
 
 
 class SystemdNotifier:
@@ -14,9 +17,12 @@ class SystemdNotifier:
     def __init__(self, *, address: str | None) -> None:
         self._address = "\0" + address[1:] if address is not None and address.startswith("@") else address
 
-    def notify(self, *, ready: bool = False, stopping: bool = False, status: str | None = None) -> None:
+    def notify(
+        self, *, ready: bool = False, stopping: bool = False, alive: bool = False, status: str | None = None
+    ) -> None:
         lines = ["READY=1"] if ready else []
         lines += ["STOPPING=1"] if stopping else []
+        lines += ["WATCHDOG=1"] if alive else []
         lines += [f"STATUS={status.splitlines()[0]}"] if status else []
         if self._address is None or not lines:
             return
@@ -25,3 +31,16 @@ class SystemdNotifier:
                 channel.sendto("\n".join(lines).encode(), self._address)
         except OSError:
             log.warning("the service manager does not take notifications")
+
+
+async def machine_is_stopping() -> bool:
+    """Ask systemd whether the whole machine goes down, rather than this service alone."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "systemctl", "is-system-running", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+        async with asyncio.timeout(_ASK_SECONDS_MAX):
+            output, _ = await process.communicate()
+    except (OSError, TimeoutError):
+        return False
+    return output.strip() == b"stopping"

@@ -29,6 +29,10 @@ def render_page(status: Mapping[str, Any]) -> str:
         f"<p><b>What to do:</b> {escape(str(status['what_to_do']))}</p>",
         _problems(status["problems"]),
         _table("Stages", [(s["name"], f"{s['outcome']} {s['seconds']} s {s['reason']}") for s in status["stages"]]),
+        _table(
+            "Drift", [(one["kind"], f"{one['container']} {one['detail']} ×{one['count']}") for one in status["drift"]]
+        ),
+        _table("Sidecars", [(one["name"], f"{one['state']} {one['image_digest']}") for one in status["sidecars"]]),
         *(
             _table(title, sorted((status[key] or {}).items()))
             for title, key in (

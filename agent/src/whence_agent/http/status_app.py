@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from typing import Any
 
 from aiohttp import web
 
 from whence_agent.http.page import render_page
 from whence_agent.progress import Progress
+from whence_agent.redaction import Redactor
 from whence_agent.status import State, state_of, status_document
 from whence_common import open_metrics
 from whence_common.logs import fields
@@ -28,7 +30,8 @@ _HEADERS = {
 class StatusEndpoint:
     """Serves the status on one address. `port` is known once `listening` is set."""
 
-    def __init__(self, *, progress: Progress, address: str, port: int) -> None:
+    def __init__(self, *, progress: Progress, redactor: Redactor, address: str, port: int) -> None:
+        self._redactor = redactor
         self._progress = progress
         self._address = address
         self.port = port
@@ -58,21 +61,28 @@ class StatusEndpoint:
         finally:
             await runner.cleanup()
 
+    def _document(self) -> dict[str, Any]:
+        document: dict[str, Any] = self._redactor.scrub_all(status_document(self._progress))
+        return document
+
     async def _page(self, _: web.Request) -> web.Response:
-        text = render_page(status_document(self._progress))
+        text = render_page(self._document())
         return web.Response(text=text, content_type="text/html", headers=_HEADERS)
 
     async def _status(self, _: web.Request) -> web.Response:
-        return _json(status_document(self._progress), 200)
+        return _json(self._document(), 200)
 
     async def _health(self, _: web.Request) -> web.Response:
         """Green only when all is well: degraded and failed are 503 alike."""
         state, reasons = state_of(self._progress)
-        return _json({"state": state, "reasons": reasons}, 200 if state == "ok" else 503)
+        return _json({"state": state, "reasons": self._redactor.scrub_all(reasons)}, 200 if state == "ok" else 503)
 
     async def _ready(self, _: web.Request) -> web.Response:
         """Whether the application runs, whatever the aggregator does."""
-        up = self._progress.state == "up"
+        progress = self._progress
+        container = progress.observed.container
+        running = container is not None and container.state == "running" and container.health != "unhealthy"
+        up = progress.state == "up" and running and not progress.ending
         return _json({"ready": up}, 200 if up else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
@@ -104,6 +114,22 @@ def _samples(progress: Progress) -> list[Metric]:
     samples.append(
         Metric(name="whence_agent_statements_waiting", kind="gauge", help="Statements on disk.",
                value=float(delivered.waiting))
+    )  # fmt: skip
+    observed = progress.observed
+    running = [one for one in (observed.container, *observed.sidecars.values()) if one is not None]
+    samples += [
+        Metric(name="whence_agent_container_running", kind="gauge", help="1 while the container runs.",
+               value=float(one.state == "running"), labels={"container": one.name})
+        for one in running
+    ]  # fmt: skip
+    samples += [
+        Metric(name="whence_agent_container_restarts", kind="counter", help="Restarts since the boot.",
+               value=float(one.restarts), labels={"container": one.name})
+        for one in running
+    ]  # fmt: skip
+    samples.append(
+        Metric(name="whence_agent_drift", kind="gauge", help="Findings that user data did not ask for.",
+               value=float(len(observed.drift)))
     )  # fmt: skip
     if credentials is not None:
         samples.append(

@@ -1,4 +1,4 @@
-"""Stage run: the container that user data specifies, by digest, and the files at /meta that applications read."""
+"""Stage run: the containers that user data specifies, by digest, and the files at /meta that applications read."""
 
 from __future__ import annotations
 
@@ -6,77 +6,169 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from whence_agent.files import write_durably
-from whence_agent.ports import ContainerSpec
+from whence_agent.ports import ContainerSpec, LogDriver, MountPoint
 from whence_agent.settings import Settings
+from whence_common.identity_document import InstanceIdentity
 from whence_common.statement import ImageFacts
-from whence_common.user_data.judge import UserData
+from whence_common.user_data.judge import Sidecar, UserData
+from whence_common.user_data.log_plan import LogPlan
+from whence_common.user_data.options import ContainerOptions
 
 META = "/meta"
 CREDENTIALS = f"{META}/credentials"
+STOP_SECONDS_DEFAULT = 30
 _NOT_FOR_APPLICATIONS = ("instance_logs_url", "logsink_username", "logsink_password", "dockercfg")
+_ENGINE_SOCKET = "/var/run/docker.sock"
 
 
 def write_meta(directory: Path, user_data: UserData, *, gid: int) -> None:
-    """Write the application's copy of its user data: without others' secrets, ciphertext left encrypted."""
+    """Write the application's copy of the configuration: without others' secrets, ciphertext left encrypted."""
     document = {name: value for name, value in user_data.document.items() if name not in _NOT_FOR_APPLICATIONS}
     content = yaml.safe_dump(document, default_flow_style=False, sort_keys=True, allow_unicode=True).encode()
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-    mode = 0o444 if user_data.root else 0o440
+    mode = 0o444 if user_data.options.root else 0o440
     write_durably(directory / "taupage.yaml", content, mode=mode, group=gid)
     if not (directory / "credentials").exists():
         _empty_credentials(directory)
-    os.chmod(directory, 0o755 if user_data.root else 0o750)  # noqa: PTH101 - beside chown, which pathlib lacks
+    os.chmod(directory, 0o755 if user_data.options.root else 0o750)  # noqa: PTH101 - beside chown, which pathlib lacks
     os.chown(directory, -1, gid)
 
 
-def container_spec(
-    user_data: UserData,
-    image: ImageFacts,
-    image_id: str,
-    environment: Mapping[str, str],
-    *,
-    settings: Settings,
-    gid: int,
-) -> ContainerSpec:
-    """Say exactly which container is meant. Pure: the same inputs give the same fingerprint."""
-    spec = ContainerSpec(
-        name=settings.container_name,
-        image=f"{image.repository}@{image.digest}",
-        image_id=image_id,
-        environment=_environment(user_data, environment, settings),
-        ports=user_data.ports,
-        publish_address=settings.publish_address,
-        user=None if user_data.root else f"{settings.application_uid}:{gid}",
-        read_only=user_data.read_only,
-        mounts={settings.container_directory: META},
-        fingerprint="",
-    )
-    return replace(spec, fingerprint=_fingerprint(spec))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulledImage:
+    facts: ImageFacts
+    image_id: str
 
 
-def _environment(user_data: UserData, environment: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Order as stock: token info, the user's by name, then what the platform insists on; later wins."""
-    merged = {"TOKENINFO_URL": settings.tokeninfo_url} if settings.tokeninfo_url is not None else {}
-    merged.update({name: environment[name] for name in sorted(environment)})
-    merged["APPLICATION_ID"] = user_data.application_id
-    merged["APPLICATION_VERSION"] = user_data.application_version
-    merged["CREDENTIALS_DIR"] = CREDENTIALS
-    return merged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specifier:
+    """Says exactly which containers are meant. Pure: the same inputs give the same fingerprint."""
+
+    settings: Settings
+    gid: int
+    user_data: UserData
+    identity: InstanceIdentity
+
+    def application(self, image: PulledImage, environment: Mapping[str, str]) -> ContainerSpec:
+        """Specify the application's container."""
+        user_data, settings = self.user_data, self.settings
+        merged = {"TOKENINFO_URL": settings.tokeninfo_url} if settings.tokeninfo_url is not None else {}
+        merged.update({name: environment[name] for name in sorted(environment)})
+        merged |= {**self._names(), "CREDENTIALS_DIR": CREDENTIALS}
+        mounts = [
+            *(MountPoint(source=f"{settings.mounts_directory}{one.path}", inside=one.path, read_only=False)
+              for one in user_data.storage.mounts),
+            MountPoint(source=settings.container_directory, inside=META),
+        ]  # fmt: skip
+        return self._specify(settings.container_name, user_data.options, image, merged, tuple(mounts))
+
+    def sidecar(self, sidecar: Sidecar, image: PulledImage, environment: Mapping[str, str]) -> ContainerSpec:
+        """Specify a container beside it. It sees neither credentials nor the application's disks."""
+        merged = {**{name: environment[name] for name in sorted(environment)}, **self._names()}
+        return self._specify(sidecar_name(self.settings, sidecar), sidecar.options, image, merged, ())
+
+    def _names(self) -> dict[str, str]:
+        return {
+            "APPLICATION_ID": self.user_data.application_id,
+            "APPLICATION_VERSION": self.user_data.application_version,
+        }
+
+    def _specify(
+        self,
+        name: str,
+        options: ContainerOptions,
+        image: PulledImage,
+        environment: Mapping[str, str],
+        mounts: tuple[MountPoint, ...],
+    ) -> ContainerSpec:
+        settings = self.settings
+        user = options.user or f"{settings.application_uid}:{self.gid}"
+        spec = ContainerSpec(
+            name=name,
+            image=f"{image.facts.repository}@{image.facts.digest}",
+            image_id=image.image_id,
+            environment=environment,
+            options=replace(options, environment={}),
+            network=self._network(options),
+            publish_address=settings.publish_address,
+            user=None if options.root else user,
+            mounts=(*mounts, *_host_mounts(options, settings)),
+            log=log_driver(self.user_data.logs, settings, self.identity),
+            pids_max=settings.pids_max,
+            stop_seconds=STOP_SECONDS_DEFAULT if options.stop_seconds is None else options.stop_seconds,
+        )
+        return replace(spec, fingerprint=_fingerprint(spec))
+
+    def _network(self, options: ContainerOptions) -> str:
+        """Give the engine's mode; container:application and a sidecar's name stand for the containers' real names."""
+        kind, _, name = options.networking.partition(":")
+        if kind != "container":
+            return options.networking
+        if name == "application":
+            return f"container:{self.settings.container_name}"
+        known = {one.name: sidecar_name(self.settings, one) for one in self.user_data.sidecars}
+        return f"container:{known.get(name, name)}"
+
+
+def sidecar_name(settings: Settings, sidecar: Sidecar) -> str:
+    return f"{settings.container_name}-{sidecar.name}"
+
+
+def in_order(user_data: UserData) -> tuple[tuple[Sidecar, ...], tuple[Sidecar, ...]]:
+    """Give the sidecars that start before the application, and those that share its network and so start after it."""
+    after = tuple(one for one in user_data.sidecars if one.options.networking == "container:application")
+    return tuple(one for one in user_data.sidecars if one not in after), after
+
+
+def log_driver(plan: LogPlan, settings: Settings, identity: InstanceIdentity) -> LogDriver:
+    """Say where the containers' logs go: as user data maps, else as the platform says."""
+    if plan.log_group is not None:
+        options = {
+            "awslogs-group": plan.log_group,
+            "awslogs-region": identity.region,
+            "awslogs-stream": identity.instance_id,
+        }
+        return LogDriver(name="awslogs", options=options)
+    if plan.driver is not None:
+        options = dict(plan.options)
+        if plan.aws_metadata:
+            options["tag"] = f"{options['tag']}/{identity.account_id}/{identity.region}"
+        return LogDriver(name=plan.driver, options=options)
+    options = dict(settings.log_options)
+    if settings.log_driver in ("json-file", "local"):
+        if plan.size_bytes is not None:
+            options["max-size"] = str(plan.size_bytes)
+        if plan.files is not None:
+            options["max-file"] = str(plan.files)
+    return LogDriver(name=settings.log_driver, options=options)
+
+
+def _host_mounts(options: ContainerOptions, settings: Settings) -> tuple[MountPoint, ...]:
+    mounts = []
+    if options.mount_var_log:
+        mounts.append(MountPoint(source="/var/log", inside="/var/log-host"))
+    if options.mount_custom_log:
+        mounts.append(MountPoint(source="/var/log-custom", inside="/var/log", read_only=False))
+    if options.mount_certs:
+        mounts.append(MountPoint(source="/etc/ssl/certs", inside="/etc/ssl/certs"))
+    if options.engine_socket:
+        socket = "/" + settings.engine_socket.partition("://")[2].lstrip("/")
+        mounts.append(MountPoint(source=socket, inside=_ENGINE_SOCKET, read_only=False))
+    return tuple(mounts)
 
 
 def _fingerprint(spec: ContainerSpec) -> str:
     """Digest everything that makes the container what it is; values are hashed, so none can be read back."""
-    parts: list[Any] = [spec.image_id, sorted(spec.environment.items()), spec.user, spec.read_only]
-    parts += [[(port.host, port.container, port.protocol) for port in spec.ports], spec.publish_address]
-    parts += [sorted(spec.mounts.items())]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    parts: Any = msgspec.to_builtins(spec)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _empty_credentials(directory: Path) -> None:

@@ -60,6 +60,10 @@ def _generic(name: str) -> str:
     """Give the path with a chosen name replaced: mounts./data.partition is mounts.*.partition."""
     for key in KEYS:
         head, star, tail = key.partition(".*")
-        if star and name.startswith(head + ".") and (name.endswith(tail) if tail else name.count(".") == head.count(".") + 1):
+        if (
+            star
+            and name.startswith(head + ".")
+            and (name.endswith(tail) if tail else name.count(".") == head.count(".") + 1)
+        ):
             return key
     return name

@@ -60,7 +60,7 @@ _OPTIONS = [
         ("mount_var_log", "false", "The host's /var/log at /var/log-host, read-only.", "The same."),
         ("mount_custom_log", "false", "/var/log-custom at /var/log, writable.", "The same."),
         ("mount_certs", "false", "The host's /etc/ssl/certs, read-only.", "The same."),
-        ("init", "true", "A small init reaps processes and passes signals on.", ""),
+        ("init", "false", "A small init reaps processes and passes signals on.", ""),
         ("no_new_privileges", "true", "Set-uid programs gain nothing.", "")),
     *rows("flag", "mapped",
         ("docker_daemon_access", "false", "The Engine's socket; needs allow_engine_socket.",

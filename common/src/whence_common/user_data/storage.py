@@ -67,6 +67,11 @@ def read_storage(root: Section) -> Storage:
     return Storage(volumes=volumes, arrays=arrays, mounts=mounts)
 
 
+def is_mount_option(option: str) -> bool:
+    """Say whether an option of mount is harmless."""
+    return option in MOUNT_OPTIONS or _SIZED_OPTION.match(option) is not None
+
+
 def twins(device: str) -> tuple[str, ...]:
     """Give the names one device may have: /dev/sdX and /dev/xvdX are the same disk."""
     for one, other in (("/dev/sd", "/dev/xvd"), ("/dev/xvd", "/dev/sd")):
@@ -152,7 +157,7 @@ def _options(section: Section) -> tuple[str, ...]:
     text = section.text("options") or ""
     options = tuple(option for option in text.replace(" ", "").split(",") if option)
     for option in options:
-        if option not in MOUNT_OPTIONS and not _SIZED_OPTION.match(option):
+        if not is_mount_option(option):
             message = f"{section.name_of('options')}: {one_line(option, 40)} is not allowed"
             section.error("options", "mount-option-refused", message, "leave it out")
     return options

@@ -1,0 +1,56 @@
+"""One file read out of an image without running it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import Any
+
+from whence_agent.ports import EngineFailed
+
+_ARCHIVE_OVERHEAD_BYTES = 64 * 1024
+
+
+def read_file(client: Any, image: str, path: str, bytes_max: int) -> bytes | None:
+    """Read a file from a container that is created, but never started."""
+    from docker.errors import NotFound
+
+    created = client.create_container(image, command=["/nothing-is-run"], network_disabled=True)
+    try:
+        chunks, stat = client.get_archive(created["Id"], path)
+        try:
+            return _only_file(_archive(chunks, stat, path, bytes_max))
+        finally:
+            chunks.close()  # the engine locks the container while an answer is half read, and removing it would wait
+            del chunks
+    except NotFound:
+        return None
+    finally:
+        client.remove_container(created["Id"], force=True)
+
+
+def _archive(chunks: Any, stat: dict[str, Any], path: str, bytes_max: int) -> io.BytesIO:
+    """Collect the engine's tar of one file, no further than the bound."""
+    if stat.get("linkTarget"):
+        raise EngineFailed("image-file-link", f"{path} in the image is a link", retryable=False)
+    too_large = EngineFailed("image-file-too-large", f"{path} in the image is larger than {bytes_max} bytes")
+    if stat["size"] > bytes_max:
+        raise too_large
+    archive, left = io.BytesIO(), bytes_max + _ARCHIVE_OVERHEAD_BYTES
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise too_large
+        archive.write(chunk)
+    return archive
+
+
+def _only_file(archive: io.BytesIO) -> bytes | None:
+    archive.seek(0)
+    try:
+        with tarfile.open(fileobj=archive, mode="r:") as tar:
+            member = tar.next()
+            stream = tar.extractfile(member) if member is not None and member.isreg() else None
+            return stream.read() if stream is not None else None
+    except tarfile.TarError as exc:
+        raise EngineFailed("engine-archive", "the engine sent a broken archive") from exc

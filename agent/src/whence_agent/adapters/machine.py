@@ -1,0 +1,57 @@
+"""The helper that does what needs root, over its Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from whence_agent.machine.protocol import ANSWER_LINE_BYTES_MAX, Answer, MachineFailed, Request
+from whence_common.errors import one_line
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+_LINES_MAX = 10_000
+
+
+class MachineSocket:
+    """One connection a request; how long it may take is the caller's to bound."""
+
+    def __init__(self, *, path: str) -> None:
+        self._path = path
+
+    async def prepare(self, request: Request) -> list[str]:
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._path, limit=ANSWER_LINE_BYTES_MAX)
+        except OSError as exc:
+            fix = "systemctl status whence-machine.socket"
+            raise MachineFailed("machine-helper-away", f"the helper at {self._path} does not answer", fix=fix) from exc
+        try:
+            writer.write(msgspec.json.encode(request) + b"\n")
+            await writer.drain()
+            return await _answer(reader)
+        except (OSError, ValueError) as exc:
+            raise MachineFailed("machine-helper-broke-off", f"the helper broke off ({type(exc).__name__})") from exc
+        finally:
+            writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader) -> list[str]:
+    for _ in range(_LINES_MAX):
+        line = await reader.readline()
+        if not line:
+            break
+        try:
+            answer = msgspec.json.decode(line, type=Answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+            raise MachineFailed("machine-helper-malformed", "the helper's answer cannot be read") from exc
+        if answer.failed is not None:
+            raise MachineFailed(answer.failed.code, answer.failed.message, fix=answer.failed.fix)
+        if answer.done is not None:
+            return [one_line(done) for done in answer.done]
+        log.info("machine", extra=fields(progress=one_line(answer.progress)))
+    raise MachineFailed(
+        "machine-helper-broke-off", "the helper ended without an answer", fix="journalctl -t whence-machine"
+    )

@@ -1,0 +1,86 @@
+"""An OAuth 2.0 token endpoint (RFC 6749): the password grant that contract A forces, and client credentials."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.ports import AccessToken, SecretUnavailable
+from whence_common.errors import one_line
+
+_ANSWER_BYTES_MAX = 64 * 1024
+_REQUEST_SECONDS_MAX = 10.0
+_EXPIRES_SECONDS_DEFAULT = 300.0
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    access_token: str
+    expires_in: float | str | None = None
+
+
+class OAuthIssuer:
+    """Posts a form with the client's Basic authentication. No redirect is followed: it would carry secrets away."""
+
+    def __init__(self, *, session: aiohttp.ClientSession, url: str | None) -> None:
+        self._session = session
+        self._url = url
+
+    async def password_grant(self, user: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
+        form = {
+            "grant_type": "password",
+            "username": user.get("application_username", ""),
+            "password": user.get("application_password", ""),
+            "scope": "uid",
+        }
+        return await self._post(form, client)
+
+    async def client_credentials(self, client: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken:
+        form = {"grant_type": "client_credentials"}
+        return await self._post({**form, "scope": " ".join(scopes)} if scopes else form, client)
+
+    async def _post(self, form: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
+        if self._url is None:
+            fix = "let the platform set oauth_token_url"
+            raise SecretUnavailable("token-endpoint-unset", "there is no token endpoint", retryable=False, fix=fix)
+        pair = f"{quote(client.get('client_id') or '', safe='')}:{quote(client.get('client_secret') or '', safe='')}"
+        headers = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode(), "Accept": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
+        try:
+            async with self._session.post(
+                self._url, data=form, headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
+                status, content = answer.status, await read_bounded(answer, _ANSWER_BYTES_MAX)
+        except (aiohttp.ClientError, TimeoutError, OSError, BodyTooLarge) as exc:
+            message = f"the token endpoint does not answer ({type(exc).__name__})"
+            raise SecretUnavailable("token-endpoint-unreachable", message) from exc
+        if status != 200:
+            raise SecretUnavailable(
+                "token-refused", f"the token endpoint answers HTTP {status}: {_error(content)}",
+                retryable=status >= 500 or status == 429, fix="check the client and its scopes at the provider",
+            )  # fmt: skip
+        return _token(content)
+
+
+def _token(content: bytes) -> AccessToken:
+    try:
+        answer = msgspec.json.decode(content, type=_Answer)
+        seconds = float(answer.expires_in) if answer.expires_in is not None else _EXPIRES_SECONDS_DEFAULT
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as exc:
+        raise SecretUnavailable("token-malformed", "the token endpoint's answer holds no token") from exc
+    if not re.fullmatch(r"[\x21-\x7e]{1,16384}", answer.access_token) or not 0 < seconds < 10**9:
+        raise SecretUnavailable("token-malformed", "the token endpoint's answer holds no usable token")
+    return AccessToken(token=answer.access_token, expires_seconds=seconds)
+
+
+def _error(content: bytes) -> str:
+    """Give RFC 6749's error word; descriptions may quote what was sent."""
+    try:
+        return one_line(str(msgspec.json.decode(content, type=dict[str, object]).get("error", "no reason")), 60)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "no reason"

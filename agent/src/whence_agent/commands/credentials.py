@@ -1,0 +1,147 @@
+"""whence-agent credentials: berry's command line, for machines that are no instances, and for a look by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from whence_agent.adapters.aws import AwsClients, S3Objects
+from whence_agent.commands.files import read
+from whence_agent.credentials import CredentialKeeper, Revocation
+from whence_agent.generations import Generations
+from whence_agent.progress import Progress
+from whence_agent.redaction import Redactor
+from whence_common import logs
+from whence_common.clock import to_instant, utc_now
+from whence_common.errors import WhenceError
+from whence_common.identifiers import is_application_id
+from whence_common.lifecycle import run_until_signal
+from whence_common.user_data import strict_yaml
+
+_CONFIG_BYTES_MAX = 256 * 1024
+_FIRST_SECONDS_MAX = 60.0
+_USAGE = 2
+_LINE = re.compile(r"(?P<application>[^:\s]+):(?P<key>[^:\s]+):(?P<secret>\S+)\s*\Z")
+METADATA_URL = "http://169.254.169.254"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The command line, as berry had it; `endpoint_url` and `region` are ours."""
+
+    directory: str
+    config: str
+    application_id: str | None
+    mint_bucket: str | None
+    credentials_file: str | None
+    interval_seconds: float
+    once: bool
+    verbose: bool
+    region: str | None
+    endpoint_url: str | None
+
+
+class Usage(Exception):
+    """The command line or its files do not say enough."""
+
+
+def credentials(options: Options) -> int:
+    """Keep a directory's credentials: 0 when they are current (or after SIGTERM), 1 when they are not, 2 for usage."""
+    redactor = Redactor()
+    logs.set_up(verbose=options.verbose, scrub=redactor.scrub)
+    try:
+        bucket, application_id = _where(options)
+        keys = _keys(options.credentials_file, application_id)
+        if not Path(options.directory).is_dir():
+            raise Usage(f"{options.directory} is no directory; make it first")
+        return asyncio.run(_keep(options, bucket, application_id, keys, redactor))
+    except Usage as exc:
+        print(f"whence-agent: {exc}", file=sys.stderr)
+        return _USAGE
+    except (OSError, WhenceError) as exc:
+        print(f"whence-agent: {exc}", file=sys.stderr)
+        return 1
+
+
+async def _keep(options: Options, bucket: str, application_id: str, keys: Mapping[str, str], redactor: Redactor) -> int:
+    progress = Progress(now=utc_now, monotonic=time.monotonic, boot_id="", started_at=to_instant(utc_now()))
+    aws = AwsClients(
+        endpoint_url=options.endpoint_url, metadata_url=METADATA_URL, region=lambda: options.region, keys=keys
+    )
+    keeper = CredentialKeeper(
+        store=S3Objects(aws),
+        generations=Generations(Path(options.directory), link=".current", group=os.getegid(), mode=0o440, flat=True),
+        progress=progress,
+        redactor=redactor,
+        revocation=Revocation(),
+        poll_seconds=options.interval_seconds,
+        random=random.random,
+    )
+    try:
+        keeper.configure(bucket, application_id)
+        if options.once:
+            return await _once(keeper)
+        await keeper.poll()
+        _say(keeper)
+        await run_until_signal({"credentials": keeper.run})
+    finally:
+        keeper.close()
+        await aws.close()
+    return 0
+
+
+async def _once(keeper: CredentialKeeper) -> int:
+    async with asyncio.timeout(_FIRST_SECONDS_MAX):
+        await keeper.poll()
+    _say(keeper)
+    return 0 if keeper.state == "current" else 1
+
+
+def _say(keeper: CredentialKeeper) -> None:
+    print(f"{keeper.state}: {keeper.message}", file=sys.stdout if keeper.state == "current" else sys.stderr)
+
+
+def _where(options: Options) -> tuple[str, str]:
+    """Give bucket and application, from the command line or berry's configuration file."""
+    found: Mapping[str, object] = {}
+    if options.application_id is None or options.mint_bucket is None:
+        content = read(options.config, _CONFIG_BYTES_MAX)
+        if content is None:
+            raise Usage("name the application with -a and the bucket with -m, or a configuration file with -f")
+        root, problems = strict_yaml.parse(content.decode("utf-8", "replace"))
+        if problems or not isinstance(root, strict_yaml.Mapping):
+            why = problems[0].message if problems else "it is no mapping"
+            raise Usage(f"{options.config} cannot be read: {why}")
+        found = strict_yaml.to_python(root)
+    bucket = options.mint_bucket or found.get("mint_bucket")
+    application_id = options.application_id or found.get("application_id")
+    if not isinstance(bucket, str) or not isinstance(application_id, str):
+        raise Usage(f"{options.config} says no application_id or no mint_bucket, and neither do -a and -m")
+    if not is_application_id(application_id):
+        raise Usage("the application's id is malformed; it is like pay-api")
+    return bucket, application_id
+
+
+def _keys(name: str | None, application_id: str) -> dict[str, str]:
+    """Read berry's credentials file: lines of application:access key:secret key. Never quotes a line."""
+    if name is None:
+        return {}
+    content = read(name, _CONFIG_BYTES_MAX)
+    if content is None:
+        raise Usage("the credentials file cannot be read")
+    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _LINE.match(line)
+        if match is None:
+            raise Usage(f"{name}:{number}: a line is application:access key:secret key")
+        if match["application"] == application_id:
+            return {"aws_access_key_id": match["key"], "aws_secret_access_key": match["secret"]}
+    raise Usage(f"{name} has no line for {application_id}")

@@ -1,0 +1,69 @@
+"""whence-agent run: the agent itself, and its settings read again on SIGHUP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from dataclasses import dataclass
+
+from whence_agent.commands.files import read_settings
+from whence_agent.redaction import Redactor
+from whence_agent.settings import Settings
+from whence_common import logs
+from whence_common.errors import WhenceError
+from whence_common.settings_file import SettingsInvalid
+
+log = logging.getLogger(__name__)
+
+SETTINGS_WRONG = 78
+
+
+@dataclass(slots=True)
+class _Held:
+    """The settings in use. A file that is wrong changes nothing: the agent runs on with what it has."""
+
+    path: str
+    settings: Settings
+
+    def reload(self) -> bool:
+        found = read_settings(self.path)
+        if found is None:
+            log.error("the settings are wrong; running on with the old ones")
+            return False
+        self.settings = found
+        return True
+
+
+def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec: str | None) -> int:
+    """Run until a signal: 0 after SIGTERM, 1 when it could not, 78 for wrong settings."""
+    from whence_agent.wiring import Process, run_agent
+
+    settings = read_settings(config)
+    if settings is None:
+        return SETTINGS_WRONG
+    redactor = Redactor()
+    logs.set_up(verbose=verbose, scrub=redactor.scrub)
+    held = _Held(config, settings)
+    process = Process(
+        notify_socket=notify_socket,
+        watchdog_seconds=int(watchdog_usec) / 1e6 if watchdog_usec is not None and watchdog_usec.isdigit() else None,
+        redactor=redactor,
+        may_reload=held.reload,
+        console=lambda line: print(line, flush=True),
+    )
+    try:
+        while asyncio.run(run_agent(held.settings, process)) == "reload":
+            log.info("settings read again")
+    except SettingsInvalid as exc:
+        print(f"whence-agent: {exc.diagnostics()}", file=sys.stderr)
+        return SETTINGS_WRONG
+    except (OSError, WhenceError) as exc:
+        print(f"whence-agent: cannot run: {exc}", file=sys.stderr)
+        return 1
+    except BaseExceptionGroup as group:
+        if group.split((OSError, WhenceError))[1] is not None:
+            raise
+        print(f"whence-agent: cannot run: {'; '.join(str(exc) for exc in group.exceptions)}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,55 @@
+"""whence-agent status: asks a running agent how it is."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from whence_agent.commands.files import read_settings
+
+_ANSWER_BYTES_MAX = 1024 * 1024
+_EXIT_OF_STATE = {"ok": 0, "failed": 1, "degraded": 2, "booting": 2}
+_USAGE = 64
+
+
+def status(config: str, *, url: str | None, wait: bool, timeout: float, whole: bool) -> int:
+    """Ask once, or until the boot has ended: 0 ok, 1 failed or away, 2 degraded or booting."""
+    if url is None:
+        settings = read_settings(config)
+        if settings is None:
+            return 1
+        host = "127.0.0.1" if settings.status_address == "0.0.0.0" else settings.status_address  # noqa: S104 - compared
+        url = f"http://{host}:{settings.status_port}"
+    if not url.startswith(("http://", "https://")):
+        print(f"whence-agent: {url!r} is no http URL", file=sys.stderr)
+        return _USAGE
+    ends = time.monotonic() + timeout
+    while True:
+        document = _ask(url.rstrip("/") + "/status")
+        settled = document is not None and document["state"] in ("ok", "failed")
+        if not wait or settled or time.monotonic() >= ends:
+            break
+        time.sleep(min(0.3, max(0.0, ends - time.monotonic())))
+    if document is None:
+        print(f"whence-agent: no agent answers at {url}: see systemctl status whence-agent", file=sys.stderr)
+        return 1
+    if whole:
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        reasons = document["reasons"]
+        assert isinstance(reasons, list)
+        print("\n".join([str(document["state"]), *(f"  {reason}" for reason in reasons)]))
+        print(f"  what to do: {document['what_to_do']}")
+    return _EXIT_OF_STATE.get(str(document["state"]), 2)
+
+
+def _ask(url: str) -> dict[str, object] | None:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the scheme has been checked
+            document = json.loads(answer.read(_ANSWER_BYTES_MAX))
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and "state" in document else None

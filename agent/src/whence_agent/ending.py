@@ -1,0 +1,95 @@
+"""The end of what runs here: out of its load balancer, stopped with its time, stated, and, if asked, powered off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+import msgspec
+
+from whence_agent.announcement import Announcer
+from whence_agent.delivery import Delivery
+from whence_agent.machine.protocol import MachineFailed, PowerOffRequest
+from whence_agent.ports import Engine, EngineFailed, Machine
+from whence_agent.ports_cloud import CloudRefused, LoadBalancers
+from whence_agent.progress import Progress
+from whence_agent.reporter import Reporter
+from whence_common.logs import fields
+from whence_common.user_data.lifecycle import LoadBalancer, Shutdown
+
+log = logging.getLogger(__name__)
+
+DEREGISTER_SECONDS_MAX = 10.0
+DELIVER_SECONDS_MAX = 10.0
+STOP_SECONDS_SPARE = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """Drains once, whoever asks first: a spot notice, Auto Scaling, the machine's shutdown, the application's end."""
+
+    engine: Engine
+    machine: Machine
+    load_balancers: LoadBalancers
+    announcer: Announcer
+    reporter: Reporter
+    delivery: Delivery
+    progress: Progress
+    load_balancer: LoadBalancer | None = None
+    shutdown: Shutdown = "never"
+    containers: dict[str, int] = field(default_factory=dict)
+    """The declared containers, the application first, with the seconds each has to stop."""
+    once: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def drain(self, reason: str) -> None:
+        """Take the application out, stop everything, say `stop` and deliver it. Each step has its bound."""
+        async with self.once:
+            if self.progress.ending or self.progress.observed.identity is None:
+                return
+            self.progress.ending = reason
+            log.warning("draining", extra=fields(reason=reason))
+            await self._deregister()
+            for name, seconds in self.containers.items():
+                await self._stop(name, seconds)
+            self.reporter.report("stop")
+            await self.delivery.flush(seconds_max=DELIVER_SECONDS_MAX)
+            await self.announcer.terminating()
+
+    async def application_ended(self, exit_code: int | None) -> None:
+        """Power the machine off when user data's `shutdown` says so."""
+        if self.shutdown == "never" or (self.shutdown == "on-success" and exit_code != 0):
+            return
+        reason = f"the application ended with {exit_code}, and shutdown is {self.shutdown}"
+        await self.drain(reason)
+        try:
+            await self.machine.prepare(PowerOffRequest(reason=reason))
+        except MachineFailed as exc:
+            self.progress.untold = f"the machine could not be powered off: {exc.diagnostics()}"
+            log.error("not powered off", extra=fields(reason=exc.message))
+
+    async def _deregister(self) -> None:
+        target = self.load_balancer
+        if target is None:
+            return
+        try:
+            async with asyncio.timeout(DEREGISTER_SECONDS_MAX):
+                await self.load_balancers.deregister(target.kind, target.name, instance_id=self.progress.instance_id())
+        except (CloudRefused, TimeoutError) as exc:
+            log.error("not taken out of the load balancer", extra=fields(reason=str(exc)))
+
+    async def _stop(self, name: str, seconds: int) -> None:
+        try:
+            async with asyncio.timeout(seconds + STOP_SECONDS_SPARE):
+                await self.engine.stop(name, seconds_max=seconds, remove=False)
+        except (EngineFailed, TimeoutError) as exc:
+            log.error("the container may still run", extra=fields(container=name, error=str(exc)))
+            return
+        self._stopped(name)
+
+    def _stopped(self, name: str) -> None:
+        observed = self.progress.observed
+        if observed.container is not None and observed.container.name == name:
+            observed.container = msgspec.structs.replace(observed.container, state="exited")
+        elif name in observed.sidecars:
+            observed.sidecars[name] = msgspec.structs.replace(observed.sidecars[name], state="exited")

@@ -1,0 +1,71 @@
+"""The application's health after the boot: asked for ever, told when it changes."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from whence_agent.ports import Probe
+from whence_agent.progress import Progress
+from whence_agent.pulse import Pulse
+from whence_agent.reporter import Reporter
+from whence_common.logs import fields
+from whence_common.pause import pause
+from whence_common.user_data.lifecycle import HealthCheck
+
+log = logging.getLogger(__name__)
+
+FAILURES_MAX = 3
+_REQUEST_SECONDS_MAX = 5.0
+
+
+class HealthWatch:
+    """Unhealthy after three bad answers in a row, healthy after one good one."""
+
+    def __init__(
+        self, *, probe: Probe, progress: Progress, reporter: Reporter, pulse: Pulse, address: str, seconds: float
+    ) -> None:
+        self._probe = probe
+        self._progress = progress
+        self._reporter = reporter
+        self._pulse = pulse
+        self._address = address
+        self._seconds = seconds
+        self._check: HealthCheck | None = None
+        self._failures = 0
+
+    def watch(self, check: HealthCheck | None) -> None:
+        """Say what to ask."""
+        self._check = check
+
+    async def run(self) -> None:
+        """Ask from the end of the boot on."""
+        await self._progress.booted.wait()
+        while True:
+            await pause(self._seconds)
+            await self.look()
+            self._pulse.beat("health", silent_seconds_max=self._seconds + 60)
+
+    async def look(self) -> None:
+        """Ask once; tell when the answer changes what is known."""
+        check, container = self._check, self._progress.observed.container
+        if check is None or container is None or container.state != "running":
+            return
+        url = f"http://{self._address}:{check.port}{check.path}"
+        status = await self._probe.status(url, seconds_max=_REQUEST_SECONDS_MAX)
+        self._failures = 0 if status == 200 else self._failures + 1
+        if status == 200:
+            health = "healthy"
+        elif self._failures >= FAILURES_MAX:
+            health = "unhealthy"
+        else:
+            return
+        container = self._progress.observed.container
+        if container is None or container.health == health:
+            return
+        told = bool(container.health) or health == "unhealthy"
+        self._progress.observed.container = msgspec.structs.replace(container, health=health)
+        if told:
+            log.warning("health changed", extra=fields(health=health, status=status))
+            self._reporter.report("change")

@@ -1,0 +1,151 @@
+"""Disks: arrays, file systems, mounts. Only what the request says to erase is formatted; nothing in use is touched."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from whence_agent.machine.place import Place
+from whence_agent.machine.programs import Programs
+from whence_agent.machine.protocol import ArrayRequest, MachineFailed, MountRequest, StorageRequest
+from whence_common.errors import one_line
+from whence_common.user_data.storage import FILE_SYSTEMS, RAID_LEVELS, is_mount_option
+
+_PATH = re.compile(r"(/[A-Za-z0-9._@%+-]{1,255})+\Z")
+_ARRAY = re.compile(r"/dev/md[0-9]{1,3}\Z|/dev/md/[a-z0-9_-]{1,32}\Z")
+_ALWAYS = ("nosuid", "nodev")
+_FORMAT_SECONDS_MAX = 600.0
+_CHECK_SECONDS_MAX = 1800.0
+_SHORT_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disks:
+    place: Place
+    programs: Programs
+
+    def prepare(self, request: StorageRequest) -> list[str]:
+        """Bring arrays and mounts to what is asked; give what was done. Raises MachineFailed. Repeating is harmless."""
+        done: list[str] = []
+        erased = {mount.device for mount in request.mounts if mount.erase}
+        for array in request.arrays:
+            done += self._array(array, request.volumes, may_overwrite=array.device in erased)
+        for mount in sorted(request.mounts, key=lambda one: one.path):
+            done += self._mount(mount, request.volumes)
+        return done
+
+    def _array(self, array: ArrayRequest, volumes: dict[str, str], *, may_overwrite: bool) -> list[str]:
+        if not _ARRAY.match(array.device) or array.level not in RAID_LEVELS or len(set(array.devices)) < 2:
+            raise MachineFailed("array-malformed", f"{one_line(array.device, 60)!r} is no array of two devices or more")
+        if self.place.exists(array.device):
+            return []
+        members = [self.place.device(name, volumes.get(name)) for name in array.devices]
+        for member, name in zip(members, array.devices, strict=True):
+            self.place.unused(member, name)
+        types = {self._type(member) for member in members}
+        if "linux_raid_member" in types:
+            self.programs.run("mdadm", "--assemble", array.device, *map(str, members), seconds_max=_SHORT_SECONDS_MAX)
+            return [f"assembled {array.device}"]
+        if types != {""} and not may_overwrite:
+            fix = "write erase_on_boot: true for the mount on this array if its members may be overwritten"
+            raise MachineFailed("array-would-overwrite", f"a member of {array.device} holds data", fix=fix)
+        self.programs.run(
+            "mdadm", "--create", array.device, "--run", f"--level={array.level}", f"--raid-devices={len(members)}",
+            *map(str, members), seconds_max=_SHORT_SECONDS_MAX,
+        )  # fmt: skip
+        return [f"created {array.device}"]
+
+    def _mount(self, mount: MountRequest, volumes: dict[str, str]) -> list[str]:
+        _check(mount)
+        target = self._target(mount.path)
+        if mount.device is None:
+            target.chmod(0o777)
+            return []
+        present = self.place.mounted_on(target)
+        if mount.file_system == "tmpfs":
+            if present is None:
+                self._run_mount("tmpfs", mount.options, "none", target)
+            return [] if present is not None else [f"mounted tmpfs at {target}"]
+        device = self.place.device(mount.device, volumes.get(mount.device))
+        if present == device:
+            return []  # a restart of the agent: what is mounted is in use, and is never erased
+        if present is not None:
+            raise MachineFailed("mount-taken", f"{present} is mounted at {target}", fix="name another path")
+        self.place.unused(device, mount.device)
+        done = self._format(device, mount) if mount.erase else self._repair(device, mount)
+        self._run_mount(mount.file_system, mount.options, str(device), target)
+        self._grow(device, mount.file_system, target)
+        if "ro" not in mount.options:
+            target.chmod(0o777)
+        return [*done, f"mounted {mount.device} at {target}"]
+
+    def _target(self, path: str) -> Path:
+        """Make the directory below the mounts' own; a symlink on the way is refused."""
+        target = self.place.mounts
+        target.mkdir(parents=True, exist_ok=True)
+        for part in path.strip("/").split("/"):
+            target = target / part
+            if target.is_symlink():
+                raise MachineFailed("mount-path-link", f"{target} is a symlink", fix="remove it")
+            target.mkdir(mode=0o777, exist_ok=True)
+        return target
+
+    def _format(self, device: Path, mount: MountRequest) -> list[str]:
+        if mount.file_system == "xfs":
+            options = ["-f", "-K"]
+        else:
+            owner = f",root_owner={mount.owner[0]}:{mount.owner[1]}" if mount.owner is not None else ""
+            options = ["-F", "-q", "-E", f"nodiscard{owner}"]
+        self.programs.run(f"mkfs.{mount.file_system}", *options, str(device), seconds_max=_FORMAT_SECONDS_MAX)
+        return [f"formatted {mount.device} as {mount.file_system}"]
+
+    def _repair(self, device: Path, mount: MountRequest) -> list[str]:
+        found = self._type(device)
+        if not found:
+            fix = "write erase_on_boot: true once, or tag the volume Taupage:erase-on-boot=True"
+            raise MachineFailed("device-without-file-system", f"{mount.device} holds no file system", fix=fix)
+        if found != mount.file_system:
+            message = f"{mount.device} holds {one_line(found, 30)}, not {mount.file_system}"
+            raise MachineFailed("device-other-file-system", message, fix="correct filesystem")
+        if mount.file_system == "xfs":
+            self.programs.run("xfs_repair", str(device), seconds_max=_CHECK_SECONDS_MAX)
+        else:
+            self.programs.run("e2fsck", "-f", "-p", str(device), seconds_max=_CHECK_SECONDS_MAX, ends_with=(0, 1))
+        return []
+
+    def _run_mount(self, file_system: str, options: list[str], device: str, target: Path) -> None:
+        joined = ",".join([*_ALWAYS, *options])
+        self.programs.run("mount", "-t", file_system, "-o", joined, device, str(target), seconds_max=_SHORT_SECONDS_MAX)
+
+    def _grow(self, device: Path, file_system: str, target: Path) -> None:
+        """Let the file system fill a volume that has grown; a failure only warns, as the data is there."""
+        command = ("xfs_growfs", str(target)) if file_system == "xfs" else ("resize2fs", str(device))
+        try:
+            self.programs.run(*command, seconds_max=_FORMAT_SECONDS_MAX)
+        except MachineFailed as exc:
+            self.programs.say(f"not grown: {exc.message}")
+
+    def _type(self, device: Path) -> str:
+        """Give what blkid finds on a device itself, never from its cache; empty when nothing is there."""
+        code, output = self.programs.run(
+            "blkid", "-p", "-o", "value", "-s", "TYPE", str(device), seconds_max=_SHORT_SECONDS_MAX, ends_with=(0, 2)
+        )
+        if code == 0 and output.strip():
+            return output.strip().splitlines()[0]
+        code, output = self.programs.run(
+            "blkid", "-p", "-o", "value", "-s", "PTTYPE", str(device), seconds_max=_SHORT_SECONDS_MAX, ends_with=(0, 2)
+        )
+        return f"a partition table ({output.strip()})" if code == 0 and output.strip() else ""
+
+
+def _check(mount: MountRequest) -> None:
+    parts = mount.path.split("/")
+    if not _PATH.match(mount.path) or ".." in parts or "." in parts:
+        raise MachineFailed("mount-path-malformed", f"{one_line(mount.path, 60)!r} is no absolute path")
+    if mount.file_system not in FILE_SYSTEMS:
+        raise MachineFailed("file-system-unknown", f"{one_line(mount.file_system, 30)!r} is no file system known here")
+    if not all(is_mount_option(option) for option in mount.options):
+        raise MachineFailed("mount-option-refused", f"an option of {mount.path} is not allowed")
+    if mount.owner is not None and not all(0 < part < 2**31 for part in mount.owner):
+        raise MachineFailed("owner-malformed", "the owner must be ordinary user and group numbers")

@@ -1,0 +1,97 @@
+"""Where devices stand on this machine, and which of them must not be touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from whence_agent.machine.protocol import MachineFailed
+from whence_common.errors import one_line
+from whence_common.user_data.storage import twins
+
+_DEVICE = re.compile(r"/dev/[a-z0-9][a-z0-9/_-]{0,62}\Z")
+_VOLUME = re.compile(r"vol-[0-9a-f]{8,17}\Z")
+_LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """`dev`, `mounts` and `root` are arguments, so that a test can have its own."""
+
+    dev: Path = Path("/dev")
+    mounts: Path = Path("/mounts")
+    root: Path = Path("/")
+    wait_seconds_max: float = 60.0
+
+    def device(self, name: str, volume: str | None = None) -> Path:
+        """Give the block device behind a name, waiting a moment for it. Raises MachineFailed."""
+        if not _DEVICE.match(name) or ".." in name or (volume is not None and not _VOLUME.match(volume)):
+            raise MachineFailed("device-malformed", f"{one_line(name, 60)!r} is no device")
+        ends = time.monotonic() + self.wait_seconds_max
+        while True:
+            for candidate in self._candidates(name, volume):
+                if candidate.exists():
+                    return _block_device(candidate, name)
+            if time.monotonic() >= ends:
+                break
+            time.sleep(_LOOK_SECONDS)
+        waited = f"within {self.wait_seconds_max:g} seconds"
+        raise MachineFailed("device-missing", f"{name} did not appear {waited}", fix="attach it, or correct its name")
+
+    def exists(self, name: str) -> bool:
+        return any(candidate.exists() for candidate in self._candidates(name, None))
+
+    def unused(self, device: Path, name: str) -> None:
+        """Refuse a device that is mounted, or that something is built upon. Raises MachineFailed."""
+        number = device.stat().st_rdev
+        used = {os.makedev(*map(int, line.split()[2].split(":"))) for line in _mount_lines()}
+        block = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
+        below = [number, *_numbers(block)]
+        if used & set(below) or any((block / "holders").glob("*")):
+            fix = "name another device; nothing in use is formatted or mounted twice"
+            raise MachineFailed("device-in-use", f"{name} is in use on this machine", fix=fix)
+
+    def mounted_on(self, target: Path) -> Path | None:
+        """Give the device mounted at a path, the path itself for tmpfs, or None."""
+        for line in _mount_lines():
+            parts = line.split()
+            if _unescaped(parts[4]) == str(target):
+                source = parts[parts.index("-") + 2]
+                return Path(source).resolve() if source.startswith("/") else target
+        return None
+
+    def _candidates(self, name: str, volume: str | None) -> list[Path]:
+        named = [self.dev / twin.removeprefix("/dev/") for twin in twins(name)]
+        if volume is None:
+            return named
+        serial = "nvme-Amazon_Elastic_Block_Store_" + volume.replace("-", "")
+        return [self.dev / "disk" / "by-id" / serial, *named]
+
+
+def _block_device(path: Path, name: str) -> Path:
+    real = path.resolve()
+    if not stat.S_ISBLK(real.stat().st_mode):
+        raise MachineFailed("device-not-block", f"{name} is no block device")
+    return real
+
+
+def _numbers(block: Path) -> list[int]:
+    """Give the device numbers of a disk's partitions."""
+    found = []
+    for entry in block.glob("*/dev"):
+        if (entry.parent / "partition").exists():
+            major, minor = entry.read_text(encoding="ascii").split(":")
+            found.append(os.makedev(int(major), int(minor)))
+    return found
+
+
+def _mount_lines() -> list[str]:
+    return Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

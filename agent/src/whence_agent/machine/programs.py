@@ -1,0 +1,48 @@
+"""Runs the system's own programs: fixed names, arguments as a list, a bound on time and output."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from whence_agent.machine.protocol import MachineFailed
+from whence_common.errors import one_line
+
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+_PACKAGES = {"mdadm": "mdadm", "mkfs.xfs": "xfsprogs", "xfs_repair": "xfsprogs", "xfs_growfs": "xfsprogs",
+             "logrotate": "logrotate"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """`say` tells what is being done. `environment` is fixed; nothing is inherited."""
+
+    say: Callable[[str], None]
+    path: str = _ENVIRONMENT["PATH"]
+
+    def run(self, *command: str, seconds_max: float, ends_with: tuple[int, ...] = (0,)) -> tuple[int, str]:
+        """Run one program; give its exit code and output. Raises MachineFailed for another code, or none in time."""
+        shown = " ".join(command)
+        self.say(shown)
+        environment = {**_ENVIRONMENT, "PATH": self.path}
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=seconds_max,
+                check=False,
+            )
+        except FileNotFoundError as exc:
+            package = _PACKAGES.get(command[0])
+            fix = f"install the package {package} in the AMI" if package else "install it in the AMI"
+            raise MachineFailed("program-missing", f"{command[0]} is not installed", fix=fix) from exc
+        except subprocess.TimeoutExpired as exc:
+            raise MachineFailed("program-slow", f"{shown} did not end within {seconds_max:g} seconds") from exc
+        output = (done.stdout + done.stderr).decode("utf-8", "replace")
+        if done.returncode not in ends_with:
+            message = f"{shown} ended with {done.returncode}: {one_line(output[-600:], 300)}"
+            raise MachineFailed("program-failed", message)
+        return done.returncode, output

@@ -1,0 +1,66 @@
+"""The files that platform settings name: trust keys, Docker's own configuration. Read at start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from whence_agent.settings import Settings
+from whence_agent.stages.image import TrustPolicy
+from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
+from whence_common.settings_file import SettingsInvalid
+
+_FILE_BYTES_MAX = 1024 * 1024
+_ENTRY_NAMES = ("auth", "username", "password", "identitytoken")
+
+
+def trust_policies(settings: Settings) -> dict[str, TrustPolicy]:
+    """Load every registry's policy; one that asks for nothing is left out. Raises SettingsInvalid."""
+    policies = {}
+    for host, registry in settings.registries.items():
+        trust = registry.trust
+        policy = TrustPolicy(
+            keys=tuple(_key(name, host) for name in trust.signature_key_files),
+            builders=tuple(TrustedBuilder(builder_id=one.id, key=_key(one.key_file, host)) for one in trust.builders),
+            production_ready_header=trust.production_ready_header,
+        )
+        if policy != TrustPolicy():
+            policies[host] = policy
+    return policies
+
+
+def logins_of(name: str | None) -> dict[str, dict[str, str]]:
+    """Read `auths` out of Docker's configuration. Raises SettingsInvalid; never quotes what stands there."""
+    if name is None:
+        return {}
+    try:
+        document: Any = json.loads(_read(name, "docker_config_file"))
+        entries = document["auths"].items()
+        return {
+            host.removeprefix("https://").removeprefix("http://").split("/")[0]: {
+                key: str(entry[key]) for key in _ENTRY_NAMES if key in entry
+            }
+            for host, entry in entries
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        fix = 'it is JSON like {"auths": {"registry.example.org": {"auth": "…"}}}'
+        raise SettingsInvalid("settings-invalid", f"docker_config_file: {name} cannot be read", fix=fix) from exc
+
+
+def _key(name: str, host: str) -> ec.EllipticCurvePublicKey:
+    try:
+        return load_public_key(_read(name, f"registries.{host}.trust"), name=name)
+    except TrustKeyInvalid as exc:
+        raise SettingsInvalid(exc.code, f"registries.{host}.trust: {exc.message}", fix=exc.fix) from exc
+
+
+def _read(name: str, setting: str) -> bytes:
+    try:
+        with Path(name).open("rb") as stream:
+            return stream.read(_FILE_BYTES_MAX)
+    except OSError as exc:
+        message = f"{setting}: {name} cannot be read: {exc.strerror}"
+        raise SettingsInvalid("settings-file-unreadable", message, fix="correct the path or its mode") from exc

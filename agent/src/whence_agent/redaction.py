@@ -1,0 +1,53 @@
+"""Masking by origin: what was decrypted or fetched as a secret is taken out of everything that leaves the process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from whence_common.user_data.masking import MASKED
+
+_CHARACTERS_MIN = 5
+"""Shorter values are words that would be masked everywhere: `true`, `8080`."""
+_VALUES_MAX = 1_000
+_LINES_MAX = 50
+
+
+class Redactor:
+    """Knows every secret of this process, in memory only. `scrub` replaces them in any text."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, None] = {}
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._values)} values)"
+
+    def learn(self, value: str) -> None:
+        """Remember a secret and how it looks when JSON, a URL or a repr quotes it."""
+        if len(value) < _CHARACTERS_MIN:
+            return
+        forms = (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value))
+        lines = [line for line in value.splitlines()[:_LINES_MAX] if len(line) >= _CHARACTERS_MIN]
+        for form in (*forms, repr(value)[1:-1], *lines):
+            self._values.pop(form, None)
+            self._values[form] = None
+        while len(self._values) > _VALUES_MAX:
+            del self._values[next(iter(self._values))]  # rotated away long ago
+
+    def scrub(self, text: str) -> str:
+        """Give a text without any secret known so far; the longest first, so that no tail is left."""
+        for value in sorted(self._values, key=len, reverse=True):
+            if value in text:
+                text = text.replace(value, MASKED)
+        return text
+
+    def scrub_all(self, value: Any) -> Any:
+        """Give JSON values, however nested, without any secret; keys are left as they are."""
+        if isinstance(value, str):
+            return self.scrub(value)
+        if isinstance(value, dict):
+            return {key: self.scrub_all(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.scrub_all(inner) for inner in value]
+        return value

@@ -1,0 +1,82 @@
+"""How this machine signs in at registries: ECR's token, the instance's identity, a mint token, Docker's own forms."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from whence_agent.credentials import CredentialKeeper
+from whence_agent.ports import Login, Metadata, RegistryRefused, SecretUnavailable, TokenIssuer
+from whence_agent.ports_cloud import Repositories
+from whence_agent.redaction import Redactor
+from whence_agent.settings import Settings
+
+_IDENTITY_USER = "instance-identity-document"
+_TOKEN_USER = "oauth2"  # noqa: S105 - the user name that Pier One takes beside a token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """Gives the login for a registry. Everything stays in memory, and is masked wherever it might be said."""
+
+    settings: Settings
+    metadata: Metadata
+    repositories: Repositories
+    issuer: TokenIssuer
+    keeper: CredentialKeeper
+    redactor: Redactor
+    platform: Mapping[str, Mapping[str, str]]
+    """Logins of the platform's docker_config_file, by registry."""
+
+    async def login(self, registry: str, own: Mapping[str, Mapping[str, str]]) -> Login | None:
+        """Give what to show to a registry; `own` is user data's dockercfg, decrypted. Raises RegistryRefused.
+
+        MetadataUnavailable, CloudRefused and SecretUnavailable pass through with their own reasons.
+        """
+        kind = self.settings.sign_in_of(registry)
+        if kind == "none":
+            return None
+        if kind == "ecr":
+            username, password = await self.repositories.sign_in(registry)
+            return self._learned(Login(username=username, password=password))
+        if kind == "identity":
+            return self._learned(Login(username=_IDENTITY_USER, password=await self.metadata.signed_identity()))
+        if kind == "mint":
+            return self._learned(Login(username=_TOKEN_USER, password=await self._mint_token(registry)))
+        entry = own.get(registry) or self.platform.get(registry)
+        return None if entry is None else self._learned(_from_docker(entry, registry))
+
+    async def _mint_token(self, registry: str) -> str:
+        pair = self.keeper.pair()
+        if pair is None:
+            raise RegistryRefused(
+                "registry-no-credentials", f"{registry} is signed in to with mint credentials, and there are none",
+                retryable=False, fix="set mint_bucket in user data",
+            )  # fmt: skip
+        user, client = pair
+        try:
+            return (await self.issuer.password_grant(user, client)).token
+        except SecretUnavailable as exc:
+            raise RegistryRefused(exc.code, f"{registry}: {exc.message}", fix=exc.fix, retryable=exc.retryable) from exc
+
+    def _learned(self, login: Login) -> Login:
+        for value in (login.password, login.identity_token, login.registry_token):
+            self.redactor.learn(value)
+        return login
+
+
+def _from_docker(entry: Mapping[str, str], registry: str) -> Login:
+    """Read one entry of Docker's configuration: auth, or username and password, or an identity token."""
+    username, password = entry.get("username", ""), entry.get("password", "")
+    if "auth" in entry:
+        try:
+            username, _, password = base64.b64decode(entry["auth"], validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, ValueError) as exc:
+            raise RegistryRefused(
+                "dockercfg-auth-malformed", f"the sign-in for {registry} is not user:password in base64",
+                retryable=False, fix="copy it from docker's configuration",
+            ) from exc  # fmt: skip
+    password = password.rstrip("\x00")
+    return Login(username=username, password=password, identity_token=entry.get("identitytoken", ""))

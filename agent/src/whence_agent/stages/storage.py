@@ -1,0 +1,135 @@
+"""Stages host and storage: what the helper is asked to do, and volumes attached before it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from whence_agent.machine.protocol import ArrayRequest, CustomLogsRequest, HostRequest, MountRequest, StorageRequest
+from whence_agent.ports import Metadata
+from whence_agent.ports_cloud import CloudRefused, Volume, Volumes
+from whence_agent.progress import Progress
+from whence_common.backoff import Backoff
+from whence_common.errors import RoadError, one_line
+from whence_common.pause import pause
+from whence_common.user_data.host import HostSettings
+from whence_common.user_data.storage import Mount, Storage, twins
+
+_LOOK_SECONDS = 5.0
+_SUBSTITUTE = re.compile(r"\$\{(local_ipv4|public_ipv4)\}")
+
+
+class VolumeMissing(RoadError):
+    """No volume with this name is there to be attached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    device: str
+    volume: Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeAttacher:
+    """Finds volumes by their Name tag and attaches them. The stage's deadline bounds the waiting."""
+
+    volumes: Volumes
+    metadata: Metadata
+    progress: Progress
+    backoff: Backoff
+
+    async def attach(self, storage: Storage) -> list[Attached]:
+        """Attach every volume; give what stands behind each device. Raises VolumeMissing or CloudRefused."""
+        addresses: Mapping[str, str] = {}
+        if any("${" in name for _, name in storage.volumes):
+            addresses = await self.metadata.addresses()
+        attached = []
+        for device, written in storage.volumes:
+            name = _SUBSTITUTE.sub(lambda match: addresses.get(match[1], match[0]), written)
+            attached.append(Attached(device=device, volume=await self._one(device, name)))
+        return attached
+
+    async def _one(self, device: str, name: str) -> Volume:
+        attempt = 0
+        while True:
+            try:
+                volume = await self._try(device, name)
+            except CloudRefused as exc:
+                if not exc.retryable:
+                    raise
+                self.progress.stages["storage"].reason = exc.diagnostics()
+                volume = None
+            if volume is not None:
+                self.progress.stages["storage"].reason = ""
+                return volume
+            attempt += 1
+            await pause(max(_LOOK_SECONDS * 0.1, min(self.backoff.seconds(attempt), _LOOK_SECONDS)))
+
+    async def _try(self, device: str, name: str) -> Volume | None:
+        zone, instance_id = self.progress.zone(), self.progress.instance_id()
+        found = await self.volumes.by_name(name, zone=zone, instance_id=instance_id)
+        if not found:
+            reason = f"no volume named {one_line(name, 80)} is available in {zone}"
+            self.progress.stages["storage"].reason = reason
+            return None
+        chosen = found[0]
+        if chosen.device is None:
+            await self.volumes.attach(chosen.volume_id, instance_id=instance_id, device=device)
+        elif chosen.device not in twins(device):
+            message = f"{chosen.volume_id} ({one_line(name, 80)}) is attached as {chosen.device}, not {device}"
+            raise VolumeMissing("volume-elsewhere", message, retryable=False, fix="detach it, or correct volumes.ebs")
+        if len(found) > 1:
+            self.progress.stages[
+                "storage"
+            ].reason = f"{len(found)} volumes are named {one_line(name, 80)}; lowest id taken"
+        return chosen
+
+
+def storage_request(storage: Storage, attached: list[Attached], *, owner: tuple[int, int] | None) -> StorageRequest:
+    """Say what the helper is to do. Pure: the erase rules are decided here, by user data and by the volumes' tags."""
+    by_device = {name: one.volume for one in attached for name in twins(one.device)}
+    return StorageRequest(
+        volumes={device: volume.volume_id for device, volume in by_device.items()},
+        arrays=[ArrayRequest(device=one.device, level=one.level, devices=list(one.devices)) for one in storage.arrays],
+        mounts=[
+            MountRequest(
+                path=mount.path,
+                device=mount.device,
+                file_system=mount.file_system,
+                options=list(mount.options),
+                erase=_erased(mount, by_device),
+                owner=owner,
+            )
+            for mount in storage.mounts
+        ],
+    )
+
+
+def tags_to_forget(storage: Storage, attached: list[Attached]) -> list[str]:
+    """Name the volumes whose tag asked for one formatting that has now happened."""
+    by_device = {name: one.volume for one in attached for name in twins(one.device)}
+    volumes = [by_device.get(mount.device or "") for mount in storage.mounts if mount.erase is None]
+    return [volume.volume_id for volume in volumes if volume is not None and volume.erase_tag]
+
+
+def host_request(host: HostSettings, *, instance_users: list[str]) -> HostRequest | None:
+    """Say what the host is to be like; None when there is nothing to do."""
+    logs = host.custom_logs
+    request = HostRequest(
+        sysctl=dict(host.sysctl),
+        huge_pages=host.huge_pages,
+        ssh_ports=list(host.ssh_ports),
+        remove_keys_of=[] if host.keep_instance_users else list(instance_users),
+        custom_logs=None
+        if logs is None
+        else CustomLogsRequest(size_bytes=logs.size_bytes, interval=logs.interval, files=logs.files),
+    )
+    return None if request == HostRequest() else request
+
+
+def _erased(mount: Mount, by_device: Mapping[str, Volume]) -> bool:
+    if mount.erase is not None:
+        return mount.erase
+    volume = by_device.get(mount.device or "")
+    return volume is not None and volume.erase_tag

@@ -1,0 +1,112 @@
+"""The token files that token libraries read (contract B of credentials.md): fresh, typed, and never empty."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from whence_agent.credentials import CredentialKeeper
+from whence_agent.ports import AccessToken, SecretUnavailable, TokenIssuer
+from whence_agent.progress import Progress
+from whence_agent.redaction import Redactor
+from whence_common.backoff import Backoff
+from whence_common.logs import fields
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS_MAX = 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    token: AccessToken
+    refresh_at: float
+    ends_at: float
+
+
+class TokenKeeper:
+    """Gets a token for every name with the application's client, and again at half of its life."""
+
+    def __init__(
+        self,
+        *,
+        issuer: TokenIssuer,
+        keeper: CredentialKeeper,
+        progress: Progress,
+        redactor: Redactor,
+        expired: Literal["keep", "remove"],
+        random: Callable[[], float],
+    ) -> None:
+        self._issuer = issuer
+        self._keeper = keeper
+        self._progress = progress
+        self._redactor = redactor
+        self._expired = expired
+        self._random = random
+        self._backoff = Backoff(first_seconds=1.0, longest_seconds=60.0, random=random)
+        self._scopes: Mapping[str, tuple[str, ...]] = {}
+        self._held: dict[str, _Held] = {}
+        self._attempt = 0
+
+    def configure(self, scopes: Mapping[str, tuple[str, ...]]) -> None:
+        """Say which tokens to keep, by name with their scopes."""
+        self._scopes = scopes
+
+    async def first(self) -> None:
+        """Try until every token is there; the caller sets the deadline."""
+        while True:
+            await self.refresh()
+            if self._held.keys() == self._scopes.keys():
+                return
+            await pause(self._backoff.seconds(self._attempt))
+
+    async def run(self) -> None:
+        """Keep tokens fresh until cancelled."""
+        while True:
+            await pause(self._next_look())
+            if self._scopes and self._keeper.complete:
+                await self.refresh()
+
+    async def refresh(self) -> None:
+        """Get what is due, publish what is held. Never raises for the issuer's faults: they are on the status."""
+        now, failed = self._progress.monotonic(), ""
+        pair = self._keeper.pair()
+        for name, scopes in self._scopes.items():
+            held = self._held.get(name)
+            if pair is None or (held is not None and now < held.refresh_at):
+                continue
+            try:
+                token = await self._issuer.client_credentials(pair[1], scopes)
+            except SecretUnavailable as exc:
+                failed = f"token {name}: {exc.diagnostics()}"
+                continue
+            self._redactor.learn(token.token)
+            life = token.expires_seconds
+            refresh_at = now + life * (0.4 + 0.1 * self._random())
+            self._held[name] = _Held(token=token, refresh_at=refresh_at, ends_at=now + life)
+        self._attempt = self._attempt + 1 if failed else 0
+        if failed and failed != self._progress.tokens_error:
+            log.warning("a token could not be got", extra=fields(reason=failed))
+        self._progress.tokens_error = failed
+        self._keeper.keep_tokens(self._files(now, pair[1] if pair is not None else {}))
+
+    def _files(self, now: float, client: Mapping[str, str]) -> dict[str, bytes]:
+        files: dict[str, bytes] = {}
+        for name, held in self._held.items():
+            if now >= held.ends_at and self._expired == "remove":
+                continue
+            files[f"{name}-token-type"] = b"Bearer"
+            files[f"{name}-token-secret"] = held.token.token.encode("ascii")
+            files[f"{name}-client-id"] = str(client.get("client_id", "")).encode()
+            if client.get("client_secret"):
+                files[f"{name}-client-secret"] = str(client["client_secret"]).encode()
+        return files
+
+    def _next_look(self) -> float:
+        if self._attempt:
+            return self._backoff.seconds(self._attempt)
+        due = min((held.refresh_at for held in self._held.values()), default=0.0) - self._progress.monotonic()
+        return min(max(due, 1.0), _LOOK_SECONDS_MAX)

@@ -1,0 +1,143 @@
+"""What an image shows for itself, verified by keys the platform names: cosign signatures and SLSA provenance. Pure.
+
+Formats: cosign simple signing, Sigstore bundles, DSSE, SLSA provenance v0.2 and v1. Only verified bytes are read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from whence_common.envelope import Envelope, EnvelopeInvalid
+from whence_common.errors import InputError
+from whence_common.keys import key_id, signature_holds
+
+_SIGN = "https://sigstore.dev/cosign/sign/v1"
+_PROVENANCE = ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2")
+_SIMPLE_SIGNING = "cosign container image signature"
+_KEY_BYTES_MAX = 16 * 1024
+
+
+class TrustKeyInvalid(InputError):
+    """A key file of the platform holds no P-256 public key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedBuilder:
+    builder_id: str
+    key: ec.EllipticCurvePublicKey
+
+
+def load_public_key(pem: bytes, *, name: str) -> ec.EllipticCurvePublicKey:
+    """Load a PEM public key as cosign writes it. Raises TrustKeyInvalid."""
+    try:
+        key = serialization.load_pem_public_key(pem[:_KEY_BYTES_MAX])
+    except ValueError as exc:
+        raise TrustKeyInvalid("trust-key", f"{name} holds no public key in PEM") from exc
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise TrustKeyInvalid("trust-key", f"{name} holds no P-256 key", fix="make one with cosign generate-key-pair")
+    return key
+
+
+def signer_of(
+    digest: str,
+    *,
+    signatures: Sequence[tuple[bytes, bytes]],
+    digest_signatures: Sequence[bytes],
+    envelopes: Sequence[bytes],
+    keys: Iterable[ec.EllipticCurvePublicKey],
+) -> str | None:
+    """Give the id of the first key that signed this digest, by simple signing or a sign statement; None without one."""
+    for key in keys:
+        for body, signature in signatures:
+            if signature_holds(key, signature, body) and _names(body, digest):
+                return key_id(key)
+        if any(_signs_digest(key, signature, digest) for signature in digest_signatures):
+            return key_id(key)
+        for envelope in envelopes:
+            statement = _statement(envelope, key, digest)
+            if statement is not None and statement.get("predicateType") == _SIGN:
+                return key_id(key)
+    return None
+
+
+def builder_of(digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]) -> str | None:
+    """Give the id of the trusted builder whose provenance names this digest; None without one."""
+    for builder in builders:
+        for envelope in envelopes:
+            statement = _statement(envelope, builder.key, digest)
+            if statement is not None and _builder_id(statement) == builder.builder_id:
+                return builder.builder_id
+    return None
+
+
+def read_bundle(content: bytes) -> tuple[bytes | None, bytes | None]:
+    """Give the DSSE envelope of a Sigstore bundle, or its signature over the manifest's digest; neither is believed."""
+    bundle = _json(content)
+    envelope = bundle.get("dsseEnvelope")
+    if isinstance(envelope, dict):
+        return json.dumps(envelope).encode(), None
+    signature = _object(bundle.get("messageSignature")).get("signature")
+    try:
+        return None, base64.b64decode(signature, validate=True) if isinstance(signature, str) else None
+    except (binascii.Error, ValueError):
+        return None, None
+
+
+def _signs_digest(key: ec.EllipticCurvePublicKey, signature: bytes, digest: str) -> bool:
+    try:
+        hashed = bytes.fromhex(digest.removeprefix("sha256:"))
+        key.verify(signature, hashed, ec.ECDSA(Prehashed(hashes.SHA256())))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _names(body: bytes, digest: str) -> bool:
+    critical = _object(_json(body).get("critical"))
+    named = _object(critical.get("image")).get("docker-manifest-digest")
+    return named == digest and critical.get("type") == _SIMPLE_SIGNING
+
+
+def _statement(envelope: bytes, key: ec.EllipticCurvePublicKey, digest: str) -> Mapping[str, Any] | None:
+    """Give a verified in-toto statement about this digest, or None."""
+    try:
+        body = Envelope.parse(envelope).verify(key)
+    except EnvelopeInvalid:
+        return None
+    statement = _json(body)
+    subjects = statement.get("subject")
+    wanted = digest.removeprefix("sha256:")
+    for subject in subjects if isinstance(subjects, list) else []:
+        if _object(_object(subject).get("digest")).get("sha256") == wanted:
+            return statement
+    return None
+
+
+def _builder_id(statement: Mapping[str, Any]) -> str | None:
+    kind, predicate = statement.get("predicateType"), _object(statement.get("predicate"))
+    if kind not in _PROVENANCE:
+        return None
+    holder = _object(predicate.get("runDetails")) if kind == _PROVENANCE[0] else predicate
+    found = _object(holder.get("builder")).get("id")
+    return found if isinstance(found, str) else None
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    try:
+        return _object(json.loads(body))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
