@@ -15,7 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN_PYTHON = "/usr/bin/python3"
-_BOTOCORE_KEPT = ("s3", "kms", "sts")
+BOTOCORE_KEPT = (
+    "autoscaling", "cloudformation", "cloudwatch", "ec2", "ecr", "elb", "elbv2", "kms", "s3", "secretsmanager", "ssm", "sts",
+)  # fmt: skip
 """botocore describes every service of AWS, 27 MB of them; the agent speaks to these."""
 _LAUNCHER = f"""#!{DEBIAN_PYTHON} -IS
 import sys
@@ -32,7 +34,8 @@ Maintainer: The Whence developers <whence@example.org>
 Section: admin
 Priority: optional
 Depends: python3 (>= 3.11), python3 (<< 3.12), systemd, ca-certificates
-Recommends: docker.io | docker-ce
+Recommends: docker.io | docker-ce, e2fsprogs, mount, util-linux
+Suggests: mdadm, xfsprogs, logrotate, tini
 Installed-Size: {size}
 Description: boots an EC2 instance from its user data and reports what runs there
  Validates the user data, pulls only immutable images, keeps the application's
@@ -45,17 +48,18 @@ if [ "$1" = configure ]; then
     systemd-tmpfiles --create whence-agent.conf || true
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
-        systemctl enable whence-agent.service
+        systemctl enable whence-machine.socket whence-agent.service
+        [ ! -e /etc/whence/agent.yaml ] || systemctl restart whence-machine.socket
         [ ! -e /etc/whence/agent.yaml ] || systemctl restart whence-agent.service
     else
-        systemctl enable whence-agent.service || true
+        systemctl enable whence-machine.socket whence-agent.service || true
     fi
 fi
 """
 _PRERM = """#!/bin/sh
 set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-    systemctl disable --now whence-agent.service
+    systemctl disable --now whence-agent.service whence-machine.socket
 fi
 """
 
@@ -92,7 +96,7 @@ def _environment(target: Path, wheels: Path) -> None:
     _run(*pip, "--upgrade", "--no-deps", *map(str, ours))
     shutil.rmtree(target / "bin", ignore_errors=True)
     for service in (target / "botocore/data").iterdir():
-        if service.is_dir() and service.name not in _BOTOCORE_KEPT:
+        if service.is_dir() and service.name not in BOTOCORE_KEPT:
             shutil.rmtree(service)
     _run(DEBIAN_PYTHON, "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", "-s", str(target),
          "-p", "/usr/lib/whence-agent", str(target))  # fmt: skip
@@ -101,6 +105,8 @@ def _environment(target: Path, wheels: Path) -> None:
 def _files(root: Path) -> None:
     for source, place in (
         ("systemd/whence-agent.service", "usr/lib/systemd/system"),
+        ("systemd/whence-machine.socket", "usr/lib/systemd/system"),
+        ("systemd/whence-machine@.service", "usr/lib/systemd/system"),
         ("systemd/sysusers.d/whence-agent.conf", "usr/lib/sysusers.d"),
         ("systemd/tmpfiles.d/whence-agent.conf", "usr/lib/tmpfiles.d"),
         ("agent/README.md", "usr/share/doc/whence-agent"),

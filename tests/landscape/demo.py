@@ -135,6 +135,7 @@ async def _start(
         engine=scape.engine,
         aws_url=scape.aws.url,
         immutable_registries=(scape.registry,),
+        extra={"platform_containers": ["whence-demo-*"]},  # three machines share this engine
     )
     running = await stack.enter_async_context(agent(scape.directory, scape.logs, settings, name=name))
     return Shown(title=title, instance_id=service.instance_id, agent=running, expected_state=expected, wrong=[])

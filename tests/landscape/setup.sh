@@ -40,6 +40,8 @@ case "$1" in
 test)
     need mmdebstrap has mmdebstrap
     need systemd-container has systemd-nspawn
+    need e2fsprogs has mkfs.ext4
+    need xfsprogs has mkfs.xfs
     need python3 debian_python
     ;;
 bench) need wrk has wrk ;;

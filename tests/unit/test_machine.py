@@ -1,0 +1,175 @@
+"""The helper's parts that need no disk: arrays by the programs they would run, the host in a root of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from whence_agent.machine.place import Place
+from whence_agent.machine.programs import Programs
+from whence_agent.machine.protocol import MachineFailed
+from whence_agent.machine.serve import serve
+
+
+class Host:
+    """A root, a /dev and a PATH of its own; every program in it writes down how it was called."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.root, self.bin, self.calls = directory / "root", directory / "bin", directory / "calls"
+        self.root.mkdir()
+        self.bin.mkdir()
+        self.dev = Path("/dev")
+
+    def program(self, name: str, *, prints: str = "", ends: int = 0) -> None:
+        script = f"#!/bin/sh\necho {name} \"$@\" >> {self.calls}\nprintf '%s' '{prints}'\nexit {ends}\n"
+        (self.bin / name).write_text(script, encoding="ascii")
+        (self.bin / name).chmod(0o755)
+
+    def ask(self, request: dict[str, Any], *, allowed: tuple[str, ...] = ("vm.*",)) -> dict[str, Any]:
+        sink = io.BytesIO()
+        place = Place(dev=self.dev, mounts=self.directory / "mounts", root=self.root, wait_seconds_max=0)
+        source = io.BytesIO(json.dumps(request).encode() + b"\n")
+        serve(source, sink, place=place, allowed_sysctls=allowed, path=str(self.bin))
+        last: dict[str, Any] = json.loads(sink.getvalue().splitlines()[-1])
+        return last
+
+    def called(self) -> list[str]:
+        return self.calls.read_text(encoding="ascii").splitlines() if self.calls.exists() else []
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_kernel_settings_are_written_where_the_kernel_has_them(host: Host) -> None:
+    for path in ("proc/sys/vm", "sys/kernel/mm/transparent_hugepage"):
+        (host.root / path).mkdir(parents=True)
+    (host.root / "proc/sys/vm/swappiness").write_text("60", encoding="ascii")
+    (host.root / "sys/kernel/mm/transparent_hugepage/enabled").write_text("always", encoding="ascii")
+    answer = host.ask({"type": "host", "sysctl": {"vm.swappiness": "1"}, "huge_pages": "never"})
+    assert answer == {"done": ["vm.swappiness = 1", "transparent huge pages: never"]}
+    assert (host.root / "proc/sys/vm/swappiness").read_text(encoding="ascii") == "1\n"
+
+
+def test_a_setting_the_kernel_does_not_have_is_named(host: Host) -> None:
+    (host.root / "proc/sys").mkdir(parents=True)
+    answer = host.ask({"type": "host", "sysctl": {"vm.no_such": "1"}})
+    assert answer["failed"]["code"] == "kernel-setting-unknown"
+
+
+def test_sshd_listens_where_it_is_told_and_is_reloaded_only_then(host: Host) -> None:
+    host.program("systemctl")
+    for _ in range(2):
+        host.ask({"type": "host", "ssh_ports": [22, 2222]})
+    assert "Port 22\nPort 2222\n" in (host.root / "etc/ssh/sshd_config.d/50-whence.conf").read_text(encoding="ascii")
+    assert host.called() == ["systemctl try-reload-or-restart ssh.service"]
+
+
+def test_custom_logs_are_rotated_as_asked(host: Host) -> None:
+    answer = host.ask({"type": "host", "custom_logs": {"size_bytes": 1000, "interval": "hourly", "files": 3}})
+    written = (host.root / "etc/logrotate.d/whence-custom").read_text(encoding="ascii")
+    assert answer["done"] == ["rotation of /var/log-custom"]
+    assert "hourly" in written
+    assert "rotate 3" in written
+    assert (host.root / "var/log-custom").is_dir()
+
+
+def test_the_keys_of_a_user_are_removed_but_no_link_is_followed(host: Host) -> None:
+    import pwd
+
+    user = next(one for one in pwd.getpwall() if one.pw_uid > 0 and one.pw_dir not in ("/", "/nonexistent"))
+    ssh = host.root / user.pw_dir.lstrip("/") / ".ssh"
+    ssh.mkdir(parents=True)
+    (ssh / "authorized_keys").write_text("ssh-ed25519 AAAA", encoding="ascii")
+    assert host.ask({"type": "host", "remove_keys_of": [user.pw_name]})["done"]
+    assert not (ssh / "authorized_keys").exists()
+    elsewhere = host.directory / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "authorized_keys").write_text("ssh-ed25519 AAAA", encoding="ascii")
+    ssh.rmdir()
+    ssh.symlink_to(elsewhere)
+    assert host.ask({"type": "host", "remove_keys_of": [user.pw_name]})["done"] == []
+    assert (elsewhere / "authorized_keys").exists()
+
+
+def test_power_is_switched_off_in_a_minute_with_the_reason(host: Host) -> None:
+    host.program("shutdown")
+    assert "done" in host.ask({"type": "power-off", "reason": "the application ended\nwith 0"})
+    assert host.called() == ["shutdown -h +1 the application ended with 0"]
+
+
+def test_a_program_that_fails_is_shown_with_its_words(host: Host) -> None:
+    host.program("shutdown", prints="no way", ends=3)
+    failed = host.ask({"type": "power-off"})["failed"]
+    assert (failed["code"], "no way" in failed["message"]) == ("program-failed", True)
+
+
+def test_a_program_that_is_not_there_names_its_package(tmp_path: Path) -> None:
+    programs = Programs(say=lambda _: None, path=str(tmp_path))
+    with pytest.raises(MachineFailed) as caught:
+        programs.run("mdadm", "--version", seconds_max=5)
+    assert (caught.value.code, "mdadm" in caught.value.fix) == ("program-missing", True)
+
+
+def test_a_program_that_does_not_end_is_stopped() -> None:
+    with pytest.raises(MachineFailed) as caught:
+        Programs(say=lambda _: None).run("sleep", "30", seconds_max=0.05)
+    assert caught.value.code == "program-slow"
+
+
+class Arrays(Host):
+    """Two block devices of this machine stand for members; only what mdadm is told is looked at."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        blocks = [path for path in Path("/dev").glob("loop[0-9]*") if path.is_block_device()][-2:]
+        if len(blocks) < 2:
+            pytest.skip("this machine has no two loop devices")
+        self.dev = directory / "dev"
+        self.dev.mkdir()
+        for name, block in zip(("xvda", "xvdb"), blocks, strict=True):
+            (self.dev / name).symlink_to(block)
+        self.members = " ".join(map(str, blocks))
+        self.program("mdadm")
+
+    def create(self, *, erase: bool = False) -> dict[str, Any]:
+        array = {"device": "/dev/md0", "level": "1", "devices": ["/dev/xvda", "/dev/xvdb"]}
+        mounts = [{"path": "/d", "device": "/dev/md0", "file_system": "ext4", "options": [], "erase": erase}]
+        return self.ask({"type": "storage", "arrays": [array], "mounts": mounts if erase else []})
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Arrays:
+    return Arrays(tmp_path)
+
+
+def test_an_array_is_created_from_blank_members(arrays: Arrays) -> None:
+    arrays.program("blkid", ends=2)
+    assert arrays.create() == {"done": ["created /dev/md0"]}
+    assert arrays.called()[-1] == f"mdadm --create /dev/md0 --run --level=1 --raid-devices=2 {arrays.members}"
+
+
+def test_an_array_that_was_there_before_is_assembled_and_never_created_again(arrays: Arrays) -> None:
+    arrays.program("blkid", prints="linux_raid_member")
+    assert arrays.create() == {"done": ["assembled /dev/md0"]}
+    assert arrays.called()[-1] == f"mdadm --assemble /dev/md0 {arrays.members}"
+
+
+def test_a_member_with_data_is_not_overwritten_unless_the_mount_may_be_erased(arrays: Arrays) -> None:
+    arrays.program("blkid", prints="ext4")
+    assert arrays.create()["failed"]["code"] == "array-would-overwrite"
+    assert not any("mdadm" in call for call in arrays.called())
+    arrays.create(erase=True)
+    assert any("mdadm --create" in call for call in arrays.called())
+
+
+def test_an_array_that_exists_is_left_alone(arrays: Arrays) -> None:
+    (arrays.dev / "md0").symlink_to("/dev/null")
+    assert arrays.create() == {"done": []}
+    assert arrays.called() == []
