@@ -37,7 +37,13 @@ async def helper(place: Disks, tmp_path: Path) -> AsyncIterator[MachineSocket]:
 
 
 def mount(path: str = "/data", device: str | None = "/dev/xvdf", **changes: Any) -> MountRequest:
-    values: dict[str, Any] = {"file_system": "ext4", "options": ["noatime"], "erase": False, "owner": (999, 999), **changes}
+    values: dict[str, Any] = {
+        "file_system": "ext4",
+        "options": ["noatime"],
+        "erase": False,
+        "owner": (999, 999),
+        **changes,
+    }
     return MountRequest(path=path, device=device, **values)
 
 

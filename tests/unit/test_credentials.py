@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from fakes.agent_world import FakeIssuer, Ticks
 from fakes.clocks import FakeClock
 from fakes.object_store import FakeObjectStore
 from whence_agent.credentials import CredentialKeeper, Revocation
-from whence_agent.generations import Generations
-from whence_agent.ports import ObjectUnavailable
+from whence_agent.generations import DirectoryTaken, Generations
+from whence_agent.ports import ObjectUnavailable, SecretUnavailable
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
+from whence_agent.tokens import TokenKeeper
 
 USER = json.dumps({"application_username": "u", "application_password": "p1", "more": 1}).encode()
 CLIENT = json.dumps({"client_id": "c", "client_secret": None}).encode()
@@ -23,17 +25,18 @@ CLIENT = json.dumps({"client_id": "c", "client_secret": None}).encode()
 class Kept:
     """A keeper over a fake bucket."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, revocation: Revocation | None = None) -> None:
         self.store = FakeObjectStore()
         self.store.buckets["mint"] = {"app/user.json": USER, "app/client.json": CLIENT}
         self.directory = directory
+        self.redactor = Redactor()
         self.progress = Progress(now=FakeClock(), monotonic=lambda: 0.0, boot_id="b", started_at="")
         self.keeper = CredentialKeeper(
             store=self.store,
             generations=Generations(directory, link="credentials", group=os.getegid()),
             progress=self.progress,
-            redactor=Redactor(),
-            revocation=Revocation(),
+            redactor=self.redactor,
+            revocation=revocation or Revocation(),
             poll_seconds=1.0,
             random=lambda: 0.5,
         )
@@ -174,3 +177,147 @@ async def test_no_message_quotes_what_was_read(kept: Kept) -> None:
     kept.put("user.json", b'{"application_username": "u", "application_password": "hunter2hunter2"')
     await kept.keeper.poll()
     assert "hunter2" not in kept.keeper.message
+
+
+async def test_a_restart_goes_on_with_the_generation_that_is_published(kept: Kept, tmp_path: Path) -> None:
+    await kept.keeper.poll()
+    kept.keeper.close()
+    again = Kept(tmp_path)
+    await again.keeper.poll()
+    assert again.state == ("current", 1)
+    assert [path.name for path in (tmp_path / "generations").iterdir()] == ["1"]
+
+
+async def test_a_second_keeper_of_one_directory_is_refused(kept: Kept, tmp_path: Path) -> None:
+    with pytest.raises(DirectoryTaken):
+        Kept(tmp_path)
+    kept.keeper.close()
+    Kept(tmp_path)
+
+
+async def test_what_somebody_killed_before_the_switch_wrote_is_cleared(kept: Kept, tmp_path: Path) -> None:
+    await kept.keeper.poll()
+    kept.keeper.close()
+    (tmp_path / "generations" / "2").mkdir()
+    (tmp_path / "generations" / "2" / "user.json").write_bytes(b"half")
+    again = Kept(tmp_path)
+    again.put("user.json", USER.replace(b"p1", b"p2"))
+    await again.keeper.poll()
+    assert again.files()["user.json"] == USER.replace(b"p1", b"p2")
+    assert again.state == ("current", 2)
+
+
+@pytest.mark.parametrize("files", ["mark", "remove"])
+@pytest.mark.parametrize("answer", ["not-synced-or-denied", "not-synced"])
+async def test_objects_that_stay_gone_were_taken_back(tmp_path: Path, files: str, answer: str) -> None:
+    kept = Kept(tmp_path, Revocation(after_polls=3, files=files))  # type: ignore[arg-type]  # parametrised
+    await kept.keeper.poll()
+    for expected in ("not revoked", "not revoked", "revoked"):
+        kept.store.fail_with = [ObjectUnavailable(answer, "gone")]  # type: ignore[arg-type]  # parametrised
+        await kept.keeper.poll()
+        assert (kept.state[0] == "revoked") == (expected == "revoked")
+    assert kept.files() == ({} if files == "remove" else {"user.json": USER, "client.json": CLIENT})
+    await kept.keeper.poll()
+    assert kept.state[0] == "current"
+    assert kept.files() == {"user.json": USER, "client.json": CLIENT}
+
+
+async def test_an_outage_between_two_absences_is_no_revocation(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, Revocation(after_polls=2))
+    await kept.keeper.poll()
+    for answer in ("not-synced", "unreachable"):
+        kept.store.fail_with = [ObjectUnavailable(answer, "x")]  # type: ignore[arg-type]
+        await kept.keeper.poll()
+    assert kept.state[0] == "unreachable"
+    await kept.keeper.poll()
+    kept.store.fail_with = [ObjectUnavailable("not-synced", "x")]
+    await kept.keeper.poll()
+    assert kept.state[0] == "not-synced"
+
+
+async def test_what_was_fetched_is_masked_from_then_on(kept: Kept) -> None:
+    kept.put("user.json", USER.replace(b"p1", b"hunter2hunter2"))
+    await kept.keeper.poll()
+    assert kept.redactor.scrub("password is hunter2hunter2!") == "password is MASKED!"
+
+
+async def test_five_hundred_rotations_leave_nothing_behind(kept: Kept) -> None:
+    for number in range(500):
+        kept.put("user.json", USER.replace(b"p1", b"password-%d" % number))
+        await kept.keeper.poll()
+    assert len(list((kept.directory / "generations").iterdir())) == 2
+    assert len(list(kept.directory.iterdir())) == 2
+    assert kept.state == ("current", 500)
+
+
+class Tokens:
+    """Token files beside the pair."""
+
+    def __init__(self, kept: Kept, *, expired: str = "keep", **issuer: float) -> None:
+        self.kept = kept
+        self.ticks = Ticks()
+        kept.progress.monotonic = self.ticks
+        self.issuer = FakeIssuer(**issuer)
+        self.tokens = TokenKeeper(
+            issuer=self.issuer, keeper=kept.keeper, progress=kept.progress, redactor=kept.redactor,
+            expired=expired, random=lambda: 0.5,  # type: ignore[arg-type]  # parametrised
+        )  # fmt: skip
+        self.tokens.configure({"pay": ("uid", "pay.read")})
+
+    def file(self, suffix: str) -> bytes | None:
+        return self.kept.files().get(f"pay-token-{suffix}")
+
+
+async def test_token_files_stand_beside_the_pair_in_one_generation(kept: Kept) -> None:
+    tokens = Tokens(kept)
+    await kept.keeper.poll()
+    await tokens.tokens.first()
+    assert (tokens.file("type"), tokens.file("secret")) == (b"Bearer", b"token-uid-pay.read-1")
+    assert kept.files()["pay-client-id"] == b"c"
+    assert kept.files()["user.json"] == USER
+    assert kept.redactor.scrub("token-uid-pay.read-1") == "MASKED"
+
+
+async def test_a_token_is_got_again_before_half_of_its_life_has_passed(kept: Kept) -> None:
+    tokens = Tokens(kept, expires_seconds=1000.0)
+    await kept.keeper.poll()
+    await tokens.tokens.refresh()
+    tokens.ticks.now += 400
+    await tokens.tokens.refresh()
+    assert tokens.issuer.given == 1
+    tokens.ticks.now += 100
+    await tokens.tokens.refresh()
+    assert tokens.file("secret") == b"token-uid-pay.read-2"
+
+
+@pytest.mark.parametrize("expired, left", [("keep", b"token-uid-pay.read-1"), ("remove", None)])
+async def test_an_issuer_that_refuses_leaves_the_old_token_until_the_policy_says_otherwise(
+    kept: Kept, expired: str, left: bytes | None
+) -> None:
+    tokens = Tokens(kept, expired=expired, expires_seconds=100.0)
+    await kept.keeper.poll()
+    await tokens.tokens.refresh()
+    tokens.issuer.fail_with = [SecretUnavailable("token-refused", "invalid_client")] * 2
+    tokens.ticks.now += 60
+    await tokens.tokens.refresh()
+    assert tokens.file("secret") == b"token-uid-pay.read-1"
+    assert "invalid_client" in kept.progress.tokens_error
+    tokens.ticks.now += 60
+    await tokens.tokens.refresh()
+    assert tokens.file("secret") == left
+    await tokens.tokens.refresh()
+    assert (tokens.file("secret"), kept.progress.tokens_error) == (b"token-uid-pay.read-2", "")
+
+
+async def test_a_restart_keeps_the_token_files_until_there_are_fresh_ones(kept: Kept, tmp_path: Path) -> None:
+    await kept.keeper.poll()
+    await Tokens(kept).tokens.refresh()
+    kept.keeper.close()
+    again = Kept(tmp_path)
+    again.keeper.configure("mint", "app", ["pay"])
+    await again.keeper.poll()
+    assert again.files()["pay-token-secret"] == b"token-uid-pay.read-1"
+    again.keeper.close()
+    without = Kept(tmp_path)
+    await without.keeper.poll()
+    assert set(without.files()) == {"user.json", "client.json"}

@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence_agent.files import remove_temporaries, write_durably
+from whence_agent.files import Disk, remove_temporaries, write_durably
 from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ class Waiting:
 class Outbox:
     """The statements still to be told. `arrived` is set while there are any."""
 
-    def __init__(self, directory: Path, *, statements_max: int, bytes_max: int) -> None:
+    def __init__(self, directory: Path, *, statements_max: int, bytes_max: int, disk: Disk | None = None) -> None:
+        self._disk = disk or Disk()
         self._directory = directory
         self._statements_max = statements_max
         self._bytes_max = bytes_max
@@ -52,7 +53,7 @@ class Outbox:
         content = hashlib.sha256(envelope).hexdigest().encode() + b"\n" + envelope
         while self._sizes and not self._fits(len(content)):
             self._drop(min(self._sizes))
-        write_durably(self._path(sequence), content, mode=0o600)
+        write_durably(self._path(sequence), content, mode=0o600, disk=self._disk)
         self._sizes[sequence] = len(content)
         self.arrived.set()
 
@@ -73,6 +74,7 @@ class Outbox:
 
     def remove(self, sequence: int) -> None:
         """Forget a statement whose receipt has been verified."""
+        self._disk.step("removed")
         self._path(sequence).unlink(missing_ok=True)
         self._sizes.pop(sequence, None)
         if not self._sizes:
@@ -88,7 +90,12 @@ class Outbox:
     def _drop(self, sequence: int) -> None:
         log.error("statement dropped", extra=fields(sequence=sequence, waiting=len(self._sizes)))
         self.dropped += 1
-        write_durably(self._directory / "dropped.json", json.dumps({"dropped": self.dropped}).encode(), mode=0o600)
+        write_durably(
+            self._directory / "dropped.json",
+            json.dumps({"dropped": self.dropped}).encode(),
+            mode=0o600,
+            disk=self._disk,
+        )
         self.remove(sequence)
 
     def _read_dropped(self) -> int:

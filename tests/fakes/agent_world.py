@@ -1,0 +1,217 @@
+"""What stands around the agent's services: an engine, an account, a helper, an issuer, in memory and honest about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from fakes.clocks import FakeClock
+from fakes.signing_authority import identity_document
+from whence_agent.instance_key import InstanceKey
+from whence_agent.machine.protocol import MachineFailed, Request
+from whence_agent.outbox import Outbox
+from whence_agent.ports import (
+    AccessToken,
+    ContainerState,
+    EngineEvent,
+    EngineFailed,
+    Login,
+    Notices,
+    SecretUnavailable,
+)
+from whence_agent.ports_cloud import CloudRefused
+from whence_agent.progress import Progress
+from whence_agent.pulse import Pulse
+from whence_agent.redaction import Redactor
+from whence_agent.reporter import Reporter
+from whence_common.envelope import Envelope
+from whence_common.identity_document import InstanceIdentity, read_unverified
+from whence_common.statement import ContainerFacts, Predicate, Statement
+
+DIGEST = "sha256:" + "d" * 64
+
+
+class FakeEngine:
+    """Containers by name. `down` makes every call fail, as when the engine is away."""
+
+    def __init__(self) -> None:
+        self.containers: dict[str, ContainerState] = {}
+        self.calls: list[str] = []
+        self.down = False
+        self.queue: asyncio.Queue[EngineEvent] = asyncio.Queue()
+
+    def add(self, name: str, *, digest: str = DIGEST, state: str = "running", exit_code: int | None = None) -> None:
+        facts = ContainerFacts(
+            name=name, container_id=f"{name}-1", image_digest=digest, state=state, exit_code=exit_code
+        )
+        self.containers[name] = ContainerState(facts=facts, configuration="c0")
+
+    def change(self, name: str, *, configuration: str | None = None, **facts: object) -> None:
+        old = self.containers[name]
+        new = msgspec.structs.replace(old.facts, **facts)
+        self.containers[name] = ContainerState(facts=new, configuration=configuration or old.configuration)
+
+    def end(self, name: str, exit_code: int) -> None:
+        self.change(name, state="exited", exit_code=exit_code)
+
+    async def inspect(self, name: str) -> ContainerState | None:
+        self._check()
+        return self.containers.get(name)
+
+    async def start(self, name: str) -> None:
+        self._check()
+        self.calls.append(f"start {name}")
+        self.change(name, state="running", exit_code=None)
+
+    async def stop(self, name: str, *, seconds_max: int = 10, remove: bool = True) -> None:
+        self._check()
+        self.calls.append(f"stop {name} {seconds_max}")
+        if name in self.containers:
+            self.end(name, 143)
+
+    async def running(self) -> list[EngineEvent]:
+        self._check()
+        return [
+            EngineEvent(action="start", container_id=one.facts.container_id, name=name, image=one.facts.image_digest)
+            for name, one in self.containers.items()
+            if one.facts.state == "running"
+        ]
+
+    async def events(self) -> AsyncIterator[EngineEvent]:
+        while True:
+            yield await self.queue.get()
+
+    async def pull(self, repository: str, digest: str, login: Login | None) -> str:
+        raise EngineFailed("engine-pull", "this fake pulls nothing")
+
+    def _check(self) -> None:
+        if self.down:
+            raise EngineFailed("engine-unreachable", "the Docker Engine does not answer")
+
+
+@dataclass
+class FakeAccount:
+    """Signals and load balancers. `fail_with` makes the next calls errors, first to last."""
+
+    told: list[str] = field(default_factory=list)
+    fail_with: list[CloudRefused] = field(default_factory=list)
+
+    async def stack(self, stack: str, resource: str, *, unique_id: str, success: bool) -> None:
+        self._tell(f"stack {stack} {resource} {unique_id} {'SUCCESS' if success else 'FAILURE'}")
+
+    async def lifecycle(self, group: str, hook: str, *, instance_id: str, proceed: bool) -> None:
+        self._tell(f"hook {group} {hook} {'CONTINUE' if proceed else 'ABANDON'}")
+
+    async def unhealthy(self, instance_id: str) -> None:
+        self._tell(f"unhealthy {instance_id}")
+
+    async def terminate(self, instance_id: str) -> None:
+        self._tell(f"terminate {instance_id}")
+
+    async def in_service(self, kind: Literal["classic", "target-group"], name: str, *, instance_id: str) -> str:
+        return ""
+
+    async def deregister(self, kind: Literal["classic", "target-group"], name: str, *, instance_id: str) -> None:
+        self._tell(f"deregister {kind} {name}")
+
+    def _tell(self, what: str) -> None:
+        if self.fail_with:
+            raise self.fail_with.pop(0)
+        self.told.append(what)
+
+
+@dataclass
+class FakeMachine:
+    asked: list[Request] = field(default_factory=list)
+    fails: bool = False
+
+    async def prepare(self, request: Request) -> list[str]:
+        if self.fails:
+            raise MachineFailed("machine-helper-away", "the helper does not answer")
+        self.asked.append(request)
+        return []
+
+
+@dataclass
+class FakeIssuer:
+    """Gives tokens that count up. `fail_with` makes the next answers errors."""
+
+    expires_seconds: float = 3600.0
+    given: int = 0
+    fail_with: list[SecretUnavailable] = field(default_factory=list)
+
+    async def password_grant(self, user: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
+        return await self.client_credentials(client, ("uid",))
+
+    async def client_credentials(self, client: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken:
+        if self.fail_with:
+            raise self.fail_with.pop(0)
+        self.given += 1
+        return AccessToken(token=f"token-{'-'.join(scopes)}-{self.given}", expires_seconds=self.expires_seconds)
+
+
+@dataclass
+class FakeNotifier:
+    told: list[str] = field(default_factory=list)
+
+    def notify(
+        self, *, ready: bool = False, stopping: bool = False, alive: bool = False, status: str | None = None
+    ) -> None:
+        self.told += [name for name, said in (("ready", ready), ("stopping", stopping), ("alive", alive)) if said]
+        self.told += [status] if status else []
+
+
+@dataclass
+class FakeNotices:
+    """The metadata service as far as notices go."""
+
+    found: Notices = field(default_factory=Notices)
+
+    async def notices(self) -> Notices:
+        return self.found
+
+
+class Ticks:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class World:
+    """One booted machine's progress, reporter and pulse, on disk in a test's folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ticks = Ticks()
+        self.redactor = Redactor()
+        self.notifier = FakeNotifier()
+        self.engine = FakeEngine()
+        self.account = FakeAccount()
+        self.machine = FakeMachine()
+        self.progress = Progress(now=FakeClock(), monotonic=self.ticks, boot_id="b", started_at="")
+        self.identity: InstanceIdentity = read_unverified(identity_document("i-0123456789abcdef0"))
+        self.progress.observed.identity = self.identity
+        self.pulse = Pulse(monotonic=self.ticks, notifier=self.notifier, watchdog_seconds=90.0)
+        self.outbox = Outbox(directory / "outbox", statements_max=100, bytes_max=10_000_000)
+        self.key = InstanceKey(directory)
+        self.reporter = Reporter(key=self.key, outbox=self.outbox, progress=self.progress, redactor=self.redactor)
+
+    def statements(self) -> list[Predicate]:
+        """Give what was stated, oldest first, and forget it."""
+        said = []
+        while (waiting := self.outbox.oldest()) is not None:
+            envelope = Envelope.parse(waiting.envelope)
+            said.append(Statement.from_wire(envelope.verify(self.key.private.public_key())).predicate)
+            self.outbox.remove(waiting.sequence)
+        return said
+
+    def causes(self) -> list[str]:
+        return [predicate.cause for predicate in self.statements()]

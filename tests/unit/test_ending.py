@@ -1,0 +1,258 @@
+"""The end of a machine and who is told: stacks, groups, balancers, and the aggregator last of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fakes.agent_world import FakeNotices, World
+from whence_agent.announcement import ATTEMPTS_MAX, Announcer
+from whence_agent.delivery import Delivery
+from whence_agent.ending import Ending
+from whence_agent.health_watch import FAILURES_MAX, HealthWatch
+from whence_agent.host_metrics import HostMetrics, read_host
+from whence_agent.machine.protocol import PowerOffRequest
+from whence_agent.notices import NoticeWatch
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Notices, Receipt
+from whence_agent.ports_cloud import CloudRefused
+from whence_agent.status import state_of
+from whence_common.backoff import Backoff
+from whence_common.digest import sha256_digest
+from whence_common.user_data.judge import Announcement
+from whence_common.user_data.lifecycle import (
+    HealthCheck,
+    LifecycleHooks,
+    LoadBalancer,
+    OnFailure,
+    Shutdown,
+    StackResource,
+)
+
+APP = "taupageapp"
+TOLD = Announcement(
+    stack_resource=StackResource(stack="pay-1", resource="App"),
+    lifecycle_hooks=LifecycleHooks(group="pay", launching="up", terminating="down"),
+)
+NO_PAUSE = Backoff(first_seconds=0.0, longest_seconds=0.0, random=lambda: 0.0)
+
+
+@dataclass
+class FakeAggregator:
+    """Takes statements unless it is down."""
+
+    down: bool = False
+    taken: list[bytes] = field(default_factory=list)
+
+    async def challenge(self) -> Challenge:
+        if self.down:
+            raise AggregatorUnavailable("aggregator-unreachable", "down")
+        return Challenge(nonce="n", audience="https://whence.example.org")
+
+    async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str) -> Enrolled:
+        return Enrolled(number=1, heartbeat_key=b"k" * 32)
+
+    async def submit(self, envelope: bytes) -> Receipt:
+        self.taken.append(envelope)
+        return Receipt(digest=sha256_digest(envelope), ledger_index=len(self.taken))
+
+    async def heartbeat(self, body: bytes, mac: str) -> None: ...
+
+
+class Machine:
+    """Everything that hears of an end."""
+
+    def __init__(self, world: World, *, shutdown: Shutdown = "never", on_failure: OnFailure = "hold") -> None:
+        self.world = world
+        self.aggregator = FakeAggregator()
+        self.announcer = Announcer(
+            signals=world.account, progress=world.progress, backoff=NO_PAUSE, on_failure=on_failure, announcement=TOLD
+        )
+        delivery = Delivery(
+            aggregator=self.aggregator, key=world.key, outbox=world.outbox, reporter=world.reporter,
+            progress=world.progress, pulse=world.pulse, heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
+        )  # fmt: skip
+        self.ending = Ending(
+            engine=world.engine, machine=world.machine, load_balancers=world.account, announcer=self.announcer,
+            reporter=world.reporter, delivery=delivery, progress=world.progress, shutdown=shutdown,
+            load_balancer=LoadBalancer(kind="classic", name="web"), containers={APP: 45},
+        )  # fmt: skip
+        world.engine.add(APP)
+        world.progress.observed.container = world.engine.containers[APP].facts
+        world.progress.state = "up"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_a_drain_takes_it_out_stops_states_delivers_and_completes_the_hook(world: World) -> None:
+    machine = Machine(world)
+    await machine.ending.drain("spot notice: terminate")
+    await machine.ending.drain("again")
+    assert world.engine.calls == [f"stop {APP} 45"]
+    assert world.account.told == ["deregister classic web", "hook pay down CONTINUE"]
+    assert len(machine.aggregator.taken) == 1
+    assert state_of(world.progress) == (
+        "degraded",
+        ["drained: spot notice: terminate", *state_of(world.progress)[1][1:]],
+    )
+
+
+async def test_a_drain_goes_on_whatever_fails_on_the_way(world: World) -> None:
+    machine = Machine(world)
+    world.account.fail_with = [CloudRefused("cloud-refused", "no", retryable=False)]
+    world.engine.down = True
+    machine.aggregator.down = True
+    await machine.ending.drain("the machine shuts down")
+    assert world.account.told == ["hook pay down CONTINUE"]
+    assert world.causes() == ["stop"]
+
+
+@pytest.mark.parametrize(
+    "shutdown, exit_code, off",
+    [("never", 0, False), ("on-exit", 1, True), ("on-success", 0, True), ("on-success", 1, False)],
+)
+async def test_the_machine_is_powered_off_when_user_data_says_so(
+    world: World, shutdown: Shutdown, exit_code: int, off: bool
+) -> None:
+    machine = Machine(world, shutdown=shutdown)
+    await machine.ending.application_ended(exit_code)
+    assert [type(request) for request in world.machine.asked] == ([PowerOffRequest] if off else [])
+    assert len(machine.aggregator.taken) == int(off)
+
+
+async def test_a_machine_that_cannot_be_powered_off_says_so(world: World) -> None:
+    machine = Machine(world, shutdown="on-exit")
+    world.machine.fails = True
+    await machine.ending.application_ended(0)
+    assert "could not be powered off" in world.progress.untold
+
+
+@pytest.mark.parametrize("success, word, result", [(True, "SUCCESS", "CONTINUE"), (False, "FAILURE", "ABANDON")])
+async def test_stack_and_group_hear_how_the_boot_went(world: World, success: bool, word: str, result: str) -> None:
+    await Machine(world).announcer.booted(success=success)
+    assert world.account.told == [f"stack pay-1 App i-0123456789abcdef0 {word}", f"hook pay up {result}"]
+    assert world.progress.untold == ""
+
+
+async def test_throttling_is_waited_for_and_a_refusal_is_shown_with_its_fix(world: World) -> None:
+    machine = Machine(world)
+    world.account.fail_with = [CloudRefused("x", "throttled")] * 3
+    await machine.announcer.booted(success=True)
+    assert len(world.account.told) == 2
+    world.account.fail_with = [CloudRefused("x", "denied", retryable=False, fix="allow cloudformation:SignalResource")]
+    await machine.announcer.booted(success=True)
+    assert "allow cloudformation:SignalResource" in world.progress.untold
+    world.account.fail_with = [CloudRefused("x", "throttled")] * ATTEMPTS_MAX
+    await machine.announcer.booted(success=True)
+    assert "throttled" in world.progress.untold
+
+
+@pytest.mark.parametrize(
+    "policy, told", [("hold", []), ("terminate", ["terminate i-0123456789abcdef0"]), ("unhealthy", ["unhealthy i-0123456789abcdef0"])]
+)  # fmt: skip
+async def test_a_failure_is_acted_on_once_and_as_the_policy_says(
+    world: World, policy: OnFailure, told: list[str]
+) -> None:
+    machine = Machine(world, on_failure=policy)
+    await machine.announcer.failed("boot failed at image")
+    await machine.announcer.failed("crash loop")
+    assert world.account.told == told
+
+
+async def test_user_data_says_what_a_failure_does_before_the_platform_does(world: World) -> None:
+    machine = Machine(world, on_failure="terminate")
+    machine.announcer.announcement = Announcement(on_failure="hold")
+    await machine.announcer.failed("x")
+    assert world.account.told == []
+
+
+def watch(machine: Machine, metadata: FakeNotices, *, rebalance_drains: bool = False) -> NoticeWatch:
+    world = machine.world
+    return NoticeWatch(
+        metadata=metadata, ending=machine.ending, progress=world.progress, reporter=world.reporter,  # type: ignore[arg-type]  # as far as notices go
+        pulse=world.pulse, seconds=5.0, drain_on_rebalance=rebalance_drains,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "notices, drained",
+    [
+        (Notices(), ""),
+        (Notices(spot_action="terminate"), "spot notice: terminate"),
+        (Notices(lifecycle_state="InService"), ""),
+        (Notices(lifecycle_state="Terminated"), "Auto Scaling terminates this instance"),
+        (Notices(rebalance=True), ""),
+    ],
+)
+async def test_an_announced_end_drains(world: World, notices: Notices, drained: str) -> None:
+    await watch(Machine(world), FakeNotices(notices)).look()
+    assert world.progress.ending == drained
+
+
+async def test_a_recommendation_to_rebalance_is_told_once_and_drains_where_the_platform_says_so(world: World) -> None:
+    machine = Machine(world)
+    watcher = watch(machine, FakeNotices(Notices(rebalance=True)))
+    await watcher.look()
+    await watcher.look()
+    assert world.causes() == ["change"]
+    assert any("rebalance" in reason for reason in state_of(world.progress)[1])
+    await watch(machine, FakeNotices(Notices(rebalance=True)), rebalance_drains=True).look()
+    assert world.progress.ending == "rebalance recommendation"
+
+
+class FakeProbe:
+    def __init__(self) -> None:
+        self.answer: int | None = 200
+
+    async def status(self, url: str, *, seconds_max: float) -> int | None:
+        return self.answer
+
+
+async def test_three_bad_answers_are_unhealthy_and_one_good_one_heals(world: World) -> None:
+    Machine(world)
+    probe = FakeProbe()
+    health = HealthWatch(
+        probe=probe, progress=world.progress, reporter=world.reporter, pulse=world.pulse, address="127.0.0.1", seconds=1
+    )
+    health.watch(HealthCheck(path="/health", port=80, timeout_seconds=5))
+    await health.look()
+    assert world.causes() == []
+    probe.answer = 503
+    for _ in range(FAILURES_MAX - 1):
+        await health.look()
+    assert world.causes() == []
+    await health.look()
+    await health.look()
+    (unhealthy,) = world.statements()
+    assert unhealthy.containers[0].health == "unhealthy"
+    assert any("unhealthy" in reason for reason in state_of(world.progress)[1])
+    probe.answer = 200
+    await health.look()
+    assert world.statements()[0].containers[0].health == "healthy"
+
+
+@dataclass
+class FakeSink:
+    put_: list[tuple[str, Mapping[str, float], Mapping[str, str]]] = field(default_factory=list)
+    refuses: bool = False
+
+    async def put(self, namespace: str, values: Mapping[str, float], *, dimensions: Mapping[str, str]) -> None:
+        if self.refuses:
+            raise CloudRefused("cloud-refused", "cloudwatch:PutMetricData: AccessDenied")
+        self.put_.append((namespace, values, dimensions))
+
+
+async def test_metrics_are_percentages_of_this_machine(world: World) -> None:
+    sink = FakeSink()
+    metrics = HostMetrics(sink=sink, progress=world.progress, seconds=1, read=read_host)
+    await metrics.put()
+    sink.refuses = True
+    await metrics.put()
+    ((namespace, values, dimensions),) = sink.put_
+    assert (namespace, dimensions) == ("System/Linux", {"InstanceId": "i-0123456789abcdef0"})
+    assert all(0 < value <= 100 for value in values.values())

@@ -1,0 +1,77 @@
+"""The watchdog is fed by the work itself: a loop that hangs starves it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from fakes.agent_world import World
+from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
+from whence_common.lifecycle import run_until_signal
+
+
+def test_a_loop_that_comes_round_feeds_the_watchdog(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.pulse.beat("supervision", silent_seconds_max=10)
+    world.ticks.now += 9
+    assert world.pulse.feed()
+    assert world.notifier.told == ["alive"]
+
+
+def test_a_loop_that_hangs_starves_it_whatever_the_others_do(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.pulse.beat("supervision", silent_seconds_max=10)
+    world.ticks.now += 11
+    world.pulse.beat("delivery", silent_seconds_max=10)
+    assert not world.pulse.feed()
+    assert world.pulse.silent() == ["supervision"]
+    assert world.notifier.told == []
+
+
+def test_a_loop_that_has_not_begun_hangs_nobody(tmp_path: Path) -> None:
+    assert World(tmp_path).pulse.feed()
+
+
+def test_the_service_manager_is_told_in_its_own_words(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        SystemdNotifier(address=str(tmp_path / "notify")).notify(ready=True, alive=True, status="stage pull\nno line")
+        assert manager.recv(1000) == b"READY=1\nWATCHDOG=1\nSTATUS=stage pull"
+
+
+def test_without_a_service_manager_nobody_is_told(tmp_path: Path) -> None:
+    SystemdNotifier(address=None).notify(ready=True)
+    SystemdNotifier(address=str(tmp_path / "nobody")).notify(ready=True)
+
+
+async def test_this_machine_is_not_on_its_way_down() -> None:
+    assert not await machine_is_stopping()
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_a_hangup_reloads_only_when_the_settings_are_right(accepts: bool) -> None:
+    asked: list[bool] = []
+    stopped: list[bool] = []
+
+    def may_reload() -> bool:
+        asked.append(accepts)
+        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGTERM)
+        return accepts
+
+    async def on_stopping() -> None:
+        stopped.append(True)
+
+    asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGHUP)
+    ended = await run_until_signal({"one": forever}, on_stopping=on_stopping, may_reload=may_reload)
+    assert asked == [accepts]
+    assert ended == ("reload" if accepts else "stop")
+    assert stopped == ([] if accepts else [True])

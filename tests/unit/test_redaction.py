@@ -1,0 +1,107 @@
+"""Masking by origin: what was decrypted leaves the process in no text, however it is quoted."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.agent_world import World
+from whence_agent.http.page import render_page
+from whence_agent.redaction import Redactor
+from whence_agent.status import status_document
+from whence_common.logs import JsonLines, fields
+from whence_common.problems import Problem
+
+SECRET = 'hunter2"\\ü/%\nsecond line'
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    made = Redactor()
+    made.learn(SECRET)
+    return made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SECRET,
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        repr(SECRET),
+        quote(SECRET),
+        "x second line y",
+    ],
+)
+def test_a_secret_is_masked_however_it_is_quoted(redactor: Redactor, text: str) -> None:
+    scrubbed = redactor.scrub(f"before {text} after")
+    assert "hunter2" not in scrubbed
+    assert "second line" not in scrubbed
+    assert scrubbed.startswith("before ")
+    assert scrubbed.endswith(" after")
+
+
+def test_values_however_nested_are_masked_and_the_rest_is_left(redactor: Redactor) -> None:
+    value: Any = {"a": [SECRET, 1, None, {"b": f"x{SECRET}"}], "c": True}
+    assert redactor.scrub_all(value) == {"a": ["MASKED", 1, None, {"b": "xMASKED"}], "c": True}
+
+
+@given(st.text(min_size=5), st.text(), st.text())
+def test_no_secret_of_some_length_survives(secret: str, before: str, after: str) -> None:
+    redactor = Redactor()
+    redactor.learn(secret)
+    scrubbed = redactor.scrub(before + secret + after)
+    assert scrubbed.count("MASKED") >= 1
+
+
+def test_a_short_value_is_no_secret_that_could_be_masked() -> None:
+    redactor = Redactor()
+    redactor.learn("8080")
+    assert redactor.scrub("port 8080") == "port 8080"
+
+
+def test_it_forgets_the_oldest_rather_than_grow() -> None:
+    redactor = Redactor()
+    for number in range(5_000):
+        redactor.learn(f"password-number-{number}")
+    assert redactor.scrub("password-number-4999") == "MASKED"
+    assert int(repr(redactor).partition("(")[2].split()[0]) <= 1_000
+
+
+def test_no_log_line_holds_it(redactor: Redactor) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines(redactor.scrub))
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        log.exception("event", extra=fields(reason=SECRET))
+    assert "hunter2" not in stream.getvalue()
+    json.loads(stream.getvalue())
+
+
+def test_neither_statement_nor_status_nor_page_holds_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.redactor.learn(SECRET)
+    problem = Problem(
+        severity="error", code="engine-refused", line=0, column=0, path="", message=f"bad {SECRET}", fix=""
+    )
+    world.progress.observed.problems = (problem,)
+    world.progress.engine_error = f"the engine said {SECRET}"
+    world.progress.state = "up"
+    world.reporter.report("failed")
+    (statement,) = world.statements()
+    assert statement.problems[0]["message"] == "bad MASKED"
+    document = world.redactor.scrub_all(status_document(world.progress))
+    assert "hunter2" not in json.dumps(document)
+    assert "hunter2" not in render_page(document)

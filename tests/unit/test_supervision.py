@@ -1,0 +1,206 @@
+"""After the boot: what ends is started again, what was not declared is told, and what is told once is not told again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fakes.agent_world import DIGEST, World
+from whence_agent.ports import EngineEvent
+from whence_agent.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS, Restarts
+from whence_agent.status import state_of
+from whence_agent.supervision import Supervision
+
+APP = "taupageapp"
+
+
+class Watched:
+    """A supervision over one application and one sidecar."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ends: list[int | None] = []
+        self.ended = asyncio.Event()
+        self.crash_loops: list[str] = []
+        self.supervision = Supervision(
+            engine=world.engine, progress=world.progress, reporter=world.reporter, pulse=world.pulse,
+            watch_seconds=5.0, platform_containers=["platform-*"], on_end=self._end, on_crash_loop=self._crash_loop,
+        )  # fmt: skip
+        for name, main in ((APP, True), (f"{APP}-proxy", False)):
+            world.engine.add(name)
+            self.supervision.watch(name, digest=DIGEST, main=main)
+        observed = world.progress.observed
+        observed.container = world.engine.containers[APP].facts
+        observed.sidecars[f"{APP}-proxy"] = world.engine.containers[f"{APP}-proxy"].facts
+        world.progress.state = "up"
+
+    async def _end(self, exit_code: int | None) -> None:
+        self.ends.append(exit_code)
+        self.ended.set()
+
+    async def _crash_loop(self, reason: str) -> None:
+        self.crash_loops.append(reason)
+
+    async def look(self, *, after: float = 0.0) -> None:
+        self.world.ticks.now += after
+        await self.supervision.look()
+
+    @property
+    def drift(self) -> list[tuple[str, str]]:
+        return [(one.kind, one.container) for one in self.world.progress.observed.drift]
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(World(tmp_path))
+
+
+async def test_nothing_is_said_while_nothing_changes(watched: Watched) -> None:
+    for _ in range(3):
+        await watched.look(after=5)
+    assert watched.world.causes() == []
+
+
+@pytest.mark.parametrize("name", [APP, f"{APP}-proxy"])
+async def test_a_container_that_fails_is_told_and_started_again_after_a_pause(watched: Watched, name: str) -> None:
+    watched.world.engine.end(name, 1)
+    await watched.look()
+    assert watched.world.causes() == ["change"]
+    assert watched.world.engine.calls == []
+    await watched.look(after=1.1)
+    assert watched.world.engine.calls == [f"start {name}"]
+    await watched.look()
+    (after,) = watched.world.statements()
+    assert [one.restarts for one in after.containers if one.name == name] == [1]
+
+
+async def test_an_application_that_ends_well_stays_ended_and_its_end_is_heard(watched: Watched) -> None:
+    watched.world.engine.end(APP, 0)
+    await watched.look()
+    await watched.look(after=600)
+    assert (watched.ends, watched.world.engine.calls) == ([0], [])
+
+
+async def test_pauses_double_and_five_failures_are_a_crash_loop_told_once(watched: Watched) -> None:
+    starts = []
+    for _ in range(CRASH_LOOP_FAILURES + 2):
+        watched.world.engine.end(APP, 7)
+        await watched.look()
+        began = watched.world.ticks.now
+        while len(watched.world.engine.calls) == len(starts):
+            await watched.look(after=0.5)
+        starts.append(watched.world.ticks.now - began)
+    assert starts == sorted(starts)
+    assert starts[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert len(watched.crash_loops) == 1
+    assert "failed 5 times in a row, last with 7" in watched.world.progress.crash_loop
+    assert any("crash loop" in reason for reason in state_of(watched.world.progress)[1])
+
+
+async def test_a_long_good_run_takes_the_verdict_back(watched: Watched) -> None:
+    watched.world.progress.crash_loop = f"{APP} has failed 5 times"
+    await watched.look(after=STABLE_SECONDS + 1)
+    assert watched.world.progress.crash_loop == ""
+    assert watched.world.causes() == ["change"]
+
+
+def test_a_failure_after_a_long_run_counts_anew() -> None:
+    restarts = Restarts(started=0.0)
+    for _ in range(4):
+        restarts.ended(1.0, 1)
+    assert restarts.ended(STABLE_SECONDS, 1).restart_seconds == 1.0
+
+
+async def test_an_undeclared_container_is_told_once(watched: Watched) -> None:
+    watched.world.engine.add("miner", digest="evil")
+    await watched.look()
+    await watched.look(after=5)
+    (statement,) = watched.world.statements()
+    assert [(one.kind, one.container, one.image) for one in statement.drift] == [
+        ("container-undeclared", "miner", "evil")
+    ]
+
+
+async def test_what_the_platform_runs_is_no_drift(watched: Watched) -> None:
+    watched.world.engine.add("platform-logs")
+    await watched.look()
+    assert watched.drift == []
+
+
+async def test_an_exec_is_told_with_its_program_and_then_counted(watched: Watched) -> None:
+    event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="/bin/sh")
+    assert watched.supervision.seen(event)
+    assert not watched.supervision.seen(event)
+    (drift,) = watched.world.progress.observed.drift
+    assert (drift.kind, drift.detail, drift.count) == ("exec", "/bin/sh", 2)
+
+
+async def test_an_exec_elsewhere_is_not_ours_to_tell(watched: Watched) -> None:
+    assert not watched.supervision.seen(
+        EngineEvent(action="exec_start", container_id="1", name="platform-logs", image="x")
+    )
+
+
+@pytest.mark.parametrize(
+    "change, kind",
+    [({"image_digest": "sha256:" + "e" * 64}, "image-replaced"), ({"configuration": "c1"}, "configuration-changed")],
+)
+async def test_a_container_that_is_changed_is_told(watched: Watched, change: dict[str, str], kind: str) -> None:
+    await watched.look()
+    watched.world.engine.change(APP, **change)
+    await watched.look(after=5)
+    await watched.look(after=5)
+    assert watched.drift == [(kind, APP)]
+    assert watched.world.causes() == ["change"]
+    assert state_of(watched.world.progress)[0] == "degraded"
+
+
+async def test_a_container_that_is_removed_is_told_and_on_call_knows_what_to_do(watched: Watched) -> None:
+    del watched.world.engine.containers[APP]
+    await watched.look()
+    await watched.look(after=5)
+    assert watched.drift == [("container-removed", APP)]
+    assert watched.world.causes() == ["change"]
+
+
+async def test_an_engine_that_is_away_is_a_reason_and_no_change(watched: Watched) -> None:
+    watched.world.engine.down = True
+    await watched.look()
+    assert watched.world.causes() == []
+    assert "does not answer" in state_of(watched.world.progress)[1][0]
+    watched.world.engine.down = False
+    await watched.look()
+    assert watched.world.progress.engine_error == ""
+
+
+async def test_nothing_is_started_again_once_it_was_drained(watched: Watched) -> None:
+    watched.world.progress.ending = "spot notice"
+    watched.world.engine.end(APP, 143)
+    await watched.look()
+    await watched.look(after=600)
+    assert watched.world.engine.calls == []
+
+
+async def test_an_event_makes_it_look_at_once(watched: Watched) -> None:
+    world = watched.world
+    world.progress.booted.set()
+    running = asyncio.create_task(watched.supervision.run())
+    try:
+        world.engine.end(APP, 0)
+        world.engine.queue.put_nowait(EngineEvent(action="die", container_id="1", name=APP, image="x"))
+        async with asyncio.timeout(5):
+            await watched.ended.wait()
+    finally:
+        running.cancel()
+    assert world.pulse.silent() == []
+
+
+async def test_health_survives_a_look_at_the_engine(watched: Watched) -> None:
+    container = watched.world.progress.observed.container
+    assert container is not None
+    watched.world.progress.observed.container = msgspec.structs.replace(container, health="unhealthy")
+    await watched.look()
+    assert watched.world.progress.observed.container.health == "unhealthy"
