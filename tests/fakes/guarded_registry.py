@@ -1,0 +1,100 @@
+"""A guard before the real registry: it asks for a sign-in as registries do, and writes down who was shown what."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import aiohttp
+from aiohttp import web
+
+Kind = Literal["open", "basic", "bearer"]
+
+
+@dataclass
+class GuardedRegistry:
+    """`users` may sign in. `seen` holds the Authorization of every request, by path; empty where there was none."""
+
+    backend: str
+    kind: Kind = "basic"
+    users: dict[str, str] = field(default_factory=lambda: {"robot": "hunter2hunter2"})
+    realm: str = ""
+    """Where tokens are given; empty for the guard's own /token."""
+    redirect_blobs_to: str = ""
+    production_ready: bool = False
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    host: str = ""
+
+    def __post_init__(self) -> None:
+        self._tokens: set[str] = set()
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[GuardedRegistry]:
+        """Serve on a loopback port for the block's duration; `host` says which."""
+        application = web.Application(client_max_size=64 * 1024 * 1024)
+        application.router.add_get("/token", self._token)
+        application.router.add_route("*", "/{path:.*}", self._forward)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            async with aiohttp.ClientSession(auto_decompress=False) as self._session:
+                await web.TCPSite(runner, "127.0.0.1", 0).start()
+                self.host = f"127.0.0.1:{runner.addresses[0][1]}"
+                yield self
+        finally:
+            await runner.cleanup()
+
+    def shown(self) -> set[str]:
+        """Give every Authorization that was ever shown."""
+        return {authorization for _, authorization in self.seen if authorization}
+
+    async def _token(self, request: web.Request) -> web.Response:
+        self._see(request)
+        if not self._is_user(request.headers.get("Authorization", "")):
+            return web.json_response({"errors": [{"code": "UNAUTHORIZED"}]}, status=401)
+        token = secrets.token_urlsafe(20)
+        self._tokens.add(token)
+        return web.json_response({"token": token, "expires_in": 300})
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        self._see(request)
+        refusal = self._refusal(request.headers.get("Authorization", ""))
+        if refusal is not None:
+            return refusal
+        if self.redirect_blobs_to and "/blobs/sha256" in request.path:
+            raise web.HTTPTemporaryRedirect(f"http://{self.redirect_blobs_to}{request.path_qs}")
+        headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Authorization")}
+        url = f"http://{self.backend}{request.path_qs}"
+        async with self._session.request(request.method, url, headers=headers, data=await request.read()) as answer:
+            passed = {name: value for name, value in answer.headers.items() if name not in ("Transfer-Encoding",)}
+            if self.production_ready:
+                passed["X-Production-Ready-Taupage"] = "true"
+            return web.Response(status=answer.status, body=await answer.read(), headers=passed)
+
+    def _refusal(self, authorization: str) -> web.Response | None:
+        if self.kind == "open":
+            return None
+        if self.kind == "basic":
+            good, challenge = self._is_user(authorization), 'Basic realm="guard"'
+        else:
+            good = authorization.removeprefix("Bearer ") in self._tokens
+            realm = self.realm or f"http://{self.host}/token"
+            challenge = f'Bearer realm="{realm}",service="guard"'
+        if good:
+            return None
+        headers = {"WWW-Authenticate": challenge, "Docker-Distribution-API-Version": "registry/2.0"}
+        return web.json_response({"errors": [{"code": "UNAUTHORIZED"}]}, status=401, headers=headers)
+
+    def _is_user(self, authorization: str) -> bool:
+        try:
+            name, _, password = base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
+        except ValueError:
+            return False
+        return bool(name) and self.users.get(name) == password
+
+    def _see(self, request: web.Request) -> None:
+        self.seen.append((request.path, request.headers.get("Authorization", "")))
