@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import docker
 import pytest
 
-from fakes.metadata_service import MetadataService
 from fakes.misbehaving import Answer, misbehaving
 from landscape.aws import ACCOUNT
 from landscape.processes import free_port
-from landscape.programs import BIN, Agent, AgentSettings, Aggregator, agent, aggregator
+from landscape.programs import AgentSettings, Aggregator, agent, aggregator
+from landscape.stage import Stage, command, failed, user_data
 from landscape.whole import Landscape
 
 BUCKET = f"test-stups-mint-{ACCOUNT}-eu-central-1"
@@ -26,93 +22,10 @@ CREDENTIALS = {
 }
 
 
-class Stage:
-    """One instance with its agent; starts and stops agents, looks into containers."""
-
-    def __init__(self, scape: Landscape, directory: Path, stack: AsyncExitStack) -> None:
-        self.scape = scape
-        self.directory = directory
-        self._stack = stack
-        self.service: MetadataService
-        self.name = "whence-test-agent"
-
-    async def instance(self, user_data: str) -> None:
-        self.service = await self._stack.enter_async_context(self.scape.instance(user_data.encode()))
-        self.name = f"whence-test-{self.service.instance_id}"
-        self._stack.push_async_callback(self.scape.remove_container, self.name)
-
-    @asynccontextmanager
-    async def agent(self, aggregator_url: str, **extra: object) -> AsyncIterator[Agent]:
-        settings = AgentSettings(
-            metadata_url=self.service.url,
-            aggregator_url=aggregator_url,
-            engine=self.scape.engine,
-            aws_url=self.scape.aws.url,
-            immutable_registries=(self.scape.registry,),
-            extra=extra,
-        )
-        async with agent(self.directory, self.scape.logs, settings, name=self.name) as running:
-            yield running
-
-    async def inspect(self) -> dict[str, Any] | None:
-        return await asyncio.to_thread(self._with_client, lambda client: client.inspect_container(self.name))
-
-    async def run_inside(self, *command: str) -> str:
-        def run(client: docker.APIClient) -> str:
-            made = client.exec_create(self.name, list(command))
-            return str(client.exec_start(made["Id"]).decode())
-
-        return await asyncio.to_thread(self._with_client, run)
-
-    async def kill_container(self) -> None:
-        await asyncio.to_thread(self._with_client, lambda client: client.stop(self.name, timeout=0))
-
-    def _with_client(self, work: Any) -> Any:
-        client = docker.APIClient(base_url=self.scape.engine, version="auto", timeout=60)
-        try:
-            return work(client)
-        except docker.errors.NotFound:
-            return None
-        finally:
-            client.close()
-
-
-@pytest.fixture
-async def stage(scape: Landscape, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with AsyncExitStack() as stack:
-        yield Stage(scape, tmp_path, stack)
-
-
 @pytest.fixture(scope="module")
 async def source(scape: Landscape) -> str:
     """The reference of an image from a clean tree."""
     return (await scape.build("accepted", "1.0", scm=scape.greeter_scm(0))).reference
-
-
-def user_data(source: str, more: str = "", *, port: int | None = None) -> str:
-    return (
-        "#taupage-ami-config\napplication_id: greeter\napplication_version: '1.0'\nruntime: Docker\n"
-        f"source: {source}\nports: {{{port or free_port()}: 8080}}\nhealth_check_path: /health\n{more}"
-    )
-
-
-async def failed(stage: Stage, server: Aggregator, **extra: object) -> dict[str, Any]:
-    """Boot an instance that must fail; give its status after the aggregator was told."""
-    async with stage.agent(server.url, **extra) as running:
-        status = await running.until("failed")
-        assert await stage.inspect() is None, "a failed boot leaves no container"
-        lineage = await server.settled(stage.service.instance_id)
-        assert next(link for link in lineage["links"] if link["link"] == "instance")["value"]["cause"] == "failed"
-        assert (await command("status", "--url", running.url))[0] == 1
-        return status
-
-
-async def command(*arguments: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        BIN / "whence-agent", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
 
 
 async def test_a_right_instance_runs_its_container_by_digest_and_says_so(

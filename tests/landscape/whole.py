@@ -86,12 +86,15 @@ class Landscape:
             yield service
 
     async def remove_container(self, name: str) -> None:
-        """Remove a container of ours, if it is there."""
+        """Remove a container of ours and its sidecars, if they are there."""
 
         def remove() -> None:
             client = docker.APIClient(base_url=self.engine, version="auto", timeout=60)
             try:
-                client.remove_container(name, force=True)
+                for found in client.containers(all=True):
+                    names = [one.lstrip("/") for one in found.get("Names") or []]
+                    if any(one == name or one.startswith(f"{name}-") for one in names):
+                        client.remove_container(found["Id"], force=True)
             except docker.errors.NotFound:
                 pass
             finally:

@@ -1,0 +1,567 @@
+"""Everything Taupage and berry did, done by the agent as a process against the real engine, registry, S3, KMS and disks."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from fakes.aws_front import AwsFront
+from fakes.guarded_registry import GuardedRegistry
+from landscape.aws import ACCOUNT
+from landscape.disks import disks, machine_helper
+from landscape.processes import NotReady, free_port
+from landscape.programs import Aggregator
+from landscape.signing import BUILDER, Pusher, new_key, provenance, public_pem
+from landscape.stage import Stage, command, failed, user_data
+from landscape.whole import Landscape
+from whence_common.pause import pause
+
+BUCKET = f"whole-stups-mint-{ACCOUNT}-eu-central-1"
+PAIR = {
+    "user.json": {"application_username": "u", "application_password": "hunter2hunter2"},
+    "client.json": {"client_id": "c", "client_secret": "s3cret-s3cret"},
+}
+BUSYBOX = "/bin/busybox"
+
+
+@pytest.fixture(scope="module")
+async def source(scape: Landscape) -> str:
+    return (await scape.build("whole", "1.0", scm=scape.greeter_scm(0))).reference
+
+
+@pytest.fixture(scope="module")
+async def mint(scape: Landscape) -> str:
+    await scape.aws.put_credentials(BUCKET, "greeter", PAIR)
+    return BUCKET
+
+
+@pytest.fixture
+async def front(scape: Landscape) -> AsyncIterator[AwsFront]:
+    async with AwsFront(scape.aws.url).serve() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[str]:
+    """A provider that knows the minted client."""
+
+    async def token(request: web.Request) -> web.Response:
+        shown = base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode()
+        form = await request.post()
+        if shown != "c:s3cret-s3cret":
+            return web.json_response({"error": "invalid_client"}, status=401)
+        scope = str(form.get("scope", "")).replace(" ", ".")
+        return web.json_response({"access_token": f"token-for-{scope}", "expires_in": 3600, "token_type": "Bearer"})
+
+    application = web.Application()
+    application.router.add_post("/token", token)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/token"
+    await runner.cleanup()
+
+
+def outcome(status: Mapping[str, Any], stage: str) -> str:
+    return next((one["outcome"] for one in status["stages"] if one["name"] == stage), "not reached")
+
+
+# --- container
+
+
+async def test_every_option_reaches_the_engine(stage: Stage, server: Aggregator, source: str) -> None:
+    more = (
+        "hostname: greeter.example.org\nread_only: true\nshm_size: 32m\nmemory: 64m\ncpus: 0.5\npids_limit: 50\n"
+        "ulimits: {nofile: {soft: 512, hard: 1024}}\ncapabilities_add: [SYS_NICE]\ncapabilities_drop: [ALL]\n"
+        "user: '1234:4321'\nstop_timeout: 7\nmount_certs: true\nenvironment: {FLAG: yes, NOTHING: null, N: 007}\n"
+        "application_logrotate_size: 1m\n"
+    )
+    await stage.instance(user_data(source, more))
+    async with stage.agent(server.url) as running:
+        await running.until("ok")
+        container = await stage.inspect()
+    assert container is not None
+    host, config = container["HostConfig"], container["Config"]
+    assert (config["Hostname"], config["User"]) == ("greeter.example.org", "1234:4321")
+    assert (host["ReadonlyRootfs"], host["ShmSize"], host["Memory"]) == (True, 33554432, 67108864)
+    assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 50)
+    assert host["Ulimits"] == [{"Name": "nofile", "Hard": 1024, "Soft": 512}]
+    assert ([one.removeprefix("CAP_") for one in host["CapAdd"]], host["CapDrop"]) == (["SYS_NICE"], ["ALL"])
+    assert (host["SecurityOpt"], host["Privileged"]) == (["no-new-privileges"], False)
+    assert host["Tmpfs"] == {"/tmp": "rw,nosuid,nodev"}
+    assert host["RestartPolicy"]["Name"] in ("", "no")
+    assert host["LogConfig"]["Config"]["max-size"] == "1048576"
+    assert "/etc/ssl/certs:/etc/ssl/certs:ro" in host["Binds"]
+    assert {"FLAG=True", "NOTHING=None", "N=7"} <= set(config["Env"])
+
+
+async def test_what_the_platform_allows_is_granted(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source, "privileged: true\ndocker_daemon_access: true\nroot: true\n"))
+    async with stage.agent(server.url, allow_privileged=True, allow_engine_socket=True) as running:
+        await running.until("ok")
+        container = await stage.inspect()
+    assert container is not None
+    assert (container["HostConfig"]["Privileged"], container["Config"]["User"]) == (True, "999")
+    assert any(bind.endswith(":/var/run/docker.sock:rw") for bind in container["HostConfig"]["Binds"])
+
+
+async def test_a_gpu_that_is_not_there_is_the_engines_own_reason(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source, "gpus: all\n"))
+    status = await failed(stage, server)
+    assert "device driver" in status["problems"][-1]["message"]
+
+
+async def test_sidecars_run_beside_the_application_and_are_watched(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
+    more = (
+        f"containers:\n  first: {{source: '{source}', environment: {{A: b}}, memory: 64m}}\n"
+        f"  inside: {{source: '{source}', networking: 'container:application', command: [{BUSYBOX}, sleep, '1000']}}\n"
+    )
+    await stage.instance(user_data(source, more))
+    async with stage.agent(server.url) as running:
+        status = await running.until("ok")
+        assert sorted(one["name"] for one in status["sidecars"]) == [f"{stage.name}-first", f"{stage.name}-inside"]
+        first, inside, main = await stage.inspect("-first"), await stage.inspect("-inside"), await stage.inspect()
+        assert first is not None
+        assert inside is not None
+        assert main is not None
+        assert {"A=b", "APPLICATION_ID=greeter"} <= set(first["Config"]["Env"])
+        assert not any("/meta" in bind for bind in first["HostConfig"]["Binds"] or [])
+        assert inside["HostConfig"]["NetworkMode"] == f"container:{main['Id']}"
+        await stage.on_engine(lambda client: client.kill(f"{stage.name}-first"))
+        predicate = await stage.said(server, lambda said: any(one["restarts"] for one in said["containers"]))
+        assert len(predicate["containers"]) == 3
+        await running.until("ok")
+
+
+async def test_maintenance_sets_everything_up_but_the_containers(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source, "start: false\n"))
+    async with stage.agent(server.url) as running:
+        status = await running.until("degraded")
+        assert "maintenance" in status["reasons"][0]
+        assert await stage.inspect() is None
+        assert outcome(status, "pull") == "done"
+        assert (await running.get("/ready"))[0] == 503
+
+
+# --- secrets and sign-in
+
+
+async def test_references_of_every_kind_are_resolved_and_seen_by_nobody_else(
+    stage: Stage, server: Aggregator, scape: Landscape, source: str
+) -> None:
+    def prepare() -> str:
+        scape.aws.client("secretsmanager").create_secret(Name="whole/db", SecretString='{"password": "from-manager-1"}')
+        scape.aws.client("ssm").put_parameter(Name="/whole/db", Value="from-parameter-2", Type="SecureString")
+        kms = scape.aws.client("kms")
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        blob = kms.encrypt(KeyId=key, Plaintext=b"from-kms-3", EncryptionContext={"application": "greeter"})
+        return base64.b64encode(blob["CiphertextBlob"]).decode()
+
+    ciphertext = await asyncio.to_thread(prepare)
+    more = (
+        f"encryption_context: {{application: greeter}}\nenvironment:\n  A: aws:secretsmanager:whole/db#password\n"
+        f"  B: aws:ssm:/whole/db\n  C: 'aws:kms:{ciphertext}'\n"
+    )
+    await stage.instance(user_data(source, more))
+    async with stage.agent(server.url) as running:
+        await running.until("ok")
+        container = await stage.inspect()
+        assert container is not None
+        assert {"A=from-manager-1", "B=from-parameter-2", "C=from-kms-3"} <= set(container["Config"]["Env"])
+        said = json.dumps(await stage.said(server, lambda one: one["cause"] == "boot"))
+        texts = [
+            said,
+            running.process.tail(),
+            *[str((await running.get(path))[1]) for path in ("/", "/status", "/metrics")],
+        ]
+        inside = await stage.run_inside(BUSYBOX, "cat", "/meta/taupage.yaml")
+        texts.append(inside)
+    for text in texts:
+        assert not any(secret in text for secret in ("from-manager-1", "from-parameter-2", "from-kms-3"))
+    assert "aws:kms:" in inside
+
+
+async def test_a_secret_member_that_is_not_there_is_named(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source, "environment: {A: 'aws:ssm:/no/such'}\n"))
+    status = await failed(stage, server)
+    assert status["problems"][-1]["message"].startswith("environment.A: ")
+
+
+async def test_a_guarded_registry_is_signed_in_to_by_dockercfg(
+    stage: Stage, server: Aggregator, scape: Landscape, source: str
+) -> None:
+    auth = await scape.aws.encrypt(base64.b64encode(b"robot:hunter2hunter2").decode())
+    async with GuardedRegistry(backend=scape.registry, kind="bearer").serve() as guard:
+        more = f"dockercfg: {{'{guard.host}': {{auth: 'aws:kms:{auth}', email: a@example.org}}}}\n"
+        await stage.instance(user_data(source.replace(scape.registry, guard.host), more))
+        async with stage.agent(server.url, registries={guard.host: {"immutable_tags": True}}) as running:
+            status = await running.until("ok", "failed")
+            assert status["state"] == "ok", status["reasons"]
+            inside = await stage.run_inside(BUSYBOX, "cat", "/meta/taupage.yaml")
+    assert "dockercfg" not in inside
+    assert "hunter2" not in running.process.log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["identity", "mint"])
+async def test_pier_one_is_signed_in_to_by_identity_and_by_mint_token(
+    stage: Stage, server: Aggregator, scape: Landscape, source: str, mint: str, issuer: str, kind: str
+) -> None:
+    await stage.instance("")
+    identity = stage.service.authority.sign(stage.service.document)
+    users = {"instance-identity-document": identity, "oauth2": "token-for-uid"}
+    async with GuardedRegistry(backend=scape.registry, users=users).serve() as guard:
+        stage.service.user_data = user_data(
+            source.replace(scape.registry, guard.host), f"mint_bucket: {mint}\n"
+        ).encode()
+        registries = {guard.host: {"immutable_tags": True, "sign_in": kind}}
+        async with stage.agent(server.url, registries=registries, oauth_token_url=issuer) as running:
+            status = await running.until("ok", "failed")
+            assert status["state"] == "ok", status["reasons"]
+
+
+async def test_token_files_stand_beside_the_credentials(
+    stage: Stage, server: Aggregator, source: str, mint: str, issuer: str
+) -> None:
+    await stage.instance(user_data(source, f"mint_bucket: {mint}\ntokens: {{greeter: [uid, x.read]}}\n"))
+    async with stage.agent(server.url, oauth_token_url=issuer) as running:
+        await running.until("ok")
+        inside = await stage.run_inside(BUSYBOX, "sh", "-c", "cd /meta/credentials; grep . *-token-*; ls -l user.json")
+    assert "greeter-token-secret:token-for-uid.x.read" in inside
+    assert "greeter-token-type:Bearer" in inside
+    assert "-r--r-----" in inside
+
+
+# --- trust
+
+
+async def test_an_image_must_be_signed_and_built_where_the_platform_says(
+    stage: Stage, server: Aggregator, scape: Landscape, tmp_path: Path
+) -> None:
+    image = await scape.build("signed", "1.0", scm=scape.greeter_scm(0))
+    key, builder = new_key(), new_key()
+    (tmp_path / "key.pem").write_bytes(public_pem(key))
+    (tmp_path / "builder.pem").write_bytes(public_pem(builder))
+    trust = {
+        "signature_key_files": [str(tmp_path / "key.pem")],
+        "builders": [{"id": BUILDER, "key_file": str(tmp_path / "builder.pem")}],
+    }
+    registries = {scape.registry: {"immutable_tags": True, "trust": trust}}
+    await stage.instance(user_data(image.reference))
+    status = await failed(stage, server, registries=registries)
+    assert status["problems"][-1]["code"] == "image-unsigned"
+    async with aiohttp.ClientSession() as session:
+        pusher = Pusher(session, scape.registry, "demo/signed")
+        await pusher.sign(image.digest, key)
+        status = await failed(stage, server, registries=registries)
+        assert status["problems"][-1]["code"] == "image-no-provenance"
+        await pusher.attest(image.digest, provenance(builder, image.digest))
+    async with stage.agent(server.url, registries=registries) as running:
+        status = await running.until("ok", "failed")
+        assert status["state"] == "ok", status["reasons"]
+        assert (len(status["image"]["signed_by"]), status["image"]["built_by"]) == (64, BUILDER)
+
+
+# --- after the boot
+
+
+async def test_an_exec_and_a_stranger_are_told_within_seconds(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source))
+    async with stage.agent(server.url) as running:
+        await running.until("ok")
+        await stage.run_inside(BUSYBOX, "echo", "--password=hunter2")
+        said = await stage.said(server, lambda one: bool(one["drift"]))
+        assert [(one["kind"], one["detail"]) for one in said["drift"]] == [("exec", BUSYBOX)]
+
+        def stranger(client: Any) -> None:
+            made = client.create_container(source, name=f"{stage.name}-stranger")
+            client.start(made["Id"])
+
+        await stage.on_engine(lambda client: client.pull(source.rpartition(":")[0], tag="1.0"))
+        await stage.on_engine(stranger)
+        said = await stage.said(server, lambda one: len(one["drift"]) == 2)
+        assert said["drift"][1]["container"] == f"{stage.name}-stranger"
+        status = await running.until("degraded")
+        assert any("container-undeclared" in reason for reason in status["reasons"])
+        assert "hunter2" not in json.dumps(status)
+
+
+async def test_limits_changed_behind_its_back_are_told(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source, "memory: 64m\n"))
+    async with stage.agent(server.url) as running:
+        await running.until("ok")
+        await stage.on_engine(lambda client: client.update_container(stage.name, cpu_shares=77))
+        said = await stage.said(server, lambda one: bool(one["drift"]))
+        assert said["drift"][0]["kind"] == "configuration-changed"
+
+
+async def test_an_application_that_fails_is_started_again_by_the_agent(
+    stage: Stage, server: Aggregator, scape: Landscape
+) -> None:
+    image = await scape.build("failing", "1.0", scm=None, command=(BUSYBOX, "sh", "-c", "sleep 1; exit 3"))
+    await stage.instance(user_data(image.reference).replace("health_check_path: /health\n", ""))
+    async with stage.agent(server.url):
+        said = await stage.said(server, lambda one: one["containers"] and one["containers"][0]["restarts"] >= 2)
+    assert said["cause"] == "change"
+
+
+async def test_an_unhealthy_application_is_told(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source))
+    async with stage.agent(server.url, health_seconds=0.2) as running:
+        await running.until("ok")
+        await stage.on_engine(lambda client: client.pause(stage.name))
+        try:
+            said = await stage.said(server, lambda one: one["containers"] and one["containers"][0]["state"] == "paused")
+            assert said["cause"] == "change"
+            assert (await running.get("/ready"))[0] == 503
+        finally:
+            await stage.on_engine(lambda client: client.unpause(stage.name))
+        await running.until("ok")
+
+
+async def test_a_spot_notice_drains_stops_and_states_it(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source, "stop_timeout: 1\n"))
+    async with stage.agent(server.url, notice_seconds=0.2) as running:
+        await running.until("ok")
+        stage.service.spot_action = b'{"action": "terminate", "time": "2026-11-22T12:00:00Z"}'
+        said = await stage.said(server, lambda one: one["cause"] == "stop")
+        assert said["containers"][0]["state"] == "exited"
+        container = await stage.inspect()
+        assert container is not None
+        assert not container["State"]["Running"]
+        status = await running.until("degraded")
+        assert "spot notice: terminate" in status["reasons"][0]
+
+
+# --- who waits for the machine
+
+
+async def test_the_stack_and_the_group_hear_of_a_good_boot(
+    stage: Stage, server: Aggregator, source: str, front: AwsFront
+) -> None:
+    more = "notify_cfn: {stack: pay-1, resource: App}\nlifecycle_hook: {group: pay, launching: up}\n"
+    await stage.instance(user_data(source, more))
+    async with stage.agent(server.url, aws_endpoint_url=front.url) as running:
+        status = await running.until("ok")
+        assert outcome(status, "notify") == "done"
+        await running.process.kill()
+    async with stage.agent(server.url, aws_endpoint_url=front.url) as running:
+        await running.until("ok")
+    assert [call["UniqueId"] for call in front.told if call["Action"] == "SignalResource"] == [
+        stage.service.instance_id
+    ]
+    assert front.signals() == ["SUCCESS"]
+
+
+@pytest.mark.parametrize(
+    "spoil", ["ports: [1]\n", "mint_bucket: no-such-bucket-either\n", "environment: {A: 'aws:kms:eA=='}\n"]
+)
+async def test_they_hear_of_a_failure_at_whatever_stage(
+    stage: Stage, server: Aggregator, source: str, front: AwsFront, spoil: str
+) -> None:
+    text = user_data(source, "notify_cfn: {stack: pay-1, resource: App}\n")
+    text = text.replace(text.splitlines()[5] + "\n", "") + spoil
+    await stage.instance(text)
+    await failed(stage, server, aws_endpoint_url=front.url, credentials_first_seconds_max=0.5)
+    async with asyncio.timeout(10):
+        while not front.signals():
+            await pause(0.1)
+    assert front.signals() == ["FAILURE"]
+
+
+async def test_a_stack_that_cannot_be_told_is_on_the_status_and_fails_nothing(
+    stage: Stage, server: Aggregator, source: str, front: AwsFront
+) -> None:
+    front.errors = ["AccessDenied"]
+    await stage.instance(user_data(source, "notify_cfn: {stack: pay-1, resource: App}\n"))
+    async with stage.agent(server.url, aws_endpoint_url=front.url) as running:
+        status = await running.until("degraded")
+        assert any("allow the instance's role cloudformation:SignalResource" in reason for reason in status["reasons"])
+
+
+async def test_a_failed_machine_is_terminated_when_that_is_the_policy(
+    stage: Stage, server: Aggregator, scape: Landscape, source: str
+) -> None:
+    await stage.instance(user_data(source, "on_failure: terminate\nports: [1]\n").replace("ports: {", "other: {"))
+    async with stage.agent(server.url) as running:
+        await running.until("failed")
+        async with asyncio.timeout(30):
+            while True:
+                ids = [stage.service.instance_id]
+                answer = await asyncio.to_thread(scape.aws.client("ec2").describe_instances, InstanceIds=ids)
+                if answer["Reservations"][0]["Instances"][0]["State"]["Name"] == "terminated":
+                    break
+                await pause(0.1)
+
+
+# --- disks
+
+
+async def test_a_volume_is_attached_formatted_mounted_and_written_by_the_application(
+    stage: Stage, server: Aggregator, scape: Landscape, source: str
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("disks need root")
+    with tempfile.TemporaryDirectory(prefix="whence-disks-", dir="/srv") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        async with AsyncExitStack() as stack:
+            made = await stack.enter_async_context(disks(place))
+            try:
+                await made.add("xvdf")
+            except NotReady as exc:
+                pytest.skip(f"this machine gives no loop devices: {exc}")
+
+            def volume() -> None:
+                tags = [{"Key": "Name", "Value": "greeter-10.0.0.7"}]
+                scape.aws.client("ec2").create_volume(
+                    Size=1, AvailabilityZone="eu-central-1a",
+                    TagSpecifications=[{"ResourceType": "volume", "Tags": tags}],
+                )  # fmt: skip
+
+            await asyncio.to_thread(volume)
+            socket = await stack.enter_async_context(
+                machine_helper(place, scape.logs, dev=made.dev, mounts=made.mounts)
+            )
+            more = (
+                "volumes: {ebs: {/dev/sdf: 'greeter-${local_ipv4}'}}\n"
+                "mounts: {/data: {partition: /dev/xvdf, erase_on_boot: true}}\n"
+            )
+            await stage.instance(user_data(source, more))
+            settings = {"machine_socket": str(socket), "mounts_directory": str(made.mounts)}
+            async with stage.agent(server.url, **settings) as running:
+                status = await running.until("ok", "failed", "degraded")
+                assert status["state"] == "ok", status["reasons"]
+                await stage.run_inside(BUSYBOX, "sh", "-c", "echo kept > /data/file")
+                assert (made.mounts / "data" / "file").read_text(encoding="ascii") == "kept\n"
+                await running.process.kill()
+            async with stage.agent(server.url, **settings) as running:
+                await running.until("ok", "degraded")
+                assert (made.mounts / "data" / "file").exists()
+            await scape.remove_container(stage.name)
+
+
+async def test_a_volume_that_is_nowhere_is_named(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source, "volumes: {ebs: {/dev/sdf: nobody-has-this}}\n"))
+    status = await failed(stage, server, volumes_seconds_max=1.0)
+    assert "no volume named nobody-has-this is available in eu-central-1a" in status["problems"][-1]["message"]
+
+
+async def test_a_helper_that_is_away_is_named(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source, "sysctl: {vm.swappiness: 1}\n"))
+    status = await failed(stage, server, machine_socket="/nonexistent/socket")
+    assert status["problems"][-1]["code"] == "machine-helper-away"
+
+
+# --- the agent's own life
+
+
+async def test_a_hangup_reads_the_settings_again_and_restarts_no_application(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
+    await stage.instance(user_data(source, "environment: {VISIBLE: plain-word}\n"))
+    async with stage.agent(server.url) as running:
+        await running.until("ok")
+        before = await stage.inspect()
+        config = running.home / "agent.yaml"
+        right = json.loads(config.read_text(encoding="utf-8"))
+        config.write_text("nonsense: 1", encoding="utf-8")
+        running.process.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(10):
+            while "running on with the old ones" not in running.process.tail():
+                await pause(0.1)
+        assert (await running.get("/status"))[1]["state"] == "ok"
+        config.write_text(json.dumps({**right, "mask_environment": True}), encoding="utf-8")
+        running.process.process.send_signal(signal.SIGHUP)
+
+        def masked(said: dict[str, Any]) -> bool:
+            return bool(said["user_data"]["document"]["environment"]["VISIBLE"] == "MASKED")
+
+        await stage.said(server, masked)
+        after = await stage.inspect()
+        assert before is not None
+        assert after is not None
+        assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+        await running.until("ok")
+        assert await running.process.stop() == 0
+
+
+async def test_a_termination_delivers_what_waits(stage: Stage, server: Aggregator, source: str) -> None:
+    await stage.instance(user_data(source))
+    async with stage.agent(server.url, heartbeat_seconds=3600.0) as running:
+        await running.until("ok")
+        await stage.on_engine(lambda client: client.stop(stage.name, timeout=0))
+        assert await running.process.stop() == 0
+    assert not list((running.home / "state" / "outbox").glob("*.statement"))
+    container = await stage.inspect()
+    assert container is not None, "stopping the agent removes no container"
+
+
+async def test_a_kill_in_the_middle_of_a_boot_is_made_good_by_the_next_start(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
+    await stage.instance(user_data(source))
+    for wait in (0.2, 0.6, 1.0):
+        async with stage.agent(server.url) as running:
+            await pause(wait)
+            await running.process.kill()
+    async with stage.agent(server.url) as running:
+        await running.until("ok")
+        lineage = await server.settled(stage.service.instance_id)
+        assert lineage["links"][9]["value"]["commit"]
+
+
+async def test_parts_of_a_mime_message_boot_a_machine(stage: Stage, server: Aggregator, source: str) -> None:
+    text = user_data(source).replace("runtime: Docker\n", "")
+    await stage.instance(
+        'Content-Type: multipart/mixed; boundary="=="\nMIME-Version: 1.0\n\n--==\n'
+        f"Content-Type: text/x-taupage-ami-config\n\n{text}\n--==\n"
+        "Content-Type: text/x-taupage-ami-config\n\nruntime: Docker\n--==--\n"
+    )
+    async with stage.agent(server.url) as running:
+        await running.until("ok")
+
+
+async def test_defaults_of_the_platform_reach_the_application_and_its_file(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
+    await stage.instance(user_data(source, "logsink_password: mine\ntokeninfo_url: https://evil.example.org\n"))
+    async with stage.agent(
+        server.url,
+        user_data_defaults={"read_only": True},
+        user_data_platform={"instance_logs_url": "https://logs.example.org"},
+        tokeninfo_url="https://tokens.example.org",
+    ) as running:
+        status = await running.until("ok")
+        assert {one["code"] for one in status["problems"]} == {"key-of-platform"}
+        container = await stage.inspect()
+        assert container is not None
+        assert container["HostConfig"]["ReadonlyRootfs"]
+        assert "TOKENINFO_URL=https://tokens.example.org" in container["Config"]["Env"]
+        inside = await stage.run_inside(BUSYBOX, "cat", "/meta/taupage.yaml")
+    assert "read_only: true" in inside
+    assert "tokeninfo_url: https://tokens.example.org" in inside
+    assert "evil" not in inside
+    assert "mine" not in inside
+
+
+async def test_a_port_that_is_taken_fails_the_boot_with_the_engines_words(
+    stage: Stage, server: Aggregator, scape: Landscape, source: str
+) -> None:
+    await stage.instance(user_data(source, port=int(scape.registry.rpartition(":")[2])))
+    status = await failed(stage, server)
+    assert status["problems"][-1]["code"] == "engine-refused"
+    assert (await command("status", "--url", f"http://127.0.0.1:{free_port()}"))[0] == 1
