@@ -16,7 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN_PYTHON = "/usr/bin/python3"
 BOTOCORE_KEPT = (
-    "autoscaling", "cloudformation", "cloudwatch", "ec2", "ecr", "elb", "elbv2", "kms", "s3", "secretsmanager", "ssm", "sts",
+    "autoscaling", "cloudformation", "cloudwatch", "ec2", "ecr", "elb", "elbv2",
+    "kms", "s3", "secretsmanager", "ssm", "sts",
 )  # fmt: skip
 """botocore describes every service of AWS, 27 MB of them; the agent speaks to these."""
 _LAUNCHER = f"""#!{DEBIAN_PYTHON} -IS

@@ -1,4 +1,7 @@
-"""The agent from its start to the container running, beside `docker pull` and `docker run` of the same image."""
+"""The agent from its start to the container running, beside `docker pull` and `docker run` of the same image.
+
+All stages take part: credentials from S3, a value from KMS, the health check; and once more without those three.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,37 @@ from whence_common.pause import pause
 _LOOK_SECONDS = 0.005
 
 
+BUCKET = "bench-stups-mint"
+PAIR = {
+    "user.json": {"application_username": "u", "application_password": "p"},
+    "client.json": {"client_id": "c", "client_secret": "s"},
+}
+
+
 async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
-    """Interleave both, the image removed before each, and print the medians."""
-    ours, docker_alone = [], []
+    """Interleave all three, the image removed before each, and print the medians."""
+    whole, plain, docker_alone = [], [], []
     async with landscape() as scape:
         image = await scape.build("bench", "1.0", scm=scape.greeter_scm(0))
         by_digest = f"{image.reference.rpartition(':')[0]}@{image.digest}"
+        await scape.aws.put_credentials(BUCKET, "bench", PAIR)
+        secret = await scape.aws.encrypt("a secret")
+        more = f"mint_bucket: {BUCKET}\nhealth_check_path: /health\nenvironment: {{DB: 'aws:kms:{secret}'}}\n"
         async with aggregator(directory, scape.logs, authority_pem=scape.authority_pem) as server:
             for number in range(1, rounds + 3):
                 docker_alone.append(await _docker(scape, by_digest))
-                ours.append(await _agent(scape, directory / str(number), image.reference, server.url))
-                print(f"round {number}: whence-agent {ours[-1]:.2f} s, docker {docker_alone[-1]:.2f} s", flush=True)
-    mine, theirs = statistics.median(ours), statistics.median(docker_alone)
-    print(f"median: whence-agent {mine:.2f} s, docker pull + docker run {theirs:.2f} s: {mine - theirs:+.2f} s")
+                plain.append(await _agent(scape, directory / f"{number}-plain", image.reference, server.url))
+                whole.append(await _agent(scape, directory / f"{number}-whole", image.reference, server.url, more))
+                print(
+                    f"round {number}: all stages {whole[-1]:.2f} s, without S3, KMS and health {plain[-1]:.2f} s, "
+                    f"docker {docker_alone[-1]:.2f} s",
+                    flush=True,
+                )
+    theirs = statistics.median(docker_alone)
+    for name, ours in (("all stages", statistics.median(whole)), ("without S3, KMS, health", statistics.median(plain))):
+        print(
+            f"median, {name}: whence-agent {ours:.2f} s, docker pull + docker run {theirs:.2f} s: {ours - theirs:+.2f} s"
+        )
 
 
 async def _docker(scape: Landscape, by_digest: str) -> float:
@@ -44,17 +65,18 @@ async def _docker(scape: Landscape, by_digest: str) -> float:
     return taken
 
 
-async def _agent(scape: Landscape, directory: Path, reference: str, aggregator_url: str) -> float:
+async def _agent(scape: Landscape, directory: Path, reference: str, aggregator_url: str, more: str = "") -> float:
     directory.mkdir()
     user_data = (
         "#taupage-ami-config\napplication_id: bench\napplication_version: '1.0'\nruntime: Docker\n"
-        f"source: {reference}\nports: {{{free_port()}: 8080}}\n"
+        f"source: {reference}\nports: {{{free_port()}: 8080}}\n{more}"
     )
     async with scape.instance(user_data.encode()) as service:
         settings = AgentSettings(
             metadata_url=service.url,
             aggregator_url=aggregator_url,
             engine=scape.engine,
+            aws_url=scape.aws.url,
             immutable_registries=(scape.registry,),
         )
         began = time.perf_counter()

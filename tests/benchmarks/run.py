@@ -1,4 +1,4 @@
-"""Run all benchmarks, or those named: `make bench ARGS="ingest trace boot"`."""
+"""Run all benchmarks, or those named: `make bench ARGS="boot idle judge"`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import boot, ingest, trace
+from benchmarks import boot, idle, ingest, judge, trace
 from landscape.whole import ROOT
 
-_ALL = {"ingest": ingest.measure, "trace": trace.measure, "boot": boot.measure}
+_ALL = {
+    "ingest": ingest.measure,
+    "trace": trace.measure,
+    "boot": boot.measure,
+    "idle": idle.measure,
+    "judge": judge.measure,
+}
 
 
 async def main() -> int:

@@ -17,6 +17,7 @@ from whence_agent.machine.protocol import MachineFailed, Request
 from whence_agent.outbox import Outbox
 from whence_agent.ports import (
     AccessToken,
+    ContainerSpec,
     ContainerState,
     EngineEvent,
     EngineFailed,
@@ -88,6 +89,14 @@ class FakeEngine:
 
     async def pull(self, repository: str, digest: str, login: Login | None) -> str:
         raise EngineFailed("engine-pull", "this fake pulls nothing")
+
+    async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
+        return None
+
+    async def run(self, spec: ContainerSpec) -> ContainerFacts:
+        self._check()
+        self.add(spec.name, digest=spec.image.rpartition("@")[2])
+        return self.containers[spec.name].facts
 
     def _check(self) -> None:
         if self.down:

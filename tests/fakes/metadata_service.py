@@ -35,6 +35,7 @@ class MetadataService:
     spot_action: bytes | None = None
     rebalance: bytes | None = None
     lifecycle_state: bytes | None = b"InService"
+    role_document: bytes | None = b"as on an instance"
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -77,6 +78,9 @@ class MetadataService:
         content = self._content(request.match_info["path"].rstrip("/"))
         return web.Response(status=404) if content is None else web.Response(body=content, content_type="text/plain")
 
+    def _role(self) -> bytes | None:
+        return _credentials() if self.role_document == b"as on an instance" else self.role_document
+
     def _content(self, path: str) -> bytes | None:
         document = json.loads(self.document)
         tag = path.removeprefix("meta-data/tags/instance/")
@@ -98,7 +102,7 @@ class MetadataService:
             "meta-data/autoscaling/target-lifecycle-state": self.lifecycle_state,
             "meta-data/tags/instance": "\n".join(self.tags).encode(),
             "meta-data/iam/security-credentials": _ROLE.encode(),
-            f"meta-data/iam/security-credentials/{_ROLE}": _credentials(),
+            f"meta-data/iam/security-credentials/{_ROLE}": self._role(),
             "meta-data/identity-credentials/ec2/security-credentials/ec2-instance": _credentials(),
         }
         return contents.get(path)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fakes.clocks import FakeClock
 from fakes.metadata_service import MetadataService
 from fakes.misbehaving import Answer, misbehaving
 from fakes.object_store import FakeObjectStore
@@ -17,12 +21,14 @@ from landscape.aws import REGION
 from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.adapters.aws import AwsClients, AwsSecrets, S3Objects
+from whence_agent.adapters.aws_http import AwsSecrets, S3Objects, SignedHttp
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.http_probe import HttpProbe
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp
+from whence_agent.adapters.role import GivenKeys, RoleKeys
+from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
 from whence_agent.ports import (
     AggregatorUnavailable,
     ContainerSpec,
@@ -34,6 +40,7 @@ from whence_agent.ports import (
     RegistryRefused,
     SecretUnavailable,
 )
+from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
 from whence_common.image_reference import ImageReference
 from whence_common.user_data.options import ContainerOptions
@@ -201,19 +208,16 @@ async def test_an_index_leads_to_this_machines_platform_and_both_digests_are_kep
 
 @pytest.fixture
 async def aws(
-    scape: Landscape, monkeypatch: pytest.MonkeyPatch, authority: SigningAuthority
-) -> AsyncIterator[AwsClients]:
-    """Clients that take the role's credentials from the metadata service, as on an instance."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+    scape: Landscape, session: aiohttp.ClientSession, authority: SigningAuthority
+) -> AsyncIterator[SignedHttp]:
+    """Requests signed with the role's keys from the metadata service, as on an instance."""
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
-        clients = AwsClients(endpoint_url=scape.aws.url, metadata_url=service.url, region=lambda: REGION)
-        yield clients
-        await clients.close()
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now)
+        yield SignedHttp(session=session, keys=keys, region=lambda: REGION, endpoint_url=scape.aws.url, now=utc_now)
 
 
 @pytest.fixture(params=["fake", "s3"])
-async def store(request: pytest.FixtureRequest, scape: Landscape, aws: AwsClients) -> AsyncIterator[ObjectStore]:
+async def store(request: pytest.FixtureRequest, scape: Landscape, aws: SignedHttp) -> AsyncIterator[ObjectStore]:
     await scape.aws.put_credentials("contract-bucket", "app", {"user.json": {"a": "b"}})
     if request.param == "s3":
         yield S3Objects(aws)
@@ -258,28 +262,79 @@ def s3_error(code: str) -> bytes:
     ],
 )
 async def test_each_bad_answer_of_s3_has_its_own_state(
-    answer: Answer, state: str, monkeypatch: pytest.MonkeyPatch
+    session: aiohttp.ClientSession, answer: Answer, state: str
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     async with misbehaving(answer) as host:
-        clients = AwsClients(endpoint_url=f"http://{host}", metadata_url="http://127.0.0.1:1", region=lambda: REGION)
-        try:
-            with pytest.raises(ObjectUnavailable) as caught:
-                await S3Objects(clients).get("b-b-b", "app/user.json", etag=None)
-        finally:
-            await clients.close()
+        http = SignedHttp(
+            session=session, keys=GivenKeys(AwsKeys("a", "b")), region=lambda: REGION, endpoint_url=f"http://{host}",
+            now=utc_now,
+        )  # fmt: skip
+        with pytest.raises(ObjectUnavailable) as caught:
+            await S3Objects(http).get("b-b-b", "app/user.json", etag=None)
     assert caught.value.state == state
 
 
-async def test_a_kms_value_is_decrypted(scape: Landscape, aws: AwsClients) -> None:
+@pytest.mark.parametrize("document", [None, b"", b"{}", b"[]", b'{"AccessKeyId": "a"}', b"\xff"])
+async def test_an_instance_without_usable_keys_says_so(
+    session: aiohttp.ClientSession, authority: SigningAuthority, document: bytes | None
+) -> None:
+    async with MetadataService("i-0123456789abcdef0", b"", authority, role_document=document).serve() as service:
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now)
+        http = SignedHttp(
+            session=session, keys=keys, region=lambda: REGION, endpoint_url="http://127.0.0.1:1", now=utc_now
+        )
+        with pytest.raises(ObjectUnavailable) as caught:
+            await S3Objects(http).get("b-b-b", "app/user.json", etag=None)
+    assert caught.value.state == "identity"
+
+
+async def test_the_roles_keys_are_asked_for_again_before_they_end(
+    session: aiohttp.ClientSession, authority: SigningAuthority
+) -> None:
+    clock = FakeClock()
+    clock.moment = datetime.now(UTC)
+    async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=clock)
+        for seconds in (0, 3_600, 5 * 3_600):
+            clock.advance(seconds)
+            await keys()
+        asked = [path for path in service.requests if path.endswith("/app-demo")]
+    assert len(asked) == 2
+
+
+printable = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
+
+
+@given(key=printable, path=st.text("abc/-_.~ %+ü=", max_size=20), body=st.binary(max_size=50), token=st.sampled_from(["", "T+/="]),
+       service=st.sampled_from(["s3", "kms"]))  # fmt: skip
+def test_a_signature_is_the_one_that_botocore_makes(key: str, path: str, body: bytes, token: str, service: str) -> None:
+    from botocore.auth import S3SigV4Auth, SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    encoded = canonical_path("/" + path) if service == "s3" else "/"
+    request = AWSRequest(
+        method="GET", url=f"https://host.example.org{encoded}", data=body, headers={"If-None-Match": f'"{key}"'}
+    )
+    signer = (S3SigV4Auth if service == "s3" else SigV4Auth)(Credentials("AKIA", key, token or None), service, REGION)
+    signer.add_auth(request)
+    stamp = request.headers["X-Amz-Date"]
+    ours = signed_headers(
+        method="GET", host="host.example.org", path=encoded, headers={"If-None-Match": f'"{key}"'}, body=body,
+        keys=AwsKeys("AKIA", key, token), region=REGION, service=service,
+        now=datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC),
+    )  # fmt: skip
+    assert ours["authorization"] == request.headers["Authorization"]
+
+
+async def test_a_kms_value_is_decrypted(scape: Landscape, aws: SignedHttp) -> None:
     import base64
 
     ciphertext = base64.b64decode(await scape.aws.encrypt("a secret"))
     assert await AwsSecrets(aws).decrypt(ciphertext, {}) == "a secret"
 
 
-async def test_what_kms_cannot_decrypt_is_refused_without_quoting_it(aws: AwsClients) -> None:
+async def test_what_kms_cannot_decrypt_is_refused_without_quoting_it(aws: SignedHttp) -> None:
     with pytest.raises(SecretUnavailable) as caught:
         await AwsSecrets(aws).decrypt(b"hunter2hunter2", {})
     assert "hunter2" not in caught.value.diagnostics()

@@ -18,14 +18,17 @@ from fakes.signing_authority import SigningAuthority
 from landscape.aws import REGION
 from landscape.processes import free_port
 from landscape.whole import Landscape
-from whence_agent.adapters.aws import AwsClients, AwsSecrets, S3Objects
+from whence_agent.adapters.aws import AwsClients
 from whence_agent.adapters.aws_cloud import AwsCloud
+from whence_agent.adapters.aws_http import AwsSecrets, S3Objects, SignedHttp
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
+from whence_agent.adapters.role import RoleKeys
 from whence_agent.machine.protocol import MachineFailed, PowerOffRequest
 from whence_agent.ports import Notices, SecretUnavailable
 from whence_agent.ports_cloud import CloudRefused
+from whence_common.clock import utc_now
 from whence_common.image_reference import ImageReference
 
 ZONE = "eu-central-1a"
@@ -40,9 +43,16 @@ async def front(scape: Landscape) -> AsyncIterator[AwsFront]:
 @pytest.fixture
 async def clients(front: AwsFront, authority: SigningAuthority) -> AsyncIterator[AwsClients]:
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
-        made = AwsClients(endpoint_url=front.url, metadata_url=service.url, region=lambda: REGION)
-        yield made
-        await made.close()
+        yield AwsClients(endpoint_url=front.url, metadata_url=service.url, region=lambda: REGION)
+
+
+@pytest.fixture
+async def http(
+    front: AwsFront, session: aiohttp.ClientSession, authority: SigningAuthority
+) -> AsyncIterator[SignedHttp]:
+    async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now)
+        yield SignedHttp(session=session, keys=keys, region=lambda: REGION, endpoint_url=front.url, now=utc_now)
 
 
 @pytest.fixture
@@ -164,11 +174,11 @@ async def test_metrics_are_put(scape: Landscape, cloud: AwsCloud) -> None:
 
 
 async def test_secrets_and_parameters_are_resolved_and_what_is_missing_is_refused(
-    scape: Landscape, clients: AwsClients
+    scape: Landscape, http: SignedHttp
 ) -> None:
     await made(scape, "secretsmanager", "create_secret", Name="pay/db", SecretString="s3cret-text")
     await made(scape, "ssm", "put_parameter", Name="/pay/db", Value="parameter-text", Type="SecureString")
-    secrets = AwsSecrets(clients)
+    secrets = AwsSecrets(http)
     assert await secrets.secret("pay/db") == "s3cret-text"
     assert await secrets.parameter("/pay/db") == "parameter-text"
     for missing in (secrets.secret("no/such"), secrets.parameter("/no/such"), secrets.secret("")):
@@ -177,12 +187,12 @@ async def test_secrets_and_parameters_are_resolved_and_what_is_missing_is_refuse
 
 
 async def test_an_encryption_context_must_be_the_one_that_was_encrypted_with(
-    scape: Landscape, clients: AwsClients
+    scape: Landscape, http: SignedHttp
 ) -> None:
     key = (await made(scape, "kms", "create_key"))["KeyMetadata"]["KeyId"]
     context = {"application": "pay-api"}
     encrypted = await made(scape, "kms", "encrypt", KeyId=key, Plaintext=b"text", EncryptionContext=context)
-    secrets = AwsSecrets(clients)
+    secrets = AwsSecrets(http)
     assert await secrets.decrypt(encrypted["CiphertextBlob"], context) == "text"
     with pytest.raises(SecretUnavailable):
         await secrets.decrypt(encrypted["CiphertextBlob"], {})
@@ -195,10 +205,11 @@ async def test_an_account_that_does_not_answer_is_unreachable(authority: Signing
         with pytest.raises(CloudRefused) as caught:
             await AwsCloud(clients).terminate("i-1")
         assert (caught.value.code, caught.value.retryable) == ("cloud-unreachable", True)
-        await clients.close()
 
 
-async def test_a_bucket_in_another_region_is_asked_there(authority: SigningAuthority) -> None:
+async def test_a_bucket_in_another_region_is_asked_there(
+    session: aiohttp.ClientSession, authority: SigningAuthority
+) -> None:
     """S3 answers 301 with the bucket's region; the request is signed again for it."""
     from aiohttp import web
 
@@ -218,15 +229,14 @@ async def test_a_bucket_in_another_region_is_asked_there(authority: SigningAutho
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
-        clients = AwsClients(endpoint_url=url, metadata_url=service.url, region=lambda: REGION)
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now)
+        store = S3Objects(SignedHttp(session=session, keys=keys, region=lambda: REGION, endpoint_url=url, now=utc_now))
         try:
-            found = await S3Objects(clients).get("mint", "app/user.json", etag=None)
+            for _ in range(2):
+                assert await store.get("mint", "app/user.json", etag=None) is not None
         finally:
-            await clients.close()
             await runner.cleanup()
-    assert found is not None
-    assert seen[0] == REGION
-    assert seen[-1] == "us-west-2"
+    assert seen == [REGION, "us-west-2", "us-west-2"]
 
 
 # --- metadata, tokens, helper

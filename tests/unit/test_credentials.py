@@ -226,7 +226,7 @@ async def test_an_outage_between_two_absences_is_no_revocation(tmp_path: Path) -
     kept = Kept(tmp_path, Revocation(after_polls=2))
     await kept.keeper.poll()
     for answer in ("not-synced", "unreachable"):
-        kept.store.fail_with = [ObjectUnavailable(answer, "x")]  # type: ignore[arg-type]
+        kept.store.fail_with = [ObjectUnavailable(answer, "x")]
         await kept.keeper.poll()
     assert kept.state[0] == "unreachable"
     await kept.keeper.poll()
@@ -253,11 +253,11 @@ async def test_five_hundred_rotations_leave_nothing_behind(kept: Kept) -> None:
 class Tokens:
     """Token files beside the pair."""
 
-    def __init__(self, kept: Kept, *, expired: str = "keep", **issuer: float) -> None:
+    def __init__(self, kept: Kept, *, expired: str = "keep", expires_seconds: float = 3600.0) -> None:
         self.kept = kept
         self.ticks = Ticks()
         kept.progress.monotonic = self.ticks
-        self.issuer = FakeIssuer(**issuer)
+        self.issuer = FakeIssuer(expires_seconds=expires_seconds)
         self.tokens = TokenKeeper(
             issuer=self.issuer, keeper=kept.keeper, progress=kept.progress, redactor=kept.redactor,
             expired=expired, random=lambda: 0.5,  # type: ignore[arg-type]  # parametrised

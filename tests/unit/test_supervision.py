@@ -85,7 +85,7 @@ async def test_an_application_that_ends_well_stays_ended_and_its_end_is_heard(wa
 
 
 async def test_pauses_double_and_five_failures_are_a_crash_loop_told_once(watched: Watched) -> None:
-    starts = []
+    starts: list[float] = []
     for _ in range(CRASH_LOOP_FAILURES + 2):
         watched.world.engine.end(APP, 7)
         await watched.look()

@@ -6,8 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from whence_agent import __version__
+
+if TYPE_CHECKING:
+    from whence_agent.adapters.sigv4 import AwsKeys
 
 SETTINGS_FILE = "/etc/whence/agent.yaml"
 BERRY_FILE = "/etc/taupage.yaml"
@@ -131,6 +135,7 @@ def _credentials(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
                 verbose=not arguments.silent,
                 region=arguments.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
                 endpoint_url=arguments.endpoint_url,
+                environment_keys=_environment_keys(),
             )
         )
 
@@ -168,6 +173,13 @@ def _machine(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--wait-seconds", type=float, default=60.0, help="longest wait for a device (default: %(default)g)"
     )
+
+
+def _environment_keys() -> AwsKeys | None:
+    from whence_agent.adapters.sigv4 import AwsKeys
+
+    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    return AwsKeys(key, secret, os.environ.get("AWS_SESSION_TOKEN", "")) if key and secret else None
 
 
 def _seconds(text: str) -> float:

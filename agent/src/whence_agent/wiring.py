@@ -14,8 +14,9 @@ from pathlib import Path
 import aiohttp
 
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.adapters.aws import AwsClients, AwsSecrets, S3Objects
+from whence_agent.adapters.aws import AwsClients
 from whence_agent.adapters.aws_cloud import AwsCloud
+from whence_agent.adapters.aws_http import AwsSecrets, S3Objects, SignedHttp
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.http_probe import HttpProbe
 from whence_agent.adapters.imds import ImdsMetadata
@@ -23,6 +24,7 @@ from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp
+from whence_agent.adapters.role import RoleKeys
 from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
 from whence_agent.announcement import Announcer
 from whence_agent.boot import Boot
@@ -112,14 +114,18 @@ class _Agent:
         self.session = await self.stack.enter_async_context(
             aiohttp.ClientSession(trust_env=False, auto_decompress=False)
         )
-        self.aws = AwsClients(
-            endpoint_url=settings.aws_endpoint_url, metadata_url=settings.metadata_url, region=self.progress.region
+        self.cloud = AwsCloud(
+            AwsClients(
+                endpoint_url=settings.aws_endpoint_url, metadata_url=settings.metadata_url, region=self.progress.region
+            )
         )
-        self.stack.push_async_callback(self.aws.close)
-        self.cloud = AwsCloud(self.aws)
         self.engine = DockerEngine(socket=settings.engine_socket)
         self.stack.push_async_callback(self.engine.close)
         self.metadata = ImdsMetadata(session=self.session, url=settings.metadata_url)
+        self.aws = SignedHttp(
+            session=self.session, keys=RoleKeys(metadata=self.metadata, now=utc_now), region=self.progress.region,
+            endpoint_url=settings.aws_endpoint_url, now=utc_now,
+        )  # fmt: skip
         self.machine = MachineSocket(path=settings.machine_socket)
         self.probe = HttpProbe(session=self.session)
         self.issuer = OAuthIssuer(session=self.session, url=settings.oauth_token_url)

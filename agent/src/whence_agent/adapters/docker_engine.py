@@ -41,7 +41,12 @@ class DockerEngine:
             await asyncio.to_thread(self._client.close)
 
     async def pull(self, repository: str, digest: str, login: Login | None) -> str:
-        await self._stream.pull(repository, digest, login)
+        ready = asyncio.create_task(self._connected())  # importing the SDK takes as long as a small pull
+        try:
+            await self._stream.pull(repository, digest, login)
+        finally:
+            await asyncio.wait([ready])
+            ready.exception()  # the next call meets it again, and says so
         return await self._call(lambda client: _pulled(client, repository, digest))
 
     async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
@@ -65,15 +70,19 @@ class DockerEngine:
     def events(self) -> AsyncIterator[EngineEvent]:
         return self._stream.events()
 
+    async def _connected(self) -> Any:
+        async with self._making:
+            if self._client is None:
+                self._client = await asyncio.to_thread(_connect, self._socket)
+        return self._client
+
     async def _call(self, work: Callable[[Any], T]) -> T:
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
 
         try:
-            async with self._making:
-                if self._client is None:
-                    self._client = await asyncio.to_thread(_connect, self._socket)
-            return await asyncio.to_thread(work, self._client)
+            client = await self._connected()
+            return await asyncio.to_thread(work, client)
         except APIError as exc:
             explanation = one_line(str(exc.explanation or exc), 300)
             raise EngineFailed("engine-refused", f"the Docker Engine refused: {explanation}") from exc

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import quote
 
 import aiohttp
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import InstanceMetadata, MetadataUnavailable, Notices
+from whence_common.clock import parse_instant
 from whence_common.errors import one_line
 
 _TOKEN_SECONDS = 300
@@ -63,6 +67,20 @@ class ImdsMetadata:
         if signed is None:
             raise MetadataUnavailable("metadata-no-identity", "the metadata service has no PKCS7 identity")
         return signed.decode("ascii", "replace")
+
+    async def role_keys(self) -> tuple[AwsKeys, datetime] | None:
+        """Give the instance role's keys and when they end; None without a role. Raises MetadataUnavailable."""
+        role = await self._get("meta-data/iam/security-credentials/")
+        if role is None or not role.strip():
+            return None
+        name = role.decode("ascii", "replace").split()[0]
+        content = await self._get(f"meta-data/iam/security-credentials/{quote(name, safe='')}")
+        try:
+            document = json.loads(content or b"")
+            keys = AwsKeys(document["AccessKeyId"], document["SecretAccessKey"], document.get("Token", ""))
+            return keys, parse_instant(document["Expiration"])
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
+            raise MetadataUnavailable("metadata-role", "the instance role's keys cannot be read") from exc
 
     async def _get(self, path: str) -> bytes | None:
         """Give what stands at a path below /latest; None where nothing does. Raises MetadataUnavailable."""

@@ -12,7 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence_agent.adapters.aws import AwsClients, S3Objects
+import aiohttp
+
+from whence_agent.adapters.aws_http import S3Objects, SignedHttp
+from whence_agent.adapters.imds import ImdsMetadata
+from whence_agent.adapters.role import GivenKeys, RoleKeys
+from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.commands.files import read
 from whence_agent.credentials import CredentialKeeper, Revocation
 from whence_agent.generations import Generations
@@ -30,6 +35,8 @@ _FIRST_SECONDS_MAX = 60.0
 _USAGE = 2
 _LINE = re.compile(r"(?P<application>[^:\s]+):(?P<key>[^:\s]+):(?P<secret>\S+)\s*\Z")
 METADATA_URL = "http://169.254.169.254"
+REGION_DEFAULT = "us-east-1"
+"""S3 answers from here where a bucket is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,7 @@ class Options:
     verbose: bool
     region: str | None
     endpoint_url: str | None
+    environment_keys: AwsKeys | None
 
 
 class Usage(Exception):
@@ -58,7 +66,7 @@ def credentials(options: Options) -> int:
     logs.set_up(verbose=options.verbose, scrub=redactor.scrub)
     try:
         bucket, application_id = _where(options)
-        keys = _keys(options.credentials_file, application_id)
+        keys = _keys(options.credentials_file, application_id) or options.environment_keys
         if not Path(options.directory).is_dir():
             raise Usage(f"{options.directory} is no directory; make it first")
         return asyncio.run(_keep(options, bucket, application_id, keys, redactor))
@@ -70,30 +78,34 @@ def credentials(options: Options) -> int:
         return 1
 
 
-async def _keep(options: Options, bucket: str, application_id: str, keys: Mapping[str, str], redactor: Redactor) -> int:
+async def _keep(options: Options, bucket: str, application_id: str, keys: AwsKeys | None, redactor: Redactor) -> int:
     progress = Progress(now=utc_now, monotonic=time.monotonic, boot_id="", started_at=to_instant(utc_now()))
-    aws = AwsClients(
-        endpoint_url=options.endpoint_url, metadata_url=METADATA_URL, region=lambda: options.region, keys=keys
-    )
-    keeper = CredentialKeeper(
-        store=S3Objects(aws),
-        generations=Generations(Path(options.directory), link=".current", group=os.getegid(), mode=0o440, flat=True),
-        progress=progress,
-        redactor=redactor,
-        revocation=Revocation(),
-        poll_seconds=options.interval_seconds,
-        random=random.random,
-    )
-    try:
-        keeper.configure(bucket, application_id)
-        if options.once:
-            return await _once(keeper)
-        await keeper.poll()
-        _say(keeper)
-        await run_until_signal({"credentials": keeper.run})
-    finally:
-        keeper.close()
-        await aws.close()
+    async with aiohttp.ClientSession(trust_env=False, auto_decompress=False) as session:
+        role = RoleKeys(metadata=ImdsMetadata(session=session, url=METADATA_URL), now=utc_now)
+        http = SignedHttp(
+            session=session, keys=role if keys is None else GivenKeys(keys),
+            region=lambda: options.region or REGION_DEFAULT, endpoint_url=options.endpoint_url, now=utc_now,
+        )  # fmt: skip
+        keeper = CredentialKeeper(
+            store=S3Objects(http),
+            generations=Generations(
+                Path(options.directory), link=".current", group=os.getegid(), mode=0o440, flat=True
+            ),
+            progress=progress,
+            redactor=redactor,
+            revocation=Revocation(),
+            poll_seconds=options.interval_seconds,
+            random=random.random,
+        )
+        try:
+            keeper.configure(bucket, application_id)
+            if options.once:
+                return await _once(keeper)
+            await keeper.poll()
+            _say(keeper)
+            await run_until_signal({"credentials": keeper.run})
+        finally:
+            keeper.close()
     return 0
 
 
@@ -129,10 +141,10 @@ def _where(options: Options) -> tuple[str, str]:
     return bucket, application_id
 
 
-def _keys(name: str | None, application_id: str) -> dict[str, str]:
+def _keys(name: str | None, application_id: str) -> AwsKeys | None:
     """Read berry's credentials file: lines of application:access key:secret key. Never quotes a line."""
     if name is None:
-        return {}
+        return None
     content = read(name, _CONFIG_BYTES_MAX)
     if content is None:
         raise Usage("the credentials file cannot be read")
@@ -143,5 +155,5 @@ def _keys(name: str | None, application_id: str) -> dict[str, str]:
         if match is None:
             raise Usage(f"{name}:{number}: a line is application:access key:secret key")
         if match["application"] == application_id:
-            return {"aws_access_key_id": match["key"], "aws_secret_access_key": match["secret"]}
+            return AwsKeys(match["key"], match["secret"])
     raise Usage(f"{name} has no line for {application_id}")

@@ -1,0 +1,254 @@
+"""S3 and secrets over plain HTTP: what every boot needs, without loading an SDK's models (see DECISIONS.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
+from whence_agent.ports import CredentialState, ObjectUnavailable, SecretUnavailable, StoredObject
+from whence_common.errors import one_line
+from whence_common.pause import pause
+
+_REQUEST_SECONDS_MAX = 10.0
+_ATTEMPTS_MAX = 3
+_RETRY_SECONDS = 0.2
+_OBJECT_BYTES_MAX = 64 * 1024
+_SECRET_BYTES_MAX = 256 * 1024
+_REGIONS_MAX = 2
+_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>")
+_REGION_IN_BODY = re.compile(rb"<Region>([a-z0-9-]{1,40})</Region>")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z")
+_DENIED: tuple[CredentialState, str] = (
+    "not-synced-or-denied",
+    "HTTP 403: not synchronised yet, or the instance's role may not read it",
+)
+_BY_CODE: dict[str, tuple[CredentialState, str]] = {
+    "NoSuchKey": ("not-synced", "the object does not exist yet: mint has not synchronised it"),
+    "NoSuchBucket": ("bucket-missing", "the bucket does not exist: check mint_bucket"),
+    "AccessDenied": _DENIED,
+    "ExpiredToken": ("identity", "the instance role's credentials have expired"),
+    "InvalidAccessKeyId": ("identity", "the access key is not known to AWS"),
+    "SignatureDoesNotMatch": ("identity", "the secret key is not the access key's"),
+    "RequestTimeTooSkewed": ("identity", "this machine's clock is wrong by more than 15 minutes"),
+}
+
+
+class AwsUnreachable(Exception):
+    """No whole answer came; the message says why and holds nothing secret."""
+
+
+class NoKeys(Exception):
+    """There are no credentials to sign with; the message says why."""
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status})"
+
+
+class SignedHttp:
+    """Signed requests with bounds, tried again only where that can help. `keys` may raise NoKeys."""
+
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        keys: Callable[[], Awaitable[AwsKeys]],
+        region: Callable[[], str],
+        endpoint_url: str | None,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._session = session
+        self._keys = keys
+        self.region = region
+        self.endpoint_url = endpoint_url.rstrip("/") if endpoint_url is not None else None
+        self._now = now
+        self._timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
+
+    async def send(
+        self, method: str, base: str, path: str, *, service: str, region: str, body: bytes, headers: Mapping[str, str],
+        bytes_max: int,
+    ) -> Reply:  # fmt: skip
+        """Send once, and again after 5xx or nothing. Raises AwsUnreachable, NoKeys."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                reply = await self._once(method, base, path, service, region, body, headers, bytes_max)
+            except AwsUnreachable:
+                if attempt >= _ATTEMPTS_MAX:
+                    raise
+            else:
+                if reply.status < 500 or attempt >= _ATTEMPTS_MAX:
+                    return reply
+            await pause(_RETRY_SECONDS * attempt)
+
+    async def _once(
+        self, method: str, base: str, path: str, service: str, region: str, body: bytes, headers: Mapping[str, str],
+        bytes_max: int,
+    ) -> Reply:  # fmt: skip
+        host = base.partition("://")[2]
+        keys = await self._keys()
+        signed = signed_headers(
+            method=method, host=host, path=path, headers=headers, body=body, keys=keys, region=region, service=service,
+            now=self._now(),
+        )  # fmt: skip
+        try:
+            async with self._session.request(
+                method, URL(base + path, encoded=True), data=body or None, headers=signed,
+                timeout=self._timeout, allow_redirects=False,
+            ) as answer:  # fmt: skip
+                return Reply(answer.status, answer.headers, await read_bounded(answer, bytes_max))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+            raise AwsUnreachable(f"the answer broke off, or none came ({type(exc).__name__})") from exc
+        except BodyTooLarge as exc:
+            raise AwsUnreachable(f"the answer is {exc}") from exc
+
+
+class S3Objects:
+    """Objects of the mint bucket, conditionally; a bucket in another region is asked there from then on."""
+
+    def __init__(self, http: SignedHttp) -> None:
+        self._http = http
+        self._regions: dict[str, str] = {}
+
+    async def get(self, bucket: str, key: str, *, etag: str | None) -> StoredObject | None:
+        where = f"s3://{bucket}/{key}"
+        headers = {"If-None-Match": etag} if etag is not None else {}
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS_MAX * 2):
+                reply = await self._in_its_region(bucket, key, headers)
+        except NoKeys as exc:
+            raise ObjectUnavailable("identity", f"{where}: {exc}") from exc
+        except (AwsUnreachable, TimeoutError) as exc:
+            raise ObjectUnavailable("unreachable", f"{where}: {exc or 'no answer in time'}") from exc
+        if reply.status == 304:
+            return None
+        if reply.status != 200:
+            match = _CODE.search(reply.content[:4096])
+            code = match[1].decode("ascii") if match is not None else f"HTTP {reply.status}"
+            fallback = _DENIED if reply.status == 403 else ("unreachable", f"S3 answers {code}")
+            state, message = _BY_CODE.get(code, fallback)
+            raise ObjectUnavailable(state, f"{where}: {message}")
+        return StoredObject(content=reply.content, etag=one_line(reply.headers.get("ETag", ""), 200))
+
+    async def _in_its_region(self, bucket: str, key: str, headers: Mapping[str, str]) -> Reply:
+        for _ in range(_REGIONS_MAX):
+            region = self._regions.get(bucket) or self._http.region()
+            base, path = self._place(bucket, key, region)
+            reply = await self._http.send(
+                "GET", base, path, service="s3", region=region, body=b"", headers=headers,
+                bytes_max=_OBJECT_BYTES_MAX + 1,
+            )  # fmt: skip
+            other = _other_region(reply)
+            if other is None or other == region:
+                return reply
+            self._regions[bucket] = other
+        return reply
+
+    def _place(self, bucket: str, key: str, region: str) -> tuple[str, str]:
+        """Give base and path: the bucket as a host, or in the path for other endpoints and names with dots."""
+        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        if self._http.endpoint_url is not None:
+            return self._http.endpoint_url, canonical_path(f"/{bucket}/{key}")
+        if "." in bucket:
+            return f"https://s3.{region}.{suffix}", canonical_path(f"/{bucket}/{key}")
+        return f"https://{bucket}.s3.{region}.{suffix}", canonical_path(f"/{key}")
+
+
+class AwsSecrets:
+    """KMS with whatever key a ciphertext names, Secrets Manager, and Systems Manager's parameters."""
+
+    def __init__(self, http: SignedHttp) -> None:
+        self._http = http
+
+    async def decrypt(self, ciphertext: bytes, context: Mapping[str, str]) -> str:
+        body: dict[str, Any] = {"CiphertextBlob": base64.b64encode(ciphertext).decode("ascii")}
+        if context:
+            body["EncryptionContext"] = dict(context)
+        answer = await self._call("kms", "TrentService.Decrypt", "kms:Decrypt with the key", body)
+        return _text(answer.get("Plaintext"))
+
+    async def secret(self, name: str) -> str:
+        target, permission = "secretsmanager.GetSecretValue", "secretsmanager:GetSecretValue on it"
+        answer = await self._call("secretsmanager", target, permission, {"SecretId": name})
+        found = answer.get("SecretString")
+        return found if isinstance(found, str) else _text(answer.get("SecretBinary"))
+
+    async def parameter(self, name: str) -> str:
+        body = {"Name": name, "WithDecryption": True}
+        answer = await self._call("ssm", "AmazonSSM.GetParameter", "ssm:GetParameter on it", body)
+        parameter = answer.get("Parameter")
+        value = parameter.get("Value") if isinstance(parameter, dict) else None
+        if not isinstance(value, str):
+            raise _malformed("ssm")
+        return value
+
+    async def _call(self, service: str, target: str, permission: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        region = self._http.region()
+        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        base = self._http.endpoint_url or f"https://{service}.{region}.{suffix}"
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+        try:
+            reply = await self._http.send(
+                "POST", base, "/", service=service, region=region, body=msgspec.json.encode(body), headers=headers,
+                bytes_max=_SECRET_BYTES_MAX,
+            )  # fmt: skip
+        except (AwsUnreachable, NoKeys) as exc:
+            raise SecretUnavailable("secret-unreachable", f"{service}: {exc}") from exc
+        document = _object(reply.content)
+        if reply.status != 200:
+            code = str(document.get("__type") or reply.headers.get("x-amzn-ErrorType") or f"HTTP {reply.status}")
+            code = one_line(code.rpartition("#")[2].partition(":")[0], 60)
+            raise SecretUnavailable(
+                "secret-refused" if reply.status < 500 else "secret-unreachable", f"{service} answers {code}",
+                fix=f"correct the reference, or allow the instance's role {permission}",
+            )  # fmt: skip
+        return document
+
+
+def _other_region(reply: Reply) -> str | None:
+    if reply.status not in (301, 307, 400):
+        return None
+    found = reply.headers.get("x-amz-bucket-region", "")
+    if not found and (match := _REGION_IN_BODY.search(reply.content[:4096])) is not None:
+        found = match[1].decode("ascii")
+    return found if _REGION.match(found) else None
+
+
+def _text(encoded: Any) -> str:
+    try:
+        plaintext = base64.b64decode(encoded if isinstance(encoded, str) else "!", validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise _malformed("the answer") from exc
+    try:
+        return plaintext.decode("utf-8")
+    except UnicodeDecodeError:
+        return base64.b64encode(plaintext).decode("ascii")
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _malformed(what: str) -> SecretUnavailable:
+    return SecretUnavailable("secret-malformed", f"{what} holds no value where one belongs")
