@@ -145,6 +145,8 @@ async def test_sidecars_run_beside_the_application_and_are_watched(
         predicate = await stage.said(server, lambda said: any(one["restarts"] for one in said["containers"]))
         assert len(predicate["containers"]) == 3
         await running.until("ok")
+        lineage = await server.settled(stage.service.instance_id)
+        assert next(link for link in lineage["links"] if link["link"] == "image")["state"] == "confirmed"
 
 
 async def test_maintenance_sets_everything_up_but_the_containers(stage: Stage, server: Aggregator, source: str) -> None:

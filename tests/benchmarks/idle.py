@@ -53,8 +53,9 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
                 await pause(1.0)
                 first, asked = _resident_mb(pid), time.monotonic()
                 await pause(_POLLS * 0.04)
-                grown = _resident_mb(pid) - first
-                print(f"polling S3 every 20 ms for {time.monotonic() - asked:.0f} s: {grown:+.1f} MB", flush=True)
+                grown, took = _resident_mb(pid) - first, time.monotonic() - asked
+                polls = (scape.logs / "moto.log").read_text(encoding="utf-8").count(f"/{BUCKET}/bench/client.json")
+                print(f"{polls} polls of S3 in {took:.0f} s: {grown:+.1f} MB", flush=True)
             await scape.remove_container("whence-idle")
 
 

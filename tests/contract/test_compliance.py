@@ -6,7 +6,7 @@ from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, scm
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.ports import SourceUnavailable
-from whence_common.statement import ContainerFacts, ScmSourceFacts
+from whence_common.statement import ContainerFacts, DriftFacts, ScmSourceFacts
 
 MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
 NO_SOURCE = ScmSourceFacts(status="missing", reason="the image has no /scm-source.json")
@@ -46,6 +46,7 @@ async def test_each_rule_fails_for_its_own_reason(house: InProcess) -> None:
         "source-dirty": {"scm_source": scm(status="M x")},
         "image-mutable": FAILED,
         "boot-failed": FAILED,
+        "drift": {"drift": [DriftFacts(kind="exec", container="taupageapp", detail="/bin/sh")]},
     }
     for number, (rule, changes) in enumerate(cases.items()):
         instance_id = f"i-{number:017x}"
@@ -66,6 +67,23 @@ async def test_an_image_replaced_under_its_container_fails(house: InProcess) -> 
     await house.say(await house.machine(), containers=[other])
     await house.work()
     assert (await verdicts(house))["image-mutable"] == "fail"
+
+
+async def test_a_sidecar_runs_another_image_than_the_application_and_that_is_right(house: InProcess) -> None:
+    digest = "sha256:" + "5" * 64
+    application = ContainerFacts(name="taupageapp", container_id="1", image_digest=DIGEST, state="running")
+    sidecar = ContainerFacts(
+        name="taupageapp-proxy", container_id="2", image_digest=digest, declared_digest=digest, state="running"
+    )
+    await house.say(await house.machine(), containers=[application, sidecar])
+    await house.work()
+    assert (await verdicts(house))["image-mutable"] == "pass"
+    other = ContainerFacts(
+        name="taupageapp-proxy", container_id="3", image_digest=DIGEST, declared_digest=digest, state="running"
+    )
+    await house.say(await house.machine("i-00000000000000002"), containers=[application, other])
+    await house.work()
+    assert (await verdicts(house, "i-00000000000000002"))["image-mutable"] == "fail"
 
 
 async def test_a_failed_boot_is_judged_no_further_than_it_came(house: InProcess) -> None:

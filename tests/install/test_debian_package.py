@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from landscape.processes import answers, free_port, run, started
 from landscape.programs import BIN, Agent, AgentSettings, Aggregator, agent_config
 from landscape.whole import ROOT, Landscape
+from whence_common.pause import pause
 
 _BOOT_SECONDS_MAX = 120.0
 _UNIT = "whence-agent.service"
@@ -38,7 +43,15 @@ async def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"--customize-hook=copy-in {package} /", f"--customize-hook=chroot $1 dpkg -i /{package.name}",
         "bookworm", root,
     )  # fmt: skip
+    (root / "var/log/journal").mkdir(exist_ok=True)
     return root
+
+
+def user_data(reference: str, more: str = "") -> bytes:
+    return (
+        "#taupage-ami-config\napplication_id: greeter\napplication_version: '1.0'\nruntime: Docker\n"
+        f"source: {reference}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\nstop_timeout: 1\n{more}"
+    ).encode()
 
 
 async def test_an_installed_agent_boots_its_instance_and_the_container_can_be_traced(
@@ -46,28 +59,103 @@ async def test_an_installed_agent_boots_its_instance_and_the_container_can_be_tr
 ) -> None:
     image = await scape.build("installed", "1.0", scm=scape.greeter_scm(0))
     assert await server.put("/apps/greeter", {"team_id": "hello", "name": "Greeter", "active": True}) == 200
-    user_data = (
-        "#taupage-ami-config\napplication_id: greeter\napplication_version: '1.0'\nruntime: Docker\n"
-        f"source: {image.reference}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\n"
+    async with scape.instance(user_data(image.reference)) as service:
+        async with machine(root, scape, server, metadata_url=service.url) as booted:
+            status = await booted.until("ok", "failed", seconds_max=_BOOT_SECONDS_MAX)
+            assert status["state"] == "ok", status["reasons"]
+            lineage = await server.settled(service.instance_id)
+            links = {link["link"]: link for link in lineage["links"]}
+            assert links["image"]["state"] == "confirmed"
+            assert links["image"]["value"]["digest"] == image.digest
+            assert links["commit"]["value"]["commit"] == scape.sources.commits[0]
+            assert links["team"]["value"]["team_id"] == "hello"
+        # the machine was shut down, not only the agent
+        assert "SUCCESS: running greeter 1.0" in await journal(root)
+        shown = await server.get(f"/v1/instances/{service.instance_id}")
+        assert [one["cause"] for one in shown["statements"]] == ["stop", "boot"]
+
+
+async def test_a_hung_agent_is_restarted_and_its_application_is_not(
+    root: Path, scape: Landscape, server: Aggregator
+) -> None:
+    image = await scape.build("installed", "1.0", scm=scape.greeter_scm(0))
+    dropin = root / f"etc/systemd/system/{_UNIT}.d/watchdog.conf"
+    dropin.parent.mkdir(parents=True, exist_ok=True)
+    dropin.write_text("[Service]\nWatchdogSec=3s\nRestartSec=1s\n", encoding="utf-8")
+    try:
+        async with (
+            scape.instance(user_data(image.reference)) as service,
+            machine(root, scape, server, metadata_url=service.url) as booted,
+        ):
+            before = await booted.until("ok", seconds_max=_BOOT_SECONDS_MAX)
+            hung = agent_pid()
+            os.kill(hung, signal.SIGSTOP)
+            async with asyncio.timeout(60):
+                while agent_pid() in (None, hung):
+                    await pause(0.2)
+            after = await answered(booted, before["started_at"])
+            assert after["container"]["container_id"] == before["container"]["container_id"]
+            assert after["container"]["started_at"] == before["container"]["started_at"]
+    finally:
+        dropin.unlink()
+
+
+async def test_the_helper_sets_the_host_up_and_an_application_that_ends_switches_it_off(
+    root: Path, scape: Landscape, server: Aggregator
+) -> None:
+    command = ("/bin/busybox", "sh", "-c", "sleep 3; exit 0")
+    image = await scape.build("ending", "1.0", scm=None, command=command)
+    (root / "etc/ssh").mkdir(exist_ok=True)
+    text = user_data(image.reference, "shutdown: on-success\nssh_ports: [2222]\n")
+    text = text.replace(b"health_check_path: /health\n", b"")
+    async with scape.instance(text) as service:
+        async with machine(root, scape, server, metadata_url=service.url) as booted:
+            async with asyncio.timeout(_BOOT_SECONDS_MAX + 90):  # shutdown gives everybody a minute
+                assert await booted.process.process.wait() == 0
+        shown = await server.get(f"/v1/instances/{service.instance_id}")
+        assert shown["statements"][0]["cause"] == "stop"
+    written = (root / "etc/ssh/sshd_config.d/50-whence.conf").read_text(encoding="ascii")
+    assert "Port 2222" in written
+
+
+async def journal(root: Path) -> str:
+    """Give what the agent's unit wrote, from outside."""
+    return await run(
+        "journalctl", "--directory", root / "var/log/journal", "--unit", _UNIT, "--output=cat", "--no-pager"
     )
-    async with (
-        scape.instance(user_data.encode()) as service,
-        machine(root, scape, server, metadata_url=service.url) as booted,
-    ):
-        status = await booted.until("ok", "failed", seconds_max=_BOOT_SECONDS_MAX)
-        assert status["state"] == "ok", status["reasons"]
-        lineage = await server.settled(service.instance_id)
-        links = {link["link"]: link for link in lineage["links"]}
-        assert links["image"]["state"] == "confirmed"
-        assert links["image"]["value"]["digest"] == image.digest
-        assert links["commit"]["value"]["commit"] == scape.sources.commits[0]
-        assert links["team"]["value"]["team_id"] == "hello"
+
+
+async def answered(booted: Agent, not_since: str) -> dict[str, Any]:
+    """Give the status of the agent that was started after the one we knew."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                status = await booted.until("ok", seconds_max=30)
+            except (aiohttp.ClientError, OSError):
+                await pause(0.2)
+                continue
+            if status["started_at"] != not_since:
+                return status
+            await pause(0.2)
+
+
+def agent_pid() -> int | None:
+    """Give the process of the installed agent, which is seen from outside of its machine too."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[-3:-1] == [b"/usr/bin/whence-agent", b"run"]:
+            return int(path.parent.name)
+    return None
 
 
 def test_the_package_confines_the_agent(root: Path) -> None:
     unit = (root / "usr/lib/systemd/system" / _UNIT).read_text(encoding="utf-8")
     assert "User=whence-agent" in unit
     assert (root / "etc/systemd/system/multi-user.target.wants" / _UNIT).is_symlink()
+    assert (root / "etc/systemd/system/sockets.target.wants/whence-machine.socket").is_symlink()
     written = [path for path in (root / "usr/lib/whence-agent").rglob("*") if path.stat().st_mode & 0o022]
     assert written == []
 
@@ -94,6 +182,7 @@ async def machine(root: Path, scape: Landscape, server: Aggregator, *, metadata_
         )
         document = agent_config(settings, home=Path("/nowhere"), name=name, status_port=port)
         del document["state_directory"], document["application_gid"]
+        document["mounts_directory"] = str(meta / "mounts")
         (root / "etc/whence/agent.yaml").write_text(
             json.dumps({**document, "container_directory": str(meta)}), encoding="utf-8"
         )
@@ -122,3 +211,22 @@ def _grant(root: Path, meta: Path, *, socket_gid: int) -> None:
     dropin = root / f"etc/systemd/system/{_UNIT}.d/meta.conf"
     dropin.parent.mkdir(parents=True, exist_ok=True)
     dropin.write_text(f"[Service]\nReadWritePaths={meta}\n", encoding="utf-8")
+
+
+def test_the_package_carries_what_the_agent_asks_of_aws(root: Path) -> None:
+    asked = set(
+        re.findall(r'_call\(\s*"([a-z0-9]+)"', (ROOT / "agent/src/whence_agent/adapters/aws_cloud.py").read_text())
+    )
+    assert len(asked) >= 6
+    carried = {path.name for path in (root / "usr/lib/whence-agent/botocore/data").iterdir() if path.is_dir()}
+    assert asked <= carried
+
+
+async def test_the_packaged_agent_can_make_each_of_its_clients(root: Path) -> None:
+    program = (
+        "import sys; sys.path.insert(0, '/usr/lib/whence-agent'); import botocore.session as s\n"
+        "for n in ('ec2', 'ecr', 'elb', 'elbv2', 'autoscaling', 'cloudformation', 'cloudwatch'):\n"
+        "    s.get_session().create_client(n, region_name='eu-central-1')\n"
+        "print('made')"
+    )
+    assert "made" in await run("chroot", root, "/usr/bin/python3", "-c", program)

@@ -164,7 +164,7 @@ class Boot:
             if name == self.settings.container_name:
                 observed.container = facts
             else:
-                observed.sidecars[name] = facts
+                observed.sidecars[name] = msgspec.structs.replace(facts, declared_digest=facts.image_digest)
 
     async def _no_container(self, failure: StageFailed) -> None:
         """See to it that no container runs, tell everybody why, and act as the policy says."""

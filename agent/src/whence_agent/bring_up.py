@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from whence_agent.credentials import CredentialKeeper
 from whence_agent.ending import Ending
 from whence_agent.health_watch import HealthWatch
@@ -203,11 +205,11 @@ class BringUp:
         before, after = in_order(user_data)
         for sidecar in before:
             spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
-            observed.sidecars[spec.name] = await self.engine.run(spec)
+            observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
         observed.container = await self.engine.run(say.application(image, resolved.environment))
         for sidecar in after:
             spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
-            observed.sidecars[spec.name] = await self.engine.run(spec)
+            observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
 
     async def _health(self, user_data: UserData) -> None:
         check = user_data.health_check
@@ -228,6 +230,11 @@ class BringUp:
             return
         async with self.progress.stage("load-balancer", seconds_max=LOAD_BALANCER_SECONDS_MAX) as stage:
             await until_in_service(target, self.load_balancers, instance_id=self.progress.instance_id(), stage=stage)
+
+
+def _declared(facts: ContainerFacts) -> ContainerFacts:
+    """Note that a sidecar was started from this very digest, which is not the application's."""
+    return msgspec.structs.replace(facts, declared_digest=facts.image_digest)
 
 
 def probe_address(settings: Settings) -> str:

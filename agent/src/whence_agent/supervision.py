@@ -140,7 +140,10 @@ class Supervision:
             self._set(name, msgspec.structs.replace(before, state="gone"))
             return True
         after = msgspec.structs.replace(
-            found.facts, restarts=watched.restarts.total, health=before.health if before is not None else ""
+            found.facts,
+            declared_digest="" if watched.main else watched.digest,
+            restarts=watched.restarts.total,
+            health=before.health if before is not None else "",
         )
         drifted = self._drifted(name, watched, found)
         if after == before:

@@ -72,6 +72,8 @@ class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     started_at: str = ""
     exit_code: int | None = None
+    declared_digest: str = ""
+    """The digest its own `source` was resolved to, where that is not the application's image: a sidecar's."""
     restarts: int = 0
     health: str = ""
     """`healthy` or `unhealthy` where health is asked."""

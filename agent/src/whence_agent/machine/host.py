@@ -19,6 +19,7 @@ _SYSCTL = re.compile(r"[a-z0-9_]+(?:\.[A-Za-z0-9_-]+)+\Z")
 _VALUE = re.compile(r"[A-Za-z0-9 \t.,:_/-]{1,120}\Z")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _SECONDS_MAX = 30.0
+_NO_SUCH_UNIT = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,8 @@ class Host:
         content = "# written by whence-agent from ssh_ports of the user data\n" + "".join(f"Port {p}\n" for p in ports)
         if not self._written(Path("etc/ssh/sshd_config.d/50-whence.conf"), content):
             return []
-        self.programs.run("systemctl", "try-reload-or-restart", "ssh.service", seconds_max=_SECONDS_MAX)
+        command = ("systemctl", "try-reload-or-restart", "ssh.service")
+        self.programs.run(*command, seconds_max=_SECONDS_MAX, ends_with=(0, _NO_SUCH_UNIT))
         return [f"sshd listens on {', '.join(map(str, ports))}"]
 
     def _remove_keys(self, user: str) -> list[str]:

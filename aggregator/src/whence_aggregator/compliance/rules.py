@@ -63,6 +63,17 @@ def _boot_succeeded(evidence: Evidence) -> Verdict:
     return Verdict(outcome="fail", reason=(errors[0] if errors else "the boot failed") + more)
 
 
+def _nothing_undeclared(evidence: Evidence) -> Verdict:
+    """Judge what the newest statement says was found: it is told until the next boot, since it did happen."""
+    drift = evidence.facts.statement.predicate.drift
+    if not drift:
+        return Verdict(outcome="pass", reason="nothing was found that user data did not ask for")
+    first = drift[0]
+    more = f" (and {len(drift) - 1} more)" if len(drift) > 1 else ""
+    detail = f" {first.detail or first.image}".rstrip()
+    return Verdict(outcome="fail", reason=f"{first.kind} in {first.container}:{detail} at {first.first_at}{more}")
+
+
 def _agent_speaks(evidence: Evidence) -> Verdict:
     seen = evidence.facts.last_seen
     if seen is None:
@@ -88,6 +99,8 @@ RULES: tuple[Rule, ...] = (
          remedy="name the ticket in the commit message", judge=_ticket_named),
     Rule(id="boot-failed", title="The instance booted", severity=2,
          remedy="correct the user data and replace the instance", judge=_boot_succeeded),
+    Rule(id="drift", title="Only what user data declares runs, and nobody changes it", severity=1,
+         remedy="find out who did it; replace the instance by one from its user data", judge=_nothing_undeclared),
     Rule(id="agent-silent", title="The agent speaks", severity=1,
          remedy="look at the instance: journalctl -u whence-agent", judge=_agent_speaks),
 )  # fmt: skip

@@ -162,7 +162,7 @@ def _image(facts: Facts) -> Link:
     }
     evidence: tuple[Evidence, ...] = (_agent(facts, image.digest),)
     for container in containers:
-        if container.image_digest != image.digest:
+        if container.image_digest != (container.declared_digest or image.digest):
             evidence += (_agent(facts, container.image_digest or None),)
             reason = "a container runs another image than the one that was booted"
             return Link(link="image", state="contradicted", value=value, reason=reason, evidence=evidence)
