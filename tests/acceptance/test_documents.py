@@ -20,6 +20,7 @@ from whence_agent import settings as agent_settings
 from whence_aggregator import settings as aggregator_settings
 from whence_aggregator.compliance.rules import RULES
 from whence_common.user_data.judge import judge
+from whence_common.user_data.explain import table
 from whence_common.user_data.keys import KEYS
 from whence_common.user_data.platform import PlatformRules
 
@@ -138,7 +139,7 @@ def test_the_example_files_are_valid() -> None:
     "document, names",
     [
         ("agent/README.md", agent_settings.Settings.__struct_fields__),
-        ("agent/README.md", tuple(name for name, key in KEYS.items() if key.fate == "acted")),
+        ("agent/README.md", tuple(KEYS)),
         ("aggregator/README.md", aggregator_settings.Settings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
     ],
@@ -146,6 +147,10 @@ def test_the_example_files_are_valid() -> None:
 def test_nothing_that_can_be_set_is_left_out(document: str, names: tuple[str, ...]) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_the_table_of_keys_is_the_one_that_explain_prints() -> None:
+    assert table() in (ROOT / "agent/README.md").read_text(encoding="utf-8")
 
 
 def test_every_link_between_the_documents_leads_somewhere() -> None:

@@ -34,7 +34,8 @@ class Watched:
             self.supervision.watch(name, digest=DIGEST, main=main)
         observed = world.progress.observed
         observed.container = world.engine.containers[APP].facts
-        observed.sidecars[f"{APP}-proxy"] = world.engine.containers[f"{APP}-proxy"].facts
+        proxy = world.engine.containers[f"{APP}-proxy"].facts
+        observed.sidecars[f"{APP}-proxy"] = msgspec.structs.replace(proxy, declared_digest=DIGEST)
         world.progress.state = "up"
 
     async def _end(self, exit_code: int | None) -> None:

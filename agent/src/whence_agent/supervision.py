@@ -94,7 +94,7 @@ class Supervision:
             self._progress.engine_error = exc.message
             return
         self._progress.engine_error = ""
-        if changed:
+        if changed and not self._progress.ending:  # the statement of the end holds it all
             self._reporter.report("change")
         await self._judge_ends()
 
