@@ -277,6 +277,38 @@ async def test_an_image_must_be_signed_and_built_where_the_platform_says(
         assert (len(status["image"]["signed_by"]), status["image"]["built_by"]) == (64, BUILDER)
 
 
+async def test_an_image_that_is_only_on_the_machine_is_never_run(stage: Stage, server: Aggregator, source: str) -> None:
+    """A cached image under the right name is no answer of the registry."""
+    dead = f"127.0.0.1:{free_port()}/demo/whole"
+
+    def cache(client: Any) -> None:
+        client.pull(source.rpartition(":")[0], tag="1.0")
+        client.tag(source, dead, "1.0")
+
+    await stage.on_engine(cache)
+    await stage.instance(user_data(f"{dead}:1.0"))
+    status = await failed(stage, server, registries={dead.partition("/")[0]: {"immutable_tags": True}})
+    assert status["problems"][-1]["code"] == "registry-unreachable"
+    await stage.on_engine(lambda client: client.remove_image(f"{dead}:1.0"))
+
+
+async def test_a_tag_that_is_swapped_after_it_was_read_changes_nothing(
+    stage: Stage, server: Aggregator, scape: Landscape
+) -> None:
+    first = await scape.build("swapped", "1.0", scm=scape.greeter_scm(0))
+    async with GuardedRegistry(backend=scape.registry, kind="open").serve() as guard:
+        await stage.instance(user_data(first.reference.replace(scape.registry, guard.host)))
+        async with stage.agent(server.url, registries={guard.host: {"immutable_tags": True}}) as running:
+            await running.until("ok")
+            second = await scape.build("swapped", "1.0", scm=scape.greeter_scm(1), page=b"other")
+            assert second.digest != first.digest
+            await stage.on_engine(lambda client: client.kill(stage.name))
+            said = await stage.said(server, lambda one: one["containers"] and one["containers"][0]["restarts"])
+            asked = [path for path, _ in guard.seen if path.endswith("/manifests/1.0")]
+    assert said["containers"][0]["image_digest"] == first.digest
+    assert len(asked) == 1, "a tag is read once"
+
+
 # --- after the boot
 
 

@@ -19,8 +19,8 @@ from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
 from whence_aggregator import settings as aggregator_settings
 from whence_aggregator.compliance.rules import RULES
-from whence_common.user_data.judge import judge
 from whence_common.user_data.explain import table
+from whence_common.user_data.judge import judge
 from whence_common.user_data.keys import KEYS
 from whence_common.user_data.platform import PlatformRules
 

@@ -183,8 +183,6 @@ def test_credentials_and_sign_in_are_read() -> None:
         ("mounts: {/data: {partition: /dev/xvdf, options: 'x; rm -rf /'}}", "mount-option-refused"),
         ("mounts: {/data: {partition: /dev/xvdf, erase_on_boot: 'true'}}", "flag-expected"),
         ("mounts: {/a: {partition: /dev/sdf}, /b: {partition: /dev/xvdf}}", "device-twice"),
-        ("notify_cfn: {stack: 'a b', resource: X}", "stack-malformed"),
-        ("notify_cfn: {stack: a, resource: a-b}", "resource-malformed"),
         ("notify_cfn: stack", "mapping-expected"),
         ("lifecycle_hook: {group: a}", "lifecycle-hook-incomplete"),
         ("lifecycle_hook: {group: 'a b', launching: x}", "name-malformed"),
@@ -200,9 +198,7 @@ def test_credentials_and_sign_in_are_read() -> None:
         ("sysctl: {vm.swappiness: [1]}", "sysctl-value-malformed"),
         ("sysfs: {/sys/kernel/mm/transparent_hugepage/enabled: sometimes}", "value-unknown"),
         ("ssh_ports: [0]", "number-out-of-range"),
-        ("logging: {log_destination: rsyslog}", "rsyslog-host-missing"),
         ("logging: {log_destination: carrier-pigeon}", "value-unknown"),
-        ("cloudwatch_logs: {/var/log/application.log: 'a b'}", "log-group-malformed"),
         ("containers: {A: {source: registry.example.org/a/b:1}}", "container-name-malformed"),
         ("containers: {a: {source: registry.example.org/a/b:latest}}", "image-tag-mutable"),
         ("containers: {a: {privileged: true, source: registry.example.org/a/b:1}}", "not-allowed"),
@@ -212,8 +208,6 @@ def test_credentials_and_sign_in_are_read() -> None:
         ("mint_bucket: b-1\ntokens: {a: uid}", "list-expected"),
         ("mint_bucket: b-1\ntokens: {../../x: [uid]}", "token-name-malformed"),
         ("mint_bucket: s3://bucket", "mint-bucket-malformed"),
-        ("dockercfg: {r.example.org: {auth: nonsense}}", "dockercfg-auth-malformed"),
-        ("dockercfg: {r.example.org: {username: a}}", "dockercfg-incomplete"),
         ("dockercfg: text", "mapping-expected"),
     ],
 )  # fmt: skip
@@ -227,6 +221,12 @@ def test_what_cannot_be_meant_is_refused_with_a_fix(line: str, code: str) -> Non
     "line, code",
     [
         ("notify_cfn: {stack: a}", "notify-cfn-incomplete"),
+        ("notify_cfn: {stack: 'a b', resource: X}", "stack-malformed"),
+        ("notify_cfn: {stack: a, resource: a-b}", "resource-malformed"),
+        ("logging: {log_destination: rsyslog}", "rsyslog-host-missing"),
+        ("cloudwatch_logs: {/var/log/application.log: 'a b'}", "log-group-malformed"),
+        ("dockercfg: {r.example.org: {auth: foo1234}}", "dockercfg-auth-malformed"),
+        ("dockercfg: {r.example.org: {username: a}}", "dockercfg-incomplete"),
         ("networking: host\nports: {80: 80}", "ports-not-published"),
         ("capabilities_drop: [CAP_MKNOD]", "capability-prefix"),
         ("keep_instance_users: 'true'", "flag-quoted"),
@@ -364,3 +364,72 @@ def test_every_key_says_what_becomes_of_it() -> None:
     for key in KEYS.values():
         assert key.does.endswith("."), key.name
         assert key.parent == "" or key.parent in KEYS, key.name
+
+
+STUPS = """#taupage-ami-config
+# as a team of the STUPS days would have written it, everything at once
+application_id: shop-checkout
+application_version: "2.7"
+runtime: Docker
+source: "pierone.example.org/shop/checkout:2.7"
+dockercfg: {"https://hub.example.org": {auth: foo1234, email: mail@example.org}}
+ports:
+  80: 80
+  443: 443
+  8301: 8301
+  8301/udp: 8301
+  8600: 8600/udp
+health_check_path: /
+health_check_port: 80
+health_check_timeout_seconds: 60
+environment:
+  STAGE: production
+  RETRIES: 3
+  DB_PASSWORD: "aws:kms:v5V2bMGRgg2yTHXm5Fn"
+capabilities_add: [NET_BIND_SERVICE]
+capabilities_drop: [NET_ADMIN]
+hostname: checkout
+networking: bridge
+shm_size: 512M
+root: false
+privileged: false
+docker_daemon_access: false
+read_only: false
+mount_var_log: false
+mount_custom_log: false
+mount_certs: false
+keep_instance_users: false
+enhanced_cloudwatch_metrics: True
+volumes:
+  ebs: {/dev/sdf: checkout-data, /dev/sdg: checkout-more}
+  raid:
+    /dev/md/sampleraid0: {level: 0, devices: [/dev/xvdf, /dev/xvdg]}
+mounts:
+  /data: {partition: /dev/md/sampleraid0, options: "noatime,nodiratime,nobarrier", erase_on_boot: false}
+notify_cfn: {stack: shop-checkout-27, resource: AppServer}
+healthcheck: {type: elb, loadbalancer_name: shop-checkout-27}
+ssh_ports: [22, 2222]
+sysctl: {fs.file-max: 1000000, vm.overcommit_memory: 1, net.core.somaxconn: 1024}
+sysfs: {sys/kernel/mm/transparent_hugepage/enabled: never}
+cloudwatch_logs: {/var/log/application.log: checkout, /home/application/other.log: other}
+rsyslog_max_message_size: 4K
+rsyslog_aws_metadata: true
+scalyr_account_key: 1234567890
+newrelic_account_key: "12345678901234567890"
+appdynamics_application: Shop
+xray_enabled: True
+nat_gateways: {subnet-1: 172.31.1.1}
+mint_bucket: example-stups-mint-123456789012-eu-west-1
+logentries_account_key: x
+"""
+
+
+def test_a_document_with_everything_stups_knew_boots_unchanged() -> None:
+    for rules in (OFFLINE, replace(RULES, immutable=frozenset({"pierone.example.org"}))):
+        judgement = judge(STUPS.encode(), rules)
+        assert [problem for problem in judgement.problems if problem.severity == "error"] == []
+        assert judgement.user_data is not None
+        assert len(judgement.user_data.options.ports) == 5
+        assert judgement.user_data.storage.mounts[0].device == "/dev/md/sampleraid0"
+        assert judgement.user_data.logs.log_group == "checkout"
+        assert judgement.user_data.sign_in == {}

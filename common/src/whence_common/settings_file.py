@@ -8,7 +8,7 @@ import msgspec
 
 from whence_common.errors import InputError
 from whence_common.problems import render
-from whence_common.user_data import strict_yaml
+from whence_common.user_data import nodes, strict_yaml
 
 SETTINGS_BYTES_MAX = 1024 * 1024
 T = TypeVar("T")
@@ -29,10 +29,10 @@ def parse(content: bytes, structure: type[T], *, name: str, least: str) -> T:
     root, problems = strict_yaml.parse(text)
     if problems:
         raise SettingsInvalid("settings-yaml", render(problems, name=name, lines=text.splitlines()))
-    if not isinstance(root, strict_yaml.Mapping):
+    if not isinstance(root, nodes.Mapping):
         raise SettingsInvalid("settings-not-mapping", f"{name} must be a mapping", fix=least)
     try:
-        return msgspec.convert(strict_yaml.to_python(root), structure)
+        return msgspec.convert(nodes.to_python(root), structure)
     except msgspec.ValidationError as exc:
         fix = "the README of the program explains every setting"
         raise SettingsInvalid("settings-invalid", f"{name}: {exc}", fix=fix) from exc

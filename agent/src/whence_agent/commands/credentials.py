@@ -28,7 +28,7 @@ from whence_common.clock import to_instant, utc_now
 from whence_common.errors import WhenceError
 from whence_common.identifiers import is_application_id
 from whence_common.lifecycle import run_until_signal
-from whence_common.user_data import strict_yaml
+from whence_common.user_data import nodes, strict_yaml
 
 _CONFIG_BYTES_MAX = 256 * 1024
 _FIRST_SECONDS_MAX = 60.0
@@ -128,10 +128,10 @@ def _where(options: Options) -> tuple[str, str]:
         if content is None:
             raise Usage("name the application with -a and the bucket with -m, or a configuration file with -f")
         root, problems = strict_yaml.parse(content.decode("utf-8", "replace"))
-        if problems or not isinstance(root, strict_yaml.Mapping):
+        if problems or not isinstance(root, nodes.Mapping):
             why = problems[0].message if problems else "it is no mapping"
             raise Usage(f"{options.config} cannot be read: {why}")
-        found = strict_yaml.to_python(root)
+        found = nodes.to_python(root)
     bucket = options.mint_bucket or found.get("mint_bucket")
     application_id = options.application_id or found.get("application_id")
     if not isinstance(bucket, str) or not isinstance(application_id, str):

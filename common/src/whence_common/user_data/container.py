@@ -9,7 +9,7 @@ from typing import Literal
 from whence_common.errors import one_line
 from whence_common.user_data import readers
 from whence_common.user_data.findings import Findings
-from whence_common.user_data.strict_yaml import Mapping, Node, Scalar
+from whence_common.user_data.nodes import Mapping, Node, Scalar
 
 Protocol = Literal["tcp", "udp"]
 _PORT = re.compile(r"(?P<port>[1-9][0-9]{0,4})(?:/(?P<protocol>tcp|udp))?\Z")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whence_common.problems import Problem
-from whence_common.user_data.strict_yaml import Node
+from whence_common.user_data.nodes import Node
 
 
 class Findings:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from whence_common.errors import one_line
 from whence_common.user_data import readers
+from whence_common.user_data.nodes import Scalar, Sequence
 from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.section import Section
-from whence_common.user_data.strict_yaml import Scalar, Sequence
 
 HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage/enabled"
 HUGE_PAGES_VALUES = ("always", "madvise", "never")

@@ -15,7 +15,7 @@ from whence_common.digest import sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReference
 from whence_common.problems import Problem, has_errors, in_document_order
-from whence_common.user_data import readers, strict_yaml
+from whence_common.user_data import nodes, readers, strict_yaml
 from whence_common.user_data.envelope import open_envelope
 from whence_common.user_data.findings import Findings
 from whence_common.user_data.host import HostSettings, read_host
@@ -35,11 +35,11 @@ from whence_common.user_data.lifecycle import (
     read_stack_resource,
 )
 from whence_common.user_data.log_plan import LogPlan, read_log_plan
+from whence_common.user_data.nodes import Mapping, Node
 from whence_common.user_data.options import ContainerOptions, read_options
 from whence_common.user_data.platform import PlatformRules, effective
 from whence_common.user_data.section import Section
 from whence_common.user_data.storage import Storage, read_storage
-from whence_common.user_data.strict_yaml import Mapping, Node
 
 SIDECARS_MAX = 10
 _SIDECAR_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
@@ -116,7 +116,7 @@ def judge(raw: bytes, rules: PlatformRules) -> Judgement:
             found.append(_not_a_mapping(node, part.first_line))
     if root is None:
         return Judgement(user_data=None, document=None, problems=in_document_order(found), lines=envelope.lines)
-    document = strict_yaml.to_python(root)
+    document = nodes.to_python(root)
     findings = Findings()
     section = Section(root.with_defaults(rules.defaults), findings)
     user_data = _read(section, rules, sha256_digest(raw), document)
@@ -260,28 +260,24 @@ def _texts_by_name(root: Section, name: str) -> dict[str, str]:
 
 
 def _sign_in(root: Section) -> dict[str, dict[str, str]]:
-    """Read `dockercfg`: Docker's own forms of credentials. What it says is secret and is never quoted."""
+    """Read `dockercfg`: Docker's own forms of credentials. What it says is secret and is never quoted.
+
+    An entry that cannot sign in anywhere is left out with a warning, since it may be for a registry that is not asked.
+    """
     section = root.section("dockercfg")
     read: dict[str, dict[str, str]] = {}
     for host, one in section.sections() if section is not None else ():
         values = {name: one.text(name) for name in ("auth", "username", "password", "identitytoken")}
         given = {name: value for name, value in values.items() if value is not None}
-        auth = given.get("auth")
+        auth, copy = given.get("auth"), "copy it from docker's configuration"
         if auth is not None and not auth.startswith(SECRET_REFERENCES) and not _is_auth(auth):
-            one.error(
-                "auth",
-                "dockercfg-auth-malformed",
-                "auth is not user:password in base64",
-                "copy it from docker's configuration",
-            )
-        elif "auth" not in given and "identitytoken" not in given and not {"username", "password"} <= set(given):
-            one.error(
-                "",
-                "dockercfg-incomplete",
-                f"{one.path} needs auth, or username and password",
-                "copy it from docker's configuration",
-            )
-        read[re.sub(r"^https?://|/.*$", "", host)] = given
+            message = f"{one.path}: auth is not user:password in base64; it is left out"
+            one.warning("auth", "dockercfg-auth-malformed", message, copy)
+        elif not ({"auth", "identitytoken"} & given.keys() or {"username", "password"} <= given.keys()):
+            message = f"{one.path} needs auth, or username and password; it is left out"
+            one.warning("", "dockercfg-incomplete", message, copy)
+        else:
+            read[re.sub(r"^https?://|/.*$", "", host)] = given
     return read
 
 

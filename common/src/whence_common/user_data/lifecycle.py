@@ -108,9 +108,9 @@ def read_stack_resource(root: Section) -> StackResource | None:
         )
         return None
     if not _STACK.match(stack) and not stack.startswith("arn:aws"):
-        section.error("stack", "stack-malformed", "this is no stack name", "use letters, digits and -")
+        section.warning("stack", "stack-malformed", "this is no stack name", "use letters, digits and -")
     if not _RESOURCE.match(resource):
-        section.error("resource", "resource-malformed", "this is no logical resource id", "use letters and digits")
+        section.warning("resource", "resource-malformed", "this is no logical resource id", "use letters and digits")
     return StackResource(stack=stack, resource=resource)
 
 

@@ -54,9 +54,8 @@ def read_log_plan(root: Section, application_id: str) -> LogPlan:
     if destination != "rsyslog" or group is not None:
         return plan
     if host is None or not _HOST.match(host):
-        logging.error(
-            "rsyslog_host", "rsyslog-host-missing", "rsyslog needs rsyslog_host, a host name", "name the host"
-        )
+        message = "rsyslog needs rsyslog_host, a host name; the log stays with the platform's log_driver"
+        logging.warning("rsyslog_host", "rsyslog-host-missing", message, "name the host")
         return plan
     if not _PROGRAM.match(program):
         logging.error("rsyslog_program", "rsyslog-program-malformed", f"{one_line(program, 40)!r} is no program name",
@@ -77,7 +76,7 @@ def _log_group(root: Section) -> str | None:
     for path in section.node.entries:
         group = section.text(path)
         if group is not None and not _GROUP.match(group):
-            section.error(path, "log-group-malformed", "this is no name of a log group", "copy its name")
+            section.warning(path, "log-group-malformed", "this is no name of a log group", "copy its name")
         elif path == APPLICATION_LOG:
             found = group
         else:

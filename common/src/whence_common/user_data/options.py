@@ -10,10 +10,10 @@ from typing import Literal
 
 from whence_common.errors import one_line
 from whence_common.user_data.container import PortMapping, read_environment, read_ports
+from whence_common.user_data.nodes import Mapping, Scalar
 from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.schema import closest
 from whence_common.user_data.section import Section
-from whence_common.user_data.strict_yaml import Mapping, Scalar
 
 _CAPABILITIES = """
 AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER

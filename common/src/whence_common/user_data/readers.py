@@ -7,8 +7,8 @@ import re
 from whence_common.errors import one_line
 from whence_common.user_data.findings import Findings
 from whence_common.user_data.masking import is_secret_name
+from whence_common.user_data.nodes import Mapping, Node, Scalar, Sequence
 from whence_common.user_data.schema import Kind
-from whence_common.user_data.strict_yaml import Mapping, Node, Scalar, Sequence
 
 _SHAPES = {
     "text": "text",

@@ -8,8 +8,8 @@ from whence_common.errors import one_line
 from whence_common.user_data import readers
 from whence_common.user_data.findings import Findings
 from whence_common.user_data.keys import KEYS
+from whence_common.user_data.nodes import Mapping, Node, Scalar
 from whence_common.user_data.schema import Key, children, closest
-from whence_common.user_data.strict_yaml import Mapping, Node, Scalar
 
 _ENTRIES_MAX = 200
 

@@ -14,9 +14,9 @@ FileSystem = Literal["ext2", "ext3", "ext4", "xfs", "tmpfs"]
 FILE_SYSTEMS: tuple[FileSystem, ...] = ("ext2", "ext3", "ext4", "xfs", "tmpfs")
 RAID_LEVELS = ("0", "1", "4", "5", "6", "10")
 _MOUNT_OPTIONS = """
-async atime barrier data=ordered data=writeback data=journal defaults diratime dirsync discard inode64 journal_checksum
-largeio lazytime noatime nobarrier nodev nodelalloc nodiratime nodiscard noexec nofail nolargeio norelatime nosuid
-relatime ro rw strictatime sync user_xattr acl noacl nouuid
+_netdev acl async atime auto barrier data=journal data=ordered data=writeback defaults diratime dirsync discard exec
+inode64 journal_checksum largeio lazytime noacl noatime noauto nobarrier nodelalloc nodev nodiratime nodiscard noexec
+nofail nolargeio noquota norelatime nosuid nouser nouuid relatime ro rw strictatime sync user_xattr
 """
 MOUNT_OPTIONS = frozenset(_MOUNT_OPTIONS.split())
 _SIZED_OPTION = re.compile(

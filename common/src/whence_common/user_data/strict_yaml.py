@@ -6,14 +6,14 @@ Scalars keep their text beside their value, so that a reader can tell `1.10` fro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from collections.abc import Mapping as AnyMapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any
 
 import yaml
 
 from whence_common.errors import one_line
 from whence_common.problems import Problem
+from whence_common.user_data.nodes import Mapping, Node, Scalar, Sequence
 
 DEPTH_MAX = 20
 NODES_MAX = 5_000
@@ -21,67 +21,6 @@ NODES_MAX = 5_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STRING = "tag:yaml.org,2002:str"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scalar:
-    """`value` is what YAML 1.1 makes of `text`; `plain` tells a quoted word from a bare one."""
-
-    line: int
-    column: int
-    text: str
-    value: Any
-    plain: bool
-    size: int = 1
-
-
-@dataclass(slots=True, kw_only=True)
-class Sequence:
-    line: int
-    column: int
-    items: list[Node] = field(default_factory=list)
-    size: int = 1
-    closed: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Mapping:
-    """`entries` by key text, in order; `keys` has the place of each key."""
-
-    line: int
-    column: int
-    entries: dict[str, Node] = field(default_factory=dict)
-    keys: dict[str, Scalar] = field(default_factory=dict)
-    merged: list[Node] = field(default_factory=list)
-    pending: Scalar | None = None
-    discard: bool = False
-    size: int = 1
-    closed: bool = False
-
-    def updated(self, later: Mapping) -> Mapping:
-        """Give a copy in which a later mapping's entries win."""
-        return Mapping(
-            line=self.line,
-            column=self.column,
-            entries={**self.entries, **later.entries},
-            keys={**self.keys, **later.keys},
-        )
-
-    def with_defaults(self, defaults: AnyMapping[str, Any]) -> Mapping:
-        """Give a copy in which absent and null entries have these values, which stand in no line."""
-        absent = {
-            name: from_python(value)
-            for name, value in defaults.items()
-            if not isinstance(node := self.entries.get(name), (Sequence, Mapping))
-            and (node is None or node.value is None)
-        }
-        if not absent:
-            return self
-        keys = {name: self.keys.get(name) or from_python(name) for name in absent}
-        return self.updated(Mapping(line=0, column=0, entries=absent, keys=keys))  # type: ignore[arg-type]
-
-
-Node: TypeAlias = Scalar | Sequence | Mapping
 
 
 class _Stop(Exception):
@@ -294,27 +233,6 @@ _CONSTRUCTORS: dict[str, Callable[[Any, Any], Any]] = {
     "tag:yaml.org,2002:float": yaml.constructor.SafeConstructor.construct_yaml_float,
     "tag:yaml.org,2002:timestamp": yaml.constructor.SafeConstructor.construct_yaml_timestamp,
 }
-
-
-def to_python(node: Node) -> Any:
-    """Give the plain value: dict, list, str, int, float, bool, None; dates stay text."""
-    if isinstance(node, Mapping):
-        return {name: to_python(value) for name, value in node.entries.items()}
-    if isinstance(node, Sequence):
-        return [to_python(item) for item in node.items]
-    return node.value if isinstance(node.value, (str, int, float, bool)) or node.value is None else node.text
-
-
-def from_python(value: Any) -> Node:
-    """Give the node of a plain value; it stands in no line."""
-    if isinstance(value, dict):
-        entries = {str(name): from_python(inner) for name, inner in value.items()}
-        keys = {name: Scalar(line=0, column=0, text=name, value=name, plain=True) for name in entries}
-        return Mapping(line=0, column=0, entries=entries, keys=keys)
-    if isinstance(value, list):
-        return Sequence(line=0, column=0, items=[from_python(inner) for inner in value])
-    text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
-    return Scalar(line=0, column=0, text=text, value=value, plain=not isinstance(value, str))
 
 
 def _events(text: str) -> Iterator[Any]:
