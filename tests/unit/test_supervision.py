@@ -12,7 +12,7 @@ from fakes.agent_world import DIGEST, World
 from whence_agent.ports import EngineEvent
 from whence_agent.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS, Restarts
 from whence_agent.status import state_of
-from whence_agent.supervision import Supervision
+from whence_agent.supervision import TELL_MAX, TELL_SECONDS, Supervision
 
 APP = "taupageapp"
 
@@ -76,6 +76,19 @@ async def test_a_container_that_fails_is_told_and_started_again_after_a_pause(wa
     await watched.look()
     (after,) = watched.world.statements()
     assert [one.restarts for one in after.containers if one.name == name] == [1]
+
+
+async def test_one_failure_counts_once_however_often_it_is_looked_at(watched: Watched) -> None:
+    watched.world.engine.end(APP, 1)
+    await watched.look()
+    await watched.look(after=1.1)
+    await watched.look(after=5)
+    watched.world.engine.end(APP, 1)
+    await watched.look()
+    await watched.look(after=1.9)
+    assert watched.world.engine.calls == [f"start {APP}"]
+    await watched.look(after=0.1)
+    assert watched.world.engine.calls == [f"start {APP}"] * 2
 
 
 async def test_an_application_that_ends_well_stays_ended_and_its_end_is_heard(watched: Watched) -> None:
@@ -175,6 +188,29 @@ async def test_an_engine_that_is_away_is_a_reason_and_no_change(watched: Watched
     watched.world.engine.down = False
     await watched.look()
     assert watched.world.progress.engine_error == ""
+
+
+async def test_an_application_that_went_down_with_its_engine_is_started_again_even_after_a_good_end(
+    watched: Watched,
+) -> None:
+    watched.world.engine.down = True
+    await watched.look()
+    watched.world.engine.down = False
+    watched.world.engine.end(APP, 0)
+    await watched.look()
+    await watched.look()
+    assert watched.world.engine.calls == [f"start {APP}"]
+    assert watched.ends == []
+
+
+async def test_a_flood_of_strangers_is_told_in_bounded_statements_and_none_is_forgotten(watched: Watched) -> None:
+    for number in range(TELL_MAX * 2):
+        watched.world.engine.add(f"stranger-{number}")
+        await watched.look(after=1)
+    assert len(watched.world.statements()) == TELL_MAX
+    await watched.look(after=TELL_SECONDS)
+    (last,) = watched.world.statements()
+    assert last.drift[-1].container == f"stranger-{TELL_MAX * 2 - 1}"
 
 
 async def test_nothing_is_started_again_once_it_was_drained(watched: Watched) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 _RECONNECT_SECONDS = 2.0
 _LOOK_SECONDS_MAX = 300.0
 _ENDED = ("exited", "dead")
+TELL_SECONDS = 600.0
+TELL_MAX = 30
+"""Statements of change in so many seconds: whoever starts containers without end must not fill the ledger."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +68,8 @@ class Supervision:
         self._drift = Drift(progress=progress)
         self._watched: dict[str, _Watched] = {}
         self._wake = asyncio.Event()
+        self._untold = False
+        self._told: deque[float] = deque()
 
     def watch(self, name: str, *, digest: str, main: bool) -> None:
         """Declare a container; everything else that runs is drift."""
@@ -93,10 +99,11 @@ class Supervision:
                 log.warning("the engine does not answer", extra=fields(error=exc.message))
             self._progress.engine_error = exc.message
             return
+        engine_was_away = bool(self._progress.engine_error)
         self._progress.engine_error = ""
-        if changed and not self._progress.ending:  # the statement of the end holds it all
-            self._reporter.report("change")
-        await self._judge_ends()
+        self._untold |= changed
+        self._tell()
+        await self._judge_ends(engine_was_away=engine_was_away)
 
     def seen(self, event: EngineEvent) -> bool:
         """Take one of the engine's events; give whether it is drift that nobody has been told of."""
@@ -112,7 +119,7 @@ class Supervision:
                 async for event in self._engine.events():
                     if self.seen(event):
                         log.warning("drift", extra=fields(kind=event.action, container=event.name))
-                        self._reporter.report("change")
+                        self._untold = True
                     self._wake.set()
             except EngineFailed:
                 self._wake.set()
@@ -162,7 +169,18 @@ class Supervision:
         watched.configuration = watched.configuration or found.configuration
         return drifted
 
-    async def _judge_ends(self) -> None:
+    def _tell(self) -> None:
+        """State what changed, but not more often than the bound; what waits is in the next statement."""
+        now = self._progress.monotonic()
+        while self._told and now - self._told[0] > TELL_SECONDS:
+            self._told.popleft()
+        if not self._untold or self._progress.ending or len(self._told) >= TELL_MAX:
+            return  # the statement of the end holds it all
+        self._told.append(now)
+        self._untold = False
+        self._reporter.report("change")
+
+    async def _judge_ends(self, *, engine_was_away: bool) -> None:
         for name, watched in self._watched.items():
             facts = self._facts(name)
             if facts is None or facts.state not in _ENDED:
@@ -172,6 +190,10 @@ class Supervision:
             if watched.judged or self._progress.ending:
                 continue
             watched.judged = True
+            if engine_was_away:  # it went down with its engine, whatever code it gave
+                watched.restart_at = self._progress.monotonic()
+                self._wake.set()
+                continue
             verdict = watched.restarts.ended(self._progress.monotonic(), facts.exit_code)
             if verdict.restart_seconds is not None:
                 watched.restart_at = self._progress.monotonic() + verdict.restart_seconds
@@ -202,6 +224,7 @@ class Supervision:
         watched.restarts.restarted(self._progress.monotonic())
         watched.judged = False
         await self._engine.start(name)
+        self._set(name, msgspec.structs.replace(facts, state="restarting", exit_code=None))
         self._wake.set()
 
     def _until_next(self) -> float:
