@@ -89,6 +89,7 @@ async def test_a_hung_agent_is_restarted_and_its_application_is_not(
         ):
             before = await booted.until("ok", seconds_max=_BOOT_SECONDS_MAX)
             hung = agent_pid()
+            assert hung is not None
             os.kill(hung, signal.SIGSTOP)
             async with asyncio.timeout(60):
                 while agent_pid() in (None, hung):
