@@ -68,12 +68,16 @@ class FakeEngine:
         self._check()
         self.calls.append(f"start {name}")
         self.change(name, state="running", exit_code=None)
+        self._happened("start", name)
 
     async def stop(self, name: str, *, seconds_max: int = 10, remove: bool = True) -> None:
         self._check()
         self.calls.append(f"stop {name} {seconds_max}")
         if name in self.containers:
             self.end(name, 143)
+            self._happened("die", name)
+            if remove:
+                del self.containers[name]
 
     async def running(self) -> list[EngineEvent]:
         self._check()
@@ -95,8 +99,13 @@ class FakeEngine:
 
     async def run(self, spec: ContainerSpec) -> ContainerFacts:
         self._check()
-        self.add(spec.name, digest=spec.image.rpartition("@")[2])
+        if spec.name not in self.containers or self.containers[spec.name].facts.state != "running":
+            self.add(spec.name, digest=spec.image.rpartition("@")[2])
+            self._happened("start", spec.name)
         return self.containers[spec.name].facts
+
+    def _happened(self, action: str, name: str) -> None:
+        self.queue.put_nowait(EngineEvent(action=action, container_id=f"{name}-1", name=name, image=""))
 
     def _check(self) -> None:
         if self.down:
