@@ -67,7 +67,10 @@ async def test_on_call_sees_it_all_and_no_secret(stage: Stage, server: Aggregato
         assert "DB=decrypted-s3cret" in container["Config"]["Env"]
         assert (await running.get("/health"))[0] == 200
         assert (await running.get("/ready"))[0] == 200
-        assert 'whence_agent_state{state="ok"} 1' in (await running.get("/metrics"))[1]
+        metrics = (await running.get("/metrics"))[1]
+        assert 'whence_agent_state{state="ok"} 1' in metrics
+        assert f'whence_agent_container_running{{container="{stage.name}"}} 1' in metrics
+        assert "whence_agent_credentials_age_seconds" in metrics
         shown = [str((await running.get(path))[1]) for path in ("/", "/status", "/metrics", "/health")]
         lineage = await server.settled(stage.service.instance_id)
         shown += [

@@ -87,4 +87,5 @@ class Reporter:
             drift=list(observed.drift),
             problems=[problem.to_wire() for problem in observed.problems],
             stages=self._progress.stage_facts(),
+            statements_dropped=self._outbox.dropped,
         )

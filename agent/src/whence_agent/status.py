@@ -54,7 +54,8 @@ def _doubts(progress: Progress) -> list[str]:
     if observed.credentials is not None and observed.credentials.state not in _GOOD_CREDENTIALS:
         reasons.append(f"credentials are {observed.credentials.state}: {progress.credentials_message}")
     if delivered.waiting or not delivered.acknowledged_at:
-        reasons.append(f"{delivered.waiting} statements are not acknowledged: {delivered.error or 'on their way'}")
+        count = f"{delivered.waiting} statements are not" if delivered.waiting else "no statement is"
+        reasons.append(f"{count} acknowledged: {delivered.error or 'on their way'}")
     if delivered.dropped:
         reasons.append(f"{delivered.dropped} statements were dropped")
     return reasons
@@ -120,6 +121,10 @@ def what_to_do(progress: Progress, state: State) -> str:
         return f"look at the application's log: docker logs {name}"
     if container is not None and container.state == "gone":
         return "somebody removed the container; systemctl restart whence-agent brings it up again"
+    if container is not None and container.health == "unhealthy":
+        return f"ask the application: docker logs {container.name}"
+    if progress.observed.drift:
+        return "find out who did that and why; an instance from its user data has no drift, so replace this one"
     if progress.delivered.waiting:
         return "the application runs; find out why the aggregator does not take statements"
     return "look at the reasons above and at: journalctl -u whence-agent"

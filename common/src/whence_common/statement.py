@@ -133,6 +133,8 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
     drift: list[DriftFacts] = msgspec.field(default_factory=list)
     problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
     stages: list[StageFacts] = msgspec.field(default_factory=list)
+    statements_dropped: int = 0
+    """How many statements this machine has had to give up so far: what is missing from its history."""
 
     @property
     def application_id(self) -> str | None:

@@ -14,6 +14,7 @@ from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.status import State, state_of, status_document
 from whence_common import open_metrics
+from whence_common.clock import parse_instant
 from whence_common.logs import fields
 from whence_common.open_metrics import Metric
 
@@ -115,9 +116,25 @@ def _samples(progress: Progress) -> list[Metric]:
         Metric(name="whence_agent_statements_waiting", kind="gauge", help="Statements on disk.",
                value=float(delivered.waiting))
     )  # fmt: skip
+    samples += _about_containers(progress)
+    if credentials is not None:
+        samples.append(
+            Metric(name="whence_agent_credentials_generation", kind="gauge", help="Generation of the credentials.",
+                   value=float(credentials.generation), labels={"state": credentials.state})
+        )  # fmt: skip
+    if credentials is not None and credentials.fetched_at:
+        age_seconds = (progress.now() - parse_instant(credentials.fetched_at)).total_seconds()
+        samples.append(
+            Metric(name="whence_agent_credentials_age_seconds", kind="gauge", help="Since they were last current.",
+                   value=age_seconds)
+        )  # fmt: skip
+    return samples
+
+
+def _about_containers(progress: Progress) -> list[Metric]:
     observed = progress.observed
     running = [one for one in (observed.container, *observed.sidecars.values()) if one is not None]
-    samples += [
+    samples = [
         Metric(name="whence_agent_container_running", kind="gauge", help="1 while the container runs.",
                value=float(one.state == "running"), labels={"container": one.name})
         for one in running
@@ -131,11 +148,6 @@ def _samples(progress: Progress) -> list[Metric]:
         Metric(name="whence_agent_drift", kind="gauge", help="Findings that user data did not ask for.",
                value=float(len(observed.drift)))
     )  # fmt: skip
-    if credentials is not None:
-        samples.append(
-            Metric(name="whence_agent_credentials_generation", kind="gauge", help="Generation of the credentials.",
-                   value=float(credentials.generation), labels={"state": credentials.state})
-        )  # fmt: skip
     return samples
 
 
