@@ -37,6 +37,7 @@ class GuardedRegistry:
         """Serve on a loopback port for the block's duration; `host` says which."""
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_get("/token", self._token)
+        application.router.add_post("/token", self._refresh)
         application.router.add_route("*", "/{path:.*}", self._forward)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -59,6 +60,16 @@ class GuardedRegistry:
         token = secrets.token_urlsafe(20)
         self._tokens.add(token)
         return web.json_response({"token": token, "expires_in": 300})
+
+    async def _refresh(self, request: web.Request) -> web.Response:
+        self._see(request)
+        form = await request.post()
+        good = form.get("grant_type") == "refresh_token" and form.get("refresh_token") in self.users.values()
+        if not good:
+            return web.json_response({"errors": [{"code": "UNAUTHORIZED"}]}, status=401)
+        token = secrets.token_urlsafe(20)
+        self._tokens.add(token)
+        return web.json_response({"access_token": token, "expires_in": 300})
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         self._see(request)

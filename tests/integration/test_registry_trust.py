@@ -95,6 +95,18 @@ async def test_without_the_right_sign_in_an_image_is_refused_once(
         assert len(guard.seen) <= 3
 
 
+async def test_an_identity_token_is_exchanged_for_one_that_pulls(
+    session: aiohttp.ClientSession, engine: DockerEngine, scape: Landscape, image: BuiltImage
+) -> None:
+    async with GuardedRegistry(backend=scape.registry, kind="bearer").serve() as guard:
+        reference = ImageReference.parse(f"{guard.host}/demo/trusted:1.0")
+        resolved = await registry(session).resolve(reference, Login(identity_token="hunter2hunter2"))
+        assert resolved.digest == image.digest
+        assert await engine.pull(reference.repository, resolved.digest, resolved.login)
+        error = await refusal(session, guard.host, Login(identity_token="hunter2-wrong"))
+        assert error.code == "registry-unauthorised"
+
+
 async def test_the_engine_alone_would_not_get_it(scape: Landscape, engine: DockerEngine, image: BuiltImage) -> None:
     from whence_agent.ports import EngineFailed
 

@@ -150,7 +150,6 @@ class ContainerState:
 
     facts: ContainerFacts
     configuration: str
-    finished_at: str = ""
     out_of_memory: bool = False
 
 

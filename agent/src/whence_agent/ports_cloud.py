@@ -19,7 +19,6 @@ class Volume:
     """One EBS volume. `device` is set while it is attached to this instance."""
 
     volume_id: str
-    state: str
     device: str | None
     erase_tag: bool
 

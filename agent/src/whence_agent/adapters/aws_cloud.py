@@ -41,7 +41,6 @@ class AwsCloud:
             found.append(
                 Volume(
                     volume_id=str(volume["VolumeId"]),
-                    state=str(volume["State"]),
                     device=device,
                     erase_tag=tags.get(_ERASE_TAG) == "True",
                 )

@@ -151,7 +151,6 @@ def _state(client: Any, name: str) -> ContainerState | None:
     return ContainerState(
         facts=_to_facts(client, inspected),
         configuration=configuration,
-        finished_at=str(inspected["State"].get("FinishedAt", "")),
         out_of_memory=bool(inspected["State"].get("OOMKilled")),
     )
 

@@ -124,12 +124,7 @@ class RegistryHttp:
                 retryable=False,
                 fix=f"if that is right, add it to token_hosts of {access.registry} in the platform's settings",
             )
-        query = {"service": parameters.get("service", ""), "scope": f"repository:{access.path}:pull"}
-        url = f"{realm}{'&' if parts.query else '?'}{urlencode({k: v for k, v in query.items() if v}, quote_via=quote)}"
-        headers = {"Accept": "application/json"}
-        if access.login is not None and access.login.username:
-            headers["Authorization"] = _basic(access.login)
-        answer = await self._once(url, headers, _TOKEN_BYTES_MAX, registry=access.registry)
+        answer = await self._exchange(access, realm, parameters.get("service", ""))
         document = _object(answer.content)
         token = document.get("token") or document.get("access_token")
         if answer.status != 200 or not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):
@@ -140,9 +135,39 @@ class RegistryHttp:
             )  # fmt: skip
         return token
 
-    async def _once(self, url: str, headers: Mapping[str, str], bytes_max: int, *, registry: str) -> Answer:
+    async def _exchange(self, access: Access, realm: str, service: str) -> Answer:
+        """Ask for a pull token: by Basic, or by POST with the identity token that docker login left."""
+        wanted = {"service": service, "scope": f"repository:{access.path}:pull"}
+        asked = {name: value for name, value in wanted.items() if value}
+        headers = {"Accept": "application/json"}
+        login = access.login
+        if login is not None and login.identity_token:
+            form = {
+                **asked,
+                "grant_type": "refresh_token",
+                "refresh_token": login.identity_token,
+                "client_id": "whence",
+            }
+            return await self._once(realm, headers, _TOKEN_BYTES_MAX, registry=access.registry, form=form)
+        if login is not None and login.username:
+            headers["Authorization"] = _basic(login)
+        url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(asked, quote_via=quote)}"
+        return await self._once(url, headers, _TOKEN_BYTES_MAX, registry=access.registry)
+
+    async def _once(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        bytes_max: int,
+        *,
+        registry: str,
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
+        method = "GET" if form is None else "POST"
         try:
-            async with self._session.get(url, headers=headers, timeout=self._timeout, allow_redirects=False) as answer:
+            async with self._session.request(
+                method, url, headers=headers, data=form, timeout=self._timeout, allow_redirects=False
+            ) as answer:
                 content = await read_bounded(answer, bytes_max)
                 return Answer(
                     status=answer.status, content=content, content_type=answer.content_type, headers=answer.headers
