@@ -147,6 +147,23 @@ async def test_sidecars_run_beside_the_application_and_are_watched(
         await running.until("ok")
         lineage = await server.settled(stage.service.instance_id)
         assert next(link for link in lineage["links"] if link["link"] == "image")["state"] == "confirmed"
+        await stage.on_engine(lambda client: client.kill(stage.name))
+        await stage.said(server, lambda said: said["containers"] and said["containers"][0]["restarts"] == 1)
+        await running.until("ok")
+        await stage.on_engine(
+            lambda client: client.exec_start(
+                client.exec_create(
+                    f"{stage.name}-inside", [BUSYBOX, "wget", "-qO", "/dev/null", "http://127.0.0.1:8080/health"]
+                )["Id"]
+            )
+        )
+        inside_after = await stage.inspect("-inside")
+        assert inside_after is not None
+        assert inside_after["State"]["StartedAt"] > inside["State"]["StartedAt"]
+    stage.service.user_data = user_data(source).encode()
+    async with stage.agent(server.url) as running:
+        await running.until("ok")
+        assert await stage.inspect("-first") is None, "what other user data declared is gone"
 
 
 async def test_maintenance_sets_everything_up_but_the_containers(stage: Stage, server: Aggregator, source: str) -> None:
@@ -331,6 +348,10 @@ async def test_an_exec_and_a_stranger_are_told_within_seconds(stage: Stage, serv
         status = await running.until("degraded")
         assert any("container-undeclared" in reason for reason in status["reasons"])
         assert "hunter2" not in json.dumps(status)
+        await running.process.kill()
+    async with stage.agent(server.url) as running:
+        status = await running.until("degraded")
+        assert [one["kind"] for one in status["drift"]] == ["exec", "container-undeclared"]
 
 
 async def test_limits_changed_behind_its_back_are_told(stage: Stage, server: Aggregator, source: str) -> None:

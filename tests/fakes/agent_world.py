@@ -70,6 +70,12 @@ class FakeEngine:
         self.change(name, state="running", exit_code=None)
         self._happened("start", name)
 
+    async def restart(self, name: str) -> None:
+        self._check()
+        self.calls.append(f"restart {name}")
+        self.change(name, state="running", exit_code=None)
+        self._happened("start", name)
+
     async def stop(self, name: str, *, seconds_max: int = 10, remove: bool = True) -> None:
         self._check()
         self.calls.append(f"stop {name} {seconds_max}")

@@ -75,6 +75,10 @@ async def test_a_container_lives_stops_starts_and_is_removed(house: House) -> No
     assert started is not None
     assert (started.facts.state, started.facts.container_id) == ("running", facts.container_id)
     assert started.configuration == stopped.configuration
+    await engine.restart(NAME)
+    restarted = await engine.inspect(NAME)
+    assert restarted is not None
+    assert (restarted.facts.state, restarted.facts.container_id) == ("running", facts.container_id)
     await engine.stop(NAME, seconds_max=0)
     assert await engine.inspect(NAME) is None
     await engine.stop(NAME)
@@ -105,6 +109,13 @@ async def test_what_happens_to_a_container_is_an_event(house: House) -> None:
 
 async def test_an_engine_that_is_away_is_an_error_for_every_call(house: House) -> None:
     away = house.away
-    for call in (away.inspect(NAME), away.start(NAME), away.stop(NAME), away.running(), away.run(house.spec)):
+    for call in (
+        away.inspect(NAME),
+        away.start(NAME),
+        away.restart(NAME),
+        away.stop(NAME),
+        away.running(),
+        away.run(house.spec),
+    ):
         with pytest.raises(EngineFailed):
             await call

@@ -128,6 +128,16 @@ def test_a_failure_after_a_long_run_counts_anew() -> None:
     assert restarts.ended(STABLE_SECONDS, 1).restart_seconds == 1.0
 
 
+async def test_a_sidecar_in_the_applications_network_is_restarted_with_it(watched: Watched) -> None:
+    world = watched.world
+    world.engine.add(f"{APP}-inside")
+    watched.supervision.watch(f"{APP}-inside", digest=DIGEST, main=False, shares_network=True)
+    world.engine.end(APP, 1)
+    await watched.look()
+    await watched.look(after=1.1)
+    assert world.engine.calls == [f"start {APP}", f"restart {APP}-inside"]
+
+
 async def test_an_undeclared_container_is_told_once(watched: Watched) -> None:
     watched.world.engine.add("miner", digest="evil")
     await watched.look()

@@ -25,7 +25,14 @@ from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.logs import fields
 from whence_common.problems import has_errors
-from whence_common.statement import ApplicationFacts, ContainerFacts, ImageFacts, ScmSourceFacts, UserDataFacts
+from whence_common.statement import (
+    ApplicationFacts,
+    ContainerFacts,
+    DriftFacts,
+    ImageFacts,
+    ScmSourceFacts,
+    UserDataFacts,
+)
 from whence_common.user_data.judge import UserData, judge
 from whence_common.user_data.masking import masked
 
@@ -160,6 +167,9 @@ class Boot:
         observed = self.progress.observed
         observed.image = msgspec.convert(remembered["image"], ImageFacts)
         observed.scm_source = msgspec.convert(remembered["scm_source"], ScmSourceFacts)
+        drift = self.key.remembered("drift")
+        if drift.get("boot_id") == self.progress.boot_id:
+            observed.drift = tuple(msgspec.convert(drift["drift"], list[DriftFacts]))
         for name, facts in found.items():
             if name == self.settings.container_name:
                 observed.container = facts

@@ -97,11 +97,14 @@ class BringUp:
         """Have the services after the boot look after what runs now."""
         observed, settings = self.progress.observed, self.settings
         stop_seconds = {settings.container_name: user_data.options.stop_seconds}
+        sharing = {sidecar_name(settings, one) for one in in_order(user_data)[1]}
         stop_seconds |= {sidecar_name(settings, one): one.options.stop_seconds for one in user_data.sidecars}
         for facts in (observed.container, *observed.sidecars.values()):
             if facts is not None:
                 main = facts.name == settings.container_name
-                self.supervision.watch(facts.name, digest=facts.image_digest, main=main)
+                self.supervision.watch(
+                    facts.name, digest=facts.image_digest, main=main, shares_network=facts.name in sharing
+                )
                 seconds = stop_seconds.get(facts.name)
                 self.ending.containers[facts.name] = 30 if seconds is None else seconds
         self.ending.load_balancer, self.ending.shutdown = user_data.load_balancer, user_data.shutdown
@@ -203,6 +206,7 @@ class BringUp:
         await asyncio.to_thread(write_meta, Path(self.settings.container_directory), user_data, gid=self.gid)
         say = Specifier(settings=self.settings, gid=self.gid, user_data=user_data, identity=observed.identity)
         before, after = in_order(user_data)
+        await self._clear({sidecar_name(self.settings, one) for one in before})
         for sidecar in before:
             spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
             observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
@@ -210,6 +214,12 @@ class BringUp:
         for sidecar in after:
             spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
             observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
+
+    async def _clear(self, kept: set[str]) -> None:
+        """Stop what is left of other user data, and what would keep the network of an application that is replaced."""
+        for event in await self.containers.running():
+            if event.name.startswith(f"{self.settings.container_name}-") and event.name not in kept:
+                await self.engine.stop(event.name)
 
     async def _health(self, user_data: UserData) -> None:
         check = user_data.health_check

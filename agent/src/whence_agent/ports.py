@@ -185,6 +185,9 @@ class ContainerWatch(Protocol):
     async def start(self, name: str) -> None:
         """Start a container that has ended. Raises EngineFailed."""
 
+    async def restart(self, name: str) -> None:
+        """Stop a container and start it again. Raises EngineFailed."""
+
     async def running(self) -> list[EngineEvent]:
         """Give every container that runs now, as if each had just been started. Raises EngineFailed."""
 

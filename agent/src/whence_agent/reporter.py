@@ -45,6 +45,7 @@ class Reporter:
             predicate = self._predicate(identity, cause)
             envelope = seal(self._key.private, Statement.of(predicate).to_wire())
             self._outbox.put(predicate.sequence, envelope)
+            self._remember_drift()
         except OSError as exc:
             self._progress.disk_error = f"a statement could not be kept: {exc}"
             log.error("statement lost", extra=fields(cause=cause, error=str(exc)))
@@ -54,6 +55,12 @@ class Reporter:
         self._progress.delivered.dropped = self._outbox.dropped
         self.last_digest, self.last_sequence = sha256_digest(envelope), predicate.sequence
         log.info("statement kept", extra=fields(cause=cause, sequence=predicate.sequence, digest=self.last_digest))
+
+    def _remember_drift(self) -> None:
+        """Keep what was found: restarting the agent must not make it forgotten."""
+        drift = self._progress.observed.drift
+        if drift:
+            self._key.remember("drift", {"boot_id": self._progress.boot_id, "drift": msgspec.to_builtins(list(drift))})
 
     def _predicate(self, identity: InstanceIdentity, cause: Cause) -> Predicate:
         """Give the whole observed state, without anything that is known to be secret."""

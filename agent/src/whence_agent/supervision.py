@@ -34,6 +34,8 @@ TELL_MAX = 30
 @dataclass(slots=True, kw_only=True)
 class _Watched:
     main: bool
+    shares_network: bool
+    """Its network is the application's: it is lost with every start of that."""
     digest: str
     restarts: Restarts
     configuration: str = ""
@@ -71,10 +73,10 @@ class Supervision:
         self._untold = False
         self._told: deque[float] = deque()
 
-    def watch(self, name: str, *, digest: str, main: bool) -> None:
+    def watch(self, name: str, *, digest: str, main: bool, shares_network: bool = False) -> None:
         """Declare a container; everything else that runs is drift."""
         restarts = Restarts(started=self._progress.monotonic())
-        self._watched[name] = _Watched(main=main, digest=digest, restarts=restarts)
+        self._watched[name] = _Watched(main=main, shares_network=shares_network, digest=digest, restarts=restarts)
 
     async def run(self) -> None:
         """Look for ever, from the end of the boot on; the engine's events make it look at once."""
@@ -225,6 +227,9 @@ class Supervision:
         watched.judged = False
         await self._engine.start(name)
         self._set(name, msgspec.structs.replace(facts, state="restarting", exit_code=None))
+        for other, sidecar in self._watched.items():
+            if watched.main and sidecar.shares_network:
+                await self._engine.restart(other)
         self._wake.set()
 
     def _until_next(self) -> float:

@@ -61,6 +61,9 @@ class DockerEngine:
     async def start(self, name: str) -> None:
         await self._call(lambda client: client.start(name))
 
+    async def restart(self, name: str) -> None:
+        await self._call(lambda client: client.restart(name, timeout=_STOP_SECONDS_MAX))
+
     async def stop(self, name: str, *, seconds_max: int = _STOP_SECONDS_MAX, remove: bool = True) -> None:
         await self._call(lambda client: _stop(client, name, seconds_max, remove=remove))
 
