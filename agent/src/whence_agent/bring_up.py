@@ -28,6 +28,7 @@ from whence_agent.tokens import TokenKeeper
 from whence_common.errors import RoadError
 from whence_common.image_reference import ImageReference
 from whence_common.logs import fields
+from whence_common.pause import pause
 from whence_common.statement import ContainerFacts, ImageFacts
 from whence_common.user_data.judge import UserData
 
@@ -113,7 +114,22 @@ class BringUp:
             self.metrics.want()
 
     async def find(self, user_data: UserData) -> dict[str, ContainerFacts]:
-        """Give the declared containers that are there, by name. Raises EngineFailed."""
+        """Give the declared containers that are there, by name, waiting for an engine that is away.
+
+        The stage's deadline ends the waiting. Raises EngineFailed for anything else.
+        """
+        attempt = 0
+        while True:
+            try:
+                return await self._found(user_data)
+            except EngineFailed as exc:
+                if exc.code != "engine-unreachable":
+                    raise
+                attempt += 1
+                self.progress.stages["run"].reason = exc.diagnostics()
+                await pause(self.images.backoff.seconds(attempt))
+
+    async def _found(self, user_data: UserData) -> dict[str, ContainerFacts]:
         names = [self.settings.container_name, *(sidecar_name(self.settings, one) for one in user_data.sidecars)]
         found = {name: await self.containers.inspect(name) for name in names}
         return {name: state.facts for name, state in found.items() if state is not None}
@@ -193,7 +209,7 @@ class BringUp:
         return CloudRefused("volume-missing", message, fix="check the Name tag, the zone and who else holds the volume")
 
     async def _pull(self, image: ImageFacts, login: Login | None, *, main: bool = False) -> PulledImage:
-        image_id, scm_source = await pull_image(self.engine, image, login)
+        image_id, scm_source = await pull_image(self.engine, image, login, backoff=self.images.backoff)
         if main:
             self.progress.observed.scm_source = scm_source
         return PulledImage(facts=image, image_id=image_id)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_agent.ports import Engine, ImageEvidence, Login, Registry, RegistryRefused, ResolvedImage
+from whence_agent.ports import Engine, EngineFailed, ImageEvidence, Login, Registry, RegistryRefused, ResolvedImage
 from whence_agent.ports_cloud import CloudRefused, Repositories
 from whence_common.backoff import Backoff
 from whence_common.errors import InputError
@@ -20,6 +20,7 @@ from whence_common.statement import ImageFacts, ScmSourceFacts
 from whence_common.user_data.platform import PlatformRules
 
 ATTEMPTS_MAX = 5
+PULLS_MAX = 3
 
 
 class ImageUntrusted(InputError):
@@ -130,9 +131,23 @@ class ImageResolver:
                 await pause(self.backoff.seconds(attempt))
 
 
-async def pull_image(engine: Engine, image: ImageFacts, login: Login | None) -> tuple[str, ScmSourceFacts]:
-    """Pull by digest, read scm-source.json out of the image; give the local image id. Raises EngineFailed."""
-    image_id = await engine.pull(image.repository, image.digest, login)
+async def pull_image(
+    engine: Engine, image: ImageFacts, login: Login | None, *, backoff: Backoff
+) -> tuple[str, ScmSourceFacts]:
+    """Pull by digest, read scm-source.json out of the image; give the local image id. Raises EngineFailed.
+
+    The engine does not say whether trying again can help, so a pull is tried three times within the stage's deadline.
+    """
+    attempt = 0
+    while True:
+        try:
+            image_id = await engine.pull(image.repository, image.digest, login)
+            break
+        except EngineFailed as exc:
+            attempt += 1
+            if attempt >= PULLS_MAX or exc.code == "engine-wrong-digest":
+                raise
+            await pause(backoff.seconds(attempt))
     content = await engine.read_file(image_id, f"/{FILE_NAME}", FILE_BYTES_MAX)
     return image_id, _scm_source(content)
 
