@@ -148,6 +148,12 @@ async def test_an_undeclared_container_is_told_once(watched: Watched) -> None:
     ]
 
 
+async def test_a_stranger_too_quick_to_be_looked_at_is_told_all_the_same(watched: Watched) -> None:
+    assert watched.supervision.seen(EngineEvent(action="start", container_id="1", name="blink", image="evil"))
+    assert not watched.supervision.seen(EngineEvent(action="start", container_id="2", name="platform-x", image="x"))
+    assert watched.drift == [("container-undeclared", "blink")]
+
+
 async def test_what_the_platform_runs_is_no_drift(watched: Watched) -> None:
     watched.world.engine.add("platform-logs")
     await watched.look()

@@ -84,9 +84,9 @@ class Supervision:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             while True:
+                self._wake.clear()  # before the look: what happens during it asks for another
                 await self.look()
                 self._pulse.beat("supervision", silent_seconds_max=_LOOK_SECONDS_MAX)
-                self._wake.clear()
                 await pause(self._until_next(), self._wake)
 
     async def look(self) -> None:
@@ -109,9 +109,10 @@ class Supervision:
 
     def seen(self, event: EngineEvent) -> bool:
         """Take one of the engine's events; give whether it is drift that nobody has been told of."""
-        if event.name not in self._watched:
-            return False
-        if event.action == "exec_start":
+        if event.action == "start" and not self._is_known(event):
+            log.warning("an undeclared container runs", extra=fields(container=event.name, image=event.image))
+            return self._drift.found("container-undeclared", event.name, image=event.image)
+        if event.action == "exec_start" and event.name in self._watched:
             return self._drift.found("exec", event.name, detail=event.detail)
         return False
 
@@ -128,17 +129,17 @@ class Supervision:
             await pause(_RECONNECT_SECONDS)
 
     async def _undeclared(self) -> bool:
-        changed = False
-        for event in await self._engine.running():
-            if event.name not in self._watched and not self._is_platforms(event.name):
-                known = {(one.container, one.image) for one in self._progress.observed.drift}
-                if (event.name, event.image) not in known:
-                    changed |= self._drift.found("container-undeclared", event.name, image=event.image)
-                    log.warning("an undeclared container runs", extra=fields(container=event.name, image=event.image))
-        return changed
+        """Find what runs and has not been told: started before the events were followed, or between two of them."""
+        found = [self.seen(event) for event in await self._engine.running()]
+        return any(found)
 
-    def _is_platforms(self, name: str) -> bool:
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._platform_containers)
+    def _is_known(self, event: EngineEvent) -> bool:
+        if event.name in self._watched:
+            return True
+        if any(fnmatch.fnmatchcase(event.name, pattern) for pattern in self._platform_containers):
+            return True
+        told = {(one.container, one.image) for one in self._progress.observed.drift}
+        return (event.name, event.image) in told
 
     def _compare(self, name: str, watched: _Watched, found: ContainerState | None) -> bool:
         before = self._facts(name)
