@@ -53,7 +53,11 @@ def read_health_check(root: Section, ports: tuple[PortMapping, ...]) -> HealthCh
     """Read the health check. The port is the lowest published TCP port, unless it is said."""
     path = root.text("health_check_path")
     port = root.integer("health_check_port", least=1, most=65535)
-    seconds = root.integer("health_check_timeout_seconds", least=1, most=_HEALTH_CHECK_SECONDS_MAX)
+    seconds = root.integer("health_check_timeout_seconds", least=1, most=1_000_000)
+    if seconds is not None and seconds > _HEALTH_CHECK_SECONDS_MAX:
+        message = f"no boot waits longer than {_HEALTH_CHECK_SECONDS_MAX} seconds for health"
+        root.warning("health_check_timeout_seconds", "health-check-capped", message, "write a number up to that")
+        seconds = _HEALTH_CHECK_SECONDS_MAX
     if path is None:
         return None
     if not path.startswith("/") or " " in path or len(path) > 1024 or not path.isprintable():
