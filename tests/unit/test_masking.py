@@ -61,3 +61,18 @@ def test_credentials_in_urls_are_removed() -> None:
 
 def test_a_dictionary_under_a_secret_name_is_masked_whole() -> None:
     assert masked({"dockercfg_auth": {"host": "x"}}) == {"dockercfg_auth": MASKED}
+
+
+def test_a_platform_may_mask_every_environment_value_sidecars_included() -> None:
+    document = {"environment": {"A": "plain"}, "containers": {"proxy": {"environment": {"B": "plain"}}, "odd": None}}
+    assert masked(document, whole_environment=True) == {
+        "environment": {"A": "MASKED"},
+        "containers": {"proxy": {"environment": {"B": "MASKED"}}, "odd": None},
+    }
+
+
+def test_the_sign_in_of_a_registry_is_masked() -> None:
+    document = {"dockercfg": {"r.example.org": {"auth": "Zm9v", "password": "x", "username": "robot"}}}
+    assert masked(document) == {
+        "dockercfg": {"r.example.org": {"auth": "MASKED", "password": "MASKED", "username": "robot"}}
+    }

@@ -35,9 +35,12 @@ _TEXT_CHARACTERS_MAX = 2_000
 def masked(document: Mapping[str, Any], *, whole_environment: bool = False) -> dict[str, Any]:
     """Copy a document for reports and status. `whole_environment` masks every environment value."""
     copy = {name: value if name in _NEVER_SECRET else _masked(name, value) for name, value in document.items()}
-    environment = copy.get("environment")
-    if whole_environment and isinstance(environment, dict):
-        copy["environment"] = dict.fromkeys(environment, MASKED)
+    if whole_environment:
+        sidecars = copy.get("containers")
+        for holder in (copy, *(sidecars.values() if isinstance(sidecars, dict) else ())):
+            environment = holder.get("environment") if isinstance(holder, dict) else None
+            if isinstance(environment, dict):
+                holder["environment"] = dict.fromkeys(environment, MASKED)
     return copy
 
 
