@@ -252,6 +252,33 @@ async def test_pier_one_is_signed_in_to_by_identity_and_by_mint_token(
             assert status["state"] == "ok", status["reasons"]
 
 
+@pytest.mark.parametrize("mutability", ["IMMUTABLE", "MUTABLE"])
+async def test_ecr_is_signed_in_to_and_asked_whether_its_tags_move(
+    stage: Stage, server: Aggregator, scape: Landscape, mutability: str
+) -> None:
+    name = f"ecr-{mutability.lower()}"
+    image = await scape.build(name, "1.0", scm=None)
+
+    def prepare() -> str:
+        ecr = scape.aws.client("ecr")
+        ecr.create_repository(repositoryName=f"demo/{name}", imageTagMutability=mutability)
+        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        return base64.b64decode(token).decode().partition(":")[2]
+
+    password = await asyncio.to_thread(prepare)
+    async with GuardedRegistry(backend=scape.registry, users={"AWS": password}).serve() as guard:
+        await stage.instance(user_data(image.reference.replace(scape.registry, guard.host)))
+        registries = {guard.host: {"sign_in": "ecr", "immutable_tags": "ask"}}
+        if mutability == "IMMUTABLE":
+            async with stage.agent(server.url, registries=registries) as running:
+                status = await running.until("ok", "failed")
+                assert status["state"] == "ok", status["reasons"]
+        else:
+            status = await failed(stage, server, registries=registries)
+            assert status["problems"][-1]["code"] == "image-tag-not-vouched"
+            assert "ECR says MUTABLE" in status["problems"][-1]["message"]
+
+
 async def test_token_files_stand_beside_the_credentials(
     stage: Stage, server: Aggregator, source: str, mint: str, issuer: str
 ) -> None:

@@ -170,6 +170,15 @@ async def test_a_redirect_never_carries_the_sign_in_to_another_host(
         assert elsewhere.shown() == set()
 
 
+@pytest.mark.parametrize("says", [True, False])
+async def test_the_production_ready_header_is_read_and_its_absence_is_no(
+    session: aiohttp.ClientSession, scape: Landscape, image: BuiltImage, says: bool
+) -> None:
+    async with GuardedRegistry(backend=scape.registry, kind="open", production_ready=says).serve() as guard:
+        reference = ImageReference.parse(f"{guard.host}/demo/trusted:1.0")
+        assert (await registry(session).resolve(reference, None)).production_ready is says
+
+
 async def test_redirects_without_end_end(session: aiohttp.ClientSession) -> None:
     async with misbehaving(Answer(status=307, headers={"Location": "/again"})) as host:
         assert (await refusal(session, host, None)).code == "registry-redirects"
