@@ -302,6 +302,20 @@ async def test_the_roles_keys_are_asked_for_again_before_they_end(
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize(
+    "region, bucket, place",
+    [
+        ("eu-central-1", "mint", "https://mint.s3.eu-central-1.amazonaws.com/app/user.json"),
+        ("eu-central-1", "mint.dotted", "https://s3.eu-central-1.amazonaws.com/mint.dotted/app/user.json"),
+        ("cn-north-1", "mint", "https://mint.s3.cn-north-1.amazonaws.com.cn/app/user.json"),
+        ("eusc-de-east-1", "mint", "https://mint.s3.eusc-de-east-1.amazonaws.eu/app/user.json"),
+    ],
+)
+def test_an_object_is_asked_for_where_its_partition_keeps_it(region: str, bucket: str, place: str) -> None:
+    http = SignedHttp(session=None, keys=None, region=lambda: region, endpoint_url=None, now=utc_now)  # type: ignore[arg-type]  # nothing is sent
+    assert "".join(S3Objects(http)._place(bucket, "app/user.json", region)) == place
+
+
 printable = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
 
 

@@ -28,7 +28,8 @@ _SECRET_BYTES_MAX = 256 * 1024
 _REGIONS_MAX = 2
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>")
 _REGION_IN_BODY = re.compile(rb"<Region>([a-z0-9-]{1,40})</Region>")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z")
+_SUFFIXES = {"cn-": "amazonaws.com.cn", "eusc-": "amazonaws.eu"}
 _DENIED: tuple[CredentialState, str] = (
     "not-synced-or-denied",
     "HTTP 403: not synchronised yet, or the instance's role may not read it",
@@ -163,7 +164,7 @@ class S3Objects:
 
     def _place(self, bucket: str, key: str, region: str) -> tuple[str, str]:
         """Give base and path: the bucket as a host, or in the path for other endpoints and names with dots."""
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        suffix = dns_suffix(region)
         if self._http.endpoint_url is not None:
             return self._http.endpoint_url, canonical_path(f"/{bucket}/{key}")
         if "." in bucket:
@@ -201,8 +202,7 @@ class AwsSecrets:
 
     async def _call(self, service: str, target: str, permission: str, body: Mapping[str, Any]) -> dict[str, Any]:
         region = self._http.region()
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        base = self._http.endpoint_url or f"https://{service}.{region}.{suffix}"
+        base = self._http.endpoint_url or f"https://{service}.{region}.{dns_suffix(region)}"
         headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
         try:
             reply = await self._http.send(
@@ -220,6 +220,11 @@ class AwsSecrets:
                 fix=f"correct the reference, or allow the instance's role {permission}",
             )  # fmt: skip
         return document
+
+
+def dns_suffix(region: str) -> str:
+    """Give the domain of a region's partition."""
+    return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), "amazonaws.com")
 
 
 def _other_region(reply: Reply) -> str | None:

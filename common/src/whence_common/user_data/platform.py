@@ -12,7 +12,7 @@ from whence_common.user_data.keys import TOP_KEYS
 TagPolicy = Literal["vouched", "asked", "not-vouched", "not-allowed", "unknown"]
 """Tags there never move; the registry is asked; they may move; it must not be used; nobody asked the platform."""
 
-_ECR = re.compile(r"[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?\Z")
+_ECR = re.compile(r"[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.(com(\.cn)?|eu)\Z")
 DEFAULT_CAPABILITIES = frozenset(
     {"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
      "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "IPC_LOCK", "SYS_NICE", "SYS_RESOURCE", "WAKE_ALARM"}
