@@ -525,13 +525,13 @@ async def test_a_volume_is_attached_formatted_mounted_and_written_by_the_applica
             await stage.instance(user_data(source, more))
             settings = {"machine_socket": str(socket), "mounts_directory": str(made.mounts)}
             async with stage.agent(server.url, **settings) as running:
-                status = await running.until("ok", "failed", "degraded")
+                status = await running.until("ok", "failed")
                 assert status["state"] == "ok", status["reasons"]
                 await stage.run_inside(BUSYBOX, "sh", "-c", "echo kept > /data/file")
                 assert (made.mounts / "data" / "file").read_text(encoding="ascii") == "kept\n"
                 await running.process.kill()
             async with stage.agent(server.url, **settings) as running:
-                await running.until("ok", "degraded")
+                await running.until("ok", "degraded")  # degraded, when the exec was seen before the kill
                 assert (made.mounts / "data" / "file").exists()
             await scape.remove_container(stage.name)
 

@@ -34,13 +34,18 @@ class SystemdNotifier:
 
 
 async def machine_is_stopping() -> bool:
-    """Ask systemd whether the whole machine goes down, rather than this service alone."""
+    """Ask systemd whether the whole machine goes down, rather than this service alone.
+
+    The shutdown target is asked, not the system's state: that says `starting` until the boot is over, whatever comes.
+    """
+    question = ("systemctl", "show", "--property=ActiveState", "--property=Job", "shutdown.target")
     try:
         process = await asyncio.create_subprocess_exec(
-            "systemctl", "is-system-running", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            *question, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
         async with asyncio.timeout(_ASK_SECONDS_MAX):
             output, _ = await process.communicate()
     except (OSError, TimeoutError):
         return False
-    return output.strip() == b"stopping"
+    answer = dict(line.partition("=")[::2] for line in output.decode("ascii", "replace").splitlines())
+    return answer.get("ActiveState") in ("active", "activating") or answer.get("Job", "0") not in ("", "0")
