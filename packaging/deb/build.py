@@ -49,18 +49,19 @@ if [ "$1" = configure ]; then
     systemd-tmpfiles --create whence-agent.conf || true
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
-        systemctl enable whence-machine.socket whence-agent.service
+        systemctl enable whence-machine.socket whence-shutdown.service whence-agent.service
         [ ! -e /etc/whence/agent.yaml ] || systemctl restart whence-machine.socket
+        [ ! -e /etc/whence/agent.yaml ] || systemctl start whence-shutdown.service
         [ ! -e /etc/whence/agent.yaml ] || systemctl restart whence-agent.service
     else
-        systemctl enable whence-machine.socket whence-agent.service || true
+        systemctl enable whence-machine.socket whence-shutdown.service whence-agent.service || true
     fi
 fi
 """
 _PRERM = """#!/bin/sh
 set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-    systemctl disable --now whence-agent.service whence-machine.socket
+    systemctl disable --now whence-agent.service whence-shutdown.service whence-machine.socket
 fi
 """
 
@@ -108,6 +109,7 @@ def _files(root: Path) -> None:
         ("systemd/whence-agent.service", "usr/lib/systemd/system"),
         ("systemd/whence-machine.socket", "usr/lib/systemd/system"),
         ("systemd/whence-machine@.service", "usr/lib/systemd/system"),
+        ("systemd/whence-shutdown.service", "usr/lib/systemd/system"),
         ("systemd/sysusers.d/whence-agent.conf", "usr/lib/sysusers.d"),
         ("systemd/tmpfiles.d/whence-agent.conf", "usr/lib/tmpfiles.d"),
         ("agent/README.md", "usr/share/doc/whence-agent"),

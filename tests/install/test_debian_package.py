@@ -157,6 +157,7 @@ def test_the_package_confines_the_agent(root: Path) -> None:
     assert "User=whence-agent" in unit
     assert (root / "etc/systemd/system/multi-user.target.wants" / _UNIT).is_symlink()
     assert (root / "etc/systemd/system/sockets.target.wants/whence-machine.socket").is_symlink()
+    assert (root / "etc/systemd/system/multi-user.target.wants/whence-shutdown.service").is_symlink()
     written = [path for path in (root / "usr/lib/whence-agent").rglob("*") if path.stat().st_mode & 0o022]
     assert written == []
 

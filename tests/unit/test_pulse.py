@@ -49,8 +49,11 @@ def test_without_a_service_manager_nobody_is_told(tmp_path: Path) -> None:
     SystemdNotifier(address=str(tmp_path / "nobody")).notify(ready=True)
 
 
-async def test_this_machine_is_not_on_its_way_down() -> None:
-    assert not await machine_is_stopping()
+def test_the_machine_goes_down_once_its_unit_has_said_so(tmp_path: Path) -> None:
+    flag = tmp_path / "machine-stops"
+    assert not machine_is_stopping(flag)
+    flag.touch()
+    assert machine_is_stopping(flag)
 
 
 async def forever() -> None:

@@ -184,7 +184,7 @@ class _Agent:
 
         async def on_stopping() -> None:
             self.notifier.notify(stopping=True, status="stopping; the containers go on")
-            if await machine_is_stopping():
+            if machine_is_stopping():
                 await ending.drain("the machine shuts down")
             else:
                 await delivery.flush(seconds_max=5.0)

@@ -1,20 +1,14 @@
-"""The service manager's notification socket (sd_notify)."""
+"""The service manager: its notification socket (sd_notify), and whether the machine goes down."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
-
-from whence_common.errors import one_line
-from whence_common.logs import fields
-from whence_common.pause import pause
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_ASK_SECONDS_MAX = 5.0
-_ASKED_MAX = 3
-_ASK_AGAIN_SECONDS = 0.3
+_MACHINE_STOPS = Path("/run/whence-machine-stops")
 
 
 class SystemdNotifier:
@@ -39,30 +33,9 @@ class SystemdNotifier:
             log.warning("the service manager does not take notifications")
 
 
-async def machine_is_stopping() -> bool:
-    """Ask systemd whether the whole machine goes down, rather than this service alone.
+def machine_is_stopping(flag: Path = _MACHINE_STOPS) -> bool:
+    """Say whether the whole machine goes down, rather than this service alone: whence-shutdown.service says so before.
 
-    The shutdown target is asked, not the system's state: that says `starting` until the boot is over, whatever comes.
-    A bus that is busy going down may need to be asked again.
+    The bus is not asked: it goes down at the same time, and the system's state says `starting` until the boot is over.
     """
-    for attempt in range(1, _ASKED_MAX + 1):
-        answer = await _shutdown_target()
-        values = dict(line.partition("=")[::2] for line in answer.splitlines())
-        if values.get("ActiveState") in ("active", "activating") or values.get("Job", "0") not in ("", "0"):
-            return True
-        log.info("the machine does not go down", extra=fields(attempt=attempt, systemd=one_line(answer)))
-        await pause(_ASK_AGAIN_SECONDS)
-    return False
-
-
-async def _shutdown_target() -> str:
-    question = ("systemctl", "show", "--property=ActiveState", "--property=Job", "shutdown.target")
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *question, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        async with asyncio.timeout(_ASK_SECONDS_MAX):
-            output, _ = await process.communicate()
-    except (OSError, TimeoutError) as exc:
-        return f"no answer ({type(exc).__name__})"
-    return output.decode("utf-8", "replace")
+    return flag.exists()
