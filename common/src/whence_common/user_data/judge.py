@@ -119,13 +119,13 @@ def judge(raw: bytes, rules: PlatformRules) -> Judgement:
     document = nodes.to_python(root)
     findings = Findings()
     section = Section(root.with_defaults(rules.defaults), findings)
-    user_data = _read(section, rules, sha256_digest(raw), document)
-    found.extend(findings.problems)
     announcement = Announcement(
         stack_resource=read_stack_resource(section),
         lifecycle_hooks=read_lifecycle_hooks(section),
         on_failure=read_on_failure(section),
     )
+    user_data = _read(section, rules, announcement, sha256_digest(raw), document)
+    found.extend(findings.problems)
     return Judgement(
         user_data=None if has_errors(found) else user_data,
         document=document,
@@ -135,7 +135,9 @@ def judge(raw: bytes, rules: PlatformRules) -> Judgement:
     )
 
 
-def _read(root: Section, rules: PlatformRules, digest: str, document: AnyMapping[str, Any]) -> UserData | None:
+def _read(
+    root: Section, rules: PlatformRules, announcement: Announcement, digest: str, document: AnyMapping[str, Any]
+) -> UserData | None:
     """Read every key; each reader goes on after a problem, so that all of them are found."""
     application_id = _identifier(root, "application_id", identifiers.is_application_id, "pay-api")
     version = _identifier(root, "application_version", identifiers.is_application_version, "1.2")
@@ -149,11 +151,11 @@ def _read(root: Section, rules: PlatformRules, digest: str, document: AnyMapping
         "encryption_context": _texts_by_name(root, "encryption_context"),
         "health_check": read_health_check(root, options.ports),
         "load_balancer": read_load_balancer(root),
-        "stack_resource": read_stack_resource(root),
-        "lifecycle_hooks": read_lifecycle_hooks(root),
+        "stack_resource": announcement.stack_resource,
+        "lifecycle_hooks": announcement.lifecycle_hooks,
         "start": root.flag("start", default=True),
         "shutdown": read_shutdown(root),
-        "on_failure": read_on_failure(root),
+        "on_failure": announcement.on_failure,
         "storage": read_storage(root),
         "logs": read_log_plan(root, application_id or ""),
         "host": read_host(root, rules),
