@@ -1,0 +1,229 @@
+"""Signed notes and checkpoints, C2SP signed-note, tlog-checkpoint and tlog-cosignature: Ed25519 only.
+
+A note is text that ends in a newline, a blank line, then lines `— name base64(key id || signature)`. A checkpoint is a
+note of three lines: origin, size, root. A cosignature is a witness's: it signs the checkpoint together with a time.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from whence_common.errors import InputError
+
+NOTE_BYTES_MAX = 64 * 1024
+_SIGNATURES_MAX = 64
+LOG, WITNESS = 0x01, 0x04
+"""Signature types: a log's own over the text, a witness's over time and text."""
+_NAME = re.compile(r"[^\s+]{1,200}\Z")
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\Z")
+
+
+class NoteInvalid(InputError):
+    """The bytes are no signed note, or no key that is trusted has signed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierKey:
+    """A public key with its name. Written `name+hex id+base64(type || key)`."""
+
+    name: str
+    type: int
+    key: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> VerifierKey:
+        """Raises NoteInvalid."""
+        name, _, rest = text.strip().partition("+")
+        identifier, _, encoded = rest.partition("+")
+        try:
+            content = base64.b64decode(encoded, validate=True)
+            stated = bytes.fromhex(identifier)
+        except (binascii.Error, ValueError) as exc:
+            raise NoteInvalid("note-key", "this is no verifier key", fix="write it like name+1a2b3c4d+BASE64") from exc
+        if not _NAME.match(name) or len(content) != 33 or content[0] not in (LOG, WITNESS):
+            raise NoteInvalid("note-key", "this is no Ed25519 verifier key", fix="write it like name+1a2b3c4d+BASE64")
+        key = cls(name=name, type=content[0], key=content[1:])
+        if key.id != stated:
+            raise NoteInvalid("note-key", f"the key's id should be {key.id.hex()}")
+        return key
+
+    @property
+    def id(self) -> bytes:
+        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.type]) + self.key).digest()[:4]
+
+    def __str__(self) -> str:
+        encoded = base64.b64encode(bytes([self.type]) + self.key).decode("ascii")
+        return f"{self.name}+{self.id.hex()}+{encoded}"
+
+    def signature_holds(self, signature: bytes, text: bytes) -> bool:
+        """Say whether this key signed the text; for a witness `signature` begins with the time."""
+        if self.type == WITNESS:
+            if len(signature) != 72:
+                return False
+            seconds, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+            text = _cosigned(seconds, text)
+        try:
+            Ed25519PublicKey.from_public_bytes(self.key).verify(signature, text)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature line; `content` is what follows the key id."""
+
+    name: str
+    key_id: bytes
+    content: bytes
+
+    def __str__(self) -> str:
+        return f"— {self.name} {base64.b64encode(self.key_id + self.content).decode('ascii')}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A well-formed note; what its signatures are worth, `verify` says."""
+
+    text: str
+    signatures: tuple[Signature, ...]
+
+    @classmethod
+    def parse(cls, content: bytes) -> Note:
+        """Raises NoteInvalid."""
+        if len(content) > NOTE_BYTES_MAX:
+            raise NoteInvalid("note-too-large", f"the note is larger than {NOTE_BYTES_MAX} bytes")
+        try:
+            whole = content.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            raise NoteInvalid("note-malformed", "the note is not UTF-8") from exc
+        if any((c < " " and c != "\n") or c == "\x7f" for c in whole):
+            raise NoteInvalid("note-malformed", "the note has control characters in it")
+        text, blank, lines = whole.rpartition("\n\n")
+        if not blank or not lines.endswith("\n"):
+            raise NoteInvalid("note-malformed", "the note has no signature lines")
+        found = [_signature(line) for line in lines[:-1].split("\n")]
+        if len(found) > _SIGNATURES_MAX:
+            raise NoteInvalid("note-malformed", f"more than {_SIGNATURES_MAX} signatures")
+        return cls(text + "\n", tuple(found))
+
+    def __str__(self) -> str:
+        return self.text + "\n" + "".join(map(str, self.signatures))
+
+    def verify(self, keys: Iterable[VerifierKey]) -> tuple[VerifierKey, ...]:
+        """Give the keys that signed. Raises NoteInvalid when a known key's signature fails, or no known key signed."""
+        known = {(key.name, key.id): key for key in keys}
+        text, signed = self.text.encode(), {}
+        for one in self.signatures:
+            key = known.get((one.name, one.key_id))
+            if key is None:
+                continue
+            if not key.signature_holds(one.content, text):
+                raise NoteInvalid("note-signature", f"the signature of {one.name} does not hold")
+            signed[one.name, one.key_id] = key
+        if not signed:
+            raise NoteInvalid("note-unsigned", "no key that is trusted has signed this note")
+        return tuple(signed.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a log promises: these `size` entries have this root. `root` is 32 bytes."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Checkpoint:
+        """Read a note's text; extension lines are passed over. Raises NoteInvalid."""
+        lines = text.split("\n")
+        if len(lines) < 4 or lines[-1] != "" or any(not line for line in lines[:-1]) or not _SIZE.match(lines[1]):
+            raise NoteInvalid("checkpoint-malformed", "the text is no checkpoint: origin, size, root")
+        try:
+            root = base64.b64decode(lines[2], validate=True)
+        except (binascii.Error, ValueError) as exc:
+            raise NoteInvalid("checkpoint-malformed", "the root is not base64") from exc
+        if len(root) != 32 or base64.b64encode(root).decode("ascii") != lines[2]:
+            raise NoteInvalid("checkpoint-malformed", "the root is no SHA-256 hash")
+        return cls(origin=lines[0], size=int(lines[1]), root=root)
+
+    def __str__(self) -> str:
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode('ascii')}\n"
+
+
+class Signer:
+    """A private key with its name; for logs, or with `WITNESS` for witnesses."""
+
+    def __init__(self, name: str, seed: bytes, type_: int = LOG) -> None:
+        if not _NAME.match(name):
+            raise NoteInvalid("note-key", "a key's name holds no space and no +")
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        raw = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self.verifier = VerifierKey(name=name, type=type_, key=raw)
+
+    def sign(self, text: str) -> Signature:
+        """Sign a text as a log does."""
+        return Signature(self.verifier.name, self.verifier.id, self._key.sign(text.encode()))
+
+    def cosign(self, text: str, seconds: int) -> Signature:
+        """Sign a checkpoint as a witness does, with the time it was seen."""
+        content = seconds.to_bytes(8, "big") + self._key.sign(_cosigned(seconds, text.encode()))
+        return Signature(self.verifier.name, self.verifier.id, content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Whose signatures make a checkpoint believable: one log key, and `witnesses_least` of the witnesses."""
+
+    log_keys: Sequence[VerifierKey]
+    witness_keys: Sequence[VerifierKey] = ()
+    witnesses_least: int = 0
+
+    def check(self, note: Note) -> tuple[Checkpoint, tuple[VerifierKey, ...]]:
+        """Give the checkpoint and the witnesses that cosigned it. Raises NoteInvalid."""
+        signed = note.verify([*self.log_keys, *self.witness_keys])
+        checkpoint = Checkpoint.parse(note.text)
+        if not any(key in self.log_keys and key.name == checkpoint.origin for key in signed):
+            raise NoteInvalid("checkpoint-unsigned", "the checkpoint is not signed by the log's own key")
+        witnesses = tuple(key for key in signed if key in self.witness_keys)
+        if len({key.name for key in witnesses}) < self.witnesses_least:
+            raise NoteInvalid(
+                "checkpoint-unwitnessed", f"{len(witnesses)} witnesses cosigned; {self.witnesses_least} are needed"
+            )
+        return checkpoint, witnesses
+
+
+def parse_keys(text: str, read: Callable[[str], VerifierKey] = VerifierKey.parse) -> tuple[VerifierKey, ...]:
+    """Read a file of verifier keys, one a line; lines that start with # are passed over. Raises NoteInvalid."""
+    lines = [line.strip() for line in text.splitlines()]
+    found = tuple(read(line) for line in lines if line and not line.startswith("#"))
+    if not found:
+        raise NoteInvalid("note-key", "there is no verifier key", fix="write one a line, like name+1a2b3c4d+BASE64")
+    return found
+
+
+def _signature(line: str) -> Signature:
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[0] != "—" or not _NAME.match(parts[1]):
+        raise NoteInvalid("note-malformed", "a signature line is malformed")
+    try:
+        content = base64.b64decode(parts[2], validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise NoteInvalid("note-malformed", "a signature is not base64") from exc
+    if len(content) < 5:
+        raise NoteInvalid("note-malformed", "a signature is too short")
+    return Signature(parts[1], content[:4], content[4:])
+
+
+def _cosigned(seconds: int, text: bytes) -> bytes:
+    return b"cosignature/v1\ntime %d\n%s" % (seconds, text)

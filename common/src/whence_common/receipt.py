@@ -1,0 +1,82 @@
+"""Receipts: C2SP tlog-proof files that show, offline, that an entry is in a log. Suffix `.tlog-proof`.
+
+Lines: `c2sp.org/tlog-proof@v1`; perhaps `extra BASE64`, never trusted; `index N`; the inclusion proof's hashes; a blank
+line; the checkpoint with all its signatures.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whence_common.errors import InputError
+from whence_common.ledger_entry import leaf_data
+from whence_common.merkle import PROOF_HASHES_MAX, check_inclusion, leaf_hash
+from whence_common.note import NOTE_BYTES_MAX, Checkpoint, Note, Policy, VerifierKey
+
+HEADER = "c2sp.org/tlog-proof@v1"
+RECEIPT_BYTES_MAX = NOTE_BYTES_MAX + 8 * 1024
+_INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})\Z")
+
+
+class ReceiptInvalid(InputError):
+    """The text is no receipt."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("receipt-malformed", message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A receipt taken apart, nothing of it checked yet."""
+
+    index: int
+    proof: tuple[bytes, ...]
+    note: Note
+
+    @classmethod
+    def parse(cls, content: bytes) -> Receipt:
+        """Raises ReceiptInvalid or NoteInvalid."""
+        if len(content) > RECEIPT_BYTES_MAX:
+            raise ReceiptInvalid(f"the receipt is larger than {RECEIPT_BYTES_MAX} bytes")
+        head, blank, note = content.partition(b"\n\n")
+        try:
+            lines = head.decode("ascii").split("\n")
+        except UnicodeDecodeError as exc:
+            raise ReceiptInvalid("the receipt's head is not ASCII") from exc
+        if not blank or lines.pop(0) != HEADER:
+            raise ReceiptInvalid(f"the first line is not {HEADER}")
+        if lines and lines[0].startswith("extra "):
+            _decoded(lines.pop(0).removeprefix("extra "))
+        index = _INDEX.match(lines.pop(0)) if lines else None
+        if index is None:
+            raise ReceiptInvalid("there is no line `index N`")
+        proof = tuple(_decoded(line) for line in lines)
+        if len(proof) > PROOF_HASHES_MAX or any(len(one) != 32 for one in proof):
+            raise ReceiptInvalid("the proof is no list of SHA-256 hashes")
+        return cls(index=int(index[1]), proof=proof, note=Note.parse(note))
+
+    def check(self, content: bytes, policy: Policy) -> tuple[Checkpoint, tuple[VerifierKey, ...]]:
+        """Check that `content`, an entry's verbatim bytes, is in the log; give checkpoint and witnesses.
+
+        Raises NoteInvalid or ProofInvalid.
+        """
+        checkpoint, witnesses = policy.check(self.note)
+        check_inclusion(leaf_hash(leaf_data(content)), self.index, checkpoint.size, self.proof, checkpoint.root)
+        return checkpoint, witnesses
+
+
+def receipt_text(index: int, proof: Sequence[bytes], note: str) -> str:
+    """Write a receipt."""
+    hashes = "".join(binascii.b2a_base64(one).decode("ascii") for one in proof)
+    return f"{HEADER}\nindex {index}\n{hashes}\n{note}"
+
+
+def _decoded(line: str) -> bytes:
+    try:
+        return base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise ReceiptInvalid("a line of the receipt is not base64") from exc
