@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -16,16 +16,26 @@ from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
 from whence_aggregator.heartbeats import Heartbeats
-from whence_aggregator.ingest import EVALUATE_AFTER_SECONDS, Accepted, Ingest
-from whence_aggregator.ports import Database, SourceUnavailable
+from whence_aggregator.ingest import Accepted, Ingest
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.log_reader import LogReader, Stored
+from whence_aggregator.limits import Limit, Rate
+from whence_aggregator.ports import CallerIdentity, CheckpointKeeper, Database, Row, SourceUnavailable
+from whence_aggregator.projections.statements import Combinations
+from whence_aggregator.sightings import Sightings
 from whence_aggregator.trace.lineage import Lineage, LinkName
+from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.backoff import Backoff
 from whence_common.identity_document import Authorities
+from whence_common.note import Signer
 from whence_common.scm_source import Repository
 
 AUDIENCE = "https://whence.example.org"
 SILENT_AFTER_SECONDS = 300.0
+ORIGIN = "whence.example.org"
+SECRET = b"s" * 32
+LIMITLESS = Rate(per_second=1e9, burst=1e9)
 ROOT = Caller(name="root", teams=None)
 
 
@@ -49,20 +59,68 @@ def _answer(answer: bytes | SourceUnavailable | None) -> bytes | None:
     return answer
 
 
+class KeptCheckpoint:
+    """Keeps the last checkpoint in memory."""
+
+    def __init__(self) -> None:
+        self.note: str | None = None
+
+    def load(self) -> str | None:
+        return self.note
+
+    def keep(self, note: str) -> None:
+        self.note = note
+
+
+class NewestLog:
+    """The log as tracing sees it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def content(self, row: Row) -> bytes:
+        return self._ledger.reader.content(row)
+
+    @property
+    def note(self) -> str:
+        return self._ledger.note
+
+
 class InProcess:
     """Everything wired as the program wires it, but for the outside."""
 
-    def __init__(self, database: Database, authority: SigningAuthority) -> None:
+    def __init__(
+        self,
+        database: Database,
+        authority: SigningAuthority,
+        *,
+        clock: FakeClock | None = None,
+        keeper: CheckpointKeeper | None = None,
+        caller_identity: CallerIdentity | None = None,
+        seeds: Sequence[bytes] = (b"l" * 32,),
+    ) -> None:
         self.database = database
         self.authority = authority
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.sources = FakeSources()
-        self.tracer = Tracer(database=database, now=self.clock)
+        self.keeper = keeper or KeptCheckpoint()
+        self.signers = [Signer(ORIGIN, seed) for seed in seeds]
+        self.reader = LogReader(database)
+        self.ledger = Ledger(
+            database=database, reader=self.reader, signers=self.signers, keeper=self.keeper, now=self.clock
+        )
+        self.search = Search(database)
+        self.tracer = Tracer(database=database, search=self.search, log=NewestLog(self.ledger), now=self.clock)
         self.evaluator = Evaluator(
-            database=database, tracer=self.tracer, now=self.clock, silent_after_seconds=SILENT_AFTER_SECONDS
+            database=database,
+            ledger=self.ledger,
+            tracer=self.tracer,
+            now=self.clock,
+            silent_after_seconds=SILENT_AFTER_SECONDS,
         )
         self.worker = Worker(
             database=database,
+            ledger=self.ledger,
             collectors={
                 "image-source": ImageSourceCollector(self.sources),
                 "commit": CommitCollector(self.sources),
@@ -73,20 +131,44 @@ class InProcess:
         )
         self.enrolments = Enrolments(
             database=database,
+            ledger=self.ledger,
             authorities=Authorities.from_pem({"eu-central-1": authority.pem}),
             accounts=frozenset({"123456789012"}),
             audience=AUDIENCE,
-            heartbeat_secret=b"s" * 32,
+            heartbeat_secret=SECRET,
+            caller_identity=caller_identity,
+            sts_required=False,
+            document_seconds_max=3600.0,
+            limit=Limit("instance", LIMITLESS),
             now=self.clock,
             random_bytes=CountingRandom(),
         )
-        self.ingest = Ingest(database=database, enrolments=self.enrolments, now=self.clock, on_work=self.worker.wake)
-        self.heartbeats = Heartbeats(database=database, secret=b"s" * 32, now=self.clock)
-        self.applications = Applications(database=database, now=self.clock, on_work=self.worker.wake)
+        self.sightings = Sightings(SECRET)
+        self.ingest = Ingest(
+            ledger=self.ledger,
+            enrolments=self.enrolments,
+            combinations=Combinations(),
+            sightings=self.sightings,
+            instance_limit=Limit("instance", LIMITLESS),
+            account_limit=Limit("account", LIMITLESS),
+            now=self.clock,
+            on_work=self.worker.wake,
+        )
+        self.heartbeats = Heartbeats(
+            database=database,
+            secret=SECRET,
+            sightings=self.sightings,
+            limit=Limit("instance", LIMITLESS),
+            now=self.clock,
+        )
+        self.applications = Applications(
+            database=database, ledger=self.ledger, now=self.clock, on_work=self.worker.wake
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[InProcess]:
         """Run the services that commit in groups."""
+        await self.ledger.start()
         tasks = [asyncio.create_task(run()) for run in (self.ingest.run, self.heartbeats.run)]
         try:
             yield self
@@ -113,9 +195,14 @@ class InProcess:
 
     async def work(self) -> None:
         """Do everything that is due once the evaluations of what was said are."""
-        self.clock.advance(EVALUATE_AFTER_SECONDS)
-        while await self.worker.work():
+        while await self.worker.work() or await self.evaluator.work():
             pass
+
+    async def entries(self, kind: str | None = None) -> list[Stored]:
+        """Give the log's entries, or those of one kind."""
+        found = [one async for one in self.reader.entries(0, await self.reader.size())]
+        assert [one.ledger_index for one in found] == list(range(len(found)))
+        return [one for one in found if kind is None or one.kind == kind]
 
     async def state(self, link: LinkName, instance_id: str = "i-0123456789abcdef0") -> str:
         return (await self.lineage(instance_id)).link(link).state

@@ -105,6 +105,8 @@ async def aggregator(
         "database": f"sqlite://{home}/ledger.db",
         "listen_port": port,
         "heartbeat_secret_file": str(home / "heartbeat.secret"),
+        "log_key_file": str(home / "log.key"),
+        "checkpoint_file": str(home / "log.checkpoint"),
         "tokens_file": str(tokens),
         "authorities_directory": str(authorities),
         "registries": {host: {"plain_http": True} for host in registries},

@@ -1,7 +1,8 @@
 """Enrolment: an instance proves by AWS's signature who it is, and binds a key of its own.
 
-Steps in order: challenge consumed, CMS verified, account allowed, proof of the key; then, in one transaction, the
-binding. A second key for a bound instance is refused and recorded: without a fresh proof it may be anybody's.
+Steps in order: challenge consumed, CMS verified, account allowed, proof of the key, then the fresh proof by STS, or a
+document that is young enough; then, in one transaction, the binding. A second key needs the fresh proof; without it the
+attempt is refused and stands in the log, for it may be anybody's.
 """
 
 from __future__ import annotations
@@ -11,26 +12,33 @@ import binascii
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_aggregator.ledger.append import Entry, append
-from whence_aggregator.ports import Conflict, Database, Forbidden, Overloaded, Row, Transaction, Unauthenticated
+from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.limits import Limit
+from whence_aggregator.ports import CallerIdentity, Conflict, Database, Forbidden, Overloaded, Row, Unauthenticated
+from whence_aggregator.projections.events import project_enrolment
 from whence_common.clock import Now, to_instant
 from whence_common.enrolment_proof import proof_content
 from whence_common.heartbeat import derive_key
 from whence_common.identity_document import Authorities, InstanceIdentity, verify
 from whence_common.keys import key_id, public_key_from_wire, signature_holds
+from whence_common.ledger_entry import event, kind_of
 from whence_common.logs import fields
+from whence_common.sts_proof import StsProof, check_caller, headers_to_sign
 
 log = logging.getLogger(__name__)
 
 CHALLENGE_SECONDS = 120
 CHALLENGES_MAX = 20_000
 _NONCE_BYTES = 32
+_AHEAD_SECONDS_MAX = 60
+Level = Literal["document", "document+sts"]
+"""What was proved: AWS's signature over the identity document; and that the instance's own credentials are held now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +52,20 @@ class Enrolment:
     account_id: str
     region: str
     level: str
-    """What was proved: `document` is AWS's signature alone."""
     enrolled_at: str
     ledger_index: int
     identity: Mapping[str, Any] = field(repr=False)
 
     @classmethod
-    def from_row(cls, row: Row) -> Enrolment:
-        return cls(**{**row, "identity": msgspec.json.decode(row["identity"])})
+    def of(cls, stated: Mapping[str, Any], ledger_index: int) -> Enrolment:
+        """Read an enrolment's entry."""
+        instance = stated["instance"]
+        return cls(
+            **{name: stated[name] for name in ("number", "key_id", "public_key", "level", "enrolled_at")},
+            **{name: instance[name] for name in ("instance_id", "account_id", "region")},
+            ledger_index=ledger_index,
+            identity=instance,
+        )
 
 
 class EnrolmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +75,7 @@ class EnrolmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     public_key: str
     challenge: str
     proof: str
+    sts: StsProof | None = None
 
 
 class Enrolments:
@@ -70,17 +85,27 @@ class Enrolments:
         self,
         *,
         database: Database,
+        ledger: Ledger,
         authorities: Authorities,
         accounts: frozenset[str],
         audience: str,
         heartbeat_secret: bytes,
+        caller_identity: CallerIdentity | None,
+        sts_required: bool,
+        document_seconds_max: float,
+        limit: Limit,
         now: Now,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._database = database
+        self._ledger = ledger
         self._authorities = authorities
         self._accounts = accounts
         self._heartbeat_secret = heartbeat_secret
+        self._caller_identity = caller_identity
+        self._sts_required = sts_required
+        self._document_seconds_max = document_seconds_max
+        self._limit = limit
         self._now = now
         self._random_bytes = random_bytes
         self.audience = audience
@@ -91,11 +116,11 @@ class Enrolments:
         now = self._now()
         expires_at = to_instant(now + timedelta(seconds=CHALLENGE_SECONDS))
         async with self._database.transaction() as transaction:
-            await transaction.execute("forget_challenges", [{"now": to_instant(now)}])
+            await transaction.execute(("forget_challenges", [{"now": to_instant(now)}]))
             open_now = (await transaction.fetch("count_challenges", {}))[0]["n"]
             if open_now >= CHALLENGES_MAX:
                 raise Overloaded("challenges-exhausted", "too many challenges are open", retry_after_seconds=30.0)
-            await transaction.execute("add_challenge", [{"nonce": nonce, "expires_at": expires_at}])
+            await transaction.execute(("add_challenge", [{"nonce": nonce, "expires_at": expires_at}]))
         return {"challenge": nonce, "audience": self.audience, "expires_at": expires_at}
 
     async def enrol(self, request: EnrolmentRequest) -> dict[str, object]:
@@ -104,30 +129,31 @@ class Enrolments:
         identity = verify(request.identity, self._authorities)
         if identity.account_id not in self._accounts:
             raise Forbidden("account-not-allowed", f"account {identity.account_id} is not on the allow-list")
+        self._limit.take(identity.instance_id)
         public_key = public_key_from_wire(request.public_key)
         self._check_proof(request, public_key)
-        enrolment, made = await self._bind(identity, public_key, request.public_key)
-        if enrolment is None:
-            log.warning("second key refused", extra=fields(instance=identity.instance_id, key=key_id(public_key)))
-            raise Conflict(
-                "instance-bound",
-                f"instance {identity.instance_id} is bound to another key",
-                fix="replace the instance: a binding without a fresh proof of identity is not changed",
-            )
-        if made:
-            log.info("enrolled", extra=fields(instance=enrolment.instance_id, account=enrolment.account_id))
+        proved = await self._prove_freshness(request, identity, key_id(public_key))
+        enrolment = await self._bind(identity, request, key_id(public_key), proved)
         key = derive_key(self._heartbeat_secret, instance_id=enrolment.instance_id, enrolment=enrolment.number)
         return {
             "enrolment": enrolment.number,
             "instance_id": enrolment.instance_id,
             "level": enrolment.level,
             "heartbeat_key": base64.b64encode(key).decode("ascii"),
+            "log_keys": list(self._ledger.keys),
         }
 
     async def by_key(self, key: str) -> Enrolment | None:
         """Find the binding of a key."""
-        rows = await self._database.fetch("enrolment_by_key", {"key_id": key})
-        return Enrolment.from_row(rows[0]) if rows else None
+        try:
+            wanted = bytes.fromhex(key)
+        except ValueError:
+            return None
+        rows = await self._database.fetch("enrolment_by_key", {"key_id": wanted})
+        return self._read(rows[0]) if rows else None
+
+    def _read(self, row: Row) -> Enrolment:
+        return Enrolment.of(kind_of(self._ledger.reader.content(row))[1], row["ledger_index"])
 
     async def _take_challenge(self, nonce: str) -> None:
         async with self._database.transaction() as transaction:
@@ -151,41 +177,119 @@ class Enrolments:
         if not signature_holds(public_key, proof, content):
             raise Unauthenticated("proof-invalid", "the proof does not hold for this key, challenge and audience")
 
+    async def _prove_freshness(
+        self, request: EnrolmentRequest, identity: InstanceIdentity, key: str
+    ) -> dict[str, str] | None:
+        """Ask STS who signed, and give what it said; None when no such proof was sent and none is needed."""
+        if request.sts is None or self._caller_identity is None:
+            if self._sts_required:
+                raise Unauthenticated("sts-required", "this aggregator binds no key without the fresh proof by STS")
+            return None
+        request.sts.check(now=self._now())
+        if request.sts.region != identity.region:
+            raise Unauthenticated("sts-region", "the STS proof is for another region than the instance's")
+        signed = headers_to_sign(challenge=request.challenge, audience=self.audience, key_id=key)
+        account, arn, host = await self._caller_identity.caller(request.sts, signed)
+        check_caller(account, arn, account_id=identity.account_id, instance_id=identity.instance_id)
+        return {"arn": arn, "host": host, "checked_at": to_instant(self._now())}
+
     async def _bind(
-        self, identity: InstanceIdentity, public_key: ec.EllipticCurvePublicKey, wire: str
-    ) -> tuple[Enrolment | None, bool]:
-        """Give the binding and whether it is new; None when the instance is bound to another key."""
-        key, now = key_id(public_key), to_instant(self._now())
-        async with self._database.transaction() as transaction:
-            known = await transaction.fetch("enrolments_of", {"instance_id": identity.instance_id})
-            for row in known:
-                if row["key_id"] == key:
-                    return Enrolment.from_row(row), False
-            if known:
-                await _record_refusal(transaction, identity, key, now)
-                return None, False
-            facts = _to_wire(identity)
-            event = {"instance": facts, "key_id": key, "public_key": wire, "level": "document", "number": 1}
-            index = (await append(transaction, [Entry.event("enrolment", event)], recorded_at=now))[0]
-            row = {
-                "instance_id": identity.instance_id,
-                "number": 1,
-                "key_id": key,
-                "public_key": wire,
-                "account_id": identity.account_id,
-                "region": identity.region,
-                "level": "document",
-                "enrolled_at": now,
-                "ledger_index": index,
-                "identity": msgspec.json.encode(facts).decode(),
-            }
-            await transaction.execute("add_enrolment", [row])
-        return Enrolment.from_row(row), True
+        self, identity: InstanceIdentity, request: EnrolmentRequest, key: str, proved: dict[str, str] | None
+    ) -> Enrolment:
+        """Bind the key, unless it is bound already. Raises Conflict when that needs a proof that was not given."""
+        now = self._now()
+        async with self._ledger.writing() as writing:
+            wanted = {"instance_ids": msgspec.json.encode([identity.instance_id]).decode()}
+            bound = [self._read(row) for row in await writing.transaction.fetch("enrolments_of", wanted)]
+            same = next((one for one in bound if one.key_id == key), None)
+            if same is not None:
+                return same
+            other_key = await writing.transaction.fetch("enrolment_by_key", {"key_id": bytes.fromhex(key)})
+            refusal = self._refusal(identity, bound, bool(other_key), proved, now)
+            if refusal is None:
+                stated = _stated(identity, request, key, proved, len(bound) + 1, now, self.audience)
+                new = NewEntry(kind="enrolment", content=event("enrolment", stated))
+                ((index, _),) = await writing.append([new])
+                await writing.flush()
+                await project_enrolment(writing.transaction, index, stated)
+            else:
+                facts = {
+                    "instance": _to_wire(identity),
+                    "key_id": key,
+                    "reason": refusal.message,
+                    "at": to_instant(now),
+                }
+                refused = NewEntry(kind="enrolment-refused", content=event("enrolment-refused", facts))
+                await writing.append([refused])
+        if refusal is not None:
+            log.warning("key refused", extra=fields(instance=identity.instance_id, key=key, code=refusal.code))
+            raise refusal
+        enrolment = Enrolment.of(stated, index)
+        log.info(
+            "enrolled",
+            extra=fields(instance=enrolment.instance_id, account=enrolment.account_id, level=enrolment.level),
+        )
+        return enrolment
+
+    def _refusal(
+        self,
+        identity: InstanceIdentity,
+        bound: list[Enrolment],
+        key_taken: bool,
+        proved: dict[str, str] | None,
+        now: datetime,
+    ) -> Conflict | None:
+        """Say why this key cannot be bound, if it cannot."""
+        if key_taken:
+            return Conflict(
+                "key-of-other",
+                "this key is bound to another instance: it was copied, perhaps in an AMI",
+                fix="remove the agent's state directory from the AMI",
+            )
+        if proved is not None:
+            return None
+        if bound:
+            return Conflict(
+                "instance-bound",
+                f"instance {identity.instance_id} is bound to another key",
+                fix="give the fresh proof by STS, or replace the instance",
+            )
+        age = (now - identity.pending_time).total_seconds()
+        if not -_AHEAD_SECONDS_MAX <= age <= self._document_seconds_max:
+            return Conflict(
+                "document-too-old",
+                f"the identity document is of {to_instant(identity.pending_time)}, too old to prove who holds it",
+                fix="give the fresh proof by STS, or start the instance again",
+            )
+        return None
 
 
-async def _record_refusal(transaction: Transaction, identity: InstanceIdentity, key: str, now: str) -> None:
-    event = {"instance": _to_wire(identity), "key_id": key, "reason": "the instance is bound to another key"}
-    await append(transaction, [Entry.event("enrolment-refused", event)], recorded_at=now)
+def _stated(
+    identity: InstanceIdentity,
+    request: EnrolmentRequest,
+    key: str,
+    proved: dict[str, str] | None,
+    number: int,
+    now: datetime,
+    audience: str,
+) -> dict[str, Any]:
+    """Say what was bound and why that is believed: an auditor can verify all of it but STS's answer again."""
+    level: Level = "document" if proved is None else "document+sts"
+    return {
+        "instance": _to_wire(identity),
+        "number": number,
+        "key_id": key,
+        "public_key": request.public_key,
+        "level": level,
+        "enrolled_at": to_instant(now),
+        "evidence": {
+            "identity": "".join(request.identity.split()),
+            "challenge": request.challenge,
+            "audience": audience,
+            "proof": request.proof,
+        },
+        "sts": proved,
+    }
 
 
 def _to_wire(identity: InstanceIdentity) -> dict[str, Any]:

@@ -1,44 +1,57 @@
-"""Heartbeats move `last_seen` and nothing else. Committed in groups; never in the ledger."""
+"""Heartbeats move `last_seen` and nothing else. Committed in groups; never in the ledger; no public-key operation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from whence_aggregator.group_commit import GroupCommit
-from whence_aggregator.ports import Database, Parameters, Unauthenticated
-from whence_common.clock import Now, to_instant
+from whence_aggregator.limits import Limit
+from whence_aggregator.ports import Database, Unauthenticated
+from whence_aggregator.sightings import Sightings
+from whence_common.clock import Now, to_millis
 from whence_common.heartbeat import Heartbeat, HeartbeatInvalid, derive_key, verify_mac
 
 BATCH_MAX = 1_024
 QUEUE_MAX = 8_192
+_KEYS_KEPT_MAX = 100_000
 
 
 class Heartbeats:
     """Accepts heartbeats. `run` is the service that commits them."""
 
-    def __init__(self, *, database: Database, secret: bytes, now: Now) -> None:
+    def __init__(self, *, database: Database, secret: bytes, sightings: Sightings, limit: Limit, now: Now) -> None:
         self._database = database
         self._secret = secret
+        self._sightings = sightings
+        self._limit = limit
         self._now = now
-        self._commits = GroupCommit[Parameters, None](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
+        self._keys: dict[tuple[str, int], bytes] = {}
+        self._commits = GroupCommit[str, None](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
         self.run = self._commits.run
 
     async def accept(self, content: bytes, mac: str) -> None:
         """Accept one heartbeat. Raises HeartbeatInvalid, Unauthenticated or Overloaded."""
         heartbeat = Heartbeat.from_wire(content)
-        key = derive_key(self._secret, instance_id=heartbeat.instance_id, enrolment=heartbeat.enrolment)
         try:
-            verify_mac(key, content, mac)
+            verify_mac(self._key(heartbeat), content, mac)
         except HeartbeatInvalid as exc:
             raise Unauthenticated(exc.code, exc.message, fix="enrol again") from exc
-        seen = {
-            "instance_id": heartbeat.instance_id,
-            "seen_at": to_instant(self._now()),
-            "state_digest": heartbeat.state_digest,
-        }
-        await self._commits.submit(seen)
+        self._limit.take(heartbeat.instance_id)
+        await self._commits.submit(heartbeat.instance_id)
 
-    async def _commit(self, batch: Sequence[Parameters]) -> Sequence[None]:
+    def _key(self, heartbeat: Heartbeat) -> bytes:
+        name = heartbeat.instance_id, heartbeat.enrolment
+        key = self._keys.get(name)
+        if key is None:
+            if len(self._keys) >= _KEYS_KEPT_MAX:
+                self._keys.clear()
+            key = derive_key(self._secret, instance_id=heartbeat.instance_id, enrolment=heartbeat.enrolment)
+            self._keys[name] = key
+        return key
+
+    async def _commit(self, batch: Sequence[str]) -> Sequence[None]:
+        seen_at = to_millis(self._now())
+        rows = [self._sightings.row(instance_id, seen_at) for instance_id in dict.fromkeys(batch)]
         async with self._database.transaction() as transaction:
-            await transaction.execute("see", batch)
+            await transaction.execute(("see", rows))
         return [None] * len(batch)

@@ -1,37 +1,43 @@
-"""Ingest: envelope, key, signature, sequence; then one transaction for ledger and projections; then the receipt.
+"""Ingest: envelope, key, signature, sequence; then one transaction for the log and projections; then the receipt.
 
-Statements commute and are idempotent: the same bytes again give the first receipt, an older sequence becomes history
-without moving the state, and another statement under a taken sequence is refused.
+Statements commute and are idempotent: the same bytes again give a receipt for the first entry, an older sequence becomes
+history without moving the state, and another statement under a taken sequence is refused.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.enrolment import Enrolment, Enrolments
 from whence_aggregator.group_commit import GroupCommit
-from whence_aggregator.ledger.append import Entry, append
-from whence_aggregator.ports import Conflict, Database, Forbidden, Parameters, Row, Transaction, Unauthenticated
-from whence_common.clock import Now, parse_instant, to_instant
+from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.limits import Limit
+from whence_aggregator.ports import Conflict, Forbidden, Unauthenticated
+from whence_aggregator.projections.statements import (
+    Combinations,
+    Known,
+    Said,
+    image_commits,
+    known_instances,
+    project_statements,
+)
+from whence_aggregator.sightings import Sightings
+from whence_common.clock import Now, to_instant, to_millis
 from whence_common.envelope import Envelope
 from whence_common.keys import public_key_from_wire
 from whence_common.logs import fields
-from whence_common.scm_source import ScmSource, repository_of
 from whence_common.statement import Predicate, Statement
 
 log = logging.getLogger(__name__)
 
-BATCH_MAX = 256
+BATCH_MAX = 240
 QUEUE_MAX = 4_096
-EVALUATE_AFTER_SECONDS = 1.0
-"""An instance that says much is judged once for all of it."""
 _KEYS_CACHED_MAX = 50_000
+_QUESTIONS_KEPT_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,37 +48,66 @@ class Verified:
     digest: str
     predicate: Predicate
     enrolment: Enrolment
+    request_id: str
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.enrolment.instance_id, self.enrolment.number, self.predicate.sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The receipt: this digest is in the ledger at this index. `replayed` when it was there before."""
+    """This digest is in the log at this index, as the receipt proves. `replayed` when it was there before."""
 
     digest: str
     ledger_index: int
     replayed: bool
+    receipt: str
 
     def to_wire(self) -> dict[str, object]:
-        return {"digest": self.digest, "ledger_index": self.ledger_index, "replayed": self.replayed}
+        return {
+            "digest": self.digest,
+            "ledger_index": self.ledger_index,
+            "replayed": self.replayed,
+            "receipt": self.receipt,
+        }
 
 
 class Ingest:
     """Accepts statements. `run` is the service that commits them in groups."""
 
-    def __init__(self, *, database: Database, enrolments: Enrolments, now: Now, on_work: Callable[[], None]) -> None:
-        self._database = database
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        enrolments: Enrolments,
+        combinations: Combinations,
+        sightings: Sightings,
+        instance_limit: Limit,
+        account_limit: Limit,
+        now: Now,
+        on_work: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
         self._enrolments = enrolments
+        self._combinations = combinations
+        self._sightings = sightings
+        self._instance_limit = instance_limit
+        self._account_limit = account_limit
         self._now = now
         self._on_work = on_work
         self._by_key: dict[str, tuple[Enrolment, ec.EllipticCurvePublicKey]] = {}
+        self._asked: set[tuple[str, str]] = set()
         self._commits = GroupCommit[Verified, Accepted](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
         self.run = self._commits.run
 
-    async def accept(self, content: bytes) -> Accepted:
+    async def accept(self, content: bytes, *, request_id: str = "") -> Accepted:
         """Accept one envelope's bytes. Raises an InputError naming what is wrong, or Overloaded."""
         envelope = Envelope.parse(content)
         enrolment, public_key = await self._binding(envelope)
         payload = envelope.verify(public_key)
+        self._instance_limit.take(enrolment.instance_id)
+        self._account_limit.take(enrolment.account_id)
         predicate = Statement.from_wire(payload).predicate
         instance = predicate.instance
         if (instance.instance_id, instance.account_id, instance.region) != (
@@ -81,19 +116,14 @@ class Ingest:
             enrolment.region,
         ):
             raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
-        verified = Verified(envelope=envelope, digest=envelope.digest, predicate=predicate, enrolment=enrolment)
-        accepted = await self._commits.submit(verified)
-        log.info(
-            "statement accepted",
-            extra=fields(
-                instance=instance.instance_id,
-                cause=predicate.cause,
-                sequence=predicate.sequence,
-                ledger_index=accepted.ledger_index,
-                replayed=accepted.replayed,
-            ),
+        verified = Verified(
+            envelope=envelope,
+            digest=envelope.digest,
+            predicate=predicate,
+            enrolment=enrolment,
+            request_id=request_id,
         )
-        return accepted
+        return await self._commits.submit(verified)
 
     async def _binding(self, envelope: Envelope) -> tuple[Enrolment, ec.EllipticCurvePublicKey]:
         """Find who is bound to the key that the envelope names. Raises Unauthenticated."""
@@ -109,110 +139,125 @@ class Ingest:
         raise Unauthenticated("key-unknown", "no instance is bound to the key of this envelope", fix="enrol first")
 
     async def _commit(self, batch: Sequence[Verified]) -> Sequence[Accepted | Exception]:
-        now = to_instant(self._now())
-        async with self._database.transaction() as transaction:
-            results, fresh = await _decide(transaction, batch)
-            entries = [Entry(kind="statement", body=one.envelope.content) for one in fresh]
-            indexes = await append(transaction, entries, recorded_at=now)
-            for one, index in zip(fresh, indexes, strict=True):
-                results[one.digest] = Accepted(digest=one.digest, ledger_index=index, replayed=False)
-            await _project(transaction, list(zip(fresh, indexes, strict=True)), now)
-        if fresh:
+        now = self._now()
+        questions: set[tuple[str, str]] = set()
+        try:
+            async with self._ledger.writing() as writing:
+                names = [one.enrolment.instance_id for one in batch]
+                known = await known_instances(writing.transaction, names)
+                fresh, standing = await self._decide(writing, batch, known)
+                places = await self._append(writing, fresh, known)
+                said = [
+                    Said(
+                        ledger_index=index,
+                        instance_id=one.enrolment.instance_id,
+                        enrolment=one.enrolment.number,
+                        predicate=one.predicate,
+                        next_base=next_base,
+                    )
+                    for one, (index, next_base) in zip(fresh, places, strict=True)
+                ]
+                if said:
+                    writing.writes += await project_statements(writing.transaction, said, known, self._combinations)
+                    seen_at = to_millis(now)
+                    seen = [self._sightings.row(name, seen_at) for name in dict.fromkeys(s.instance_id for s in said)]
+                    questions = {q for one in said for q in questions_of(one.predicate)} - self._asked
+                    tasks = [{"kind": kind, "subject": s, "due_at": to_instant(now)} for kind, s in sorted(questions)]
+                    writing.writes += [("see", seen), ("add_task_unless_known", tasks)]
+        except BaseException:
+            self._combinations.forget()
+            raise
+        if len(self._asked) > _QUESTIONS_KEPT_MAX:
+            self._asked.clear()
+        self._asked |= questions
+        return await self._answers(
+            batch, {one.key: index for one, (index, _) in zip(fresh, places, strict=True)}, standing
+        )
+
+    async def _decide(
+        self, writing: Writing, batch: Sequence[Verified], known: Mapping[str, Known]
+    ) -> tuple[list[Verified], dict[str, int | Exception]]:
+        """Tell new statements from known ones (by digest: their index) and from those whose sequence is taken."""
+        fresh: dict[tuple[str, int, int], Verified] = {}
+        standing: dict[str, int | Exception] = {}
+        for one in batch:
+            if one.digest in standing:
+                continue
+            first = fresh.get(one.key)
+            if first is not None:
+                if first.digest != one.digest:
+                    standing[one.digest] = _taken(one)
+                continue
+            instance = known[one.enrolment.instance_id]
+            if (one.enrolment.number, one.predicate.sequence) > instance.order:
+                fresh[one.key] = one
+                continue
+            place = {
+                "instance": instance.row["number"],
+                "enrolment": one.enrolment.number,
+                "sequence": one.predicate.sequence,
+            }
+            rows = await writing.transaction.fetch("statement_taken", place)
+            if not rows:
+                fresh[one.key] = one
+                continue
+            found = await self._ledger.reader.find(one.digest)
+            same = found is not None and found.ledger_index == rows[0]["ledger_index"]
+            standing[one.digest] = rows[0]["ledger_index"] if same else _taken(one)
+        return list(fresh.values()), standing
+
+    async def _append(
+        self, writing: Writing, fresh: Sequence[Verified], known: Mapping[str, Known]
+    ) -> list[tuple[int, int]]:
+        instances = {name: known[name] for name in (one.enrolment.instance_id for one in fresh)}
+        wanted = {int(one.row["number"]): one.base for one in instances.values()}  # type: ignore[call-overload]  # a number
+        await self._ledger.load_bases(writing.transaction, wanted)
+        return await writing.append(
+            [
+                NewEntry(
+                    kind="statement",
+                    content=one.envelope.content,
+                    packed_with=int(known[one.enrolment.instance_id].row["number"]),  # type: ignore[call-overload]  # same
+                )
+                for one in fresh
+            ]
+        )
+
+    async def _answers(
+        self,
+        batch: Sequence[Verified],
+        indexes: Mapping[tuple[str, int, int], int],
+        standing: Mapping[str, int | Exception],
+    ) -> Sequence[Accepted | Exception]:
+        receipts = dict(zip(indexes.values(), self._ledger.receipts(list(indexes.values())), strict=True))
+        if indexes:
             self._on_work()
-        return [results[one.digest] for one in batch]
-
-
-async def _decide(
-    transaction: Transaction, batch: Sequence[Verified]
-) -> tuple[dict[str, Accepted | Exception], list[Verified]]:
-    """Tell new statements from known ones and from those whose sequence is taken."""
-    digests = msgspec.json.encode([one.digest for one in batch]).decode()
-    known = {row["digest"]: row for row in await transaction.fetch("known_statements", {"digests": digests})}
-    keys = msgspec.json.encode([list(_key(one)) for one in batch]).decode()
-    taken: dict[tuple[str, int, int], Row | Verified] = {
-        (row["instance_id"], row["enrolment"], row["sequence"]): row
-        for row in await transaction.fetch("taken_sequences", {"keys": keys})
-    }
-    results: dict[str, Accepted | Exception] = {}
-    fresh: dict[str, Verified] = {}
-    for one in batch:
-        if one.digest in results or one.digest in fresh:
-            continue
-        if (row := known.get(one.digest)) is not None:
-            results[one.digest] = Accepted(digest=one.digest, ledger_index=row["ledger_index"], replayed=True)
-        elif _key(one) in taken:
-            results[one.digest] = Conflict(
-                "sequence-conflict", f"sequence {one.predicate.sequence} of this instance is another statement"
+        answers: list[Accepted | Exception] = []
+        told: list[str] = []
+        for one in batch:
+            before = standing.get(one.digest)
+            if isinstance(before, Exception):
+                answers.append(before)
+                continue
+            index = indexes[one.key] if before is None else before
+            receipt = receipts.get(index)
+            if receipt is None:
+                receipt = receipts[index] = await self._ledger.receipt(index)
+            answers.append(
+                Accepted(digest=one.digest, ledger_index=index, replayed=before is not None, receipt=receipt)
             )
-        else:
-            taken[_key(one)] = one
-            fresh[one.digest] = one
-    return results, list(fresh.values())
+            told.append(f"{one.enrolment.instance_id}#{one.predicate.sequence}={index} {one.request_id}")
+        log.info("statements accepted", extra=fields(new=len(indexes), statements=told))
+        return answers
 
 
-def _key(one: Verified) -> tuple[str, int, int]:
-    return one.enrolment.instance_id, one.enrolment.number, one.predicate.sequence
-
-
-async def _project(transaction: Transaction, fresh: Sequence[tuple[Verified, int]], now: str) -> None:
-    rows = [_row(one, index, now) for one, index in fresh]
-    await transaction.execute("add_statement", rows)
-    await transaction.execute("move_state", rows)
-    seen = [{"instance_id": r["instance_id"], "seen_at": now, "state_digest": r["digest"]} for r in rows]
-    await transaction.execute("see", seen)
-    commits: list[Parameters] = []
-    tasks: list[Parameters] = []
-    for one, _ in fresh:
-        found = _image_commits(one.predicate)
-        commits += found
-        tasks += _questions(one.predicate, found, now)
-    await transaction.execute("add_image_commit", commits)
-    await transaction.execute("add_task_unless_known", tasks)
-    due = to_instant(parse_instant(now) + timedelta(seconds=EVALUATE_AFTER_SECONDS))
-    evaluations = [{"kind": "evaluate", "subject": row["instance_id"], "due_at": due} for row in rows]
-    await transaction.execute("add_task", evaluations)
-
-
-def _row(one: Verified, index: int, now: str) -> dict[str, object]:
-    predicate = one.predicate
-    return {
-        "digest": one.digest,
-        "ledger_index": index,
-        "account_id": one.enrolment.account_id,
-        "region": one.enrolment.region,
-        "instance_id": one.enrolment.instance_id,
-        "enrolment": one.enrolment.number,
-        "sequence": predicate.sequence,
-        "cause": predicate.cause,
-        "observed_at": to_instant(parse_instant(predicate.observed_at)),
-        "recorded_at": now,
-        "application_id": predicate.application_id,
-        "application_version": predicate.application_version,
-        "user_data_digest": predicate.user_data.digest if predicate.user_data is not None else None,
-        "image_digest": predicate.image.digest if predicate.image is not None else None,
-    }
-
-
-def _source(predicate: Predicate) -> ScmSource | None:
-    found = predicate.scm_source
-    return ScmSource.from_wire(found.document) if found is not None and found.document is not None else None
-
-
-def _image_commits(predicate: Predicate) -> list[Parameters]:
-    source = _source(predicate)
-    repository = repository_of(source.url) if source is not None else None
-    if predicate.image is None or source is None or source.commit_id is None or repository is None:
-        return []
-    return [{"commit_id": source.commit_id, "image_digest": predicate.image.digest, "repository": str(repository)}]
-
-
-def _questions(predicate: Predicate, commits: list[Parameters], now: str) -> list[Parameters]:
-    """Say what collectors should find out because of this statement."""
-    questions: list[Parameters] = []
+def questions_of(predicate: Predicate) -> list[tuple[str, str]]:
+    """Say what collectors should find out because of a statement: (kind, subject)."""
+    questions = [("commit", f"{repository}@{commit}") for commit, _, repository in image_commits(predicate)]
     if predicate.image is not None:
-        subject = f"{predicate.image.repository}@{predicate.image.digest}"
-        questions.append({"kind": "image-source", "subject": subject, "due_at": now})
-    questions += [
-        {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": now} for row in commits
-    ]
+        questions.append(("image-source", f"{predicate.image.repository}@{predicate.image.digest}"))
     return questions
+
+
+def _taken(one: Verified) -> Conflict:
+    return Conflict("sequence-conflict", f"sequence {one.predicate.sequence} of this instance is another statement")

@@ -8,9 +8,14 @@ from typing import Any, Protocol
 
 from whence_common.errors import InputError, RoadError
 from whence_common.scm_source import Repository
+from whence_common.sts_proof import StsProof
 
 Row = Mapping[str, Any]
 Parameters = Mapping[str, object]
+Asked = tuple[str, Parameters]
+"""A query's name and its parameters."""
+Write = tuple[str, Sequence[Parameters]]
+"""A query's name and the rows it is run for."""
 
 
 class StorageUnavailable(RoadError):
@@ -46,8 +51,10 @@ class Transaction(Protocol):
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]: ...
 
-    async def execute(self, query: str, rows: Sequence[Parameters]) -> None:
-        """Run a query once for each row of parameters."""
+    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]: ...
+
+    async def execute(self, *writes: Write) -> None:
+        """Run queries in order, each once for each of its rows. No row of an insert may appear twice."""
 
 
 class Database(Protocol):
@@ -59,6 +66,17 @@ class Database(Protocol):
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         """Read, beside any writer."""
 
+    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+        """Read several things as they were at one moment."""
+
+
+class CheckpointKeeper(Protocol):
+    """Keeps the last signed checkpoint outside the database, so that an older database is noticed."""
+
+    def load(self) -> str | None: ...
+
+    def keep(self, note: str) -> None: ...
+
 
 class ScmSourceReader(Protocol):
     async def scm_source(self, repository: str, digest: str) -> bytes | None:
@@ -68,3 +86,8 @@ class ScmSourceReader(Protocol):
 class CommitReader(Protocol):
     async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
         """Fetch exactly one commit object; None when the server has no such commit. Raises SourceUnavailable."""
+
+
+class CallerIdentity(Protocol):
+    async def caller(self, proof: StsProof, signed: Mapping[str, str]) -> tuple[str, str, str]:
+        """Ask STS who signed: (account, ARN, host asked). Raises StsProofInvalid or SourceUnavailable."""

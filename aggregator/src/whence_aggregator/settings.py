@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from whence_common import settings_file
-from whence_common.identifiers import ACCOUNT_ID
+from whence_common.identifiers import ACCOUNT_ID, REGION
+from whence_common.note import WITNESS, NoteInvalid, VerifierKey
 
 
 class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A registry or Git server that may be asked."""
 
     plain_http: bool = False
+
+
+class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A witness that cosigns this log's checkpoints."""
+
+    url: str
+    key: str
+    """Its verifier key: name+hex id+BASE64."""
+
+
+class InventorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which accounts' instances are listed by the EC2 API, and how."""
+
+    regions: list[str]
+    role_name: str = "whence-inventory"
+    """Role that is assumed in each of `accounts`."""
+    seconds: float = 300.0
+    """How often each account and region is asked."""
+    session_name: str = "whence-aggregator"
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rate limits, in calls a second on the long run; ten times as many at once."""
+
+    statements_per_instance: float = 5.0
+    statements_per_account: float = 1_000.0
+    heartbeats_per_instance: float = 1.0
+    enrolments_per_instance: float = 0.1
+    challenges_per_address: float = 50.0
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long the bodies of entries stay in the database, in days; None is for ever. Hashes always stay."""
+
+    statement_days: int | None = None
+    verdict_days: int | None = None
+    archive_bucket: str | None = None
+    """S3 bucket that bundles of old entries are moved to before their bodies go."""
+    archive_prefix: str = ""
+    archive_region: str = "eu-central-1"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,9 +78,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tokens_file: str = "/etc/whence/tokens"
     authorities_directory: str | None = None
     """REGION.pem files to trust instead of AWS's certificates: for tests, never in production."""
+    log_origin: str | None = None
+    """The log's name in checkpoints; None is the audience without its scheme. Never change it."""
+    log_key_file: str = "/var/lib/whence-aggregator/log.key"
+    """The log's private keys, the same on all replicas; the first is made when missing."""
+    checkpoint_file: str = "/var/lib/whence-aggregator/log.checkpoint"
+    """The last signed checkpoint, on another disk than the database where there is one."""
+    checkpoint_seconds: float = 10.0
+    """How often a checkpoint is published and witnesses are asked."""
+    witnesses: list[WitnessSettings] = []
+    sts: Literal["off", "accepted", "required"] = "accepted"
+    """The fresh proof of identity at enrolment."""
+    document_seconds_max: float = 3600.0
+    """How old an identity document may be that binds a key without that proof."""
+    aws_endpoint_url: str | None = None
+    """For tests and private endpoints; None means AWS's own."""
+    inventory: InventorySettings | None = None
+    limits: LimitSettings = LimitSettings()
+    retention: RetentionSettings = RetentionSettings()
     registries: dict[str, PlaceSettings] = {}
     git_servers: dict[str, PlaceSettings] = {}
     silent_after_seconds: float = 300.0
+
+
+def log_origin(settings: Settings) -> str:
+    """Name the log."""
+    return settings.log_origin or settings.audience.partition("://")[2].rstrip("/") or settings.audience
 
 
 def parse_settings(content: bytes, *, name: str) -> Settings:
@@ -66,4 +131,32 @@ def _what_is_wrong(settings: Settings) -> list[str]:
         wrong.append("listen_port must be from 0 (any free port) to 65535")
     if not 1 <= settings.silent_after_seconds <= 7 * 86_400:
         wrong.append("silent_after_seconds must be from 1 to 604800")
+    return wrong + _wrong_in_parts(settings)
+
+
+def _wrong_in_parts(settings: Settings) -> list[str]:
+    wrong = []
+    for number, witness in enumerate(settings.witnesses):
+        if urlsplit(witness.url).scheme not in ("http", "https"):
+            wrong.append(f"witnesses[{number}].url must be an http or https URL")
+        try:
+            if VerifierKey.parse(witness.key).type != WITNESS:
+                wrong.append(f"witnesses[{number}].key is a log's key, not a witness's")
+        except NoteInvalid as exc:
+            wrong.append(f"witnesses[{number}].key: {exc.diagnostics()}")
+    if not 1 <= settings.checkpoint_seconds <= 3600:
+        wrong.append("checkpoint_seconds must be from 1 to 3600")
+    if not 60 <= settings.document_seconds_max <= 30 * 86_400:
+        wrong.append("document_seconds_max must be from 60 to 2592000")
+    if settings.inventory is not None:
+        wrong += [
+            f"inventory.regions: {one!r} is no region" for one in settings.inventory.regions if not REGION.match(one)
+        ]
+        if not settings.inventory.regions or not 10 <= settings.inventory.seconds <= 86_400:
+            wrong.append("inventory needs regions, and seconds from 10 to 86400")
+    if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
+        wrong.append("limits must be above 0")
+    days = (settings.retention.statement_days, settings.retention.verdict_days)
+    if any(one is not None and one < 1 for one in days):
+        wrong.append("retention must be 1 day at least")
     return wrong

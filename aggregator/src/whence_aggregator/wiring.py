@@ -15,27 +15,41 @@ import aiohttp
 
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.image_registry import RegistryReader
+from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.adapters.sts import StsCallers
+from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.applications.registry import Applications, Caller
-from whence_aggregator.collect.collectors import CommitCollector, ImageSourceCollector
+from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.collect.collectors import Collector, CommitCollector, ImageSourceCollector
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
 from whence_aggregator.heartbeats import Heartbeats
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.kio import KioCalls
+from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.server import Server
 from whence_aggregator.ingest import Ingest
-from whence_aggregator.settings import Settings
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.ledger.publishing import Publisher
+from whence_aggregator.limits import Limit, Rate
+from whence_aggregator.ports import Row
+from whence_aggregator.projections.statements import Combinations
+from whence_aggregator.settings import Settings, log_origin
+from whence_aggregator.sightings import Sightings
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import parse_tokens
+from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
 from whence_common.lifecycle import run_until_signal
+from whence_common.note import VerifierKey
 from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
@@ -61,40 +75,80 @@ async def run_aggregator(
         database = await open_database(database_location or settings.database)
         stack.push_async_callback(database.close)
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
-        tracer = Tracer(database=database, now=utc_now)
+        ledger = load_ledger(settings, database, stack)
+        await ledger.start()
+        search = Search(database)
+        tracer = Tracer(database=database, search=search, log=_NewestLog(ledger), now=utc_now)
         evaluator = Evaluator(
-            database=database, tracer=tracer, now=utc_now, silent_after_seconds=settings.silent_after_seconds
+            database=database,
+            ledger=ledger,
+            tracer=tracer,
+            now=utc_now,
+            silent_after_seconds=settings.silent_after_seconds,
         )
         worker = Worker(
             database=database,
-            collectors={
-                "image-source": ImageSourceCollector(
-                    RegistryReader(session=session, plain_http=_places(settings.registries))
-                ),
-                "commit": CommitCollector(GitServerReader(plain_http=_places(settings.git_servers))),
-            },
+            ledger=ledger,
+            collectors=load_collectors(settings, session),
             evaluator=evaluator,
             now=utc_now,
             backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
         )
+        limits, sightings = settings.limits, Sightings(secret)
         enrolments = Enrolments(
             database=database,
+            ledger=ledger,
             authorities=authorities,
             accounts=frozenset(settings.accounts),
             audience=settings.audience,
             heartbeat_secret=secret,
+            caller_identity=load_sts(settings, authorities, session),
+            sts_required=settings.sts == "required",
+            document_seconds_max=settings.document_seconds_max,
+            limit=_limit("instance", limits.enrolments_per_instance),
             now=utc_now,
             random_bytes=secrets.token_bytes,
         )
-        ingest = Ingest(database=database, enrolments=enrolments, now=utc_now, on_work=worker.wake)
-        heartbeats = Heartbeats(database=database, secret=secret, now=utc_now)
-        applications = Applications(database=database, now=utc_now, on_work=worker.wake)
+        ingest = Ingest(
+            ledger=ledger,
+            enrolments=enrolments,
+            combinations=Combinations(),
+            sightings=sightings,
+            instance_limit=_limit("instance", limits.statements_per_instance),
+            account_limit=_limit("account", limits.statements_per_account),
+            now=utc_now,
+            on_work=worker.wake,
+        )
+        heartbeats = Heartbeats(
+            database=database,
+            secret=secret,
+            sightings=sightings,
+            limit=_limit("instance", limits.heartbeats_per_instance),
+            now=utc_now,
+        )
+        applications = Applications(database=database, ledger=ledger, now=utc_now, on_work=worker.wake)
+        publisher = Publisher(
+            database=database,
+            ledger=ledger,
+            witnesses=[
+                HttpWitness(session=session, url=w.url, key=VerifierKey.parse(w.key)) for w in settings.witnesses
+            ],
+            seconds=settings.checkpoint_seconds,
+        )
         server = Server(
             routes=[
-                *AgentCalls(enrolments=enrolments, ingest=ingest, heartbeats=heartbeats).routes(),
-                *QueryCalls(database=database, tracer=tracer, now=utc_now).routes(),
+                *AgentCalls(
+                    enrolments=enrolments,
+                    ingest=ingest,
+                    heartbeats=heartbeats,
+                    challenges=_limit("address", limits.challenges_per_address),
+                ).routes(),
+                *QueryCalls(database=database, log=ledger.reader, search=search, tracer=tracer, now=utc_now).routes(),
+                *LogCalls(
+                    ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)
+                ).routes(),
                 *KioCalls(applications=applications).routes(),
-                *OperatorCalls(database=database, audience=settings.audience).routes(),
+                *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
             ],
             callers=callers,
             address=settings.listen_address,
@@ -103,8 +157,64 @@ async def run_aggregator(
             listening=listening,
         )
         await run_until_signal(
-            {"http": server.run, "ingest": ingest.run, "heartbeats": heartbeats.run, "worker": worker.run}
+            {
+                "http": server.run,
+                "ingest": ingest.run,
+                "heartbeats": heartbeats.run,
+                "worker": worker.run,
+                "publisher": publisher.run,
+            }
         )
+
+
+class _NewestLog:
+    """The log as tracing sees it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def content(self, row: Row) -> bytes:
+        return self._ledger.reader.content(row)
+
+    @property
+    def note(self) -> str:
+        return self._ledger.note
+
+
+def load_ledger(settings: Settings, database: SqliteDatabase | PostgresDatabase, stack: AsyncExitStack) -> Ledger:
+    """Make the log of a database with its keys; `start` it next. Raises SettingsInvalid."""
+    keeper = CheckpointFile(Path(settings.checkpoint_file))
+    stack.callback(keeper.close)
+    return Ledger(
+        database=database,
+        reader=LogReader(database),
+        signers=load_signers(Path(settings.log_key_file), name=log_origin(settings)),
+        keeper=keeper,
+        now=utc_now,
+    )
+
+
+def load_collectors(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Collector]:
+    """Make what asks registries and Git servers."""
+    return {
+        "image-source": ImageSourceCollector(RegistryReader(session=session, plain_http=_places(settings.registries))),
+        "commit": CommitCollector(GitServerReader(plain_http=_places(settings.git_servers))),
+    }
+
+
+def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.ClientSession) -> StsCallers | None:
+    """Make what asks STS, in the regions whose certificates are known."""
+    if settings.sts == "off":
+        return None
+    regions = frozenset(authorities.by_region)
+    endpoint = settings.aws_endpoint_url
+    return StsCallers(
+        session=session, regions=regions, endpoints=dict.fromkeys(regions, endpoint) if endpoint else None
+    )
+
+
+def _limit(what: str, per_second: float) -> Limit:
+    return Limit(what, Rate(per_second=per_second, burst=max(1.0, per_second * 10)))
 
 
 def load_authorities(directory: str | None) -> Authorities:

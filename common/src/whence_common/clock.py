@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 Now = Callable[[], datetime]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
@@ -25,3 +26,14 @@ def parse_instant(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("the offset from UTC is missing; write a Z at the end")
     return moment.astimezone(UTC)
+
+
+def to_millis(moment: datetime) -> int:
+    """Give milliseconds since 1970 UTC."""
+    passed = moment - _EPOCH
+    return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
+
+
+def from_millis(millis: int) -> str:
+    """Write milliseconds since 1970 UTC as an instant."""
+    return to_instant(_EPOCH + timedelta(milliseconds=millis))

@@ -6,8 +6,11 @@ import hashlib
 
 
 def proof_content(*, audience: str, nonce: str, identity: str, public_key: str) -> bytes:
-    """Give the bytes under an enrolment's proof. Lines, so that no field can run into the next."""
-    identity_digest = hashlib.sha256(identity.encode()).hexdigest()
+    """Give the bytes under an enrolment's proof. Lines, so that no field can run into the next.
+
+    White space in the identity's base64 does not count.
+    """
+    identity_digest = hashlib.sha256("".join(identity.split()).encode()).hexdigest()
     lines = ["whence-enrolment-v1", audience, nonce, identity_digest, public_key]
     assert not any("\n" in line for line in lines)
     return "\n".join(lines).encode()

@@ -97,4 +97,6 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 
 def _base64(text: str) -> bytes:
-    return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    if "-" in text or "_" in text:
+        text = text.replace("-", "+").replace("_", "/")
+    return binascii.a2b_base64(text, strict_mode=True) if text else b""

@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.applications.fields import check_team, merge, required_approvers
-from whence_aggregator.ledger.append import Entry, append
+from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import Database, Forbidden, NotFound, Row, Transaction
+from whence_aggregator.projections.events import project_application
 from whence_aggregator.trace.tickets import PATTERNS_MAX, check_pattern
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
 from whence_common.identifiers import is_application_id
+from whence_common.ledger_entry import event
 
 _URL_CHARACTERS_MAX = 500
 PAGE_MAX = 1_000
@@ -42,27 +44,31 @@ class TicketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class Applications:
     """Reads and writes applications."""
 
-    def __init__(self, *, database: Database, now: Now, on_work: Callable[[], None]) -> None:
+    def __init__(self, *, database: Database, ledger: Ledger, now: Now, on_work: Callable[[], None]) -> None:
         self._database = database
+        self._ledger = ledger
         self._now = now
         self._on_work = on_work
 
-    async def read(self, application_id: str) -> dict[str, Any]:
-        """Give one application as Kio shows it. Raises NotFound."""
+    async def read(self, application_id: str, *, at: str | None = None) -> dict[str, Any]:
+        """Give one application as Kio shows it, now or as it was. Raises NotFound."""
         _check_could_exist(application_id)
-        rows = await self._database.fetch("application_at", {"application_id": application_id, "at": _END_OF_TIME})
+        parameters = {"application_id": application_id, "at": at or _END_OF_TIME}
+        rows = await self._database.fetch("application_at", parameters)
         if not rows:
             raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
         first = (await self._database.fetch("application_first", {"application_id": application_id}))[0]
         shown = _shown(rows[0], first["recorded_at"], first["recorded_by"])
         return {**shown, "required_approvers": required_approvers(shown)}
 
-    async def list(self) -> Sequence[dict[str, Any]]:
-        """Give all applications by id, as Kio lists them."""
+    async def list(self, *, at: str | None = None) -> Sequence[dict[str, Any]]:
+        """Give all applications by id, as Kio lists them, now or as they were."""
         found: list[dict[str, Any]] = []
         after = ""
         while True:
-            rows = await self._database.fetch("applications_now", {"after": after, "limit": PAGE_MAX})
+            rows = await self._database.fetch(
+                "applications_all_at", {"after": after, "at": at or _END_OF_TIME, "limit": PAGE_MAX}
+            )
             found += [_shown(row, row["created_at"], row["created_by"]) for row in rows]
             if len(rows) < PAGE_MAX:
                 return found
@@ -72,15 +78,15 @@ class Applications:
         """Create or update. Raises ApplicationInvalid, Forbidden or Conflict."""
         if not is_application_id(application_id):
             raise InputError("application-id-malformed", "the id must be lower-case letters, digits and hyphens")
-        async with self._database.transaction() as transaction:
-            stored = await _newest(transaction, application_id)
+        async with self._ledger.writing() as writing:
+            stored = await _newest(writing.transaction, application_id)
             kio = merge(stored["kio"] if stored is not None else None, written)
             check_team(kio)
             team = stored["kio"]["team_id"] if stored is not None else kio["team_id"]
             if not caller.may_write(team):
                 raise Forbidden("team-forbidden", f"{caller.name} may not write for team {team}")
             body = {"kio": kio, "tickets": stored.get("tickets") if stored is not None else None}
-            await self._append(transaction, application_id, body, caller)
+            await self._append(writing, application_id, body, caller)
         self._on_work()
 
     async def write_tickets(self, application_id: str, settings: TicketSettings, caller: Caller) -> None:
@@ -92,35 +98,28 @@ class Applications:
             check_pattern(pattern)
         if settings.url is not None and not _is_url_template(settings.url):
             raise InputError("ticket-url", "url must be an http or https URL with {ticket} in it")
-        async with self._database.transaction() as transaction:
-            stored = await _newest(transaction, application_id)
+        async with self._ledger.writing() as writing:
+            stored = await _newest(writing.transaction, application_id)
             if stored is None:
                 raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
             if not caller.may_write(stored["kio"]["team_id"]):
                 raise Forbidden("team-forbidden", f"{caller.name} may not write for team {stored['kio']['team_id']}")
             body = {"kio": stored["kio"], "tickets": msgspec.to_builtins(settings)}
-            await self._append(transaction, application_id, body, caller)
+            await self._append(writing, application_id, body, caller)
         self._on_work()
 
-    async def _append(
-        self, transaction: Transaction, application_id: str, body: Mapping[str, Any], caller: Caller
-    ) -> None:
-        now = to_instant(self._now())
-        rows = await transaction.fetch("application_at", {"application_id": application_id, "at": _END_OF_TIME})
-        revision = rows[0]["revision"] + 1 if rows else 1
-        event = {"application_id": application_id, "revision": revision, "recorded_by": caller.name, **body}
-        index = (await append(transaction, [Entry.event("application", event)], recorded_at=now))[0]
-        row = {
+    async def _append(self, writing: Writing, application_id: str, body: Mapping[str, Any], caller: Caller) -> None:
+        parameters = {"application_id": application_id, "at": _END_OF_TIME}
+        rows = await writing.transaction.fetch("application_at", parameters)
+        stated = {
             "application_id": application_id,
-            "revision": revision,
-            "recorded_at": now,
+            "revision": rows[0]["revision"] + 1 if rows else 1,
+            "recorded_at": to_instant(self._now()),
             "recorded_by": caller.name,
-            "body": msgspec.json.encode(body).decode(),
-            "ledger_index": index,
+            **body,
         }
-        await transaction.execute("add_application_revision", [row])
-        due = {"application_id": application_id, "due_at": now}
-        await transaction.execute("add_evaluations_of_application", [due])
+        ((index, _),) = await writing.append([NewEntry(kind="application", content=event("application", stated))])
+        await project_application(writing.transaction, index, stated)
 
 
 def _check_could_exist(application_id: str) -> None:

@@ -6,24 +6,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal, Protocol
 
-from whence_aggregator.ports import CommitReader, Parameters, ScmSourceReader, SourceUnavailable
-from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX, words_of
+from whence_aggregator.ports import CommitReader, ScmSourceReader, SourceUnavailable
+from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX
 from whence_common.clock import to_instant
 from whence_common.identifiers import COMMIT_ID
-from whence_common.scm_source import Repository, ScmSource, ScmSourceInvalid, repository_of
+from whence_common.scm_source import Repository, ScmSource, ScmSourceInvalid
 
 _LINE_CHARACTERS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was found out, ready to be stored; `commit` and `words` are the ways back to it."""
+    """What was found out, ready to be stored."""
 
     outcome: Literal["found", "missing", "absent"]
     value: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
-    image_commits: tuple[Parameters, ...] = ()
-    commit_words: tuple[Parameters, ...] = ()
 
 
 class Collector(Protocol):
@@ -51,14 +49,7 @@ class ImageSourceCollector:
             source = ScmSource.parse(content)
         except ScmSourceInvalid as exc:
             return Finding(outcome="missing", reason=exc.message)
-        return Finding(outcome="found", value={"scm_source": source.to_wire()}, image_commits=_link(source, digest))
-
-
-def _link(source: ScmSource, digest: str) -> tuple[Parameters, ...]:
-    repository = repository_of(source.url)
-    if source.commit_id is None or repository is None:
-        return ()
-    return ({"commit_id": source.commit_id, "image_digest": digest, "repository": str(repository)},)
+        return Finding(outcome="found", value={"scm_source": source.to_wire()})
 
 
 class CommitCollector:
@@ -75,10 +66,7 @@ class CommitCollector:
         if content is None:
             return Finding(outcome="missing", reason=f"{place} has no commit {commit_id}")
         value = {"repository": place, "commit": commit_id, **parse_commit(content)}
-        words = tuple(
-            {"word": word, "repository": place, "commit_id": commit_id} for word in words_of(value["message"])
-        )
-        return Finding(outcome="found", value=value, commit_words=words)
+        return Finding(outcome="found", value=value)
 
 
 def parse_commit(content: bytes) -> dict[str, str]:

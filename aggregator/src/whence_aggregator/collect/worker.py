@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from whence_aggregator.collect.collectors import Collector, Finding
-from whence_aggregator.compliance.evaluate import Evaluator
-from whence_aggregator.ledger.append import Entry, append
-from whence_aggregator.ports import Database, Row, SourceUnavailable, StorageUnavailable, Transaction
+from whence_aggregator.compliance.evaluate import PAGE_INSTANCES, Evaluator
+from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.ports import Database, Row, SourceUnavailable, StorageUnavailable
+from whence_aggregator.projections.events import links_of, project_fact
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
+from whence_common.ledger_entry import event
 from whence_common.logs import fields
 from whence_common.pause import pause
 
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 TASKS_AT_ONCE = 16
 LEASE_SECONDS = 300
 IDLE_SECONDS_MAX = 5.0
+EVALUATE_AFTER_SECONDS = 1.0
+"""An instance that says much is judged once for all of it."""
+EVALUATION_REST = 1.0
+SWEEP_SECONDS = 15.0
 _BUG_PAUSE_SECONDS = 3600.0
 
 
@@ -34,12 +39,14 @@ class Worker:
         self,
         *,
         database: Database,
+        ledger: Ledger,
         collectors: Mapping[str, Collector],
         evaluator: Evaluator,
         now: Now,
         backoff: Backoff,
     ) -> None:
         self._database = database
+        self._ledger = ledger
         self._collectors = collectors
         self._evaluator = evaluator
         self._now = now
@@ -51,17 +58,36 @@ class Worker:
         self._woken.set()
 
     async def run(self) -> None:
-        """Work until cancelled; look for silent agents while idle."""
+        """Do tasks and judge instances until cancelled; look for silent agents now and then."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_tasks())
+            group.create_task(self._run_evaluations())
+
+    async def _run_tasks(self) -> None:
         while True:
             self._woken.clear()
             try:
-                done = await self.work()
-                if done == 0:
-                    await self._evaluator.sweep()
+                if await self.work() == 0:
                     await pause(await self._idle_seconds(), self._woken)
             except StorageUnavailable as exc:
                 log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
                 await pause(IDLE_SECONDS_MAX)
+
+    async def _run_evaluations(self) -> None:
+        """Judge in pages. Where there is much to do, do it half of the time, so that ingest has the other half."""
+        swept = -SWEEP_SECONDS
+        while True:
+            began = time.monotonic()
+            try:
+                if began - swept >= SWEEP_SECONDS:
+                    swept = began
+                    await self._evaluator.sweep()
+                judged = await self._evaluator.work()
+            except StorageUnavailable as exc:
+                log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
+                judged = 0
+            took = time.monotonic() - began
+            await pause(min(took * EVALUATION_REST, 1.0) if judged == PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
 
     async def work(self) -> int:
         """Do what is due now, a bounded number of tasks at once; give how many there were."""
@@ -98,18 +124,16 @@ class Worker:
             await self._postpone(task, "the aggregator failed at it; see its log", _BUG_PAUSE_SECONDS)
         else:
             async with self._database.transaction() as transaction:
-                await transaction.execute("finish_task", [{"kind": kind, "subject": subject, "lease": lease}])
+                await transaction.execute(("finish_task", [{"kind": kind, "subject": subject, "lease": lease}]))
 
     def _handler(self, kind: str) -> Callable[[str], Awaitable[None]]:
-        if kind == "evaluate":
-            return self._evaluator.evaluate
         return lambda subject: self._collect(kind, subject)
 
     async def _collect(self, kind: str, subject: str) -> None:
         finding = await self._collectors[kind].collect(subject)
         now = self._now()
-        async with self._database.transaction() as transaction:
-            await _store(transaction, kind, subject, finding, now)
+        async with self._ledger.writing() as writing:
+            await _store(writing, kind, subject, finding, now)
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
 
     async def _postpone(self, task: Row, reason: str, seconds: float) -> None:
@@ -117,7 +141,7 @@ class Worker:
         due = to_instant(self._now() + timedelta(seconds=seconds))
         row = {"kind": task["kind"], "subject": task["subject"], "due_at": due, "reason": reason}
         async with self._database.transaction() as transaction:
-            await transaction.execute("postpone_task", [row])
+            await transaction.execute(("postpone_task", [row]))
 
     async def _idle_seconds(self) -> float:
         due = (await self._database.fetch("next_due", {}))[0]["due_at"]
@@ -127,10 +151,10 @@ class Worker:
         return min(max(seconds, 0.01), IDLE_SECONDS_MAX)
 
 
-async def _store(transaction: Transaction, kind: str, subject: str, finding: Finding, now: datetime) -> None:
-    """Append the fact to the ledger, project it, and ask the questions that follow from it."""
+async def _store(writing: Writing, kind: str, subject: str, finding: Finding, now: datetime) -> None:
+    """Append the fact to the log, project it, and ask the questions that follow from it."""
     observed_at = to_instant(now)
-    event: dict[str, Any] = {
+    stated: dict[str, Any] = {
         "kind": kind,
         "subject": subject,
         "observed_at": observed_at,
@@ -138,18 +162,10 @@ async def _store(transaction: Transaction, kind: str, subject: str, finding: Fin
         "value": finding.value,
         "reason": finding.reason,
     }
-    index = (await append(transaction, [Entry.event("fact", event)], recorded_at=observed_at))[0]
-    value = msgspec.json.encode(finding.value).decode()
-    await transaction.execute("add_fact", [{**event, "value": value, "ledger_index": index}])
-    await transaction.execute("add_image_commit", finding.image_commits)
-    await transaction.execute("add_commit_word", finding.commit_words)
+    ((index, _),) = await writing.append([NewEntry(kind="fact", content=event("fact", stated))])
+    await project_fact(writing.transaction, index, stated)
     follow_up = [
         {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": observed_at}
-        for row in finding.image_commits
+        for row in links_of(stated)
     ]
-    await transaction.execute("add_task_unless_known", follow_up)
-    _, _, key = subject.rpartition("@")
-    if kind == "image-source":
-        await transaction.execute("add_evaluations_of_image", [{"image_digest": key, "due_at": observed_at}])
-    else:
-        await transaction.execute("add_evaluations_of_commit", [{"commit_id": key, "due_at": observed_at}])
+    writing.writes.append(("add_task_unless_known", follow_up))

@@ -1,91 +1,129 @@
-"""Evaluation: one instance, all rules; verdicts that moved become ledger entries and are stored."""
+"""Evaluation: instances in pages, all rules; verdicts that moved become entries of the log."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any
 
-from whence_aggregator.compliance.rule import Evidence
+import msgspec
+
+from whence_aggregator.compliance.rule import Evidence, Verdict
 from whence_aggregator.compliance.rules import RULES
-from whence_aggregator.ledger.append import Entry, append
-from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.ports import Database, Row, Transaction
+from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.tracer import Tracer
-from whence_common.clock import Now, to_instant
+from whence_common.clock import Now, to_instant, to_millis
+from whence_common.ledger_entry import event
 from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
 
+PAGE_INSTANCES = 64
 SWEEP_INSTANCES_MAX = 1_000
+_ALL_RULES = (1 << len(RULES)) - 1
 
 
 class Evaluator:
     """Keeps verdicts in step with the evidence."""
 
-    def __init__(self, *, database: Database, tracer: Tracer, now: Now, silent_after_seconds: float) -> None:
+    def __init__(
+        self, *, database: Database, ledger: Ledger, tracer: Tracer, now: Now, silent_after_seconds: float
+    ) -> None:
         self._database = database
+        self._ledger = ledger
         self._tracer = tracer
         self._now = now
         self._silent_after_seconds = silent_after_seconds
+        self._after = 0
+        self._swept_until = 0
 
-    async def evaluate(self, instance_id: str) -> None:
-        """Judge one instance by every rule and store what moved."""
+    async def work(self) -> int:
+        """Judge the next page of instances about which something new is known; give how many."""
+        page = {"after": self._after, "limit": PAGE_INSTANCES}
+        rows = await self._database.fetch("unjudged", page)
+        if not rows and self._after:
+            self._after = 0
+            rows = await self._database.fetch("unjudged", {**page, "after": 0})
+        if rows:
+            self._after = rows[-1]["number"]
+            await self._evaluate(rows)
+        return len(rows)
+
+    async def _evaluate(self, rows: Sequence[Row]) -> None:
         now = self._now()
-        try:
-            facts = await self._tracer.facts(instance_id)
-        except NotFound:
-            return
-        evidence = Evidence(
-            facts=facts,
-            lineage=derive(facts, at=to_instant(now)),
-            now=now,
-            silent_after_seconds=self._silent_after_seconds,
-        )
-        verdicts = {rule.id: rule.judge(evidence) for rule in RULES}
-        async with self._database.transaction() as transaction:
-            known = {row["rule"]: row for row in await transaction.fetch("verdicts_of", {"instance_id": instance_id})}
-            moved = {
-                rule: verdict
-                for rule, verdict in verdicts.items()
-                if rule not in known
-                or (known[rule]["verdict"], known[rule]["reason"]) != (verdict.outcome, verdict.reason)
-            }
-            rows: list[dict[str, Any]] = [
-                {
-                    "instance_id": instance_id,
-                    "rule": rule,
-                    "verdict": verdict.outcome,
-                    "reason": verdict.reason,
-                    "since": _since(known.get(rule), verdict.outcome, to_instant(now)),
-                    "account_id": facts.binding.identity["account_id"],
-                    "application_id": facts.statement.predicate.application_id,
-                }
-                for rule, verdict in moved.items()
-            ]
-            entries = [Entry.event("verdict", row) for row in rows]
-            indexes = await append(transaction, entries, recorded_at=to_instant(now))
-            for row, index in zip(rows, indexes, strict=True):
-                row["ledger_index"] = index
-            await transaction.execute("set_verdict", rows)
-        for row in rows:
-            if row["verdict"] == "fail":
-                log.warning("violation", extra=fields(instance=instance_id, rule=row["rule"], reason=row["reason"]))
+        names = [row["instance_id"] for row in rows]
+        gathered = await self._tracer.facts(names)
+        verdicts: dict[str, dict[str, Verdict]] = {}
+        for name, facts in gathered.items():
+            evidence = Evidence(
+                facts=facts,
+                lineage=derive(facts, at=to_instant(now)),
+                now=now,
+                silent_after_seconds=self._silent_after_seconds,
+            )
+            verdicts[name] = {rule.id: rule.judge(evidence) for rule in RULES}
+        judged = [{"number": row["number"], "judged": row["ledger_index"]} for row in rows]
+        async with self._ledger.writing() as writing:
+            events = await _moved(writing.transaction, verdicts, to_instant(now))
+            new = [NewEntry(kind="verdict", content=event("verdict", stated)) for stated in events]
+            places = await writing.append(new)
+            await writing.flush()
+            if events:
+                entries = [(index, stated) for (index, _), stated in zip(places, events, strict=True)]
+                await project_verdicts(writing.transaction, entries)
+            await writing.transaction.execute(("set_judged", judged))
+        failed = [
+            f"{stated['instance_id']} {verdict['rule']}: {verdict['reason']}"
+            for stated in events
+            for verdict in stated["verdicts"]
+            if verdict["verdict"] == "fail"
+        ]
+        if failed:
+            log.warning("violations", extra=fields(violations=failed))
 
     async def sweep(self) -> int:
         """Have instances judged again whose silence began or ended; give how many."""
-        now = self._now()
-        before = to_instant(now - timedelta(seconds=self._silent_after_seconds))
-        rows = await self._database.fetch("silence_moved", {"silent_before": before, "limit": SWEEP_INSTANCES_MAX})
-        if rows:
-            due = to_instant(now)
-            tasks = [{"kind": "evaluate", "subject": row["instance_id"], "due_at": due} for row in rows]
+        until = to_millis(self._now()) - int(self._silent_after_seconds * 1000)
+        bounds = {"since": self._swept_until, "until": until, "limit": SWEEP_INSTANCES_MAX}
+        silent, speaking = await self._database.fetch_all([("silent_since", bounds), ("speaking_again", bounds)])
+        names = [row["instance_id"] for row in (*silent, *speaking)]
+        if names:
             async with self._database.transaction() as transaction:
-                await transaction.execute("add_task", tasks)
-        return len(rows)
+                await transaction.execute(("unjudge", [{"instance_ids": msgspec.json.encode(names).decode()}]))
+        if len(silent) < SWEEP_INSTANCES_MAX:
+            self._swept_until = until
+        return len(names)
 
 
-def _since(known: Row | Mapping[str, Any] | None, outcome: str, now: str) -> str:
-    """A verdict keeps its beginning while only its reason moves."""
-    return str(known["since"]) if known is not None and known["verdict"] == outcome else now
+async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict]], now: str) -> list[dict[str, Any]]:
+    """Say which verdicts are others than those that stand; each becomes an entry of its instance."""
+    names = {"instance_ids": msgspec.json.encode(sorted(verdicts)).decode()}
+    instances, standing = await transaction.fetch_all([("instances_named", names), ("verdicts_of", names)])
+    known = {(row["instance_id"], row["rule"]): (row["verdict"], row["reason"]) for row in standing}
+    events = []
+    for row in instances:
+        name, moved, first = row["instance_id"], [], []
+        for bit, rule in enumerate(RULES):
+            verdict = verdicts[name][rule.id]
+            before = known.get((name, rule.id))
+            if not row["rules"] >> bit & 1:
+                first.append(rule.id)
+            elif before is None and verdict.outcome == "pass":
+                continue
+            if before != (verdict.outcome, verdict.reason):
+                moved.append({"rule": rule.id, "verdict": verdict.outcome, "reason": verdict.reason})
+        if moved or first:
+            events.append(
+                {
+                    "instance_id": name,
+                    "account_id": row["account_id"],
+                    "at": now,
+                    "first": first,
+                    "rules": row["rules"] | _ALL_RULES,
+                    "verdicts": moved,
+                }
+            )
+    return events

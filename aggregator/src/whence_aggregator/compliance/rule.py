@@ -57,3 +57,4 @@ def from_link(evidence: Evidence, name: LinkName) -> Verdict:
 
 
 NOTHING_RUNS = Verdict(outcome="unknown", reason="nothing runs, so there is nothing to judge")
+NOT_COLLECTED = Verdict(outcome="unknown", reason="the inventory of this account and region is not collected")

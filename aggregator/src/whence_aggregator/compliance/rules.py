@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whence_aggregator.compliance.rule import NOTHING_RUNS, Evidence, Rule, Verdict, from_link
+from whence_aggregator.compliance.rule import NOT_COLLECTED, NOTHING_RUNS, Evidence, Rule, Verdict, from_link
 from whence_common.clock import parse_instant
 
 _MUTABLE_CODES = ("image-tag-mutable", "image-tag-not-vouched", "image-tag-missing")
@@ -84,6 +84,29 @@ def _agent_speaks(evidence: Evidence) -> Verdict:
     return Verdict(outcome="pass", reason="the agent speaks")
 
 
+def _user_data_unchanged(evidence: Evidence) -> Verdict:
+    listed, seen = evidence.facts.listed, evidence.facts.statement.predicate.user_data
+    if not listed.collected:
+        return NOT_COLLECTED
+    if seen is None or not listed.user_data_digest:
+        return Verdict(outcome="unknown", reason="only one of agent and EC2 API has user data to compare")
+    if listed.user_data_digest != seen.digest:
+        return Verdict(outcome="fail", reason="the EC2 API has other user data than the agent has seen")
+    return Verdict(outcome="pass", reason="agent and EC2 API have the same user data")
+
+
+def _instance_listed(evidence: Evidence) -> Verdict:
+    """A machine that AWS does not list, or lists as gone, and that speaks nevertheless, is not what it says."""
+    listed = evidence.facts.listed
+    if not listed.collected:
+        return NOT_COLLECTED
+    if listed.state in ("pending", "running", "stopping", "stopped"):
+        return Verdict(outcome="pass", reason="the EC2 API lists the instance")
+    spoke = _agent_speaks(evidence).outcome == "pass" and evidence.facts.statement.predicate.cause != "stop"
+    state = listed.state or "not listed"
+    return Verdict(outcome="fail" if spoke else "pass", reason=f"{state} in the EC2 API" + " and speaks" * spoke)
+
+
 RULES: tuple[Rule, ...] = (
     Rule(id="application-unregistered", title="The application is in the application registry", severity=2,
          remedy="register it: PUT /apps/{application_id}", judge=_application_registered),
@@ -103,5 +126,10 @@ RULES: tuple[Rule, ...] = (
          remedy="find out who did it; replace the instance by one from its user data", judge=_nothing_undeclared),
     Rule(id="agent-silent", title="The agent speaks", severity=1,
          remedy="look at the instance: journalctl -u whence-agent", judge=_agent_speaks),
+    Rule(id="user-data-changed", title="The EC2 API has the user data that the machine was booted from", severity=1,
+         remedy="find out who changed it while the instance was stopped; replace the instance", judge=_user_data_unchanged),
+    Rule(id="instance-unlisted", title="The EC2 API lists the machine that speaks", severity=1,
+         remedy="find out who holds the instance's key", judge=_instance_listed),
 )  # fmt: skip
+"""Append only: a rule's place is its bit in what is kept of an instance."""
 assert len({rule.id for rule in RULES}) == len(RULES) > 0

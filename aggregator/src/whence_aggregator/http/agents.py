@@ -7,8 +7,9 @@ from aiohttp import web
 
 from whence_aggregator.enrolment import EnrolmentRequest, Enrolments
 from whence_aggregator.heartbeats import Heartbeats
-from whence_aggregator.http.errors import read_body, respond_json
+from whence_aggregator.http.errors import REQUEST_ID, read_body, respond_json
 from whence_aggregator.ingest import Ingest
+from whence_aggregator.limits import Limit
 from whence_common.envelope import ENVELOPE_BYTES_MAX
 from whence_common.errors import InputError
 from whence_common.heartbeat import HEARTBEAT_BYTES_MAX
@@ -21,10 +22,11 @@ _DECODER = msgspec.json.Decoder(EnrolmentRequest)
 class AgentCalls:
     """The four calls of an agent. None of them needs a token: each carries its own proof."""
 
-    def __init__(self, *, enrolments: Enrolments, ingest: Ingest, heartbeats: Heartbeats) -> None:
+    def __init__(self, *, enrolments: Enrolments, ingest: Ingest, heartbeats: Heartbeats, challenges: Limit) -> None:
         self._enrolments = enrolments
         self._ingest = ingest
         self._heartbeats = heartbeats
+        self._challenges = challenges
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -36,6 +38,7 @@ class AgentCalls:
 
     async def _challenge(self, request: web.Request) -> web.Response:
         await read_body(request, _CHALLENGE_BYTES_MAX)
+        self._challenges.take(request.remote or "")
         return respond_json(await self._enrolments.challenge(), status=201)
 
     async def _enrol(self, request: web.Request) -> web.Response:
@@ -48,7 +51,7 @@ class AgentCalls:
 
     async def _statement(self, request: web.Request) -> web.Response:
         content = await read_body(request, ENVELOPE_BYTES_MAX)
-        accepted = await self._ingest.accept(content)
+        accepted = await self._ingest.accept(content, request_id=request[REQUEST_ID])
         return respond_json(accepted.to_wire(), status=200 if accepted.replayed else 201)
 
     async def _heartbeat(self, request: web.Request) -> web.Response:

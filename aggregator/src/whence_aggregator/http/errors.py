@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
-import uuid
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -38,10 +39,14 @@ _STATUS_BY_CODE = {
     "envelope-too-large": 413,
     "identity-too-large": 413,
     "body-too-large": 413,
+    "sts-unreachable": 503,
+    "sts-unavailable": 503,
     "body-too-slow": 408,
 }
-_PROOF_CODES = ("identity-", "cms-")
+_PROOF_CODES = ("identity-", "cms-", "sts-")
 BODY_SECONDS_MAX = 30.0
+REQUEST_ID = web.RequestKey("request_id", str)
+"""What stands in our log and in the caller's."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -58,7 +63,8 @@ class BodyTooSlow(InputError):
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id, and turn errors into problems. A bug is logged and told as one."""
     stated = request.headers.get("X-Request-Id", "")
-    request_id = stated if _REQUEST_ID.match(stated) else uuid.uuid4().hex
+    request_id = stated if _REQUEST_ID.match(stated) else os.urandom(12).hex()
+    request[REQUEST_ID] = request_id
     try:
         response = await handler(request)
     except WhenceError as exc:
@@ -105,8 +111,8 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
 
 
 def respond_json(document: object, *, status: int = 200) -> web.Response:
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return web.Response(text=text, status=status, content_type="application/json", headers=_HEADERS)
+    body = msgspec.json.encode(document)
+    return web.Response(body=body, status=status, content_type="application/json", headers=_HEADERS)
 
 
 def _status(error: WhenceError) -> int:

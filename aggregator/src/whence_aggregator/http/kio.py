@@ -8,6 +8,7 @@ from aiohttp import web
 from whence_aggregator.applications.registry import Applications, TicketSettings
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.errors import read_body, respond_json
+from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 
 _BODY_BYTES_MAX = 256 * 1024
@@ -28,7 +29,7 @@ class KioCalls:
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        found = await self._applications.list()
+        found = await self._applications.list(at=_at(request))
         active = request.query.get("active")
         wanted = {name: request.query[name] for name in ("team_id", "incident_contact") if name in request.query}
         return respond_json(
@@ -41,7 +42,7 @@ class KioCalls:
         )
 
     async def _read(self, request: web.Request) -> web.Response:
-        return respond_json(await self._applications.read(request.match_info["id"]))
+        return respond_json(await self._applications.read(request.match_info["id"], at=_at(request)))
 
     async def _write(self, request: web.Request) -> web.Response:
         written = await _object(request)
@@ -56,6 +57,17 @@ class KioCalls:
             raise InputError("tickets-malformed", str(exc), fix=fix) from exc
         await self._applications.write_tickets(request.match_info["id"], settings, request[CALLER])
         return web.Response(status=200)
+
+
+def _at(request: web.Request) -> str | None:
+    """Read `at`, which Kio does not have; its other parameters are none of our business here."""
+    value = request.query.get("at")
+    if value is None:
+        return None
+    try:
+        return to_instant(parse_instant(value.replace(" ", "+")))
+    except ValueError as exc:
+        raise InputError("parameter-malformed", f"at: {exc}", fix="write it like 2026-11-22T12:00:00Z") from exc
 
 
 async def _object(request: web.Request) -> dict[str, object]:

@@ -9,6 +9,8 @@ from aiohttp import web
 
 from whence_aggregator import __version__
 from whence_aggregator.http.errors import respond_json
+from whence_aggregator.http.queries import counts
+from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
 from whence_common import open_metrics
 from whence_common.open_metrics import Metric
@@ -17,8 +19,9 @@ from whence_common.open_metrics import Metric
 class OperatorCalls:
     """Open to everybody; shows counts only."""
 
-    def __init__(self, *, database: Database, audience: str) -> None:
+    def __init__(self, *, database: Database, publisher: Publisher, audience: str) -> None:
         self._database = database
+        self._publisher = publisher
         self._audience = audience
 
     def routes(self) -> list[web.RouteDef]:
@@ -42,16 +45,18 @@ class OperatorCalls:
     async def _metrics(self, _: web.Request) -> web.Response:
         size = (await self._database.fetch("last_index", {}))[0]["ledger_index"] + 1
         samples = [Metric(name="whence_ledger_entries", kind="gauge", help="Entries in the ledger.", value=float(size))]
-        for row in await self._database.fetch("count_instances", {}):
-            samples.append(
-                Metric(name="whence_instances", kind="gauge", help="Instances that have spoken.",
-                       value=float(row["n"]), labels={"account": row["account_id"]})
-            )  # fmt: skip
-        for row in await self._database.fetch("count_verdicts", {}):
-            samples.append(
-                Metric(name="whence_verdicts", kind="gauge", help="Verdicts by rule.", value=float(row["n"]),
-                       labels={"rule": row["rule"], "verdict": row["verdict"]})
-            )  # fmt: skip
+        instances, verdicts, _accounts = counts(await self._database.fetch("tallies", {}))
+        samples += [
+            Metric(name="whence_instances", kind="gauge", help="Instances that have spoken.", value=float(n),
+                   labels={"account": account})
+            for account, n in sorted(instances.items())
+        ]  # fmt: skip
+        samples += [
+            Metric(name="whence_verdicts", kind="gauge", help="Verdicts by rule.", value=float(n),
+                   labels={"rule": rule, "verdict": verdict})
+            for (rule, verdict), n in sorted(verdicts.items())
+        ]  # fmt: skip
+        samples += self._log_metrics()
         for row in await self._database.fetch("count_tasks", {}):
             samples.append(
                 Metric(name="whence_tasks_waiting", kind="gauge", help="Work that waits.", value=float(row["n"]),
@@ -59,6 +64,16 @@ class OperatorCalls:
             )  # fmt: skip
         body = open_metrics.render(samples).encode()
         return web.Response(body=body, headers={"Content-Type": open_metrics.CONTENT_TYPE})
+
+    def _log_metrics(self) -> list[Metric]:
+        """How old what auditors can rely on is."""
+        published, witnessed = self._publisher.ages()
+        found = [Metric(name="whence_checkpoint_age_seconds", kind="gauge", help="Since a checkpoint was published.",
+                        value=published)]  # fmt: skip
+        if witnessed is not None:
+            found.append(Metric(name="whence_unwitnessed_age_seconds", kind="gauge",
+                                help="Since a published checkpoint had all its cosignatures.", value=witnessed))  # fmt: skip
+        return found
 
     async def _contract(self, _: web.Request) -> web.Response:
         text = (resources.files("whence_aggregator") / "openapi.yaml").read_text(encoding="utf-8")

@@ -10,12 +10,12 @@ from whence_aggregator.trace.tracer import Subject, SubjectKind
 from whence_common.clock import parse_instant, to_instant
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
-from whence_common.identifiers import INSTANCE_ID, is_application_id
+from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, is_application_id
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _TICKET = re.compile(r"[A-Za-z0-9_./#:-]{1,100}\Z")
 _SUBJECTS: tuple[SubjectKind, ...] = ("image", "commit", "ticket", "application", "user_data")
-_LIMIT_MAX = 200
+_LIMIT_MAX = 500
 _LIMIT_DEFAULT = 50
 _VALUE_CHARACTERS_MAX = 300
 
@@ -87,6 +87,13 @@ def instance_id(text: str) -> str:
     """Check an instance id. Raises InputError."""
     if not INSTANCE_ID.match(text):
         raise InputError("instance-malformed", "this is no instance id", fix="write it like i-0123456789abcdef0")
+    return text
+
+
+def account_id(text: str) -> str:
+    """Check an account id. Raises InputError."""
+    if not ACCOUNT_ID.match(text):
+        raise InputError("parameter-malformed", "this is no account id", fix="write its 12 digits")
     return text
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from aiohttp import web
 
 from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.errors import respond_json
 from whence_aggregator.http.parameters import Query, instance_id
+from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.trace.search import Search, Wanted
 from whence_aggregator.trace.tracer import Subject, Tracer
-from whence_common.clock import Now, to_instant
-from whence_common.digest import is_sha256_digest
+from whence_common.clock import Now, from_millis, to_instant
+from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import InputError
 
 _HISTORY_MAX = 100
@@ -22,8 +26,10 @@ _CAUSES = ("boot", "change", "stop", "failed")
 class QueryCalls:
     """Answers from storage alone."""
 
-    def __init__(self, *, database: Database, tracer: Tracer, now: Now) -> None:
+    def __init__(self, *, database: Database, log: LogReader, search: Search, tracer: Tracer, now: Now) -> None:
         self._database = database
+        self._log = log
+        self._search = search
         self._tracer = tracer
         self._now = now
 
@@ -33,7 +39,6 @@ class QueryCalls:
             web.get("/v1/instances", self._instances),
             web.get("/v1/instances/{id}", self._instance),
             web.get("/v1/statements/{digest}", self._statement),
-            web.get("/v1/receipts/{digest}", self._receipt),
             web.get("/v1/violations", self._violations),
             web.get("/v1/rules", self._rules),
             web.get("/v1/summary", self._summary),
@@ -58,60 +63,64 @@ class QueryCalls:
         )
 
     async def _instances(self, request: web.Request) -> web.Response:
-        filters = ("application", "version", "account", "region", "image", "user_data")
-        query = Query(request, *filters, "cause", "limit", "cursor")
-        limit = query.limit()
-        parameters = {name: query.text(name) for name in filters}
-        rows = await self._database.fetch(
-            "instances_now",
-            {
-                **parameters,
-                "cause": query.choice("cause", _CAUSES),
-                "after": query.text("cursor") or "",
-                "limit": limit + 1,
-            },
+        filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
+        query = Query(request, *filters, "cause", "at", "limit", "cursor")
+        wanted = Wanted(
+            **{name: query.text(name) for name in filters},
+            cause=query.choice("cause", _CAUSES),
+            at=query.at(),
         )
-        return _page("instances", [dict(row) for row in rows], limit, "instance_id")
+        rows, following = await self._search.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
+        return respond_json({"instances": rows, "next": following})
 
     async def _instance(self, request: web.Request) -> web.Response:
-        Query(request)
-        wanted = instance_id(request.match_info["id"])
-        lineage = await self._tracer.instance(wanted)
+        query = Query(request, "at")
+        wanted, at = instance_id(request.match_info["id"]), query.at()
+        lineage = await self._tracer.instance(wanted, at=at)
         history = await self._database.fetch("statements_of", {"instance_id": wanted, "limit": _HISTORY_MAX})
-        verdicts = await self._database.fetch("verdicts_of", {"instance_id": wanted})
+        verdicts = await standing_verdicts(self._database, wanted)
         return respond_json(
             {
                 "lineage": lineage.to_wire(),
-                "statements": [dict(row) for row in history],
-                "verdicts": [dict(row) for row in verdicts],
+                "statements": [self._history(row) for row in history],
+                "verdicts": verdicts,
             }
         )
 
+    def _history(self, row: Row) -> dict[str, object]:
+        content = self._log.content(row) if row["body"] is not None else None
+        return {
+            "digest": sha256_digest(content) if content is not None else None,
+            **{name: row[name] for name in ("ledger_index", "enrolment", "sequence", "cause")},
+            "observed_at": from_millis(row["observed_at"]),
+            "recorded_at": from_millis(row["recorded_at"]),
+            "image_digest": row["image_digest"] or None,
+        }
+
     async def _statement(self, request: web.Request) -> web.Response:
         """Give the envelope's verbatim bytes."""
-        row = await self._stored(request)
-        return web.Response(body=bytes(row["body"]), content_type="application/vnd.dsse.envelope.v1+json")
+        stored = await self._stored(request)
+        if stored.content is None:
+            raise NotFound("entry-pruned", f"the body of entry {stored.ledger_index} was pruned; its hash remains")
+        return web.Response(body=stored.content, content_type="application/vnd.dsse.envelope.v1+json")
 
-    async def _receipt(self, request: web.Request) -> web.Response:
-        row = await self._stored(request)
-        names = ("digest", "ledger_index", "recorded_at")
-        return respond_json({name: row[name] for name in names})
-
-    async def _stored(self, request: web.Request) -> Row:
+    async def _stored(self, request: web.Request) -> Stored:
         Query(request)
         digest = request.match_info["digest"]
         if not is_sha256_digest(digest):
             raise InputError("parameter-malformed", "a statement is named by its digest: sha256: and 64 hex digits")
-        rows = await self._database.fetch("statement_by_digest", {"digest": digest})
-        if not rows:
+        stored = await self._log.find(digest)
+        if stored is None:
             raise NotFound("statement-unknown", f"there is no statement {digest}")
-        return rows[0]
+        return stored
 
     async def _violations(self, request: web.Request) -> web.Response:
         """Failed verdicts, and those that are unknown: missing evidence is nothing to rest on."""
         query = Query(request, "verdict", "rule", "account", "application", "instance", "limit", "cursor")
         limit = query.limit()
-        after_instance, _, after_rule = (query.text("cursor") or "").partition("~")
+        after, _, after_rule = (query.text("cursor") or "0").partition("~")
+        if not after.isdigit() or len(after) > 18:
+            raise InputError("parameter-malformed", "cursor is none that this list gave")
         rows = await self._database.fetch(
             "verdicts",
             {
@@ -120,7 +129,7 @@ class QueryCalls:
                 "account": query.text("account"),
                 "application": query.text("application"),
                 "instance": query.text("instance"),
-                "after_instance": after_instance,
+                "after_instance": int(after),
                 "after_rule": after_rule,
                 "limit": limit + 1,
             },
@@ -128,10 +137,12 @@ class QueryCalls:
         rules = {rule.id: rule for rule in RULES}
         shown = [
             {
-                **row,
+                **_verdict(row),
+                "account_id": row["account_id"],
+                "application_id": row["application_id"],
                 "severity": rules[row["rule"]].severity,
                 "remedy": rules[row["rule"]].remedy,
-                "cursor": f"{row['instance_id']}~{row['rule']}",
+                "cursor": f"{row['instance']}~{row['rule']}",
             }
             for row in rows
             if row["rule"] in rules
@@ -144,18 +155,38 @@ class QueryCalls:
 
     async def _summary(self, request: web.Request) -> web.Response:
         Query(request)
-        accounts = await self._database.fetch("count_instances", {})
-        verdicts = await self._database.fetch("count_verdicts", {})
-        tasks = await self._database.fetch("count_tasks", {})
-        size = (await self._database.fetch("last_index", {}))[0]["ledger_index"] + 1
+        tallies, tasks = await self._database.fetch_all([("tallies", {}), ("count_tasks", {})])
+        instances, verdicts, by_account = counts(tallies)
         return respond_json(
             {
-                "ledger_size": size,
-                "instances": [dict(row) for row in accounts],
-                "verdicts": [dict(row) for row in verdicts],
+                "ledger_size": await self._log.size(),
+                "instances": [{"account_id": account, "n": n} for account, n in sorted(instances.items())],
+                "verdicts": [{"rule": r, "verdict": v, "n": n} for (r, v), n in sorted(verdicts.items())],
+                "verdicts_by_account": by_account,
                 "tasks": [dict(row) for row in tasks],
             }
         )
+
+
+def counts(
+    tallies: Sequence[Row],
+) -> tuple[dict[str, int], dict[tuple[str, str], int], list[dict[str, object]]]:
+    """Sort tallies into instances by account, verdicts by rule, and verdicts by account and rule."""
+    instances: dict[str, int] = {}
+    verdicts: dict[tuple[str, str], int] = {}
+    by_account: list[dict[str, object]] = []
+    for row in tallies:
+        rule, _, verdict = row["subject"].partition("/")
+        if not verdict:
+            instances[row["account_id"]] = row["n"]
+        elif row["n"]:
+            verdicts[rule, verdict] = verdicts.get((rule, verdict), 0) + row["n"]
+            by_account.append({"account_id": row["account_id"], "rule": rule, "verdict": verdict, "n": row["n"]})
+    return instances, verdicts, by_account
+
+
+def _verdict(row: Row) -> dict[str, object]:
+    return {name: row[name] for name in ("instance_id", "rule", "verdict", "reason", "since", "ledger_index")}
 
 
 def _page(name: str, rows: Sequence[Mapping[str, object]], limit: int, cursor: str) -> web.Response:

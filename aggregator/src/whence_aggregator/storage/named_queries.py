@@ -1,4 +1,7 @@
-"""Named queries: `-- name: x` starts one, `:name` is a parameter. An override file replaces single queries."""
+"""Named queries: `-- name: x` starts one, `:name` is a parameter. An override file replaces single queries.
+
+A query that inserts one tuple of parameters is also given for many rows: one statement for a whole batch.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,14 @@ from importlib import resources
 
 _NAME = re.compile(r"^-- name: ([a-z_]+)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.IGNORECASE)
+_MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
+FIRST_MIGRATION = 3
+"""What was made by earlier ones held no Merkle tree and cannot be carried over."""
+_DIALECTS = {
+    "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid"},
+    "postgres": {"{key}": "bigint primary key", "{compact}": ""},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +30,15 @@ class NumberedQuery:
     parameters: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ManyRows:
+    """A query split where its tuple of parameters stands: `before`, then `values …`, then `after`."""
+
+    before: str
+    after: str
+    parameters: tuple[str, ...]
+
+
 def load(dialect: str) -> dict[str, str]:
     """Give all queries for a dialect by name."""
     queries = _parse("queries.sql")
@@ -26,12 +46,23 @@ def load(dialect: str) -> dict[str, str]:
         overrides = _parse(f"queries.{dialect}.sql")
         assert overrides.keys() <= queries.keys(), "an override must replace a query that exists"
         queries.update(overrides)
-    return queries
+    return {name: _MEMBER.sub(_MEMBERS[dialect], sql) for name, sql in queries.items()}
 
 
 def numbered(queries: Mapping[str, str]) -> dict[str, NumberedQuery]:
     """Turn `:name` into `$n`."""
     return {name: _number(sql) for name, sql in queries.items()}
+
+
+def many_rows(queries: Mapping[str, str]) -> dict[str, ManyRows]:
+    """Give those queries that insert one tuple, ready for many."""
+    found = {}
+    for name, sql in queries.items():
+        match = _TUPLE.search(sql)
+        if match is not None and not _PARAMETER.search(sql[match.end() :]):
+            parameters = tuple(_PARAMETER.findall(match[1]))
+            found[name] = ManyRows(sql[: match.start()], sql[match.end() :], parameters)
+    return found
 
 
 def migrations(dialect: str) -> list[tuple[int, str]]:
@@ -40,8 +71,33 @@ def migrations(dialect: str) -> list[tuple[int, str]]:
     for file in (resources.files("whence_aggregator.storage") / "migrations").iterdir():
         parts = file.name.split(".")
         if parts[-1] == "sql" and (len(parts) == 2 or parts[1] == dialect):
-            found.append((int(parts[0].partition("_")[0]), file.read_text(encoding="utf-8")))
+            sql = file.read_text(encoding="utf-8")
+            for word, meaning in _DIALECTS[dialect].items():
+                sql = sql.replace(word, meaning)
+            found.append((int(parts[0].partition("_")[0]), sql))
     return sorted(found)
+
+
+def check_version(version: int, steps: list[tuple[int, str]]) -> str | None:
+    """Say what is wrong with a database of this version, if anything is."""
+    if version > steps[-1][0]:
+        return f"the database is of a newer version ({version}) than this program knows"
+    if 0 < version < FIRST_MIGRATION:
+        return "the database was made before there was a Merkle log: start with a new one"
+    return None
+
+
+def _sqlite_member(match: re.Match[str]) -> str:
+    return f"{match[1]} in (select value from json_each(:{match[3]}))"
+
+
+def _postgres_member(match: re.Match[str]) -> str:
+    value = "jsonb_array_elements_text(cast(:%s as jsonb))" % match[3]
+    value = f"cast({value} as bigint)" if match[2] == "integers" else value
+    return f"{match[1]} = any(array(select {value}))"
+
+
+_MEMBERS = {"sqlite": _sqlite_member, "postgres": _postgres_member}
 
 
 def _parse(name: str) -> dict[str, str]:

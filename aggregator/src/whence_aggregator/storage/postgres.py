@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from whence_aggregator.ports import Parameters, Row, StorageUnavailable
+from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery
 
@@ -25,7 +25,10 @@ class PostgresDatabase:
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
-        self._queries = named_queries.numbered(named_queries.load("postgres"))
+        self.queries = named_queries.load("postgres")
+        self.numbered = named_queries.numbered(self.queries)
+        self.many = named_queries.many_rows(self.queries)
+        self.batches: dict[str, NumberedQuery] = {}
         self._writing = asyncio.Lock()
 
     @classmethod
@@ -51,32 +54,76 @@ class PostgresDatabase:
             try:
                 async with self.pool.acquire() as connection, connection.transaction():
                     await connection.execute("select pg_advisory_xact_lock($1)", _SEQUENCER_LOCK)
-                    yield _PostgresTransaction(connection, self._queries)
+                    yield _PostgresTransaction(connection, self)
             except _FAILURES as exc:
                 raise _unavailable(exc) from exc
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        numbered = self._queries[query]
+        numbered = self.numbered[query]
         try:
-            found = await self.pool.fetch(numbered.sql, *_values(numbered, parameters))
+            found: Sequence[Row] = await self.pool.fetch(numbered.sql, *_values(numbered, parameters))
         except _FAILURES as exc:
             raise _unavailable(exc) from exc
-        return [dict(row) for row in found]
+        return found
+
+    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+        if len(asked) == 1:
+            return [await self.fetch(*asked[0])]
+        try:
+            async with (
+                self.pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                return [await _fetch(connection, self.numbered[query], parameters) for query, parameters in asked]
+        except _FAILURES as exc:
+            raise _unavailable(exc) from exc
 
 
 class _PostgresTransaction:
-    def __init__(self, connection: Any, queries: dict[str, NumberedQuery]) -> None:
+    def __init__(self, connection: Any, database: PostgresDatabase) -> None:
         self._connection = connection
-        self._queries = queries
+        self._database = database
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        numbered = self._queries[query]
-        return [dict(row) for row in await self._connection.fetch(numbered.sql, *_values(numbered, parameters))]
+        return await _fetch(self._connection, self._database.numbered[query], parameters)
 
-    async def execute(self, query: str, rows: Sequence[Parameters]) -> None:
-        if rows:
-            numbered = self._queries[query]
-            await self._connection.executemany(numbered.sql, [_values(numbered, row) for row in rows])
+    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+        return [await self.fetch(query, parameters) for query, parameters in asked]
+
+    async def execute(self, *writes: Write) -> None:
+        for query, rows in writes:
+            if len(rows) == 1:
+                numbered = self._database.numbered[query]
+                await self._connection.execute(numbered.sql, *_values(numbered, rows[0]))
+            elif rows and query in self._database.many:
+                batch = await self._batch(query)
+                columns = [[row[name] for row in rows] for name in batch.parameters]
+                await self._connection.execute(batch.sql, *columns)
+            elif rows:
+                numbered = self._database.numbered[query]
+                await self._connection.executemany(numbered.sql, [_values(numbered, row) for row in rows])
+
+    async def _batch(self, query: str) -> NumberedQuery:
+        """Give a query that takes each parameter as an array: one round trip for all rows."""
+        known = self._database.batches.get(query)
+        if known is None:
+            many = self._database.many[query]
+            single = self._database.numbered[query]
+            types = {
+                name: type_.name
+                for name, type_ in zip(
+                    single.parameters, (await self._connection.prepare(single.sql)).get_parameters(), strict=True
+                )
+            }
+            arrays = ", ".join(f"${n + 1}::{types[name]}[]" for n, name in enumerate(many.parameters))
+            known = NumberedQuery(f"{many.before}select * from unnest({arrays}){many.after}", many.parameters)
+            self._database.batches[query] = known
+        return known
+
+
+async def _fetch(connection: Any, numbered: NumberedQuery, parameters: Parameters) -> Sequence[Row]:
+    found: Sequence[Row] = await connection.fetch(numbered.sql, *_values(numbered, parameters))
+    return found
 
 
 async def _migrate(connection: Any) -> None:
@@ -84,7 +131,11 @@ async def _migrate(connection: Any) -> None:
         await connection.execute("select pg_advisory_xact_lock($1)", _SEQUENCER_LOCK)
         await connection.execute("create table if not exists migration (number bigint primary key)")
         version = int(await connection.fetchval("select coalesce(max(number), 0) from migration"))
-        for number, sql in named_queries.migrations("postgres"):
+        steps = named_queries.migrations("postgres")
+        wrong = named_queries.check_version(version, steps)
+        if wrong is not None:
+            raise StorageUnavailable("storage-postgres", wrong)
+        for number, sql in steps:
             if number > version:
                 await connection.execute(sql)
                 await connection.execute("insert into migration (number) values ($1)", number)

@@ -1,16 +1,75 @@
+-- {x in texts y} and {x in integers y} mean: x is in the JSON array :y.
+
 -- name: last_index
 select coalesce(max(ledger_index), -1) as ledger_index from entry;
 
+-- name: last_clock
+select ledger_index, recorded_at from clock order by ledger_index desc limit 1;
+
 -- name: append_entry
-insert into entry (ledger_index, kind, recorded_at, body, digest, leaf_hash)
-values (:ledger_index, :kind, :recorded_at, :body, :digest, :leaf_hash);
+insert into entry (ledger_index, kind, base, body, digest_head)
+values (:ledger_index, :kind, :base, :body, :digest_head);
 
--- name: entry_body
-select ledger_index, kind, recorded_at, body from entry where ledger_index = :ledger_index;
+-- name: put_tile
+insert into tile (level, number, hashes) values (:level, :number, :hashes)
+on conflict (level, number) do update set hashes = excluded.hashes;
 
--- name: ledger_entries
-select ledger_index, kind, recorded_at, body, digest, leaf_hash from entry
-where ledger_index >= :first order by ledger_index limit :limit;
+-- name: tiles_of_level
+select level, number, hashes from tile where level = :level and {number in integers numbers};
+
+-- name: put_checkpoint
+insert into checkpoint (size, note) values (:size, :note) on conflict (size) do update set note = excluded.note;
+
+-- name: last_checkpoint
+select size, note from checkpoint order by size desc limit 1;
+
+-- name: checkpoints_from
+select size, note from checkpoint where size >= :size order by size limit :limit;
+
+-- name: add_clock
+insert into clock (ledger_index, recorded_at) values (:ledger_index, :recorded_at);
+
+-- name: clock_at
+select recorded_at from clock where ledger_index <= :ledger_index order by ledger_index desc limit 1;
+
+-- name: clock_range
+select min(ledger_index) as first, max(ledger_index) as last from clock
+where recorded_at >= :since and recorded_at < :until;
+
+-- name: clock_after
+select min(ledger_index) as ledger_index from clock where ledger_index > :ledger_index;
+
+-- name: entries_from
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body, e.digest_head
+from entry e left join entry b on b.ledger_index = e.base
+where e.ledger_index >= :first and e.ledger_index < :past order by e.ledger_index limit :limit;
+
+-- name: entries_at
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body, e.digest_head
+from entry e left join entry b on b.ledger_index = e.base
+where {e.ledger_index in integers indexes} order by e.ledger_index;
+
+-- name: newest_of_kind
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body
+from entry e left join entry b on b.ledger_index = e.base
+where e.kind = :kind and e.kind in ('log-key', 'pruned') order by e.ledger_index desc limit 1;
+
+-- name: entries_by_digest
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body, e.digest_head
+from entry e left join entry b on b.ledger_index = e.base
+where e.digest_head = :digest_head order by e.ledger_index limit 16;
+
+-- name: prunable
+select e.ledger_index from entry e
+where {e.kind in texts kinds} and e.ledger_index >= :first and e.ledger_index < :past and e.body is not null
+    and not exists (select 1 from instance i where i.base = e.ledger_index or i.ledger_index = e.ledger_index)
+order by e.ledger_index limit :limit;
+
+-- name: bases_needed
+select distinct base from entry where ledger_index >= :past and base < :past;
+
+-- name: prune_entry
+update entry set body = null, base = null where ledger_index = :ledger_index;
 
 -- name: add_challenge
 insert into challenge (nonce, expires_at) values (:nonce, :expires_at);
@@ -25,135 +84,200 @@ delete from challenge where expires_at <= :now;
 select count(*) as n from challenge;
 
 -- name: enrolment_by_key
-select instance_id, number, key_id, public_key, account_id, region, level, enrolled_at, ledger_index, identity
-from enrolment where key_id = :key_id;
+select i.instance_id, i.number as instance, i.account_id, i.region, n.number, n.ledger_index, e.body, e.base, b.body as base_body
+from enrolment n join instance i on i.number = n.instance join entry e on e.ledger_index = n.ledger_index
+left join entry b on b.ledger_index = e.base
+where n.key_id = :key_id;
 
 -- name: enrolments_of
-select instance_id, number, key_id, public_key, account_id, region, level, enrolled_at, ledger_index, identity
-from enrolment where instance_id = :instance_id order by number;
+select i.instance_id, i.number as instance, i.account_id, i.region, n.number, n.ledger_index, e.body, e.base, b.body as base_body
+from instance i join enrolment n on n.instance = i.number join entry e on e.ledger_index = n.ledger_index
+left join entry b on b.ledger_index = e.base
+where {i.instance_id in texts instance_ids} order by n.instance, n.number;
+
+-- name: last_instance
+select coalesce(max(number), 0) as number from instance;
 
 -- name: add_enrolment
-insert into enrolment
-    (instance_id, number, key_id, public_key, account_id, region, level, enrolled_at, ledger_index, identity)
-values
-    (:instance_id, :number, :key_id, :public_key, :account_id, :region, :level, :enrolled_at, :ledger_index, :identity);
+insert into enrolment (instance, number, key_id, ledger_index) values (:instance, :number, :key_id, :ledger_index);
 
--- name: known_statements
-select digest, instance_id, enrolment, sequence, ledger_index from statement
-where digest in (select value from json_each(:digests));
+-- name: add_instance
+insert into instance
+    (number, instance_id, account_id, region, enrolment, sequence, ledger_index, observed_at, cause, facets, judged, base)
+values (:number, :instance_id, :account_id, :region, 0, 0, -1, 0, '', 0, -1, -1) on conflict do nothing;
 
--- name: taken_sequences
-select s.digest, s.instance_id, s.enrolment, s.sequence, s.ledger_index
-from statement s join json_each(:keys) k
-on s.instance_id = json_extract(k.value, '$[0]') and s.enrolment = json_extract(k.value, '$[1]')
-and s.sequence = json_extract(k.value, '$[2]');
+-- name: instances_named
+select number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules from instance
+where {instance_id in texts instance_ids};
+
+-- name: move_instance
+insert into instance
+    (number, instance_id, account_id, region, enrolment, sequence, ledger_index, observed_at, cause, facets, judged, base)
+values (:number, :instance_id, :account_id, :region, :enrolment, :sequence, :ledger_index, :observed_at, :cause, :facets,
+    :judged, :base)
+on conflict (number) do update set enrolment = excluded.enrolment, sequence = excluded.sequence,
+    ledger_index = excluded.ledger_index, observed_at = excluded.observed_at, cause = excluded.cause,
+    facets = excluded.facets, base = excluded.base;
+
+-- name: statement_taken
+select ledger_index from statement
+where instance = :instance and enrolment = :enrolment and sequence = :sequence;
 
 -- name: add_statement
-insert into statement
-    (digest, ledger_index, account_id, region, instance_id, enrolment, sequence, cause, observed_at, recorded_at,
-     application_id, application_version, user_data_digest, image_digest)
-values
-    (:digest, :ledger_index, :account_id, :region, :instance_id, :enrolment, :sequence, :cause, :observed_at,
-     :recorded_at, :application_id, :application_version, :user_data_digest, :image_digest);
+insert into statement (instance, enrolment, sequence, ledger_index, observed_at, cause, facets)
+values (:instance, :enrolment, :sequence, :ledger_index, :observed_at, :cause, :facets);
 
--- name: move_state
-insert into instance_state
-    (instance_id, account_id, region, enrolment, sequence, statement_digest, ledger_index, cause, observed_at,
-     application_id, application_version, user_data_digest, image_digest)
-values
-    (:instance_id, :account_id, :region, :enrolment, :sequence, :digest, :ledger_index, :cause, :observed_at,
-     :application_id, :application_version, :user_data_digest, :image_digest)
-on conflict (instance_id) do update set
-    account_id = excluded.account_id, region = excluded.region, enrolment = excluded.enrolment,
-    sequence = excluded.sequence, statement_digest = excluded.statement_digest, ledger_index = excluded.ledger_index,
-    cause = excluded.cause, observed_at = excluded.observed_at, application_id = excluded.application_id,
-    application_version = excluded.application_version, user_data_digest = excluded.user_data_digest,
-    image_digest = excluded.image_digest
-where excluded.enrolment > instance_state.enrolment
-    or (excluded.enrolment = instance_state.enrolment and excluded.sequence > instance_state.sequence);
+-- name: last_facets
+select coalesce(max(number), 0) as number from facets;
+
+-- name: facets_named
+select number from facets where image_digest = :image_digest and application_id = :application_id
+    and application_version = :application_version and user_data_digest = :user_data_digest
+    and account_id = :account_id and region = :region;
+
+-- name: add_facets
+insert into facets
+    (number, account_id, region, application_id, application_version, user_data_digest, image_digest)
+values (:number, :account_id, :region, :application_id, :application_version, :user_data_digest, :image_digest);
+
+-- name: add_instance_facets
+insert into instance_facets (facets, instance) values (:facets, :instance) on conflict do nothing;
 
 -- name: see
-insert into last_seen (instance_id, seen_at, state_digest) values (:instance_id, :seen_at, :state_digest)
-on conflict (instance_id) do update set seen_at = excluded.seen_at, state_digest = excluded.state_digest
+insert into last_seen (instance_id, seen_at, seal) values (:instance_id, :seen_at, :seal)
+on conflict (instance_id) do update set seen_at = excluded.seen_at, seal = excluded.seal
 where excluded.seen_at > last_seen.seen_at;
 
--- name: statement_by_digest
-select s.digest, s.ledger_index, s.instance_id, s.enrolment, s.sequence, s.cause, s.observed_at, s.recorded_at, e.body
-from statement s join entry e on e.ledger_index = s.ledger_index where s.digest = :digest;
+-- name: seen
+select instance_id, seen_at, seal from last_seen where {instance_id in texts instance_ids};
 
--- name: statement_now
-select s.digest, s.ledger_index, s.instance_id, s.enrolment, s.sequence, s.cause, s.observed_at, s.recorded_at, e.body
-from instance_state i join statement s on s.digest = i.statement_digest join entry e on e.ledger_index = s.ledger_index
-where i.instance_id = :instance_id;
+-- name: seen_from
+select instance_id, seen_at, seal from last_seen where instance_id > :after order by instance_id limit :limit;
 
--- name: statement_at
-select s.digest, s.ledger_index, s.instance_id, s.enrolment, s.sequence, s.cause, s.observed_at, s.recorded_at, e.body
-from statement s join entry e on e.ledger_index = s.ledger_index
-where s.instance_id = :instance_id and s.observed_at <= :at
-order by s.enrolment desc, s.sequence desc limit 1;
+-- name: silent_since
+select instance_id from last_seen where seen_at >= :since and seen_at < :until limit :limit;
+
+-- name: speaking_again
+select l.instance_id from verdict v join instance i on i.number = v.instance
+join last_seen l on l.instance_id = i.instance_id
+where v.rule = 'agent-silent' and v.verdict = 'fail' and l.seen_at >= :until limit :limit;
+
+-- name: statements_now
+select i.instance_id, i.number as instance, i.enrolment, i.sequence, i.cause, i.observed_at, i.ledger_index, e.base, e.body,
+    b.body as base_body
+from instance i join entry e on e.ledger_index = i.ledger_index left join entry b on b.ledger_index = e.base
+where {i.instance_id in texts instance_ids};
+
+-- name: statements_at
+select i.instance_id, i.number as instance, s.enrolment, s.sequence, s.cause, s.observed_at, s.ledger_index, e.base, e.body,
+    b.body as base_body
+from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+    select t.enrolment, t.sequence from statement t where t.instance = i.number and t.observed_at <= :at
+    order by t.enrolment desc, t.sequence desc limit 1)
+join entry e on e.ledger_index = s.ledger_index left join entry b on b.ledger_index = e.base
+where {i.instance_id in texts instance_ids};
 
 -- name: statements_of
-select digest, ledger_index, enrolment, sequence, cause, observed_at, recorded_at, image_digest from statement
-where instance_id = :instance_id order by enrolment desc, sequence desc limit :limit;
+select s.ledger_index, s.enrolment, s.sequence, s.cause, s.observed_at, f.image_digest,
+    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at, e.body, b.body as base_body
+from instance i join statement s on s.instance = i.number join facets f on f.number = s.facets
+join entry e on e.ledger_index = s.ledger_index left join entry b on b.ledger_index = e.base
+where i.instance_id = :instance_id order by s.enrolment desc, s.sequence desc limit :limit;
+
+-- name: facets_matching
+select number from facets
+where (cast(:application as text) is null or application_id = :application)
+    and (cast(:version as text) is null or application_version = :version)
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:region as text) is null or region = :region)
+    and (cast(:user_data as text) is null or user_data_digest = :user_data);
+
+-- name: facets_of_application
+select number from facets where application_id = :application
+    and (cast(:version as text) is null or application_version = :version)
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:region as text) is null or region = :region)
+    and (cast(:user_data as text) is null or user_data_digest = :user_data);
+
+-- name: facets_of_user_data
+select number from facets where user_data_digest = :user_data
+    and (cast(:version as text) is null or application_version = :version)
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:region as text) is null or region = :region);
+
+-- name: facets_of_images
+select number from facets where {image_digest in texts images}
+    and (cast(:application as text) is null or application_id = :application)
+    and (cast(:version as text) is null or application_version = :version)
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:region as text) is null or region = :region)
+    and (cast(:user_data as text) is null or user_data_digest = :user_data);
+
+-- name: instances_with_facets
+select i.number, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at,
+    f.application_id, f.application_version, f.user_data_digest, f.image_digest
+from instance i join facets f on f.number = i.facets left join last_seen l on l.instance_id = i.instance_id
+where {i.facets in integers facets} and i.number > :after
+    and (cast(:cause as text) is null or i.cause = :cause)
+order by i.number limit :limit;
 
 -- name: instances_now
-select i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.application_id, i.application_version,
-    i.user_data_digest, i.image_digest, i.statement_digest, i.ledger_index, l.seen_at
-from instance_state i left join last_seen l on l.instance_id = i.instance_id
-where i.instance_id > :after
-    and (cast(:application as text) is null or i.application_id = :application)
-    and (cast(:version as text) is null or i.application_version = :version)
-    and (cast(:account as text) is null or i.account_id = :account)
-    and (cast(:region as text) is null or i.region = :region)
-    and (cast(:cause as text) is null or i.cause = :cause)
-    and (cast(:user_data as text) is null or i.user_data_digest = :user_data)
-    and (cast(:image as text) is null or i.image_digest = :image)
-order by i.instance_id limit :limit;
+select i.number, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at,
+    f.application_id, f.application_version, f.user_data_digest, f.image_digest
+from instance i join facets f on f.number = i.facets left join last_seen l on l.instance_id = i.instance_id
+where i.number > :after and (cast(:cause as text) is null or i.cause = :cause)
+order by i.number limit :limit;
 
--- name: instances_by_image
-select instance_id from instance_state where image_digest = :image and instance_id > :after
-order by instance_id limit :limit;
+-- name: instances_with_facets_at
+select i.number, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+    f.application_id, f.application_version, f.user_data_digest, f.image_digest
+from (select distinct instance from instance_facets where {facets in integers facets} and instance > :after) c
+join instance i on i.number = c.instance
+join statement s on s.instance = c.instance and (s.enrolment, s.sequence) = (
+    select t.enrolment, t.sequence from statement t where t.instance = c.instance and t.observed_at <= :at
+    order by t.enrolment desc, t.sequence desc limit 1)
+join facets f on f.number = s.facets
+where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+order by c.instance limit :limit;
 
--- name: instances_by_application
-select instance_id from instance_state
-where application_id = :application and (cast(:version as text) is null or application_version = :version)
-    and instance_id > :after
-order by instance_id limit :limit;
+-- name: instances_at
+select i.number, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+    f.application_id, f.application_version, f.user_data_digest, f.image_digest
+from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+    select t.enrolment, t.sequence from statement t where t.instance = i.number and t.observed_at <= :at
+    order by t.enrolment desc, t.sequence desc limit 1)
+join facets f on f.number = s.facets
+where i.number > :after and (cast(:cause as text) is null or s.cause = :cause)
+order by i.number limit :limit;
 
--- name: instances_by_user_data
-select instance_id from instance_state where user_data_digest = :user_data and instance_id > :after
-order by instance_id limit :limit;
+-- name: unjudged
+select number, instance_id, ledger_index from instance where judged < ledger_index and number > :after
+order by number limit :limit;
 
--- name: instances_ever_by_image
-select distinct instance_id from statement where image_digest = :image and instance_id > :after
-order by instance_id limit :limit;
-
--- name: instances_ever_by_application
-select distinct instance_id from statement
-where application_id = :application and (cast(:version as text) is null or application_version = :version)
-    and instance_id > :after
-order by instance_id limit :limit;
-
--- name: instances_ever_by_user_data
-select distinct instance_id from statement where user_data_digest = :user_data and instance_id > :after
-order by instance_id limit :limit;
-
--- name: seen
-select instance_id, seen_at, state_digest from last_seen where instance_id = :instance_id;
+-- name: set_judged
+update instance set judged = :judged where number = :number and judged < :judged;
 
 -- name: application_at
 select application_id, revision, recorded_at, recorded_by, body, ledger_index from application_revision
 where application_id = :application_id and recorded_at <= :at order by revision desc limit 1;
 
+-- name: applications_at
+select r.application_id, r.revision, r.recorded_at, r.recorded_by, r.body, r.ledger_index from application_revision r
+where {r.application_id in texts application_ids} and r.revision = (
+    select max(n.revision) from application_revision n
+    where n.application_id = r.application_id and n.recorded_at <= :at);
+
 -- name: application_first
 select recorded_at, recorded_by from application_revision where application_id = :application_id
 order by revision limit 1;
 
--- name: applications_now
+-- name: applications_all_at
 select r.application_id, r.revision, r.recorded_at, r.recorded_by, r.body, r.ledger_index,
     f.recorded_at as created_at, f.recorded_by as created_by
 from application_revision r
-join (select application_id, max(revision) as revision from application_revision group by application_id) n
+join (select application_id, max(revision) as revision from application_revision where recorded_at <= :at
+    group by application_id) n
     on n.application_id = r.application_id and n.revision = r.revision
 join application_revision f on f.application_id = r.application_id and f.revision = 1
 where r.application_id > :after order by r.application_id limit :limit;
@@ -166,9 +290,10 @@ values (:application_id, :revision, :recorded_at, :recorded_by, :body, :ledger_i
 insert into fact (kind, subject, ledger_index, observed_at, outcome, value, reason)
 values (:kind, :subject, :ledger_index, :observed_at, :outcome, :value, :reason);
 
--- name: fact_now
-select kind, subject, ledger_index, observed_at, outcome, value, reason from fact
-where kind = :kind and subject = :subject order by ledger_index desc limit 1;
+-- name: facts_now
+select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.reason from fact f
+where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
+    select max(n.ledger_index) from fact n where n.kind = f.kind and n.subject = f.subject);
 
 -- name: add_image_commit
 insert into image_commit (commit_id, image_digest, repository) values (:commit_id, :image_digest, :repository)
@@ -185,6 +310,39 @@ insert into commit_word (word, repository, commit_id) values (:word, :repository
 select distinct i.image_digest from commit_word w
 join image_commit i on i.commit_id = w.commit_id and i.repository = w.repository
 where w.word = :word order by i.image_digest limit :limit;
+
+-- name: put_inventory
+insert into inventory (account_id, region, instance_id, state, launched_at, user_data_digest, ledger_index)
+values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_digest, :ledger_index)
+on conflict (account_id, region, instance_id) do update set state = excluded.state, launched_at = excluded.launched_at,
+    user_data_digest = excluded.user_data_digest, ledger_index = excluded.ledger_index;
+
+-- name: inventory_of_region
+select account_id, region, instance_id, state, launched_at, user_data_digest, ledger_index from inventory
+where account_id = :account_id and region = :region;
+
+-- name: inventory_of
+select account_id, region, instance_id, state, launched_at, user_data_digest, ledger_index from inventory
+where {instance_id in texts instance_ids};
+
+-- name: inventory_collected
+select 1 as collected from inventory where account_id = :account_id and region = :region limit 1;
+
+-- name: inventory_counts
+select v.account_id, v.region, count(*) as listed, count(i.number) as enrolled,
+    sum(case when i.ledger_index >= 0 then 1 else 0 end) as spoken,
+    sum(case when l.seen_at >= :until then 1 else 0 end) as speaking
+from inventory v left join instance i on i.instance_id = v.instance_id
+left join last_seen l on l.instance_id = v.instance_id
+where v.state in ('pending', 'running', 'stopping') group by v.account_id, v.region order by v.account_id, v.region;
+
+-- name: inventory_silent
+select v.account_id, v.region, v.instance_id, v.launched_at, l.seen_at, i.ledger_index as spoke
+from inventory v left join instance i on i.instance_id = v.instance_id
+left join last_seen l on l.instance_id = v.instance_id
+where v.state in ('pending', 'running', 'stopping') and v.account_id = :account_id
+    and (l.seen_at is null or l.seen_at < :until) and v.launched_at < :launched_before and v.instance_id > :after
+order by v.instance_id limit :limit;
 
 -- name: add_task
 insert into task (kind, subject, due_at, attempts, reason) values (:kind, :subject, :due_at, 0, '')
@@ -214,56 +372,55 @@ update task set due_at = :due_at, reason = :reason where kind = :kind and subjec
 -- name: finish_task
 delete from task where kind = :kind and subject = :subject and due_at = :lease;
 
--- name: task_of
-select kind, subject, due_at, attempts, reason from task where kind = :kind and subject = :subject;
+-- name: tasks_of
+select kind, subject, due_at, attempts, reason from task where kind = :kind and {subject in texts subjects};
 
--- name: add_evaluations_of_image
-insert into task (kind, subject, due_at, attempts, reason)
-select 'evaluate', instance_id, cast(:due_at as text), 0, '' from instance_state where image_digest = :image_digest
-on conflict (kind, subject) do update set due_at = excluded.due_at where excluded.due_at < task.due_at;
+-- name: unjudge
+update instance set judged = -1 where {instance_id in texts instance_ids};
 
--- name: add_evaluations_of_commit
-insert into task (kind, subject, due_at, attempts, reason)
-select distinct 'evaluate', s.instance_id, cast(:due_at as text), 0, '' from image_commit c
-join instance_state s on s.image_digest = c.image_digest where c.commit_id = :commit_id
-on conflict (kind, subject) do update set due_at = excluded.due_at where excluded.due_at < task.due_at;
+-- name: unjudge_image
+update instance set judged = -1 where ledger_index >= 0
+    and facets in (select number from facets where image_digest = :image_digest);
 
--- name: add_evaluations_of_application
-insert into task (kind, subject, due_at, attempts, reason)
-select 'evaluate', instance_id, cast(:due_at as text), 0, '' from instance_state where application_id = :application_id
-on conflict (kind, subject) do update set due_at = excluded.due_at where excluded.due_at < task.due_at;
+-- name: unjudge_commit
+update instance set judged = -1 where ledger_index >= 0 and facets in (
+    select f.number from image_commit c join facets f on f.image_digest = c.image_digest
+    where c.commit_id = :commit_id);
 
--- name: silence_moved
-select l.instance_id from last_seen l
-left join verdict v on v.instance_id = l.instance_id and v.rule = 'agent-silent'
-where (l.seen_at < :silent_before and coalesce(v.verdict, '') <> 'fail')
-    or (l.seen_at >= :silent_before and coalesce(v.verdict, '') = 'fail')
-limit :limit;
+-- name: unjudge_application
+update instance set judged = -1 where ledger_index >= 0
+    and facets in (select number from facets where application_id = :application_id);
 
 -- name: verdicts_of
-select instance_id, rule, verdict, reason, since, account_id, application_id, ledger_index from verdict
-where instance_id = :instance_id order by rule;
+select i.instance_id, v.instance, v.rule, v.verdict, v.reason, v.since, v.ledger_index
+from instance i join verdict v on v.instance = i.number
+where {i.instance_id in texts instance_ids} order by v.instance, v.rule;
+
+-- name: set_rules
+update instance set rules = :rules where number = :instance;
 
 -- name: set_verdict
-insert into verdict (instance_id, rule, verdict, reason, since, account_id, application_id, ledger_index)
-values (:instance_id, :rule, :verdict, :reason, :since, :account_id, :application_id, :ledger_index)
-on conflict (instance_id, rule) do update set
-    verdict = excluded.verdict, reason = excluded.reason, since = excluded.since, account_id = excluded.account_id,
-    application_id = excluded.application_id, ledger_index = excluded.ledger_index;
+insert into verdict (instance, rule, verdict, reason, since, ledger_index)
+values (:instance, :rule, :verdict, :reason, :since, :ledger_index)
+on conflict (instance, rule) do update set
+    verdict = excluded.verdict, reason = excluded.reason, since = excluded.since, ledger_index = excluded.ledger_index;
 
 -- name: verdicts
-select instance_id, rule, verdict, reason, since, account_id, application_id, ledger_index from verdict
-where (instance_id > :after_instance or (instance_id = :after_instance and rule > :after_rule))
-    and verdict <> 'pass'
-    and (cast(:verdict as text) is null or verdict = :verdict)
-    and (cast(:rule as text) is null or rule = :rule)
-    and (cast(:account as text) is null or account_id = :account)
-    and (cast(:application as text) is null or application_id = :application)
-    and (cast(:instance as text) is null or instance_id = :instance)
-order by instance_id, rule limit :limit;
+select v.instance, i.instance_id, v.rule, v.verdict, v.reason, v.since, i.account_id,
+    nullif(f.application_id, '') as application_id, v.ledger_index
+from verdict v join instance i on i.number = v.instance join facets f on f.number = i.facets
+where (v.instance > :after_instance or (v.instance = :after_instance and v.rule > :after_rule))
+    and v.verdict <> 'pass'
+    and (cast(:verdict as text) is null or v.verdict = :verdict)
+    and (cast(:rule as text) is null or v.rule = :rule)
+    and (cast(:account as text) is null or i.account_id = :account)
+    and (cast(:application as text) is null or f.application_id = :application)
+    and (cast(:instance as text) is null or i.instance_id = :instance)
+order by v.instance, v.rule limit :limit;
 
--- name: count_verdicts
-select rule, verdict, count(*) as n from verdict group by rule, verdict order by rule, verdict;
+-- name: add_to_tally
+insert into tally (account_id, subject, n) values (:account_id, :subject, :n)
+on conflict (account_id, subject) do update set n = tally.n + excluded.n;
 
--- name: count_instances
-select account_id, count(*) as n from instance_state group by account_id order by account_id;
+-- name: tallies
+select account_id, subject, n from tally order by account_id, subject;

@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
-from whence_aggregator.ports import Parameters, Row, StorageUnavailable
+from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write
 from whence_aggregator.storage import named_queries
 
 READERS = 2
 _BUSY_SECONDS_MAX = 10
+_ROWS_AT_ONCE_MAX = 256
+_VARIABLES_MAX = 30_000
+_PRAGMAS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=4000")
 T = TypeVar("T")
 
 
@@ -25,6 +28,7 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._queries = named_queries.load("sqlite")
+        self._many = named_queries.many_rows(self._queries)
         self._writing = asyncio.Lock()
         self._writer_thread = ThreadPoolExecutor(1, "sqlite-writer")
         self._reader_threads = ThreadPoolExecutor(READERS, "sqlite-reader")
@@ -52,7 +56,6 @@ class SqliteDatabase:
     async def transaction(self) -> AsyncIterator[_SqliteTransaction]:
         async with self._writing:
             try:
-                await self._in_writer(lambda: self._run("begin immediate"))
                 yield _SqliteTransaction(self)
             except BaseException:
                 await asyncio.shield(self._in_writer(self._rollback))
@@ -60,32 +63,61 @@ class SqliteDatabase:
             await asyncio.shield(self._in_writer(self._commit))
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        sql = self._queries[query]
-        return await _in(self._reader_threads, lambda: self._reader().execute(sql, parameters).fetchall())
+        return (await self.fetch_all([(query, parameters)]))[0]
 
-    async def fetch_in_transaction(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        """Read through the writer's connection, so that its own writes are seen."""
-        sql = self._queries[query]
-        return await self._in_writer(lambda: self._connection().execute(sql, parameters).fetchall())
+    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+        return await _in(self._reader_threads, lambda: self._read(asked))
 
-    async def execute_in_transaction(self, query: str, rows: Sequence[Parameters]) -> None:
-        """Write through the writer's connection."""
-        sql = self._queries[query]
-        await self._in_writer(lambda: self._connection().executemany(sql, rows))
+    async def in_transaction(self, reads: Sequence[Asked], writes: Sequence[Write]) -> list[Sequence[Row]]:
+        """Write, then read, through the writer's connection; the first such call begins its transaction."""
+        return await self._in_writer(lambda: self._work(reads, writes))
 
     async def _in_writer(self, work: Callable[[], T]) -> T:
         return await _in(self._writer_thread, work)
+
+    def _work(self, reads: Sequence[Asked], writes: Sequence[Write]) -> list[Sequence[Row]]:
+        connection = self._connection()
+        if not connection.in_transaction:
+            connection.execute("begin immediate")
+        for query, rows in writes:
+            self._write(connection, query, rows)
+        return [_rows(connection.execute(self._queries[query], parameters)) for query, parameters in reads]
+
+    def _write(self, connection: sqlite3.Connection, query: str, rows: Sequence[Parameters]) -> None:
+        """Insert many rows by one statement: the lock of the interpreter is given up once a statement, not once a row."""
+        many = self._many.get(query)
+        if many is None or len(rows) < 2:
+            connection.executemany(self._queries[query], rows)
+            return
+        names, start = many.parameters, 0
+        one = f"({','.join('?' * len(names))})"
+        most = min(_ROWS_AT_ONCE_MAX, _VARIABLES_MAX // len(names))
+        while start < len(rows):
+            count = min(1 << ((len(rows) - start).bit_length() - 1), 1 << (most.bit_length() - 1))
+            sql = f"{many.before}values {','.join([one] * count)}{many.after}"
+            connection.execute(sql, [row[name] for row in rows[start : start + count] for name in names])
+            start += count
+
+    def _read(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+        connection = self._reader()
+        if len(asked) == 1:
+            query, parameters = asked[0]
+            return [_rows(connection.execute(self._queries[query], parameters))]
+        connection.execute("begin")
+        try:
+            return [_rows(connection.execute(self._queries[query], parameters)) for query, parameters in asked]
+        finally:
+            connection.execute("rollback")
 
     def _connection(self) -> sqlite3.Connection:
         assert self._writer is not None
         return self._writer
 
-    def _run(self, sql: str) -> None:
-        self._connection().execute(sql)
-
     def _commit(self) -> None:
+        connection = self._connection()
         try:
-            self._run("commit")
+            if connection.in_transaction:
+                connection.execute("commit")
         except sqlite3.Error:
             self._rollback()
             raise
@@ -93,19 +125,20 @@ class SqliteDatabase:
     def _rollback(self) -> None:
         """Also what a cancelled caller leaves to do: the one thread runs it after whatever was under way."""
         if self._connection().in_transaction:
-            self._run("rollback")
+            self._connection().execute("rollback")
 
     def _connect_writer(self) -> None:
         connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS_MAX
+            self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS_MAX, cached_statements=512
         )
-        connection.row_factory = _row
-        for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "cache_size=-65536"):
+        connection.row_factory = sqlite3.Row
+        for pragma in _PRAGMAS:
             connection.execute(f"pragma {pragma}")
-        version = int(connection.execute("pragma user_version").fetchone()["user_version"])
+        version = int(connection.execute("pragma user_version").fetchone()[0])
         steps = named_queries.migrations("sqlite")
-        if version > steps[-1][0]:
-            raise sqlite3.DatabaseError(f"the file is of a newer version ({version}) than this program knows")
+        wrong = named_queries.check_version(version, steps)
+        if wrong is not None:
+            raise sqlite3.DatabaseError(wrong)
         for number, sql in steps:
             if number > version:
                 connection.executescript(f"begin immediate;\n{sql}\npragma user_version = {number};\ncommit;")
@@ -115,9 +148,10 @@ class SqliteDatabase:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(
-                f"file:{self.path}?mode=ro", uri=True, check_same_thread=False, timeout=_BUSY_SECONDS_MAX
-            )
-            connection.row_factory = _row
+                f"file:{self.path}?mode=ro", uri=True, check_same_thread=False, timeout=_BUSY_SECONDS_MAX,
+                isolation_level=None,
+            )  # fmt: skip
+            connection.row_factory = sqlite3.Row
             self._local.connection = connection
             self._readers.append(connection)
         return connection
@@ -128,11 +162,15 @@ class _SqliteTransaction:
         self._database = database
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        return await self._database.fetch_in_transaction(query, parameters)
+        return (await self._database.in_transaction([(query, parameters)], []))[0]
 
-    async def execute(self, query: str, rows: Sequence[Parameters]) -> None:
-        if rows:
-            await self._database.execute_in_transaction(query, rows)
+    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+        return await self._database.in_transaction(asked, [])
+
+    async def execute(self, *writes: Write) -> None:
+        wanted = [(query, rows) for query, rows in writes if rows]
+        if wanted:
+            await self._database.in_transaction([], wanted)
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
@@ -142,5 +180,5 @@ async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         raise StorageUnavailable("storage-sqlite", f"SQLite: {exc}", fix="see the disk's space and health") from exc
 
 
-def _row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
-    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
+def _rows(cursor: sqlite3.Cursor) -> Sequence[Row]:
+    return cast(Sequence[Row], cursor.fetchall())  # sqlite3.Row has what a Row is used for: keys and values by name

@@ -11,7 +11,7 @@ from whence_aggregator.trace.tickets import DEFAULT_PATTERNS, tickets_in
 NO_TICKET = "the commit message names no ticket"
 
 
-def derive(facts: Facts, *, at: str) -> Lineage:
+def derive(facts: Facts, *, at: str, checkpoint: str = "") -> Lineage:
     """Derive the lineage of one instance at one moment."""
     commit = _commit(facts)
     links = (
@@ -28,7 +28,7 @@ def derive(facts: Facts, *, at: str) -> Lineage:
         _ticket(facts, commit),
         _specification(facts),
     )
-    return Lineage(instance_id=facts.statement.instance_id, at=at, links=links)
+    return Lineage(instance_id=facts.statement.instance_id, at=at, links=links, checkpoint=checkpoint)
 
 
 def _agent(facts: Facts, digest: str | None = None) -> Evidence:
@@ -74,6 +74,7 @@ def _instance(facts: Facts) -> Link:
         "region": identity["region"],
         "instance_type": identity["instance_type"],
         "proof": facts.binding.level,
+        "bindings": [{"number": b.number, "proof": b.level, "enrolled_at": b.enrolled_at} for b in facts.bindings],
         "boot_id": predicate.boot_id,
         "cause": predicate.cause,
         "last_seen": facts.last_seen,
@@ -102,7 +103,18 @@ def _user_data(facts: Facts) -> Link:
     }
     reason = f"{len(errors)} error{'s' * (len(errors) > 1)}; nothing was started" if errors else None
     evidence = (_agent(facts, predicate.user_data.digest),)
-    return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=evidence)
+    listed = facts.listed
+    if listed.ledger_index is None or not listed.state:
+        return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=evidence)
+    ec2 = Evidence(
+        source="ec2-api", observed_at="", digest=listed.user_data_digest or None, ledger_index=listed.ledger_index
+    )
+    if listed.user_data_digest == predicate.user_data.digest:
+        return Link(link="user_data", state="confirmed", value=value, reason=reason, evidence=(*evidence, ec2))
+    if not listed.user_data_digest:
+        return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
+    reason = "the EC2 API has other user data than the agent has seen: it was changed since the boot"
+    return Link(link="user_data", state="contradicted", value=value, reason=reason, evidence=(*evidence, ec2))
 
 
 def _application(facts: Facts) -> Link:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from whence_aggregator.ports import Row
+from whence_common.clock import from_millis
+from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
 from whence_common.scm_source import ScmSource
 from whence_common.statement import Predicate, Statement
@@ -22,18 +24,19 @@ class StoredStatement:
     ledger_index: int
     instance_id: str
     observed_at: str
-    recorded_at: str
+    enrolment: int
     predicate: Predicate = field(repr=False)
 
     @classmethod
-    def from_row(cls, row: Row) -> StoredStatement:
+    def of(cls, row: Row, content: bytes) -> StoredStatement:
+        """Read a statement's row with its entry's bytes."""
         return cls(
-            digest=row["digest"],
+            digest=sha256_digest(content),
             ledger_index=row["ledger_index"],
             instance_id=row["instance_id"],
-            observed_at=row["observed_at"],
-            recorded_at=row["recorded_at"],
-            predicate=Statement.from_wire(Envelope.parse(row["body"]).payload).predicate,
+            observed_at=from_millis(row["observed_at"]),
+            enrolment=row["enrolment"],
+            predicate=Statement.from_wire(Envelope.parse(content).payload).predicate,
         )
 
 
@@ -41,10 +44,32 @@ class StoredStatement:
 class Binding:
     """What the instance's identity document proved when it enrolled."""
 
+    number: int
     level: str
     enrolled_at: str
     ledger_index: int
     identity: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, stated: Mapping[str, Any], ledger_index: int) -> Binding:
+        """Read an enrolment's entry."""
+        return cls(
+            number=stated["number"],
+            level=stated["level"],
+            enrolled_at=stated["enrolled_at"],
+            ledger_index=ledger_index,
+            identity=stated["instance"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What the EC2 API says of the instance. `collected` is whether its account and region have been asked at all."""
+
+    collected: bool
+    state: str = ""
+    user_data_digest: str = ""
+    ledger_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +116,9 @@ class Facts:
     image_source: Answer
     commit: Answer
     last_seen: str | None
+    bindings: Sequence[Binding] = ()
+    """All bindings of the instance, oldest first; `binding` is the one that signed the statement."""
+    listed: Listed = Listed(collected=False)
 
     @property
     def source(self) -> ScmSource | None:

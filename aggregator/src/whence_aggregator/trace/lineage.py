@@ -65,6 +65,8 @@ class Lineage:
     instance_id: str
     at: str
     links: tuple[Link, ...]
+    checkpoint: str = ""
+    """The signed checkpoint over all entries that the evidence names."""
 
     def __post_init__(self) -> None:
         assert tuple(link.link for link in self.links) == LINK_NAMES, "every lineage has every link, in order"
@@ -84,5 +86,5 @@ class Lineage:
             "at": self.at,
             "complete": self.complete,
             "links": [link.to_wire() for link in self.links],
-            "checkpoint": None,
+            "checkpoint": self.checkpoint,
         }

@@ -1,23 +1,32 @@
-"""Tracing: gathers facts from storage and gives lineages, forward from an instance and back to all that match."""
+"""Tracing: gathers facts from storage and gives lineages, forward from instances and back to all that match."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import msgspec
 
-from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.ports import Asked, Database, NotFound, Row
 from whence_aggregator.trace.derive import derive
-from whence_aggregator.trace.facts import NOT_ASKED, Answer, Binding, Facts, Registered, StoredStatement
+from whence_aggregator.trace.facts import (
+    NOT_ASKED,
+    Answer,
+    Binding,
+    Facts,
+    Listed,
+    Registered,
+    StoredStatement,
+)
 from whence_aggregator.trace.lineage import Lineage
-from whence_common.clock import Now, to_instant
+from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
+from whence_common.clock import Now, from_millis, parse_instant, to_instant, to_millis
+from whence_common.ledger_entry import kind_of
 from whence_common.scm_source import ScmSource, repository_of
 
-PAGE_MAX = 200
-_IMAGES_MAX = 500
 SubjectKind = Literal["image", "commit", "ticket", "application", "user_data"]
+_PAGES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,148 +42,170 @@ class Subject:
         return wire if self.version is None else {**wire, "version": self.version}
 
 
-class Tracer:
-    """Answers from storage alone."""
+class Log(Protocol):
+    """What tracing needs of the log: bodies of rows, and the newest checkpoint."""
 
-    def __init__(self, *, database: Database, now: Now) -> None:
+    def content(self, row: Row) -> bytes: ...
+
+    @property
+    def note(self) -> str: ...
+
+
+class Tracer:
+    """Answers from storage alone; whatever the number of instances, in a few round trips."""
+
+    def __init__(self, *, database: Database, search: Search, log: Log, now: Now) -> None:
         self._database = database
+        self._search = search
+        self._log = log
         self._now = now
 
     async def instance(self, instance_id: str, *, at: str | None = None) -> Lineage:
         """Trace one instance. Raises NotFound when it has said nothing by then."""
-        facts = await self.facts(instance_id, at=at)
-        return derive(facts, at=at or to_instant(self._now()))
+        found = await self.instances([instance_id], at=at)
+        if not found:
+            when = f" by {at}" if at is not None else ""
+            raise NotFound("instance-unknown", f"instance {instance_id} has said nothing{when}")
+        return found[0]
 
-    async def facts(self, instance_id: str, *, at: str | None = None) -> Facts:
-        """Gather what is known of an instance. Raises NotFound."""
-        statement = await self._statement(instance_id, at)
-        binding = await self._binding(instance_id, statement)
-        predicate = statement.predicate
-        image_source = NOT_ASKED
-        if predicate.image is not None:
-            subject = f"{predicate.image.repository}@{predicate.image.digest}"
-            image_source = await self._answer("image-source", subject)
-        facts = Facts(
-            statement=statement,
-            binding=binding,
-            application=await self._application(statement, at),
-            image_source=image_source,
-            commit=NOT_ASKED,
-            last_seen=await self._last_seen(instance_id),
-        )
-        commit = await self._commit(facts.source)
-        return Facts(
-            statement=facts.statement,
-            binding=facts.binding,
-            application=facts.application,
-            image_source=facts.image_source,
-            commit=commit,
-            last_seen=facts.last_seen,
-        )
+    async def instances(self, instance_ids: Sequence[str], *, at: str | None = None) -> list[Lineage]:
+        """Trace those that have said something by then, in the order given."""
+        note = self._log.note
+        facts = await self.facts(instance_ids, at=at)
+        moment = at or to_instant(self._now())
+        return [derive(facts[one], at=moment, checkpoint=note) for one in instance_ids if one in facts]
 
     async def matching(
         self, subject: Subject, *, at: str | None, after: str, limit: int
     ) -> tuple[list[Lineage], str | None]:
-        """Trace back: the lineages of instances that match, in order of instance id, and where the next page starts."""
-        limit = min(limit, PAGE_MAX)
-        candidates = await self._candidates(subject, ever=at is not None, after=after, limit=limit + 1)
-        lineages = []
-        for instance_id in candidates[:limit]:
-            try:
-                lineage = await self.instance(instance_id, at=at)
-            except NotFound:
-                continue
-            if _matches(lineage, subject):
-                lineages.append(lineage)
-        return lineages, candidates[limit - 1] if len(candidates) > limit else None
+        """Trace back: the lineages of instances that match, and where the next page starts."""
+        limit, following = min(limit, PAGE_MAX), after or "0"
+        wanted = Wanted(**{subject.kind: subject.value}, version=subject.version, at=at)
+        lineages: list[Lineage] = []
+        for _ in range(_PAGES_MAX):
+            rows, next_page = await self._search.instances(wanted, after=following, limit=limit - len(lineages))
+            found = await self.instances([row["instance_id"] for row in rows], at=at)
+            lineages += [lineage for lineage in found if _matches(lineage, subject)]
+            if next_page is None or len(lineages) >= limit:
+                return lineages, next_page
+            following = next_page
+        return lineages, following
 
-    async def _candidates(self, subject: Subject, *, ever: bool, after: str, limit: int) -> list[str]:
-        prefix = "instances_ever_by_" if ever else "instances_by_"
-        page = {"after": after, "limit": limit}
-        if subject.kind in ("commit", "ticket"):
-            found: set[str] = set()
-            for image in await self._images(subject):
-                rows = await self._database.fetch(prefix + "image", {"image": image, **page})
-                found.update(row["instance_id"] for row in rows)
-            return sorted(found)[:limit]
-        parameters = {subject.kind: subject.value, **page}
-        if subject.kind == "application":
-            parameters["version"] = subject.version
-        return [row["instance_id"] for row in await self._database.fetch(prefix + subject.kind, parameters)]
-
-    async def _images(self, subject: Subject) -> list[str]:
-        if subject.kind == "ticket":
-            rows = await self._database.fetch("images_of_ticket", {"word": subject.value, "limit": _IMAGES_MAX})
-        else:
-            past = subject.value + "g"  # sorts after every hex digit, in any collation
-            parameters = {"first": subject.value, "past": past, "limit": _IMAGES_MAX}
-            rows = await self._database.fetch("images_of_commit", parameters)
-        return [row["image_digest"] for row in rows]
-
-    async def _statement(self, instance_id: str, at: str | None) -> StoredStatement:
-        if at is None:
-            rows = await self._database.fetch("statement_now", {"instance_id": instance_id})
-        else:
-            rows = await self._database.fetch("statement_at", {"instance_id": instance_id, "at": at})
-        if not rows:
-            when = f" by {at}" if at is not None else ""
-            raise NotFound("instance-unknown", f"instance {instance_id} has said nothing{when}")
-        return StoredStatement.from_row(rows[0])
-
-    async def _binding(self, instance_id: str, statement: StoredStatement) -> Binding:
-        rows = await self._database.fetch("enrolments_of", {"instance_id": instance_id})
-        row = rows[-1]
-        assert statement.ledger_index > row["ledger_index"], "a statement is accepted only after its enrolment"
-        return Binding(
-            level=row["level"],
-            enrolled_at=row["enrolled_at"],
-            ledger_index=row["ledger_index"],
-            identity=msgspec.json.decode(row["identity"]),
+    async def facts(self, instance_ids: Sequence[str], *, at: str | None = None) -> dict[str, Facts]:
+        """Gather what is known of instances; those that have said nothing by then are not in it."""
+        names = {"instance_ids": msgspec.json.encode(list(instance_ids)).decode()}
+        statements: Asked = ("statements_now", names)
+        if at is not None:
+            statements = ("statements_at", {**names, "at": to_millis(parse_instant(at))})
+        rows, bindings, seen, listed = await self._database.fetch_all(
+            [statements, ("enrolments_of", names), ("seen", names), ("inventory_of", names)]
         )
+        said = {
+            row["instance_id"]: StoredStatement.of(row, self._log.content(row))
+            for row in rows
+            if row["body"] is not None
+        }
+        bound: dict[str, list[Binding]] = {}
+        for row in bindings:
+            stated = kind_of(self._log.content(row))[1]
+            bound.setdefault(row["instance_id"], []).append(Binding.of(stated, row["ledger_index"]))
+        last_seen = {row["instance_id"]: from_millis(row["seen_at"]) for row in seen}
+        in_ec2 = {row["instance_id"]: row for row in listed}
+        applications, sources = await self._asked_first(list(said.values()), at)
+        collected = await self._collected(list(said.values()))
+        gathered = {}
+        for name, statement in said.items():
+            image = statement.predicate.image
+            gathered[name] = Facts(
+                statement=statement,
+                binding=next(one for one in bound[name] if one.number == statement.enrolment),
+                bindings=bound[name],
+                application=applications.get(statement.predicate.application_id or ""),
+                image_source=sources.get(f"{image.repository}@{image.digest}", NOT_ASKED) if image else NOT_ASKED,
+                commit=NOT_ASKED,
+                last_seen=last_seen.get(name),
+                listed=_listed(in_ec2.get(name), collected, statement),
+            )
+        return await self._with_commits(gathered)
 
-    async def _application(self, statement: StoredStatement, at: str | None) -> Registered | None:
-        named = statement.predicate.application_id
-        if named is None:
-            return None
-        parameters = {"application_id": named, "at": at or to_instant(self._now())}
-        rows = await self._database.fetch("application_at", parameters)
-        if not rows:
-            return None
-        body = msgspec.json.decode(rows[0]["body"])
-        return Registered(
-            recorded_at=rows[0]["recorded_at"],
-            ledger_index=rows[0]["ledger_index"],
-            kio=body["kio"],
-            tickets=body.get("tickets") or {},
-        )
+    async def _asked_first(
+        self, said: Sequence[StoredStatement], at: str | None
+    ) -> tuple[dict[str, Registered], dict[str, Answer]]:
+        named = sorted({one.predicate.application_id or "" for one in said})
+        images = [one.predicate.image for one in said if one.predicate.image is not None]
+        moment = at or to_instant(self._now())
+        asked = ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "at": moment})
+        subjects = sorted({f"{image.repository}@{image.digest}" for image in images})
+        rows, found, waiting = await self._database.fetch_all([asked, *_answers("image-source", subjects)])
+        return {row["application_id"]: _registered(row) for row in rows}, _merged(subjects, found, waiting)
 
-    async def _commit(self, source: ScmSource | None) -> Answer:
-        if source is None or source.commit_id is None:
-            return NOT_ASKED
-        repository = repository_of(source.url)
-        if repository is None:
-            return Answer(outcome="unknown", reason=f"the source's URL names no repository: {source.url[:120]!r}")
-        return await self._answer("commit", f"{repository}@{source.commit_id}")
+    async def _with_commits(self, gathered: dict[str, Facts]) -> dict[str, Facts]:
+        subjects = {name: _commit_subject(facts.source) for name, facts in gathered.items()}
+        wanted = sorted({subject for subject in subjects.values() if isinstance(subject, str)})
+        answers: dict[str, Answer] = {}
+        if wanted:
+            found, waiting = await self._database.fetch_all(_answers("commit", wanted))
+            answers = _merged(wanted, found, waiting)
+        for name, subject in subjects.items():
+            answer = answers[subject] if isinstance(subject, str) else subject
+            gathered[name] = replace(gathered[name], commit=answer)
+        return gathered
 
-    async def _answer(self, kind: str, subject: str) -> Answer:
-        rows = await self._database.fetch("fact_now", {"kind": kind, "subject": subject})
-        if rows:
-            return Answer.from_row(rows[0])
-        waiting = await self._database.fetch("task_of", {"kind": kind, "subject": subject})
-        return _waiting(waiting)
-
-    async def _last_seen(self, instance_id: str) -> str | None:
-        rows = await self._database.fetch("seen", {"instance_id": instance_id})
-        return str(rows[0]["seen_at"]) if rows else None
+    async def _collected(self, said: Sequence[StoredStatement]) -> set[tuple[str, str]]:
+        """Give the accounts and regions among these that the inventory collector has asked."""
+        places = sorted({(one.predicate.instance.account_id, one.predicate.instance.region) for one in said})
+        asked = [("inventory_collected", {"account_id": account, "region": region}) for account, region in places]
+        rows = await self._database.fetch_all(asked) if asked else []
+        return {place for place, found in zip(places, rows, strict=True) if found}
 
 
-def _waiting(rows: Sequence[Row]) -> Answer:
-    if not rows:
-        return NOT_ASKED
-    row = rows[0]
+def _answers(kind: str, subjects: Sequence[str]) -> list[Asked]:
+    parameters = {"kind": kind, "subjects": msgspec.json.encode(list(subjects)).decode()}
+    return [("facts_now", parameters), ("tasks_of", parameters)]
+
+
+def _merged(subjects: Sequence[str], found: Sequence[Row], waiting: Sequence[Row]) -> dict[str, Answer]:
+    known = {row["subject"]: Answer.from_row(row) for row in found}
+    due = {row["subject"]: _waiting(row) for row in waiting}
+    return {subject: known.get(subject) or due.get(subject) or NOT_ASKED for subject in subjects}
+
+
+def _waiting(row: Row) -> Answer:
     if not row["reason"]:
         return Answer(outcome="unknown", reason=f"not asked yet; due at {row['due_at']}")
     return Answer(outcome="unknown", reason=f"{row['reason']}; asked again at {row['due_at']}")
+
+
+def _registered(row: Row) -> Registered:
+    body = msgspec.json.decode(row["body"])
+    return Registered(
+        recorded_at=row["recorded_at"],
+        ledger_index=row["ledger_index"],
+        kio=body["kio"],
+        tickets=body.get("tickets") or {},
+    )
+
+
+def _commit_subject(source: ScmSource | None) -> str | Answer:
+    if source is None or source.commit_id is None:
+        return NOT_ASKED
+    repository = repository_of(source.url)
+    if repository is None:
+        return Answer(outcome="unknown", reason=f"the source's URL names no repository: {source.url[:120]!r}")
+    return f"{repository}@{source.commit_id}"
+
+
+def _listed(row: Row | None, collected: set[tuple[str, str]], statement: StoredStatement) -> Listed:
+    instance = statement.predicate.instance
+    asked = (instance.account_id, instance.region) in collected
+    if row is None:
+        return Listed(collected=asked)
+    return Listed(
+        collected=asked,
+        state=row["state"],
+        user_data_digest=row["user_data_digest"],
+        ledger_index=row["ledger_index"],
+    )
 
 
 def _matches(lineage: Lineage, subject: Subject) -> bool:

@@ -1,0 +1,105 @@
+"""The log's files beside the database: its private keys, and the last checkpoint that was signed.
+
+Keys stand one a line, `PRIVATE+KEY+name+hex id+base64(type || seed)`, as other tools for signed notes write them; all of
+them sign, so that a new key can be given out before the old one goes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import time
+from pathlib import Path
+
+from whence_common.note import LOG, WITNESS, NoteInvalid, Signer
+from whence_common.settings_file import SettingsInvalid
+
+_PREFIX = "PRIVATE+KEY+"
+_SYNC_SECONDS = 1.0
+
+
+def load_signers(path: Path, *, name: str, type_: int = LOG) -> list[Signer]:
+    """Load the keys of a log or witness; make the first one when there is no file. Raises SettingsInvalid."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        text = add_key(path, name=name, type_=type_)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsInvalid("log-key", f"{path} cannot be read: {exc}") from exc
+    signers = [_signer(line, path) for line in text.splitlines() if line.strip()]
+    if not signers:
+        raise SettingsInvalid("log-key", f"{path} holds no key")
+    for one in signers:
+        if one.verifier.name != name or one.verifier.type != type_:
+            raise SettingsInvalid(
+                "log-key", f"{path} holds a key of {one.verifier.name}, and the name is {name}",
+                fix="set log_origin to the name of the keys, or use another file",
+            )  # fmt: skip
+    return signers
+
+
+def add_key(path: Path, *, name: str, type_: int = LOG) -> str:
+    """Put a new key first in a file; give the file's text. Raises OSError."""
+    before = path.read_text(encoding="ascii") if path.exists() else ""
+    seed = secrets.token_bytes(32)
+    signer = Signer(name, seed, type_)
+    encoded = base64.b64encode(bytes([type_]) + seed).decode("ascii")
+    text = f"{_PREFIX}{name}+{signer.verifier.id.hex()}+{encoded}\n{before}"
+    partial = path.with_name(path.name + ".tmp")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+    return text
+
+
+class CheckpointFile:
+    """Keeps a checkpoint in a file: at once for whoever restarts us, within a second on the disk itself.
+
+    The database is durable before its checkpoint is kept, so a file that lost its last second only knows an older one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._synced = 0.0
+
+    def load(self) -> str | None:
+        try:
+            return self._path.read_text(encoding="utf-8").rstrip("\0") or None
+        except FileNotFoundError:
+            return None
+
+    def keep(self, note: str) -> None:
+        if self._descriptor is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._descriptor = os.open(self._path, flags, 0o644)
+        content = note.encode()
+        os.pwrite(self._descriptor, content, 0)
+        os.ftruncate(self._descriptor, len(content))
+        now = time.monotonic()
+        if now - self._synced >= _SYNC_SECONDS:
+            self._synced = now
+            os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _signer(line: str, path: Path) -> Signer:
+    name, _, rest = line.strip().removeprefix(_PREFIX).partition("+")
+    _, _, encoded = rest.partition("+")
+    try:
+        content = base64.b64decode(encoded, validate=True)
+        if not line.startswith(_PREFIX) or len(content) != 33 or content[0] not in (LOG, WITNESS):
+            raise ValueError("no key")
+        return Signer(name, content[1:], content[0])
+    except (binascii.Error, ValueError, NoteInvalid) as exc:
+        raise SettingsInvalid("log-key", f"{path} holds a line that is no private key") from exc

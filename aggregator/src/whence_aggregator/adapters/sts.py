@@ -1,0 +1,51 @@
+"""AWS STS, asked on behalf of an instance: one constant request to one of a fixed list of hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aiohttp
+
+from whence_aggregator.ports import SourceUnavailable
+from whence_common.sts_proof import BODY, StsProof, StsProofInvalid, caller_arn, sts_host
+
+_SECONDS_MAX = 10.0
+_ANSWER_BYTES_MAX = 8 * 1024
+
+
+class StsCallers:
+    """Asks STS who signed. `endpoints` replace AWS's own for regions, in tests and private networks."""
+
+    def __init__(
+        self, *, session: aiohttp.ClientSession, regions: frozenset[str], endpoints: Mapping[str, str] | None = None
+    ) -> None:
+        self._session = session
+        self._urls = {region: f"https://{sts_host(region)}" for region in regions} | dict(endpoints or {})
+
+    async def caller(self, proof: StsProof, signed: Mapping[str, str]) -> tuple[str, str, str]:
+        """Give account, ARN and host. Raises StsProofInvalid or SourceUnavailable."""
+        url = self._urls.get(proof.region)
+        if url is None:
+            raise StsProofInvalid("sts-region", f"no STS is known for region {proof.region}")
+        host = url.partition("://")[2]
+        try:
+            async with self._session.post(
+                url + "/",
+                data=BODY,
+                headers=proof.headers(host=host, signed=signed),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=_SECONDS_MAX),
+            ) as answer:
+                status, kind = answer.status, answer.content_type
+                content = await answer.content.read(_ANSWER_BYTES_MAX + 1)
+                while len(content) <= _ANSWER_BYTES_MAX and (more := await answer.content.read(_ANSWER_BYTES_MAX)):
+                    content += more
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise SourceUnavailable("sts-unreachable", f"STS at {host} does not answer ({type(exc).__name__})") from exc
+        if status >= 500 or status == 429:
+            raise SourceUnavailable("sts-unavailable", f"STS at {host} answers HTTP {status}")
+        if status != 200:
+            raise StsProofInvalid("sts-refused", f"STS does not accept the signature (HTTP {status})")
+        if kind != "application/json" or len(content) > _ANSWER_BYTES_MAX:
+            raise StsProofInvalid("sts-answer-malformed", "the answer of STS is not what it must be")
+        return *caller_arn(content), host

@@ -1,0 +1,108 @@
+"""Making bundles: the entries of a period, with what is needed to check them offline (whence_common.evidence_bundle)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.log_reader import Stored
+from whence_aggregator.ports import Database
+from whence_common.clock import parse_instant, to_millis
+from whence_common.envelope import Envelope
+from whence_common.evidence_bundle import End, Header, Line, Subtree, outside
+from whence_common.ledger_entry import kind_of, leaf_data
+from whence_common.merkle import leaf_hash
+from whence_common.note import Checkpoint, Note
+from whence_common.statement import Statement
+
+
+class Bundles:
+    """Makes bundles from the log, line by line."""
+
+    def __init__(self, *, database: Database, ledger: Ledger) -> None:
+        self._database = database
+        self._ledger = ledger
+
+    async def lines(self, *, account: str | None, since: str, until: str, note: str) -> AsyncIterator[bytes]:
+        """Give the lines of a bundle under a checkpoint. `since` is in the period, `until` is after it."""
+        checkpoint = Checkpoint.parse(Note.parse(note.encode()).text)
+        first, past = await self._period(since, until, checkpoint.size)
+        subtrees = [
+            Subtree(height, number, base64.b64encode(await self._node(height, number)).decode("ascii"))
+            for height, number in outside(first, past, checkpoint.size)
+        ]
+        yield _line(
+            Header(checkpoint=note, account=account, since=since, until=until, first=first, past=past, outside=subtrees)
+        )
+        count, introduced = 0, set[str]()
+        async for stored in self._ledger.reader.entries(first, past):
+            shown = stored.content if stored.content is not None and _concerns(stored, account) else None
+            if shown is not None and stored.kind == "statement":
+                async for line in self._introduction(shown, introduced, first, checkpoint.size):
+                    count += 1
+                    yield line
+            elif shown is not None and stored.kind == "enrolment":
+                introduced.add(kind_of(shown)[1]["key_id"])
+            count += 1
+            yield _line(await self._entry(stored, shown))
+        yield _line(End(entries=count))
+
+    async def _period(self, since: str, until: str, size: int) -> tuple[int, int]:
+        """Give the entries recorded in a period, from one clock entry to another."""
+        bounds = {"since": to_millis(parse_instant(since)), "until": to_millis(parse_instant(until))}
+        found = (await self._database.fetch("clock_range", bounds))[0]
+        if found["first"] is None or found["first"] >= size:
+            return 0, 0
+        after = (await self._database.fetch("clock_after", {"ledger_index": found["last"]}))[0]["ledger_index"]
+        return found["first"], min(size, after if after is not None else size)
+
+    async def _introduction(self, content: bytes, known: set[str], first: int, size: int) -> AsyncIterator[bytes]:
+        """Give the enrolment of a statement's key, when it was before the period."""
+        for key, _ in Envelope.parse(content).signatures:
+            if key in known:
+                return
+            rows = await self._database.fetch("enrolment_by_key", {"key_id": bytes.fromhex(key)})
+            if rows and rows[0]["ledger_index"] < first:
+                known.add(key)
+                index = rows[0]["ledger_index"]
+                proof = await self._ledger.reader.inclusion(index, size)
+                text = self._ledger.reader.content(rows[0]).decode("utf-8")
+                encoded = [base64.b64encode(one).decode("ascii") for one in proof]
+                yield _line(Line(index=index, content=text, proof=encoded))
+
+    async def _entry(self, stored: Stored, shown: bytes | None) -> Line:
+        if shown is not None:
+            return Line(index=stored.ledger_index, content=shown.decode("utf-8"))
+        if stored.content is not None:
+            leaf = leaf_hash(leaf_data(stored.content))
+        else:
+            leaf = await self._node(0, stored.ledger_index)
+        return Line(index=stored.ledger_index, leaf=base64.b64encode(leaf).decode("ascii"))
+
+    async def _node(self, height: int, number: int) -> bytes:
+        return await self._ledger.reader.node(height, number)
+
+
+def _concerns(stored: Stored, account: str | None) -> bool:
+    """Say whether an entry is to be shown: it speaks of the account, or of none."""
+    if account is None:
+        return True
+    assert stored.content is not None
+    if stored.kind == "statement":
+        return Statement.from_wire(Envelope.parse(stored.content).payload).predicate.instance.account_id == account
+    stated: dict[str, Any] = kind_of(stored.content)[1]
+    if stored.kind in ("enrolment", "enrolment-refused"):
+        return bool(stated["instance"]["account_id"] == account)
+    if stored.kind == "verdict":
+        return bool(stated["account_id"] == account)
+    if stored.kind == "fact" and stated["kind"] == "ec2-instance":
+        return bool(stated["value"]["account_id"] == account)
+    return True
+
+
+def _line(value: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(value) + b"\n"

@@ -1,0 +1,26 @@
+"""The verdicts that stand for an instance: rows for what was ever wrong, and a pass for every other rule that judged it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.ports import Database
+
+_NAMES = ("rule", "verdict", "reason", "since", "ledger_index")
+
+
+async def standing_verdicts(database: Database, instance_id: str) -> list[dict[str, Any]]:
+    """Give a verdict for each rule that has judged the instance, by rule. A pass that always was has no beginning."""
+    names = {"instance_ids": msgspec.json.encode([instance_id]).decode()}
+    instances, rows = await database.fetch_all([("instances_named", names), ("verdicts_of", names)])
+    known = {row["rule"]: {name: row[name] for name in _NAMES} for row in rows}
+    judged = instances[0]["rules"] if instances else 0
+    found = [
+        known.get(rule.id) or {"rule": rule.id, "verdict": "pass", "reason": "", "since": None, "ledger_index": None}
+        for bit, rule in enumerate(RULES)
+        if judged >> bit & 1
+    ]
+    return sorted(({"instance_id": instance_id, **one} for one in found), key=lambda one: str(one["rule"]))

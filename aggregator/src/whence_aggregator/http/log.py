@@ -1,0 +1,121 @@
+"""What auditors and witnesses read: checkpoints, tiles and entry bundles as C2SP has them, receipts, bundles."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.http.errors import respond_json
+from whence_aggregator.http.parameters import Query, account_id
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.publishing import Publisher
+from whence_aggregator.ports import NotFound
+from whence_common.clock import parse_instant, to_instant
+from whence_common.digest import is_sha256_digest
+from whence_common.errors import InputError
+from whence_common.merkle import TILE_WIDTH
+from whence_common.receipt import receipt_text
+
+_TILE = re.compile(r"(0|[1-9][0-9]?|entries)/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?\Z")
+_LEVEL_MAX = 63
+_IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+_SHORT = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+
+
+class LogCalls:
+    """`/v1/log`, receipts and bundles."""
+
+    def __init__(self, *, ledger: Ledger, publisher: Publisher, bundles: Bundles) -> None:
+        self._ledger = ledger
+        self._publisher = publisher
+        self._bundles = bundles
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/log/checkpoint", self._checkpoint),
+            web.get("/v1/log/keys", self._keys),
+            web.get("/v1/log/tile/{path:.+}", self._tile),
+            web.get("/v1/receipts/{name}", self._receipt),
+            web.get("/v1/bundles", self._bundle),
+        ]
+
+    async def _checkpoint(self, request: web.Request) -> web.Response:
+        Query(request)
+        return web.Response(text=self._publisher.note or self._ledger.note, headers=_SHORT)
+
+    async def _keys(self, request: web.Request) -> web.Response:
+        Query(request)
+        return web.Response(text="".join(f"{key}\n" for key in self._ledger.keys), headers=_SHORT)
+
+    async def _tile(self, request: web.Request) -> web.Response:
+        Query(request)
+        match = _TILE.match(request.match_info["path"])
+        width = int(match[3] or TILE_WIDTH) if match else 0
+        if match is None or not 0 < width <= TILE_WIDTH or (match[3] is not None and width == TILE_WIDTH):
+            raise NotFound("tile-unknown", "this is no tile's path", fix="write it like tile/0/x001/067")
+        number = int(match[2].replace("x", "").replace("/", ""))
+        if match[1] == "entries":
+            content = await self._ledger.reader.bundle(number, width)
+        elif int(match[1]) > _LEVEL_MAX:
+            raise NotFound("tile-unknown", f"levels are from 0 to {_LEVEL_MAX}")
+        else:
+            content = await self._ledger.reader.tile(int(match[1]), number, width)
+        return web.Response(body=content, content_type="application/octet-stream", headers=_IMMUTABLE)
+
+    async def _receipt(self, request: web.Request) -> web.Response:
+        Query(request)
+        digest, suffix, rest = request.match_info["name"].partition(".tlog-proof")
+        if not is_sha256_digest(digest) or rest:
+            raise InputError("parameter-malformed", "an entry is named by its digest: sha256: and 64 hex digits")
+        stored = await self._ledger.reader.find(digest)
+        if stored is None:
+            raise NotFound("statement-unknown", f"there is no entry {digest}")
+        text = await self._receipt_text(stored.ledger_index)
+        if suffix:
+            return web.Response(text=text, headers=_SHORT)
+        return respond_json(
+            {
+                "digest": digest,
+                "ledger_index": stored.ledger_index,
+                "recorded_at": await self._ledger.reader.recorded_at(stored.ledger_index),
+                "receipt": text,
+            }
+        )
+
+    async def _receipt_text(self, index: int) -> str:
+        """Give a receipt under the published checkpoint, with its cosignatures, once that covers the entry."""
+        note, size = self._publisher.note, self._publisher.size
+        if index >= size:
+            return await self._ledger.receipt(index)
+        return receipt_text(index, await self._ledger.reader.inclusion(index, size), note)
+
+    async def _bundle(self, request: web.Request) -> web.StreamResponse:
+        query = Query(request, "account", "from", "to")
+        account = query.text("account")
+        since, until = _instant(query, "from"), _instant(query, "to")
+        if since >= until:
+            raise InputError("parameter-malformed", "from must be before to")
+        lines = self._bundles.lines(
+            account=account_id(account) if account is not None else None,
+            since=since,
+            until=until,
+            note=self._publisher.note or self._ledger.note,
+        )
+        response = web.StreamResponse(headers={**_SHORT, "Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        async for line in lines:
+            await response.write(line)
+        await response.write_eof()
+        return response
+
+
+def _instant(query: Query, name: str) -> str:
+    value = query.text(name)
+    if value is None:
+        raise InputError("parameter-missing", f"{name} is needed", fix="write it like 2026-11-22T12:00:00Z")
+    try:
+        return to_instant(parse_instant(value.replace(" ", "+")))
+    except ValueError as exc:
+        raise InputError("parameter-malformed", f"{name}: {exc}", fix="write it like 2026-11-22T12:00:00Z") from exc

@@ -1,0 +1,302 @@
+"""The log: entries, tree and projections change in one transaction; then the checkpoint is signed and receipts given.
+
+One sequencer over all replicas is the write transaction. A checkpoint leaves only after its tree is durable, and never
+contradicts the last one signed, which is kept outside the database as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.ledger.packing import Packer, to_layout
+from whence_aggregator.ledger.tree import Tree
+from whence_aggregator.ports import CheckpointKeeper, Database, Parameters, Row, StorageUnavailable, Transaction, Write
+from whence_common.clock import Now, to_millis
+from whence_common.ledger_entry import event, leaf_data
+from whence_common.merkle import ProofInvalid, check_consistency, inclusion_proof, leaf_hash
+from whence_common.note import Checkpoint, Note, NoteInvalid, Signer
+from whence_common.receipt import receipt_text
+
+log = logging.getLogger(__name__)
+
+CLOCK_MILLIS = 1000
+"""How exact the time is at which an entry was recorded: an entry `clock` says it, at most once in so long."""
+APPENDED_AT_ONCE_MAX = 250
+"""Fewer than a tile's width, so that a batch touches at most two tiles of a level."""
+_BASES_BYTES_MAX = 32 * 1024 * 1024
+_DELTA_BYTES_MAX = 600
+"""A statement that differs more from its base than this becomes a base itself."""
+
+
+class LedgerInconsistent(StorageUnavailable):
+    """The database is not the one whose checkpoints were signed: it is older, or it was changed."""
+
+    def __init__(self, message: str) -> None:
+        fix = "restore the newer database; `whence-aggregator ledger check` tells what is wrong"
+        super().__init__("ledger-inconsistent", message, fix=fix, retryable=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEntry:
+    """What is to be appended, verbatim. `packed_with`: the number of the instance whose statements are alike."""
+
+    kind: str
+    content: bytes
+    packed_with: int | None = None
+
+
+class Ledger:
+    """Appends to the log and signs for it. `start` it before anything else."""
+
+    def __init__(
+        self, *, database: Database, reader: LogReader, signers: Sequence[Signer], keeper: CheckpointKeeper, now: Now
+    ) -> None:
+        self._database = database
+        self.reader = reader
+        self._signers = signers
+        self._keeper = keeper
+        self._now = now
+        self._packer = Packer()
+        self._tree: Tree | None = None
+        self._clock = -(10**18)
+        self._signed: Checkpoint | None = None
+        self.note = ""
+        """The newest signed checkpoint, without cosignatures."""
+        self.bases = _Bases()
+
+    @property
+    def origin(self) -> str:
+        return self._signers[0].verifier.name
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The log's verifier keys."""
+        return tuple(str(one.verifier) for one in self._signers)
+
+    async def start(self) -> None:
+        """Compare the database with what was signed before, and sign. Raises LedgerInconsistent or NoteInvalid."""
+        kept = self._keeper.load()
+        if kept is not None:
+            checkpoint = Checkpoint.parse(Note.parse(kept.encode()).text)
+            if checkpoint.origin != self.origin:
+                raise NoteInvalid(
+                    "checkpoint-origin", f"the last checkpoint is of the log {checkpoint.origin}, not {self.origin}"
+                )
+            self._signed = checkpoint
+        stated = await self.reader.newest_event("log-key")
+        keys = list(self.keys)
+        if stated is None or stated.get("keys") != keys:
+            async with self.writing() as writing:
+                await writing.append([NewEntry(kind="log-key", content=event("log-key", {"keys": keys}))])
+        else:
+            async with self.writing():
+                pass
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Writing]:
+        """Open the write transaction; on leaving, entries and tree are durable and the checkpoint is signed."""
+        writing: Writing | None = None
+        try:
+            async with self._database.transaction() as transaction:
+                if self._tree is None or await _size(transaction) != self._tree.size:
+                    await self._load(transaction)
+                assert self._tree is not None
+                writing = Writing(self, transaction, self._tree, to_millis(self._now()), self._clock)
+                yield writing
+                await writing.flush()
+        except BaseException:
+            if writing is None or writing.appended:
+                self._tree = None  # what was appended in memory is not in the database
+                self.bases.clear()
+            raise
+        self._clock = writing.recorded_at
+        self._sign()
+
+    def receipts(self, indexes: Sequence[int]) -> list[str]:
+        """Give receipts for entries that were appended just now. To be called before anything is awaited."""
+        assert self._tree is not None
+        tree, note = self._tree, self.note
+        cached = _remembering(tree.node)
+        return [receipt_text(index, inclusion_proof(index, tree.size, cached), note) for index in indexes]
+
+    async def receipt(self, index: int) -> str:
+        """Give a receipt for any entry, under the newest checkpoint."""
+        assert self._signed is not None
+        note, size = self.note, self._signed.size
+        return receipt_text(index, await self.reader.inclusion(index, size), note)
+
+    @property
+    def signed(self) -> Checkpoint:
+        """The newest checkpoint."""
+        assert self._signed is not None, "start comes first"
+        return self._signed
+
+    def pack(self, entry: NewEntry, index: int) -> tuple[bytes, int | None, int]:
+        """Pack an entry; give the bytes, the index of its base, and which base the instance has from now on."""
+        layout = to_layout(entry.content)
+        if entry.packed_with is None:
+            return self._packer.pack(layout), None, -1
+        known = self.bases.get(entry.packed_with)
+        if known is not None and known[0] >= 0:
+            packed = self._packer.pack(layout, known[1])
+            if len(packed) <= _DELTA_BYTES_MAX:
+                return packed, known[0], known[0]
+        self.bases.put(entry.packed_with, index, layout)
+        return self._packer.pack(layout), None, index
+
+    async def load_bases(self, transaction: Transaction, wanted: dict[int, int]) -> None:
+        """Have the bases of instances at hand; `wanted` is index by instance number."""
+        missing = {number: index for number, index in wanted.items() if index >= 0 and number not in self.bases}
+        if not missing:
+            return
+        rows = await transaction.fetch("entries_at", {"indexes": "[%s]" % ",".join(map(str, missing.values()))})
+        bodies = {row["ledger_index"]: row["body"] for row in rows if row["body"] is not None}
+        for number, index in missing.items():
+            if index in bodies:
+                self.bases.put(number, index, self._packer.layout(bodies[index]))
+
+    async def _load(self, transaction: Transaction) -> None:
+        size = await _size(transaction)
+        clock = await transaction.fetch("last_clock", {})
+        self._clock = clock[0]["recorded_at"] if clock else -(10**18)
+        self._tree = await self.reader.edge(size)
+        if self._signed is not None:
+            await self._check_continues(self._tree)
+
+    async def _check_continues(self, tree: Tree) -> None:
+        assert self._signed is not None
+        signed = self._signed
+        if tree.size < signed.size:
+            raise LedgerInconsistent(
+                f"the log has {tree.size} entries, and a checkpoint over {signed.size} was signed: an older database"
+            )
+        proof = await self.reader.consistency(signed.size, tree.size)
+        try:
+            check_consistency(signed.size, tree.size, signed.root, tree.root(), proof)
+        except ProofInvalid as exc:
+            raise LedgerInconsistent(f"the log's first {signed.size} entries are not those that were signed") from exc
+
+    def _sign(self) -> None:
+        assert self._tree is not None
+        tree = self._tree
+        if self._signed is not None and tree.size == self._signed.size and self.note:
+            return
+        checkpoint = Checkpoint(origin=self.origin, size=tree.size, root=tree.root())
+        text = str(checkpoint)
+        self.note = text + "\n" + "".join(str(one.sign(text)) for one in self._signers)
+        self._signed = checkpoint
+        self._keeper.keep(self.note)
+
+
+class Writing:
+    """One write transaction of the log. `recorded_at` is the time, in milliseconds, that its entries get."""
+
+    def __init__(self, ledger: Ledger, transaction: Transaction, tree: Tree, now: int, clock: int) -> None:
+        self.transaction = transaction
+        self._ledger = ledger
+        self._tree = tree
+        self._now = now
+        self.recorded_at = clock
+        self.appended = False
+        self.writes: list[Write] = []
+        """Writes that may wait until the transaction ends; they are one round trip together."""
+
+    async def append(self, entries: Sequence[NewEntry]) -> list[tuple[int, int]]:
+        """Append entries in order; give index and index of the base (-1: none) of each."""
+        if not entries:
+            return []
+        if len(entries) > APPENDED_AT_ONCE_MAX:
+            half = len(entries) // 2
+            return await self.append(entries[:half]) + await self.append(entries[half:])
+        self.appended = True
+        rows: list[Parameters] = []
+        if not 0 <= self._now - self.recorded_at < CLOCK_MILLIS:
+            self._set_clock(rows)
+        places = [self._add(rows, entry) for entry in entries]
+        self._tree.append(row["leaf"] for row in rows)  # type: ignore[misc]  # bytes, put there below
+        tiles = [{"level": l, "number": n, "hashes": h} for (l, n), h in self._tree.changed().items()]  # noqa: E741
+        self.writes += [("append_entry", rows), ("put_tile", tiles)]
+        return places
+
+    async def flush(self) -> None:
+        """Write what waits."""
+        writes, self.writes = self.writes, []
+        await self.transaction.execute(*writes)
+
+    def _set_clock(self, rows: list[Parameters]) -> None:
+        self.recorded_at = self._now
+        content = event("clock", {"recorded_at": self._now})
+        (index, _) = self._add(rows, NewEntry(kind="clock", content=content))
+        self.writes.append(("add_clock", [{"ledger_index": index, "recorded_at": self._now}]))
+
+    def _add(self, rows: list[Parameters], entry: NewEntry) -> tuple[int, int]:
+        index = self._tree.size + len(rows)
+        body, base, next_base = self._ledger.pack(entry, index)
+        rows.append(
+            {
+                "ledger_index": index,
+                "kind": entry.kind,
+                "base": base,
+                "body": body,
+                "digest_head": digest_head(hashlib.sha256(entry.content).digest()),
+                "leaf": leaf_hash(leaf_data(entry.content)),
+            }
+        )
+        return index, next_base
+
+
+class _Bases:
+    """Layouts of bases by instance number: the newest used ones, bounded in bytes."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._known
+
+    def get(self, number: int) -> tuple[int, bytes] | None:
+        found = self._known.get(number)
+        if found is not None:
+            self._known.move_to_end(number)
+        return found
+
+    def put(self, number: int, index: int, layout: bytes) -> None:
+        replaced = self._known.pop(number, None)
+        self._bytes += len(layout) - (len(replaced[1]) if replaced is not None else 0)
+        self._known[number] = index, layout
+        while self._bytes > _BASES_BYTES_MAX:
+            _, (_, dropped) = self._known.popitem(last=False)
+            self._bytes -= len(dropped)
+
+    def clear(self) -> None:
+        self._known.clear()
+        self._bytes = 0
+
+
+def digest_head(digest: bytes) -> int:
+    """Give the first eight bytes of a digest as the signed number they are stored as."""
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+async def _size(transaction: Transaction) -> int:
+    rows: Sequence[Row] = await transaction.fetch("last_index", {})
+    return int(rows[0]["ledger_index"]) + 1
+
+
+def _remembering(node: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
+    known: dict[tuple[int, int], bytes] = {}
+
+    def remembered(height: int, number: int) -> bytes:
+        found = known.get((height, number))
+        if found is None:
+            found = known[height, number] = node(height, number)
+        return found
+
+    return remembered

@@ -1,0 +1,179 @@
+"""Reading the log: entries as they were appended, tiles, and proofs about any of them at any size."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from whence_aggregator.ledger.packing import Packer
+from whence_aggregator.ledger.tree import TileId, Tree, edge_tiles, node_of, path_tiles
+from whence_aggregator.ports import Database, NotFound, Row
+from whence_common.clock import from_millis
+from whence_common.digest import sha256_digest
+from whence_common.ledger_entry import kind_of, leaf_data
+from whence_common.merkle import TILE_HEIGHT, TILE_WIDTH, Tile, consistency_proof, inclusion_proof, range_hash
+
+PAGE_ENTRIES = 1_000
+_TILES_KEPT_MAX = 256
+
+
+class Archive(Protocol):
+    """Where bundles of old entries are kept: 256 entries each, verbatim."""
+
+    async def load(self, number: int) -> Sequence[bytes] | None: ...
+
+    async def store(self, number: int, entries: Sequence[bytes]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as it was appended; `content` is None when its body was pruned and is in no archive."""
+
+    ledger_index: int
+    kind: str
+    content: bytes | None
+
+
+class LogReader:
+    """Reads beside whoever appends."""
+
+    def __init__(self, database: Database, archive: Archive | None = None) -> None:
+        self._database = database
+        self._archive = archive
+        self._packer = Packer()
+        self._full: dict[TileId, Tile] = {}
+
+    async def size(self) -> int:
+        return int((await self._database.fetch("last_index", {}))[0]["ledger_index"]) + 1
+
+    def content(self, row: Row) -> bytes:
+        """Unpack the body of a row that has `body` and `base_body`. Raises NotFound when it was pruned."""
+        if row["body"] is None:
+            raise NotFound("entry-pruned", f"the body of entry {row['ledger_index']} was pruned; its hash remains")
+        return self._packer.unpack(row["body"], row["base_body"])
+
+    async def entries(self, first: int, past: int) -> AsyncIterator[Stored]:
+        """Give the entries [first, past) in order."""
+        while first < past:
+            rows = await self._database.fetch(
+                "entries_from", {"first": first, "past": past, "limit": min(PAGE_ENTRIES, past - first)}
+            )
+            for row in rows:
+                yield Stored(row["ledger_index"], row["kind"], await self._archived(row))
+            if not rows:
+                return
+            first = rows[-1]["ledger_index"] + 1
+
+    async def entry(self, index: int) -> Stored:
+        """Give one entry. Raises NotFound."""
+        rows = await self._database.fetch("entries_at", {"indexes": f"[{index}]"})
+        if not rows:
+            raise NotFound("entry-unknown", f"the log has no entry {index}")
+        return Stored(index, rows[0]["kind"], await self._archived(rows[0]))
+
+    async def find(self, digest: str) -> Stored | None:
+        """Find an entry by the digest of its bytes."""
+        head = int.from_bytes(bytes.fromhex(digest.removeprefix("sha256:"))[:8], "big", signed=True)
+        for row in await self._database.fetch("entries_by_digest", {"digest_head": head}):
+            content = await self._archived(row)
+            if content is None or sha256_digest(content) == digest:
+                return Stored(row["ledger_index"], row["kind"], content)
+        return None
+
+    async def recorded_at(self, index: int) -> str:
+        """Say when an entry was recorded, to the second."""
+        rows = await self._database.fetch("clock_at", {"ledger_index": index})
+        return from_millis(rows[0]["recorded_at"]) if rows else ""
+
+    async def newest_event(self, kind: str) -> dict[str, Any] | None:
+        """Give the newest event of a rare kind."""
+        rows = await self._database.fetch("newest_of_kind", {"kind": kind})
+        return kind_of(self.content(rows[0]))[1] if rows else None
+
+    async def edge(self, size: int) -> Tree:
+        """Load the right edge of the tree, as appending needs it."""
+        tiles = await self._tiles(edge_tiles(size))
+        return Tree(size, {tile: _narrowed(hashes, tile, size) for tile, hashes in tiles.items()})
+
+    async def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Prove that an entry is in the tree of `size`."""
+        tiles = await self._tiles(path_tiles([index], size))
+        return inclusion_proof(index, size, lambda height, number: node_of(tiles, height, number))
+
+    async def consistency(self, old: int, size: int) -> list[bytes]:
+        """Prove that the tree of `old` entries is the beginning of the one of `size`."""
+        tiles = await self._tiles(path_tiles([max(old - 1, 0), old], size))
+        return consistency_proof(old, size, lambda height, number: node_of(tiles, height, number))
+
+    async def root(self, size: int) -> bytes:
+        """Give the root over the first `size` entries, from the stored tiles."""
+        tiles = await self._tiles(path_tiles([], size))
+        return range_hash(0, size, lambda height, number: node_of(tiles, height, number))
+
+    async def node(self, height: int, number: int) -> bytes:
+        """Give the hash of a complete subtree. Raises NotFound."""
+        level, within = divmod(height, TILE_HEIGHT)
+        place = level, (number << within) >> TILE_HEIGHT
+        tiles = await self._tiles({place})
+        try:
+            return node_of(tiles, height, number)
+        except (KeyError, IndexError) as exc:
+            raise NotFound("tile-unknown", "the log has no such subtree yet") from exc
+
+    async def tile(self, level: int, number: int, width: int) -> bytes:
+        """Give the first `width` hashes of a tile. Raises NotFound when there are fewer."""
+        tile = (await self._tiles({(level, number)})).get((level, number))
+        if tile is None or len(tile) < width:
+            raise NotFound("tile-unknown", "the log has no such tile yet")
+        return tile.to_bytes(width)
+
+    async def bundle(self, number: int, width: int) -> bytes:
+        """Give an entry bundle, `width` entries wide. Raises NotFound."""
+        first = number * TILE_WIDTH
+        parts = []
+        async for stored in self.entries(first, first + width):
+            if stored.content is None:
+                raise NotFound("entry-pruned", f"the body of entry {stored.ledger_index} was pruned; its hash remains")
+            data = leaf_data(stored.content)
+            parts.append(len(data).to_bytes(2, "big") + data)
+        if len(parts) < width:
+            raise NotFound("tile-unknown", "the log has no such entries yet")
+        return b"".join(parts)
+
+    async def _archived(self, row: Row) -> bytes | None:
+        if row["body"] is not None:
+            return self._packer.unpack(row["body"], row["base_body"])
+        if self._archive is None:
+            return None
+        entries = await self._archive.load(row["ledger_index"] // TILE_WIDTH)
+        return entries[row["ledger_index"] % TILE_WIDTH] if entries is not None else None
+
+    async def _tiles(self, wanted: Iterable[TileId]) -> dict[TileId, Tile]:
+        found = {tile: self._full[tile] for tile in wanted if tile in self._full}
+        by_level: dict[int, list[int]] = {}
+        for level, number in wanted:
+            if (level, number) not in found:
+                by_level.setdefault(level, []).append(number)
+        asked = [
+            ("tiles_of_level", {"level": level, "numbers": msgspec.json.encode(numbers).decode()})
+            for level, numbers in sorted(by_level.items())
+        ]
+        for rows in await self._database.fetch_all(asked) if asked else []:
+            for row in rows:
+                tile = Tile.from_bytes(bytes(row["hashes"]))
+                found[row["level"], row["number"]] = tile
+                if tile.root is not None:
+                    if len(self._full) >= _TILES_KEPT_MAX:
+                        self._full.clear()
+                    self._full[row["level"], row["number"]] = tile
+        return found
+
+
+def _narrowed(tile: Tile, place: TileId, size: int) -> Tile:
+    """Give a tile of its own, as wide as a tree of `size` has it."""
+    level, number = place
+    width = min((size >> (TILE_HEIGHT * level)) - number * TILE_WIDTH, TILE_WIDTH)
+    return Tile.from_bytes(tile.to_bytes(width))

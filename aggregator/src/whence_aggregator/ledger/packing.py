@@ -1,0 +1,146 @@
+"""How entries are packed: base64 taken out, then zstd against what is like it. The verbatim bytes always come back.
+
+A packed entry is one octet for its form, then zstd's frame without its magic. Unpacked, that is the entry's layout:
+varints (how many base64 runs; for each, where in the rest it stood and how many octets it has), the rest of the text,
+the octets. Statements of an instance are much alike: each is packed against an earlier one, its base.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from importlib import resources
+
+import zstandard
+
+from whence_common.errors import InputError
+
+UNPACKED_BYTES_MAX = 1024 * 1024
+_PLAIN, _DICTIONARY, _BASE = 0, 1, 2
+_RUN = re.compile(rb"[A-Za-z0-9+/]{88,}={0,2}")
+_RUNS_MAX = 100
+_SMALL_BYTES_MAX = 8 * 1024
+_LEVEL = 3
+
+
+class EntryDamaged(InputError):
+    """The stored bytes are not what was packed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("entry-damaged", message)
+
+
+def _parameters(window_log: int) -> zstandard.ZstdCompressionParameters:
+    return zstandard.ZstdCompressionParameters.from_level(
+        1, window_log=window_log, hash_log=min(window_log, 15), format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+        write_checksum=False, write_dict_id=False, write_content_size=True,
+    )  # fmt: skip
+
+
+_SMALL, _LARGE = _parameters(15), _parameters(20)
+_TEXT = (resources.files("whence_aggregator.ledger") / "dictionary.txt").read_bytes()
+_STATIC = zstandard.ZstdCompressionDict(_TEXT, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+class Packer:
+    """Packs and unpacks. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            _LEVEL, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_checksum=False, write_dict_id=False,
+            write_content_size=True,
+        )  # fmt: skip
+        self._compressor = zstandard.ZstdCompressor(dict_data=_STATIC, compression_params=parameters)
+        self._decompressor = zstandard.ZstdDecompressor(dict_data=_STATIC, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
+
+    def pack(self, layout: bytes, base: bytes | None = None) -> bytes:
+        """Pack an entry's layout, against the layout of its base where there is one."""
+        if base is None:
+            return bytes([_DICTIONARY]) + self._compressor.compress(layout)
+        parameters = _SMALL if len(layout) + len(base) <= 2 * _SMALL_BYTES_MAX else _LARGE
+        dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
+        return bytes([_BASE]) + compressor.compress(layout)
+
+    def layout(self, packed: bytes, base: bytes | None = None) -> bytes:
+        """Unpack to the layout; `base` is the layout of the base. Raises EntryDamaged."""
+        packed = bytes(packed)
+        try:
+            if packed[:1] == bytes([_DICTIONARY]):
+                return self._decompressor.decompress(packed[1:], max_output_size=UNPACKED_BYTES_MAX)
+            if packed[:1] == bytes([_BASE]) and base is not None:
+                dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+                one = zstandard.ZstdDecompressor(dict_data=dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
+                return one.decompress(packed[1:], max_output_size=UNPACKED_BYTES_MAX)
+        except zstandard.ZstdError as exc:
+            raise EntryDamaged("an entry cannot be unpacked") from exc
+        raise EntryDamaged("an entry has an unknown form, or lacks its base")
+
+    def unpack(self, packed: bytes, packed_base: bytes | None = None) -> bytes:
+        """Give an entry's verbatim bytes. Raises EntryDamaged."""
+        base = None if packed_base is None else self.layout(packed_base)
+        return from_layout(self.layout(packed, base))
+
+
+def to_layout(content: bytes) -> bytes:
+    """Take long base64 runs out of an entry's bytes, where decoding and encoding gives them back exactly."""
+    head, at = bytearray(), 0
+    rest: list[bytes] = []
+    runs: list[bytes] = []
+    for match in _RUN.finditer(content):
+        text = match[0]
+        if len(runs) == _RUNS_MAX or len(text) % 4:
+            continue
+        octets = base64.b64decode(text)
+        if base64.b64encode(octets) != text:
+            continue
+        rest.append(content[at : match.start()])
+        _put(head, match.start() - at)
+        _put(head, len(octets))
+        runs.append(octets)
+        at = match.end()
+    count = bytearray()
+    _put(count, len(runs))
+    return b"".join((count, head, *rest, content[at:], *runs))
+
+
+def from_layout(layout: bytes) -> bytes:
+    """Put the base64 runs back. Raises EntryDamaged."""
+    try:
+        count, at = _take(layout, 0)
+        if count > _RUNS_MAX:
+            raise EntryDamaged("an entry's layout is malformed")
+        places = []
+        for _ in range(count):
+            skipped, at = _take(layout, at)
+            size, at = _take(layout, at)
+            places.append((skipped, size))
+    except IndexError as exc:
+        raise EntryDamaged("an entry's layout is malformed") from exc
+    octets_at = len(layout) - sum(size for _, size in places)
+    parts = []
+    for skipped, size in places:
+        parts += [layout[at : at + skipped], base64.b64encode(layout[octets_at : octets_at + size])]
+        at, octets_at = at + skipped, octets_at + size
+    parts.append(layout[at : len(layout) - sum(size for _, size in places)])
+    return b"".join(parts)
+
+
+def _put(target: bytearray, number: int) -> None:
+    while number > 0x7F:
+        target.append(number & 0x7F | 0x80)
+        number >>= 7
+    target.append(number)
+
+
+def _take(source: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        octet = source[at]
+        at += 1
+        number |= (octet & 0x7F) << shift
+        if octet < 0x80:
+            return number, at
+        shift += 7
+        if shift > 35:
+            raise EntryDamaged("an entry's layout is malformed")

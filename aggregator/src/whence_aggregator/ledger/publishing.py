@@ -1,0 +1,101 @@
+"""Publishing: the newest checkpoint is kept and shown to witnesses now and then, and their cosignatures are added."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ports import Database, StorageUnavailable
+from whence_common.errors import RoadError
+from whence_common.logs import fields
+from whence_common.note import Note, NoteInvalid, VerifierKey
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+
+class Witness(Protocol):
+    """A witness of this log. `size` is the size of the tree it cosigned last, as far as is known."""
+
+    key: VerifierKey
+    size: int
+
+    async def add_checkpoint(self, proof: Sequence[bytes], note: str) -> str:
+        """Give the cosignature lines. Raises WitnessBehind, or RoadError."""
+
+
+class WitnessBehind(RoadError):
+    """The witness knows another size than we thought: `size`."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("witness-conflict", f"the witness is at {size}")
+        self.size = size
+
+
+class Publisher:
+    """Publishes checkpoints. `note` is the last published one with its cosignatures."""
+
+    def __init__(self, *, database: Database, ledger: Ledger, witnesses: Sequence[Witness], seconds: float) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._witnesses = witnesses
+        self._seconds = seconds
+        self._published_at = self._witnessed_at = time.monotonic()
+        self.note = ""
+        self.size = 0
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        while True:
+            try:
+                await self.publish()
+            except StorageUnavailable as exc:
+                log.error("a checkpoint is not published", extra=fields(code=exc.code, message=exc.message))
+            await pause(self._seconds)
+
+    async def publish(self) -> None:
+        """Publish the newest checkpoint, with the cosignatures of those witnesses that answer."""
+        note, size = self._ledger.note, self._ledger.signed.size
+        if size == self.size and self._complete():
+            self._published_at = self._witnessed_at = time.monotonic()
+            return
+        lines = await asyncio.gather(*(self._cosign(one, note, size) for one in self._witnesses))
+        note += "".join(lines)
+        async with self._database.transaction() as transaction:
+            await transaction.execute(("put_checkpoint", [{"size": size, "note": note}]))
+        self.note, self.size = note, size
+        self._published_at = time.monotonic()
+        if all(lines):
+            self._witnessed_at = self._published_at
+
+    def ages(self) -> tuple[float, float | None]:
+        """Give seconds since the last publication, and since the last with all cosignatures if there are witnesses."""
+        now = time.monotonic()
+        return now - self._published_at, now - self._witnessed_at if self._witnesses else None
+
+    def _complete(self) -> bool:
+        signed = {line.name for line in Note.parse(self.note.encode()).signatures} if self.note else set()
+        return all(one.key.name in signed for one in self._witnesses)
+
+    async def _cosign(self, witness: Witness, note: str, size: int) -> str:
+        """Ask one witness; ask once more when it knows another size than we thought."""
+        for _ in range(2):
+            try:
+                proof = await self._ledger.reader.consistency(witness.size, size)
+                lines = await witness.add_checkpoint(proof, note)
+                Note.parse((note + lines).encode()).verify([witness.key])
+                witness.size = size
+                return lines
+            except WitnessBehind as exc:
+                if not 0 <= exc.size <= size:
+                    log.error("a witness has seen a larger log", extra=fields(witness=witness.key.name, size=exc.size))
+                    return ""
+                witness.size = exc.size
+            except (RoadError, NoteInvalid) as exc:
+                log.warning("a witness does not cosign", extra=fields(witness=witness.key.name, reason=exc.message))
+                return ""
+        return ""

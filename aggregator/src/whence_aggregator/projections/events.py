@@ -1,0 +1,136 @@
+"""Events: enrolments, applications, collected facts and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.ports import Transaction
+from whence_aggregator.trace.tickets import words_of
+from whence_common.scm_source import ScmSource, repository_of
+
+_INVENTORY_KIND = "ec2-instance"
+
+
+async def project_enrolment(transaction: Transaction, index: int, event: Mapping[str, Any]) -> int:
+    """Bind the key to the instance; give the instance's number, the next one when it is new."""
+    facts = event["instance"]
+    names = msgspec.json.encode([facts["instance_id"]]).decode()
+    known, last = await transaction.fetch_all([("instances_named", {"instance_ids": names}), ("last_instance", {})])
+    number = int(known[0]["number"]) if known else int(last[0]["number"]) + 1
+    instance = {
+        "number": number,
+        "instance_id": facts["instance_id"],
+        "account_id": facts["account_id"],
+        "region": facts["region"],
+    }
+    binding = {
+        "instance": number,
+        "number": event["number"],
+        "key_id": bytes.fromhex(event["key_id"]),
+        "ledger_index": index,
+    }
+    await transaction.execute(("add_instance", [instance]), ("add_enrolment", [binding]))
+    return number
+
+
+async def project_application(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
+    """Add a revision of an application."""
+    body = {name: event[name] for name in ("kio", "tickets")}
+    row = {
+        **{name: event[name] for name in ("application_id", "revision", "recorded_at", "recorded_by")},
+        "body": msgspec.json.encode(body, order="deterministic").decode(),
+        "ledger_index": index,
+    }
+    due = {"application_id": event["application_id"]}
+    await transaction.execute(("add_application_revision", [row]), ("unjudge_application", [due]))
+
+
+async def project_fact(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
+    """Keep what a collector found, with the ways back that follow from it."""
+    if event["kind"] == _INVENTORY_KIND:
+        row = {name: event["value"][name] for name in _INVENTORY}
+        await transaction.execute(
+            ("put_inventory", [{**row, "ledger_index": index}]),
+            ("unjudge", [{"instance_ids": msgspec.json.encode([row["instance_id"]]).decode()}]),
+        )
+        return
+    value = msgspec.json.encode(event["value"], order="deterministic").decode()
+    _, _, key = event["subject"].rpartition("@")
+    if event["kind"] == "image-source":
+        unjudge = ("unjudge_image", [{"image_digest": key}])
+    else:
+        unjudge = ("unjudge_commit", [{"commit_id": key}])
+    await transaction.execute(
+        ("add_fact", [{**event, "value": value, "ledger_index": index}]),
+        ("add_image_commit", links_of(event)),
+        ("add_commit_word", words_in(event)),
+        unjudge,
+    )
+
+
+async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    """Move the verdicts of instances, and how many there are."""
+    names = msgspec.json.encode([event["instance_id"] for _, event in entries]).decode()
+    instances, standing = await transaction.fetch_all(
+        [("instances_named", {"instance_ids": names}), ("verdicts_of", {"instance_ids": names})]
+    )
+    rows = {row["instance_id"]: row for row in instances}
+    before = {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in standing}
+    tally: dict[tuple[str, str], int] = {}
+    moved: dict[tuple[int, str], dict[str, object]] = {}
+    for index, event in entries:
+        instance = rows[event["instance_id"]]
+        for verdict in event["verdicts"]:
+            key = event["instance_id"], verdict["rule"]
+            first = verdict["rule"] in event["first"]
+            outcome, since = before.get(key, (None if first else "pass", event["at"]))
+            if outcome != verdict["verdict"]:
+                _count(tally, instance["account_id"], verdict["rule"], outcome, -1)
+                _count(tally, instance["account_id"], verdict["rule"], verdict["verdict"], 1)
+                since = event["at"]
+            if verdict["verdict"] == "pass" and key not in before:
+                continue
+            before[key] = verdict["verdict"], since
+            moved[instance["number"], verdict["rule"]] = {
+                "instance": instance["number"],
+                **verdict,
+                "since": since,
+                "ledger_index": index,
+            }
+    await transaction.execute(
+        ("set_verdict", list(moved.values())),
+        ("set_rules", [{"instance": rows[e["instance_id"]]["number"], "rules": e["rules"]} for _, e in entries]),
+        ("add_to_tally", [{"account_id": a, "subject": s, "n": n} for (a, s), n in tally.items() if n]),
+    )
+
+
+def links_of(event: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Give the commit that a registry says an image was built from."""
+    document = event["value"].get("scm_source") if event["kind"] == "image-source" else None
+    source = ScmSource.from_wire(document) if isinstance(document, Mapping) else None
+    repository = repository_of(source.url) if source is not None else None
+    if source is None or source.commit_id is None or repository is None:
+        return []
+    digest = event["subject"].rpartition("@")[2]
+    return [{"commit_id": source.commit_id, "image_digest": digest, "repository": str(repository)}]
+
+
+def words_in(event: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Give the words of a commit's message by which its tickets lead to it."""
+    if event["kind"] != "commit" or event["outcome"] != "found":
+        return []
+    place, _, commit_id = event["subject"].rpartition("@")
+    words = words_of(str(event["value"]["message"]))
+    return [{"word": word, "repository": place, "commit_id": commit_id} for word in words]
+
+
+def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: str | None, by: int) -> None:
+    if outcome is not None:
+        key = account, f"{rule}/{outcome}"
+        tally[key] = tally.get(key, 0) + by
+
+
+_INVENTORY = ("account_id", "region", "instance_id", "state", "launched_at", "user_data_digest")

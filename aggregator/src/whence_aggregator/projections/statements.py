@@ -1,0 +1,173 @@
+"""Statements: the newest one of each instance is its state; every one is history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from whence_aggregator.ports import Parameters, Row, Transaction, Write
+from whence_common.clock import parse_instant, to_millis
+from whence_common.scm_source import ScmSource, repository_of
+from whence_common.statement import Predicate
+
+Combination = tuple[str, str, str, str, str, str]
+_COMBINATIONS_KEPT_MAX = 100_000
+_NAMES = ("image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A statement that is in the log. `enrolment` is the number of the binding whose key signed it."""
+
+    ledger_index: int
+    instance_id: str
+    enrolment: int
+    predicate: Predicate
+    next_base: int = -1
+
+
+@dataclass(slots=True)
+class Known:
+    """An instance as its row has it, moved on while a batch is projected."""
+
+    row: Mapping[str, object]
+    order: tuple[int, int]
+    facets: int
+    newest: Said | None = None
+    base: int = -1
+    seen_facets: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, row: Row) -> Known:
+        return cls(row=row, order=(row["enrolment"], row["sequence"]), facets=row["facets"], base=row["base"])
+
+
+class Combinations:
+    """Numbers of the combinations that statements are searched by; those that are new get the next numbers."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Combination, int] = {}
+
+    def forget(self) -> None:
+        """Forget what may have been rolled back."""
+        self._numbers.clear()
+
+    async def numbers(
+        self, transaction: Transaction, wanted: Sequence[Combination]
+    ) -> tuple[dict[Combination, int], list[Parameters]]:
+        """Give the number of each, and the rows that are to be added for new ones, in order of appearance."""
+        unknown = [one for one in dict.fromkeys(wanted) if one not in self._numbers]
+        added: list[Parameters] = []
+        if unknown:
+            if len(self._numbers) > _COMBINATIONS_KEPT_MAX:
+                self._numbers.clear()
+                unknown = list(dict.fromkeys(wanted))
+            asked = [("facets_named", dict(zip(_NAMES, one, strict=True))) for one in unknown]
+            *found, last = await transaction.fetch_all([*asked, ("last_facets", {})])
+            following = last[0]["number"] + 1
+            for one, rows in zip(unknown, found, strict=True):
+                if rows:
+                    self._numbers[one] = rows[0]["number"]
+                else:
+                    self._numbers[one] = following
+                    added.append({"number": following, **dict(zip(_NAMES, one, strict=True))})
+                    following += 1
+        return self._numbers, added
+
+
+def combination(predicate: Predicate) -> Combination:
+    """Give what a statement is searched by."""
+    return (
+        predicate.image.digest if predicate.image is not None else "",
+        predicate.application_id or "",
+        predicate.application_version or "",
+        predicate.user_data.digest if predicate.user_data is not None else "",
+        predicate.instance.account_id,
+        predicate.instance.region,
+    )
+
+
+async def project_statements(
+    transaction: Transaction, said: Sequence[Said], known: Mapping[str, Known], combinations: Combinations
+) -> list[Write]:
+    """Give the writes that these statements, in the order of the log, mean."""
+    combined = [combination(one.predicate) for one in said]
+    numbers, new_facets = await combinations.numbers(transaction, combined)
+    statements: list[Parameters] = []
+    pairs: dict[tuple[int, int], None] = {}
+    commits: dict[tuple[str, str, str], None] = {}
+    spoken: dict[str, int] = {}
+    for one, combined_one in zip(said, combined, strict=True):
+        instance, facets = known[one.instance_id], numbers[combined_one]
+        number = instance.row["number"]
+        statements.append(_statement(one, number, facets))
+        if facets != instance.facets or one.enrolment != instance.order[0]:
+            pairs[facets, number] = None  # type: ignore[index]  # a number
+        if instance.order == (0, 0):
+            spoken[one.predicate.instance.account_id] = spoken.get(one.predicate.instance.account_id, 0) + 1
+        if one.next_base >= 0:
+            instance.base = one.next_base
+        if (one.enrolment, one.predicate.sequence) > instance.order:
+            instance.order = one.enrolment, one.predicate.sequence
+            instance.newest, instance.facets = one, facets
+        for link in image_commits(one.predicate):
+            commits[link] = None
+    moved = {one.instance_id: known[one.instance_id] for one in said}
+    return [
+        ("add_facets", new_facets),
+        ("add_statement", statements),
+        ("add_instance_facets", [{"facets": f, "instance": n} for f, n in pairs]),
+        ("move_instance", [_moved(one) for one in moved.values() if one.newest is not None]),
+        ("add_image_commit", [dict(zip(("commit_id", "image_digest", "repository"), one, strict=True)) for one in commits]),
+        ("add_to_tally", [{"account_id": a, "subject": "instances", "n": n} for a, n in spoken.items()]),
+    ]  # fmt: skip
+
+
+async def known_instances(transaction: Transaction, instance_ids: Sequence[str]) -> dict[str, Known]:
+    """Read the rows of instances that have enrolled."""
+    names = msgspec.json.encode(list(dict.fromkeys(instance_ids))).decode()
+    rows = await transaction.fetch("instances_named", {"instance_ids": names})
+    return {row["instance_id"]: Known.of(row) for row in rows}
+
+
+def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
+    """Give (commit, image, repository) as the agent read it out of the image."""
+    found = predicate.scm_source
+    source = ScmSource.from_wire(found.document) if found is not None and found.document is not None else None
+    repository = repository_of(source.url) if source is not None else None
+    if predicate.image is None or source is None or source.commit_id is None or repository is None:
+        return []
+    return [(source.commit_id, predicate.image.digest, str(repository))]
+
+
+def _statement(one: Said, number: object, facets: int) -> Parameters:
+    return {
+        "instance": number,
+        "enrolment": one.enrolment,
+        "sequence": one.predicate.sequence,
+        "ledger_index": one.ledger_index,
+        "observed_at": to_millis(parse_instant(one.predicate.observed_at)),
+        "cause": one.predicate.cause,
+        "facets": facets,
+    }
+
+
+def _moved(known: Known) -> Parameters:
+    newest, row = known.newest, known.row
+    assert newest is not None
+    return {
+        "number": row["number"],
+        "instance_id": row["instance_id"],
+        "account_id": row["account_id"],
+        "region": row["region"],
+        "enrolment": newest.enrolment,
+        "sequence": newest.predicate.sequence,
+        "ledger_index": newest.ledger_index,
+        "observed_at": to_millis(parse_instant(newest.predicate.observed_at)),
+        "cause": newest.predicate.cause,
+        "facets": known.facets,
+        "judged": -1,
+        "base": known.base,
+    }

@@ -1,0 +1,115 @@
+"""Searching instances: filters become combinations of facets first, and those lead to the instances.
+
+Pages are in the order in which instances enrolled; the cursor is the number of the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.ports import Database, Row
+from whence_common.clock import from_millis, parse_instant, to_millis
+from whence_common.errors import InputError
+
+PAGE_MAX = 500
+_IMAGES_MAX = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What instances are searched by; None means any. `commit` may be the beginning of an id."""
+
+    image: str | None = None
+    commit: str | None = None
+    ticket: str | None = None
+    application: str | None = None
+    version: str | None = None
+    account: str | None = None
+    region: str | None = None
+    user_data: str | None = None
+    cause: str | None = None
+    at: str | None = None
+
+
+class Search:
+    """Finds instances."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def instances(self, wanted: Wanted, *, after: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Give rows of instances after a cursor, and the cursor of the next page if there is one."""
+        page: dict[str, object] = {"after": _cursor(after), "limit": limit + 1, "cause": wanted.cause}
+        query = "instances"
+        facets = await self._facets(wanted)
+        if facets is not None:
+            if not facets:
+                return [], None
+            page["facets"] = msgspec.json.encode(facets).decode()
+            query += "_with_facets"
+        if wanted.at is not None:
+            page["at"] = to_millis(parse_instant(wanted.at))
+            query += "_at"
+        elif facets is None:
+            query += "_now"
+        rows = await self._database.fetch(query, page)
+        return [_shown(row) for row in rows[:limit]], str(rows[limit - 1]["number"]) if len(rows) > limit else None
+
+    async def _facets(self, wanted: Wanted) -> list[int] | None:
+        """Give the combinations that match; None when nothing narrows them."""
+        parameters: dict[str, object] = {
+            name: getattr(wanted, name) for name in ("application", "version", "account", "region", "user_data")
+        }
+        images = await self._images(wanted)
+        if images is not None:
+            query, parameters = "facets_of_images", {**parameters, "images": msgspec.json.encode(images).decode()}
+        elif wanted.application is not None:
+            query = "facets_of_application"
+        elif wanted.user_data is not None:
+            query = "facets_of_user_data"
+        elif any(value is not None for value in parameters.values()):
+            query = "facets_matching"
+        else:
+            return None
+        return [row["number"] for row in await self._database.fetch(query, parameters)]
+
+    async def _images(self, wanted: Wanted) -> list[str] | None:
+        """Give the images meant by image, commit and ticket together."""
+        meant: list[set[str]] = []
+        if wanted.image is not None:
+            meant.append({wanted.image})
+        if wanted.commit is not None:
+            past = wanted.commit + "g"  # sorts after every hex digit, in any collation
+            parameters = {"first": wanted.commit, "past": past, "limit": _IMAGES_MAX}
+            meant.append(_digests(await self._database.fetch("images_of_commit", parameters)))
+        if wanted.ticket is not None:
+            rows = await self._database.fetch("images_of_ticket", {"word": wanted.ticket, "limit": _IMAGES_MAX})
+            meant.append(_digests(rows))
+        return sorted(set.intersection(*meant)) if meant else None
+
+
+def _digests(rows: Sequence[Row]) -> set[str]:
+    return {row["image_digest"] for row in rows}
+
+
+def _cursor(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdigit() or len(text) > 18:
+        raise InputError("parameter-malformed", "cursor is none that this search gave")
+    return int(text)
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    shown = dict(row)
+    del shown["number"]
+    shown["observed_at"] = from_millis(row["observed_at"]) if row["ledger_index"] >= 0 else None
+    if shown.get("seen_at") is not None:
+        shown["seen_at"] = from_millis(row["seen_at"])
+    for name in ("application_id", "application_version", "user_data_digest", "image_digest"):
+        shown[name] = shown[name] or None
+    return shown

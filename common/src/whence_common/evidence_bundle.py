@@ -1,0 +1,279 @@
+"""Evidence bundles: every entry of a period in one file, that anybody checks offline.
+
+JSON lines. First a header with the signed checkpoint and the hashes left and right of the period; then a line for each
+entry of the period, in order: its verbatim bytes as text, or only its leaf hash where it speaks of another account or was
+pruned; among them, marked with a proof of their own, enrolments from before the period; last a line that ends the file.
+From these the checkpoint's root is computed, so nothing can be left out, put in, moved or changed.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+
+from whence_common.enrolment_proof import proof_content
+from whence_common.envelope import Envelope
+from whence_common.errors import InputError
+from whence_common.identity_document import Authorities, verify
+from whence_common.keys import key_id, public_key_from_wire, signature_holds
+from whence_common.ledger_entry import kind_of, leaf_data
+from whence_common.merkle import check_inclusion, leaf_hash, node_hash
+from whence_common.note import Checkpoint, Note, Policy
+from whence_common.statement import Predicate, Statement
+
+HEADER_TYPE, END_TYPE = "urn:whence:bundle:v1", "urn:whence:bundle-end:v1"
+LINE_BYTES_MAX = 2 * 1024 * 1024
+_HEIGHT_MAX = 62
+
+
+class BundleInvalid(InputError):
+    """The file is no bundle, or something in it is not what was signed. `index` names the entry where one is meant."""
+
+    def __init__(self, message: str, index: int | None = None) -> None:
+        super().__init__("bundle-invalid", message if index is None else f"entry {index}: {message}")
+        self.index = index
+
+
+class Subtree(msgspec.Struct, frozen=True):
+    """The hash of a complete subtree outside the period; `hash` is base64."""
+
+    height: int
+    number: int
+    hash: str
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """What the file is about: the entries [first, past) of the log under `checkpoint`."""
+
+    type: Literal["urn:whence:bundle:v1"] = "urn:whence:bundle:v1"
+    checkpoint: str
+    account: str | None
+    since: str
+    until: str
+    first: int
+    past: int
+    outside: list[Subtree]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One entry: `content` is its text, else `leaf` its leaf hash; `proof` stands for entries before the period."""
+
+    index: int
+    content: str | None = None
+    leaf: str | None = None
+    proof: list[str] | None = None
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    type: Literal["urn:whence:bundle-end:v1"] = "urn:whence:bundle-end:v1"
+    entries: int
+
+
+@dataclass(slots=True)
+class Report:
+    """What a verified bundle says."""
+
+    header: Header
+    checkpoint: Checkpoint
+    witnesses: tuple[str, ...]
+    statements: list[tuple[int, str, Predicate]] = field(default_factory=list)
+    """(index, time of recording, what was stated)."""
+    enrolments: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
+    verdicts: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
+    others: dict[str, int] = field(default_factory=dict)
+    """How many entries of other kinds."""
+    hidden: int = 0
+    """Entries of the period shown by their hash only."""
+
+
+def outside(first: int, past: int, size: int) -> list[tuple[int, int]]:
+    """Name the complete subtrees (height, number) that cover what is left and right of [first, past)."""
+    found: list[tuple[int, int]] = []
+
+    def cover(low: int, high: int) -> None:
+        count = high - low
+        if count <= 0 or (first <= low and high <= past):
+            return
+        if (high <= first or low >= past) and not count & (count - 1):
+            found.append((count.bit_length() - 1, low >> (count.bit_length() - 1)))
+            return
+        split = low + (1 << ((count - 1).bit_length() - 1))
+        cover(low, split)
+        cover(split, high)
+
+    cover(0, size)
+    return found
+
+
+def check(lines: Iterable[bytes], policy: Policy, authorities: Authorities) -> Report:
+    """Verify a bundle and read it. Raises BundleInvalid and other InputErrors, naming the entry."""
+    reader = _Reader(iter(lines))
+    header = reader.header()
+    checkpoint, witnesses = policy.check(Note.parse(header.checkpoint.encode()))
+    if not 0 <= header.first <= header.past <= checkpoint.size:
+        raise BundleInvalid("the period is not within the checkpoint")
+    report = Report(header, checkpoint, tuple(key.name for key in witnesses))
+    keys: dict[str, Mapping[str, Any]] = {}
+    leaves: list[bytes] = []
+    recorded_at = ""
+    for line in reader.entries():
+        content = line.content.encode() if line.content is not None else None
+        leaf = leaf_hash(leaf_data(content)) if content is not None else _hash(line.leaf, line.index)
+        if line.proof is not None:
+            proof = [_hash(one, line.index) for one in line.proof]
+            shown = partial(check_inclusion, leaf, line.index, checkpoint.size, proof, checkpoint.root)
+            _at(line.index, shown)
+        else:
+            if line.index != header.first + len(leaves):
+                raise BundleInvalid(f"stands where entry {header.first + len(leaves)} should", line.index)
+            leaves.append(leaf)
+        if content is None:
+            report.hidden += 1
+            continue
+        recorded_at = _read(report, keys, line.index, content, authorities, recorded_at, counted=line.proof is None)
+    if len(leaves) != header.past - header.first:
+        raise BundleInvalid(f"{len(leaves)} entries, and the period has {header.past - header.first}")
+    _check_root(header, checkpoint, leaves)
+    return report
+
+
+def _read(
+    report: Report,
+    keys: dict[str, Mapping[str, Any]],
+    index: int,
+    content: bytes,
+    authorities: Authorities,
+    recorded_at: str,
+    *,
+    counted: bool,
+) -> str:
+    """Verify what an entry itself claims; give the time that the entries after it were recorded at."""
+    kind, stated = _at(index, lambda: kind_of(content))
+    if kind == "statement":
+        report.statements.append((index, recorded_at, _at(index, lambda: _statement(content, keys))))
+    elif kind == "enrolment":
+        _at(index, lambda: check_enrolment(stated, authorities))
+        keys[stated["key_id"]] = stated
+        if counted:
+            report.enrolments.append((index, stated))
+    elif kind == "verdict":
+        report.verdicts.append((index, stated))
+    elif kind == "clock":
+        return str(stated["recorded_at"])
+    else:
+        report.others[kind] = report.others.get(kind, 0) + 1
+    return recorded_at
+
+
+def check_enrolment(stated: Mapping[str, Any], authorities: Authorities) -> None:
+    """Verify an enrolment again: AWS's signature, and the key's own over challenge and identity. Raises InputError."""
+    try:
+        evidence, instance = stated["evidence"], stated["instance"]
+        identity = verify(evidence["identity"], authorities)
+        public_key = public_key_from_wire(stated["public_key"])
+        content = proof_content(
+            audience=evidence["audience"],
+            nonce=evidence["challenge"],
+            identity=evidence["identity"],
+            public_key=stated["public_key"],
+        )
+        holds = signature_holds(public_key, base64.b64decode(evidence["proof"], validate=True), content)
+        named = (instance["instance_id"], instance["account_id"], instance["region"], instance["document_digest"])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise BundleInvalid("the enrolment is malformed") from exc
+    if not holds or key_id(public_key) != stated["key_id"]:
+        raise BundleInvalid("the enrolled key did not sign the challenge")
+    if named != (identity.instance_id, identity.account_id, identity.region, identity.digest):
+        raise BundleInvalid("the enrolment names another instance than AWS signed")
+
+
+def _statement(content: bytes, keys: Mapping[str, Mapping[str, Any]]) -> Predicate:
+    envelope = Envelope.parse(content)
+    bound = next((keys[key] for key, _ in envelope.signatures if key in keys), None)
+    if bound is None:
+        raise BundleInvalid("the enrolment of its key is not in the bundle")
+    predicate = Statement.from_wire(envelope.verify(public_key_from_wire(bound["public_key"]))).predicate
+    if predicate.instance.instance_id != bound["instance"]["instance_id"]:
+        raise BundleInvalid(f"its key is bound to {bound['instance']['instance_id']}, and it speaks of another")
+    return predicate
+
+
+def _check_root(header: Header, checkpoint: Checkpoint, leaves: list[bytes]) -> None:
+    known = {(one.height, one.number): _hash(one.hash, None) for one in header.outside}
+
+    def root(low: int, high: int) -> bytes:
+        count = high - low
+        if high <= header.first or low >= header.past:
+            height = count.bit_length() - 1
+            if not count & (count - 1) and height <= _HEIGHT_MAX:
+                try:
+                    return known[height, low >> height]
+                except KeyError:
+                    raise BundleInvalid("a hash left or right of the period is missing") from None
+        elif count == 1:
+            return leaves[low - header.first]
+        split = low + (1 << ((count - 1).bit_length() - 1))
+        return node_hash(root(low, split), root(split, high))
+
+    if checkpoint.size and root(0, checkpoint.size) != checkpoint.root:
+        raise BundleInvalid("the entries do not lead to the checkpoint's root: something was changed, removed or moved")
+
+
+class _Reader:
+    """Reads the lines strictly: header, entries, end, nothing after it."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+
+    def header(self) -> Header:
+        try:
+            return _HEADERS.decode(next(self._lines, b""))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise BundleInvalid("the first line is no bundle's header") from exc
+
+    def entries(self) -> Iterator[Line]:
+        count = 0
+        for line in self._lines:
+            if len(line) > LINE_BYTES_MAX:
+                raise BundleInvalid(f"line {count + 2} is too long")
+            try:
+                found = _LINES.decode(line) if not line.startswith(b'{"type"') else _ENDS.decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+                raise BundleInvalid(f"line {count + 2} is no entry") from exc
+            if isinstance(found, End):
+                if found.entries != count or next(self._lines, None) is not None:
+                    raise BundleInvalid("the end is not where it says")
+                return
+            count += 1
+            yield found
+        raise BundleInvalid("the file ends in the middle: it was cut off")
+
+
+_HEADERS = msgspec.json.Decoder(Header)
+_LINES = msgspec.json.Decoder(Line)
+_ENDS = msgspec.json.Decoder(End)
+
+
+def _at(index: int, work: Any) -> Any:
+    """Do what may fail about an entry, so that the error names it."""
+    try:
+        return work()
+    except BundleInvalid as exc:
+        raise BundleInvalid(exc.message, index) from exc
+    except InputError as exc:
+        raise BundleInvalid(exc.message, index) from exc
+
+
+def _hash(text: str | None, index: int | None) -> bytes:
+    try:
+        content = base64.b64decode(text or "", validate=True)
+    except ValueError:
+        content = b""
+    if len(content) != 32:
+        raise BundleInvalid("a hash is malformed", index)
+    return content
