@@ -41,7 +41,7 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     script = directory / "ingest.lua"
     script.write_text(_LUA, encoding="ascii")
     async with (
-        aggregator(directory, directory, authority_pem={"eu-central-1": authority.pem}) as server,
+        aggregator(directory, directory, authority_pem={"eu-central-1": authority.pem}, document_seconds_max=2_592_000, limits={"statements_per_instance": 1e6, "statements_per_account": 1e6, "enrolments_per_instance": 1e6, "challenges_per_address": 1e6}) as server,
         aiohttp.ClientSession() as session,
     ):
         machines = [Machine(authority, f"i-{number:017x}") for number in range(_MACHINES)]

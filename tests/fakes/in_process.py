@@ -26,6 +26,7 @@ from whence_aggregator.sightings import Sightings
 from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.verification import InThisProcess
 from whence_common.backoff import Backoff
 from whence_common.identity_document import Authorities
 from whence_common.note import Signer
@@ -147,6 +148,7 @@ class InProcess:
         self.ingest = Ingest(
             ledger=self.ledger,
             enrolments=self.enrolments,
+            verifier=InThisProcess(),
             combinations=Combinations(),
             sightings=self.sightings,
             instance_limit=Limit("instance", LIMITLESS),

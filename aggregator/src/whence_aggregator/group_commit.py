@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from whence_aggregator.ports import Overloaded
 
 C = TypeVar("C")
 R = TypeVar("R")
+
+
+class _Done(asyncio.Future[Any]):
+    """A future that many await: cancelling one of them does not cancel it for the others, but waits for it."""
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
+
+
+class _Batch(Generic[C, R]):
+    """Commands that are committed together. `done` gives their results, in order, to all who wait."""
+
+    def __init__(self) -> None:
+        self.commands: list[C] = []
+        self.done = _Done(loop=asyncio.get_running_loop())
 
 
 class GroupCommit(Generic[C, R]):
@@ -21,45 +37,49 @@ class GroupCommit(Generic[C, R]):
         self._commit = commit
         self._batch_max = batch_max
         self._queue_max = queue_max
-        self._waiting: list[tuple[C, asyncio.Future[R]]] = []
+        self._batches: deque[_Batch[C, R]] = deque()
+        self._waiting = 0
         self._arrived = asyncio.Event()
 
     async def submit(self, command: C) -> R:
         """Give the command's result once its transaction is durable. Raises Overloaded when too many wait."""
-        if len(self._waiting) >= self._queue_max:
+        if self._waiting >= self._queue_max:
             raise Overloaded("too-busy", "more is waiting than can be taken", retry_after_seconds=1.0)
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
-        self._arrived.set()
-        return await future
+        if not self._batches or len(self._batches[-1].commands) >= self._batch_max:
+            self._batches.append(_Batch())
+            self._arrived.set()
+        batch = self._batches[-1]
+        place = len(batch.commands)
+        batch.commands.append(command)
+        self._waiting += 1
+        result: R | Exception = (await batch.done)[place]
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     async def run(self) -> None:
         """Commit batches until cancelled; then refuse what still waits."""
-        batch: list[tuple[C, asyncio.Future[R]]] = []
+        batch: _Batch[C, R] | None = None
         try:
             while True:
                 await self._arrived.wait()
-                batch, self._waiting = self._waiting[: self._batch_max], self._waiting[self._batch_max :]
-                if not self._waiting:
+                batch = self._batches.popleft()
+                if not self._batches:
                     self._arrived.clear()
-                await self._commit_batch(batch)
-                batch = []
+                self._waiting -= len(batch.commands)
+                batch.done.set_result(await self._results(batch.commands))
+                batch = None
         finally:
             stopping = Overloaded("stopping", "the aggregator is stopping", retry_after_seconds=1.0)
-            for _, future in batch + self._waiting:
-                if not future.done():
-                    future.set_exception(stopping)
+            for left in ([batch] if batch is not None else []) + list(self._batches):
+                if not left.done.done():
+                    left.done.set_result([stopping] * len(left.commands))
 
-    async def _commit_batch(self, batch: list[tuple[C, asyncio.Future[R]]]) -> None:
-        results: Sequence[R | Exception]
+    async def _results(self, commands: Sequence[C]) -> Sequence[R | Exception]:
         try:
-            results = await self._commit([command for command, _ in batch])
+            results = await self._commit(commands)
         except Exception as exc:  # noqa: BLE001 - told to each caller, who raises it
-            results = [exc] * len(batch)
-        for (_, future), result in zip(batch, results, strict=True):
-            if future.done():
-                continue
-            if isinstance(result, Exception):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+            return [exc] * len(commands)
+        assert len(results) == len(commands), "each command has its result"
+        return results
+

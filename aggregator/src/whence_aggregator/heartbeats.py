@@ -52,6 +52,5 @@ class Heartbeats:
     async def _commit(self, batch: Sequence[str]) -> Sequence[None]:
         seen_at = to_millis(self._now())
         rows = [self._sightings.row(instance_id, seen_at) for instance_id in dict.fromkeys(batch)]
-        async with self._database.transaction() as transaction:
-            await transaction.execute(("see", rows))
+        await self._database.write(("see", rows))
         return [None] * len(batch)

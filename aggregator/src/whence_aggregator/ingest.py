@@ -6,35 +6,32 @@ history without moving the state, and another statement under a taken sequence i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.enrolment import Enrolment, Enrolments
 from whence_aggregator.group_commit import GroupCommit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.limits import Limit
-from whence_aggregator.ports import Conflict, Forbidden, Unauthenticated
+from whence_aggregator.ports import Conflict, Unauthenticated
 from whence_aggregator.projections.statements import (
     Combinations,
     Known,
     Said,
-    image_commits,
-    known_instances,
+    named,
     project_statements,
 )
 from whence_aggregator.sightings import Sightings
+from whence_aggregator.verification import Checked, Refusal, Submitted, Verifier, key_ids
 from whence_common.clock import Now, to_instant, to_millis
-from whence_common.envelope import Envelope
-from whence_common.keys import public_key_from_wire
 from whence_common.logs import fields
-from whence_common.statement import Predicate, Statement
 
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 240
+CHECKED_AT_ONCE_MAX = 64
 QUEUE_MAX = 4_096
 _KEYS_CACHED_MAX = 50_000
 _QUESTIONS_KEPT_MAX = 50_000
@@ -44,15 +41,14 @@ _QUESTIONS_KEPT_MAX = 50_000
 class Verified:
     """A statement whose signature holds for the instance it speaks of."""
 
-    envelope: Envelope
-    digest: str
-    predicate: Predicate
+    checked: Checked
+    content: bytes
     enrolment: Enrolment
     request_id: str
 
     @property
     def key(self) -> tuple[str, int, int]:
-        return self.enrolment.instance_id, self.enrolment.number, self.predicate.sequence
+        return self.enrolment.instance_id, self.enrolment.number, self.checked.stated.sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +77,7 @@ class Ingest:
         *,
         ledger: Ledger,
         enrolments: Enrolments,
+        verifier: Verifier,
         combinations: Combinations,
         sightings: Sightings,
         instance_limit: Limit,
@@ -96,55 +93,54 @@ class Ingest:
         self._account_limit = account_limit
         self._now = now
         self._on_work = on_work
-        self._by_key: dict[str, tuple[Enrolment, ec.EllipticCurvePublicKey]] = {}
+        self._by_key: dict[str, Enrolment] = {}
         self._asked: set[tuple[str, str]] = set()
         self._commits = GroupCommit[Verified, Accepted](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
-        self.run = self._commits.run
+        self._checks = GroupCommit[Submitted, Checked | Refusal](
+            verifier.verify, batch_max=CHECKED_AT_ONCE_MAX, queue_max=QUEUE_MAX
+        )
 
     async def accept(self, content: bytes, *, request_id: str = "") -> Accepted:
         """Accept one envelope's bytes. Raises an InputError naming what is wrong, or Overloaded."""
-        envelope = Envelope.parse(content)
-        enrolment, public_key = await self._binding(envelope)
-        payload = envelope.verify(public_key)
+        enrolment = await self._binding(content)
+        checked = await self._checks.submit(
+            Submitted(
+                content, enrolment.public_key, enrolment.instance_id, enrolment.account_id, enrolment.region
+            )
+        )
+        if isinstance(checked, Refusal):
+            raise checked.error()
         self._instance_limit.take(enrolment.instance_id)
         self._account_limit.take(enrolment.account_id)
-        predicate = Statement.from_wire(payload).predicate
-        instance = predicate.instance
-        if (instance.instance_id, instance.account_id, instance.region) != (
-            enrolment.instance_id,
-            enrolment.account_id,
-            enrolment.region,
-        ):
-            raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
-        verified = Verified(
-            envelope=envelope,
-            digest=envelope.digest,
-            predicate=predicate,
-            enrolment=enrolment,
-            request_id=request_id,
+        return await self._commits.submit(
+            Verified(checked=checked, content=content, enrolment=enrolment, request_id=request_id)
         )
-        return await self._commits.submit(verified)
 
-    async def _binding(self, envelope: Envelope) -> tuple[Enrolment, ec.EllipticCurvePublicKey]:
-        """Find who is bound to the key that the envelope names. Raises Unauthenticated."""
-        for key, _ in envelope.signatures:
+    async def run(self) -> None:
+        """Verify and commit until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._commits.run())
+            group.create_task(self._checks.run())
+
+    async def _binding(self, content: bytes) -> Enrolment:
+        """Find who is bound to the key that the envelope names, before any work is done. Raises Unauthenticated."""
+        for key in key_ids(content):
             if (known := self._by_key.get(key)) is not None:
                 return known
             enrolment = await self._enrolments.by_key(key)
             if enrolment is not None:
                 if len(self._by_key) >= _KEYS_CACHED_MAX:
                     self._by_key.clear()
-                self._by_key[key] = enrolment, public_key_from_wire(enrolment.public_key)
-                return self._by_key[key]
+                self._by_key[key] = enrolment
+                return enrolment
         raise Unauthenticated("key-unknown", "no instance is bound to the key of this envelope", fix="enrol first")
 
     async def _commit(self, batch: Sequence[Verified]) -> Sequence[Accepted | Exception]:
         now = self._now()
         questions: set[tuple[str, str]] = set()
         try:
-            async with self._ledger.writing() as writing:
-                names = [one.enrolment.instance_id for one in batch]
-                known = await known_instances(writing.transaction, names)
+            async with self._ledger.writing(named([one.enrolment.instance_id for one in batch])) as writing:
+                known = {row["instance_id"]: Known.of(row) for row in writing.found[0]}
                 fresh, standing = await self._decide(writing, batch, known)
                 places = await self._append(writing, fresh, known)
                 said = [
@@ -152,7 +148,7 @@ class Ingest:
                         ledger_index=index,
                         instance_id=one.enrolment.instance_id,
                         enrolment=one.enrolment.number,
-                        predicate=one.predicate,
+                        stated=one.checked.stated,
                         next_base=next_base,
                     )
                     for one, (index, next_base) in zip(fresh, places, strict=True)
@@ -161,7 +157,7 @@ class Ingest:
                     writing.writes += await project_statements(writing.transaction, said, known, self._combinations)
                     seen_at = to_millis(now)
                     seen = [self._sightings.row(name, seen_at) for name in dict.fromkeys(s.instance_id for s in said)]
-                    questions = {q for one in said for q in questions_of(one.predicate)} - self._asked
+                    questions = {q for one in fresh for q in one.checked.questions} - self._asked
                     tasks = [{"kind": kind, "subject": s, "due_at": to_instant(now)} for kind, s in sorted(questions)]
                     writing.writes += [("see", seen), ("add_task_unless_known", tasks)]
         except BaseException:
@@ -176,34 +172,35 @@ class Ingest:
 
     async def _decide(
         self, writing: Writing, batch: Sequence[Verified], known: Mapping[str, Known]
-    ) -> tuple[list[Verified], dict[str, int | Exception]]:
+    ) -> tuple[list[Verified], dict[bytes, int | Exception]]:
         """Tell new statements from known ones (by digest: their index) and from those whose sequence is taken."""
         fresh: dict[tuple[str, int, int], Verified] = {}
-        standing: dict[str, int | Exception] = {}
+        standing: dict[bytes, int | Exception] = {}
         for one in batch:
-            if one.digest in standing:
+            digest = one.checked.digest
+            if digest in standing:
                 continue
             first = fresh.get(one.key)
             if first is not None:
-                if first.digest != one.digest:
-                    standing[one.digest] = _taken(one)
+                if first.checked.digest != digest:
+                    standing[digest] = _taken(one)
                 continue
             instance = known[one.enrolment.instance_id]
-            if (one.enrolment.number, one.predicate.sequence) > instance.order:
+            if (one.enrolment.number, one.checked.stated.sequence) > instance.order:
                 fresh[one.key] = one
                 continue
             place = {
                 "instance": instance.row["number"],
                 "enrolment": one.enrolment.number,
-                "sequence": one.predicate.sequence,
+                "sequence": one.checked.stated.sequence,
             }
             rows = await writing.transaction.fetch("statement_taken", place)
             if not rows:
                 fresh[one.key] = one
                 continue
-            found = await self._ledger.reader.find(one.digest)
+            found = await self._ledger.reader.find(f"sha256:{digest.hex()}")
             same = found is not None and found.ledger_index == rows[0]["ledger_index"]
-            standing[one.digest] = rows[0]["ledger_index"] if same else _taken(one)
+            standing[digest] = rows[0]["ledger_index"] if same else _taken(one)
         return list(fresh.values()), standing
 
     async def _append(
@@ -216,7 +213,8 @@ class Ingest:
             [
                 NewEntry(
                     kind="statement",
-                    content=one.envelope.content,
+                    content=one.content,
+                    checked=one.checked,
                     packed_with=int(known[one.enrolment.instance_id].row["number"]),  # type: ignore[call-overload]  # same
                 )
                 for one in fresh
@@ -227,7 +225,7 @@ class Ingest:
         self,
         batch: Sequence[Verified],
         indexes: Mapping[tuple[str, int, int], int],
-        standing: Mapping[str, int | Exception],
+        standing: Mapping[bytes, int | Exception],
     ) -> Sequence[Accepted | Exception]:
         receipts = dict(zip(indexes.values(), self._ledger.receipts(list(indexes.values())), strict=True))
         if indexes:
@@ -235,7 +233,7 @@ class Ingest:
         answers: list[Accepted | Exception] = []
         told: list[str] = []
         for one in batch:
-            before = standing.get(one.digest)
+            before = standing.get(one.checked.digest)
             if isinstance(before, Exception):
                 answers.append(before)
                 continue
@@ -244,20 +242,12 @@ class Ingest:
             if receipt is None:
                 receipt = receipts[index] = await self._ledger.receipt(index)
             answers.append(
-                Accepted(digest=one.digest, ledger_index=index, replayed=before is not None, receipt=receipt)
+                Accepted(digest=f"sha256:{one.checked.digest.hex()}", ledger_index=index, replayed=before is not None, receipt=receipt)
             )
-            told.append(f"{one.enrolment.instance_id}#{one.predicate.sequence}={index} {one.request_id}")
+            told.append(f"{one.enrolment.instance_id}#{one.checked.stated.sequence}={index} {one.request_id}")
         log.info("statements accepted", extra=fields(new=len(indexes), statements=told))
         return answers
 
 
-def questions_of(predicate: Predicate) -> list[tuple[str, str]]:
-    """Say what collectors should find out because of a statement: (kind, subject)."""
-    questions = [("commit", f"{repository}@{commit}") for commit, _, repository in image_commits(predicate)]
-    if predicate.image is not None:
-        questions.append(("image-source", f"{predicate.image.repository}@{predicate.image.digest}"))
-    return questions
-
-
 def _taken(one: Verified) -> Conflict:
-    return Conflict("sequence-conflict", f"sequence {one.predicate.sequence} of this instance is another statement")
+    return Conflict("sequence-conflict", f"sequence {one.checked.stated.sequence} of this instance is another statement")

@@ -56,12 +56,18 @@ class Transaction(Protocol):
     async def execute(self, *writes: Write) -> None:
         """Run queries in order, each once for each of its rows. No row of an insert may appear twice."""
 
+    async def finish(self, *writes: Write) -> None:
+        """Run queries and commit, in one round trip. Nothing may follow but leaving the transaction."""
+
 
 class Database(Protocol):
     """A store of rows. Raises StorageUnavailable."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open the one write transaction there is at a time, over all replicas; commits on leaving, durably."""
+
+    async def write(self, *writes: Write) -> None:
+        """Write what touches no entry of the log, durably, in a transaction of its own."""
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         """Read, beside any writer."""

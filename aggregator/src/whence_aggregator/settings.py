@@ -99,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registries: dict[str, PlaceSettings] = {}
     git_servers: dict[str, PlaceSettings] = {}
     silent_after_seconds: float = 300.0
+    verifier_process: bool | None = None
+    """Verify signatures in a process of its own; None does so where there is more than one core."""
 
 
 def log_origin(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.image_registry import RegistryReader
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.adapters.sts import StsCallers
+from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.applications.registry import Applications, Caller
 from whence_aggregator.audit.bundle import Bundles
@@ -45,6 +46,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import parse_tokens
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.verification import InThisProcess, Verifier
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
@@ -112,6 +114,7 @@ async def run_aggregator(
         ingest = Ingest(
             ledger=ledger,
             enrolments=enrolments,
+            verifier=load_verifier(settings, stack),
             combinations=Combinations(),
             sightings=sightings,
             instance_limit=_limit("instance", limits.statements_per_instance),
@@ -192,6 +195,15 @@ def load_ledger(settings: Settings, database: SqliteDatabase | PostgresDatabase,
         keeper=keeper,
         now=utc_now,
     )
+
+
+def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
+    """Make what verifies signatures: beside this process where there is another core for it."""
+    if not (settings.verifier_process if settings.verifier_process is not None else (os.cpu_count() or 1) > 1):
+        return InThisProcess()
+    verifier = VerifierProcess()
+    stack.push_async_callback(verifier.close)
+    return verifier
 
 
 def load_collectors(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Collector]:

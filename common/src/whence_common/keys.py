@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from whence_common.errors import InputError
 
 _SPKI_BYTES_MAX = 200
+_ECDSA = ec.ECDSA(hashes.SHA256())
 
 
 class PublicKeyInvalid(InputError):
@@ -44,12 +45,12 @@ def public_key_from_wire(text: str) -> ec.EllipticCurvePublicKey:
 
 
 def sign(private_key: ec.EllipticCurvePrivateKey, content: bytes) -> bytes:
-    return private_key.sign(content, ec.ECDSA(hashes.SHA256()))
+    return private_key.sign(content, _ECDSA)
 
 
 def signature_holds(public_key: ec.EllipticCurvePublicKey, signature: bytes, content: bytes) -> bool:
     try:
-        public_key.verify(signature, content, ec.ECDSA(hashes.SHA256()))
+        public_key.verify(signature, content, _ECDSA)
     except InvalidSignature:
         return False
     return True

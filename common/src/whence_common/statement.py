@@ -5,6 +5,7 @@ Because each statement is whole, statements are idempotent and commute: the newe
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -213,6 +214,7 @@ def _subject(name: str, digest: str) -> Subject:
     return Subject(name=name, digest={"sha256": digest.removeprefix("sha256:")})
 
 
+@lru_cache(maxsize=4096)
 def _is_repository(repository: str, digest: str) -> bool:
     try:
         return ImageReference.parse(f"{repository}@{digest}").repository == repository

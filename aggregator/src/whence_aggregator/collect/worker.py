@@ -27,7 +27,11 @@ LEASE_SECONDS = 300
 IDLE_SECONDS_MAX = 5.0
 EVALUATE_AFTER_SECONDS = 1.0
 """An instance that says much is judged once for all of it."""
-EVALUATION_REST = 1.0
+EVALUATION_REST = 0.5
+BUSY_WAKES = 2
+"""Ingest that had more commits than this since the last look is busy."""
+BUSY_REST = 30.0
+BUSY_SECONDS_MAX = 5.0
 SWEEP_SECONDS = 15.0
 _BUG_PAUSE_SECONDS = 3600.0
 
@@ -52,10 +56,12 @@ class Worker:
         self._now = now
         self._backoff = backoff
         self._woken = asyncio.Event()
+        self._wakes = 0
 
     def wake(self) -> None:
         """Say that there may be work now."""
         self._woken.set()
+        self._wakes += 1
 
     async def run(self) -> None:
         """Do tasks and judge instances until cancelled; look for silent agents now and then."""
@@ -74,10 +80,10 @@ class Worker:
                 await pause(IDLE_SECONDS_MAX)
 
     async def _run_evaluations(self) -> None:
-        """Judge in pages. Where there is much to do, do it half of the time, so that ingest has the other half."""
+        """Judge in pages. While much is said, do it a tenth of the time only: what is not kept yet comes first."""
         swept = -SWEEP_SECONDS
         while True:
-            began = time.monotonic()
+            began, wakes = time.monotonic(), self._wakes
             try:
                 if began - swept >= SWEEP_SECONDS:
                     swept = began
@@ -87,7 +93,10 @@ class Worker:
                 log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
                 judged = 0
             took = time.monotonic() - began
-            await pause(min(took * EVALUATION_REST, 1.0) if judged == PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
+            await pause(max(took * EVALUATION_REST, 0.01) if judged == PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
+            while self._wakes - wakes > BUSY_WAKES and time.monotonic() - began < min(took * BUSY_REST, BUSY_SECONDS_MAX):
+                wakes = self._wakes
+                await pause(took)
 
     async def work(self) -> int:
         """Do what is due now, a bounded number of tasks at once; give how many there were."""

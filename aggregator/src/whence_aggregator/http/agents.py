@@ -16,6 +16,7 @@ from whence_common.heartbeat import HEARTBEAT_BYTES_MAX
 
 _CHALLENGE_BYTES_MAX = 1024
 _ENROLMENT_BYTES_MAX = 16 * 1024
+_ACCEPTED = {"accepted": True}
 _DECODER = msgspec.json.Decoder(EnrolmentRequest)
 
 
@@ -57,4 +58,4 @@ class AgentCalls:
     async def _heartbeat(self, request: web.Request) -> web.Response:
         content = await read_body(request, HEARTBEAT_BYTES_MAX)
         await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
-        return respond_json({"accepted": True})
+        return respond_json(_ACCEPTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import re
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
 
 from whence_aggregator.ports import (
     Conflict,
@@ -47,8 +49,11 @@ _PROOF_CODES = ("identity-", "cms-", "sts-")
 BODY_SECONDS_MAX = 30.0
 REQUEST_ID = web.RequestKey("request_id", str)
 """What stands in our log and in the caller's."""
+_PROCESS = os.urandom(6).hex()
+_NUMBERS = itertools.count(1)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_JSON_HEADERS = CIMultiDict({**_HEADERS, "Content-Type": "application/json; charset=utf-8"})
 
 
 class BodyTooLarge(InputError):
@@ -62,8 +67,8 @@ class BodyTooSlow(InputError):
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id, and turn errors into problems. A bug is logged and told as one."""
-    stated = request.headers.get("X-Request-Id", "")
-    request_id = stated if _REQUEST_ID.match(stated) else os.urandom(12).hex()
+    stated = request.headers.get("X-Request-Id")
+    request_id = stated if stated is not None and _REQUEST_ID.match(stated) else f"{_PROCESS}-{next(_NUMBERS)}"
     request[REQUEST_ID] = request_id
     try:
         response = await handler(request)
@@ -76,7 +81,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         log.exception("a request failed by a bug", extra=fields(path=request.path, request_id=request_id))
         response = _respond(request, 500, "internal-error", "the aggregator failed; its log says how", "")
-    response.headers["X-Request-Id"] = request_id
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request_id
     if response.status >= 400:
         log.info("refused", extra=fields(path=request.path, status=response.status, request_id=request_id))
     return response
@@ -97,6 +103,8 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
     """Read a body of at most so many bytes. Raises BodyTooLarge; the rest is not read."""
     if request.content_length is not None and request.content_length > bytes_max:
         raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
+    if request.content.is_eof() and request.content_length is not None:
+        return await request.content.read()  # all of it came with the headers
     chunks, left = [], bytes_max
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
@@ -111,8 +119,7 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
 
 
 def respond_json(document: object, *, status: int = 200) -> web.Response:
-    body = msgspec.json.encode(document)
-    return web.Response(body=body, status=status, content_type="application/json", headers=_HEADERS)
+    return web.Response(body=msgspec.json.encode(document), status=status, headers=_JSON_HEADERS.copy())
 
 
 def _status(error: WhenceError) -> int:

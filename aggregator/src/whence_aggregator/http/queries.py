@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from aiohttp import web
 
 from whence_aggregator.compliance.rules import RULES

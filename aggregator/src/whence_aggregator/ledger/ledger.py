@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from binascii import b2a_base64
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.packing import Packer, to_layout
 from whence_aggregator.ledger.tree import Tree
-from whence_aggregator.ports import CheckpointKeeper, Database, Parameters, Row, StorageUnavailable, Transaction, Write
+from whence_aggregator.ports import (
+    Asked,
+    CheckpointKeeper,
+    Database,
+    Parameters,
+    Row,
+    StorageUnavailable,
+    Transaction,
+    Write,
+)
 from whence_common.clock import Now, to_millis
 from whence_common.ledger_entry import event, leaf_data
-from whence_common.merkle import ProofInvalid, check_consistency, inclusion_proof, leaf_hash
+from whence_common.merkle import TILE_HEIGHT, ProofInvalid, check_consistency, leaf_hash
 from whence_common.note import Checkpoint, Note, NoteInvalid, Signer
-from whence_common.receipt import receipt_text
+from whence_common.receipt import HEADER, receipt_text
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +60,19 @@ class NewEntry:
     kind: str
     content: bytes
     packed_with: int | None = None
+    checked: Hashed | None = None
+    """What is known of the content already."""
+
+
+class Hashed(Protocol):
+    """Layout, digest and leaf hash of an entry's content."""
+
+    @property
+    def layout(self) -> bytes: ...
+    @property
+    def digest(self) -> bytes: ...
+    @property
+    def leaf(self) -> bytes: ...
 
 
 class Ledger:
@@ -99,17 +123,22 @@ class Ledger:
                 pass
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Writing]:
-        """Open the write transaction; on leaving, entries and tree are durable and the checkpoint is signed."""
+    async def writing(self, *first: Asked) -> AsyncIterator[Writing]:
+        """Open the write transaction; on leaving, entries and tree are durable and the checkpoint is signed.
+
+        `first` is read at once, in the same round trip as the log's size.
+        """
         writing: Writing | None = None
         try:
             async with self._database.transaction() as transaction:
-                if self._tree is None or await _size(transaction) != self._tree.size:
-                    await self._load(transaction)
+                last, *found = await transaction.fetch_all([("last_index", {}), *first])
+                size = int(last[0]["ledger_index"]) + 1
+                if self._tree is None or size != self._tree.size:
+                    await self._load(transaction, size)
                 assert self._tree is not None
-                writing = Writing(self, transaction, self._tree, to_millis(self._now()), self._clock)
+                writing = Writing(self, transaction, self._tree, to_millis(self._now()), self._clock, found)
                 yield writing
-                await writing.flush()
+                await transaction.finish(*writing.writes)
         except BaseException:
             if writing is None or writing.appended:
                 self._tree = None  # what was appended in memory is not in the database
@@ -121,9 +150,14 @@ class Ledger:
     def receipts(self, indexes: Sequence[int]) -> list[str]:
         """Give receipts for entries that were appended just now. To be called before anything is awaited."""
         assert self._tree is not None
-        tree, note = self._tree, self.note
-        cached = _remembering(tree.node)
-        return [receipt_text(index, inclusion_proof(index, tree.size, cached), note) for index in indexes]
+        tree, note, above = self._tree, self.note, dict[int, str]()
+        found = []
+        for index in indexes:
+            within, tile = tree.proof_within(index), index >> TILE_HEIGHT
+            if tile not in above:
+                above[tile] = "".join(map(_encoded, tree.proof_above(tile)))
+            found.append(f"{HEADER}\nindex {index}\n{''.join(map(_encoded, within))}{above[tile]}\n{note}")
+        return found
 
     async def receipt(self, index: int) -> str:
         """Give a receipt for any entry, under the newest checkpoint."""
@@ -139,7 +173,7 @@ class Ledger:
 
     def pack(self, entry: NewEntry, index: int) -> tuple[bytes, int | None, int]:
         """Pack an entry; give the bytes, the index of its base, and which base the instance has from now on."""
-        layout = to_layout(entry.content)
+        layout = entry.checked.layout if entry.checked is not None else to_layout(entry.content)
         if entry.packed_with is None:
             return self._packer.pack(layout), None, -1
         known = self.bases.get(entry.packed_with)
@@ -161,8 +195,7 @@ class Ledger:
             if index in bodies:
                 self.bases.put(number, index, self._packer.layout(bodies[index]))
 
-    async def _load(self, transaction: Transaction) -> None:
-        size = await _size(transaction)
+    async def _load(self, transaction: Transaction, size: int) -> None:
         clock = await transaction.fetch("last_clock", {})
         self._clock = clock[0]["recorded_at"] if clock else -(10**18)
         self._tree = await self.reader.edge(size)
@@ -197,8 +230,18 @@ class Ledger:
 class Writing:
     """One write transaction of the log. `recorded_at` is the time, in milliseconds, that its entries get."""
 
-    def __init__(self, ledger: Ledger, transaction: Transaction, tree: Tree, now: int, clock: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        transaction: Transaction,
+        tree: Tree,
+        now: int,
+        clock: int,
+        found: Sequence[Sequence[Row]],
+    ) -> None:
         self.transaction = transaction
+        self.found = found
+        """What was to be read first."""
         self._ledger = ledger
         self._tree = tree
         self._now = now
@@ -238,14 +281,15 @@ class Writing:
     def _add(self, rows: list[Parameters], entry: NewEntry) -> tuple[int, int]:
         index = self._tree.size + len(rows)
         body, base, next_base = self._ledger.pack(entry, index)
+        known = entry.checked
         rows.append(
             {
                 "ledger_index": index,
                 "kind": entry.kind,
                 "base": base,
                 "body": body,
-                "digest_head": digest_head(hashlib.sha256(entry.content).digest()),
-                "leaf": leaf_hash(leaf_data(entry.content)),
+                "digest_head": digest_head(known.digest if known is not None else hashlib.sha256(entry.content).digest()),
+                "leaf": known.leaf if known is not None else leaf_hash(leaf_data(entry.content)),
             }
         )
         return index, next_base
@@ -285,18 +329,5 @@ def digest_head(digest: bytes) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-async def _size(transaction: Transaction) -> int:
-    rows: Sequence[Row] = await transaction.fetch("last_index", {})
-    return int(rows[0]["ledger_index"]) + 1
-
-
-def _remembering(node: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
-    known: dict[tuple[int, int], bytes] = {}
-
-    def remembered(height: int, number: int) -> bytes:
-        found = known.get((height, number))
-        if found is None:
-            found = known[height, number] = node(height, number)
-        return found
-
-    return remembered
+def _encoded(hash_: bytes) -> str:
+    return b2a_base64(hash_).decode("ascii")

@@ -7,8 +7,8 @@ the octets. Statements of an instance are much alike: each is packed against an 
 
 from __future__ import annotations
 
-import base64
 import re
+from binascii import a2b_base64, b2a_base64
 from importlib import resources
 
 import zstandard
@@ -91,14 +91,15 @@ def to_layout(content: bytes) -> bytes:
         text = match[0]
         if len(runs) == _RUNS_MAX or len(text) % 4:
             continue
-        octets = base64.b64decode(text)
-        if base64.b64encode(octets) != text:
+        octets = a2b_base64(text)
+        if b2a_base64(octets, newline=False) != text:
             continue
-        rest.append(content[at : match.start()])
-        _put(head, match.start() - at)
+        start, end = match.span()
+        rest.append(content[at:start])
+        _put(head, start - at)
         _put(head, len(octets))
         runs.append(octets)
-        at = match.end()
+        at = end
     count = bytearray()
     _put(count, len(runs))
     return b"".join((count, head, *rest, content[at:], *runs))
@@ -120,7 +121,7 @@ def from_layout(layout: bytes) -> bytes:
     octets_at = len(layout) - sum(size for _, size in places)
     parts = []
     for skipped, size in places:
-        parts += [layout[at : at + skipped], base64.b64encode(layout[octets_at : octets_at + size])]
+        parts += [layout[at : at + skipped], b2a_base64(layout[octets_at : octets_at + size], newline=False)]
         at, octets_at = at + skipped, octets_at + size
     parts.append(layout[at : len(layout) - sum(size for _, size in places)])
     return b"".join(parts)

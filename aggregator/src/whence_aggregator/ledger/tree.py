@@ -50,9 +50,26 @@ class Tree:
     def root(self) -> bytes:
         return range_hash(0, self.size, self.node) if self.size else EMPTY_ROOT
 
-    def proof(self, index: int) -> list[bytes]:
-        """Prove that an entry is in this tree; it must be among the newest 256."""
-        return inclusion_proof(index, self.size, self.node)
+    def proof_within(self, index: int) -> list[bytes]:
+        """Give the part of an inclusion proof below the root of the entry's tile; it must be one of the last two."""
+        first = index >> TILE_HEIGHT << TILE_HEIGHT
+        width = min(self.size - first, TILE_WIDTH)
+        tile = self._tiles[0, first >> TILE_HEIGHT]
+        return inclusion_proof(index - first, width, tile.node)
+
+    def proof_above(self, tile: int) -> list[bytes]:
+        """Give the rest of the inclusion proofs of a tile's entries: it is the same for all of them."""
+        first, past, low, high = tile << TILE_HEIGHT, min((tile + 1) << TILE_HEIGHT, self.size), 0, self.size
+        proof = []
+        while (low, high) != (first, past):
+            split = low + (1 << ((high - low - 1).bit_length() - 1))
+            if first < split:
+                proof.append(range_hash(split, high, self.node))
+                high = split
+            else:
+                proof.append(range_hash(low, split, self.node))
+                low = split
+        return proof[::-1]
 
 
 def node_of(tiles: Mapping[TileId, Tile], height: int, number: int) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
 
-from whence_aggregator.ports import Parameters, Row, Transaction, Write
+from whence_aggregator.ports import Asked, Parameters, Row, Transaction, Write
 from whence_common.clock import parse_instant, to_millis
 from whence_common.scm_source import ScmSource, repository_of
 from whence_common.statement import Predicate
@@ -17,6 +18,27 @@ _COMBINATIONS_KEPT_MAX = 100_000
 _NAMES = ("image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region")
 
 
+class Stated(msgspec.Struct, frozen=True, array_like=True):
+    """What the tables take from a statement. `observed_at` is in milliseconds."""
+
+    sequence: int
+    cause: str
+    observed_at: int
+    combination: Combination
+    links: list[tuple[str, str, str]]
+    """(commit, image, repository) as the agent read it out of the image."""
+
+    @classmethod
+    def of(cls, predicate: Predicate) -> Stated:
+        return cls(
+            sequence=predicate.sequence,
+            cause=predicate.cause,
+            observed_at=to_millis(parse_instant(predicate.observed_at)),
+            combination=combination(predicate),
+            links=image_commits(predicate),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """A statement that is in the log. `enrolment` is the number of the binding whose key signed it."""
@@ -24,7 +46,7 @@ class Said:
     ledger_index: int
     instance_id: str
     enrolment: int
-    predicate: Predicate
+    stated: Stated
     next_base: int = -1
 
 
@@ -93,7 +115,7 @@ async def project_statements(
     transaction: Transaction, said: Sequence[Said], known: Mapping[str, Known], combinations: Combinations
 ) -> list[Write]:
     """Give the writes that these statements, in the order of the log, mean."""
-    combined = [combination(one.predicate) for one in said]
+    combined = [one.stated.combination for one in said]
     numbers, new_facets = await combinations.numbers(transaction, combined)
     statements: list[Parameters] = []
     pairs: dict[tuple[int, int], None] = {}
@@ -106,13 +128,14 @@ async def project_statements(
         if facets != instance.facets or one.enrolment != instance.order[0]:
             pairs[facets, number] = None  # type: ignore[index]  # a number
         if instance.order == (0, 0):
-            spoken[one.predicate.instance.account_id] = spoken.get(one.predicate.instance.account_id, 0) + 1
+            account = combined_one[4]
+            spoken[account] = spoken.get(account, 0) + 1
         if one.next_base >= 0:
             instance.base = one.next_base
-        if (one.enrolment, one.predicate.sequence) > instance.order:
-            instance.order = one.enrolment, one.predicate.sequence
+        if (one.enrolment, one.stated.sequence) > instance.order:
+            instance.order = one.enrolment, one.stated.sequence
             instance.newest, instance.facets = one, facets
-        for link in image_commits(one.predicate):
+        for link in one.stated.links:
             commits[link] = None
     moved = {one.instance_id: known[one.instance_id] for one in said}
     return [
@@ -125,31 +148,37 @@ async def project_statements(
     ]  # fmt: skip
 
 
-async def known_instances(transaction: Transaction, instance_ids: Sequence[str]) -> dict[str, Known]:
-    """Read the rows of instances that have enrolled."""
+def named(instance_ids: Sequence[str]) -> Asked:
+    """Ask for the rows of instances."""
     names = msgspec.json.encode(list(dict.fromkeys(instance_ids))).decode()
-    rows = await transaction.fetch("instances_named", {"instance_ids": names})
-    return {row["instance_id"]: Known.of(row) for row in rows}
+    return "instances_named", {"instance_ids": names}
 
 
 def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
     """Give (commit, image, repository) as the agent read it out of the image."""
     found = predicate.scm_source
-    source = ScmSource.from_wire(found.document) if found is not None and found.document is not None else None
-    repository = repository_of(source.url) if source is not None else None
-    if predicate.image is None or source is None or source.commit_id is None or repository is None:
+    if predicate.image is None or found is None or found.document is None:
         return []
-    return [(source.commit_id, predicate.image.digest, str(repository))]
+    link = _link(found.document.get("url", ""), found.document.get("revision", ""))
+    return [(link[0], predicate.image.digest, link[1])] if link is not None else []
+
+
+@lru_cache(maxsize=8192)
+def _link(url: str, revision: str) -> tuple[str, str] | None:
+    """Give commit and repository, where the source names both."""
+    source = ScmSource.from_wire({"url": url, "revision": revision})
+    repository = repository_of(source.url)
+    return (source.commit_id, str(repository)) if source.commit_id is not None and repository is not None else None
 
 
 def _statement(one: Said, number: object, facets: int) -> Parameters:
     return {
         "instance": number,
         "enrolment": one.enrolment,
-        "sequence": one.predicate.sequence,
+        "sequence": one.stated.sequence,
         "ledger_index": one.ledger_index,
-        "observed_at": to_millis(parse_instant(one.predicate.observed_at)),
-        "cause": one.predicate.cause,
+        "observed_at": one.stated.observed_at,
+        "cause": one.stated.cause,
         "facets": facets,
     }
 
@@ -163,10 +192,10 @@ def _moved(known: Known) -> Parameters:
         "account_id": row["account_id"],
         "region": row["region"],
         "enrolment": newest.enrolment,
-        "sequence": newest.predicate.sequence,
+        "sequence": newest.stated.sequence,
         "ledger_index": newest.ledger_index,
-        "observed_at": to_millis(parse_instant(newest.predicate.observed_at)),
-        "cause": newest.predicate.cause,
+        "observed_at": newest.stated.observed_at,
+        "cause": newest.stated.cause,
         "facets": known.facets,
         "judged": -1,
         "base": known.base,

@@ -58,6 +58,13 @@ class PostgresDatabase:
             except _FAILURES as exc:
                 raise _unavailable(exc) from exc
 
+    async def write(self, *writes: Write) -> None:
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                await _PostgresTransaction(connection, self).execute(*writes)
+        except _FAILURES as exc:
+            raise _unavailable(exc) from exc
+
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         numbered = self.numbered[query]
         try:
@@ -102,6 +109,9 @@ class _PostgresTransaction:
             elif rows:
                 numbered = self._database.numbered[query]
                 await self._connection.executemany(numbered.sql, [_values(numbered, row) for row in rows])
+
+    async def finish(self, *writes: Write) -> None:
+        await self.execute(*writes)
 
     async def _batch(self, query: str) -> NumberedQuery:
         """Give a query that takes each parameter as an array: one round trip for all rows."""

@@ -62,6 +62,10 @@ class SqliteDatabase:
                 raise
             await asyncio.shield(self._in_writer(self._commit))
 
+    async def write(self, *writes: Write) -> None:
+        async with self._writing:
+            await asyncio.shield(self._in_writer(lambda: self._finish(writes)))
+
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         return (await self.fetch_all([(query, parameters)]))[0]
 
@@ -71,6 +75,10 @@ class SqliteDatabase:
     async def in_transaction(self, reads: Sequence[Asked], writes: Sequence[Write]) -> list[Sequence[Row]]:
         """Write, then read, through the writer's connection; the first such call begins its transaction."""
         return await self._in_writer(lambda: self._work(reads, writes))
+
+    async def finish_transaction(self, writes: Sequence[Write]) -> None:
+        """Write through the writer's connection and commit."""
+        await asyncio.shield(self._in_writer(lambda: self._finish(writes)))
 
     async def _in_writer(self, work: Callable[[], T]) -> T:
         return await _in(self._writer_thread, work)
@@ -82,6 +90,14 @@ class SqliteDatabase:
         for query, rows in writes:
             self._write(connection, query, rows)
         return [_rows(connection.execute(self._queries[query], parameters)) for query, parameters in reads]
+
+    def _finish(self, writes: Sequence[Write]) -> None:
+        try:
+            self._work([], writes)
+        except BaseException:
+            self._rollback()
+            raise
+        self._commit()
 
     def _write(self, connection: sqlite3.Connection, query: str, rows: Sequence[Parameters]) -> None:
         """Insert many rows by one statement: the lock of the interpreter is given up once a statement, not once a row."""
@@ -171,6 +187,9 @@ class _SqliteTransaction:
         wanted = [(query, rows) for query, rows in writes if rows]
         if wanted:
             await self._database.in_transaction([], wanted)
+
+    async def finish(self, *writes: Write) -> None:
+        await self._database.finish_transaction([(query, rows) for query, rows in writes if rows])
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:

@@ -1,0 +1,94 @@
+"""Verification in processes of their own, one a core: they read batches from standard input and answer on output.
+
+A message is four octets of length and MessagePack. A process ends when its input does, so none outlives its parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from whence_aggregator.verification import Checked, Refusal, Submitted, check
+from whence_common.errors import RoadError
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+_MESSAGE_BYTES_MAX = 256 * 1024 * 1024
+_BATCH_SECONDS_MAX = 30.0
+_ENCODER = msgspec.msgpack.Encoder()
+_REQUEST = msgspec.msgpack.Decoder(list[Submitted])
+
+
+class _Answer(msgspec.Struct, array_like=True):
+    checked: Checked | None
+    refusal: Refusal | None
+
+
+_ANSWER = msgspec.msgpack.Decoder(list[_Answer])
+
+
+class VerifierProcess:
+    """One such process, started when it is first needed and again when it has ended."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[Checked | Refusal]:
+        """Check statements. Raises RoadError when the process has ended; the next call starts another."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(_BATCH_SECONDS_MAX):
+                    answer = await self._ask(_ENCODER.encode(list(submitted)))
+            except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError) as exc:
+                await self._end()
+                log.error("a verifier ended", extra=fields(error=type(exc).__name__))
+                raise RoadError("verifier-ended", "statements cannot be verified now", retry_after_seconds=1.0) from exc
+            except asyncio.CancelledError:
+                await self._end()  # an answer that nobody reads must not be taken for the next one's
+                raise
+        return [one.checked or one.refusal for one in answer]  # type: ignore[misc]  # one of the two is there
+
+    async def close(self) -> None:
+        async with self._turn:
+            await self._end()
+
+    async def _ask(self, content: bytes) -> list[_Answer]:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "whence_aggregator.adapters.verifiers",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+        source, sink = self._process.stdout, self._process.stdin
+        assert source is not None
+        assert sink is not None
+        sink.write(len(content).to_bytes(4, "big") + content)
+        size = int.from_bytes(await source.readexactly(4), "big")
+        return _ANSWER.decode(await source.readexactly(min(size, _MESSAGE_BYTES_MAX)))
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def main() -> int:
+    """Answer batches until the input ends."""
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    while len(head := source.read(4)) == 4:
+        wanted = _REQUEST.decode(source.read(min(int.from_bytes(head, "big"), _MESSAGE_BYTES_MAX)))
+        found = [check(one) for one in wanted]
+        content = _ENCODER.encode([(one, None) if isinstance(one, Checked) else (None, one) for one in found])
+        sink.write(len(content).to_bytes(4, "big") + content)
+        sink.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Verification of statements, apart from everything else: it costs the most of all that ingest does, and needs nothing but
+the bytes and the key. So it runs in processes of its own (adapters/verifiers.py), or here where there is only one core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+from typing import Protocol
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from whence_aggregator.ledger.packing import to_layout
+from whence_aggregator.ports import Forbidden
+from whence_aggregator.projections.statements import Stated, image_commits
+from whence_common.envelope import ENVELOPE_BYTES_MAX, Envelope, EnvelopeInvalid
+from whence_common.errors import InputError
+from whence_common.keys import public_key_from_wire
+from whence_common.ledger_entry import leaf_data
+from whence_common.statement import Predicate, Statement, StatementInvalid
+
+_SIGNATURES_MAX = 8
+
+
+class Submitted(msgspec.Struct, frozen=True, array_like=True):
+    """An envelope's bytes, and who is bound to the key that it names."""
+
+    content: bytes
+    public_key: str
+    instance_id: str
+    account_id: str
+    region: str
+
+
+class Checked(msgspec.Struct, frozen=True, array_like=True):
+    """A statement whose signature holds for the instance it speaks of, ready to be appended."""
+
+    digest: bytes
+    leaf: bytes
+    layout: bytes
+    stated: Stated
+    questions: list[tuple[str, str]]
+    """What collectors should find out because of it: (kind, subject)."""
+
+
+class Refusal(msgspec.Struct, frozen=True, array_like=True):
+    """Why a statement is not taken."""
+
+    kind: str
+    code: str
+    message: str
+    fix: str
+
+    def error(self) -> InputError:
+        return _KINDS.get(self.kind, InputError)(self.code, self.message, fix=self.fix)
+
+
+class Verifier(Protocol):
+    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[Checked | Refusal]:
+        """Check statements; give for each what it says, or why it is refused. Raises RoadError."""
+
+
+class InThisProcess:
+    """Verifies where it is called."""
+
+    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[Checked | Refusal]:
+        return [check(one) for one in submitted]
+
+
+def check(submitted: Submitted) -> Checked | Refusal:
+    """Verify one statement."""
+    try:
+        envelope = Envelope.parse(submitted.content)
+        predicate = Statement.from_wire(envelope.verify(_public_key(submitted.public_key))).predicate
+        instance = predicate.instance
+        bound = (submitted.instance_id, submitted.account_id, submitted.region)
+        if (instance.instance_id, instance.account_id, instance.region) != bound:
+            raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
+    except InputError as exc:
+        return Refusal(type(exc).__name__, exc.code, exc.message, exc.fix)
+    stated = Stated.of(predicate)
+    return Checked(
+        digest=sha256(submitted.content).digest(),
+        leaf=sha256(b"\x00" + leaf_data(submitted.content)).digest(),
+        layout=to_layout(submitted.content),
+        stated=stated,
+        questions=questions_of(predicate),
+    )
+
+
+def key_ids(content: bytes) -> list[str]:
+    """Read which keys an envelope names, and nothing else of it. Raises EnvelopeInvalid."""
+    if len(content) > ENVELOPE_BYTES_MAX:
+        raise EnvelopeInvalid("envelope-too-large", f"the envelope is larger than {ENVELOPE_BYTES_MAX} bytes")
+    try:
+        signatures = _PEEK.decode(content).signatures
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise EnvelopeInvalid("envelope-malformed", "this is no DSSE envelope") from exc
+    return [one.keyid[:200] for one in signatures[:_SIGNATURES_MAX]]
+
+
+def questions_of(predicate: Predicate) -> list[tuple[str, str]]:
+    """Say what collectors should find out because of a statement: (kind, subject)."""
+    questions = [("commit", f"{repository}@{commit}") for commit, _, repository in image_commits(predicate)]
+    if predicate.image is not None:
+        questions.append(("image-source", f"{predicate.image.repository}@{predicate.image.digest}"))
+    return questions
+
+
+class _Named(msgspec.Struct):
+    keyid: str = ""
+
+
+class _Signed(msgspec.Struct):
+    signatures: list[_Named]
+
+
+_PEEK = msgspec.json.Decoder(_Signed)
+_KINDS: dict[str, type[InputError]] = {
+    kind.__name__: kind for kind in (EnvelopeInvalid, StatementInvalid, Forbidden, InputError)
+}
+
+
+@lru_cache(maxsize=20_000)
+def _public_key(wire: str) -> ec.EllipticCurvePublicKey:
+    return public_key_from_wire(wire)
