@@ -17,7 +17,7 @@ from fakes.signing_authority import SigningAuthority
 from landscape.programs import Aggregator, aggregator
 
 _MACHINES = 64
-_CONNECTIONS = 64
+_CONNECTIONS = 256
 _SECONDS = 3
 _STATEMENTS_A_ROUND = 20_000
 _LUA = r"""
@@ -41,7 +41,18 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     script = directory / "ingest.lua"
     script.write_text(_LUA, encoding="ascii")
     async with (
-        aggregator(directory, directory, authority_pem={"eu-central-1": authority.pem}, document_seconds_max=2_592_000, limits={"statements_per_instance": 1e6, "statements_per_account": 1e6, "enrolments_per_instance": 1e6, "challenges_per_address": 1e6}) as server,
+        aggregator(
+            directory,
+            directory,
+            authority_pem={"eu-central-1": authority.pem},
+            document_seconds_max=2_592_000,
+            limits={
+                "statements_per_instance": 1e6,
+                "statements_per_account": 1e6,
+                "enrolments_per_instance": 1e6,
+                "challenges_per_address": 1e6,
+            },
+        ) as server,
         aiohttp.ClientSession() as session,
     ):
         machines = [Machine(authority, f"i-{number:017x}") for number in range(_MACHINES)]

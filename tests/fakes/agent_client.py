@@ -23,6 +23,7 @@ class AgentClient:
 
     async def enrol(self, machine: Machine) -> tuple[int, Any]:
         _, challenge = await self.post("/v1/challenges", b"{}")
+        machine.launch_now()
         request = machine.request(challenge["challenge"], challenge["audience"])
         return await self.post("/v1/enrolments", msgspec.json.encode(request))
 

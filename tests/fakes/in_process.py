@@ -12,6 +12,7 @@ from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.applications.registry import Applications, Caller
 from whence_aggregator.collect.collectors import CommitCollector, ImageSourceCollector
+from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
@@ -20,7 +21,7 @@ from whence_aggregator.ingest import Accepted, Ingest
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.limits import Limit, Rate
-from whence_aggregator.ports import CallerIdentity, CheckpointKeeper, Database, Row, SourceUnavailable
+from whence_aggregator.ports import CallerIdentity, CheckpointKeeper, Database, ListedInstance, Row, SourceUnavailable
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.trace.lineage import Lineage, LinkName
@@ -54,6 +55,29 @@ class FakeSources:
         return _answer(self.commits.get(commit_id, SourceUnavailable("git-refused", "the Git server is away")))
 
 
+@dataclass
+class FakeEc2:
+    """The EC2 API of one account and region. `away` makes it fail."""
+
+    listed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """State and launch time by instance."""
+    data: dict[str, bytes] = field(default_factory=dict)
+    away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    async def instances(self, account_id: str, region: str) -> list[ListedInstance]:
+        if self.away:
+            raise SourceUnavailable("ec2-unavailable", "EC2 is away")
+        return [
+            ListedInstance(instance_id=name, state=state, launched_at=launched_at)
+            for name, (state, launched_at) in self.listed.items()
+        ]
+
+    async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
+        self.asked.append(instance_id)
+        return self.data.get(instance_id)
+
+
 def _answer(answer: bytes | SourceUnavailable | None) -> bytes | None:
     if isinstance(answer, SourceUnavailable):
         raise answer
@@ -81,6 +105,9 @@ class NewestLog:
 
     def content(self, row: Row) -> bytes:
         return self._ledger.reader.content(row)
+
+    async def content_of(self, row: Row) -> bytes | None:
+        return await self._ledger.reader.content_of(row)
 
     @property
     def note(self) -> str:
@@ -119,6 +146,10 @@ class InProcess:
             now=self.clock,
             silent_after_seconds=SILENT_AFTER_SECONDS,
         )
+        self.ec2 = FakeEc2()
+        self.inventory = InventoryCollector(
+            database=database, ledger=self.ledger, ec2=self.ec2, seconds=300.0, now=self.clock
+        )
         self.worker = Worker(
             database=database,
             ledger=self.ledger,
@@ -127,6 +158,7 @@ class InProcess:
                 "commit": CommitCollector(self.sources),
             },
             evaluator=self.evaluator,
+            inventory=self.inventory,
             now=self.clock,
             backoff=Backoff(first_seconds=10.0, longest_seconds=10.0, random=lambda: 1.0),
         )

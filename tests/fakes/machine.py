@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fakes.signing_authority import SigningAuthority, identity_document
 from whence_aggregator.enrolment import EnrolmentRequest
+from whence_common.clock import to_instant, utc_now
 from whence_common.enrolment_proof import proof_content
 from whence_common.envelope import seal
 from whence_common.keys import public_key_to_wire, sign
@@ -35,9 +36,15 @@ class Machine:
         self.authority = authority
         self.instance_id = instance_id
         self.account_id = document.get("accountId", "123456789012")
+        self._stated = document
         self.document = identity_document(instance_id, **document)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.sequence = 0
+
+    def launch_now(self) -> None:
+        """Have the document say that the instance was launched just now, for aggregators that look at the real clock."""
+        if "pendingTime" not in self._stated:
+            self.document = identity_document(self.instance_id, **self._stated, pendingTime=to_instant(utc_now()))
 
     def request(self, nonce: str, audience: str) -> EnrolmentRequest:
         """Answer a challenge."""

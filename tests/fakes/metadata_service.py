@@ -39,7 +39,8 @@ class MetadataService:
     url: str = ""
 
     def __post_init__(self) -> None:
-        self.document = self.document or identity_document(self.instance_id)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.document = self.document or identity_document(self.instance_id, pendingTime=now)
         self._tokens: dict[str, float] = {}
 
     @asynccontextmanager

@@ -68,7 +68,9 @@ def test_an_extra_line_is_passed_over() -> None:
     assert Receipt.parse(text.encode()).check(LEAVES[1], policy())[0] == CHECKPOINT
 
 
-@pytest.mark.parametrize("cosigned, least, holds", [(0, 0, True), (2, 2, True), (1, 2, False), (0, 1, False), (3, 1, True)])
+@pytest.mark.parametrize(
+    "cosigned, least, holds", [(0, 0, True), (2, 2, True), (1, 2, False), (0, 1, False), (3, 1, True)]
+)
 def test_a_receipt_needs_as_many_witnesses_as_the_policy_says(cosigned: int, least: int, holds: bool) -> None:
     text = receipt(note=note(witnesses=cosigned))
     if holds:

@@ -1,4 +1,4 @@
-"""whence-aggregator: serve the API and the collectors; make tokens for callers."""
+"""whence-aggregator: serve the API and the collectors; check the ledger; witness other teams' logs; make tokens."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ import argparse
 import gc
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from whence_aggregator import __version__
-from whence_aggregator.settings import Settings, parse_settings
+from whence_aggregator.adapters.log_files import add_key, load_signers
+from whence_aggregator.settings import Settings, log_origin, parse_settings
 from whence_aggregator.tokens import TokensInvalid, new_token
 from whence_aggregator.wiring import run_aggregator
+from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger, run_witness
+from whence_aggregator.witness_settings import parse_witness_settings
 from whence_common import logs
 from whence_common.errors import WhenceError
 from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
 
 SETTINGS_FILE = "/etc/whence/aggregator.yaml"
+WITNESS_FILE = "/etc/whence/witness.yaml"
 
 
 def main() -> int:
     """Parse the command line and run one command; give its exit code."""
     arguments = _parser().parse_args()
-    return {"serve": _serve, "check": _check, "token": _token}[arguments.command](arguments)
+    commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
+    return commands[arguments.command](arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,6 +44,19 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
     check = commands.add_parser("check", help="check the settings and stop (exit 0 good, 78 bad)")
     check.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
+    witness = commands.add_parser("witness", help="cosign checkpoints of other teams' logs until SIGTERM")
+    witness.add_argument("--config", default=WITNESS_FILE, help="settings (default: %(default)s)")
+    witness.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
+    ledger = commands.add_parser(
+        "ledger", help="check the ledger, rebuild what is derived from it, show or add its keys"
+    )
+    ledger.add_argument(
+        "action",
+        choices=["check", "rebuild", "keys", "add-key"],
+        help="check: every entry, hash and row (exit 0 clean, 1 not); rebuild: make all tables again from the entries; "
+        "keys: print the verifier keys; add-key: a new key signs first, the others go on (restart all replicas)",
+    )
+    ledger.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     token = commands.add_parser("token", help="make a token: printed once, its hash goes to the file")
     token.add_argument("name", help="who will use it; stands in the history of what it changes")
     token.add_argument("--team", action="append", default=[], help="team it may write for; none means every team")
@@ -49,18 +69,84 @@ def _serve(arguments: argparse.Namespace) -> int:
     if settings is None:
         return 78
     logs.set_up(verbose=arguments.verbose)
-
-    def listening(port: int) -> None:
-        if arguments.port_file is not None:
-            partial = Path(arguments.port_file + ".tmp")
-            partial.write_text(f"{port}\n", encoding="ascii")
-            partial.replace(arguments.port_file)
-
-    location = os.environ.get("WHENCE_DATABASE")
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)  # a sixth of ingest's time went into looking for cycles that are not there
+    location = os.environ.get("WHENCE_DATABASE")
+    return _run(run_aggregator(settings, database_location=location, listening=_listening(arguments.port_file)))
+
+
+def _witness(arguments: argparse.Namespace) -> int:
     try:
-        uvloop.run(run_aggregator(settings, database_location=location, listening=listening))
+        settings = parse_witness_settings(Path(arguments.config).read_bytes(), name=arguments.config)
+    except (OSError, SettingsInvalid) as exc:
+        print(f"whence-aggregator: {_said(exc)}", file=sys.stderr)
+        return 78
+    logs.set_up(verbose=False)
+    return _run(run_witness(settings, listening=_listening(arguments.port_file)))
+
+
+def _ledger(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments.config)
+    if settings is None:
+        return 78
+    logs.set_up(verbose=False)
+    return _run(
+        {"check": _check_ledger, "rebuild": _rebuild, "keys": _keys, "add-key": _add_key}[arguments.action](settings)
+    )
+
+
+async def _check_ledger(settings: Settings) -> int:
+    shows = sys.stderr.isatty()
+
+    def progress(said: str) -> None:
+        if shows:
+            print(f"\r\033[K{said}", end="", file=sys.stderr, flush=True)
+
+    location = os.environ.get("WHENCE_DATABASE")
+    outcome = await check_ledger(settings, database_location=location, progress=progress)
+    if shows:
+        print("\r\033[K", end="", file=sys.stderr)
+    for finding in outcome.findings:
+        print(finding)
+    pruned = "".join(f", {count} bodies of kind {kind} pruned" for kind, count in sorted(outcome.pruned.items()))
+    verdict = f"{len(outcome.findings)} findings" if outcome.findings else "clean"
+    print(f"{outcome.entries} entries{pruned}: {verdict}")
+    return 1 if outcome.findings else 0
+
+
+async def _rebuild(settings: Settings) -> int:
+    count = await rebuild_ledger(settings, database_location=os.environ.get("WHENCE_DATABASE"))
+    print(f"{count} entries: everything derived from them was made again")
+    return 0
+
+
+async def _keys(settings: Settings) -> int:
+    for signer in load_signers(Path(settings.log_key_file), name=log_origin(settings)):
+        print(signer.verifier)
+    return 0
+
+
+async def _add_key(settings: Settings) -> int:
+    path = Path(settings.log_key_file)
+    load_signers(path, name=log_origin(settings))
+    add_key(path, name=log_origin(settings))
+    print(f"{path}: a new key signs first; give its verifier key to auditors and agents, and restart", file=sys.stderr)
+    return await _keys(settings)
+
+
+def _listening(port_file: str | None) -> Callable[[int], None]:
+    def listening(port: int) -> None:
+        if port_file is not None:
+            partial = Path(port_file + ".tmp")
+            partial.write_text(f"{port}\n", encoding="ascii")
+            partial.replace(port_file)
+
+    return listening
+
+
+def _run(work: Coroutine[Any, Any, int | None]) -> int:
+    try:
+        return uvloop.run(work) or 0
     except SettingsInvalid as exc:
         print(f"whence-aggregator: {exc.diagnostics()}", file=sys.stderr)
         return 78
@@ -73,7 +159,6 @@ def _serve(arguments: argparse.Namespace) -> int:
             raise
         print(f"whence-aggregator: cannot run: {'; '.join(_said(exc) for exc in expected.exceptions)}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -82,4 +82,3 @@ class GroupCommit(Generic[C, R]):
             return [exc] * len(commands)
         assert len(results) == len(commands), "each command has its result"
         return results
-

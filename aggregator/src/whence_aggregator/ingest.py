@@ -104,9 +104,7 @@ class Ingest:
         """Accept one envelope's bytes. Raises an InputError naming what is wrong, or Overloaded."""
         enrolment = await self._binding(content)
         checked = await self._checks.submit(
-            Submitted(
-                content, enrolment.public_key, enrolment.instance_id, enrolment.account_id, enrolment.region
-            )
+            Submitted(content, enrolment.public_key, enrolment.instance_id, enrolment.account_id, enrolment.region)
         )
         if isinstance(checked, Refusal):
             raise checked.error()
@@ -242,7 +240,12 @@ class Ingest:
             if receipt is None:
                 receipt = receipts[index] = await self._ledger.receipt(index)
             answers.append(
-                Accepted(digest=f"sha256:{one.checked.digest.hex()}", ledger_index=index, replayed=before is not None, receipt=receipt)
+                Accepted(
+                    digest=f"sha256:{one.checked.digest.hex()}",
+                    ledger_index=index,
+                    replayed=before is not None,
+                    receipt=receipt,
+                )
             )
             told.append(f"{one.enrolment.instance_id}#{one.checked.stated.sequence}={index} {one.request_id}")
         log.info("statements accepted", extra=fields(new=len(indexes), statements=told))
@@ -250,4 +253,6 @@ class Ingest:
 
 
 def _taken(one: Verified) -> Conflict:
-    return Conflict("sequence-conflict", f"sequence {one.checked.stated.sequence} of this instance is another statement")
+    return Conflict(
+        "sequence-conflict", f"sequence {one.checked.stated.sequence} of this instance is another statement"
+    )

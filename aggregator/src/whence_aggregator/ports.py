@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+import msgspec
+
 from whence_common.errors import InputError, RoadError
 from whence_common.scm_source import Repository
 from whence_common.sts_proof import StsProof
@@ -97,3 +99,19 @@ class CommitReader(Protocol):
 class CallerIdentity(Protocol):
     async def caller(self, proof: StsProof, signed: Mapping[str, str]) -> tuple[str, str, str]:
         """Ask STS who signed: (account, ARN, host asked). Raises StsProofInvalid or SourceUnavailable."""
+
+
+class ListedInstance(msgspec.Struct, frozen=True, kw_only=True):
+    """An instance as DescribeInstances lists it. `launched_at` is when it was started last."""
+
+    instance_id: str
+    state: str
+    launched_at: str
+
+
+class Ec2Inventory(Protocol):
+    """The EC2 API of many accounts. Raises SourceUnavailable."""
+
+    async def instances(self, account_id: str, region: str) -> Sequence[ListedInstance]: ...
+
+    async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None: ...

@@ -13,19 +13,23 @@ from pathlib import Path
 
 import aiohttp
 
+from whence_aggregator.adapters.aws_inventory import AwsInventory
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.image_registry import RegistryReader
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.applications.registry import Applications, Caller
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.collectors import Collector, CommitCollector, ImageSourceCollector
+from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
 from whence_aggregator.heartbeats import Heartbeats
+from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.log import LogCalls
@@ -36,6 +40,7 @@ from whence_aggregator.ingest import Ingest
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.publishing import Publisher
+from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import Row
 from whence_aggregator.projections.statements import Combinations
@@ -93,6 +98,7 @@ async def run_aggregator(
             ledger=ledger,
             collectors=load_collectors(settings, session),
             evaluator=evaluator,
+            inventory=await load_inventory(settings, database, ledger),
             now=utc_now,
             backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
         )
@@ -114,7 +120,7 @@ async def run_aggregator(
         ingest = Ingest(
             ledger=ledger,
             enrolments=enrolments,
-            verifier=load_verifier(settings, stack),
+            verifier=await load_verifier(settings, stack),
             combinations=Combinations(),
             sightings=sightings,
             instance_limit=_limit("instance", limits.statements_per_instance),
@@ -150,6 +156,12 @@ async def run_aggregator(
                 *LogCalls(
                     ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)
                 ).routes(),
+                *AccountCalls(
+                    database=database,
+                    accounts=settings.accounts,
+                    silent_after_seconds=settings.silent_after_seconds,
+                    now=utc_now,
+                ).routes(),
                 *KioCalls(applications=applications).routes(),
                 *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
             ],
@@ -166,6 +178,7 @@ async def run_aggregator(
                 "heartbeats": heartbeats.run,
                 "worker": worker.run,
                 "publisher": publisher.run,
+                "retention": load_retention(settings, database, ledger).run,
             }
         )
 
@@ -179,6 +192,9 @@ class _NewestLog:
     def content(self, row: Row) -> bytes:
         return self._ledger.reader.content(row)
 
+    async def content_of(self, row: Row) -> bytes | None:
+        return await self._ledger.reader.content_of(row)
+
     @property
     def note(self) -> str:
         return self._ledger.note
@@ -190,19 +206,20 @@ def load_ledger(settings: Settings, database: SqliteDatabase | PostgresDatabase,
     stack.callback(keeper.close)
     return Ledger(
         database=database,
-        reader=LogReader(database),
+        reader=load_reader(settings, database),
         signers=load_signers(Path(settings.log_key_file), name=log_origin(settings)),
         keeper=keeper,
         now=utc_now,
     )
 
 
-def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
+async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
     """Make what verifies signatures: beside this process where there is another core for it."""
     if not (settings.verifier_process if settings.verifier_process is not None else (os.cpu_count() or 1) > 1):
         return InThisProcess()
     verifier = VerifierProcess()
     stack.push_async_callback(verifier.close)
+    await verifier.start()
     return verifier
 
 
@@ -212,6 +229,33 @@ def load_collectors(settings: Settings, session: aiohttp.ClientSession) -> dict[
         "image-source": ImageSourceCollector(RegistryReader(session=session, plain_http=_places(settings.registries))),
         "commit": CommitCollector(GitServerReader(plain_http=_places(settings.git_servers))),
     }
+
+
+async def load_inventory(
+    settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger
+) -> InventoryCollector | None:
+    """Make what asks the EC2 API, and have it ask every account in every region."""
+    if settings.inventory is None:
+        return None
+    ec2 = AwsInventory(
+        role_name=settings.inventory.role_name,
+        session_name=settings.inventory.session_name,
+        endpoint_url=settings.aws_endpoint_url,
+    )
+    inventory = InventoryCollector(
+        database=database, ledger=ledger, ec2=ec2, seconds=settings.inventory.seconds, now=utc_now
+    )
+    await inventory.schedule(
+        [(account, region) for account in settings.accounts for region in settings.inventory.regions]
+    )
+    return inventory
+
+
+def load_retention(settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger) -> Retention:
+    """Make what prunes old bodies; without a policy it prunes nothing."""
+    wanted = {"statement": settings.retention.statement_days, "verdict": settings.retention.verdict_days}
+    days = {kind: one for kind, one in wanted.items() if one is not None}
+    return Retention(database=database, ledger=ledger, archive=ledger.reader.archive, days=days, now=utc_now)
 
 
 def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.ClientSession) -> StsCallers | None:
@@ -275,15 +319,33 @@ def load_secret(path: Path) -> bytes:
 
 def load_tls(settings: Settings) -> ssl.SSLContext | None:
     """Load certificate and key. Raises SettingsInvalid."""
-    if settings.tls_certificate_file is None:
+    return load_tls_files(settings.tls_certificate_file, settings.tls_key_file)
+
+
+def load_tls_files(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    """Load certificate and key. Raises SettingsInvalid."""
+    if certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+        context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as exc:
         raise SettingsInvalid("tls-unusable", f"certificate or key cannot be used: {exc}") from exc
     return context
+
+
+def load_reader(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> LogReader:
+    """Make what reads the log, from the archive as well where there is one."""
+    retention, archive = settings.retention, None
+    if retention.archive_bucket is not None:
+        archive = S3Archive(
+            bucket=retention.archive_bucket,
+            prefix=retention.archive_prefix,
+            region=retention.archive_region,
+            endpoint_url=settings.aws_endpoint_url,
+        )
+    return LogReader(database, archive)
 
 
 def _places(places: Mapping[str, object]) -> dict[str, bool]:

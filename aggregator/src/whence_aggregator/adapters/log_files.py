@@ -63,10 +63,11 @@ class CheckpointFile:
     The database is durable before its checkpoint is kept, so a file that lost its last second only knows an older one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, synced_at_once: bool = False) -> None:
         self._path = path
         self._descriptor: int | None = None
         self._synced = 0.0
+        self._sync_seconds = 0.0 if synced_at_once else _SYNC_SECONDS
 
     def load(self) -> str | None:
         try:
@@ -82,7 +83,7 @@ class CheckpointFile:
         os.pwrite(self._descriptor, content, 0)
         os.ftruncate(self._descriptor, len(content))
         now = time.monotonic()
-        if now - self._synced >= _SYNC_SECONDS:
+        if now - self._synced >= self._sync_seconds:
             self._synced = now
             os.fdatasync(self._descriptor)
 

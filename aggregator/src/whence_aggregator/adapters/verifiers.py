@@ -54,6 +54,10 @@ class VerifierProcess:
                 raise
         return [one.checked or one.refusal for one in answer]  # type: ignore[misc]  # one of the two is there
 
+    async def start(self) -> None:
+        """Start the process before it is needed."""
+        await self.verify([])
+
     async def close(self) -> None:
         async with self._turn:
             await self._end()

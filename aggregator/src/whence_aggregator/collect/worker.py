@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from whence_aggregator.collect.collectors import Collector, Finding
+from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluate import PAGE_INSTANCES, Evaluator
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import Database, Row, SourceUnavailable, StorageUnavailable
@@ -46,6 +47,7 @@ class Worker:
         ledger: Ledger,
         collectors: Mapping[str, Collector],
         evaluator: Evaluator,
+        inventory: InventoryCollector | None,
         now: Now,
         backoff: Backoff,
     ) -> None:
@@ -53,6 +55,7 @@ class Worker:
         self._ledger = ledger
         self._collectors = collectors
         self._evaluator = evaluator
+        self._inventory = inventory
         self._now = now
         self._backoff = backoff
         self._woken = asyncio.Event()
@@ -94,7 +97,9 @@ class Worker:
                 judged = 0
             took = time.monotonic() - began
             await pause(max(took * EVALUATION_REST, 0.01) if judged == PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
-            while self._wakes - wakes > BUSY_WAKES and time.monotonic() - began < min(took * BUSY_REST, BUSY_SECONDS_MAX):
+            while self._wakes - wakes > BUSY_WAKES and time.monotonic() - began < min(
+                took * BUSY_REST, BUSY_SECONDS_MAX
+            ):
                 wakes = self._wakes
                 await pause(took)
 
@@ -122,7 +127,10 @@ class Worker:
     async def _attempt(self, task: Row, lease: str) -> None:
         kind, subject = task["kind"], task["subject"]
         try:
-            await self._handler(kind)(subject)
+            if kind == "inventory":
+                await self._list(task)
+                return
+            await self._collect(kind, subject)
         except SourceUnavailable as exc:
             seconds = self._backoff.seconds(task["attempts"], at_least_seconds=exc.retry_after_seconds)
             await self._postpone(task, exc.message, seconds)
@@ -135,8 +143,16 @@ class Worker:
             async with self._database.transaction() as transaction:
                 await transaction.execute(("finish_task", [{"kind": kind, "subject": subject, "lease": lease}]))
 
-    def _handler(self, kind: str) -> Callable[[str], Awaitable[None]]:
-        return lambda subject: self._collect(kind, subject)
+    async def _list(self, task: Row) -> None:
+        """Ask for one account's instances and come again later; an account that is asked no more is forgotten."""
+        subject = task["subject"]
+        if self._inventory is None:
+            await self._database.write(("forget_task", [{"kind": "inventory", "subject": subject}]))
+            return
+        said = await self._inventory.collect(subject)
+        log.info("inventory", extra=fields(subject=subject, said=said))
+        due_at = to_instant(self._inventory.next_at())
+        await self._database.write(("repeat_task", [{"subject": subject, "due_at": due_at, "reason": said}]))
 
     async def _collect(self, kind: str, subject: str) -> None:
         finding = await self._collectors[kind].collect(subject)

@@ -19,9 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from whence_aggregator import __version__
+from whence_aggregator.command import evidence
 from whence_aggregator.command.client import Client, Refused
 from whence_aggregator.command.picture import draw, printable
-from whence_common.errors import WhenceError
+from whence_common.errors import InputError, WhenceError
 
 GAPS, UNREACHABLE, UNKNOWN = 1, 3, 4
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
@@ -55,7 +56,7 @@ def main(context: click.Context, url: str, token_file: str | None) -> None:
 @click.option("--user-data", "kind", flag_value="user_data", help="SUBJECT is the digest of user data.")
 @click.option("--version", "application_version", help="Only this version of the application.")
 @click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
-@click.option("--evidence", is_flag=True, help="Show the evidence below each link.")
+@click.option("--evidence", "with_evidence", is_flag=True, help="Show the evidence below each link.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
 def trace(
@@ -64,7 +65,7 @@ def trace(
     kind: str | None,
     application_version: str | None,
     at: str | None,
-    evidence: bool,
+    with_evidence: bool,
     as_json: bool,
 ) -> None:
     """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket or an application.
@@ -83,7 +84,7 @@ def trace(
     else:
         console = Console(highlight=False)
         for lineage in lineages:
-            draw(console, lineage, evidence=evidence)
+            draw(console, lineage, evidence=with_evidence)
     if not lineages:
         _end(f"nothing is known of {kind} {subject}", UNKNOWN)
     sys.exit(0 if all(lineage["complete"] for lineage in lineages) else GAPS)
@@ -94,6 +95,8 @@ def trace(
 @click.option("--account", help="Only instances in this account.")
 @click.option("--region", help="Only instances in this region.")
 @click.option("--image", help="Only instances with this image digest.")
+@click.option("--commit", help="Only instances whose image was built from this commit, or one that begins so.")
+@click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
 def instances(client: Client, /, as_json: bool, **filters: str | None) -> None:
@@ -137,6 +140,114 @@ def violations(client: Client, /, as_json: bool, **filters: str | None) -> None:
     columns = ("verdict", "rule", "instance_id", "application_id", "reason", "since")
     _show(document, rows, columns, as_json=as_json)
     sys.exit(GAPS if any(row["verdict"] == "fail" for row in rows) else 0)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What a receipt is for; else the receipt's own name without .tlog-proof, and .json after it.",
+)
+@click.option(
+    "--log-key",
+    "log_keys",
+    multiple=True,
+    required=True,
+    envvar="WHENCE_LOG_KEY",
+    help="The log's verifier key, or a file of such keys.",
+)
+@click.option("--witness-key", "witness_keys", multiple=True, help="A witness's verifier key, or a file of such keys.")
+@click.option(
+    "--witnesses", type=click.IntRange(0, 64), help="So many of them must have cosigned; 1 unless there are none."
+)
+@click.option(
+    "--authorities",
+    "directory",
+    type=click.Path(exists=True, file_okay=False),
+    help="REGION.pem files instead of AWS's own certificates, for tests.",
+)
+def verify(
+    file: Path,
+    data: Path | None,
+    log_keys: tuple[str, ...],
+    witness_keys: tuple[str, ...],
+    witnesses: int | None,
+    directory: str | None,
+) -> None:
+    """Verify FILE, a receipt or a bundle, offline: no network, no database, no trust in the aggregator.
+
+    Exits 0 when all of it holds, 1 when something does not, and says which entry.
+    """
+    try:
+        wanted = evidence.policy(log_keys, witness_keys, witnesses)
+        if evidence.is_receipt(file):
+            click.echo(evidence.verify_receipt(file, data or _data_of(file), wanted))
+        else:
+            report = evidence.verify_bundle(file, wanted, evidence.authorities(directory))
+            evidence.draw_report(Console(highlight=False), report)
+    except (InputError, ValueError, OSError) as exc:
+        _end(f"{file} is not verified: {exc.diagnostics() if isinstance(exc, InputError) else exc}", GAPS)
+
+
+@main.command()
+@click.argument("digest")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where the files go.")
+@click.pass_obj
+def receipt(client: Client, digest: str, out: Path) -> None:
+    """Fetch the statement DIGEST (sha256:…) and its receipt, two files that `whence verify` checks."""
+    name = digest.removeprefix("sha256:")
+    content = _ask(lambda: client.get_bytes(f"/v1/statements/{digest}"))
+    proof = _ask(lambda: client.get_bytes(f"/v1/receipts/{digest}.tlog-proof"))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{name}.json").write_bytes(content)
+        (out / f"{name}.tlog-proof").write_bytes(proof)
+    except OSError as exc:
+        _end(str(exc), UNREACHABLE)
+    click.echo(out / f"{name}.tlog-proof")
+
+
+@main.command()
+@click.option("--account", help="Only this account; entries of others are shown by their hash.")
+@click.option("--from", "since", required=True, help="Beginning of the period, 2026-11-01 or 2026-11-01T12:00:00Z.")
+@click.option("--to", "until", required=True, help="Its end, which is not in it any more.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
+@click.pass_obj
+def bundle(client: Client, account: str | None, since: str, until: str, out: Path) -> None:
+    """Fetch one file with every statement, proof, certificate and verdict of a period, for `whence verify`."""
+    try:
+        period = {"from": evidence.instant(since), "to": evidence.instant(until)}
+    except InputError as exc:
+        _end(exc.diagnostics(), 2)
+    try:
+        size = _ask(lambda: evidence.write_private(out, client.stream("/v1/bundles", account=account, **period)))
+    except OSError as exc:
+        _end(f"{out}: {exc.strerror}", UNREACHABLE)
+    click.echo(f"{out}: {size} bytes; check it with: whence verify {out} --log-key KEY")
+
+
+@main.command()
+@click.option("--silent", "account", help="List the silent instances of this account.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_obj
+def accounts(client: Client, account: str | None, as_json: bool) -> None:
+    """Show how many instances the EC2 API lists in each account, and how many of them are heard of.
+
+    Exits 1 when an instance is silent.
+    """
+    if account is not None:
+        document, rows = _all_pages(client, f"/v1/accounts/{account}/silent", "silent", {})
+        _show(document, rows, ("instance_id", "region", "launched_at", "last_seen", "ever_spoke"), as_json=as_json)
+        sys.exit(GAPS if rows else 0)
+    document = _ask(lambda: client.get("/v1/accounts"))
+    rows = [{"account_id": one["account_id"], **region} for one in document["accounts"] for region in one["regions"]]
+    _show(document, rows, ("account_id", "region", "listed", "spoken", "speaking", "silent", "asked"), as_json=as_json)
+    sys.exit(GAPS if any(row["silent"] for row in rows) else 0)
+
+
+def _data_of(file: Path) -> Path:
+    return file.with_name(file.name.removesuffix(".tlog-proof") + ".json")
 
 
 def _kind_of(subject: str) -> str:

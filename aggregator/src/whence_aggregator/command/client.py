@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import uuid
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from whence_common.errors import RoadError, WhenceError, one_line
 
-_ANSWER_BYTES_MAX = 64 * 1024 * 1024
+_PART_BYTES = 64 * 1024
+_PROBLEM_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 30.0
 
 
@@ -35,21 +38,31 @@ class Client:
 
     def get(self, path: str, **parameters: str | None) -> Any:
         """GET a path with the parameters that are set; give the JSON value."""
+        return _decoded(self.get_bytes(path, **parameters))
+
+    def get_bytes(self, path: str, **parameters: str | None) -> bytes:
+        """GET a path; give the body."""
+        return b"".join(self.stream(path, **parameters))
+
+    def stream(self, path: str, **parameters: str | None) -> Iterator[bytes]:
+        """GET a path; give the body in parts, so that a large one need not be in memory."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None})
         target = self._parts.path.rstrip("/") + quote(path) + (f"?{query}" if query else "")
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "X-Request-Id": uuid.uuid4().hex}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         connection = self._connect()
         try:
             connection.request("GET", target, headers=headers)
             answer = connection.getresponse()
-            content = answer.read(_ANSWER_BYTES_MAX)
+            if answer.status != 200:
+                raise _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX))
+            while part := answer.read(_PART_BYTES):
+                yield part
         except (OSError, http.client.HTTPException) as exc:
             raise RoadError("unreachable", f"{self._url} does not answer: {exc or type(exc).__name__}") from exc
         finally:
             connection.close()
-        return _decoded(answer.status, content)
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
@@ -59,13 +72,18 @@ class Client:
         return http.client.HTTPConnection(host, port, timeout=_REQUEST_SECONDS_MAX)
 
 
-def _decoded(status: int, content: bytes) -> Any:
+def _decoded(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as exc:
+        raise RoadError("answer-not-json", "the answer is no JSON: is this an aggregator?") from exc
+
+
+def _refused(status: int, content: bytes) -> WhenceError:
     try:
         document = json.loads(content)
-    except (ValueError, RecursionError) as exc:
-        raise RoadError("answer-not-json", f"HTTP {status}, and the answer is no JSON: is this an aggregator?") from exc
-    if status == 200:
-        return document
+    except (ValueError, RecursionError):
+        return RoadError("answer-not-json", f"HTTP {status}, and the answer is no JSON: is this an aggregator?")
     problem = document if isinstance(document, dict) else {}
     detail = one_line(str(problem.get("detail", "no reason given")))
-    raise Refused(status, str(problem.get("code", f"http-{status}")), detail, one_line(str(problem.get("fix", ""))))
+    return Refused(status, str(problem.get("code", f"http-{status}")), detail, one_line(str(problem.get("fix", ""))))

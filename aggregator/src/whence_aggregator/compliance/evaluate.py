@@ -21,7 +21,8 @@ from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
 
-PAGE_INSTANCES = 64
+PAGE_INSTANCES = 16
+"""So few that nothing else waits long meanwhile."""
 SWEEP_INSTANCES_MAX = 1_000
 _ALL_RULES = (1 << len(RULES)) - 1
 

@@ -20,19 +20,24 @@ _DRAIN_SECONDS_MAX = 10.0
 
 
 class Server:
-    """Serves routes on one address. `listening` is called with the port once it listens."""
+    """Serves routes on one address. `listening` is called with the port once it listens.
+
+    `callers` None leaves every path open: for programs whose callers prove in what they send who they are.
+    """
 
     def __init__(
         self,
         *,
         routes: Iterable[web.RouteDef],
-        callers: Mapping[str, Caller],
+        callers: Mapping[str, Caller] | None,
         address: str,
         port: int,
         tls: ssl.SSLContext | None,
         listening: Callable[[int], None],
     ) -> None:
-        self._application = web.Application(middlewares=[problems, authentication(callers)])
+        self._application = web.Application(
+            middlewares=[problems] + ([authentication(callers)] if callers is not None else [])
+        )
         self._application.add_routes(list(routes))
         self._address = address
         self._port = port

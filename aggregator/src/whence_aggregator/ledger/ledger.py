@@ -288,7 +288,9 @@ class Writing:
                 "kind": entry.kind,
                 "base": base,
                 "body": body,
-                "digest_head": digest_head(known.digest if known is not None else hashlib.sha256(entry.content).digest()),
+                "digest_head": digest_head(
+                    known.digest if known is not None else hashlib.sha256(entry.content).digest()
+                ),
                 "leaf": known.leaf if known is not None else leaf_hash(leaf_data(entry.content)),
             }
         )

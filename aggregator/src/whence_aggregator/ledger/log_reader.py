@@ -42,7 +42,7 @@ class LogReader:
 
     def __init__(self, database: Database, archive: Archive | None = None) -> None:
         self._database = database
-        self._archive = archive
+        self.archive = archive
         self._packer = Packer()
         self._full: dict[TileId, Tile] = {}
 
@@ -62,7 +62,7 @@ class LogReader:
                 "entries_from", {"first": first, "past": past, "limit": min(PAGE_ENTRIES, past - first)}
             )
             for row in rows:
-                yield Stored(row["ledger_index"], row["kind"], await self._archived(row))
+                yield Stored(row["ledger_index"], row["kind"], await self.content_of(row))
             if not rows:
                 return
             first = rows[-1]["ledger_index"] + 1
@@ -72,13 +72,13 @@ class LogReader:
         rows = await self._database.fetch("entries_at", {"indexes": f"[{index}]"})
         if not rows:
             raise NotFound("entry-unknown", f"the log has no entry {index}")
-        return Stored(index, rows[0]["kind"], await self._archived(rows[0]))
+        return Stored(index, rows[0]["kind"], await self.content_of(rows[0]))
 
     async def find(self, digest: str) -> Stored | None:
         """Find an entry by the digest of its bytes."""
         head = int.from_bytes(bytes.fromhex(digest.removeprefix("sha256:"))[:8], "big", signed=True)
         for row in await self._database.fetch("entries_by_digest", {"digest_head": head}):
-            content = await self._archived(row)
+            content = await self.content_of(row)
             if content is None or sha256_digest(content) == digest:
                 return Stored(row["ledger_index"], row["kind"], content)
         return None
@@ -143,12 +143,13 @@ class LogReader:
             raise NotFound("tile-unknown", "the log has no such entries yet")
         return b"".join(parts)
 
-    async def _archived(self, row: Row) -> bytes | None:
+    async def content_of(self, row: Row) -> bytes | None:
+        """Give an entry's bytes, from the archive when they were moved there; None when they are nowhere."""
         if row["body"] is not None:
             return self._packer.unpack(row["body"], row["base_body"])
-        if self._archive is None:
+        if self.archive is None:
             return None
-        entries = await self._archive.load(row["ledger_index"] // TILE_WIDTH)
+        entries = await self.archive.load(row["ledger_index"] // TILE_WIDTH)
         return entries[row["ledger_index"] % TILE_WIDTH] if entries is not None else None
 
     async def _tiles(self, wanted: Iterable[TileId]) -> dict[TileId, Tile]:

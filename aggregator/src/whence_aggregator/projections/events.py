@@ -11,7 +11,7 @@ from whence_aggregator.ports import Transaction
 from whence_aggregator.trace.tickets import words_of
 from whence_common.scm_source import ScmSource, repository_of
 
-_INVENTORY_KIND = "ec2-instance"
+INVENTORY_KIND = "ec2-instance"
 
 
 async def project_enrolment(transaction: Transaction, index: int, event: Mapping[str, Any]) -> int:
@@ -50,12 +50,8 @@ async def project_application(transaction: Transaction, index: int, event: Mappi
 
 async def project_fact(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
     """Keep what a collector found, with the ways back that follow from it."""
-    if event["kind"] == _INVENTORY_KIND:
-        row = {name: event["value"][name] for name in _INVENTORY}
-        await transaction.execute(
-            ("put_inventory", [{**row, "ledger_index": index}]),
-            ("unjudge", [{"instance_ids": msgspec.json.encode([row["instance_id"]]).decode()}]),
-        )
+    if event["kind"] == INVENTORY_KIND:
+        await project_inventory(transaction, [(index, event)])
         return
     value = msgspec.json.encode(event["value"], order="deterministic").decode()
     _, _, key = event["subject"].rpartition("@")
@@ -69,6 +65,13 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         ("add_commit_word", words_in(event)),
         unjudge,
     )
+
+
+async def project_inventory(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    """Keep what the EC2 API says of instances; no instance may be among them twice."""
+    rows = [{**{name: one["value"][name] for name in _INVENTORY}, "ledger_index": index} for index, one in entries]
+    names = msgspec.json.encode([row["instance_id"] for row in rows]).decode()
+    await transaction.execute(("put_inventory", rows), ("unjudge", [{"instance_ids": names}]))
 
 
 async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:

@@ -17,8 +17,8 @@ _MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
 FIRST_MIGRATION = 3
 """What was made by earlier ones held no Merkle tree and cannot be carried over."""
 _DIALECTS = {
-    "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid"},
-    "postgres": {"{key}": "bigint primary key", "{compact}": ""},
+    "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid", "{binary}": ""},
+    "postgres": {"{key}": "bigint primary key", "{compact}": "", "{binary}": ' collate "C"'},
 }
 
 
@@ -46,7 +46,8 @@ def load(dialect: str) -> dict[str, str]:
         overrides = _parse(f"queries.{dialect}.sql")
         assert overrides.keys() <= queries.keys(), "an override must replace a query that exists"
         queries.update(overrides)
-    return {name: _MEMBER.sub(_MEMBERS[dialect], sql) for name, sql in queries.items()}
+    binary = _DIALECTS[dialect]["{binary}"]
+    return {name: _MEMBER.sub(_MEMBERS[dialect], sql).replace("{binary}", binary) for name, sql in queries.items()}
 
 
 def numbered(queries: Mapping[str, str]) -> dict[str, NumberedQuery]:

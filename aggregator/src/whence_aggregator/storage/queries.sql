@@ -364,10 +364,19 @@ returning kind, subject, attempts;
 select min(due_at) as due_at from task;
 
 -- name: count_tasks
-select kind, count(*) as n from task group by kind order by kind;
+select kind, count(*) as n from task where kind <> 'inventory' group by kind order by kind;
 
 -- name: postpone_task
 update task set due_at = :due_at, reason = :reason where kind = :kind and subject = :subject;
+
+-- name: forget_task
+delete from task where kind = :kind and subject = :subject;
+
+-- name: repeat_task
+update task set due_at = :due_at, reason = :reason, attempts = 0 where kind = 'inventory' and subject = :subject;
+
+-- name: tasks_of_kind
+select kind, subject, due_at, attempts, reason from task where kind = :kind order by subject;
 
 -- name: finish_task
 delete from task where kind = :kind and subject = :subject and due_at = :lease;
@@ -424,3 +433,105 @@ on conflict (account_id, subject) do update set n = tally.n + excluded.n;
 
 -- name: tallies
 select account_id, subject, n from tally order by account_id, subject;
+
+-- For the check: tables as they can be compared, in the order of their keys.
+
+-- name: dump_tile
+select level, number, hashes from tile order by level, number limit :limit offset :offset;
+
+-- name: dump_checkpoint
+select size, note from checkpoint order by size limit :limit offset :offset;
+
+-- name: dump_clock
+select ledger_index, recorded_at from clock order by ledger_index limit :limit offset :offset;
+
+-- name: dump_facets
+select number, account_id, region, application_id, application_version, user_data_digest, image_digest from facets
+order by number limit :limit offset :offset;
+
+-- name: dump_instance
+select i.number, i.instance_id, i.account_id, i.region, i.enrolment, i.sequence, i.ledger_index, i.observed_at, i.cause,
+    i.rules, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest, f.image_digest
+from instance i left join facets f on f.number = i.facets order by i.number limit :limit offset :offset;
+
+-- name: dump_instance_facets
+select facets, instance from instance_facets order by facets, instance limit :limit offset :offset;
+
+-- name: dump_statement
+select instance, enrolment, sequence, ledger_index, observed_at, cause, facets from statement
+order by instance, enrolment, sequence limit :limit offset :offset;
+
+-- name: dump_enrolment
+select instance, number, key_id, ledger_index from enrolment order by instance, number limit :limit offset :offset;
+
+-- name: dump_application_revision
+select application_id, revision, recorded_at, recorded_by, body, ledger_index from application_revision
+order by ledger_index limit :limit offset :offset;
+
+-- name: dump_fact
+select ledger_index, kind, subject, observed_at, outcome, value, reason from fact
+order by ledger_index limit :limit offset :offset;
+
+-- name: dump_image_commit
+select commit_id, image_digest, repository from image_commit
+order by commit_id{binary}, image_digest{binary}, repository{binary} limit :limit offset :offset;
+
+-- name: dump_commit_word
+select commit_id, repository, word from commit_word order by commit_id{binary}, repository{binary}, word{binary} limit :limit offset :offset;
+
+-- name: dump_inventory
+select instance_id, account_id, region, state, launched_at, user_data_digest, ledger_index from inventory
+order by instance_id{binary}, account_id{binary}, region{binary} limit :limit offset :offset;
+
+-- name: dump_verdict
+select instance, rule, verdict, reason, since, ledger_index from verdict
+order by instance, rule{binary} limit :limit offset :offset;
+
+-- name: dump_tally
+select account_id, subject, n from tally order by account_id{binary}, subject{binary} limit :limit offset :offset;
+
+-- name: dump_last_seen
+select instance_id, seen_at, seal from last_seen order by instance_id{binary} limit :limit offset :offset;
+
+-- name: dump_unseen
+select i.instance_id from instance i left join last_seen l on l.instance_id = i.instance_id
+where i.ledger_index >= 0 and l.instance_id is null order by i.number limit :limit offset :offset;
+
+-- name: clear_clock
+delete from clock;
+
+-- name: clear_facets
+delete from facets;
+
+-- name: clear_instance
+delete from instance;
+
+-- name: clear_instance_facets
+delete from instance_facets;
+
+-- name: clear_statement
+delete from statement;
+
+-- name: clear_enrolment
+delete from enrolment;
+
+-- name: clear_application_revision
+delete from application_revision;
+
+-- name: clear_fact
+delete from fact;
+
+-- name: clear_image_commit
+delete from image_commit;
+
+-- name: clear_commit_word
+delete from commit_word;
+
+-- name: clear_inventory
+delete from inventory;
+
+-- name: clear_verdict
+delete from verdict;
+
+-- name: clear_tally
+delete from tally;

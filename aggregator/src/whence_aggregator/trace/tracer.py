@@ -47,6 +47,8 @@ class Log(Protocol):
 
     def content(self, row: Row) -> bytes: ...
 
+    async def content_of(self, row: Row) -> bytes | None: ...
+
     @property
     def note(self) -> str: ...
 
@@ -100,11 +102,7 @@ class Tracer:
         rows, bindings, seen, listed = await self._database.fetch_all(
             [statements, ("enrolments_of", names), ("seen", names), ("inventory_of", names)]
         )
-        said = {
-            row["instance_id"]: StoredStatement.of(row, self._log.content(row))
-            for row in rows
-            if row["body"] is not None
-        }
+        said = {row["instance_id"]: StoredStatement.of(row, await self._content(row)) for row in rows}
         bound: dict[str, list[Binding]] = {}
         for row in bindings:
             stated = kind_of(self._log.content(row))[1]
@@ -127,6 +125,15 @@ class Tracer:
                 listed=_listed(in_ec2.get(name), collected, statement),
             )
         return await self._with_commits(gathered)
+
+    async def _content(self, row: Row) -> bytes:
+        """Give a statement's bytes, also when they were moved to the archive. Raises NotFound when they are nowhere."""
+        if row["body"] is not None:
+            return self._log.content(row)
+        content = await self._log.content_of(row)
+        if content is None:
+            raise NotFound("entry-pruned", f"the body of entry {row['ledger_index']} was pruned; its hash remains")
+        return content
 
     async def _asked_first(
         self, said: Sequence[StoredStatement], at: str | None

@@ -1,0 +1,118 @@
+"""EC2's DescribeInstances and user data in many accounts, each by a role that is assumed for it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from whence_aggregator.ports import ListedInstance, SourceUnavailable
+from whence_common.clock import to_instant
+
+_REQUEST_SECONDS_MAX = 20.0
+_PAGE_INSTANCES = 500
+_INSTANCES_MAX = 100_000
+_ROLE_SECONDS = 3600
+_SPARE_SECONDS = 300
+
+
+class AwsInventory:
+    """Lists instances. Our own credentials are the SDK's usual ones: the instance's role, or the environment."""
+
+    def __init__(self, *, role_name: str, session_name: str, endpoint_url: str | None) -> None:
+        self._role_name = role_name
+        self._session_name = session_name
+        self._endpoint_url = endpoint_url
+        self._session = get_session()
+        self._config = AioConfig(
+            connect_timeout=_REQUEST_SECONDS_MAX,
+            read_timeout=_REQUEST_SECONDS_MAX,
+            retries={"max_attempts": 3, "mode": "standard"},
+        )
+        self._keys: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
+
+    async def instances(self, account_id: str, region: str) -> list[ListedInstance]:
+        """List all instances of an account in a region. Raises SourceUnavailable."""
+        found: list[ListedInstance] = []
+        async with AsyncExitStack() as stack:
+            try:
+                ec2 = await stack.enter_async_context(await self._ec2(account_id, region))
+                pages = ec2.get_paginator("describe_instances").paginate(
+                    PaginationConfig={"PageSize": _PAGE_INSTANCES, "MaxItems": _INSTANCES_MAX}
+                )
+                async for page in pages:
+                    for reservation in page.get("Reservations", []):
+                        found += [_listed(one) for one in reservation.get("Instances", [])]
+            except (BotoCoreError, ClientError, OSError, TimeoutError) as exc:
+                raise _unavailable(account_id, region, exc) from exc
+        return found
+
+    async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
+        """Give an instance's raw user data, None when it has none or is gone. Raises SourceUnavailable."""
+        async with AsyncExitStack() as stack:
+            try:
+                ec2 = await stack.enter_async_context(await self._ec2(account_id, region))
+                answer = await ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+            except ClientError as exc:
+                if exc.response.get("Error", {}).get("Code") == "InvalidInstanceID.NotFound":
+                    return None
+                raise _unavailable(account_id, region, exc) from exc
+            except (BotoCoreError, OSError, TimeoutError) as exc:
+                raise _unavailable(account_id, region, exc) from exc
+        encoded = answer.get("UserData", {}).get("Value")
+        try:
+            return base64.b64decode(encoded) if encoded else None
+        except (binascii.Error, ValueError) as exc:
+            raise SourceUnavailable("ec2-user-data", "the user data in EC2's answer is not base64") from exc
+
+    async def _ec2(self, account_id: str, region: str) -> Any:
+        keys = await self._assumed(account_id, region)
+        return self._session.create_client(
+            "ec2", region_name=region, endpoint_url=self._endpoint_url, config=self._config, **keys
+        )
+
+    async def _assumed(self, account_id: str, region: str) -> dict[str, str]:
+        held = self._keys.get((account_id, region))
+        if held is not None and held[0] > time.monotonic():
+            return held[1]
+        partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+        client = self._session.create_client(
+            "sts", region_name=region, endpoint_url=self._endpoint_url, config=self._config
+        )
+        async with client as sts:
+            answer = await sts.assume_role(
+                RoleArn=f"arn:{partition}:iam::{account_id}:role/{self._role_name}",
+                RoleSessionName=self._session_name,
+                DurationSeconds=_ROLE_SECONDS,
+            )
+        given = answer["Credentials"]
+        keys = {
+            "aws_access_key_id": given["AccessKeyId"],
+            "aws_secret_access_key": given["SecretAccessKey"],
+            "aws_session_token": given["SessionToken"],
+        }
+        self._keys[account_id, region] = time.monotonic() + _ROLE_SECONDS - _SPARE_SECONDS, keys
+        return keys
+
+
+def _listed(one: dict[str, Any]) -> ListedInstance:
+    return ListedInstance(
+        instance_id=str(one["InstanceId"]),
+        state=str(one["State"]["Name"]),
+        launched_at=to_instant(one["LaunchTime"]),
+    )
+
+
+def _unavailable(account_id: str, region: str, exc: Exception) -> SourceUnavailable:
+    code = exc.response.get("Error", {}).get("Code", "") if isinstance(exc, ClientError) else type(exc).__name__
+    return SourceUnavailable(
+        "ec2-unavailable",
+        f"EC2 of account {account_id} in {region} cannot be asked: {code}",
+        fix="see that the inventory's role exists there and may be assumed",
+    )

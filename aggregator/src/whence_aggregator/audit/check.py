@@ -1,0 +1,291 @@
+"""The check of a database against itself and against its signatures: every entry, every hash, every derived row.
+
+Nothing in it is believed but the log's keys and AWS's certificates: leaves are hashed from the entries, tiles from the
+leaves, roots compared with what was signed, and every table is derived again in a scratch database and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from whence_aggregator.audit.replay import Replay
+from whence_aggregator.ledger.ledger import digest_head
+from whence_aggregator.ledger.log_reader import LogReader, Stored
+from whence_aggregator.ports import Database, Row
+from whence_aggregator.sightings import Sightings
+from whence_common.digest import sha256_digest
+from whence_common.envelope import Envelope
+from whence_common.errors import InputError
+from whence_common.evidence_bundle import check_enrolment
+from whence_common.identity_document import Authorities
+from whence_common.keys import public_key_from_wire
+from whence_common.ledger_entry import kind_of, leaf_data
+from whence_common.merkle import TILE_WIDTH, Tile, leaf_hash, range_hash
+from whence_common.note import Note, Policy
+
+PAGE_ROWS = 5_000
+PROGRESS_ENTRIES = 20_000
+_FINDINGS_MAX = 100
+_COMPARED = (
+    ("clock", False), ("facets", True), ("instance", False), ("instance_facets", True), ("statement", True),
+    ("enrolment", False), ("application_revision", False), ("fact", False), ("image_commit", True),
+    ("commit_word", False), ("inventory", False), ("verdict", True), ("tally", True),
+)  # fmt: skip
+"""Tables, and whether rows about pruned entries are missing in what is derived again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was written: the table, which row or entry, and what is wrong."""
+
+    table: str
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.place}: {self.message}"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a check found. `entries` is how many entries were read."""
+
+    entries: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    pruned: dict[str, int] = field(default_factory=dict)
+
+    def find(self, table: str, place: object, message: str) -> None:
+        if len(self.findings) < _FINDINGS_MAX:
+            self.findings.append(Finding(table, str(place), message))
+
+
+class Check:
+    """Checks one database. `scratch` is an empty one, to derive everything in again."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        reader: LogReader,
+        scratch: Database,
+        policy: Policy,
+        authorities: Authorities,
+        sightings: Sightings | None,
+        kept_note: str | None,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._reader = reader
+        self._scratch = scratch
+        self._policy = policy
+        self._authorities = authorities
+        self._sightings = sightings
+        self._kept_note = kept_note
+        self._progress = progress
+        self._outcome = Outcome()
+        self._tree: list[list[Tile]] = [[Tile()]]
+
+    async def run(self) -> Outcome:
+        """Check everything; never raises for what is wrong in the data."""
+        outcome, size = self._outcome, await self._reader.size()
+        async with self._scratch.transaction() as transaction:
+            replay = Replay(transaction, on_error=lambda index, message: outcome.find("entry", index, message))
+            outcome.entries = await replay.apply(self._entries(size, replay))
+        outcome.pruned = replay.skipped
+        if outcome.entries != size:
+            outcome.find("entry", outcome.entries, f"{size - outcome.entries} entries are missing")
+        await self._check_tiles()
+        await self._check_checkpoints(outcome.entries)
+        await self._check_tables()
+        await self._check_sightings()
+        return outcome
+
+    async def _entries(self, size: int, replay: Replay) -> AsyncIterator[Stored]:
+        """Give the entries, each checked by itself and hashed."""
+        following = 0
+        for first in range(0, size, PROGRESS_ENTRIES):
+            async for row in self._rows_from(first, min(size, first + PROGRESS_ENTRIES)):
+                index = row["ledger_index"]
+                if index != following:
+                    self._outcome.find("entry", following, f"it is missing; the next one is {index}")
+                    return
+                following += 1
+                stored = await self._stored(row)
+                self._append(await self._leaf(stored))
+                if stored.content is not None:
+                    self._check_entry(stored, row, replay)
+                yield stored
+            self._progress(f"{following} of {size} entries")
+
+    async def _rows_from(self, first: int, past: int) -> AsyncIterator[Row]:
+        while first < past:
+            rows = await self._database.fetch("entries_from", {"first": first, "past": past, "limit": 1000})
+            for row in rows:
+                yield row
+            if not rows:
+                return
+            first = rows[-1]["ledger_index"] + 1
+
+    async def _stored(self, row: Row) -> Stored:
+        try:
+            return Stored(row["ledger_index"], row["kind"], await self._reader.content_of(row))
+        except InputError as exc:
+            self._outcome.find("entry", row["ledger_index"], exc.message)
+            return Stored(row["ledger_index"], row["kind"], None)
+
+    async def _leaf(self, stored: Stored) -> bytes:
+        if stored.content is not None:
+            return leaf_hash(leaf_data(stored.content))
+        try:
+            return await self._reader.node(0, stored.ledger_index)
+        except InputError:
+            return bytes(32)
+
+    def _check_entry(self, stored: Stored, row: Row, replay: Replay) -> None:
+        content, index = stored.content or b"", stored.ledger_index
+        try:
+            kind, event = kind_of(content)
+            if kind != stored.kind:
+                self._outcome.find("entry", index, f"it is a {kind}, and its row says {stored.kind}")
+            if digest_head(bytes.fromhex(sha256_digest(content)[7:])) != row["digest_head"]:
+                self._outcome.find("entry", index, "its row names another digest than its bytes have")
+            if kind == "enrolment":
+                check_enrolment(event, self._authorities)
+            elif kind == "statement":
+                envelope = Envelope.parse(content)
+                bound = next((replay.bound[key] for key, _ in envelope.signatures if key in replay.bound), None)
+                if bound is not None:
+                    envelope.verify(public_key_from_wire(bound[2]))
+        except InputError as exc:
+            self._outcome.find("entry", index, exc.message)
+
+    def _append(self, leaf: bytes) -> None:
+        hash_: bytes | None = leaf
+        for level in range(64):
+            if hash_ is None:
+                return
+            if level == len(self._tree):
+                self._tree.append([Tile()])
+            tiles = self._tree[level]
+            if len(tiles[-1]) == TILE_WIDTH:
+                tiles.append(Tile())
+            tiles[-1].append(hash_)
+            hash_ = tiles[-1].root
+
+    async def _check_tiles(self) -> None:
+        """Compare every stored tile with the one that the entries give."""
+        seen = 0
+        async for row in _pages(self._database, "dump_tile"):
+            level, number, seen = row["level"], row["number"], seen + 1
+            ours = self._tree[level] if level < len(self._tree) else []
+            stored = bytes(row["hashes"])
+            if number >= len(ours) or not len(ours[number]):
+                self._outcome.find("tile", f"{level}/{number}", "the log is not long enough to have it")
+            elif stored != ours[number].to_bytes():
+                first = _first_difference(stored, ours[number].to_bytes())
+                entry = (number * TILE_WIDTH + first) * TILE_WIDTH**level
+                self._outcome.find(
+                    "tile", f"{level}/{number}", f"it is not what the entries give, from entry {entry} on"
+                )
+        wanted = sum(1 for tiles in self._tree for tile in tiles if len(tile))
+        if seen < wanted:
+            self._outcome.find("tile", "", f"{wanted - seen} tiles are missing")
+
+    async def _check_checkpoints(self, size: int) -> None:
+        found = [(row["size"], row["note"]) async for row in _pages(self._database, "dump_checkpoint")]
+        if self._kept_note is not None:
+            found.append((None, self._kept_note))
+        for stated, note in found:
+            place = stated if stated is not None else "file"
+            try:
+                checkpoint, _ = self._policy.check(Note.parse(note.encode()))
+            except InputError as exc:
+                self._outcome.find("checkpoint", place, exc.message)
+                continue
+            if stated not in (None, checkpoint.size):
+                self._outcome.find("checkpoint", place, f"it is over {checkpoint.size} entries")
+            elif checkpoint.size > size:
+                self._outcome.find("checkpoint", place, f"it is over {checkpoint.size} entries, and there are {size}")
+            elif checkpoint.size and range_hash(0, checkpoint.size, self._node) != checkpoint.root:
+                self._outcome.find("checkpoint", place, f"the first {checkpoint.size} entries are not those signed")
+
+    def _node(self, height: int, number: int) -> bytes:
+        level, within = divmod(height, 8)
+        first = number << within
+        return self._tree[level][first >> 8].node(within, (first & 255) >> within)
+
+    async def _check_tables(self) -> None:
+        pruned = bool(self._outcome.pruned)
+        for table, thinned in _COMPARED:
+            if not (pruned and thinned):
+                await self._compare(table)
+            self._progress(f"table {table}")
+
+    async def _compare(self, table: str) -> None:
+        """Compare a table with the one derived again, row by row in the order of its key."""
+        theirs, ours = _pages(self._database, f"dump_{table}"), _pages(self._scratch, f"dump_{table}")
+        while True:
+            stored, derived = await anext(theirs, None), await anext(ours, None)
+            if stored is None and derived is None:
+                return
+            one, other = _values(stored), _values(derived)
+            if one != other:
+                self._outcome.find(table, _place(stored, derived), _difference(one, other))
+                if one is None or other is None or _key(one) != _key(other):
+                    return  # from here on every row would differ
+
+    async def _check_sightings(self) -> None:
+        """Check the seals of `last_seen`, and that nobody who spoke has no row."""
+        if self._sightings is None:
+            return
+        async for row in _pages(self._database, "dump_last_seen"):
+            if not self._sightings.holds(row):
+                self._outcome.find("last_seen", row["instance_id"], "its seal does not hold")
+        async for row in _pages(self._database, "dump_unseen"):
+            self._outcome.find("last_seen", row["instance_id"], "the instance has spoken and has no row")
+
+
+async def _pages(database: Database, query: str) -> AsyncIterator[Row]:
+    offset = 0
+    while True:
+        rows: Sequence[Row] = await database.fetch(query, {"limit": PAGE_ROWS, "offset": offset})
+        for row in rows:
+            yield row
+        if len(rows) < PAGE_ROWS:
+            return
+        offset += PAGE_ROWS
+
+
+def _values(row: Row | None) -> dict[str, object] | None:
+    if row is None:
+        return None
+    found = dict(row)
+    return {name: bytes(value) if isinstance(value, memoryview) else value for name, value in found.items()}
+
+
+def _key(row: dict[str, object]) -> object:
+    return next(iter(row.values()))
+
+
+def _place(stored: Row | None, derived: Row | None) -> str:
+    row = _values(stored) or _values(derived) or {}
+    shown = [f"{name} {value}" for name, value in list(row.items())[:3] if not isinstance(value, bytes)]
+    index = row.get("ledger_index")
+    return ", ".join(shown) + (f", entry {index}" if index is not None and "ledger_index" not in list(row)[:3] else "")
+
+
+def _difference(stored: dict[str, object] | None, derived: dict[str, object] | None) -> str:
+    if stored is None:
+        return "the row is missing"
+    if derived is None:
+        return "no entry gives this row"
+    names = [name for name in derived if stored.get(name) != derived[name]]
+    return f"the row is not what the entries give: {', '.join(names)}"
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    for start in range(0, max(len(one), len(other)), 32):
+        if one[start : start + 32] != other[start : start + 32]:
+            return start // 32
+    return 0

@@ -1,0 +1,31 @@
+"""Rebuild: what is derived from the log is dropped and made again, in one transaction."""
+
+from __future__ import annotations
+
+from whence_aggregator.audit.replay import Replay
+from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.ports import Conflict, Database
+
+DERIVED = (
+    "clock", "facets", "instance", "instance_facets", "statement", "enrolment", "application_revision", "fact",
+    "image_commit", "commit_word", "inventory", "verdict", "tally",
+)  # fmt: skip
+
+
+async def rebuild(database: Database, reader: LogReader) -> int:
+    """Make the projections again; give the number of entries. Raises Conflict when an entry cannot be used."""
+    wrong: list[str] = []
+    async with database.transaction() as transaction:
+        await transaction.execute(*((f"clear_{table}", [{}]) for table in DERIVED))
+        replay = Replay(transaction, on_error=lambda index, message: wrong.append(f"entry {index}: {message}"))
+        count = await replay.apply(reader.entries(0, await reader.size()))
+        if wrong:
+            raise Conflict("ledger-damaged", f"{len(wrong)} entries cannot be used, the first: {wrong[0]}",
+                           fix="whence-aggregator ledger check")  # fmt: skip
+        if replay.skipped:
+            pruned = sum(replay.skipped.values())
+            raise Conflict(
+                "ledger-pruned", f"{pruned} bodies were pruned and are in no archive: what they said would be lost",
+                fix="set retention.archive_bucket to where they were moved",
+            )  # fmt: skip
+    return count

@@ -1,0 +1,113 @@
+"""Replay: entries in their order, through the same projections that wrote them when they were appended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from whence_aggregator.ledger.log_reader import Stored
+from whence_aggregator.ports import Transaction
+from whence_aggregator.projections.events import (
+    INVENTORY_KIND,
+    project_application,
+    project_enrolment,
+    project_fact,
+    project_inventory,
+    project_verdicts,
+)
+from whence_aggregator.projections.statements import Combinations, Known, Said, Stated, named, project_statements
+from whence_common.envelope import Envelope
+from whence_common.errors import InputError
+from whence_common.ledger_entry import EntryInvalid, kind_of
+from whence_common.statement import Statement
+
+BATCH_MAX = 240
+Bound = tuple[str, int, str]
+"""(instance id, number of the enrolment, public key)."""
+
+
+class Replay:
+    """Applies entries to a transaction. `on_entry` may verify each further; `skipped` counts pruned bodies by kind."""
+
+    def __init__(self, transaction: Transaction, *, on_error: Callable[[int, str], None]) -> None:
+        self._transaction = transaction
+        self._on_error = on_error
+        self._combinations = Combinations()
+        self._statements: list[Said] = []
+        self._events: list[tuple[str, int, Mapping[str, Any]]] = []
+        self.bound: dict[str, Bound] = {}
+        self.skipped: dict[str, int] = {}
+
+    async def apply(self, entries: AsyncIterator[Stored]) -> int:
+        """Apply all entries; give how many there were."""
+        count = 0
+        async for stored in entries:
+            count += 1
+            try:
+                await self._take(stored)
+            except (InputError, KeyError, TypeError, ValueError) as exc:
+                self._on_error(stored.ledger_index, f"its content cannot be used: {type(exc).__name__}: {exc}")
+        await self._flush()
+        return count
+
+    async def _take(self, stored: Stored) -> None:
+        if stored.content is None:
+            self.skipped[stored.kind] = self.skipped.get(stored.kind, 0) + 1
+            return
+        kind, event = kind_of(stored.content)
+        if kind == "statement":
+            said = self._said(stored.ledger_index, stored.content)
+            if self._events or len(self._statements) >= BATCH_MAX:
+                await self._flush()
+            self._statements.append(said)
+            return
+        if kind == "enrolment":
+            instance = event["instance"]["instance_id"]
+            self.bound[event["key_id"]] = instance, event["number"], event["public_key"]
+        if self._statements or (self._events and self._events[0][0] != _group(kind, event)):
+            await self._flush()
+        self._events.append((_group(kind, event), stored.ledger_index, event))
+        if len(self._events) >= BATCH_MAX or _group(kind, event) not in ("verdict", INVENTORY_KIND):
+            await self._flush()
+
+    def _said(self, index: int, content: bytes) -> Said:
+        envelope = Envelope.parse(content)
+        found = next((self.bound[key] for key, _ in envelope.signatures if key in self.bound), None)
+        if found is None:
+            raise EntryInvalid("no enrolment before it binds its key")
+        predicate = Statement.from_wire(envelope.payload).predicate
+        if predicate.instance.instance_id != found[0]:
+            raise EntryInvalid(f"its key is bound to {found[0]}, and it speaks of another instance")
+        return Said(ledger_index=index, instance_id=found[0], enrolment=found[1], stated=Stated.of(predicate))
+
+    async def _flush(self) -> None:
+        statements, self._statements = self._statements, []
+        events, self._events = self._events, []
+        if statements:
+            query, names = named([one.instance_id for one in statements])
+            known = {row["instance_id"]: Known.of(row) for row in await self._transaction.fetch(query, names)}
+            writes = await project_statements(self._transaction, statements, known, self._combinations)
+            await self._transaction.execute(*writes)
+        if events:
+            await self._project(events[0][0], [(index, event) for _, index, event in events])
+
+    async def _project(self, kind: str, entries: list[tuple[int, Mapping[str, Any]]]) -> None:
+        if kind == "verdict":
+            await project_verdicts(self._transaction, entries)
+        elif kind == INVENTORY_KIND:
+            newest = {event["value"]["instance_id"]: (index, event) for index, event in entries}
+            await project_inventory(self._transaction, list(newest.values()))
+        for index, event in entries:
+            if kind == "clock":
+                row = {"ledger_index": index, "recorded_at": event["recorded_at"]}
+                await self._transaction.execute(("add_clock", [row]))
+            elif kind == "enrolment":
+                await project_enrolment(self._transaction, index, event)
+            elif kind == "application":
+                await project_application(self._transaction, index, event)
+            elif kind == "fact":
+                await project_fact(self._transaction, index, event)
+
+
+def _group(kind: str, event: Mapping[str, Any]) -> str:
+    return INVENTORY_KIND if kind == "fact" and event["kind"] == INVENTORY_KIND else kind

@@ -1,0 +1,38 @@
+"""The witness over HTTP: one call, and probes."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from whence_aggregator.http.errors import read_body, respond_json
+from whence_aggregator.witness import REQUEST_BYTES_MAX, SizeConflict, Witness, WitnessRefusal
+
+
+class WitnessCalls:
+    """`POST /add-checkpoint`, open to everybody: what is not signed by a watched log is refused."""
+
+    def __init__(self, *, witness: Witness, key: str) -> None:
+        self._witness = witness
+        self._key = key
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/add-checkpoint", self._add),
+            web.get("/key", self._show_key),
+            web.get("/health", self._health),
+        ]
+
+    async def _add(self, request: web.Request) -> web.Response:
+        body = await read_body(request, REQUEST_BYTES_MAX)
+        try:
+            return web.Response(text=self._witness.add_checkpoint(body))
+        except SizeConflict as exc:
+            return web.Response(status=409, body=exc.message.encode(), content_type="text/x.tlog.size")
+        except WitnessRefusal as exc:
+            return web.Response(status=exc.status, text=exc.message + "\n")
+
+    async def _show_key(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._key + "\n")
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return respond_json({"health": True})

@@ -1,0 +1,102 @@
+"""Retention: bodies that are old go, to the archive first where there is one; their hashes stay, and the log says so.
+
+What an answer of today needs never goes: the newest statement of an instance, and what younger entries are packed against.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+import msgspec
+
+from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.ledger.log_reader import Archive
+from whence_aggregator.ports import Database, StorageUnavailable
+from whence_common.clock import Now, to_instant, to_millis
+from whence_common.ledger_entry import event
+from whence_common.logs import fields
+from whence_common.merkle import TILE_HEIGHT, TILE_WIDTH
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 3600.0
+_PRUNED_AT_ONCE_MAX = 5_000
+
+
+class Retention:
+    """Prunes by a policy: days by kind of entry."""
+
+    def __init__(
+        self, *, database: Database, ledger: Ledger, archive: Archive | None, days: Mapping[str, int], now: Now
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._archive = archive
+        self._days = days
+        self._now = now
+        self._first = dict.fromkeys(days, 0)
+
+    async def run(self) -> None:
+        """Prune now and then until cancelled."""
+        while True:
+            try:
+                for kind in self._days:
+                    while await self.prune(kind):
+                        pass
+            except StorageUnavailable as exc:
+                log.error("old entries stay for now", extra=fields(code=exc.code, message=exc.message))
+            await pause(ROUND_SECONDS)
+
+    async def prune(self, kind: str) -> int:
+        """Take the bodies of old entries of a kind, a bounded number; give how many."""
+        past = await self._past(kind)
+        first = self._first[kind]
+        if past <= first:
+            return 0
+        bounds = {"first": first, "past": past, "kinds": msgspec.json.encode([kind]).decode()}
+        rows = await self._database.fetch("prunable", {**bounds, "limit": _PRUNED_AT_ONCE_MAX})
+        needed = {row["base"] for row in await self._database.fetch("bases_needed", {"past": past})}
+        indexes = [row["ledger_index"] for row in rows if row["ledger_index"] not in needed]
+        self._first[kind] = rows[-1]["ledger_index"] + 1 if rows else past
+        if indexes:
+            await self._archive_bundles(indexes)
+            await self._take(kind, indexes)
+        return len(rows)
+
+    async def _past(self, kind: str) -> int:
+        """Give the index before which entries are old; whole bundles only, so that an archived one is complete."""
+        until = to_millis(self._now() - timedelta(days=self._days[kind]))
+        found = await self._database.fetch("clock_range", {"since": -(10**17), "until": until})
+        last = found[0]["last"]
+        return (last >> TILE_HEIGHT) << TILE_HEIGHT if last is not None else 0
+
+    async def _archive_bundles(self, indexes: list[int]) -> None:
+        if self._archive is None:
+            return
+        for number in sorted({index >> TILE_HEIGHT for index in indexes}):
+            if await self._archive.load(number) is not None:
+                continue
+            first = number << TILE_HEIGHT
+            entries = [one.content async for one in self._ledger.reader.entries(first, first + TILE_WIDTH)]
+            contents = [one for one in entries if one is not None]
+            if len(contents) != TILE_WIDTH:
+                raise StorageUnavailable("archive-incomplete", f"bundle {number} has lost bodies already: it stays")
+            await self._archive.store(number, contents)
+
+    async def _take(self, kind: str, indexes: list[int]) -> None:
+        stated = {
+            "kind": kind,
+            "first": indexes[0],
+            "past": indexes[-1] + 1,
+            "bodies": len(indexes),
+            "days": self._days[kind],
+            "archived": self._archive is not None,
+            "at": to_instant(self._now()),
+        }
+        async with self._ledger.writing() as writing:
+            await writing.append([NewEntry(kind="pruned", content=event("pruned", stated))])
+            writing.writes.append(("prune_entry", [{"ledger_index": index} for index in indexes]))
+        log.info("bodies pruned", extra=fields(**stated))

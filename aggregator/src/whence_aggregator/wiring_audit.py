@@ -1,0 +1,89 @@
+"""Wiring of the programs beside `serve`: the witness, the check and the rebuilding of a database."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.audit.check import Check, Outcome
+from whence_aggregator.audit.rebuild import rebuild
+from whence_aggregator.http.server import Server
+from whence_aggregator.http.witness import WitnessCalls
+from whence_aggregator.settings import Settings, log_origin
+from whence_aggregator.sightings import Sightings
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.wiring import load_authorities, load_reader, load_tls_files, open_database
+from whence_aggregator.witness import WatchedLog, Witness
+from whence_aggregator.witness_settings import WitnessFile
+from whence_common.clock import utc_now
+from whence_common.lifecycle import run_until_signal
+from whence_common.note import WITNESS, Policy, VerifierKey
+
+
+async def run_witness(settings: WitnessFile, *, listening: Callable[[int], None]) -> None:
+    """Run a witness until a signal ends it. Raises WhenceError or OSError when it cannot start."""
+    state = Path(settings.state_directory)
+    signer = load_signers(state / "witness.key", name=settings.name, type_=WITNESS)[0]
+    keys: dict[str, list[VerifierKey]] = {}
+    for text in settings.log_keys:
+        keys.setdefault(VerifierKey.parse(text).name, []).append(VerifierKey.parse(text))
+    async with AsyncExitStack() as stack:
+        logs = []
+        for name, of_log in keys.items():
+            file = state / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.checkpoint"
+            keeper = CheckpointFile(file, synced_at_once=True)
+            stack.callback(keeper.close)
+            logs.append(WatchedLog(keys=of_log, keeper=keeper))
+        server = Server(
+            routes=WitnessCalls(
+                witness=Witness(signer=signer, logs=logs, now=utc_now), key=str(signer.verifier)
+            ).routes(),
+            callers=None,
+            address=settings.listen_address,
+            port=settings.listen_port,
+            tls=load_tls_files(settings.tls_certificate_file, settings.tls_key_file),
+            listening=listening,
+        )
+        await run_until_signal({"http": server.run})
+
+
+async def check_ledger(
+    settings: Settings, *, database_location: str | None, progress: Callable[[str], None]
+) -> Outcome:
+    """Check a database. Raises WhenceError or OSError when that cannot be done."""
+    async with AsyncExitStack() as stack:
+        database = await open_database(database_location or settings.database)
+        stack.push_async_callback(database.close)
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="whence-check-"))
+        scratch = await SqliteDatabase.open(Path(directory) / "scratch.db")
+        stack.push_async_callback(scratch.close)
+        secret = Path(settings.heartbeat_secret_file)
+        check = Check(
+            database=database,
+            reader=load_reader(settings, database),
+            scratch=scratch,
+            policy=Policy(log_keys=_log_keys(settings)),
+            authorities=load_authorities(settings.authorities_directory),
+            sightings=Sightings(secret.read_bytes()) if secret.exists() else None,
+            kept_note=CheckpointFile(Path(settings.checkpoint_file)).load(),
+            progress=progress,
+        )
+        return await check.run()
+
+
+async def rebuild_ledger(settings: Settings, *, database_location: str | None) -> int:
+    """Make the projections of a database again; give the number of entries."""
+    database = await open_database(database_location or settings.database)
+    try:
+        return await rebuild(database, load_reader(settings, database))
+    finally:
+        await database.close()
+
+
+def _log_keys(settings: Settings) -> list[VerifierKey]:
+    signers = load_signers(Path(settings.log_key_file), name=log_origin(settings))
+    return [one.verifier for one in signers]

@@ -1,0 +1,55 @@
+"""Settings of a witness, /etc/whence/witness.yaml, checked whole at start."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from whence_common import settings_file
+from whence_common.note import LOG, NoteInvalid, VerifierKey
+
+_NAME = re.compile(r"[A-Za-z0-9._/-]{1,100}\Z")
+
+
+class WitnessFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings with their defaults."""
+
+    name: str
+    """The witness's own name in cosignatures."""
+    log_keys: list[str]
+    """Verifier keys of the logs that are watched; several of one name are one log's."""
+    state_directory: str = "/var/lib/whence-witness"
+    """Where is kept what was seen last, and the witness's own key."""
+    listen_address: str = "127.0.0.1"
+    listen_port: int = 7382
+    tls_certificate_file: str | None = None
+    tls_key_file: str | None = None
+    insecure_listen: bool = False
+
+
+def parse_witness_settings(content: bytes, *, name: str) -> WitnessFile:
+    """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
+    settings = settings_file.parse(content, WitnessFile, name=name, least="set name and log_keys at least")
+    settings_file.refuse(_what_is_wrong(settings), name=name)
+    return settings
+
+
+def _what_is_wrong(settings: WitnessFile) -> list[str]:
+    wrong = []
+    if not _NAME.match(settings.name):
+        wrong.append("name must be letters, digits and . _ / -")
+    if not settings.log_keys:
+        wrong.append("log_keys must name at least one log's key")
+    for number, text in enumerate(settings.log_keys):
+        try:
+            if VerifierKey.parse(text).type != LOG:
+                wrong.append(f"log_keys[{number}] is a witness's key, not a log's")
+        except NoteInvalid as exc:
+            wrong.append(f"log_keys[{number}]: {exc.diagnostics()}")
+    if (settings.tls_certificate_file is None) != (settings.tls_key_file is None):
+        wrong.append("tls_certificate_file and tls_key_file go together")
+    loopback = settings.listen_address in ("127.0.0.1", "::1", "localhost")
+    if not loopback and settings.tls_certificate_file is None and not settings.insecure_listen:
+        wrong.append("listen_address is not loopback: set tls_certificate_file and tls_key_file, or insecure_listen")
+    return wrong
