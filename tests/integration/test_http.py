@@ -266,7 +266,7 @@ async def test_every_answer_has_a_request_id_and_ours_is_kept(session: aiohttp.C
     async with session.get(lone.url + "/health", headers={"X-Request-Id": "abc-1"}) as answer:
         assert answer.headers["X-Request-Id"] == "abc-1"
     async with session.get(lone.url + "/health", headers={"X-Request-Id": "<script>"}) as answer:
-        assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-Id"])
+        assert re.fullmatch(r"[0-9a-f]{12}-[0-9]+", answer.headers["X-Request-Id"])
 
 
 async def test_operators_see_health_metrics_and_a_page_without_a_token(

@@ -18,9 +18,11 @@ from whence_agent.machine.protocol import PowerOffRequest
 from whence_agent.notices import NoticeWatch
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Notices, Receipt
 from whence_agent.ports_cloud import CloudRefused
+from whence_agent.receipts import Receipts
 from whence_agent.status import state_of
 from whence_common.backoff import Backoff
 from whence_common.digest import sha256_digest
+from whence_common.sts_proof import StsProof
 from whence_common.user_data.judge import Announcement
 from whence_common.user_data.lifecycle import (
     HealthCheck,
@@ -51,7 +53,7 @@ class FakeAggregator:
             raise AggregatorUnavailable("aggregator-unreachable", "down")
         return Challenge(nonce="n", audience="https://whence.example.org")
 
-    async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str) -> Enrolled:
+    async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None) -> Enrolled:
         return Enrolled(number=1, heartbeat_key=b"k" * 32)
 
     async def submit(self, envelope: bytes) -> Receipt:
@@ -59,6 +61,13 @@ class FakeAggregator:
         return Receipt(digest=sha256_digest(envelope), ledger_index=len(self.taken))
 
     async def heartbeat(self, body: bytes, mac: str) -> None: ...
+
+
+class NoProof:
+    """A metadata service without identity credentials."""
+
+    async def prove(self, *, region: str, challenge: str, audience: str, key_id: str) -> StsProof | None:
+        return None
 
 
 class Machine:
@@ -71,7 +80,7 @@ class Machine:
             signals=world.account, progress=world.progress, backoff=NO_PAUSE, on_failure=on_failure, announcement=TOLD
         )
         delivery = Delivery(
-            aggregator=self.aggregator, key=world.key, outbox=world.outbox, reporter=world.reporter,
+            aggregator=self.aggregator, prover=NoProof(), receipts=Receipts(key=world.key, log_keys=[]), key=world.key, outbox=world.outbox, reporter=world.reporter,
             progress=world.progress, pulse=world.pulse, heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip
         self.ending = Ending(

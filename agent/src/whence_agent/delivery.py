@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 from whence_agent.instance_key import InstanceKey
 from whence_agent.outbox import Outbox, Waiting
-from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled
+from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled, IdentityProof
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
+from whence_agent.receipts import Receipts
 from whence_agent.reporter import Reporter
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
-from whence_common.digest import sha256_digest
 from whence_common.enrolment_proof import proof_content
 from whence_common.heartbeat import Heartbeat, mac
-from whence_common.keys import public_key_to_wire, sign
+from whence_common.keys import key_id, public_key_to_wire, sign
 from whence_common.logs import fields
 from whence_common.pause import pause
 
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 _ROUND_SECONDS_MAX = 1200.0
 """A long outbox told to a slow aggregator; each call has a bound of its own."""
 _AUDIENCE = re.compile(r"[\x21-\x7e]{1,300}\Z")
-_LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded")
+_LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded", "receipt-invalid")
+"""After these the machine enrols again: the binding is gone, or the log has another key now."""
 
 
 class Delivery:
@@ -38,6 +39,8 @@ class Delivery:
         self,
         *,
         aggregator: Aggregator,
+        prover: IdentityProof,
+        receipts: Receipts,
         key: InstanceKey,
         outbox: Outbox,
         reporter: Reporter,
@@ -48,6 +51,8 @@ class Delivery:
         random: Callable[[], float],
     ) -> None:
         self._aggregator = aggregator
+        self._prover = prover
+        self._receipts = receipts
         self._key = key
         self._outbox = outbox
         self._reporter = reporter
@@ -113,11 +118,10 @@ class Delivery:
                 self._progress.delivered.error = f"a statement was refused: {exc.diagnostics()}"
                 self._count()
                 continue
-            self._acknowledged(waiting, receipt.digest, receipt.ledger_index)
+            self._receipts.check(receipt, waiting.envelope)
+            self._acknowledged(waiting, receipt.ledger_index)
 
-    def _acknowledged(self, waiting: Waiting, digest: str, ledger_index: int) -> None:
-        if digest != sha256_digest(waiting.envelope):
-            raise AggregatorUnavailable("receipt-for-other", "the receipt is for other bytes than were submitted")
+    def _acknowledged(self, waiting: Waiting, ledger_index: int) -> None:
         self._outbox.remove(waiting.sequence)
         delivered = self._progress.delivered
         delivered.acknowledged += 1
@@ -164,12 +168,22 @@ class Delivery:
             audience=challenge.audience, nonce=challenge.nonce, identity=identity, public_key=public_key
         )
         proof = base64.b64encode(sign(self._key.private, content)).decode()
+        observed = self._progress.observed.identity
+        sts = None
+        if observed is not None:
+            sts = await self._prover.prove(
+                region=observed.region,
+                challenge=challenge.nonce,
+                audience=challenge.audience,
+                key_id=key_id(self._key.private.public_key()),
+            )
         enrolled = await self._aggregator.enrol(
-            identity=identity, public_key=public_key, nonce=challenge.nonce, proof=proof
+            identity=identity, public_key=public_key, nonce=challenge.nonce, proof=proof, sts=sts
         )
+        self._receipts.learn(enrolled.log_keys)
         key = base64.b64encode(enrolled.heartbeat_key).decode()
         self._key.remember("enrolment", {"number": enrolled.number, "heartbeat_key": key})
-        log.info("enrolled", extra=fields(enrolment=enrolled.number))
+        log.info("enrolled", extra=fields(enrolment=enrolled.number, level=enrolled.level))
         return enrolled
 
     def _remembered(self) -> Enrolled | None:

@@ -10,6 +10,7 @@ from whence_agent.machine.protocol import Request
 from whence_common.errors import RoadError
 from whence_common.image_reference import ImageReference
 from whence_common.statement import ContainerFacts
+from whence_common.sts_proof import StsProof
 from whence_common.user_data.options import ContainerOptions
 
 
@@ -264,19 +265,32 @@ class Enrolled:
 
     number: int
     heartbeat_key: bytes = field(repr=False)
+    level: str = ""
+    """What was proved: `document`, or `document+sts`."""
+    log_keys: tuple[str, ...] = ()
+    """Verifier keys of the aggregator's log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     digest: str
     ledger_index: int
+    proof: str = ""
+    """A C2SP tlog-proof, to be checked."""
+
+
+class IdentityProof(Protocol):
+    async def prove(self, *, region: str, challenge: str, audience: str, key_id: str) -> StsProof | None:
+        """Give a fresh proof of which instance this is; None where it cannot be had."""
 
 
 class Aggregator(Protocol):
     async def challenge(self) -> Challenge:
         """Ask for a single-use challenge. Raises AggregatorUnavailable, as all of these do."""
 
-    async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str) -> Enrolled: ...
+    async def enrol(
+        self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None
+    ) -> Enrolled: ...
 
     async def submit(self, envelope: bytes) -> Receipt: ...
 

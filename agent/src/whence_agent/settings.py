@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whence_common import settings_file
+from whence_common.note import NoteInvalid, VerifierKey
 from whence_common.user_data.keys import TOP_KEYS
 from whence_common.user_data.options import CAPABILITIES
 from whence_common.user_data.platform import DEFAULT_CAPABILITIES, DEFAULT_SYSCTLS, PlatformRules, is_ecr
@@ -57,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     aggregator_url: str
     aggregator_ca_file: str | None = None
     """PEM file with further authorities to trust for the aggregator; never instead of verifying."""
+    aggregator_log_keys: list[str] = []
+    """Verifier keys of the aggregator's log, that receipts must be signed with; none means those named at enrolment."""
     state_directory: str = "/var/lib/whence-agent"
     container_directory: str = "/var/lib/whence-agent/container"
     """Mounted read-only at /meta in the container: the filtered taupage.yaml and credentials/."""
@@ -189,6 +192,11 @@ def _what_is_wrong(settings: Settings) -> Iterator[str]:
         yield "status_port must be from 0 (any free port) to 65535"
     if settings.credentials_revoked_after_polls < 0:
         yield "credentials_revoked_after_polls must be at least 0"
+    for number, text in enumerate(settings.aggregator_log_keys):
+        try:
+            VerifierKey.parse(text)
+        except NoteInvalid as exc:
+            yield f"aggregator_log_keys[{number}]: {exc.diagnostics()}"
     yield from _about_user_data(settings)
 
 

@@ -19,6 +19,7 @@ from whence_agent.adapters.aws_cloud import AwsCloud
 from whence_agent.adapters.aws_http import AwsSecrets, S3Objects, SignedHttp
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.http_probe import HttpProbe
+from whence_agent.adapters.identity_prover import IdentityProver
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
@@ -43,6 +44,7 @@ from whence_agent.outbox import Outbox
 from whence_agent.platform_files import logins_of, trust_policies
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
+from whence_agent.receipts import Receipts
 from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
 from whence_agent.settings import Settings
@@ -197,6 +199,8 @@ class _Agent:
             aggregator=HttpAggregator(
                 session=self.session, url=settings.aggregator_url, ca_file=settings.aggregator_ca_file
             ),
+            prover=IdentityProver(metadata=self.metadata, now=utc_now),
+            receipts=Receipts(key=self.key, log_keys=settings.aggregator_log_keys),
             key=self.key,
             outbox=self.outbox,
             reporter=self.reporter,

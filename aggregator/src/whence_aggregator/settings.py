@@ -38,7 +38,7 @@ class InventorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rate limits, in calls a second on the long run; ten times as many at once."""
+    """Rate limits, in calls a second on the long run; ten times as many at once, ten at least."""
 
     statements_per_instance: float = 5.0
     statements_per_account: float = 1_000.0

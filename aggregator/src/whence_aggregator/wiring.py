@@ -270,7 +270,7 @@ def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.Clie
 
 
 def _limit(what: str, per_second: float) -> Limit:
-    return Limit(what, Rate(per_second=per_second, burst=max(1.0, per_second * 10)))
+    return Limit(what, Rate(per_second=per_second, burst=max(10.0, per_second * 10)))
 
 
 def load_authorities(directory: str | None) -> Authorities:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import ssl
+import uuid
 from typing import Any
 
 import aiohttp
@@ -13,6 +15,10 @@ import msgspec
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
 from whence_common.errors import one_line
+from whence_common.logs import fields
+from whence_common.sts_proof import StsProof
+
+log = logging.getLogger(__name__)
 
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 20.0
@@ -34,24 +40,37 @@ class HttpAggregator:
         answer = await self._post("/v1/challenges", b"{}")
         return Challenge(nonce=_text(answer, "challenge"), audience=_text(answer, "audience"))
 
-    async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str) -> Enrolled:
-        body = msgspec.json.encode({"identity": identity, "public_key": public_key, "challenge": nonce, "proof": proof})
+    async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None) -> Enrolled:
+        stated = {"identity": identity, "public_key": public_key, "challenge": nonce, "proof": proof}
+        body = msgspec.json.encode({**stated, "sts": sts} if sts is not None else stated)
         answer = await self._post("/v1/enrolments", body)
         try:
             key = base64.b64decode(_text(answer, "heartbeat_key"), validate=True)
         except (binascii.Error, ValueError) as exc:
             raise _malformed() from exc
-        return Enrolled(number=_number(answer, "enrolment"), heartbeat_key=key)
+        named = answer.get("log_keys")
+        return Enrolled(
+            number=_number(answer, "enrolment"),
+            heartbeat_key=key,
+            level=one_line(str(answer.get("level", "")), 40),
+            log_keys=tuple(str(one)[:500] for one in named[:16]) if isinstance(named, list) else (),
+        )
 
     async def submit(self, envelope: bytes) -> Receipt:
         answer = await self._post("/v1/statements", envelope)
-        return Receipt(digest=_text(answer, "digest"), ledger_index=_number(answer, "ledger_index"))
+        return Receipt(
+            digest=_text(answer, "digest"),
+            ledger_index=_number(answer, "ledger_index"),
+            proof=str(answer.get("receipt", "")),
+        )
 
     async def heartbeat(self, body: bytes, mac: str) -> None:
         await self._post("/v1/heartbeats", body, {"Whence-MAC": mac})
 
     async def _post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", **(headers or {})}
+        request_id = uuid.uuid4().hex
+        headers = {"Content-Type": "application/json", "X-Request-Id": request_id, **(headers or {})}
+        log.debug("request", extra=fields(path=path, request_id=request_id))
         try:
             async with self._session.post(
                 self._url + path,
@@ -68,7 +87,10 @@ class HttpAggregator:
             raise AggregatorUnavailable("aggregator-unreachable", message) from exc
         document = _object(content)
         if status not in (200, 201):
+            log.warning("request refused", extra=fields(path=path, status=status, request_id=request_id))
             raise _problem(status, document, retry_after)
+        if path != "/v1/heartbeats":
+            log.info("request answered", extra=fields(path=path, status=status, request_id=request_id))
         if document is None:
             raise _malformed()
         return document

@@ -74,13 +74,12 @@ class ImdsMetadata:
         if role is None or not role.strip():
             return None
         name = role.decode("ascii", "replace").split()[0]
-        content = await self._get(f"meta-data/iam/security-credentials/{quote(name, safe='')}")
-        try:
-            document = json.loads(content or b"")
-            keys = AwsKeys(document["AccessKeyId"], document["SecretAccessKey"], document.get("Token", ""))
-            return keys, parse_instant(document["Expiration"])
-        except (ValueError, KeyError, TypeError, RecursionError) as exc:
-            raise MetadataUnavailable("metadata-role", "the instance role's keys cannot be read") from exc
+        return _keys(await self._get(f"meta-data/iam/security-credentials/{quote(name, safe='')}"))
+
+    async def identity_keys(self) -> AwsKeys | None:
+        """Give the keys that prove which instance this is, and permit nothing. Raises MetadataUnavailable."""
+        content = await self._get("meta-data/identity-credentials/ec2/security-credentials/ec2-instance")
+        return _keys(content)[0] if content is not None else None
 
     async def _get(self, path: str) -> bytes | None:
         """Give what stands at a path below /latest; None where nothing does. Raises MetadataUnavailable."""
@@ -129,3 +128,12 @@ def _action(content: bytes | None) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         return "terminate"
     return one_line(str(action), 20)
+
+
+def _keys(content: bytes | None) -> tuple[AwsKeys, datetime]:
+    try:
+        document = json.loads(content or b"")
+        keys = AwsKeys(document["AccessKeyId"], document["SecretAccessKey"], document.get("Token", ""))
+        return keys, parse_instant(document["Expiration"])
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise MetadataUnavailable("metadata-role", "keys in the metadata service cannot be read") from exc

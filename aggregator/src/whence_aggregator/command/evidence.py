@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -131,7 +131,7 @@ def _statement(index: int, recorded_at: str, predicate: Any) -> tuple[str, ...]:
     )
 
 
-def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
     more = f" (the first {_SHOWN_MAX} of {len(rows)})" if len(rows) > _SHOWN_MAX else f" ({len(rows)})"
     table = Table(title=title + more, box=None, header_style="bold", pad_edge=False, title_justify="left")
     for column in columns:
