@@ -107,6 +107,7 @@ async def aggregator(
         "heartbeat_secret_file": str(home / "heartbeat.secret"),
         "log_key_file": str(home / "log.key"),
         "checkpoint_file": str(home / "log.checkpoint"),
+        "sts": "off",
         "tokens_file": str(tokens),
         "authorities_directory": str(authorities),
         "registries": {host: {"plain_http": True} for host in registries},

@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.limits import Limit
-from whence_aggregator.ports import CallerIdentity, Conflict, Database, Forbidden, Overloaded, Row, Unauthenticated
+from whence_aggregator.ports import (
+    CallerIdentity,
+    Conflict,
+    Database,
+    Forbidden,
+    Overloaded,
+    Row,
+    SourceUnavailable,
+    Unauthenticated,
+)
 from whence_aggregator.projections.events import project_enrolment
 from whence_common.clock import Now, to_instant
 from whence_common.enrolment_proof import proof_content
@@ -189,7 +198,14 @@ class Enrolments:
         if request.sts.region != identity.region:
             raise Unauthenticated("sts-region", "the STS proof is for another region than the instance's")
         signed = headers_to_sign(challenge=request.challenge, audience=self.audience, key_id=key)
-        account, arn, host = await self._caller_identity.caller(request.sts, signed)
+        try:
+            account, arn, host = await self._caller_identity.caller(request.sts, signed)
+        except SourceUnavailable as exc:
+            if self._sts_required:
+                raise
+            # no weaker than a request without the proof, which is accepted here
+            log.warning("STS cannot be asked", extra=fields(instance=identity.instance_id, reason=exc.message))
+            return None
         check_caller(account, arn, account_id=identity.account_id, instance_id=identity.instance_id)
         return {"arn": arn, "host": host, "checked_at": to_instant(self._now())}
 

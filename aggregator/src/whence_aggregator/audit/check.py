@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from whence_aggregator.audit.replay import Replay
 from whence_aggregator.ledger.ledger import digest_head
 from whence_aggregator.ledger.log_reader import LogReader, Stored
-from whence_aggregator.ports import Database, Row
+from whence_aggregator.ports import Database, Row, StorageUnavailable
 from whence_aggregator.sightings import Sightings
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
@@ -85,6 +85,8 @@ class Check:
         self._progress = progress
         self._outcome = Outcome()
         self._tree: list[list[Tile]] = [[Tile()]]
+        self._missing: list[tuple[int, str]] = []
+        self._taken: list[tuple[str, int, int]] = []
 
     async def run(self) -> Outcome:
         """Check everything; never raises for what is wrong in the data."""
@@ -93,13 +95,26 @@ class Check:
             replay = Replay(transaction, on_error=lambda index, message: outcome.find("entry", index, message))
             outcome.entries = await replay.apply(self._entries(size, replay))
         outcome.pruned = replay.skipped
+        self._check_pruned()
         if outcome.entries != size:
             outcome.find("entry", outcome.entries, f"{size - outcome.entries} entries are missing")
-        await self._check_tiles()
-        await self._check_checkpoints(outcome.entries)
-        await self._check_tables()
-        await self._check_sightings()
+        for step in (
+            self._check_tiles(),
+            self._check_checkpoints(outcome.entries),
+            self._check_tables(skipped=replay.broken),
+            self._check_sightings(),
+        ):
+            try:
+                await step
+            except StorageUnavailable as exc:
+                outcome.find("database", "", exc.message)
         return outcome
+
+    def _check_pruned(self) -> None:
+        """A body may be missing only where an entry says that it was taken."""
+        for index, kind in self._missing:
+            if not any(one == kind and first <= index < past for one, first, past in self._taken):
+                self._outcome.find("entry", index, f"its body is missing, and no entry says that {kind} was pruned")
 
     async def _entries(self, size: int, replay: Replay) -> AsyncIterator[Stored]:
         """Give the entries, each checked by itself and hashed."""
@@ -115,6 +130,8 @@ class Check:
                 self._append(await self._leaf(stored))
                 if stored.content is not None:
                     self._check_entry(stored, row, replay)
+                else:
+                    self._missing.append((index, stored.kind))
                 yield stored
             self._progress(f"{following} of {size} entries")
 
@@ -150,7 +167,9 @@ class Check:
                 self._outcome.find("entry", index, f"it is a {kind}, and its row says {stored.kind}")
             if digest_head(bytes.fromhex(sha256_digest(content)[7:])) != row["digest_head"]:
                 self._outcome.find("entry", index, "its row names another digest than its bytes have")
-            if kind == "enrolment":
+            if kind == "pruned":
+                self._taken.append((event["kind"], event["first"], event["past"]))
+            elif kind == "enrolment":
                 check_enrolment(event, self._authorities)
             elif kind == "statement":
                 envelope = Envelope.parse(content)
@@ -215,7 +234,9 @@ class Check:
         first = number << within
         return self._tree[level][first >> 8].node(within, (first & 255) >> within)
 
-    async def _check_tables(self) -> None:
+    async def _check_tables(self, *, skipped: bool) -> None:
+        if skipped:
+            return  # what was derived again is not whole: the entries are wrong, and that is found
         pruned = bool(self._outcome.pruned)
         for table, thinned in _COMPARED:
             if not (pruned and thinned):

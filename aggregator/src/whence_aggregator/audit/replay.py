@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from whence_aggregator.ledger.log_reader import Stored
-from whence_aggregator.ports import Transaction
+from whence_aggregator.ports import StorageUnavailable, Transaction
 from whence_aggregator.projections.events import (
     INVENTORY_KIND,
     project_application,
@@ -37,6 +37,7 @@ class Replay:
         self._events: list[tuple[str, int, Mapping[str, Any]]] = []
         self.bound: dict[str, Bound] = {}
         self.skipped: dict[str, int] = {}
+        self.broken = False
 
     async def apply(self, entries: AsyncIterator[Stored]) -> int:
         """Apply all entries; give how many there were."""
@@ -81,8 +82,21 @@ class Replay:
         return Said(ledger_index=index, instance_id=found[0], enrolment=found[1], stated=Stated.of(predicate))
 
     async def _flush(self) -> None:
+        """Project what was gathered. What cannot be projected ends projecting: nothing after it would be right."""
         statements, self._statements = self._statements, []
         events, self._events = self._events, []
+        if self.broken or not (statements or events):
+            return
+        first = statements[0].ledger_index if statements else events[0][1]
+        try:
+            await self._project_all(statements, events)
+        except (InputError, StorageUnavailable, KeyError, TypeError, ValueError) as exc:
+            self.broken = True
+            self._on_error(first, f"it does not fit what stands before it: {type(exc).__name__}: {exc}")
+
+    async def _project_all(
+        self, statements: list[Said], events: list[tuple[str, int, Mapping[str, Any]]]
+    ) -> None:
         if statements:
             query, names = named([one.instance_id for one in statements])
             known = {row["instance_id"]: Known.of(row) for row in await self._transaction.fetch(query, names)}

@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 
 from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write
 from whence_aggregator.storage import named_queries
+from whence_common.errors import one_line
 
 READERS = 2
 _BUSY_SECONDS_MAX = 10
@@ -196,7 +197,7 @@ async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     try:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
     except sqlite3.Error as exc:
-        raise StorageUnavailable("storage-sqlite", f"SQLite: {exc}", fix="see the disk's space and health") from exc
+        raise StorageUnavailable("storage-sqlite", f"SQLite: {one_line(str(exc), 200)}", fix="see the disk's space and health") from exc
 
 
 def _rows(cursor: sqlite3.Cursor) -> Sequence[Row]:

@@ -1,0 +1,244 @@
+"""What was true when: statements commute, and `at` gives the state that was observed last by then."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes.in_process import InProcess
+from fakes.machine import DIGEST, FAILED, REPOSITORY, Machine
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.ledger.ledger import NewEntry
+from whence_aggregator.projections.statements import (
+    Combinations,
+    Known,
+    Said,
+    Stated,
+    named,
+    project_statements,
+)
+from whence_aggregator.trace.search import Wanted
+from whence_common.statement import ApplicationFacts, ImageFacts
+
+ONE, TWO = "i-00000000000000001", "i-00000000000000002"
+
+
+def running(version: str, digest: str = DIGEST) -> dict[str, object]:
+    return {
+        "application": ApplicationFacts(id="greeter", version=version),
+        "image": ImageFacts(source="x", repository=REPOSITORY, digest=digest),
+        "containers": [],
+    }
+
+
+def at(minute: int) -> str:
+    return f"2026-11-22T12:{minute:02d}:00.000Z"
+
+
+async def version(house: InProcess, when: str | None = None) -> object:
+    value = (await house.lineage(ONE, at=when)).link("version").value
+    return value["application_version"] if value is not None else None
+
+
+async def test_a_trace_at_a_time_shows_the_state_of_that_time(house: InProcess) -> None:
+    machine = await house.machine(ONE)
+    for minute, number in ((0, "1"), (10, "2"), (20, "3")):
+        await house.say(machine, observed_at=at(minute), **running(number))
+    assert [await version(house, at(m)) for m in (0, 5, 10, 19, 20, 59)] == ["1", "1", "2", "2", "3", "3"]
+    assert await version(house) == "3"
+
+
+async def test_a_delayed_statement_fills_the_past_and_leaves_the_present(house: InProcess) -> None:
+    machine = await house.machine(ONE)
+    early = machine.statement(observed_at=at(0), **running("1"))
+    late = machine.statement(observed_at=at(10), **running("2"))
+    await house.ingest.accept(late)
+    await house.ingest.accept(early)
+    assert (await version(house), await version(house, at(5))) == ("2", "1")
+
+
+async def test_a_clock_that_jumped_back_does_not_bring_the_past_back(house: InProcess) -> None:
+    machine = await house.machine(ONE)
+    await house.say(machine, observed_at=at(40), **running("1"))
+    await house.say(machine, observed_at=at(10), **running("2"))
+    assert (await version(house), await version(house, at(50)), await version(house, at(20))) == ("2", "2", "2")
+
+
+async def test_a_stop_and_a_new_boot_are_both_seen(house: InProcess) -> None:
+    machine = await house.machine(ONE)
+    await house.say(machine, observed_at=at(0), **running("1"))
+    await house.say(machine, observed_at=at(10), cause="stop", **running("1"))
+    await house.say(machine, observed_at=at(20), boot_id="another", **running("2"))
+    causes = [(await house.lineage(ONE, at=at(m))).link("instance").value for m in (5, 15, 25)]
+    assert [value["cause"] for value in causes if value is not None] == ["boot", "stop", "boot"]
+
+
+async def found(house: InProcess, **wanted: str | None) -> list[str]:
+    rows, _ = await house.search.instances(Wanted(**wanted), after="", limit=50)  # type: ignore[arg-type]  # texts
+    return [row["instance_id"] for row in rows]
+
+
+async def test_instances_at_a_time_are_found_by_what_they_ran_then(house: InProcess) -> None:
+    other = "sha256:" + "e" * 64
+    one, two = await house.machine(ONE), await house.machine(TWO)
+    await house.say(one, observed_at=at(0), **running("1"))
+    await house.say(one, observed_at=at(30), **running("2", other))
+    await house.say(two, observed_at=at(15), **running("2", other))
+    assert await found(house, image=DIGEST, at=at(20)) == [ONE]
+    assert await found(house, image=other, at=at(20)) == [TWO]
+    assert await found(house, image=other) == [ONE, TWO]
+    assert await found(house, image=DIGEST) == []
+    assert await found(house, application="greeter", version="2", at=at(40)) == [ONE, TWO]
+    assert await found(house, at=at(10)) == [ONE]
+    assert await found(house, account="123456789012", at=at(20)) == [ONE, TWO]
+    assert await found(house, commit="c" * 8, at=at(20)) == [ONE, TWO]
+
+
+async def test_applications_at_a_time_are_as_they_were_registered_then(house: InProcess) -> None:
+    await house.register(name="First")
+    house.clock.advance(600)
+    await house.register(name="Second")
+    await house.register("other", name="Other")
+    assert [one["name"] for one in await house.applications.list(at=at(5))] == ["First"]
+    assert [one["name"] for one in await house.applications.list()] == ["Second", "Other"]
+    assert (await house.applications.read("greeter", at=at(5)))["name"] == "First"
+
+
+STATEMENTS = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 59), st.sampled_from(["boot", "change", "stop", "failed"]), st.integers(1, 3)),
+    min_size=2, max_size=8,
+)  # fmt: skip
+
+
+async def state(house: InProcess, ids: list[str]) -> bytes:
+    """Everything that answers are made of, but for where in the log it stands."""
+    found: list[object] = []
+    for one in ids:
+        names = {"instance_ids": msgspec.json.encode([one]).decode()}
+        for row in await house.database.fetch("statements_now", names):
+            found.append([row["enrolment"], row["sequence"], row["cause"], row["observed_at"]])
+        for minute in (0, 15, 30, 45, 59):
+            rows = await house.database.fetch("statements_at", {**names, "at": 1795348800000 + minute * 60_000})
+            found.append([[row["enrolment"], row["sequence"], row["cause"]] for row in rows])
+        history = await house.database.fetch("statements_of", {"instance_id": one, "limit": 100})
+        found.append([[row["sequence"], row["cause"], row["observed_at"], row["image_digest"]] for row in history])
+    return msgspec.json.encode(found)
+
+
+@given(said=STATEMENTS, seed=st.integers(0, 2**32))
+@settings(max_examples=1000, deadline=None)
+def test_shuffled_repeated_and_delayed_statements_give_the_same_state(
+    said: list[tuple[int, int, str, int]], seed: int
+) -> None:
+    """A thousand fleets of three, told in order and told in disorder, by what is projected."""
+    asyncio.run(_commutes(said, random.Random(seed)))
+
+
+async def _commutes(said: list[tuple[int, int, str, int]], chance: random.Random) -> None:
+    predicates = []
+    sequences = [0, 0, 0]
+    for instance, minute, cause, version_ in said:
+        sequences[instance] += 1
+        machine = _UNSIGNED[instance]
+        machine.sequence = sequences[instance]
+        predicates.append(machine.predicate(cause=cause, observed_at=at(minute), **running(str(version_))))
+    told = [Stated.of(one) for one in predicates]
+    owners = [one.instance.instance_id for one in predicates]
+    ordered = await _projected(list(zip(owners, told, strict=True)), chance, shuffled=False)
+    assert await _projected(list(zip(owners, told, strict=True)), chance, shuffled=True) == ordered
+
+
+async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, shuffled: bool) -> object:
+    """Project statements in batches of any size; give what the instances' rows would be, and their histories."""
+    order = list(enumerate(told, 10))
+    if shuffled:
+        chance.shuffle(order)
+    rows = {
+        name: {"number": number, "instance_id": name, "account_id": "a", "region": "r", "enrolment": 0, "sequence": 0,
+               "facets": 0, "base": -1}
+        for number, name in enumerate(_NAMES, 1)
+    }  # fmt: skip
+    combinations, book, history = Combinations(), _Book(), []
+    while order:
+        size = chance.randint(1, 4) if shuffled else len(order)
+        batch, order = order[:size], order[size:]
+        known = {name: Known.of(row) for name, row in rows.items()}
+        new = [Said(ledger_index=0, instance_id=name, enrolment=1, stated=stated) for _, (name, stated) in batch]
+        for query, written in await project_statements(book, new, known, combinations):
+            for row in written:
+                if query == "move_instance":
+                    rows[str(row["instance_id"])].update(row)
+                elif query == "add_statement":
+                    history.append((row["instance"], row["sequence"], row["observed_at"], row["cause"]))
+                elif query == "add_facets":
+                    book.add(row)
+    states = [
+        (row["enrolment"], row["sequence"], row.get("observed_at"), row.get("cause"), book.values.get(row["facets"]))
+        for row in rows.values()
+    ]
+    return states, sorted(history)
+
+
+class _Book:
+    """The one table that projecting reads: combinations by number."""
+
+    def __init__(self) -> None:
+        self.values: dict[object, tuple[object, ...]] = {}
+
+    def add(self, row: object) -> None:
+        assert isinstance(row, dict)
+        self.values[row["number"]] = tuple(value for name, value in row.items() if name != "number")
+
+    async def fetch(self, query: str, parameters: object) -> list[dict[str, int]]:
+        raise AssertionError(query)
+
+    async def fetch_all(self, asked: list[tuple[str, object]]) -> list[list[dict[str, int]]]:
+        assert asked[-1][0] == "last_facets"
+        return [[] for _ in asked[:-1]] + [[{"number": max(map(int, self.values), default=0)}]]  # type: ignore[call-overload]
+
+    async def execute(self, *writes: object) -> None: ...
+
+    async def finish(self, *writes: object) -> None: ...
+
+
+_NAMES = [f"i-{number:017x}" for number in range(3)]
+_UNSIGNED = [Machine(SigningAuthority.make(), name) for name in _NAMES]
+
+
+async def test_what_is_told_in_disorder_over_the_whole_road_gives_the_same_answers(house: InProcess) -> None:
+    """The same with signatures, log and storage: fewer, for they cost more."""
+    chance = random.Random(5)
+    answers = []
+    for round_ in range(6):
+        machines = [await house.machine(f"i-{round_:08x}{number:09x}") for number in range(3)]
+        told = []
+        for machine in machines:
+            for minute in (0, 10, 20, 30):
+                changes = FAILED if minute == 20 else running(str(minute))
+                told.append(machine.statement(observed_at=at(minute), **changes))
+        if round_:
+            told = told * 2
+            chance.shuffle(told)
+        while told:
+            await asyncio.gather(*(house.ingest.accept(one) for one in told[:7]))
+            told = told[7:]
+        answers.append(await state(house, [machine.instance_id for machine in machines]))
+    assert len(set(answers)) == 1
+
+
+async def test_a_batch_that_fails_leaves_no_trace(house: InProcess) -> None:
+    machine = await house.machine(ONE)
+    await house.say(machine)
+    before, size = house.ledger.note, await house.reader.size()
+    with pytest.raises(RuntimeError):
+        async with house.ledger.writing(named([ONE])) as writing:
+            await writing.append([NewEntry(kind="fact", content=b'{"type":"urn:whence:fact:v1"}')])
+            raise RuntimeError("the disk is gone")
+    assert (house.ledger.note, await house.reader.size()) == (before, size)
+    await house.say(machine)
+    assert await house.reader.size() == size + 1

@@ -1,0 +1,420 @@
+"""The ledger: receipts that prove, a check that finds every change, a rebuild that changes no answer."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fakes.in_process import ORIGIN, InProcess, KeptCheckpoint
+from fakes.machine import COMMIT, DIGEST, FAILED
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.audit.check import Check, Outcome
+from whence_aggregator.audit.rebuild import rebuild
+from whence_aggregator.ledger.ledger import LedgerInconsistent
+from whence_aggregator.ports import Database
+from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_common.errors import InputError
+from whence_common.evidence_bundle import BundleInvalid, Report, check
+from whence_common.identity_document import Authorities
+from whence_common.merkle import Tile, leaf_hash
+from whence_common.note import Note, Policy, Signer
+from whence_common.receipt import Receipt
+
+MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nDEMO-1: greet"
+
+
+async def lived_in(house: InProcess) -> InProcess:
+    """A house in which something of everything has happened."""
+    await house.register()
+    house.sources.commits[COMMIT] = MESSAGE
+    house.sources.images[DIGEST] = b'{"url": "git:https://git.example.org/demo/greeter.git", "revision": "%s", "author": "ada", "status": ""}' % COMMIT.encode()
+    house.ec2.listed["i-00000000000000000"] = ("running", "2026-11-22T11:00:00.000Z")
+    await house.inventory.schedule([("123456789012", "eu-central-1")])
+    machines = [await house.machine(f"i-{n:017x}") for n in range(4)]
+    for machine in machines:
+        await house.say(machine)
+    house.clock.advance(5)
+    await house.say(machines[1], **FAILED)
+    await house.say(machines[2], cause="change")
+    await house.work()
+    return house
+
+
+def policy(house: InProcess) -> Policy:
+    return Policy(log_keys=[one.verifier for one in house.signers])
+
+
+def authorities(house: InProcess) -> Authorities:
+    return Authorities.from_pem({"eu-central-1": house.authority.pem})
+
+
+async def checked(house: InProcess, tmp_path: Path) -> Outcome:
+    file = tmp_path / f"scratch-{len(list(tmp_path.glob('scratch-*')))}.db"
+    scratch = await SqliteDatabase.open(file)
+    try:
+        return await Check(
+            database=house.database, reader=house.reader, scratch=scratch, policy=policy(house),
+            authorities=authorities(house), sightings=house.sightings, kept_note=house.keeper.load(),
+            progress=lambda said: None,
+        ).run()  # fmt: skip
+    finally:
+        await scratch.close()
+
+
+async def test_an_acknowledgement_carries_a_receipt_that_proves_it(house: InProcess) -> None:
+    machine = await house.machine()
+    for _ in range(3):
+        content = machine.statement()
+        accepted = await house.ingest.accept(content)
+        receipt = Receipt.parse(accepted.receipt.encode())
+        checkpoint, _ = receipt.check(content, policy(house))
+        assert (receipt.index, checkpoint.size) == (accepted.ledger_index, house.ledger.signed.size)
+
+
+async def test_a_replayed_statement_has_a_receipt_too(house: InProcess) -> None:
+    machine = await house.machine()
+    content = machine.statement()
+    await house.ingest.accept(content)
+    for _ in range(300):
+        await house.say(machine)
+    again = await house.ingest.accept(content)
+    assert again.replayed
+    Receipt.parse(again.receipt.encode()).check(content, policy(house))
+
+
+async def test_receipts_hold_across_the_borders_of_tiles(house: InProcess) -> None:
+    machines = [await house.machine(f"i-{n:017x}") for n in range(5)]
+    while await house.reader.size() < 530:
+        for machine in machines:
+            content = machine.statement()
+            accepted = await house.ingest.accept(content)
+            Receipt.parse(accepted.receipt.encode()).check(content, policy(house))
+    for index in (0, 1, 255, 256, 257, 511, 512, 529):
+        stored = await house.reader.entry(index)
+        assert stored.content is not None
+        text = await house.ledger.receipt(index)
+        Receipt.parse(text.encode()).check(stored.content, policy(house))
+
+
+async def test_tiles_are_those_of_their_entries(house: InProcess) -> None:
+    machine = await house.machine()
+    while await house.reader.size() < 300:
+        await house.say(machine)
+    entries = await house.entries()
+    leaves = [leaf_hash(one.content or b"") for one in entries]
+    assert await house.reader.tile(0, 0, 256) == b"".join(leaves[:256])
+    assert await house.reader.tile(0, 1, 44) == b"".join(leaves[256:300])
+    assert await house.reader.tile(1, 0, 1) == Tile.from_bytes(b"".join(leaves[:256])).root
+    bundle = await house.reader.bundle(1, 3)
+    size = int.from_bytes(bundle[:2], "big")
+    assert bundle[2 : 2 + size] == entries[256].content
+    with pytest.raises(InputError):
+        await house.reader.tile(0, 1, 250)
+
+
+async def test_the_time_of_recording_is_in_the_log(house: InProcess) -> None:
+    machine = await house.machine()
+    house.clock.advance(7)
+    accepted = await house.say(machine)
+    assert await house.reader.recorded_at(accepted.ledger_index) == "2026-11-22T12:00:07.000Z"
+    before = len(await house.entries("clock"))
+    house.clock.advance(0.4)
+    await house.say(machine)
+    assert len(await house.entries("clock")) == before
+    house.clock.advance(-30)
+    later = await house.say(machine)
+    assert await house.reader.recorded_at(later.ledger_index) == "2026-11-22T11:59:37.400Z"
+
+
+async def test_a_sound_ledger_is_found_clean(house: InProcess, tmp_path: Path) -> None:
+    await lived_in(house)
+    outcome = await checked(house, tmp_path)
+    assert (outcome.findings, outcome.entries) == ([], await house.reader.size())
+
+
+async def test_rebuilding_changes_no_answer(house: InProcess, tmp_path: Path) -> None:
+    await lived_in(house)
+    before = [lineage.to_wire() for lineage in await house.tracer.instances([f"i-{n:017x}" for n in range(4)])]
+    tables = await dumped(house.database)
+    await rebuild(house.database, house.reader)
+    assert await dumped(house.database) == tables
+    after = [lineage.to_wire() for lineage in await house.tracer.instances([f"i-{n:017x}" for n in range(4)])]
+    assert msgspec.json.encode(after) == msgspec.json.encode(before)
+    assert (await checked(house, tmp_path)).findings == []
+    machine = await house.machine("i-0000000000000000a")
+    await house.say(machine)
+    assert (await checked(house, tmp_path)).findings == []
+
+
+async def dumped(database: Database) -> dict[str, list[dict[str, object]]]:
+    found = {}
+    for table in ("facets", "instance", "statement", "enrolment", "fact", "inventory", "verdict", "tally"):
+        rows = await database.fetch(f"dump_{table}", {"limit": 1000, "offset": 0})
+        found[table] = [dict(row) for row in rows]
+    return found
+
+
+TAMPERINGS = [
+    "delete from entry where ledger_index = (select max(ledger_index) from entry)",
+    "delete from entry where ledger_index = 5",
+    "update entry set kind = 'fact' where ledger_index = 4",
+    "update entry set digest_head = digest_head + 1 where ledger_index = 4",
+    "update entry set body = (select body from entry where ledger_index = 6), base = null where ledger_index = 5",
+    "update entry set body = null where ledger_index = 4",
+    "insert into entry (ledger_index, kind, base, body, digest_head) select max(ledger_index) + 1, 'fact', null, (select body from entry where ledger_index = 2), 0 from entry",
+    "update tile set hashes = (select hashes from tile where level = 0) || (select hashes from tile where level = 0) where level = 0",
+    "delete from tile where level = 0",
+    "insert into tile (level, number, hashes) select 1, 7, hashes from tile where level = 0",
+    "update checkpoint set note = replace(note, '—', '— x')",
+    "update checkpoint set size = size - 1",
+    "insert into checkpoint (size, note) select size + 1, note from checkpoint",
+    "update clock set recorded_at = recorded_at - 1000",
+    "delete from clock where ledger_index = (select max(ledger_index) from clock)",
+    "insert into clock (ledger_index, recorded_at) values (3, 5)",
+    "update facets set application_version = '2.0'",
+    "delete from facets where number = 1",
+    "insert into facets (number, account_id, region, application_id, application_version, user_data_digest, image_digest) values (99, 'a', 'b', 'c', 'd', 'e', 'f')",
+    "update instance set cause = 'stop' where number = 2",
+    "update instance set ledger_index = ledger_index - 1 where number = 2",
+    "update instance set instance_id = 'i-99999999999999999' where number = 4",
+    "update instance set rules = 0 where number = 1",
+    "delete from instance where number = 4",
+    "insert into instance_facets (facets, instance) values (77, 1)",
+    "delete from instance_facets where instance = 1",
+    "update statement set observed_at = observed_at + 1 where instance = 1",
+    "update statement set ledger_index = ledger_index + 1 where instance = 3",
+    "delete from statement where instance = 2 and sequence = 1",
+    "insert into statement (instance, enrolment, sequence, ledger_index, observed_at, cause, facets) values (1, 1, 99, 7, 0, 'boot', 1)",
+    "update enrolment set number = 2 where instance = 1",
+    "delete from enrolment where instance = 1",
+    "insert into enrolment (instance, number, key_id, ledger_index) select instance, 9, {blob}, ledger_index from enrolment where instance = 1",
+    "update application_revision set body = replace(body, 'Greeter', 'Other')",
+    "update application_revision set recorded_by = 'nobody'",
+    "delete from application_revision",
+    "update fact set outcome = 'missing'",
+    "update fact set value = replace(value, 'greet', 'great')",
+    "delete from fact where kind = 'commit'",
+    "insert into fact (kind, subject, ledger_index, observed_at, outcome, value, reason) values ('commit', 'x@y', 7, '', 'found', '{{}}', '')",
+    "update image_commit set repository = 'evil.example.org/x'",
+    "delete from image_commit",
+    "insert into commit_word (word, repository, commit_id) values ('PAY-1', 'x', 'y')",
+    "delete from commit_word",
+    "update inventory set state = 'stopped'",
+    "delete from inventory",
+    "update verdict set verdict = 'pass' where verdict = 'fail'",
+    "update verdict set since = '2020-01-01T00:00:00.000Z'",
+    "delete from verdict where rule = 'boot-failed'",
+    "insert into verdict (instance, rule, verdict, reason, since, ledger_index) values (1, 'drift', 'fail', 'x', 'y', 3)",
+    "update tally set n = n + 1 where subject = 'instances'",
+    "delete from tally",
+    "update last_seen set seen_at = seen_at + 60000",
+    "update last_seen set seal = {blob}",
+    "delete from last_seen where instance_id = 'i-00000000000000001'",
+    "insert into last_seen (instance_id, seen_at, seal) values ('i-0000000000000000f', 5, {blob})",
+]
+
+
+@pytest.mark.parametrize("statement", TAMPERINGS, ids=lambda text: " ".join(text.split()[:3]))
+async def test_any_change_to_any_table_is_found(house: InProcess, tmp_path: Path, statement: str) -> None:
+    await lived_in(house)
+    await house.database.write(("put_checkpoint", [{"size": house.ledger.signed.size, "note": house.ledger.note}]))
+    table = statement.replace("into ", "").replace("from ", "").split()[1]
+    await tamper(house.database, statement)
+    outcome = await checked(house, tmp_path)
+    assert outcome.findings, statement
+    wanted = {"tile": {"tile", "database"}, "facets": {"facets", "instance"}, "clock": {"clock"}, "entry": {"entry", "tile", "checkpoint"}}
+    assert {one.table for one in outcome.findings} & wanted.get(table, {table}), outcome.findings
+
+
+async def tamper(database: Database, statement: str) -> None:
+    """Do what somebody with the database's own password could do, triggers and all."""
+    if isinstance(database, SqliteDatabase):
+        connection = sqlite3.connect(database.path)
+        try:
+            connection.execute("drop trigger entry_no_update")
+            connection.execute("drop trigger entry_no_delete")
+            changed = connection.execute(statement.format(blob="x'00112233445566778899aabbccddeeff'")).rowcount
+            connection.commit()
+        finally:
+            connection.close()
+        assert changed > 0, "a test that tampers with nothing tests nothing"
+        return
+    assert isinstance(database, PostgresDatabase)
+    await database.pool.execute("alter table entry disable trigger user")
+    await database.pool.execute(statement.format(blob="'\\x00112233445566778899aabbccddeeff'::bytea"))
+
+
+async def test_two_entries_that_changed_places_are_found_and_named(house: InProcess, tmp_path: Path) -> None:
+    await lived_in(house)
+    size = await house.reader.size()
+    places = [one.ledger_index for one in await house.entries("statement")][:2]
+    await tamper(house.database, f"update entry set ledger_index = {size + 9} where ledger_index = {places[0]}")
+    if isinstance(house.database, SqliteDatabase):
+        connection = sqlite3.connect(house.database.path)
+        connection.execute(f"update entry set ledger_index = {places[0]} where ledger_index = {places[1]}")
+        connection.execute(f"update entry set ledger_index = {places[1]} where ledger_index = {size + 9}")
+        connection.commit()
+        connection.close()
+    else:
+        assert isinstance(house.database, PostgresDatabase)
+        await house.database.pool.execute(f"update entry set ledger_index = {places[0]} where ledger_index = {places[1]}")
+        await house.database.pool.execute(f"update entry set ledger_index = {places[1]} where ledger_index = {size + 9}")
+    findings = (await checked(house, tmp_path)).findings
+    assert any(one.table == "tile" and f"entry {places[0]}" in one.message for one in findings), findings
+
+
+async def test_an_older_database_than_was_signed_is_refused(
+    tmp_path: Path, authority: SigningAuthority
+) -> None:
+    database = await SqliteDatabase.open(tmp_path / "ledger.db")
+    keeper = KeptCheckpoint()
+    house = InProcess(database, authority, keeper=keeper)
+    async with house.running():
+        machine = await house.machine()
+        await house.say(machine)
+        backup = tmp_path / "backup.db"
+        source, target = sqlite3.connect(tmp_path / "ledger.db"), sqlite3.connect(backup)
+        source.backup(target)
+        source.close()
+        target.close()
+        await house.say(machine)
+    await database.close()
+    restored = await SqliteDatabase.open(backup)
+    with pytest.raises(LedgerInconsistent, match="older database"):
+        await InProcess(restored, authority, keeper=keeper).ledger.start()
+    await restored.close()
+
+
+async def test_another_history_than_was_signed_is_refused(tmp_path: Path, authority: SigningAuthority) -> None:
+    keeper = KeptCheckpoint()
+    for name in ("one.db", "two.db"):
+        database = await SqliteDatabase.open(tmp_path / name)
+        house = InProcess(database, authority, keeper=KeptCheckpoint() if name == "two.db" else keeper)
+        async with house.running():
+            machine = await house.machine()
+            for _ in range(3 if name == "two.db" else 1):
+                await house.say(machine)
+        await database.close()
+    database = await SqliteDatabase.open(tmp_path / "two.db")
+    with pytest.raises(LedgerInconsistent, match="not those that were signed"):
+        await InProcess(database, authority, keeper=keeper).ledger.start()
+    await database.close()
+
+
+async def test_a_ledger_of_another_name_is_refused(house: InProcess, authority: SigningAuthority) -> None:
+    keeper = KeptCheckpoint()
+    signer = Signer("elsewhere", b"e" * 32)
+    text = "elsewhere\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
+    keeper.keep(f"{text}\n{signer.sign(text)}")
+    with pytest.raises(InputError, match="not whence.example.org"):
+        await InProcess(house.database, authority, keeper=keeper).ledger.start()
+
+
+async def test_a_new_key_signs_beside_the_old_one_and_the_log_says_so(
+    house: InProcess, authority: SigningAuthority
+) -> None:
+    machine = await house.machine()
+    await house.say(machine)
+    rotated = InProcess(house.database, authority, keeper=house.keeper, seeds=(b"n" * 32, b"l" * 32))
+    await rotated.ledger.start()
+    both = Note.parse(rotated.ledger.note.encode())
+    for seed in (b"n" * 32, b"l" * 32):
+        assert both.verify([Signer(ORIGIN, seed).verifier])
+    assert len(await house.entries("log-key")) == 2
+    await rotated.ledger.start()
+    assert len(await house.entries("log-key")) == 2
+
+
+async def bundle(house: InProcess, account: str | None = None) -> list[bytes]:
+    bundles = Bundles(database=house.database, ledger=house.ledger)
+    period = {"since": "2026-11-22T00:00:00Z", "until": "2026-11-23T00:00:00Z"}
+    return [line async for line in bundles.lines(account=account, **period, note=house.ledger.note)]
+
+
+def report(house: InProcess, lines: list[bytes]) -> Report:
+    return check(lines, policy(house), authorities(house))
+
+
+async def test_a_bundle_holds_everything_of_its_period_and_verifies_alone(house: InProcess) -> None:
+    await lived_in(house)
+    found = report(house, await bundle(house))
+    assert (len(found.statements), len(found.enrolments), found.hidden) == (6, 4, 0)
+    assert found.header.past - found.header.first == await house.reader.size()
+    assert {one["rule"] for _, event in found.verdicts for one in event["verdicts"]} >= {"boot-failed"}
+
+
+async def test_a_bundle_of_one_account_shows_others_by_their_hash_only(house: InProcess) -> None:
+    await lived_in(house)
+    lines = await bundle(house, "999999999999")
+    found = report(house, lines)
+    assert (found.statements, found.enrolments) == ([], [])
+    assert found.hidden > 10
+    assert b"i-00000000000000001" not in b"".join(lines)
+
+
+async def test_a_bundle_of_a_later_period_brings_the_enrolments_it_needs(house: InProcess) -> None:
+    machine = await house.machine()
+    await house.say(machine)
+    house.clock.advance(86_400 * 3)
+    await house.say(machine)
+    bundles = Bundles(database=house.database, ledger=house.ledger)
+    period = {"since": "2026-11-24T00:00:00Z", "until": "2026-11-30T00:00:00Z"}
+    lines = [line async for line in bundles.lines(account=None, **period, note=house.ledger.note)]
+    found = report(house, lines)
+    assert (len(found.statements), found.enrolments) == (1, [])
+
+
+async def test_a_bundle_of_a_period_in_which_nothing_happened_is_empty(house: InProcess) -> None:
+    await lived_in(house)
+    bundles = Bundles(database=house.database, ledger=house.ledger)
+    period = {"since": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}
+    found = report(house, [line async for line in bundles.lines(account=None, **period, note=house.ledger.note)])
+    assert found.statements == []
+
+
+async def test_every_single_change_to_a_bundle_is_found(house: InProcess) -> None:
+    await lived_in(house)
+    lines = await bundle(house)
+    named = 0
+    for at in range(1, len(lines) - 1):
+        for wrong in (
+            lines[:at] + lines[at + 1 :],
+            lines[:at] + [lines[at]] + lines[at:],
+            [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]],
+            [*lines[:at], lines[at].replace(b"2026", b"2025", 1).replace(b"1790", b"1791", 1), *lines[at + 1 :]],
+        ):
+            if wrong == lines:
+                continue
+            with pytest.raises(BundleInvalid) as caught:
+                report(house, wrong)
+            named += caught.value.index is not None
+    assert named > 10
+    for wrong in (lines[:-1], lines[:5], [*lines, lines[-1]], lines[1:], []):
+        with pytest.raises(InputError):
+            report(house, wrong)
+
+
+async def test_a_bundle_under_another_key_is_not_believed(house: InProcess) -> None:
+    await lived_in(house)
+    lines = await bundle(house)
+    with pytest.raises(InputError):
+        check(lines, Policy(log_keys=[Signer(ORIGIN, b"x" * 32).verifier]), authorities(house))
+    with pytest.raises(BundleInvalid, match="signature does not hold"):
+        other = Authorities.from_pem({"eu-central-1": SigningAuthority.make().pem})
+        check(lines, policy(house), other)
+
+
+@pytest.fixture
+async def aged(house: InProcess) -> AsyncIterator[InProcess]:
+    """A house with a statement a minute, over more than two bundles."""
+    machine = await house.machine()
+    for _ in range(300):
+        await house.say(machine)
+        house.clock.advance(60)
+    yield house

@@ -1,0 +1,52 @@
+"""Packing entries: whatever the bytes were, exactly they come back."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whence_aggregator.ledger.packing import EntryDamaged, Packer, from_layout, to_layout
+
+PACKER = Packer()
+BASE64 = st.binary(min_size=60, max_size=400).map(base64.b64encode)
+ODD = st.sampled_from([b"A" * 88 + b"B", b"A" * 87 + b"=", b"A" * 88 + b"===", b"+" * 400, b"=" * 90, b"AB==" * 40])
+
+
+@given(st.lists(st.one_of(st.binary(max_size=200), BASE64, ODD), max_size=12).map(b"".join))
+@settings(max_examples=300)
+def test_any_bytes_come_back_from_their_layout_and_from_their_packing(content: bytes) -> None:
+    assert from_layout(to_layout(content)) == content
+    assert PACKER.unpack(PACKER.pack(to_layout(content))) == content
+
+
+@given(st.binary(max_size=3000), st.binary(max_size=3000))
+@settings(max_examples=200)
+def test_any_bytes_come_back_whatever_their_base_was(content: bytes, base: bytes) -> None:
+    packed_base = PACKER.pack(to_layout(base))
+    packed = PACKER.pack(to_layout(content), to_layout(base))
+    assert PACKER.unpack(packed, packed_base) == content
+
+
+def test_a_large_entry_comes_back() -> None:
+    content = json.dumps({"payload": base64.b64encode(bytes(range(256)) * 700).decode()}).encode()
+    assert PACKER.unpack(PACKER.pack(to_layout(content))) == content
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=300)
+def test_damaged_bytes_are_refused_and_never_more_than_that(content: bytes) -> None:
+    for work in (lambda: PACKER.unpack(content), lambda: PACKER.unpack(content, content), lambda: from_layout(content)):
+        try:
+            assert isinstance(work(), bytes)
+        except EntryDamaged:
+            pass
+
+
+def test_an_entry_without_its_base_is_refused() -> None:
+    packed = PACKER.pack(to_layout(b"hello"), to_layout(b"hello there"))
+    with pytest.raises(EntryDamaged):
+        PACKER.unpack(packed)
