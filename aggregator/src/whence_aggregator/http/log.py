@@ -97,11 +97,12 @@ class LogCalls:
         since, until = _instant(query, "from"), _instant(query, "to")
         if since >= until:
             raise InputError("parameter-malformed", "from must be before to")
+        await self._publisher.publish()
         lines = self._bundles.lines(
             account=account_id(account) if account is not None else None,
             since=since,
             until=until,
-            note=self._publisher.note or self._ledger.note,
+            note=self._publisher.note,
         )
         response = web.StreamResponse(headers={**_SHORT, "Content-Type": "application/x-ndjson"})
         await response.prepare(request)

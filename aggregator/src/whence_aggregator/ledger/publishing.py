@@ -45,6 +45,7 @@ class Publisher:
         self._witnesses = witnesses
         self._seconds = seconds
         self._published_at = self._witnessed_at = time.monotonic()
+        self._publishing = asyncio.Lock()
         self.note = ""
         self.size = 0
 
@@ -59,6 +60,10 @@ class Publisher:
 
     async def publish(self) -> None:
         """Publish the newest checkpoint, with the cosignatures of those witnesses that answer."""
+        async with self._publishing:
+            await self._publish()
+
+    async def _publish(self) -> None:
         note, size = self._ledger.note, self._ledger.signed.size
         if size == self.size and self._complete():
             self._published_at = self._witnessed_at = time.monotonic()

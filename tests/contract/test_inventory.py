@@ -1,0 +1,158 @@
+"""The EC2 inventory: who is silent, with the denominator, and user data that was changed behind the agent's back."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
+from whence_aggregator.compliance.standing import standing_verdicts
+from whence_aggregator.ports import SourceUnavailable
+from whence_common.clock import to_millis
+from whence_common.digest import sha256_digest
+from whence_common.statement import UserDataFacts
+
+PLACE = "123456789012/eu-central-1"
+STARTED = "2026-11-22T11:59:00.000Z"
+USER_DATA = b"#taupage-ami-config\napplication_id: greeter\nenvironment: {PASSWORD: hunter2}\n"
+ONE, TWO, THREE = (f"i-{number:017x}" for number in range(3))
+
+
+async def counts(house: InProcess) -> tuple[int, int, int]:
+    until = to_millis(house.clock()) - int(SILENT_AFTER_SECONDS * 1000)
+    (row,) = await house.database.fetch("inventory_counts", {"until": until})
+    return row["listed"], int(row["spoken"]), int(row["speaking"] or 0)
+
+
+async def silent(house: InProcess) -> list[str]:
+    until = to_millis(house.clock()) - int(SILENT_AFTER_SECONDS * 1000)
+    parameters = {
+        "account_id": "123456789012", "until": until, "launched_before": "2026-11-22T12:00:00.000Z", "after": "", "limit": 10,
+    }  # fmt: skip
+    return [row["instance_id"] for row in await house.database.fetch("inventory_silent", parameters)]
+
+
+async def verdict(house: InProcess, rule: str, instance_id: str = ONE) -> str:
+    await house.work()
+    return {row["rule"]: row["verdict"] for row in await standing_verdicts(house.database, instance_id)}[rule]
+
+
+async def test_an_instance_that_never_spoke_is_counted_and_named(house: InProcess) -> None:
+    house.ec2.listed = {ONE: ("running", STARTED), TWO: ("running", STARTED), THREE: ("terminated", STARTED)}
+    await house.say(await house.machine(ONE))
+    await house.inventory.collect(PLACE)
+    assert await counts(house) == (2, 1, 1)
+    assert await silent(house) == [TWO]
+
+
+async def test_an_instance_that_speaks_no_more_is_silent_too(house: InProcess) -> None:
+    house.ec2.listed = {ONE: ("running", STARTED)}
+    await house.say(await house.machine(ONE))
+    await house.inventory.collect(PLACE)
+    assert await silent(house) == []
+    house.clock.advance(SILENT_AFTER_SECONDS + 1)
+    assert (await counts(house), await silent(house)) == ((1, 1, 0), [ONE])
+
+
+async def test_what_did_not_change_is_no_new_entry(house: InProcess) -> None:
+    house.ec2.listed = {ONE: ("running", STARTED)}
+    for _ in range(3):
+        await house.inventory.collect(PLACE)
+    assert len(await house.entries("fact")) == 1
+    house.ec2.listed = {ONE: ("stopped", STARTED)}
+    await house.inventory.collect(PLACE)
+    assert len(await house.entries("fact")) == 2
+
+
+async def test_an_instance_that_is_listed_no_more_is_gone(house: InProcess) -> None:
+    house.ec2.listed = {ONE: ("running", STARTED), TWO: ("running", STARTED)}
+    await house.inventory.collect(PLACE)
+    del house.ec2.listed[TWO]
+    await house.inventory.collect(PLACE)
+    assert (await counts(house))[0] == 1
+    await house.inventory.collect(PLACE)
+    assert len(await house.entries("fact")) == 3
+
+
+async def test_user_data_is_digested_and_masked_before_it_is_kept(house: InProcess) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA}
+    await house.inventory.collect(PLACE)
+    (entry,) = await house.entries("fact")
+    value = json.loads(entry.content or b"")["value"]
+    assert value["user_data_digest"] == sha256_digest(USER_DATA)
+    assert value["user_data"]["application_id"] == "greeter"
+    assert b"hunter2" not in (entry.content or b"")
+
+
+async def test_user_data_is_asked_for_only_when_it_can_have_changed(house: InProcess) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA}
+    await house.inventory.collect(PLACE)
+    await house.inventory.collect(PLACE)
+    assert house.ec2.asked == [ONE]
+    house.ec2.listed = {ONE: ("stopped", STARTED)}
+    await house.inventory.collect(PLACE)
+    house.ec2.listed = {ONE: ("running", "2026-11-22T12:30:00.000Z")}
+    await house.inventory.collect(PLACE)
+    assert house.ec2.asked == [ONE] * 3
+
+
+async def test_the_same_user_data_from_both_sides_is_confirmed(house: InProcess) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA}
+    await house.say(await house.machine(ONE), user_data=UserDataFacts(digest=sha256_digest(USER_DATA), document={}))
+    assert await house.state("user_data", ONE) == "asserted"
+    await house.inventory.collect(PLACE)
+    assert await house.state("user_data", ONE) == "confirmed"
+    assert await verdict(house, "user-data-changed") == "pass"
+
+
+async def test_user_data_that_was_changed_is_contradicted_and_a_violation(house: InProcess) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA + b"# changed"}
+    await house.say(await house.machine(ONE), user_data=UserDataFacts(digest=sha256_digest(USER_DATA), document={}))
+    await house.inventory.collect(PLACE)
+    assert await house.state("user_data", ONE) == "contradicted"
+    assert await verdict(house, "user-data-changed") == "fail"
+
+
+@pytest.mark.parametrize(
+    "listed, outcome", [({ONE: ("running", STARTED)}, "pass"), ({ONE: ("terminated", STARTED)}, "fail"), ({TWO: ("running", STARTED)}, "fail")]
+)
+async def test_a_machine_that_speaks_and_is_not_listed_is_a_violation(
+    house: InProcess, listed: dict[str, tuple[str, str]], outcome: str
+) -> None:
+    house.ec2.listed = listed
+    await house.say(await house.machine(ONE))
+    await house.inventory.collect(PLACE)
+    await house.database.write(("unjudge", [{"instance_ids": msgspec.json.encode([ONE]).decode()}]))
+    assert await verdict(house, "instance-unlisted") == outcome
+
+
+async def test_an_account_that_is_not_asked_leaves_unknown_and_no_pass(house: InProcess) -> None:
+    await house.say(await house.machine(ONE))
+    assert await verdict(house, "instance-unlisted") == "unknown"
+    assert await verdict(house, "user-data-changed") == "unknown"
+
+
+async def test_an_account_that_cannot_be_asked_is_asked_again_and_says_why(house: InProcess) -> None:
+    house.ec2.away = True
+    await house.inventory.schedule([("123456789012", "eu-central-1")])
+    await house.work()
+    (task,) = await house.database.fetch("tasks_of_kind", {"kind": "inventory"})
+    assert task["reason"] == "EC2 is away"
+    house.ec2.away = False
+    house.ec2.listed = {ONE: ("running", STARTED)}
+    house.clock.advance(20)
+    await house.work()
+    (task,) = await house.database.fetch("tasks_of_kind", {"kind": "inventory"})
+    assert task["reason"].startswith("1 instances listed at 2026-11-22T12:00:20")
+    with pytest.raises(SourceUnavailable):
+        house.ec2.away = True
+        await house.inventory.collect(PLACE)
+
+
+async def test_an_account_that_is_asked_no_more_is_forgotten(house: InProcess) -> None:
+    await house.inventory.schedule([("123456789012", "eu-central-1")])
+    house.worker._inventory = None
+    await house.work()
+    assert await house.database.fetch("tasks_of_kind", {"kind": "inventory"}) == []

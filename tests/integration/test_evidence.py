@@ -1,0 +1,298 @@
+"""What an auditor does, with the programs: fetch, verify offline, witness, check, rebuild; over TLS with an authority of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from fakes.agent_client import AgentClient
+from fakes.machine import Machine
+from fakes.signing_authority import SigningAuthority
+from landscape.processes import Process, started
+from landscape.programs import BIN, Aggregator, aggregator
+from whence_agent.adapters.aggregator import HttpAggregator
+from whence_agent.ports import AggregatorUnavailable
+
+PERIOD = ("--from", "2020-01-01", "--to", "2100-01-01")
+
+
+@dataclass
+class Audited:
+    server: Aggregator
+    directory: Path
+    digests: list[str]
+    keys: Path
+    authorities: Path
+
+    async def verify(self, *arguments: str | Path) -> tuple[int, str]:
+        return await self.server.whence("verify", *map(str, arguments), "--log-key", str(self.keys), "--authorities", str(self.authorities))
+
+    def ledger(self, action: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [BIN / "whence-aggregator", "ledger", action, "--config", self.server.config],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+async def audited(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Audited]:
+    directory = tmp_path_factory.mktemp("audited")
+    async with (
+        aggregator(directory, directory, authority_pem={"eu-central-1": authority.pem}) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        client, digests = AgentClient(session, server.url), []
+        for number in range(3):
+            machine = Machine(authority, f"i-{number:017x}")
+            assert (await client.enrol(machine))[0] == 201
+            for _ in range(3):
+                digests.append((await client.say(machine))[1]["digest"])
+        keys = directory / "log.keys"
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as asking:
+            async with asking.get(server.url + "/v1/log/keys") as answer:
+                keys.write_text(await answer.text(), encoding="ascii")
+        yield Audited(server, directory, digests, keys, directory / "aggregator" / "authorities")
+
+
+async def test_a_receipt_is_fetched_and_verified(audited: Audited) -> None:
+    code, output = await audited.server.whence("receipt", audited.digests[0], "--out", str(audited.directory / "r"))
+    assert code == 0
+    code, said = await audited.verify(output.strip())
+    assert (code, "of whence.example.org" in said) == (0, True), said
+
+
+async def test_a_receipt_for_other_bytes_is_not_verified(audited: Audited) -> None:
+    place = audited.directory / "r2"
+    _, output = await audited.server.whence("receipt", audited.digests[1], "--out", str(place))
+    data = next(place.glob("*.json"))
+    data.write_bytes(data.read_bytes() + b" ")
+    code, said = await audited.verify(output.strip())
+    assert (code, "does not lead from entry" in said) == (1, True), said
+
+
+async def test_a_bundle_is_fetched_verified_and_read(audited: Audited) -> None:
+    file = audited.directory / "all.bundle"
+    code, said = await audited.server.whence("bundle", *PERIOD, "--account", "123456789012", "--out", str(file))
+    assert code == 0, said
+    code, said = await audited.verify(file)
+    assert code == 0, said
+    assert "every signature, proof and certificate holds" in said
+    assert "Statements (9)" in said
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_bundle_that_was_changed_is_not_verified_and_the_entry_is_named(audited: Audited) -> None:
+    file = audited.directory / "bent.bundle"
+    await audited.server.whence("bundle", *PERIOD, "--out", str(file))
+    lines = file.read_bytes().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if b"payloadType" in line)
+    index = json.loads(lines[at])["index"]
+    file.write_bytes(b"".join([*lines[:at], lines[at].replace(b"eyJ", b"eyK", 1), *lines[at + 1 :]]))
+    code, said = await audited.verify(file)
+    assert (code, f"entry {index}:" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"c2sp.org/tlog-proof@v1\n", b"{}\n" * 5, b"[" * 100_000])
+async def test_what_is_no_evidence_is_refused_with_a_reason(audited: Audited, content: bytes) -> None:
+    file = audited.directory / "nothing.tlog-proof"
+    file.write_bytes(content)
+    (audited.directory / "nothing.json").write_bytes(b"{}")
+    code, said = await audited.verify(file)
+    assert (code, "is not verified" in said, "Traceback" in said) == (1, True, False), said
+
+
+async def test_verifying_needs_a_key_and_no_network(audited: Audited) -> None:
+    file = audited.directory / "offline.bundle"
+    await audited.server.whence("bundle", *PERIOD, "--out", str(file))
+    environment = {**os.environ, "WHENCE_URL": "http://127.0.0.1:1", "COLUMNS": "140"}
+    command = ["unshare", "--net", BIN / "whence", "verify", file, "--log-key", audited.keys, "--authorities", audited.authorities]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([BIN / "whence", "verify", file], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "--log-key" in done.stderr) == (2, True)
+
+
+async def test_the_ledger_is_checked_while_the_aggregator_runs(audited: Audited) -> None:
+    code, said = await asyncio.to_thread(audited.ledger, "check")
+    assert (code, said.strip().endswith("clean")) == (0, True), said
+
+
+async def test_the_ledger_is_rebuilt_and_the_answers_are_the_same(audited: Audited) -> None:
+    before = await audited.server.get("/v1/instances")
+    code, said = await asyncio.to_thread(audited.ledger, "rebuild")
+    assert (code, "made again" in said) == (0, True), said
+    assert await audited.server.get("/v1/instances") == before
+    assert (await asyncio.to_thread(audited.ledger, "check"))[0] == 0
+
+
+async def test_the_keys_are_printed_and_a_new_one_signs_first(audited: Audited) -> None:
+    _, before = await asyncio.to_thread(audited.ledger, "keys")
+    assert before.strip() == audited.keys.read_text().strip()
+    code, after = await asyncio.to_thread(audited.ledger, "add-key")
+    assert (code, len([line for line in after.splitlines() if line.startswith("whence.example.org+")])) == (0, 2)
+    assert (audited.directory / "aggregator" / "log.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_tiles_and_checkpoint_are_served_as_c2sp_says(audited: Audited) -> None:
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {audited.server.token}"}) as session:
+
+        async def get(path: str) -> tuple[int, bytes, str]:
+            async with session.get(audited.server.url + "/v1/log/" + path) as answer:
+                return answer.status, await answer.read(), answer.headers.get("Cache-Control", "")
+
+        status, checkpoint, cached = await get("checkpoint")
+        size = int(checkpoint.split(b"\n")[1])
+        assert (status, cached) == (200, "no-cache")
+        status, tile, cached = await get(f"tile/0/000.p/{size}")
+        assert (status, len(tile), "immutable" in cached) == (200, size * 32, True)
+        assert (await get(f"tile/entries/000.p/{size}"))[0] == 200
+        for path in ("tile/0/000", "tile/0/001.p/1", "tile/64/000", "tile/0/0", "tile/0/000.p/256", "tile/0/000.p/0", "tile/x", "tile/entries/999"):
+            assert (await get(path))[0] == 404, path
+
+
+@pytest.fixture(scope="module")
+async def witness(audited: Audited) -> AsyncIterator[tuple[Process, str, str, Path]]:
+    home = audited.directory / "witness"
+    home.mkdir()
+    config, port = home / "witness.yaml", home / "port"
+    keys = audited.keys.read_text(encoding="ascii").split()
+    config.write_text(
+        json.dumps({"name": "witness.example.org", "log_keys": keys, "state_directory": str(home), "listen_port": 0})
+    )
+
+    async def ready() -> bool:
+        return port.exists()
+
+    command = [BIN / "whence-aggregator", "witness", "--config", config, "--port-file", port]
+    async with started("witness", command, logs=home, ready=ready) as process, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{port.read_text().strip()}"
+        async with session.get(url + "/key") as answer:
+            yield process, url, (await answer.text()).strip(), home
+
+
+async def test_a_witness_cosigns_and_its_cosignature_is_in_checkpoint_and_receipts(
+    witness: tuple[Process, str, str, Path], authority: SigningAuthority, tmp_path: Path, audited: Audited
+) -> None:
+    _, url, key, _ = witness
+    home = tmp_path / "aggregator"
+    home.mkdir()
+    (home / "log.key").write_bytes((audited.directory / "aggregator" / "log.key").read_bytes())
+    settings = {"witnesses": [{"url": url, "key": key}], "checkpoint_seconds": 1}
+    pem = {"eu-central-1": authority.pem}
+    async with (
+        aggregator(tmp_path, tmp_path, authority_pem=pem, **settings) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        client, machine = AgentClient(session, server.url), Machine(authority)
+        await client.enrol(machine)
+        digest = (await client.say(machine))[1]["digest"]
+        async with asyncio.timeout(20):
+            while "witness.example.org" not in (await server.get(f"/v1/receipts/{digest}")).get("receipt", ""):
+                await asyncio.wait([asyncio.ensure_future(session.get(server.url + "/health"))])
+        _, output = await server.whence("receipt", digest, "--out", str(tmp_path))
+        arguments = ("verify", output.strip(), "--log-key", str(audited.keys), "--witness-key", key)
+        code, said = await server.whence(*arguments)
+        assert (code, "cosigned by witness.example.org" in said) == (0, True), said
+        assert (await server.whence(*arguments[:-2], "--witness-key", key, "--witnesses", "2"))[0] == 1
+        async with session.get(server.url + "/metrics") as answer:
+            assert "whence_unwitnessed_age_seconds" in await answer.text()
+
+
+async def test_a_witness_answers_what_it_does_not_cosign_with_the_protocols_status(
+    witness: tuple[Process, str, str, Path],
+) -> None:
+    _, url, _, _ = witness
+    async with aiohttp.ClientSession() as session:
+        for body, status in ((b"", 400), (b"x" * 100_000, 413), (b"old 0\n\nother\n0\nAAAA\n\n", 400)):
+            async with session.post(url + "/add-checkpoint", data=body) as answer:
+                assert answer.status == status
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority of our own, and a certificate for 127.0.0.1 by it."""
+    place = tmp_path_factory.mktemp("tls")
+    for command in (
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=Test-CA -addext keyUsage=critical,keyCertSign",
+        "openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=whence",
+        "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san",
+    ):
+        (place / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+        subprocess.run(command.split(), cwd=place, check=True, capture_output=True)
+    return place
+
+
+async def test_agents_reach_an_aggregator_over_tls_by_an_additional_authority_only(
+    certificates: Path, authority: SigningAuthority, tmp_path: Path
+) -> None:
+    tls = {"tls_certificate_file": str(certificates / "server.pem"), "tls_key_file": str(certificates / "server.key")}
+    async with (
+        aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, **tls) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        url = server.url.replace("http:", "https:")
+        trusted = HttpAggregator(session=session, url=url, ca_file=str(certificates / "ca.pem"))
+        assert (await trusted.challenge()).audience == "https://whence.example.org"
+        with pytest.raises(AggregatorUnavailable):
+            await HttpAggregator(session=session, url=url, ca_file=None).challenge()
+        with pytest.raises(AggregatorUnavailable):
+            await HttpAggregator(session=session, url=server.url, ca_file=None).challenge()
+
+
+async def test_the_same_request_id_stands_in_both_programs_logs(
+    authority: SigningAuthority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        client, machine = AgentClient(session, server.url), Machine(authority)
+        await client.enrol(machine)
+        agent = HttpAggregator(session=session, url=server.url, ca_file=None)
+        with caplog.at_level("INFO"):
+            await agent.submit(machine.statement())
+            with pytest.raises(AggregatorUnavailable):
+                await agent.submit(b"{}")
+        ids = [record.whence_fields["request_id"] for record in caplog.records if hasattr(record, "whence_fields")]
+        log = server.process.log.read_text(encoding="utf-8")
+        assert len(ids) == 2
+        assert all(one in log for one in ids)
+
+
+async def test_a_fleet_that_says_too_much_is_told_when_to_come_again(authority: SigningAuthority, tmp_path: Path) -> None:
+    limits = {"statements_per_instance": 0.5}
+    async with (
+        aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, limits=limits) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        client, machine = AgentClient(session, server.url), Machine(authority)
+        await client.enrol(machine)
+        answers = [await client.say(machine) for _ in range(12)]
+        assert [status for status, _ in answers] == [201] * 10 + [429] * 2
+        async with session.post(server.url + "/v1/statements", data=machine.statement()) as answer:
+            assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_an_aggregator_whose_database_is_older_than_its_checkpoint_does_not_start(
+    authority: SigningAuthority, tmp_path: Path
+) -> None:
+    pem = {"eu-central-1": authority.pem}
+    async with aggregator(tmp_path, tmp_path, authority_pem=pem) as server, aiohttp.ClientSession() as session:
+        client, machine = AgentClient(session, server.url), Machine(authority)
+        await client.enrol(machine)
+        await client.say(machine)
+    for file in (tmp_path / "aggregator").glob("ledger.db*"):
+        file.unlink()
+    done = subprocess.run(
+        [BIN / "whence-aggregator", "serve", "--config", server.config], capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, "older database" in done.stderr) == (1, True), done.stderr
