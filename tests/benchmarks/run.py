@@ -8,12 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import boot, idle, ingest, judge, trace
+from benchmarks import boot, idle, ingest, judge, scale, trace
 from landscape.whole import ROOT
 
 _ALL = {
     "ingest": ingest.measure,
     "trace": trace.measure,
+    "storage": scale.storage,
+    "queries": scale.queries,
+    "receipts": scale.receipts,
     "boot": boot.measure,
     "idle": idle.measure,
     "judge": judge.measure,

@@ -109,8 +109,7 @@ class Tracer:
             bound.setdefault(row["instance_id"], []).append(Binding.of(stated, row["ledger_index"]))
         last_seen = {row["instance_id"]: from_millis(row["seen_at"]) for row in seen}
         in_ec2 = {row["instance_id"]: row for row in listed}
-        applications, sources = await self._asked_first(list(said.values()), at)
-        collected = await self._collected(list(said.values()))
+        outside = await self._outside(list(said.values()), at)
         gathered = {}
         for name, statement in said.items():
             image = statement.predicate.image
@@ -118,13 +117,13 @@ class Tracer:
                 statement=statement,
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
                 bindings=bound[name],
-                application=applications.get(statement.predicate.application_id or ""),
-                image_source=sources.get(f"{image.repository}@{image.digest}", NOT_ASKED) if image else NOT_ASKED,
+                application=outside.applications.get(statement.predicate.application_id or ""),
+                image_source=outside.images.get(f"{image.repository}@{image.digest}", NOT_ASKED) if image else NOT_ASKED,
                 commit=NOT_ASKED,
                 last_seen=last_seen.get(name),
-                listed=_listed(in_ec2.get(name), collected, statement),
+                listed=_listed(in_ec2.get(name), outside.collected, statement),
             )
-        return await self._with_commits(gathered)
+        return await self._with_commits(gathered, outside.commits)
 
     async def _content(self, row: Row) -> bytes:
         """Give a statement's bytes, also when they were moved to the archive. Raises NotFound when they are nowhere."""
@@ -135,35 +134,57 @@ class Tracer:
             raise NotFound("entry-pruned", f"the body of entry {row['ledger_index']} was pruned; its hash remains")
         return content
 
-    async def _asked_first(
-        self, said: Sequence[StoredStatement], at: str | None
-    ) -> tuple[dict[str, Registered], dict[str, Answer]]:
+    async def _outside(self, said: Sequence[StoredStatement], at: str | None) -> _Outside:
+        """Read what applications, registries, Git servers and the EC2 API have said about these, in one round trip."""
         named = sorted({one.predicate.application_id or "" for one in said})
-        images = [one.predicate.image for one in said if one.predicate.image is not None]
         moment = at or to_instant(self._now())
-        asked = ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "at": moment})
-        subjects = sorted({f"{image.repository}@{image.digest}" for image in images})
-        rows, found, waiting = await self._database.fetch_all([asked, *_answers("image-source", subjects)])
-        return {row["application_id"]: _registered(row) for row in rows}, _merged(subjects, found, waiting)
+        found_images = [one.predicate.image for one in said if one.predicate.image is not None]
+        images = sorted({f"{image.repository}@{image.digest}" for image in found_images})
+        commits = sorted({one for one in map(_commit_in_statement, said) if one is not None})
+        places = sorted({(one.predicate.instance.account_id, one.predicate.instance.region) for one in said})
+        rows, image_facts, image_tasks, commit_facts, commit_tasks, *collected = await self._database.fetch_all(
+            [
+                ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "at": moment}),
+                *_answers("image-source", images),
+                *_answers("commit", commits),
+                *(("inventory_collected", {"account_id": account, "region": region}) for account, region in places),
+            ]
+        )
+        return _Outside(
+            applications={row["application_id"]: _registered(row) for row in rows},
+            images=_merged(images, image_facts, image_tasks),
+            commits=_merged(commits, commit_facts, commit_tasks),
+            collected={place for place, one in zip(places, collected, strict=True) if one},
+        )
 
-    async def _with_commits(self, gathered: dict[str, Facts]) -> dict[str, Facts]:
+    async def _with_commits(self, gathered: dict[str, Facts], known: dict[str, Answer]) -> dict[str, Facts]:
+        """Add what Git servers said of the commits; those that only a registry named are read now."""
         subjects = {name: _commit_subject(facts.source) for name, facts in gathered.items()}
-        wanted = sorted({subject for subject in subjects.values() if isinstance(subject, str)})
-        answers: dict[str, Answer] = {}
+        wanted = sorted({one for one in subjects.values() if isinstance(one, str) and one not in known})
         if wanted:
             found, waiting = await self._database.fetch_all(_answers("commit", wanted))
-            answers = _merged(wanted, found, waiting)
+            known = {**known, **_merged(wanted, found, waiting)}
         for name, subject in subjects.items():
-            answer = answers[subject] if isinstance(subject, str) else subject
+            answer = known[subject] if isinstance(subject, str) else subject
             gathered[name] = replace(gathered[name], commit=answer)
         return gathered
 
-    async def _collected(self, said: Sequence[StoredStatement]) -> set[tuple[str, str]]:
-        """Give the accounts and regions among these that the inventory collector has asked."""
-        places = sorted({(one.predicate.instance.account_id, one.predicate.instance.region) for one in said})
-        asked = [("inventory_collected", {"account_id": account, "region": region}) for account, region in places]
-        rows = await self._database.fetch_all(asked) if asked else []
-        return {place for place, found in zip(places, rows, strict=True) if found}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outside:
+    applications: dict[str, Registered]
+    images: dict[str, Answer]
+    commits: dict[str, Answer]
+    collected: set[tuple[str, str]]
+
+
+def _commit_in_statement(statement: StoredStatement) -> str | None:
+    """Name the commit that the agent read out of the image."""
+    seen = statement.predicate.scm_source
+    if seen is None or seen.document is None:
+        return None
+    subject = _commit_subject(ScmSource.from_wire(seen.document))
+    return subject if isinstance(subject, str) else None
 
 
 def _answers(kind: str, subjects: Sequence[str]) -> list[Asked]:

@@ -1,0 +1,298 @@
+"""Storage of a million statements of a hundred thousand instances; queries on ten thousand and on a million instances."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gc
+import os
+import random
+import sqlite3
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+
+from benchmarks.samples import (
+    Sampled,
+    account_of,
+    application_of,
+    commit_of,
+    enrolment_entry,
+    image_of,
+    name_of,
+    new_key,
+)
+from fakes.in_process import InProcess
+from fakes.signing_authority import SigningAuthority, identity_document
+from landscape.programs import aggregator
+from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.enrolment import Enrolment
+from whence_aggregator.ingest import Verified
+from whence_aggregator.ledger.ledger import NewEntry
+from whence_aggregator.projections.events import project_verdicts
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.verification import Checked, Submitted, check
+from whence_common.ledger_entry import event
+from whence_common.note import Policy
+from whence_common.receipt import Receipt
+
+_BATCH = 240
+_STATEMENTS_EACH = 10
+_STORED_INSTANCES = int(os.environ.get("BENCH_STORED_INSTANCES", "100000"))
+_ASKED_INSTANCES = tuple(int(n) for n in os.environ.get("BENCH_ASKED_INSTANCES", "10000,1000000").split(","))
+_ASKED = 300
+
+
+async def enrol_all(house: InProcess, machines: list[Sampled]) -> None:
+    """Bind keys as enrolment does, without asking AWS: entries and rows, many at once."""
+    real = bytearray(base64.b64decode(house.authority.sign(identity_document("i-" + "f" * 17))))
+    place = real.index(b"i-" + b"f" * 17)
+    number = 0
+    for start in range(0, len(machines), _BATCH):
+        batch = machines[start : start + _BATCH]
+        stated = []
+        for one in batch:
+            real[place : place + 19], real[-262:-6] = one.instance_id.encode(), os.urandom(256)  # its name, its signature
+            stated.append(one.enrolment(identity=base64.b64encode(real).decode()))
+        async with house.ledger.writing() as writing:
+            places = await writing.append([NewEntry(kind="enrolment", content=enrolment_entry(one)) for one in stated])
+            instances, bindings = [], []
+            for one, (index, _) in zip(stated, places, strict=True):
+                number += 1
+                named = {name: one["instance"][name] for name in ("instance_id", "account_id", "region")}
+                instances.append({"number": number, **named})
+                key_id = bytes.fromhex(one["key_id"]) if one["key_id"] else b""
+                bindings.append({"instance": number, "number": 1, "key_id": key_id, "ledger_index": index})
+            writing.writes += [("add_instance", instances), ("add_enrolment", bindings)]
+
+
+def verified(machine: Sampled, content: bytes, checked: Checked) -> Verified:
+    enrolment = Enrolment(
+        instance_id=machine.instance_id, number=1, key_id="", public_key="", account_id=account_of(machine.number),
+        region="", level="", enrolled_at="", ledger_index=0, identity={},
+    )  # fmt: skip
+    return Verified(checked=checked, content=content, enrolment=enrolment, request_id="")
+
+
+def taken(machine: Sampled, content: bytes) -> Verified:
+    predicate_region = ("eu-central-1", "eu-west-1", "us-east-1")[machine.number % 3]
+    submitted = Submitted(content, _wire(machine), machine.instance_id, account_of(machine.number), predicate_region)
+    checked = check(submitted)
+    assert isinstance(checked, Checked), checked
+    return verified(machine, content, checked)
+
+
+def _wire(machine: Sampled) -> str:
+    from whence_common.keys import public_key_to_wire
+
+    return public_key_to_wire(machine.key.public_key())
+
+
+async def storage(directory: Path, *, rounds: int, limit: Path) -> None:
+    """Print what a statement costs on disk, everything told."""
+    path = directory / "ledger.db"
+    database = await SqliteDatabase.open(path)
+    house = InProcess(database, SigningAuthority.make())
+    await house.ledger.start()
+    machines = [Sampled(number, new_key()) for number in range(_STORED_INSTANCES)]
+    began = time.monotonic()
+    await enrol_all(house, machines)
+    enrolled = _size(path)
+    print(f"{len(machines):,} instances enrolled after {time.monotonic() - began:.0f} s, {enrolled / len(machines):,.0f} bytes each", flush=True)
+    total, sizes, sample = 0, 0, dict[int, bytes]()
+    for _ in range(_STATEMENTS_EACH):
+        random.Random(total).shuffle(machines)
+        for start in range(0, len(machines), _BATCH):
+            batch = []
+            for machine in machines[start : start + _BATCH]:
+                content = machine.statement()
+                sizes += len(content)
+                batch.append(taken(machine, content))
+            answers = await house.ingest._commit(batch)
+            house.clock.advance(0.05)
+            total += len(batch)
+            if total % 7 == 0:
+                sample[answers[0].ledger_index] = batch[0].content  # type: ignore[union-attr]  # accepted
+    connection = sqlite3.connect(path)
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    grown = _size(path)
+    for index, content in sample.items():
+        assert (await house.reader.entry(index)).content == content, "bytes must come back as they came"
+    print(f"{total:,} statements after {time.monotonic() - began:.0f} s, {sizes / total:,.0f} bytes each as they came")
+    print(f"stored: {(grown - enrolled) / total:,.0f} bytes a statement; {grown / total:,.0f} with the enrolments (signature, tree and indexes included)")
+    print(f"{len(sample)} of them read back byte for byte")
+    for name, size in _tables(path):
+        print(f"  {name}: {size / total:,.1f} bytes a statement")
+    await database.close()
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
+
+
+def _tables(path: Path) -> list[tuple[str, int]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(
+            "select name, sum(pgsize) from dbstat group by name having sum(pgsize) > 1000000 order by 2 desc"
+        ).fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        connection.close()
+
+
+async def queries(directory: Path, *, rounds: int, limit: Path) -> None:
+    """Print latencies over HTTP on loopback, one question at a time, on fleets of different sizes."""
+    medians: dict[str, list[float]] = {}
+    for size in _ASKED_INSTANCES:
+        home = directory / f"of-{size}"
+        (home / "aggregator").mkdir(parents=True)
+        began = time.monotonic()
+        await _fill(home / "aggregator" / "ledger.db", size)
+        print(f"{size:,} instances after {time.monotonic() - began:.0f} s", flush=True)
+        authority = SigningAuthority.make()
+        pem = {"eu-central-1": authority.pem}
+        async with aggregator(home, home, authority_pem=pem, checkpoint_seconds=3600) as server:
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as session:
+                for name, p50, p99 in await _ask_all(session, server.url, size):
+                    medians.setdefault(name, []).append(p50)
+                    print(f"  {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
+    for name, found in medians.items():
+        print(f"growth from {_ASKED_INSTANCES[0]:,} to {_ASKED_INSTANCES[-1]:,}: {name} {found[-1] / found[0]:.2f}")
+
+
+async def _fill(path: Path, size: int) -> None:
+    database = await SqliteDatabase.open(path)
+    house = InProcess(database, SigningAuthority.make())
+    await house.ledger.start()
+    key = new_key()
+    signature = base64.b64encode(b"s" * 71).decode()
+    machines = [_Unsigned(number, key) for number in range(size)]
+    await enrol_all(house, machines)  # type: ignore[arg-type]  # the same but for the key
+    for start in range(0, size, _BATCH):
+        batch = []
+        for machine in machines[start : start + _BATCH]:
+            batch.append(machine.taken(signature))
+        await house.ingest._commit(batch)
+        house.clock.advance(0.05)
+    for start in range(0, size, 10 * _BATCH):
+        events = [
+            {
+                "instance_id": name_of(number), "account_id": account_of(number), "at": "2026-11-22T12:00:00.000Z",
+                "first": [rule.id for rule in RULES], "rules": (1 << len(RULES)) - 1,
+                "verdicts": [{"rule": rule.id, "verdict": "fail" if rule.id == "ticket-missing" else "pass", "reason": "no ticket"} for rule in RULES],
+            }
+            for number in range(start, min(size, start + 10 * _BATCH), 10)
+        ]  # fmt: skip
+        async with house.ledger.writing() as writing:
+            places = await writing.append([NewEntry(kind="verdict", content=event("verdict", one)) for one in events])
+            entries = [(index, one) for (index, _), one in zip(places, events, strict=True)]
+            await project_verdicts(writing.transaction, entries)
+    connection = sqlite3.connect(path)
+    connection.execute("update instance set judged = ledger_index")
+    connection.execute("analyze")
+    connection.commit()
+    connection.close()
+    await database.close()
+
+
+class _Unsigned(Sampled):
+    """An instance whose statements have a signature of the right size: what is measured here does not look at it."""
+
+    def enrolment(self, *, identity: str) -> dict[str, object]:
+        return {**super().enrolment(identity=identity), "key_id": f"{self.number:064x}"}
+
+    def taken(self, signature: str) -> Verified:
+        import hashlib
+
+        import msgspec
+
+        from whence_aggregator.ledger.packing import to_layout
+        from whence_aggregator.projections.statements import Stated
+        from whence_common.merkle import leaf_hash
+        from whence_common.statement import Statement
+
+        predicate = self.predicate()
+        payload = base64.b64encode(Statement.of(predicate).to_wire()).decode()
+        content = msgspec.json.encode(
+            {"payload": payload, "payloadType": "application/vnd.in-toto+json",
+             "signatures": [{"sig": signature, "keyid": f"{self.number:064x}"}]}
+        )  # fmt: skip
+        checked = Checked(
+            digest=hashlib.sha256(content).digest(), leaf=leaf_hash(content), layout=to_layout(content),
+            stated=Stated.of(predicate), questions=[],
+        )  # fmt: skip
+        return verified(self, content, checked)
+
+
+async def _ask_all(session: aiohttp.ClientSession, url: str, size: int) -> list[tuple[str, float, float]]:
+    chance = random.Random(size)
+
+    def ask(path: Callable[[int], str], hits: int | None = None) -> Callable[[], Awaitable[None]]:
+        async def once() -> None:
+            async with session.get(url + path(chance.randrange(size))) as answer:
+                content = await answer.json()
+                assert answer.status == 200, content
+                assert hits is None or len(content["instances"]) == hits, len(content["instances"])
+
+        return once
+
+    at = "2027-01-01T00:00:00Z"
+    questions = {
+        "/health": ask(lambda n: "/health"),
+        "instance": ask(lambda n: f"/v1/trace?instance={name_of(n)}"),
+        "instance at a time": ask(lambda n: f"/v1/trace?instance={name_of(n)}&at={at}"),
+        "50 by digest": ask(lambda n: f"/v1/instances?image={image_of(n)}&limit=100", 50),
+        "50 by digest at a time": ask(lambda n: f"/v1/instances?image={image_of(n)}&limit=100&at={at}", 50),
+        "50 by commit prefix": ask(lambda n: f"/v1/instances?commit={commit_of(n)[:12]}&limit=100", 50),
+        "500 by application": ask(lambda n: f"/v1/instances?application={application_of(n)}&limit=500", 500),
+        "500 by application at a time": ask(lambda n: f"/v1/instances?application={application_of(n)}&limit=500&at={at}", 500),
+        "compliance counts": ask(lambda n: "/v1/summary"),
+        "lineages of 50 by digest": ask(lambda n: f"/v1/trace?image={image_of(n)}&limit=50"),
+    }
+    found = [(name, *await latency(question)) for name, question in questions.items()]
+    return found
+
+
+async def latency(question: Callable[[], Awaitable[None]], times: int = _ASKED) -> tuple[float, float]:
+    """Ask one at a time, after some that do not count; give the median and the 99th percentile in milliseconds."""
+    for _ in range(20):
+        await question()
+    taken_ms = []
+    gc.collect()
+    gc.disable()  # what this process made to fill the store must not be looked through while it waits for answers
+    for _ in range(times):
+        began = time.perf_counter()
+        await question()
+        taken_ms.append((time.perf_counter() - began) * 1e3)
+    gc.enable()
+    return statistics.median(taken_ms), statistics.quantiles(taken_ms, n=100)[98]
+
+
+async def receipts(directory: Path, *, rounds: int, limit: Path) -> None:
+    """Print what verifying a receipt costs, in a log of ten thousand entries."""
+    database = await SqliteDatabase.open(directory / "ledger.db")
+    house = InProcess(database, SigningAuthority.make())
+    async with house.running():
+        machine = await house.machine()
+        told = []
+        for _ in range(5_000):
+            content = machine.statement()
+            told.append((content, (await house.ingest.accept(content)).receipt.encode()))
+    policy = Policy(log_keys=[house.signers[0].verifier])
+    taken_ms = []
+    for content, receipt in random.Random(1).sample(told, 1_000):
+        began = time.perf_counter()
+        Receipt.parse(receipt).check(content, policy)
+        taken_ms.append((time.perf_counter() - began) * 1e3)
+    print(f"verifying a receipt: p50 {statistics.median(taken_ms):.3f} ms, p99 {statistics.quantiles(taken_ms, n=100)[98]:.3f} ms")
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(storage(Path(), rounds=1, limit=Path()))
