@@ -18,6 +18,7 @@ from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
 from whence_aggregator import settings as aggregator_settings
+from whence_aggregator import witness_settings
 from whence_aggregator.compliance.rules import RULES
 from whence_common.user_data.explain import table
 from whence_common.user_data.judge import judge
@@ -34,6 +35,8 @@ SHOWN_ELSEWHERE = {
     "journalctl -u whence-agent": "tests/install/test_debian_package.py",
     "whence-aggregator serve": "tests/landscape/programs.py",
     "whence-agent status": "tests/acceptance/test_agent.py",
+    "whence-aggregator ledger rebuild": "tests/integration/test_evidence.py",
+    "whence verify november.bundle --log-key log.keys": "tests/integration/test_evidence.py",
     "whence-agent status --wait --timeout 600": "tests/acceptance/test_agent.py",
 }
 """Commands that another test runs, or that need a whole machine; each with the place that does it."""
@@ -68,7 +71,7 @@ async def test_every_command_in_the_documents_works(tmp_path: Path, authority: S
         machine = Machine(authority)
         client = AgentClient(session, server.url)
         await client.enrol(machine)
-        await client.say(machine)
+        digest = (await client.say(machine))[1]["digest"]
         broken = Machine(authority, "i-00000000000000001")
         await client.enrol(broken)
         await client.say(broken, **FAILED)
@@ -86,20 +89,25 @@ async def test_every_command_in_the_documents_works(tmp_path: Path, authority: S
             if command in SHOWN_ELSEWHERE:
                 assert (ROOT / SHOWN_ELSEWHERE[command]).exists()
                 continue
-            code, output = await shell(_here(command, tmp_path), environment)
+            code, output = await shell(_here(command, tmp_path, digest), environment)
             expected = next((end for start, end in ENDS_WITH.items() if command.startswith(start)), 0)
             if "DEMO-7" in command:
                 expected = 4  # a ticket that nobody's commit names yet
             assert code == expected, f"{command}: {code}\n{output}"
 
 
-def _here(command: str, directory: Path) -> str:
+def _here(command: str, directory: Path, digest: str) -> str:
     """Let a command of the documents work on this test's files."""
     if command in DRY:
         return command.replace("make", "make -n")
     config = directory / "aggregator" / "aggregator.yaml"
     command = command.replace("/etc/whence/tokens", str(directory / "tokens"))
-    return f"{command} --config {config}" if command == "whence-aggregator check" else command
+    command = command.replace("--out ", f"--out {directory}/").replace("sha256:" + "a" * 64, digest)
+    return (
+        f"{command} --config {config}"
+        if command.startswith(("whence-aggregator check", "whence-aggregator ledger"))
+        else command
+    )
 
 
 async def shell(command: str, environment: dict[str, str]) -> tuple[int, str]:
@@ -117,6 +125,8 @@ def test_every_yaml_example_is_valid() -> None:
         content = text.encode()
         if text.startswith("# /etc/whence/agent.yaml"):
             agent_settings.parse_settings(content, name=name)
+        elif text.startswith("# /etc/whence/witness.yaml"):
+            witness_settings.parse_witness_settings(content, name=name)
         elif text.startswith("# /etc/whence/aggregator.yaml"):
             aggregator_settings.parse_settings(content, name=name)
         else:

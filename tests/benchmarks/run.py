@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import boot, idle, ingest, judge, scale, trace
+from benchmarks import boot, fleet, idle, ingest, judge, kills, scale, trace
 from landscape.whole import ROOT
 
 _ALL = {
@@ -17,6 +17,8 @@ _ALL = {
     "storage": scale.storage,
     "queries": scale.queries,
     "receipts": scale.receipts,
+    "fleet": fleet.measure,
+    "kills": kills.measure,
     "boot": boot.measure,
     "idle": idle.measure,
     "judge": judge.measure,

@@ -55,16 +55,19 @@ async def enrol_all(house: InProcess, machines: list[Sampled]) -> None:
         batch = machines[start : start + _BATCH]
         stated = []
         for one in batch:
-            real[place : place + 19], real[-262:-6] = one.instance_id.encode(), os.urandom(256)  # its name, its signature
+            real[place : place + 19], real[-262:-6] = (
+                one.instance_id.encode(),
+                os.urandom(256),
+            )  # its name, its signature
             stated.append(one.enrolment(identity=base64.b64encode(real).decode()))
         async with house.ledger.writing() as writing:
             places = await writing.append([NewEntry(kind="enrolment", content=enrolment_entry(one)) for one in stated])
             instances, bindings = [], []
-            for one, (index, _) in zip(stated, places, strict=True):
+            for said, (index, _) in zip(stated, places, strict=True):
                 number += 1
-                named = {name: one["instance"][name] for name in ("instance_id", "account_id", "region")}
+                named = {name: said["instance"][name] for name in ("instance_id", "account_id", "region")}
                 instances.append({"number": number, **named})
-                key_id = bytes.fromhex(one["key_id"]) if one["key_id"] else b""
+                key_id = bytes.fromhex(said["key_id"])
                 bindings.append({"instance": number, "number": 1, "key_id": key_id, "ledger_index": index})
             writing.writes += [("add_instance", instances), ("add_enrolment", bindings)]
 
@@ -101,7 +104,10 @@ async def storage(directory: Path, *, rounds: int, limit: Path) -> None:
     began = time.monotonic()
     await enrol_all(house, machines)
     enrolled = _size(path)
-    print(f"{len(machines):,} instances enrolled after {time.monotonic() - began:.0f} s, {enrolled / len(machines):,.0f} bytes each", flush=True)
+    print(
+        f"{len(machines):,} instances enrolled after {time.monotonic() - began:.0f} s, {enrolled / len(machines):,.0f} bytes each",
+        flush=True,
+    )
     total, sizes, sample = 0, 0, dict[int, bytes]()
     for _ in range(_STATEMENTS_EACH):
         random.Random(total).shuffle(machines)
@@ -123,7 +129,9 @@ async def storage(directory: Path, *, rounds: int, limit: Path) -> None:
     for index, content in sample.items():
         assert (await house.reader.entry(index)).content == content, "bytes must come back as they came"
     print(f"{total:,} statements after {time.monotonic() - began:.0f} s, {sizes / total:,.0f} bytes each as they came")
-    print(f"stored: {(grown - enrolled) / total:,.0f} bytes a statement; {grown / total:,.0f} with the enrolments (signature, tree and indexes included)")
+    print(
+        f"stored: {(grown - enrolled) / total:,.0f} bytes a statement; {grown / total:,.0f} with the enrolments (signature, tree and indexes included)"
+    )
     print(f"{len(sample)} of them read back byte for byte")
     for name, size in _tables(path):
         print(f"  {name}: {size / total:,.1f} bytes a statement")
@@ -157,11 +165,13 @@ async def queries(directory: Path, *, rounds: int, limit: Path) -> None:
         print(f"{size:,} instances after {time.monotonic() - began:.0f} s", flush=True)
         authority = SigningAuthority.make()
         pem = {"eu-central-1": authority.pem}
-        async with aggregator(home, home, authority_pem=pem, checkpoint_seconds=3600) as server:
-            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as session:
-                for name, p50, p99 in await _ask_all(session, server.url, size):
-                    medians.setdefault(name, []).append(p50)
-                    print(f"  {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
+        async with (
+            aggregator(home, home, authority_pem=pem, checkpoint_seconds=3600) as server,
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as session,
+        ):
+            for name, p50, p99 in await _ask_all(session, server.url, size):
+                medians.setdefault(name, []).append(p50)
+                print(f"  {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
     for name, found in medians.items():
         print(f"growth from {_ASKED_INSTANCES[0]:,} to {_ASKED_INSTANCES[-1]:,}: {name} {found[-1] / found[0]:.2f}")
 
@@ -251,12 +261,13 @@ async def _ask_all(session: aiohttp.ClientSession, url: str, size: int) -> list[
         "50 by digest at a time": ask(lambda n: f"/v1/instances?image={image_of(n)}&limit=100&at={at}", 50),
         "50 by commit prefix": ask(lambda n: f"/v1/instances?commit={commit_of(n)[:12]}&limit=100", 50),
         "500 by application": ask(lambda n: f"/v1/instances?application={application_of(n)}&limit=500", 500),
-        "500 by application at a time": ask(lambda n: f"/v1/instances?application={application_of(n)}&limit=500&at={at}", 500),
+        "500 by application at a time": ask(
+            lambda n: f"/v1/instances?application={application_of(n)}&limit=500&at={at}", 500
+        ),
         "compliance counts": ask(lambda n: "/v1/summary"),
         "lineages of 50 by digest": ask(lambda n: f"/v1/trace?image={image_of(n)}&limit=50"),
     }
-    found = [(name, *await latency(question)) for name, question in questions.items()]
-    return found
+    return [(name, *await latency(question)) for name, question in questions.items()]
 
 
 async def latency(question: Callable[[], Awaitable[None]], times: int = _ASKED) -> tuple[float, float]:
@@ -290,7 +301,9 @@ async def receipts(directory: Path, *, rounds: int, limit: Path) -> None:
         began = time.perf_counter()
         Receipt.parse(receipt).check(content, policy)
         taken_ms.append((time.perf_counter() - began) * 1e3)
-    print(f"verifying a receipt: p50 {statistics.median(taken_ms):.3f} ms, p99 {statistics.quantiles(taken_ms, n=100)[98]:.3f} ms")
+    print(
+        f"verifying a receipt: p50 {statistics.median(taken_ms):.3f} ms, p99 {statistics.quantiles(taken_ms, n=100)[98]:.3f} ms"
+    )
     await database.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from fakes.in_process import InProcess
 from fakes.machine import DIGEST, FAILED, REPOSITORY, Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.ledger.ledger import NewEntry
+from whence_aggregator.ports import Asked, Parameters, Row, Write
 from whence_aggregator.projections.statements import (
     Combinations,
     Known,
@@ -79,7 +81,7 @@ async def test_a_stop_and_a_new_boot_are_both_seen(house: InProcess) -> None:
 
 
 async def found(house: InProcess, **wanted: str | None) -> list[str]:
-    rows, _ = await house.search.instances(Wanted(**wanted), after="", limit=50)  # type: ignore[arg-type]  # texts
+    rows, _ = await house.search.instances(Wanted(**wanted), after="", limit=50)
     return [row["instance_id"] for row in rows]
 
 
@@ -178,7 +180,13 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
                 elif query == "add_facets":
                     book.add(row)
     states = [
-        (row["enrolment"], row["sequence"], row.get("observed_at"), row.get("cause"), book.values.get(row["facets"]))
+        (
+            row["enrolment"],
+            row["sequence"],
+            row.get("observed_at"),
+            row.get("cause"),
+            book.values.get(int(str(row["facets"]))),
+        )
         for row in rows.values()
     ]
     return states, sorted(history)
@@ -188,22 +196,23 @@ class _Book:
     """The one table that projecting reads: combinations by number."""
 
     def __init__(self) -> None:
-        self.values: dict[object, tuple[object, ...]] = {}
+        self.values: dict[int, tuple[object, ...]] = {}
 
     def add(self, row: object) -> None:
         assert isinstance(row, dict)
         self.values[row["number"]] = tuple(value for name, value in row.items() if name != "number")
 
-    async def fetch(self, query: str, parameters: object) -> list[dict[str, int]]:
+    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         raise AssertionError(query)
 
-    async def fetch_all(self, asked: list[tuple[str, object]]) -> list[list[dict[str, int]]]:
+    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
         assert asked[-1][0] == "last_facets"
-        return [[] for _ in asked[:-1]] + [[{"number": max(map(int, self.values), default=0)}]]  # type: ignore[call-overload]
+        none: list[Sequence[Row]] = [[] for _ in asked[:-1]]
+        return [*none, [{"number": max(self.values, default=0)}]]
 
-    async def execute(self, *writes: object) -> None: ...
+    async def execute(self, *writes: Write) -> None: ...
 
-    async def finish(self, *writes: object) -> None: ...
+    async def finish(self, *writes: Write) -> None: ...
 
 
 _NAMES = [f"i-{number:017x}" for number in range(3)]
@@ -235,10 +244,14 @@ async def test_a_batch_that_fails_leaves_no_trace(house: InProcess) -> None:
     machine = await house.machine(ONE)
     await house.say(machine)
     before, size = house.ledger.note, await house.reader.size()
-    with pytest.raises(RuntimeError):
+
+    async def fails() -> None:
         async with house.ledger.writing(named([ONE])) as writing:
             await writing.append([NewEntry(kind="fact", content=b'{"type":"urn:whence:fact:v1"}')])
             raise RuntimeError("the disk is gone")
+
+    with pytest.raises(RuntimeError):
+        await fails()
     assert (house.ledger.note, await house.reader.size()) == (before, size)
     await house.say(machine)
     assert await house.reader.size() == size + 1

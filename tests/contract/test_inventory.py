@@ -36,7 +36,7 @@ async def silent(house: InProcess) -> list[str]:
 
 async def verdict(house: InProcess, rule: str, instance_id: str = ONE) -> str:
     await house.work()
-    return {row["rule"]: row["verdict"] for row in await standing_verdicts(house.database, instance_id)}[rule]
+    return str({row["rule"]: row["verdict"] for row in await standing_verdicts(house.database, instance_id)}[rule])
 
 
 async def test_an_instance_that_never_spoke_is_counted_and_named(house: InProcess) -> None:
@@ -116,7 +116,12 @@ async def test_user_data_that_was_changed_is_contradicted_and_a_violation(house:
 
 
 @pytest.mark.parametrize(
-    "listed, outcome", [({ONE: ("running", STARTED)}, "pass"), ({ONE: ("terminated", STARTED)}, "fail"), ({TWO: ("running", STARTED)}, "fail")]
+    "listed, outcome",
+    [
+        ({ONE: ("running", STARTED)}, "pass"),
+        ({ONE: ("terminated", STARTED)}, "fail"),
+        ({TWO: ("running", STARTED)}, "fail"),
+    ],
 )
 async def test_a_machine_that_speaks_and_is_not_listed_is_a_violation(
     house: InProcess, listed: dict[str, tuple[str, str]], outcome: str
@@ -146,8 +151,8 @@ async def test_an_account_that_cannot_be_asked_is_asked_again_and_says_why(house
     await house.work()
     (task,) = await house.database.fetch("tasks_of_kind", {"kind": "inventory"})
     assert task["reason"].startswith("1 instances listed at 2026-11-22T12:00:20")
+    house.ec2.away = True
     with pytest.raises(SourceUnavailable):
-        house.ec2.away = True
         await house.inventory.collect(PLACE)
 
 

@@ -68,9 +68,11 @@ class StsFront:
         keys = self.secrets.get(match[1]) if match else None
         if match is None or keys is None or not _holds(request, body, keys, match):
             return web.json_response({"Error": {"Code": "SignatureDoesNotMatch"}}, status=403)
-        async with aiohttp.ClientSession() as session:
-            async with session.post(self.aws.url, data=body, headers=dict(request.headers)) as answer:
-                text = await answer.text()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self.aws.url, data=body, headers=dict(request.headers)) as answer,
+        ):
+            text = await answer.text()
         result = {name: re.search(f"<{name}>(.*?)</{name}>", text)[1] for name in ("Account", "Arn", "UserId")}  # type: ignore[index]
         return web.json_response(
             {"GetCallerIdentityResponse": {"GetCallerIdentityResult": result, "ResponseMetadata": {"RequestId": "1"}}}

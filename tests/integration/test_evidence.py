@@ -33,7 +33,9 @@ class Audited:
     authorities: Path
 
     async def verify(self, *arguments: str | Path) -> tuple[int, str]:
-        return await self.server.whence("verify", *map(str, arguments), "--log-key", str(self.keys), "--authorities", str(self.authorities))
+        return await self.server.whence(
+            "verify", *map(str, arguments), "--log-key", str(self.keys), "--authorities", str(self.authorities)
+        )
 
     def ledger(self, action: str) -> tuple[int, str]:
         done = subprocess.run(
@@ -57,9 +59,9 @@ async def audited(authority: SigningAuthority, tmp_path_factory: pytest.TempPath
             for _ in range(3):
                 digests.append((await client.say(machine))[1]["digest"])
         keys = directory / "log.keys"
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as asking:
-            async with asking.get(server.url + "/v1/log/keys") as answer:
-                keys.write_text(await answer.text(), encoding="ascii")
+        headers = {"Authorization": f"Bearer {server.token}"}
+        async with session.get(server.url + "/v1/log/keys", headers=headers) as answer:
+            keys.write_text(await answer.text(), encoding="ascii")
         yield Audited(server, directory, digests, keys, directory / "aggregator" / "authorities")
 
 
@@ -114,7 +116,10 @@ async def test_verifying_needs_a_key_and_no_network(audited: Audited) -> None:
     file = audited.directory / "offline.bundle"
     await audited.server.whence("bundle", *PERIOD, "--out", str(file))
     environment = {**os.environ, "WHENCE_URL": "http://127.0.0.1:1", "COLUMNS": "140"}
-    command = ["unshare", "--net", BIN / "whence", "verify", file, "--log-key", audited.keys, "--authorities", audited.authorities]
+    command = [
+        "unshare", "--net", str(BIN / "whence"), "verify", str(file), "--log-key", str(audited.keys),
+        "--authorities", str(audited.authorities),
+    ]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     done = subprocess.run([BIN / "whence", "verify", file], env=environment, capture_output=True, text=True, timeout=60)
@@ -155,7 +160,16 @@ async def test_tiles_and_checkpoint_are_served_as_c2sp_says(audited: Audited) ->
         status, tile, cached = await get(f"tile/0/000.p/{size}")
         assert (status, len(tile), "immutable" in cached) == (200, size * 32, True)
         assert (await get(f"tile/entries/000.p/{size}"))[0] == 200
-        for path in ("tile/0/000", "tile/0/001.p/1", "tile/64/000", "tile/0/0", "tile/0/000.p/256", "tile/0/000.p/0", "tile/x", "tile/entries/999"):
+        for path in (
+            "tile/0/000",
+            "tile/0/001.p/1",
+            "tile/64/000",
+            "tile/0/0",
+            "tile/0/000.p/256",
+            "tile/0/000.p/0",
+            "tile/x",
+            "tile/entries/999",
+        ):
             assert (await get(path))[0] == 404, path
 
 
@@ -186,10 +200,10 @@ async def test_a_witness_cosigns_and_its_cosignature_is_in_checkpoint_and_receip
     home = tmp_path / "aggregator"
     home.mkdir()
     (home / "log.key").write_bytes((audited.directory / "aggregator" / "log.key").read_bytes())
-    settings = {"witnesses": [{"url": url, "key": key}], "checkpoint_seconds": 1}
+    watched = [{"url": url, "key": key}]
     pem = {"eu-central-1": authority.pem}
     async with (
-        aggregator(tmp_path, tmp_path, authority_pem=pem, **settings) as server,
+        aggregator(tmp_path, tmp_path, authority_pem=pem, witnesses=watched, checkpoint_seconds=1) as server,
         aiohttp.ClientSession() as session,
     ):
         client, machine = AgentClient(session, server.url), Machine(authority)
@@ -234,9 +248,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_agents_reach_an_aggregator_over_tls_by_an_additional_authority_only(
     certificates: Path, authority: SigningAuthority, tmp_path: Path
 ) -> None:
-    tls = {"tls_certificate_file": str(certificates / "server.pem"), "tls_key_file": str(certificates / "server.key")}
+    certificate, key = str(certificates / "server.pem"), str(certificates / "server.key")
     async with (
-        aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, **tls) as server,
+        aggregator(
+            tmp_path,
+            tmp_path,
+            authority_pem={"eu-central-1": authority.pem},
+            tls_certificate_file=certificate,
+            tls_key_file=key,
+        ) as server,
         aiohttp.ClientSession() as session,
     ):
         url = server.url.replace("http:", "https:")
@@ -268,7 +288,9 @@ async def test_the_same_request_id_stands_in_both_programs_logs(
         assert all(one in log for one in ids)
 
 
-async def test_a_fleet_that_says_too_much_is_told_when_to_come_again(authority: SigningAuthority, tmp_path: Path) -> None:
+async def test_a_fleet_that_says_too_much_is_told_when_to_come_again(
+    authority: SigningAuthority, tmp_path: Path
+) -> None:
     limits = {"statements_per_instance": 0.5}
     async with (
         aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, limits=limits) as server,

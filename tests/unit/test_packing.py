@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -39,11 +40,12 @@ def test_a_large_entry_comes_back() -> None:
 @given(st.binary(max_size=300))
 @settings(max_examples=300)
 def test_damaged_bytes_are_refused_and_never_more_than_that(content: bytes) -> None:
-    for work in (lambda: PACKER.unpack(content), lambda: PACKER.unpack(content, content), lambda: from_layout(content)):
-        try:
-            assert isinstance(work(), bytes)
-        except EntryDamaged:
-            pass
+    with suppress(EntryDamaged):
+        assert isinstance(PACKER.unpack(content), bytes)
+    with suppress(EntryDamaged):
+        assert isinstance(PACKER.unpack(content, content), bytes)
+    with suppress(EntryDamaged):
+        assert isinstance(from_layout(content), bytes)
 
 
 def test_an_entry_without_its_base_is_refused() -> None:

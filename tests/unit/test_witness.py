@@ -21,7 +21,9 @@ LEAVES = [leaf_hash(str(number).encode()) for number in range(20)]
 def node(height: int, number: int) -> bytes:
     if height == 0:
         return LEAVES[number]
-    return range_hash(number << height, (number + 1) << height, lambda h, n: node(h, n) if h < height else _pair(height, number))
+    return range_hash(
+        number << height, (number + 1) << height, lambda h, n: node(h, n) if h < height else _pair(height, number)
+    )
 
 
 def _pair(height: int, number: int) -> bytes:

@@ -192,12 +192,16 @@ def _what_is_wrong(settings: Settings) -> Iterator[str]:
         yield "status_port must be from 0 (any free port) to 65535"
     if settings.credentials_revoked_after_polls < 0:
         yield "credentials_revoked_after_polls must be at least 0"
+    yield from _about_log_keys(settings)
+    yield from _about_user_data(settings)
+
+
+def _about_log_keys(settings: Settings) -> Iterator[str]:
     for number, text in enumerate(settings.aggregator_log_keys):
         try:
             VerifierKey.parse(text)
         except NoteInvalid as exc:
             yield f"aggregator_log_keys[{number}]: {exc.diagnostics()}"
-    yield from _about_user_data(settings)
 
 
 def _about_urls(settings: Settings) -> Iterator[str]:

@@ -70,7 +70,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         return 78
     logs.set_up(verbose=arguments.verbose)
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)  # a sixth of ingest's time went into looking for cycles that are not there
+    gc.set_threshold(20_000, 50, 50)  # looking for cycles that are not there took a sixth of ingest's time
     location = os.environ.get("WHENCE_DATABASE")
     return _run(run_aggregator(settings, database_location=location, listening=_listening(arguments.port_file)))
 

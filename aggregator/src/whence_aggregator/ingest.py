@@ -1,7 +1,7 @@
 """Ingest: envelope, key, signature, sequence; then one transaction for the log and projections; then the receipt.
 
-Statements commute and are idempotent: the same bytes again give a receipt for the first entry, an older sequence becomes
-history without moving the state, and another statement under a taken sequence is refused.
+Statements commute and are idempotent: the same bytes again give a receipt for the first entry, an older sequence
+becomes history without moving the state, and another statement under a taken sequence is refused.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Verification of statements, apart from everything else: it costs the most of all that ingest does, and needs nothing but
-the bytes and the key. So it runs in processes of its own (adapters/verifiers.py), or here where there is only one core.
+"""Verification of statements, apart from everything else: it costs the most of all that ingest does, and needs nothing
+but the bytes and the key. So it runs in a process of its own (adapters/verifiers.py), or here where there is one core.
 """
 
 from __future__ import annotations

@@ -61,14 +61,14 @@ async def check_ledger(
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="whence-check-"))
         scratch = await SqliteDatabase.open(Path(directory) / "scratch.db")
         stack.push_async_callback(scratch.close)
-        secret = Path(settings.heartbeat_secret_file)
+        sightings = _sightings(Path(settings.heartbeat_secret_file))
         check = Check(
             database=database,
             reader=load_reader(settings, database),
             scratch=scratch,
             policy=Policy(log_keys=_log_keys(settings)),
             authorities=load_authorities(settings.authorities_directory),
-            sightings=Sightings(secret.read_bytes()) if secret.exists() else None,
+            sightings=sightings,
             kept_note=CheckpointFile(Path(settings.checkpoint_file)).load(),
             progress=progress,
         )
@@ -82,6 +82,11 @@ async def rebuild_ledger(settings: Settings, *, database_location: str | None) -
         return await rebuild(database, load_reader(settings, database))
     finally:
         await database.close()
+
+
+def _sightings(secret: Path) -> Sightings | None:
+    """Make what checks the seals of heartbeats, where the secret is at hand."""
+    return Sightings(secret.read_bytes()) if secret.exists() else None
 
 
 def _log_keys(settings: Settings) -> list[VerifierKey]:

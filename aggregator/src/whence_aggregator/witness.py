@@ -1,7 +1,7 @@
 """The witness: another team's small program that cosigns checkpoints once they continue what it saw before.
 
-C2SP tlog-witness. Comparing and setting what was seen last is one step, and it is on disk before the answer leaves: so no
-two requests can take it back.
+C2SP tlog-witness. Comparing and setting what was seen last is one step, and it is on disk before the answer leaves: so
+no two requests can take it back.
 """
 
 from __future__ import annotations

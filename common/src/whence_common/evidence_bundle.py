@@ -1,8 +1,8 @@
 """Evidence bundles: every entry of a period in one file, that anybody checks offline.
 
 JSON lines. First a header with the signed checkpoint and the hashes left and right of the period; then a line for each
-entry of the period, in order: its verbatim bytes as text, or only its leaf hash where it speaks of another account or was
-pruned; among them, marked with a proof of their own, enrolments from before the period; last a line that ends the file.
+entry of the period, in order: its verbatim bytes as text, or only its leaf hash where it speaks of another account or
+was pruned; among them, with a proof of their own, enrolments from before the period; last a line that ends the file.
 From these the checkpoint's root is computed, so nothing can be left out, put in, moved or changed.
 """
 
@@ -237,8 +237,7 @@ class _Reader:
             raise BundleInvalid("the first line is no bundle's header") from exc
 
     def entries(self) -> Iterator[Line]:
-        count = 0
-        for line in self._lines:
+        for count, line in enumerate(self._lines):
             if len(line) > LINE_BYTES_MAX:
                 raise BundleInvalid(f"line {count + 2} is too long")
             try:
@@ -249,7 +248,6 @@ class _Reader:
                 if found.entries != count or next(self._lines, None) is not None:
                     raise BundleInvalid("the end is not where it says")
                 return
-            count += 1
             yield found
         raise BundleInvalid("the file ends in the middle: it was cut off")
 
@@ -263,8 +261,6 @@ def _at(index: int, work: Any) -> Any:
     """Do what may fail about an entry, so that the error names it."""
     try:
         return work()
-    except BundleInvalid as exc:
-        raise BundleInvalid(exc.message, index) from exc
     except InputError as exc:
         raise BundleInvalid(exc.message, index) from exc
 

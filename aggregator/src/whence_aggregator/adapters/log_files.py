@@ -1,7 +1,7 @@
 """The log's files beside the database: its private keys, and the last checkpoint that was signed.
 
-Keys stand one a line, `PRIVATE+KEY+name+hex id+base64(type || seed)`, as other tools for signed notes write them; all of
-them sign, so that a new key can be given out before the old one goes.
+Keys stand one a line, `PRIVATE+KEY+name+hex id+base64(type || seed)`, as other tools for signed notes write them; all
+of them sign, so that a new key can be given out before the old one goes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Making bundles: the entries of a period, with what is needed to check them offline (whence_common.evidence_bundle)."""
+"""Making bundles: the entries of a period, and what is needed to check them offline (whence_common.evidence_bundle)."""
 
 from __future__ import annotations
 

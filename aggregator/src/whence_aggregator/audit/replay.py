@@ -94,9 +94,7 @@ class Replay:
             self.broken = True
             self._on_error(first, f"it does not fit what stands before it: {type(exc).__name__}: {exc}")
 
-    async def _project_all(
-        self, statements: list[Said], events: list[tuple[str, int, Mapping[str, Any]]]
-    ) -> None:
+    async def _project_all(self, statements: list[Said], events: list[tuple[str, int, Mapping[str, Any]]]) -> None:
         if statements:
             query, names = named([one.instance_id for one in statements])
             known = {row["instance_id"]: Known.of(row) for row in await self._transaction.fetch(query, names)}

@@ -1,7 +1,7 @@
 """The inventory: what the EC2 API lists, account by account and region by region. It is the denominator of silence.
 
-User data is asked for when an instance is new, was started again, or is stopped: only then can it change. It is digested
-and masked here, as agents do it, before anything is kept.
+User data is asked for when an instance is new, was started again, or is stopped: only then can it change. It is
+digested and masked here, as agents do it, before anything is kept.
 """
 
 from __future__ import annotations

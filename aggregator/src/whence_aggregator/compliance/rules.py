@@ -127,7 +127,8 @@ RULES: tuple[Rule, ...] = (
     Rule(id="agent-silent", title="The agent speaks", severity=1,
          remedy="look at the instance: journalctl -u whence-agent", judge=_agent_speaks),
     Rule(id="user-data-changed", title="The EC2 API has the user data that the machine was booted from", severity=1,
-         remedy="find out who changed it while the instance was stopped; replace the instance", judge=_user_data_unchanged),
+         remedy="find out who changed it while the instance was stopped; replace the instance",
+         judge=_user_data_unchanged),
     Rule(id="instance-unlisted", title="The EC2 API lists the machine that speaks", severity=1,
          remedy="find out who holds the instance's key", judge=_instance_listed),
 )  # fmt: skip

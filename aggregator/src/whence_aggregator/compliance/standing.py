@@ -1,4 +1,4 @@
-"""The verdicts that stand for an instance: rows for what was ever wrong, and a pass for every other rule that judged it."""
+"""The verdicts that stand for an instance: rows for what was ever wrong, a pass for every other rule that judged it."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ class OperatorCalls:
         found = [Metric(name="whence_checkpoint_age_seconds", kind="gauge", help="Since a checkpoint was published.",
                         value=published)]  # fmt: skip
         if witnessed is not None:
-            found.append(Metric(name="whence_unwitnessed_age_seconds", kind="gauge",
-                                help="Since a published checkpoint had all its cosignatures.", value=witnessed))  # fmt: skip
+            help_ = "Since a published checkpoint had all its cosignatures."
+            found.append(Metric(name="whence_unwitnessed_age_seconds", kind="gauge", help=help_, value=witnessed))
         return found
 
     async def _contract(self, _: web.Request) -> web.Response:

@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.packing import Packer, to_layout
 from whence_aggregator.ledger.tree import Tree
@@ -189,7 +191,7 @@ class Ledger:
         missing = {number: index for number, index in wanted.items() if index >= 0 and number not in self.bases}
         if not missing:
             return
-        rows = await transaction.fetch("entries_at", {"indexes": "[%s]" % ",".join(map(str, missing.values()))})
+        rows = await transaction.fetch("entries_at", {"indexes": msgspec.json.encode(list(missing.values())).decode()})
         bodies = {row["ledger_index"]: row["body"] for row in rows if row["body"] is not None}
         for number, index in missing.items():
             if index in bodies:

@@ -1,6 +1,7 @@
 """Retention: bodies that are old go, to the archive first where there is one; their hashes stay, and the log says so.
 
-What an answer of today needs never goes: the newest statement of an instance, and what younger entries are packed against.
+What an answer of today needs never goes: the newest statement of an instance, and what younger entries are packed
+against.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from whence_common.statement import Predicate
 
 Combination = tuple[str, str, str, str, str, str]
 _COMBINATIONS_KEPT_MAX = 100_000
+_LINK_NAMES = ("commit_id", "image_digest", "repository")
 _NAMES = ("image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region")
 
 
@@ -143,7 +144,7 @@ async def project_statements(
         ("add_statement", statements),
         ("add_instance_facets", [{"facets": f, "instance": n} for f, n in pairs]),
         ("move_instance", [_moved(one) for one in moved.values() if one.newest is not None]),
-        ("add_image_commit", [dict(zip(("commit_id", "image_digest", "repository"), one, strict=True)) for one in commits]),
+        ("add_image_commit", [dict(zip(_LINK_NAMES, one, strict=True)) for one in commits]),
         ("add_to_tally", [{"account_id": a, "subject": "instances", "n": n} for a, n in spoken.items()]),
     ]  # fmt: skip
 

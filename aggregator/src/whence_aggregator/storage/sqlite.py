@@ -101,7 +101,7 @@ class SqliteDatabase:
         self._commit()
 
     def _write(self, connection: sqlite3.Connection, query: str, rows: Sequence[Parameters]) -> None:
-        """Insert many rows by one statement: the lock of the interpreter is given up once a statement, not once a row."""
+        """Insert many rows by one statement: the interpreter's lock is given up once a statement, not once a row."""
         many = self._many.get(query)
         if many is None or len(rows) < 2:
             connection.executemany(self._queries[query], rows)
@@ -197,7 +197,8 @@ async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     try:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
     except sqlite3.Error as exc:
-        raise StorageUnavailable("storage-sqlite", f"SQLite: {one_line(str(exc), 200)}", fix="see the disk's space and health") from exc
+        message = f"SQLite: {one_line(str(exc), 200)}"
+        raise StorageUnavailable("storage-sqlite", message, fix="see the disk's space and health") from exc
 
 
 def _rows(cursor: sqlite3.Cursor) -> Sequence[Row]:

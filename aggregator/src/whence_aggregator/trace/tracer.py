@@ -118,7 +118,7 @@ class Tracer:
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
                 bindings=bound[name],
                 application=outside.applications.get(statement.predicate.application_id or ""),
-                image_source=outside.images.get(f"{image.repository}@{image.digest}", NOT_ASKED) if image else NOT_ASKED,
+                image_source=outside.images[f"{image.repository}@{image.digest}"] if image else NOT_ASKED,
                 commit=NOT_ASKED,
                 last_seen=last_seen.get(name),
                 listed=_listed(in_ec2.get(name), outside.collected, statement),

@@ -1,0 +1,52 @@
+"""A sample of the faults that `make bench ARGS=kills` goes through: whatever ended, nothing acknowledged is missing."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+
+import pytest
+
+from landscape.kills import Place, new_database
+from landscape.postgres import postgres
+
+
+@pytest.mark.parametrize(
+    "fault, step",
+    [
+        ("kill", 30),
+        ("kill", 131),
+        ("torn-kill", 160),
+        ("torn-kill", 305),
+        ("full", 90),
+        ("full", 222),
+        ("io", 145),
+        ("io", 400),
+    ],
+)
+async def test_a_ledger_on_sqlite_is_clean_after_a_fault_and_goes_on(tmp_path: Path, fault: str, step: int) -> None:
+    place = Place(tmp_path)
+    code, said = await place.life(step, fault)
+    assert code == (-9 if "kill" in fault else 0), said
+    assert await place.sound() == ""
+    assert (await place.life(0, "kill"))[0] == 0
+    assert await place.sound() == ""
+
+
+async def test_a_ledger_on_postgresql_is_clean_after_faults_of_those_who_hold_the_sequencer(tmp_path: Path) -> None:
+    cluster = Path("/tmp") / f"whence-faults-{uuid.uuid4().hex[:8]}"
+    cluster.mkdir(mode=0o755)
+    try:
+        async with postgres(cluster, tmp_path) as dsn:
+            for number, (fault, step) in enumerate([("kill", 120), ("lost", 200), ("kill", 333), ("lost", 410)]):
+                home = tmp_path / str(number)
+                home.mkdir()
+                place = Place(home, await new_database(dsn, f"f{number}"))
+                code, said = await place.life(step, fault)
+                assert code == (-9 if fault == "kill" else 0), said
+                assert await place.sound() == ""
+                assert (await place.life(0, "kill"))[0] == 0
+                assert await place.sound() == ""
+    finally:
+        shutil.rmtree(cluster)

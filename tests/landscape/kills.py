@@ -1,0 +1,94 @@
+"""Lives that end badly: one process for each fault, then the check of what it left, and another life on top of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from fakes.faults import _authority
+from fakes.in_process import SECRET, InProcess
+from landscape.whole import ROOT
+from whence_aggregator.adapters.log_files import CheckpointFile
+from whence_aggregator.audit.check import Check
+from whence_aggregator.sightings import Sightings
+from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_common.identity_document import Authorities
+from whence_common.note import Policy
+
+_LIFE_SECONDS_MAX = 60
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a ledger lives: a directory, and a DSN when it is on PostgreSQL."""
+
+    directory: Path
+    dsn: str | None = None
+
+    async def life(self, step: int, fault: str) -> tuple[int, str]:
+        """Live once with a fault at a step; give exit code and what was said."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+        if self.dsn is not None:
+            environment["WHENCE_DATABASE"] = self.dsn
+        command = [sys.executable, "-m", "fakes.faults", str(self.directory), str(step), fault.removeprefix("torn-")]
+        done = await asyncio.to_thread(
+            lambda: subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=_LIFE_SECONDS_MAX, check=False
+            )
+        )
+        if fault == "torn-kill" and self.dsn is None:
+            with (self.directory / "ledger.db-wal").open("ab") as wal:
+                wal.write(os.urandom(5000))  # what a disk may have of a write that was never synced
+        return done.returncode, done.stdout + done.stderr
+
+    async def sound(self) -> str:
+        """Check the ledger and that everything acknowledged is in it; give what is wrong, or nothing."""
+        scratch_file = self.directory / "scratch.db"
+        database = await (
+            PostgresDatabase.open(self.dsn) if self.dsn else SqliteDatabase.open(self.directory / "ledger.db")
+        )
+        scratch = await SqliteDatabase.open(scratch_file)
+        authority = _authority(self.directory)
+        house = InProcess(database, authority)
+        try:
+            outcome = await Check(
+                database=database, reader=house.reader, scratch=scratch,
+                policy=Policy(log_keys=[house.signers[0].verifier]),
+                authorities=Authorities.from_pem({"eu-central-1": authority.pem}), sightings=Sightings(SECRET),
+                kept_note=CheckpointFile(self.directory / "log.checkpoint").load(), progress=lambda said: None,
+            ).run()  # fmt: skip
+            if outcome.findings:
+                return "; ".join(map(str, outcome.findings))
+            told = self.directory / "acknowledged"
+            for line in told.read_text().splitlines() if told.exists() else []:
+                digest, index = line.split()
+                stored = await house.reader.find(digest)
+                if stored is None or stored.ledger_index != int(index):
+                    return f"acknowledged and missing: {line}"
+            return ""
+        finally:
+            await scratch.close()
+            await database.close()
+            for file in self.directory.glob("scratch.db*"):
+                file.unlink()
+
+
+async def new_database(dsn: str, name: str) -> str:
+    """Make a database of its own in a cluster."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    return dsn.removesuffix("postgres") + name
+
+
+async def drop_database(dsn: str, name: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"drop database {name} with (force)")
+    await connection.close()
