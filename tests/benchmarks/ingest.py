@@ -1,4 +1,5 @@
-"""Statements a second end to end, durable before the acknowledgement, beside the physical limit in the same minutes."""
+"""Statements and heartbeats a second end to end, durable before the acknowledgement, beside the physical limit in the same
+minutes: on SQLite beside sqlite-full and sqlite-hb, on PostgreSQL beside pg-full."""
 
 from __future__ import annotations
 
@@ -7,25 +8,39 @@ import json
 import re
 import statistics
 import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 
 from fakes.agent_client import AgentClient
-from fakes.machine import Machine
+from fakes.machine import DIGEST, Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.kills import new_database
+from landscape.postgres import postgres
 from landscape.programs import Aggregator, aggregator
+from whence_common.heartbeat import Heartbeat, derive_key, mac
 
-_MACHINES = 64
-_CONNECTIONS = 256
+_MACHINES = 1_000
+_CONNECTIONS = (64, 256)
 _SECONDS = 3
-_STATEMENTS_A_ROUND = 20_000
+_STATEMENTS_A_ROUND = 24_000
+_BEATS = 5_000
+_LIMITS = dict.fromkeys(("statements_per_instance", "statements_per_account", "heartbeats_per_instance", "enrolments_per_instance", "challenges_per_address"), 1000000.0)  # fmt: skip
 _LUA = r"""
-local bodies, n = {}, 0
-function init(args) for line in io.lines(args[1]) do bodies[#bodies + 1] = line end end
+local requests, n = {}, 0
+function init(args)
+  for line in io.lines(args[1]) do
+    local mac, body = line:match("^([0-9a-f]*)\t(.*)$")
+    local headers = {["Content-Type"] = "application/json"}
+    if mac ~= "" then headers["Whence-MAC"] = mac end
+    requests[#requests + 1] = wrk.format("POST", nil, headers, body)
+  end
+end
 function request()
-  n = n % #bodies + 1
-  return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, bodies[n])
+  n = n % #requests + 1
+  return requests[n]
 end
 function done(s, l, r)
   io.write(string.format("RESULT %.1f %.2f %d %d\n", s.requests / (s.duration / 1e6), l:percentile(99) / 1e3,
@@ -35,75 +50,120 @@ end
 
 
 async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
-    """Interleave product and limit, print the medians and their ratio."""
+    """Interleave product and limit, print the medians and their ratios."""
+    (directory / "ingest.lua").write_text(_LUA, encoding="ascii")
+    await _on(directory / "sqlite", None, rounds=rounds, limit=limit)
+    async with postgres(directory, directory) as dsn:
+        await _on(directory / "postgres", dsn, rounds=rounds, limit=limit)
+
+
+async def _on(directory: Path, dsn: str | None, *, rounds: int, limit: Path) -> None:
+    directory.mkdir()
     authority = SigningAuthority.make()
-    ours, theirs = [], []
-    script = directory / "ingest.lua"
-    script.write_text(_LUA, encoding="ascii")
-    async with (
-        aggregator(
-            directory,
-            directory,
-            authority_pem={"eu-central-1": authority.pem},
-            document_seconds_max=2_592_000,
-            limits={
-                "statements_per_instance": 1e6,
-                "statements_per_account": 1e6,
-                "enrolments_per_instance": 1e6,
-                "challenges_per_address": 1e6,
-            },
-        ) as server,
-        aiohttp.ClientSession() as session,
-    ):
+    database = await new_database(dsn, "product") if dsn is not None else None
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(
+            aggregator(
+                directory, directory, authority_pem={"eu-central-1": authority.pem}, database=database, limits=_LIMITS
+            )
+        )
+        session = await stack.enter_async_context(aiohttp.ClientSession())
         machines = [Machine(authority, f"i-{number:017x}") for number in range(_MACHINES)]
-        for machine in machines:
-            await AgentClient(session, server.url).enrol(machine)
-        for number in range(1, rounds + 1):
-            rate, p99, errors = await _ours(server, machines, script, directory)
-            ours.append(rate)
-            print(f"round {number}: whence {rate:,.0f} statements/s, p99 {p99:.0f} ms, {errors} errors", flush=True)
-            if limit.exists():
-                theirs.append(await _limit(limit, directory))
-                print(f"round {number}: sqlite-full {theirs[-1]:,.0f} reports/s", flush=True)
+        for start in range(0, _MACHINES, 50):
+            client = AgentClient(session, server.url)
+            await asyncio.gather(*(client.enrol(machine) for machine in machines[start : start + 50]))
+        for connections in _CONNECTIONS:
+
+            async def statements(number: int = connections) -> tuple[float, float, int]:
+                return await _statements(server, machines, directory, number)
+
+            case = "sqlite-full" if dsn is None else "pg-full"
+            await _beside(statements, case, connections, rounds, limit, directory, dsn)
         size = (await server.get("/v1/summary"))["ledger_size"]
-    database = sum(file.stat().st_size for file in (directory / "aggregator").glob("ledger.db*"))
-    print(f"median: whence {statistics.median(ours):,.0f} statements/s; {database / size:,.0f} bytes on disk an entry")
+        if dsn is None:
+            stored = sum(file.stat().st_size for file in (directory / "aggregator").glob("ledger.db*"))
+            print(f"{stored / size:,.0f} bytes on disk an entry")
+            secret = (directory / "aggregator" / "heartbeat.secret").read_bytes()
+
+            async def beats() -> tuple[float, float, int]:
+                return await _beats(server, secret, directory, 64)
+
+            await _beside(beats, "sqlite-hb", 64, rounds, limit, directory, dsn)
+
+
+async def _beside(
+    ours: Callable[[], Awaitable[tuple[float, float, int]]],
+    case: str,
+    connections: int,
+    rounds: int,
+    limit: Path,
+    directory: Path,
+    dsn: str | None,
+) -> None:
+    """Measure in turn, so that both have the same minutes."""
+    rates, theirs = [], []
+    for number in range(1, rounds + 1):
+        rate, p99, errors = await ours()
+        rates.append(rate)
+        said = (
+            f"round {number}, {connections} connections: whence {rate:,.0f} a second, p99 {p99:.0f} ms, {errors} errors"
+        )
+        if limit.exists():
+            theirs.append(await _limit(limit, case, connections, directory, dsn))
+            said += f"; {case} {theirs[-1]:,.0f}"
+        print(said, flush=True)
     if theirs:
-        print(f"ratio to sqlite-full: {statistics.median(ours) / statistics.median(theirs):.2f}")
+        ratio = statistics.median(rates) / statistics.median(theirs)
+        print(f"ratio to {case} at {connections} connections: {ratio:.2f}", flush=True)
     else:
         print(f"the limit was not measured: {limit} is not there (--limit)")
 
 
-async def _ours(server: Aggregator, machines: list[Machine], script: Path, directory: Path) -> tuple[float, float, int]:
+async def _statements(
+    server: Aggregator, machines: list[Machine], directory: Path, connections: int
+) -> tuple[float, float, int]:
     """Send fresh statements once around; what wrk repeats at the end counts as replayed, so there are enough."""
     bodies = directory / "bodies"
     with bodies.open("wb") as sink:
         for number in range(_STATEMENTS_A_ROUND):
-            sink.write(machines[number % len(machines)].statement() + b"\n")
-    command = [
-        "wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{_SECONDS}s", "-s", script, f"{server.url}/v1/statements", "--", bodies,
-    ]  # fmt: skip
+            sink.write(b"\t" + machines[number % len(machines)].statement() + b"\n")
+    rate, p99, count, errors = await _wrk(server.url + "/v1/statements", bodies, directory, connections)
+    assert count < _STATEMENTS_A_ROUND, "statements were repeated: make more of them"
+    return rate, p99, errors
+
+
+async def _beats(server: Aggregator, secret: bytes, directory: Path, connections: int) -> tuple[float, float, int]:
+    bodies = directory / "beats"
+    with bodies.open("wb") as sink:
+        for number in range(_BEATS):
+            name = f"i-{number:017x}"
+            body = Heartbeat(
+                instance_id=name, enrolment=1, sequence=1, state_digest=DIGEST, sent_at="2026-11-22T12:00:00.000Z"
+            ).to_wire()
+            sink.write(mac(derive_key(secret, instance_id=name, enrolment=1), body).encode() + b"\t" + body + b"\n")
+    rate, p99, _, errors = await _wrk(server.url + "/v1/heartbeats", bodies, directory, connections)
+    return rate, p99, errors
+
+
+async def _wrk(url: str, bodies: Path, directory: Path, connections: int) -> tuple[float, float, int, int]:
+    script = directory.parent / "ingest.lua"
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{_SECONDS}s", "-s", script, url, "--", bodies]
     process = await asyncio.create_subprocess_exec(*map(str, command), stdout=asyncio.subprocess.PIPE)
     output = (await process.communicate())[0].decode()
     match = re.search(r"RESULT (\S+) (\S+) (\d+) (\d+)", output)
     assert match is not None, output
-    assert int(match[3]) < _STATEMENTS_A_ROUND, "statements were repeated: make more of them"
-    return float(match[1]), float(match[2]), int(match[4])
+    return float(match[1]), float(match[2]), int(match[3]), int(match[4])
 
 
-async def _limit(limit: Path, directory: Path) -> float:
+async def _limit(limit: Path, case: str, connections: int, directory: Path, dsn: str | None) -> float:
     found = directory / "limit.json"
     command = [
-        sys.executable, limit, "--cases", "sqlite-full", "--rounds", "1", "--secs", str(_SECONDS),
-        "--conns", str(_CONNECTIONS), "--dir", directory, "--json", found,
+        sys.executable, limit, "--cases", case, "--rounds", "1", "--secs", str(_SECONDS),
+        "--conns", str(connections), "--dir", directory, "--json", found,
+        *(("--pg", dsn) if dsn is not None else ()),
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(*map(str, command), stdout=asyncio.subprocess.PIPE)
     output = (await process.communicate())[0].decode()
-    return _rate(json.loads(found.read_text(encoding="utf-8")) if found.exists() else None, output)
-
-
-def _rate(document: object, output: str) -> float:
-    """Find the requests a second in what the limit's program wrote."""
-    match = re.search(r"\"rps\": ?([0-9.]+)", json.dumps(document)) if document is not None else None
+    match = re.search(r"\"rps\": ?([0-9.]+)", json.dumps(json.loads(found.read_text(encoding="utf-8"))))
     assert match is not None, output
     return float(match[1])

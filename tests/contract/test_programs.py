@@ -56,9 +56,10 @@ async def test_two_replicas_write_one_ledger_without_gap_or_fork(
 ) -> None:
     pem = {"eu-central-1": authority.pem}
     machines = [Machine(authority, f"i-{number:017x}") for number in range(6)]
+    key = str(tmp_path / "log.key")
     async with (
-        aggregator(tmp_path, tmp_path, authority_pem=pem, database=dsn, name="one") as one,
-        aggregator(tmp_path, tmp_path, authority_pem=pem, database=dsn, name="two") as two,
+        aggregator(tmp_path, tmp_path, authority_pem=pem, database=dsn, name="one", log_key_file=key) as one,
+        aggregator(tmp_path, tmp_path, authority_pem=pem, database=dsn, name="two", log_key_file=key) as two,
         aiohttp.ClientSession() as session,
     ):
         clients = [AgentClient(session, replica.url) for replica in (one, two)]

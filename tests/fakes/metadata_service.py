@@ -36,6 +36,7 @@ class MetadataService:
     rebalance: bytes | None = None
     lifecycle_state: bytes | None = b"InService"
     role_document: bytes | None = b"as on an instance"
+    identity_credentials: bytes | None = b"as on an instance"
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -104,7 +105,9 @@ class MetadataService:
             "meta-data/tags/instance": "\n".join(self.tags).encode(),
             "meta-data/iam/security-credentials": _ROLE.encode(),
             f"meta-data/iam/security-credentials/{_ROLE}": self._role(),
-            "meta-data/identity-credentials/ec2/security-credentials/ec2-instance": _credentials(),
+            "meta-data/identity-credentials/ec2/security-credentials/ec2-instance": (
+                _credentials() if self.identity_credentials == b"as on an instance" else self.identity_credentials
+            ),
         }
         return contents.get(path)
 

@@ -17,9 +17,12 @@ import pytest
 
 from fakes.in_process import AUDIENCE, InProcess
 from fakes.machine import Machine
+from fakes.metadata_service import MetadataService
 from fakes.signing_authority import SigningAuthority
 from fakes.sts import StsFront, prove
 from landscape.aws import REGION, moto_server
+from whence_agent.adapters.identity_prover import IdentityProver
+from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.enrolment import EnrolmentRequest
@@ -268,6 +271,27 @@ async def test_what_a_reporter_sends_as_an_answer_is_not_listened_to(place: Plac
     for name in ("sts_answer", "arn", "response"):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({**wire, name: RIGHT}, EnrolmentRequest)
+
+
+async def test_an_agent_proves_itself_with_what_its_metadata_service_gives_it(place: Place) -> None:
+    machine = Machine(place.house.authority, INSTANCE)
+    keys = await place.sts.keys(INSTANCE)
+    credentials = {
+        "AccessKeyId": keys.access_key, "SecretAccessKey": keys.secret_key, "Token": keys.token,
+        "Expiration": "2099-01-01T00:00:00Z",
+    }  # fmt: skip
+    service = MetadataService(INSTANCE, None, place.house.authority)
+    service.identity_credentials = json.dumps(credentials).encode()
+    nonce, named = await place.house.nonce(), key_id(machine.key.public_key())
+    async with service.serve() as metadata, aiohttp.ClientSession() as session:
+        prover = IdentityProver(metadata=ImdsMetadata(session=session, url=metadata.url), now=place.house.clock)
+        asked = {"region": REGION, "challenge": nonce, "audience": AUDIENCE, "key_id": named}
+        proof = await prover.prove(**asked)
+        request = msgspec.structs.replace(machine.request(nonce, AUDIENCE), sts=proof)
+        assert (await place.house.enrolments.enrol(request))["level"] == "document+sts"
+        for nothing in (None, b"{}", b"no json"):
+            service.identity_credentials = nothing
+            assert await prover.prove(**asked) is None
 
 
 async def test_while_sts_is_away_the_document_alone_is_what_was_proved(place: Place) -> None:

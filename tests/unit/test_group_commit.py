@@ -1,0 +1,94 @@
+"""Group commit: one transaction for all that waited, a bound on what waits, and an answer for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+
+from whence_aggregator.group_commit import GroupCommit
+from whence_aggregator.ports import Overloaded
+
+
+class Commits:
+    """Takes batches; `gate` holds the next one back."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, batch: Sequence[int]) -> Sequence[int | Exception]:
+        await self.gate.wait()
+        self.batches.append(list(batch))
+        if -1 in batch:
+            raise RuntimeError("the whole batch")
+        return [ValueError(str(one)) if one == 13 else one * 2 for one in batch]
+
+
+async def test_what_waits_is_one_batch_and_each_gets_its_own_result() -> None:
+    commits = Commits()
+    group = GroupCommit[int, int](commits, batch_max=4, queue_max=100)
+    running = asyncio.create_task(group.run())
+    results = await asyncio.gather(*(group.submit(n) for n in range(10)))
+    assert results == [n * 2 for n in range(10)]
+    assert commits.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    with pytest.raises(ValueError, match="13"):
+        await group.submit(13)
+    with pytest.raises(RuntimeError):
+        await group.submit(-1)
+    assert await group.submit(4) == 8
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_more_than_can_wait_is_refused_with_a_time() -> None:
+    commits = Commits()
+    commits.gate.clear()
+    group = GroupCommit[int, int](commits, batch_max=2, queue_max=4)
+    running = asyncio.create_task(group.run())
+    waiting = [asyncio.create_task(group.submit(n)) for n in range(12)]
+    refused = [task for task in (await asyncio.wait(waiting, timeout=0.2))[0] if task.exception()]
+    assert len(refused) >= 6
+    assert all(isinstance(one.exception(), Overloaded) for one in refused)
+    assert all(getattr(one.exception(), "retry_after_seconds", 0) >= 1 for one in refused)
+    commits.gate.set()
+    kept = [task for task in waiting if task not in refused]
+    assert len(await asyncio.gather(*kept)) == len(kept)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_one_caller_that_gives_up_takes_nothing_from_the_others() -> None:
+    commits = Commits()
+    commits.gate.clear()
+    group = GroupCommit[int, int](commits, batch_max=10, queue_max=10)
+    running = asyncio.create_task(group.run())
+    first, second = asyncio.create_task(group.submit(1)), asyncio.create_task(group.submit(2))
+    await asyncio.wait([first], timeout=0.01)
+    first.cancel()
+    commits.gate.set()
+    assert await second == 4
+    with suppress(asyncio.CancelledError):
+        await first
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_who_still_waits_at_the_end_is_told() -> None:
+    commits = Commits()
+    commits.gate.clear()
+    group = GroupCommit[int, int](commits, batch_max=1, queue_max=10)
+    running = asyncio.create_task(group.run())
+    waiting = [asyncio.create_task(group.submit(n)) for n in range(3)]
+    await asyncio.wait(waiting, timeout=0.01)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(one, Overloaded) for one in results)
