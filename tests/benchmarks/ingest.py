@@ -52,9 +52,9 @@ end
 async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     """Interleave product and limit, print the medians and their ratios."""
     (directory / "ingest.lua").write_text(_LUA, encoding="ascii")
-    await _on(directory / "sqlite", None, rounds=rounds, limit=limit)
+    await _on(directory / "on-sqlite", None, rounds=rounds, limit=limit)
     async with postgres(directory, directory) as dsn:
-        await _on(directory / "postgres", dsn, rounds=rounds, limit=limit)
+        await _on(directory / "on-postgres", dsn, rounds=rounds, limit=limit)
 
 
 async def _on(directory: Path, dsn: str | None, *, rounds: int, limit: Path) -> None:
