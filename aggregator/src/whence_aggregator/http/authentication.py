@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from whence_aggregator.applications.registry import Caller
 from whence_aggregator.ports import Unauthenticated
@@ -23,17 +22,15 @@ OPEN_PATHS = frozenset(
 CALLER = web.RequestKey("caller", Caller)
 
 
-def authentication(callers: Mapping[str, Caller]) -> Middleware:
-    """Make the middleware that lets only known callers pass. No callers known: nobody passes."""
+def authentication(callers: Mapping[str, Caller]) -> Callable[[web.Request], None]:
+    """Make the check that lets only known callers pass. No callers known: nobody passes."""
 
-    @web.middleware
-    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def authenticate(request: web.Request) -> None:
         if request.path not in OPEN_PATHS:
             caller = callers.get(token_hash(_token(request.headers.get("Authorization", ""))))
             if caller is None:
                 raise Unauthenticated("token-unknown", "a known bearer token is needed", fix="set WHENCE_TOKEN")
             request[CALLER] = caller
-        return await handler(request)
 
     return authenticate
 

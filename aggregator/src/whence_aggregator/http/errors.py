@@ -8,10 +8,11 @@ import json
 import logging
 import os
 import re
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
 from whence_aggregator.ports import (
@@ -64,28 +65,37 @@ class BodyTooSlow(InputError):
     """The body did not arrive in time."""
 
 
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every request an id, and turn errors into problems. A bug is logged and told as one."""
-    stated = request.headers.get("X-Request-Id")
-    request_id = stated if stated is not None and _REQUEST_ID.match(stated) else f"{_PROCESS}-{next(_NUMBERS)}"
-    request[REQUEST_ID] = request_id
-    try:
-        response = await handler(request)
-    except WhenceError as exc:
-        response = problem(request, exc)
-    except web.HTTPException as exc:
-        response = _respond(request, exc.status, f"http-{exc.status}", exc.reason, "")
-    except ConnectionError:
-        raise
-    except Exception:
-        log.exception("a request failed by a bug", extra=fields(path=request.path, request_id=request_id))
-        response = _respond(request, 500, "internal-error", "the aggregator failed; its log says how", "")
-    if not response.prepared:
-        response.headers["X-Request-Id"] = request_id
-    if response.status >= 400:
-        log.info("refused", extra=fields(path=request.path, status=response.status, request_id=request_id))
-    return response
+def problems(authenticate: Callable[[web.Request], None] | None) -> Middleware:
+    """Make the middleware of every request: its id, whether its caller is known, and errors as problems.
+
+    A bug is logged and told as one.
+    """
+
+    @web.middleware
+    async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+        stated = request.headers.get("X-Request-Id")
+        request_id = stated if stated is not None and _REQUEST_ID.match(stated) else f"{_PROCESS}-{next(_NUMBERS)}"
+        request[REQUEST_ID] = request_id
+        try:
+            if authenticate is not None:
+                authenticate(request)
+            response = await handler(request)
+        except WhenceError as exc:
+            response = problem(request, exc)
+        except web.HTTPException as exc:
+            response = _respond(request, exc.status, f"http-{exc.status}", exc.reason, "")
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("a request failed by a bug", extra=fields(path=request.path, request_id=request_id))
+            response = _respond(request, 500, "internal-error", "the aggregator failed; its log says how", "")
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+        if response.status >= 400:
+            log.info("refused", extra=fields(path=request.path, status=response.status, request_id=request_id))
+        return response
+
+    return handle
 
 
 def problem(request: web.Request, error: WhenceError) -> web.Response:

@@ -36,7 +36,7 @@ class Server:
         listening: Callable[[int], None],
     ) -> None:
         self._application = web.Application(
-            middlewares=[problems] + ([authentication(callers)] if callers is not None else [])
+            middlewares=[problems(authentication(callers) if callers is not None else None)]
         )
         self._application.add_routes(list(routes))
         self._address = address
