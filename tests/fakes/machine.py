@@ -7,9 +7,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fakes.signing_authority import SigningAuthority, identity_document
+from fakes.signing_authority import SigningAuthority, identity_document, launched_now
 from whence_aggregator.enrolment import EnrolmentRequest
-from whence_common.clock import to_instant, utc_now
 from whence_common.enrolment_proof import proof_content
 from whence_common.envelope import seal
 from whence_common.keys import public_key_to_wire, sign
@@ -44,7 +43,7 @@ class Machine:
     def launch_now(self) -> None:
         """Have the document say that the instance was launched just now, for aggregators that look at the real clock."""
         if "pendingTime" not in self._stated:
-            self.document = identity_document(self.instance_id, **self._stated, pendingTime=to_instant(utc_now()))
+            self.document = launched_now(self.instance_id, **self._stated)
 
     def request(self, nonce: str, audience: str) -> EnrolmentRequest:
         """Answer a challenge."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from fakes.signing_authority import SigningAuthority, identity_document
+from fakes.signing_authority import SigningAuthority, launched_now
 
 _TTL_SECONDS_MAX = 21_600
 _ROLE = "app-demo"
@@ -40,8 +40,7 @@ class MetadataService:
     url: str = ""
 
     def __post_init__(self) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self.document = self.document or identity_document(self.instance_id, pendingTime=now)
+        self.document = self.document or launched_now(self.instance_id)
         self._tokens: dict[str, float] = {}
 
     @asynccontextmanager

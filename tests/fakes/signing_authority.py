@@ -119,6 +119,12 @@ def identity_document(instance_id: str, **changes: str) -> bytes:
     return json.dumps(document, indent=2).encode()
 
 
+def launched_now(instance_id: str, **changes: str) -> bytes:
+    """Give the document of an instance that was launched just now, for programs that look at the real clock."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return identity_document(instance_id, **{"pendingTime": now, **changes})
+
+
 def _tlv(tag: int, content: bytes) -> bytes:
     size = len(content)
     if size < 0x80:

@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 
 from fakes.metadata_service import MetadataService
-from fakes.signing_authority import SigningAuthority, identity_document
+from fakes.signing_authority import SigningAuthority, launched_now
 from landscape.aws import REGION, Aws, moto_server
 from landscape.engine import docker_engine
 from landscape.git_server import git_server
@@ -80,7 +80,7 @@ class Landscape:
         """Start an instance: known to EC2, with a metadata service of its own."""
         instance_id = await self.aws.run_instance(user_data)
         service = MetadataService(
-            instance_id, user_data, self.authority, document=identity_document(instance_id, **document)
+            instance_id, user_data, self.authority, document=launched_now(instance_id, **document)
         )
         async with service.serve():
             yield service
