@@ -7,11 +7,11 @@ import logging
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from whence_aggregator.applications.registry import Caller
 from whence_aggregator.http.authentication import authentication
-from whence_aggregator.http.errors import problems
+from whence_aggregator.http.errors import guarded
 from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
@@ -35,14 +35,24 @@ class Server:
         tls: ssl.SSLContext | None,
         listening: Callable[[int], None],
     ) -> None:
-        self._application = web.Application(
-            middlewares=[problems(authentication(callers) if callers is not None else None)]
-        )
-        self._application.add_routes(list(routes))
+        self._application = web.Application()
+        authenticate = authentication(callers) if callers is not None else None
+        for route in (*routes, web.route("*", "/{path:.*}", self._unknown)):
+            self._application.router.add_route(route.method, route.path, guarded(route.handler, authenticate))
         self._address = address
         self._port = port
         self._tls = tls
         self._listening = listening
+
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        """Answer what no route is for; with another method there may be one."""
+        allowed: set[str] = set()
+        for resource in self._application.router.resources():
+            allowed |= (await resource.resolve(request))[1]
+        allowed.discard(hdrs.METH_ANY)
+        if allowed:
+            raise web.HTTPMethodNotAllowed(request.method, allowed)
+        raise web.HTTPNotFound
 
     async def run(self) -> None:
         """Serve until cancelled, then let requests under way end."""

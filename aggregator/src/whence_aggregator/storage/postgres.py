@@ -120,7 +120,7 @@ class _PostgresTransaction:
                 await self._connection.executemany(numbered.sql, [_values(numbered, row) for row in rows])
 
     async def finish(self, *writes: Write) -> None:
-        """Run what inserts rows, each query into a table of its own, as one statement: one round trip instead of eight."""
+        """Run what inserts rows, each query into a table of its own, as one statement: one round trip, not eight."""
         together: list[Write] = []
         tables: set[str] = set()
         for query, rows in writes:
