@@ -16,7 +16,7 @@ from whence_aggregator.http.witness import WitnessCalls
 from whence_aggregator.settings import Settings, log_origin
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.wiring import load_authorities, load_reader, load_tls_files, open_database
+from whence_aggregator.wiring_parts import load_authorities, load_reader, load_tls_files, open_database
 from whence_aggregator.witness import WatchedLog, Witness
 from whence_aggregator.witness_settings import WitnessFile
 from whence_common.clock import utc_now

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from binascii import b2a_base64
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Protocol
 
 import msgspec
 
+from whence_aggregator.ledger.bases import Bases
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.packing import Packer, to_layout
 from whence_aggregator.ledger.tree import Tree
@@ -42,7 +42,6 @@ CLOCK_MILLIS = 1000
 """How exact the time is at which an entry was recorded: an entry `clock` says it, at most once in so long."""
 APPENDED_AT_ONCE_MAX = 250
 """Fewer than a tile's width, so that a batch touches at most two tiles of a level."""
-_BASES_BYTES_MAX = 32 * 1024 * 1024
 _DELTA_BYTES_MAX = 600
 """A statement that differs more from its base than this becomes a base itself."""
 
@@ -94,7 +93,7 @@ class Ledger:
         self._signed: Checkpoint | None = None
         self.note = ""
         """The newest signed checkpoint, without cosignatures."""
-        self.bases = _Bases()
+        self.bases = Bases()
 
     @property
     def origin(self) -> str:
@@ -297,35 +296,6 @@ class Writing:
             }
         )
         return index, next_base
-
-
-class _Bases:
-    """Layouts of bases by instance number: the newest used ones, bounded in bytes."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
-        self._bytes = 0
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._known
-
-    def get(self, number: int) -> tuple[int, bytes] | None:
-        found = self._known.get(number)
-        if found is not None:
-            self._known.move_to_end(number)
-        return found
-
-    def put(self, number: int, index: int, layout: bytes) -> None:
-        replaced = self._known.pop(number, None)
-        self._bytes += len(layout) - (len(replaced[1]) if replaced is not None else 0)
-        self._known[number] = index, layout
-        while self._bytes > _BASES_BYTES_MAX:
-            _, (_, dropped) = self._known.popitem(last=False)
-            self._bytes -= len(dropped)
-
-    def clear(self) -> None:
-        self._known.clear()
-        self._bytes = 0
 
 
 def digest_head(digest: bytes) -> int:

@@ -1,0 +1,216 @@
+"""The parts that programs are wired from: settings in, one thing that does I/O or decides out."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import ssl
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from importlib import resources
+from pathlib import Path
+
+import aiohttp
+
+from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.adapters.git_server import GitServerReader
+from whence_aggregator.adapters.image_registry import RegistryReader
+from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.adapters.s3_archive import S3Archive
+from whence_aggregator.adapters.sts import StsCallers
+from whence_aggregator.adapters.verifiers import VerifierProcess
+from whence_aggregator.applications.registry import Caller
+from whence_aggregator.collect.collectors import Collector, CommitCollector, ImageSourceCollector
+from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.ledger.retention import Retention
+from whence_aggregator.limits import Limit, Rate
+from whence_aggregator.ports import Row
+from whence_aggregator.settings import Settings, log_origin
+from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.tokens import parse_tokens
+from whence_aggregator.verification import InThisProcess, Verifier
+from whence_common.clock import utc_now
+from whence_common.identity_document import Authorities
+from whence_common.settings_file import SettingsInvalid
+
+_SECRET_BYTES_MIN = 32
+
+
+async def open_database(location: str) -> SqliteDatabase | PostgresDatabase:
+    """Open a database by its URL and migrate it. Raises StorageUnavailable."""
+    if location.startswith("sqlite://"):
+        path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
+        return await SqliteDatabase.open(path)
+    return await PostgresDatabase.open(location)
+
+
+class NewestLog:
+    """The log as tracing sees it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def content(self, row: Row) -> bytes:
+        return self._ledger.reader.content(row)
+
+    async def content_of(self, row: Row) -> bytes | None:
+        return await self._ledger.reader.content_of(row)
+
+    @property
+    def note(self) -> str:
+        return self._ledger.note
+
+
+def load_ledger(settings: Settings, database: SqliteDatabase | PostgresDatabase, stack: AsyncExitStack) -> Ledger:
+    """Make the log of a database with its keys; `start` it next. Raises SettingsInvalid."""
+    keeper = CheckpointFile(Path(settings.checkpoint_file))
+    stack.callback(keeper.close)
+    return Ledger(
+        database=database,
+        reader=load_reader(settings, database),
+        signers=load_signers(Path(settings.log_key_file), name=log_origin(settings)),
+        keeper=keeper,
+        now=utc_now,
+    )
+
+
+async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
+    """Make what verifies signatures: beside this process where there is another core for it."""
+    if not (settings.verifier_process if settings.verifier_process is not None else (os.cpu_count() or 1) > 1):
+        return InThisProcess()
+    verifier = VerifierProcess()
+    stack.push_async_callback(verifier.close)
+    await verifier.start()
+    return verifier
+
+
+def load_collectors(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Collector]:
+    """Make what asks registries and Git servers."""
+    return {
+        "image-source": ImageSourceCollector(RegistryReader(session=session, plain_http=_places(settings.registries))),
+        "commit": CommitCollector(GitServerReader(plain_http=_places(settings.git_servers))),
+    }
+
+
+async def load_inventory(
+    settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger
+) -> InventoryCollector | None:
+    """Make what asks the EC2 API, and have it ask every account in every region."""
+    if settings.inventory is None:
+        return None
+    ec2 = AwsInventory(
+        role_name=settings.inventory.role_name,
+        session_name=settings.inventory.session_name,
+        endpoint_url=settings.aws_endpoint_url,
+    )
+    inventory = InventoryCollector(
+        database=database, ledger=ledger, ec2=ec2, seconds=settings.inventory.seconds, now=utc_now
+    )
+    await inventory.schedule(
+        [(account, region) for account in settings.accounts for region in settings.inventory.regions]
+    )
+    return inventory
+
+
+def load_retention(settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger) -> Retention:
+    """Make what prunes old bodies; without a policy it prunes nothing."""
+    wanted = {"statement": settings.retention.statement_days, "verdict": settings.retention.verdict_days}
+    days = {kind: one for kind, one in wanted.items() if one is not None}
+    return Retention(database=database, ledger=ledger, archive=ledger.reader.archive, days=days, now=utc_now)
+
+
+def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.ClientSession) -> StsCallers | None:
+    """Make what asks STS, in the regions whose certificates are known."""
+    if settings.sts == "off":
+        return None
+    regions = frozenset(authorities.by_region)
+    endpoint = settings.aws_endpoint_url
+    return StsCallers(
+        session=session, regions=regions, endpoints=dict.fromkeys(regions, endpoint) if endpoint else None
+    )
+
+
+def new_limit(what: str, per_second: float) -> Limit:
+    return Limit(what, Rate(per_second=per_second, burst=max(10.0, per_second * 10)))
+
+
+def load_authorities(directory: str | None) -> Authorities:
+    """Load AWS's certificates, which ship with the package, or those of a directory. Raises SettingsInvalid."""
+    if directory is None:
+        files = (resources.files("whence_aggregator") / "aws_certificates").iterdir()
+        return Authorities.from_pem({file.name.removesuffix(".pem"): file.read_bytes() for file in files})
+    pem = {path.stem: path.read_bytes() for path in sorted(Path(directory).glob("*.pem"))}
+    if not pem:
+        raise SettingsInvalid("authorities-empty", f"{directory} holds no REGION.pem file")
+    try:
+        return Authorities.from_pem(pem)
+    except ValueError as exc:
+        raise SettingsInvalid("authorities-invalid", f"{directory}: {exc}") from exc
+
+
+def load_callers(path: str) -> Mapping[str, Caller]:
+    """Load the file of token hashes. Raises SettingsInvalid or TokensInvalid."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as exc:
+        raise SettingsInvalid(
+            "tokens-unreadable",
+            f"tokens_file {path} cannot be read: {exc.strerror}",
+            fix=f"make one: whence-aggregator token NAME --file {path}",
+        ) from exc
+    return parse_tokens(text, name=path)
+
+
+def load_secret(path: Path) -> bytes:
+    """Load the secret that heartbeat keys are derived from; make it at the first start. Raises SettingsInvalid."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        content = path.read_bytes()
+    else:
+        with os.fdopen(descriptor, "wb") as stream:
+            content = secrets.token_bytes(_SECRET_BYTES_MIN)
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    if len(content) < _SECRET_BYTES_MIN:
+        raise SettingsInvalid("heartbeat-secret", f"{path} holds less than {_SECRET_BYTES_MIN} bytes")
+    return content
+
+
+def load_tls(settings: Settings) -> ssl.SSLContext | None:
+    """Load certificate and key. Raises SettingsInvalid."""
+    return load_tls_files(settings.tls_certificate_file, settings.tls_key_file)
+
+
+def load_tls_files(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    """Load certificate and key. Raises SettingsInvalid."""
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as exc:
+        raise SettingsInvalid("tls-unusable", f"certificate or key cannot be used: {exc}") from exc
+    return context
+
+
+def load_reader(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> LogReader:
+    """Make what reads the log, from the archive as well where there is one."""
+    retention, archive = settings.retention, None
+    if retention.archive_bucket is not None:
+        archive = S3Archive(
+            bucket=retention.archive_bucket,
+            prefix=retention.archive_prefix,
+            region=retention.archive_region,
+            endpoint_url=settings.aws_endpoint_url,
+        )
+    return LogReader(database, archive)
+
+
+def _places(places: Mapping[str, object]) -> dict[str, bool]:
+    return {host: bool(getattr(place, "plain_http", False)) for host, place in places.items()}
