@@ -13,6 +13,8 @@ from whence_aggregator.audit.check import Check, Outcome
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.witness import WitnessCalls
+from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.ports import Database
 from whence_aggregator.settings import Settings, log_origin
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -22,6 +24,8 @@ from whence_aggregator.witness_settings import WitnessFile
 from whence_common.clock import utc_now
 from whence_common.lifecycle import run_until_signal
 from whence_common.note import WITNESS, Policy, VerifierKey
+
+_CHECKS_MAX = 3
 
 
 async def run_witness(settings: WitnessFile, *, listening: Callable[[int], None]) -> None:
@@ -58,21 +62,34 @@ async def check_ledger(
     async with AsyncExitStack() as stack:
         database = await open_database(database_location or settings.database)
         stack.push_async_callback(database.close)
-        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="whence-check-"))
+        reader = load_reader(settings, database)
+        for _ in range(_CHECKS_MAX):
+            outcome = await _check_once(settings, database, reader, progress)
+            if not outcome.findings or await reader.size() == outcome.entries:
+                return outcome
+            progress("the log grew meanwhile: once more")
+        outcome.find("entry", "", "the log grew during every check: some of this may be what was just written")
+        return outcome
+
+
+async def _check_once(
+    settings: Settings, database: Database, reader: LogReader, progress: Callable[[str], None]
+) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="whence-check-") as directory:
         scratch = await SqliteDatabase.open(Path(directory) / "scratch.db")
-        stack.push_async_callback(scratch.close)
-        sightings = _sightings(Path(settings.heartbeat_secret_file))
-        check = Check(
-            database=database,
-            reader=load_reader(settings, database),
-            scratch=scratch,
-            policy=Policy(log_keys=_log_keys(settings)),
-            authorities=load_authorities(settings.authorities_directory),
-            sightings=sightings,
-            kept_note=CheckpointFile(Path(settings.checkpoint_file)).load(),
-            progress=progress,
-        )
-        return await check.run()
+        try:
+            return await Check(
+                database=database,
+                reader=reader,
+                scratch=scratch,
+                policy=Policy(log_keys=_log_keys(settings)),
+                authorities=load_authorities(settings.authorities_directory),
+                sightings=_sightings(Path(settings.heartbeat_secret_file)),
+                kept_note=CheckpointFile(Path(settings.checkpoint_file)).load(),
+                progress=progress,
+            ).run()
+        finally:
+            await scratch.close()
 
 
 async def rebuild_ledger(settings: Settings, *, database_location: str | None) -> int:

@@ -13,6 +13,7 @@ import secrets
 import time
 from pathlib import Path
 
+from whence_aggregator.ports import StorageUnavailable
 from whence_common.note import LOG, WITNESS, NoteInvalid, Signer
 from whence_common.settings_file import SettingsInvalid
 
@@ -67,7 +68,7 @@ class CheckpointFile:
         self._path = path
         self._descriptor: int | None = None
         self._synced = 0.0
-        self._sync_seconds = 0.0 if synced_at_once else _SYNC_SECONDS
+        self._at_once = synced_at_once
 
     def load(self) -> str | None:
         try:
@@ -76,14 +77,40 @@ class CheckpointFile:
             return None
 
     def keep(self, note: str) -> None:
+        """Keep a checkpoint. Raises StorageUnavailable."""
+        try:
+            if self._at_once:
+                self._replace(note.encode())
+            else:
+                self._overwrite(note.encode())
+        except OSError as exc:
+            message = f"the checkpoint cannot be kept in {self._path}: {exc.strerror}"
+            raise StorageUnavailable("checkpoint-file", message, fix="see the disk's space and health") from exc
+
+    def _replace(self, content: bytes) -> None:
+        """Have the old content or the new one on the disk, whatever happens, before anybody hears of the new one."""
+        partial = self._path.with_name(self._path.name + ".tmp")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        partial.replace(self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _overwrite(self, content: bytes) -> None:
         if self._descriptor is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o644)
-        content = note.encode()
         os.pwrite(self._descriptor, content, 0)
         os.ftruncate(self._descriptor, len(content))
         now = time.monotonic()
-        if now - self._synced >= self._sync_seconds:
+        if now - self._synced >= _SYNC_SECONDS:
             self._synced = now
             os.fdatasync(self._descriptor)
 
