@@ -1,0 +1,65 @@
+"""The log's files: keys that are made once and never shown, a last checkpoint that survives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from whence_aggregator.adapters.log_files import CheckpointFile, add_key, load_signers
+from whence_aggregator.ports import StorageUnavailable
+from whence_common.note import WITNESS, VerifierKey
+from whence_common.settings_file import SettingsInvalid
+
+NAME = "whence.example.org"
+
+
+def test_the_first_key_is_made_and_stays(tmp_path: Path) -> None:
+    file = tmp_path / "log.key"
+    first = load_signers(file, name=NAME)
+    assert str(load_signers(file, name=NAME)[0].verifier) == str(first[0].verifier)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_key_comes_first_and_the_old_one_stays(tmp_path: Path) -> None:
+    file = tmp_path / "log.key"
+    (old,) = load_signers(file, name=NAME)
+    add_key(file, name=NAME)
+    new, kept = load_signers(file, name=NAME)
+    assert (kept.verifier, new.verifier != old.verifier) == (old.verifier, True)
+    assert VerifierKey.parse(str(new.verifier)) == new.verifier
+
+
+@pytest.mark.parametrize("text", ["", "x\n", "PRIVATE+KEY+n+1+AAAA\n", "PRIVATE+KEY+n+1+!\n", "é"])
+def test_a_file_that_holds_no_key_is_refused_and_its_content_not_shown(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "log.key"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsInvalid) as caught:
+        load_signers(file, name=NAME)
+    assert "AAAA" not in str(caught.value)
+
+
+def test_keys_of_another_log_or_of_a_witness_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "log.key"
+    load_signers(file, name=NAME)
+    for name, kind in (("other", 1), (NAME, WITNESS)):
+        with pytest.raises(SettingsInvalid):
+            load_signers(file, name=name, type_=kind)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_last_checkpoint_is_there_again(tmp_path: Path, at_once: bool) -> None:
+    file = tmp_path / "checkpoint"
+    assert CheckpointFile(file, synced_at_once=at_once).load() is None
+    keeper = CheckpointFile(file, synced_at_once=at_once)
+    for note in ("a long checkpoint\n", "short\n", "another one\n"):
+        keeper.keep(note)
+        assert CheckpointFile(file).load() == note
+    keeper.close()
+    assert CheckpointFile(file).load() == "another one\n"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_place_that_cannot_be_written_is_an_error_and_no_checkpoint_leaves(tmp_path: Path, at_once: bool) -> None:
+    with pytest.raises(StorageUnavailable, match="cannot be kept"):
+        CheckpointFile(tmp_path / "nowhere" / "checkpoint", synced_at_once=at_once).keep("note\n")
