@@ -80,7 +80,9 @@ async def machine_helper(
     ]  # fmt: skip
 
     async def ready() -> bool:
-        return socket.exists()
+        """Whether somebody listens: the file is there a moment before that."""
+        sockets = [line.split() for line in Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()]
+        return any(line[-1] == str(socket) and line[3] == "00010000" for line in sockets)
 
     async with started("machine-helper", command, logs=logs, ready=ready):
         yield socket
