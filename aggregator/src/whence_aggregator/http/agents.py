@@ -16,7 +16,7 @@ from whence_common.heartbeat import HEARTBEAT_BYTES_MAX
 
 _CHALLENGE_BYTES_MAX = 1024
 _ENROLMENT_BYTES_MAX = 16 * 1024
-_ACCEPTED = {"accepted": True}
+_SEEN = b'{"accepted":true}'
 _DECODER = msgspec.json.Decoder(EnrolmentRequest)
 
 
@@ -58,4 +58,4 @@ class AgentCalls:
     async def _heartbeat(self, request: web.Request) -> web.Response:
         content = await read_body(request, HEARTBEAT_BYTES_MAX)
         await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
-        return respond_json(_ACCEPTED)
+        return web.Response(body=_SEEN, content_type="application/json")
