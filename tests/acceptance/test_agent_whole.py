@@ -457,10 +457,7 @@ async def test_they_hear_of_a_failure_at_whatever_stage(
     text = user_data(source, "notify_cfn: {stack: pay-1, resource: App}\n")
     text = text.replace(text.splitlines()[5] + "\n", "") + spoil
     await stage.instance(text)
-    await failed(stage, server, aws_endpoint_url=front.url, credentials_first_seconds_max=0.5)
-    async with asyncio.timeout(10):
-        while not front.signals():
-            await pause(0.1)
+    await failed(stage, server, told=front.signals, aws_endpoint_url=front.url, credentials_first_seconds_max=0.5)
     assert front.signals() == ["FAILURE"]
 
 

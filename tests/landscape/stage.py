@@ -97,14 +97,19 @@ def user_data(source: str, more: str = "", *, port: int | None = None) -> str:
     )
 
 
-async def failed(stage: Stage, server: Aggregator, **extra: object) -> dict[str, Any]:
-    """Boot an instance that must fail; give its status after the aggregator was told."""
+async def failed(
+    stage: Stage, server: Aggregator, *, told: Callable[[], object] | None = None, **extra: object
+) -> dict[str, Any]:
+    """Boot an instance that must fail; give its status after the aggregator, and whoever `told` asks, was told."""
     async with stage.agent(server.url, **extra) as running:
         status = await running.until("failed")
         assert await stage.inspect() is None, "a failed boot leaves no container"
         lineage = await server.settled(stage.service.instance_id)
         assert next(link for link in lineage["links"] if link["link"] == "instance")["value"]["cause"] == "failed"
         assert (await command("status", "--url", running.url))[0] == 1
+        async with asyncio.timeout(20):
+            while told is not None and not told():
+                await pause(0.05)
         return status
 
 

@@ -74,8 +74,8 @@ class Database(Protocol):
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         """Read, beside any writer."""
 
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
-        """Read several things as they were at one moment."""
+    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
+        """Read several things as they were at one moment. `brief`: a few rows by their keys, and nothing else."""
 
 
 class CheckpointKeeper(Protocol):

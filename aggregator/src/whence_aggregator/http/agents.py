@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 from aiohttp import web
+from multidict import CIMultiDict
 
 from whence_aggregator.enrolment import EnrolmentRequest, Enrolments
 from whence_aggregator.heartbeats import Heartbeats
-from whence_aggregator.http.errors import REQUEST_ID, read_body, respond_json
+from whence_aggregator.http.errors import REQUEST_ID, read_body, ready_body, respond_json
 from whence_aggregator.ingest import Ingest
 from whence_aggregator.limits import Limit
 from whence_common.envelope import ENVELOPE_BYTES_MAX
@@ -16,7 +17,7 @@ from whence_common.heartbeat import HEARTBEAT_BYTES_MAX
 
 _CHALLENGE_BYTES_MAX = 1024
 _ENROLMENT_BYTES_MAX = 16 * 1024
-_SEEN = b'{"accepted":true}'
+_SEEN, _SEEN_HEADERS = b'{"accepted":true}', CIMultiDict({"Content-Type": "application/json"})
 _DECODER = msgspec.json.Decoder(EnrolmentRequest)
 
 
@@ -56,6 +57,6 @@ class AgentCalls:
         return respond_json(accepted.to_wire(), status=200 if accepted.replayed else 201)
 
     async def _heartbeat(self, request: web.Request) -> web.Response:
-        content = await read_body(request, HEARTBEAT_BYTES_MAX)
+        content = ready_body(request, HEARTBEAT_BYTES_MAX) or await read_body(request, HEARTBEAT_BYTES_MAX)
         await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
-        return web.Response(body=_SEEN, content_type="application/json")
+        return web.Response(body=_SEEN, headers=_SEEN_HEADERS.copy())

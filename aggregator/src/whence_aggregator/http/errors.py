@@ -108,12 +108,20 @@ def problem(request: web.Request, error: WhenceError) -> web.Response:
     return response
 
 
+def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
+    """Give a body that came with its headers; None when it is still to be read. Raises BodyTooLarge."""
+    length = request.content_length
+    if length is None:
+        return None
+    if length > bytes_max:
+        raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
+    return request.content.read_nowait() if request.content.is_eof() else None
+
+
 async def read_body(request: web.Request, bytes_max: int) -> bytes:
     """Read a body of at most so many bytes. Raises BodyTooLarge; the rest is not read."""
-    if request.content_length is not None and request.content_length > bytes_max:
-        raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
-    if request.content.is_eof() and request.content_length is not None:
-        return request.content.read_nowait()  # all of it came with the headers
+    if (ready := ready_body(request, bytes_max)) is not None:
+        return ready
     chunks, left = [], bytes_max
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):

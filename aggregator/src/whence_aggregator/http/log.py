@@ -12,7 +12,6 @@ from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import NotFound
-from whence_common.clock import parse_instant, to_instant
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
 from whence_common.merkle import TILE_WIDTH
@@ -94,7 +93,7 @@ class LogCalls:
     async def _bundle(self, request: web.Request) -> web.StreamResponse:
         query = Query(request, "account", "from", "to")
         account = query.text("account")
-        since, until = _instant(query, "from"), _instant(query, "to")
+        since, until = _needed(query, "from"), _needed(query, "to")
         if since >= until:
             raise InputError("parameter-malformed", "from must be before to")
         await self._publisher.publish()
@@ -112,11 +111,8 @@ class LogCalls:
         return response
 
 
-def _instant(query: Query, name: str) -> str:
-    value = query.text(name)
+def _needed(query: Query, name: str) -> str:
+    value = query.instant(name)
     if value is None:
         raise InputError("parameter-missing", f"{name} is needed", fix="write it like 2026-11-22T12:00:00Z")
-    try:
-        return to_instant(parse_instant(value.replace(" ", "+")))
-    except ValueError as exc:
-        raise InputError("parameter-malformed", f"{name}: {exc}", fix="write it like 2026-11-22T12:00:00Z") from exc
+    return value

@@ -43,13 +43,12 @@ class Query:
 
     def at(self) -> str | None:
         """Give the time asked about, normalised."""
-        value = self.text("at")
-        if value is None:
-            return None
-        try:
-            return to_instant(parse_instant(value.replace(" ", "+")))
-        except ValueError as exc:
-            raise InputError("parameter-malformed", f"at: {exc}", fix="write it like 2026-11-22T12:00:00Z") from exc
+        return self.instant("at")
+
+    def instant(self, name: str) -> str | None:
+        """Give an instant, normalised."""
+        value = self.text(name)
+        return instant(value, name=name) if value is not None else None
 
     def limit(self) -> int:
         value = self.text("limit")
@@ -81,6 +80,14 @@ class Query:
         kind = next(kind for kind in _SUBJECTS if kind == given[0])
         _check_subject(kind, value)
         return Subject(kind=kind, value=value, version=self.text("version"))
+
+
+def instant(text: str, *, name: str) -> str:
+    """Normalise an instant. Raises InputError."""
+    try:
+        return to_instant(parse_instant(text.replace(" ", "+")))
+    except ValueError as exc:
+        raise InputError("parameter-malformed", f"{name}: {exc}", fix="write it like 2026-11-22T12:00:00Z") from exc
 
 
 def instance_id(text: str) -> str:

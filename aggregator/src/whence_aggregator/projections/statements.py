@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
@@ -60,7 +60,6 @@ class Known:
     facets: int
     newest: Said | None = None
     base: int = -1
-    seen_facets: set[int] = field(default_factory=set)
 
     @classmethod
     def of(cls, row: Row) -> Known:

@@ -82,7 +82,7 @@ class PostgresDatabase:
             raise _unavailable(exc) from exc
         return found
 
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
         if len(asked) == 1:
             return [await self.fetch(*asked[0])]
         try:

@@ -20,12 +20,6 @@ select level, number, hashes from tile where level = :level and {number in integ
 -- name: put_checkpoint
 insert into checkpoint (size, note) values (:size, :note) on conflict (size) do update set note = excluded.note;
 
--- name: last_checkpoint
-select size, note from checkpoint order by size desc limit 1;
-
--- name: checkpoints_from
-select size, note from checkpoint where size >= :size order by size limit :limit;
-
 -- name: add_clock
 insert into clock (ledger_index, recorded_at) values (:ledger_index, :recorded_at);
 
@@ -150,9 +144,6 @@ where excluded.seen_at > last_seen.seen_at;
 
 -- name: seen
 select instance_id, seen_at, seal from last_seen where {instance_id in texts instance_ids};
-
--- name: seen_from
-select instance_id, seen_at, seal from last_seen where instance_id > :after order by instance_id limit :limit;
 
 -- name: silent_since
 select instance_id from last_seen where seen_at >= :since and seen_at < :until limit :limit;
@@ -344,11 +335,6 @@ where v.state in ('pending', 'running', 'stopping') and v.account_id = :account_
     and (l.seen_at is null or l.seen_at < :until) and v.launched_at < :launched_before and v.instance_id > :after
 order by v.instance_id limit :limit;
 
--- name: add_task
-insert into task (kind, subject, due_at, attempts, reason) values (:kind, :subject, :due_at, 0, '')
-on conflict (kind, subject) do update set due_at = excluded.due_at
-where excluded.due_at < task.due_at;
-
 -- name: add_task_unless_known
 insert into task (kind, subject, due_at, attempts, reason)
 select cast(:kind as text), cast(:subject as text), cast(:due_at as text), 0, ''
@@ -364,7 +350,10 @@ returning kind, subject, attempts;
 select min(due_at) as due_at from task;
 
 -- name: count_tasks
-select kind, count(*) as n from task where kind <> 'inventory' group by kind order by kind;
+select kind, n from (
+    select kind, count(*) as n from task where kind <> 'inventory' group by kind
+    union all select 'evaluate' as kind, count(*) as n from instance where judged < ledger_index
+) as waiting where n > 0 order by kind;
 
 -- name: postpone_task
 update task set due_at = :due_at, reason = :reason where kind = :kind and subject = :subject;

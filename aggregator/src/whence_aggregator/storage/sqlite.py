@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -70,7 +70,10 @@ class SqliteDatabase:
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         return (await self.fetch_all([(query, parameters)]))[0]
 
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
+        if brief:  # waking a thread takes longer than such a look-up
+            with _told():
+                return self._read(asked)
         return await _in(self._reader_threads, lambda: self._read(asked))
 
     async def in_transaction(self, reads: Sequence[Asked], writes: Sequence[Write]) -> list[Sequence[Row]]:
@@ -194,8 +197,15 @@ class _SqliteTransaction:
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    try:
+    with _told():
         return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell SQLite's errors as ours."""
+    try:
+        yield
     except sqlite3.Error as exc:
         message = f"SQLite: {one_line(str(exc), 200)}"
         raise StorageUnavailable("storage-sqlite", message, fix="see the disk's space and health") from exc

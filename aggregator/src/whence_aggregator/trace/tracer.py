@@ -27,6 +27,7 @@ from whence_common.scm_source import ScmSource, repository_of
 
 SubjectKind = Literal["image", "commit", "ticket", "application", "user_data"]
 _PAGES_MAX = 20
+_BRIEF_INSTANCES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,8 @@ class Tracer:
         if at is not None:
             statements = ("statements_at", {**names, "at": to_millis(parse_instant(at))})
         rows, bindings, seen, listed = await self._database.fetch_all(
-            [statements, ("enrolments_of", names), ("seen", names), ("inventory_of", names)]
+            [statements, ("enrolments_of", names), ("seen", names), ("inventory_of", names)],
+            brief=len(instance_ids) <= _BRIEF_INSTANCES,
         )
         said = {row["instance_id"]: StoredStatement.of(row, await self._content(row)) for row in rows}
         bound: dict[str, list[Binding]] = {}
@@ -148,7 +150,8 @@ class Tracer:
                 *_answers("image-source", images),
                 *_answers("commit", commits),
                 *(("inventory_collected", {"account_id": account, "region": region}) for account, region in places),
-            ]
+            ],
+            brief=len(said) <= _BRIEF_INSTANCES,
         )
         return _Outside(
             applications={row["application_id"]: _registered(row) for row in rows},
