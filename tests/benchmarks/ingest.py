@@ -85,10 +85,12 @@ async def _on(directory: Path, dsn: str | None, *, rounds: int, limit: Path) -> 
             print(f"{stored / size:,.0f} bytes on disk an entry")
             secret = (directory / "aggregator" / "heartbeat.secret").read_bytes()
 
-            async def beats() -> tuple[float, float, int]:
-                return await _beats(server, secret, directory, 64)
+            for connections in _CONNECTIONS:
 
-            await _beside(beats, "sqlite-hb", 64, rounds, limit, directory, dsn)
+                async def beats(number: int = connections) -> tuple[float, float, int]:
+                    return await _beats(server, secret, directory, number)
+
+                await _beside(beats, "sqlite-hb", connections, rounds, limit, directory, dsn)
 
 
 async def _beside(
