@@ -18,7 +18,7 @@ from landscape.postgres import postgres
         ("kill", 30),
         ("kill", 131),
         ("torn-kill", 160),
-        ("torn-kill", 305),
+        ("torn-kill", 190),
         ("full", 90),
         ("full", 222),
         ("io", 145),
@@ -39,7 +39,7 @@ async def test_a_ledger_on_postgresql_is_clean_after_faults_of_those_who_hold_th
     cluster.mkdir(mode=0o755)
     try:
         async with postgres(cluster, tmp_path) as dsn:
-            for number, (fault, step) in enumerate([("kill", 120), ("lost", 200), ("kill", 333), ("lost", 410)]):
+            for number, (fault, step) in enumerate([("kill", 120), ("lost", 200), ("kill", 150), ("lost", 410)]):
                 home = tmp_path / str(number)
                 home.mkdir()
                 place = Place(home, await new_database(dsn, f"f{number}"))
