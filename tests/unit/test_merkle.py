@@ -18,7 +18,6 @@ from whence_common.merkle import (
     inclusion_proof,
     leaf_hash,
     range_hash,
-    tile_path,
 )
 
 LEAVES = [leaf_hash(str(number).encode()) for number in range(1, 700)]
@@ -155,4 +154,4 @@ def test_proofs_beyond_the_tree_are_refused() -> None:
 
 def test_tiles_are_named_as_c2sp_names_them() -> None:
     assert group_digits(1_234_067) == "x001/x234/067"
-    assert (tile_path(0, 0), tile_path(1, 5, 112)) == ("0/000", "1/005.p/112")
+    assert (group_digits(0), group_digits(67)) == ("000", "067")

@@ -178,11 +178,6 @@ def check_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: 
         raise ProofInvalid(f"the tree of {old} entries is not the beginning of the tree of {size}")
 
 
-def tile_path(level: int, number: int, width: int = TILE_WIDTH) -> str:
-    """Name a tile as C2SP does: `0/x001/x234/067`, with `.p/W` when it is not full."""
-    return f"{level}/{group_digits(number)}" + ("" if width == TILE_WIDTH else f".p/{width}")
-
-
 def group_digits(number: int) -> str:
     """Write a number in groups of three digits, all but the last with an x before."""
     groups = [f"{number % 1000:03d}"]

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -203,10 +203,10 @@ class Policy:
         return checkpoint, witnesses
 
 
-def parse_keys(text: str, read: Callable[[str], VerifierKey] = VerifierKey.parse) -> tuple[VerifierKey, ...]:
+def parse_keys(text: str) -> tuple[VerifierKey, ...]:
     """Read a file of verifier keys, one a line; lines that start with # are passed over. Raises NoteInvalid."""
     lines = [line.strip() for line in text.splitlines()]
-    found = tuple(read(line) for line in lines if line and not line.startswith("#"))
+    found = tuple(VerifierKey.parse(line) for line in lines if line and not line.startswith("#"))
     if not found:
         raise NoteInvalid("note-key", "there is no verifier key", fix="write one a line, like name+1a2b3c4d+BASE64")
     return found

@@ -1,0 +1,91 @@
+"""The aggregator's side of AWS, against moto: instances and user data of an account by an assumed role, bundles in S3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from landscape.aws import ACCOUNT, REGION, Aws, moto_server
+from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.adapters.s3_archive import S3Archive
+from whence_aggregator.ports import SourceUnavailable, StorageUnavailable
+
+USER_DATA = b"#taupage-ami-config\napplication_id: greeter\n"
+
+
+@pytest.fixture(scope="module")
+async def aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
+    async with moto_server(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def own_credentials() -> Iterator[None]:
+    """What the aggregator's own role would give it."""
+    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    yield
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+def inventory(url: str) -> AwsInventory:
+    return AwsInventory(role_name="whence-inventory", session_name="whence-aggregator", endpoint_url=url)
+
+
+def archive(aws: Aws, bucket: str) -> S3Archive:
+    return S3Archive(bucket=bucket, prefix="whence/", region=REGION, endpoint_url=aws.url)
+
+
+async def test_instances_are_listed_and_their_user_data_is_read(aws: Aws) -> None:
+    instance_id = await aws.run_instance(USER_DATA)
+    ec2 = inventory(aws.url)
+    listed = {one.instance_id: one for one in await ec2.instances(ACCOUNT, REGION)}
+    assert listed[instance_id].state == "running"
+    assert listed[instance_id].launched_at.endswith("Z")
+    assert await ec2.user_data(ACCOUNT, REGION, instance_id) == USER_DATA
+
+
+async def test_a_stopped_instance_is_listed_as_stopped(aws: Aws) -> None:
+    instance_id = await aws.run_instance(USER_DATA)
+    aws.client("ec2").stop_instances(InstanceIds=[instance_id])
+    listed = {one.instance_id: one.state for one in await inventory(aws.url).instances(ACCOUNT, REGION)}
+    assert listed[instance_id] == "stopped"
+
+
+async def test_another_region_or_account_has_instances_of_its_own(aws: Aws) -> None:
+    instance_id = await aws.run_instance(USER_DATA)
+    for account, region in ((ACCOUNT, "us-east-1"), ("210987654321", REGION)):
+        assert instance_id not in {one.instance_id for one in await inventory(aws.url).instances(account, region)}
+
+
+async def test_an_instance_that_is_gone_has_no_user_data(aws: Aws) -> None:
+    assert await inventory(aws.url).user_data(ACCOUNT, REGION, "i-00000000000000000") is None
+
+
+async def test_an_ec2_that_is_away_is_said_to_be_away() -> None:
+    with pytest.raises(SourceUnavailable, match=f"account {ACCOUNT} in {REGION} cannot be asked"):
+        await inventory("http://127.0.0.1:1").instances(ACCOUNT, REGION)
+
+
+async def test_a_bundle_comes_back_from_s3_as_it_went(aws: Aws) -> None:
+    aws.client("s3").create_bucket(Bucket="archive", CreateBucketConfiguration={"LocationConstraint": REGION})
+    entries = [b"%d" % number * (number + 1) for number in range(256)]
+    await archive(aws, "archive").store(1_234, entries)
+    assert await archive(aws, "archive").load(1_234) == entries
+    assert await archive(aws, "archive").load(1_235) is None
+    (stored,) = aws.client("s3").list_objects_v2(Bucket="archive")["Contents"]
+    assert stored["Key"] == "whence/entries/x001/234.gz"
+
+
+async def test_an_archive_that_cannot_be_reached_loses_nothing_silently(aws: Aws) -> None:
+    with pytest.raises(StorageUnavailable, match="NoSuchBucket"):
+        await archive(aws, "nowhere").load(0)
+    with pytest.raises(StorageUnavailable, match="NoSuchBucket"):
+        await archive(aws, "nowhere").store(0, [b""] * 256)
