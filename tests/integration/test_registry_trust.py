@@ -25,8 +25,9 @@ from landscape.whole import Landscape
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp
-from whence_agent.ports import ImageEvidence, Login, RegistryRefused
+from whence_agent.ports import Login, RegistryRefused
 from whence_agent.stages.image import ImageUntrusted, TrustPolicy
+from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder, builder_of, read_bundle, signer_of
 from whence_common.keys import key_id

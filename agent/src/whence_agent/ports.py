@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from whence_agent.machine.protocol import Request
 from whence_common.errors import RoadError
+from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference
 from whence_common.statement import ContainerFacts
 from whence_common.sts_proof import StsProof
@@ -90,18 +91,6 @@ class ResolvedImage:
     index_digest: str | None
     login: Login | None = None
     production_ready: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageEvidence:
-    """What a registry holds about one image, verbatim and not believed yet."""
-
-    signatures: tuple[tuple[bytes, bytes], ...] = ()
-    """Simple-signing bodies, each with its signature in DER."""
-    digest_signatures: tuple[bytes, ...] = ()
-    """Signatures in DER over the manifest's digest itself."""
-    envelopes: tuple[bytes, ...] = ()
-    """DSSE envelopes as JSON."""
 
 
 class Registry(Protocol):

@@ -18,6 +18,7 @@ from whence_aggregator.settings import Settings, log_origin, parse_settings
 from whence_aggregator.tokens import TokensInvalid, new_token
 from whence_aggregator.wiring import run_aggregator
 from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger, run_witness
+from whence_aggregator.wiring_registry import run_registry
 from whence_aggregator.witness_settings import parse_witness_settings
 from whence_common import logs
 from whence_common.errors import WhenceError
@@ -31,6 +32,7 @@ def main() -> int:
     """Parse the command line and run one command; give its exit code."""
     arguments = _parser().parse_args()
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
+    commands["registry"] = _registry
     return commands[arguments.command](arguments)
 
 
@@ -47,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     witness = commands.add_parser("witness", help="cosign checkpoints of other teams' logs until SIGTERM")
     witness.add_argument("--config", default=WITNESS_FILE, help="settings (default: %(default)s)")
     witness.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
+    registry = commands.add_parser("registry", help="serve the registry front alone until SIGTERM (registry.alone)")
+    registry.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
+    registry.add_argument("--verbose", action="store_true", help="log more")
+    registry.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
     ledger = commands.add_parser(
         "ledger", help="check the ledger, rebuild what is derived from it, show or add its keys"
     )
@@ -73,6 +79,15 @@ def _serve(arguments: argparse.Namespace) -> int:
     gc.set_threshold(20_000, 50, 50)  # looking for cycles that are not there took a sixth of ingest's time
     location = os.environ.get("WHENCE_DATABASE")
     return _run(run_aggregator(settings, database_location=location, listening=_listening(arguments.port_file)))
+
+
+def _registry(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments.config)
+    if settings is None:
+        return 78
+    logs.set_up(verbose=arguments.verbose)
+    location = os.environ.get("WHENCE_DATABASE")
+    return _run(run_registry(settings, database_location=location, listening=_listening(arguments.port_file)))
 
 
 def _witness(arguments: argparse.Namespace) -> int:

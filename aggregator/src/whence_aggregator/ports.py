@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from whence_common.errors import InputError, RoadError
+from whence_common.image_layers import LayerFinding
+from whence_common.image_provenance import SourceClaim
 from whence_common.scm_source import Repository
 from whence_common.sts_proof import StsProof
 
@@ -86,9 +89,50 @@ class CheckpointKeeper(Protocol):
     def keep(self, note: str) -> None: ...
 
 
-class ScmSourceReader(Protocol):
-    async def scm_source(self, repository: str, digest: str) -> bytes | None:
-        """Read scm-source.json out of an image in a registry; None when it has none. Raises SourceUnavailable."""
+@dataclass(slots=True, kw_only=True)
+class ImageSaid:
+    """What an image and its registry say of its source; `notes` are what does not count, and why."""
+
+    scm_source: bytes | None = None
+    layer: str = ""
+    """The layer that scm-source.json is in."""
+    chains: list[str] = field(default_factory=list)
+    """What the first layer is, the first two, … all of them."""
+    inherited: str = ""
+    """The base image whose scm-source.json is found in this one."""
+    claims: list[SourceClaim] = field(default_factory=list)
+    signed_by: str = ""
+    built_by: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+class ImageReader(Protocol):
+    async def said(self, repository: str, digest: str, index_digest: str | None) -> ImageSaid:
+        """Read what an image in a registry says of its source. Raises SourceUnavailable."""
+
+
+class ImageStore(Protocol):
+    """A registry that images are read from; all bytes are those of their digest. Raises SourceUnavailable."""
+
+    async def manifest(self, repository: str, reference: str) -> bytes | None: ...
+
+    async def blob(self, repository: str, digest: str) -> bytes | None:
+        """Give a small blob."""
+
+    async def referrers(self, repository: str, digest: str) -> bytes | None:
+        """Give the index of what refers to a digest; None where the registry does not know such."""
+
+    async def layer(self, repository: str, digest: str) -> LayerFinding:
+        """Scan a layer for its scm-source.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was found out, ready to be stored."""
+
+    outcome: Literal["found", "missing", "absent"]
+    value: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
 
 
 class CommitReader(Protocol):

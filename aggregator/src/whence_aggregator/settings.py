@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ import msgspec
 
 from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION
+from whence_common.image_reference import is_repository_path
 from whence_common.note import WITNESS, NoteInvalid, VerifierKey
 
 
@@ -58,6 +60,54 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     archive_region: str = "eu-central-1"
 
 
+class BuilderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A builder whose provenance counts when this key has signed it."""
+
+    id: str
+    key_file: str
+
+
+class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose signatures count for the images of one registry."""
+
+    signature_key_files: list[str] = []
+    """PEM public keys, P-256, as cosign writes them."""
+    builders: list[BuilderSettings] = []
+
+
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Pier One front: an immutable registry on top of any OCI registry."""
+
+    name: str
+    """The host, with its port, that images are named by: pierone.example.org."""
+    backend: str
+    """URL of the registry behind; its path is put before each repository (a Harbor project, for example)."""
+    backend_login_file: str | None = None
+    """File with USER:PASSWORD for it."""
+    backend_ecr_region: str | None = None
+    """The backend is ECR in this region; its passwords are asked for as they expire."""
+    url: str | None = None
+    """How clients reach the front; None is what each of them says itself."""
+    listen_address: str = "127.0.0.1"
+    listen_port: int = 7382
+    """Where `whence-aggregator registry` listens when the front runs alone."""
+    alone: bool = False
+    """`serve` leaves the front to `whence-aggregator registry`."""
+    tokeninfo_url: str | None = None
+    """STUPS tokeninfo: GET URL?access_token=…; without it only tokens of tokens_file and instances are known."""
+    team_url: str | None = None
+    """STUPS team service; without it nobody known by tokeninfo alone may push."""
+    team_policy: str = "relaxed-radical-agility"
+    public_read: bool = False
+    snapshots: bool = True
+    """Tags that end in -SNAPSHOT may be pushed again with other bytes."""
+    scratch_teams: list[str] = []
+    """Teams whose tags may move and be removed; what runs from them is not traceable by its tag."""
+    scm_source_required: bool = False
+    """Refuse images without a complete scm-source.json."""
+    blob_bytes_max: int = 10 * 1024**3
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings with their defaults."""
 
@@ -97,6 +147,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     registries: dict[str, PlaceSettings] = {}
+    trust: dict[str, TrustSettings] = {}
+    """By the registry's host."""
+    registry: RegistrySettings | None = None
     git_servers: dict[str, PlaceSettings] = {}
     silent_after_seconds: float = 300.0
     verifier_process: bool | None = None
@@ -156,9 +209,32 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         ]
         if not settings.inventory.regions or not 10 <= settings.inventory.seconds <= 86_400:
             wrong.append("inventory needs regions, and seconds from 10 to 86400")
+    if settings.registry is not None:
+        wrong += _wrong_in_registry(settings.registry)
     if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
         wrong.append("limits must be above 0")
     days = (settings.retention.statement_days, settings.retention.verdict_days)
     if any(one is not None and one < 1 for one in days):
         wrong.append("retention must be 1 day at least")
+    return wrong
+
+
+def _wrong_in_registry(registry: RegistrySettings) -> list[str]:
+    wrong = []
+    if not re.fullmatch(r"[a-z0-9.-]{1,253}(:[0-9]{1,5})?", registry.name):
+        wrong.append("registry.name must be a host in lower-case letters, with its port where clients use one")
+    for place in ("backend", "url", "tokeninfo_url", "team_url"):
+        url = getattr(registry, place)
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            wrong.append(f"registry.{place} must be an http or https URL")
+    if registry.backend_login_file is not None and registry.backend_ecr_region is not None:
+        wrong.append("registry.backend_login_file and backend_ecr_region exclude each other")
+    if registry.backend_ecr_region is not None and not REGION.match(registry.backend_ecr_region):
+        wrong.append("registry.backend_ecr_region is no region")
+    wrong += [f"registry.scratch_teams: {one!r} is no team" for one in registry.scratch_teams
+              if not is_repository_path(one) or "/" in one]  # fmt: skip
+    if not 0 <= registry.listen_port < 65536:
+        wrong.append("registry.listen_port must be from 0 (any free port) to 65535")
+    if registry.blob_bytes_max < 1024 * 1024:
+        wrong.append("registry.blob_bytes_max must be 1048576 at least")
     return wrong

@@ -17,6 +17,7 @@ from whence_aggregator.ports import Forbidden
 from whence_aggregator.projections.statements import Stated, image_commits
 from whence_common.envelope import ENVELOPE_BYTES_MAX, Envelope, EnvelopeInvalid
 from whence_common.errors import InputError
+from whence_common.image_reference import image_subject
 from whence_common.keys import public_key_from_wire
 from whence_common.ledger_entry import leaf_data
 from whence_common.statement import Predicate, Statement, StatementInvalid
@@ -105,7 +106,12 @@ def questions_of(predicate: Predicate) -> list[tuple[str, str]]:
     """Say what collectors should find out because of a statement: (kind, subject)."""
     questions = [("commit", f"{repository}@{commit}") for commit, _, repository in image_commits(predicate)]
     if predicate.image is not None:
-        questions.append(("image-source", f"{predicate.image.repository}@{predicate.image.digest}"))
+        questions.append(
+            (
+                "image-source",
+                image_subject(predicate.image.repository, predicate.image.digest, predicate.image.index_digest),
+            )
+        )
     return questions
 
 

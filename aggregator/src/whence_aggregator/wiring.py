@@ -35,6 +35,7 @@ from whence_aggregator.settings import Settings
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring_registry import load_behind, load_front
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
@@ -107,7 +108,7 @@ async def run_aggregator(
     async with AsyncExitStack() as stack:
         database = await parts.open_database(database_location or settings.database)
         stack.push_async_callback(database.close)
-        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
+        session = await stack.enter_async_context(parts.new_session())
         ledger = parts.load_ledger(settings, database, stack)
         await ledger.start()
         search = Search(database)
@@ -119,10 +120,13 @@ async def run_aggregator(
             now=utc_now,
             silent_after_seconds=settings.silent_after_seconds,
         )
+        behind = load_behind(settings, database, session)
+        images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
+        collectors = parts.load_collectors(settings, images)
         worker = Worker(
             database=database,
             ledger=ledger,
-            collectors=parts.load_collectors(settings, session),
+            collectors=collectors,
             evaluator=evaluator,
             inventory=await parts.load_inventory(settings, database, ledger),
             now=utc_now,
@@ -156,8 +160,12 @@ async def run_aggregator(
             *KioCalls(applications=applications).routes(),
             *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
         ]
+        front = None
+        if behind is not None and not behind.settings.alone:
+            front = load_front(settings, behind, database, ledger, images, collectors, callers, session, worker.wake)
         server = Server(
             routes=routes,
+            proving=front.routes if front is not None else (),
             callers=callers,
             address=settings.listen_address,
             port=settings.listen_port,
@@ -171,6 +179,7 @@ async def run_aggregator(
                 "heartbeats": speaking.heartbeats.run,
                 "worker": worker.run,
                 "publisher": publisher.run,
+                **({"sources": front.sources.run} if front is not None else {}),
                 "retention": parts.load_retention(settings, database, ledger).run,
             }
         )

@@ -11,32 +11,37 @@ from importlib import resources
 from pathlib import Path
 
 import aiohttp
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.git_server import GitServerReader
-from whence_aggregator.adapters.image_registry import RegistryReader
+from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.applications.registry import Caller
 from whence_aggregator.collect.collectors import Collector, CommitCollector, ImageSourceCollector
+from whence_aggregator.collect.image_reader import ImageReader, Trust
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.limits import Limit, Rate
-from whence_aggregator.ports import Row
-from whence_aggregator.settings import Settings, log_origin
+from whence_aggregator.ports import Database, ImageStore, Row
+from whence_aggregator.settings import Settings, TrustSettings, log_origin
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import parse_tokens
 from whence_aggregator.verification import InThisProcess, Verifier
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
+from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
 from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
+_READ_BYTES = 128 * 1024
 
 
 async def open_database(location: str) -> SqliteDatabase | PostgresDatabase:
@@ -45,6 +50,18 @@ async def open_database(location: str) -> SqliteDatabase | PostgresDatabase:
         path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
         return await SqliteDatabase.open(path)
     return await PostgresDatabase.open(location)
+
+
+def new_session() -> aiohttp.ClientSession:
+    """Make what all outgoing HTTP goes through: no proxies of the environment, bytes as they come."""
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(
+        connector=connector,
+        trust_env=False,
+        auto_decompress=False,
+        read_bufsize=_READ_BYTES,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
 
 
 class NewestLog:
@@ -87,10 +104,19 @@ async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
     return verifier
 
 
-def load_collectors(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Collector]:
+def load_image_reader(
+    settings: Settings, database: Database, session: aiohttp.ClientSession, own: Mapping[str, ImageStore]
+) -> ImageReader:
+    """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
+    others = RegistryImages(session=session, plain_http=_places(settings.registries))
+    trust = {host: _trust(host, one) for host, one in settings.trust.items()}
+    return ImageReader(stores=Stores(others=others, own=own), database=database, trust=trust)
+
+
+def load_collectors(settings: Settings, images: ImageReader) -> dict[str, Collector]:
     """Make what asks registries and Git servers."""
     return {
-        "image-source": ImageSourceCollector(RegistryReader(session=session, plain_http=_places(settings.registries))),
+        "image-source": ImageSourceCollector(images),
         "commit": CommitCollector(GitServerReader(plain_http=_places(settings.git_servers))),
     }
 
@@ -210,6 +236,22 @@ def load_reader(settings: Settings, database: SqliteDatabase | PostgresDatabase)
             endpoint_url=settings.aws_endpoint_url,
         )
     return LogReader(database, archive)
+
+
+def _trust(host: str, trust: TrustSettings) -> Trust:
+    return Trust(
+        keys=tuple(_key(name, host) for name in trust.signature_key_files),
+        builders=tuple(TrustedBuilder(builder_id=one.id, key=_key(one.key_file, host)) for one in trust.builders),
+    )
+
+
+def _key(name: str, host: str) -> ec.EllipticCurvePublicKey:
+    try:
+        return load_public_key(Path(name).read_bytes(), name=name)
+    except OSError as exc:
+        raise SettingsInvalid("trust-key", f"trust.{host}: {name} cannot be read: {exc.strerror}") from exc
+    except TrustKeyInvalid as exc:
+        raise SettingsInvalid(exc.code, f"trust.{host}: {exc.message}", fix=exc.fix) from exc
 
 
 def _places(places: Mapping[str, object]) -> dict[str, bool]:

@@ -14,6 +14,7 @@ _PORT = re.compile(r"[0-9]{1,5}\Z")
 _SEGMENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _REFERENCE_CHARACTERS_MAX = 512
+_PATH_CHARACTERS_MAX = 255
 
 
 class ImageReferenceInvalid(InputError):
@@ -81,6 +82,16 @@ class ImageReference:
         return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest is not None else "")
 
 
+def is_repository_path(text: str) -> bool:
+    """Say whether a text is a repository's path as OCI writes it."""
+    return len(text) <= _PATH_CHARACTERS_MAX and all(_SEGMENT.match(segment) for segment in text.split("/"))
+
+
+def is_tag(text: str) -> bool:
+    """Say whether a text is a tag as OCI writes it."""
+    return _TAG.match(text) is not None
+
+
 def is_loopback_registry(registry: str) -> bool:
     """Say whether a registry is this very machine, which Docker and Whence alike reach over plain HTTP."""
     host = registry.partition(":")[0]
@@ -106,3 +117,21 @@ def _malformed(why: str) -> ImageReferenceInvalid:
         f"the image reference {why}",
         fix="write registry.example.org/team/name:version or registry.example.org/team/name@sha256:…",
     )
+
+
+def tag_reference(source: str) -> str | None:
+    """Give `registry/path:tag` where a source names an image by its tag alone."""
+    _, _, last = source.rpartition("/")
+    return source if "@" not in source and ":" in last else None
+
+
+def image_subject(repository: str, digest: str, index_digest: str | None) -> str:
+    """Name an image, and the index it was chosen from, as questions about it do."""
+    return f"{repository}@{digest}" + (f"^{index_digest}" if index_digest else "")
+
+
+def parse_image_subject(subject: str) -> tuple[str, str, str | None]:
+    """Give repository, digest, and digest of the index."""
+    repository, _, digests = subject.rpartition("@")
+    digest, _, index_digest = digests.partition("^")
+    return repository, digest, index_digest or None

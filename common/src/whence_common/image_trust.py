@@ -22,7 +22,7 @@ from whence_common.errors import InputError
 from whence_common.keys import key_id, signature_holds
 
 _SIGN = "https://sigstore.dev/cosign/sign/v1"
-_PROVENANCE = ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2")
+PROVENANCE_TYPES = ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2")
 _SIMPLE_SIGNING = "cosign container image signature"
 _KEY_BYTES_MAX = 16 * 1024
 
@@ -72,12 +72,21 @@ def signer_of(
 
 def builder_of(digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]) -> str | None:
     """Give the id of the trusted builder whose provenance names this digest; None without one."""
+    found = verified_provenance(digest, envelopes=envelopes, builders=builders)
+    return found[0][0].builder_id if found else None
+
+
+def verified_provenance(
+    digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]
+) -> list[tuple[TrustedBuilder, Mapping[str, Any]]]:
+    """Give the provenance statements about this digest that a trusted builder signed in its own name."""
+    found = []
     for builder in builders:
         for envelope in envelopes:
             statement = _statement(envelope, builder.key, digest)
             if statement is not None and _builder_id(statement) == builder.builder_id:
-                return builder.builder_id
-    return None
+                found.append((builder, statement))
+    return found
 
 
 def read_bundle(content: bytes) -> tuple[bytes | None, bytes | None]:
@@ -125,9 +134,9 @@ def _statement(envelope: bytes, key: ec.EllipticCurvePublicKey, digest: str) -> 
 
 def _builder_id(statement: Mapping[str, Any]) -> str | None:
     kind, predicate = statement.get("predicateType"), _object(statement.get("predicate"))
-    if kind not in _PROVENANCE:
+    if kind not in PROVENANCE_TYPES:
         return None
-    holder = _object(predicate.get("runDetails")) if kind == _PROVENANCE[0] else predicate
+    holder = _object(predicate.get("runDetails")) if kind == PROVENANCE_TYPES[0] else predicate
     found = _object(holder.get("builder")).get("id")
     return found if isinstance(found, str) else None
 

@@ -14,7 +14,7 @@ from whence_common.errors import InputError
 
 ENTRY_BYTES_MAX = 65_535
 EVENT_KINDS = (
-    "clock", "enrolment", "enrolment-refused", "application", "fact", "verdict", "log-key", "pruned",
+    "clock", "enrolment", "enrolment-refused", "application", "fact", "verdict", "log-key", "pruned", "push", "untag",
 )  # fmt: skip
 """`clock` gives the time from which the entries after it were recorded."""
 KINDS = ("statement", *EVENT_KINDS)

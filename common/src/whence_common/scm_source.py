@@ -16,6 +16,7 @@ from whence_common.identifiers import COMMIT_ID
 
 FILE_NAME = "scm-source.json"
 FILE_BYTES_MAX = 64 * 1024
+KEYS = ("url", "revision", "author", "status")
 _FIELD_CHARACTERS_MAX = 4096
 _LOCALLY_MODIFIED = " (locally modified)"
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
@@ -37,6 +38,8 @@ class ScmSource:
     """Output of `git status --porcelain`: empty, or `false`, when the tree was clean."""
     digest: str
     """Digest of the file's bytes."""
+    missing_keys: tuple[str, ...] = ()
+    """Keys that the format asks for and the file does not have as text."""
 
     @classmethod
     def parse(cls, content: bytes) -> ScmSource:
@@ -55,11 +58,13 @@ class ScmSource:
             author=_text(document, "author"),
             status=_text(document, "status"),
             digest=sha256_digest(content),
+            missing_keys=tuple(key for key in KEYS if not isinstance(document.get(key), str)),
         )
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> ScmSource:
-        return cls(**{name: str(wire.get(name, "")) for name in ("url", "revision", "author", "status", "digest")})
+        url, revision, author, status, digest = (str(wire.get(name, "")) for name in (*KEYS, "digest"))
+        return cls(url=url, revision=revision, author=author, status=status, digest=digest)
 
     def to_wire(self) -> dict[str, object]:
         return {

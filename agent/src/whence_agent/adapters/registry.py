@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import platform
 from typing import Any
 
 from whence_agent.adapters.registry_http import Access, Answer, RegistryHttp
-from whence_agent.ports import ImageEvidence, Login, RegistryRefused, ResolvedImage
+from whence_agent.ports import Login, RegistryRefused, ResolvedImage
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
+from whence_common.image_evidence import (
+    EVIDENCE_BYTES_MAX,
+    Gathering,
+    ImageEvidence,
+    evidence_manifests,
+    fallback_tag,
+    wanted_blobs,
+)
 from whence_common.image_reference import ImageReference
-from whence_common.image_trust import read_bundle
+from whence_common.oci_manifest import ACCEPT, INDEXES, MANIFEST_BYTES_MAX, MANIFESTS
 
-MANIFEST_BYTES_MAX = 4 * 1024 * 1024
-_EVIDENCE_BYTES_MAX = 1024 * 1024
-_EVIDENCE_MANIFESTS_MAX = 20
-_EVIDENCE_LAYERS_MAX = 20
-_INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
-_MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
-_ACCEPT = ", ".join(_INDEXES + _MANIFESTS)
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_SIGNATURE = "dev.cosignproject.cosign/signature"
-_SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
-_DSSE = "application/vnd.dsse.envelope.v1+json"
-_BUNDLE = "application/vnd.dev.sigstore.bundle"
 _READY_HEADERS = ("X-Production-Ready-Taupage", "X-Trusted")
 
 
@@ -41,67 +36,39 @@ class OciRegistry:
         answer, media_type = await self._manifest(access, reference, reference.digest or reference.tag or "")
         digest = sha256_digest(answer.content)
         ready = any(answer.headers.get(name) == "true" for name in _READY_HEADERS)
-        if media_type not in _INDEXES:
+        if media_type not in INDEXES:
             return ResolvedImage(digest=digest, index_digest=None, login=access.accepted(), production_ready=ready)
         chosen = _choose(answer.content, reference)
         _, media_type = await self._manifest(access, reference, chosen)
-        if media_type in _INDEXES:
+        if media_type in INDEXES:
             raise _refused("registry-index-of-indexes", reference, "an image index leads to another index")
         return ResolvedImage(digest=chosen, index_digest=digest, login=access.accepted(), production_ready=ready)
 
     async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
         access = Access(registry=reference.registry, path=reference.path, login=login)
-        signatures: list[tuple[bytes, bytes]] = []
-        of_digest: list[bytes] = []
-        envelopes: list[bytes] = []
-        for name in await self._evidence_manifests(access, reference, digest):
-            answer = await self._http.get(access, f"manifests/{name}", accept=_ACCEPT, bytes_max=_EVIDENCE_BYTES_MAX)
+        gathering = Gathering()
+        for name in evidence_manifests(digest, await self._referrers(access, reference, digest)):
+            answer = await self._http.get(access, f"manifests/{name}", accept=ACCEPT, bytes_max=EVIDENCE_BYTES_MAX)
             if answer.status != 200 or (is_sha256_digest(name) and sha256_digest(answer.content) != name):
                 continue
-            layers = _loose(answer.content).get("layers")
-            for layer in layers[:_EVIDENCE_LAYERS_MAX] if isinstance(layers, list) else []:
-                kind, content, annotations = await self._blob(access, layer)
-                if kind == _SIMPLE_SIGNING and (signature := _decoded(annotations.get(_SIGNATURE))) is not None:
-                    signatures.append((content, signature))
-                elif kind == _DSSE:
-                    envelopes.append(content)
-                elif kind.startswith(_BUNDLE):
-                    envelope, plain = read_bundle(content)
-                    envelopes += [envelope] if envelope is not None else []
-                    of_digest += [plain] if plain is not None else []
-        return ImageEvidence(
-            signatures=tuple(signatures), digest_signatures=tuple(of_digest), envelopes=tuple(envelopes)
-        )
+            for blob in wanted_blobs(answer.content):
+                found = await self._http.get(access, f"blobs/{blob.digest}", accept="*/*", bytes_max=EVIDENCE_BYTES_MAX)
+                if found.status == 200 and sha256_digest(found.content) == blob.digest:
+                    gathering.add(blob, found.content)
+        return gathering.evidence()
 
-    async def _evidence_manifests(self, access: Access, reference: ImageReference, digest: str) -> list[str]:
-        """Name the manifests that refer to this one: OCI 1.1 referrers, their fallback tag, cosign's tags."""
-        tag = digest.replace(":", "-")
-        answer = await self._http.get(access, f"referrers/{digest}", accept=_ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
+    async def _referrers(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
+        """Ask what refers to a manifest: OCI 1.1 referrers, or their fallback tag."""
+        answer = await self._http.get(access, f"referrers/{digest}", accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
         if answer.status == 404:
-            answer = await self._http.get(access, f"manifests/{tag}", accept=_ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
+            path = f"manifests/{fallback_tag(digest)}"
+            answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
         if answer.status not in (200, 404):
             _check_status(answer, reference, digest)
-        found = _loose(answer.content).get("manifests") if answer.status == 200 else None
-        named = [entry.get("digest") for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-        digests = [one for one in named if isinstance(one, str) and is_sha256_digest(one)]
-        return [*digests[:_EVIDENCE_MANIFESTS_MAX], f"{tag}.sig", f"{tag}.att"]
-
-    async def _blob(self, access: Access, layer: Any) -> tuple[str, bytes, dict[str, Any]]:
-        descriptor = layer if isinstance(layer, dict) else {}
-        kind, digest, size = (descriptor.get(name) for name in ("mediaType", "digest", "size"))
-        annotations = descriptor.get("annotations")
-        wanted = isinstance(kind, str) and (kind in (_SIMPLE_SIGNING, _DSSE) or kind.startswith(_BUNDLE))
-        if not wanted or not isinstance(digest, str) or not is_sha256_digest(digest):
-            return "", b"", {}
-        if not isinstance(size, int) or not 0 < size <= _EVIDENCE_BYTES_MAX:
-            return "", b"", {}
-        answer = await self._http.get(access, f"blobs/{digest}", accept="*/*", bytes_max=_EVIDENCE_BYTES_MAX)
-        if answer.status != 200 or sha256_digest(answer.content) != digest:
-            return "", b"", {}
-        return str(kind), answer.content, annotations if isinstance(annotations, dict) else {}
+        return answer.content if answer.status == 200 else None
 
     async def _manifest(self, access: Access, reference: ImageReference, name: str) -> tuple[Answer, str]:
-        answer = await self._http.get(access, f"manifests/{name}", accept=_ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
+        answer = await self._http.get(access, f"manifests/{name}", accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
         _check_status(answer, reference, name)
         _check_digests(answer.content, name, answer.headers.get("Docker-Content-Digest"), reference)
         return answer, _media_type(answer.content, answer.content_type, reference)
@@ -146,10 +113,10 @@ def _media_type(content: bytes, header: str, reference: ImageReference) -> str:
     """Give the manifest's media type; header and body must not disagree."""
     document = _json(content, reference)
     stated = document.get("mediaType")
-    if isinstance(stated, str) and header in _INDEXES + _MANIFESTS and stated != header:
+    if isinstance(stated, str) and header in INDEXES + MANIFESTS and stated != header:
         raise _refused("registry-media-type", reference, "Content-Type and mediaType disagree")
-    media_type = header if header in _INDEXES + _MANIFESTS else stated
-    if media_type not in _INDEXES + _MANIFESTS:
+    media_type = header if header in INDEXES + MANIFESTS else stated
+    if media_type not in INDEXES + MANIFESTS:
         raise _refused("registry-media-type", reference, f"{one_line(str(media_type), 80)} is no image manifest")
     return str(media_type)
 
@@ -175,22 +142,6 @@ def _json(content: bytes, reference: ImageReference) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _refused("registry-not-json", reference, "the manifest is no JSON object")
     return document
-
-
-def _loose(content: bytes) -> dict[str, Any]:
-    """Read a JSON object that may be anything; what cannot be read holds nothing."""
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _decoded(text: Any) -> bytes | None:
-    try:
-        return base64.b64decode(text, validate=True) if isinstance(text, str) else None
-    except (binascii.Error, ValueError):
-        return None
 
 
 def _refused(code: str, reference: ImageReference, why: str) -> RegistryRefused:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_agent.ports import Engine, EngineFailed, ImageEvidence, Login, Registry, RegistryRefused, ResolvedImage
+from whence_agent.ports import Engine, EngineFailed, Login, Registry, RegistryRefused, ResolvedImage
 from whence_agent.ports_cloud import CloudRefused, Repositories
 from whence_common.backoff import Backoff
 from whence_common.errors import InputError
+from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder, builder_of, signer_of
 from whence_common.pause import pause

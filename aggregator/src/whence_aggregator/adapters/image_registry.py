@@ -1,122 +1,104 @@
-"""scm-source.json read out of an image in an OCI registry, layers from the top, every byte hashed."""
+"""Images in the registries that may be asked, every byte hashed. The address comes from an agent, so from outside."""
 
 from __future__ import annotations
 
-import asyncio
-import gzip
 import hashlib
-import json
-import tempfile
-from collections.abc import Mapping
-from typing import IO, Any, BinaryIO, cast
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 
+from whence_aggregator.adapters.layer_stream import scan
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.digest import is_sha256_digest, sha256_digest
-from whence_common.image_layers import LayerFinding, read_layer
+from whence_common.image_evidence import EVIDENCE_BYTES_MAX
+from whence_common.image_layers import LayerFinding
 from whence_common.image_reference import is_loopback_registry
+from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 
-MANIFEST_BYTES_MAX = 4 * 1024 * 1024
 LAYER_BYTES_MAX = 8 * 1024**3
-LAYERS_MAX = 200
 _MANIFEST_SECONDS_MAX = 30.0
 _LAYER_SECONDS_MAX = 600.0
-_ACCEPT = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_CHUNK_BYTES = 256 * 1024
+_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 
 
-class RegistryReader:
-    """Asks the registries it is told to, and no others: the address comes from an agent, so from outside."""
+class RegistryImages:
+    """Asks the registries it is told to, and no others."""
 
     def __init__(self, *, session: aiohttp.ClientSession, plain_http: Mapping[str, bool]) -> None:
         self._session = session
         self._plain_http = plain_http
 
-    async def scm_source(self, repository: str, digest: str) -> bytes | None:
-        """Read the topmost layer's answer. Raises SourceUnavailable."""
+    async def manifest(self, repository: str, reference: str) -> bytes | None:
+        """Give a manifest's bytes; None when there is none. Raises SourceUnavailable."""
+        url = f"{self._base(repository)}/manifests/{reference}"
+        content = await self._small(url, MANIFEST_BYTES_MAX, accept=ACCEPT)
+        if content is not None and is_sha256_digest(reference) and sha256_digest(content) != reference:
+            raise SourceUnavailable("registry-wrong-digest", f"{url}: the manifest is not the one that was asked for")
+        return content
+
+    async def blob(self, repository: str, digest: str) -> bytes | None:
+        """Give a small blob's bytes; None when there is none. Raises SourceUnavailable."""
+        url = f"{self._base(repository)}/blobs/{digest}"
+        content = await self._small(url, EVIDENCE_BYTES_MAX, accept="*/*", redirects=3)
+        if content is not None and sha256_digest(content) != digest:
+            raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
+        return content
+
+    async def referrers(self, repository: str, digest: str) -> bytes | None:
+        """Give the index of what refers to a digest; None where the registry knows no referrers."""
+        return await self._small(f"{self._base(repository)}/referrers/{digest}", MANIFEST_BYTES_MAX, accept=ACCEPT)
+
+    async def layer(self, repository: str, digest: str) -> LayerFinding:
+        """Scan a layer for its scm-source.json. Raises SourceUnavailable."""
+        url = f"{self._base(repository)}/blobs/{digest}"
+        hashed = hashlib.sha256()
+        finding = await scan(self._chunks(url, hashed))
+        if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:
+            raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
+        return finding
+
+    async def _chunks(self, url: str, hashed: hashlib._Hash) -> AsyncIterator[bytes]:
+        timeout, left = aiohttp.ClientTimeout(total=_LAYER_SECONDS_MAX), LAYER_BYTES_MAX
+        try:
+            async with self._session.get(url, timeout=timeout, max_redirects=3) as answer:
+                _check(answer, url)
+                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise SourceUnavailable("image-layer-too-large", f"{url}: the layer is too large")
+                    hashed.update(chunk)
+                    yield chunk
+        except _FAILURES as exc:
+            raise _unreachable(url, exc) from exc
+
+    async def _small(self, url: str, bytes_max: int, *, accept: str, redirects: int = 0) -> bytes | None:
+        timeout = aiohttp.ClientTimeout(total=_MANIFEST_SECONDS_MAX)
+        content = bytearray()
+        try:
+            async with self._session.get(
+                url, headers={"Accept": accept}, timeout=timeout, allow_redirects=redirects > 0,
+                max_redirects=redirects or 1,
+            ) as answer:  # fmt: skip
+                if answer.status == 404:
+                    return None
+                _check(answer, url)
+                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                    content += chunk
+                    if len(content) > bytes_max:
+                        raise SourceUnavailable("registry-no-manifest", f"{url}: the answer is too large")
+        except _FAILURES as exc:
+            raise _unreachable(url, exc) from exc
+        return bytes(content)
+
+    def _base(self, repository: str) -> str:
         registry, _, path = repository.partition("/")
         if registry not in self._plain_http:
             raise SourceUnavailable(
                 "registry-not-configured", f"{registry} is not among the registries in the aggregator's settings"
             )
         plain = self._plain_http[registry] or is_loopback_registry(registry)
-        base = f"{'http' if plain else 'https'}://{registry}/v2/{path}"
-        for layer in reversed(await self._layers(base, digest)):
-            finding = await self._layer(base, layer)
-            if finding.outcome == "found":
-                return finding.content
-            if finding.outcome == "hidden":
-                return None
-            if finding.outcome == "unreadable":
-                raise SourceUnavailable("image-layer-unreadable", f"layer {layer}: {finding.reason}")
-        return None
-
-    async def _layers(self, base: str, digest: str) -> list[str]:
-        content = await self._manifest(f"{base}/manifests/{digest}")
-        if sha256_digest(content) != digest:
-            raise SourceUnavailable("registry-wrong-digest", f"{base}: the manifest is not the one that was asked for")
-        try:
-            manifest: Any = json.loads(content)
-            layers = [layer["digest"] for layer in manifest["layers"]]
-        except (ValueError, RecursionError, KeyError, TypeError) as exc:
-            raise SourceUnavailable("registry-no-manifest", f"{base}: this is no image manifest") from exc
-        if len(layers) > LAYERS_MAX or not all(isinstance(one, str) and is_sha256_digest(one) for one in layers):
-            raise SourceUnavailable("registry-no-manifest", f"{base}: the manifest's layers are malformed")
-        return layers
-
-    async def _manifest(self, url: str) -> bytes:
-        timeout = aiohttp.ClientTimeout(total=_MANIFEST_SECONDS_MAX)
-        try:
-            async with self._session.get(
-                url, headers={"Accept": _ACCEPT}, timeout=timeout, allow_redirects=False
-            ) as answer:
-                if answer.status == 404:
-                    raise SourceUnavailable("registry-image-unknown", f"{url}: the registry does not have this image")
-                _check(answer, url)
-                content = await answer.content.read(MANIFEST_BYTES_MAX + 1)
-                while len(content) <= MANIFEST_BYTES_MAX and (more := await answer.content.read(MANIFEST_BYTES_MAX)):
-                    content += more
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise _unreachable(url, exc) from exc
-        if len(content) > MANIFEST_BYTES_MAX:
-            raise SourceUnavailable("registry-no-manifest", f"{url}: the manifest is too large")
-        return content
-
-    async def _layer(self, base: str, digest: str) -> LayerFinding:
-        """Bring one layer to disk, hash it on the way, scan it in a thread."""
-        with tempfile.TemporaryFile() as spool:
-            await self._download(f"{base}/blobs/{digest}", digest, spool)
-            return await asyncio.to_thread(_scan, spool)
-
-    async def _download(self, url: str, digest: str, spool: IO[bytes]) -> None:
-        timeout = aiohttp.ClientTimeout(total=_LAYER_SECONDS_MAX)
-        hashed, left = hashlib.sha256(), LAYER_BYTES_MAX
-        try:
-            async with self._session.get(url, timeout=timeout, max_redirects=3) as answer:
-                _check(answer, url)
-                async for chunk in answer.content.iter_chunked(256 * 1024):
-                    left -= len(chunk)
-                    if left < 0:
-                        raise SourceUnavailable("image-layer-too-large", f"{url}: the layer is too large")
-                    hashed.update(chunk)
-                    await asyncio.to_thread(spool.write, chunk)
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise _unreachable(url, exc) from exc
-        if f"sha256:{hashed.hexdigest()}" != digest:
-            raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
-
-
-def _scan(spool: IO[bytes]) -> LayerFinding:
-    spool.seek(0)
-    magic = spool.read(4)
-    spool.seek(0)
-    if magic == _ZSTD:
-        return LayerFinding(outcome="unreadable", reason="zstd layers are not read yet")
-    if magic[:2] == _GZIP:
-        with gzip.GzipFile(fileobj=spool) as inflated:
-            return read_layer(cast("BinaryIO", inflated))
-    return read_layer(cast("BinaryIO", spool))
+        return f"{'http' if plain else 'https'}://{registry}/v2/{path}"
 
 
 def _check(answer: aiohttp.ClientResponse, url: str) -> None:

@@ -31,6 +31,8 @@ _COMPARED = (
     ("clock", False), ("facets", True), ("instance", False), ("instance_facets", True), ("statement", True),
     ("enrolment", False), ("application_revision", False), ("fact", False), ("image_commit", True),
     ("commit_word", False), ("inventory", False), ("verdict", True), ("tally", True),
+    ("image_manifest", False), ("image_tag", False), ("image_blob", False), ("image_chain", False),
+    ("tag_digest", True),
 )  # fmt: skip
 """Tables, and whether rows about pruned entries are missing in what is derived again."""
 

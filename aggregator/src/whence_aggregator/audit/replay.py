@@ -15,6 +15,7 @@ from whence_aggregator.projections.events import (
     project_inventory,
     project_verdicts,
 )
+from whence_aggregator.projections.registry import project_push, project_untag
 from whence_aggregator.projections.statements import Combinations, Known, Said, Stated, named, project_statements
 from whence_common.envelope import Envelope
 from whence_common.errors import InputError
@@ -119,6 +120,10 @@ class Replay:
                 await project_application(self._transaction, index, event)
             elif kind == "fact":
                 await project_fact(self._transaction, index, event)
+            elif kind == "push":
+                await project_push(self._transaction, index, event)
+            elif kind == "untag":
+                await project_untag(self._transaction, event)
 
 
 def _group(kind: str, event: Mapping[str, Any]) -> str:

@@ -1,27 +1,18 @@
-"""Two collectors: an image's source from its registry, a commit from its Git server."""
+"""Two collectors: what an image says of its source, from its registry; a commit, from its Git server."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from whence_aggregator.ports import CommitReader, ScmSourceReader, SourceUnavailable
+from whence_aggregator.ports import CommitReader, Finding, ImageReader, ImageSaid, SourceUnavailable
 from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX
 from whence_common.clock import to_instant
 from whence_common.identifiers import COMMIT_ID
+from whence_common.image_reference import parse_image_subject
 from whence_common.scm_source import Repository, ScmSource, ScmSourceInvalid
 
 _LINE_CHARACTERS_MAX = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What was found out, ready to be stored."""
-
-    outcome: Literal["found", "missing", "absent"]
-    value: dict[str, Any] = field(default_factory=dict)
-    reason: str = ""
 
 
 class Collector(Protocol):
@@ -30,26 +21,39 @@ class Collector(Protocol):
 
 
 class ImageSourceCollector:
-    """Reads scm-source.json out of images. The subject is `registry/path@digest`."""
+    """Reads what images say of their source. The subject is `registry/path@digest`, with `^digest` of the index."""
 
-    def __init__(self, reader: ScmSourceReader) -> None:
+    def __init__(self, reader: ImageReader) -> None:
         self._reader = reader
 
     async def collect(self, subject: str) -> Finding:
-        repository, _, digest = subject.partition("@")
+        repository, digest, index_digest = parse_image_subject(subject)
         try:
-            content = await self._reader.scm_source(repository, digest)
+            said = await self._reader.said(repository, digest, index_digest)
         except SourceUnavailable as exc:
             if exc.code == "registry-image-unknown":
                 return Finding(outcome="absent", reason=exc.message)
             raise
-        if content is None:
-            return Finding(outcome="missing", reason="the image has no /scm-source.json")
+        return finding_of(said)
+
+
+def finding_of(said: ImageSaid) -> Finding:
+    """Give what an image said as a fact."""
+    value: dict[str, Any] = {
+        "signed_by": said.signed_by, "built_by": said.built_by, "layer": said.layer, "notes": said.notes,
+        "inherited": said.inherited, "claims": [one.to_wire() for one in said.claims],
+        "chain": said.chains[-1] if said.chains else "",
+    }  # fmt: skip
+    reason = said.notes[0] if said.notes else "the image has no /scm-source.json"
+    if said.scm_source is not None:
         try:
-            source = ScmSource.parse(content)
+            source = ScmSource.parse(said.scm_source)
+            value["scm_source"] = source.to_wire()
+            value["missing_keys"] = list(source.missing_keys)
         except ScmSourceInvalid as exc:
-            return Finding(outcome="missing", reason=exc.message)
-        return Finding(outcome="found", value={"scm_source": source.to_wire()})
+            reason = exc.message
+    found = "scm_source" in value or said.claims
+    return Finding(outcome="found" if found else "missing", value=value, reason="" if found else reason)
 
 
 class CommitCollector:

@@ -7,17 +7,15 @@ import logging
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
-from whence_aggregator.collect.collectors import Collector, Finding
+from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.findings import Findings
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluate import PAGE_INSTANCES, Evaluator
-from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, Row, SourceUnavailable, StorageUnavailable
-from whence_aggregator.projections.events import links_of, project_fact
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
-from whence_common.ledger_entry import event
 from whence_common.logs import fields
 from whence_common.pause import pause
 
@@ -52,8 +50,7 @@ class Worker:
         backoff: Backoff,
     ) -> None:
         self._database = database
-        self._ledger = ledger
-        self._collectors = collectors
+        self._findings = Findings(ledger=ledger, collectors=collectors, now=now)
         self._evaluator = evaluator
         self._inventory = inventory
         self._now = now
@@ -130,7 +127,7 @@ class Worker:
             if kind == "inventory":
                 await self._list(task)
                 return
-            await self._collect(kind, subject)
+            await self._findings.collect(kind, subject)
         except SourceUnavailable as exc:
             seconds = self._backoff.seconds(task["attempts"], at_least_seconds=exc.retry_after_seconds)
             await self._postpone(task, exc.message, seconds)
@@ -154,13 +151,6 @@ class Worker:
         due_at = to_instant(self._inventory.next_at())
         await self._database.write(("repeat_task", [{"subject": subject, "due_at": due_at, "reason": said}]))
 
-    async def _collect(self, kind: str, subject: str) -> None:
-        finding = await self._collectors[kind].collect(subject)
-        now = self._now()
-        async with self._ledger.writing() as writing:
-            await _store(writing, kind, subject, finding, now)
-        log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
-
     async def _postpone(self, task: Row, reason: str, seconds: float) -> None:
         log.warning("task postponed", extra=fields(kind=task["kind"], subject=task["subject"], reason=reason))
         due = to_instant(self._now() + timedelta(seconds=seconds))
@@ -174,23 +164,3 @@ class Worker:
             return IDLE_SECONDS_MAX
         seconds = (datetime.fromisoformat(due) - self._now()).total_seconds()
         return min(max(seconds, 0.01), IDLE_SECONDS_MAX)
-
-
-async def _store(writing: Writing, kind: str, subject: str, finding: Finding, now: datetime) -> None:
-    """Append the fact to the log, project it, and ask the questions that follow from it."""
-    observed_at = to_instant(now)
-    stated: dict[str, Any] = {
-        "kind": kind,
-        "subject": subject,
-        "observed_at": observed_at,
-        "outcome": finding.outcome,
-        "value": finding.value,
-        "reason": finding.reason,
-    }
-    ((index, _),) = await writing.append([NewEntry(kind="fact", content=event("fact", stated))])
-    await project_fact(writing.transaction, index, stated)
-    follow_up = [
-        {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": observed_at}
-        for row in links_of(stated)
-    ]
-    writing.writes.append(("add_task_unless_known", follow_up))

@@ -16,6 +16,16 @@ from whence_common import open_metrics
 from whence_common.open_metrics import Metric
 
 
+class ProbeCalls:
+    """Whether a process lives that has nothing else for operators. Open to everybody."""
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/health", self._health), web.get("/.well-known/health", self._health)]
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return respond_json({"health": True})
+
+
 class OperatorCalls:
     """Open to everybody; shows counts only."""
 

@@ -17,12 +17,14 @@ from whence_common.logs import fields
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS_MAX = 10.0
+_READ_BYTES = 128 * 1024
 
 
 class Server:
     """Serves routes on one address. `listening` is called with the port once it listens.
 
-    `callers` None leaves every path open: for programs whose callers prove in what they send who they are.
+    `callers` None leaves every path open: for programs whose callers prove in what they send who they are. Routes that
+    are `proving` find out themselves who calls.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class Server:
         port: int,
         tls: ssl.SSLContext | None,
         listening: Callable[[int], None],
+        proving: Iterable[web.RouteDef] = (),
     ) -> None:
         self._application = web.Application()
+        self._application.add_routes(proving)
         authenticate = authentication(callers) if callers is not None else None
         for route in (*routes, web.route("*", "/{path:.*}", self._unknown)):
             self._application.router.add_route(route.method, route.path, guarded(route.handler, authenticate))
@@ -56,7 +60,9 @@ class Server:
 
     async def run(self) -> None:
         """Serve until cancelled, then let requests under way end."""
-        runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_DRAIN_SECONDS_MAX)
+        runner = web.AppRunner(
+            self._application, access_log=None, shutdown_timeout=_DRAIN_SECONDS_MAX, read_bufsize=_READ_BYTES
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, self._address, self._port, ssl_context=self._tls).start()

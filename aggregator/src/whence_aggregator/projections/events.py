@@ -9,6 +9,8 @@ import msgspec
 
 from whence_aggregator.ports import Transaction
 from whence_aggregator.trace.tickets import words_of
+from whence_common.image_provenance import SourceClaim
+from whence_common.image_reference import parse_image_subject
 from whence_common.scm_source import ScmSource, repository_of
 
 INVENTORY_KIND = "ec2-instance"
@@ -54,15 +56,15 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         await project_inventory(transaction, [(index, event)])
         return
     value = msgspec.json.encode(event["value"], order="deterministic").decode()
-    _, _, key = event["subject"].rpartition("@")
     if event["kind"] == "image-source":
-        unjudge = ("unjudge_image", [{"image_digest": key}])
+        unjudge = ("unjudge_image", [{"image_digest": parse_image_subject(event["subject"])[1]}])
     else:
-        unjudge = ("unjudge_commit", [{"commit_id": key}])
+        unjudge = ("unjudge_commit", [{"commit_id": event["subject"].rpartition("@")[2]}])
     await transaction.execute(
         ("add_fact", [{**event, "value": value, "ledger_index": index}]),
         ("add_image_commit", links_of(event)),
         ("add_commit_word", words_in(event)),
+        ("add_image_chain", _chain_of(event)),
         unjudge,
     )
 
@@ -111,14 +113,33 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
 
 
 def links_of(event: Mapping[str, Any]) -> list[dict[str, object]]:
-    """Give the commit that a registry says an image was built from."""
-    document = event["value"].get("scm_source") if event["kind"] == "image-source" else None
-    source = ScmSource.from_wire(document) if isinstance(document, Mapping) else None
-    repository = repository_of(source.url) if source is not None else None
-    if source is None or source.commit_id is None or repository is None:
+    """Give the commits that an image or its registry says it was built from."""
+    if event["kind"] != "image-source":
         return []
-    digest = event["subject"].rpartition("@")[2]
-    return [{"commit_id": source.commit_id, "image_digest": digest, "repository": str(repository)}]
+    digest = parse_image_subject(event["subject"])[1]
+    links: dict[tuple[str, str], dict[str, object]] = {}
+    for claim in claims_in(event["value"]):
+        repository = repository_of(claim.source.url)
+        if claim.source.commit_id is not None and repository is not None:
+            place = str(repository)
+            links[claim.source.commit_id, place] = {
+                "commit_id": claim.source.commit_id, "image_digest": digest, "repository": place,
+            }  # fmt: skip
+    return list(links.values())
+
+
+def claims_in(value: Mapping[str, Any]) -> list[SourceClaim]:
+    """Give what a fact about an image says of its source, whoever says it."""
+    claims = [SourceClaim.from_wire(one) for one in value.get("claims", [])]
+    document = value.get("scm_source")
+    if isinstance(document, Mapping):
+        claims.append(SourceClaim(kind="scm-source", source=ScmSource.from_wire(document)))
+    return claims
+
+
+def _chain_of(event: Mapping[str, Any]) -> list[dict[str, object]]:
+    chain = event["value"].get("chain") if event["kind"] == "image-source" else None
+    return [{"chain": chain, "image_digest": parse_image_subject(event["subject"])[1]}] if chain else []
 
 
 def words_in(event: Mapping[str, Any]) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ import msgspec
 
 from whence_aggregator.ports import Asked, Parameters, Row, Transaction, Write
 from whence_common.clock import parse_instant, to_millis
+from whence_common.image_reference import tag_reference
 from whence_common.scm_source import ScmSource, repository_of
 from whence_common.statement import Predicate
 
@@ -28,6 +29,8 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
     combination: Combination
     links: list[tuple[str, str, str]]
     """(commit, image, repository) as the agent read it out of the image."""
+    tag: tuple[str, str] | None = None
+    """(reference by tag, digest that it named), when the image was asked for by tag."""
 
     @classmethod
     def of(cls, predicate: Predicate) -> Stated:
@@ -37,6 +40,7 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
             observed_at=to_millis(parse_instant(predicate.observed_at)),
             combination=combination(predicate),
             links=image_commits(predicate),
+            tag=_tag(predicate),
         )
 
 
@@ -121,10 +125,14 @@ async def project_statements(
     pairs: dict[tuple[int, int], None] = {}
     commits: dict[tuple[str, str, str], None] = {}
     spoken: dict[str, int] = {}
+    tags: dict[tuple[str, str], int] = {}
+    added = {row["number"] for row in new_facets}
     for one, combined_one in zip(said, combined, strict=True):
         instance, facets = known[one.instance_id], numbers[combined_one]
         number = instance.row["number"]
         statements.append(_statement(one, number, facets))
+        if facets in added and one.stated.tag is not None:  # a tag that moves makes another combination
+            tags.setdefault(one.stated.tag, one.ledger_index)
         if facets != instance.facets or one.enrolment != instance.order[0]:
             pairs[facets, number] = None  # type: ignore[index]  # a number
         if instance.order == (0, 0):
@@ -145,6 +153,7 @@ async def project_statements(
         ("move_instance", [_moved(one) for one in moved.values() if one.newest is not None]),
         ("add_image_commit", [dict(zip(_LINK_NAMES, one, strict=True)) for one in commits]),
         ("add_to_tally", [{"account_id": a, "subject": "instances", "n": n} for a, n in spoken.items()]),
+        ("add_tag_digest", [{"reference": r, "digest": d, "ledger_index": index} for (r, d), index in tags.items()]),
     ]  # fmt: skip
 
 
@@ -161,6 +170,12 @@ def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
         return []
     link = _link(found.document.get("url", ""), found.document.get("revision", ""))
     return [(link[0], predicate.image.digest, link[1])] if link is not None else []
+
+
+def _tag(predicate: Predicate) -> tuple[str, str] | None:
+    image = predicate.image
+    reference = tag_reference(image.source) if image is not None else None
+    return (reference, image.index_digest or image.digest) if image is not None and reference is not None else None
 
 
 @lru_cache(maxsize=8192)

@@ -341,6 +341,9 @@ select cast(:kind as text), cast(:subject as text), cast(:due_at as text), 0, ''
 where not exists (select 1 from fact where kind = :kind and subject = :subject)
 on conflict do nothing;
 
+-- name: add_task
+insert into task (kind, subject, due_at, attempts, reason) values (:kind, :subject, :due_at, 0, '') on conflict do nothing;
+
 -- name: claim_tasks
 update task set due_at = :lease, attempts = attempts + 1
 where (kind, subject) in (select kind, subject from task where due_at <= :now order by due_at, kind limit :limit)
@@ -423,6 +426,105 @@ on conflict (account_id, subject) do update set n = tally.n + excluded.n;
 -- name: tallies
 select account_id, subject, n from tally order by account_id, subject;
 
+-- The registry front.
+
+-- name: add_manifest
+insert into image_manifest (repository, digest, team, media_type, size, image, artifact_type, subject, child, annotations,
+    pushed_at, pushed_by, ledger_index)
+values (:repository, :digest, :team, :media_type, :size, :image, :artifact_type, :subject, :child, :annotations,
+    :pushed_at, :pushed_by, :ledger_index)
+on conflict do nothing;
+
+-- name: add_blob
+insert into image_blob (digest, size) values (:digest, :size) on conflict do nothing;
+
+-- name: put_tag
+insert into image_tag (repository, tag, digest, team, created_at, created_by, ledger_index)
+values (:repository, :tag, :digest, :team, :created_at, :created_by, :ledger_index)
+on conflict (repository, tag) do update set digest = excluded.digest, created_at = excluded.created_at,
+    created_by = excluded.created_by, ledger_index = excluded.ledger_index;
+
+-- name: remove_tag
+delete from image_tag where repository = :repository and tag = :tag;
+
+-- name: add_tag_digest
+insert into tag_digest (reference, digest, ledger_index) values (:reference, :digest, :ledger_index)
+on conflict do nothing;
+
+-- name: tag_digests
+select reference, digest, ledger_index from tag_digest where {reference in texts references}
+order by reference, ledger_index;
+
+-- name: add_image_chain
+insert into image_chain (chain, image_digest) values (:chain, :image_digest) on conflict do nothing;
+
+-- name: images_of_chains
+select chain, image_digest from image_chain where {chain in texts chains} order by chain, image_digest limit :limit;
+
+-- name: tag_of
+select tag, digest, created_at, created_by, ledger_index from image_tag where repository = :repository and tag = :tag;
+
+-- name: newest_tag
+select tag, digest, created_at, created_by, ledger_index from image_tag where repository = :repository
+order by created_at desc, ledger_index desc limit 1;
+
+-- name: manifest_of
+select repository, digest, media_type, size, image, artifact_type, subject, child, annotations, pushed_at, pushed_by,
+    ledger_index
+from image_manifest where repository = :repository and digest = :digest;
+
+-- name: repository_known
+select 1 as known from image_manifest where repository = :repository limit 1;
+
+-- name: tags_after
+select tag from image_tag where repository = :repository and tag{binary} > :after order by tag{binary} limit :limit;
+
+-- name: repositories_after
+select distinct repository from image_tag where repository{binary} > :after order by repository{binary} limit :limit;
+
+-- name: referrers_of
+select digest, media_type, size, artifact_type, annotations from image_manifest
+where repository = :repository and subject = :subject and subject <> '' and digest > :after
+    and (cast(:artifact_type as text) is null or artifact_type = :artifact_type)
+order by digest limit :limit;
+
+-- name: teams_with_tags
+select distinct team from image_tag order by team{binary};
+
+-- name: repositories_of_team
+select distinct repository from image_tag where team = :team order by repository{binary};
+
+-- name: tags_by_age
+select t.tag, t.digest, t.created_at, t.created_by, t.ledger_index, m.image, m.child, m.media_type, m.size
+from image_tag t join image_manifest m on m.repository = t.repository and m.digest = t.digest
+where t.repository = :repository order by t.created_at, t.ledger_index limit :limit;
+
+-- name: tags_with_image
+select distinct m.image, t.tag as name, t.team, t.repository
+from image_manifest m join image_tag t on t.repository = m.repository and t.digest = m.digest
+where m.image >= :first and m.image < :past order by m.image, t.repository, t.tag limit :limit;
+
+-- name: count_team
+select count(distinct repository) as artifacts, count(*) as tags from image_tag where team = :team;
+
+-- name: count_teams
+select team, count(distinct repository) as artifacts, count(*) as tags from image_tag group by team
+order by team{binary};
+
+-- name: sum_blobs
+select count(*) as blobs, sum(size) as storage from image_blob;
+
+-- name: images_listed
+select t.repository, t.tag, t.digest, t.team, t.created_at, t.created_by, t.ledger_index, m.media_type, m.child, m.size
+from image_tag t join image_manifest m on m.repository = t.repository and m.digest = t.digest
+where (t.repository{binary} > :after_repository or (t.repository = :after_repository and t.tag{binary} > :after_tag))
+    and (cast(:team as text) is null or t.team = :team)
+    and (cast(:repository as text) is null or t.repository = :repository)
+    and (cast(:tag as text) is null or t.tag = :tag)
+    and (cast(:digest as text) is null or t.digest = :digest or m.child = :digest)
+    and (cast(:text as text) is null or t.repository like :text escape '!' or t.tag like :text escape '!')
+order by t.repository{binary}, t.tag{binary} limit :limit;
+
 -- For the check: tables as they can be compared, in the order of their keys.
 
 -- name: dump_tile
@@ -485,6 +587,39 @@ select instance_id, seen_at, seal from last_seen order by instance_id{binary} li
 -- name: dump_unseen
 select i.instance_id from instance i left join last_seen l on l.instance_id = i.instance_id
 where i.ledger_index >= 0 and l.instance_id is null order by i.number limit :limit offset :offset;
+
+-- name: dump_image_manifest
+select repository, digest, team, media_type, size, image, artifact_type, subject, child, annotations, pushed_at, pushed_by,
+    ledger_index
+from image_manifest order by repository{binary}, digest limit :limit offset :offset;
+
+-- name: dump_image_tag
+select repository, tag, digest, team, created_at, created_by, ledger_index from image_tag
+order by repository{binary}, tag{binary} limit :limit offset :offset;
+
+-- name: dump_image_blob
+select digest, size from image_blob order by digest limit :limit offset :offset;
+
+-- name: dump_tag_digest
+select reference, digest, ledger_index from tag_digest order by reference{binary}, digest limit :limit offset :offset;
+
+-- name: dump_image_chain
+select chain, image_digest from image_chain order by chain, image_digest limit :limit offset :offset;
+
+-- name: clear_image_manifest
+delete from image_manifest;
+
+-- name: clear_image_tag
+delete from image_tag;
+
+-- name: clear_image_blob
+delete from image_blob;
+
+-- name: clear_tag_digest
+delete from tag_digest;
+
+-- name: clear_image_chain
+delete from image_chain;
 
 -- name: clear_clock
 delete from clock;

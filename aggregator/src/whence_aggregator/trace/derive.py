@@ -7,6 +7,8 @@ from typing import Any
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Lineage, Link, LinkName
 from whence_aggregator.trace.tickets import DEFAULT_PATTERNS, tickets_in
+from whence_common.image_provenance import SourceClaim, choose
+from whence_common.scm_source import ScmSource
 
 NO_TICKET = "the commit message names no ticket"
 
@@ -181,6 +183,18 @@ def _image(facts: Facts) -> Link:
     if answer.outcome == "absent":
         evidence += (_collected(answer, "registry"),)
         return Link(link="image", state="contradicted", value=value, reason=answer.reason, evidence=evidence)
+    if len(facts.tag_digests) > 1:
+        value["tag_digests"] = [digest for digest, _ in facts.tag_digests]
+        evidence += tuple(
+            Evidence(source="tag", observed_at="", digest=digest, ledger_index=index)
+            for digest, index in facts.tag_digests
+        )
+        reason = f"the tag has moved: {image.source} was seen to name {len(facts.tag_digests)} images"
+        return Link(link="image", state="contradicted", value=value, reason=reason, evidence=evidence)
+    if image.signed_by and answer.value.get("signed_by", image.signed_by) != image.signed_by:
+        value["registry_signed_by"] = answer.value["signed_by"]
+        reason = "the agent and the registry's own signatures disagree about who has signed this image"
+        return Link(link="image", state="contradicted", value=value, reason=reason, evidence=evidence)
     if answer.outcome == "unknown":
         reason = f"the registry was not asked: {answer.reason}"
         return Link(link="image", state="asserted", value=value, reason=reason, evidence=evidence)
@@ -192,28 +206,48 @@ def _source(facts: Facts) -> Link:
     predicate, answer = facts.statement.predicate, facts.image_source
     if predicate.image is None:
         return _nothing_runs("source", facts)
-    seen = predicate.scm_source
+    seen, agents, registry = predicate.scm_source, facts.agent_source, facts.registry_source
     evidence: tuple[Evidence, ...] = ()
-    source, registry = facts.source, facts.registry_source
-    agents = source if seen is not None and seen.status == "found" else None
     if seen is not None:
         evidence = (_agent(facts, agents.digest if agents is not None else None),)
     if answer.outcome in ("found", "missing"):
         evidence += (_collected(answer, "registry", registry.digest if registry is not None else None),)
-    if source is None:
-        reason = (seen.reason if seen is not None else "") or answer.reason or "the image names no source"
+    chosen, against = choose(facts.claims)
+    notes = [str(one) for one in answer.value.get("notes", [])]
+    if chosen is None:
+        reason = (seen.reason if seen is not None else "") or "; ".join(notes) or answer.reason
         unasked = seen is None and answer.outcome in ("unknown", "absent")
+        reason = reason or "the image names no source"
         return Link(link="source", state="unknown" if unasked else "missing", reason=reason, evidence=evidence)
-    value: dict[str, Any] = {**source.to_wire(), "dirty": source.dirty}
-    if agents is not None and answer.outcome in ("found", "missing"):
-        if registry is None or registry.digest != agents.digest:
-            value["registry"] = registry.to_wire() if registry is not None else None
-            reason = "agent and registry read different sources out of the same image"
-            return Link(link="source", state="contradicted", value=value, reason=reason, evidence=evidence)
-        reason_dirty = "the source tree held changes that are in no commit" if source.dirty else None
+    value: dict[str, Any] = {**chosen.source.to_wire(), "dirty": facts.dirty, "said_by": chosen.kind}
+    if chosen.by:
+        value["builder"] = chosen.by
+    if notes:
+        value["notes"] = notes
+    if against:
+        value["claims"] = [one.to_wire() for one in facts.claims]
+        reason = f"{_said(chosen)}, and {_said(against[0])}"
+        return Link(link="source", state="contradicted", value=value, reason=reason, evidence=evidence)
+    if agents is not None and answer.outcome in ("found", "missing") and _differs(registry, agents):
+        value["registry"] = registry.to_wire() if registry is not None else None
+        reason = "agent and registry read different sources out of the same image"
+        return Link(link="source", state="contradicted", value=value, reason=reason, evidence=evidence)
+    reason_dirty = "the source tree held changes that are in no commit" if facts.dirty else None
+    both = agents is not None and registry is not None
+    if chosen.kind == "provenance" or (both and chosen.kind == "scm-source"):
         return Link(link="source", state="confirmed", value=value, reason=reason_dirty, evidence=evidence)
-    only_one = f"only one has read it: {answer.reason}" if answer.reason else None
+    only_one = reason_dirty or (f"only one has read it: {answer.reason}" if answer.reason else None)
     return Link(link="source", state="asserted", value=value, reason=only_one, evidence=evidence)
+
+
+def _differs(registry: ScmSource | None, agents: ScmSource) -> bool:
+    return registry is None or registry.digest != agents.digest
+
+
+def _said(claim: SourceClaim) -> str:
+    """Say who names which commit."""
+    who = f"{claim.kind} of {claim.by}" if claim.by else claim.kind
+    return f"{who} says {claim.source.revision[:40] or 'no commit'} of {claim.source.url[:120] or 'no repository'}"
 
 
 def _commit(facts: Facts) -> Link:
@@ -232,7 +266,7 @@ def _commit(facts: Facts) -> Link:
     if answer.outcome != "found":
         return Link(link="commit", state="missing", reason=answer.reason, evidence=evidence)
     value.update({name: answer.value[name] for name in ("repository", "subject", "author", "committed_at")})
-    if source.dirty:
+    if facts.dirty:
         reason = "the commit exists, but the image was built from a tree with changes that are in no commit"
         return Link(link="commit", state="contradicted", value=value, reason=reason, evidence=evidence)
     return Link(link="commit", state="confirmed", value=value, evidence=evidence)

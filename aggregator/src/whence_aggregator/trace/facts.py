@@ -12,6 +12,7 @@ from whence_aggregator.ports import Row
 from whence_common.clock import from_millis
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
+from whence_common.image_provenance import SourceClaim, choose
 from whence_common.scm_source import ScmSource
 from whence_common.statement import Predicate, Statement
 
@@ -119,14 +120,34 @@ class Facts:
     bindings: Sequence[Binding] = ()
     """All bindings of the instance, oldest first; `binding` is the one that signed the statement."""
     listed: Listed = Listed(collected=False)
+    tag_digests: Sequence[tuple[str, int]] = ()
+    """Which digests the image's tag was ever seen to name, and the entries that say so, oldest first."""
+
+    @property
+    def agent_source(self) -> ScmSource | None:
+        """The image's scm-source.json as the agent read it; not when it is known to be the base image's."""
+        seen = self.statement.predicate.scm_source
+        if seen is None or seen.document is None or self.image_source.value.get("inherited"):
+            return None
+        return ScmSource.from_wire(seen.document)
+
+    @property
+    def claims(self) -> list[SourceClaim]:
+        """What everybody says of the image's source."""
+        claims = [SourceClaim.from_wire(one) for one in self.image_source.value.get("claims", [])]
+        read = self.agent_source or self.registry_source
+        return claims + ([SourceClaim(kind="scm-source", source=read)] if read is not None else [])
 
     @property
     def source(self) -> ScmSource | None:
-        """The image's scm-source.json as the agent read it, else as the registry has it."""
-        seen = self.statement.predicate.scm_source
-        if seen is not None and seen.document is not None:
-            return ScmSource.from_wire(seen.document)
-        return self.registry_source
+        """The source that counts: a trusted builder's word first, then what the image says of itself."""
+        chosen, _ = choose(self.claims)
+        return chosen.source if chosen is not None else None
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anybody says that the tree held changes that are in no commit."""
+        return any(one.source.dirty for one in self.claims)
 
     @property
     def registry_source(self) -> ScmSource | None:

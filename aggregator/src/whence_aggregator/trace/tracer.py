@@ -22,8 +22,10 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import Lineage
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_common.clock import Now, from_millis, parse_instant, to_instant, to_millis
+from whence_common.image_reference import image_subject, tag_reference
 from whence_common.ledger_entry import kind_of
 from whence_common.scm_source import ScmSource, repository_of
+from whence_common.statement import ImageFacts
 
 SubjectKind = Literal["image", "commit", "ticket", "application", "user_data"]
 _PAGES_MAX = 20
@@ -115,12 +117,14 @@ class Tracer:
         gathered = {}
         for name, statement in said.items():
             image = statement.predicate.image
+            tag = tag_reference(image.source) if image is not None else None
             gathered[name] = Facts(
                 statement=statement,
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
                 bindings=bound[name],
                 application=outside.applications.get(statement.predicate.application_id or ""),
-                image_source=outside.images[f"{image.repository}@{image.digest}"] if image else NOT_ASKED,
+                image_source=outside.images[_image_subject(image)] if image else NOT_ASKED,
+                tag_digests=outside.tags.get(tag or "", ()),
                 commit=NOT_ASKED,
                 last_seen=last_seen.get(name),
                 listed=_listed(in_ec2.get(name), outside.collected, statement),
@@ -141,12 +145,22 @@ class Tracer:
         named = sorted({one.predicate.application_id or "" for one in said})
         moment = at or to_instant(self._now())
         found_images = [one.predicate.image for one in said if one.predicate.image is not None]
-        images = sorted({f"{image.repository}@{image.digest}" for image in found_images})
+        images = sorted({_image_subject(image) for image in found_images})
+        tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
         commits = sorted({one for one in map(_commit_in_statement, said) if one is not None})
         places = sorted({(one.predicate.instance.account_id, one.predicate.instance.region) for one in said})
-        rows, image_facts, image_tasks, commit_facts, commit_tasks, *collected = await self._database.fetch_all(
+        (
+            rows,
+            tag_rows,
+            image_facts,
+            image_tasks,
+            commit_facts,
+            commit_tasks,
+            *collected,
+        ) = await self._database.fetch_all(
             [
                 ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "at": moment}),
+                ("tag_digests", {"references": msgspec.json.encode(tags).decode()}),
                 *_answers("image-source", images),
                 *_answers("commit", commits),
                 *(("inventory_collected", {"account_id": account, "region": region}) for account, region in places),
@@ -155,6 +169,7 @@ class Tracer:
         )
         return _Outside(
             applications={row["application_id"]: _registered(row) for row in rows},
+            tags=_by_tag(tag_rows),
             images=_merged(images, image_facts, image_tasks),
             commits=_merged(commits, commit_facts, commit_tasks),
             collected={place for place, one in zip(places, collected, strict=True) if one},
@@ -176,9 +191,21 @@ class Tracer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outside:
     applications: dict[str, Registered]
+    tags: dict[str, list[tuple[str, int]]]
     images: dict[str, Answer]
     commits: dict[str, Answer]
     collected: set[tuple[str, str]]
+
+
+def _image_subject(image: ImageFacts) -> str:
+    return image_subject(image.repository, image.digest, image.index_digest)
+
+
+def _by_tag(rows: Sequence[Row]) -> dict[str, list[tuple[str, int]]]:
+    found: dict[str, list[tuple[str, int]]] = {}
+    for row in rows:
+        found.setdefault(row["reference"], []).append((row["digest"], row["ledger_index"]))
+    return found
 
 
 def _commit_in_statement(statement: StoredStatement) -> str | None:

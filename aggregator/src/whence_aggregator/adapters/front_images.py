@@ -1,0 +1,103 @@
+"""The front's own images, read from the registry behind it and from its own catalogue of referrers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+
+import msgspec
+
+from whence_aggregator.adapters.image_registry import LAYER_BYTES_MAX
+from whence_aggregator.adapters.layer_stream import scan
+from whence_aggregator.ports import ImageStore, SourceUnavailable
+from whence_aggregator.ports_registry import BlobBackend
+from whence_aggregator.registry.catalog import PAGE_MAX, Catalog
+from whence_aggregator.registry.names import Repository
+from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_common.digest import is_sha256_digest, sha256_digest
+from whence_common.image_evidence import EVIDENCE_BYTES_MAX
+from whence_common.image_layers import LayerFinding
+
+
+class FrontImages:
+    """Reads images that were pushed here. Raises SourceUnavailable."""
+
+    def __init__(self, *, backend: BlobBackend, catalog: Catalog) -> None:
+        self._backend = backend
+        self._catalog = catalog
+
+    async def manifest(self, repository: str, reference: str) -> bytes | None:
+        """Give a manifest; one that is being pushed is in no catalogue yet."""
+        place = _place(repository)
+        try:
+            if not is_sha256_digest(reference):
+                reference = (await self._catalog.manifest(place, reference))["digest"]
+            return await self._backend.manifest(str(place), reference)
+        except RegistryRefusal as exc:
+            if exc.status == 404:
+                return None
+            raise _unavailable(exc) from exc
+
+    async def blob(self, repository: str, digest: str) -> bytes | None:
+        content = bytearray()
+        try:
+            async with self._backend.read(str(_place(repository)), digest, "") as answer:
+                if answer is None or answer.status != 200 or (answer.size or 0) > EVIDENCE_BYTES_MAX:
+                    return None
+                async for chunk in answer.chunks:
+                    content += chunk
+                    if len(content) > EVIDENCE_BYTES_MAX:
+                        return None
+        except RegistryRefusal as exc:
+            raise _unavailable(exc) from exc
+        return bytes(content) if sha256_digest(bytes(content)) == digest else None
+
+    async def referrers(self, repository: str, digest: str) -> bytes | None:
+        found = await self._catalog.referrers(_place(repository), digest, artifact_type=None, after="", limit=PAGE_MAX)
+        return msgspec.json.encode({"manifests": found})
+
+    async def layer(self, repository: str, digest: str) -> LayerFinding:
+        """Scan a layer for its scm-source.json."""
+        hashed = hashlib.sha256()
+        try:
+            async with self._backend.read(str(_place(repository)), digest, "") as answer:
+                if answer is None or answer.status != 200:
+                    raise SourceUnavailable("registry-error", f"{repository}: layer {digest} cannot be read")
+                finding = await scan(_bounded(answer.chunks, hashed))
+        except RegistryRefusal as exc:
+            raise _unavailable(exc) from exc
+        if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:
+            raise SourceUnavailable("registry-wrong-digest", f"{repository}: layer {digest} has other bytes")
+        return finding
+
+
+class Stores:
+    """The front for its own name, other registries for theirs."""
+
+    def __init__(self, *, others: ImageStore, own: Mapping[str, ImageStore]) -> None:
+        self._others = others
+        self._own = own
+
+    def store_of(self, repository: str) -> ImageStore:
+        return self._own.get(repository.partition("/")[0], self._others)
+
+
+async def _bounded(chunks: AsyncIterator[bytes], hashed: hashlib._Hash) -> AsyncIterator[bytes]:
+    left = LAYER_BYTES_MAX
+    async for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise SourceUnavailable("image-layer-too-large", "the layer is too large")
+        hashed.update(chunk)
+        yield chunk
+
+
+def _place(repository: str) -> Repository:
+    try:
+        return Repository.parse(repository.partition("/")[2])
+    except RegistryRefusal as exc:
+        raise SourceUnavailable("registry-image-unknown", exc.message) from exc
+
+
+def _unavailable(exc: RegistryRefusal) -> SourceUnavailable:
+    return SourceUnavailable("registry-unreachable", exc.message)

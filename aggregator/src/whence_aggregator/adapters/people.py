@@ -1,0 +1,82 @@
+"""STUPS's token and team services: whom a token belongs to, and who may write for a team."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+
+from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.ports_registry import Person
+
+_SECONDS_MAX = 5.0
+_ANSWER_BYTES_MAX = 64 * 1024
+_SCOPES_MAX = 100
+_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
+_TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS_MAX)
+
+
+class StupsTokenInfo:
+    """GET URL?access_token=TOKEN, as STUPS's programs ask."""
+
+    def __init__(self, *, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+
+    async def person(self, token: str) -> Person | None:
+        """Ask for a token. Raises SourceUnavailable; its message never holds the token."""
+        try:
+            async with self._session.get(
+                self._url, params={"access_token": token}, allow_redirects=False, timeout=_TIMEOUT
+            ) as answer:
+                if answer.status >= 500 or answer.status == 429:
+                    raise SourceUnavailable("tokeninfo-unavailable", f"the token service answers HTTP {answer.status}")
+                if answer.status != 200:
+                    return None
+                stated = _object(await answer.content.read(_ANSWER_BYTES_MAX))
+        except _FAILURES as exc:
+            name = type(exc).__name__
+            raise SourceUnavailable("tokeninfo-unreachable", f"the token service does not answer ({name})") from exc
+        uid, scopes = stated.get("uid"), stated.get("scope")
+        if not isinstance(uid, str) or not uid or not uid.isprintable() or len(uid) > 200:
+            return None
+        named = scopes.split() if isinstance(scopes, str) else scopes if isinstance(scopes, list) else []
+        held = {one for one in named[:_SCOPES_MAX] if isinstance(one, str)}
+        held |= {name for name, value in stated.items() if "." in name and value is True}
+        return Person(uid=uid, realm=str(stated.get("realm") or ""), scopes=frozenset(held))
+
+
+class StupsTeams:
+    """GET URL/auth with the team as JSON and the caller's own token; 200 alone allows."""
+
+    def __init__(self, *, session: aiohttp.ClientSession, url: str, policy: str) -> None:
+        self._session = session
+        self._url = f"{url.rstrip('/')}/auth"
+        self._policy = policy
+
+    async def may_write(self, token: str, team: str) -> bool:
+        """Ask. Raises SourceUnavailable."""
+        try:
+            async with self._session.get(
+                self._url,
+                json={"policy": self._policy, "payload": {"team": team}},
+                headers={"Authorization": f"Bearer {token}"},
+                allow_redirects=False,
+                timeout=_TIMEOUT,
+            ) as answer:
+                status = answer.status
+        except _FAILURES as exc:
+            name = type(exc).__name__
+            raise SourceUnavailable("teams-unreachable", f"the team service does not answer ({name})") from exc
+        if status >= 500 or status == 429:
+            raise SourceUnavailable("teams-unavailable", f"the team service answers HTTP {status}")
+        return status == 200
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,56 @@
+"""Facts: a collector is asked, and what it found out becomes an entry of the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.ports import Finding
+from whence_aggregator.projections.events import links_of, project_fact
+from whence_common.clock import Now, to_instant
+from whence_common.ledger_entry import event
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+
+class Findings:
+    """Asks collectors by the kind of what is asked about."""
+
+    def __init__(self, *, ledger: Ledger, collectors: Mapping[str, Collector], now: Now) -> None:
+        self._ledger = ledger
+        self._collectors = collectors
+        self._now = now
+
+    async def collect(self, kind: str, subject: str) -> Finding:
+        """Find out about a subject now, and store it. Raises SourceUnavailable or StorageUnavailable."""
+        finding = await self._collectors[kind].collect(subject)
+        now = self._now()
+        async with self._ledger.writing() as writing:
+            await _store(writing, kind, subject, finding, now)
+        log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
+        return finding
+
+
+async def _store(writing: Writing, kind: str, subject: str, finding: Finding, now: datetime) -> None:
+    """Append the fact to the log, project it, and ask the questions that follow from it."""
+    observed_at = to_instant(now)
+    stated: dict[str, Any] = {
+        "kind": kind,
+        "subject": subject,
+        "observed_at": observed_at,
+        "outcome": finding.outcome,
+        "value": finding.value,
+        "reason": finding.reason,
+    }
+    ((index, _),) = await writing.append([NewEntry(kind="fact", content=event("fact", stated))])
+    await project_fact(writing.transaction, index, stated)
+    follow_up = [
+        {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": observed_at}
+        for row in links_of(stated)
+    ]
+    writing.writes.append(("add_task_unless_known", follow_up))

@@ -1,0 +1,100 @@
+"""Pier One's own API: teams, artifacts, tags, scm-source, statistics; and the map of tags that older clients read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from whence_aggregator.http.registry import RegistryCalls
+from whence_aggregator.http.registry_errors import registry_guarded
+from whence_aggregator.registry.access import Access
+from whence_aggregator.registry.catalog import Catalog
+
+_SEGMENT = re.compile(r"[a-z0-9._-]{1,255}\Z")
+_TAG = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+
+
+class PierOneCalls:
+    """Handlers; everybody who is known may read."""
+
+    def __init__(self, *, calls: RegistryCalls, access: Access, catalog: Catalog) -> None:
+        self._calls = calls
+        self._access = access
+        self._catalog = catalog
+
+    def routes(self) -> list[web.RouteDef]:
+        artifact = "/teams/{team}/artifacts/{artifact:[^{}]+}"
+        paths: list[tuple[str, Callable[[web.Request], Awaitable[web.Response]]]] = [
+            ("/teams", self._teams),
+            ("/teams/{team}/artifacts", self._artifacts),
+            (f"{artifact}/tags/{{tag}}/scm-source", self._scm_source),
+            (f"{artifact}/tags", self._tags),
+            ("/tags/{image}", self._by_image),
+            ("/stats", self._statistics),
+            ("/stats/teams", self._all_teams),
+            ("/stats/teams/{team}", self._one_team),
+            ("/v1/repositories/{team}/{artifact:[^{}]+}/tags", self._tag_map),
+        ]
+        return [
+            web.get(path, registry_guarded(self._known(handler), self._calls.challenges)) for path, handler in paths
+        ]
+
+    def _known(
+        self, handler: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self._access.check_pull(await self._calls.caller(request))
+            return await handler(request)
+
+        return handle
+
+    async def _teams(self, _: web.Request) -> web.Response:
+        return _json(await self._catalog.teams())
+
+    async def _artifacts(self, request: web.Request) -> web.Response:
+        return _json(await self._catalog.artifacts(request.match_info["team"]))
+
+    async def _tags(self, request: web.Request) -> web.Response:
+        found = await self._catalog.tags_of(_repository(request))
+        return _json(found) if found else web.Response(status=404)
+
+    async def _scm_source(self, request: web.Request) -> web.Response:
+        """404 says by its body whether the tag or the source is missing."""
+        tag = request.match_info["tag"]
+        known, source = await self._catalog.scm_source(_repository(request), tag if _TAG.match(tag) else "")
+        if source is not None:
+            return _json(source)
+        return _json(None, status=404) if not known else _json({"message": "the image names no source"}, status=404)
+
+    async def _tag_map(self, request: web.Request) -> web.Response:
+        found = await self._catalog.tag_map(_repository(request))
+        return _json(found, status=200 if found else 404)
+
+    async def _by_image(self, request: web.Request) -> web.Response:
+        found = await self._catalog.by_image(request.match_info["image"])
+        if found is None:
+            return _json({"message": "several images begin so"}, status=412)
+        return _json(found) if found else _json({"message": "no image begins so"}, status=404)
+
+    async def _statistics(self, _: web.Request) -> web.Response:
+        return _json(await self._catalog.statistics())
+
+    async def _all_teams(self, _: web.Request) -> web.Response:
+        return _json(await self._catalog.team_statistics(None))
+
+    async def _one_team(self, request: web.Request) -> web.Response:
+        return _json(await self._catalog.team_statistics(request.match_info["team"]))
+
+
+def _repository(request: web.Request) -> str:
+    """Name the repository; what cannot be one is known by nobody."""
+    team, artifact = request.match_info["team"], request.match_info["artifact"]
+    parts = (team, *artifact.split("/"))
+    return "/".join(parts) if all(_SEGMENT.match(part) for part in parts) else ""
+
+
+def _json(document: object, *, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(document), status=status, content_type="application/json")

@@ -1,0 +1,266 @@
+"""The registry's own API, `/v2/…`: manifests, tags, referrers, sign-in. Blobs are in registry_blobs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+from aiohttp import web
+
+from whence_aggregator.http.registry_errors import no_continue, own_url, registry_guarded, whole_body
+from whence_aggregator.ports_registry import BlobBackend, PushSources
+from whence_aggregator.registry.access import GRANT_SECONDS, PUBLIC, Access, Principal
+from whence_aggregator.registry.catalog import PAGE_MAX, Catalog
+from whence_aggregator.registry.names import Repository, check_digest, check_reference
+from whence_aggregator.registry.pushes import Pushes
+from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
+from whence_common.errors import one_line
+from whence_common.oci_manifest import DOCKER_MANIFEST, INDEXES, MANIFEST_BYTES_MAX, OCI_INDEX, Manifest
+
+BASIC_CHALLENGE = 'Basic realm="Pier One Docker Registry"'
+_FORM_BYTES_MAX = 64 * 1024
+_SCOPES_MAX = 20
+_SCOPE = re.compile(r"repository:([a-z0-9._/-]{1,255}):([a-z,*]{1,60})\Z")
+
+
+class RegistryCalls:
+    """Handlers. `name` is the registry's host, `url` how clients reach it when that is not what they say."""
+
+    def __init__(
+        self,
+        *,
+        access: Access,
+        catalog: Catalog,
+        pushes: Pushes,
+        backend: BlobBackend,
+        sources: PushSources,
+        name: str,
+        url: str | None,
+        source_required: bool,
+    ) -> None:
+        self._access = access
+        self._catalog = catalog
+        self._pushes = pushes
+        self._backend = backend
+        self._sources = sources
+        self._name = name
+        self._url = url
+        self._source_required = source_required
+
+    def routes(self) -> list[web.RouteDef]:
+        routes = [
+            web.get("/v2/", self._version),
+            web.get("/v2", self._version),
+            web.get("/v2/token", self._token),
+            web.post("/v2/token", self._token),
+            web.get("/v2/_catalog", self._repositories),
+            web.get("/v2/{name:.+}/tags/list", self._tags),
+            web.get("/v2/{name:.+}/manifests/{reference}", self._manifest, allow_head=False),
+            web.head("/v2/{name:.+}/manifests/{reference}", self._manifest),
+            web.put("/v2/{name:.+}/manifests/{reference}", self._put_manifest, expect_handler=no_continue),
+            web.delete("/v2/{name:.+}/manifests/{reference}", self._delete_manifest),
+            web.get("/v2/{name:.+}/referrers/{digest}", self._referrers),
+        ]
+        return [
+            web.route(one.method, one.path, registry_guarded(one.handler, self.challenges), **one.kwargs)
+            for one in routes
+        ]
+
+    def challenges(self, request: web.Request) -> list[str]:
+        """Say how to sign in: with a token that is granted for what is asked, or as Pier One's clients do."""
+        realm = f"{own_url(request, self._url)}/v2/token"
+        scope = ""
+        name = request.match_info.get("name")
+        if name is not None and _SCOPE.match(f"repository:{name}:pull"):
+            actions = "pull" if request.method in ("GET", "HEAD") else "pull,push"
+            scope = f',scope="repository:{name}:{actions}"'
+        return [f'Bearer realm="{realm}",service="{self._name}"{scope}', BASIC_CHALLENGE]
+
+    async def caller(self, request: web.Request) -> Principal:
+        """Say who calls. Raises RegistryRefusal."""
+        return await self._access.authenticate(request.headers.get("Authorization", ""))
+
+    async def _version(self, request: web.Request) -> web.Response:
+        principal = await self.caller(request)
+        if principal == PUBLIC and "write" in request.host:
+            raise RegistryRefusal("UNAUTHORIZED", "authentication required")
+        return web.Response(text="OK")
+
+    async def _token(self, request: web.Request) -> web.Response:
+        """Grant a token for what the caller may do of what is asked, as docker's token flow has it."""
+        authorization, scopes = request.headers.get("Authorization", ""), list(request.query.getall("scope", []))
+        if request.method == "POST":
+            form = await self._form(request)
+            scopes += form.get("scope", [])
+            if not authorization and form.get("grant_type") == ["password"]:
+                user, password = (form.get(name, [""])[0] for name in ("username", "password"))
+                authorization = f"Basic {_encoded(user, password)}"
+            elif not authorization and form.get("grant_type") == ["refresh_token"]:
+                authorization = f"Bearer {form.get('refresh_token', [''])[0]}"
+        principal = await self._access.authenticate(authorization)
+        wanted = []
+        for scope in " ".join(scopes).split()[:_SCOPES_MAX]:
+            match = _SCOPE.match(scope)
+            if match is not None:
+                wanted.append((Repository.parse(match[1]), match[2].split(",")))
+        token = await self._access.grant(principal, wanted)
+        document = {"token": token, "access_token": token, "expires_in": GRANT_SECONDS}
+        return web.json_response(document, headers={"Cache-Control": "no-store"})
+
+    async def _form(self, request: web.Request) -> dict[str, list[str]]:
+        from urllib.parse import parse_qs
+
+        try:
+            text = (await whole_body(request, _FORM_BYTES_MAX)).decode("utf-8")
+            return parse_qs(text, max_num_fields=50)
+        except ValueError as exc:
+            raise RegistryRefusal("UNAUTHORIZED", "the form is malformed") from exc
+
+    async def _repositories(self, request: web.Request) -> web.Response:
+        self._access.check_pull(await self.caller(request))
+        after, limit = page(request)
+        found = await self._catalog.repositories(after=after, limit=limit + 1)
+        return paged(request, {"repositories": found[:limit]}, found, limit)
+
+    async def _tags(self, request: web.Request) -> web.Response:
+        repository = await self._readable(request)
+        after, limit = page(request)
+        found = await self._catalog.tags(repository, after=after, limit=limit + 1)
+        return paged(request, {"name": str(repository), "tags": found[:limit]}, found, limit)
+
+    async def _referrers(self, request: web.Request) -> web.Response:
+        repository = await self._readable(request)
+        digest = check_digest(request.match_info["digest"])
+        wanted = request.query.get("artifactType")
+        after, limit = page(request)
+        found = await self._catalog.referrers(repository, digest, artifact_type=wanted, after=after, limit=limit + 1)
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found[:limit]}
+        response = paged(request, index, [one["digest"] for one in found], limit)
+        response.content_type = OCI_INDEX
+        if wanted is not None:
+            response.headers["OCI-Filters-Applied"] = "artifactType"
+        return response
+
+    async def _manifest(self, request: web.Request) -> web.Response:
+        repository = await self._readable(request)
+        reference = check_reference(request.match_info["reference"])
+        row = await self._catalog.manifest(repository, reference)
+        _check_accepted(request, row["media_type"])
+        headers = {"Docker-Content-Digest": row["digest"], "ETag": f'"{row["digest"]}"'}
+        if request.headers.get("If-None-Match", "").strip() == headers["ETag"]:
+            return web.Response(status=304, headers=headers)
+        if request.method == "HEAD":
+            headers.update({"Content-Length": str(row["size"]), "Content-Type": row["media_type"]})
+            return web.Response(headers=headers)
+        content = await self._backend.manifest(str(repository), row["digest"])
+        if content is None:
+            raise unavailable("the registry behind has lost this manifest")
+        return web.Response(body=content, headers={**headers, "Content-Type": row["media_type"]})
+
+    async def _put_manifest(self, request: web.Request) -> web.Response:
+        repository, principal = await self.writable(request)
+        reference = check_reference(request.match_info["reference"])
+        content = await whole_body(request, MANIFEST_BYTES_MAX)
+        manifest = Manifest.parse(content, content_type=request.headers.get("Content-Type", ""))
+        if self._source_required:
+            await self._require_source(repository, manifest)
+        created = await self._pushes.push(repository, reference, manifest, principal)
+        headers = {
+            "Location": f"/v2/{quote(str(repository))}/manifests/{manifest.digest}",
+            "Docker-Content-Digest": manifest.digest,
+        }
+        if manifest.subject is not None:
+            headers["OCI-Subject"] = manifest.subject.digest
+        told = await self._told(repository, manifest) if created else ""
+        if told:
+            headers["Warning"] = f'299 - "{told}"'
+        return web.Response(status=201, headers=headers)
+
+    async def _told(self, repository: Repository, manifest: Manifest) -> str:
+        """Have the image looked at; say what is wrong with what it says of its source."""
+        if manifest.subject is not None:
+            await self._sources.look(str(repository), manifest.subject.digest)
+            return ""
+        if not _is_image(manifest):
+            return ""
+        found = await self._sources.look(str(repository), manifest.digest)
+        return _warning(found) if found is not None else ""
+
+    async def _require_source(self, repository: Repository, manifest: Manifest) -> None:
+        """Refuse an image whose source is not known. Raises RegistryRefusal."""
+        if manifest.subject is not None or not _is_image(manifest):
+            return
+        told = await self._sources.judge(str(repository), manifest)
+        if told:
+            raise RegistryRefusal("MANIFEST_INVALID", told, fix="add /scm-source.json as the last layer of the image")
+
+    async def _delete_manifest(self, request: web.Request) -> web.Response:
+        repository, principal = await self.writable(request)
+        await self._pushes.untag(repository, check_reference(request.match_info["reference"]), principal)
+        return web.Response(status=202)
+
+    async def _readable(self, request: web.Request) -> Repository:
+        principal = await self.caller(request)
+        repository = Repository.parse(request.match_info["name"])
+        self._access.check_pull(principal, repository)
+        return repository
+
+    async def writable(self, request: web.Request) -> tuple[Repository, Principal]:
+        """Give repository and caller, who may write to it. Raises RegistryRefusal, the body unread."""
+        principal = await self.caller(request)
+        repository = Repository.parse(request.match_info["name"])
+        await self._access.check_push(principal, repository)
+        return repository, principal
+
+
+def page(request: web.Request) -> tuple[str, int]:
+    """Read `last` and `n`. Raises RegistryRefusal."""
+    stated = request.query.get("n")
+    if stated is not None and not re.fullmatch(r"[0-9]{1,6}", stated):
+        raise RegistryRefusal("PAGINATION_NUMBER_INVALID", "n must be a number")
+    return request.query.get("last", "")[:300], min(int(stated), PAGE_MAX) if stated is not None else PAGE_MAX
+
+
+def paged(request: web.Request, document: dict[str, Any], found: list[str], limit: int) -> web.Response:
+    """Answer a page, with where the next one is."""
+    response = web.Response(body=msgspec.json.encode(document), content_type="application/json")
+    if limit and len(found) > limit:
+        query = {**request.query, "n": str(limit), "last": found[limit - 1]}
+        response.headers["Link"] = f'<{quote(request.path)}?{urlencode(query)}>; rel="next"'
+    return response
+
+
+def _is_image(manifest: Manifest) -> bool:
+    """Say whether a manifest is an image for a machine, not another artifact or an attestation."""
+    config = manifest.config.media_type if manifest.config is not None else ""
+    return config in _IMAGE_CONFIGS and not manifest.artifact_type
+
+
+_IMAGE_CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+
+
+def _warning(found: Any) -> str:
+    return one_line(str(found.get("warning", "")), 300).replace('"', "'")
+
+
+def _check_accepted(request: web.Request, media_type: str) -> None:
+    """A client that reads single images only must not be given an index as if it were one."""
+    stated = ",".join(request.headers.getall("Accept", [])).lower()
+    if (
+        media_type in INDEXES
+        and stated
+        and media_type not in stated
+        and "*/*" not in stated
+        and DOCKER_MANIFEST in stated
+    ):
+        raise RegistryRefusal(
+            "MANIFEST_UNKNOWN", f"this is an image index, {media_type}, which the client does not accept"
+        )
+
+
+def _encoded(user: str, password: str) -> str:
+    import base64
+
+    return base64.b64encode(f"{user}:{password}".encode()).decode("ascii")

@@ -1,0 +1,212 @@
+"""Blobs of the registry's API: streamed both ways, hashed both ways, never whole in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+
+from whence_aggregator.http.registry import RegistryCalls
+from whence_aggregator.http.registry_errors import body, no_continue, registry_guarded
+from whence_aggregator.ports_registry import BlobAnswer, BlobBackend
+from whence_aggregator.registry.access import Access
+from whence_aggregator.registry.names import Repository, check_digest
+from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
+from whence_aggregator.registry.uploads import Progress, Uploads
+from whence_common.digest import is_sha256_digest
+
+TRANSFERS_AT_ONCE_MAX = 256
+TRANSFER_SECONDS_MAX = 3 * 3600.0
+_OCTETS = "application/octet-stream"
+
+
+class BlobCalls:
+    """Handlers."""
+
+    def __init__(self, *, calls: RegistryCalls, access: Access, uploads: Uploads, backend: BlobBackend) -> None:
+        self._calls = calls
+        self._access = access
+        self._uploads = uploads
+        self._backend = backend
+        self._transfers = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        one = "/v2/{name:.+}/blobs/uploads/{number}"
+        routes = [
+            web.post("/v2/{name:.+}/blobs/uploads/", self._start, expect_handler=no_continue),
+            web.post("/v2/{name:.+}/blobs/uploads", self._start, expect_handler=no_continue),
+            web.patch(one, self._append, expect_handler=no_continue),
+            web.put(one, self._finish, expect_handler=no_continue),
+            web.get(one, self._status),
+            web.delete(one, self._cancel),
+            web.get("/v2/{name:.+}/blobs/{digest}", self._read, allow_head=False),
+            web.head("/v2/{name:.+}/blobs/{digest}", self._size),
+            web.delete("/v2/{name:.+}/blobs/{digest}", self._delete),
+        ]
+        return [
+            web.route(one.method, one.path, registry_guarded(one.handler, self._calls.challenges), **one.kwargs)
+            for one in routes
+        ]
+
+    async def _size(self, request: web.Request) -> web.Response:
+        repository, digest = await self._readable(request)
+        size = await self._backend.size(str(repository), digest)
+        if size is None:
+            raise _unknown(digest)
+        headers = {"Docker-Content-Digest": digest, "Content-Length": str(size), "Content-Type": _OCTETS}
+        return web.Response(headers={**headers, "Accept-Ranges": "bytes"})
+
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        repository, digest = await self._readable(request)
+        async with (
+            self._transfer(),
+            self._backend.read(str(repository), digest, request.headers.get("Range", "")) as answer,
+        ):
+            if answer is None:
+                raise _unknown(digest)
+            if answer.status == 416:
+                raise RegistryRefusal("SIZE_INVALID", "the blob has no such range", status=416)
+            if answer.status == 307:
+                return web.Response(status=307, headers={"Location": answer.location, "Docker-Content-Digest": digest})
+            return await self._stream(request, digest, answer)
+
+    async def _stream(self, request: web.Request, digest: str, answer: BlobAnswer) -> web.StreamResponse:
+        """Pass bytes on; the last of them only when all are those of the digest."""
+        headers = {"Docker-Content-Digest": digest, "Content-Type": _OCTETS, "Accept-Ranges": "bytes"}
+        if answer.size is not None:
+            headers["Content-Length"] = str(answer.size)
+        if answer.content_range:
+            headers["Content-Range"] = answer.content_range
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        whole, hashed, held = answer.status == 200, hashlib.sha256(), b""
+        try:
+            await response.prepare(request)
+            async for chunk in answer.chunks:
+                if whole:
+                    hashed.update(chunk)
+                if held:
+                    await response.write(held)
+                held = chunk
+            if whole and f"sha256:{hashed.hexdigest()}" != digest:
+                raise unavailable("the registry behind gives other bytes than the digest's")
+            await response.write(held)
+            await response.write_eof()
+        except RegistryRefusal:
+            if request.transport is not None:
+                request.transport.abort()  # the client must not take what it has for the whole
+        return response
+
+    async def _start(self, request: web.Request) -> web.Response:
+        repository, principal = await self._calls.writable(request)
+        mounted = await self._mounted(request, repository)
+        if mounted is not None:
+            return mounted
+        progress = await self._uploads.start(repository, principal)
+        digest = request.query.get("digest")
+        if digest is None:
+            return self._going_on(repository, progress, 202)
+        check_digest(digest)  # everything in one call
+        async with self._transfer():
+            progress = await self._uploads.append(
+                repository, principal, progress.number, progress.state, body(request), length=request.content_length
+            )
+        await self._uploads.finish(repository, principal, progress.number, progress.state, digest)
+        return self._made(repository, digest)
+
+    async def _mounted(self, request: web.Request, repository: Repository) -> web.Response | None:
+        """Take a blob over from a repository that the caller may read; None when it must be uploaded."""
+        digest, source = request.query.get("mount"), request.query.get("from")
+        if digest is None or source is None:
+            return None
+        check_digest(digest)
+        from_ = Repository.parse(source)
+        self._access.check_pull(await self._calls.caller(request), from_)
+        if await self._backend.size(str(from_), digest) is None:
+            return None
+        if not await self._backend.mount(str(repository), digest, str(from_)):
+            return None
+        return self._made(repository, digest)
+
+    async def _append(self, request: web.Request) -> web.Response:
+        repository, principal = await self._calls.writable(request)
+        if request.headers.get("Content-Type", _OCTETS).partition(";")[0].strip() != _OCTETS:
+            raise RegistryRefusal("BLOB_UPLOAD_INVALID", f"Content-Type must be {_OCTETS}", status=415)
+        async with self._transfer():
+            progress = await self._uploads.append(
+                repository, principal, request.match_info["number"], request.query.get("_state", ""), body(request),
+                length=request.content_length, content_range=request.headers.get("Content-Range", ""),
+            )  # fmt: skip
+        return self._going_on(repository, progress, 202)
+
+    async def _finish(self, request: web.Request) -> web.Response:
+        repository, principal = await self._calls.writable(request)
+        number, state = request.match_info["number"], request.query.get("_state", "")
+        digest = check_digest(request.query.get("digest", ""))
+        if request.body_exists and request.content_length != 0:
+            async with self._transfer():
+                progress = await self._uploads.append(
+                    repository, principal, number, state, body(request), length=request.content_length,
+                    content_range=request.headers.get("Content-Range", ""),
+                )  # fmt: skip
+            state = progress.state
+        await self._uploads.finish(repository, principal, number, state, digest)
+        return self._made(repository, digest)
+
+    async def _status(self, request: web.Request) -> web.Response:
+        repository, principal = await self._calls.writable(request)
+        progress = await self._uploads.status(
+            repository, principal, request.match_info["number"], request.query.get("_state", "")
+        )
+        return self._going_on(repository, progress, 204)
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        repository, principal = await self._calls.writable(request)
+        await self._uploads.cancel(repository, principal, request.match_info["number"], request.query.get("_state", ""))
+        return web.Response(status=204)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        await self._calls.writable(request)
+        raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
+
+    async def _readable(self, request: web.Request) -> tuple[Repository, str]:
+        principal = await self._calls.caller(request)
+        repository = Repository.parse(request.match_info["name"])
+        self._access.check_pull(principal, repository)
+        return repository, check_digest(request.match_info["digest"])
+
+    def _going_on(self, repository: Repository, progress: Progress, status: int) -> web.Response:
+        query = urlencode({"_state": progress.state})
+        headers = {
+            "Location": f"/v2/{quote(str(repository))}/blobs/uploads/{progress.number}?{query}",
+            "Docker-Upload-UUID": progress.number,
+            "Range": f"0-{max(progress.received - 1, 0)}",
+        }
+        return web.Response(status=status, headers=headers)
+
+    def _made(self, repository: Repository, digest: str) -> web.Response:
+        location = f"/v2/{quote(str(repository))}/blobs/{digest}"
+        return web.Response(status=201, headers={"Location": location, "Docker-Content-Digest": digest})
+
+    @asynccontextmanager
+    async def _transfer(self) -> AsyncIterator[None]:
+        """Bound how many transfers there are at once, and how long one takes."""
+        if self._transfers >= TRANSFERS_AT_ONCE_MAX:
+            raise RegistryRefusal("TOOMANYREQUESTS", "too many transfers at once: try again later")
+        self._transfers += 1
+        try:
+            async with asyncio.timeout(TRANSFER_SECONDS_MAX):
+                yield
+        except TimeoutError as exc:
+            raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the transfer took too long", status=408) from exc
+        finally:
+            self._transfers -= 1
+
+
+def _unknown(digest: str) -> RegistryRefusal:
+    if not is_sha256_digest(digest):
+        return RegistryRefusal("DIGEST_INVALID", "this is no digest")
+    return RegistryRefusal("BLOB_UNKNOWN", "blob unknown to registry", detail=digest)

@@ -1,0 +1,133 @@
+"""Requests of registry clients: who calls comes first, errors have the form of the OCI distribution specification."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from whence_aggregator.http.errors import REQUEST_ID
+from whence_aggregator.ports import Overloaded, StorageUnavailable
+from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_common.errors import InputError, WhenceError
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS_MAX = 60.0
+_VERSION = {"Docker-Distribution-API-Version": "registry/2.0", "X-Content-Type-Options": "nosniff"}
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
+_NUMBERS = itertools.count(1)
+_PROCESS = os.urandom(6).hex()
+Challenge = Callable[[web.Request], list[str]]
+
+
+def registry_guarded(handler: Handler, challenge: Challenge) -> Handler:
+    """Wrap a handler: errors in the registry's form, with what to sign in with. A refused body is not waited for."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        request[REQUEST_ID] = f"r{_PROCESS}-{next(_NUMBERS)}"
+        try:
+            response = await handler(request)
+        except WhenceError as exc:
+            response = _refused(request, _as_refusal(exc), challenge)
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception:
+            log.exception("a request failed by a bug", extra=fields(path=request.path, request_id=request[REQUEST_ID]))
+            response = _refused(request, RegistryRefusal("UNKNOWN", "the registry failed; its log says how"), challenge)
+        if not response.prepared:
+            response.headers.update(_VERSION)
+            response.headers["X-Request-Id"] = request[REQUEST_ID]
+        return response
+
+    return handle
+
+
+async def no_continue(request: web.Request) -> None:
+    """Do not ask for a body before it is known who sends it: `body` does that."""
+
+
+async def body(request: web.Request) -> AsyncIterator[bytes]:
+    """Give a body's bytes as they come. Raises RegistryRefusal when they stop coming."""
+    import asyncio
+
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        writer = request.transport
+        if writer is not None:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS_MAX):
+                chunk = await request.content.readany()
+        except TimeoutError as exc:
+            raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body stopped coming", status=408) from exc
+        except web.HTTPException:
+            raise
+        except (ConnectionError, web.RequestPayloadError) as exc:
+            raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body broke off") from exc
+        if not chunk:
+            return
+        yield chunk
+
+
+async def whole_body(request: web.Request, bytes_max: int) -> bytes:
+    """Read a body of at most so many bytes. Raises RegistryRefusal with 413."""
+    too_large = RegistryRefusal("SIZE_INVALID", f"the body is larger than {bytes_max} bytes", status=413)
+    if (request.content_length or 0) > bytes_max:
+        raise too_large
+    content = bytearray()
+    async for chunk in body(request):
+        content += chunk
+        if len(content) > bytes_max:
+            raise too_large
+    return bytes(content)
+
+
+def own_url(request: web.Request, configured: str | None) -> str:
+    """Give the URL by which this client reaches us."""
+    if configured is not None:
+        return configured
+    host = request.host if _HOST.match(request.host) else "localhost"
+    return f"{request.scheme}://{host}"
+
+
+def _as_refusal(exc: WhenceError) -> RegistryRefusal:
+    if isinstance(exc, RegistryRefusal):
+        return exc
+    if isinstance(exc, Overloaded):
+        return RegistryRefusal("TOOMANYREQUESTS", exc.message)
+    if isinstance(exc, StorageUnavailable):
+        return RegistryRefusal("UNAVAILABLE", "the database does not answer")
+    if isinstance(exc, InputError):
+        return RegistryRefusal("MANIFEST_INVALID", exc.message)
+    return RegistryRefusal("UNAVAILABLE", exc.message)
+
+
+def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challenge) -> web.Response:
+    error: dict[str, object] = {"code": refusal.code, "message": refusal.diagnostics()}
+    if refusal.detail is not None:
+        error["detail"] = refusal.detail
+    document = msgspec.json.encode({"errors": [error]})
+    response = web.Response(body=document, status=refusal.status, content_type="application/json")
+    if refusal.status == 401:
+        for one in challenge(request):
+            response.headers.add("WWW-Authenticate", one)
+    if refusal.status in (429, 503):
+        response.headers["Retry-After"] = "5"
+    if not request.content.is_eof():
+        response.force_close()  # the rest of the body is nobody's
+    log.info(
+        "refused",
+        extra=fields(path=request.path, status=refusal.status, code=refusal.code, request_id=request[REQUEST_ID]),
+    )
+    return response
+
+
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -1,0 +1,52 @@
+"""Pushes: manifests and tags of the registry front, and which digests each reference has ever named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.ports import Transaction, Write
+
+
+async def project_push(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
+    """Keep a manifest that was pushed, with the tag it was pushed under."""
+    await transaction.execute(*push_writes(index, event))
+
+
+def push_writes(index: int, event: Mapping[str, Any]) -> list[Write]:
+    """Give the writes that a push means."""
+    repository, digest = event["repository"], event["digest"]
+    manifest = {
+        **{name: event[name] for name in ("repository", "digest", "media_type", "size", "image", "artifact_type")},
+        **{name: event[name] for name in ("subject", "child", "pushed_at", "pushed_by")},
+        "annotations": msgspec.json.encode(event["annotations"], order="deterministic").decode(),
+        "team": repository.partition("/")[0],
+        "ledger_index": index,
+    }
+    writes: list[Write] = [
+        ("add_manifest", [manifest]),
+        ("add_blob", [{"digest": d, "size": s} for d, s in dict(event["blobs"]).items()]),
+    ]
+    if event["tag"]:
+        tag = {
+            "repository": repository,
+            "tag": event["tag"],
+            "digest": digest,
+            "team": manifest["team"],
+            "created_at": event["pushed_at"],
+            "created_by": event["pushed_by"],
+            "ledger_index": index,
+        }
+        reference = f"{event['registry']}/{repository}:{event['tag']}"
+        writes += [
+            ("put_tag", [tag]),
+            ("add_tag_digest", [{"reference": reference, "digest": digest, "ledger_index": index}]),
+        ]
+    return writes
+
+
+async def project_untag(transaction: Transaction, event: Mapping[str, Any]) -> None:
+    """Forget a tag of a scratch team; its manifest stays."""
+    await transaction.execute(("remove_tag", [{"repository": event["repository"], "tag": event["tag"]}]))

@@ -1,0 +1,211 @@
+"""Who may pull and push: people and services by OAuth, callers of the aggregator, instances by AWS's signature.
+
+What is not configured denies. Decided from headers alone, before any body is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from whence_aggregator.applications.registry import Caller
+from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.ports_registry import Person, TeamService, TokenInfo
+from whence_aggregator.registry.names import Repository
+from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
+from whence_aggregator.registry.sealing import Seal
+from whence_common.clock import Now
+from whence_common.errors import InputError
+from whence_common.identity_document import Authorities
+from whence_common.identity_document import verify as verify_identity
+
+GRANT_SECONDS = 300
+_TOKENS_KEPT_SECONDS = 60.0
+_TOKENS_KEPT_MAX = 10_000
+_TOKEN_CHARACTERS_MAX = 16_384
+_EMPLOYEES, _SERVICES = "employees", "services"
+_WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application.write_all_trusted")
+IDENTITY_USER = "instance-identity-document"
+Action = Literal["pull", "push"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who calls. `teams` None is every team; `grant` are the only repositories and actions that a token is for."""
+
+    name: str
+    kind: Literal["caller", "person", "instance", "public"]
+    teams: frozenset[str] | None = frozenset()
+    person: Person | None = None
+    token: str = field(default="", repr=False)
+    grant: Mapping[str, list[str]] | None = None
+
+
+PUBLIC = Principal(name="", kind="public")
+
+
+class Access:
+    """Decides. `tokens` are the aggregator's own callers by the hash of their token."""
+
+    def __init__(
+        self,
+        *,
+        tokens: Mapping[str, Caller],
+        token_info: TokenInfo | None,
+        teams: TeamService | None,
+        authorities: Authorities,
+        accounts: frozenset[str],
+        public_read: bool,
+        seal: Seal,
+        now: Now,
+    ) -> None:
+        self._tokens = tokens
+        self._token_info = token_info
+        self._teams = teams
+        self._authorities = authorities
+        self._accounts = accounts
+        self._public_read = public_read
+        self._seal = seal
+        self._now = now
+        self._people: dict[bytes, tuple[datetime, Person | None]] = {}
+
+    async def authenticate(self, authorization: str) -> Principal:
+        """Say who calls. Raises RegistryRefusal."""
+        if not authorization:
+            if self._public_read:
+                return PUBLIC
+            raise RegistryRefusal("UNAUTHORIZED", "authentication required")
+        scheme, _, rest = authorization[:_TOKEN_CHARACTERS_MAX].partition(" ")
+        if scheme.lower() in ("bearer", "token"):
+            return await self._by_token(rest.strip())
+        if scheme.lower() != "basic":
+            raise RegistryRefusal("UNAUTHORIZED", "only Basic and Bearer are understood")
+        user, _, password = _basic(rest.strip())
+        if user == IDENTITY_USER:
+            return self._by_identity(password)
+        if user != "oauth2":
+            raise RegistryRefusal("UNAUTHORIZED", "the user must be oauth2, and the password the token")
+        return await self._by_token(password)
+
+    def check_pull(self, principal: Principal, repository: Repository | None = None) -> None:
+        """Let everybody read who is known; a granted token, only what it is for. Raises RegistryRefusal."""
+        if principal.grant is not None and repository is not None and not _granted(principal, repository, "pull"):
+            raise RegistryRefusal("DENIED", f"this token is not for pulling {repository}")
+
+    async def check_push(self, principal: Principal, repository: Repository) -> None:
+        """Let only those write who write for the repository's team. Raises RegistryRefusal."""
+        if principal.kind == "public":
+            raise RegistryRefusal("UNAUTHORIZED", "authentication required")
+        if principal.grant is not None:
+            if not _granted(principal, repository, "push"):
+                raise RegistryRefusal("DENIED", f"this token is not for pushing to {repository}")
+            return
+        why = await self._why_not(principal, repository.team)
+        if why:
+            raise RegistryRefusal("DENIED", f"{principal.name} may not push for team {repository.team}: {why}")
+
+    async def grant(self, principal: Principal, wanted: list[tuple[Repository, list[str]]]) -> str:
+        """Give a token for what the principal may do of what it asks for."""
+        grant: dict[str, list[str]] = {}
+        for repository, actions in wanted:
+            allowed: list[str] = []
+            if "pull" in actions and (principal.grant is None or _granted(principal, repository, "pull")):
+                allowed.append("pull")
+            if "push" in actions:
+                try:
+                    await self.check_push(principal, repository)
+                    allowed.append("push")
+                except RegistryRefusal as exc:
+                    if exc.code not in ("DENIED", "UNAUTHORIZED"):
+                        raise
+            grant[str(repository)] = allowed
+        until = (self._now() + timedelta(seconds=GRANT_SECONDS)).timestamp()
+        return self._seal.seal({"name": principal.name, "kind": principal.kind, "grant": grant, "until": until})
+
+    async def _by_token(self, token: str) -> Principal:
+        opened = self._seal.open(token)
+        if opened is not None:
+            return self._by_grant(opened)
+        caller = self._tokens.get("sha256:" + hashlib.sha256(token.encode()).hexdigest())
+        if caller is not None:
+            return Principal(name=caller.name, kind="caller", teams=caller.teams)
+        person = await self._person(token)
+        if person is None:
+            raise RegistryRefusal("UNAUTHORIZED", "the token is not known, or no longer valid")
+        return Principal(name=person.uid, kind="person", person=person, token=token)
+
+    def _by_grant(self, opened: dict[str, Any]) -> Principal:
+        if opened["until"] < self._now().timestamp():
+            raise RegistryRefusal("UNAUTHORIZED", "the token has expired")
+        return Principal(name=opened["name"], kind=opened["kind"], grant=opened["grant"])
+
+    async def _person(self, token: str) -> Person | None:
+        if self._token_info is None or not token or not token.isprintable():
+            return None
+        key, now = hashlib.sha256(token.encode()).digest(), self._now()
+        known = self._people.get(key)
+        if known is not None and known[0] > now:
+            return known[1]
+        try:
+            person = await self._token_info.person(token)
+        except SourceUnavailable as exc:
+            raise unavailable("tokens cannot be checked now") from exc
+        if len(self._people) >= _TOKENS_KEPT_MAX:
+            self._people.clear()
+        self._people[key] = now + timedelta(seconds=_TOKENS_KEPT_SECONDS), person
+        return person
+
+    def _by_identity(self, blob: str) -> Principal:
+        try:
+            identity = verify_identity(_without_frame(blob), self._authorities)
+        except InputError as exc:
+            raise RegistryRefusal(
+                "UNAUTHORIZED", f"the instance identity is not accepted: {exc.message}", fix="send rsa2048, not pkcs7"
+            ) from exc
+        if identity.account_id not in self._accounts:
+            raise RegistryRefusal("UNAUTHORIZED", "the instance's account is not among those known here")
+        return Principal(name=identity.instance_id, kind="instance")
+
+    async def _why_not(self, principal: Principal, team: str) -> str:
+        """Say why somebody may not write for a team; empty when they may."""
+        if principal.kind == "instance":
+            return "instances only pull"
+        if principal.kind == "caller":
+            return "" if principal.teams is None or team in principal.teams else "the token is not for this team"
+        person = principal.person
+        assert person is not None, "a person's token is looked up before it counts"
+        if any(scope in person.scopes for scope in _WRITE_ALL):
+            return ""
+        realm = person.realm.strip("/").partition("/")[0]
+        if realm not in (_EMPLOYEES, _SERVICES):
+            return "the realm is neither employees nor services"
+        if realm == _SERVICES and _WRITE not in person.scopes:
+            return f"the scope {_WRITE} is missing"
+        if self._teams is None:
+            return "no team service is configured, so nobody is in a team"
+        try:
+            return "" if await self._teams.may_write(principal.token, team) else "not in the team"
+        except SourceUnavailable as exc:
+            raise unavailable("teams cannot be checked now") from exc
+
+
+def _granted(principal: Principal, repository: Repository, action: Action) -> bool:
+    assert principal.grant is not None
+    return action in principal.grant.get(str(repository), [])
+
+
+def _basic(encoded: str) -> tuple[str, str, str]:
+    try:
+        return base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError) as exc:
+        raise RegistryRefusal("UNAUTHORIZED", "the Authorization header is malformed") from exc
+
+
+def _without_frame(blob: str) -> str:
+    """Take the lines of PEM away, with which some clients frame the signature."""
+    return "".join(line for line in blob.splitlines() if not line.startswith("-----"))

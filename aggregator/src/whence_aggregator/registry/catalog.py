@@ -1,0 +1,170 @@
+"""What is in the registry, as its own API, Pier One's and Whence's show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.ports import Database, Row
+from whence_aggregator.registry.names import LATEST, Repository
+from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_common.digest import is_sha256_digest
+from whence_common.scm_source import ScmSource
+
+PAGE_MAX = 1_000
+TAGS_MAX = 10_000
+_PREFIX_MATCHES_MAX = 100
+_HEX = frozenset("0123456789abcdef")
+
+
+class Catalog:
+    """Reads. `name` is the registry's host."""
+
+    def __init__(self, *, database: Database, name: str) -> None:
+        self._database = database
+        self._name = name
+
+    async def manifest(self, repository: Repository, reference: str) -> Row:
+        """Find a manifest by tag, `latest` or digest. Raises RegistryRefusal."""
+        digest = reference if is_sha256_digest(reference) else await self._digest_of(repository, reference)
+        if digest is not None:
+            rows = await self._database.fetch_all(
+                [("manifest_of", {"repository": str(repository), "digest": digest})], brief=True
+            )
+            if rows[0]:
+                return rows[0][0]
+        await self._check_known(repository)
+        raise RegistryRefusal(
+            "MANIFEST_UNKNOWN", "manifest unknown", detail={"name": str(repository), "reference": reference}
+        )
+
+    async def tags(self, repository: Repository, *, after: str, limit: int) -> list[str]:
+        """Give tags in lexical order. Raises RegistryRefusal for an unknown repository."""
+        rows = await self._database.fetch("tags_after", {"repository": str(repository), "after": after, "limit": limit})
+        if not rows and not after:
+            await self._check_known(repository)
+        return [row["tag"] for row in rows]
+
+    async def repositories(self, *, after: str, limit: int) -> list[str]:
+        rows = await self._database.fetch("repositories_after", {"after": after, "limit": limit})
+        return [row["repository"] for row in rows]
+
+    async def referrers(
+        self, repository: Repository, subject: str, *, artifact_type: str | None, after: str, limit: int
+    ) -> list[dict[str, Any]]:
+        """Give the descriptors of what refers to a digest."""
+        rows = await self._database.fetch(
+            "referrers_of",
+            {"repository": str(repository), "subject": subject, "artifact_type": artifact_type, "after": after,
+             "limit": limit},
+        )  # fmt: skip
+        return [_descriptor(row) for row in rows]
+
+    async def teams(self) -> list[str]:
+        return [row["team"] for row in await self._database.fetch("teams_with_tags", {})]
+
+    async def artifacts(self, team: str) -> list[str]:
+        rows = await self._database.fetch("repositories_of_team", {"team": team})
+        return [row["repository"].partition("/")[2] for row in rows]
+
+    async def tags_of(self, repository: str) -> list[dict[str, Any]]:
+        """Give the tags of an artifact as Pier One does, oldest first."""
+        rows = await self._database.fetch("tags_by_age", {"repository": repository, "limit": TAGS_MAX})
+        return [
+            {
+                "name": row["tag"], "created": row["created_at"], "created_by": row["created_by"],
+                "image": row["image"],
+                "clair_id": None, "severity_fix_available": None, "severity_no_fix_available": None,
+                "clair_details": None,
+            }
+            for row in rows
+        ]  # fmt: skip
+
+    async def tag_map(self, repository: str) -> dict[str, str]:
+        """Give image ids by tag, as the first registry API does, with what `latest` means."""
+        tags = await self.tags_of(repository)
+        found = {one["name"]: one["image"].removeprefix("sha256:") for one in tags}
+        return {**found, LATEST: tags[-1]["image"].removeprefix("sha256:")} if tags else {}
+
+    async def scm_source(self, repository: str, tag: str) -> tuple[bool, dict[str, str] | None]:
+        """Say whether there is such a tag, and the source that its image names; strings only."""
+        rows = await self._database.fetch("tag_of", {"repository": repository, "tag": tag})
+        if not rows:
+            return False, None
+        found = await self.sources([(repository, rows[0]["digest"])])
+        source = found.get((repository, rows[0]["digest"]))
+        if source is None:
+            return True, None
+        wire = source.to_wire()
+        named = {name: str(wire[name]) for name in ("url", "revision", "author", "status")}
+        return True, {**named, "created": rows[0]["created_at"]}
+
+    async def sources(self, images: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ScmSource]:
+        """Give the sources that are known of images, of an index by the image that is meant."""
+        subjects: dict[str, tuple[str, str]] = {}
+        for repository, digest in images:
+            rows = await self._database.fetch("manifest_of", {"repository": repository, "digest": digest})
+            meant = (rows[0]["child"] or digest) if rows else digest
+            subjects[f"{self._name}/{repository}@{meant}"] = (repository, digest)
+        facts = await self._database.fetch(
+            "facts_now", {"kind": "image-source", "subjects": msgspec.json.encode(list(subjects)).decode()}
+        )
+        found = {}
+        for fact in facts:
+            document = msgspec.json.decode(fact["value"]).get("scm_source")
+            if document is not None:
+                found[subjects[fact["subject"]]] = ScmSource.from_wire(document)
+        return found
+
+    async def by_image(self, prefix: str) -> list[dict[str, str]] | None:
+        """Find tags by the beginning of an image id. None when it is the beginning of several images."""
+        hex_ = prefix.removeprefix("sha256:")
+        if not hex_ or len(hex_) > 64 or not set(hex_) <= _HEX:
+            return []
+        first = f"sha256:{hex_}"
+        rows = await self._database.fetch(
+            "tags_with_image", {"first": first, "past": first + "g", "limit": _PREFIX_MATCHES_MAX}
+        )
+        if len({row["image"] for row in rows}) > 1:
+            return None
+        return [
+            {"name": row["name"], "team": row["team"], "artifact": row["repository"].partition("/")[2]} for row in rows
+        ]
+
+    async def statistics(self) -> dict[str, Any]:
+        teams, blobs = await self._database.fetch_all([("teams_with_tags", {}), ("sum_blobs", {})])
+        storage = blobs[0]["storage"]
+        return {"teams": len(teams), "storage": int(storage) if storage is not None else None}
+
+    async def team_statistics(self, team: str | None) -> Any:
+        """Count artifacts and tags, of one team or of all."""
+        if team is not None:
+            row = (await self._database.fetch("count_team", {"team": team}))[0]
+            return {"artifacts": row["artifacts"], "tags": row["tags"]}
+        rows = await self._database.fetch("count_teams", {})
+        return [{"team": r["team"], "stats": {"artifacts": r["artifacts"], "tags": r["tags"]}} for r in rows]
+
+    async def _digest_of(self, repository: Repository, tag: str) -> str | None:
+        asked = ("tag_of", {"repository": str(repository), "tag": tag})
+        rows = (await self._database.fetch_all([asked], brief=True))[0]
+        if not rows and tag == LATEST:
+            rows = await self._database.fetch("newest_tag", {"repository": str(repository)})
+        return rows[0]["digest"] if rows else None
+
+    async def _check_known(self, repository: Repository) -> None:
+        if not await self._database.fetch("repository_known", {"repository": str(repository)}):
+            raise RegistryRefusal(
+                "NAME_UNKNOWN", "repository name not known to registry", detail={"name": str(repository)}
+            )
+
+
+def _descriptor(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {"mediaType": row["media_type"], "digest": row["digest"], "size": row["size"]}
+    if row["artifact_type"]:
+        found["artifactType"] = row["artifact_type"]
+    annotations = msgspec.json.decode(row["annotations"])
+    if annotations:
+        found["annotations"] = annotations
+    return found

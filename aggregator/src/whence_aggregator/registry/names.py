@@ -1,0 +1,48 @@
+"""Names in the registry: `team/artifact`, where the artifact may have further segments; tags; aliases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_common.digest import is_sha256_digest
+from whence_common.errors import one_line
+from whence_common.image_reference import is_repository_path, is_tag
+
+LATEST = "latest"
+SNAPSHOT = "-SNAPSHOT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository, owned by a team."""
+
+    team: str
+    artifact: str
+
+    def __str__(self) -> str:
+        return f"{self.team}/{self.artifact}"
+
+    @classmethod
+    def parse(cls, text: str) -> Repository:
+        """Parse a name. Raises RegistryRefusal."""
+        team, slash, artifact = text.partition("/")
+        if not slash or not is_repository_path(text):
+            raise RegistryRefusal(
+                "NAME_INVALID", f"{one_line(text, 80)!r} is no repository: write team/artifact in lower-case letters"
+            )
+        return cls(team=team, artifact=artifact)
+
+
+def check_reference(text: str) -> str:
+    """Give a tag or digest. Raises RegistryRefusal."""
+    if not (is_sha256_digest(text) if ":" in text else is_tag(text)):
+        raise RegistryRefusal("MANIFEST_INVALID", f"{one_line(text, 80)!r} is neither a tag nor a sha256 digest")
+    return text
+
+
+def check_digest(text: str) -> str:
+    """Give a digest. Raises RegistryRefusal."""
+    if not is_sha256_digest(text):
+        raise RegistryRefusal("DIGEST_INVALID", f"{one_line(text, 80)!r} is no digest: sha256: and 64 hex digits")
+    return text

@@ -1,0 +1,45 @@
+"""What the front hands to a client and takes back: sealed, so that it can be neither read nor changed on the way.
+
+Uploads and registry tokens need no table and no memory so; any replica goes on with them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_NONCE_BYTES = 12
+_CHARACTERS_MAX = 16_384
+
+
+class Seal:
+    """Seals JSON objects under a key that is derived from a secret for one purpose."""
+
+    def __init__(self, secret: bytes, *, purpose: str, random_bytes: Callable[[int], bytes]) -> None:
+        self._cipher = AESGCM(hmac.digest(secret, f"whence registry {purpose}".encode(), "sha256"))
+        self._random_bytes = random_bytes
+
+    def seal(self, content: dict[str, Any]) -> str:
+        """Give URL-safe text."""
+        nonce = self._random_bytes(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, msgspec.json.encode(content), None)
+        return base64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")
+
+    def open(self, text: str) -> dict[str, Any] | None:
+        """Give what was sealed; None when this is nothing that was."""
+        if len(text) > _CHARACTERS_MAX or not text.isascii():
+            return None
+        try:
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            content = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
+        except (binascii.Error, ValueError, InvalidTag):
+            return None
+        opened: dict[str, Any] = msgspec.json.decode(content)
+        return opened

@@ -1,0 +1,110 @@
+"""What a pushed image says of its source, found out within a moment of the push, or by the work queue later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from whence_aggregator.ports import Database, Finding, ImageSaid, SourceUnavailable, StorageUnavailable
+from whence_aggregator.registry.refusals import unavailable
+from whence_common.clock import Now, to_instant
+from whence_common.image_reference import image_subject
+from whence_common.logs import fields
+from whence_common.oci_manifest import Manifest
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+_LOOKS_AT_ONCE = 4
+_LOOKS_WAITING_MAX = 256
+_LATER_SECONDS = 5.0
+
+
+class Reader(Protocol):
+    async def said_by(self, repository: str, manifest: Manifest) -> ImageSaid: ...
+
+
+class Collect(Protocol):
+    async def __call__(self, kind: str, subject: str) -> Finding:
+        """Find out about a subject and store what was found. Raises SourceUnavailable or StorageUnavailable."""
+
+
+class Judge(Protocol):
+    def __call__(self, said: ImageSaid) -> Finding: ...
+
+
+class Sources:
+    """Looks at images. `name` is the registry's host; the work queue does what is not done within a moment."""
+
+    def __init__(
+        self, *, database: Database, reader: Reader, collect: Collect, finding_of: Judge, name: str, now: Now
+    ) -> None:
+        self._database = database
+        self._reader = reader
+        self._collect = collect
+        self._finding_of = finding_of
+        self._name = name
+        self._now = now
+        self._looks: set[asyncio.Task[Finding | None]] = set()
+        self._turns = asyncio.Semaphore(_LOOKS_AT_ONCE)
+
+    async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
+        """Find out about an image and store it; None when that takes longer than a moment."""
+        subject = image_subject(f"{self._name}/{repository}", digest, None)
+        task = {"kind": "image-source", "subject": subject, "due_at": to_instant(self._now())}
+        if len(self._looks) >= _LOOKS_WAITING_MAX:
+            await self._database.write(("add_task", [task]))
+            return None
+        looking = asyncio.create_task(self._look(subject, task))
+        self._looks.add(looking)
+        looking.add_done_callback(self._looks.discard)
+        done, _ = await asyncio.wait({looking}, timeout=LOOK_SECONDS)
+        finding = looking.result() if done else None
+        return {"warning": warning(finding)} if finding is not None else None
+
+    async def judge(self, repository: str, manifest: Manifest) -> str:
+        """Say why an image's source is not known; empty when it is. Raises RegistryRefusal."""
+        try:
+            said = await self._reader.said_by(f"{self._name}/{repository}", manifest)
+        except SourceUnavailable as exc:
+            if exc.code == "image-layer-unreadable":
+                return exc.message
+            raise unavailable("the image cannot be read now") from exc
+        finding = self._finding_of(said)
+        return warning(finding) if finding.outcome != "found" or "scm_source" not in finding.value else ""
+
+    async def run(self) -> None:
+        """Give up what is under way when cancelled; it is done later."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for looking in self._looks:
+                looking.cancel()
+
+    async def _look(self, subject: str, task: Mapping[str, Any]) -> Finding | None:
+        try:
+            async with self._turns:
+                return await self._collect("image-source", subject)
+        except (SourceUnavailable, StorageUnavailable) as exc:
+            log.warning("an image's source is found out later", extra=fields(subject=subject, reason=exc.message))
+        except asyncio.CancelledError:
+            log.info("an image's source is found out later", extra=fields(subject=subject, reason="stopping"))
+            raise
+        try:
+            await self._database.write(("add_task", [dict(task)]))
+        except StorageUnavailable as exc:
+            log.error("storage unavailable", extra=fields(subject=subject, message=exc.message))
+        return None
+
+
+def warning(finding: Finding) -> str:
+    """Say what is wrong with what an image says of its source; empty when nothing is."""
+    source = finding.value.get("scm_source")
+    missing = finding.value.get("missing_keys", [])
+    if source is None:
+        return f"the image's source is not known: {finding.reason or 'it has no /scm-source.json'}"
+    if missing:
+        return f"scm-source.json lacks {', '.join(missing)}"
+    return ""

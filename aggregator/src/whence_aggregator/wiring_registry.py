@@ -1,0 +1,187 @@
+"""Wiring of the registry front, within `serve` or alone."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from whence_aggregator import wiring_parts as parts
+from whence_aggregator.adapters.distribution import Backend
+from whence_aggregator.adapters.ecr_login import EcrLogin
+from whence_aggregator.adapters.front_images import FrontImages
+from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
+from whence_aggregator.applications.registry import Caller
+from whence_aggregator.collect.collectors import Collector, finding_of
+from whence_aggregator.collect.findings import Findings
+from whence_aggregator.collect.image_reader import ImageReader
+from whence_aggregator.http.operators import ProbeCalls
+from whence_aggregator.http.pierone import PierOneCalls
+from whence_aggregator.http.registry import RegistryCalls
+from whence_aggregator.http.registry_blobs import BlobCalls
+from whence_aggregator.http.server import Server
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ports import Database, ImageStore
+from whence_aggregator.registry.access import Access
+from whence_aggregator.registry.catalog import Catalog
+from whence_aggregator.registry.pushes import Pushes, Rules
+from whence_aggregator.registry.sealing import Seal
+from whence_aggregator.registry.sources import Sources
+from whence_aggregator.registry.uploads import Uploads
+from whence_aggregator.settings import RegistrySettings, Settings
+from whence_common.clock import utc_now
+from whence_common.lifecycle import run_until_signal
+from whence_common.settings_file import SettingsInvalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What the front stands on."""
+
+    settings: RegistrySettings
+    backend: Backend
+    catalog: Catalog
+
+    @property
+    def images(self) -> dict[str, ImageStore]:
+        return {self.settings.name: FrontImages(backend=self.backend, catalog=self.catalog)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """The front, ready to be served."""
+
+    routes: list[web.RouteDef]
+    sources: Sources
+    pushes: Pushes
+
+
+def load_behind(settings: Settings, database: Database, session: aiohttp.ClientSession) -> Behind | None:
+    """Make what the front stands on; None when there is no front. Raises SettingsInvalid."""
+    if settings.registry is None:
+        return None
+    registry = settings.registry
+    authorize = None
+    if registry.backend_login_file is not None:
+        authorize = _login(Path(registry.backend_login_file))
+    elif registry.backend_ecr_region is not None:
+        authorize = EcrLogin(region=registry.backend_ecr_region, endpoint_url=settings.aws_endpoint_url, now=utc_now)
+    backend = Backend(session=session, url=registry.backend, authorize=authorize)
+    return Behind(settings=registry, backend=backend, catalog=Catalog(database=database, name=registry.name))
+
+
+def load_front(
+    settings: Settings,
+    behind: Behind,
+    database: Database,
+    ledger: Ledger,
+    images: ImageReader,
+    collectors: Mapping[str, Collector],
+    callers: Mapping[str, Caller],
+    session: aiohttp.ClientSession,
+    on_work: Callable[[], None],
+) -> Front:
+    """Make the front."""
+    registry, backend, catalog = behind.settings, behind.backend, behind.catalog
+    secret = parts.load_secret(Path(settings.heartbeat_secret_file))
+    access = Access(
+        tokens=callers,
+        token_info=StupsTokenInfo(session=session, url=registry.tokeninfo_url) if registry.tokeninfo_url else None,
+        teams=StupsTeams(session=session, url=registry.team_url, policy=registry.team_policy)
+        if registry.team_url
+        else None,
+        authorities=parts.load_authorities(settings.authorities_directory),
+        accounts=frozenset(settings.accounts),
+        public_read=registry.public_read,
+        seal=Seal(secret, purpose="token", random_bytes=secrets.token_bytes),
+        now=utc_now,
+    )
+    findings = Findings(ledger=ledger, collectors=collectors, now=utc_now)
+    sources = Sources(
+        database=database,
+        reader=images,
+        collect=findings.collect,
+        finding_of=finding_of,
+        name=registry.name,
+        now=utc_now,
+    )
+    rules = Rules(name=registry.name, snapshots=registry.snapshots, scratch_teams=frozenset(registry.scratch_teams))
+    pushes = Pushes(database=database, ledger=ledger, backend=backend, rules=rules, now=utc_now, on_work=on_work)
+    calls = RegistryCalls(
+        access=access,
+        catalog=catalog,
+        pushes=pushes,
+        backend=backend,
+        sources=sources,
+        name=registry.name,
+        url=registry.url.rstrip("/") if registry.url else None,
+        source_required=registry.scm_source_required,
+    )
+    uploads = Uploads(
+        uploads=backend,
+        blobs=backend,
+        seal=Seal(secret, purpose="upload", random_bytes=secrets.token_bytes),
+        blob_bytes_max=registry.blob_bytes_max,
+        now=utc_now,
+    )
+    blobs = BlobCalls(calls=calls, access=access, uploads=uploads, backend=backend)
+    pierone = PierOneCalls(calls=calls, access=access, catalog=catalog)
+    return Front(routes=[*calls.routes(), *blobs.routes(), *pierone.routes()], sources=sources, pushes=pushes)
+
+
+async def run_registry(settings: Settings, *, database_location: str | None, listening: Callable[[int], None]) -> None:
+    """Run the front alone until a signal ends it. Raises WhenceError or OSError when it cannot start."""
+    async with AsyncExitStack() as stack:
+        front = await open_front(settings, database_location, stack)
+        registry = settings.registry
+        assert registry is not None, "open_front has looked"
+        server = Server(
+            routes=ProbeCalls().routes(),
+            proving=front.routes,
+            callers={},
+            address=registry.listen_address,
+            port=registry.listen_port,
+            tls=parts.load_tls(settings),
+            listening=listening,
+        )
+        await run_until_signal({"http": server.run, "sources": front.sources.run})
+
+
+async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> Front:
+    """Open the database and make a front of its own. Raises WhenceError."""
+    if settings.registry is None:
+        raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry")
+    database = await parts.open_database(database_location or settings.database)
+    stack.push_async_callback(database.close)
+    session = await stack.enter_async_context(parts.new_session())
+    own_file = msgspec.structs.replace(settings, checkpoint_file=f"{settings.checkpoint_file}.registry")
+    ledger = parts.load_ledger(own_file, database, stack)
+    await ledger.start()
+    behind = load_behind(settings, database, session)
+    assert behind is not None, "there are settings for it"
+    images = parts.load_image_reader(settings, database, session, behind.images)
+    collectors = parts.load_collectors(settings, images)
+    callers = parts.load_callers(settings.tokens_file)
+    return load_front(settings, behind, database, ledger, images, collectors, callers, session, lambda: None)
+
+
+def _login(path: Path) -> Callable[[], Awaitable[str]]:
+    try:
+        login = path.read_text("ascii").strip()
+    except (OSError, ValueError) as exc:
+        raise SettingsInvalid("backend-login", f"registry.backend_login_file {path} cannot be read") from exc
+    if ":" not in login:
+        raise SettingsInvalid("backend-login", f"{path} must hold USER:PASSWORD")
+    header = "Basic " + base64.b64encode(login.encode("ascii")).decode("ascii")
+
+    async def authorize() -> str:
+        return header
+
+    return authorize

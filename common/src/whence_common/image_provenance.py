@@ -1,0 +1,189 @@
+"""Which source an image was built from, by everything it and its registry say. Pure.
+
+A source that is signed by a trusted builder comes first. What an image says of itself counts as said by it; what it may
+have inherited from its base image does not count (pierone.md 4.2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from whence_common.image_trust import PROVENANCE_TYPES, TrustedBuilder, verified_provenance
+from whence_common.scm_source import ScmSource, repository_of, without_credentials
+
+Kind = Literal[
+    "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source"
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = (
+    "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source",
+)  # fmt: skip
+"""In the order of their weight."""
+SOURCE, REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
+BASE_DIGEST, BASE_NAME = "org.opencontainers.image.base.digest", "org.opencontainers.image.base.name"
+_SCHEMA = ("org.label-schema.vcs-url", "org.label-schema.vcs-ref")
+_V1, _V02 = PROVENANCE_TYPES
+_GIT_SUFFIX = re.compile(r"(#.*|@refs/.*)\Z")
+_CHARACTERS_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceClaim:
+    """Somebody says which source an image was built from. `by` is the builder whose key signed it."""
+
+    kind: Kind
+    source: ScmSource
+    by: str = ""
+
+    def to_wire(self) -> dict[str, object]:
+        return {"kind": self.kind, "by": self.by, **self.source.to_wire()}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> SourceClaim:
+        return cls(kind=wire["kind"], by=str(wire.get("by", "")), source=ScmSource.from_wire(wire))
+
+
+def claim_of_names(
+    kind: Kind, names: Mapping[str, Any], *, keys: tuple[str, str] = (SOURCE, REVISION)
+) -> list[SourceClaim]:
+    """Read annotations or labels; nothing where neither repository nor commit is named."""
+    url, revision = (_text(names.get(key)) for key in keys)
+    return [_claim(kind, url, revision)] if url or revision else []
+
+
+def claims_of_labels(
+    labels: Mapping[str, Any], base_labels: Mapping[str, Any] | None
+) -> tuple[list[SourceClaim], list[str]]:
+    """Read labels, which images inherit: only those count that a known base image does not have, or has otherwise.
+
+    Give the claims, and why others do not count.
+    """
+    claims: list[SourceClaim] = []
+    distrusted: list[str] = []
+    for kind, keys in (("label", (SOURCE, REVISION)), ("label-schema", _SCHEMA)):
+        found = claim_of_names(kind, labels, keys=keys)  # type: ignore[arg-type]  # one of the two kinds
+        if not found:
+            continue
+        if base_labels is None:
+            distrusted.append(f"the {kind}s may be the base image's: the image does not name its base by digest")
+        elif all(_text(labels.get(key)) == _text(base_labels.get(key)) for key in keys):
+            distrusted.append(f"the {kind}s are the base image's")
+        else:
+            claims += found
+    return claims, distrusted
+
+
+def claims_of_provenance(
+    digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]
+) -> list[SourceClaim]:
+    """Read SLSA provenance that a trusted builder signed for this digest."""
+    found = []
+    for builder, statement in verified_provenance(digest, envelopes=envelopes, builders=builders):
+        named = source_of_provenance(statement)
+        if named is not None:
+            found.append(_claim("provenance", *named, by=builder.builder_id))
+    return found
+
+
+def claims_of_buildkit(digest: str, statements: Sequence[Mapping[str, Any]]) -> list[SourceClaim]:
+    """Read BuildKit's attestations, which nobody signed."""
+    found = []
+    for statement in statements:
+        if statement.get("predicateType") in PROVENANCE_TYPES and digest in _subjects(statement):
+            named = source_of_provenance(statement)
+            found += [_claim("buildkit", *named)] if named is not None else []
+    return found
+
+
+def source_of_provenance(statement: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Give repository URL and commit as SLSA provenance names them; None where it names none."""
+    predicate = _object(statement.get("predicate"))
+    if statement.get("predicateType") == _V02:
+        return _config_source(_object(predicate.get("invocation")).get("configSource"))
+    definition = _object(predicate.get("buildDefinition"))
+    parameters = _object(definition.get("externalParameters"))
+    found = _config_source(parameters.get("configSource"))
+    if found is not None:
+        return found
+    wanted = _text(_object(parameters.get("workflow")).get("repository")) or _text(parameters.get("repository"))
+    dependencies = definition.get("resolvedDependencies")
+    for one in dependencies if isinstance(dependencies, list) else []:
+        uri = _git_url(_text(_object(one).get("uri")))
+        commit = _text(_object(_object(one).get("digest")).get("gitCommit"))
+        if commit and uri and (not wanted or same_repository(uri, wanted)):
+            return uri, commit
+    return None
+
+
+def choose(claims: Sequence[SourceClaim]) -> tuple[SourceClaim | None, list[SourceClaim]]:
+    """Give the claim of the most weight, and those that contradict it."""
+    ordered = sorted(claims, key=lambda one: KINDS.index(one.kind))
+    first = next((one for one in ordered if one.source.url and one.source.revision), ordered[0] if ordered else None)
+    if first is None:
+        return None, []
+    return first, [one for one in ordered if one is not first and contradicts(first.source, one.source)]
+
+
+def contradicts(one: ScmSource, other: ScmSource) -> bool:
+    """Say whether two name different commits or repositories; what one of them does not name cannot differ."""
+    if one.commit_id is not None and other.commit_id is not None and one.commit_id != other.commit_id:
+        return True
+    return bool(one.url and other.url) and not same_repository(one.url, other.url)
+
+
+def same_repository(one: str, other: str) -> bool:
+    """Compare repositories by host, owners and name, however they are reached."""
+    first, second = repository_of(_git_url(one)), repository_of(_git_url(other))
+    if first is None or second is None:
+        return one == other
+    return _folded(first) == _folded(second)
+
+
+def chains(layers: Sequence[str]) -> list[str]:
+    """Name what the first layer is, the first two, … all of them: equal names mean equal layers."""
+    found, chain = [], b""
+    for digest in layers:
+        chain = hashlib.sha256(chain + digest.encode("ascii")).digest()
+        found.append("sha256:" + chain.hex())
+    return found
+
+
+def _folded(repository: Any) -> tuple[str, str]:
+    return repository.host.partition(":")[0].lower(), repository.path.lower()
+
+
+def _config_source(value: Any) -> tuple[str, str] | None:
+    source = _object(value)
+    uri = _git_url(_text(source.get("uri")))
+    digest = _object(source.get("digest"))
+    commit = _text(digest.get("sha1")) or _text(digest.get("gitCommit"))
+    return (uri, commit) if uri and commit else None
+
+
+def _git_url(text: str) -> str:
+    """Take `git+` and the reference away from a URL."""
+    return _GIT_SUFFIX.sub("", text.removeprefix("git+"))
+
+
+def _claim(kind: Kind, url: str, revision: str, *, by: str = "") -> SourceClaim:
+    source = ScmSource(url=without_credentials(url), revision=revision, author="", status="", digest="")
+    return SourceClaim(kind=kind, source=source, by=by)
+
+
+def _subjects(statement: Mapping[str, Any]) -> set[str]:
+    subjects = statement.get("subject")
+    named = (
+        [_object(_object(one).get("digest")).get("sha256") for one in subjects] if isinstance(subjects, list) else []
+    )
+    return {f"sha256:{one}" for one in named if isinstance(one, str)}
+
+
+def _text(value: Any) -> str:
+    return value[:_CHARACTERS_MAX] if isinstance(value, str) else ""
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,165 @@
+"""The registry front as an operator runs it: within an aggregator, on top of Debian's docker-registry; and its clients."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from fakes.people import People, people
+from landscape.processes import free_port
+from landscape.programs import Aggregator, aggregator
+from landscape.registry import docker_registry
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+SCRATCH = "dinosaur"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer of the front."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The first error's code."""
+        return str(self.json["errors"][0]["code"])
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client of a registry, as somebody. `authorization` empty is nobody."""
+
+    session: aiohttp.ClientSession
+    url: str
+    authorization: str
+
+    async def ask(
+        self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Said:
+        named = {**({"Authorization": self.authorization} if self.authorization else {}), **(headers or {})}
+        url = path if path.startswith("http") else self.url + path
+        from yarl import URL
+
+        async with self.session.request(
+            method, URL(url, encoded=True), data=body, headers=named, allow_redirects=False
+        ) as answer:
+            return Said(answer.status, await answer.read(), answer.headers.copy())
+
+    async def blob(self, repository: str, content: bytes) -> dict[str, Any]:
+        """Upload a blob; give its descriptor."""
+        digest = digest_of(content)
+        begun = await self.ask("POST", f"/v2/{repository}/blobs/uploads/")
+        assert begun.status == 202, begun.body
+        sent = await self.ask("PATCH", begun.headers["Location"], body=content)
+        assert sent.status == 202, sent.body
+        location = sent.headers["Location"]
+        ended = await self.ask("PUT", f"{location}{'&' if '?' in location else '?'}digest={digest}")
+        assert ended.status == 201, ended.body
+        return {"digest": digest, "size": len(content)}
+
+    async def manifest(
+        self, repository: str, *layers: bytes, config: bytes = b"{}", **members: object
+    ) -> bytes:
+        """Upload the blobs of an image; give a manifest's bytes."""
+        described = [{"mediaType": LAYER, **await self.blob(repository, layer)} for layer in layers]
+        document = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": {"mediaType": OCI_CONFIG, **await self.blob(repository, config)},
+            "layers": described,
+            **members,
+        }
+        return json.dumps(document).encode()
+
+    async def put(self, repository: str, reference: str, manifest: bytes, media_type: str = OCI_MANIFEST) -> Said:
+        path = f"/v2/{repository}/manifests/{reference}"
+        return await self.ask("PUT", path, body=manifest, headers={"Content-Type": media_type})
+
+    async def push(self, repository: str, tag: str, *layers: bytes, **members: Any) -> str:
+        """Push an image; give its digest."""
+        manifest = await self.manifest(repository, *layers, **members)
+        said = await self.put(repository, tag, manifest)
+        assert said.status == 201, said.body
+        return digest_of(manifest)
+
+
+@dataclass(frozen=True)
+class RunningFront:
+    """A front that runs. `host` is its name, `backend` the registry behind, `storage` where that keeps its bytes."""
+
+    aggregator: Aggregator
+    host: str
+    backend: str
+    storage: Path
+    people: People
+    session: aiohttp.ClientSession
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}"
+
+    def client(self, token: str = "", *, basic: bool = False) -> Client:
+        """Speak to the front with a token; with the aggregator's own when none is named."""
+        token = token or self.aggregator.token
+        return Client(self.session, self.url, basic_header("oauth2", token) if basic else f"Bearer {token}")
+
+    def nobody(self) -> Client:
+        return Client(self.session, self.url, "")
+
+
+def basic_header(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def digest_of(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+@asynccontextmanager
+async def registry_front(
+    directory: Path, logs: Path, *, authority_pem: Mapping[str, bytes], backend: str | None = None, alone: bool = False,
+    database: str | None = None, git_servers: tuple[str, ...] = (), aggregator_settings: Mapping[str, object] | None = None,
+    **settings: object,
+) -> AsyncIterator[RunningFront]:  # fmt: skip
+    """Run a front, and what it stands on unless a `backend` is named."""
+    port = free_port()
+    host = f"127.0.0.1:{port}"
+    async with people() as services, aiohttp.ClientSession(auto_decompress=False) as session:
+        registry = {
+            "name": host, "backend": f"http://{backend or ''}", "tokeninfo_url": services.tokeninfo_url,
+            "team_url": services.url, "scratch_teams": [SCRATCH], **settings,
+        }  # fmt: skip
+
+        @asynccontextmanager
+        async def behind() -> AsyncIterator[str]:
+            if backend is not None:
+                yield backend
+                return
+            async with docker_registry(directory, logs) as started:
+                yield started
+
+        async with behind() as address:
+            registry["backend"] = f"http://{address}"
+            async with aggregator(
+                directory, logs, authority_pem=authority_pem, port=port, name="front", registry=registry,
+                database=database, git_servers=git_servers, **(aggregator_settings or {}),
+            ) as running:  # fmt: skip
+                yield RunningFront(running, host, address, directory / "registry", services, session)
