@@ -21,7 +21,15 @@ from whence_aggregator.ingest import Accepted, Ingest
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.limits import Limit, Rate
-from whence_aggregator.ports import CallerIdentity, CheckpointKeeper, Database, ListedInstance, Row, SourceUnavailable
+from whence_aggregator.ports import (
+    CallerIdentity,
+    CheckpointKeeper,
+    Database,
+    ImageSaid,
+    ListedInstance,
+    Row,
+    SourceUnavailable,
+)
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.trace.lineage import Lineage, LinkName
@@ -46,10 +54,13 @@ class FakeSources:
     """A registry and a Git server that answer what a test says; an exception is raised, None means it is not there."""
 
     images: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
+    says: dict[str, ImageSaid] = field(default_factory=dict)
     commits: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
 
-    async def scm_source(self, repository: str, digest: str) -> bytes | None:
-        return _answer(self.images.get(digest, SourceUnavailable("registry-unreachable", "the registry is away")))
+    async def said(self, repository: str, digest: str, index_digest: str | None) -> ImageSaid:
+        away = SourceUnavailable("registry-unreachable", "the registry is away")
+        said = self.says.get(digest)
+        return said if said is not None else ImageSaid(scm_source=_answer(self.images.get(digest, away)))
 
     async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
         return _answer(self.commits.get(commit_id, SourceUnavailable("git-refused", "the Git server is away")))

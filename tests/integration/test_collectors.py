@@ -15,10 +15,13 @@ from fakes.in_process import FakeSources
 from fakes.misbehaving import Answer, misbehaving
 from landscape.processes import free_port
 from landscape.whole import Landscape
+from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.git_server import GitServerReader
-from whence_aggregator.adapters.image_registry import RegistryReader
+from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.collect.collectors import parse_commit
-from whence_aggregator.ports import CommitReader, ScmSourceReader, SourceUnavailable
+from whence_aggregator.collect.image_reader import ImageReader
+from whence_aggregator.ports import CommitReader, SourceUnavailable
+from whence_aggregator.ports import ImageReader as SaysSource
 from whence_common.digest import sha256_digest
 from whence_common.scm_source import Repository
 
@@ -29,13 +32,21 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield opened
 
 
-def reader(session: aiohttp.ClientSession, host: str) -> RegistryReader:
-    return RegistryReader(session=session, plain_http={host: True})
+class NoBases:
+    """Nothing is known of any image."""
+
+    async def base_of(self, prefixes: list[str]) -> str | None:
+        return None
+
+
+def reader(session: aiohttp.ClientSession, host: str) -> ImageReader:
+    stores = Stores(others=RegistryImages(session=session, plain_http={host: True}), own={})
+    return ImageReader(stores=stores, bases=NoBases(), trust={})
 
 
 async def test_a_registry_that_is_not_configured_is_never_asked(session: aiohttp.ClientSession) -> None:
     with pytest.raises(SourceUnavailable) as caught:
-        await reader(session, "known.example.org").scm_source("127.0.0.1:1/demo/x", "sha256:" + "0" * 64)
+        await reader(session, "known.example.org").said("127.0.0.1:1/demo/x", "sha256:" + "0" * 64, None)
     assert caught.value.code == "registry-not-configured"
 
 
@@ -51,17 +62,19 @@ def tar(*files: tuple[str, bytes]) -> bytes:
 
 def image_of(*layers: bytes) -> tuple[str, dict[str, Answer]]:
     """Give an image's digest and the answers of a registry that has it; the last layer is the topmost."""
-    manifest = json.dumps(
-        {"schemaVersion": 2, "layers": [{"digest": sha256_digest(layer)} for layer in layers]}
-    ).encode()
+    kind = "application/vnd.oci.image.layer.v1.tar"
+    described = [{"mediaType": kind, "digest": sha256_digest(one), "size": len(one)} for one in layers]
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": sha256_digest(b"{}"), "size": 2}
+    manifest = json.dumps({"schemaVersion": 2, "config": config, "layers": described}).encode()
     answers = {sha256_digest(layer): Answer(body=layer) for layer in layers}
-    answers[sha256_digest(manifest)] = Answer(body=manifest)
+    answers |= {"": Answer(status=404), sha256_digest(b"{}"): Answer(body=b"{}")}
+    answers[f"manifests/{sha256_digest(manifest)}"] = Answer(body=manifest)
     return sha256_digest(manifest), answers
 
 
 async def read(session: aiohttp.ClientSession, digest: str, answers: dict[str, Answer]) -> bytes | None:
     async with misbehaving(answers) as host:
-        return await reader(session, host).scm_source(f"{host}/demo/x", digest)
+        return (await reader(session, host).said(f"{host}/demo/x", digest, None)).scm_source
 
 
 async def test_the_topmost_layer_wins_plain_or_gzip(session: aiohttp.ClientSession) -> None:
@@ -75,7 +88,12 @@ async def test_a_whiteout_hides_the_base_images_source(session: aiohttp.ClientSe
 
 @pytest.mark.parametrize(
     "top",
-    [b"no tar at all", b"\x1f\x8b broken gzip", b"\x28\xb5\x2f\xfd zstd", gzip.compress(tar(("x", b"y" * 5000)))[:-40]],
+    [
+        b"no tar at all",
+        b"\x1f\x8b broken gzip",
+        b"\x28\xb5\x2f\xfd broken zstd",
+        gzip.compress(tar(("x", b"y" * 5000)))[:-40],
+    ],
 )
 async def test_an_unreadable_layer_is_unknown_and_never_the_one_below(
     session: aiohttp.ClientSession, top: bytes
@@ -91,7 +109,7 @@ async def test_a_registry_that_lies_about_manifest_or_layer_is_caught(session: a
     with pytest.raises(SourceUnavailable, match="not those of the digest"):
         await read(session, digest, {**answers, sha256_digest(layer): Answer(body=tar(("scm-source.json", b"y")))})
     with pytest.raises(SourceUnavailable, match="not the one that was asked for"):
-        await read(session, digest, {**answers, digest: Answer(body=b'{"layers": []}')})
+        await read(session, digest, {**answers, f"manifests/{digest}": Answer(body=b'{"layers": []}')})
 
 
 @pytest.mark.parametrize(
@@ -149,7 +167,7 @@ async def test_a_commit_is_bytes_none_or_unavailable_whoever_is_asked(commits: C
 @pytest.fixture(params=["fake", "registry"])
 async def images(
     request: pytest.FixtureRequest, session: aiohttp.ClientSession, scape: Landscape
-) -> tuple[ScmSourceReader, str, str]:
+) -> tuple[SaysSource, str, str]:
     """Likewise for registries; gives the digests of an image with a source and of one without."""
     with_source = await scape.build("collected", "1.0", scm=scape.greeter_scm(1))
     without = await scape.build("sourceless", "1.0", scm=None)
@@ -160,13 +178,14 @@ async def images(
 
 
 async def test_a_source_is_bytes_none_or_unavailable_whoever_is_asked(
-    images: tuple[ScmSourceReader, str, str], scape: Landscape
+    images: tuple[SaysSource, str, str], scape: Landscape
 ) -> None:
     sources, with_source, without = images
-    assert await sources.scm_source(f"{scape.registry}/demo/collected", with_source) == scape.greeter_scm(1)
-    assert await sources.scm_source(f"{scape.registry}/demo/sourceless", without) is None
+    found = await sources.said(f"{scape.registry}/demo/collected", with_source, None)
+    assert found.scm_source == scape.greeter_scm(1)
+    assert (await sources.said(f"{scape.registry}/demo/sourceless", without, None)).scm_source is None
     with pytest.raises(SourceUnavailable):
-        await sources.scm_source(f"{scape.registry}/demo/collected", "sha256:" + "0" * 64)
+        await sources.said(f"{scape.registry}/demo/collected", "sha256:" + "0" * 64, None)
 
 
 async def test_this_very_clones_head_can_be_fetched(scape: Landscape) -> None:

@@ -51,9 +51,7 @@ class Client:
     url: str
     authorization: str
 
-    async def ask(
-        self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] | None = None
-    ) -> Said:
+    async def ask(self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] | None = None) -> Said:
         named = {**({"Authorization": self.authorization} if self.authorization else {}), **(headers or {})}
         url = path if path.startswith("http") else self.url + path
         from yarl import URL
@@ -75,9 +73,7 @@ class Client:
         assert ended.status == 201, ended.body
         return {"digest": digest, "size": len(content)}
 
-    async def manifest(
-        self, repository: str, *layers: bytes, config: bytes = b"{}", **members: object
-    ) -> bytes:
+    async def manifest(self, repository: str, *layers: bytes, config: bytes = b"{}", **members: object) -> bytes:
         """Upload the blobs of an image; give a manifest's bytes."""
         described = [{"mediaType": LAYER, **await self.blob(repository, layer)} for layer in layers]
         document = {

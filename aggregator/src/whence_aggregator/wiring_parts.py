@@ -23,7 +23,7 @@ from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.applications.registry import Caller
 from whence_aggregator.collect.collectors import Collector, CommitCollector, ImageSourceCollector
-from whence_aggregator.collect.image_reader import ImageReader, Trust
+from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trust
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
@@ -110,7 +110,7 @@ def load_image_reader(
     """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
     others = RegistryImages(session=session, plain_http=_places(settings.registries))
     trust = {host: _trust(host, one) for host, one in settings.trust.items()}
-    return ImageReader(stores=Stores(others=others, own=own), database=database, trust=trust)
+    return ImageReader(stores=Stores(others=others, own=own), bases=KnownBases(database), trust=trust)
 
 
 def load_collectors(settings: Settings, images: ImageReader) -> dict[str, Collector]:

@@ -55,12 +55,30 @@ class Stores(Protocol):
         """Give what is asked for a repository. Raises SourceUnavailable for one that must not be asked."""
 
 
+class Bases(Protocol):
+    async def base_of(self, prefixes: list[str]) -> str | None:
+        """Give the digest of a known image that is one of these beginnings of another's layers."""
+
+
+class KnownBases:
+    """Images that have been read before."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def base_of(self, prefixes: list[str]) -> str | None:
+        """Look the beginnings up. Raises StorageUnavailable."""
+        asked = {"chains": msgspec.json.encode(prefixes).decode(), "limit": 1}
+        rows = await self._database.fetch("images_of_chains", asked)
+        return str(rows[0]["image_digest"]) if rows else None
+
+
 class ImageReader:
     """Reads images. `trust` is by the registry's host."""
 
-    def __init__(self, *, stores: Stores, database: Database, trust: Mapping[str, Trust]) -> None:
+    def __init__(self, *, stores: Stores, bases: Bases, trust: Mapping[str, Trust]) -> None:
         self._stores = stores
-        self._database = database
+        self._bases = bases
         self._trust = trust
         self._findings: OrderedDict[str, LayerFinding] = OrderedDict()
 
@@ -186,21 +204,14 @@ class ImageReader:
             if finding.outcome == "hidden":
                 return
             if finding.outcome == "found":
-                base = await self._known_base(said.chains[number:-1])
+                prefixes = said.chains[number:-1]
+                base = await self._bases.base_of(prefixes) if prefixes else None
                 if base is not None:
                     said.inherited = base
                     said.notes.append(f"/scm-source.json is that of the base image {base}, not this image's own")
                 else:
                     said.scm_source, said.layer = finding.content, layer.digest
                 return
-
-    async def _known_base(self, prefixes: list[str]) -> str | None:
-        if not prefixes:
-            return None
-        rows = await self._database.fetch(
-            "images_of_chains", {"chains": msgspec.json.encode(prefixes).decode(), "limit": 1}
-        )
-        return str(rows[0]["image_digest"]) if rows else None
 
     async def _layer(self, store: ImageStore, repository: str, digest: str) -> LayerFinding:
         known = self._findings.get(digest)

@@ -72,8 +72,9 @@ class Sources:
             if exc.code == "image-layer-unreadable":
                 return exc.message
             raise unavailable("the image cannot be read now") from exc
-        finding = self._finding_of(said)
-        return warning(finding) if finding.outcome != "found" or "scm_source" not in finding.value else ""
+        if any(one.kind == "provenance" for one in said.claims):
+            return ""
+        return warning(self._finding_of(said))
 
     async def run(self) -> None:
         """Give up what is under way when cancelled; it is done later."""
