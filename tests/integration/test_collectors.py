@@ -66,9 +66,9 @@ def image_of(*layers: bytes) -> tuple[str, dict[str, Answer]]:
     described = [{"mediaType": kind, "digest": sha256_digest(one), "size": len(one)} for one in layers]
     config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": sha256_digest(b"{}"), "size": 2}
     manifest = json.dumps({"schemaVersion": 2, "config": config, "layers": described}).encode()
-    answers = {sha256_digest(layer): Answer(body=layer) for layer in layers}
-    answers |= {"": Answer(status=404), sha256_digest(b"{}"): Answer(body=b"{}")}
-    answers[f"manifests/{sha256_digest(manifest)}"] = Answer(body=manifest)
+    answers = {f"manifests/{sha256_digest(manifest)}": Answer(body=manifest)}
+    answers |= {sha256_digest(blob): Answer(body=blob) for blob in (*layers, b"{}")}
+    answers[""] = Answer(status=404)
     return sha256_digest(manifest), answers
 
 
