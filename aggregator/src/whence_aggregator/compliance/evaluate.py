@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -66,6 +67,7 @@ class Evaluator:
                 silent_after_seconds=self._silent_after_seconds,
             )
             verdicts[name] = {rule.id: rule.judge(evidence) for rule in RULES}
+            await asyncio.sleep(0)
         judged = [{"number": row["number"], "judged": row["ledger_index"]} for row in rows]
         async with self._ledger.writing() as writing:
             events = await _moved(writing.transaction, verdicts, to_instant(now))

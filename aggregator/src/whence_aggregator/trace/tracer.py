@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -106,7 +107,10 @@ class Tracer:
             [statements, ("enrolments_of", names), ("seen", names), ("inventory_of", names)],
             brief=len(instance_ids) <= _BRIEF_INSTANCES,
         )
-        said = {row["instance_id"]: StoredStatement.of(row, await self._content(row)) for row in rows}
+        said = {}
+        for row in rows:
+            said[row["instance_id"]] = StoredStatement.of(row, await self._content(row))
+            await asyncio.sleep(0)  # whoever asks about one instance does not wait for a page of them
         bound: dict[str, list[Binding]] = {}
         for row in bindings:
             stated = kind_of(self._log.content(row))[1]
