@@ -132,7 +132,7 @@ def digest_of(content: bytes) -> str:
 @asynccontextmanager
 async def registry_front(
     directory: Path, logs: Path, *, authority_pem: Mapping[str, bytes], backend: str | None = None, alone: bool = False,
-    database: str | None = None, git_servers: tuple[str, ...] = (), aggregator_settings: Mapping[str, object] | None = None,
+    database: str | None = None, git_servers: tuple[str, ...] = (), aggregator_settings: Mapping[str, Any] | None = None,
     **settings: object,
 ) -> AsyncIterator[RunningFront]:  # fmt: skip
     """Run a front, and what it stands on unless a `backend` is named."""

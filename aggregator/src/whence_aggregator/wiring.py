@@ -158,6 +158,7 @@ async def run_aggregator(
                 now=utc_now,
             ).routes(),
             *KioCalls(applications=applications).routes(),
+            *(behind.listing_routes(database) if behind is not None else []),
             *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
         ]
         front = None

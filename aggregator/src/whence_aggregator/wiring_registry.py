@@ -22,6 +22,7 @@ from whence_aggregator.applications.registry import Caller
 from whence_aggregator.collect.collectors import Collector, finding_of
 from whence_aggregator.collect.findings import Findings
 from whence_aggregator.collect.image_reader import ImageReader
+from whence_aggregator.http.images import ImageCalls
 from whence_aggregator.http.operators import ProbeCalls
 from whence_aggregator.http.pierone import PierOneCalls
 from whence_aggregator.http.registry import RegistryCalls
@@ -31,6 +32,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, ImageStore
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.catalog import Catalog
+from whence_aggregator.registry.listing import Listing
 from whence_aggregator.registry.pushes import Pushes, Rules
 from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
@@ -48,6 +50,9 @@ class Behind:
     settings: RegistrySettings
     backend: Backend
     catalog: Catalog
+
+    def listing_routes(self, database: Database) -> list[web.RouteDef]:
+        return ImageCalls(listing=Listing(database=database, name=self.settings.name)).routes()
 
     @property
     def images(self) -> dict[str, ImageStore]:

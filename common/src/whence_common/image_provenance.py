@@ -84,7 +84,7 @@ def claims_of_provenance(
     for builder, statement in verified_provenance(digest, envelopes=envelopes, builders=builders):
         named = source_of_provenance(statement)
         if named is not None:
-            found.append(_claim("provenance", *named, by=builder.builder_id))
+            found.append(_claim("provenance", *named, by=builder.builder_id, status=_modified(statement)))
     return found
 
 
@@ -116,6 +116,29 @@ def source_of_provenance(statement: Mapping[str, Any]) -> tuple[str, str] | None
         if commit and uri and (not wanted or same_repository(uri, wanted)):
             return uri, commit
     return None
+
+
+def slsa_provenance(digest: str, *, name: str, source: ScmSource, builder_id: str, finished_at: str) -> dict[str, Any]:
+    """Make the statement that an image was built from a source: SLSA provenance v1."""
+    repository, commit = repository_of(source.url), source.commit_id
+    assert repository is not None, "the source names a repository"
+    assert commit is not None, "the source names a commit"
+    url = f"https://{repository}"
+    status = [line for line in source.status.splitlines() if line and source.dirty]
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}],
+        "predicateType": _V1,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": "urn:whence:build:image:v1",
+                "externalParameters": {"repository": url, "modified": bool(source.dirty)},
+                "internalParameters": {"status": status[:100]},
+                "resolvedDependencies": [{"uri": f"git+{url}", "digest": {"gitCommit": commit}}],
+            },
+            "runDetails": {"builder": {"id": builder_id}, "metadata": {"finishedOn": finished_at}},
+        },
+    }
 
 
 def choose(claims: Sequence[SourceClaim]) -> tuple[SourceClaim | None, list[SourceClaim]]:
@@ -168,8 +191,14 @@ def _git_url(text: str) -> str:
     return _GIT_SUFFIX.sub("", text.removeprefix("git+"))
 
 
-def _claim(kind: Kind, url: str, revision: str, *, by: str = "") -> SourceClaim:
-    source = ScmSource(url=without_credentials(url), revision=revision, author="", status="", digest="")
+def _modified(statement: Mapping[str, Any]) -> str:
+    """Give the status of the tree as `whence attest` states it."""
+    parameters = _object(_object(_object(statement.get("predicate")).get("buildDefinition")).get("externalParameters"))
+    return "modified" if parameters.get("modified") is True else ""
+
+
+def _claim(kind: Kind, url: str, revision: str, *, by: str = "", status: str = "") -> SourceClaim:
+    source = ScmSource(url=without_credentials(url), revision=revision, author="", status=status, digest="")
     return SourceClaim(kind=kind, source=source, by=by)
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -20,14 +18,14 @@ from rich.text import Text
 
 from whence_aggregator import __version__
 from whence_aggregator.command import evidence
-from whence_aggregator.command.client import Client, Refused
+from whence_aggregator.command import images as image_commands
+from whence_aggregator.command.client import Client
+from whence_aggregator.command.output import GAPS, UNKNOWN, UNREACHABLE, all_pages, ask, end, show
 from whence_aggregator.command.picture import draw, printable
 from whence_common.errors import InputError, WhenceError
 
-GAPS, UNREACHABLE, UNKNOWN = 1, 3, 4
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
-_PAGES_MAX = 1_000
 
 
 @click.group(help=__doc__)
@@ -43,9 +41,9 @@ def main(context: click.Context, url: str, token_file: str | None) -> None:
         token = Path(token_file).read_text("ascii").strip() if token_file else os.environ.get("WHENCE_TOKEN")
         context.obj = Client(url=url, token=token)
     except (OSError, ValueError) as exc:
-        _end(f"{token_file} cannot be read: {exc}", UNREACHABLE)
+        end(f"{token_file} cannot be read: {exc}", UNREACHABLE)
     except WhenceError as exc:
-        _end(exc.diagnostics(), UNREACHABLE)
+        end(exc.diagnostics(), UNREACHABLE)
 
 
 @main.command()
@@ -75,10 +73,10 @@ def trace(
     kind = kind or _kind_of(subject)
     parameters = {kind: subject, "version": application_version, "at": at}
     if kind == "instance":
-        document = _ask(lambda: client.get("/v1/trace", **parameters))
+        document = ask(lambda: client.get("/v1/trace", **parameters))
         lineages = [document]
     else:
-        document, lineages = _all_pages(client, "/v1/trace", "lineages", parameters)
+        document, lineages = all_pages(client, "/v1/trace", "lineages", parameters)
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
@@ -86,7 +84,7 @@ def trace(
         for lineage in lineages:
             draw(console, lineage, evidence=with_evidence)
     if not lineages:
-        _end(f"nothing is known of {kind} {subject}", UNKNOWN)
+        end(f"nothing is known of {kind} {subject}", UNKNOWN)
     sys.exit(0 if all(lineage["complete"] for lineage in lineages) else GAPS)
 
 
@@ -101,9 +99,9 @@ def trace(
 @click.pass_obj
 def instances(client: Client, /, as_json: bool, **filters: str | None) -> None:
     """List the instances that have spoken, with what they run now."""
-    document, rows = _all_pages(client, "/v1/instances", "instances", filters)
+    document, rows = all_pages(client, "/v1/instances", "instances", filters)
     columns = ("instance_id", "account_id", "region", "application_id", "application_version", "cause", "seen_at")
-    _show(document, rows, columns, as_json=as_json)
+    show(document, rows, columns, as_json=as_json)
 
 
 @main.command()
@@ -113,10 +111,10 @@ def instances(client: Client, /, as_json: bool, **filters: str | None) -> None:
 def apps(client: Client, application_id: str | None, as_json: bool) -> None:
     """List the applications in the registry, or show one."""
     if application_id is None:
-        rows = _ask(lambda: client.get("/apps"))
-        _show(rows, rows, ("id", "team_id", "name", "active", "scm_url"), as_json=as_json)
+        rows = ask(lambda: client.get("/apps"))
+        show(rows, rows, ("id", "team_id", "name", "active", "scm_url"), as_json=as_json)
         return
-    shown = _ask(lambda: client.get(f"/apps/{application_id}"))
+    shown = ask(lambda: client.get(f"/apps/{application_id}"))
     if as_json:
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
@@ -136,9 +134,9 @@ def apps(client: Client, application_id: str | None, as_json: bool) -> None:
 @click.pass_obj
 def violations(client: Client, /, as_json: bool, **filters: str | None) -> None:
     """List what breaks a rule, and what could not be judged. Exits 1 when something fails."""
-    document, rows = _all_pages(client, "/v1/violations", "violations", filters)
+    document, rows = all_pages(client, "/v1/violations", "violations", filters)
     columns = ("verdict", "rule", "instance_id", "application_id", "reason", "since")
-    _show(document, rows, columns, as_json=as_json)
+    show(document, rows, columns, as_json=as_json)
     sys.exit(GAPS if any(row["verdict"] == "fail" for row in rows) else 0)
 
 
@@ -187,7 +185,7 @@ def verify(
             report = evidence.verify_bundle(file, wanted, evidence.authorities(directory))
             evidence.draw_report(Console(highlight=False), report)
     except (InputError, ValueError, OSError) as exc:
-        _end(f"{file} is not verified: {exc.diagnostics() if isinstance(exc, InputError) else exc}", GAPS)
+        end(f"{file} is not verified: {exc.diagnostics() if isinstance(exc, InputError) else exc}", GAPS)
 
 
 @main.command()
@@ -197,14 +195,14 @@ def verify(
 def receipt(client: Client, digest: str, out: Path) -> None:
     """Fetch the statement DIGEST (sha256:…) and its receipt, two files that `whence verify` checks."""
     name = digest.removeprefix("sha256:")
-    content = _ask(lambda: client.get_bytes(f"/v1/statements/{digest}"))
-    proof = _ask(lambda: client.get_bytes(f"/v1/receipts/{digest}.tlog-proof"))
+    content = ask(lambda: client.get_bytes(f"/v1/statements/{digest}"))
+    proof = ask(lambda: client.get_bytes(f"/v1/receipts/{digest}.tlog-proof"))
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / f"{name}.json").write_bytes(content)
         (out / f"{name}.tlog-proof").write_bytes(proof)
     except OSError as exc:
-        _end(str(exc), UNREACHABLE)
+        end(str(exc), UNREACHABLE)
     click.echo(out / f"{name}.tlog-proof")
 
 
@@ -219,11 +217,11 @@ def bundle(client: Client, account: str | None, since: str, until: str, out: Pat
     try:
         period = {"from": evidence.instant(since), "to": evidence.instant(until)}
     except InputError as exc:
-        _end(exc.diagnostics(), 2)
+        end(exc.diagnostics(), 2)
     try:
-        size = _ask(lambda: evidence.write_private(out, client.stream("/v1/bundles", account=account, **period)))
+        size = ask(lambda: evidence.write_private(out, client.stream("/v1/bundles", account=account, **period)))
     except OSError as exc:
-        _end(f"{out}: {exc.strerror}", UNREACHABLE)
+        end(f"{out}: {exc.strerror}", UNREACHABLE)
     click.echo(f"{out}: {size} bytes; check it with: whence verify {out} --log-key KEY")
 
 
@@ -237,12 +235,12 @@ def accounts(client: Client, account: str | None, as_json: bool) -> None:
     Exits 1 when an instance is silent.
     """
     if account is not None:
-        document, rows = _all_pages(client, f"/v1/accounts/{account}/silent", "silent", {})
-        _show(document, rows, ("instance_id", "region", "launched_at", "last_seen", "ever_spoke"), as_json=as_json)
+        document, rows = all_pages(client, f"/v1/accounts/{account}/silent", "silent", {})
+        show(document, rows, ("instance_id", "region", "launched_at", "last_seen", "ever_spoke"), as_json=as_json)
         sys.exit(GAPS if rows else 0)
-    document = _ask(lambda: client.get("/v1/accounts"))
+    document = ask(lambda: client.get("/v1/accounts"))
     rows = [{"account_id": one["account_id"], **region} for one in document["accounts"] for region in one["regions"]]
-    _show(document, rows, ("account_id", "region", "listed", "spoken", "speaking", "silent", "asked"), as_json=as_json)
+    show(document, rows, ("account_id", "region", "listed", "spoken", "speaking", "silent", "asked"), as_json=as_json)
     sys.exit(GAPS if any(row["silent"] for row in rows) else 0)
 
 
@@ -262,44 +260,5 @@ def _kind_of(subject: str) -> str:
     return "application"
 
 
-def _all_pages(
-    client: Client, path: str, name: str, parameters: dict[str, str | None]
-) -> tuple[dict[str, Any], list[Any]]:
-    """Ask for every page; give the first answer with all rows in it."""
-    rows: list[Any] = []
-    cursor: str | None = None
-    for _ in range(_PAGES_MAX):
-        page = {**parameters, "cursor": cursor}
-        document = _ask(lambda page=page: client.get(path, **page))  # type: ignore[misc]  # a bound copy, not a closure
-        rows += document[name]
-        cursor = document["next"]
-        if cursor is None:
-            break
-    return {**document, name: rows}, rows
-
-
-def _show(document: object, rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if row.get(column) is None else printable(row[column])) for column in columns))
-    Console(highlight=False).print(table)
-    click.echo(f"{len(rows)} in all")
-
-
-def _ask(request: Callable[[], Any]) -> Any:
-    try:
-        return request()
-    except Refused as exc:
-        _end(exc.diagnostics(), UNKNOWN if exc.status == 404 else UNREACHABLE)
-    except WhenceError as exc:
-        _end(exc.diagnostics(), UNREACHABLE)
-
-
-def _end(message: str, code: int) -> NoReturn:
-    click.echo(f"whence: {message}", err=True)
-    sys.exit(code)
+main.add_command(image_commands.images)
+main.add_command(image_commands.attest)

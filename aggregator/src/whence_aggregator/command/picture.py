@@ -41,6 +41,24 @@ def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> Non
         _draw_link(console, link, last=last, evidence=evidence)
 
 
+def draw_image(console: Console, image: Mapping[str, Any]) -> None:
+    """Draw one image of the registry."""
+    source = image["source"] or {"state": "unknown", "reason": "nobody has looked yet"}
+    pushed = f" pushed {image['created_at']} by {printable(image['created_by'])}, ledger {image['ledger_index']}"
+    console.print(Text.assemble((printable(image["image"]), "bold"), pushed), soft_wrap=True)
+    console.print(Text(f"├─ digest {image['digest']}"), soft_wrap=True)
+    mark, style = _STYLES.get(source["state"], ("?", "magenta"))
+    said = " ".join(printable(str(source.get(name, ""))) for name in ("url", "revision")).strip()
+    said = said or printable(str(source.get("reason") or "the image names no source"))
+    console.print(Text.assemble("└─ source ", (f"{mark} {source['state']}", style), f" {said}"), soft_wrap=True)
+    if source.get("dirty"):
+        console.print(Text("     the source tree held changes that are in no commit", "yellow"), soft_wrap=True)
+    if image["digests_seen"] > 1:
+        console.print(
+            Text(f"     the tag has moved: it has named {image['digests_seen']} images", "yellow"), soft_wrap=True
+        )
+
+
 def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidence: bool) -> None:
     mark, style = _STYLES.get(link["state"], ("?", "magenta"))
     branch, below = ("└─", "  ") if last else ("├─", "│ ")

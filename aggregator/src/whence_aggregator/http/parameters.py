@@ -104,6 +104,20 @@ def account_id(text: str) -> str:
     return text
 
 
+def check_image(value: str | None) -> str | None:
+    """Check a digest that is given. Raises InputError."""
+    if value is not None:
+        _check_subject("image", value)
+    return value
+
+
+def check_commit(value: str | None) -> str | None:
+    """Check a commit id, or the beginning of one, that is given. Raises InputError."""
+    if value is not None:
+        _check_subject("commit", value)
+    return value
+
+
 def _check_subject(kind: SubjectKind, value: str) -> None:
     if kind in ("image", "user_data") and not is_sha256_digest(value):
         raise InputError("parameter-malformed", f"{kind} must be a digest", fix="write sha256: and 64 hex digits")

@@ -13,13 +13,14 @@ from typing import TypeVar, cast
 
 from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write
 from whence_aggregator.storage import named_queries
+from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
 from whence_common.errors import one_line
 
 READERS = 2
 _BUSY_SECONDS_MAX = 10
 _ROWS_AT_ONCE_MAX = 256
 _VARIABLES_MAX = 30_000
-_PRAGMAS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=4000")
+_PRAGMAS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=0")
 T = TypeVar("T")
 
 
@@ -36,6 +37,7 @@ class SqliteDatabase:
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
+        self._checkpoints: Checkpoints | None = None
 
     @classmethod
     async def open(cls, path: Path) -> SqliteDatabase:
@@ -49,6 +51,8 @@ class SqliteDatabase:
         await asyncio.to_thread(self._reader_threads.shutdown)
         for reader in self._readers:
             reader.close()
+        if self._checkpoints is not None:
+            await asyncio.to_thread(self._checkpoints.close)
         if self._writer is not None:
             await self._in_writer(self._writer.close)
         await asyncio.to_thread(self._writer_thread.shutdown)
@@ -138,6 +142,8 @@ class SqliteDatabase:
         try:
             if connection.in_transaction:
                 connection.execute("commit")
+                if self._checkpoints is not None:
+                    self._checkpoints.committed()
         except sqlite3.Error:
             self._rollback()
             raise
@@ -163,6 +169,7 @@ class SqliteDatabase:
             if number > version:
                 connection.executescript(f"begin immediate;\n{sql}\npragma user_version = {number};\ncommit;")
         self._writer = connection
+        self._checkpoints = Checkpoints(self.path)
 
     def _reader(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

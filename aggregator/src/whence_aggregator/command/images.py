@@ -1,0 +1,84 @@
+"""whence images and whence attest: what the registry front holds, and how a build signs where an image is from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from whence_aggregator.command.attest import BUILDER, load_key, source_of_file, source_of_git
+from whence_aggregator.command.attest import attest as push_attestation
+from whence_aggregator.command.client import Client
+from whence_aggregator.command.output import UNKNOWN, UNREACHABLE, all_pages, end, show
+from whence_aggregator.command.picture import draw_image
+from whence_common.errors import InputError, WhenceError
+
+
+@click.command()
+@click.argument("image", required=False)
+@click.option("--team", help="Only images of this team.")
+@click.option("--search", "text", help="Only where this stands in the repository's name or the tag.")
+@click.option("--commit", help="Only images built from this commit, or one that begins so.")
+@click.option("--digest", help="Only this digest.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_obj
+def images(client: Client, /, image: str | None, as_json: bool, **filters: str | None) -> None:
+    """List the images in the registry front, or those of IMAGE: team/artifact, or team/artifact:tag.
+
+    One image is shown with all that is known of its source. Exits 4 when there is none.
+    """
+    repository, _, tag = (image or "").partition(":")
+    wanted = {**filters, "repository": repository or None, "tag": tag or None}
+    document, rows = all_pages(client, "/v1/images", "images", wanted)
+    if not rows and image is not None:
+        end(f"the registry has no {image}", UNKNOWN)
+    if tag and not as_json:
+        draw_image(Console(highlight=False), rows[0])
+        return
+    shown = [{**row, "commit": (row["source"] or {}).get("revision", "")} for row in rows]
+    columns = ("repository", "tag", "digest", "created_at", "created_by", "commit")
+    show(document, shown, columns, as_json=as_json)
+
+
+@click.command()
+@click.argument("image")
+@click.option(
+    "--scm-source",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="scm-source.json of the build.",
+)
+@click.option(
+    "--git",
+    "clone",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The clone that the image was built from.",
+)
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The builder's private key, P-256 in PEM; WHENCE_KEY_PASSWORD opens an encrypted one.",
+)
+@click.option("--builder-id", default=BUILDER, show_default=True, help="Who built it, as the platform trusts it.")
+@click.option("--allow-dirty", is_flag=True, help="Attest also a tree with changes that are in no commit, as such.")
+def attest(image: str, file: Path | None, clone: Path | None, key: Path, builder_id: str, allow_dirty: bool) -> None:
+    """Sign where IMAGE was built from, and push that beside it as a referrer: SLSA provenance v1 in a Sigstore bundle.
+
+    Run it in the build after the push. The sign-in is Docker's (its config.json and helpers), or WHENCE_REGISTRY_TOKEN.
+    Exits 2 when the image, the source or the key cannot be used, 3 when the registry refuses.
+    """
+    if (file is None) == (clone is None):
+        raise click.UsageError("give one of --scm-source FILE and --git DIRECTORY")
+    try:
+        source = source_of_file(file) if file is not None else source_of_git(clone or Path())
+        digest = push_attestation(
+            image, source, load_key(key), builder_id=builder_id, allow_dirty=allow_dirty,
+            say=lambda said: click.echo(said, err=True),
+        )  # fmt: skip
+    except InputError as exc:
+        end(exc.diagnostics(), 2)
+    except (WhenceError, OSError) as exc:
+        end(exc.diagnostics() if isinstance(exc, WhenceError) else str(exc), UNREACHABLE)
+    click.echo(digest)

@@ -1,0 +1,104 @@
+"""Images as people look for them: by team, name, tag, digest, commit, with what is known of their source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.ports import Database, Row
+from whence_aggregator.projections.events import claims_in
+from whence_common.image_provenance import choose
+
+_COMMIT_IMAGES_MAX = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedImages:
+    """What images must be; None is anything."""
+
+    team: str | None = None
+    repository: str | None = None
+    tag: str | None = None
+    digest: str | None = None
+    commit: str | None = None
+    """A commit id or the beginning of one."""
+    text: str | None = None
+    """Stands in the repository's name or in the tag."""
+
+
+class Listing:
+    """Lists. `name` is the registry's host."""
+
+    def __init__(self, *, database: Database, name: str) -> None:
+        self._database = database
+        self._name = name
+
+    async def images(self, wanted: WantedImages, *, after: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Give a page of images by repository and tag, and the cursor of the next one."""
+        repository, _, tag = after.partition("~")
+        digests = [wanted.digest]
+        if wanted.commit is not None:
+            found = await self._database.fetch(
+                "images_of_commit",
+                {"first": wanted.commit, "past": wanted.commit + "g", "limit": _COMMIT_IMAGES_MAX},
+            )
+            digests = [row["image_digest"] for row in found if wanted.digest in (None, row["image_digest"])]
+        rows: dict[tuple[str, str], Row] = {}
+        for digest in digests:
+            asked = {
+                "team": wanted.team, "repository": wanted.repository, "tag": wanted.tag, "digest": digest,
+                "text": _pattern(wanted.text), "after_repository": repository, "after_tag": tag, "limit": limit + 1,
+            }  # fmt: skip
+            for row in await self._database.fetch("images_listed", asked):
+                rows[row["repository"], row["tag"]] = row
+        page = [rows[key] for key in sorted(rows)][: limit + 1]
+        following = f"{page[limit - 1]['repository']}~{page[limit - 1]['tag']}" if len(page) > limit else None
+        return await self._shown(page[:limit]), following
+
+    async def _shown(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        subjects = [f"{self._name}/{row['repository']}@{row['child'] or row['digest']}" for row in rows]
+        references = [f"{self._name}/{row['repository']}:{row['tag']}" for row in rows]
+        facts, seen = await self._database.fetch_all(
+            [
+                ("facts_now", {"kind": "image-source", "subjects": msgspec.json.encode(subjects).decode()}),
+                ("tag_digests", {"references": msgspec.json.encode(references).decode()}),
+            ]
+        )
+        known = {fact["subject"]: fact for fact in facts}
+        digests: dict[str, int] = {}
+        for one in seen:
+            digests[one["reference"]] = digests.get(one["reference"], 0) + 1
+        return [
+            {
+                "image": reference,
+                **{name: row[name] for name in ("repository", "tag", "digest", "team", "media_type")},
+                **{name: row[name] for name in ("created_at", "created_by", "ledger_index")},
+                "source": _source(known.get(subject)),
+                "digests_seen": digests.get(reference, 1),
+            }
+            for row, subject, reference in zip(rows, subjects, references, strict=True)
+        ]
+
+
+def _source(fact: Row | None) -> dict[str, Any] | None:
+    """Give what counts as the image's source; None while it is not known."""
+    if fact is None:
+        return None
+    chosen, against = choose(claims_in(msgspec.json.decode(fact["value"])))
+    if chosen is None:
+        return {"state": "missing", "reason": fact["reason"], "url": "", "revision": ""}
+    state = "contradicted" if against else "confirmed" if chosen.kind == "provenance" else "asserted"
+    return {
+        "state": state, "said_by": chosen.kind, "url": chosen.source.url, "revision": chosen.source.revision,
+        "dirty": chosen.source.dirty,
+    }  # fmt: skip
+
+
+def _pattern(text: str | None) -> str | None:
+    if text is None:
+        return None
+    escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return f"%{escaped}%"

@@ -1,0 +1,59 @@
+"""Checkpoints of SQLite's write-ahead log in a thread of their own: done by a commit, they would delay it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 1.0
+FRAMES_MAX = 65_536
+"""So many pages in the log end every other way of keeping it short: writers wait until it begins anew."""
+_BUSY_SECONDS_MAX = 5.0
+
+
+class Checkpoints:
+    """Moves pages from the log to the database file while others write. `close` before the last connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._committed = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sqlite-checkpoints", daemon=True)
+        self._thread.start()
+
+    def committed(self) -> None:
+        """Say that something was written."""
+        self._committed.set()
+
+    def close(self) -> None:
+        """End the thread once a checkpoint under way is done."""
+        self._closing.set()
+        self._committed.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while True:
+            self._committed.wait()
+            if self._closing.wait(PAUSE_SECONDS):
+                break
+            self._committed.clear()
+            try:
+                if connection is None:
+                    connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS_MAX, isolation_level=None)
+                began = time.monotonic()
+                _, frames, _ = connection.execute("pragma wal_checkpoint(passive)").fetchone()
+                if frames > FRAMES_MAX:
+                    connection.execute("pragma wal_checkpoint(restart)")
+                log.debug("checkpoint", extra=fields(frames=frames, seconds=round(time.monotonic() - began, 3)))
+            except sqlite3.Error as exc:
+                log.warning("checkpoint failed", extra=fields(error=str(exc)[:200]))  # commits go on; tried again
+        if connection is not None:
+            connection.close()
