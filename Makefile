@@ -1,8 +1,9 @@
 # The two commands of the README are demo and test; each does its own set-up. CONTRIBUTING.md says what the others are for.
-.PHONY: demo test check bench dev wheels deb lock clean
+.PHONY: demo test check bench dev clients wheels deb lock clean
 .DEFAULT_GOAL := demo
 
 BIN := .venv/bin
+CLIENTS := .venv-clients
 STAMP := .venv/.made-from
 SOURCES := requirements-dev.txt packaging/dev.constraints common/pyproject.toml agent/pyproject.toml aggregator/pyproject.toml
 
@@ -10,7 +11,7 @@ demo: dev
 	@sh tests/landscape/setup.sh demo
 	@PYTHONPATH=tests $(BIN)/python -m landscape.demo
 
-test: dev
+test: dev clients
 	@sh tests/landscape/setup.sh test
 	$(BIN)/pytest $(ARGS)
 
@@ -37,6 +38,19 @@ $(STAMP): $(SOURCES)
 		-e ./common -e ./agent -e './aggregator[postgres]' -r requirements-dev.txt
 	@touch $(STAMP)
 
+# Other people's clients, which the tests run as they are, in an environment of their own.
+clients: $(CLIENTS)/.made-from
+
+$(CLIENTS)/.made-from: tests/clients/requirements.txt
+	@sh tests/landscape/setup.sh dev
+	@test -x $(CLIENTS)/bin/python || python3 -m venv $(CLIENTS)
+	@echo "installing other people's registry clients into $(CLIENTS) (half a minute)"
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/clients/requirements.txt
+	@$(CLIENTS)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary python-dxf \
+		--dest $(CLIENTS)/src $$(grep '^python-dxf==' tests/clients/requirements.txt)
+	@tar -xzf $(CLIENTS)/src/python_dxf-*.tar.gz -C $(CLIENTS)/src
+	@touch $@
+
 wheels: dev
 	@for part in common agent aggregator; do $(BIN)/python -m build --wheel --outdir dist $$part >/dev/null || exit 1; done
 	@ls dist/*.whl
@@ -48,4 +62,4 @@ lock: dev
 	$(BIN)/python packaging/lock.py
 
 clean:
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(CLIENTS) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -16,6 +16,7 @@ import pytest
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.certificates import Certificates, loopback_certificates
 from landscape.processes import Process, started
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
@@ -232,23 +233,14 @@ async def test_a_witness_answers_what_it_does_not_cosign_with_the_protocols_stat
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of our own, and a certificate for 127.0.0.1 by it."""
-    place = tmp_path_factory.mktemp("tls")
-    for command in (
-        "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=Test-CA -addext keyUsage=critical,keyCertSign",
-        "openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=whence",
-        "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san",
-    ):
-        (place / "san").write_text("subjectAltName=IP:127.0.0.1\n")
-        subprocess.run(command.split(), cwd=place, check=True, capture_output=True)
-    return place
+async def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return await loopback_certificates(tmp_path_factory.mktemp("tls"))
 
 
 async def test_agents_reach_an_aggregator_over_tls_by_an_additional_authority_only(
-    certificates: Path, authority: SigningAuthority, tmp_path: Path
+    certificates: Certificates, authority: SigningAuthority, tmp_path: Path
 ) -> None:
-    certificate, key = str(certificates / "server.pem"), str(certificates / "server.key")
+    certificate, key = str(certificates.certificate), str(certificates.key)
     async with (
         aggregator(
             tmp_path,
@@ -260,7 +252,7 @@ async def test_agents_reach_an_aggregator_over_tls_by_an_additional_authority_on
         aiohttp.ClientSession() as session,
     ):
         url = server.url.replace("http:", "https:")
-        trusted = HttpAggregator(session=session, url=url, ca_file=str(certificates / "ca.pem"))
+        trusted = HttpAggregator(session=session, url=url, ca_file=str(certificates.authority))
         assert (await trusted.challenge()).audience == "https://whence.example.org"
         with pytest.raises(AggregatorUnavailable):
             await HttpAggregator(session=session, url=url, ca_file=None).challenge()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import aiohttp
 
 from fakes.people import People, people
+from landscape.certificates import Certificates
 from landscape.processes import free_port
 from landscape.programs import Aggregator, aggregator
 from landscape.registry import docker_registry
@@ -107,10 +109,11 @@ class RunningFront:
     storage: Path
     people: People
     session: aiohttp.ClientSession
+    tls: bool = False
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}"
+        return f"{'https' if self.tls else 'http'}://{self.host}"
 
     def client(self, token: str = "", *, basic: bool = False) -> Client:
         """Speak to the front with a token; with the aggregator's own when none is named."""
@@ -132,13 +135,19 @@ def digest_of(content: bytes) -> str:
 @asynccontextmanager
 async def registry_front(
     directory: Path, logs: Path, *, authority_pem: Mapping[str, bytes], backend: str | None = None, alone: bool = False,
-    database: str | None = None, git_servers: tuple[str, ...] = (), aggregator_settings: Mapping[str, Any] | None = None,
+    database: str | None = None, git_servers: tuple[str, ...] = (), certificates: Certificates | None = None, aggregator_settings: Mapping[str, Any] | None = None,
     **settings: object,
 ) -> AsyncIterator[RunningFront]:  # fmt: skip
     """Run a front, and what it stands on unless a `backend` is named."""
     port = free_port()
     host = f"127.0.0.1:{port}"
-    async with people() as services, aiohttp.ClientSession(auto_decompress=False) as session:
+    tls: dict[str, Any] = {}
+    context: ssl.SSLContext | bool = True
+    if certificates is not None:
+        tls = {"tls_certificate_file": str(certificates.certificate), "tls_key_file": str(certificates.key)}
+        context = ssl.create_default_context(cafile=str(certificates.authority))
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with people() as services, aiohttp.ClientSession(auto_decompress=False, connector=connector) as session:
         registry = {
             "name": host, "backend": f"http://{backend or ''}", "tokeninfo_url": services.tokeninfo_url,
             "team_url": services.url, "scratch_teams": [SCRATCH], **settings,
@@ -156,6 +165,6 @@ async def registry_front(
             registry["backend"] = f"http://{address}"
             async with aggregator(
                 directory, logs, authority_pem=authority_pem, port=port, name="front", registry=registry,
-                database=database, git_servers=git_servers, **(aggregator_settings or {}),
+                database=database, git_servers=git_servers, **tls, **(aggregator_settings or {}),
             ) as running:  # fmt: skip
-                yield RunningFront(running, host, address, directory / "registry", services, session)
+                yield RunningFront(running, host, address, directory / "registry", services, session, bool(tls))

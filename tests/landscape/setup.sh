@@ -41,6 +41,7 @@ test)
     need mmdebstrap has mmdebstrap
     need systemd-container has systemd-nspawn
     need e2fsprogs has mkfs.ext4
+    need skopeo has skopeo
     need xfsprogs has mkfs.xfs
     need python3 debian_python
     ;;

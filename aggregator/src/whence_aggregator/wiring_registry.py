@@ -136,7 +136,7 @@ def load_front(
         blob_bytes_max=registry.blob_bytes_max,
         now=utc_now,
     )
-    blobs = BlobCalls(calls=calls, access=access, uploads=uploads, backend=backend)
+    blobs = BlobCalls(calls=calls, access=access, uploads=uploads, backend=backend, catalog=catalog)
     pierone = PierOneCalls(calls=calls, access=access, catalog=catalog)
     return Front(routes=[*calls.routes(), *blobs.routes(), *pierone.routes()], sources=sources, pushes=pushes)
 

@@ -14,6 +14,7 @@ from whence_aggregator.http.registry import RegistryCalls
 from whence_aggregator.http.registry_errors import body, no_continue, registry_guarded
 from whence_aggregator.ports_registry import BlobAnswer, BlobBackend
 from whence_aggregator.registry.access import Access
+from whence_aggregator.registry.catalog import Catalog
 from whence_aggregator.registry.names import Repository, check_digest
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_aggregator.registry.uploads import Progress, Uploads
@@ -27,8 +28,11 @@ _OCTETS = "application/octet-stream"
 class BlobCalls:
     """Handlers."""
 
-    def __init__(self, *, calls: RegistryCalls, access: Access, uploads: Uploads, backend: BlobBackend) -> None:
+    def __init__(
+        self, *, calls: RegistryCalls, access: Access, uploads: Uploads, backend: BlobBackend, catalog: Catalog
+    ) -> None:
         self._calls = calls
+        self._catalog = catalog
         self._access = access
         self._uploads = uploads
         self._backend = backend
@@ -115,7 +119,7 @@ class BlobCalls:
                 repository, principal, progress.number, progress.state, body(request), length=request.content_length
             )
         await self._uploads.finish(repository, principal, progress.number, progress.state, digest)
-        return self._made(repository, digest)
+        return await self._made(repository, digest)
 
     async def _mounted(self, request: web.Request, repository: Repository) -> web.Response | None:
         """Take a blob over from a repository that the caller may read; None when it must be uploaded."""
@@ -129,7 +133,7 @@ class BlobCalls:
             return None
         if not await self._backend.mount(str(repository), digest, str(from_)):
             return None
-        return self._made(repository, digest)
+        return await self._made(repository, digest)
 
     async def _append(self, request: web.Request) -> web.Response:
         repository, principal = await self._calls.writable(request)
@@ -154,7 +158,7 @@ class BlobCalls:
                 )  # fmt: skip
             state = progress.state
         await self._uploads.finish(repository, principal, number, state, digest)
-        return self._made(repository, digest)
+        return await self._made(repository, digest)
 
     async def _status(self, request: web.Request) -> web.Response:
         repository, principal = await self._calls.writable(request)
@@ -187,7 +191,8 @@ class BlobCalls:
         }
         return web.Response(status=status, headers=headers)
 
-    def _made(self, repository: Repository, digest: str) -> web.Response:
+    async def _made(self, repository: Repository, digest: str) -> web.Response:
+        await self._catalog.note(repository)
         location = f"/v2/{quote(str(repository))}/blobs/{digest}"
         return web.Response(status=201, headers={"Location": location, "Docker-Content-Digest": digest})
 

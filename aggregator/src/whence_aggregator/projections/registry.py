@@ -26,6 +26,7 @@ def push_writes(index: int, event: Mapping[str, Any]) -> list[Write]:
         "ledger_index": index,
     }
     writes: list[Write] = [
+        ("add_place", [{"repository": repository}]),
         ("add_manifest", [manifest]),
         ("add_blob", [{"digest": d, "size": s} for d, s in dict(event["blobs"]).items()]),
     ]

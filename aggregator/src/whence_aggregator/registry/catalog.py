@@ -16,6 +16,7 @@ from whence_common.scm_source import ScmSource
 PAGE_MAX = 1_000
 TAGS_MAX = 10_000
 _PREFIX_MATCHES_MAX = 100
+_NOTED_MAX = 10_000
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -25,6 +26,7 @@ class Catalog:
     def __init__(self, *, database: Database, name: str) -> None:
         self._database = database
         self._name = name
+        self._noted: set[str] = set()
 
     async def manifest(self, repository: Repository, reference: str) -> Row:
         """Find a manifest by tag, `latest` or digest. Raises RegistryRefusal."""
@@ -46,6 +48,14 @@ class Catalog:
         if not rows and not after:
             await self._check_known(repository)
         return [row["tag"] for row in rows]
+
+    async def note(self, repository: Repository) -> None:
+        """Have a repository listed from now on."""
+        if str(repository) not in self._noted:
+            await self._database.write(("add_place", [{"repository": str(repository)}]))
+            if len(self._noted) >= _NOTED_MAX:
+                self._noted.clear()
+            self._noted.add(str(repository))
 
     async def repositories(self, *, after: str, limit: int) -> list[str]:
         rows = await self._database.fetch("repositories_after", {"after": after, "limit": limit})

@@ -22,6 +22,7 @@ from whence_common.ledger_entry import event
 from whence_common.oci_manifest import Descriptor, Manifest
 
 _LOOKUPS_AT_ONCE = 16
+_UNTAGGED_MAX = 1_000
 _DESCRIPTOR_ANNOTATIONS_MAX = 50
 
 
@@ -77,19 +78,23 @@ class Pushes:
         self._on_work()
         return True
 
-    async def untag(self, repository: Repository, tag: str, by: Principal) -> None:
-        """Forget a tag of a scratch team. Raises RegistryRefusal; nothing else is ever deleted."""
-        if repository.team not in self._rules.scratch_teams or is_sha256_digest(tag):
+    async def untag(self, repository: Repository, reference: str, by: Principal) -> None:
+        """Forget a tag of a scratch team, or all that name a digest. Raises RegistryRefusal; bytes always stay."""
+        if repository.team not in self._rules.scratch_teams:
             raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
-        async with self._ledger.writing(("tag_of", {"repository": str(repository), "tag": tag})) as writing:
+        asked = ("tag_of", {"repository": str(repository), "tag": reference})
+        if is_sha256_digest(reference):
+            asked = ("tags_of_digest", {"repository": str(repository), "digest": reference, "limit": _UNTAGGED_MAX})
+        async with self._ledger.writing(asked) as writing:
             if not writing.found[0]:
-                raise RegistryRefusal("MANIFEST_UNKNOWN", f"{repository} has no tag {tag}")
-            stated = {
-                "registry": self._rules.name, "repository": str(repository), "tag": tag,
-                "digest": writing.found[0][0]["digest"], "by": by.name, "at": to_instant(self._now()),
-            }  # fmt: skip
-            await writing.append([NewEntry(kind="untag", content=event("untag", stated))])
-            await project_untag(writing.transaction, stated)
+                raise RegistryRefusal("MANIFEST_UNKNOWN", f"no tag of {repository} names {reference}")
+            for row in writing.found[0]:
+                stated = {
+                    "registry": self._rules.name, "repository": str(repository), "tag": row["tag"], "by": by.name,
+                    "at": to_instant(self._now()),
+                }  # fmt: skip
+                await writing.append([NewEntry(kind="untag", content=event("untag", stated))])
+                await project_untag(writing.transaction, stated)
 
     def _asked(self, repository: Repository, tag: str | None, manifest: Manifest) -> list[tuple[str, dict[str, str]]]:
         return [

@@ -447,6 +447,9 @@ on conflict (repository, tag) do update set digest = excluded.digest, created_at
 -- name: remove_tag
 delete from image_tag where repository = :repository and tag = :tag;
 
+-- name: tags_of_digest
+select tag from image_tag where repository = :repository and digest = :digest order by tag{binary} limit :limit;
+
 -- name: add_tag_digest
 insert into tag_digest (reference, digest, ledger_index) values (:reference, :digest, :ledger_index)
 on conflict do nothing;
@@ -480,7 +483,10 @@ select 1 as known from image_manifest where repository = :repository limit 1;
 select tag from image_tag where repository = :repository and tag{binary} > :after order by tag{binary} limit :limit;
 
 -- name: repositories_after
-select distinct repository from image_tag where repository{binary} > :after order by repository{binary} limit :limit;
+select repository from image_place where repository{binary} > :after order by repository{binary} limit :limit;
+
+-- name: add_place
+insert into image_place (repository) values (:repository) on conflict do nothing;
 
 -- name: referrers_of
 select digest, media_type, size, artifact_type, annotations from image_manifest

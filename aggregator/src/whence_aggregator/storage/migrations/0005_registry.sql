@@ -37,6 +37,11 @@ create table image_blob (
     size bigint not null
 );
 
+-- Repositories that hold anything, if only a blob that no manifest names yet: a list for clients, no evidence.
+create table image_place (
+    repository text primary key
+);
+
 -- Which digests a reference by tag was ever seen to name, by whoever saw it: a second one means that the tag moved.
 create table tag_digest (
     reference text not null,
