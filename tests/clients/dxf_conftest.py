@@ -1,4 +1,6 @@
+# mypy: ignore-errors
 """What python-dxf's own suite expects around it, which its source package leaves out: blobs, a registry, and who asks."""
+
 from __future__ import annotations
 
 import hashlib
@@ -39,7 +41,7 @@ def _auth(of, response):
 
 def _copy(version):
     """Push an image with a configuration, as the suite copies one from the registry's own."""
-    target = dxf.DXF(_HOST, "test/registry", _auth, insecure=True)
+    target = dxf.DXF(_HOST, "test/registry", _auth)
     config = target.push_blob(data=iter([_CONFIG]), digest=dxf.hash_bytes(_CONFIG))
     layer = target.push_blob(data=iter([b"layer"]), digest=dxf.hash_bytes(b"layer"))
     manifest = (
@@ -53,7 +55,7 @@ def _copy(version):
 
 @pytest.fixture(scope="module")
 def dxf_obj():
-    found = dxf.DXF(_HOST, pytest.repo, _auth, insecure=True)
+    found = dxf.DXF(_HOST, pytest.repo, _auth)
     found.test_do_auth, found.test_do_token = True, True
     found.regver, found.reg_digest = 2, dxf.hash_bytes(_CONFIG)
     return found
@@ -62,7 +64,7 @@ def dxf_obj():
 @pytest.fixture(scope="module")
 def dxf_main():
     return {
-        "DXF_HOST": _HOST, "DXF_INSECURE": "1", "DXF_USERNAME": pytest.username, "DXF_PASSWORD": pytest.password,
+        "DXF_HOST": _HOST, "DXF_INSECURE": "0", "DXF_SKIPTLSVERIFY": "0", "DXF_USERNAME": pytest.username, "DXF_PASSWORD": pytest.password,
         "REGVER": 2, "REG_DIGEST": dxf.hash_bytes(_CONFIG), "TEST_DO_AUTH": True, "TEST_DO_TOKEN": True,
-        "PATH": os.environ["PATH"], "HOME": str(_PLACE),
+        **{name: os.environ[name] for name in ("PATH", "REQUESTS_CA_BUNDLE")}, "HOME": str(_PLACE),
     }  # fmt: skip

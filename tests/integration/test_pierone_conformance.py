@@ -416,9 +416,10 @@ async def test_a_granted_token_is_for_what_it_was_granted_for(front: RunningFron
     granted = front.client(token)
     await granted.push(artifact, "1.0", b"layer")
     denied = await granted.ask("POST", "/v2/beta/x/blobs/uploads/")
-    assert (denied.status, denied.code) == (403, "DENIED")
+    assert (denied.status, denied.code) == (401, "DENIED")
+    assert 'scope="repository:beta/x:pull,push"' in denied.headers["WWW-Authenticate"]
     other = await granted.ask("GET", "/v2/gamma/x/tags/list")
-    assert (other.status, other.code) == (403, "DENIED")
+    assert (other.status, other.code) == (401, "DENIED")
     (tag,) = (await front.client().ask("GET", f"/teams/{artifact.replace('/', '/artifacts/')}/tags")).json
     assert tag["created_by"] == "ada"
     assert (await front.nobody().ask("GET", f"/v2/token?{scope}")).status == 401
@@ -444,7 +445,8 @@ async def test_nothing_is_deleted_but_tags_of_scratch_teams(front: RunningFront,
     assert (await client.ask("GET", "/v2/dinosaur/rex/manifests/latest")).status == 404
     for one in (scratch, moved):
         assert (await client.ask("GET", f"/v2/dinosaur/rex/manifests/{one}")).status == 200
-    assert (await client.ask("DELETE", f"/v2/dinosaur/rex/manifests/{moved}")).status == 405
+    gone = await client.ask("DELETE", f"/v2/dinosaur/rex/manifests/{moved}")
+    assert (gone.status, gone.code) == (404, "MANIFEST_UNKNOWN")
 
 
 async def test_what_was_pushed_is_in_the_ledger_and_the_ledger_is_clean(front: RunningFront, artifact: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from fakes.people import People, people
 from landscape.certificates import Certificates
@@ -25,6 +27,7 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 SCRATCH = "dinosaur"
+_BYTES_MAX = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ class Client:
     async def ask(self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] | None = None) -> Said:
         named = {**({"Authorization": self.authorization} if self.authorization else {}), **(headers or {})}
         url = path if path.startswith("http") else self.url + path
-        from yarl import URL
-
+        if isinstance(body, bytes) and len(body) > _BYTES_MAX:
+            body = io.BytesIO(body)
         async with self.session.request(
             method, URL(url, encoded=True), data=body, headers=named, allow_redirects=False
         ) as answer:

@@ -15,7 +15,7 @@ async def docker_registry(directory: Path, logs: Path) -> AsyncIterator[str]:
     """Give the registry's host:port."""
     port = free_port()
     home = directory / "registry"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     configuration = {
         "version": 0.1,
         "log": {"accesslog": {"disabled": True}, "level": "warn"},

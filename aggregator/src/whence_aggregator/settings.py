@@ -103,6 +103,8 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Tags that end in -SNAPSHOT may be pushed again with other bytes."""
     scratch_teams: list[str] = []
     """Teams whose tags may move and be removed; what runs from them is not traceable by its tag."""
+    insecure_open_scratch: bool = False
+    """Everybody, known or not, may push and pull for the scratch teams: for experiments on a network of one's own."""
     scm_source_required: bool = False
     """Refuse images without a complete scm-source.json."""
     blob_bytes_max: int = 10 * 1024**3

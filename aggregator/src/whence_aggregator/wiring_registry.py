@@ -105,6 +105,7 @@ def load_front(
         authorities=parts.load_authorities(settings.authorities_directory),
         accounts=frozenset(settings.accounts),
         public_read=registry.public_read,
+        open_teams=frozenset(registry.scratch_teams if registry.insecure_open_scratch else ()),
         seal=Seal(secret, purpose="token", random_bytes=secrets.token_bytes),
         now=utc_now,
     )

@@ -133,22 +133,31 @@ class Backend:
 
     async def append(self, upload: Upload, chunks: AsyncIterator[bytes], length: int | None) -> Upload:
         """Append bytes. Raises RegistryRefusal, or what the chunks raise."""
-        sent = 0
+        sent, ended = 0, None
 
         async def counted() -> AsyncIterator[bytes]:
-            nonlocal sent
-            async for chunk in chunks:
-                sent += len(chunk)
-                yield chunk
+            nonlocal sent, ended
+            try:
+                async for chunk in chunks:
+                    sent += len(chunk)
+                    yield chunk
+            except RegistryRefusal as exc:
+                ended = exc  # what the sender did wrong, not what the broken call looks like
+                raise
 
         headers = {"Content-Type": _OCTETS}
         if length is not None:
             headers["Content-Length"] = str(length)
-        async with self._ask("PATCH", upload.location, data=counted(), headers=headers, timeout=self._stream) as answer:
-            if answer.status == 404:
-                raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the upload is not known any more: begin it again")
-            self._expect(answer, 202)
-            return self._upload(answer, upload.received + sent)
+        try:
+            async with self._ask(
+                "PATCH", upload.location, data=counted(), headers=headers, timeout=self._stream
+            ) as answer:
+                if answer.status == 404:
+                    raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the upload is not known any more: begin it again")
+                self._expect(answer, 202)
+                return self._upload(answer, upload.received + sent)
+        except RegistryRefusal as exc:
+            raise (ended or exc) from exc
 
     async def status(self, upload: Upload) -> Upload | None:
         """Ask how far an upload is. Raises RegistryRefusal."""

@@ -75,7 +75,10 @@ class RegistryCalls:
         name = request.match_info.get("name")
         if name is not None and _SCOPE.match(f"repository:{name}:pull"):
             actions = "pull" if request.method in ("GET", "HEAD") else "pull,push"
-            scope = f',scope="repository:{name}:{actions}"'
+            scopes = [f"repository:{name}:{actions}"]
+            source = f"repository:{request.query.get('from', '')}:pull"
+            scopes += [source] if _SCOPE.match(source) else []
+            scope = f',scope="{" ".join(scopes)}"'
         return [f'Bearer realm="{realm}",service="{self._name}"{scope}', BASIC_CHALLENGE]
 
     async def caller(self, request: web.Request) -> Principal:

@@ -50,7 +50,7 @@ PUBLIC = Principal(name="", kind="public")
 
 
 class Access:
-    """Decides. `tokens` are the aggregator's own callers by the hash of their token."""
+    """Decides. `tokens` are the aggregator's own callers by their token's hash; everybody writes for `open_teams`."""
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Access:
         authorities: Authorities,
         accounts: frozenset[str],
         public_read: bool,
+        open_teams: frozenset[str],
         seal: Seal,
         now: Now,
     ) -> None:
@@ -70,6 +71,7 @@ class Access:
         self._authorities = authorities
         self._accounts = accounts
         self._public_read = public_read
+        self._open_teams = open_teams
         self._seal = seal
         self._now = now
         self._people: dict[bytes, tuple[datetime, Person | None]] = {}
@@ -77,7 +79,7 @@ class Access:
     async def authenticate(self, authorization: str) -> Principal:
         """Say who calls. Raises RegistryRefusal."""
         if not authorization:
-            if self._public_read:
+            if self._public_read or self._open_teams:
                 return PUBLIC
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
         scheme, _, rest = authorization[:_TOKEN_CHARACTERS_MAX].partition(" ")
@@ -94,20 +96,27 @@ class Access:
 
     def check_pull(self, principal: Principal, repository: Repository | None = None) -> None:
         """Let everybody read who is known; a granted token, only what it is for. Raises RegistryRefusal."""
+        if principal.kind == "public" and not self._public_read and not self._is_open(repository):
+            raise RegistryRefusal("UNAUTHORIZED", "authentication required")
         if principal.grant is not None and repository is not None and not _granted(principal, repository, "pull"):
-            raise RegistryRefusal("DENIED", f"this token is not for pulling {repository}")
+            raise _not_granted("pulling", repository)
 
     async def check_push(self, principal: Principal, repository: Repository) -> None:
         """Let only those write who write for the repository's team. Raises RegistryRefusal."""
         if principal.kind == "public":
+            if self._is_open(repository):
+                return
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
         if principal.grant is not None:
             if not _granted(principal, repository, "push"):
-                raise RegistryRefusal("DENIED", f"this token is not for pushing to {repository}")
+                raise _not_granted("pushing to", repository)
             return
         why = await self._why_not(principal, repository.team)
         if why:
             raise RegistryRefusal("DENIED", f"{principal.name} may not push for team {repository.team}: {why}")
+
+    def _is_open(self, repository: Repository | None) -> bool:
+        return repository is not None and repository.team in self._open_teams
 
     async def grant(self, principal: Principal, wanted: list[tuple[Repository, list[str]]]) -> str:
         """Give a token for what the principal may do of what it asks for."""
@@ -192,6 +201,11 @@ class Access:
             return "" if await self._teams.may_write(principal.token, team) else "not in the team"
         except SourceUnavailable as exc:
             raise unavailable("teams cannot be checked now") from exc
+
+
+def _not_granted(what: str, repository: Repository) -> RegistryRefusal:
+    """With 401 clients ask for a token that is for more; who may not do more gets one that is not."""
+    return RegistryRefusal("DENIED", f"this token is not for {what} {repository}", status=401)
 
 
 def _granted(principal: Principal, repository: Repository, action: Action) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
-from whence_aggregator.ports import Database
+from whence_aggregator.ports import Asked, Database
 from whence_aggregator.ports_registry import BlobBackend
 from whence_aggregator.projections.registry import project_untag, push_writes
 from whence_aggregator.registry.access import Principal
@@ -82,7 +82,7 @@ class Pushes:
         """Forget a tag of a scratch team, or all that name a digest. Raises RegistryRefusal; bytes always stay."""
         if repository.team not in self._rules.scratch_teams:
             raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
-        asked = ("tag_of", {"repository": str(repository), "tag": reference})
+        asked: Asked = ("tag_of", {"repository": str(repository), "tag": reference})
         if is_sha256_digest(reference):
             asked = ("tags_of_digest", {"repository": str(repository), "digest": reference, "limit": _UNTAGGED_MAX})
         async with self._ledger.writing(asked) as writing:
