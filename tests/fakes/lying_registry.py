@@ -27,9 +27,16 @@ class LyingRegistry:
     manifests: dict[tuple[str, str], tuple[bytes, str]] = field(default_factory=dict)
     uploads: dict[str, bytearray] = field(default_factory=dict)
     host: str = ""
+    wanted: str = ""
+    """The Authorization header that it asks for."""
+    asked: list[str] = field(default_factory=list)
+    """The paths it was asked for."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path)
+        if self.wanted and request.headers.get("Authorization") != self.wanted:
+            return web.Response(status=401)
         statuses = {"refuses": 403, "unavailable": 500, "busy": 429, "unauthorised": 401}
         if self.lie in statuses:
             return web.Response(status=statuses[self.lie], text="no")

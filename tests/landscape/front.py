@@ -137,12 +137,21 @@ def digest_of(content: bytes) -> str:
 
 @asynccontextmanager
 async def registry_front(
-    directory: Path, logs: Path, *, authority_pem: Mapping[str, bytes], backend: str | None = None, alone: bool = False,
-    database: str | None = None, git_servers: tuple[str, ...] = (), certificates: Certificates | None = None, aggregator_settings: Mapping[str, Any] | None = None,
+    directory: Path,
+    logs: Path,
+    *,
+    authority_pem: Mapping[str, bytes],
+    backend: str | None = None,
+    backend_path: str = "",
+    port: int = 0,
+    database: str | None = None,
+    git_servers: tuple[str, ...] = (),
+    certificates: Certificates | None = None,
+    aggregator_settings: Mapping[str, Any] | None = None,
     **settings: object,
-) -> AsyncIterator[RunningFront]:  # fmt: skip
+) -> AsyncIterator[RunningFront]:
     """Run a front, and what it stands on unless a `backend` is named."""
-    port = free_port()
+    port = port or free_port()
     host = f"127.0.0.1:{port}"
     tls: dict[str, Any] = {}
     context: ssl.SSLContext | bool = True
@@ -165,7 +174,7 @@ async def registry_front(
                 yield started
 
         async with behind() as address:
-            registry["backend"] = f"http://{address}"
+            registry["backend"] = f"http://{address}{backend_path}"
             async with aggregator(
                 directory, logs, authority_pem=authority_pem, port=port, name="front", registry=registry,
                 database=database, git_servers=git_servers, **tls, **(aggregator_settings or {}),

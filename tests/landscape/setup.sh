@@ -45,7 +45,10 @@ test)
     need xfsprogs has mkfs.xfs
     need python3 debian_python
     ;;
-bench) need wrk has wrk ;;
+bench)
+    need wrk has wrk
+    need skopeo has skopeo
+    ;;
 esac
 
 [ -n "$missing" ] || exit 0

@@ -1,0 +1,145 @@
+"""What images and registries say of a source, in lineages: who counts, who contradicts whom, and tags that moved."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fakes.in_process import InProcess
+from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
+from whence_aggregator.ports import ImageSaid
+from whence_aggregator.trace.lineage import Link
+from whence_aggregator.trace.tracer import Subject
+from whence_common.digest import sha256_digest
+from whence_common.image_provenance import Kind, SourceClaim
+from whence_common.scm_source import ScmSource
+from whence_common.statement import ImageFacts, UserDataFacts
+
+URL = "https://git.example.org/demo/greeter.git"
+OTHER = "f" * 40
+SCM = json.dumps({"url": f"git:{URL}", "revision": COMMIT, "author": "ada", "status": ""}).encode()
+
+
+def claim(kind: Kind, *, url: str = URL, commit: str = COMMIT, by: str = "", status: str = "") -> SourceClaim:
+    return SourceClaim(
+        kind=kind, by=by, source=ScmSource(url=url, revision=commit, author="", status=status, digest="")
+    )
+
+
+async def source(house: InProcess, *claims: SourceClaim, file: bytes | None = None, agent: bool = False) -> Link:
+    """Have an image say this, and an agent run it; give the link `source`."""
+    house.sources.says[DIGEST] = ImageSaid(scm_source=file, claims=list(claims))
+    machine = await house.machine()
+    await house.say(machine, scm_source=scm(digest=sha256_digest(SCM)) if agent else None)
+    await house.work()
+    return (await house.lineage()).link("source")
+
+
+async def test_a_trusted_builders_word_confirms_the_source(house: InProcess) -> None:
+    link = await source(house, claim("provenance", by="https://builder.example.org"))
+    assert (link.state, link.value["revision"], link.value["said_by"], link.value["builder"]) == (  # type: ignore[index]  # it is there
+        "confirmed", COMMIT, "provenance", "https://builder.example.org",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["annotation", "index-annotation", "label", "label-schema", "buildkit"])
+async def test_what_an_image_says_of_itself_is_asserted(house: InProcess, kind: Kind) -> None:
+    link = await source(house, claim(kind))
+    assert (link.state, link.value["said_by"]) == ("asserted", kind)  # type: ignore[index]  # it is there
+
+
+async def test_the_same_source_in_other_words_contradicts_nothing(house: InProcess) -> None:
+    link = await source(
+        house,
+        claim("provenance", url="https://git.example.org/demo/greeter", by="b"),
+        claim("annotation", url="git@git.example.org:demo/greeter.git"),
+        claim("label", url="ssh://git@git.example.org/Demo/Greeter.git"),
+        file=SCM,
+        agent=True,
+    )
+    assert link.state == "confirmed"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        claim("annotation", commit=OTHER),
+        claim("label", url="https://git.example.org/other/thing"),
+        claim("buildkit", commit=OTHER),
+    ],
+)
+async def test_a_disagreement_shows_both_sides(house: InProcess, other: SourceClaim) -> None:
+    link = await source(house, claim("provenance", by="b"), other)
+    assert link.state == "contradicted"
+    assert link.value is not None
+    assert [one["kind"] for one in link.value["claims"]] == ["provenance", other.kind]
+    assert str(link.reason).startswith(f"provenance of b says {COMMIT}")
+    assert other.kind in str(link.reason)
+
+
+async def test_the_file_and_the_builder_may_disagree_too(house: InProcess) -> None:
+    link = await source(house, claim("provenance", commit=OTHER, by="b"), file=SCM, agent=True)
+    assert link.state == "contradicted"
+    lineage = await house.lineage()
+    assert lineage.link("commit").value["commit"] == OTHER  # type: ignore[index]  # the builder's word counts
+
+
+async def test_a_tree_that_somebody_calls_changed_is_dirty(house: InProcess) -> None:
+    link = await source(house, claim("provenance", by="b", status="modified"))
+    assert link.value["dirty"] is True  # type: ignore[index]  # it is there
+    assert "changes that are in no commit" in str(link.reason)
+
+
+async def test_what_is_the_base_images_is_not_the_images_own(house: InProcess) -> None:
+    """Also when the agent has read the very file: it is there, but it says where the base is from."""
+    note = f"/scm-source.json is that of the base image sha256:{'b' * 64}, not this image's own"
+    house.sources.says[DIGEST] = ImageSaid(inherited=f"sha256:{'b' * 64}", notes=[note])
+    machine = await house.machine()
+    await house.say(machine, scm_source=scm(digest=sha256_digest(SCM)))
+    await house.work()
+    link = (await house.lineage()).link("source")
+    assert (link.state, link.value, link.reason) == ("missing", None, note)
+
+
+async def test_a_commit_leads_back_through_whoever_named_it(house: InProcess) -> None:
+    await source(house, claim("provenance", by="b"))
+    found, _ = await house.tracer.matching(Subject(kind="commit", value=COMMIT), at=None, after="", limit=10)
+    assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
+
+
+def image(digest: str, tag: str = "1.0", pinned: str = "") -> ImageFacts:
+    return ImageFacts(source=f"{REPOSITORY}:{tag}{pinned}", repository=REPOSITORY, digest=digest)
+
+
+async def runs(house: InProcess, name: str, facts: ImageFacts, user_data: str) -> None:
+    machine = await house.machine(name)
+    digest = sha256_digest(user_data.encode())
+    await house.say(machine, image=facts, containers=[], user_data=UserDataFacts(digest=digest, document={}))
+
+
+async def test_a_tag_seen_moving_is_in_every_lineage_through_it_for_ever(house: InProcess) -> None:
+    first, second = DIGEST, "sha256:" + "9" * 64
+    await runs(house, "i-00000000000000001", image(first), "one")
+    assert (await house.lineage("i-00000000000000001")).link("image").state != "contradicted"
+    await runs(house, "i-00000000000000002", image(second), "two")
+    await runs(house, "i-00000000000000003", image(first, "2.0"), "three")
+    await runs(house, "i-00000000000000004", image(second, pinned=f"@{second}"), "four")
+    for name in ("i-00000000000000001", "i-00000000000000002"):
+        link = (await house.lineage(name)).link("image")
+        assert link.state == "contradicted"
+        assert link.reason == f"the tag has moved: {REPOSITORY}:1.0 was seen to name 2 images"
+        assert link.value["tag_digests"] == [first, second]  # type: ignore[index]  # it is there
+    for name in ("i-00000000000000003", "i-00000000000000004"):
+        assert (await house.lineage(name)).link("image").state != "contradicted"
+
+
+async def test_an_agent_and_a_registry_that_disagree_about_the_signer_are_shown(house: InProcess) -> None:
+    house.sources.says[DIGEST] = ImageSaid(scm_source=SCM, signed_by="b" * 64)
+    machine = await house.machine()
+    facts = ImageFacts(source=f"{REPOSITORY}:1.0", repository=REPOSITORY, digest=DIGEST, signed_by="a" * 64)
+    await house.say(machine, image=facts)
+    await house.work()
+    link = (await house.lineage()).link("image")
+    assert link.state == "contradicted"
+    assert "who has signed" in str(link.reason)

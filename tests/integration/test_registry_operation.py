@@ -1,0 +1,336 @@
+"""The front as its operator and its builders use it: images listed, builds attested, run alone, before other registries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from fakes.lying_registry import lying_registry
+from fakes.signing_authority import SigningAuthority
+from landscape.aws import REGION, moto_server
+from landscape.front import OCI_INDEX, Client, RunningFront, basic_header, registry_front
+from landscape.layers import COMMIT, scm_source, tar, with_source
+from landscape.processes import free_port, run, started
+from landscape.programs import BIN
+from landscape.registry import docker_registry
+from whence_aggregator.adapters.ecr_login import EcrLogin
+from whence_aggregator.registry.refusals import RegistryRefusal
+
+BUILDER = "https://builder.example.org/alpha"
+
+
+@pytest.fixture(scope="module")
+async def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a builder's key pair, and a stranger's."""
+    place = tmp_path_factory.mktemp("keys")
+    for name in ("builder", "stranger"):
+        key = place / f"{name}.key"
+        await run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+        await run("openssl", "ec", "-in", key, "-pubout", "-out", place / f"{name}.pub")
+    await run("openssl", "genrsa", "-out", place / "rsa.key", "2048")
+    encrypt = ("-aes256", "-passout", "pass:open-sesame")
+    await run("openssl", "pkcs8", "-topk8", "-in", place / "builder.key", "-out", place / "locked.key",
+              "-v2", "aes256", *encrypt[1:])  # fmt: skip
+    return place
+
+
+@pytest.fixture(scope="module")
+async def front(
+    authority: SigningAuthority, keys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningFront]:
+    directory = tmp_path_factory.mktemp("front")
+    port = free_port()
+    trust = {f"127.0.0.1:{port}": {"builders": [{"id": BUILDER, "key_file": str(keys / "builder.pub")}]}}
+    async with registry_front(
+        directory,
+        directory,
+        authority_pem={"eu-central-1": authority.pem},
+        port=port,
+        aggregator_settings={"trust": trust},
+    ) as running:
+        yield running
+
+
+async def attest(
+    front: RunningFront,
+    image: str,
+    *options: object,
+    token: str = "token-of-ada",
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / "whence"), "attest", image, *map(str, options)]
+    named = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "WHENCE_REGISTRY_TOKEN": token, **environment}
+    return await asyncio.to_thread(
+        lambda: subprocess.run(command, env=named, capture_output=True, text=True, timeout=60)
+    )
+
+
+@pytest.fixture
+async def clone(tmp_path: Path) -> Path:
+    """A clone with one commit and a remote."""
+    place = tmp_path / "clone"
+    place.mkdir()
+    git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main")
+    await run(*git, "init", "-q", ".", cwd=place)
+    await run("git", "remote", "add", "origin", "git@git.example.org:alpha/app.git", cwd=place)
+    (place / "file").write_text("text", encoding="ascii")
+    await run("git", "add", "file", cwd=place)
+    await run(*git, "commit", "-q", "-m", "ABC-1: begin", cwd=place)
+    return place
+
+
+async def listed(front: RunningFront, **query: str) -> list[dict[str, Any]]:
+    found = await front.aggregator.get("/v1/images", **query)
+    return list(found["images"])
+
+
+async def test_an_attested_image_has_a_confirmed_source(front: RunningFront, keys: Path, clone: Path) -> None:
+    await front.client("token-of-ada").push("alpha/attested", "1.0", tar({"app": b"x"}))
+    (before,) = await listed(front, repository="alpha/attested")
+    assert before["source"]["state"] == "missing"
+    done = await attest(
+        front,
+        f"{front.host}/alpha/attested:1.0",
+        "--git",
+        clone,
+        "--key",
+        keys / "builder.key",
+        "--builder-id",
+        BUILDER,
+    )
+    assert done.returncode == 0, done.stderr
+    commit = (await run("git", "rev-parse", "HEAD", cwd=clone)).strip()
+    assert commit in done.stderr
+    referrers = await front.client().ask("GET", f"/v2/alpha/attested/referrers/{before['digest']}")
+    assert [one["digest"] for one in referrers.json["manifests"]] == [done.stdout.strip()]
+    (after,) = await listed(front, repository="alpha/attested")
+    assert (after["source"]["state"], after["source"]["revision"]) == ("confirmed", commit)
+    assert [one["tag"] for one in await listed(front, commit=commit[:12])] == ["1.0"]
+
+
+async def test_a_build_that_says_otherwise_than_its_file_is_contradicted(
+    front: RunningFront, keys: Path, clone: Path
+) -> None:
+    await front.client("token-of-ada").push("alpha/torn", "1.0", with_source())
+    image = f"{front.host}/alpha/torn:1.0"
+    done = await attest(front, image, "--git", clone, "--key", keys / "builder.key", "--builder-id", BUILDER)
+    assert done.returncode == 0, done.stderr
+    (found,) = await listed(front, repository="alpha/torn")
+    assert found["source"]["state"] == "contradicted"
+
+
+@pytest.mark.parametrize("key, options", [("stranger", ["--builder-id", BUILDER]), ("builder", [])])
+async def test_a_strangers_word_confirms_nothing(
+    front: RunningFront, keys: Path, tmp_path: Path, key: str, options: list[str]
+) -> None:
+    repository = f"alpha/{key}"
+    await front.client("token-of-ada").push(repository, "1.0", tar({"app": key.encode()}))
+    file = tmp_path / "scm-source.json"
+    file.write_bytes(scm_source())
+    done = await attest(
+        front, f"{front.host}/{repository}:1.0", "--scm-source", file, "--key", keys / f"{key}.key", *options
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = await listed(front, repository=repository)
+    assert found["source"]["state"] == "missing"
+
+
+async def test_an_encrypted_key_is_opened_by_the_environment(front: RunningFront, keys: Path, clone: Path) -> None:
+    await front.client("token-of-ada").push("alpha/locked", "1.0", tar({"app": b"locked"}))
+    image, key = f"{front.host}/alpha/locked:1.0", keys / "locked.key"
+    assert (await attest(front, image, "--git", clone, "--key", key)).returncode == 2
+    assert (await attest(front, image, "--git", clone, "--key", key, WHENCE_KEY_PASSWORD="open-sesame")).returncode == 0
+
+
+async def test_what_cannot_be_attested_is_refused_with_the_fix(
+    front: RunningFront, keys: Path, clone: Path, tmp_path: Path
+) -> None:
+    await front.client("token-of-ada").push("alpha/refused", "1.0", tar({"app": b"refused"}))
+    image, key = f"{front.host}/alpha/refused:1.0", ("--key", keys / "builder.key")
+    file = tmp_path / "scm-source.json"
+
+    async def said(*options: object, image: str = image, token: str = "token-of-ada") -> tuple[int, str]:
+        done = await attest(front, image, *options, token=token)
+        return done.returncode, done.stderr
+
+    (clone / "other").write_text("not committed", encoding="ascii")
+    code, why = await said("--git", clone, *key)
+    assert (code, "--allow-dirty" in why) == (2, True), why
+    assert (await said("--git", clone, *key, "--allow-dirty"))[0] == 0
+    (found,) = await listed(front, repository="alpha/refused")
+    assert found["source"]["state"] == "missing"
+    for content, why in (
+        (b"[]", "no JSON object"),
+        (scm_source(revision="main"), "commit id"),
+        (scm_source(url=""), "URL"),
+    ):
+        file.write_bytes(content)
+        code, text = await said("--scm-source", file, *key)
+        assert (code, why in text) == (2, True), text
+    file.write_bytes(scm_source())
+    source = ("--scm-source", file)
+    await run("git", "remote", "remove", "origin", cwd=clone)
+    assert (await said("--git", clone, *key))[0] == 2
+    assert (await said("--git", tmp_path, *key))[0] == 2
+    assert (await said(*source, "--key", keys / "rsa.key"))[0] == 2
+    assert (await said(*source, "--key", keys / "builder.pub"))[0] == 2
+    assert (await said(*key))[0] == 2
+    assert (await said(*source, *key, image=f"{front.host}/alpha/refused:9.9"))[0] == 2
+    assert (await said(*source, *key, image="no reference"))[0] == 2
+    assert (await said(*source, *key, image="127.0.0.1:1/alpha/app:1.0"))[0] == 3
+    code, why = await said(*source, *key, token="token-of-odd")
+    assert (code, "token-of-odd" in why) == (3, False), why
+
+
+async def test_a_registry_without_referrers_gets_them_by_the_fallback_tag(keys: Path, tmp_path: Path) -> None:
+    file = tmp_path / "scm-source.json"
+    file.write_bytes(scm_source())
+    async with docker_registry(tmp_path, tmp_path) as bare, aiohttp.ClientSession() as session:
+        client = Client(session, f"http://{bare}", "")
+        digest = await client.push("alpha/app", "1.0", tar({"app": b""}))
+        for key in ("builder", "stranger", "builder"):
+            done = subprocess.run(
+                [BIN / "whence", "attest", f"{bare}/alpha/app:1.0", "--scm-source", file, "--key", keys / f"{key}.key"],
+                env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            assert (done.returncode, "fallback tag" in done.stderr) == (0, True), done.stderr
+        path = f"/v2/alpha/app/manifests/{digest.replace(':', '-')}"
+        index = (await client.ask("GET", path, headers={"Accept": OCI_INDEX})).json
+        assert len(index["manifests"]) == 3
+
+
+async def whence(front: RunningFront, *arguments: str) -> tuple[int, str]:
+    return await front.aggregator.whence("images", *arguments)
+
+
+async def test_images_are_listed_shown_and_searched(front: RunningFront) -> None:
+    client = front.client("token-of-robot")
+    revision = "c" * 40
+    await client.push("beta/shop", "1.0", with_source(revision=revision))
+    await client.push("beta/shop", "1.1-SNAPSHOT", tar({"a": b""}))
+    await client.push("beta/shop", "1.1-SNAPSHOT", tar({"b": b""}))
+    await client.push("beta/till", "2.0", tar({"c": b""}))
+    code, said = await whence(front, "--team", "beta")
+    assert (code, said.count("beta/shop"), said.count("beta/till")) == (0, 2, 1)
+    assert "beta/shop" not in (await whence(front, "beta/till"))[1]
+    assert (await whence(front, "--search", "SNAPSHOT"))[1].count("beta/shop") == 1
+    assert (await whence(front, "--search", "%"))[0] == 0
+    assert "beta" not in (await whence(front, "--search", "%"))[1]
+    assert revision[:12] in (await whence(front, "--commit", revision[:9]))[1]
+    code, said = await whence(front, "beta/shop:1.0")
+    assert (code, revision in said, "asserted" in said, "robot" in said) == (0, True, True, True), said
+    assert "the tag has moved: it has named 2 images" in (await whence(front, "beta/shop:1.1-SNAPSHOT"))[1]
+    assert (await whence(front, "beta/never"))[0] == 4
+    assert (await whence(front, "--commit", "xyz"))[0] == 3
+    code, said = await whence(front, "beta/till", "--json")
+    assert json.loads(said)["images"][0]["digest"].startswith("sha256:")
+    pages = await front.aggregator.get("/v1/images", team="beta", limit="2")
+    rest = await front.aggregator.get("/v1/images", team="beta", limit="2", cursor=pages["next"])
+    assert [len(pages["images"]), len(rest["images"]), rest["next"]] == [2, 1, None]
+
+
+async def test_the_front_runs_alone_beside_an_aggregator_that_leaves_it_out(
+    authority: SigningAuthority, tmp_path: Path
+) -> None:
+    """Two processes on one database: pushes in one, what was pushed is seen in the other."""
+    async with registry_front(
+        tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, alone=True, listen_port=0
+    ) as both:
+        assert (await both.client().ask("GET", "/v2/")).status == 404
+        port_file = tmp_path / "registry-port"
+        command = [BIN / "whence-aggregator", "registry", "--config", both.aggregator.config, "--port-file", port_file]
+
+        async def ready() -> bool:
+            return port_file.exists()
+
+        async with started("registry-alone", command, logs=tmp_path, ready=ready):
+            url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+            client = Client(both.session, url, both.client().authorization)
+            assert (await client.ask("GET", "/health")).status == 200
+            for number in range(5):
+                await client.push("alpha/app", f"1.{number}", with_source(author=str(number)))
+        found = (await both.aggregator.get("/v1/images"))["images"]
+        assert [one["source"]["revision"] for one in found] == [COMMIT] * 5
+        said = await run(BIN / "whence-aggregator", "ledger", "check", "--config", both.aggregator.config)
+        assert "clean" in said
+
+
+async def test_a_project_and_a_login_of_the_registry_behind_are_used(
+    authority: SigningAuthority, tmp_path: Path
+) -> None:
+    login = tmp_path / "login"
+    login.write_text("robot$whence:hunter2hunter2\n", encoding="ascii")
+    async with lying_registry() as behind:
+        behind.wanted = basic_header("robot$whence", "hunter2hunter2")
+        async with registry_front(
+            tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, backend=behind.host,
+            backend_path="/whence", backend_login_file=str(login),
+        ) as own:  # fmt: skip
+            digest = await own.client().push("alpha/app", "1.0", b"layer")
+            assert (await own.client().ask("GET", f"/v2/alpha/app/manifests/{digest}")).status == 200
+            assert all(path.startswith("/v2/whence/alpha/app/") for path in behind.asked)
+            assert "hunter2" not in own.aggregator.process.log.read_text(encoding="utf-8")
+            login.write_text("other:wrong", encoding="ascii")
+            behind.wanted = basic_header("robot$whence", "changed")
+            said = await own.client().ask("POST", "/v2/alpha/app/blobs/uploads/")
+            assert (said.status, said.code) == (503, "UNAVAILABLE")
+
+
+async def test_passwords_of_ecr_are_asked_for_as_they_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    now = [datetime(2026, 11, 22, tzinfo=UTC)]
+    async with moto_server(tmp_path) as aws:
+        login = EcrLogin(region=REGION, endpoint_url=aws.url, now=lambda: now[0])
+        header = await login()
+        assert header.startswith("Basic ")
+    assert await login() == header
+    now[0] += timedelta(hours=7)
+    with pytest.raises(RegistryRefusal) as caught:
+        await login()
+    assert caught.value.code == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"name": "Pier One"}, "registry.name"),
+        ({"backend": "ftp://x"}, "registry.backend"),
+        ({"team_url": "x"}, "registry.team_url"),
+        ({"backend_ecr_region": "mars"}, "backend_ecr_region"),
+        ({"backend_login_file": "/x", "backend_ecr_region": "eu-central-1"}, "exclude each other"),
+        ({"scratch_teams": ["a/b"]}, "scratch_teams"),
+        ({"listen_port": 70_000}, "registry.listen_port"),
+        ({"blob_bytes_max": 1}, "blob_bytes_max"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+async def test_settings_that_cannot_work_are_named_at_the_start(
+    tmp_path: Path, wrong: dict[str, object], said: str
+) -> None:
+    config = tmp_path / "aggregator.yaml"
+    registry = {"name": "pierone.example.org", "backend": "http://127.0.0.1:5000", **wrong}
+    config.write_text(
+        json.dumps({"audience": "x", "accounts": ["123456789012"], "registry": registry}), encoding="utf-8"
+    )
+    done = subprocess.run(
+        [BIN / "whence-aggregator", "check", "--config", config], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, said in done.stderr) == (78, True), done.stderr
+
+
+async def test_a_front_without_settings_does_not_start(tmp_path: Path) -> None:
+    config = tmp_path / "aggregator.yaml"
+    config.write_text(json.dumps({"audience": "x", "accounts": ["123456789012"]}), encoding="utf-8")
+    done = subprocess.run(
+        [BIN / "whence-aggregator", "registry", "--config", config], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, "set registry" in done.stderr) == (78, True), done.stderr
