@@ -25,7 +25,9 @@ from whence_common.user_data.judge import judge
 from whence_common.user_data.keys import KEYS
 from whence_common.user_data.platform import PlatformRules
 
-DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "node_modules"} & set(path.parts))
+DOCUMENTS = sorted(
+    path for path in ROOT.rglob("*.md") if not {".venv", ".venv-clients", "node_modules"} & set(path.parts)
+)
 SHOWN_ELSEWHERE = {
     "make demo": "tests/acceptance/test_demo.py",
     "make test": ".ci/run",
@@ -37,6 +39,9 @@ SHOWN_ELSEWHERE = {
     "whence-agent status": "tests/acceptance/test_agent.py",
     "whence-aggregator ledger rebuild": "tests/integration/test_evidence.py",
     "whence verify november.bundle --log-key log.keys": "tests/integration/test_evidence.py",
+    "whence attest registry.example.org/hello/greeter:1.0 --git . --key build.key": "tests/integration/test_registry_operation.py",
+    "whence images --team hello": "tests/integration/test_registry_operation.py",
+    "whence images hello/greeter:1.0": "tests/integration/test_registry_operation.py",
     "whence-agent status --wait --timeout 600": "tests/acceptance/test_agent.py",
 }
 """Commands that another test runs, or that need a whole machine; each with the place that does it."""
@@ -151,6 +156,7 @@ def test_the_example_files_are_valid() -> None:
         ("agent/README.md", agent_settings.Settings.__struct_fields__),
         ("agent/README.md", tuple(KEYS)),
         ("aggregator/README.md", aggregator_settings.Settings.__struct_fields__),
+        ("aggregator/README.md", aggregator_settings.RegistrySettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
     ],
 )

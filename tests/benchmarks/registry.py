@@ -16,6 +16,7 @@ from fakes.signing_authority import SigningAuthority
 from landscape.front import OCI_CONFIG, OCI_MANIFEST, RunningFront, digest_of, registry_front
 from landscape.layers import with_source
 from landscape.processes import run
+from whence_common.pause import pause
 
 _LARGE_BYTES = int(os.environ.get("BENCH_REGISTRY_BYTES", 1 << 30))
 _SMALL_LAYERS = 200
@@ -106,7 +107,7 @@ async def _sources(front: RunningFront) -> None:
         await client.push("alpha/known", f"1.{number}", with_source(author=str(number)))
         began = time.perf_counter()
         while (await client.ask("GET", f"/teams/alpha/artifacts/known/tags/1.{number}/scm-source")).status != 200:
-            await asyncio.sleep(0.01)
+            await pause(0.01)
         taken.append(time.perf_counter() - began)
     print(f"scm-source known {max(taken) * 1000:.0f} ms after the push at most", flush=True)
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from fakes.in_process import ORIGIN, InProcess, KeptCheckpoint
+from fakes.kept_blobs import image
 from fakes.machine import COMMIT, DIGEST, FAILED
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.audit.bundle import Bundles
@@ -16,6 +17,8 @@ from whence_aggregator.audit.check import Check, Outcome
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.ledger.ledger import LedgerInconsistent
 from whence_aggregator.ports import Database
+from whence_aggregator.registry.access import Principal
+from whence_aggregator.registry.names import Repository
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.errors import InputError
@@ -45,6 +48,12 @@ async def lived_in(house: InProcess) -> InProcess:
     await house.say(machines[1], **FAILED)
     await house.say(machines[2], cause="change")
     await house.work()
+    ada, app, scratch = Principal(name="ada", kind="person"), *map(Repository.parse, ("alpha/app", "scratch/app"))
+    await house.pushes.push(app, "1.0", image(number="1"), ada)
+    for number in ("2", "3"):
+        await house.pushes.push(app, "2.0-SNAPSHOT", image(number=number), ada)
+    await house.pushes.push(scratch, "latest", image(number="4"), ada)
+    await house.pushes.untag(scratch, "latest", ada)
     return house
 
 
@@ -156,7 +165,21 @@ async def test_rebuilding_changes_no_answer(house: InProcess, tmp_path: Path) ->
 
 async def dumped(database: Database) -> dict[str, list[dict[str, object]]]:
     found = {}
-    for table in ("facets", "instance", "statement", "enrolment", "fact", "inventory", "verdict", "tally"):
+    for table in (
+        "facets",
+        "instance",
+        "statement",
+        "enrolment",
+        "fact",
+        "inventory",
+        "verdict",
+        "tally",
+        "image_manifest",
+        "image_tag",
+        "image_blob",
+        "tag_digest",
+        "image_chain",
+    ):
         rows = await database.fetch(f"dump_{table}", {"limit": 1000, "offset": 0})
         found[table] = [dict(row) for row in rows]
     return found
@@ -215,6 +238,19 @@ TAMPERINGS = [
     "insert into verdict (instance, rule, verdict, reason, since, ledger_index) values (1, 'drift', 'fail', 'x', 'y', 3)",
     "update tally set n = n + 1 where subject = 'instances'",
     "delete from tally",
+    "update image_manifest set pushed_by = 'nobody'",
+    "update image_manifest set child = 'sha256:x' where repository = 'alpha/app'",
+    "delete from image_manifest where repository = 'scratch/app'",
+    "insert into image_manifest select repository, 'sha256:x', team, media_type, size, image, artifact_type, subject, child, annotations, pushed_at, pushed_by, ledger_index from image_manifest where repository = 'scratch/app'",
+    "update image_tag set digest = 'sha256:x' where tag = '1.0'",
+    "update image_tag set created_at = '2020-01-01T00:00:00.000Z'",
+    "delete from image_tag where tag = '1.0'",
+    "insert into image_tag select repository, '1.1', digest, team, created_at, created_by, ledger_index from image_tag where tag = '1.0'",
+    "update image_blob set size = size + 1",
+    "delete from image_blob",
+    "delete from tag_digest where reference like '%SNAPSHOT' and ledger_index = (select min(ledger_index) from tag_digest where reference like '%SNAPSHOT')",
+    "insert into tag_digest (reference, digest, ledger_index) values ('x:1', 'sha256:x', 3)",
+    "insert into image_chain (chain, image_digest) values ('sha256:x', 'sha256:y')",
     "update last_seen set seen_at = seen_at + 60000",
     "update last_seen set seal = {blob}",
     "delete from last_seen where instance_id = 'i-00000000000000001'",

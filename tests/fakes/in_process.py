@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from fakes.clocks import CountingRandom, FakeClock
+from fakes.kept_blobs import KeptBlobs
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.applications.registry import Applications, Caller
@@ -31,6 +32,7 @@ from whence_aggregator.ports import (
     SourceUnavailable,
 )
 from whence_aggregator.projections.statements import Combinations
+from whence_aggregator.registry.pushes import Pushes, Rules
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.search import Search
@@ -205,6 +207,14 @@ class InProcess:
             sightings=self.sightings,
             limit=Limit("instance", LIMITLESS),
             now=self.clock,
+        )
+        self.pushes = Pushes(
+            database=database,
+            ledger=self.ledger,
+            backend=KeptBlobs(),
+            rules=Rules(name="pierone.example.org", snapshots=True, scratch_teams=frozenset({"scratch"})),
+            now=self.clock,
+            on_work=self.worker.wake,
         )
         self.applications = Applications(
             database=database, ledger=self.ledger, now=self.clock, on_work=self.worker.wake

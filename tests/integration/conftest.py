@@ -13,5 +13,8 @@ from landscape.programs import Aggregator, aggregator
 @pytest.fixture(scope="module")
 async def lone(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aggregator]:
     directory = tmp_path_factory.mktemp("lone")
-    async with aggregator(directory, directory, authority_pem={"eu-central-1": authority.pem}) as running:
+    registry = {"name": "pierone.example.org", "backend": "http://127.0.0.1:1"}
+    async with aggregator(
+        directory, directory, authority_pem={"eu-central-1": authority.pem}, registry=registry
+    ) as running:
         yield running

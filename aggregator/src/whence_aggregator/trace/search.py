@@ -35,6 +35,10 @@ class Wanted:
     at: str | None = None
 
 
+_BRIEF_FACETS_MAX, _BRIEF_ROWS_MAX = 50, 50
+"""A page of so many rows by their keys is read where the request is answered."""
+
+
 class Search:
     """Finds instances."""
 
@@ -56,7 +60,8 @@ class Search:
             query += "_at"
         elif facets is None:
             query += "_now"
-        rows = await self._database.fetch(query, page)
+        brief = facets is not None and len(facets) <= _BRIEF_FACETS_MAX and limit <= _BRIEF_ROWS_MAX
+        rows = (await self._database.fetch_all([(query, page)], brief=brief))[0]
         return [_shown(row) for row in rows[:limit]], str(rows[limit - 1]["number"]) if len(rows) > limit else None
 
     async def _facets(self, wanted: Wanted) -> list[int] | None:
