@@ -24,8 +24,8 @@ from whence_common.heartbeat import Heartbeat, derive_key, mac
 
 _MACHINES = 1_000
 _CONNECTIONS = (64, 256)
-_SECONDS = 3
-_STATEMENTS_A_ROUND = 24_000
+_SECONDS = 8
+_STATEMENTS_A_ROUND = 60_000
 _BEATS = 5_000
 _LIMITS = dict.fromkeys(("statements_per_instance", "statements_per_account", "heartbeats_per_instance", "enrolments_per_instance", "challenges_per_address"), 1000000.0)  # fmt: skip
 _LUA = r"""

@@ -23,6 +23,7 @@ from landscape.programs import BIN
 from landscape.registry import docker_registry
 from whence_aggregator.adapters.ecr_login import EcrLogin
 from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_common.pause import pause
 
 BUILDER = "https://builder.example.org/alpha"
 
@@ -261,6 +262,34 @@ async def test_the_front_runs_alone_beside_an_aggregator_that_leaves_it_out(
         assert [one["source"]["revision"] for one in found] == [COMMIT] * 5
         said = await run(BIN / "whence-aggregator", "ledger", "check", "--config", both.aggregator.config)
         assert "clean" in said
+
+
+async def test_what_the_registry_held_before_is_taken_over(authority: SigningAuthority, tmp_path: Path) -> None:
+    async with docker_registry(tmp_path, tmp_path) as bare, aiohttp.ClientSession() as session:
+        client = Client(session, f"http://{bare}", "")
+        digest = await client.push("alpha/old", "1.0", with_source())
+        await client.push("alpha/old", "latest", with_source())
+        await client.push("outside", "1.0", tar({"a": b""}))
+        async with registry_front(
+            tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, backend=bare
+        ) as own:
+            command = [str(BIN / "whence-aggregator"), "registry", "--config", str(own.aggregator.config), "--import"]
+            for expected in (
+                "1 tags recorded, 0 were known, 1 not taken",
+                "0 tags recorded, 1 were known, 1 not taken",
+            ):
+                done = await asyncio.to_thread(
+                    lambda: subprocess.run(command, capture_output=True, text=True, timeout=60)
+                )
+                assert (done.returncode, expected in done.stdout) == (1, True), done.stdout + done.stderr
+            assert "outside" in done.stdout
+            head = await own.client().ask("HEAD", "/v2/alpha/old/manifests/1.0")
+            assert head.headers["Docker-Content-Digest"] == digest
+            async with asyncio.timeout(30):
+                while not ((await own.aggregator.get("/v1/images"))["images"][0]["source"] or {}).get("revision"):
+                    await pause(0.1)
+            refused = await own.client().put("alpha/old", "1.0", await own.client().manifest("alpha/old", b"other"))
+            assert (refused.status, refused.code) == (409, "TAG_INVALID")
 
 
 async def test_a_project_and_a_login_of_the_registry_behind_are_used(

@@ -18,7 +18,7 @@ from whence_aggregator.settings import Settings, log_origin, parse_settings
 from whence_aggregator.tokens import TokensInvalid, new_token
 from whence_aggregator.wiring import run_aggregator
 from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger, run_witness
-from whence_aggregator.wiring_registry import run_registry
+from whence_aggregator.wiring_registry import import_registry, run_registry
 from whence_aggregator.witness_settings import parse_witness_settings
 from whence_common import logs
 from whence_common.errors import WhenceError
@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     witness.add_argument("--config", default=WITNESS_FILE, help="settings (default: %(default)s)")
     witness.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
     registry = commands.add_parser("registry", help="serve the registry front alone until SIGTERM (registry.alone)")
+    registry.add_argument(
+        "--import", dest="adopted", nargs="*", metavar="REPOSITORY",
+        help="instead record what the registry behind holds already, all of it or these repositories, and stop",
+    )  # fmt: skip
     registry.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     registry.add_argument("--verbose", action="store_true", help="log more")
     registry.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
@@ -87,7 +91,19 @@ def _registry(arguments: argparse.Namespace) -> int:
         return 78
     logs.set_up(verbose=arguments.verbose)
     location = os.environ.get("WHENCE_DATABASE")
+    if arguments.adopted is not None:
+        return _run(_import(settings, tuple(arguments.adopted), location))
     return _run(run_registry(settings, database_location=location, listening=_listening(arguments.port_file)))
+
+
+async def _import(settings: Settings, repositories: tuple[str, ...], location: str | None) -> int:
+    outcome = await import_registry(
+        settings, repositories, database_location=location, say=lambda said: print(said, flush=True)
+    )
+    for refused in outcome.refused:
+        print(f"not taken: {refused}")
+    print(f"{outcome.new} tags recorded, {outcome.known} were known, {len(outcome.refused)} not taken")
+    return 1 if outcome.refused else 0
 
 
 def _witness(arguments: argparse.Namespace) -> int:

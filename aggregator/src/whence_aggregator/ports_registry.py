@@ -64,6 +64,17 @@ class UploadBackend(Protocol):
     async def cancel(self, upload: Upload) -> None: ...
 
 
+class RegistryContents(Protocol):
+    """What the registry behind holds, by its own lists. Raises RegistryRefusal."""
+
+    def repositories(self) -> AsyncIterator[str]: ...
+
+    async def tags(self, repository: str) -> list[str]: ...
+
+    async def tagged(self, repository: str, reference: str) -> bytes:
+        """Give the manifest of a tag or digest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """Whom a token belongs to, as the token service says."""

@@ -31,6 +31,7 @@ from whence_aggregator.http.server import Server
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, ImageStore
 from whence_aggregator.registry.access import Access
+from whence_aggregator.registry.adoption import Adopted, Adoption
 from whence_aggregator.registry.catalog import Catalog
 from whence_aggregator.registry.listing import Listing
 from whence_aggregator.registry.pushes import Pushes, Rules
@@ -66,6 +67,8 @@ class Front:
     routes: list[web.RouteDef]
     sources: Sources
     pushes: Pushes
+    backend: Backend
+    database: Database
 
 
 def load_behind(settings: Settings, database: Database, session: aiohttp.ClientSession) -> Behind | None:
@@ -139,7 +142,13 @@ def load_front(
     )
     blobs = BlobCalls(calls=calls, access=access, uploads=uploads, backend=backend, catalog=catalog)
     pierone = PierOneCalls(calls=calls, access=access, catalog=catalog)
-    return Front(routes=[*calls.routes(), *blobs.routes(), *pierone.routes()], sources=sources, pushes=pushes)
+    return Front(
+        routes=[*calls.routes(), *blobs.routes(), *pierone.routes()],
+        sources=sources,
+        pushes=pushes,
+        backend=backend,
+        database=database,
+    )
 
 
 async def run_registry(settings: Settings, *, database_location: str | None, listening: Callable[[int], None]) -> None:
@@ -158,6 +167,23 @@ async def run_registry(settings: Settings, *, database_location: str | None, lis
             listening=listening,
         )
         await run_until_signal({"http": server.run, "sources": front.sources.run})
+
+
+async def import_registry(
+    settings: Settings, repositories: tuple[str, ...], *, database_location: str | None, say: Callable[[str], None]
+) -> Adopted:
+    """Record what the registry behind held before. Raises WhenceError or OSError."""
+    async with AsyncExitStack() as stack:
+        front = await open_front(settings, database_location, stack)
+        assert settings.registry is not None, "open_front has looked"
+        adoption = Adoption(
+            contents=front.backend,
+            pushes=front.pushes,
+            database=front.database,
+            name=settings.registry.name,
+            now=utc_now,
+        )
+        return await adoption.run(repositories, say=say)
 
 
 async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> Front:

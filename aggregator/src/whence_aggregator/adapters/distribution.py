@@ -16,12 +16,14 @@ import aiohttp
 from whence_aggregator.ports_registry import BlobAnswer, Upload
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.digest import sha256_digest
+from whence_common.image_evidence import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 
 CHUNK_BYTES = 256 * 1024
 KEPT_TAG = "whence-"
 """Each manifest is also tagged so with its digest, because garbage collectors take what no tag names."""
 _CALL_SECONDS_MAX = 30.0
+_PAGE, _PAGES_MAX = 500, 10_000
 _IDLE_SECONDS_MAX = 60.0
 _CACHED_MAX, _CACHED_BYTES_MAX = 512, 32 * 1024
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
@@ -95,18 +97,14 @@ class Backend:
             if answer.status == 404:
                 return None
             self._expect(answer, 200)
-            content = bytearray()
-            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-                content += chunk
-                if len(content) > MANIFEST_BYTES_MAX:
-                    raise unavailable("the registry behind gives a manifest without end")
-        if sha256_digest(bytes(content)) != digest:
+            content = await _bounded(answer)
+        if sha256_digest(content) != digest:
             raise unavailable("the registry behind gives other bytes than the digest's")
         if len(content) <= _CACHED_BYTES_MAX:
-            self._manifests[digest] = bytes(content)
+            self._manifests[digest] = content
             if len(self._manifests) > _CACHED_MAX:
                 self._manifests.popitem(last=False)
-        return bytes(content)
+        return content
 
     async def keep_manifest(self, repository: str, content: bytes, media_type: str) -> None:
         """Store a manifest under its digest's tag. Raises RegistryRefusal."""
@@ -124,6 +122,39 @@ class Backend:
             stated = answer.headers.get("Docker-Content-Digest", digest)
         if stated != digest:
             raise unavailable("the registry behind stores other bytes than it was given")
+
+    async def repositories(self) -> AsyncIterator[str]:
+        """Give the repositories of the registry's catalogue that lie below ours. Raises RegistryRefusal."""
+        below = f"{self._prefix}/" if self._prefix else ""
+        async for name in self._listed(f"{self._origin}/v2/_catalog?n={_PAGE}", "repositories"):
+            if name.startswith(below):
+                yield name.removeprefix(below)
+
+    async def tags(self, repository: str) -> list[str]:
+        """Give all tags but those that the front itself has set. Raises RegistryRefusal."""
+        found = [one async for one in self._listed(f"{self._base}/{repository}/tags/list?n={_PAGE}", "tags")]
+        return [one for one in found if not one.startswith(KEPT_TAG)]
+
+    async def tagged(self, repository: str, reference: str) -> bytes:
+        """Give a manifest by tag or digest. Raises RegistryRefusal."""
+        url = f"{self._base}/{repository}/manifests/{reference}"
+        async with self._ask("GET", url, headers={"Accept": ACCEPT, "Accept-Encoding": "identity"}) as answer:
+            self._expect(answer, 200)
+            return await _bounded(answer)
+
+    async def _listed(self, url: str, name: str) -> AsyncIterator[str]:
+        for _ in range(_PAGES_MAX):
+            async with self._ask("GET", url) as answer:
+                self._expect(answer, 200)
+                found = loose(await _bounded(answer)).get(name)
+                link = answer.links.get("next")
+                following = str(link["url"]) if link is not None else ""
+            for one in found if isinstance(found, list) else []:
+                if isinstance(one, str):
+                    yield one
+            if not following.startswith(self._origin):
+                return
+            url = following
 
     async def start(self, repository: str) -> Upload:
         """Begin an upload. Raises RegistryRefusal."""
@@ -242,6 +273,15 @@ class Backend:
         if f"{parts.scheme}://{parts.netloc}" != self._origin:
             raise unavailable("the registry behind sends uploads to another host")
         return location
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+        content += chunk
+        if len(content) > MANIFEST_BYTES_MAX:
+            raise unavailable("the registry behind gives an answer without end")
+    return bytes(content)
 
 
 async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

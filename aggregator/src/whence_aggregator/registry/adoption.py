@@ -1,0 +1,83 @@
+"""Adoption: what the registry behind held before the front stood before it, recorded as if it were pushed now."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from whence_aggregator.ports import Database
+from whence_aggregator.ports_registry import RegistryContents
+from whence_aggregator.registry.access import Principal
+from whence_aggregator.registry.names import LATEST, Repository
+from whence_aggregator.registry.pushes import Pushes
+from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_common.clock import Now, to_instant
+from whence_common.errors import InputError
+from whence_common.image_reference import image_subject
+from whence_common.oci_manifest import Manifest
+
+ADOPTER = Principal(name="import", kind="caller", teams=None)
+
+
+@dataclass(slots=True)
+class Adopted:
+    """How many tags were new, how many were known, and what could not be taken, with the reason."""
+
+    new: int = 0
+    known: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+class Adoption:
+    """Records tags. `name` is the registry's host."""
+
+    def __init__(self, *, contents: RegistryContents, pushes: Pushes, database: Database, name: str, now: Now) -> None:
+        self._contents = contents
+        self._pushes = pushes
+        self._database = database
+        self._name = name
+        self._now = now
+
+    async def run(self, repositories: tuple[str, ...], *, say: Callable[[str], None]) -> Adopted:
+        """Adopt repositories, all there are when none is named. Done twice it changes nothing."""
+        outcome = Adopted()
+        async for name in self._named(repositories):
+            try:
+                repository = Repository.parse(name)
+                tags = await self._contents.tags(name)
+            except RegistryRefusal as exc:
+                outcome.refused.append(f"{name}: {exc.message}")
+                continue
+            for tag in tags:
+                await self._adopt(repository, tag, outcome)
+            say(f"{name}: {len(tags)} tags")
+        return outcome
+
+    async def _named(self, repositories: tuple[str, ...]) -> AsyncIterator[str]:
+        if repositories:
+            for name in repositories:
+                yield name
+            return
+        async for name in self._contents.repositories():
+            yield name
+
+    async def _adopt(self, repository: Repository, tag: str, outcome: Adopted) -> None:
+        if tag == LATEST:
+            return  # an alias here, never a tag
+        try:
+            content = await self._contents.tagged(str(repository), tag)
+            manifest = Manifest.parse(content)
+            for child in manifest.children:
+                part = Manifest.parse(await self._contents.tagged(str(repository), child.digest))
+                await self._pushes.push(repository, part.digest, part, ADOPTER)
+            created = await self._pushes.push(repository, tag, manifest, ADOPTER)
+        except (RegistryRefusal, InputError) as exc:
+            outcome.refused.append(f"{repository}:{tag}: {exc.message}")
+            return
+        outcome.new += created
+        outcome.known += not created
+        if created:
+            meant = manifest.image.digest if manifest.image is not None else manifest.digest
+            subject = image_subject(f"{self._name}/{repository}", meant, None)
+            task = {"kind": "image-source", "subject": subject, "due_at": to_instant(self._now())}
+            await self._database.write(("add_task", [task]))
