@@ -135,7 +135,6 @@ def load_front(
     )
     uploads = Uploads(
         uploads=backend,
-        blobs=backend,
         seal=Seal(secret, purpose="upload", random_bytes=secrets.token_bytes),
         blob_bytes_max=registry.blob_bytes_max,
         now=utc_now,

@@ -173,7 +173,7 @@ class BlobCalls:
         return web.Response(status=204)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        await self._calls.writable(request)
+        await self._calls.caller(request)
         raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
 
     async def _readable(self, request: web.Request) -> tuple[Repository, str]:

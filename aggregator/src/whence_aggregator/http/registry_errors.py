@@ -123,10 +123,8 @@ def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challeng
         response.headers["Retry-After"] = "5"
     if not request.content.is_eof():
         response.force_close()  # the rest of the body is nobody's
-    log.info(
-        "refused",
-        extra=fields(path=request.path, status=refusal.status, code=refusal.code, request_id=request[REQUEST_ID]),
-    )
+    said = fields(path=request.path, status=refusal.status, code=refusal.code, request_id=request[REQUEST_ID])
+    log.log(logging.DEBUG if refusal.status == 404 else logging.INFO, "refused", extra=said)
     return response
 
 

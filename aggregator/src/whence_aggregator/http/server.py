@@ -17,7 +17,7 @@ from whence_common.logs import fields
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS_MAX = 10.0
-_READ_BYTES = 128 * 1024
+_READ_BYTES = 64 * 1024
 
 
 class Server:

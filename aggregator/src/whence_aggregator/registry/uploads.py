@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from whence_aggregator.ports_registry import BlobBackend, Upload, UploadBackend
+from whence_aggregator.ports_registry import Upload, UploadBackend
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository
-from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
+from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_aggregator.registry.sealing import Seal
 from whence_common.clock import Now
 
@@ -32,11 +32,8 @@ class Progress:
 class Uploads:
     """Takes blobs."""
 
-    def __init__(
-        self, *, uploads: UploadBackend, blobs: BlobBackend, seal: Seal, blob_bytes_max: int, now: Now
-    ) -> None:
+    def __init__(self, *, uploads: UploadBackend, seal: Seal, blob_bytes_max: int, now: Now) -> None:
         self._uploads = uploads
-        self._blobs = blobs
         self._seal = seal
         self._bytes_max = blob_bytes_max
         self._now = now
@@ -97,8 +94,6 @@ class Uploads:
             raise _wrong_digest()
         if not await self._uploads.finish(upload, digest):
             raise _wrong_digest()
-        if await self._blobs.size(str(repository), digest) is None:
-            raise unavailable("the registry behind does not have what it has taken")
 
     async def cancel(self, repository: Repository, by: Principal, number: str, state: str) -> None:
         """Give an upload up. Raises RegistryRefusal."""
