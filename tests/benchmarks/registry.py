@@ -30,10 +30,9 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     """Print the medians of both and their ratios, memory under many transfers, and how long what is asked takes."""
     authority = SigningAuthority.make()
     async with registry_front(directory, directory, authority_pem={"eu-central-1": authority.pem}) as front:
-        large = _image(directory / "large", [_stored(_LARGE_BYTES)])
-        small = _image(directory / "small", [_stored(4096 + number) for number in range(_SMALL_LAYERS)])
-        await _beside(front, f"1 layer of {_LARGE_BYTES >> 20} MiB", large, rounds)
-        await _beside(front, f"{_SMALL_LAYERS} small layers", small, rounds)
+        await _beside(front, f"1 layer of {_LARGE_BYTES >> 20} MiB", directory / "large", [_LARGE_BYTES], rounds)
+        small = [4096 + number for number in range(_SMALL_LAYERS)]
+        await _beside(front, f"{_SMALL_LAYERS} small layers", directory / "small", small, rounds)
         await _sources(front)
         await _transfers(front)
         await _listing(front)
@@ -62,10 +61,12 @@ def _image(directory: Path, layers: list[bytes]) -> Path:
     return directory
 
 
-async def _beside(front: RunningFront, what: str, image: Path, rounds: int) -> None:
+async def _beside(front: RunningFront, what: str, image: Path, sizes: list[int], rounds: int) -> None:
+    """Push and pull another image each round: what a registry has already it is not sent again."""
     taken: dict[str, list[float]] = {}
     login = ("--dest-creds", f"oauth2:{front.aggregator.token}"), ("--src-creds", f"oauth2:{front.aggregator.token}")
     for number in range(rounds):
+        _image(image, [_stored(size) for size in sizes])
         for name, host in (("front", front.host), ("bare", front.backend)):
             place = f"docker://{host}/alpha/{image.name}{name}{number}:1.0"
             push = [
@@ -89,6 +90,7 @@ async def _beside(front: RunningFront, what: str, image: Path, rounds: int) -> N
             taken.setdefault(f"push {name}", []).append(await _timed(*push, f"dir:{image}", place))
             taken.setdefault(f"pull {name}", []).append(await _timed(*pull, place, f"dir:{back}"))
             await run("rm", "-rf", back)
+        await run("rm", "-rf", image)
     for way in ("push", "pull"):
         ours, bare = (statistics.median(taken[f"{way} {name}"]) for name in ("front", "bare"))
         print(f"{way} of {what}: {ours:.2f} s, the bare registry {bare:.2f} s, ratio {ours / bare:.2f}", flush=True)

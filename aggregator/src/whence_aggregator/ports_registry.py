@@ -58,7 +58,7 @@ class UploadBackend(Protocol):
 
     async def status(self, upload: Upload) -> Upload | None: ...
 
-    async def finish(self, upload: Upload, digest: str) -> bool:
+    async def finish(self, repository: str, upload: Upload, digest: str) -> bool:
         """Make the upload a blob; false when its bytes are not those of the digest."""
 
     async def cancel(self, upload: Upload) -> None: ...

@@ -26,6 +26,7 @@ _CALL_SECONDS_MAX = 30.0
 _PAGE, _PAGES_MAX = 500, 10_000
 _IDLE_SECONDS_MAX = 60.0
 _CACHED_MAX, _CACHED_BYTES_MAX = 512, 32 * 1024
+_STORED_MAX = 10_000
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
 _FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 _OCTETS = "application/octet-stream"
@@ -43,11 +44,15 @@ class Backend:
         self._prefix = parts.path.strip("/")
         self._authorize = authorize
         self._manifests: OrderedDict[str, bytes] = OrderedDict()
+        self._stored: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._call = aiohttp.ClientTimeout(total=_CALL_SECONDS_MAX)
         self._stream = aiohttp.ClientTimeout(total=None, sock_connect=_CALL_SECONDS_MAX, sock_read=_IDLE_SECONDS_MAX)
 
     async def size(self, repository: str, digest: str) -> int | None:
-        """Give a blob's size. Raises RegistryRefusal."""
+        """Give a blob's size; of one that was stored a moment ago without asking. Raises RegistryRefusal."""
+        stored = self._stored.get((repository, digest))
+        if stored is not None:
+            return stored
         async with self._ask("HEAD", self._blob(repository, digest), allow_redirects=True) as answer:
             if answer.status == 404:
                 return None
@@ -201,7 +206,7 @@ class Backend:
             received = 0 if end <= 0 and upload.received == 0 else end + 1
             return Upload(location=self._location(answer, upload.location), received=received)
 
-    async def finish(self, upload: Upload, digest: str) -> bool:
+    async def finish(self, repository: str, upload: Upload, digest: str) -> bool:
         """End an upload. Raises RegistryRefusal."""
         joined = "&" if urlsplit(upload.location).query else "?"
         url = f"{upload.location}{joined}digest={digest}"
@@ -212,7 +217,10 @@ class Backend:
             if answer.status == 404:
                 raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the upload is not known any more: begin it again")
             self._expect(answer, 201)
-            return True
+        self._stored[repository, digest] = upload.received
+        if len(self._stored) > _STORED_MAX:
+            self._stored.popitem(last=False)
+        return True
 
     async def cancel(self, upload: Upload) -> None:
         """Give an upload up. Raises RegistryRefusal."""

@@ -129,8 +129,6 @@ class BlobCalls:
         check_digest(digest)
         from_ = Repository.parse(source)
         self._access.check_pull(await self._calls.caller(request), from_)
-        if await self._backend.size(str(from_), digest) is None:
-            return None
         if not await self._backend.mount(str(repository), digest, str(from_)):
             return None
         return await self._made(repository, digest)

@@ -92,7 +92,7 @@ class Uploads:
         if content["digest"] and f"sha256:{content['digest']}" != digest:
             await self._uploads.cancel(upload)
             raise _wrong_digest()
-        if not await self._uploads.finish(upload, digest):
+        if not await self._uploads.finish(str(repository), upload, digest):
             raise _wrong_digest()
 
     async def cancel(self, repository: Repository, by: Principal, number: str, state: str) -> None:
