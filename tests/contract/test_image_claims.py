@@ -134,6 +134,26 @@ async def test_a_tag_seen_moving_is_in_every_lineage_through_it_for_ever(house: 
         assert (await house.lineage(name)).link("image").state != "contradicted"
 
 
+async def test_a_tag_that_moves_in_its_registry_is_seen_without_any_boot(house: InProcess) -> None:
+    house.sources.tags[f"{REPOSITORY}:1.0"] = DIGEST
+    await runs(house, "i-00000000000000001", image(DIGEST), "one")
+    await house.work()
+    assert (await house.lineage("i-00000000000000001")).link("image").state != "contradicted"
+    facts = [one.content for one in await house.entries("fact")]
+    house.clock.advance(86_401)
+    await house.work()
+    assert [one.content for one in await house.entries("fact")] == facts, "the same again is no new entry"
+    house.sources.tags[f"{REPOSITORY}:1.0"] = "sha256:" + "9" * 64
+    house.clock.advance(86_401)
+    await house.work()
+    house.sources.tags.clear()
+    house.clock.advance(86_401)
+    await house.work()
+    link = (await house.lineage("i-00000000000000001")).link("image")
+    assert link.state == "contradicted"
+    assert link.value["tag_digests"] == [DIGEST, "sha256:" + "9" * 64]  # type: ignore[index]  # it is there
+
+
 async def test_an_agent_and_a_registry_that_disagree_about_the_signer_are_shown(house: InProcess) -> None:
     house.sources.says[DIGEST] = ImageSaid(scm_source=SCM, signed_by="b" * 64)
     machine = await house.machine()

@@ -12,7 +12,7 @@ from fakes.kept_blobs import KeptBlobs
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.applications.registry import Applications, Caller
-from whence_aggregator.collect.collectors import CommitCollector, ImageSourceCollector
+from whence_aggregator.collect.collectors import CommitCollector, ImageSourceCollector, TagCollector
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
@@ -56,6 +56,7 @@ class FakeSources:
     """A registry and a Git server that answer what a test says; an exception is raised, None means it is not there."""
 
     images: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     says: dict[str, ImageSaid] = field(default_factory=dict)
     commits: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
 
@@ -63,6 +64,9 @@ class FakeSources:
         away = SourceUnavailable("registry-unreachable", "the registry is away")
         said = self.says.get(digest)
         return said if said is not None else ImageSaid(scm_source=_answer(self.images.get(digest, away)))
+
+    async def digest_of(self, reference: str) -> str | None:
+        return self.tags.get(reference)
 
     async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
         return _answer(self.commits.get(commit_id, SourceUnavailable("git-refused", "the Git server is away")))
@@ -168,6 +172,7 @@ class InProcess:
             ledger=self.ledger,
             collectors={
                 "image-source": ImageSourceCollector(self.sources),
+                "tag": TagCollector(self.sources),
                 "commit": CommitCollector(self.sources),
             },
             evaluator=self.evaluator,

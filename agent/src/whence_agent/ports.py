@@ -14,6 +14,9 @@ from whence_common.statement import ContainerFacts
 from whence_common.sts_proof import StsProof
 from whence_common.user_data.options import ContainerOptions
 
+IdentityForm = Literal["pkcs7", "rsa2048"]
+"""Signatures of the identity document: by DSA and SHA-1, as Pier One took them, or by RSA-2048."""
+
 
 class MetadataUnavailable(RoadError):
     """The instance metadata service does not answer, or not as IMDSv2 does."""
@@ -66,7 +69,7 @@ class Metadata(Protocol):
     async def addresses(self) -> Mapping[str, str]:
         """Give `local_ipv4` and `public_ipv4`, as far as there are any. Raises MetadataUnavailable."""
 
-    async def signed_identity(self) -> str:
+    async def signed_identity(self, form: IdentityForm) -> str:
         """Give the identity document as PKCS7 text, which Pier One takes as a password. Raises MetadataUnavailable."""
 
 

@@ -15,7 +15,7 @@ from whence_common.user_data.keys import TOP_KEYS
 from whence_common.user_data.options import CAPABILITIES
 from whence_common.user_data.platform import DEFAULT_CAPABILITIES, DEFAULT_SYSCTLS, PlatformRules, is_ecr
 
-SignIn = Literal["auto", "none", "identity", "mint", "ecr"]
+SignIn = Literal["auto", "none", "identity", "identity-rsa2048", "mint", "ecr"]
 
 
 class Builder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

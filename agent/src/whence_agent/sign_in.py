@@ -41,8 +41,9 @@ class SignIn:
         if kind == "ecr":
             username, password = await self.repositories.sign_in(registry)
             return self._learned(Login(username=username, password=password))
-        if kind == "identity":
-            return self._learned(Login(username=_IDENTITY_USER, password=await self.metadata.signed_identity()))
+        if kind in ("identity", "identity-rsa2048"):
+            signed = await self.metadata.signed_identity("rsa2048" if kind == "identity-rsa2048" else "pkcs7")
+            return self._learned(Login(username=_IDENTITY_USER, password=signed))
         if kind == "mint":
             return self._learned(Login(username=_TOKEN_USER, password=await self._mint_token(registry)))
         entry = own.get(registry) or self.platform.get(registry)

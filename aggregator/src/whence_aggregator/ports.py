@@ -111,6 +111,11 @@ class ImageReader(Protocol):
         """Read what an image in a registry says of its source. Raises SourceUnavailable."""
 
 
+class TagReader(Protocol):
+    async def digest_of(self, reference: str) -> str | None:
+        """Give the digest that `registry/path:tag` names now; None when it names nothing. Raises SourceUnavailable."""
+
+
 class ImageStore(Protocol):
     """A registry that images are read from; all bytes are those of their digest. Raises SourceUnavailable."""
 

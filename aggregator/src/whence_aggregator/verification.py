@@ -17,7 +17,7 @@ from whence_aggregator.ports import Forbidden
 from whence_aggregator.projections.statements import Stated, image_commits
 from whence_common.envelope import ENVELOPE_BYTES_MAX, Envelope, EnvelopeInvalid
 from whence_common.errors import InputError
-from whence_common.image_reference import image_subject
+from whence_common.image_reference import image_subject, tag_reference
 from whence_common.keys import public_key_from_wire
 from whence_common.ledger_entry import leaf_data
 from whence_common.statement import Predicate, Statement, StatementInvalid
@@ -105,13 +105,12 @@ def key_ids(content: bytes) -> list[str]:
 def questions_of(predicate: Predicate) -> list[tuple[str, str]]:
     """Say what collectors should find out because of a statement: (kind, subject)."""
     questions = [("commit", f"{repository}@{commit}") for commit, _, repository in image_commits(predicate)]
-    if predicate.image is not None:
-        questions.append(
-            (
-                "image-source",
-                image_subject(predicate.image.repository, predicate.image.digest, predicate.image.index_digest),
-            )
-        )
+    image = predicate.image
+    if image is not None:
+        questions.append(("image-source", image_subject(image.repository, image.digest, image.index_digest)))
+        reference = tag_reference(image.source)
+        if reference is not None:
+            questions.append(("tag", reference))
     return questions
 
 

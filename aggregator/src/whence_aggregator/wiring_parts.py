@@ -22,7 +22,7 @@ from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.applications.registry import Caller
-from whence_aggregator.collect.collectors import Collector, CommitCollector, ImageSourceCollector
+from whence_aggregator.collect.collectors import Collector, CommitCollector, ImageSourceCollector, TagCollector
 from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trust
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.ledger.ledger import Ledger
@@ -117,6 +117,7 @@ def load_collectors(settings: Settings, images: ImageReader) -> dict[str, Collec
     """Make what asks registries and Git servers."""
     return {
         "image-source": ImageSourceCollector(images),
+        "tag": TagCollector(images),
         "commit": CommitCollector(GitServerReader(plain_http=_places(settings.git_servers))),
     }
 

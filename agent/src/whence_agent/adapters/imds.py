@@ -12,7 +12,7 @@ import aiohttp
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.adapters.sigv4 import AwsKeys
-from whence_agent.ports import InstanceMetadata, MetadataUnavailable, Notices
+from whence_agent.ports import IdentityForm, InstanceMetadata, MetadataUnavailable, Notices
 from whence_common.clock import parse_instant
 from whence_common.errors import one_line
 
@@ -62,10 +62,10 @@ class ImdsMetadata:
                 found[name] = one_line(address.decode("ascii", "replace"), 40)
         return found
 
-    async def signed_identity(self) -> str:
-        signed = await self._get("dynamic/instance-identity/pkcs7")
+    async def signed_identity(self, form: IdentityForm) -> str:
+        signed = await self._get(f"dynamic/instance-identity/{form}")
         if signed is None:
-            raise MetadataUnavailable("metadata-no-identity", "the metadata service has no PKCS7 identity")
+            raise MetadataUnavailable("metadata-no-identity", f"the metadata service has no {form} identity")
         return signed.decode("ascii", "replace")
 
     async def role_keys(self) -> tuple[AwsKeys, datetime] | None:

@@ -1,11 +1,11 @@
-"""Two collectors: what an image says of its source, from its registry; a commit, from its Git server."""
+"""Collectors: what an image says of its source and a tag names, from their registry; a commit, from its Git server."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Protocol
 
-from whence_aggregator.ports import CommitReader, Finding, ImageReader, ImageSaid, SourceUnavailable
+from whence_aggregator.ports import CommitReader, Finding, ImageReader, ImageSaid, SourceUnavailable, TagReader
 from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX
 from whence_common.clock import to_instant
 from whence_common.identifiers import COMMIT_ID
@@ -35,6 +35,19 @@ class ImageSourceCollector:
                 return Finding(outcome="absent", reason=exc.message)
             raise
         return finding_of(said)
+
+
+class TagCollector:
+    """Looks up what a tag names now. The subject is `registry/path:tag`."""
+
+    def __init__(self, tags: TagReader) -> None:
+        self._tags = tags
+
+    async def collect(self, subject: str) -> Finding:
+        digest = await self._tags.digest_of(subject)
+        if digest is None:
+            return Finding(outcome="missing", reason="the registry has no such tag")
+        return Finding(outcome="found", value={"digest": digest})
 
 
 def finding_of(said: ImageSaid) -> Finding:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
-from whence_aggregator.ports import Finding
+from whence_aggregator.ports import Finding, Row
 from whence_aggregator.projections.events import links_of, project_fact
 from whence_common.clock import Now, to_instant
 from whence_common.ledger_entry import event
@@ -30,10 +32,21 @@ class Findings:
         """Find out about a subject now, and store it. Raises SourceUnavailable or StorageUnavailable."""
         finding = await self._collectors[kind].collect(subject)
         now = self._now()
-        async with self._ledger.writing() as writing:
+        asked = {"kind": kind, "subjects": msgspec.json.encode([subject]).decode()}
+        async with self._ledger.writing(("facts_now", asked)) as writing:
+            if _stands(writing.found[0], finding):
+                return finding  # what says the same again is no new entry
             await _store(writing, kind, subject, finding, now)
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
         return finding
+
+
+def _stands(rows: Sequence[Row], finding: Finding) -> bool:
+    return any(
+        (row["outcome"], row["reason"]) == (finding.outcome, finding.reason)
+        and msgspec.json.decode(row["value"]) == finding.value
+        for row in rows
+    )
 
 
 async def _store(writing: Writing, kind: str, subject: str, finding: Finding, now: datetime) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.ports import Database, ImageSaid, ImageStore, SourceUnavailable
+from whence_common.digest import sha256_digest
 from whence_common.errors import InputError
 from whence_common.image_evidence import (
     Gathering,
@@ -89,6 +90,12 @@ class ImageReader:
         if content is None:
             raise SourceUnavailable("registry-image-unknown", f"{repository}: the registry does not have {digest}")
         return await self.said_by(repository, _manifest(content, repository), index_digest)
+
+    async def digest_of(self, reference: str) -> str | None:
+        """Give what a tag names now, by its bytes. Raises SourceUnavailable."""
+        repository, _, tag = reference.rpartition(":")
+        content = await self._stores.store_of(repository).manifest(repository, tag)
+        return sha256_digest(content) if content is not None else None
 
     async def said_by(self, repository: str, manifest: Manifest, index_digest: str | None = None) -> ImageSaid:
         """Read the image of a manifest that is at hand. Raises SourceUnavailable."""

@@ -13,7 +13,7 @@ from whence_aggregator.collect.findings import Findings
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluate import PAGE_INSTANCES, Evaluator
 from whence_aggregator.ledger.ledger import Ledger
-from whence_aggregator.ports import Database, Row, SourceUnavailable, StorageUnavailable
+from whence_aggregator.ports import Database, Finding, Row, SourceUnavailable, StorageUnavailable
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
 from whence_common.logs import fields
@@ -27,6 +27,8 @@ IDLE_SECONDS_MAX = 5.0
 EVALUATE_AFTER_SECONDS = 1.0
 """An instance that says much is judged once for all of it."""
 EVALUATION_REST = 0.5
+TAG_SECONDS = 86_400.0
+"""How often a tag is looked at that instances were started by."""
 BUSY_WAKES = 2
 """Ingest that had more commits than this since the last look is busy."""
 BUSY_REST = 30.0
@@ -127,7 +129,10 @@ class Worker:
             if kind == "inventory":
                 await self._list(task)
                 return
-            await self._findings.collect(kind, subject)
+            finding = await self._findings.collect(kind, subject)
+            if kind == "tag":
+                await self._look_again(subject, finding)
+                return
         except SourceUnavailable as exc:
             seconds = self._backoff.seconds(task["attempts"], at_least_seconds=exc.retry_after_seconds)
             await self._postpone(task, exc.message, seconds)
@@ -149,7 +154,16 @@ class Worker:
         said = await self._inventory.collect(subject)
         log.info("inventory", extra=fields(subject=subject, said=said))
         due_at = to_instant(self._inventory.next_at())
-        await self._database.write(("repeat_task", [{"subject": subject, "due_at": due_at, "reason": said}]))
+        await self._database.write(
+            ("repeat_task", [{"kind": "inventory", "subject": subject, "due_at": due_at, "reason": said}])
+        )
+
+    async def _look_again(self, subject: str, finding: Finding) -> None:
+        """A tag is looked at for as long as anything runs that was asked for by it: it may move any day."""
+        due_at = to_instant(self._now() + timedelta(seconds=TAG_SECONDS))
+        reason = finding.reason or str(finding.value.get("digest", ""))
+        row = {"kind": "tag", "subject": subject, "due_at": due_at, "reason": reason}
+        await self._database.write(("repeat_task", [row]))
 
     async def _postpone(self, task: Row, reason: str, seconds: float) -> None:
         log.warning("task postponed", extra=fields(kind=task["kind"], subject=task["subject"], reason=reason))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 import msgspec
 from aiohttp import web
@@ -113,8 +114,6 @@ class RegistryCalls:
         return web.json_response(document, headers={"Cache-Control": "no-store"})
 
     async def _form(self, request: web.Request) -> dict[str, list[str]]:
-        from urllib.parse import parse_qs
-
         try:
             text = (await whole_body(request, _FORM_BYTES_MAX)).decode("utf-8")
             return parse_qs(text, max_num_fields=50)
@@ -264,6 +263,4 @@ def _check_accepted(request: web.Request, media_type: str) -> None:
 
 
 def _encoded(user: str, password: str) -> str:
-    import base64
-
     return base64.b64encode(f"{user}:{password}".encode()).decode("ascii")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from aiohttp import web
@@ -56,8 +57,6 @@ async def no_continue(request: web.Request) -> None:
 
 async def body(request: web.Request) -> AsyncIterator[bytes]:
     """Give a body's bytes as they come. Raises RegistryRefusal when they stop coming."""
-    import asyncio
-
     if request.headers.get("Expect", "").lower() == "100-continue":
         writer = request.transport
         if writer is not None:
@@ -126,6 +125,3 @@ def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challeng
     said = fields(path=request.path, status=refusal.status, code=refusal.code, request_id=request[REQUEST_ID])
     log.log(logging.DEBUG if refusal.status == 404 else logging.INFO, "refused", extra=said)
     return response
-
-
-Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -56,6 +56,12 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         await project_inventory(transaction, [(index, event)])
         return
     value = msgspec.json.encode(event["value"], order="deterministic").decode()
+    if event["kind"] == "tag":
+        await transaction.execute(
+            ("add_fact", [{**event, "value": value, "ledger_index": index}]),
+            ("add_tag_digest", _named_by(event, index)),
+        )
+        return
     if event["kind"] == "image-source":
         unjudge = ("unjudge_image", [{"image_digest": parse_image_subject(event["subject"])[1]}])
     else:
@@ -135,6 +141,11 @@ def claims_in(value: Mapping[str, Any]) -> list[SourceClaim]:
     if isinstance(document, Mapping):
         claims.append(SourceClaim(kind="scm-source", source=ScmSource.from_wire(document)))
     return claims
+
+
+def _named_by(event: Mapping[str, Any], index: int) -> list[dict[str, object]]:
+    digest = event["value"].get("digest")
+    return [{"reference": event["subject"], "digest": digest, "ledger_index": index}] if digest else []
 
 
 def _chain_of(event: Mapping[str, Any]) -> list[dict[str, object]]:

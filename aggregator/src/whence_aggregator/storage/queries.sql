@@ -354,7 +354,8 @@ select min(due_at) as due_at from task;
 
 -- name: count_tasks
 select kind, n from (
-    select kind, count(*) as n from task where kind <> 'inventory' group by kind
+    select kind, count(*) as n from task
+    where kind <> 'inventory' and not (kind = 'tag' and attempts = 0 and reason <> '') group by kind
     union all select 'evaluate' as kind, count(*) as n from instance where judged < ledger_index
 ) as waiting where n > 0 order by kind;
 
@@ -365,7 +366,7 @@ update task set due_at = :due_at, reason = :reason where kind = :kind and subjec
 delete from task where kind = :kind and subject = :subject;
 
 -- name: repeat_task
-update task set due_at = :due_at, reason = :reason, attempts = 0 where kind = 'inventory' and subject = :subject;
+update task set due_at = :due_at, reason = :reason, attempts = 0 where kind = :kind and subject = :subject;
 
 -- name: tasks_of_kind
 select kind, subject, due_at, attempts, reason from task where kind = :kind order by subject;
