@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -17,14 +18,12 @@ EXPOSURE_MAX = 2.0
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
-async def test_a_unit_is_closed_up_and_starts_what_there_is(unit: object) -> None:
+async def test_a_unit_is_closed_up_and_starts_what_there_is(unit: Path) -> None:
     said = await run("systemd-analyze", "security", "--offline=true", unit)
     exposure = re.search(r"exposure level for \S+: ([0-9.]+)", said)
     assert exposure is not None, said
     assert float(exposure[1]) <= EXPOSURE_MAX
-    command = re.search(
-        r"^ExecStart=/usr/bin/whence-aggregator (\w+)$", (ROOT / "systemd" / str(unit)).read_text("utf-8"), re.M
-    )
+    command = re.search(r"^ExecStart=/usr/bin/whence-aggregator (\w+)$", unit.read_text("utf-8"), re.M)
     assert command is not None
     assert "--config" in await run(BIN / "whence-aggregator", command[1], "--help")
 
