@@ -271,6 +271,17 @@ async def test_24_extra_keys_are_tolerated_missing_ones_are_named(
     assert all(isinstance(value, str) for value in source.values())
 
 
+async def test_a_source_in_a_header_is_not_taken_and_the_pusher_is_told(front: RunningFront, artifact: str) -> None:
+    client = front.client()
+    manifest = await client.manifest(artifact, with_source())
+    headers = {"Content-Type": OCI_MANIFEST, "X-SCM-Source": "%7B%22url%22%3A%22git%3Aevil%22%7D"}
+    said = await client.ask("PUT", f"/v2/{artifact}/manifests/1.0", body=manifest, headers=headers)
+    assert (said.status, "whence attest" in said.headers["Warning"]) == (201, True)
+    _, source = await source_of(front, artifact, "1.0")
+    assert isinstance(source, dict)
+    assert source["revision"] == COMMIT
+
+
 @pytest.mark.parametrize(
     "token, repository, status",
     [

@@ -99,19 +99,7 @@ def load_front(
     """Make the front."""
     registry, backend, catalog = behind.settings, behind.backend, behind.catalog
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
-    access = Access(
-        tokens=callers,
-        token_info=StupsTokenInfo(session=session, url=registry.tokeninfo_url) if registry.tokeninfo_url else None,
-        teams=StupsTeams(session=session, url=registry.team_url, policy=registry.team_policy)
-        if registry.team_url
-        else None,
-        authorities=parts.load_authorities(settings.authorities_directory),
-        accounts=frozenset(settings.accounts),
-        public_read=registry.public_read,
-        open_teams=frozenset(registry.scratch_teams if registry.insecure_open_scratch else ()),
-        seal=Seal(secret, purpose="token", random_bytes=secrets.token_bytes),
-        now=utc_now,
-    )
+    access = _access(settings, registry, secret, callers, session)
     findings = Findings(ledger=ledger, collectors=collectors, now=utc_now)
     sources = Sources(
         database=database,
@@ -147,6 +135,28 @@ def load_front(
         pushes=pushes,
         backend=backend,
         database=database,
+    )
+
+
+def _access(
+    settings: Settings,
+    registry: RegistrySettings,
+    secret: bytes,
+    callers: Mapping[str, Caller],
+    session: aiohttp.ClientSession,
+) -> Access:
+    return Access(
+        tokens=callers,
+        token_info=StupsTokenInfo(session=session, url=registry.tokeninfo_url) if registry.tokeninfo_url else None,
+        teams=StupsTeams(session=session, url=registry.team_url, policy=registry.team_policy)
+        if registry.team_url
+        else None,
+        authorities=parts.load_authorities(settings.authorities_directory),
+        accounts=frozenset(settings.accounts),
+        public_read=registry.public_read,
+        open_teams=frozenset(registry.scratch_teams if registry.insecure_open_scratch else ()),
+        seal=Seal(secret, purpose="token", random_bytes=secrets.token_bytes),
+        now=utc_now,
     )
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from whence_common.digest import is_sha256_digest
 from whence_common.image_trust import read_bundle
+from whence_common.loose_json import loose
 
 EVIDENCE_BYTES_MAX = 1024 * 1024
 _MANIFESTS_MAX = 20
@@ -102,15 +102,6 @@ def wanted_blobs(manifest: bytes) -> list[WantedBlob]:
             held = annotations if isinstance(annotations, dict) else {}
             found.append(WantedBlob(kind=str(kind), digest=digest, annotations=held))
     return found
-
-
-def loose(content: bytes) -> dict[str, Any]:
-    """Read a JSON object that may be anything; what cannot be read holds nothing."""
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _decoded(text: Any) -> bytes | None:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from whence_common.envelope import Envelope, EnvelopeInvalid
 from whence_common.errors import InputError
 from whence_common.keys import key_id, signature_holds
+from whence_common.loose_json import loose
 
 _SIGN = "https://sigstore.dev/cosign/sign/v1"
 PROVENANCE_TYPES = ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2")
@@ -91,7 +92,7 @@ def verified_provenance(
 
 def read_bundle(content: bytes) -> tuple[bytes | None, bytes | None]:
     """Give the DSSE envelope of a Sigstore bundle, or its signature over the manifest's digest; neither is believed."""
-    bundle = _json(content)
+    bundle = loose(content)
     envelope = bundle.get("dsseEnvelope")
     if isinstance(envelope, dict):
         return json.dumps(envelope).encode(), None
@@ -112,7 +113,7 @@ def _signs_digest(key: ec.EllipticCurvePublicKey, signature: bytes, digest: str)
 
 
 def _names(body: bytes, digest: str) -> bool:
-    critical = _object(_json(body).get("critical"))
+    critical = _object(loose(body).get("critical"))
     named = _object(critical.get("image")).get("docker-manifest-digest")
     return named == digest and critical.get("type") == _SIMPLE_SIGNING
 
@@ -123,7 +124,7 @@ def _statement(envelope: bytes, key: ec.EllipticCurvePublicKey, digest: str) -> 
         body = Envelope.parse(envelope).verify(key)
     except EnvelopeInvalid:
         return None
-    statement = _json(body)
+    statement = loose(body)
     subjects = statement.get("subject")
     wanted = digest.removeprefix("sha256:")
     for subject in subjects if isinstance(subjects, list) else []:
@@ -139,13 +140,6 @@ def _builder_id(statement: Mapping[str, Any]) -> str | None:
     holder = _object(predicate.get("runDetails")) if kind == PROVENANCE_TYPES[0] else predicate
     found = _object(holder.get("builder")).get("id")
     return found if isinstance(found, str) else None
-
-
-def _json(body: bytes) -> Mapping[str, Any]:
-    try:
-        return _object(json.loads(body))
-    except (ValueError, RecursionError):
-        return {}
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ import aiohttp
 from whence_aggregator.ports_registry import BlobAnswer, Upload
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.digest import sha256_digest
-from whence_common.image_evidence import loose
+from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 
 CHUNK_BYTES = 256 * 1024

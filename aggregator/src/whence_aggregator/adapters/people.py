@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import aiohttp
 
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.ports_registry import Person
+from whence_common.loose_json import loose
 
 _SECONDS_MAX = 5.0
 _ANSWER_BYTES_MAX = 64 * 1024
@@ -34,7 +32,7 @@ class StupsTokenInfo:
                     raise SourceUnavailable("tokeninfo-unavailable", f"the token service answers HTTP {answer.status}")
                 if answer.status != 200:
                     return None
-                stated = _object(await answer.content.read(_ANSWER_BYTES_MAX))
+                stated = loose(await answer.content.read(_ANSWER_BYTES_MAX))
         except _FAILURES as exc:
             name = type(exc).__name__
             raise SourceUnavailable("tokeninfo-unreachable", f"the token service does not answer ({name})") from exc
@@ -72,11 +70,3 @@ class StupsTeams:
         if status >= 500 or status == 429:
             raise SourceUnavailable("teams-unavailable", f"the team service answers HTTP {status}")
         return status == 200
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -18,7 +18,6 @@ from whence_common.image_evidence import (
     ImageEvidence,
     evidence_manifests,
     fallback_tag,
-    loose,
     wanted_blobs,
 )
 from whence_common.image_layers import LayerFinding
@@ -33,6 +32,7 @@ from whence_common.image_provenance import (
 )
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder, builder_of, signer_of
+from whence_common.loose_json import loose
 from whence_common.oci_manifest import Descriptor, Manifest, ManifestInvalid
 
 _ATTESTATION = ("vnd.docker.reference.type", "attestation-manifest")

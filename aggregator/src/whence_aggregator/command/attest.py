@@ -19,9 +19,10 @@ from whence_aggregator.command.registry_client import RegistryClient
 from whence_common.clock import to_instant
 from whence_common.envelope import seal
 from whence_common.errors import InputError, one_line
-from whence_common.image_evidence import fallback_tag, loose
+from whence_common.image_evidence import fallback_tag
 from whence_common.image_provenance import slsa_provenance
 from whence_common.image_reference import ImageReference
+from whence_common.loose_json import loose
 from whence_common.oci_manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from whence_common.scm_source import FILE_BYTES_MAX, ScmSource, repository_of
 

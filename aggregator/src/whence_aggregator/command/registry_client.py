@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json
 import os
 import re
 import shutil
@@ -13,12 +12,12 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError, RoadError, one_line
 from whence_common.image_reference import ImageReference, is_loopback_registry
+from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 
 _SECONDS_MAX = 60.0
@@ -104,7 +103,7 @@ class RegistryClient:
                 )
             query = urlencode({"service": named.get("service", ""), "scope": f"repository:{self._path}:pull,push"})
             answer = self._once("GET", f"{realm.path}?{query}", None, {"Authorization": login})
-            token = _object(_expect(answer, 200).content).get("token")
+            token = loose(_expect(answer, 200).content).get("token")
             self._authorization = f"Bearer {token}"
         else:
             self._authorization = login
@@ -116,7 +115,7 @@ class RegistryClient:
             return "Basic " + base64.b64encode(f"oauth2:{token}".encode()).decode("ascii")
         home = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
         try:
-            config = _object((home / "config.json").read_bytes())
+            config = loose((home / "config.json").read_bytes())
         except OSError:
             return ""
         helper = config.get("credHelpers", {}).get(self._registry) or config.get("credsStore")
@@ -138,7 +137,7 @@ class RegistryClient:
             ).stdout  # fmt: skip
         except (OSError, subprocess.SubprocessError) as exc:
             raise RoadError("registry-login", f"docker-credential-{helper} gives nothing for {self._registry}") from exc
-        found = _object(said)
+        found = loose(said)
         return "Basic " + base64.b64encode(f"{found.get('Username')}:{found.get('Secret')}".encode()).decode("ascii")
 
     def _once(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> _Answer:
@@ -166,15 +165,7 @@ class RegistryClient:
 def _expect(answer: _Answer, status: int) -> _Answer:
     if answer.status == status:
         return answer
-    errors = _object(answer.content).get("errors")
+    errors = loose(answer.content).get("errors")
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
     said = one_line(f"{first.get('code', '')} {first.get('message', '')}", 200)
     raise RoadError("registry-refuses", f"the registry answers HTTP {answer.status} {said}".rstrip())
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -22,6 +22,7 @@ from whence_common.oci_manifest import DOCKER_MANIFEST, INDEXES, MANIFEST_BYTES_
 
 BASIC_CHALLENGE = 'Basic realm="Pier One Docker Registry"'
 _FORM_BYTES_MAX = 64 * 1024
+_HEADER_NOT_TAKEN = "X-SCM-Source is not taken: put scm-source.json into the image, or sign with whence attest"
 _SCOPES_MAX = 20
 _SCOPE = re.compile(r"repository:([a-z0-9._/-]{1,255}):([a-z,*]{1,60})\Z")
 
@@ -176,6 +177,8 @@ class RegistryCalls:
         if manifest.subject is not None:
             headers["OCI-Subject"] = manifest.subject.digest
         told = await self._told(repository, manifest) if created else ""
+        if "X-SCM-Source" in request.headers:
+            told = told or _HEADER_NOT_TAKEN
         if told:
             headers["Warning"] = f'299 - "{told}"'
         return web.Response(status=201, headers=headers)
