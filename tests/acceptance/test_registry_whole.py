@@ -52,7 +52,7 @@ async def test_an_image_is_traced_from_its_build_to_the_machine_it_runs_on(scape
         after = Stage(scape, tmp_path, stack)
         await after.instance(user_data(image))
         async with after.agent(front.aggregator.url, registries=trusting) as running:
-            await running.until("running")
+            await running.until("ok")
             lineage = await front.aggregator.settled(after.service.instance_id)
             links = {link["link"]: link for link in lineage["links"]}
             assert {name: links[name]["state"] for name in ("image", "source", "commit")} == dict.fromkeys(
