@@ -439,6 +439,7 @@ async def test_a_granted_token_is_for_what_it_was_granted_for(front: RunningFron
     posted = await front.nobody().ask("POST", "/v2/token", body=form.encode(), headers=headers)
     assert front.client(posted.json["access_token"]).authorization
     assert (await front.client(posted.json["access_token"]).ask("GET", f"/v2/{artifact}/tags/list")).status == 200
+    assert (await granted.ask("GET", f"/v2/token?{scope}")).status == 401, "or one grant would last for ever"
     bent = base64.urlsafe_b64encode(b"x" * 90).decode()
     assert (await front.client(bent).ask("GET", "/v2/")).status == 401
     assert (await front.client(token[:-2] + "AA").ask("GET", "/v2/")).status == 401

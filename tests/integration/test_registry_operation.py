@@ -16,7 +16,15 @@ import pytest
 from fakes.lying_registry import lying_registry
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import REGION, moto_server
-from landscape.front import OCI_INDEX, Client, RunningFront, basic_header, registry_front
+from landscape.front import (
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Client,
+    RunningFront,
+    basic_header,
+    digest_of,
+    registry_front,
+)
 from landscape.layers import COMMIT, scm_source, tar, with_source
 from landscape.processes import free_port, run, started
 from landscape.programs import BIN
@@ -115,6 +123,25 @@ async def test_an_attested_image_has_a_confirmed_source(front: RunningFront, key
     (after,) = await listed(front, repository="alpha/attested")
     assert (after["source"]["state"], after["source"]["revision"]) == ("confirmed", commit)
     assert [one["tag"] for one in await listed(front, commit=commit[:12])] == ["1.0"]
+
+
+async def test_an_attested_index_speaks_for_the_image_that_is_meant(
+    front: RunningFront, keys: Path, clone: Path
+) -> None:
+    client = front.client("token-of-ada")
+    image = await client.manifest("alpha/index", tar({"app": b"index"}))
+    assert (await client.put("alpha/index", digest_of(image), image)).status == 201
+    entry = {"mediaType": OCI_MANIFEST, "digest": digest_of(image), "size": len(image),
+             "platform": {"os": "linux", "architecture": "amd64"}}  # fmt: skip
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
+    said = await client.put("alpha/index", "1.0", index, OCI_INDEX)
+    assert (said.status, "not known" in said.headers["Warning"]) == (201, True)
+    done = await attest(
+        front, f"{front.host}/alpha/index:1.0", "--git", clone, "--key", keys / "builder.key", "--builder-id", BUILDER
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = await listed(front, repository="alpha/index")
+    assert (found["digest"], found["source"]["state"]) == (digest_of(index), "confirmed")
 
 
 async def test_a_build_that_says_otherwise_than_its_file_is_contradicted(

@@ -188,7 +188,7 @@ class RegistryCalls:
         if manifest.subject is not None:
             await self._sources.look(str(repository), manifest.subject.digest)
             return ""
-        if not _is_image(manifest):
+        if not _is_image(manifest) and not manifest.is_index:
             return ""
         found = await self._sources.look(str(repository), manifest.digest)
         return _warning(found) if found is not None else ""

@@ -119,11 +119,13 @@ class Access:
         return repository is not None and repository.team in self._open_teams
 
     async def grant(self, principal: Principal, wanted: list[tuple[Repository, list[str]]]) -> str:
-        """Give a token for what the principal may do of what it asks for."""
+        """Give a token for what the principal may do of what it asks for. Raises RegistryRefusal."""
+        if principal.grant is not None:
+            raise RegistryRefusal("UNAUTHORIZED", "a granted token is not renewed: sign in again")
         grant: dict[str, list[str]] = {}
         for repository, actions in wanted:
             allowed: list[str] = []
-            if "pull" in actions and (principal.grant is None or _granted(principal, repository, "pull")):
+            if "pull" in actions:
                 allowed.append("pull")
             if "push" in actions:
                 try:

@@ -11,9 +11,9 @@ from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import LATEST, Repository
 from whence_aggregator.registry.pushes import Pushes
 from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_aggregator.registry.sources import subject_of
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
-from whence_common.image_reference import image_subject
 from whence_common.oci_manifest import Manifest
 
 ADOPTER = Principal(name="import", kind="caller", teams=None)
@@ -77,7 +77,7 @@ class Adoption:
         outcome.new += created
         outcome.known += not created
         if created:
-            meant = manifest.image.digest if manifest.image is not None else manifest.digest
-            subject = image_subject(f"{self._name}/{repository}", meant, None)
+            meant = manifest.image.digest if manifest.image is not None else ""
+            subject = subject_of(self._name, str(repository), manifest.digest, meant)
             task = {"kind": "image-source", "subject": subject, "due_at": to_instant(self._now())}
             await self._database.write(("add_task", [task]))

@@ -10,6 +10,7 @@ import msgspec
 from whence_aggregator.ports import Database, Row
 from whence_aggregator.registry.names import LATEST, Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_aggregator.registry.sources import subject_of
 from whence_common.digest import is_sha256_digest
 from whence_common.scm_source import ScmSource
 
@@ -116,8 +117,8 @@ class Catalog:
         subjects: dict[str, tuple[str, str]] = {}
         for repository, digest in images:
             rows = await self._database.fetch("manifest_of", {"repository": repository, "digest": digest})
-            meant = (rows[0]["child"] or digest) if rows else digest
-            subjects[f"{self._name}/{repository}@{meant}"] = (repository, digest)
+            child = rows[0]["child"] if rows else ""
+            subjects[subject_of(self._name, repository, digest, child)] = (repository, digest)
         facts = await self._database.fetch(
             "facts_now", {"kind": "image-source", "subjects": msgspec.json.encode(list(subjects)).decode()}
         )

@@ -10,6 +10,7 @@ import msgspec
 
 from whence_aggregator.ports import Database, Row
 from whence_aggregator.projections.events import claims_in
+from whence_aggregator.registry.sources import subject_of
 from whence_common.image_provenance import choose
 
 _COMMIT_IMAGES_MAX = 500
@@ -59,7 +60,7 @@ class Listing:
         return await self._shown(page[:limit]), following
 
     async def _shown(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        subjects = [f"{self._name}/{row['repository']}@{row['child'] or row['digest']}" for row in rows]
+        subjects = [subject_of(self._name, row["repository"], row["digest"], row["child"]) for row in rows]
         references = [f"{self._name}/{row['repository']}:{row['tag']}" for row in rows]
         facts, seen = await self._database.fetch_all(
             [

@@ -52,7 +52,8 @@ class Sources:
 
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
         """Find out about an image and store it; None when that takes longer than a moment."""
-        subject = image_subject(f"{self._name}/{repository}", digest, None)
+        rows = await self._database.fetch("manifest_of", {"repository": repository, "digest": digest})
+        subject = subject_of(self._name, repository, digest, rows[0]["child"] if rows else "")
         task = {"kind": "image-source", "subject": subject, "due_at": to_instant(self._now())}
         if len(self._looks) >= _LOOKS_WAITING_MAX:
             await self._database.write(("add_task", [task]))
@@ -98,6 +99,11 @@ class Sources:
         except StorageUnavailable as exc:
             log.error("storage unavailable", extra=fields(subject=subject, message=exc.message))
         return None
+
+
+def subject_of(name: str, repository: str, digest: str, child: str) -> str:
+    """Name what is looked at for a manifest: the image itself, or the one that is meant by an index."""
+    return image_subject(f"{name}/{repository}", child or digest, digest if child else None)
 
 
 def warning(finding: Finding) -> str:
