@@ -111,8 +111,9 @@ async def _beside(
             f"round {number}, {connections} connections: whence {rate:,.0f} a second, p99 {p99:.0f} ms, {errors} errors"
         )
         if limit.exists():
-            theirs.append(await _limit(limit, case, connections, directory, dsn))
-            said += f"; {case} {theirs[-1]:,.0f}"
+            limits, limits_p99 = await _limit(limit, case, connections, directory, dsn)
+            theirs.append(limits)
+            said += f"; {case} {limits:,.0f}, p99 {limits_p99:.0f} ms"
         print(said, flush=True)
     if theirs:
         ratio = statistics.median(rates) / statistics.median(theirs)
@@ -157,7 +158,8 @@ async def _wrk(url: str, bodies: Path, directory: Path, connections: int) -> tup
     return float(match[1]), float(match[2]), int(match[3]), int(match[4])
 
 
-async def _limit(limit: Path, case: str, connections: int, directory: Path, dsn: str | None) -> float:
+async def _limit(limit: Path, case: str, connections: int, directory: Path, dsn: str | None) -> tuple[float, float]:
+    """Give the limit's rate a second, and its p99 in milliseconds."""
     found = directory / "limit.json"
     command = [
         sys.executable, limit, "--cases", case, "--rounds", "1", "--secs", str(_SECONDS),
@@ -166,6 +168,8 @@ async def _limit(limit: Path, case: str, connections: int, directory: Path, dsn:
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(*map(str, command), stdout=asyncio.subprocess.PIPE)
     output = (await process.communicate())[0].decode()
-    match = re.search(r"\"rps\": ?([0-9.]+)", json.dumps(json.loads(found.read_text(encoding="utf-8"))))
-    assert match is not None, output
-    return float(match[1])
+    text = json.dumps(json.loads(found.read_text(encoding="utf-8")))
+    rate, p99 = (re.search(rf'"{name}": ?([0-9.]+)', text) for name in ("rps", "p99"))
+    assert rate is not None, output
+    assert p99 is not None, output
+    return float(rate[1]), float(p99[1])

@@ -51,6 +51,7 @@ class Checkpoints:
                 began = time.monotonic()
                 _, frames, _ = connection.execute("pragma wal_checkpoint(passive)").fetchone()
                 if frames > FRAMES_MAX:
+                    connection.execute("pragma wal_checkpoint(passive)")  # so that little is left to wait for
                     connection.execute("pragma wal_checkpoint(restart)")
                 log.debug("checkpoint", extra=fields(frames=frames, seconds=round(time.monotonic() - began, 3)))
             except sqlite3.Error as exc:
