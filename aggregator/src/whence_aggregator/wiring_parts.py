@@ -41,7 +41,7 @@ from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_publ
 from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
-_READ_BYTES = 64 * 1024
+_READ_BYTES = 128 * 1024
 
 
 async def open_database(location: str) -> SqliteDatabase | PostgresDatabase:

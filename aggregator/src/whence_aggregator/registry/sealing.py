@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE_BYTES = 12
 _CHARACTERS_MAX = 16_384
+_KEPT_MAX = 256
+"""A client shows its token with every call."""
 
 
 class Seal:
@@ -25,6 +28,7 @@ class Seal:
     def __init__(self, secret: bytes, *, purpose: str, random_bytes: Callable[[int], bytes]) -> None:
         self._cipher = AESGCM(hmac.digest(secret, f"whence registry {purpose}".encode(), "sha256"))
         self._random_bytes = random_bytes
+        self._opened: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def seal(self, content: dict[str, Any]) -> str:
         """Give URL-safe text."""
@@ -34,6 +38,9 @@ class Seal:
 
     def open(self, text: str) -> dict[str, Any] | None:
         """Give what was sealed; None when this is nothing that was."""
+        known = self._opened.get(text)
+        if known is not None:
+            return dict(known)
         if len(text) > _CHARACTERS_MAX or not text.isascii():
             return None
         try:
@@ -42,4 +49,7 @@ class Seal:
         except (binascii.Error, ValueError, InvalidTag):
             return None
         opened: dict[str, Any] = msgspec.json.decode(content)
-        return opened
+        self._opened[text] = opened
+        if len(self._opened) > _KEPT_MAX:
+            self._opened.popitem(last=False)
+        return dict(opened)
