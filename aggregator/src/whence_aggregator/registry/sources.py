@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 _LOOKS_AT_ONCE = 4
 _LOOKS_WAITING_MAX = 256
-_LATER_SECONDS = 5.0
 
 
 class Reader(Protocol):
