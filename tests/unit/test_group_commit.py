@@ -19,8 +19,10 @@ class Commits:
         self.batches: list[list[int]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.started = 0
 
     async def __call__(self, batch: Sequence[int]) -> Sequence[int | Exception]:
+        self.started += 1
         await self.gate.wait()
         self.batches.append(list(batch))
         if -1 in batch:
@@ -58,6 +60,21 @@ async def test_more_than_can_wait_is_refused_with_a_time() -> None:
     commits.gate.set()
     kept = [task for task in waiting if task not in refused]
     assert len(await asyncio.gather(*kept)) == len(kept)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_the_next_batches_start_while_earlier_ones_are_under_way() -> None:
+    commits = Commits()
+    commits.gate.clear()
+    group = GroupCommit[int, int](commits, batch_max=2, queue_max=100, at_once=3)
+    running = asyncio.create_task(group.run())
+    waiting = [asyncio.create_task(group.submit(n)) for n in range(10)]
+    await asyncio.wait(waiting, timeout=0.01)
+    assert commits.started == 3
+    commits.gate.set()
+    assert await asyncio.gather(*waiting) == [n * 2 for n in range(10)]
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

@@ -29,12 +29,21 @@ class _Batch(Generic[C, R]):
 
 
 class GroupCommit(Generic[C, R]):
-    """Collects commands and commits them together. `commit` gives a result, or an error, for each command in order."""
+    """Collects commands and commits them together. `commit` gives a result, or an error, for each command in order.
+
+    `at_once` batches may be under way at the same time.
+    """
 
     def __init__(
-        self, commit: Callable[[Sequence[C]], Awaitable[Sequence[R | Exception]]], *, batch_max: int, queue_max: int
+        self,
+        commit: Callable[[Sequence[C]], Awaitable[Sequence[R | Exception]]],
+        *,
+        batch_max: int,
+        queue_max: int,
+        at_once: int = 1,
     ) -> None:
         self._commit = commit
+        self._at_once = at_once
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._batches: deque[_Batch[C, R]] = deque()
@@ -59,21 +68,30 @@ class GroupCommit(Generic[C, R]):
 
     async def run(self) -> None:
         """Commit batches until cancelled; then refuse what still waits."""
-        batch: _Batch[C, R] | None = None
         try:
-            while True:
-                await self._arrived.wait()
-                batch = self._batches.popleft()
-                if not self._batches:
-                    self._arrived.clear()
-                self._waiting -= len(batch.commands)
-                batch.done.set_result(await self._results(batch.commands))
-                batch = None
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._at_once):
+                    group.create_task(self._run())
         finally:
+            for left in self._batches:
+                self._refuse(left)
+
+    async def _run(self) -> None:
+        while True:
+            while not self._batches:
+                self._arrived.clear()
+                await self._arrived.wait()
+            batch = self._batches.popleft()
+            self._waiting -= len(batch.commands)
+            try:
+                batch.done.set_result(await self._results(batch.commands))
+            finally:
+                self._refuse(batch)
+
+    def _refuse(self, batch: _Batch[C, R]) -> None:
+        if not batch.done.done():
             stopping = Overloaded("stopping", "the aggregator is stopping", retry_after_seconds=1.0)
-            for left in ([batch] if batch is not None else []) + list(self._batches):
-                if not left.done.done():
-                    left.done.set_result([stopping] * len(left.commands))
+            batch.done.set_result([stopping] * len(batch.commands))
 
     async def _results(self, commands: Sequence[C]) -> Sequence[R | Exception]:
         try:

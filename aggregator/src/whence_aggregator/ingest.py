@@ -31,7 +31,9 @@ from whence_common.logs import fields
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 240
-CHECKED_AT_ONCE_MAX = 64
+CHECKED_AT_ONCE_MAX = 32
+CHECKS_AT_ONCE = 2
+"""Batches under way: the verifier has the next one when it ends one."""
 QUEUE_MAX = 4_096
 _KEYS_CACHED_MAX = 50_000
 _QUESTIONS_KEPT_MAX = 50_000
@@ -83,7 +85,7 @@ class Ingest:
         instance_limit: Limit,
         account_limit: Limit,
         now: Now,
-        on_work: Callable[[], None],
+        on_work: Callable[[bool], None],
     ) -> None:
         self._ledger = ledger
         self._enrolments = enrolments
@@ -97,7 +99,7 @@ class Ingest:
         self._asked: set[tuple[str, str]] = set()
         self._commits = GroupCommit[Verified, Accepted](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
         self._checks = GroupCommit[Submitted, Checked | Refusal](
-            verifier.verify, batch_max=CHECKED_AT_ONCE_MAX, queue_max=QUEUE_MAX
+            verifier.verify, batch_max=CHECKED_AT_ONCE_MAX, queue_max=QUEUE_MAX, at_once=CHECKS_AT_ONCE
         )
 
     async def accept(self, content: bytes, *, request_id: str = "") -> Accepted:
@@ -164,6 +166,8 @@ class Ingest:
         if len(self._asked) > _QUESTIONS_KEPT_MAX:
             self._asked.clear()
         self._asked |= questions
+        if fresh:
+            self._on_work(bool(questions))
         return await self._answers(
             batch, {one.key: index for one, (index, _) in zip(fresh, places, strict=True)}, standing
         )
@@ -226,8 +230,6 @@ class Ingest:
         standing: Mapping[bytes, int | Exception],
     ) -> Sequence[Accepted | Exception]:
         receipts = dict(zip(indexes.values(), self._ledger.receipts(list(indexes.values())), strict=True))
-        if indexes:
-            self._on_work()
         answers: list[Accepted | Exception] = []
         told: list[str] = []
         for one in batch:

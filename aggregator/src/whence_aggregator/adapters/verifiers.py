@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 
 import msgspec
@@ -33,25 +34,33 @@ _ANSWER = msgspec.msgpack.Decoder(list[_Answer])
 
 
 class VerifierProcess:
-    """One such process, started when it is first needed and again when it has ended."""
+    """One such process, started when it is first needed and again when it has ended.
+
+    It answers in order; the next batches may be sent while it is still at one, so that it never waits for us.
+    """
 
     def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
+        self._starting = asyncio.Lock()
         self._turn = asyncio.Lock()
+        """Whose answer comes next: tasks wait in the order in which they wrote."""
 
     async def verify(self, submitted: Sequence[Submitted]) -> Sequence[Checked | Refusal]:
         """Check statements. Raises RoadError when the process has ended; the next call starts another."""
-        async with self._turn:
-            try:
-                async with asyncio.timeout(_BATCH_SECONDS_MAX):
-                    answer = await self._ask(_ENCODER.encode(list(submitted)))
-            except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError) as exc:
-                await self._end()
-                log.error("a verifier ended", extra=fields(error=type(exc).__name__))
-                raise RoadError("verifier-ended", "statements cannot be verified now", retry_after_seconds=1.0) from exc
-            except asyncio.CancelledError:
-                await self._end()  # an answer that nobody reads must not be taken for the next one's
-                raise
+        content = _ENCODER.encode(list(submitted))
+        try:
+            process = await self._running()
+        except OSError as exc:
+            raise self._ended(exc) from exc
+        try:
+            async with asyncio.timeout(_BATCH_SECONDS_MAX):
+                answer = await self._ask(process, content)
+        except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError) as exc:
+            await self._end(process)
+            raise self._ended(exc) from exc
+        except asyncio.CancelledError:
+            await self._end(process)  # an answer that nobody reads must not be taken for the next one's
+            raise
         return [one.checked or one.refusal for one in answer]  # type: ignore[misc]  # one of the two is there
 
     async def start(self) -> None:
@@ -59,27 +68,40 @@ class VerifierProcess:
         await self.verify([])
 
     async def close(self) -> None:
-        async with self._turn:
-            await self._end()
+        async with self._starting:
+            if self._process is not None:
+                await self._end(self._process)
 
-    async def _ask(self, content: bytes) -> list[_Answer]:
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "whence_aggregator.adapters.verifiers",
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
-            )  # fmt: skip
-        source, sink = self._process.stdout, self._process.stdin
+    async def _running(self) -> Process:
+        if self._process is not None and self._process.returncode is None:
+            return self._process
+        async with self._starting:
+            if self._process is None or self._process.returncode is not None:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "whence_aggregator.adapters.verifiers",
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+                )  # fmt: skip
+            return self._process
+
+    async def _ask(self, process: Process, content: bytes) -> list[_Answer]:
+        source, sink = process.stdout, process.stdin
         assert source is not None
         assert sink is not None
         sink.write(len(content).to_bytes(4, "big") + content)
-        size = int.from_bytes(await source.readexactly(4), "big")
-        return _ANSWER.decode(await source.readexactly(min(size, _MESSAGE_BYTES_MAX)))
+        async with self._turn:
+            size = int.from_bytes(await source.readexactly(4), "big")
+            return _ANSWER.decode(await source.readexactly(min(size, _MESSAGE_BYTES_MAX)))
 
-    async def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
+    async def _end(self, process: Process) -> None:
+        if self._process is process:
+            self._process = None
+        if process.returncode is None:
             process.kill()
             await process.wait()
+
+    def _ended(self, exc: Exception) -> RoadError:
+        log.error("a verifier ended", extra=fields(error=type(exc).__name__))
+        return RoadError("verifier-ended", "statements cannot be verified now", retry_after_seconds=1.0)
 
 
 def main() -> int:

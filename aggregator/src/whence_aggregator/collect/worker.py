@@ -60,10 +60,11 @@ class Worker:
         self._woken = asyncio.Event()
         self._wakes = 0
 
-    def wake(self) -> None:
-        """Say that there may be work now."""
-        self._woken.set()
+    def wake(self, tasks: bool = True) -> None:
+        """Say that something was kept: there are instances to judge, and `tasks` to do, or maybe."""
         self._wakes += 1
+        if tasks:
+            self._woken.set()
 
     async def run(self) -> None:
         """Do tasks and judge instances until cancelled; look for silent agents now and then."""

@@ -7,7 +7,6 @@ the octets. Statements of an instance are much alike: each is packed against an 
 
 from __future__ import annotations
 
-import re
 from binascii import a2b_base64, b2a_base64
 from importlib import resources
 
@@ -17,7 +16,7 @@ from whence_common.errors import InputError
 
 UNPACKED_BYTES_MAX = 1024 * 1024
 _PLAIN, _DICTIONARY, _BASE = 0, 1, 2
-_RUN = re.compile(rb"[A-Za-z0-9+/]{88,}={0,2}")
+_RUN_BYTES_MIN = 88
 _RUNS_MAX = 100
 _SMALL_BYTES_MAX = 8 * 1024
 _LEVEL = 3
@@ -83,26 +82,33 @@ class Packer:
 
 
 def to_layout(content: bytes) -> bytes:
-    """Take long base64 runs out of an entry's bytes, where decoding and encoding gives them back exactly."""
+    """Take long base64 strings out of an entry's JSON, where decoding and encoding gives them back exactly."""
     head, at = bytearray(), 0
     rest: list[bytes] = []
     runs: list[bytes] = []
-    for match in _RUN.finditer(content):
-        text = match[0]
-        if len(runs) == _RUNS_MAX or len(text) % 4:
-            continue
-        octets = a2b_base64(text)
-        if b2a_base64(octets, newline=False) != text:
-            continue
-        start, end = match.span()
-        rest.append(content[at:start])
-        _put(head, start - at)
-        _put(head, len(octets))
-        runs.append(octets)
-        at = end
+    start = 0
+    for text in content.split(b'"'):
+        end = start + len(text)
+        if len(text) >= _RUN_BYTES_MIN and len(text) % 4 == 0 and len(runs) < _RUNS_MAX:
+            octets = _octets(text)
+            if octets is not None:
+                rest.append(content[at:start])
+                _put(head, start - at)
+                _put(head, len(octets))
+                runs.append(octets)
+                at = end
+        start = end + 1
     count = bytearray()
     _put(count, len(runs))
     return b"".join((count, head, *rest, content[at:], *runs))
+
+
+def _octets(text: bytes) -> bytes | None:
+    try:
+        octets = a2b_base64(text)
+    except ValueError:
+        return None
+    return octets if b2a_base64(octets, newline=False) == text else None
 
 
 def from_layout(layout: bytes) -> bytes:

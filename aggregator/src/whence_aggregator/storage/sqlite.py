@@ -60,12 +60,14 @@ class SqliteDatabase:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[_SqliteTransaction]:
         async with self._writing:
+            transaction = _SqliteTransaction(self)
             try:
-                yield _SqliteTransaction(self)
+                yield transaction
             except BaseException:
                 await asyncio.shield(self._in_writer(self._rollback))
                 raise
-            await asyncio.shield(self._in_writer(self._commit))
+            if not transaction.finished:
+                await asyncio.shield(self._in_writer(self._commit))
 
     async def write(self, *writes: Write) -> None:
         async with self._writing:
@@ -187,6 +189,8 @@ class SqliteDatabase:
 class _SqliteTransaction:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
+        self.finished = False
+        """Whether it is committed already."""
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         return (await self._database.in_transaction([(query, parameters)], []))[0]
@@ -201,6 +205,7 @@ class _SqliteTransaction:
 
     async def finish(self, *writes: Write) -> None:
         await self._database.finish_transaction([(query, rows) for query, rows in writes if rows])
+        self.finished = True
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
