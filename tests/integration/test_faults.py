@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape.kills import Place, new_database
+from landscape.kills import Place, new_database, traceable
 from landscape.postgres import postgres
 
 
@@ -23,6 +23,19 @@ from landscape.postgres import postgres
         ("full", 222),
         ("io", 145),
         ("io", 400),
+        *(
+            [
+                ("kill@pwrite64", 40),
+                ("kill@pwrite64", 480),
+                ("kill@fdatasync", 20),
+                ("kill@ftruncate", 1),
+                ("full@pwrite64", 520),
+                ("io@pwrite64", 480),
+                ("io@fdatasync", 25),
+            ]
+            if traceable()
+            else []
+        ),
     ],
 )
 async def test_a_ledger_on_sqlite_is_clean_after_a_fault_and_goes_on(tmp_path: Path, fault: str, step: int) -> None:

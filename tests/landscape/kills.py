@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,15 @@ from whence_common.identity_document import Authorities
 from whence_common.note import Policy
 
 _LIFE_SECONDS_MAX = 60
+CALLS = ("pwrite64", "fdatasync", "ftruncate")
+"""The system calls by which a ledger on SQLite reaches its disk."""
+_INJECTED = {"kill": "signal=SIGKILL", "full": "error=ENOSPC", "io": "error=EIO"}
+
+
+def traceable() -> bool:
+    """Tell whether faults can be injected into system calls here: some machines let nobody trace."""
+    command = ["strace", "-qq", "-o", "/dev/null", "true"]
+    return shutil.which("strace") is not None and subprocess.run(command, check=False).returncode == 0
 
 
 @dataclass(frozen=True)
@@ -33,11 +45,20 @@ class Place:
     dsn: str | None = None
 
     async def life(self, step: int, fault: str) -> tuple[int, str]:
-        """Live once with a fault at a step; give exit code and what was said."""
+        """Live once with a fault at a step; give exit code and what was said.
+
+        `kill`, `full`, `io`, `lost` and `torn-kill` are done at the connection; `kill@CALL` and its like in the kernel.
+        """
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
         if self.dsn is not None:
             environment["WHENCE_DATABASE"] = self.dsn
-        command = [sys.executable, "-m", "fakes.faults", str(self.directory), str(step), fault.removeprefix("torn-")]
+        kind, _, call = fault.partition("@")
+        command = [sys.executable, "-m", "fakes.faults", str(self.directory)]
+        if call:
+            inject = ("-e", f"inject={call}:{_INJECTED[kind]}:when={step}") if step else ()
+            command = [*self._tracing(), *inject, *command, "0", "kill"]
+        else:
+            command += [str(step), kind.removeprefix("torn-")]
         done = await asyncio.to_thread(
             lambda: subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=_LIFE_SECONDS_MAX, check=False
@@ -47,6 +68,24 @@ class Place:
             with (self.directory / "ledger.db-wal").open("ab") as wal:
                 wal.write(os.urandom(5000))  # what a disk may have of a write that was never synced
         return done.returncode, done.stdout + done.stderr
+
+    async def calls(self) -> Counter[str]:
+        """Live once without a fault; give how often a thread made each call."""
+        code, said = await self.life(0, f"kill@{CALLS[0]}")
+        assert code == 0, said
+        made = Counter[tuple[str, str]]()
+        for line in (self.directory / "calls").read_text(encoding="utf-8").splitlines():
+            if match := re.match(r"(\d+) +(\w+)\(", line):
+                made[match[1], match[2]] += 1
+        most = Counter[str]()
+        for (_, call), count in made.items():
+            most[call] = max(most[call], count)
+        return most
+
+    def _tracing(self) -> list[str]:
+        files = [self.directory / name for name in ("ledger.db", "ledger.db-wal", "log.checkpoint")]
+        paths = [part for file in files for part in ("-P", str(file))]
+        return ["strace", "-f", "-qq", "-o", str(self.directory / "calls"), *paths, "-e", f"trace={','.join(CALLS)}"]
 
     async def sound(self) -> str:
         """Check the ledger and that everything acknowledged is in it; give what is wrong, or nothing."""

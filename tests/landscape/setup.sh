@@ -34,7 +34,10 @@ demo | test | bench)
     ;;
 esac
 case "$1" in
-test | bench) need postgresql postgres_server ;;
+test | bench)
+    need postgresql postgres_server
+    need strace has strace
+    ;;
 esac
 case "$1" in
 test)

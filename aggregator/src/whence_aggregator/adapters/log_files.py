@@ -72,7 +72,7 @@ class CheckpointFile:
 
     def load(self) -> str | None:
         try:
-            return self._path.read_text(encoding="utf-8").rstrip("\0") or None
+            return self._path.read_text(encoding="utf-8").partition("\0")[0] or None
         except FileNotFoundError:
             return None
 
@@ -107,8 +107,7 @@ class CheckpointFile:
         if self._descriptor is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o644)
-        os.pwrite(self._descriptor, content, 0)
-        os.ftruncate(self._descriptor, len(content))
+        os.pwrite(self._descriptor, content + b"\0", 0)  # one call, so that no end of ours leaves a mixture
         now = time.monotonic()
         if now - self._synced >= _SYNC_SECONDS:
             self._synced = now

@@ -29,8 +29,8 @@ EVALUATE_AFTER_SECONDS = 1.0
 EVALUATION_REST = 0.5
 TAG_SECONDS = 86_400.0
 """How often a tag is looked at that instances were started by."""
-BUSY_WAKES = 2
-"""Ingest that had more commits than this since the last look is busy."""
+BUSY_WAKES = 10
+"""Ingest that commits more often than this in a second is busy."""
 BUSY_REST = 30.0
 BUSY_SECONDS_MAX = 5.0
 SWEEP_SECONDS = 15.0
@@ -97,10 +97,9 @@ class Worker:
                 judged = 0
             took = time.monotonic() - began
             await pause(max(took * EVALUATION_REST, 0.01) if judged == PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
-            while self._wakes - wakes > BUSY_WAKES and time.monotonic() - began < min(
-                took * BUSY_REST, BUSY_SECONDS_MAX
+            while (since := time.monotonic() - began) < min(took * BUSY_REST, BUSY_SECONDS_MAX) and (
+                self._wakes - wakes > BUSY_WAKES * since
             ):
-                wakes = self._wakes
                 await pause(took)
 
     async def work(self) -> int:

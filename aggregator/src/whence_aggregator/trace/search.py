@@ -35,7 +35,7 @@ class Wanted:
     at: str | None = None
 
 
-_BRIEF_FACETS_MAX, _BRIEF_ROWS_MAX = 50, 50
+_BRIEF_FACETS_MAX, _BRIEF_ROWS_MAX = 50, 100
 """A page of so many rows by their keys is read where the request is answered."""
 
 
