@@ -25,7 +25,7 @@ from whence_aggregator.projections.statements import (
     project_statements,
 )
 from whence_aggregator.trace.search import Wanted
-from whence_common.statement import ApplicationFacts, ImageFacts
+from whence_common.statement import ApplicationFacts, ImageFacts, UserDataFacts
 
 ONE, TWO = "i-00000000000000001", "i-00000000000000002"
 
@@ -83,6 +83,20 @@ async def test_a_stop_and_a_new_boot_are_both_seen(house: InProcess) -> None:
 async def found(house: InProcess, **wanted: str | None) -> list[str]:
     rows, _ = await house.search.instances(Wanted(**wanted), after="", limit=50)
     return [row["instance_id"] for row in rows]
+
+
+@pytest.mark.parametrize("narrowed", [{}, {"account": "123456789012"}])
+async def test_all_that_run_an_image_are_found_when_each_has_user_data_of_its_own(
+    house: InProcess, narrowed: dict[str, str]
+) -> None:
+    names = [f"i-{number:017x}" for number in range(60)]
+    for number, name in enumerate(names):
+        user_data = UserDataFacts(digest=f"sha256:{number:064x}")
+        await house.say(await house.machine(name), user_data=user_data)
+    first, following = await house.search.instances(Wanted(image=DIGEST, **narrowed), after="", limit=50)
+    assert following is not None
+    last, end = await house.search.instances(Wanted(image=DIGEST, **narrowed), after=following, limit=50)
+    assert ([row["instance_id"] for row in first + last], end) == (names, None)
 
 
 async def test_instances_at_a_time_are_found_by_what_they_ran_then(house: InProcess) -> None:

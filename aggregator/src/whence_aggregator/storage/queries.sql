@@ -203,7 +203,8 @@ select number from facets where {image_digest in texts images}
     and (cast(:version as text) is null or application_version = :version)
     and (cast(:account as text) is null or account_id = :account)
     and (cast(:region as text) is null or region = :region)
-    and (cast(:user_data as text) is null or user_data_digest = :user_data);
+    and (cast(:user_data as text) is null or user_data_digest = :user_data)
+limit :limit;
 
 -- name: instances_with_facets
 select i.number, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at,

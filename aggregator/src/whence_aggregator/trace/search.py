@@ -17,6 +17,8 @@ from whence_common.errors import InputError
 
 PAGE_MAX = 500
 _IMAGES_MAX = 500
+_FACETS_MAX = 2**31
+"""No bound: the combinations of images are as many as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +73,8 @@ class Search:
         }
         images = await self._images(wanted)
         if images is not None:
-            query, parameters = "facets_of_images", {**parameters, "images": msgspec.json.encode(images).decode()}
-        elif wanted.application is not None:
+            return await self._facets_of_images(images, parameters)
+        if wanted.application is not None:
             query = "facets_of_application"
         elif wanted.user_data is not None:
             query = "facets_of_user_data"
@@ -81,6 +83,16 @@ class Search:
         else:
             return None
         return [row["number"] for row in await self._database.fetch(query, parameters)]
+
+    async def _facets_of_images(self, images: list[str], narrowed: dict[str, object]) -> list[int]:
+        """Read few where the request is answered, when the index alone leads to them; else all."""
+        parameters = {**narrowed, "images": msgspec.json.encode(images).decode(), "limit": _BRIEF_FACETS_MAX + 1}
+        if len(images) <= _BRIEF_FACETS_MAX and not any(value is not None for value in narrowed.values()):
+            rows = (await self._database.fetch_all([("facets_of_images", parameters)], brief=True))[0]
+            if len(rows) <= _BRIEF_FACETS_MAX:
+                return [row["number"] for row in rows]
+        rows = await self._database.fetch("facets_of_images", {**parameters, "limit": _FACETS_MAX})
+        return [row["number"] for row in rows]
 
     async def _images(self, wanted: Wanted) -> list[str] | None:
         """Give the images meant by image, commit and ticket together."""
