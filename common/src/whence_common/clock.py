@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 Now = Callable[[], datetime]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,7 +16,7 @@ def utc_now() -> datetime:
 
 def to_instant(moment: datetime) -> str:
     """Write a moment as `2026-11-22T12:00:00.000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_instant(text: str) -> datetime:
@@ -36,4 +37,11 @@ def to_millis(moment: datetime) -> int:
 
 def from_millis(millis: int) -> str:
     """Write milliseconds since 1970 UTC as an instant."""
-    return to_instant(_EPOCH + timedelta(milliseconds=millis))
+    minute, rest = divmod(millis, 60_000)
+    return f"{_minute(minute)}{rest // 1000:02d}.{rest % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _minute(minutes: int) -> str:
+    """Write minutes since 1970 UTC up to where the seconds stand: lists have many moments of few minutes."""
+    return (_EPOCH + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:")
