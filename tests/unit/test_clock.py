@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from whence_common.clock import from_millis, parse_instant, to_instant, to_millis
 
 MOMENTS = st.datetimes(
-    min_value=datetime(1000, 1, 2), max_value=datetime(9998, 1, 1), timezones=st.just(timezone(timedelta(hours=-7)))
+    min_value=datetime.fromisoformat("1000-01-02"),
+    max_value=datetime.fromisoformat("9998-01-01"),
+    timezones=st.just(timezone(timedelta(hours=-7))),
 )
 
 
