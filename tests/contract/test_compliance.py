@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
-from fakes.machine import COMMIT, DIGEST, FAILED, scm
+from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR, scm
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import SourceUnavailable
@@ -71,17 +73,11 @@ async def test_an_image_replaced_under_its_container_fails(house: InProcess) -> 
 
 
 async def test_a_sidecar_runs_another_image_than_the_application_and_that_is_right(house: InProcess) -> None:
-    digest = "sha256:" + "5" * 64
     application = ContainerFacts(name="taupageapp", container_id="1", image_digest=DIGEST, state="running")
-    sidecar = ContainerFacts(
-        name="taupageapp-proxy", container_id="2", image_digest=digest, declared_digest=digest, state="running"
-    )
-    await house.say(await house.machine(), containers=[application, sidecar])
+    await house.say(await house.machine(), containers=[application, SIDECAR])
     await house.work()
     assert (await verdicts(house))["image-mutable"] == "pass"
-    other = ContainerFacts(
-        name="taupageapp-proxy", container_id="3", image_digest=DIGEST, declared_digest=digest, state="running"
-    )
+    other = msgspec.structs.replace(SIDECAR, image_digest=DIGEST)
     await house.say(await house.machine("i-00000000000000002"), containers=[application, other])
     await house.work()
     assert (await verdicts(house, "i-00000000000000002"))["image-mutable"] == "fail"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.in_process import InProcess
-from fakes.machine import DIGEST, FAILED, REPOSITORY, Machine
+from fakes.machine import COMMIT, DIGEST, FAILED, REPOSITORY, SIDECAR, Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ports import Asked, Parameters, Row, Write
@@ -25,7 +25,7 @@ from whence_aggregator.projections.statements import (
     project_statements,
 )
 from whence_aggregator.trace.search import Wanted
-from whence_common.statement import ApplicationFacts, ImageFacts, UserDataFacts
+from whence_common.statement import ApplicationFacts, ContainerFacts, ImageFacts, UserDataFacts
 
 ONE, TWO = "i-00000000000000001", "i-00000000000000002"
 
@@ -97,6 +97,52 @@ async def test_all_that_run_an_image_are_found_when_each_has_user_data_of_its_ow
     assert following is not None
     last, end = await house.search.instances(Wanted(image=DIGEST, **narrowed), after=following, limit=50)
     assert ([row["instance_id"] for row in first + last], end) == (names, None)
+
+
+async def test_an_instance_is_found_by_every_digest_that_runs_on_it(house: InProcess) -> None:
+    index, other = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+    chosen = ImageFacts(source="x", repository=REPOSITORY, digest=DIGEST, index_digest=index)
+    replaced = msgspec.structs.replace(SIDECAR, image_digest=other)
+    one, two = await house.machine(ONE), await house.machine(TWO)
+    await house.say(one, image=chosen, observed_at=at(0))
+    await house.say(one, containers=[SIDECAR], observed_at=at(30))
+    await house.say(two, containers=[replaced], application=ApplicationFacts(id="other", version="1"))
+    assert await found(house, image=DIGEST) == [ONE, TWO]
+    assert await found(house, image=index) == []
+    assert await found(house, image=index, at=at(20)) == [ONE]
+    assert await found(house, image=SIDECAR.image_digest) == [ONE]
+    assert await found(house, image=SIDECAR.image_digest, at=at(20)) == []
+    assert await found(house, image=other) == [TWO]
+    assert await found(house, image=other, application="greeter") == []
+    assert await found(house, image=other, application="other") == [TWO]
+
+
+async def test_a_digest_that_is_none_finds_nothing_and_hides_nothing(house: InProcess) -> None:
+    nonsense = [
+        ContainerFacts(name="a", container_id="1", image_digest=digest, state="running")
+        for digest in ("", " ", "latest", "sha256:" + "F" * 64, f"{DIGEST} {DIGEST}", "sha256:" + "3" * 64)
+    ]
+    await house.say(await house.machine(ONE), containers=nonsense)
+    assert await found(house, image="") == await found(house, image="latest") == []
+    assert await found(house, image="sha256:" + "3" * 64) == await found(house, image=DIGEST) == [ONE]
+
+
+async def test_two_with_the_same_user_data_and_other_sidecars_are_told_apart(house: InProcess) -> None:
+    """A sidecar may be asked for by tag, and the tag may move between two boots."""
+    other = msgspec.structs.replace(SIDECAR, image_digest="sha256:" + "6" * 64, declared_digest="sha256:" + "6" * 64)
+    await house.say(await house.machine(ONE), containers=[SIDECAR])
+    await house.say(await house.machine(TWO), containers=[other])
+    assert await found(house, image=SIDECAR.image_digest) == [ONE]
+    assert await found(house, image=other.image_digest) == [TWO]
+
+
+async def test_a_commit_leads_to_those_that_run_its_image_as_a_sidecar(house: InProcess) -> None:
+    one, two = await house.machine(ONE), await house.machine(TWO)
+    await house.say(
+        one, image=ImageFacts(source="x", repository=REPOSITORY, digest=SIDECAR.image_digest), containers=[]
+    )
+    await house.say(two, containers=[SIDECAR], scm_source=None)
+    assert await found(house, commit=COMMIT) == [ONE, TWO]
 
 
 async def test_instances_at_a_time_are_found_by_what_they_ran_then(house: InProcess) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.in_process import ORIGIN, InProcess, KeptCheckpoint
 from fakes.kept_blobs import image
-from fakes.machine import COMMIT, DIGEST, FAILED
+from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.audit.check import Check, Outcome
@@ -46,7 +46,7 @@ async def lived_in(house: InProcess) -> InProcess:
         await house.say(machine)
     house.clock.advance(5)
     await house.say(machines[1], **FAILED)
-    await house.say(machines[2], cause="change")
+    await house.say(machines[2], cause="change", containers=[SIDECAR])
     await house.work()
     ada, app, scratch = Principal(name="ada", kind="person"), *map(Repository.parse, ("alpha/app", "scratch/app"))
     await house.pushes.push(app, "1.0", image(number="1"), ada)
@@ -167,6 +167,7 @@ async def dumped(database: Database) -> dict[str, list[dict[str, object]]]:
     found = {}
     for table in (
         "facets",
+        "facets_image",
         "instance",
         "statement",
         "enrolment",
@@ -204,7 +205,11 @@ TAMPERINGS = [
     "insert into clock (ledger_index, recorded_at) values (3, 5)",
     "update facets set application_version = '2.0'",
     "delete from facets where number = 1",
-    "insert into facets (number, account_id, region, application_id, application_version, user_data_digest, image_digest) values (99, 'a', 'b', 'c', 'd', 'e', 'f')",
+    "insert into facets (number, account_id, region, application_id, application_version, user_data_digest, image_digest, other_digests) values (99, 'a', 'b', 'c', 'd', 'e', 'f', '')",
+    "update facets set other_digests = 'sha256:0' where other_digests <> ''",
+    "delete from facets_image",
+    "update facets_image set facets = facets + 1",
+    "insert into facets_image (image_digest, facets) values ('sha256:0', 1)",
     "update instance set cause = 'stop' where number = 2",
     "update instance set ledger_index = ledger_index - 1 where number = 2",
     "update instance set instance_id = 'i-99999999999999999' where number = 4",

@@ -92,6 +92,10 @@ def scm(**changes: str) -> ScmSourceFacts:
     return ScmSourceFacts(status="found", document=document)
 
 
+SIDECAR = ContainerFacts(
+    name="taupageapp-proxy", container_id="2", image_digest="sha256:" + "5" * 64, declared_digest="sha256:" + "5" * 64,
+    state="running",
+)  # fmt: skip
 FAILED: dict[str, Any] = {
     "cause": "failed",
     "image": None,

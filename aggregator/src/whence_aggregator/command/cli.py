@@ -92,7 +92,7 @@ def trace(
 @click.option("--application", help="Only instances of this application.")
 @click.option("--account", help="Only instances in this account.")
 @click.option("--region", help="Only instances in this region.")
-@click.option("--image", help="Only instances with this image digest.")
+@click.option("--image", help="Only instances that run this digest: as application, sidecar or by its index.")
 @click.option("--commit", help="Only instances whose image was built from this commit, or one that begins so.")
 @click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")

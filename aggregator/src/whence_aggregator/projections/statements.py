@@ -10,14 +10,18 @@ import msgspec
 
 from whence_aggregator.ports import Asked, Parameters, Row, Transaction, Write
 from whence_common.clock import parse_instant, to_millis
+from whence_common.digest import is_sha256_digest
 from whence_common.image_reference import tag_reference
 from whence_common.scm_source import ScmSource, repository_of
 from whence_common.statement import Predicate
 
-Combination = tuple[str, str, str, str, str, str]
+Combination = tuple[str, str, str, str, str, str, str]
 _COMBINATIONS_KEPT_MAX = 100_000
 _LINK_NAMES = ("commit_id", "image_digest", "repository")
-_NAMES = ("image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region")
+_NAMES = (
+    "image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region",
+    "other_digests",
+)  # fmt: skip
 
 
 class Stated(msgspec.Struct, frozen=True, array_like=True):
@@ -112,7 +116,17 @@ def combination(predicate: Predicate) -> Combination:
         predicate.user_data.digest if predicate.user_data is not None else "",
         predicate.instance.account_id,
         predicate.instance.region,
+        " ".join(_other_digests(predicate)),
     )
+
+
+def _other_digests(predicate: Predicate) -> list[str]:
+    """Give, in order, what runs beside the application's image or is another name of it: sidecars, and the index."""
+    found = {one.image_digest or one.declared_digest for one in predicate.containers}
+    if predicate.image is not None:
+        found.add(predicate.image.index_digest or "")
+        found.discard(predicate.image.digest)
+    return sorted(filter(is_sha256_digest, found))
 
 
 async def project_statements(
@@ -148,6 +162,7 @@ async def project_statements(
     moved = {one.instance_id: known[one.instance_id] for one in said}
     return [
         ("add_facets", new_facets),
+        ("add_facets_image", [row for one in new_facets for row in _others(one)]),
         ("add_statement", statements),
         ("add_instance_facets", [{"facets": f, "instance": n} for f, n in pairs]),
         ("move_instance", [_moved(one) for one in moved.values() if one.newest is not None]),
@@ -184,6 +199,10 @@ def _link(url: str, revision: str) -> tuple[str, str] | None:
     source = ScmSource.from_wire({"url": url, "revision": revision})
     repository = repository_of(source.url)
     return (source.commit_id, str(repository)) if source.commit_id is not None and repository is not None else None
+
+
+def _others(facets: Parameters) -> list[Parameters]:
+    return [{"image_digest": digest, "facets": facets["number"]} for digest in str(facets["other_digests"]).split()]
 
 
 def _statement(one: Said, number: object, facets: int) -> Parameters:

@@ -127,12 +127,16 @@ select coalesce(max(number), 0) as number from facets;
 -- name: facets_named
 select number from facets where image_digest = :image_digest and application_id = :application_id
     and application_version = :application_version and user_data_digest = :user_data_digest
-    and account_id = :account_id and region = :region;
+    and account_id = :account_id and region = :region and other_digests = :other_digests;
 
 -- name: add_facets
 insert into facets
-    (number, account_id, region, application_id, application_version, user_data_digest, image_digest)
-values (:number, :account_id, :region, :application_id, :application_version, :user_data_digest, :image_digest);
+    (number, account_id, region, application_id, application_version, user_data_digest, image_digest, other_digests)
+values (:number, :account_id, :region, :application_id, :application_version, :user_data_digest, :image_digest,
+    :other_digests);
+
+-- name: add_facets_image
+insert into facets_image (image_digest, facets) values (:image_digest, :facets);
 
 -- name: add_instance_facets
 insert into instance_facets (facets, instance) values (:facets, :instance) on conflict do nothing;
@@ -198,8 +202,11 @@ select number from facets where user_data_digest = :user_data
     and (cast(:region as text) is null or region = :region);
 
 -- name: facets_of_images
-select number from facets where {image_digest in texts images}
-    and (cast(:application as text) is null or application_id = :application)
+select f.number from (
+    select number from facets where {image_digest in texts images}
+    union select facets from facets_image where {image_digest in texts images}) m
+join facets f on f.number = m.number
+where (cast(:application as text) is null or application_id = :application)
     and (cast(:version as text) is null or application_version = :version)
     and (cast(:account as text) is null or account_id = :account)
     and (cast(:region as text) is null or region = :region)
@@ -545,12 +552,16 @@ select size, note from checkpoint order by size limit :limit offset :offset;
 select ledger_index, recorded_at from clock order by ledger_index limit :limit offset :offset;
 
 -- name: dump_facets
-select number, account_id, region, application_id, application_version, user_data_digest, image_digest from facets
-order by number limit :limit offset :offset;
+select number, account_id, region, application_id, application_version, user_data_digest, image_digest, other_digests
+from facets order by number limit :limit offset :offset;
+
+-- name: dump_facets_image
+select image_digest, facets from facets_image order by image_digest{binary}, facets limit :limit offset :offset;
 
 -- name: dump_instance
 select i.number, i.instance_id, i.account_id, i.region, i.enrolment, i.sequence, i.ledger_index, i.observed_at, i.cause,
-    i.rules, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest, f.image_digest
+    i.rules, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest,
+    f.image_digest, f.other_digests
 from instance i left join facets f on f.number = i.facets order by i.number limit :limit offset :offset;
 
 -- name: dump_instance_facets
@@ -634,6 +645,9 @@ delete from clock;
 
 -- name: clear_facets
 delete from facets;
+
+-- name: clear_facets_image
+delete from facets_image;
 
 -- name: clear_instance
 delete from instance;

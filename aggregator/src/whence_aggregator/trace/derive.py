@@ -172,7 +172,9 @@ def _image(facts: Facts) -> Link:
         "repository": image.repository,
         "digest": image.digest,
         "index_digest": image.index_digest,
-        "containers": [{"id": c.container_id, "state": c.state, "digest": c.image_digest} for c in containers],
+        "containers": [
+            {"name": c.name, "id": c.container_id, "state": c.state, "digest": c.image_digest} for c in containers
+        ],
     }
     evidence: tuple[Evidence, ...] = (_agent(facts, image.digest),)
     for container in containers:

@@ -1,0 +1,82 @@
+"""A database made by an earlier version is carried over; one that cannot be understood is refused untouched."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from whence_aggregator.ports import Database, StorageUnavailable
+from whence_aggregator.storage import named_queries
+from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.sqlite import SqliteDatabase
+
+_BEFORE = 6
+_FACETS = "insert into facets values (7, 'a', 'r', 'greeter', '1.0', 'sha256:u', 'sha256:i')"
+_PAGE = {"limit": 10, "offset": 0}
+
+
+async def carried_over(database: Database) -> None:
+    """What stood there is there, and what is new can be used."""
+    (row,) = await database.fetch("dump_facets", _PAGE)
+    assert list(dict(row).values()) == [7, "a", "r", "greeter", "1.0", "sha256:u", "sha256:i", ""]
+    await database.write(("add_facets_image", [{"image_digest": "sha256:s", "facets": 7}]))
+    wanted = dict.fromkeys(("application", "version", "account", "region", "user_data"))
+    for digest in ("sha256:i", "sha256:s"):
+        found = await database.fetch("facets_of_images", {**wanted, "images": f'["{digest}"]', "limit": 10})
+        assert [one["number"] for one in found] == [7]
+
+
+def made_before(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    for number, sql in named_queries.migrations("sqlite"):
+        if number < _BEFORE:
+            connection.executescript(f"{sql}\npragma user_version = {number};")
+    return connection
+
+
+async def test_a_sqlite_file_of_an_earlier_version_is_carried_over(tmp_path: Path) -> None:
+    connection = made_before(tmp_path / "ledger.db")
+    connection.execute(_FACETS)
+    connection.commit()
+    connection.close()
+    database = await SqliteDatabase.open(tmp_path / "ledger.db")
+    await carried_over(database)
+    await database.close()
+
+
+async def test_a_postgres_database_of_an_earlier_version_is_carried_over(postgres_dsn: str) -> None:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    dsn = postgres_dsn.removesuffix("postgres") + name
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("create table migration (number bigint primary key)")
+    for number, sql in named_queries.migrations("postgres"):
+        if number < _BEFORE:
+            await connection.execute(sql)
+            await connection.execute("insert into migration (number) values ($1)", number)
+    await connection.execute(_FACETS)
+    await connection.close()
+    database = await PostgresDatabase.open(dsn)
+    await carried_over(database)
+    await database.close()
+
+
+@pytest.mark.parametrize(("version", "message"), [(2, "before there was a Merkle log"), (99, "newer version")])
+async def test_a_version_that_is_not_known_is_refused_and_left_as_it_is(
+    tmp_path: Path, version: int, message: str
+) -> None:
+    connection = made_before(tmp_path / "ledger.db")
+    connection.execute(_FACETS)
+    connection.execute(f"pragma user_version = {version}")
+    connection.commit()
+    with pytest.raises(StorageUnavailable, match=message):
+        await SqliteDatabase.open(tmp_path / "ledger.db")
+    assert connection.execute("select * from facets").fetchone()[0] == 7
+    assert connection.execute("pragma user_version").fetchone()[0] == version
+    connection.close()
