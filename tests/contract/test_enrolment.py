@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 
 import msgspec
 import pytest
 
-from fakes.in_process import AUDIENCE, InProcess
+from fakes.in_process import AUDIENCE, SECRET, InProcess
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.enrolment import CHALLENGE_SECONDS
@@ -101,6 +102,32 @@ async def test_a_proof_for_anothers_key_is_refused(house: InProcess) -> None:
     with pytest.raises(WhenceError) as caught:
         await house.enrolments.enrol(msgspec.structs.replace(ours, public_key=theirs.public_key))
     assert caught.value.code == "proof-invalid"
+
+
+async def test_only_the_newest_binding_that_was_heard_moves_last_seen(house: InProcess) -> None:
+    name = "i-00000000000000001"
+
+    async def heard(*said: tuple[int, int]) -> tuple[int, int]:
+        for enrolment, seen_at in said:
+            await house.database.write(("see", house.sightings.rows([(name, enrolment)], seen_at)))
+        (row,) = await house.database.fetch("dump_last_seen", {"limit": 9, "offset": 0})
+        assert house.sightings.holds(row)
+        return row["enrolment"], row["seen_at"]
+
+    assert await heard((1, 10), (1, 30), (1, 20)) == (1, 30)
+    assert await heard((2, 25)) == (2, 25)
+    assert await heard((1, 90), (2, 26)) == (2, 26)
+    assert [(row["enrolment"], row["seen_at"]) for row in house.sightings.rows([(name, 3), (name, 2)], 7)] == [(3, 7)]
+
+
+async def test_rows_that_were_sealed_before_bindings_were_kept_still_hold(house: InProcess) -> None:
+    (row,) = house.sightings.rows([("i-00000000000000001", 0)], 5)
+    key = hmac.digest(SECRET, b"whence-last-seen-v1", "sha256")
+    assert row["seal"] == hmac.digest(key, b"i-00000000000000001 5", "sha256")[:16]
+    await house.database.write(("see", [row]))
+    await house.database.write(("see", house.sightings.rows([("i-00000000000000001", 1)], 4)))
+    (kept,) = await house.database.fetch("seen", {"instance_ids": '["i-00000000000000001"]'})
+    assert kept["seen_at"] == 4
 
 
 async def test_a_heartbeat_moves_last_seen_and_leaves_the_ledger_alone(house: InProcess) -> None:

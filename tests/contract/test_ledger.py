@@ -258,6 +258,7 @@ TAMPERINGS = [
     "insert into image_chain (chain, image_digest) values ('sha256:x', 'sha256:y')",
     "update last_seen set seen_at = seen_at + 60000",
     "update last_seen set seal = {blob}",
+    "update last_seen set enrolment = enrolment + 1",
     "delete from last_seen where instance_id = 'i-00000000000000001'",
     "insert into last_seen (instance_id, seen_at, seal) values ('i-0000000000000000f', 5, {blob})",
 ]

@@ -27,7 +27,9 @@ from whence_agent.adapters.sigv4 import AwsKeys
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.enrolment import EnrolmentRequest
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_common.clock import from_millis
 from whence_common.errors import WhenceError
+from whence_common.heartbeat import Heartbeat, mac
 from whence_common.identity_document import Authorities, DocumentRefused, verify
 from whence_common.keys import key_id
 from whence_common.sts_proof import SKEW_SECONDS_MAX, StsProof
@@ -111,13 +113,18 @@ async def test_a_key_that_was_lost_is_replaced_by_a_fresh_proof_and_both_are_sho
 
 async def test_the_old_key_of_a_replaced_binding_still_tells_history_and_moves_nothing(place: Place) -> None:
     first, second = Machine(place.house.authority, INSTANCE), Machine(place.house.authority, INSTANCE)
-    await place.enrol(first)
+    key = base64.b64decode(str((await place.enrol(first))["heartbeat_key"]))
     await place.enrol(second)
     newest = await place.house.say(second)
+    place.house.clock.advance(60)
     await place.house.say(first, cause="stop")
+    beat = Heartbeat(instance_id=INSTANCE, enrolment=1, sequence=1, state_digest=newest.digest, sent_at="").to_wire()
+    await place.house.heartbeats.accept(beat, mac(key, beat))
     names = {"instance_ids": json.dumps([INSTANCE])}
     (row,) = await place.house.database.fetch("statements_now", names)
     assert row["ledger_index"] == newest.ledger_index
+    (seen,) = await place.house.database.fetch("seen", names)
+    assert from_millis(seen["seen_at"]) == "2026-11-22T12:00:00.000Z", "a key that was replaced hides no silence"
 
 
 async def test_an_old_document_binds_a_key_only_with_the_fresh_proof(place: Place) -> None:

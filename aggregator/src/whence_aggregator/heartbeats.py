@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from whence_aggregator.group_commit import GroupCommit
 from whence_aggregator.limits import Limit
 from whence_aggregator.ports import Database, Unauthenticated
-from whence_aggregator.sightings import Sightings
+from whence_aggregator.sightings import Heard, Sightings
 from whence_common.clock import Now, to_millis
 from whence_common.heartbeat import Heartbeat, HeartbeatInvalid, derive_key, verify_mac
 
@@ -26,7 +26,7 @@ class Heartbeats:
         self._limit = limit
         self._now = now
         self._keys: dict[tuple[str, int], bytes] = {}
-        self._commits = GroupCommit[str, None](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
+        self._commits = GroupCommit[Heard, None](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
         self.run = self._commits.run
 
     async def accept(self, content: bytes, mac: str) -> None:
@@ -37,7 +37,7 @@ class Heartbeats:
         except HeartbeatInvalid as exc:
             raise Unauthenticated(exc.code, exc.message, fix="enrol again") from exc
         self._limit.take(heartbeat.instance_id)
-        await self._commits.submit(heartbeat.instance_id)
+        await self._commits.submit((heartbeat.instance_id, heartbeat.enrolment))
 
     def _key(self, heartbeat: Heartbeat) -> bytes:
         name = heartbeat.instance_id, heartbeat.enrolment
@@ -49,8 +49,6 @@ class Heartbeats:
             self._keys[name] = key
         return key
 
-    async def _commit(self, batch: Sequence[str]) -> Sequence[None]:
-        seen_at = to_millis(self._now())
-        rows = [self._sightings.row(instance_id, seen_at) for instance_id in dict.fromkeys(batch)]
-        await self._database.write(("see", rows))
+    async def _commit(self, batch: Sequence[Heard]) -> Sequence[None]:
+        await self._database.write(("see", self._sightings.rows(batch, to_millis(self._now()))))
         return [None] * len(batch)

@@ -155,8 +155,7 @@ class Ingest:
                 ]
                 if said:
                     writing.writes += await project_statements(writing.transaction, said, known, self._combinations)
-                    seen_at = to_millis(now)
-                    seen = [self._sightings.row(name, seen_at) for name in dict.fromkeys(s.instance_id for s in said)]
+                    seen = self._sightings.rows(((one.instance_id, one.enrolment) for one in said), to_millis(now))
                     questions = {q for one in fresh for q in one.checked.questions} - self._asked
                     tasks = [{"kind": kind, "subject": s, "due_at": to_instant(now)} for kind, s in sorted(questions)]
                     writing.writes += [("see", seen), ("add_task_unless_known", tasks)]

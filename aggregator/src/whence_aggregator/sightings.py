@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 
 from whence_aggregator.ports import Parameters, Row
 
+Heard = tuple[str, int]
+"""(instance id, number of the binding whose key spoke)."""
 _SEAL_BYTES = 16
 
 
@@ -16,12 +19,24 @@ class Sightings:
     def __init__(self, secret: bytes) -> None:
         self._key = hmac.digest(secret, b"whence-last-seen-v1", hashlib.sha256)
 
-    def row(self, instance_id: str, seen_at: int) -> Parameters:
-        return {"instance_id": instance_id, "seen_at": seen_at, "seal": self._seal(instance_id, seen_at)}
+    def rows(self, heard: Iterable[Heard], seen_at: int) -> list[Parameters]:
+        """Give one row an instance, of the newest binding that was heard."""
+        return [
+            {
+                "instance_id": instance_id,
+                "seen_at": seen_at,
+                "enrolment": enrolment,
+                "seal": self._seal(instance_id, seen_at, enrolment),
+            }
+            for instance_id, enrolment in dict(sorted(heard)).items()
+        ]
 
     def holds(self, row: Row) -> bool:
         """Say whether a row is as it was written."""
-        return hmac.compare_digest(self._seal(row["instance_id"], row["seen_at"]), bytes(row["seal"]))
+        seal = self._seal(row["instance_id"], row["seen_at"], row["enrolment"])
+        return hmac.compare_digest(seal, bytes(row["seal"]))
 
-    def _seal(self, instance_id: str, seen_at: int) -> bytes:
-        return hmac.digest(self._key, b"%s %d" % (instance_id.encode(), seen_at), "sha256")[:_SEAL_BYTES]
+    def _seal(self, instance_id: str, seen_at: int, enrolment: int) -> bytes:
+        """Seal a row; 0 stands where rows were written before bindings were kept."""
+        stated = f"{instance_id} {seen_at}" + (f" {enrolment}" if enrolment else "")
+        return hmac.digest(self._key, stated.encode(), "sha256")[:_SEAL_BYTES]

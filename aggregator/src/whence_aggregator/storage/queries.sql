@@ -142,9 +142,9 @@ insert into facets_image (image_digest, facets) values (:image_digest, :facets);
 insert into instance_facets (facets, instance) values (:facets, :instance) on conflict do nothing;
 
 -- name: see
-insert into last_seen (instance_id, seen_at, seal) values (:instance_id, :seen_at, :seal)
-on conflict (instance_id) do update set seen_at = excluded.seen_at, seal = excluded.seal
-where excluded.seen_at > last_seen.seen_at;
+insert into last_seen (instance_id, seen_at, enrolment, seal) values (:instance_id, :seen_at, :enrolment, :seal)
+on conflict (instance_id) do update set seen_at = excluded.seen_at, enrolment = excluded.enrolment, seal = excluded.seal
+where (excluded.enrolment, excluded.seen_at) > (last_seen.enrolment, last_seen.seen_at);
 
 -- name: seen
 select instance_id, seen_at, seal from last_seen where {instance_id in texts instance_ids};
@@ -601,7 +601,7 @@ order by instance, rule{binary} limit :limit offset :offset;
 select account_id, subject, n from tally order by account_id{binary}, subject{binary} limit :limit offset :offset;
 
 -- name: dump_last_seen
-select instance_id, seen_at, seal from last_seen order by instance_id{binary} limit :limit offset :offset;
+select instance_id, seen_at, enrolment, seal from last_seen order by instance_id{binary} limit :limit offset :offset;
 
 -- name: dump_unseen
 select i.instance_id from instance i left join last_seen l on l.instance_id = i.instance_id
