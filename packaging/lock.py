@@ -1,6 +1,6 @@
-"""Write packaging/agent.lock: every package the agent needs, at one version, with the hashes of its wheels.
+"""Write packaging/agent.lock and aggregator.lock: each package they need, at one version, with its wheels' hashes.
 
-The wheels are those for CPython 3.11 on Linux, x86-64 and 64-bit Arm: what the AMI and the Debian package install.
+The wheels are those for CPython 3.11 on Linux, x86-64 and 64-bit Arm: what the AMI and the Debian packages install.
 Beside it, packaging/dev.constraints: the versions in this .venv, so that a new machine gets the ones that were tested.
 """
 
@@ -15,14 +15,22 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = ROOT / "packaging" / "agent.lock"
 CONSTRAINTS = ROOT / "packaging" / "dev.constraints"
 _PLATFORMS = ("x86_64", "aarch64")
 _HEAD = "# Made by `make lock`; do not edit. Installed with --require-hashes and no index.\n"
 
 
 def main() -> int:
-    wanted = [name for part in ("common", "agent") for name in _dependencies(part) if not name.startswith("whence-")]
+    for part in ("agent", "aggregator"):
+        _lock(part)
+    frozen = _frozen()
+    CONSTRAINTS.write_text("# Made by `make lock`; do not edit.\n" + "\n".join(frozen) + "\n", encoding="utf-8")
+    print(f"{CONSTRAINTS.relative_to(ROOT)}: {len(frozen)} packages")
+    return 0
+
+
+def _lock(part: str) -> None:
+    wanted = [name for one in ("common", part) for name in _dependencies(one) if not name.startswith("whence-")]
     hashes: dict[str, set[str]] = {}
     for platform in _PLATFORMS:
         for package in _resolve(wanted, platform):
@@ -33,12 +41,9 @@ def main() -> int:
         " \\\n    ".join([pin, *(f"--hash=sha256:{one}" for one in sorted(found))])
         for pin, found in sorted(hashes.items())
     ]
-    LOCK.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{LOCK.relative_to(ROOT)}: {len(lines)} packages")
-    frozen = _frozen()
-    CONSTRAINTS.write_text("# Made by `make lock`; do not edit.\n" + "\n".join(frozen) + "\n", encoding="utf-8")
-    print(f"{CONSTRAINTS.relative_to(ROOT)}: {len(frozen)} packages")
-    return 0
+    lock = ROOT / "packaging" / f"{part}.lock"
+    lock.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{lock.relative_to(ROOT)}: {len(lines)} packages")
 
 
 def _frozen() -> list[str]:
@@ -48,8 +53,10 @@ def _frozen() -> list[str]:
 
 
 def _dependencies(part: str) -> list[str]:
+    """Give what a part needs, its extras too."""
     project = tomllib.loads((ROOT / part / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return list(project["dependencies"])
+    extras = project.get("optional-dependencies", {}).values()
+    return [*project["dependencies"], *(one for extra in extras for one in extra)]
 
 
 def _resolve(wanted: list[str], machine: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import uuid
 from pathlib import Path
@@ -65,6 +66,27 @@ async def test_a_postgres_database_of_an_earlier_version_is_carried_over(postgre
     database = await PostgresDatabase.open(dsn)
     await carried_over(database)
     await database.close()
+
+
+async def test_many_that_open_a_new_file_at_once_make_it_once(tmp_path: Path) -> None:
+    """The aggregator and the registry front start together on a new machine."""
+    for number in range(5):
+        opened = await asyncio.gather(*(SqliteDatabase.open(tmp_path / f"{number}.db") for _ in range(6)))
+        for database in opened:
+            assert await database.fetch("dump_facets", _PAGE) == []
+            await database.close()
+
+
+async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    connection = made_before(tmp_path / "ledger.db")
+    connection.execute("create table facets_image (in_the_way)")
+    connection.close()
+    with pytest.raises(StorageUnavailable, match="facets_image already exists"):
+        await SqliteDatabase.open(tmp_path / "ledger.db")
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    assert connection.execute("pragma user_version").fetchone()[0] == _BEFORE - 1
+    assert "other_digests" not in [row[1] for row in connection.execute("pragma table_info(facets)")]
+    connection.close()
 
 
 @pytest.mark.parametrize(("version", "message"), [(2, "before there was a Merkle log"), (99, "newer version")])

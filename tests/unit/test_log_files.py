@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from whence_aggregator.adapters.log_files import CheckpointFile, add_key, load_signers
 from whence_aggregator.ports import StorageUnavailable
+from whence_aggregator.wiring_parts import load_secret
 from whence_common.note import WITNESS, VerifierKey
 from whence_common.settings_file import SettingsInvalid
 
@@ -28,6 +31,37 @@ def test_a_new_key_comes_first_and_the_old_one_stays(tmp_path: Path) -> None:
     new, kept = load_signers(file, name=NAME)
     assert (kept.verifier, new.verifier != old.verifier) == (old.verifier, True)
     assert VerifierKey.parse(str(new.verifier)) == new.verifier
+
+
+def test_however_many_make_the_first_key_at_once_they_have_the_same(tmp_path: Path) -> None:
+    """The aggregator and the registry front start together on a new machine, and share their files."""
+    for number in range(20):
+        file = tmp_path / f"{number}.key"
+        with ThreadPoolExecutor(8) as threads:
+            made = list(threads.map(lambda _, file=file: load_signers(file, name=NAME), range(8)))
+        assert len({str(one.verifier) for (one,) in made}) == 1
+        secret = tmp_path / f"{number}.secret"
+        with ThreadPoolExecutor(8) as threads:
+            assert len(set(threads.map(lambda _, secret=secret: load_secret(secret), range(8)))) == 1
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_root_makes_belongs_to_whom_the_directory_belongs(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    os.chown(tmp_path, 1234, 1235)
+    file = tmp_path / "log.key"
+    load_signers(file, name=NAME)
+    add_key(file, name=NAME)
+    load_secret(tmp_path / "secret")
+    for made in (file, tmp_path / "secret"):
+        assert (made.stat().st_uid, made.stat().st_gid, made.stat().st_mode & 0o777) == (1234, 1235, 0o600)
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for make in (lambda file: load_signers(file, name=NAME), load_secret):
+        with pytest.raises(SettingsInvalid, match="elsewhere is no directory"):
+            make(tmp_path / "elsewhere" / "file")
 
 
 @pytest.mark.parametrize("text", ["", "x\n", "PRIVATE+KEY+n+1+AAAA\n", "PRIVATE+KEY+n+1+!\n", "é"])

@@ -14,6 +14,7 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.adapters.durable_files import make_once
 from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.image_registry import RegistryImages
@@ -194,15 +195,9 @@ def load_callers(path: str) -> Mapping[str, Caller]:
 def load_secret(path: Path) -> bytes:
     """Load the secret that heartbeat keys are derived from; make it at the first start. Raises SettingsInvalid."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
         content = path.read_bytes()
-    else:
-        with os.fdopen(descriptor, "wb") as stream:
-            content = secrets.token_bytes(_SECRET_BYTES_MIN)
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+    except FileNotFoundError:
+        content = make_once(path, secrets.token_bytes(_SECRET_BYTES_MIN))
     if len(content) < _SECRET_BYTES_MIN:
         raise SettingsInvalid("heartbeat-secret", f"{path} holds less than {_SECRET_BYTES_MIN} bytes")
     return content

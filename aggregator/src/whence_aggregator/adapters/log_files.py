@@ -13,6 +13,7 @@ import secrets
 import time
 from pathlib import Path
 
+from whence_aggregator.adapters.durable_files import make_once, replace
 from whence_aggregator.ports import StorageUnavailable
 from whence_common.note import LOG, WITNESS, NoteInvalid, Signer
 from whence_common.settings_file import SettingsInvalid
@@ -26,7 +27,7 @@ def load_signers(path: Path, *, name: str, type_: int = LOG) -> list[Signer]:
     try:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
-        text = add_key(path, name=name, type_=type_)
+        text = make_once(path, _new_line(name, type_).encode("ascii")).decode("ascii")
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsInvalid("log-key", f"{path} cannot be read: {exc}") from exc
     signers = [_signer(line, path) for line in text.splitlines() if line.strip()]
@@ -41,21 +42,16 @@ def load_signers(path: Path, *, name: str, type_: int = LOG) -> list[Signer]:
     return signers
 
 
-def add_key(path: Path, *, name: str, type_: int = LOG) -> str:
-    """Put a new key first in a file; give the file's text. Raises OSError."""
-    before = path.read_text(encoding="ascii") if path.exists() else ""
+def add_key(path: Path, *, name: str) -> None:
+    """Put a new key first in a log's file. Raises OSError."""
+    before = path.read_text(encoding="ascii")
+    replace(path, (_new_line(name, LOG) + before).encode("ascii"))
+
+
+def _new_line(name: str, type_: int) -> str:
     seed = secrets.token_bytes(32)
-    signer = Signer(name, seed, type_)
     encoded = base64.b64encode(bytes([type_]) + seed).decode("ascii")
-    text = f"{_PREFIX}{name}+{signer.verifier.id.hex()}+{encoded}\n{before}"
-    partial = path.with_name(path.name + ".tmp")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
-    return text
+    return f"{_PREFIX}{name}+{Signer(name, seed, type_).verifier.id.hex()}+{encoded}\n"
 
 
 class CheckpointFile:
@@ -80,28 +76,12 @@ class CheckpointFile:
         """Keep a checkpoint. Raises StorageUnavailable."""
         try:
             if self._at_once:
-                self._replace(note.encode())
+                replace(self._path, note.encode(), mode=0o644)
             else:
                 self._overwrite(note.encode())
         except OSError as exc:
             message = f"the checkpoint cannot be kept in {self._path}: {exc.strerror}"
             raise StorageUnavailable("checkpoint-file", message, fix="see the disk's space and health") from exc
-
-    def _replace(self, content: bytes) -> None:
-        """Have the old content or the new one on the disk, whatever happens, before anybody hears of the new one."""
-        partial = self._path.with_name(self._path.name + ".tmp")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(descriptor, content)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        partial.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
     def _overwrite(self, content: bytes) -> None:
         if self._descriptor is None:

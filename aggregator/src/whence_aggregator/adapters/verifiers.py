@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
@@ -80,6 +81,7 @@ class VerifierProcess:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "whence_aggregator.adapters.verifiers",
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # a package's folder
                 )  # fmt: skip
             return self._process
 

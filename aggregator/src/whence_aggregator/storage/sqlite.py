@@ -14,13 +14,14 @@ from typing import TypeVar, cast
 from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
+from whence_aggregator.storage.sqlite_migration import migrate, write_ahead
 from whence_common.errors import one_line
 
 READERS = 2
 _BUSY_SECONDS_MAX = 10
 _ROWS_AT_ONCE_MAX = 256
 _VARIABLES_MAX = 30_000
-_PRAGMAS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=0")
+_PRAGMAS = ("synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=0")
 T = TypeVar("T")
 
 
@@ -160,16 +161,10 @@ class SqliteDatabase:
             self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS_MAX, cached_statements=512
         )
         connection.row_factory = sqlite3.Row
+        write_ahead(connection, seconds_max=_BUSY_SECONDS_MAX)
         for pragma in _PRAGMAS:
             connection.execute(f"pragma {pragma}")
-        version = int(connection.execute("pragma user_version").fetchone()[0])
-        steps = named_queries.migrations("sqlite")
-        wrong = named_queries.check_version(version, steps)
-        if wrong is not None:
-            raise sqlite3.DatabaseError(wrong)
-        for number, sql in steps:
-            if number > version:
-                connection.executescript(f"begin immediate;\n{sql}\npragma user_version = {number};\ncommit;")
+        migrate(connection)
         self._writer = connection
         self._checkpoints = Checkpoints(self.path)
 

@@ -1,4 +1,4 @@
-"""The Debian package, installed into a fresh root, booted by real systemd, against the landscape."""
+"""The agent's Debian package, installed into a fresh root, booted by real systemd, against the landscape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from landscape.processes import answers, free_port, run, started
-from landscape.programs import BIN, Agent, AgentSettings, Aggregator, agent_config
+from landscape.programs import Agent, AgentSettings, Aggregator, agent_config
 from landscape.whole import ROOT, Landscape
 from whence_common.pause import pause
 
@@ -26,25 +26,6 @@ _BOOT_SECONDS_MAX = 120.0
 _UNIT = "whence-agent.service"
 pytestmark = pytest.mark.timeout(900)
 """A package is built and a root made first: both download."""
-
-
-@pytest.fixture(scope="session")
-async def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Debian root with the package installed in it."""
-    assert os.geteuid() == 0, "this test boots a machine, which needs root"
-    work = tmp_path_factory.mktemp("package")
-    for part in ("common", "agent"):
-        await run(BIN / "python", "-m", "build", "--wheel", "--outdir", work / "wheels", ROOT / part)
-    await run(BIN / "python", ROOT / "packaging/deb/build.py", "--wheels", work / "wheels", "--out", work)
-    (package,) = work.glob("*.deb")
-    root = work / "root"
-    await run(
-        "mmdebstrap", "--variant=minbase", "--include=systemd,systemd-sysv,dbus,python3-minimal,python3,ca-certificates",
-        f"--customize-hook=copy-in {package} /", f"--customize-hook=chroot $1 dpkg -i /{package.name}",
-        "bookworm", root,
-    )  # fmt: skip
-    (root / "var/log/journal").mkdir(exist_ok=True)
-    return root
 
 
 def user_data(reference: str, more: str = "") -> bytes:

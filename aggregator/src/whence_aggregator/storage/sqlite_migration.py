@@ -1,0 +1,61 @@
+"""Setting up a SQLite file: all migrations in one transaction, by one of those who start at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+
+from whence_aggregator.storage import named_queries
+
+_LOOK_SECONDS = 0.02
+
+
+def write_ahead(connection: sqlite3.Connection, *, seconds_max: float) -> None:
+    """Give the file a write-ahead log; SQLite itself does not wait for others who do so. Raises sqlite3.Error."""
+    until = time.monotonic() + seconds_max
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to the newest version. Raises sqlite3.Error where it cannot be."""
+    steps = named_queries.migrations("sqlite")
+    if _version(connection) == steps[-1][0]:
+        return
+    connection.execute("begin immediate")
+    try:
+        version = _version(connection)
+        wrong = named_queries.check_version(version, steps)
+        if wrong is not None:
+            raise sqlite3.DatabaseError(wrong)
+        for number, sql in steps:
+            if number > version:
+                for statement in _statements(sql):
+                    connection.execute(statement)
+                connection.execute(f"pragma user_version = {number}")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("pragma user_version").fetchone()[0])
+
+
+def _statements(sql: str) -> Iterator[str]:
+    """Split a script; each statement ends at the end of a line."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,112 @@
+"""What the two Debian packages are: the commands they give, their files, and what is done at their installation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_UNITS = "usr/lib/systemd/system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One package. `part` is the project's folder, `commands` are module by name."""
+
+    name: str
+    part: str
+    commands: dict[str, str]
+    botocore: tuple[str, ...]
+    """botocore describes every service of AWS, 27 MB of them; these are spoken to."""
+    files: tuple[tuple[str, str], ...]
+    """(file of the repository, folder that it goes to)."""
+    control: str
+    postinst: str
+    prerm: str
+
+    @property
+    def home(self) -> str:
+        """The folder that holds its environment."""
+        return f"/usr/lib/{self.name}"
+
+
+AGENT = Package(
+    name="whence-agent",
+    part="agent",
+    commands={"whence-agent": "whence_agent.cli"},
+    botocore=(
+        "autoscaling", "cloudformation", "cloudwatch", "ec2", "ecr", "elb", "elbv2",
+        "kms", "s3", "secretsmanager", "ssm", "sts",
+    ),
+    files=(
+        ("systemd/whence-agent.service", _UNITS),
+        ("systemd/whence-machine.socket", _UNITS),
+        ("systemd/whence-machine@.service", _UNITS),
+        ("systemd/whence-shutdown.service", _UNITS),
+        ("systemd/sysusers.d/whence-agent.conf", "usr/lib/sysusers.d"),
+        ("systemd/tmpfiles.d/whence-agent.conf", "usr/lib/tmpfiles.d"),
+        ("agent/README.md", "usr/share/doc/whence-agent"),
+        ("LICENSE", "usr/share/doc/whence-agent"),
+    ),
+    control="""Recommends: docker.io | docker-ce, e2fsprogs, mount, util-linux
+Suggests: mdadm, xfsprogs, logrotate, tini
+Description: boots an EC2 instance from its user data and reports what runs there
+ Validates the user data, pulls only immutable images, keeps the application's
+ credentials, runs its container, and reports, signed, where it all comes from.
+""",
+    postinst="""#!/bin/sh
+set -e
+if [ "$1" = configure ]; then
+    systemd-sysusers whence-agent.conf
+    systemd-tmpfiles --create whence-agent.conf || true
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+        systemctl enable whence-machine.socket whence-shutdown.service whence-agent.service
+        [ ! -e /etc/whence/agent.yaml ] || systemctl restart whence-machine.socket
+        [ ! -e /etc/whence/agent.yaml ] || systemctl start whence-shutdown.service
+        [ ! -e /etc/whence/agent.yaml ] || systemctl restart whence-agent.service
+    else
+        systemctl enable whence-machine.socket whence-shutdown.service whence-agent.service || true
+    fi
+fi
+""",
+    prerm="""#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    systemctl disable --now whence-agent.service whence-shutdown.service whence-machine.socket
+fi
+""",
+)  # fmt: skip
+
+_SERVICES = "whence-aggregator.service whence-registry.service whence-witness.service"
+AGGREGATOR = Package(
+    name="whence-aggregator",
+    part="aggregator",
+    commands={"whence-aggregator": "whence_aggregator.cli", "whence": "whence_aggregator.command.cli"},
+    botocore=("ec2", "ecr", "s3", "sts"),
+    files=(
+        ("systemd/whence-aggregator.service", _UNITS),
+        ("systemd/whence-registry.service", _UNITS),
+        ("systemd/whence-witness.service", _UNITS),
+        ("aggregator/README.md", "usr/share/doc/whence-aggregator"),
+        ("LICENSE", "usr/share/doc/whence-aggregator"),
+    ),
+    control="""Suggests: postgresql, docker-registry
+Description: keeps what instances say in a tamper-evident ledger and traces it
+ Takes signed statements from whence-agent, collects what registries, Git servers
+ and the EC2 API know, and answers where what runs came from. Also the command
+ whence, the registry front and the witness.
+""",
+    postinst=f"""#!/bin/sh
+set -e
+if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    systemctl try-restart {_SERVICES}
+fi
+""",
+    prerm=f"""#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    systemctl disable --now {_SERVICES}
+fi
+""",
+)
+PACKAGES = {one.part: one for one in (AGENT, AGGREGATOR)}

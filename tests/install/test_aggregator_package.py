@@ -1,0 +1,170 @@
+"""The aggregator's Debian package: its three units booted by real systemd, one of them killed, and everything still there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from fakes.agent_client import AgentClient
+from fakes.machine import Machine
+from fakes.signing_authority import SigningAuthority
+from landscape.processes import answers, free_port, run, started
+from landscape.whole import Landscape
+from whence_common.note import Policy, VerifierKey
+from whence_common.pause import pause
+from whence_common.receipt import Receipt
+
+_BOOT_SECONDS_MAX = 120.0
+_PORTS = {service: free_port() for service in ("aggregator", "registry", "witness")}
+_STATE = "var/lib/private/whence-aggregator"
+pytestmark = pytest.mark.timeout(900)
+"""The packages are built and a root made first: both download."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A booted machine that runs the services."""
+
+    root: Path
+    token: str
+
+    def url(self, service: str) -> str:
+        return f"http://127.0.0.1:{_PORTS[service]}"
+
+    async def listens(self, service: str) -> bool:
+        return await answers(_PORTS[service])
+
+    async def get(self, service: str, path: str) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with aiohttp.ClientSession(headers=headers) as session, session.get(self.url(service) + path) as answer:
+            return answer.status, await answer.text()
+
+    async def command(self, *words: str) -> str:
+        """Run an installed command as a person on that machine would."""
+        environment = {"WHENCE_URL": self.url("aggregator"), "WHENCE_TOKEN": self.token}
+        return await run("chroot", self.root, *words, environment=environment)
+
+
+async def test_what_was_said_is_kept_when_a_service_is_killed_and_when_the_machine_is_booted_again(
+    root: Path, scape: Landscape, authority: SigningAuthority
+) -> None:
+    machine = Machine(authority)
+    token = await configured(root, scape, authority)
+    async with booted(root, token, scape.logs, "aggregator", "registry") as installed:
+        accepted = await said(installed, machine)
+        before = service_pid("serve")
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while service_pid("serve") in (None, before) or not await installed.listens("aggregator"):
+                await pause(0.2)
+        listed = json.loads(await installed.command("/usr/bin/whence", "instances", "--json"))
+        assert [one["instance_id"] for one in listed["instances"]] == [machine.instance_id]
+        assert (await installed.get("registry", "/v2/"))[0] == 200
+
+    assert (root / _STATE).stat().st_mode & 0o777 == 0o700
+    assert "clean" in await operator(root, "ledger", "check")
+    await operator(root, "ledger", "add-key")
+    await watched(root, await operator(root, "ledger", "keys"))
+    async with booted(root, token, scape.logs, "aggregator", "registry", "witness") as installed:
+        assert (await installed.get("witness", "/key"))[0] == 200
+        receipt = json.loads((await installed.get("aggregator", f"/v1/receipts/{accepted['digest']}"))[1])
+        assert receipt["ledger_index"] == accepted["ledger_index"]
+        assert (await said(installed, machine))["ledger_index"] > accepted["ledger_index"]
+    assert "clean" in await operator(root, "ledger", "check")
+
+
+async def said(installed: Installed, machine: Machine) -> dict[str, Any]:
+    """Enrol and say something, as an agent does, and verify the receipt by the log's own key."""
+    _, keys = await installed.get("aggregator", "/v1/log/keys")
+    policy = Policy(log_keys=[VerifierKey.parse(key) for key in keys.split()])
+    async with aiohttp.ClientSession() as session:
+        client = AgentClient(session, installed.url("aggregator"))
+        assert (await client.enrol(machine))[0] == 201
+        content = machine.statement()
+        status, accepted = await client.post("/v1/statements", content)
+    assert status == 201, accepted
+    Receipt.parse(accepted["receipt"].encode()).check(content, policy)
+    assert isinstance(accepted, dict)
+    return accepted
+
+
+async def operator(root: Path, *words: str) -> str:
+    """Run a command of the aggregator as root on the machine would, while nothing runs."""
+    return await run("chroot", root, "/usr/bin/whence-aggregator", *words)
+
+
+def test_the_package_leaves_to_the_operator_which_services_run(root: Path) -> None:
+    assert list((root / "etc/systemd/system").rglob("whence-aggregator.service")) == []
+    written = [path for path in (root / "usr/lib/whence-aggregator").rglob("*") if path.stat().st_mode & 0o022]
+    assert written == []
+
+
+async def configured(root: Path, scape: Landscape, authority: SigningAuthority) -> str:
+    """Write the settings as the README says; give the token that was made."""
+    settings = root / "etc/whence"
+    (settings / "agent.yaml").unlink(missing_ok=True)
+    (settings / "authorities").mkdir(exist_ok=True)
+    (settings / "authorities/eu-central-1.pem").write_bytes(authority.pem)
+    document = {
+        "audience": "https://whence.example.org",
+        "accounts": ["123456789012"],
+        "listen_port": _PORTS["aggregator"],
+        "sts": "off",
+        "authorities_directory": "/etc/whence/authorities",
+        "registry": {
+            "name": f"localhost:{_PORTS['registry']}",
+            "backend": f"http://{scape.registry}",
+            "alone": True,
+            "listen_port": _PORTS["registry"],
+        },
+    }
+    (settings / "aggregator.yaml").write_text(json.dumps(document), encoding="utf-8")
+    await operator(root, "check")
+    return (await operator(root, "token", "ada", "--team", "hello", "--file", "/etc/whence/tokens")).strip()
+
+
+async def watched(root: Path, keys: str) -> None:
+    """Have the witness watch the log of these keys."""
+    watching = {"name": "witness.example.org", "log_keys": keys.split(), "listen_port": _PORTS["witness"]}
+    (root / "etc/whence/witness.yaml").write_text(json.dumps(watching), encoding="utf-8")
+
+
+@asynccontextmanager
+async def booted(root: Path, token: str, logs: Path, *services: str) -> AsyncIterator[Installed]:
+    """Enable the services and boot the machine."""
+    units = [f"whence-{service}" for service in services]
+    await run("systemctl", f"--root={root}", "enable", *units)
+    command = [
+        "systemd-nspawn", "--quiet", "--directory", root, "--boot", "--register=no", "--keep-unit", "--console=pipe",
+        "systemd.log_target=console",
+    ]  # fmt: skip
+    installed = Installed(root=root, token=token)
+
+    async def ready() -> bool:
+        return all([await installed.listens(service) for service in services])
+
+    try:
+        async with started("nspawn-aggregator", command, logs=logs, ready=ready, seconds_max=_BOOT_SECONDS_MAX):
+            yield installed
+    finally:
+        await run("systemctl", f"--root={root}", "disable", *units)
+
+
+def service_pid(command: str) -> int | None:
+    """Give the process of an installed service, which is seen from outside of its machine too."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if path.read_bytes().split(b"\0")[-3:-1] == [b"/usr/bin/whence-aggregator", command.encode()]:
+                return int(path.parent.name)
+    return None
