@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from whence_agent.files import Disk
 from whence_agent.outbox import Outbox
+from whence_common.files import Disk
 
 STATEMENTS_MAX = 4
 BYTES_MAX = 2_000

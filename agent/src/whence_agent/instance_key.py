@@ -9,8 +9,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_agent.files import write_durably
 from whence_common.errors import InputError
+from whence_common.files import write_durably
 from whence_common.keys import key_id
 
 _MODE = 0o600

@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence_agent.files import Disk, remove_temporaries, write_durably
+from whence_common.files import Disk, remove_temporaries, write_durably
 from whence_common.logs import fields
 
 log = logging.getLogger(__name__)

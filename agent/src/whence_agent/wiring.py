@@ -33,7 +33,6 @@ from whence_agent.bring_up import BringUp, probe_address
 from whence_agent.credentials import CredentialKeeper, Revocation
 from whence_agent.delivery import Delivery
 from whence_agent.ending import Ending
-from whence_agent.files import remove_temporaries
 from whence_agent.generations import Generations
 from whence_agent.health_watch import HealthWatch
 from whence_agent.host_metrics import HostMetrics, read_host
@@ -56,6 +55,7 @@ from whence_agent.supervision import Supervision
 from whence_agent.tokens import TokenKeeper
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant, utc_now
+from whence_common.files import remove_temporaries
 from whence_common.lifecycle import Ended, Service, run_until_signal
 from whence_common.settings_file import SettingsInvalid
 

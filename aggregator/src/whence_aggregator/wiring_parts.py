@@ -14,7 +14,6 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.adapters.aws_inventory import AwsInventory
-from whence_aggregator.adapters.durable_files import make_once
 from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.image_registry import RegistryImages
@@ -37,6 +36,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import parse_tokens
 from whence_aggregator.verification import InThisProcess, Verifier
 from whence_common.clock import utc_now
+from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
 from whence_common.settings_file import SettingsInvalid
@@ -197,7 +197,7 @@ def load_secret(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        content = make_once(path, secrets.token_bytes(_SECRET_BYTES_MIN))
+        content = make_once_for_owner(path, secrets.token_bytes(_SECRET_BYTES_MIN))
     if len(content) < _SECRET_BYTES_MIN:
         raise SettingsInvalid("heartbeat-secret", f"{path} holds less than {_SECRET_BYTES_MIN} bytes")
     return content

@@ -8,11 +8,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence_agent.files import write_durably
 from whence_agent.machine.place import Place
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import CustomLogsRequest, HostRequest, MachineFailed, PowerOffRequest
 from whence_common.errors import one_line
+from whence_common.files import write_durably
 from whence_common.user_data.host import HUGE_PAGES, HUGE_PAGES_VALUES, INTERVALS
 
 _SYSCTL = re.compile(r"[a-z0-9_]+(?:\.[A-Za-z0-9_-]+)+\Z")

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import yaml
 
-from whence_agent.files import write_durably
 from whence_agent.ports import ContainerSpec, LogDriver, MountPoint
 from whence_agent.settings import Settings
+from whence_common.files import write_durably
 from whence_common.identity_document import InstanceIdentity
 from whence_common.statement import ImageFacts
 from whence_common.user_data.judge import Sidecar, UserData

@@ -13,8 +13,8 @@ import secrets
 import time
 from pathlib import Path
 
-from whence_aggregator.adapters.durable_files import make_once, replace
 from whence_aggregator.ports import StorageUnavailable
+from whence_common.files import make_once_for_owner, replace_for_owner
 from whence_common.note import LOG, WITNESS, NoteInvalid, Signer
 from whence_common.settings_file import SettingsInvalid
 
@@ -27,7 +27,7 @@ def load_signers(path: Path, *, name: str, type_: int = LOG) -> list[Signer]:
     try:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
-        text = make_once(path, _new_line(name, type_).encode("ascii")).decode("ascii")
+        text = make_once_for_owner(path, _new_line(name, type_).encode("ascii")).decode("ascii")
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsInvalid("log-key", f"{path} cannot be read: {exc}") from exc
     signers = [_signer(line, path) for line in text.splitlines() if line.strip()]
@@ -45,7 +45,7 @@ def load_signers(path: Path, *, name: str, type_: int = LOG) -> list[Signer]:
 def add_key(path: Path, *, name: str) -> None:
     """Put a new key first in a log's file. Raises OSError."""
     before = path.read_text(encoding="ascii")
-    replace(path, (_new_line(name, LOG) + before).encode("ascii"))
+    replace_for_owner(path, (_new_line(name, LOG) + before).encode("ascii"), mode=0o600)
 
 
 def _new_line(name: str, type_: int) -> str:
@@ -76,7 +76,7 @@ class CheckpointFile:
         """Keep a checkpoint. Raises StorageUnavailable."""
         try:
             if self._at_once:
-                replace(self._path, note.encode(), mode=0o644)
+                replace_for_owner(self._path, note.encode(), mode=0o644)
             else:
                 self._overwrite(note.encode())
         except OSError as exc:

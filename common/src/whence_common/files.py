@@ -1,0 +1,96 @@
+"""Files that must be whole or absent: written beside, synced, renamed or linked, directory synced."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+class Disk:
+    """What a durable write goes through, step by step; a test makes one that fails at any of them."""
+
+    def step(self, name: str) -> None:
+        """Come to a step: `begin`, `made`, `written`, `synced`, `renamed` or `removed`."""
+
+
+_DISK = Disk()
+
+
+def write_durably(path: Path, content: bytes, *, mode: int, group: int | None = None, disk: Disk = _DISK) -> None:
+    """Replace a file atomically and durably. No symlink is followed. Raises OSError with the old file untouched."""
+    temporary = _written_beside(path, content, mode=mode, owner=(-1, group) if group is not None else None, disk=disk)
+    try:
+        temporary.replace(path)
+        disk.step("renamed")
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def replace_for_owner(path: Path, content: bytes, *, mode: int) -> None:
+    """Replace a file as `write_durably` does, and have it belong to whom its directory belongs.
+
+    An operator's command runs as root, the service as a user of its own: what root makes there must be the service's.
+    """
+    _written_beside(path, content, mode=mode, owner=_owner_of(path.parent)).replace(path)
+    sync_directory(path.parent)
+
+
+def make_once_for_owner(path: Path, content: bytes) -> bytes:
+    """Make a secret file unless there is one; give what it holds, however many make it at once. Raises OSError."""
+    temporary = _written_beside(path, content, mode=0o600, owner=_owner_of(path.parent))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return path.read_bytes()
+    finally:
+        temporary.unlink()
+    sync_directory(path.parent)
+    return content
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a directory's entries durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Remove what a killed writer left behind. Call it when nobody else writes there."""
+    for leftover in directory.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _written_beside(
+    path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, disk: Disk = _DISK
+) -> Path:
+    """Write a new file beside `path` and sync it. `owner` is (user, group), -1 for ours."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    disk.step("begin")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            disk.step("made")
+            stream.write(content)
+            stream.flush()
+            disk.step("written")
+            os.fchmod(stream.fileno(), mode)
+            if owner is not None and (-1, os.fstat(stream.fileno()).st_gid) != owner:
+                os.fchown(stream.fileno(), *owner)
+            os.fsync(stream.fileno())
+        disk.step("synced")
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _owner_of(directory: Path) -> tuple[int, int] | None:
+    """Give whom files are made for: only root can give them away."""
+    found = directory.stat()
+    return (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
