@@ -1,4 +1,4 @@
-"""Build a Debian package: its own environment in /usr/lib, nothing shared with the system.
+"""Build the Debian packages, each with its own environment in /usr/lib and nothing shared with the system.
 
 Third-party wheels come from packaging/*.lock, by hash; ours from --wheels. Needs Debian's python3 and dpkg-deb.
 """
@@ -40,11 +40,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheels", type=Path, required=True, help="folder with our wheels (make wheels)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the packages")
-    parser.add_argument("--only", choices=list(PACKAGES), help="one of the packages; without it both are built")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for part in [arguments.only] if arguments.only else PACKAGES:
-        print(_build(PACKAGES[part], arguments.wheels, arguments.out), flush=True)
+    for package in PACKAGES:
+        print(_build(package, arguments.wheels, arguments.out), flush=True)
     return 0
 
 

@@ -109,4 +109,4 @@ if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
 fi
 """,
 )
-PACKAGES = {one.part: one for one in (AGENT, AGGREGATOR)}
+PACKAGES = (AGENT, AGGREGATOR)

@@ -17,13 +17,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from landscape.processes import answers, free_port, run, started
+from landscape.processes import answers, booting, free_port, process_of, run, started
 from landscape.programs import Agent, AgentSettings, Aggregator, agent_config
 from landscape.whole import ROOT, Landscape
 from whence_common.pause import pause
 
 _BOOT_SECONDS_MAX = 120.0
 _UNIT = "whence-agent.service"
+_COMMAND = ("/usr/bin/whence-agent", "run")
 pytestmark = pytest.mark.timeout(900)
 """A package is built and a root made first: both download."""
 
@@ -69,11 +70,11 @@ async def test_a_hung_agent_is_restarted_and_its_application_is_not(
             machine(root, scape, server, metadata_url=service.url) as booted,
         ):
             before = await booted.until("ok", seconds_max=_BOOT_SECONDS_MAX)
-            hung = agent_pid()
+            hung = process_of(*_COMMAND)
             assert hung is not None
             os.kill(hung, signal.SIGSTOP)
             async with asyncio.timeout(60):
-                while agent_pid() in (None, hung):
+                while process_of(*_COMMAND) in (None, hung):
                     await pause(0.2)
             after = await answered(booted, before["started_at"])
             assert after["container"]["container_id"] == before["container"]["container_id"]
@@ -121,18 +122,6 @@ async def answered(booted: Agent, not_since: str) -> dict[str, Any]:
             await pause(0.2)
 
 
-def agent_pid() -> int | None:
-    """Give the process of the installed agent, which is seen from outside of its machine too."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[-3:-1] == [b"/usr/bin/whence-agent", b"run"]:
-            return int(path.parent.name)
-    return None
-
-
 def test_the_package_confines_the_agent(root: Path) -> None:
     unit = (root / "usr/lib/systemd/system" / _UNIT).read_text(encoding="utf-8")
     assert "User=whence-agent" in unit
@@ -170,10 +159,7 @@ async def machine(root: Path, scape: Landscape, server: Aggregator, *, metadata_
             json.dumps({**document, "container_directory": str(meta)}), encoding="utf-8"
         )
         _grant(root, meta, socket_gid=Path(socket).stat().st_gid)
-        command = [
-            "systemd-nspawn", "--quiet", "--directory", root, "--boot", "--register=no", "--keep-unit", "--console=pipe",
-            f"--bind={socket}:/run/docker.sock", f"--bind={meta}", "systemd.log_target=console",
-        ]  # fmt: skip
+        command = booting(root, f"--bind={socket}:/run/docker.sock", f"--bind={meta}")
         async with started(
             "nspawn", command, logs=scape.logs, ready=lambda: answers(port), seconds_max=_BOOT_SECONDS_MAX
         ) as process:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ import pytest
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
-from landscape.processes import answers, free_port, run, started
-from landscape.whole import Landscape
+from landscape.processes import answers, booting, free_port, process_of, run, started
+from landscape.whole import ROOT, Landscape
 from whence_common.note import Policy, VerifierKey
 from whence_common.pause import pause
 from whence_common.receipt import Receipt
 
 _BOOT_SECONDS_MAX = 120.0
 _PORTS = {service: free_port() for service in ("aggregator", "registry", "witness")}
+_COMMAND = ("/usr/bin/whence-aggregator", "serve")
 _STATE = "var/lib/private/whence-aggregator"
 pytestmark = pytest.mark.timeout(900)
 """The packages are built and a root made first: both download."""
@@ -62,11 +64,11 @@ async def test_what_was_said_is_kept_when_a_service_is_killed_and_when_the_machi
     token = await configured(root, scape, authority)
     async with booted(root, token, scape.logs, "aggregator", "registry") as installed:
         accepted = await said(installed, machine)
-        before = service_pid("serve")
+        before = process_of(*_COMMAND)
         assert before is not None
         os.kill(before, signal.SIGKILL)
         async with asyncio.timeout(60):
-            while service_pid("serve") in (None, before) or not await installed.listens("aggregator"):
+            while process_of(*_COMMAND) in (None, before) or not await installed.listens("aggregator"):
                 await pause(0.2)
         listed = json.loads(await installed.command("/usr/bin/whence", "instances", "--json"))
         assert [one["instance_id"] for one in listed["instances"]] == [machine.instance_id]
@@ -140,31 +142,32 @@ async def watched(root: Path, keys: str) -> None:
     (root / "etc/whence/witness.yaml").write_text(json.dumps(watching), encoding="utf-8")
 
 
+async def test_the_packaged_aggregator_can_make_each_of_its_clients(root: Path) -> None:
+    asked = set()
+    for source in (ROOT / "aggregator/src/whence_aggregator/adapters").glob("*.py"):
+        asked |= set(re.findall(r'create_client\(\s*"([a-z0-9]+)"', source.read_text(encoding="utf-8")))
+    assert {"ec2", "s3", "sts"} <= asked
+    program = (
+        "import sys; sys.path.insert(0, '/usr/lib/whence-aggregator'); import botocore.session as s\n"
+        f"for n in {sorted(asked)}:\n"
+        "    s.get_session().create_client(n, region_name='eu-central-1')\n"
+        "print('made')"
+    )
+    assert "made" in await run("chroot", root, "/usr/bin/python3", "-c", program)
+
+
 @asynccontextmanager
 async def booted(root: Path, token: str, logs: Path, *services: str) -> AsyncIterator[Installed]:
     """Enable the services and boot the machine."""
     units = [f"whence-{service}" for service in services]
     await run("systemctl", f"--root={root}", "enable", *units)
-    command = [
-        "systemd-nspawn", "--quiet", "--directory", root, "--boot", "--register=no", "--keep-unit", "--console=pipe",
-        "systemd.log_target=console",
-    ]  # fmt: skip
     installed = Installed(root=root, token=token)
 
     async def ready() -> bool:
         return all([await installed.listens(service) for service in services])
 
     try:
-        async with started("nspawn-aggregator", command, logs=logs, ready=ready, seconds_max=_BOOT_SECONDS_MAX):
+        async with started("nspawn-aggregator", booting(root), logs=logs, ready=ready, seconds_max=_BOOT_SECONDS_MAX):
             yield installed
     finally:
         await run("systemctl", f"--root={root}", "disable", *units)
-
-
-def service_pid(command: str) -> int | None:
-    """Give the process of an installed service, which is seen from outside of its machine too."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if path.read_bytes().split(b"\0")[-3:-1] == [b"/usr/bin/whence-aggregator", command.encode()]:
-                return int(path.parent.name)
-    return None

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from whence_common.pause import pause
@@ -109,6 +109,24 @@ async def run(*command: str | Path, cwd: Path | None = None, environment: Mappin
     if process.returncode != 0:
         raise NotReady(f"{command[0]} {command[1] if len(command) > 1 else ''} failed: {error.decode()[-800:]}")
     return output.decode()
+
+
+def process_of(*words: str) -> int | None:
+    """Give the process whose command ends with these words; those of a booted machine are seen from outside too."""
+    wanted = [word.encode() for word in words]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if path.read_bytes().split(b"\0")[-1 - len(wanted) : -1] == wanted:
+                return int(path.parent.name)
+    return None
+
+
+def booting(root: Path, *options: str) -> list[str]:
+    """Give the command that boots a root by systemd-nspawn, on this machine's network."""
+    return [
+        "systemd-nspawn", "--quiet", f"--directory={root}", "--boot", "--register=no", "--keep-unit", "--console=pipe",
+        *options, "systemd.log_target=console",
+    ]  # fmt: skip
 
 
 def free_port() -> int:

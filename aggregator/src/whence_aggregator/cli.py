@@ -228,7 +228,7 @@ def _settings(path: str) -> Settings | None:
 
 def _said(exc: BaseException) -> str:
     if isinstance(exc, FileNotFoundError) and exc.filename:
-        return f"{exc.filename} is not there: make it for the service's user, or name another place"
+        return f"{exc.filename} cannot be opened: it, or its directory, is not there"
     return exc.diagnostics() if isinstance(exc, WhenceError) else str(exc)
 
 

@@ -19,14 +19,7 @@ _DISK = Disk()
 
 def write_durably(path: Path, content: bytes, *, mode: int, group: int | None = None, disk: Disk = _DISK) -> None:
     """Replace a file atomically and durably. No symlink is followed. Raises OSError with the old file untouched."""
-    temporary = _written_beside(path, content, mode=mode, owner=(-1, group) if group is not None else None, disk=disk)
-    try:
-        temporary.replace(path)
-        disk.step("renamed")
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
+    _replace(path, content, mode=mode, owner=(-1, group) if group is not None else None, disk=disk)
 
 
 def replace_for_owner(path: Path, content: bytes, *, mode: int) -> None:
@@ -34,13 +27,12 @@ def replace_for_owner(path: Path, content: bytes, *, mode: int) -> None:
 
     An operator's command runs as root, the service as a user of its own: what root makes there must be the service's.
     """
-    _written_beside(path, content, mode=mode, owner=_owner_of(path.parent)).replace(path)
-    sync_directory(path.parent)
+    _replace(path, content, mode=mode, owner=_owner_of(path.parent), disk=_DISK)
 
 
 def make_once_for_owner(path: Path, content: bytes) -> bytes:
     """Make a secret file unless there is one; give what it holds, however many make it at once. Raises OSError."""
-    temporary = _written_beside(path, content, mode=0o600, owner=_owner_of(path.parent))
+    temporary = _written_beside(path, content, mode=0o600, owner=_owner_of(path.parent), disk=_DISK)
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -66,9 +58,18 @@ def remove_temporaries(directory: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _written_beside(
-    path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, disk: Disk = _DISK
-) -> Path:
+def _replace(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, disk: Disk) -> None:
+    temporary = _written_beside(path, content, mode=mode, owner=owner, disk=disk)
+    try:
+        temporary.replace(path)
+        disk.step("renamed")
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def _written_beside(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, disk: Disk) -> Path:
     """Write a new file beside `path` and sync it. `owner` is (user, group), -1 for ours."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     disk.step("begin")

@@ -204,7 +204,7 @@ select number from facets where user_data_digest = :user_data
 -- name: facets_of_images
 select f.number from (
     select number from facets where {image_digest in texts images}
-    union select facets from facets_image where {image_digest in texts images}) m
+    union all select facets from facets_image where {image_digest in texts images}) m
 join facets f on f.number = m.number
 where (cast(:application as text) is null or application_id = :application)
     and (cast(:version as text) is null or application_version = :version)
