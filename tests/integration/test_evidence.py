@@ -310,3 +310,17 @@ async def test_an_aggregator_whose_database_is_older_than_its_checkpoint_does_no
         [BIN / "whence-aggregator", "serve", "--config", server.config], capture_output=True, text=True, timeout=30
     )
     assert (done.returncode, "older database" in done.stderr) == (1, True), done.stderr
+
+
+def test_a_command_that_finds_no_state_directory_names_it(tmp_path: Path) -> None:
+    state, config = tmp_path / "elsewhere", tmp_path / "aggregator.yaml"
+    settings = {"audience": "https://whence.example.org", "accounts": ["123456789012"]}
+    config.write_text(json.dumps({**settings, "log_key_file": str(state / "log.key")}), encoding="utf-8")
+    done = subprocess.run(
+        [BIN / "whence-aggregator", "ledger", "keys", "--config", config], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip()
+        == f"whence-aggregator: cannot run: {state} cannot be opened: it, or its directory, is not there"
+    )
