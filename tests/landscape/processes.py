@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import random
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -16,6 +18,9 @@ STOP_SECONDS_MAX = 15.0
 READY_SECONDS_MAX = 60.0
 _LOOK_SECONDS = 0.05
 _TAIL_CHARACTERS = 2_000
+_PORTS = range(20_000, 32_000)
+"""Below the range that the kernel and Docker hand out of themselves, so that neither takes a port between choice and use."""
+_ports = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
 
 
 class NotReady(Exception):
@@ -130,10 +135,12 @@ def booting(root: Path, *options: str) -> list[str]:
 
 
 def free_port() -> int:
-    """Give a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a loopback port that nobody listens on now, and that this process has not given before."""
+    for port in itertools.islice(_ports, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NotReady(f"no loopback port is free from {_PORTS.start} to {_PORTS.stop - 1}")
 
 
 async def answers(port: int) -> bool:

@@ -22,7 +22,7 @@ class WitnessFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     state_directory: str = "/var/lib/whence-witness"
     """Where is kept what was seen last, and the witness's own key."""
     listen_address: str = "127.0.0.1"
-    listen_port: int = 7382
+    listen_port: int = 7383
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
     insecure_listen: bool = False
