@@ -1,16 +1,25 @@
 """Statements and heartbeats a second end to end, durable before the acknowledgement, beside the physical limit in the same
-minutes: on SQLite beside sqlite-full and sqlite-hb, on PostgreSQL beside pg-full."""
+minutes: on SQLite beside sqlite-full and sqlite-hb, on PostgreSQL beside pg-full.
+
+The limit's server is driven by the same client as ours, and neither is told anything twice: SQLite writes nothing for a row
+that stays as it is, so that a limit that repeats its heartbeats would commit without touching its disk.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import importlib.util
+import itertools
 import json
 import re
 import statistics
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -19,23 +28,29 @@ from fakes.machine import DIGEST, Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.kills import new_database
 from landscape.postgres import postgres
-from landscape.programs import Aggregator, aggregator
+from landscape.processes import answers, free_port, started
+from landscape.programs import aggregator
+from whence_common.clock import from_millis
 from whence_common.heartbeat import Heartbeat, derive_key, mac
 
 _MACHINES = 1_000
 _CONNECTIONS = (64, 256)
-_SECONDS = 8
-_STATEMENTS_A_ROUND = 60_000
-_BEATS = 5_000
+_SECONDS = 4
+_TURNS = 2
+"""Ours and the limit's in turn, so often in a round: short turns have more of their minutes in common."""
+_STATEMENTS_A_TURN = 30_000
+_BEATS_A_TURN = 150_000
+_QUIET_SECONDS_MAX = 15
+_BEGIN_MILLIS = 1_793_000_000_000
 _LIMITS = dict.fromkeys(("statements_per_instance", "statements_per_account", "heartbeats_per_instance", "enrolments_per_instance", "challenges_per_address"), 1000000.0)  # fmt: skip
 _LUA = r"""
 local requests, n = {}, 0
 function init(args)
   for line in io.lines(args[1]) do
-    local mac, body = line:match("^([0-9a-f]*)\t(.*)$")
+    local past = line:find("\t\t", 1, true)
     local headers = {["Content-Type"] = "application/json"}
-    if mac ~= "" then headers["Whence-MAC"] = mac end
-    requests[#requests + 1] = wrk.format("POST", nil, headers, body)
+    for name, value in line:sub(1, past - 1):gmatch("([^:\t]+): ([^\t]*)") do headers[name] = value end
+    requests[#requests + 1] = wrk.format("POST", nil, headers, line:sub(past + 2))
   end
 end
 function request()
@@ -47,129 +62,158 @@ function done(s, l, r)
     s.requests, s.errors.status + s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout))
 end
 """
+"""A request a line: headers with a tab between them, two tabs, the body."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: where it listens, and what it is told next; nothing twice."""
+
+    url: str
+    bodies: Callable[[], Iterable[bytes]]
+
+
+@dataclass
+class Measured:
+    rates: list[float]
+    p99s: list[float]
 
 
 async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     """Interleave product and limit, print the medians and their ratios."""
     (directory / "ingest.lua").write_text(_LUA, encoding="ascii")
-    await _on(directory / "on-sqlite", None, rounds=rounds, limit=limit)
+    program = _loaded(limit)
+    await _on(directory / "on-sqlite", None, rounds=rounds, program=program)
     async with postgres(directory, directory) as dsn:
-        await _on(directory / "on-postgres", dsn, rounds=rounds, limit=limit)
+        await _on(directory / "on-postgres", dsn, rounds=rounds, program=program)
 
 
-async def _on(directory: Path, dsn: str | None, *, rounds: int, limit: Path) -> None:
+def _loaded(limit: Path) -> Any:
+    """Load the limit's program for its bodies, keys and patience; None where it is not there."""
+    if not limit.exists():
+        print(f"the limit is not measured: {limit} is not there (--limit)")
+        return None
+    spec = importlib.util.spec_from_file_location("limit_bench", limit)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def _on(directory: Path, dsn: str | None, *, rounds: int, program: Any) -> None:
     directory.mkdir()
     authority = SigningAuthority.make()
     database = await new_database(dsn, "product") if dsn is not None else None
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(
-            aggregator(
-                directory, directory, authority_pem={"eu-central-1": authority.pem}, database=database, limits=_LIMITS
-            )
-        )
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+    async with (
+        aggregator(
+            directory, directory, authority_pem={"eu-central-1": authority.pem}, database=database, limits=_LIMITS
+        ) as server,
+        aiohttp.ClientSession() as session,
+    ):
         machines = [Machine(authority, f"i-{number:017x}") for number in range(_MACHINES)]
         for start in range(0, _MACHINES, 50):
             client = AgentClient(session, server.url)
             await asyncio.gather(*(client.enrol(machine) for machine in machines[start : start + 50]))
-        for connections in _CONNECTIONS:
-
-            async def statements(number: int = connections) -> tuple[float, float, int]:
-                return await _statements(server, machines, directory, number)
-
-            case = "sqlite-full" if dsn is None else "pg-full"
-            await _beside(statements, case, connections, rounds, limit, directory, dsn)
-        size = (await server.get("/v1/summary"))["ledger_size"]
+        ours = Side(server.url + "/v1/statements", lambda: _statements(machines))
+        await _beside(ours, "sqlite-full" if dsn is None else "pg-full", directory, dsn, rounds, program)
         if dsn is None:
-            stored = sum(file.stat().st_size for file in (directory / "aggregator").glob("ledger.db*"))
-            print(f"{stored / size:,.0f} bytes on disk an entry")
             secret = (directory / "aggregator" / "heartbeat.secret").read_bytes()
-
-            for connections in _CONNECTIONS:
-
-                async def beats(number: int = connections) -> tuple[float, float, int]:
-                    return await _beats(server, secret, directory, number)
-
-                await _beside(beats, "sqlite-hb", connections, rounds, limit, directory, dsn)
+            ours = Side(server.url + "/v1/heartbeats", lambda: _beats(secret))
+            await _beside(ours, "sqlite-hb", directory, dsn, rounds, program)
 
 
-async def _beside(
-    ours: Callable[[], Awaitable[tuple[float, float, int]]],
-    case: str,
-    connections: int,
-    rounds: int,
-    limit: Path,
-    directory: Path,
-    dsn: str | None,
-) -> None:
+async def _beside(ours: Side, case: str, directory: Path, dsn: str | None, rounds: int, program: Any) -> None:
     """Measure in turn, so that both have the same minutes."""
-    rates, theirs = [], []
-    for number in range(1, rounds + 1):
-        rate, p99, errors = await ours()
-        rates.append(rate)
-        said = (
-            f"round {number}, {connections} connections: whence {rate:,.0f} a second, p99 {p99:.0f} ms, {errors} errors"
-        )
-        if limit.exists():
-            limits, limits_p99 = await _limit(limit, case, connections, directory, dsn)
-            theirs.append(limits)
-            said += f"; {case} {limits:,.0f}, p99 {limits_p99:.0f} ms"
-        print(said, flush=True)
-    if theirs:
-        ratio = statistics.median(rates) / statistics.median(theirs)
-        print(f"ratio to {case} at {connections} connections: {ratio:.2f}", flush=True)
-    else:
-        print(f"the limit was not measured: {limit} is not there (--limit)")
+    async with AsyncExitStack() as stack:
+        sides = {"whence": ours}
+        if program is not None:
+            sides[case] = await stack.enter_async_context(_limit(program, case, directory, dsn))
+        for connections in _CONNECTIONS:
+            found = {name: Measured([], []) for name in sides}
+            for turn in range(rounds * _TURNS):
+                for name in list(sides) if turn % 2 else reversed(sides):
+                    rate, p99 = await _told(sides[name], connections, directory, program)
+                    found[name].rates.append(rate)
+                    found[name].p99s.append(p99)
+            for name, one in found.items():
+                rates = " ".join(f"{rate:,.0f}" for rate in one.rates)
+                print(
+                    f"{connections} connections: {name} {statistics.median(one.rates):,.0f} a second ({rates}),"
+                    f" p99 {statistics.median(one.p99s):.0f} ms (worst {max(one.p99s):.0f})",
+                    flush=True,
+                )
+            if len(found) > 1:
+                each = [a / b for a, b in zip(found["whence"].rates, found[case].rates, strict=True)]
+                print(
+                    f"ratio to {case} at {connections} connections: {statistics.median(each):.2f}"
+                    f" (from {min(each):.2f} to {max(each):.2f})",
+                    flush=True,
+                )
 
 
-async def _statements(
-    server: Aggregator, machines: list[Machine], directory: Path, connections: int
-) -> tuple[float, float, int]:
-    """Send fresh statements once around; what wrk repeats at the end counts as replayed, so there are enough."""
-    bodies = directory / "bodies"
+async def _told(side: Side, connections: int, directory: Path, program: Any) -> tuple[float, float]:
+    """Tell one side what it has not heard yet, as fast as it takes it; give the rate a second, and p99 in milliseconds."""
+    bodies, count = directory / "bodies", 0
     with bodies.open("wb") as sink:
-        for number in range(_STATEMENTS_A_ROUND):
-            sink.write(b"\t" + machines[number % len(machines)].statement() + b"\n")
-    rate, p99, count, errors = await _wrk(server.url + "/v1/statements", bodies, directory, connections)
-    assert count < _STATEMENTS_A_ROUND, "statements were repeated: make more of them"
-    return rate, p99, errors
-
-
-async def _beats(server: Aggregator, secret: bytes, directory: Path, connections: int) -> tuple[float, float, int]:
-    bodies = directory / "beats"
-    with bodies.open("wb") as sink:
-        for number in range(_BEATS):
-            name = f"i-{number:017x}"
-            body = Heartbeat(
-                instance_id=name, enrolment=1, sequence=1, state_digest=DIGEST, sent_at="2026-11-22T12:00:00.000Z"
-            ).to_wire()
-            sink.write(mac(derive_key(secret, instance_id=name, enrolment=1), body).encode() + b"\t" + body + b"\n")
-    rate, p99, _, errors = await _wrk(server.url + "/v1/heartbeats", bodies, directory, connections)
-    return rate, p99, errors
-
-
-async def _wrk(url: str, bodies: Path, directory: Path, connections: int) -> tuple[float, float, int, int]:
+        for body in side.bodies():
+            sink.write(body + b"\n")
+            count += 1
+    if program is not None:
+        await asyncio.to_thread(program.quiet, wait=_QUIET_SECONDS_MAX)
     script = directory.parent / "ingest.lua"
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{_SECONDS}s", "-s", script, url, "--", bodies]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{_SECONDS}s", "-s", script, side.url, "--", bodies]
     process = await asyncio.create_subprocess_exec(*map(str, command), stdout=asyncio.subprocess.PIPE)
     output = (await process.communicate())[0].decode()
     match = re.search(r"RESULT (\S+) (\S+) (\d+) (\d+)", output)
     assert match is not None, output
-    return float(match[1]), float(match[2]), int(match[3]), int(match[4])
+    assert match[4] == "0", f"{match[4]} errors: {output}"
+    assert int(match[3]) < count, "something was said twice: make more of it"
+    return float(match[1]), float(match[2])
 
 
-async def _limit(limit: Path, case: str, connections: int, directory: Path, dsn: str | None) -> tuple[float, float]:
-    """Give the limit's rate a second, and its p99 in milliseconds."""
-    found = directory / "limit.json"
+def _statements(machines: list[Machine]) -> Iterator[bytes]:
+    for number in range(_STATEMENTS_A_TURN):
+        yield b"\t\t" + machines[number % len(machines)].statement()
+
+
+def _beats(secret: bytes) -> Iterator[bytes]:
+    for number in range(_BEATS_A_TURN):
+        name = f"i-{number % _MACHINES:017x}"
+        beat = Heartbeat(
+            instance_id=name, enrolment=1, sequence=1, state_digest=DIGEST, sent_at=from_millis(_BEGIN_MILLIS + number)
+        )
+        body = beat.to_wire()
+        stated = mac(derive_key(secret, instance_id=name, enrolment=1), body)
+        yield b"Whence-MAC: " + stated.encode() + b"\t\t" + body
+
+
+@asynccontextmanager
+async def _limit(program: Any, case: str, directory: Path, dsn: str | None) -> AsyncIterator[Side]:
+    """Start the limit's server; it is told of as many instances as ours, each time something else."""
+    port = free_port()
     command = [
-        sys.executable, limit, "--cases", case, "--rounds", "1", "--secs", str(_SECONDS),
-        "--conns", str(connections), "--dir", directory, "--json", found,
-        *(("--pg", dsn) if dsn is not None else ()),
+        sys.executable, program.__file__, "--serve", case, "--port", str(port), "--dir", directory, "--pg", dsn or "",
     ]  # fmt: skip
-    process = await asyncio.create_subprocess_exec(*map(str, command), stdout=asyncio.subprocess.PIPE)
-    output = (await process.communicate())[0].decode()
-    text = json.dumps(json.loads(found.read_text(encoding="utf-8")))
-    rate, p99 = (re.search(rf'"{name}": ?([0-9.]+)', text) for name in ("rps", "p99"))
-    assert rate is not None, output
-    assert p99 is not None, output
-    return float(rate[1]), float(p99[1])
+    seconds = itertools.count()
+    keys = program.keys(64)
+
+    def reports() -> Iterator[bytes]:
+        for number in range(_STATEMENTS_A_TURN):
+            body = json.dumps(program.report(number % _MACHINES, next(seconds)), separators=(",", ":")).encode()
+            signature = base64.b64encode(keys[number % 64].sign(body))
+            yield b"X-Key: k%d\tX-Sig: %s\t\t%s" % (number % 64, signature, body)
+
+    def beats() -> Iterator[bytes]:
+        for number in range(_BEATS_A_TURN):
+            said = {
+                "kind": "hb",
+                "instance_id": f"i-{number % _MACHINES:017x}",
+                "seq": number,
+                "state_sha256": DIGEST[7:],
+            }
+            said["reported_at"] = from_millis(_BEGIN_MILLIS + next(seconds))
+            yield b"\t\t" + json.dumps(said, separators=(",", ":")).encode()
+
+    async with started(case, command, logs=directory, ready=lambda: answers(port)):
+        yield Side(f"http://127.0.0.1:{port}/v1/reports", beats if case == "sqlite-hb" else reports)

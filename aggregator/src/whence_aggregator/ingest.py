@@ -139,7 +139,8 @@ class Ingest:
         now = self._now()
         questions: set[tuple[str, str]] = set()
         try:
-            async with self._ledger.writing(named([one.enrolment.instance_id for one in batch])) as writing:
+            asked = named([one.enrolment.instance_id for one in batch])
+            async with self._ledger.writing(asked, sized=True) as writing:
                 known = {row["instance_id"]: Known.of(row) for row in writing.found[0]}
                 fresh, standing = await self._decide(writing, batch, known)
                 places = await self._append(writing, fresh, known)

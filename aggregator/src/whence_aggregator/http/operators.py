@@ -53,7 +53,7 @@ class OperatorCalls:
         return respond_json({"ready": True})
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        size = (await self._database.fetch("last_index", {}))[0]["ledger_index"] + 1
+        size = (await self._database.fetch("last_index", {}))[0]["last_index"] + 1
         samples = [Metric(name="whence_ledger_entries", kind="gauge", help="Entries in the ledger.", value=float(size))]
         instances, verdicts, _accounts = counts(await self._database.fetch("tallies", {}))
         samples += [
@@ -90,7 +90,7 @@ class OperatorCalls:
         return web.Response(text=text, content_type="application/yaml")
 
     async def _page(self, _: web.Request) -> web.Response:
-        size = (await self._database.fetch("last_index", {}))[0]["ledger_index"] + 1
+        size = (await self._database.fetch("last_index", {}))[0]["last_index"] + 1
         text = (
             "<!doctype html><html lang=en><meta charset=utf-8><title>Whence</title>"
             "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}</style>"

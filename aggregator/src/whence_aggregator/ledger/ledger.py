@@ -124,16 +124,20 @@ class Ledger:
                 pass
 
     @asynccontextmanager
-    async def writing(self, *first: Asked) -> AsyncIterator[Writing]:
+    async def writing(self, *first: Asked, sized: bool = False) -> AsyncIterator[Writing]:
         """Open the write transaction; on leaving, entries and tree are durable and the checkpoint is signed.
 
-        `first` is read at once, in the same round trip as the log's size.
+        `first` is read at once. `sized`: its rows say the log's last index too, which saves a round trip.
         """
         writing: Writing | None = None
         try:
             async with self._database.transaction() as transaction:
-                last, *found = await transaction.fetch_all([("last_index", {}), *first])
-                size = int(last[0]["ledger_index"]) + 1
+                if sized:
+                    found = await transaction.fetch_all(first)
+                    last = found[0] or await transaction.fetch("last_index", {})
+                else:
+                    last, *found = await transaction.fetch_all([("last_index", {}), *first])
+                size = int(last[0]["last_index"]) + 1
                 if self._tree is None or size != self._tree.size:
                     await self._load(transaction, size)
                 assert self._tree is not None

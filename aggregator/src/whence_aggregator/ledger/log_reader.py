@@ -47,7 +47,7 @@ class LogReader:
         self._full: dict[TileId, Tile] = {}
 
     async def size(self) -> int:
-        return int((await self._database.fetch("last_index", {}))[0]["ledger_index"]) + 1
+        return int((await self._database.fetch("last_index", {}))[0]["last_index"]) + 1
 
     def content(self, row: Row) -> bytes:
         """Unpack the body of a row that has `body` and `base_body`. Raises NotFound when it was pruned."""

@@ -32,6 +32,8 @@ class PostgresDatabase:
         self.numbered = named_queries.numbered(self.queries)
         self.many = named_queries.many_rows(self.queries)
         self.batches: dict[str, NumberedQuery] = {}
+        self.together: dict[tuple[str, ...], str] = {}
+        """Statements that run several queries at once, by the names of those."""
         self._writing = asyncio.Lock()
 
     @classmethod
@@ -39,7 +41,7 @@ class PostgresDatabase:
         """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN."""
         try:
             pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=_CONNECTIONS_MAX, command_timeout=_COMMAND_SECONDS_MAX
+                dsn, min_size=1, max_size=_CONNECTIONS_MAX, command_timeout=_COMMAND_SECONDS_MAX, reset=_nothing
             )
             async with pool.acquire() as connection:
                 await _migrate(connection)
@@ -138,15 +140,17 @@ class _PostgresTransaction:
             await self.execute(*together)
 
     async def _insert_together(self, writes: Sequence[Write]) -> None:
-        parts: list[str] = []
-        columns: list[object] = []
-        for query, rows in writes:
-            batch = await self._batch(query)
-            first = len(columns)
-            moved = _NUMBER.sub(lambda match, first=first: f"${int(match[1]) + first}", batch.sql)  # type: ignore[misc]
-            parts.append(f"w{len(parts)} as ({moved})")
-            columns += [[row[name] for row in rows] for name in batch.parameters]
-        await self._connection.execute(f"with {', '.join(parts)} select 1", *columns)
+        batches = [await self._batch(query) for query, _ in writes]
+        columns = [
+            [row[name] for row in rows]
+            for (_, rows), batch in zip(writes, batches, strict=True)
+            for name in batch.parameters
+        ]
+        names = tuple(query for query, _ in writes)
+        sql = self._database.together.get(names)
+        if sql is None:
+            sql = self._database.together[names] = _together(batches)
+        await self._connection.execute(sql, *columns)
 
     async def _batch(self, query: str) -> NumberedQuery:
         """Give a query that takes each parameter as an array: one round trip for all rows."""
@@ -170,6 +174,21 @@ class _PostgresTransaction:
 async def _fetch(connection: Any, numbered: NumberedQuery, parameters: Parameters) -> Sequence[Row]:
     found: Sequence[Row] = await connection.fetch(numbered.sql, *_values(numbered, parameters))
     return found
+
+
+def _together(batches: Sequence[NumberedQuery]) -> str:
+    """Make one statement of several; the parameters of each follow those of the one before."""
+    parts: list[str] = []
+    first = 0
+    for batch in batches:
+        moved = _NUMBER.sub(lambda match, first=first: f"${int(match[1]) + first}", batch.sql)  # type: ignore[misc]
+        parts.append(f"w{len(parts)} as ({moved})")
+        first += len(batch.parameters)
+    return f"with {', '.join(parts)} select 1"
+
+
+async def _nothing(connection: Any) -> None:
+    """Leave a connection as it is when it goes back to the pool: nothing here sets anything for a session."""
 
 
 async def _migrate(connection: Any) -> None:

@@ -1,7 +1,7 @@
 -- {x in texts y} and {x in integers y} mean: x is in the JSON array :y.
 
 -- name: last_index
-select coalesce(max(ledger_index), -1) as ledger_index from entry;
+select coalesce(max(ledger_index), -1) as last_index from entry;
 
 -- name: last_clock
 select ledger_index, recorded_at from clock order by ledger_index desc limit 1;
@@ -102,6 +102,13 @@ values (:number, :instance_id, :account_id, :region, 0, 0, -1, 0, '', 0, -1, -1)
 
 -- name: instances_named
 select number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules from instance
+where {instance_id in texts instance_ids};
+
+-- name: instances_and_size
+select
+    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules,
+    (select coalesce(max(ledger_index), -1) from entry) as last_index
+from instance
 where {instance_id in texts instance_ids};
 
 -- name: move_instance
