@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from binascii import b2a_base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from whence_aggregator.ports import (
 )
 from whence_common.clock import Now, to_millis
 from whence_common.ledger_entry import event, leaf_data
-from whence_common.merkle import TILE_HEIGHT, ProofInvalid, check_consistency, leaf_hash
+from whence_common.merkle import ProofInvalid, check_consistency, leaf_hash
 from whence_common.note import Checkpoint, Note, NoteInvalid, Signer
 from whence_common.receipt import HEADER, receipt_text
 
@@ -155,14 +154,10 @@ class Ledger:
     def receipts(self, indexes: Sequence[int]) -> list[str]:
         """Give receipts for entries that were appended just now. To be called before anything is awaited."""
         assert self._tree is not None
-        tree, note, above = self._tree, self.note, dict[int, str]()
-        found = []
-        for index in indexes:
-            within, tile = tree.proof_within(index), index >> TILE_HEIGHT
-            if tile not in above:
-                above[tile] = "".join(map(_encoded, tree.proof_above(tile)))
-            found.append(f"{HEADER}\nindex {index}\n{''.join(map(_encoded, within))}{above[tile]}\n{note}")
-        return found
+        if not indexes:
+            return []
+        proofs = self._tree.proofs(min(indexes), max(indexes) + 1)
+        return [f"{HEADER}\nindex {index}\n{proofs[index]}\n{self.note}" for index in indexes]
 
     async def receipt(self, index: int) -> str:
         """Give a receipt for any entry, under the newest checkpoint."""
@@ -306,6 +301,3 @@ def digest_head(digest: bytes) -> int:
     """Give the first eight bytes of a digest as the signed number they are stored as."""
     return int.from_bytes(digest[:8], "big", signed=True)
 
-
-def _encoded(hash_: bytes) -> str:
-    return b2a_base64(hash_).decode("ascii")

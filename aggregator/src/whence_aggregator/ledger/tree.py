@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 
-from whence_common.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Tile, inclusion_proof, range_hash
+from whence_common.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Tile, range_hash
 
 TileId = tuple[int, int]
 """(level, number) of a tile."""
@@ -50,26 +51,27 @@ class Tree:
     def root(self) -> bytes:
         return range_hash(0, self.size, self.node) if self.size else EMPTY_ROOT
 
-    def proof_within(self, index: int) -> list[bytes]:
-        """Give the part of an inclusion proof below the root of the entry's tile; it must be one of the last two."""
-        first = index >> TILE_HEIGHT << TILE_HEIGHT
-        width = min(self.size - first, TILE_WIDTH)
-        tile = self._tiles[0, first >> TILE_HEIGHT]
-        return inclusion_proof(index - first, width, tile.node)
+    def proofs(self, low: int, end: int) -> dict[int, str]:
+        """Give the inclusion proofs of the entries from `low` to before `end`, each a line in base64 a hash.
 
-    def proof_above(self, tile: int) -> list[bytes]:
-        """Give the rest of the inclusion proofs of a tile's entries: it is the same for all of them."""
-        first, past, low, high = tile << TILE_HEIGHT, min((tile + 1) << TILE_HEIGHT, self.size), 0, self.size
-        proof = []
-        while (low, high) != (first, past):
-            split = low + (1 << ((high - low - 1).bit_length() - 1))
-            if first < split:
-                proof.append(range_hash(split, high, self.node))
-                high = split
-            else:
-                proof.append(range_hash(low, split, self.node))
-                low = split
-        return proof[::-1]
+        They must be in the last two tiles. Entries side by side share most of their proofs: each hash is made once.
+        """
+        found: dict[int, str] = {}
+        ranges = [(0, self.size, "")]
+        while ranges:
+            first, past, above = ranges.pop()
+            if past - first == 1:
+                found[first] = above
+                continue
+            split = first + (1 << ((past - first - 1).bit_length() - 1))
+            if low < split:
+                ranges.append((first, split, self._line(split, past) + above))
+            if split < end:
+                ranges.append((split, past, self._line(first, split) + above))
+        return found
+
+    def _line(self, first: int, past: int) -> str:
+        return b2a_base64(range_hash(first, past, self.node)).decode("ascii")
 
 
 def node_of(tiles: Mapping[TileId, Tile], height: int, number: int) -> bytes:
