@@ -33,7 +33,7 @@ from landscape.programs import aggregator
 from whence_common.clock import from_millis
 from whence_common.heartbeat import Heartbeat, derive_key, mac
 
-_MACHINES = 1_000
+MACHINES = 1_000
 _CONNECTIONS = (64, 256)
 _SECONDS = 4
 _TURNS = 2
@@ -42,8 +42,8 @@ _STATEMENTS_A_TURN = 30_000
 _BEATS_A_TURN = 150_000
 _QUIET_SECONDS_MAX = 15
 _BEGIN_MILLIS = 1_793_000_000_000
-_LIMITS = dict.fromkeys(("statements_per_instance", "statements_per_account", "heartbeats_per_instance", "enrolments_per_instance", "challenges_per_address"), 1000000.0)  # fmt: skip
-_LUA = r"""
+LIMITS = dict.fromkeys(("statements_per_instance", "statements_per_account", "heartbeats_per_instance", "enrolments_per_instance", "challenges_per_address"), 1000000.0)  # fmt: skip
+LUA = r"""
 local requests, n = {}, 0
 function init(args)
   for line in io.lines(args[1]) do
@@ -81,14 +81,14 @@ class Measured:
 
 async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     """Interleave product and limit, print the medians and their ratios."""
-    (directory / "ingest.lua").write_text(_LUA, encoding="ascii")
-    program = _loaded(limit)
+    (directory / "ingest.lua").write_text(LUA, encoding="ascii")
+    program = loaded(limit)
     await _on(directory / "on-sqlite", None, rounds=rounds, program=program)
     async with postgres(directory, directory) as dsn:
         await _on(directory / "on-postgres", dsn, rounds=rounds, program=program)
 
 
-def _loaded(limit: Path) -> Any:
+def loaded(limit: Path) -> Any:
     """Load the limit's program for its bodies, keys and patience; None where it is not there."""
     if not limit.exists():
         print(f"the limit is not measured: {limit} is not there (--limit)")
@@ -107,20 +107,26 @@ async def _on(directory: Path, dsn: str | None, *, rounds: int, program: Any) ->
     database = await new_database(dsn, "product") if dsn is not None else None
     async with (
         aggregator(
-            directory, directory, authority_pem={"eu-central-1": authority.pem}, database=database, limits=_LIMITS
+            directory, directory, authority_pem={"eu-central-1": authority.pem}, database=database, limits=LIMITS
         ) as server,
         aiohttp.ClientSession() as session,
     ):
-        machines = [Machine(authority, f"i-{number:017x}") for number in range(_MACHINES)]
-        for start in range(0, _MACHINES, 50):
-            client = AgentClient(session, server.url)
-            await asyncio.gather(*(client.enrol(machine) for machine in machines[start : start + 50]))
-        ours = Side(server.url + "/v1/statements", lambda: _statements(machines))
+        machines = await enrolled(authority, session, server.url)
+        ours = Side(server.url + "/v1/statements", lambda: statements(machines))
         await _beside(ours, "sqlite-full" if dsn is None else "pg-full", directory, dsn, rounds, program)
         if dsn is None:
             secret = (directory / "aggregator" / "heartbeat.secret").read_bytes()
             ours = Side(server.url + "/v1/heartbeats", lambda: _beats(secret))
             await _beside(ours, "sqlite-hb", directory, dsn, rounds, program)
+
+
+async def enrolled(authority: SigningAuthority, session: aiohttp.ClientSession, url: str) -> list[Machine]:
+    """Give machines whose keys the aggregator knows."""
+    machines = [Machine(authority, f"i-{number:017x}") for number in range(MACHINES)]
+    client = AgentClient(session, url)
+    for start in range(0, MACHINES, 50):
+        await asyncio.gather(*(client.enrol(machine) for machine in machines[start : start + 50]))
+    return machines
 
 
 async def _beside(ours: Side, case: str, directory: Path, dsn: str | None, rounds: int, program: Any) -> None:
@@ -133,7 +139,7 @@ async def _beside(ours: Side, case: str, directory: Path, dsn: str | None, round
             found = {name: Measured([], []) for name in sides}
             for turn in range(rounds * _TURNS):
                 for name in list(sides) if turn % 2 else reversed(sides):
-                    rate, p99 = await _told(sides[name], connections, directory, program)
+                    rate, p99 = await told(sides[name], connections, directory, program)
                     found[name].rates.append(rate)
                     found[name].p99s.append(p99)
             for name, one in found.items():
@@ -152,7 +158,7 @@ async def _beside(ours: Side, case: str, directory: Path, dsn: str | None, round
                 )
 
 
-async def _told(side: Side, connections: int, directory: Path, program: Any) -> tuple[float, float]:
+async def told(side: Side, connections: int, directory: Path, program: Any) -> tuple[float, float]:
     """Tell one side what it has not heard yet, as fast as it takes it; give the rate a second, and p99 in milliseconds."""
     bodies, count = directory / "bodies", 0
     with bodies.open("wb") as sink:
@@ -172,14 +178,14 @@ async def _told(side: Side, connections: int, directory: Path, program: Any) -> 
     return float(match[1]), float(match[2])
 
 
-def _statements(machines: list[Machine]) -> Iterator[bytes]:
+def statements(machines: list[Machine]) -> Iterator[bytes]:
     for number in range(_STATEMENTS_A_TURN):
         yield b"\t\t" + machines[number % len(machines)].statement()
 
 
 def _beats(secret: bytes) -> Iterator[bytes]:
     for number in range(_BEATS_A_TURN):
-        name = f"i-{number % _MACHINES:017x}"
+        name = f"i-{number % MACHINES:017x}"
         beat = Heartbeat(
             instance_id=name, enrolment=1, sequence=1, state_digest=DIGEST, sent_at=from_millis(_BEGIN_MILLIS + number)
         )
@@ -200,7 +206,7 @@ async def _limit(program: Any, case: str, directory: Path, dsn: str | None) -> A
 
     def reports() -> Iterator[bytes]:
         for number in range(_STATEMENTS_A_TURN):
-            body = json.dumps(program.report(number % _MACHINES, next(seconds)), separators=(",", ":")).encode()
+            body = json.dumps(program.report(number % MACHINES, next(seconds)), separators=(",", ":")).encode()
             signature = base64.b64encode(keys[number % 64].sign(body))
             yield b"X-Key: k%d\tX-Sig: %s\t\t%s" % (number % 64, signature, body)
 
@@ -208,7 +214,7 @@ async def _limit(program: Any, case: str, directory: Path, dsn: str | None) -> A
         for number in range(_BEATS_A_TURN):
             said = {
                 "kind": "hb",
-                "instance_id": f"i-{number % _MACHINES:017x}",
+                "instance_id": f"i-{number % MACHINES:017x}",
                 "seq": number,
                 "state_sha256": DIGEST[7:],
             }

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import boot, fleet, idle, ingest, judge, kills, registry, scale, trace
+from benchmarks import boot, fleet, idle, ingest, judge, kills, peer, registry, scale, trace
 from landscape.whole import ROOT
 
 _ALL = {
@@ -24,11 +24,13 @@ _ALL = {
     "idle": idle.measure,
     "judge": judge.measure,
 }
+_NAMED_ONLY = {"peer": peer.measure}
+"""What needs much that nothing else does."""
 
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(_ALL), help=f"of: {', '.join(_ALL)}")
+    parser.add_argument("names", nargs="*", default=list(_ALL), help=f"of: {', '.join(_ALL)}; {', '.join(_NAMED_ONLY)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--limit",
@@ -40,7 +42,7 @@ async def main() -> int:
     for name in arguments.names:
         print(f"== {name}", flush=True)
         with tempfile.TemporaryDirectory(prefix="whence-bench-") as directory:
-            await _ALL[name](Path(directory), rounds=arguments.rounds, limit=arguments.limit)
+            await (_ALL | _NAMED_ONLY)[name](Path(directory), rounds=arguments.rounds, limit=arguments.limit)
     return 0
 
 

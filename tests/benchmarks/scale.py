@@ -32,6 +32,7 @@ from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.enrolment import Enrolment
 from whence_aggregator.ingest import Verified
 from whence_aggregator.ledger.ledger import NewEntry
+from whence_aggregator.ports import Database
 from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.verification import Checked, Submitted, check
@@ -163,7 +164,11 @@ async def queries(directory: Path, *, rounds: int, limit: Path) -> None:
         home = directory / f"of-{size}"
         (home / "aggregator").mkdir(parents=True)
         began = time.monotonic()
-        await _fill(home / "aggregator" / "ledger.db", size)
+        path = home / "aggregator" / "ledger.db"
+        database = await SqliteDatabase.open(path)
+        await fill(database, size)
+        await database.close()
+        _judged(path)
         print(f"{size:,} instances after {time.monotonic() - began:.0f} s", flush=True)
         authority = SigningAuthority.make()
         pem = {"eu-central-1": authority.pem}
@@ -178,8 +183,8 @@ async def queries(directory: Path, *, rounds: int, limit: Path) -> None:
         print(f"growth from {_ASKED_INSTANCES[0]:,} to {_ASKED_INSTANCES[-1]:,}: {name} {found[-1] / found[0]:.2f}")
 
 
-async def _fill(path: Path, size: int) -> None:
-    database = await SqliteDatabase.open(path)
+async def fill(database: Database, size: int) -> None:
+    """Have so many instances say what they run; a tenth of them is judged."""
     house = InProcess(database, SigningAuthority.make())
     await house.ledger.start()
     key = new_key()
@@ -205,12 +210,15 @@ async def _fill(path: Path, size: int) -> None:
             places = await writing.append([NewEntry(kind="verdict", content=event("verdict", one)) for one in events])
             entries = [(index, one) for (index, _), one in zip(places, events, strict=True)]
             await project_verdicts(writing.transaction, entries)
+
+
+def _judged(path: Path) -> None:
+    """Leave nothing for the evaluator to do."""
     connection = sqlite3.connect(path)
     connection.execute("update instance set judged = ledger_index")
     connection.execute("analyze")
     connection.commit()
     connection.close()
-    await database.close()
 
 
 class _Unsigned(Sampled):

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from landscape.processes import NotReady, answers, free_port, run, started
+import asyncpg
+
+from landscape.processes import NotReady, free_port, run, started
 
 
 @asynccontextmanager
@@ -28,8 +30,18 @@ async def postgres(directory: Path, logs: Path) -> AsyncIterator[str]:
         *prefix, programs / "postgres", "-D", home, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
         "-c", "unix_socket_directories=", "-c", "max_connections=50",
     ]  # fmt: skip
-    async with started("postgres", command, logs=logs, ready=lambda: answers(port), cwd=Path("/")):
-        yield f"postgresql://whence@127.0.0.1:{port}/postgres"
+    dsn = f"postgresql://whence@127.0.0.1:{port}/postgres"
+    async with started("postgres", command, logs=logs, ready=lambda: _serves(dsn), cwd=Path("/")):
+        yield dsn
+
+
+async def _serves(dsn: str) -> bool:
+    """Say whether it takes connections: it listens a moment before it does."""
+    try:
+        await (await asyncpg.connect(dsn)).close()
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return True
 
 
 def _programs() -> Path:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure that the programs a target needs are there: Debian's packages, installed when missing and when we may.
-# Usage: setup.sh dev|demo|test|bench
+# Usage: setup.sh dev|demo|test|bench|peer
 set -eu
 
 missing=""
@@ -22,6 +22,7 @@ static_busybox() { [ -x /bin/busybox ] && /bin/busybox --list | grep -qx httpd; 
 
 case "$1" in
 dev) need "python3 python3-venv" python_with_venv ;;
+peer) need "puppetdb dbconfig-no-thanks" test -e /usr/share/puppetdb/puppetdb.jar ;;
 demo | test | bench)
     need git has git
     need docker.io engine_possible
@@ -29,7 +30,7 @@ demo | test | bench)
     need busybox-static static_busybox
     ;;
 *)
-    echo "usage: setup.sh dev|demo|test|bench" >&2
+    echo "usage: setup.sh dev|demo|test|bench|peer" >&2
     exit 64
     ;;
 esac

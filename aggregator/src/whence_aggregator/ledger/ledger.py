@@ -300,4 +300,3 @@ class Writing:
 def digest_head(digest: bytes) -> int:
     """Give the first eight bytes of a digest as the signed number they are stored as."""
     return int.from_bytes(digest[:8], "big", signed=True)
-

@@ -16,6 +16,9 @@ from whence_aggregator.storage.named_queries import NumberedQuery
 
 _SEQUENCER_LOCK = 0x5748454E4345
 """The key of the advisory lock: `WHENCE` in ASCII."""
+_BEGIN = "begin; set local plan_cache_mode = auto"
+_READING = {"plan_cache_mode": "force_custom_plan"}
+"""Look-ups have filters that may be null: a plan for any parameters would join tables whole. Writes have none."""
 _CONNECTIONS_MAX = 8
 _COMMAND_SECONDS_MAX = 30.0
 _TABLE = re.compile(r"insert into ([a-z_]+) ")
@@ -41,8 +44,9 @@ class PostgresDatabase:
         """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN."""
         try:
             pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=_CONNECTIONS_MAX, command_timeout=_COMMAND_SECONDS_MAX, reset=_nothing
-            )
+                dsn, min_size=1, max_size=_CONNECTIONS_MAX, command_timeout=_COMMAND_SECONDS_MAX, reset=_nothing,
+                server_settings=_READING,
+            )  # fmt: skip
             async with pool.acquire() as connection:
                 await _migrate(connection)
         except (*_FAILURES, ValueError) as exc:
@@ -55,24 +59,25 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[_PostgresTransaction]:
-        async with self._writing:
-            try:
-                async with self.pool.acquire() as connection:
-                    await connection.execute(f"begin; select pg_advisory_xact_lock({_SEQUENCER_LOCK})")
-                    try:
-                        yield _PostgresTransaction(connection, self)
-                    except BaseException:
-                        with suppress(*_FAILURES):
-                            await connection.execute("rollback")
-                        raise
-                    await connection.execute("commit")
-            except _FAILURES as exc:
-                raise _unavailable(exc) from exc
+        async with self._writing, self._begun(f"{_BEGIN}; select pg_advisory_xact_lock({_SEQUENCER_LOCK})") as begun:
+            yield begun
 
     async def write(self, *writes: Write) -> None:
+        async with self._begun(_BEGIN) as begun:
+            await begun.execute(*writes)
+
+    @asynccontextmanager
+    async def _begun(self, sql: str) -> AsyncIterator[_PostgresTransaction]:
         try:
-            async with self.pool.acquire() as connection, connection.transaction():
-                await _PostgresTransaction(connection, self).execute(*writes)
+            async with self.pool.acquire() as connection:
+                await connection.execute(sql)
+                try:
+                    yield _PostgresTransaction(connection, self)
+                except BaseException:
+                    with suppress(*_FAILURES):
+                        await connection.execute("rollback")
+                    raise
+                await connection.execute("commit")
         except _FAILURES as exc:
             raise _unavailable(exc) from exc
 
