@@ -17,8 +17,6 @@ from whence_aggregator.storage.named_queries import NumberedQuery
 _SEQUENCER_LOCK = 0x5748454E4345
 """The key of the advisory lock: `WHENCE` in ASCII."""
 _BEGIN = "begin; set local plan_cache_mode = auto"
-_READING = {"plan_cache_mode": "force_custom_plan"}
-"""Look-ups have filters that may be null: a plan for any parameters would join tables whole. Writes have none."""
 _CONNECTIONS_MAX = 8
 _COMMAND_SECONDS_MAX = 30.0
 _TABLE = re.compile(r"insert into ([a-z_]+) ")
@@ -44,8 +42,8 @@ class PostgresDatabase:
         """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN."""
         try:
             pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=_CONNECTIONS_MAX, command_timeout=_COMMAND_SECONDS_MAX, reset=_nothing,
-                server_settings=_READING,
+                dsn, min_size=1, max_size=_CONNECTIONS_MAX, command_timeout=_COMMAND_SECONDS_MAX,
+                init=_prepare, reset=_keep,
             )  # fmt: skip
             async with pool.acquire() as connection:
                 await _migrate(connection)
@@ -192,8 +190,13 @@ def _together(batches: Sequence[NumberedQuery]) -> str:
     return f"with {', '.join(parts)} select 1"
 
 
-async def _nothing(connection: Any) -> None:
-    """Leave a connection as it is when it goes back to the pool: nothing here sets anything for a session."""
+async def _prepare(connection: Any) -> None:
+    """Have look-ups planned for what they ask: filters may be null, and a plan for all of them joins whole tables."""
+    await connection.execute("set plan_cache_mode = force_custom_plan")
+
+
+async def _keep(connection: Any) -> None:
+    """Leave a connection as it is when it goes back to the pool: nothing else is set for its session."""
 
 
 async def _migrate(connection: Any) -> None:
