@@ -16,6 +16,7 @@ _TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.I
 _MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
 FIRST_MIGRATION = 3
 """What was made by earlier ones held no Merkle tree and cannot be carried over."""
+_ARRAY = re.compile(r"any\(cast\(:([a-z_]+) as [a-z]+\[\]\)\)")
 _DIALECTS = {
     "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid", "{binary}": ""},
     "postgres": {"{key}": "bigint primary key", "{compact}": "", "{binary}": ' collate "C"'},
@@ -28,6 +29,8 @@ class NumberedQuery:
 
     sql: str
     parameters: tuple[str, ...]
+    arrays: frozenset[str] = frozenset()
+    """Parameters that are JSON arrays for us, and arrays for PostgreSQL: its planner sees how many they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,7 @@ def _sqlite_member(match: re.Match[str]) -> str:
 
 
 def _postgres_member(match: re.Match[str]) -> str:
-    value = f"jsonb_array_elements_text(cast(:{match[3]} as jsonb))"
-    value = f"cast({value} as bigint)" if match[2] == "integers" else value
-    return f"{match[1]} = any(array(select {value}))"
+    return f"{match[1]} = any(cast(:{match[3]} as {'bigint' if match[2] == 'integers' else 'text'}[]))"
 
 
 _MEMBERS = {"sqlite": _sqlite_member, "postgres": _postgres_member}
@@ -115,4 +116,4 @@ def _number(sql: str) -> NumberedQuery:
             names.append(match[1])
         return f"${names.index(match[1]) + 1}"
 
-    return NumberedQuery(_PARAMETER.sub(place, sql), tuple(names))
+    return NumberedQuery(_PARAMETER.sub(place, sql), tuple(names), frozenset(_ARRAY.findall(sql)))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write
 from whence_aggregator.storage import named_queries
@@ -215,7 +216,10 @@ async def _migrate(connection: Any) -> None:
 
 
 def _values(query: NumberedQuery, parameters: Parameters) -> list[object]:
-    return [parameters[name] for name in query.parameters]
+    return [
+        msgspec.json.decode(str(parameters[name])) if name in query.arrays else parameters[name]
+        for name in query.parameters
+    ]
 
 
 def _unavailable(exc: BaseException) -> StorageUnavailable:
