@@ -201,12 +201,12 @@ async def _limit(program: Any, case: str, directory: Path, dsn: str | None) -> A
     command = [
         sys.executable, program.__file__, "--serve", case, "--port", str(port), "--dir", directory, "--pg", dsn or "",
     ]  # fmt: skip
-    seconds = itertools.count()
+    numbers = itertools.count()
     keys = program.keys(64)
 
     def reports() -> Iterator[bytes]:
         for number in range(_STATEMENTS_A_TURN):
-            body = json.dumps(program.report(number % MACHINES, next(seconds)), separators=(",", ":")).encode()
+            body = json.dumps(program.report(number % MACHINES, next(numbers)), separators=(",", ":")).encode()
             signature = base64.b64encode(keys[number % 64].sign(body))
             yield b"X-Key: k%d\tX-Sig: %s\t\t%s" % (number % 64, signature, body)
 
@@ -218,7 +218,7 @@ async def _limit(program: Any, case: str, directory: Path, dsn: str | None) -> A
                 "seq": number,
                 "state_sha256": DIGEST[7:],
             }
-            said["reported_at"] = from_millis(_BEGIN_MILLIS + next(seconds))
+            said["reported_at"] = from_millis(_BEGIN_MILLIS + next(numbers))
             yield b"\t\t" + json.dumps(said, separators=(",", ":")).encode()
 
     async with started(case, command, logs=directory, ready=lambda: answers(port)):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
+from binascii import b2a_base64
 
 import pytest
 
+from whence_aggregator.ledger.tree import Tree
 from whence_common.merkle import (
     EMPTY_ROOT,
+    TILE_WIDTH,
     ProofInvalid,
     Tile,
     check_consistency,
@@ -155,3 +158,17 @@ def test_proofs_beyond_the_tree_are_refused() -> None:
 def test_tiles_are_named_as_c2sp_names_them() -> None:
     assert group_digits(1_234_067) == "x001/x234/067"
     assert (group_digits(0), group_digits(67)) == ("000", "067")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 255, 256, 257, 300, 512, 513, 700])
+def test_the_proofs_of_entries_side_by_side_are_those_of_each_by_itself(size: int) -> None:
+    tree = Tree()
+    tree.append(LEAVES[:size])
+    first = max(0, size - TILE_WIDTH)
+    found = tree.proofs(first, size)
+    expected = {
+        index: "".join(b2a_base64(one).decode() for one in inclusion_proof(index, size, tree.node))
+        for index in range(first, size)
+    }
+    assert found == expected
+    assert tree.proofs(size - 1, size) == {size - 1: expected[size - 1]}

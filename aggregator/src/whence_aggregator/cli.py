@@ -27,7 +27,7 @@ from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
 SETTINGS_FILE = "/etc/whence/aggregator.yaml"
 WITNESS_FILE = "/etc/whence/witness.yaml"
 _SWITCH_SECONDS = 0.0005
-"""How long a thread that commits waits for the loop's thread to let go: Python's 5 ms are longer than most commits."""
+"""How long a thread that commits may wait for the loop's to let go: Python's own 5 ms are as long as a commit."""
 
 
 def main() -> int:

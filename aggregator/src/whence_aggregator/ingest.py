@@ -31,7 +31,7 @@ from whence_common.logs import fields
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 96
-"""Not all that wait: at a steadier pace the slowest of them waits less, and the disk is synced often enough."""
+"""Not all that wait: commits of this size come at a steadier pace, and are as fast."""
 CHECKED_AT_ONCE_MAX = 32
 CHECKS_AT_ONCE = 2
 """Batches under way: the verifier has the next one when it ends one."""

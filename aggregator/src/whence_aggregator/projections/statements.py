@@ -175,7 +175,7 @@ async def project_statements(
 def named(instance_ids: Sequence[str]) -> Asked:
     """Ask for the rows of instances, each with the last index of the log."""
     names = msgspec.json.encode(list(dict.fromkeys(instance_ids))).decode()
-    return "instances_and_size", {"instance_ids": names}
+    return "instances_named", {"instance_ids": names}
 
 
 def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:

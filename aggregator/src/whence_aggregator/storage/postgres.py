@@ -20,7 +20,7 @@ _SEQUENCER_LOCK = 0x5748454E4345
 _BEGIN = "begin; set local plan_cache_mode = auto"
 _CONNECTIONS_MAX = 8
 _COMMAND_SECONDS_MAX = 30.0
-_TABLE = re.compile(r"insert into ([a-z_]+) ")
+_TABLE = re.compile(r"insert into ([a-z_]+)\s")
 _NUMBER = re.compile(r"\$([0-9]+)")
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 

@@ -101,10 +101,6 @@ insert into instance
 values (:number, :instance_id, :account_id, :region, 0, 0, -1, 0, '', 0, -1, -1) on conflict do nothing;
 
 -- name: instances_named
-select number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules from instance
-where {instance_id in texts instance_ids};
-
--- name: instances_and_size
 select
     number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules,
     (select coalesce(max(ledger_index), -1) from entry) as last_index
