@@ -1,27 +1,32 @@
-"""What holds on PostgreSQL only: how its planner is asked, and what is left of a transaction."""
+"""What holds on PostgreSQL only: how its planner is asked, who waits for whom, and what is left of a transaction."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from landscape.kills import drop_database, new_database
+from whence_aggregator.ports import WriteConflict
 from whence_aggregator.storage.postgres import PostgresDatabase
 
 TASK = {"kind": "commit", "subject": "x", "due_at": "2026-11-22T12:00:00.000Z"}
+CLOCK = {"ledger_index": 0, "recorded_at": 1}
+WAITING = "select query from pg_stat_activity where wait_event = 'advisory'"
 
 
 @pytest.fixture
-async def store(postgres_dsn: str) -> AsyncIterator[PostgresDatabase]:
-    opened = await PostgresDatabase.open(await new_database(postgres_dsn, "planned"))
-    yield opened
-    await opened.close()
+async def dsn(postgres_dsn: str) -> AsyncIterator[str]:
+    yield await new_database(postgres_dsn, "planned")
     await drop_database(postgres_dsn, "planned")
 
 
-async def planning(store: PostgresDatabase) -> str:
-    return str(await store.pool.fetchval("show plan_cache_mode"))
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[PostgresDatabase]:
+    opened = await PostgresDatabase.open(dsn)
+    yield opened
+    await opened.close()
 
 
 async def begin_and_fail(store: PostgresDatabase) -> None:
@@ -30,20 +35,42 @@ async def begin_and_fail(store: PostgresDatabase) -> None:
         raise ZeroDivisionError
 
 
-async def test_look_ups_are_planned_for_what_they_ask_and_not_for_any_parameters(store: PostgresDatabase) -> None:
-    assert await planning(store) == "force_custom_plan"
-
-
-async def test_a_write_is_planned_once_and_its_setting_ends_with_it(store: PostgresDatabase) -> None:
-    await store.write(("add_task_unless_known", [TASK]))
+async def at_once(store: PostgresDatabase) -> None:
+    """Write what needs nothing to be read first."""
     async with store.transaction() as transaction:
-        assert await transaction.fetch("count_tasks", {})
-    assert await planning(store) == "force_custom_plan"
+        await transaction.finish(("add_clock", [CLOCK]), ("put_tile", [{"level": 0, "number": 0, "hashes": b""}]))
 
 
-async def test_a_transaction_that_fails_leaves_neither_lock_nor_rows_nor_setting(store: PostgresDatabase) -> None:
+async def who_waits(store: PostgresDatabase) -> str:
+    """Give the statement that waits for the one that appends, once there is one."""
+    async with asyncio.timeout(10):
+        while not (found := await store.pool.fetch(WAITING)):
+            pass
+    return str(found[0]["query"])
+
+
+async def test_look_ups_are_planned_for_what_they_ask_and_writes_for_any_parameters(store: PostgresDatabase) -> None:
+    assert await store.pool.fetchval("show plan_cache_mode") == "force_custom_plan"
+    assert await store.writers.fetchval("show plan_cache_mode") == "auto"
+
+
+async def test_a_transaction_that_fails_leaves_neither_lock_nor_rows(store: PostgresDatabase) -> None:
     with pytest.raises(ZeroDivisionError):
         await begin_and_fail(store)
-    assert await planning(store) == "force_custom_plan"
     assert not await store.pool.fetch("select from pg_locks where locktype = 'advisory'")
     assert not await store.pool.fetch("select from task")
+
+
+async def test_what_needs_nothing_to_be_read_is_one_statement_and_waits_for_the_replica_that_appends(
+    store: PostgresDatabase, dsn: str
+) -> None:
+    other = await PostgresDatabase.open(dsn)
+    async with other.transaction() as appending:
+        await appending.fetch("last_index", {})
+        waiting = asyncio.create_task(at_once(store))
+        assert "insert into clock" in await who_waits(store)
+        await appending.finish(("add_clock", [CLOCK]))
+    with pytest.raises(WriteConflict):
+        await waiting
+    await other.close()
+    assert not await store.pool.fetch("select from tile")

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
 from whence_aggregator.enrolment import Enrolment, Enrolments
 from whence_aggregator.group_commit import GroupCommit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.limits import Limit
-from whence_aggregator.ports import Conflict, Unauthenticated
+from whence_aggregator.ports import Conflict, Unauthenticated, WriteConflict
 from whence_aggregator.projections.statements import (
     Combinations,
     Known,
+    KnownInstances,
     Said,
     named,
     project_statements,
@@ -97,6 +99,7 @@ class Ingest:
         self._now = now
         self._on_work = on_work
         self._by_key: dict[str, Enrolment] = {}
+        self._instances = KnownInstances()
         self._asked: set[tuple[str, str]] = set()
         self._commits = GroupCommit[Verified, Accepted](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
         self._checks = GroupCommit[Submitted, Checked | Refusal](
@@ -137,12 +140,24 @@ class Ingest:
         raise Unauthenticated("key-unknown", "no instance is bound to the key of this envelope", fix="enrol first")
 
     async def _commit(self, batch: Sequence[Verified]) -> Sequence[Accepted | Exception]:
+        """Commit on what is known of the instances; read it first when it is not, or another replica was faster."""
+        edition = self._ledger.edition
+        known = self._instances.moving(edition, (one.key for one in batch))
+        if known is not None:
+            with suppress(WriteConflict):
+                return await self._committed(batch, self._ledger.writing(edition=edition), known)
+        asked = named([one.enrolment.instance_id for one in batch])
+        return await self._committed(batch, self._ledger.writing(asked, sized=True), None)
+
+    async def _committed(
+        self, batch: Sequence[Verified], opened: AbstractAsyncContextManager[Writing], known: dict[str, Known] | None
+    ) -> Sequence[Accepted | Exception]:
         now = self._now()
         questions: set[tuple[str, str]] = set()
         try:
-            asked = named([one.enrolment.instance_id for one in batch])
-            async with self._ledger.writing(asked, sized=True) as writing:
-                known = {row["instance_id"]: Known.of(row) for row in writing.found[0]}
+            async with opened as writing:
+                if known is None:
+                    known = {row["instance_id"]: Known.of(row) for row in writing.found[0]}
                 fresh, standing = await self._decide(writing, batch, known)
                 places = await self._append(writing, fresh, known)
                 said = [
@@ -163,7 +178,9 @@ class Ingest:
                     writing.writes += [("see", seen), ("add_task_unless_known", tasks)]
         except BaseException:
             self._combinations.forget()
+            self._instances.forget()
             raise
+        self._instances.keep(writing.edition, known)
         if len(self._asked) > _QUESTIONS_KEPT_MAX:
             self._asked.clear()
         self._asked |= questions

@@ -27,6 +27,10 @@ class StorageUnavailable(RoadError):
     """The database does not answer, is locked, or its disk is full. Nothing was acknowledged."""
 
 
+class WriteConflict(StorageUnavailable):
+    """Another replica wrote what was to be written: nothing was. Read again, then write again."""
+
+
 class Conflict(InputError):
     """What is asked contradicts what is stored."""
 
@@ -52,7 +56,11 @@ class SourceUnavailable(RoadError):
 
 
 class Transaction(Protocol):
-    """One write transaction; all or nothing. Query names are those of storage/queries.sql."""
+    """One write transaction; all or nothing. Query names are those of storage/queries.sql.
+
+    It begins, and holds off other replicas, with the first that is asked of it. Raises WriteConflict for a row that is
+    there already.
+    """
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]: ...
 

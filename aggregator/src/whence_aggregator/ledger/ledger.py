@@ -28,6 +28,7 @@ from whence_aggregator.ports import (
     StorageUnavailable,
     Transaction,
     Write,
+    WriteConflict,
 )
 from whence_common.clock import Now, to_millis
 from whence_common.ledger_entry import event, leaf_data
@@ -93,6 +94,15 @@ class Ledger:
         self.note = ""
         """The newest signed checkpoint, without cosignatures."""
         self.bases = Bases()
+        self._edition = 0
+
+    @property
+    def edition(self) -> int | None:
+        """Say how often the log was read from the database; None when it must be read again.
+
+        While it stays the same nobody else appended: what an entry changes is as this process left it.
+        """
+        return self._edition if self._tree is not None else None
 
     @property
     def origin(self) -> str:
@@ -123,22 +133,19 @@ class Ledger:
                 pass
 
     @asynccontextmanager
-    async def writing(self, *first: Asked, sized: bool = False) -> AsyncIterator[Writing]:
+    async def writing(self, *first: Asked, sized: bool = False, edition: int | None = None) -> AsyncIterator[Writing]:
         """Open the write transaction; on leaving, entries and tree are durable and the checkpoint is signed.
 
-        `first` is read at once. `sized`: its rows say the log's last index too, which saves a round trip.
+        `first` is read at once. `sized`: its rows say the log's last index too, which saves a round trip. `edition`:
+        nothing is read, and what is appended must follow what was known in that edition. Raises WriteConflict when it
+        does not: an index is taken once.
         """
         writing: Writing | None = None
         try:
             async with self._database.transaction() as transaction:
-                if sized:
-                    found = await transaction.fetch_all(first)
-                    last = found[0] or await transaction.fetch("last_index", {})
-                else:
-                    last, *found = await transaction.fetch_all([("last_index", {}), *first])
-                size = int(last[0]["last_index"]) + 1
-                if self._tree is None or size != self._tree.size:
-                    await self._load(transaction, size)
+                found = await self._read(transaction, first, sized=sized) if edition is None else []
+                if edition is not None and edition != self.edition:
+                    raise WriteConflict("log-moved", "another replica has appended since")
                 assert self._tree is not None
                 writing = Writing(self, transaction, self._tree, to_millis(self._now()), self._clock, found)
                 yield writing
@@ -195,7 +202,20 @@ class Ledger:
             if index in bodies:
                 self.bases.put(number, index, self._packer.layout(bodies[index]))
 
+    async def _read(self, transaction: Transaction, first: Sequence[Asked], *, sized: bool) -> Sequence[Sequence[Row]]:
+        """Read what is asked; and the log, when somebody else appended."""
+        if sized:
+            found = await transaction.fetch_all(first)
+            last = found[0] or await transaction.fetch("last_index", {})
+        else:
+            last, *found = await transaction.fetch_all([("last_index", {}), *first])
+        size = int(last[0]["last_index"]) + 1
+        if self._tree is None or size != self._tree.size:
+            await self._load(transaction, size)
+        return found
+
     async def _load(self, transaction: Transaction, size: int) -> None:
+        self._edition += 1
         clock = await transaction.fetch("last_clock", {})
         self._clock = clock[0]["recorded_at"] if clock else -(10**18)
         self._tree = await self.reader.edge(size)
@@ -239,6 +259,7 @@ class Writing:
         clock: int,
         found: Sequence[Sequence[Row]],
     ) -> None:
+        self.edition = ledger.edition
         self.transaction = transaction
         self.found = found
         """What was to be read first."""

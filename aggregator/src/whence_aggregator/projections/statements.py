@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ from whence_common.statement import Predicate
 
 Combination = tuple[str, str, str, str, str, str, str]
 _COMBINATIONS_KEPT_MAX = 100_000
+_INSTANCES_KEPT_MAX = 50_000
 _LINK_NAMES = ("commit_id", "image_digest", "repository")
 _NAMES = (
     "image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region",
@@ -72,6 +73,39 @@ class Known:
     @classmethod
     def of(cls, row: Row) -> Known:
         return cls(row=row, order=(row["enrolment"], row["sequence"]), facets=row["facets"], base=row["base"])
+
+
+class KnownInstances:
+    """Instances as they were left by the last commits: what is read again only when somebody else may have appended."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+        self._edition: int | None = None
+
+    def moving(self, edition: int | None, keys: Iterable[tuple[str, int, int]]) -> dict[str, Known] | None:
+        """Give the instances of these statements (instance, enrolment, sequence), when each moves one known here."""
+        found: dict[str, Known] = {}
+        if edition is None or edition != self._edition:
+            return None
+        for name, enrolment, sequence in keys:
+            known = self._known.get(name)
+            if known is None or (enrolment, sequence) <= known.order:
+                return None
+            found[name] = known
+        return found
+
+    def keep(self, edition: int | None, known: Mapping[str, Known]) -> None:
+        """Keep what a commit left, in the edition that it was made on."""
+        if edition != self._edition or len(self._known) > _INSTANCES_KEPT_MAX:
+            self._known.clear()
+        self._edition = edition
+        for name, one in known.items():
+            one.newest = None
+            self._known[name] = one
+
+    def forget(self) -> None:
+        """Forget what may have been rolled back."""
+        self._known.clear()
 
 
 class Combinations:

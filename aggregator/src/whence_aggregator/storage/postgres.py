@@ -11,14 +11,15 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write
+from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write, WriteConflict
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery
 
 _SEQUENCER_LOCK = 0x5748454E4345
 """The key of the advisory lock: `WHENCE` in ASCII."""
-_BEGIN = "begin; set local plan_cache_mode = auto"
-_CONNECTIONS_MAX = 8
+_LOCK = f"select pg_advisory_xact_lock({_SEQUENCER_LOCK})"
+_READERS_MAX = 6
+_WRITERS_MAX = 2
 _COMMAND_SECONDS_MAX = 30.0
 _TABLE = re.compile(r"insert into ([a-z_]+)\s")
 _NUMBER = re.compile(r"\$([0-9]+)")
@@ -28,55 +29,60 @@ _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutErro
 class PostgresDatabase:
     """A database behind a DSN. Made by `open`; `close` it."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, writers: Any) -> None:
         self.pool = pool
+        self.writers = writers
         self.queries = named_queries.load("postgres")
         self.numbered = named_queries.numbered(self.queries)
         self.many = named_queries.many_rows(self.queries)
         self.batches: dict[str, NumberedQuery] = {}
-        self.together: dict[tuple[str, ...], str] = {}
-        """Statements that run several queries at once, by the names of those."""
+        self.together: dict[tuple[str | bool, ...], str] = {}
+        """Statements that run several queries at once, by the names of those, and whether they take the lock."""
         self._writing = asyncio.Lock()
 
     @classmethod
     async def open(cls, dsn: str) -> PostgresDatabase:
         """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN."""
+        common = {"min_size": 1, "command_timeout": _COMMAND_SECONDS_MAX, "reset": _keep}
         try:
-            pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=_CONNECTIONS_MAX, command_timeout=_COMMAND_SECONDS_MAX,
-                init=_prepare, reset=_keep,
-            )  # fmt: skip
-            async with pool.acquire() as connection:
+            writers = await asyncpg.create_pool(dsn, max_size=_WRITERS_MAX, **common)
+            async with writers.acquire() as connection:
                 await _migrate(connection)
+            pool = await asyncpg.create_pool(dsn, max_size=_READERS_MAX, init=_prepare, **common)
         except (*_FAILURES, ValueError) as exc:
             raise _unavailable(exc) from exc
-        return cls(pool)
+        return cls(pool, writers)
 
     async def close(self) -> None:
         """Close all connections once their work is done."""
         await self.pool.close()
+        await self.writers.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[_PostgresTransaction]:
-        async with self._writing, self._begun(f"{_BEGIN}; select pg_advisory_xact_lock({_SEQUENCER_LOCK})") as begun:
-            yield begun
+        async with self._writing, self._opened(sequenced=True) as transaction:
+            yield transaction
 
     async def write(self, *writes: Write) -> None:
-        async with self._begun(_BEGIN) as begun:
-            await begun.execute(*writes)
+        async with self._opened(sequenced=False) as transaction:
+            await transaction.finish(*writes)
 
     @asynccontextmanager
-    async def _begun(self, sql: str) -> AsyncIterator[_PostgresTransaction]:
+    async def _opened(self, *, sequenced: bool) -> AsyncIterator[_PostgresTransaction]:
         try:
-            async with self.pool.acquire() as connection:
-                await connection.execute(sql)
+            async with self.writers.acquire() as connection:
+                transaction = _PostgresTransaction(connection, self, sequenced=sequenced)
                 try:
-                    yield _PostgresTransaction(connection, self)
+                    yield transaction
                 except BaseException:
-                    with suppress(*_FAILURES):
-                        await connection.execute("rollback")
+                    if transaction.begun:
+                        with suppress(*_FAILURES):
+                            await connection.execute("rollback")
                     raise
-                await connection.execute("commit")
+                if transaction.begun:
+                    await connection.execute("commit")
+        except asyncpg.UniqueViolationError as exc:
+            raise WriteConflict("storage-conflict", "PostgreSQL: another replica was faster") from exc
         except _FAILURES as exc:
             raise _unavailable(exc) from exc
 
@@ -102,31 +108,39 @@ class PostgresDatabase:
 
 
 class _PostgresTransaction:
-    def __init__(self, connection: Any, database: PostgresDatabase) -> None:
+    """`sequenced`: it holds the lock of the one that appends."""
+
+    def __init__(self, connection: Any, database: PostgresDatabase, *, sequenced: bool) -> None:
         self._connection = connection
         self._database = database
+        self._sequenced = sequenced
+        self.begun = False
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
+        await self._begin()
         return await _fetch(self._connection, self._database.numbered[query], parameters)
 
     async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
         return [await self.fetch(query, parameters) for query, parameters in asked]
 
     async def execute(self, *writes: Write) -> None:
+        await self._begin()
         for query, rows in writes:
             if len(rows) == 1:
                 numbered = self._database.numbered[query]
                 await self._connection.execute(numbered.sql, *_values(numbered, rows[0]))
             elif rows and query in self._database.many:
                 batch = await self._batch(query)
-                columns = [[row[name] for row in rows] for name in batch.parameters]
-                await self._connection.execute(batch.sql, *columns)
+                await self._connection.execute(_together([batch], lock=False), *_columns(batch, rows))
             elif rows:
                 numbered = self._database.numbered[query]
                 await self._connection.executemany(numbered.sql, [_values(numbered, row) for row in rows])
 
     async def finish(self, *writes: Write) -> None:
-        """Run what inserts rows, each query into a table of its own, as one statement: one round trip, not eight."""
+        """Run what inserts rows, each query into a table of its own, as one statement: one round trip, not eight.
+
+        Where nothing was asked before, that statement is the whole transaction.
+        """
         together: list[Write] = []
         tables: set[str] = set()
         for query, rows in writes:
@@ -138,22 +152,22 @@ class _PostgresTransaction:
             else:
                 tables.add(table[1])
                 together.append((query, rows))
-        if len(together) > 1:
+        if together:
             await self._insert_together(together)
-        else:
-            await self.execute(*together)
+
+    async def _begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            await self._connection.execute(f"begin; {_LOCK}" if self._sequenced else "begin")
 
     async def _insert_together(self, writes: Sequence[Write]) -> None:
         batches = [await self._batch(query) for query, _ in writes]
-        columns = [
-            [row[name] for row in rows]
-            for (_, rows), batch in zip(writes, batches, strict=True)
-            for name in batch.parameters
-        ]
-        names = tuple(query for query, _ in writes)
+        columns = [column for (_, rows), batch in zip(writes, batches, strict=True) for column in _columns(batch, rows)]
+        lock = self._sequenced and not self.begun
+        names: tuple[str | bool, ...] = (*(query for query, _ in writes), lock)
         sql = self._database.together.get(names)
         if sql is None:
-            sql = self._database.together[names] = _together(batches)
+            sql = self._database.together[names] = _together(batches, lock=lock)
         await self._connection.execute(sql, *columns)
 
     async def _batch(self, query: str) -> NumberedQuery:
@@ -169,7 +183,7 @@ class _PostgresTransaction:
                 )
             }
             arrays = ", ".join(f"${n + 1}::{types[name]}[]" for n, name in enumerate(many.parameters))
-            sql = f"{many.before}select * from unnest({arrays}){many.after}"  # noqa: S608 - our own queries
+            sql = f"{many.before}select u.* from sequencer, unnest({arrays}) as u{many.after}"  # noqa: S608 - our own
             known = NumberedQuery(sql, many.parameters)
             self._database.batches[query] = known
         return known
@@ -180,15 +194,22 @@ async def _fetch(connection: Any, numbered: NumberedQuery, parameters: Parameter
     return found
 
 
-def _together(batches: Sequence[NumberedQuery]) -> str:
-    """Make one statement of several; the parameters of each follow those of the one before."""
-    parts: list[str] = []
+def _together(batches: Sequence[NumberedQuery], *, lock: bool) -> str:
+    """Make one statement of several; the parameters of each follow those of the one before.
+
+    No row is there to be inserted before `sequencer` gives its one, which it does when it has the lock.
+    """
+    parts = [f"sequencer as materialized ({_LOCK if lock else 'select'})"]
     first = 0
     for batch in batches:
         moved = _NUMBER.sub(lambda match, first=first: f"${int(match[1]) + first}", batch.sql)  # type: ignore[misc]
         parts.append(f"w{len(parts)} as ({moved})")
         first += len(batch.parameters)
     return f"with {', '.join(parts)} select 1"
+
+
+def _columns(batch: NumberedQuery, rows: Sequence[Parameters]) -> list[list[object]]:
+    return [[row[name] for row in rows] for name in batch.parameters]
 
 
 async def _prepare(connection: Any) -> None:

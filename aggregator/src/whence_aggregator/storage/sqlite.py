@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
-from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write
+from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write, WriteConflict
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
 from whence_aggregator.storage.sqlite_migration import migrate, write_ahead
@@ -20,6 +20,9 @@ from whence_common.errors import one_line
 READERS = 2
 _BUSY_SECONDS_MAX = 10
 _ROWS_AT_ONCE_MAX = 256
+_ROWS_STEP = 8
+"""Any number of rows is at most two statements, of few that there are: each is parsed once and kept."""
+_STATEMENTS_KEPT = 1_024
 _VARIABLES_MAX = 30_000
 _PRAGMAS = ("synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=0")
 T = TypeVar("T")
@@ -120,7 +123,8 @@ class SqliteDatabase:
         one = f"({','.join('?' * len(names))})"
         most = min(_ROWS_AT_ONCE_MAX, _VARIABLES_MAX // len(names))
         while start < len(rows):
-            count = min(1 << ((len(rows) - start).bit_length() - 1), 1 << (most.bit_length() - 1))
+            left = min(len(rows) - start, most)
+            count = left if left < _ROWS_STEP else left - left % _ROWS_STEP
             sql = f"{many.before}values {','.join([one] * count)}{many.after}"
             connection.execute(sql, [row[name] for row in rows[start : start + count] for name in names])
             start += count
@@ -158,8 +162,9 @@ class SqliteDatabase:
 
     def _connect_writer(self) -> None:
         connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS_MAX, cached_statements=512
-        )
+            self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS_MAX,
+            cached_statements=_STATEMENTS_KEPT,
+        )  # fmt: skip
         connection.row_factory = sqlite3.Row
         write_ahead(connection, seconds_max=_BUSY_SECONDS_MAX)
         for pragma in _PRAGMAS:
@@ -213,6 +218,8 @@ def _told() -> Iterator[None]:
     """Tell SQLite's errors as ours."""
     try:
         yield
+    except sqlite3.IntegrityError as exc:
+        raise WriteConflict("storage-conflict", f"SQLite: {one_line(str(exc), 200)}") from exc
     except sqlite3.Error as exc:
         message = f"SQLite: {one_line(str(exc), 200)}"
         raise StorageUnavailable("storage-sqlite", message, fix="see the disk's space and health") from exc
