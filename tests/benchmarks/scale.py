@@ -80,7 +80,7 @@ def verified(machine: Sampled, content: bytes, checked: Checked) -> Verified:
         instance_id=machine.instance_id, number=1, key_id="", public_key="", account_id=account_of(machine.number),
         region="", level="", enrolled_at="", ledger_index=0, identity={},
     )  # fmt: skip
-    return Verified(checked=checked, content=content, enrolment=enrolment, request_id="")
+    return Verified(checked=checked, content=content, base=None, enrolment=enrolment, request_id="")
 
 
 def taken(machine: Sampled, content: bytes) -> Verified:
@@ -245,7 +245,7 @@ class _Unsigned(Sampled):
         )  # fmt: skip
         checked = Checked(
             digest=hashlib.sha256(content).digest(), leaf=leaf_hash(content), layout=to_layout(content),
-            stated=Stated.of(predicate), questions=[],
+            delta=None, stated=Stated.of(predicate), questions=[],
         )  # fmt: skip
         return verified(self, content, checked)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 from contextlib import suppress
 
 import pytest
@@ -24,12 +25,17 @@ def test_any_bytes_come_back_from_their_layout_and_from_their_packing(content: b
     assert PACKER.unpack(PACKER.pack(to_layout(content))) == content
 
 
-@given(st.binary(max_size=3000), st.binary(max_size=3000))
+@given(st.binary(max_size=3000), st.binary(max_size=3000), st.binary(max_size=500))
 @settings(max_examples=200)
-def test_any_bytes_come_back_whatever_their_base_was(content: bytes, base: bytes) -> None:
-    packed_base = PACKER.pack(to_layout(base))
-    packed = PACKER.pack(to_layout(content), to_layout(base))
-    assert PACKER.unpack(packed, packed_base) == content
+def test_any_bytes_come_back_whatever_they_have_in_common_with_their_base(head: bytes, tail: bytes, new: bytes) -> None:
+    base, content = head + tail, head + new + tail
+    delta = PACKER.delta(to_layout(content), to_layout(base))
+    assert delta is not None
+    assert PACKER.unpack(delta, PACKER.pack(to_layout(base))) == content
+
+
+def test_what_has_too_little_in_common_with_its_base_is_not_packed_against_it() -> None:
+    assert PACKER.delta(to_layout(random.Random(1).randbytes(1000)), to_layout(b"hello there")) is None
 
 
 def test_a_large_entry_comes_back() -> None:
@@ -49,6 +55,7 @@ def test_damaged_bytes_are_refused_and_never_more_than_that(content: bytes) -> N
 
 
 def test_an_entry_without_its_base_is_refused() -> None:
-    packed = PACKER.pack(to_layout(b"hello"), to_layout(b"hello there"))
+    delta = PACKER.delta(to_layout(b"hello"), to_layout(b"hello there"))
+    assert delta is not None
     with pytest.raises(EntryDamaged):
-        PACKER.unpack(packed)
+        PACKER.unpack(delta)

@@ -48,6 +48,7 @@ class Verified:
 
     checked: Checked
     content: bytes
+    base: bytes | None
     enrolment: Enrolment
     request_id: str
 
@@ -109,15 +110,17 @@ class Ingest:
     async def accept(self, content: bytes, *, request_id: str = "") -> Accepted:
         """Accept one envelope's bytes. Raises an InputError naming what is wrong, or Overloaded."""
         enrolment = await self._binding(content)
+        instance = enrolment.instance_id
+        base = self._ledger.bases.layout(self._instances.number(instance))
         checked = await self._checks.submit(
-            Submitted(content, enrolment.public_key, enrolment.instance_id, enrolment.account_id, enrolment.region)
+            Submitted(content, enrolment.public_key, instance, enrolment.account_id, enrolment.region, base)
         )
         if isinstance(checked, Refusal):
             raise checked.error()
-        self._instance_limit.take(enrolment.instance_id)
+        self._instance_limit.take(instance)
         self._account_limit.take(enrolment.account_id)
         return await self._commits.submit(
-            Verified(checked=checked, content=content, enrolment=enrolment, request_id=request_id)
+            Verified(checked=checked, content=content, base=base, enrolment=enrolment, request_id=request_id)
         )
 
     async def run(self) -> None:
@@ -210,7 +213,7 @@ class Ingest:
                 fresh[one.key] = one
                 continue
             place = {
-                "instance": instance.row["number"],
+                "instance": instance.number,
                 "enrolment": one.enrolment.number,
                 "sequence": one.checked.stated.sequence,
             }
@@ -227,7 +230,7 @@ class Ingest:
         self, writing: Writing, fresh: Sequence[Verified], known: Mapping[str, Known]
     ) -> list[tuple[int, int]]:
         instances = {name: known[name] for name in (one.enrolment.instance_id for one in fresh)}
-        wanted = {int(one.row["number"]): one.base for one in instances.values()}  # type: ignore[call-overload]  # a number
+        wanted = {one.number: one.base for one in instances.values()}
         await self._ledger.load_bases(writing.transaction, wanted)
         return await writing.append(
             [
@@ -235,7 +238,8 @@ class Ingest:
                     kind="statement",
                     content=one.content,
                     checked=one.checked,
-                    packed_with=int(known[one.enrolment.instance_id].row["number"]),  # type: ignore[call-overload]  # same
+                    base=one.base,
+                    packed_with=known[one.enrolment.instance_id].number,
                 )
                 for one in fresh
             ]

@@ -1,5 +1,6 @@
 """Verification of statements, apart from everything else: it costs the most of all that ingest does, and needs nothing
-but the bytes and the key. So it runs in a process of its own (adapters/verifiers.py), or here where there is one core.
+but the bytes, the key and what they are packed against. So it runs in a process of its own (adapters/verifiers.py), or
+here where there is one core.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_aggregator.ledger.packing import to_layout
+from whence_aggregator.ledger.packing import Packer, to_layout
 from whence_aggregator.ports import Forbidden
 from whence_aggregator.projections.statements import Stated, image_commits
 from whence_common.envelope import ENVELOPE_BYTES_MAX, Envelope, EnvelopeInvalid
@@ -26,13 +27,14 @@ _SIGNATURES_MAX = 8
 
 
 class Submitted(msgspec.Struct, frozen=True, array_like=True):
-    """An envelope's bytes, and who is bound to the key that it names."""
+    """An envelope's bytes, and who is bound to the key that it names. `base`: what it is to be packed against."""
 
     content: bytes
     public_key: str
     instance_id: str
     account_id: str
     region: str
+    base: bytes | None = None
 
 
 class Checked(msgspec.Struct, frozen=True, array_like=True):
@@ -41,6 +43,9 @@ class Checked(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
     leaf: bytes
     layout: bytes
+    """Empty where there is a delta."""
+    delta: bytes | None
+    """The layout packed against the base; None where there was none, or too little in common."""
     stated: Stated
     questions: list[tuple[str, str]]
     """What collectors should find out because of it: (kind, subject)."""
@@ -81,12 +86,14 @@ def check(submitted: Submitted) -> Checked | Refusal:
             raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
     except InputError as exc:
         return Refusal(type(exc).__name__, exc.code, exc.message, exc.fix)
-    stated = Stated.of(predicate)
+    layout = to_layout(submitted.content)
+    delta = _PACKER.delta(layout, submitted.base) if submitted.base is not None else None
     return Checked(
         digest=sha256(submitted.content).digest(),
         leaf=sha256(b"\x00" + leaf_data(submitted.content)).digest(),
-        layout=to_layout(submitted.content),
-        stated=stated,
+        layout=layout if delta is None else b"",
+        delta=delta,
+        stated=Stated.of(predicate),
         questions=questions_of(predicate),
     )
 
@@ -122,6 +129,7 @@ class _Signed(msgspec.Struct):
     signatures: list[_Named]
 
 
+_PACKER = Packer()
 _PEEK = msgspec.json.Decoder(_Signed)
 _KINDS: dict[str, type[InputError]] = {
     kind.__name__: kind for kind in (EnvelopeInvalid, StatementInvalid, Forbidden, InputError)

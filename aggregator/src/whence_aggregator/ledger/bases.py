@@ -17,6 +17,11 @@ class Bases:
     def __contains__(self, number: int) -> bool:
         return number in self._known
 
+    def layout(self, number: int | None) -> bytes | None:
+        """Give what an instance's next statement will be packed against, if that is at hand."""
+        found = self._known.get(number) if number is not None else None
+        return found[1] if found is not None else None
+
     def get(self, number: int) -> tuple[int, bytes] | None:
         found = self._known.get(number)
         if found is not None:

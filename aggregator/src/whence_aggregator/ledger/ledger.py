@@ -42,8 +42,6 @@ CLOCK_MILLIS = 1000
 """How exact the time is at which an entry was recorded: an entry `clock` says it, at most once in so long."""
 APPENDED_AT_ONCE_MAX = 250
 """Fewer than a tile's width, so that a batch touches at most two tiles of a level."""
-_DELTA_BYTES_MAX = 600
-"""A statement that differs more from its base than this becomes a base itself."""
 
 
 class LedgerInconsistent(StorageUnavailable):
@@ -61,15 +59,19 @@ class NewEntry:
     kind: str
     content: bytes
     packed_with: int | None = None
-    checked: Hashed | None = None
+    checked: Prepared | None = None
     """What is known of the content already."""
+    base: bytes | None = None
+    """What `checked` was packed against."""
 
 
-class Hashed(Protocol):
-    """Layout, digest and leaf hash of an entry's content."""
+class Prepared(Protocol):
+    """Digest and leaf hash of an entry's content, and its layout: packed against a base as `delta`, or as it is."""
 
     @property
     def layout(self) -> bytes: ...
+    @property
+    def delta(self) -> bytes | None: ...
     @property
     def digest(self) -> bytes: ...
     @property
@@ -180,14 +182,16 @@ class Ledger:
 
     def pack(self, entry: NewEntry, index: int) -> tuple[bytes, int | None, int]:
         """Pack an entry; give the bytes, the index of its base, and which base the instance has from now on."""
-        layout = entry.checked.layout if entry.checked is not None else to_layout(entry.content)
+        checked = entry.checked
+        known = self.bases.get(entry.packed_with) if entry.packed_with is not None else None
+        if known is not None and known[1] is entry.base and checked is not None and checked.delta is not None:
+            return checked.delta, known[0], known[0]
+        layout = (checked.layout if checked is not None else b"") or to_layout(entry.content)
         if entry.packed_with is None:
             return self._packer.pack(layout), None, -1
-        known = self.bases.get(entry.packed_with)
-        if known is not None and known[0] >= 0:
-            packed = self._packer.pack(layout, known[1])
-            if len(packed) <= _DELTA_BYTES_MAX:
-                return packed, known[0], known[0]
+        delta = self._packer.delta(layout, known[1]) if known is not None else None
+        if known is not None and delta is not None:
+            return delta, known[0], known[0]
         self.bases.put(entry.packed_with, index, layout)
         return self._packer.pack(layout), None, index
 

@@ -20,6 +20,8 @@ _RUN_BYTES_MIN = 88
 _RUNS_MAX = 100
 _SMALL_BYTES_MAX = 8 * 1024
 _LEVEL = 3
+_DELTA_BYTES_MAX = 600
+"""What differs more from its base than this is not packed against it."""
 
 
 class EntryDamaged(InputError):
@@ -52,14 +54,17 @@ class Packer:
         self._compressor = zstandard.ZstdCompressor(dict_data=_STATIC, compression_params=parameters)
         self._decompressor = zstandard.ZstdDecompressor(dict_data=_STATIC, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
 
-    def pack(self, layout: bytes, base: bytes | None = None) -> bytes:
-        """Pack an entry's layout, against the layout of its base where there is one."""
-        if base is None:
-            return bytes([_DICTIONARY]) + self._compressor.compress(layout)
+    def pack(self, layout: bytes) -> bytes:
+        """Pack an entry's layout by itself."""
+        return bytes([_DICTIONARY]) + self._compressor.compress(layout)
+
+    def delta(self, layout: bytes, base: bytes) -> bytes | None:
+        """Pack an entry's layout against the layout of its base; None when they are not alike enough."""
         parameters = _SMALL if len(layout) + len(base) <= 2 * _SMALL_BYTES_MAX else _LARGE
         dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
-        return bytes([_BASE]) + compressor.compress(layout)
+        delta = bytes([_BASE]) + compressor.compress(layout)
+        return delta if len(delta) <= _DELTA_BYTES_MAX else None
 
     def layout(self, packed: bytes, base: bytes | None = None) -> bytes:
         """Unpack to the layout; `base` is the layout of the base. Raises EntryDamaged."""

@@ -64,15 +64,19 @@ class Said:
 class Known:
     """An instance as its row has it, moved on while a batch is projected."""
 
-    row: Mapping[str, object]
+    number: int
+    instance_id: str
+    account_id: str
+    region: str
     order: tuple[int, int]
     facets: int
-    newest: Said | None = None
     base: int = -1
+    newest: Said | None = None
 
     @classmethod
     def of(cls, row: Row) -> Known:
-        return cls(row=row, order=(row["enrolment"], row["sequence"]), facets=row["facets"], base=row["base"])
+        same = {name: row[name] for name in ("number", "instance_id", "account_id", "region", "facets", "base")}
+        return cls(**same, order=(row["enrolment"], row["sequence"]))
 
 
 class KnownInstances:
@@ -93,6 +97,11 @@ class KnownInstances:
                 return None
             found[name] = known
         return found
+
+    def number(self, instance_id: str) -> int | None:
+        """Give an instance's number, where it is known without looking."""
+        known = self._known.get(instance_id)
+        return known.number if known is not None else None
 
     def keep(self, edition: int | None, known: Mapping[str, Known]) -> None:
         """Keep what a commit left, in the edition that it was made on."""
@@ -177,12 +186,12 @@ async def project_statements(
     added = {row["number"] for row in new_facets}
     for one, combined_one in zip(said, combined, strict=True):
         instance, facets = known[one.instance_id], numbers[combined_one]
-        number = instance.row["number"]
+        number = instance.number
         statements.append(_statement(one, number, facets))
         if facets in added and one.stated.tag is not None:  # a tag that moves makes another combination
             tags.setdefault(one.stated.tag, one.ledger_index)
         if facets != instance.facets or one.enrolment != instance.order[0]:
-            pairs[facets, number] = None  # type: ignore[index]  # a number
+            pairs[facets, number] = None
         if instance.order == (0, 0):
             account = combined_one[4]
             spoken[account] = spoken.get(account, 0) + 1
@@ -252,13 +261,13 @@ def _statement(one: Said, number: object, facets: int) -> Parameters:
 
 
 def _moved(known: Known) -> Parameters:
-    newest, row = known.newest, known.row
+    newest = known.newest
     assert newest is not None
     return {
-        "number": row["number"],
-        "instance_id": row["instance_id"],
-        "account_id": row["account_id"],
-        "region": row["region"],
+        "number": known.number,
+        "instance_id": known.instance_id,
+        "account_id": known.account_id,
+        "region": known.region,
         "enrolment": newest.enrolment,
         "sequence": newest.stated.sequence,
         "ledger_index": newest.ledger_index,
