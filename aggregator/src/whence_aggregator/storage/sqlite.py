@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 
 from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write, WriteConflict
 from whence_aggregator.storage import named_queries
+from whence_aggregator.storage.named_queries import ManyRows
 from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
 from whence_aggregator.storage.sqlite_migration import migrate, write_ahead
 from whence_common.errors import one_line
@@ -20,6 +21,7 @@ from whence_common.errors import one_line
 READERS = 2
 _BUSY_SECONDS_MAX = 10
 _ROWS_AT_ONCE_MAX = 256
+_ROWS_ALONE_MAX = 128
 _ROWS_STEP = 8
 """Any number of rows is at most two statements, of few that there are: each is parsed once and kept."""
 _STATEMENTS_KEPT = 1_024
@@ -107,11 +109,24 @@ class SqliteDatabase:
 
     def _finish(self, writes: Sequence[Write]) -> None:
         try:
-            self._work([], writes)
+            if not self._written_at_once(writes):
+                self._work([], writes)
         except BaseException:
             self._rollback()
             raise
         self._commit()
+
+    def _written_at_once(self, writes: Sequence[Write]) -> bool:
+        """Write what is one statement: that is a transaction of its own."""
+        connection = self._connection()
+        if len(writes) != 1 or connection.in_transaction:
+            return False
+        ((query, rows),) = writes
+        many = self._many.get(query)
+        if many is None or not 0 < len(rows) <= _ROWS_ALONE_MAX:
+            return False
+        _insert(connection, many, rows)
+        return True
 
     def _write(self, connection: sqlite3.Connection, query: str, rows: Sequence[Parameters]) -> None:
         """Insert many rows by one statement: the interpreter's lock is given up once a statement, not once a row."""
@@ -119,14 +134,11 @@ class SqliteDatabase:
         if many is None or len(rows) < 2:
             connection.executemany(self._queries[query], rows)
             return
-        names, start = many.parameters, 0
-        one = f"({','.join('?' * len(names))})"
-        most = min(_ROWS_AT_ONCE_MAX, _VARIABLES_MAX // len(names))
+        most, start = min(_ROWS_AT_ONCE_MAX, _VARIABLES_MAX // len(many.parameters)), 0
         while start < len(rows):
             left = min(len(rows) - start, most)
             count = left if left < _ROWS_STEP else left - left % _ROWS_STEP
-            sql = f"{many.before}values {','.join([one] * count)}{many.after}"
-            connection.execute(sql, [row[name] for row in rows[start : start + count] for name in names])
+            _insert(connection, many, rows[start : start + count])
             start += count
 
     def _read(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
@@ -149,8 +161,8 @@ class SqliteDatabase:
         try:
             if connection.in_transaction:
                 connection.execute("commit")
-                if self._checkpoints is not None:
-                    self._checkpoints.committed()
+            if self._checkpoints is not None:
+                self._checkpoints.committed()
         except sqlite3.Error:
             self._rollback()
             raise
@@ -206,6 +218,12 @@ class _SqliteTransaction:
     async def finish(self, *writes: Write) -> None:
         await self._database.finish_transaction([(query, rows) for query, rows in writes if rows])
         self.finished = True
+
+
+def _insert(connection: sqlite3.Connection, many: ManyRows, rows: Sequence[Parameters]) -> None:
+    one = f"({','.join('?' * len(many.parameters))})"
+    sql = f"{many.before}values {','.join([one] * len(rows))}{many.after}"
+    connection.execute(sql, [row[name] for row in rows for name in many.parameters])
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
