@@ -16,6 +16,7 @@ from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.audit.check import Check, Outcome
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.ledger.ledger import LedgerInconsistent
+from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Database
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository
@@ -297,6 +298,25 @@ async def tamper(database: Database, statement: str) -> None:
     assert isinstance(database, PostgresDatabase)
     await database.pool.execute("alter table entry disable trigger user")
     await database.pool.execute(statement.format(blob="'\\x00112233445566778899aabbccddeeff'::bytea"))
+
+
+async def test_a_damaged_entry_is_told_and_keeps_no_other_instance_from_being_judged(
+    house: InProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = "i-00000000000000009"
+    await house.say(await house.machine())
+    await house.say(await house.machine(other))
+    first = (await house.entries("statement"))[0].ledger_index
+    await tamper(house.database, f"update entry set body = {{blob}} where ledger_index = {first}")
+    await house.work()
+    left = await house.database.fetch("unjudged", {"after": 0, "limit": 9})
+    assert [row["instance_id"] for row in left] == ["i-0123456789abcdef0"]
+    told = [record.whence_fields["instance"] for record in caplog.records if record.levelname == "ERROR"]  # type: ignore[attr-defined]  # logs.fields
+    assert set(told) == {"i-0123456789abcdef0"}
+    with pytest.raises(EntryDamaged):
+        await house.lineage()
+    assert (await house.lineage(other)).link("instance").state == "confirmed"
+    await house.say(await house.machine("i-00000000000000008"))
 
 
 async def test_two_entries_that_changed_places_are_found_and_named(house: InProcess, tmp_path: Path) -> None:

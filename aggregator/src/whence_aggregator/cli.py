@@ -21,7 +21,7 @@ from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger, run_wit
 from whence_aggregator.wiring_registry import import_registry, run_registry
 from whence_aggregator.witness_settings import parse_witness_settings
 from whence_common import logs
-from whence_common.errors import WhenceError
+from whence_common.errors import WhenceError, leaves
 from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
 
 SETTINGS_FILE = "/etc/whence/aggregator.yaml"
@@ -188,10 +188,9 @@ def _run(work: Coroutine[Any, Any, int | None]) -> int:
         print(f"whence-aggregator: cannot run: {_said(exc)}", file=sys.stderr)
         return 1
     except BaseExceptionGroup as group:
-        expected, bugs = group.split((OSError, WhenceError))
-        if bugs is not None or expected is None:
+        if group.split((OSError, WhenceError))[1] is not None:
             raise
-        print(f"whence-aggregator: cannot run: {'; '.join(_said(exc) for exc in expected.exceptions)}", file=sys.stderr)
+        print(f"whence-aggregator: cannot run: {'; '.join(map(_said, leaves(group)))}", file=sys.stderr)
         return 1
 
 

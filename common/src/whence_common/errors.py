@@ -46,6 +46,11 @@ class RoadError(WhenceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+def leaves(exc: BaseException) -> list[BaseException]:
+    """Give what went wrong, out of groups within groups."""
+    return [leaf for one in exc.exceptions for leaf in leaves(one)] if isinstance(exc, BaseExceptionGroup) else [exc]
+
+
 def one_line(text: str, characters_max: int = 300) -> str:
     """Fold foreign text into one bounded, printable line, fit for a log or a message."""
     folded = " ".join("".join(c if c.isprintable() else " " for c in text[: characters_max * 4]).split())

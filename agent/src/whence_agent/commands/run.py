@@ -11,7 +11,7 @@ from whence_agent.commands.files import read_settings
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
 from whence_common import logs
-from whence_common.errors import WhenceError
+from whence_common.errors import WhenceError, leaves
 from whence_common.settings_file import SettingsInvalid
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,6 @@ def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec:
     except BaseExceptionGroup as group:
         if group.split((OSError, WhenceError))[1] is not None:
             raise
-        print(f"whence-agent: cannot run: {'; '.join(str(exc) for exc in group.exceptions)}", file=sys.stderr)
+        print(f"whence-agent: cannot run: {'; '.join(map(str, leaves(group)))}", file=sys.stderr)
         return 1
     return 0

@@ -12,6 +12,7 @@ import msgspec
 from whence_aggregator.compliance.rule import Evidence, Verdict
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Database, Row, Transaction
 from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.trace.derive import derive
@@ -51,7 +52,19 @@ class Evaluator:
             rows = await self._database.fetch("unjudged", {**page, "after": 0})
         if rows:
             self._after = rows[-1]["number"]
+            return await self._judge(rows)
+        return 0
+
+    async def _judge(self, rows: Sequence[Row]) -> int:
+        """Judge instances; one that is damaged keeps no other from it. Give how many were judged."""
+        try:
             await self._evaluate(rows)
+        except EntryDamaged as exc:
+            if len(rows) > 1:
+                return sum([await self._judge([row]) for row in rows])
+            damaged = fields(instance=rows[0]["instance_id"], code=exc.code, message=exc.message, fix=exc.fix)
+            log.error("an instance cannot be judged", extra=damaged)
+            return 0
         return len(rows)
 
     async def _evaluate(self, rows: Sequence[Row]) -> None:

@@ -45,6 +45,7 @@ _STATUS_BY_CODE = {
     "sts-unreachable": 503,
     "sts-unavailable": 503,
     "body-too-slow": 408,
+    "entry-damaged": 500,
 }
 _PROOF_CODES = ("identity-", "cms-", "sts-")
 BODY_SECONDS_MAX = 30.0

@@ -28,7 +28,8 @@ class EntryDamaged(InputError):
     """The stored bytes are not what was packed."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("entry-damaged", message)
+        fix = "`whence-aggregator ledger check` names the entry; restore the database"
+        super().__init__("entry-damaged", message, fix=fix)
 
 
 def _parameters(window_log: int) -> zstandard.ZstdCompressionParameters:
