@@ -141,6 +141,18 @@ async def test_an_older_statement_does_not_move_what_the_other_replica_moved_fur
     assert await one.state("image") == "missing"
 
 
+async def test_what_is_known_of_instances_is_as_old_as_what_is_known_of_the_log(
+    one: InProcess, other: InProcess
+) -> None:
+    machine = await one.machine()
+    await one.say(machine)
+    older, newer = machine.statement(), machine.statement(**FAILED)
+    await other.ingest.accept(newer)
+    await one.machine("i-00000000000000009")  # reads the log, which the other moved, and nothing of that instance
+    await one.ingest.accept(older)
+    assert await sequence(one, machine.instance_id) == 3
+
+
 async def test_a_commit_that_fails_leaves_nothing_that_is_taken_for_known(one: InProcess, watched: Watched) -> None:
     machine = await one.machine()
     await one.say(machine)

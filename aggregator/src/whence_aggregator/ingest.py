@@ -181,7 +181,6 @@ class Ingest:
                     writing.writes += [("see", seen), ("add_task_unless_known", tasks)]
         except BaseException:
             self._combinations.forget()
-            self._instances.forget()
             raise
         self._instances.keep(writing.edition, known)
         if len(self._asked) > _QUESTIONS_KEPT_MAX:

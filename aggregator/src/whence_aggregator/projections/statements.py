@@ -80,7 +80,7 @@ class Known:
 
 
 class KnownInstances:
-    """Instances as they were left by the last commits: what is read again only when somebody else may have appended."""
+    """Instances as they were left by the last commits: read again only when the log was, as it is after any failure."""
 
     def __init__(self) -> None:
         self._known: dict[str, Known] = {}
@@ -111,10 +111,6 @@ class KnownInstances:
         for name, one in known.items():
             one.newest = None
             self._known[name] = one
-
-    def forget(self) -> None:
-        """Forget what may have been rolled back."""
-        self._known.clear()
 
 
 class Combinations:
