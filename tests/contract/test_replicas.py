@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fakes.in_process import InProcess
-from fakes.machine import FAILED
+from fakes.machine import FAILED, Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.ports import Asked, Database, Parameters, Row, StorageUnavailable, Transaction, Write
 from whence_common.errors import WhenceError
@@ -76,6 +76,15 @@ async def sequence(house: InProcess, instance_id: str) -> int:
     return int(row["sequence"])
 
 
+async def overtaken(one: InProcess, other: InProcess) -> tuple[Machine, bytes]:
+    """Give a machine that both know, and a statement that is older than the newest, which only the other has."""
+    machine = await one.machine()
+    await one.say(machine)
+    older, newer = machine.statement(), machine.statement(**FAILED)
+    await other.ingest.accept(newer)
+    return machine, older
+
+
 async def test_an_instance_that_spoke_before_is_not_read_again(one: InProcess, watched: Watched) -> None:
     machine = await one.machine()
     await one.say(machine)
@@ -132,10 +141,7 @@ async def test_a_sequence_that_the_other_replica_took_is_refused_here(one: InPro
 async def test_an_older_statement_does_not_move_what_the_other_replica_moved_further(
     one: InProcess, other: InProcess
 ) -> None:
-    machine = await one.machine()
-    await one.say(machine)
-    older, newer = machine.statement(), machine.statement(**FAILED)
-    await other.ingest.accept(newer)
+    machine, older = await overtaken(one, other)
     await one.ingest.accept(older)
     assert await sequence(one, machine.instance_id) == 3
     assert await one.state("image") == "missing"
@@ -144,10 +150,7 @@ async def test_an_older_statement_does_not_move_what_the_other_replica_moved_fur
 async def test_what_is_known_of_instances_is_as_old_as_what_is_known_of_the_log(
     one: InProcess, other: InProcess
 ) -> None:
-    machine = await one.machine()
-    await one.say(machine)
-    older, newer = machine.statement(), machine.statement(**FAILED)
-    await other.ingest.accept(newer)
+    machine, older = await overtaken(one, other)
     await one.machine("i-00000000000000009")  # reads the log, which the other moved, and nothing of that instance
     await one.ingest.accept(older)
     assert await sequence(one, machine.instance_id) == 3

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ import msgspec
 
 from whence_aggregator.ledger.bases import Bases
 from whence_aggregator.ledger.log_reader import LogReader
-from whence_aggregator.ledger.packing import Packer, to_layout
+from whence_aggregator.ledger.packing import EntryDamaged, Packer, to_layout
 from whence_aggregator.ledger.tree import Tree
 from whence_aggregator.ports import (
     Asked,
@@ -204,7 +204,8 @@ class Ledger:
         bodies = {row["ledger_index"]: row["body"] for row in rows if row["body"] is not None}
         for number, index in missing.items():
             if index in bodies:
-                self.bases.put(number, index, self._packer.layout(bodies[index]))
+                with suppress(EntryDamaged):  # the next statement becomes a base then
+                    self.bases.put(number, index, self._packer.layout(bodies[index]))
 
     async def _read(self, transaction: Transaction, first: Sequence[Asked], *, sized: bool) -> Sequence[Sequence[Row]]:
         """Read what is asked; and the log, when somebody else appended."""

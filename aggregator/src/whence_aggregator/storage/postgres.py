@@ -130,8 +130,7 @@ class _PostgresTransaction:
                 numbered = self._database.numbered[query]
                 await self._connection.execute(numbered.sql, *_values(numbered, rows[0]))
             elif rows and query in self._database.many:
-                batch = await self._batch(query)
-                await self._connection.execute(_together([batch], lock=False), *_columns(batch, rows))
+                await self._insert_together([(query, rows)])
             elif rows:
                 numbered = self._database.numbered[query]
                 await self._connection.executemany(numbered.sql, [_values(numbered, row) for row in rows])
