@@ -269,6 +269,29 @@ async def test_every_answer_has_a_request_id_and_ours_is_kept(session: aiohttp.C
         assert re.fullmatch(r"[0-9a-f]{12}-[0-9]+", answer.headers["X-Request-Id"])
 
 
+@pytest.mark.parametrize("last", ["GET /health HTTP/1.0", "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close"])
+async def test_questions_in_one_go_are_answered_in_order_until_the_last(lone: Aggregator, last: str) -> None:
+    host, _, port = lone.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    asked = ["GET /health HTTP/1.1\r\nHost: a", "GET /nowhere HTTP/1.1\r\nHost: a", last]
+    writer.write("".join(f"{one}\r\n\r\n" for one in asked).encode())
+    answered = await asyncio.wait_for(reader.read(), 10.0)
+    writer.close()
+    statuses, answers = [], answered.split(b"HTTP/1.1 ")[1:]
+    for one in answers:
+        head, _, body = one.partition(b"\r\n\r\n")
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in head.decode().split("\r\n"))
+        }
+        assert int(headers["content-length"]) == len(body)
+        assert "gmt" in headers["date"].lower()
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-request-id"]
+        statuses.append(head[:3])
+    assert statuses == [b"200", b"401", b"200"]
+    assert b"Connection: close" in answers[-1]
+
+
 async def test_operators_see_health_metrics_and_a_page_without_a_token(
     session: aiohttp.ClientSession, lone: Aggregator
 ) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from whence_aggregator.http.errors import respond_json
+from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ports import Database
 from whence_common.clock import Now, from_millis, to_instant, to_millis
@@ -25,7 +25,7 @@ class AccountCalls:
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/accounts", self._list), web.get("/v1/accounts/{id}/silent", self._silent)]
 
-    async def _list(self, request: web.Request) -> web.Response:
+    async def _list(self, request: web.Request) -> Answer:
         """Each account and region: `listed` is the denominator; who is not `speaking` is silent."""
         Query(request)
         until = to_millis(self._now() - self._silent_after)
@@ -54,7 +54,7 @@ class AccountCalls:
             }
         )
 
-    async def _silent(self, request: web.Request) -> web.Response:
+    async def _silent(self, request: web.Request) -> Answer:
         """Instances that run as the EC2 API says, and that never spoke or have stopped speaking."""
         query = Query(request, "limit", "cursor")
         limit, now = query.limit(), self._now()

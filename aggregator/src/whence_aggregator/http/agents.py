@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 from aiohttp import web
-from multidict import CIMultiDict
 
 from whence_aggregator.enrolment import EnrolmentRequest, Enrolments
 from whence_aggregator.heartbeats import Heartbeats
-from whence_aggregator.http.errors import REQUEST_ID, read_body, ready_body, respond_json
+from whence_aggregator.http.bodies import Answer, read_body, ready_body, respond_json
+from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.ingest import Ingest
 from whence_aggregator.limits import Limit
 from whence_common.envelope import ENVELOPE_BYTES_MAX
@@ -17,7 +17,7 @@ from whence_common.heartbeat import HEARTBEAT_BYTES_MAX
 
 _CHALLENGE_BYTES_MAX = 1024
 _ENROLMENT_BYTES_MAX = 16 * 1024
-_SEEN, _SEEN_HEADERS = b'{"accepted":true}', CIMultiDict({"Content-Type": "application/json"})
+_SEEN = b'{"accepted":true}'
 _DECODER = msgspec.json.Decoder(EnrolmentRequest)
 
 
@@ -38,12 +38,12 @@ class AgentCalls:
             web.post("/v1/heartbeats", self._heartbeat),
         ]
 
-    async def _challenge(self, request: web.Request) -> web.Response:
+    async def _challenge(self, request: web.Request) -> Answer:
         await read_body(request, _CHALLENGE_BYTES_MAX)
         self._challenges.take(request.remote or "")
         return respond_json(await self._enrolments.challenge(), status=201)
 
-    async def _enrol(self, request: web.Request) -> web.Response:
+    async def _enrol(self, request: web.Request) -> Answer:
         content = await read_body(request, _ENROLMENT_BYTES_MAX)
         try:
             wanted = _DECODER.decode(content)
@@ -51,12 +51,12 @@ class AgentCalls:
             raise InputError("enrolment-malformed", "the body is no enrolment") from exc
         return respond_json(await self._enrolments.enrol(wanted), status=201)
 
-    async def _statement(self, request: web.Request) -> web.Response:
+    async def _statement(self, request: web.Request) -> Answer:
         content = await read_body(request, ENVELOPE_BYTES_MAX)
         accepted = await self._ingest.accept(content, request_id=request[REQUEST_ID])
         return respond_json(accepted.to_wire(), status=200 if accepted.replayed else 201)
 
-    async def _heartbeat(self, request: web.Request) -> web.Response:
+    async def _heartbeat(self, request: web.Request) -> Answer:
         content = ready_body(request, HEARTBEAT_BYTES_MAX) or await read_body(request, HEARTBEAT_BYTES_MAX)
         await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
-        return web.Response(body=_SEEN, headers=_SEEN_HEADERS.copy())
+        return Answer(_SEEN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import logging
@@ -10,10 +9,8 @@ import os
 import re
 from collections.abc import Callable
 
-import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from multidict import CIMultiDict
 
 from whence_aggregator.ports import (
     Conflict,
@@ -48,22 +45,12 @@ _STATUS_BY_CODE = {
     "entry-damaged": 500,
 }
 _PROOF_CODES = ("identity-", "cms-", "sts-")
-BODY_SECONDS_MAX = 30.0
 REQUEST_ID = web.RequestKey("request_id", str)
 """What stands in our log and in the caller's."""
 _PROCESS = os.urandom(6).hex()
 _NUMBERS = itertools.count(1)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-_JSON_HEADERS = CIMultiDict({**_HEADERS, "Content-Type": "application/json; charset=utf-8"})
-
-
-class BodyTooLarge(InputError):
-    """The body is larger than this path takes."""
-
-
-class BodyTooSlow(InputError):
-    """The body did not arrive in time."""
 
 
 def guarded(handler: Handler, authenticate: Callable[[web.Request], None] | None) -> Handler:
@@ -107,37 +94,6 @@ def problem(request: web.Request, error: WhenceError) -> web.Response:
     if response.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="whence"'
     return response
-
-
-def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
-    """Give a body that came with its headers; None when it is still to be read. Raises BodyTooLarge."""
-    length = request.content_length
-    if length is None:
-        return None
-    if length > bytes_max:
-        raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
-    return request.content.read_nowait() if request.content.is_eof() else None
-
-
-async def read_body(request: web.Request, bytes_max: int) -> bytes:
-    """Read a body of at most so many bytes. Raises BodyTooLarge; the rest is not read."""
-    if (ready := ready_body(request, bytes_max)) is not None:
-        return ready
-    chunks, left = [], bytes_max
-    try:
-        async with asyncio.timeout(BODY_SECONDS_MAX):
-            async for chunk in request.content.iter_any():
-                chunks.append(chunk)
-                left -= len(chunk)
-                if left < 0:
-                    raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
-    except TimeoutError as exc:
-        raise BodyTooSlow("body-too-slow", f"the body did not arrive within {BODY_SECONDS_MAX:g} seconds") from exc
-    return b"".join(chunks)
-
-
-def respond_json(document: object, *, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), status=status, headers=_JSON_HEADERS.copy())
 
 
 def _status(error: WhenceError) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from whence_aggregator.http.errors import respond_json
+from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, check_commit, check_image
 from whence_aggregator.registry.listing import Listing, WantedImages
 
@@ -18,7 +18,7 @@ class ImageCalls:
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/images", self._images)]
 
-    async def _images(self, request: web.Request) -> web.Response:
+    async def _images(self, request: web.Request) -> Answer:
         query = Query(request, "team", "repository", "tag", "digest", "commit", "text", "limit", "cursor")
         wanted = WantedImages(
             team=query.text("team"),

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from whence_aggregator.applications.registry import Applications, TicketSettings
 from whence_aggregator.http.authentication import CALLER
-from whence_aggregator.http.errors import read_body, respond_json
+from whence_aggregator.http.bodies import Answer, read_body, respond_json
 from whence_aggregator.http.parameters import instant
 from whence_common.errors import InputError
 
@@ -28,7 +28,7 @@ class KioCalls:
             web.put("/v1/applications/{id}/tickets", self._tickets),
         ]
 
-    async def _list(self, request: web.Request) -> web.Response:
+    async def _list(self, request: web.Request) -> Answer:
         found = await self._applications.list(at=_at(request))
         active = request.query.get("active")
         wanted = {name: request.query[name] for name in ("team_id", "incident_contact") if name in request.query}
@@ -41,7 +41,7 @@ class KioCalls:
             ]
         )
 
-    async def _read(self, request: web.Request) -> web.Response:
+    async def _read(self, request: web.Request) -> Answer:
         return respond_json(await self._applications.read(request.match_info["id"], at=_at(request)))
 
     async def _write(self, request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ import re
 from aiohttp import web
 
 from whence_aggregator.audit.bundle import Bundles
-from whence_aggregator.http.errors import respond_json
+from whence_aggregator.http.bodies import respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
@@ -63,7 +63,7 @@ class LogCalls:
             content = await self._ledger.reader.tile(int(match[1]), number, width)
         return web.Response(body=content, content_type="application/octet-stream", headers=_IMMUTABLE)
 
-    async def _receipt(self, request: web.Request) -> web.Response:
+    async def _receipt(self, request: web.Request) -> web.StreamResponse:
         Query(request)
         digest, suffix, rest = request.match_info["name"].partition(".tlog-proof")
         if not is_sha256_digest(digest) or rest:

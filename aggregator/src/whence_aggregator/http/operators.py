@@ -8,7 +8,7 @@ from importlib import resources
 from aiohttp import web
 
 from whence_aggregator import __version__
-from whence_aggregator.http.errors import respond_json
+from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.queries import counts
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
@@ -22,7 +22,7 @@ class ProbeCalls:
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/health", self._health), web.get("/.well-known/health", self._health)]
 
-    async def _health(self, _: web.Request) -> web.Response:
+    async def _health(self, _: web.Request) -> Answer:
         return respond_json({"health": True})
 
 
@@ -44,11 +44,11 @@ class OperatorCalls:
             web.get("/openapi.yaml", self._contract),
         ]
 
-    async def _health(self, _: web.Request) -> web.Response:
+    async def _health(self, _: web.Request) -> Answer:
         """Whether the process lives. Asks no database: a probe must not add to its trouble."""
         return respond_json({"health": True})
 
-    async def _ready(self, _: web.Request) -> web.Response:
+    async def _ready(self, _: web.Request) -> Answer:
         await self._database.fetch("last_index", {})
         return respond_json({"ready": True})
 
@@ -89,7 +89,7 @@ class OperatorCalls:
         text = (resources.files("whence_aggregator") / "openapi.yaml").read_text(encoding="utf-8")
         return web.Response(text=text, content_type="application/yaml")
 
-    async def _page(self, _: web.Request) -> web.Response:
+    async def _page(self, _: web.Request) -> web.StreamResponse:
         size = (await self._database.fetch("last_index", {}))[0]["last_index"] + 1
         text = (
             "<!doctype html><html lang=en><meta charset=utf-8><title>Whence</title>"

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
-from whence_aggregator.http.errors import respond_json
+from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound, Row
@@ -43,7 +43,7 @@ class QueryCalls:
             web.get("/v1/summary", self._summary),
         ]
 
-    async def _trace(self, request: web.Request) -> web.Response:
+    async def _trace(self, request: web.Request) -> Answer:
         names = ("instance", "image", "commit", "ticket", "application", "version", "user_data")
         query = Query(request, *names, "at", "limit", "cursor")
         subject, at = query.subject(), query.at()
@@ -61,7 +61,7 @@ class QueryCalls:
             }
         )
 
-    async def _instances(self, request: web.Request) -> web.Response:
+    async def _instances(self, request: web.Request) -> Answer:
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
         query = Query(request, *filters, "cause", "at", "limit", "cursor")
         wanted = Wanted(
@@ -72,7 +72,7 @@ class QueryCalls:
         rows, following = await self._search.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
         return respond_json({"instances": rows, "next": following})
 
-    async def _instance(self, request: web.Request) -> web.Response:
+    async def _instance(self, request: web.Request) -> Answer:
         query = Query(request, "at")
         wanted, at = instance_id(request.match_info["id"]), query.at()
         lineage = await self._tracer.instance(wanted, at=at)
@@ -113,7 +113,7 @@ class QueryCalls:
             raise NotFound("statement-unknown", f"there is no statement {digest}")
         return stored
 
-    async def _violations(self, request: web.Request) -> web.Response:
+    async def _violations(self, request: web.Request) -> Answer:
         """Failed verdicts, and those that are unknown: missing evidence is nothing to rest on."""
         query = Query(request, "verdict", "rule", "account", "application", "instance", "limit", "cursor")
         limit = query.limit()
@@ -148,11 +148,11 @@ class QueryCalls:
         ]
         return _page("violations", shown, limit, "cursor")
 
-    async def _rules(self, request: web.Request) -> web.Response:
+    async def _rules(self, request: web.Request) -> Answer:
         Query(request)
         return respond_json({"rules": [rule.to_wire() for rule in RULES]})
 
-    async def _summary(self, request: web.Request) -> web.Response:
+    async def _summary(self, request: web.Request) -> Answer:
         Query(request)
         tallies, tasks = await self._database.fetch_all([("tallies", {}), ("count_tasks", {})])
         instances, verdicts, by_account = counts(tallies)
@@ -188,6 +188,6 @@ def _verdict(row: Row) -> dict[str, object]:
     return {name: row[name] for name in ("instance_id", "rule", "verdict", "reason", "since", "ledger_index")}
 
 
-def _page(name: str, rows: Sequence[Mapping[str, object]], limit: int, cursor: str) -> web.Response:
+def _page(name: str, rows: Sequence[Mapping[str, object]], limit: int, cursor: str) -> Answer:
     following = rows[limit - 1][cursor] if len(rows) > limit else None
     return respond_json({name: rows[:limit], "next": following})

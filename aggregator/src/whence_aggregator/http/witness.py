@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from whence_aggregator.http.errors import read_body, respond_json
+from whence_aggregator.http.bodies import Answer, read_body, respond_json
 from whence_aggregator.witness import REQUEST_BYTES_MAX, SizeConflict, Witness, WitnessRefusal
 
 
@@ -34,5 +34,5 @@ class WitnessCalls:
     async def _show_key(self, _: web.Request) -> web.Response:
         return web.Response(text=self._key + "\n")
 
-    async def _health(self, _: web.Request) -> web.Response:
+    async def _health(self, _: web.Request) -> Answer:
         return respond_json({"health": True})

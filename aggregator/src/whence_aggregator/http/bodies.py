@@ -1,0 +1,105 @@
+"""Bodies: read within bounds, and JSON documents as answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import HttpVersion11, hdrs, web
+from multidict import CIMultiDict
+
+from whence_common.errors import InputError
+
+BODY_SECONDS_MAX = 30.0
+_HEADERS = CIMultiDict(
+    {
+        "Content-Type": "application/json; charset=utf-8",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+)
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class BodyTooLarge(InputError):
+    """The body is larger than this path takes."""
+
+
+class BodyTooSlow(InputError):
+    """The body did not arrive in time."""
+
+
+class Answer(web.StreamResponse):
+    """A JSON document, sent in one piece with its head: that costs half of what aiohttp's own response does.
+
+    Its callers keep their connection if they speak HTTP/1.1 and do not say otherwise.
+    """
+
+    def __init__(self, content: bytes, *, status: int = 200) -> None:
+        super().__init__(status=status, headers=_HEADERS)
+        self.content = content
+        self._begun = False
+        self._lasting = False
+
+    @property
+    def prepared(self) -> bool:
+        return self._begun
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._lasting
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send everything. Raises ConnectionError when the caller is gone."""
+        self._begun = True
+        self._lasting = request.keep_alive and request.version == HttpVersion11
+        headers = self.headers
+        headers[hdrs.CONTENT_LENGTH] = str(len(self.content))
+        headers[hdrs.DATE] = _date(int(time.time()))
+        if not self._lasting:
+            headers[hdrs.CONNECTION] = "close"
+        await request.writer.write_headers(_STATUS_LINES[self.status], headers)
+        await request.writer.write_eof(self.content)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: all is sent."""
+
+
+def respond_json(document: object, *, status: int = 200) -> Answer:
+    return Answer(msgspec.json.encode(document), status=status)
+
+
+def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
+    """Give a body that came with its headers; None when it is still to be read. Raises BodyTooLarge."""
+    length = request.content_length
+    if length is None:
+        return None
+    if length > bytes_max:
+        raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
+    return request.content.read_nowait() if request.content.is_eof() else None
+
+
+async def read_body(request: web.Request, bytes_max: int) -> bytes:
+    """Read a body of at most so many bytes. Raises BodyTooLarge; the rest is not read."""
+    if (ready := ready_body(request, bytes_max)) is not None:
+        return ready
+    chunks, left = [], bytes_max
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            async for chunk in request.content.iter_any():
+                chunks.append(chunk)
+                left -= len(chunk)
+                if left < 0:
+                    raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
+    except TimeoutError as exc:
+        raise BodyTooSlow("body-too-slow", f"the body did not arrive within {BODY_SECONDS_MAX:g} seconds") from exc
+    return b"".join(chunks)
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
