@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import shutil
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import asyncpg
 import msgspec
+from yarl import URL
 
 from benchmarks.ingest import LIMITS, LUA, Side, enrolled, loaded, statements, told
 from benchmarks.samples import Sampled, image_of, name_of, new_key
-from benchmarks.scale import fill, latency
+from benchmarks.scale import fill
 from fakes.signing_authority import SigningAuthority
 from landscape.kills import new_database
 from landscape.postgres import postgres
@@ -37,6 +40,26 @@ _CONNECTIONS = 64
 _COMMANDS_A_ROUND = 1_500
 _READY_SECONDS_MAX = 180.0
 _BEGIN_MILLIS = 1_793_000_000_000
+_QUESTIONS = 500
+_SECONDS = 4
+_ASK = r"""
+local headers, paths, n = {}, {}, 0
+function init(args)
+  for line in io.lines(args[1]) do
+    local name, value = line:match("^([^\t/]+)\t(.*)$")
+    if name then headers[name] = value else paths[#paths + 1] = line end
+  end
+end
+function request()
+  n = n % #paths + 1
+  return wrk.format("GET", paths[n], headers)
+end
+function done(s, l, r)
+  io.write(string.format("RESULT %.3f %d\n", l:percentile(50) / 1e3,
+    s.errors.status + s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout))
+end
+"""
+"""Headers with a tab, then a path a line."""
 _PROGRAM = Path("/usr/share/puppetdb/puppetdb.jar")
 _CONFIGURATION = Path("/etc/puppetdb")
 
@@ -79,7 +102,7 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
                 )
             print(f"ratio of the rates: {statistics.median(ratios):.1f}", flush=True)
             headers = {"Authorization": f"Bearer {server.token}"}
-            await _asked(session, server.url, headers, theirs, rounds)
+            await _asked(session, server.url, headers, theirs, rounds, directory)
 
 
 async def _filled(dsn: str) -> None:
@@ -146,37 +169,44 @@ async def _commands(session: aiohttp.ClientSession, url: str, nodes: Iterable[Sa
     return count / (time.monotonic() - began)
 
 
-async def _asked(session: aiohttp.ClientSession, ours: str, headers: dict[str, str], theirs: str, rounds: int) -> None:
-    """Ask both for the fifty instances with one digest, one question at a time."""
+async def _asked(
+    session: aiohttp.ClientSession, ours: str, headers: dict[str, str], theirs: str, rounds: int, directory: Path
+) -> None:
+    """Ask both for the fifty instances with one digest, one question at a time, by a client that takes no time itself."""
     chance = random.Random(1)
-
-    def question(url: str, query: Callable[[str], object]) -> Callable[[], Awaitable[None]]:
-        async def once() -> None:
-            digest = image_of(chance.randrange(_INSTANCES))
-            async with session.get(url, params={"query": json.dumps(query(digest))}) as answer:
-                assert len(await answer.json()) == 50, answer.status
-
-        return once
-
-    async def ask() -> None:
-        asked = {"image": image_of(chance.randrange(_INSTANCES)), "limit": "100"}
-        async with session.get(f"{ours}/v1/instances", params=asked, headers=headers) as answer:
-            assert len((await answer.json())["instances"]) == 50, answer.status
-
-    questions = {
-        "whence": ask,
-        "puppetdb nodes": question(f"{theirs}/query/v4/nodes", lambda d: ["=", ["fact", "image_digest"], d]),
-        "puppetdb inventory": question(f"{theirs}/query/v4/inventory", lambda d: ["=", "facts.image_digest", d]),
-        "puppetdb facts": question(
-            f"{theirs}/query/v4/facts", lambda d: ["and", ["=", "name", "image_digest"], ["=", "value", d]]
-        ),
+    digests = [image_of(chance.randrange(_INSTANCES)) for _ in range(_QUESTIONS)]
+    queries: dict[str, tuple[str, Callable[[str], object]]] = {
+        "puppetdb nodes": ("nodes", lambda digest: ["=", ["fact", "image_digest"], digest]),
+        "puppetdb inventory": ("inventory", lambda digest: ["=", "facts.image_digest", digest]),
+        "puppetdb facts": ("facts", lambda digest: ["and", ["=", "name", "image_digest"], ["=", "value", digest]]),
     }
-    found: dict[str, list[float]] = {name: [] for name in questions}
+    questions = {"whence": [f"{ours}/v1/instances?image={digest}&limit=100" for digest in digests]}
+    for name, (endpoint, query) in queries.items():
+        asked = [quote(json.dumps(query(digest)), safe="") for digest in digests]
+        questions[name] = [f"{theirs}/query/v4/{endpoint}?query={one}" for one in asked]
+    for urls in questions.values():
+        async with session.get(URL(urls[0], encoded=True), headers=headers) as answer:
+            found = await answer.json()
+            assert len(found["instances"] if isinstance(found, dict) else found) == 50, answer.status
+    medians: dict[str, list[float]] = {name: [] for name in questions}
     for _ in range(rounds):
-        for name, one in questions.items():
-            found[name].append((await latency(one, 100))[0])
-    for name, each in found.items():
-        median = statistics.median(each)
+        for name, urls in questions.items():
+            medians[name].append(await _median(urls, headers, directory))
+    for name, each in medians.items():
+        times = statistics.median(a / b for a, b in zip(each, medians["whence"], strict=True))
         print(
-            f"50 by digest among {_INSTANCES:,}, {name}: p50 {median:.2f} ms, {median / statistics.median(found['whence']):.1f} times ours"
+            f"50 by digest among {_INSTANCES:,}, {name}: p50 {statistics.median(each):.2f} ms, {times:.1f} times ours"
         )
+
+
+async def _median(urls: list[str], headers: dict[str, str], directory: Path) -> float:
+    """Give the median of the milliseconds until an answer is there whole."""
+    script, lines = directory / "ask.lua", directory / "questions"
+    script.write_text(_ASK, encoding="ascii")
+    told = "".join(f"{name}\t{value}\n" for name, value in headers.items())
+    lines.write_text(told + "".join("/" + url.split("/", 3)[3] + "\n" for url in urls), encoding="ascii")
+    output = await run("wrk", "-t1", "-c1", f"-d{_SECONDS}s", "-s", script, urls[0].partition("?")[0], "--", lines)
+    match = re.search(r"RESULT (\S+) (\d+)", output)
+    assert match is not None, output
+    assert match[2] == "0", output
+    return float(match[1])

@@ -16,7 +16,7 @@ _TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.I
 _MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
 FIRST_MIGRATION = 3
 """What was made by earlier ones held no Merkle tree and cannot be carried over."""
-_ARRAY = re.compile(r"any\(cast\(:([a-z_]+) as [a-z]+\[\]\)\)")
+_ARRAY = re.compile(r"\bcast\(:([a-z_]+) as [a-z]+\[\]\)")
 _DIALECTS = {
     "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid", "{binary}": ""},
     "postgres": {"{key}": "bigint primary key", "{compact}": "", "{binary}": ' collate "C"'},

@@ -18,7 +18,8 @@ from whence_aggregator.storage.named_queries import NumberedQuery
 _SEQUENCER_LOCK = 0x5748454E4345
 """The key of the advisory lock: `WHENCE` in ASCII."""
 _LOCK = f"select pg_advisory_xact_lock({_SEQUENCER_LOCK})"
-_READERS_MAX = 6
+_READERS_MAX = 4
+_BRIEF_READERS_MAX = 4
 _WRITERS_MAX = 2
 _COMMAND_SECONDS_MAX = 30.0
 _TABLE = re.compile(r"insert into ([a-z_]+)\s")
@@ -29,8 +30,9 @@ _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutErro
 class PostgresDatabase:
     """A database behind a DSN. Made by `open`; `close` it."""
 
-    def __init__(self, pool: Any, writers: Any) -> None:
+    def __init__(self, pool: Any, brief: Any, writers: Any) -> None:
         self.pool = pool
+        self.brief = brief
         self.writers = writers
         self.queries = named_queries.load("postgres")
         self.numbered = named_queries.numbered(self.queries)
@@ -48,14 +50,16 @@ class PostgresDatabase:
             writers = await asyncpg.create_pool(dsn, max_size=_WRITERS_MAX, **common)
             async with writers.acquire() as connection:
                 await _migrate(connection)
-            pool = await asyncpg.create_pool(dsn, max_size=_READERS_MAX, init=_prepare, **common)
+            pool = await asyncpg.create_pool(dsn, max_size=_READERS_MAX, init=_plan_each_time, **common)
+            brief = await asyncpg.create_pool(dsn, max_size=_BRIEF_READERS_MAX, init=_plan_once, **common)
         except (*_FAILURES, ValueError) as exc:
             raise _unavailable(exc) from exc
-        return cls(pool, writers)
+        return cls(pool, brief, writers)
 
     async def close(self) -> None:
         """Close all connections once their work is done."""
         await self.pool.close()
+        await self.brief.close()
         await self.writers.close()
 
     @asynccontextmanager
@@ -87,19 +91,16 @@ class PostgresDatabase:
             raise _unavailable(exc) from exc
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        numbered = self.numbered[query]
-        try:
-            found: Sequence[Row] = await self.pool.fetch(numbered.sql, *_values(numbered, parameters))
-        except _FAILURES as exc:
-            raise _unavailable(exc) from exc
-        return found
+        return (await self.fetch_all([(query, parameters)]))[0]
 
     async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
-        if len(asked) == 1:
-            return [await self.fetch(*asked[0])]
+        pool = self.brief if brief else self.pool
         try:
+            if len(asked) == 1:
+                query, parameters = asked[0]
+                return [await _fetch(pool, self.numbered[query], parameters)]
             async with (
-                self.pool.acquire() as connection,
+                pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 return [await _fetch(connection, self.numbered[query], parameters) for query, parameters in asked]
@@ -211,9 +212,14 @@ def _columns(batch: NumberedQuery, rows: Sequence[Parameters]) -> list[list[obje
     return [[row[name] for row in rows] for name in batch.parameters]
 
 
-async def _prepare(connection: Any) -> None:
-    """Have look-ups planned for what they ask: filters may be null, and a plan for all of them joins whole tables."""
+async def _plan_each_time(connection: Any) -> None:
+    """Have searches planned for what they ask: filters may be null, and a plan for all of them joins whole tables."""
     await connection.execute("set plan_cache_mode = force_custom_plan")
+
+
+async def _plan_once(connection: Any) -> None:
+    """Have look-ups of a few rows by their keys planned once: their plan takes longer than they do."""
+    await connection.execute("set plan_cache_mode = force_generic_plan")
 
 
 async def _keep(connection: Any) -> None:

@@ -205,6 +205,11 @@ select number from facets where user_data_digest = :user_data
     and (cast(:region as text) is null or region = :region);
 
 -- name: facets_of_images
+select number from facets where {image_digest in texts images}
+union all select facets from facets_image where {image_digest in texts images}
+limit :limit;
+
+-- name: facets_of_images_matching
 select f.number from (
     select number from facets where {image_digest in texts images}
     union all select facets from facets_image where {image_digest in texts images}) m
@@ -213,8 +218,7 @@ where (cast(:application as text) is null or application_id = :application)
     and (cast(:version as text) is null or application_version = :version)
     and (cast(:account as text) is null or account_id = :account)
     and (cast(:region as text) is null or region = :region)
-    and (cast(:user_data as text) is null or user_data_digest = :user_data)
-limit :limit;
+    and (cast(:user_data as text) is null or user_data_digest = :user_data);
 
 -- name: instances_with_facets
 select i.number, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at,

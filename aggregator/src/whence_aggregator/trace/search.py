@@ -82,17 +82,19 @@ class Search:
             query = "facets_matching"
         else:
             return None
-        return [row["number"] for row in await self._database.fetch(query, parameters)]
+        return _numbers(await self._database.fetch(query, parameters))
 
     async def _facets_of_images(self, images: list[str], narrowed: dict[str, object]) -> list[int]:
         """Read few where the request is answered, when the index alone leads to them; else all."""
-        parameters = {**narrowed, "images": msgspec.json.encode(images).decode(), "limit": _BRIEF_FACETS_MAX + 1}
-        if len(images) <= _BRIEF_FACETS_MAX and not any(value is not None for value in narrowed.values()):
-            rows = (await self._database.fetch_all([("facets_of_images", parameters)], brief=True))[0]
+        wanted = {"images": msgspec.json.encode(images).decode()}
+        if any(value is not None for value in narrowed.values()):
+            return _numbers(await self._database.fetch("facets_of_images_matching", {**wanted, **narrowed}))
+        if len(images) <= _BRIEF_FACETS_MAX:
+            few = {**wanted, "limit": _BRIEF_FACETS_MAX + 1}
+            rows = (await self._database.fetch_all([("facets_of_images", few)], brief=True))[0]
             if len(rows) <= _BRIEF_FACETS_MAX:
-                return [row["number"] for row in rows]
-        rows = await self._database.fetch("facets_of_images", {**parameters, "limit": _FACETS_MAX})
-        return [row["number"] for row in rows]
+                return _numbers(rows)
+        return _numbers(await self._database.fetch("facets_of_images", {**wanted, "limit": _FACETS_MAX}))
 
     async def _images(self, wanted: Wanted) -> list[str] | None:
         """Give the images meant by image, commit and ticket together."""
@@ -107,6 +109,10 @@ class Search:
             rows = await self._database.fetch("images_of_ticket", {"word": wanted.ticket, "limit": _IMAGES_MAX})
             meant.append(_digests(rows))
         return sorted(set.intersection(*meant)) if meant else None
+
+
+def _numbers(rows: Sequence[Row]) -> list[int]:
+    return [row["number"] for row in rows]
 
 
 def _digests(rows: Sequence[Row]) -> set[str]:
