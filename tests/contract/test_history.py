@@ -145,6 +145,17 @@ async def test_a_commit_leads_to_those_that_run_its_image_as_a_sidecar(house: In
     assert await found(house, commit=COMMIT) == [ONE, TWO]
 
 
+async def test_one_that_runs_two_images_of_a_commit_is_found_once(house: InProcess) -> None:
+    one, two = await house.machine(ONE), await house.machine(TWO)
+    await house.say(
+        two, image=ImageFacts(source="x", repository=REPOSITORY, digest=SIDECAR.image_digest), containers=[]
+    )
+    await house.say(one, containers=[SIDECAR])
+    assert await found(house, commit=COMMIT) == [ONE, TWO]
+    assert await found(house, commit=COMMIT, region="eu-central-1") == [ONE, TWO]
+    assert await found(house, commit=COMMIT, at=at(59)) == [ONE, TWO]
+
+
 async def test_instances_at_a_time_are_found_by_what_they_ran_then(house: InProcess) -> None:
     other = "sha256:" + "e" * 64
     one, two = await house.machine(ONE), await house.machine(TWO)

@@ -112,7 +112,8 @@ class Search:
 
 
 def _numbers(rows: Sequence[Row]) -> list[int]:
-    return [row["number"] for row in rows]
+    """Give each combination once, also where several of the images are in it."""
+    return list(dict.fromkeys(row["number"] for row in rows))
 
 
 def _digests(rows: Sequence[Row]) -> set[str]:
