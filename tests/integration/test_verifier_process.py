@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -65,6 +66,12 @@ async def test_it_answers_as_verification_here_does(verifier: VerifierProcess) -
     assert [one.code for one in found if isinstance(one, Refusal)] == [
         "statement-of-other", "envelope-malformed", "envelope-too-large", "envelope-signature",
     ]  # fmt: skip
+
+
+async def test_a_statement_that_shows_a_bug_of_ours_is_refused_alone() -> None:
+    bug = submitted(2, content=cast(bytes, 7))
+    found = await InThisProcess().verify([submitted(1), bug, submitted(3)])
+    assert [one.code if isinstance(one, Refusal) else "" for one in found] == ["", "internal-error", ""]
 
 
 async def test_many_batches_at_once_get_each_its_own_answers(verifier: VerifierProcess) -> None:

@@ -40,7 +40,17 @@ def test_before_1970_is_written_too() -> None:
     assert from_millis(to_millis(datetime(2026, 11, 22, 12, tzinfo=UTC))) == "2026-11-22T12:00:00.000Z"
 
 
-@pytest.mark.parametrize("text", ["2026-11-22T12:00:00", "yesterday", "", "2026-11-22T12:00:00Z" + " " * 40])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-00:01",
+        "2026-11-22T12:00:00",
+        "yesterday",
+        "",
+        "2026-11-22T12:00:00Z" + " " * 40,
+    ],
+)
 def test_what_has_no_offset_or_is_no_instant_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_instant(text)

@@ -5,6 +5,7 @@ here where there is one core.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -21,7 +22,10 @@ from whence_common.errors import InputError
 from whence_common.image_reference import image_subject, tag_reference
 from whence_common.keys import public_key_from_wire
 from whence_common.ledger_entry import leaf_data
+from whence_common.logs import fields
 from whence_common.statement import Predicate, Statement, StatementInvalid
+
+log = logging.getLogger(__name__)
 
 _SIGNATURES_MAX = 8
 
@@ -76,16 +80,23 @@ class InThisProcess:
 
 
 def check(submitted: Submitted) -> Checked | Refusal:
-    """Verify one statement."""
+    """Verify one statement. One that shows a bug of ours is refused alone, not with its batch."""
     try:
-        envelope = Envelope.parse(submitted.content)
-        predicate = Statement.from_wire(envelope.verify(_public_key(submitted.public_key))).predicate
-        instance = predicate.instance
-        bound = (submitted.instance_id, submitted.account_id, submitted.region)
-        if (instance.instance_id, instance.account_id, instance.region) != bound:
-            raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
+        return _check(submitted)
     except InputError as exc:
         return Refusal(type(exc).__name__, exc.code, exc.message, exc.fix)
+    except Exception:
+        log.exception("a statement failed by a bug", extra=fields(instance=submitted.instance_id))
+        return Refusal("", "internal-error", "the aggregator failed; its log says how", "")
+
+
+def _check(submitted: Submitted) -> Checked:
+    envelope = Envelope.parse(submitted.content)
+    predicate = Statement.from_wire(envelope.verify(_public_key(submitted.public_key))).predicate
+    instance = predicate.instance
+    bound = (submitted.instance_id, submitted.account_id, submitted.region)
+    if (instance.instance_id, instance.account_id, instance.region) != bound:
+        raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
     layout = to_layout(submitted.content)
     delta = _PACKER.delta(layout, submitted.base) if submitted.base is not None else None
     return Checked(

@@ -26,7 +26,10 @@ def parse_instant(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("the offset from UTC is missing; write a Z at the end")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("before the year 1 or after 9999 in UTC") from exc
 
 
 def to_millis(moment: datetime) -> int:

@@ -31,7 +31,8 @@ class JsonLines(logging.Formatter):
         event.update(getattr(record, _FIELDS, {}))
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        return self._scrub(json.dumps(event, default=str, ensure_ascii=False))
+        text = json.dumps(event, default=str, ensure_ascii=False)
+        return self._scrub(text.encode("utf-8", "backslashreplace").decode())  # half characters come from outside
 
 
 def fields(**values: object) -> dict[str, Any]:

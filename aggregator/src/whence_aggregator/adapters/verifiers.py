@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import msgspec
 
 from whence_aggregator.verification import Checked, Refusal, Submitted, check
+from whence_common import logs
 from whence_common.errors import RoadError
 from whence_common.logs import fields
 
@@ -108,6 +109,7 @@ class VerifierProcess:
 
 def main() -> int:
     """Answer batches until the input ends."""
+    logs.set_up(verbose=False)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(4)) == 4:
         wanted = _REQUEST.decode(source.read(min(int.from_bytes(head, "big"), _MESSAGE_BYTES_MAX)))

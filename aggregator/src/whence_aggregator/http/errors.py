@@ -42,6 +42,8 @@ _STATUS_BY_CODE = {
     "sts-unreachable": 503,
     "sts-unavailable": 503,
     "body-too-slow": 408,
+    "body-encoded": 415,
+    "internal-error": 500,
     "entry-damaged": 500,
 }
 _PROOF_CODES = ("identity-", "cms-", "sts-")
