@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -207,6 +208,8 @@ async def test_stups_clients_ways_to_send_a_token_all_work(session: aiohttp.Clie
         ("application=aa&application=bb", "parameter-repeated"),
         ("application=", "parameter-malformed"),
         ("ticket=%00", "parameter-malformed"),
+        ("application=aa&cursor=%c2%b2", "parameter-malformed"),
+        ("application=aa&at=0001-01-01T00:00:00%2B23:59", "parameter-malformed"),
     ],
 )
 async def test_a_wrong_question_is_refused_with_a_code(
@@ -267,6 +270,43 @@ async def test_every_answer_has_a_request_id_and_ours_is_kept(session: aiohttp.C
         assert answer.headers["X-Request-Id"] == "abc-1"
     async with session.get(lone.url + "/health", headers={"X-Request-Id": "<script>"}) as answer:
         assert re.fullmatch(r"[0-9a-f]{12}-[0-9]+", answer.headers["X-Request-Id"])
+
+
+BEAT = b'{"instance_id":"i-00000001","enrolment":1,"sequence":1,"state_digest":"sha256:%s","sent_at":""}' % (b"0" * 64)
+
+
+@pytest.mark.parametrize(
+    "asked, headers, body, status",
+    [
+        ("POST /v1/heartbeats", b"Whence-MAC: \xc3\xa9", BEAT, 401),
+        ("POST /v1/heartbeats", b"Whence-MAC: \xff", BEAT, 401),
+        ("POST /v1/heartbeats", b"Content-Encoding: gzip", BEAT, 415),
+        ("POST /v1/statements", b"Content-Encoding: deflate", b"x", 415),
+        ("POST /v1/challenges", b"Content-Encoding: br", b"x", 415),
+        ("GET /v1/instances", b"Authorization: Bearer \xff\xfe", b"", 401),
+        ("GET /v1/instances", b"Authorization: Basic \xff\xfe", b"", 401),
+        ("GET /health", b"X-Request-Id: \xff", b"", 200),
+    ],
+)
+async def test_bytes_that_are_no_text_break_nothing(
+    lone: Aggregator, asked: str, headers: bytes, body: bytes, status: int
+) -> None:
+    host, _, port = lone.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"{asked} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+    writer.write(head.encode() + headers + b"\r\n\r\n" + body)
+    answered = await asyncio.wait_for(reader.read(), 10.0)
+    writer.close()
+    assert answered.startswith(f"HTTP/1.1 {status} ".encode()), answered
+
+
+async def test_a_few_bytes_that_unfold_to_many_are_not_unfolded(
+    session: aiohttp.ClientSession, lone: Aggregator
+) -> None:
+    """The length in the headers is that of the encoded body: it says nothing of what would be held in memory."""
+    bomb = zlib.compress(b" " * 64 * 1024 * 1024)
+    async with session.post(lone.url + "/v1/statements", data=bomb, headers={"Content-Encoding": "deflate"}) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (415, "body-encoded")
 
 
 @pytest.mark.parametrize("last", ["GET /health HTTP/1.0", "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close"])

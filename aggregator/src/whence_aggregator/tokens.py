@@ -46,4 +46,4 @@ def new_token(name: str, teams: Iterable[str]) -> tuple[str, str]:
 
 
 def token_hash(token: str) -> str:
-    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

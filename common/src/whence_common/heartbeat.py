@@ -59,5 +59,5 @@ def mac(key: bytes, content: bytes) -> str:
 
 def verify_mac(key: bytes, content: bytes, stated: str) -> None:
     """Raises HeartbeatInvalid unless the MAC holds."""
-    if not hmac.compare_digest(mac(key, content), stated):
+    if not stated.isascii() or not hmac.compare_digest(mac(key, content), stated):
         raise HeartbeatInvalid("heartbeat-mac", "the MAC does not hold for this instance")

@@ -33,6 +33,10 @@ class BodyTooSlow(InputError):
     """The body did not arrive in time."""
 
 
+class BodyUnreadable(InputError):
+    """The body is encoded, or is not what its headers say."""
+
+
 class Answer(web.StreamResponse):
     """A JSON document, sent in one piece with its head: that costs half of what aiohttp's own response does.
 
@@ -74,7 +78,12 @@ def respond_json(document: object, *, status: int = 200) -> Answer:
 
 
 def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
-    """Give a body that came with its headers; None when it is still to be read. Raises BodyTooLarge."""
+    """Give a body that came with its headers; None when it is still to be read.
+
+    Raises BodyTooLarge; BodyUnreadable where it is encoded: a few bytes could unfold to any number.
+    """
+    if hdrs.CONTENT_ENCODING in request.headers:
+        raise BodyUnreadable("body-encoded", "bodies are taken as they are", fix="send no Content-Encoding")
     length = request.content_length
     if length is None:
         return None
@@ -84,7 +93,7 @@ def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
 
 
 async def read_body(request: web.Request, bytes_max: int) -> bytes:
-    """Read a body of at most so many bytes. Raises BodyTooLarge; the rest is not read."""
+    """Read a body of at most so many bytes. Raises BodyTooLarge, of which the rest is not read, or BodyUnreadable."""
     if (ready := ready_body(request, bytes_max)) is not None:
         return ready
     chunks, left = [], bytes_max
@@ -97,6 +106,8 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
                     raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
     except TimeoutError as exc:
         raise BodyTooSlow("body-too-slow", f"the body did not arrive within {BODY_SECONDS_MAX:g} seconds") from exc
+    except web.RequestPayloadError as exc:
+        raise BodyUnreadable("body-malformed", "the body is not framed as its headers say") from exc
     return b"".join(chunks)
 
 

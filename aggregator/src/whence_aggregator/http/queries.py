@@ -118,7 +118,7 @@ class QueryCalls:
         query = Query(request, "verdict", "rule", "account", "application", "instance", "limit", "cursor")
         limit = query.limit()
         after, _, after_rule = (query.text("cursor") or "0").partition("~")
-        if not after.isdigit() or len(after) > 18:
+        if not after.isdecimal() or len(after) > 18:
             raise InputError("parameter-malformed", "cursor is none that this list gave")
         rows = await self._database.fetch(
             "verdicts",

@@ -61,7 +61,11 @@ class Server:
     async def run(self) -> None:
         """Serve until cancelled, then let requests under way end."""
         runner = web.AppRunner(
-            self._application, access_log=None, shutdown_timeout=_DRAIN_SECONDS_MAX, read_bufsize=_READ_BYTES
+            self._application,
+            access_log=None,
+            shutdown_timeout=_DRAIN_SECONDS_MAX,
+            read_bufsize=_READ_BYTES,
+            auto_decompress=False,
         )
         await runner.setup()
         try:

@@ -123,7 +123,7 @@ def _digests(rows: Sequence[Row]) -> set[str]:
 def _cursor(text: str) -> int:
     if not text:
         return 0
-    if not text.isdigit() or len(text) > 18:
+    if not text.isdecimal() or len(text) > 18:
         raise InputError("parameter-malformed", "cursor is none that this search gave")
     return int(text)
 
