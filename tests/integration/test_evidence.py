@@ -15,12 +15,16 @@ import pytest
 
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
+from fakes.misbehaving import Answer, misbehaving
 from fakes.signing_authority import SigningAuthority
 from landscape.certificates import Certificates, loopback_certificates
 from landscape.processes import Process, started
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.ports import AggregatorUnavailable
+from whence_aggregator.adapters.witness import HttpWitness
+from whence_common.errors import RoadError
+from whence_common.note import WITNESS, Signer
 
 PERIOD = ("--from", "2020-01-01", "--to", "2100-01-01")
 
@@ -230,6 +234,16 @@ async def test_a_witness_answers_what_it_does_not_cosign_with_the_protocols_stat
         for body, status in ((b"", 400), (b"x" * 100_000, 413), (b"old 0\n\nother\n0\nAAAA\n\n", 400)):
             async with session.post(url + "/add-checkpoint", data=body) as answer:
                 assert answer.status == status
+
+
+@pytest.mark.parametrize("size", ["²\n", "-1\n", "1e3\n", "", "9" * 19 + "\n"])
+async def test_a_witness_that_answers_nonsense_cosigns_nothing_and_breaks_nothing(size: str) -> None:
+    key = Signer("witness.example.org", b"w" * 32, WITNESS).verifier
+    conflict = Answer(status=409, headers={"Content-Type": "text/x.tlog.size"}, body=size.encode())
+    async with misbehaving(conflict) as place, aiohttp.ClientSession() as session:
+        with pytest.raises(RoadError) as caught:
+            await HttpWitness(session=session, url=f"http://{place}", key=key).add_checkpoint([], "note\n")
+        assert caught.value.code == "witness-refused"
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+
+_SECONDS = re.compile(r"[0-9]{1,5}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +24,8 @@ class Backoff:
         if at_least_seconds is None:
             return pause
         return max(pause, min(at_least_seconds, self.longest_seconds * 4))
+
+
+def retry_after_seconds(header: str) -> float | None:
+    """Read a Retry-After of at most five digits; None when it is absent, a date, or nonsense (RFC 9110, 10.2.3)."""
+    return float(header) if _SECONDS.match(header) else None

@@ -14,6 +14,7 @@ import msgspec
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_common.backoff import retry_after_seconds
 from whence_common.errors import one_line
 from whence_common.logs import fields
 from whence_common.sts_proof import StsProof
@@ -104,7 +105,7 @@ def _problem(status: int, document: dict[str, Any] | None, retry_after: str) -> 
         code,
         f"the aggregator answers HTTP {status}: {detail}",
         retryable=status == 429 or status >= 500,
-        retry_after_seconds=float(retry_after) if retry_after.isdigit() and len(retry_after) < 6 else None,
+        retry_after_seconds=retry_after_seconds(retry_after),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from whence_agent.adapters.registry_http import Access, Answer, RegistryHttp
 from whence_agent.ports import Login, RegistryRefused, ResolvedImage
+from whence_common.backoff import retry_after_seconds
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_evidence import (
@@ -88,12 +89,11 @@ def _check_status(answer: Answer, reference: ImageReference, name: str) -> None:
             "registry-image-unknown", f"{where}: the registry has no such image", retryable=False,
             fix="push the image, or correct source",
         )  # fmt: skip
-    retry_after = answer.headers.get("Retry-After", "")
     raise RegistryRefused(
         "registry-error",
         f"HTTP {answer.status} from {where}",
         retryable=answer.status == 429 or answer.status >= 500,
-        retry_after_seconds=float(retry_after) if retry_after.isdigit() and len(retry_after) < 6 else None,
+        retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", "")),
     )
 
 

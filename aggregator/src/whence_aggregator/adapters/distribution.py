@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.ports_registry import BlobAnswer, Upload
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.digest import sha256_digest
@@ -25,6 +26,7 @@ KEPT_TAG = "whence-"
 _CALL_SECONDS_MAX = 30.0
 _PAGE, _PAGES_MAX = 500, 10_000
 _IDLE_SECONDS_MAX = 60.0
+_REFUSAL_BYTES_MAX = 64 * 1024
 _CACHED_MAX, _CACHED_BYTES_MAX = 512, 32 * 1024
 _STORED_MAX = 10_000
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
@@ -117,7 +119,7 @@ class Backend:
         url = f"{self._base}/{repository}/manifests/{KEPT_TAG}{digest.removeprefix('sha256:')}"
         async with self._ask("PUT", url, data=content, headers={"Content-Type": media_type}) as answer:
             if answer.status in (400, 409, 412):
-                said = (await answer.content.read(4096)).decode("utf-8", "replace")
+                said = (await read_answer(answer, _REFUSAL_BYTES_MAX) or b"").decode("utf-8", "replace")
                 if await self._has_manifest(repository, digest):
                     return  # immutable tags refuse what they hold already
                 raise RegistryRefusal(
@@ -284,12 +286,10 @@ class Backend:
 
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    content = bytearray()
-    async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-        content += chunk
-        if len(content) > MANIFEST_BYTES_MAX:
-            raise unavailable("the registry behind gives an answer without end")
-    return bytes(content)
+    content = await read_answer(answer, MANIFEST_BYTES_MAX)
+    if content is None:
+        raise unavailable("the registry behind gives an answer without end")
+    return content
 
 
 async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 
+from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.adapters.layer_stream import scan
 from whence_aggregator.ports import SourceUnavailable
+from whence_common.backoff import retry_after_seconds
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.image_evidence import EVIDENCE_BYTES_MAX
 from whence_common.image_layers import LayerFinding
@@ -74,7 +76,6 @@ class RegistryImages:
 
     async def _small(self, url: str, bytes_max: int, *, accept: str, redirects: int = 0) -> bytes | None:
         timeout = aiohttp.ClientTimeout(total=_MANIFEST_SECONDS_MAX)
-        content = bytearray()
         try:
             async with self._session.get(
                 url, headers={"Accept": accept}, timeout=timeout, allow_redirects=redirects > 0,
@@ -83,13 +84,12 @@ class RegistryImages:
                 if answer.status == 404:
                     return None
                 _check(answer, url)
-                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-                    content += chunk
-                    if len(content) > bytes_max:
-                        raise SourceUnavailable("registry-no-manifest", f"{url}: the answer is too large")
+                content = await read_answer(answer, bytes_max)
         except _FAILURES as exc:
             raise _unreachable(url, exc) from exc
-        return bytes(content)
+        if content is None:
+            raise SourceUnavailable("registry-no-manifest", f"{url}: the answer is too large")
+        return content
 
     def _base(self, repository: str) -> str:
         registry, _, path = repository.partition("/")
@@ -103,8 +103,7 @@ class RegistryImages:
 
 def _check(answer: aiohttp.ClientResponse, url: str) -> None:
     if answer.status != 200:
-        retry_after = answer.headers.get("Retry-After", "")
-        seconds = float(retry_after) if retry_after.isdigit() and len(retry_after) < 6 else None
+        seconds = retry_after_seconds(answer.headers.get("Retry-After", ""))
         raise SourceUnavailable("registry-error", f"{url}: HTTP {answer.status}", retry_after_seconds=seconds)
 
 

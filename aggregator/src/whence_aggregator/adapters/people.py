@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 
+from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.ports_registry import Person
 from whence_common.loose_json import loose
@@ -32,7 +33,7 @@ class StupsTokenInfo:
                     raise SourceUnavailable("tokeninfo-unavailable", f"the token service answers HTTP {answer.status}")
                 if answer.status != 200:
                     return None
-                stated = loose(await answer.content.read(_ANSWER_BYTES_MAX))
+                stated = loose(await read_answer(answer, _ANSWER_BYTES_MAX) or b"")
         except _FAILURES as exc:
             name = type(exc).__name__
             raise SourceUnavailable("tokeninfo-unreachable", f"the token service does not answer ({name})") from exc

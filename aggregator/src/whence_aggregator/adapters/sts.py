@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
+from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.sts_proof import BODY, StsProof, StsProofInvalid, caller_arn, sts_host
 
@@ -37,15 +38,13 @@ class StsCallers:
                 timeout=aiohttp.ClientTimeout(total=_SECONDS_MAX),
             ) as answer:
                 status, kind = answer.status, answer.content_type
-                content = await answer.content.read(_ANSWER_BYTES_MAX + 1)
-                while len(content) <= _ANSWER_BYTES_MAX and (more := await answer.content.read(_ANSWER_BYTES_MAX)):
-                    content += more
+                content = await read_answer(answer, _ANSWER_BYTES_MAX)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise SourceUnavailable("sts-unreachable", f"STS at {host} does not answer ({type(exc).__name__})") from exc
         if status >= 500 or status == 429:
             raise SourceUnavailable("sts-unavailable", f"STS at {host} answers HTTP {status}")
         if status != 200:
             raise StsProofInvalid("sts-refused", f"STS does not accept the signature (HTTP {status})")
-        if kind != "application/json" or len(content) > _ANSWER_BYTES_MAX:
+        if kind != "application/json" or content is None:
             raise StsProofInvalid("sts-answer-malformed", "the answer of STS is not what it must be")
         return *caller_arn(content), host
