@@ -11,7 +11,7 @@ import pytest
 from fakes.in_process import AUDIENCE, SECRET, InProcess
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.enrolment import CHALLENGE_SECONDS
+from whence_aggregator.challenges import CHALLENGE_SECONDS
 from whence_common.errors import WhenceError
 from whence_common.heartbeat import Heartbeat, mac
 
@@ -63,6 +63,20 @@ async def test_a_challenge_does_not_live_long(house: InProcess) -> None:
     with pytest.raises(WhenceError) as caught:
         await house.enrolments.enrol(request)
     assert caught.value.code == "challenge-unknown"
+
+
+async def test_a_challenge_that_was_redeemed_is_used_up_and_one_that_was_not_is_not(house: InProcess) -> None:
+    nonce = await house.nonce()
+    stranger = Machine(SigningAuthority.make()).request(nonce, AUDIENCE)
+    one = Machine(house.authority, "i-00000000000000001").request(nonce, AUDIENCE)
+    two = Machine(house.authority, "i-00000000000000002").request(nonce, AUDIENCE)
+    codes = []
+    for request in (stranger, one, two):
+        try:
+            codes.append(str((await house.enrolments.enrol(request))["level"]))
+        except WhenceError as exc:
+            codes.append(exc.code)
+    assert codes == ["identity-signature", "document", "challenge-unknown"]
 
 
 async def test_a_document_of_another_authority_is_refused(house: InProcess) -> None:

@@ -12,6 +12,7 @@ from fakes.kept_blobs import KeptBlobs
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.applications.registry import Applications, Caller
+from whence_aggregator.challenges import Challenges
 from whence_aggregator.collect.collectors import CommitCollector, ImageSourceCollector, TagCollector
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.worker import Worker
@@ -183,6 +184,9 @@ class InProcess:
         self.enrolments = Enrolments(
             database=database,
             ledger=self.ledger,
+            challenges=Challenges(
+                database=database, secret=SECRET, audience=AUDIENCE, now=self.clock, random_bytes=CountingRandom()
+            ),
             authorities=Authorities.from_pem({"eu-central-1": authority.pem}),
             accounts=frozenset({"123456789012"}),
             audience=AUDIENCE,
@@ -192,7 +196,6 @@ class InProcess:
             document_seconds_max=3600.0,
             limit=Limit("instance", LIMITLESS),
             now=self.clock,
-            random_bytes=CountingRandom(),
         )
         self.sightings = Sightings(SECRET)
         self.ingest = Ingest(
@@ -239,7 +242,7 @@ class InProcess:
                     await task
 
     async def nonce(self) -> str:
-        return str((await self.enrolments.challenge())["challenge"])
+        return str(self.enrolments.challenge()["challenge"])
 
     async def enrol(self, machine: Machine) -> dict[str, object]:
         return await self.enrolments.enrol(machine.request(await self.nonce(), AUDIENCE))

@@ -1,8 +1,8 @@
 """Enrolment: an instance proves by AWS's signature who it is, and binds a key of its own.
 
-Steps in order: challenge consumed, CMS verified, account allowed, proof of the key, then the fresh proof by STS, or a
-document that is young enough; then, in one transaction, the binding. A second key needs the fresh proof; without it the
-attempt is refused and stands in the log, for it may be anybody's.
+Steps in order: challenge of ours, CMS verified, account allowed, proof of the key, challenge used up, then the fresh
+proof by STS, or a document that is young enough; then, in one transaction, the binding. A second key needs the fresh
+proof; without it the attempt is refused and stands in the log, for it may be anybody's.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_aggregator.challenges import Challenges
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.limits import Limit
 from whence_aggregator.ports import (
@@ -25,7 +26,6 @@ from whence_aggregator.ports import (
     Conflict,
     Database,
     Forbidden,
-    Overloaded,
     Row,
     SourceUnavailable,
     Unauthenticated,
@@ -42,9 +42,6 @@ from whence_common.sts_proof import StsProof, check_caller, headers_to_sign
 
 log = logging.getLogger(__name__)
 
-CHALLENGE_SECONDS = 120
-CHALLENGES_MAX = 20_000
-_NONCE_BYTES = 32
 _AHEAD_SECONDS_MAX = 60
 Level = Literal["document", "document+sts"]
 """What was proved: AWS's signature over the identity document; and that the instance's own credentials are held now."""
@@ -95,6 +92,7 @@ class Enrolments:
         *,
         database: Database,
         ledger: Ledger,
+        challenges: Challenges,
         authorities: Authorities,
         accounts: frozenset[str],
         audience: str,
@@ -104,10 +102,10 @@ class Enrolments:
         document_seconds_max: float,
         limit: Limit,
         now: Now,
-        random_bytes: Callable[[int], bytes],
     ) -> None:
         self._database = database
         self._ledger = ledger
+        self._challenges = challenges
         self._authorities = authorities
         self._accounts = accounts
         self._heartbeat_secret = heartbeat_secret
@@ -116,31 +114,23 @@ class Enrolments:
         self._document_seconds_max = document_seconds_max
         self._limit = limit
         self._now = now
-        self._random_bytes = random_bytes
         self.audience = audience
 
-    async def challenge(self) -> dict[str, object]:
-        """Make a single-use challenge. Raises Overloaded when too many are open."""
-        nonce = base64.urlsafe_b64encode(self._random_bytes(_NONCE_BYTES)).decode("ascii")
-        now = self._now()
-        expires_at = to_instant(now + timedelta(seconds=CHALLENGE_SECONDS))
-        async with self._database.transaction() as transaction:
-            await transaction.execute(("forget_challenges", [{"now": to_instant(now)}]))
-            open_now = (await transaction.fetch("count_challenges", {}))[0]["n"]
-            if open_now >= CHALLENGES_MAX:
-                raise Overloaded("challenges-exhausted", "too many challenges are open", retry_after_seconds=30.0)
-            await transaction.execute(("add_challenge", [{"nonce": nonce, "expires_at": expires_at}]))
-        return {"challenge": nonce, "audience": self.audience, "expires_at": expires_at}
+    def challenge(self) -> dict[str, object]:
+        """Make a single-use challenge."""
+        challenge, expires_at = self._challenges.make()
+        return {"challenge": challenge, "audience": self.audience, "expires_at": expires_at}
 
     async def enrol(self, request: EnrolmentRequest) -> dict[str, object]:
         """Bind a key. Raises an InputError with a stable code for every reason to refuse."""
-        await self._take_challenge(request.challenge)
+        self._challenges.check(request.challenge)
         identity = verify(request.identity, self._authorities)
         if identity.account_id not in self._accounts:
             raise Forbidden("account-not-allowed", f"account {identity.account_id} is not on the allow-list")
         self._limit.take(identity.instance_id)
         public_key = public_key_from_wire(request.public_key)
         self._check_proof(request, public_key)
+        await self._challenges.redeem(request.challenge)
         proved = await self._prove_freshness(request, identity, key_id(public_key))
         enrolment = await self._bind(identity, request, key_id(public_key), proved)
         key = derive_key(self._heartbeat_secret, instance_id=enrolment.instance_id, enrolment=enrolment.number)
@@ -163,14 +153,6 @@ class Enrolments:
 
     def _read(self, row: Row) -> Enrolment:
         return Enrolment.of(kind_of(self._ledger.reader.content(row))[1], row["ledger_index"])
-
-    async def _take_challenge(self, nonce: str) -> None:
-        async with self._database.transaction() as transaction:
-            taken = await transaction.fetch("take_challenge", {"nonce": nonce, "now": to_instant(self._now())})
-        if len(taken) != 1:
-            raise Unauthenticated(
-                "challenge-unknown", "the challenge is unknown, used or too old", fix="ask for another"
-            )
 
     def _check_proof(self, request: EnrolmentRequest, public_key: ec.EllipticCurvePublicKey) -> None:
         content = proof_content(

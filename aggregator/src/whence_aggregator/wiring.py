@@ -15,6 +15,7 @@ from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.applications.registry import Applications
 from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.challenges import Challenges
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
@@ -66,6 +67,9 @@ async def _speaking(
     enrolments = Enrolments(
         database=database,
         ledger=ledger,
+        challenges=Challenges(
+            database=database, secret=secret, audience=settings.audience, now=utc_now, random_bytes=secrets.token_bytes
+        ),
         authorities=authorities,
         accounts=frozenset(settings.accounts),
         audience=settings.audience,
@@ -75,7 +79,6 @@ async def _speaking(
         document_seconds_max=settings.document_seconds_max,
         limit=parts.new_limit("instance", limits.enrolments_per_instance),
         now=utc_now,
-        random_bytes=secrets.token_bytes,
     )
     ingest = Ingest(
         ledger=ledger,

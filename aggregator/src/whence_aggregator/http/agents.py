@@ -41,7 +41,7 @@ class AgentCalls:
     async def _challenge(self, request: web.Request) -> Answer:
         await read_body(request, _CHALLENGE_BYTES_MAX)
         self._challenges.take(request.remote or "")
-        return respond_json(await self._enrolments.challenge(), status=201)
+        return respond_json(self._enrolments.challenge(), status=201)
 
     async def _enrol(self, request: web.Request) -> Answer:
         content = await read_body(request, _ENROLMENT_BYTES_MAX)

@@ -65,17 +65,11 @@ select distinct base from entry where ledger_index >= :past and base < :past;
 -- name: prune_entry
 update entry set body = null, base = null where ledger_index = :ledger_index;
 
--- name: add_challenge
-insert into challenge (nonce, expires_at) values (:nonce, :expires_at);
-
--- name: take_challenge
-delete from challenge where nonce = :nonce and expires_at > :now returning nonce;
+-- name: redeem_challenge
+insert into challenge (nonce, expires_at) values (:nonce, :expires_at) on conflict (nonce) do nothing returning nonce;
 
 -- name: forget_challenges
 delete from challenge where expires_at <= :now;
-
--- name: count_challenges
-select count(*) as n from challenge;
 
 -- name: enrolment_by_key
 select i.instance_id, i.number as instance, i.account_id, i.region, n.number, n.ledger_index, e.body, e.base, b.body as base_body
