@@ -300,6 +300,19 @@ async def test_bytes_that_are_no_text_break_nothing(
     assert answered.startswith(f"HTTP/1.1 {status} ".encode()), answered
 
 
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01 hello\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"])
+async def test_what_is_no_http_is_one_line_of_the_log(lone: Aggregator, sent: bytes) -> None:
+    host, _, port = lone.url.removeprefix("http://").partition(":")
+    before = len(lone.process.log.read_text(encoding="utf-8"))
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    assert b" 400 " in await asyncio.wait_for(reader.read(), 10.0)
+    writer.close()
+    said = lone.process.log.read_text(encoding="utf-8")[before:]
+    assert "Traceback" not in said
+    assert "error" not in said
+
+
 async def test_a_few_bytes_that_unfold_to_many_are_not_unfolded(
     session: aiohttp.ClientSession, lone: Aggregator
 ) -> None:

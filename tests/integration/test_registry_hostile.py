@@ -372,6 +372,18 @@ async def test_nothing_of_a_token_stands_in_errors_or_logs(front: RunningFront) 
     assert token not in front.aggregator.process.log.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "authorization",
+    [b"Bearer \xff\xfe", b"Token \xc3\xa9", b"Basic b2F1dGgyOv/+", b"Basic \xff", b"Basic b2F1dGgyOsOp"],
+)
+async def test_a_token_that_is_no_text_is_not_known(front: RunningFront, authorization: bytes) -> None:
+    reader, writer = await asyncio.open_connection(*front.host.split(":"))
+    writer.write(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: " + authorization + b"\r\n\r\n")
+    answered = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answered.startswith(b"HTTP/1.1 401 "), answered
+
+
 async def test_a_forged_host_does_not_send_clients_elsewhere(front: RunningFront) -> None:
     said = await front.nobody().ask("GET", "/v2/", headers={"Host": 'evil.example.org" ,x="'})
     assert said.status in (400, 401)

@@ -29,10 +29,18 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
         }
         event.update(getattr(record, _FIELDS, {}))
-        if record.exc_info:
+        if _is_no_http(record):
+            event |= {"level": "info", "event": "a request that is no HTTP was refused"}
+        elif record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
         text = json.dumps(event, default=str, ensure_ascii=False)
         return self._scrub(text.encode("utf-8", "backslashreplace").decode())  # half characters come from outside
+
+
+def _is_no_http(record: logging.LogRecord) -> bool:
+    """Say whether aiohttp's server tells of bytes that it cannot read: a caller's fault, and nothing to trace."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return record.name == "aiohttp.server" and kind is not None and kind.__module__ == "aiohttp.http_exceptions"
 
 
 def fields(**values: object) -> dict[str, Any]:

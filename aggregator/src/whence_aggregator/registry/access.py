@@ -139,6 +139,8 @@ class Access:
         return self._seal.seal({"name": principal.name, "kind": principal.kind, "grant": grant, "until": until})
 
     async def _by_token(self, token: str) -> Principal:
+        if not token.isascii():
+            raise RegistryRefusal("UNAUTHORIZED", "the token is none")
         opened = self._seal.open(token)
         if opened is not None:
             return self._by_grant(opened)
