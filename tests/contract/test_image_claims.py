@@ -8,6 +8,7 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
+from whence_aggregator.collect.worker import AWAITED_SECONDS_MIN
 from whence_aggregator.ports import ImageSaid
 from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.tracer import Subject
@@ -41,6 +42,21 @@ async def test_a_trusted_builders_word_confirms_the_source(house: InProcess) -> 
     assert (link.state, link.value["revision"], link.value["said_by"], link.value["builder"]) == (  # type: ignore[index]  # it is there
         "confirmed", COMMIT, "provenance", "https://builder.example.org",
     )  # fmt: skip
+
+
+async def test_a_builders_word_that_comes_after_the_boot_counts_once_it_is_there(house: InProcess) -> None:
+    awaited = "a trusted builder's provenance"
+    house.sources.says[DIGEST] = ImageSaid(claims=[claim("annotation")], awaited=awaited)
+    await house.say(await house.machine(), scm_source=None)
+    await house.work()
+    assert (await house.lineage()).link("source").state == "asserted"
+    (task,) = await house.database.fetch("tasks_of_kind", {"kind": "image-source"})
+    assert task["reason"] == f"awaits {awaited}"
+    house.sources.says[DIGEST] = ImageSaid(claims=[claim("annotation"), claim("provenance", by="b")])
+    house.clock.advance(AWAITED_SECONDS_MIN)
+    await house.work()
+    assert (await house.lineage()).link("source").state == "confirmed"
+    assert await house.database.fetch("tasks_of_kind", {"kind": "image-source"}) == []
 
 
 @pytest.mark.parametrize("kind", ["annotation", "index-annotation", "label", "label-schema", "buildkit"])

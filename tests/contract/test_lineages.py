@@ -9,9 +9,11 @@ import pytest
 from fakes.in_process import ROOT, InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, Machine, scm
 from whence_aggregator.applications.registry import TicketSettings
+from whence_aggregator.collect.worker import AWAITED_SECONDS_MIN
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.tracer import Subject
+from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.statement import ContainerFacts, ScmSourceFacts
 
@@ -88,6 +90,39 @@ async def test_a_commit_the_server_does_not_have_is_missing(house: InProcess) ->
     await spoken(house)
     house.sources.commits[COMMIT] = None
     await house.work()
+    assert await house.state("commit") == "missing"
+
+
+async def test_what_was_not_there_is_found_when_it_comes(house: InProcess) -> None:
+    """A machine may boot before its commit is pushed, or its image copied to where it is looked for."""
+    absent = SourceUnavailable("registry-image-unknown", "the registry does not have it")
+    await spoken(house)
+    house.sources.commits[COMMIT], house.sources.images[DIGEST] = None, absent
+    await house.work()
+    assert (await house.state("commit"), await house.state("image")) == ("missing", "contradicted")
+    house.sources.commits[COMMIT], house.sources.images[DIGEST] = COMMIT_OBJECT, SCM
+    await house.work()
+    assert await house.state("commit") == "missing"
+    house.clock.advance(AWAITED_SECONDS_MIN)
+    await house.work()
+    assert (await house.state("commit"), await house.state("image")) == ("confirmed", "confirmed")
+    assert await house.database.fetch("tasks_of_kind", {"kind": "commit"}) == []
+
+
+async def test_what_never_comes_is_asked_for_ever_more_seldom_and_then_no_more(house: InProcess) -> None:
+    await spoken(house)
+    house.sources.commits[COMMIT] = None
+    began, pauses = house.clock(), []
+    await house.work()
+    while rows := await house.database.fetch("tasks_of_kind", {"kind": "commit"}):
+        due = parse_instant(rows[0]["due_at"])
+        pauses.append((due - house.clock()).total_seconds())
+        house.clock.advance(pauses[-1])
+        await house.work()
+    assert pauses[:4] == [300.0, 300.0, 600.0, 1200.0]
+    assert (sorted(pauses), max(pauses), len(pauses)) == (pauses, 86_400.0, 23)
+    assert 14 <= (house.clock() - began).days <= 15
+    assert len([one for one in await house.entries("fact") if b'"commit"' in (one.content or b"")]) == 1
     assert await house.state("commit") == "missing"
 
 

@@ -111,6 +111,8 @@ class ImageSaid:
     claims: list[SourceClaim] = field(default_factory=list)
     signed_by: str = ""
     built_by: str = ""
+    awaited: str = ""
+    """Whose signature may yet come: keys are trusted for this registry, and none has signed."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -146,6 +148,8 @@ class Finding:
     outcome: Literal["found", "missing", "absent"]
     value: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
+    awaited: str = ""
+    """What may yet come, so that it is worth asking again; empty where nothing will change."""
 
 
 class CommitReader(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from whence_aggregator.ports import CommitReader, Finding, ImageReader, ImageSaid, SourceUnavailable, TagReader
 from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX
@@ -32,7 +32,7 @@ class ImageSourceCollector:
             said = await self._reader.said(repository, digest, index_digest)
         except SourceUnavailable as exc:
             if exc.code == "registry-image-unknown":
-                return Finding(outcome="absent", reason=exc.message)
+                return Finding(outcome="absent", reason=exc.message, awaited="the image")
             raise
         return finding_of(said)
 
@@ -66,7 +66,8 @@ def finding_of(said: ImageSaid) -> Finding:
         except ScmSourceInvalid as exc:
             reason = exc.message
     found = "scm_source" in value or said.claims
-    return Finding(outcome="found" if found else "missing", value=value, reason="" if found else reason)
+    outcome: Literal["found", "missing"] = "found" if found else "missing"
+    return Finding(outcome=outcome, value=value, reason="" if found else reason, awaited=said.awaited)
 
 
 class CommitCollector:
@@ -81,7 +82,7 @@ class CommitCollector:
         assert COMMIT_ID.match(commit_id), "a commit task is made for commit ids only"
         content = await self._reader.commit(Repository(host=host, path=path), commit_id)
         if content is None:
-            return Finding(outcome="missing", reason=f"{place} has no commit {commit_id}")
+            return Finding(outcome="missing", reason=f"{place} has no commit {commit_id}", awaited="the commit")
         value = {"repository": place, "commit": commit_id, **parse_commit(content)}
         return Finding(outcome="found", value=value)
 

@@ -13,7 +13,7 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import Finding, Row
 from whence_aggregator.projections.events import links_of, project_fact
-from whence_common.clock import Now, to_instant
+from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
 from whence_common.logs import fields
 
@@ -30,23 +30,29 @@ class Findings:
 
     async def collect(self, kind: str, subject: str) -> Finding:
         """Find out about a subject now, and store it. Raises SourceUnavailable or StorageUnavailable."""
+        return (await self.ask(kind, subject))[0]
+
+    async def ask(self, kind: str, subject: str) -> tuple[Finding, datetime]:
+        """Do that, and say since when the source says so."""
         finding = await self._collectors[kind].collect(subject)
         now = self._now()
         asked = {"kind": kind, "subjects": msgspec.json.encode([subject]).decode()}
         async with self._ledger.writing(("facts_now", asked)) as writing:
-            if _stands(writing.found[0], finding):
-                return finding  # what says the same again is no new entry
+            standing = _standing(writing.found[0], finding)
+            if standing is not None:
+                return finding, parse_instant(standing["observed_at"])  # what says the same again is no new entry
             await _store(writing, kind, subject, finding, now)
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
-        return finding
+        return finding, now
 
 
-def _stands(rows: Sequence[Row], finding: Finding) -> bool:
-    return any(
-        (row["outcome"], row["reason"]) == (finding.outcome, finding.reason)
-        and msgspec.json.decode(row["value"]) == finding.value
-        for row in rows
-    )
+def _standing(rows: Sequence[Row], finding: Finding) -> Row | None:
+    """Give the fact that says the same already."""
+    for row in rows:
+        said = row["outcome"], row["reason"], msgspec.json.decode(row["value"])
+        if said == (finding.outcome, finding.reason, finding.value):
+            return row
+    return None
 
 
 async def _store(writing: Writing, kind: str, subject: str, finding: Finding, now: datetime) -> None:

@@ -128,6 +128,10 @@ class ImageReader:
             or ""
         )
         said.built_by = builder_of(digest, envelopes=evidence.envelopes, builders=trust.builders) or ""
+        if trust.keys and not said.signed_by:
+            said.awaited = "a trusted signature"
+        if trust.builders and not said.built_by:
+            said.awaited = "a trusted builder's provenance"
         said.claims += claims_of_provenance(digest, envelopes=evidence.envelopes, builders=trust.builders)
 
     async def _evidence(self, store: ImageStore, repository: str, digest: str) -> ImageEvidence:

@@ -29,6 +29,9 @@ EVALUATE_AFTER_SECONDS = 1.0
 EVALUATION_REST = 0.5
 TAG_SECONDS = 86_400.0
 """How often a tag is looked at that instances were started by."""
+AWAITED_SECONDS_MIN = 300.0
+AWAITED_SECONDS_MAX = 14 * 86_400.0
+"""How soon, and for how long, it is asked again for what was not there: a commit, an image, a trusted signature."""
 BUSY_WAKES = 10
 """Ingest that commits more often than this in a second is busy."""
 BUSY_REST = 30.0
@@ -129,9 +132,7 @@ class Worker:
             if kind == "inventory":
                 await self._list(task)
                 return
-            finding = await self._findings.collect(kind, subject)
-            if kind == "tag":
-                await self._look_again(subject, finding)
+            if await self._look_again(task, *await self._findings.ask(kind, subject)):
                 return
         except SourceUnavailable as exc:
             seconds = self._backoff.seconds(task["attempts"], at_least_seconds=exc.retry_after_seconds)
@@ -158,12 +159,22 @@ class Worker:
             ("repeat_task", [{"kind": "inventory", "subject": subject, "due_at": due_at, "reason": said}])
         )
 
-    async def _look_again(self, subject: str, finding: Finding) -> None:
-        """A tag is looked at for as long as anything runs that was asked for by it: it may move any day."""
-        due_at = to_instant(self._now() + timedelta(seconds=TAG_SECONDS))
-        reason = finding.reason or str(finding.value.get("digest", ""))
-        row = {"kind": "tag", "subject": subject, "due_at": due_at, "reason": reason}
+    async def _look_again(self, task: Row, finding: Finding, since: datetime) -> bool:
+        """Ask again later where the answer may change; say whether it will be done.
+
+        A tag may move any day. What is awaited is asked for seldom the longer it does not come, and for two weeks.
+        """
+        waited = (self._now() - since).total_seconds()
+        if task["kind"] == "tag":
+            seconds, reason = TAG_SECONDS, finding.reason or str(finding.value.get("digest", ""))
+        elif finding.awaited and waited < AWAITED_SECONDS_MAX:
+            seconds, reason = min(max(waited, AWAITED_SECONDS_MIN), TAG_SECONDS), f"awaits {finding.awaited}"
+        else:
+            return False
+        due_at = to_instant(self._now() + timedelta(seconds=seconds))
+        row = {"kind": task["kind"], "subject": task["subject"], "due_at": due_at, "reason": reason}
         await self._database.write(("repeat_task", [row]))
+        return True
 
     async def _postpone(self, task: Row, reason: str, seconds: float) -> None:
         log.warning("task postponed", extra=fields(kind=task["kind"], subject=task["subject"], reason=reason))

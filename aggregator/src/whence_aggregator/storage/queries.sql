@@ -364,7 +364,7 @@ select min(due_at) as due_at from task;
 -- name: count_tasks
 select kind, n from (
     select kind, count(*) as n from task
-    where kind <> 'inventory' and not (kind = 'tag' and attempts = 0 and reason <> '') group by kind
+    where kind <> 'inventory' and not (attempts = 0 and reason <> '') group by kind
     union all select 'evaluate' as kind, count(*) as n from instance where judged < ledger_index
 ) as waiting where n > 0 order by kind;
 
