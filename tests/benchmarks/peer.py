@@ -1,4 +1,5 @@
-"""PuppetDB beside us, both on PostgreSQL, in the same minutes: reports taken in a second, and the instances with one digest.
+"""PuppetDB beside us, both on PostgreSQL, in the same minutes: reports taken in a second, and the instances with one digest;
+those are asked for on SQLite too, our default.
 
 PuppetDB is Debian's, with its own defaults but for memory. An answer of it counts once the command is processed, as ours
 does. It is not measured unless it is named: its packages are many.
@@ -13,7 +14,7 @@ import re
 import shutil
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -25,14 +26,15 @@ from yarl import URL
 
 from benchmarks.ingest import LIMITS, LUA, Side, enrolled, loaded, statements, told
 from benchmarks.samples import Sampled, image_of, name_of, new_key
-from benchmarks.scale import fill
+from benchmarks.scale import fill, judged
 from fakes.signing_authority import SigningAuthority
 from landscape.kills import new_database
 from landscape.postgres import postgres
 from landscape.processes import free_port, run, started
-from landscape.programs import aggregator
+from landscape.programs import Aggregator, aggregator
 from landscape.whole import ROOT
 from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.clock import from_millis
 
 _INSTANCES = 10_000
@@ -73,6 +75,12 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     directory.chmod(0o755)
     beside = directory / "peer"
     beside.mkdir(mode=0o755)
+    alone = directory / "alone"
+    (alone / "aggregator").mkdir(parents=True)
+    file = await SqliteDatabase.open(alone / "aggregator" / "ledger.db")
+    await fill(file, _INSTANCES)
+    await file.close()
+    judged(file.path)
     async with (
         postgres(home, home) as dsn,
         postgres(beside, beside) as peer_dsn,
@@ -85,6 +93,7 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
             aggregator(
                 home, home, authority_pem={"eu-central-1": authority.pem}, database=database, limits=LIMITS
             ) as server,
+            aggregator(alone, alone, authority_pem={"eu-central-1": authority.pem}) as on_sqlite,
         ):
             nodes = [Sampled(number, new_key()) for number in range(_INSTANCES)]
             rate = await _commands(session, theirs, nodes)
@@ -101,8 +110,8 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
                     f"round {number}: whence {rate:,.0f} statements a second, puppetdb {peer:,.0f} commands", flush=True
                 )
             print(f"ratio of the rates: {statistics.median(ratios):.1f}", flush=True)
-            headers = {"Authorization": f"Bearer {server.token}"}
-            await _asked(session, server.url, headers, theirs, rounds, directory)
+            ours_by_store = {"whence on PostgreSQL": server, "whence on SQLite": on_sqlite}
+            await _asked(session, ours_by_store, theirs, rounds, directory)
 
 
 async def _filled(dsn: str) -> None:
@@ -170,7 +179,7 @@ async def _commands(session: aiohttp.ClientSession, url: str, nodes: Iterable[Sa
 
 
 async def _asked(
-    session: aiohttp.ClientSession, ours: str, headers: dict[str, str], theirs: str, rounds: int, directory: Path
+    session: aiohttp.ClientSession, ours: Mapping[str, Aggregator], theirs: str, rounds: int, directory: Path
 ) -> None:
     """Ask both for the fifty instances with one digest, one question at a time, by a client that takes no time itself."""
     chance = random.Random(1)
@@ -180,23 +189,27 @@ async def _asked(
         "puppetdb inventory": ("inventory", lambda digest: ["=", "facts.image_digest", digest]),
         "puppetdb facts": ("facts", lambda digest: ["and", ["=", "name", "image_digest"], ["=", "value", digest]]),
     }
-    questions = {"whence": [f"{ours}/v1/instances?image={digest}&limit=100" for digest in digests]}
+    questions = {
+        name: [f"{one.url}/v1/instances?image={digest}&limit=100" for digest in digests] for name, one in ours.items()
+    }
+    headers = {name: {"Authorization": f"Bearer {one.token}"} for name, one in ours.items()}
     for name, (endpoint, query) in queries.items():
         asked = [quote(json.dumps(query(digest)), safe="") for digest in digests]
         questions[name] = [f"{theirs}/query/v4/{endpoint}?query={one}" for one in asked]
-    for urls in questions.values():
-        async with session.get(URL(urls[0], encoded=True), headers=headers) as answer:
+    for name, urls in questions.items():
+        async with session.get(URL(urls[0], encoded=True), headers=headers.get(name)) as answer:
             found = await answer.json()
             assert len(found["instances"] if isinstance(found, dict) else found) == 50, answer.status
     medians: dict[str, list[float]] = {name: [] for name in questions}
     for _ in range(rounds):
         for name, urls in questions.items():
-            medians[name].append(await _median(urls, headers, directory))
+            medians[name].append(await _median(urls, headers.get(name, {}), directory))
     for name, each in medians.items():
-        times = statistics.median(a / b for a, b in zip(each, medians["whence"], strict=True))
-        print(
-            f"50 by digest among {_INSTANCES:,}, {name}: p50 {statistics.median(each):.2f} ms, {times:.1f} times ours"
-        )
+        times = [
+            f"{statistics.median(a / b for a, b in zip(each, medians[one], strict=True)):.1f} times {one}"
+            for one in ours
+        ]
+        print(f"50 by digest among {_INSTANCES:,}, {name}: p50 {statistics.median(each):.2f} ms, {', '.join(times)}")
 
 
 async def _median(urls: list[str], headers: dict[str, str], directory: Path) -> float:

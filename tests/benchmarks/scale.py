@@ -168,7 +168,7 @@ async def queries(directory: Path, *, rounds: int, limit: Path) -> None:
         database = await SqliteDatabase.open(path)
         await fill(database, size)
         await database.close()
-        _judged(path)
+        judged(path)
         print(f"{size:,} instances after {time.monotonic() - began:.0f} s", flush=True)
         authority = SigningAuthority.make()
         pem = {"eu-central-1": authority.pem}
@@ -212,7 +212,7 @@ async def fill(database: Database, size: int) -> None:
             await project_verdicts(writing.transaction, entries)
 
 
-def _judged(path: Path) -> None:
+def judged(path: Path) -> None:
     """Leave nothing for the evaluator to do."""
     connection = sqlite3.connect(path)
     connection.execute("update instance set judged = ledger_index")

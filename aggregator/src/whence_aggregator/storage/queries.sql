@@ -200,8 +200,18 @@ select number from facets where user_data_digest = :user_data
 
 -- name: facets_of_images
 select number from facets where {image_digest in texts images}
-union all select facets from facets_image where {image_digest in texts images}
+union all select facets from facets_image where {image_digest in texts images};
+
+-- name: few_facets_of_images
+select number, application_id, application_version, user_data_digest, image_digest from facets
+where {image_digest in texts images}
+union all select f.number, f.application_id, f.application_version, f.user_data_digest, f.image_digest
+from facets_image m join facets f on f.number = m.facets where {m.image_digest in texts images}
 limit :limit;
+
+-- name: facets_numbered
+select number, application_id, application_version, user_data_digest, image_digest from facets
+where {number in integers numbers};
 
 -- name: facets_of_images_matching
 select f.number from (
@@ -215,39 +225,33 @@ where (cast(:application as text) is null or application_id = :application)
     and (cast(:user_data as text) is null or user_data_digest = :user_data);
 
 -- name: instances_with_facets
-select i.number, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at,
-    f.application_id, f.application_version, f.user_data_digest, f.image_digest
-from instance i join facets f on f.number = i.facets left join last_seen l on l.instance_id = i.instance_id
+select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at
+from instance i left join last_seen l on l.instance_id = i.instance_id
 where {i.facets in integers facets} and i.number > :after
     and (cast(:cause as text) is null or i.cause = :cause)
 order by i.number limit :limit;
 
 -- name: instances_now
-select i.number, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at,
-    f.application_id, f.application_version, f.user_data_digest, f.image_digest
-from instance i join facets f on f.number = i.facets left join last_seen l on l.instance_id = i.instance_id
-where i.number > :after and (cast(:cause as text) is null or i.cause = :cause)
+select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at
+from instance i left join last_seen l on l.instance_id = i.instance_id
+where i.number > :after and i.ledger_index >= 0 and (cast(:cause as text) is null or i.cause = :cause)
 order by i.number limit :limit;
 
 -- name: instances_with_facets_at
-select i.number, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
-    f.application_id, f.application_version, f.user_data_digest, f.image_digest
+select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index
 from (select distinct instance from instance_facets where {facets in integers facets} and instance > :after) c
 join instance i on i.number = c.instance
 join statement s on s.instance = c.instance and (s.enrolment, s.sequence) = (
     select t.enrolment, t.sequence from statement t where t.instance = c.instance and t.observed_at <= :at
     order by t.enrolment desc, t.sequence desc limit 1)
-join facets f on f.number = s.facets
 where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
 order by c.instance limit :limit;
 
 -- name: instances_at
-select i.number, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
-    f.application_id, f.application_version, f.user_data_digest, f.image_digest
+select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index
 from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
     select t.enrolment, t.sequence from statement t where t.instance = i.number and t.observed_at <= :at
     order by t.enrolment desc, t.sequence desc limit 1)
-join facets f on f.number = s.facets
 where i.number > :after and (cast(:cause as text) is null or s.cause = :cause)
 order by i.number limit :limit;
 

@@ -5,7 +5,7 @@ Pages are in the order in which instances enrolled; the cursor is the number of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ from whence_common.errors import InputError
 
 PAGE_MAX = 500
 _IMAGES_MAX = 500
-_FACETS_MAX = 2**31
-"""No bound: the combinations of images are as many as they are."""
+Facets = Mapping[str, str | None]
+"""What is shown of a combination."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,8 @@ class Search:
         """Give rows of instances after a cursor, and the cursor of the next page if there is one."""
         page: dict[str, object] = {"after": _cursor(after), "limit": limit + 1, "cause": wanted.cause}
         query = "instances"
-        facets = await self._facets(wanted)
+        shown: dict[int, Facets] = {}
+        facets = await self._facets(wanted, shown)
         if facets is not None:
             if not facets:
                 return [], None
@@ -64,16 +65,18 @@ class Search:
             query += "_now"
         brief = facets is not None and len(facets) <= _BRIEF_FACETS_MAX and limit <= _BRIEF_ROWS_MAX
         rows = (await self._database.fetch_all([(query, page)], brief=brief))[0]
-        return [_shown(row) for row in rows[:limit]], str(rows[limit - 1]["number"]) if len(rows) > limit else None
+        following = str(rows[limit - 1]["number"]) if len(rows) > limit else None
+        await self._read_facets({row["facets"] for row in rows[:limit]}, shown)
+        return [_shown(row, shown, now=wanted.at is None) for row in rows[:limit]], following
 
-    async def _facets(self, wanted: Wanted) -> list[int] | None:
-        """Give the combinations that match; None when nothing narrows them."""
+    async def _facets(self, wanted: Wanted, shown: dict[int, Facets]) -> list[int] | None:
+        """Give the combinations that match, and put into `shown` what was read of them; None: nothing narrows them."""
         parameters: dict[str, object] = {
             name: getattr(wanted, name) for name in ("application", "version", "account", "region", "user_data")
         }
         images = await self._images(wanted)
         if images is not None:
-            return await self._facets_of_images(images, parameters)
+            return await self._facets_of_images(images, parameters, shown)
         if wanted.application is not None:
             query = "facets_of_application"
         elif wanted.user_data is not None:
@@ -84,17 +87,28 @@ class Search:
             return None
         return _numbers(await self._database.fetch(query, parameters))
 
-    async def _facets_of_images(self, images: list[str], narrowed: dict[str, object]) -> list[int]:
+    async def _facets_of_images(
+        self, images: list[str], narrowed: dict[str, object], shown: dict[int, Facets]
+    ) -> list[int]:
         """Read few where the request is answered, when the index alone leads to them; else all."""
         wanted = {"images": msgspec.json.encode(images).decode()}
         if any(value is not None for value in narrowed.values()):
             return _numbers(await self._database.fetch("facets_of_images_matching", {**wanted, **narrowed}))
         if len(images) <= _BRIEF_FACETS_MAX:
             few = {**wanted, "limit": _BRIEF_FACETS_MAX + 1}
-            rows = (await self._database.fetch_all([("facets_of_images", few)], brief=True))[0]
+            rows = (await self._database.fetch_all([("few_facets_of_images", few)], brief=True))[0]
             if len(rows) <= _BRIEF_FACETS_MAX:
-                return _numbers(rows)
-        return _numbers(await self._database.fetch("facets_of_images", {**wanted, "limit": _FACETS_MAX}))
+                shown.update(map(_shown_facets, rows))
+                return list(shown)
+        return _numbers(await self._database.fetch("facets_of_images", wanted))
+
+    async def _read_facets(self, numbers: set[int], shown: dict[int, Facets]) -> None:
+        """Have what is shown of these combinations."""
+        missing = numbers - shown.keys()
+        if missing:
+            asked = ("facets_numbered", {"numbers": msgspec.json.encode(sorted(missing)).decode()})
+            rows = (await self._database.fetch_all([asked], brief=len(missing) <= _BRIEF_FACETS_MAX))[0]
+            shown.update(map(_shown_facets, rows))
 
     async def _images(self, wanted: Wanted) -> list[str] | None:
         """Give the images meant by image, commit and ticket together."""
@@ -128,12 +142,22 @@ def _cursor(text: str) -> int:
     return int(text)
 
 
-def _shown(row: Row) -> dict[str, Any]:
-    shown = dict(row)
-    del shown["number"]
-    shown["observed_at"] = from_millis(row["observed_at"]) if row["ledger_index"] >= 0 else None
-    if shown.get("seen_at") is not None:
-        shown["seen_at"] = from_millis(row["seen_at"])
-    for name in ("application_id", "application_version", "user_data_digest", "image_digest"):
-        shown[name] = shown[name] or None
-    return shown
+def _shown_facets(row: Row) -> tuple[int, Facets]:
+    names = ("application_id", "application_version", "user_data_digest", "image_digest")
+    return row["number"], {name: row[name] or None for name in names}
+
+
+def _shown(row: Row, facets: Mapping[int, Facets], *, now: bool) -> dict[str, Any]:
+    """Give an instance of a list. When it was heard of last is known of the present only."""
+    shown: dict[str, Any] = {
+        "instance_id": row["instance_id"],
+        "account_id": row["account_id"],
+        "region": row["region"],
+        "cause": row["cause"],
+        "observed_at": from_millis(row["observed_at"]),
+        "ledger_index": row["ledger_index"],
+    }
+    if now:
+        seen_at = row["seen_at"]
+        shown["seen_at"] = from_millis(seen_at) if seen_at is not None else None
+    return {**shown, **facets[row["facets"]]}
