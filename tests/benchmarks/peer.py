@@ -26,15 +26,13 @@ from yarl import URL
 
 from benchmarks.ingest import LIMITS, LUA, Side, enrolled, loaded, statements, told
 from benchmarks.samples import Sampled, image_of, name_of, new_key
-from benchmarks.scale import fill, judged
+from benchmarks.scale import fill_postgres, fill_sqlite
 from fakes.signing_authority import SigningAuthority
 from landscape.kills import new_database
 from landscape.postgres import postgres
 from landscape.processes import free_port, run, started
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import ROOT
-from whence_aggregator.storage.postgres import PostgresDatabase
-from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.clock import from_millis
 
 _INSTANCES = 10_000
@@ -77,17 +75,14 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     beside.mkdir(mode=0o755)
     alone = directory / "alone"
     (alone / "aggregator").mkdir(parents=True)
-    file = await SqliteDatabase.open(alone / "aggregator" / "ledger.db")
-    await fill(file, _INSTANCES)
-    await file.close()
-    judged(file.path)
+    await fill_sqlite(alone / "aggregator" / "ledger.db", _INSTANCES)
     async with (
         postgres(home, home) as dsn,
         postgres(beside, beside) as peer_dsn,
         aiohttp.ClientSession() as session,
     ):
         database = await new_database(dsn, "product")
-        await _filled(database)
+        await fill_postgres(database, _INSTANCES)
         async with (
             _puppetdb(beside, peer_dsn, session) as theirs,
             aggregator(
@@ -112,14 +107,6 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
             print(f"ratio of the rates: {statistics.median(ratios):.1f}", flush=True)
             ours_by_store = {"whence on PostgreSQL": server, "whence on SQLite": on_sqlite}
             await _asked(session, ours_by_store, theirs, rounds, directory)
-
-
-async def _filled(dsn: str) -> None:
-    database = await PostgresDatabase.open(dsn)
-    await fill(database, _INSTANCES)
-    await database.pool.execute("update instance set judged = ledger_index")
-    await database.pool.execute("analyze")
-    await database.close()
 
 
 @asynccontextmanager

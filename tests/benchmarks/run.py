@@ -24,8 +24,8 @@ _ALL = {
     "idle": idle.measure,
     "judge": judge.measure,
 }
-_NAMED_ONLY = {"peer": peer.measure}
-"""What needs much that nothing else does."""
+_NAMED_ONLY = {"peer": peer.measure, "queries-on-postgres": scale.queries_on_postgres}
+"""What needs much that nothing else does, or long."""
 
 
 async def main() -> int:

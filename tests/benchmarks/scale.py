@@ -27,6 +27,8 @@ from benchmarks.samples import (
 )
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority, identity_document
+from landscape.kills import new_database
+from landscape.postgres import postgres
 from landscape.programs import aggregator
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.enrolment import Enrolment
@@ -34,6 +36,7 @@ from whence_aggregator.ingest import Verified
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.events import project_verdicts
+from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.verification import Checked, Submitted, check
 from whence_common.ledger_entry import event
@@ -45,6 +48,7 @@ _STATEMENTS_EACH = 10
 _STORED_INSTANCES = int(os.environ.get("BENCH_STORED_INSTANCES", "100000"))
 _ASKED_INSTANCES = tuple(int(n) for n in os.environ.get("BENCH_ASKED_INSTANCES", "10000,1000000").split(","))
 _ASKED = 300
+_UPDATE_SECONDS_MAX = 600.0
 _ASKED_ROUNDS = 5
 """What is printed is the median of the rounds: a machine that others use as well is slow for seconds at a time."""
 
@@ -158,22 +162,32 @@ def _tables(path: Path) -> list[tuple[str, int]]:
 
 
 async def queries(directory: Path, *, rounds: int, limit: Path) -> None:
-    """Print latencies over HTTP on loopback, one question at a time, on fleets of different sizes."""
+    """Print latencies over HTTP on loopback, one question at a time, on fleets of different sizes, on SQLite."""
+    await _queries(directory, None)
+
+
+async def queries_on_postgres(directory: Path, *, rounds: int, limit: Path) -> None:
+    """Do that on PostgreSQL."""
+    directory.chmod(0o755)
+    async with postgres(directory, directory) as dsn:
+        await _queries(directory, dsn)
+
+
+async def _queries(directory: Path, dsn: str | None) -> None:
     medians: dict[str, list[float]] = {}
     for size in _ASKED_INSTANCES:
         home = directory / f"of-{size}"
         (home / "aggregator").mkdir(parents=True)
         began = time.monotonic()
-        path = home / "aggregator" / "ledger.db"
-        database = await SqliteDatabase.open(path)
-        await fill(database, size)
-        await database.close()
-        judged(path)
+        database = await new_database(dsn, f"of_{size}") if dsn is not None else None
+        if database is not None:
+            await fill_postgres(database, size)
+        else:
+            await fill_sqlite(home / "aggregator" / "ledger.db", size)
         print(f"{size:,} instances after {time.monotonic() - began:.0f} s", flush=True)
-        authority = SigningAuthority.make()
-        pem = {"eu-central-1": authority.pem}
+        pem = {"eu-central-1": SigningAuthority.make().pem}
         async with (
-            aggregator(home, home, authority_pem=pem, checkpoint_seconds=3600) as server,
+            aggregator(home, home, authority_pem=pem, checkpoint_seconds=3600, database=database) as server,
             aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as session,
         ):
             for name, p50, p99 in await _ask_all(session, server.url, size):
@@ -212,13 +226,25 @@ async def fill(database: Database, size: int) -> None:
             await project_verdicts(writing.transaction, entries)
 
 
-def judged(path: Path) -> None:
-    """Leave nothing for the evaluator to do."""
+async def fill_sqlite(path: Path, size: int) -> None:
+    """Fill a new file, and leave nothing for the evaluator to do."""
+    database = await SqliteDatabase.open(path)
+    await fill(database, size)
+    await database.close()
     connection = sqlite3.connect(path)
     connection.execute("update instance set judged = ledger_index")
     connection.execute("analyze")
     connection.commit()
     connection.close()
+
+
+async def fill_postgres(dsn: str, size: int) -> None:
+    """Do that with an empty database."""
+    database = await PostgresDatabase.open(dsn)
+    await fill(database, size)
+    await database.pool.execute("update instance set judged = ledger_index", timeout=_UPDATE_SECONDS_MAX)
+    await database.pool.execute("vacuum analyze", timeout=_UPDATE_SECONDS_MAX)
+    await database.close()
 
 
 class _Unsigned(Sampled):

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from fakes.in_process import InProcess
+from fakes.signing_authority import SigningAuthority
 from landscape.kills import drop_database, new_database
-from whence_aggregator.ports import WriteConflict
+from whence_aggregator.ports import Asked, StorageUnavailable, WriteConflict
 from whence_aggregator.storage.postgres import PostgresDatabase
 
 TASK = {"kind": "commit", "subject": "x", "due_at": "2026-11-22T12:00:00.000Z"}
@@ -52,6 +54,37 @@ async def who_waits(store: PostgresDatabase) -> str:
 async def test_look_ups_are_planned_for_what_they_ask_and_writes_for_any_parameters(store: PostgresDatabase) -> None:
     assert await store.pool.fetchval("show plan_cache_mode") == "force_custom_plan"
     assert await store.writers.fetchval("show plan_cache_mode") == "auto"
+
+
+async def test_what_is_asked_together_is_answered_as_it_is_one_by_one(
+    store: PostgresDatabase, authority: SigningAuthority
+) -> None:
+    """Bytes, numbers beyond 2**53, nulls, order, nothing at all, and the same question twice."""
+    async with InProcess(store, authority).running() as house:
+        for number in range(12):
+            await house.say(await house.machine(f"i-{number:017x}"), observed_at="0001-01-01T00:00:00.000Z")
+        entries = {"first": 0, "past": 30, "limit": 40}
+        asked: list[Asked] = [
+            ("entries_from", entries),
+            ("facts_now", {"kind": "commit", "subjects": '["none"]'}),
+            ("tallies", {}),
+            ("entries_from", {**entries, "first": 7}),
+            ("instances_now", {"after": 3, "limit": 5, "cause": None}),
+            ("seen", {"instance_ids": '["i-00000000000000003"]'}),
+        ]
+        for brief in (False, True):
+            together = await store.fetch_all(asked, brief=brief)
+            one_by_one = [await store.fetch(*one) for one in asked]
+            assert [list(map(dict, rows)) for rows in together] == [list(map(dict, rows)) for rows in one_by_one]
+        assert [len(rows) for rows in together] == [26, 0, 1, 19, 5, 1]
+        assert max(abs(row["digest_head"]) for row in together[0]) > 2**53
+
+
+async def test_what_is_asked_together_fails_together(store: PostgresDatabase) -> None:
+    good: Asked = ("tallies", {})
+    with pytest.raises(StorageUnavailable):
+        await store.fetch_all([good, ("entries_from", {"first": 2**80, "past": 0, "limit": 1})])
+    assert await store.fetch_all([good, good]) == [[], []]
 
 
 async def test_a_transaction_that_fails_leaves_neither_lock_nor_rows(store: PostgresDatabase) -> None:

@@ -1,4 +1,4 @@
-"""Named queries: `-- name: x` starts one, `:name` is a parameter. An override file replaces single queries.
+"""Named queries: `-- name: x` starts one, its first `;` ends it, `:name` is a parameter. Override files replace some.
 
 A query that inserts one tuple of parameters is also given for many rows: one statement for a whole batch.
 """
@@ -105,7 +105,7 @@ _MEMBERS = {"sqlite": _sqlite_member, "postgres": _postgres_member}
 def _parse(name: str) -> dict[str, str]:
     text = (resources.files("whence_aggregator.storage") / name).read_text(encoding="utf-8")
     parts = _NAME.split(text)[1:]
-    return {query: sql.strip().rstrip(";") for query, sql in zip(parts[::2], parts[1::2], strict=True)}
+    return {query: sql.partition(";")[0].strip() for query, sql in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def _number(sql: str) -> NumberedQuery:

@@ -24,6 +24,7 @@ _WRITERS_MAX = 2
 _COMMAND_SECONDS_MAX = 30.0
 _TABLE = re.compile(r"insert into ([a-z_]+)\s")
 _NUMBER = re.compile(r"\$([0-9]+)")
+_ROWS = msgspec.json.Decoder(list[dict[str, Any]])
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -40,6 +41,8 @@ class PostgresDatabase:
         self.batches: dict[str, NumberedQuery] = {}
         self.together: dict[tuple[str | bool, ...], str] = {}
         """Statements that run several queries at once, by the names of those, and whether they take the lock."""
+        self.answers: dict[tuple[str, ...], tuple[str, list[Sequence[str]]]] = {}
+        """Statements that answer several queries at once, and which columns of each hold bytes."""
         self._writing = asyncio.Lock()
 
     @classmethod
@@ -99,13 +102,22 @@ class PostgresDatabase:
             if len(asked) == 1:
                 query, parameters = asked[0]
                 return [await _fetch(pool, self.numbered[query], parameters)]
-            async with (
-                pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                return [await _fetch(connection, self.numbered[query], parameters) for query, parameters in asked]
+            async with pool.acquire() as connection:
+                return await self._fetch_together(connection, asked)
         except _FAILURES as exc:
             raise _unavailable(exc) from exc
+
+    async def _fetch_together(self, connection: Any, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+        """Ask everything in one statement: that is one round trip, and one moment that all answers are of."""
+        names = tuple(query for query, _ in asked)
+        known = self.answers.get(names)
+        if known is None:
+            octets = [await _octets(connection, self.numbered[query].sql) for query in names]
+            known = self.answers[names] = _answered([self.numbered[query] for query in names]), octets
+        sql, octets = known
+        values = [value for query, parameters in asked for value in _values(self.numbered[query], parameters)]
+        row = await connection.fetchrow(sql, *values)
+        return [_rows(text, columns) for text, columns in zip(row, octets, strict=True)]
 
 
 class _PostgresTransaction:
@@ -202,10 +214,37 @@ def _together(batches: Sequence[NumberedQuery], *, lock: bool) -> str:
     parts = [f"sequencer as materialized ({_LOCK if lock else 'select'})"]
     first = 0
     for batch in batches:
-        moved = _NUMBER.sub(lambda match, first=first: f"${int(match[1]) + first}", batch.sql)  # type: ignore[misc]
-        parts.append(f"w{len(parts)} as ({moved})")
+        parts.append(f"w{len(parts)} as ({_moved(batch.sql, first)})")
         first += len(batch.parameters)
     return f"with {', '.join(parts)} select 1"
+
+
+def _answered(queries: Sequence[NumberedQuery]) -> str:
+    """Make one statement of several queries: its one row has the rows of each as a JSON array."""
+    parts, first = [], 0
+    for query in queries:
+        parts.append(f"(select coalesce(json_agg(r), '[]') from ({_moved(query.sql, first)}) as r)")  # noqa: S608 - our own
+        first += len(query.parameters)
+    return f"select {', '.join(parts)}"
+
+
+async def _octets(connection: Any, sql: str) -> Sequence[str]:
+    """Name the columns of a query that hold bytes; JSON has them as hex digits."""
+    return [one.name for one in (await connection.prepare(sql)).get_attributes() if one.type.name == "bytea"]
+
+
+def _rows(text: str, octets: Sequence[str]) -> Sequence[Row]:
+    rows: list[dict[str, Any]] = _ROWS.decode(text)
+    for row in rows:
+        for name in octets:
+            if row[name] is not None:
+                row[name] = bytes.fromhex(row[name][2:])
+    return rows
+
+
+def _moved(sql: str, by: int) -> str:
+    """Number the parameters of a query anew, so that they follow those of others."""
+    return _NUMBER.sub(lambda match: f"${int(match[1]) + by}", sql)
 
 
 def _columns(batch: NumberedQuery, rows: Sequence[Parameters]) -> list[list[object]]:
