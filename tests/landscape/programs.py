@@ -87,9 +87,10 @@ async def aggregator(
     database: str | None = None,
     name: str = "aggregator",
     port: int = 0,
+    within: tuple[str, ...] = (),
     **settings: object,
 ) -> AsyncIterator[Aggregator]:
-    """Start an aggregator on SQLite in a directory, or on a database by its DSN."""
+    """Start an aggregator on SQLite in a directory, or on a database by its DSN; `within` is a command that starts it."""
     home = directory / name
     home.mkdir(exist_ok=True)
     authorities = home / "authorities"
@@ -115,7 +116,7 @@ async def aggregator(
         **settings,
     }
     config.write_text(json.dumps(document, indent=2), encoding="utf-8")
-    command = [BIN / "whence-aggregator", "serve", "--config", config, "--port-file", port_file]
+    command = [*within, BIN / "whence-aggregator", "serve", "--config", config, "--port-file", port_file]
     environment = {} if database is None else {"WHENCE_DATABASE": database}
 
     async def ready() -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import resource
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,9 @@ def _listening(port_file: str | None) -> Callable[[int], None]:
 
 def _run(work: Coroutine[Any, Any, int | None]) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # who forbids it has said how many there may be
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))  # a connection is one; systemd gives 1,024
     try:
         return uvloop.run(work) or 0
     except SettingsInvalid as exc:

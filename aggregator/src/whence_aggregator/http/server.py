@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from whence_aggregator.applications.registry import Caller
 from whence_aggregator.http.authentication import authentication
@@ -16,8 +17,12 @@ from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
 
+SILENT_SECONDS_MAX = 30.0
+"""How long a new connection may be without a request; aiohttp bounds only how long it rests between two."""
 _DRAIN_SECONDS_MAX = 10.0
 _READ_BYTES = 64 * 1024
+_BACKLOG = 1024
+"""A fleet that comes back at once waits in the kernel."""
 
 
 class Server:
@@ -37,16 +42,22 @@ class Server:
         tls: ssl.SSLContext | None,
         listening: Callable[[int], None],
         proving: Iterable[web.RouteDef] = (),
+        silent_seconds_max: float = SILENT_SECONDS_MAX,
     ) -> None:
         self._application = web.Application()
-        self._application.add_routes(proving)
+        self._application.add_routes(
+            web.route(one.method, one.path, self._heard(one.handler), **one.kwargs) for one in proving
+        )
         authenticate = authentication(callers) if callers is not None else None
         for route in (*routes, web.route("*", "/{path:.*}", self._unknown)):
-            self._application.router.add_route(route.method, route.path, guarded(route.handler, authenticate))
+            handler = self._heard(guarded(route.handler, authenticate))
+            self._application.router.add_route(route.method, route.path, handler)
         self._address = address
         self._port = port
         self._tls = tls
         self._listening = listening
+        self._silent_seconds_max = silent_seconds_max
+        self._silent: dict[object, asyncio.TimerHandle] = {}
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer what no route is for; with another method there may be one."""
@@ -68,11 +79,38 @@ class Server:
             auto_decompress=False,
         )
         await runner.setup()
+        assert runner.server is not None
+        accept, loop = runner.server, asyncio.get_running_loop()
+
+        def connect() -> asyncio.Protocol:
+            connection = accept()
+            self._silent[connection] = loop.call_later(self._silent_seconds_max, self._end, connection)
+            return connection
+
         try:
-            await web.TCPSite(runner, self._address, self._port, ssl_context=self._tls).start()
-            port = runner.addresses[0][1]
-            log.info("listening", extra=fields(address=self._address, port=port, tls=self._tls is not None))
-            self._listening(port)
-            await asyncio.Event().wait()
+            listener = await loop.create_server(connect, self._address, self._port, ssl=self._tls, backlog=_BACKLOG)
+            try:
+                port = listener.sockets[0].getsockname()[1]
+                log.info("listening", extra=fields(address=self._address, port=port, tls=self._tls is not None))
+                self._listening(port)
+                await asyncio.Event().wait()
+            finally:
+                listener.close()
         finally:
             await runner.cleanup()
+
+    def _heard(self, handler: Handler) -> Handler:
+        """Have a connection count as one that speaks HTTP from its first request on."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            timer = self._silent.pop(request.protocol, None)
+            if timer is not None:
+                timer.cancel()
+            return await handler(request)
+
+        return handle
+
+    def _end(self, connection: web.RequestHandler) -> None:
+        """Close a connection that has asked nothing."""
+        del self._silent[connection]
+        connection.force_close()
