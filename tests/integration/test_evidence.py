@@ -108,6 +108,13 @@ async def test_a_bundle_that_was_changed_is_not_verified_and_the_entry_is_named(
     assert (code, f"entry {index}:" in said) == (1, True), said
 
 
+@pytest.mark.parametrize("since", ["yesterday", "2026-02-30", "0001-01-01T00:00:00+23:59"])
+async def test_a_period_that_begins_at_no_time_is_refused(audited: Audited, since: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "bundle")
+    code, said = await audited.server.whence("bundle", "--from", since, "--to", "2100-01-01", "--out", out)
+    assert (code, f"{since!r} is no time" in said, "Traceback" in said) == (2, True, False)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"c2sp.org/tlog-proof@v1\n", b"{}\n" * 5, b"[" * 100_000])
 async def test_what_is_no_evidence_is_refused_with_a_reason(audited: Audited, content: bytes) -> None:
     file = audited.directory / "nothing.tlog-proof"

@@ -110,11 +110,11 @@ def instant(text: str) -> str:
     """Read a day or an instant. Raises InputError."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as exc:
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError) as exc:
         raise InputError(
             "time-malformed", f"{text!r} is no time", fix="write 2026-11-22 or 2026-11-22T12:00:00Z"
         ) from exc
-    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC).isoformat()
 
 
 def _statement(index: int, recorded_at: str, predicate: Any) -> tuple[str, ...]:
