@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fakes.auditor import authorities, bundle, checked, dumped, policy, report
 from fakes.in_process import ORIGIN, InProcess, KeptCheckpoint
 from fakes.kept_blobs import image
 from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.audit.bundle import Bundles
-from whence_aggregator.audit.check import Check, Outcome
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.ledger.ledger import LedgerInconsistent
 from whence_aggregator.ledger.packing import EntryDamaged
@@ -23,7 +23,7 @@ from whence_aggregator.registry.names import Repository
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.errors import InputError
-from whence_common.evidence_bundle import BundleInvalid, Report, check
+from whence_common.evidence_bundle import BundleInvalid, check
 from whence_common.identity_document import Authorities
 from whence_common.merkle import Tile, leaf_hash
 from whence_common.note import Note, Policy, Signer
@@ -56,27 +56,6 @@ async def lived_in(house: InProcess) -> InProcess:
     await house.pushes.push(scratch, "latest", image(number="4"), ada)
     await house.pushes.untag(scratch, "latest", ada)
     return house
-
-
-def policy(house: InProcess) -> Policy:
-    return Policy(log_keys=[one.verifier for one in house.signers])
-
-
-def authorities(house: InProcess) -> Authorities:
-    return Authorities.from_pem({"eu-central-1": house.authority.pem})
-
-
-async def checked(house: InProcess, tmp_path: Path) -> Outcome:
-    file = tmp_path / f"scratch-{len(list(tmp_path.glob('scratch-*')))}.db"
-    scratch = await SqliteDatabase.open(file)
-    try:
-        return await Check(
-            database=house.database, reader=house.reader, scratch=scratch, policy=policy(house),
-            authorities=authorities(house), sightings=house.sightings, kept_note=house.keeper.load(),
-            progress=lambda said: None,
-        ).run()  # fmt: skip
-    finally:
-        await scratch.close()
 
 
 async def test_an_acknowledgement_carries_a_receipt_that_proves_it(house: InProcess) -> None:
@@ -162,29 +141,6 @@ async def test_rebuilding_changes_no_answer(house: InProcess, tmp_path: Path) ->
     machine = await house.machine("i-0000000000000000a")
     await house.say(machine)
     assert (await checked(house, tmp_path)).findings == []
-
-
-async def dumped(database: Database) -> dict[str, list[dict[str, object]]]:
-    found = {}
-    for table in (
-        "facets",
-        "facets_image",
-        "instance",
-        "statement",
-        "enrolment",
-        "fact",
-        "inventory",
-        "verdict",
-        "tally",
-        "image_manifest",
-        "image_tag",
-        "image_blob",
-        "tag_digest",
-        "image_chain",
-    ):
-        rows = await database.fetch(f"dump_{table}", {"limit": 1000, "offset": 0})
-        found[table] = [dict(row) for row in rows]
-    return found
 
 
 TAMPERINGS = [
@@ -402,16 +358,6 @@ async def test_a_new_key_signs_beside_the_old_one_and_the_log_says_so(
     assert len(await house.entries("log-key")) == 2
     await rotated.ledger.start()
     assert len(await house.entries("log-key")) == 2
-
-
-async def bundle(house: InProcess, account: str | None = None) -> list[bytes]:
-    bundles = Bundles(database=house.database, ledger=house.ledger)
-    period = {"since": "2026-11-22T00:00:00Z", "until": "2026-11-23T00:00:00Z"}
-    return [line async for line in bundles.lines(account=account, **period, note=house.ledger.note)]
-
-
-def report(house: InProcess, lines: list[bytes]) -> Report:
-    return check(lines, policy(house), authorities(house))
 
 
 async def test_a_bundle_holds_everything_of_its_period_and_verifies_alone(house: InProcess) -> None:

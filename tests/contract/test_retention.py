@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.test_ledger import checked
+from fakes.auditor import checked
 from fakes.in_process import InProcess
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention

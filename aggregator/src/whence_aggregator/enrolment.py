@@ -143,12 +143,8 @@ class Enrolments:
         }
 
     async def by_key(self, key: str) -> Enrolment | None:
-        """Find the binding of a key."""
-        try:
-            wanted = bytes.fromhex(key)
-        except ValueError:
-            return None
-        rows = await self._database.fetch("enrolment_by_key", {"key_id": wanted})
+        """Find the binding of a key by its id."""
+        rows = await self._database.fetch("enrolment_by_key", {"key_id": bytes.fromhex(key)})
         return self._read(rows[0]) if rows else None
 
     def _read(self, row: Row) -> Enrolment:

@@ -20,8 +20,8 @@ from whence_aggregator.projections.statements import Stated, image_commits
 from whence_common.envelope import ENVELOPE_BYTES_MAX, Envelope, EnvelopeInvalid
 from whence_common.errors import InputError
 from whence_common.image_reference import image_subject, tag_reference
-from whence_common.keys import public_key_from_wire
-from whence_common.ledger_entry import leaf_data
+from whence_common.keys import is_key_id, public_key_from_wire
+from whence_common.ledger_entry import kind_of, leaf_data
 from whence_common.logs import fields
 from whence_common.statement import Predicate, Statement, StatementInvalid
 
@@ -91,6 +91,7 @@ def check(submitted: Submitted) -> Checked | Refusal:
 
 
 def _check(submitted: Submitted) -> Checked:
+    kind_of(submitted.content)  # what is in an envelope beside what we read must be JSON for whoever reads the log
     envelope = Envelope.parse(submitted.content)
     predicate = Statement.from_wire(envelope.verify(_public_key(submitted.public_key))).predicate
     instance = predicate.instance
@@ -110,14 +111,14 @@ def _check(submitted: Submitted) -> Checked:
 
 
 def key_ids(content: bytes) -> list[str]:
-    """Read which keys an envelope names, and nothing else of it. Raises EnvelopeInvalid."""
+    """Read which keys an envelope names that could be ours, and nothing else of it. Raises EnvelopeInvalid."""
     if len(content) > ENVELOPE_BYTES_MAX:
         raise EnvelopeInvalid("envelope-too-large", f"the envelope is larger than {ENVELOPE_BYTES_MAX} bytes")
     try:
         signatures = _PEEK.decode(content).signatures
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise EnvelopeInvalid("envelope-malformed", "this is no DSSE envelope") from exc
-    return [one.keyid[:200] for one in signatures[:_SIGNATURES_MAX]]
+    return [one.keyid for one in signatures[:_SIGNATURES_MAX] if is_key_id(one.keyid)]
 
 
 def questions_of(predicate: Predicate) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from functools import lru_cache
 
 Now = Callable[[], datetime]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLIS_MAX = 60_000_000_000_000
+"""Years 69 to 3871: what is written as an instant, far from the calendar's ends."""
 
 
 def utc_now() -> datetime:

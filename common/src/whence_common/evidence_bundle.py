@@ -12,10 +12,11 @@ import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from whence_common.clock import MILLIS_MAX
 from whence_common.enrolment_proof import proof_content
 from whence_common.envelope import Envelope
 from whence_common.errors import InputError
@@ -29,6 +30,7 @@ from whence_common.statement import Predicate, Statement
 HEADER_TYPE, END_TYPE = "urn:whence:bundle:v1", "urn:whence:bundle-end:v1"
 LINE_BYTES_MAX = 2 * 1024 * 1024
 _HEIGHT_MAX = 62
+S = TypeVar("S")
 
 
 class BundleInvalid(InputError):
@@ -67,6 +69,27 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: str | None = None
     leaf: str | None = None
     proof: list[str] | None = None
+
+
+class _Clock(msgspec.Struct):
+    recorded_at: Annotated[int, msgspec.Meta(ge=-MILLIS_MAX, le=MILLIS_MAX)]
+
+
+class _Judged(msgspec.Struct):
+    rule: str
+    verdict: str
+    reason: str
+
+
+class _Verdict(msgspec.Struct):
+    instance_id: str
+    at: str
+    verdicts: list[_Judged]
+
+
+class _Bound(msgspec.Struct):
+    level: str
+    enrolled_at: str
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,13 +181,15 @@ def _read(
         report.statements.append((index, recorded_at, _at(index, lambda: _statement(content, keys))))
     elif kind == "enrolment":
         _at(index, lambda: check_enrolment(stated, authorities))
+        _shaped(index, stated, _Bound)
         keys[stated["key_id"]] = stated
         if counted:
             report.enrolments.append((index, stated))
     elif kind == "verdict":
+        _shaped(index, stated, _Verdict)
         report.verdicts.append((index, stated))
     elif kind == "clock":
-        return str(stated["recorded_at"])
+        return str(_shaped(index, stated, _Clock).recorded_at)
     else:
         report.others[kind] = report.others.get(kind, 0) + 1
     return recorded_at
@@ -184,7 +209,7 @@ def check_enrolment(stated: Mapping[str, Any], authorities: Authorities) -> None
         )
         holds = signature_holds(public_key, base64.b64decode(evidence["proof"], validate=True), content)
         named = (instance["instance_id"], instance["account_id"], instance["region"], instance["document_digest"])
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise BundleInvalid("the enrolment is malformed") from exc
     if not holds or key_id(public_key) != stated["key_id"]:
         raise BundleInvalid("the enrolled key did not sign the challenge")
@@ -263,6 +288,14 @@ def _at(index: int, work: Any) -> Any:
         return work()
     except InputError as exc:
         raise BundleInvalid(exc.message, index) from exc
+
+
+def _shaped(index: int, stated: Mapping[str, Any], shape: type[S]) -> S:
+    """Read an event as what it must be, whoever signed the log."""
+    try:
+        return msgspec.convert(stated, shape)
+    except msgspec.ValidationError as exc:
+        raise BundleInvalid(f"the entry is malformed: {exc}", index) from exc
 
 
 def _hash(text: str | None, index: int | None) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from whence_common.errors import InputError
 
 _SPKI_BYTES_MAX = 200
+_KEY_ID = re.compile(r"[0-9a-f]{64}\Z")
 _ECDSA = ec.ECDSA(hashes.SHA256())
 
 
@@ -23,6 +25,11 @@ class PublicKeyInvalid(InputError):
 def key_id(public_key: ec.EllipticCurvePublicKey) -> str:
     """Name a key: hex SHA-256 of its DER SubjectPublicKeyInfo."""
     return hashlib.sha256(_spki(public_key)).hexdigest()
+
+
+def is_key_id(text: str) -> bool:
+    """Say whether a text names a key as `key_id` does; there is one way to write it, or look-ups would differ."""
+    return _KEY_ID.match(text) is not None
 
 
 def public_key_to_wire(public_key: ec.EllipticCurvePublicKey) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+import msgspec
 
 
 def loose(content: bytes) -> dict[str, Any]:
-    """Read a JSON object; give an empty one where there is none."""
+    """Read a JSON object; give an empty one where there is none, or where its text could not be written again."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

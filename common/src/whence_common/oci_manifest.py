@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import InputError, one_line
 
@@ -118,9 +120,10 @@ class Manifest:
 def _document(content: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(content, object_pairs_hook=_object)
+        msgspec.json.decode(content)  # which takes no half characters: nobody could write them again
     except ManifestInvalid:
         raise
-    except (ValueError, RecursionError) as exc:
+    except (ValueError, RecursionError, msgspec.DecodeError) as exc:
         raise ManifestInvalid("the manifest is no JSON, or nested too deep") from exc
     if not isinstance(document, dict):
         raise ManifestInvalid("the manifest is no JSON object")

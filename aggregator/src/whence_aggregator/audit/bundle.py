@@ -14,6 +14,7 @@ from whence_aggregator.ports import Database
 from whence_common.clock import parse_instant, to_millis
 from whence_common.envelope import Envelope
 from whence_common.evidence_bundle import End, Header, Line, Subtree, outside
+from whence_common.keys import is_key_id
 from whence_common.ledger_entry import kind_of, leaf_data
 from whence_common.merkle import leaf_hash
 from whence_common.note import Checkpoint, Note
@@ -46,7 +47,7 @@ class Bundles:
                     count += 1
                     yield line
             elif shown is not None and stored.kind == "enrolment":
-                introduced.add(kind_of(shown)[1]["key_id"])
+                introduced.add(str(kind_of(shown)[1].get("key_id")))
             count += 1
             yield _line(await self._entry(stored, shown))
         yield _line(End(entries=count))
@@ -65,6 +66,8 @@ class Bundles:
         for key, _ in Envelope.parse(content).signatures:
             if key in known:
                 return
+            if not is_key_id(key):
+                continue
             rows = await self._database.fetch("enrolment_by_key", {"key_id": bytes.fromhex(key)})
             if rows and rows[0]["ledger_index"] < first:
                 known.add(key)

@@ -180,6 +180,8 @@ class Check:
                     envelope.verify(public_key_from_wire(bound[2]))
         except InputError as exc:
             self._outcome.find("entry", index, exc.message)
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            self._outcome.find("entry", index, f"it is malformed: {type(exc).__name__}")
 
     def _append(self, leaf: bytes) -> None:
         hash_: bytes | None = leaf

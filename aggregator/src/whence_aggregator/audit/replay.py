@@ -23,6 +23,8 @@ from whence_common.ledger_entry import EntryInvalid, kind_of
 from whence_common.statement import Statement
 
 BATCH_MAX = 240
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+"""What events raise that are not shaped as those that we write."""
 Bound = tuple[str, int, str]
 """(instance id, number of the enrolment, public key)."""
 
@@ -47,7 +49,7 @@ class Replay:
             count += 1
             try:
                 await self._take(stored)
-            except (InputError, KeyError, TypeError, ValueError) as exc:
+            except (InputError, *_MALFORMED) as exc:
                 self._on_error(stored.ledger_index, f"its content cannot be used: {type(exc).__name__}: {exc}")
         await self._flush()
         return count
@@ -91,7 +93,7 @@ class Replay:
         first = statements[0].ledger_index if statements else events[0][1]
         try:
             await self._project_all(statements, events)
-        except (InputError, StorageUnavailable, KeyError, TypeError, ValueError) as exc:
+        except (InputError, StorageUnavailable, *_MALFORMED) as exc:
             self.broken = True
             self._on_error(first, f"it does not fit what stands before it: {type(exc).__name__}: {exc}")
 
