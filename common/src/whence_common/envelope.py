@@ -36,6 +36,13 @@ class _Wire(msgspec.Struct, frozen=True):
     signatures: list[_Signature]
 
 
+class _ExactSignature(_Signature, frozen=True, forbid_unknown_fields=True): ...
+
+
+class _ExactWire(_Wire, frozen=True, forbid_unknown_fields=True):
+    signatures: list[_ExactSignature]  # type: ignore[assignment]  # the same, with nothing beside it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """A well-formed envelope, not yet verified. `content` are its verbatim bytes."""
@@ -45,6 +52,8 @@ class Envelope:
     payload: bytes
     signatures: tuple[tuple[str, bytes], ...]
     """Pairs of key id and signature; the id is a hint."""
+    exact: bool
+    """Whether it holds what DSSE names and nothing else: whatever else there is was passed over unread."""
 
     @property
     def digest(self) -> str:
@@ -56,14 +65,14 @@ class Envelope:
         if len(content) > ENVELOPE_BYTES_MAX:
             raise EnvelopeInvalid("envelope-too-large", f"the envelope is larger than {ENVELOPE_BYTES_MAX} bytes")
         try:
-            wire = _DECODER.decode(content)
+            wire, exact = _decoded(content)
             payload = _base64(wire.payload)
             signatures = tuple((one.keyid[:200], _base64(one.sig)) for one in wire.signatures)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, binascii.Error, ValueError) as exc:
             raise EnvelopeInvalid("envelope-malformed", "this is no DSSE envelope") from exc
         if not 0 < len(signatures) <= _SIGNATURES_MAX:
             raise EnvelopeInvalid("envelope-signatures", f"an envelope has 1 to {_SIGNATURES_MAX} signatures")
-        return cls(content=content, payload_type=wire.payloadType, payload=payload, signatures=signatures)
+        return cls(content=content, payload_type=wire.payloadType, payload=payload, signatures=signatures, exact=exact)
 
     def verify(self, public_key: ec.EllipticCurvePublicKey, *, payload_type: str = IN_TOTO_TYPE) -> bytes:
         """Give the payload once a signature of this key holds over it. Raises EnvelopeInvalid."""
@@ -75,7 +84,7 @@ class Envelope:
         return self.payload
 
 
-_DECODER = msgspec.json.Decoder(_Wire)
+_DECODER, _EXACT = msgspec.json.Decoder(_Wire), msgspec.json.Decoder(_ExactWire)
 
 
 def seal(private_key: ec.EllipticCurvePrivateKey, payload: bytes, *, payload_type: str = IN_TOTO_TYPE) -> bytes:
@@ -94,6 +103,13 @@ def seal(private_key: ec.EllipticCurvePrivateKey, payload: bytes, *, payload_typ
 def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     kind = payload_type.encode("utf-8")
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def _decoded(content: bytes) -> tuple[_Wire, bool]:
+    try:
+        return _EXACT.decode(content), True
+    except msgspec.ValidationError:
+        return _DECODER.decode(content), False
 
 
 def _base64(text: str) -> bytes:
