@@ -80,6 +80,19 @@ async def test_what_is_asked_together_is_answered_as_it_is_one_by_one(
         assert max(abs(row["digest_head"]) for row in together[0]) > 2**53
 
 
+async def test_bytes_come_back_whatever_the_databases_own_way_to_write_them(
+    store: PostgresDatabase, dsn: str, authority: SigningAuthority
+) -> None:
+    await store.pool.execute("alter database planned set bytea_output = 'escape'")
+    opened = await PostgresDatabase.open(dsn)
+    try:
+        async with InProcess(opened, authority).running() as house:
+            await house.say(await house.machine())
+            assert (await house.lineage()).link("instance").state == "confirmed"
+    finally:
+        await opened.close()
+
+
 async def test_what_is_asked_together_fails_together(store: PostgresDatabase) -> None:
     good: Asked = ("tallies", {})
     with pytest.raises(StorageUnavailable):

@@ -22,6 +22,8 @@ _READERS_MAX = 4
 _BRIEF_READERS_MAX = 4
 _WRITERS_MAX = 2
 _COMMAND_SECONDS_MAX = 30.0
+_SETTINGS = {"bytea_output": "hex"}
+"""How bytes stand in JSON, whatever the database's default is."""
 _TABLE = re.compile(r"insert into ([a-z_]+)\s")
 _NUMBER = re.compile(r"\$([0-9]+)")
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
@@ -48,7 +50,9 @@ class PostgresDatabase:
     @classmethod
     async def open(cls, dsn: str) -> PostgresDatabase:
         """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN."""
-        common = {"min_size": 1, "command_timeout": _COMMAND_SECONDS_MAX, "reset": _keep}
+        common = {
+            "min_size": 1, "command_timeout": _COMMAND_SECONDS_MAX, "reset": _keep, "server_settings": _SETTINGS,
+        }  # fmt: skip
         try:
             writers = await asyncpg.create_pool(dsn, max_size=_WRITERS_MAX, **common)
             async with writers.acquire() as connection:
