@@ -22,8 +22,8 @@ _READERS_MAX = 4
 _BRIEF_READERS_MAX = 4
 _WRITERS_MAX = 2
 _COMMAND_SECONDS_MAX = 30.0
-_SETTINGS = {"bytea_output": "hex"}
-"""How bytes stand in JSON, whatever the database's default is."""
+_HEX = "set bytea_output = hex"
+"""How bytes stand in JSON, whatever the database's own way is."""
 _TABLE = re.compile(r"insert into ([a-z_]+)\s")
 _NUMBER = re.compile(r"\$([0-9]+)")
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
@@ -50,9 +50,7 @@ class PostgresDatabase:
     @classmethod
     async def open(cls, dsn: str) -> PostgresDatabase:
         """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN."""
-        common = {
-            "min_size": 1, "command_timeout": _COMMAND_SECONDS_MAX, "reset": _keep, "server_settings": _SETTINGS,
-        }  # fmt: skip
+        common = {"min_size": 1, "command_timeout": _COMMAND_SECONDS_MAX, "reset": _keep}
         try:
             writers = await asyncpg.create_pool(dsn, max_size=_WRITERS_MAX, **common)
             async with writers.acquire() as connection:
@@ -257,12 +255,12 @@ def _columns(batch: NumberedQuery, rows: Sequence[Parameters]) -> list[list[obje
 
 async def _plan_each_time(connection: Any) -> None:
     """Have searches planned for what they ask: filters may be null, and a plan for all of them joins whole tables."""
-    await connection.execute("set plan_cache_mode = force_custom_plan")
+    await connection.execute(f"set plan_cache_mode = force_custom_plan; {_HEX}")
 
 
 async def _plan_once(connection: Any) -> None:
     """Have look-ups of a few rows by their keys planned once: their plan takes longer than they do."""
-    await connection.execute("set plan_cache_mode = force_generic_plan")
+    await connection.execute(f"set plan_cache_mode = force_generic_plan; {_HEX}")
 
 
 async def _keep(connection: Any) -> None:
