@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from aiohttp import web
 
 from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.applications.registry import Applications
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.challenges import Challenges
+from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
@@ -34,6 +36,8 @@ from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings import Settings
 from whence_aggregator.sightings import Sightings
+from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring_registry import load_behind, load_front
@@ -101,6 +105,60 @@ async def _speaking(
     return _Speaking(enrolments, ingest, heartbeats)
 
 
+async def _worker(
+    settings: Settings,
+    database: SqliteDatabase | PostgresDatabase,
+    ledger: Ledger,
+    tracer: Tracer,
+    collectors: Mapping[str, Collector],
+) -> Worker:
+    evaluator = Evaluator(
+        database=database,
+        ledger=ledger,
+        tracer=tracer,
+        now=utc_now,
+        silent_after_seconds=settings.silent_after_seconds,
+    )
+    return Worker(
+        database=database,
+        ledger=ledger,
+        collectors=collectors,
+        evaluator=evaluator,
+        inventory=await parts.load_inventory(settings, database, ledger),
+        now=utc_now,
+        backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
+    )
+
+
+def _publisher(settings: Settings, database: Database, ledger: Ledger, session: aiohttp.ClientSession) -> Publisher:
+    witnesses = [HttpWitness(session=session, url=w.url, key=VerifierKey.parse(w.key)) for w in settings.witnesses]
+    return Publisher(database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds)
+
+
+def _routes(
+    settings: Settings, database: Database, ledger: Ledger, speaking: _Speaking, tracer: Tracer, publisher: Publisher
+) -> list[web.RouteDef]:
+    """Give everything that is served but the applications and the registry."""
+    challenges = parts.new_limit("address", settings.limits.challenges_per_address)
+    return [
+        *AgentCalls(
+            enrolments=speaking.enrolments,
+            ingest=speaking.ingest,
+            heartbeats=speaking.heartbeats,
+            challenges=challenges,
+        ).routes(),
+        *QueryCalls(database=database, log=ledger.reader, search=Search(database), tracer=tracer, now=utc_now).routes(),
+        *LogCalls(ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)).routes(),
+        *AccountCalls(
+            database=database,
+            accounts=settings.accounts,
+            silent_after_seconds=settings.silent_after_seconds,
+            now=utc_now,
+        ).routes(),
+        *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
+    ]
+
+
 async def run_aggregator(
     settings: Settings, *, database_location: str | None, listening: Callable[[int], None]
 ) -> None:
@@ -114,61 +172,23 @@ async def run_aggregator(
         session = await stack.enter_async_context(parts.new_session())
         ledger = parts.load_ledger(settings, database, stack)
         await ledger.start()
-        search = Search(database)
-        tracer = Tracer(database=database, search=search, log=parts.NewestLog(ledger), now=utc_now)
-        evaluator = Evaluator(
-            database=database,
-            ledger=ledger,
-            tracer=tracer,
-            now=utc_now,
-            silent_after_seconds=settings.silent_after_seconds,
-        )
+        tracer = Tracer(database=database, search=Search(database), log=parts.NewestLog(ledger), now=utc_now)
         behind = load_behind(settings, database, session)
         images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
         collectors = parts.load_collectors(settings, images)
-        worker = Worker(
-            database=database,
-            ledger=ledger,
-            collectors=collectors,
-            evaluator=evaluator,
-            inventory=await parts.load_inventory(settings, database, ledger),
-            now=utc_now,
-            backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
-        )
+        worker = await _worker(settings, database, ledger, tracer, collectors)
         speaking = await _speaking(settings, database, ledger, worker, authorities, session, stack)
         applications = Applications(database=database, ledger=ledger, now=utc_now, on_work=worker.wake)
-        publisher = Publisher(
-            database=database,
-            ledger=ledger,
-            witnesses=[
-                HttpWitness(session=session, url=w.url, key=VerifierKey.parse(w.key)) for w in settings.witnesses
-            ],
-            seconds=settings.checkpoint_seconds,
-        )
-        routes = [
-            *AgentCalls(
-                enrolments=speaking.enrolments,
-                ingest=speaking.ingest,
-                heartbeats=speaking.heartbeats,
-                challenges=parts.new_limit("address", settings.limits.challenges_per_address),
-            ).routes(),
-            *QueryCalls(database=database, log=ledger.reader, search=search, tracer=tracer, now=utc_now).routes(),
-            *LogCalls(ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)).routes(),
-            *AccountCalls(
-                database=database,
-                accounts=settings.accounts,
-                silent_after_seconds=settings.silent_after_seconds,
-                now=utc_now,
-            ).routes(),
-            *KioCalls(applications=applications).routes(),
-            *(behind.listing_routes(database) if behind is not None else []),
-            *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
-        ]
+        publisher = _publisher(settings, database, ledger, session)
         front = None
         if behind is not None and not behind.settings.alone:
             front = load_front(settings, behind, database, ledger, images, collectors, callers, session, worker.wake)
         server = Server(
-            routes=routes,
+            routes=[
+                *_routes(settings, database, ledger, speaking, tracer, publisher),
+                *KioCalls(applications=applications).routes(),
+                *(behind.listing_routes(database) if behind is not None else []),
+            ],
             proving=front.routes if front is not None else (),
             callers=callers,
             address=settings.listen_address,
@@ -176,14 +196,12 @@ async def run_aggregator(
             tls=tls,
             listening=listening,
         )
-        await run_until_signal(
-            {
-                "http": server.run,
-                "ingest": speaking.ingest.run,
-                "heartbeats": speaking.heartbeats.run,
-                "worker": worker.run,
-                "publisher": publisher.run,
-                **({"sources": front.sources.run} if front is not None else {}),
-                "retention": parts.load_retention(settings, database, ledger).run,
-            }
-        )
+        services = {
+            "http": server.run,
+            "ingest": speaking.ingest.run,
+            "heartbeats": speaking.heartbeats.run,
+            "worker": worker.run,
+            "publisher": publisher.run,
+            "retention": parts.load_retention(settings, database, ledger).run,
+        }
+        await run_until_signal(services | ({"sources": front.sources.run} if front is not None else {}))
