@@ -22,6 +22,7 @@ from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.trace.search import Wanted
 from whence_common.errors import InputError
 from whence_common.evidence_bundle import BundleInvalid, check
 from whence_common.identity_document import Authorities
@@ -236,6 +237,14 @@ async def test_any_change_to_any_table_is_found(house: InProcess, tmp_path: Path
         "entry": {"entry", "tile", "checkpoint"},
     }
     assert {one.table for one in outcome.findings} & wanted.get(table, {table}), outcome.findings
+
+
+async def test_a_list_that_cannot_be_whole_is_refused_and_says_what_to_do(house: InProcess) -> None:
+    await lived_in(house)
+    await tamper(house.database, "delete from facets where number = 1")
+    with pytest.raises(EntryDamaged) as caught:
+        await house.search.instances(Wanted(), after="", limit=50)
+    assert "ledger check" in caught.value.fix
 
 
 async def tamper(database: Database, statement: str) -> None:

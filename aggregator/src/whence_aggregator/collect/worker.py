@@ -162,7 +162,7 @@ class Worker:
     async def _look_again(self, task: Row, finding: Finding, since: datetime) -> bool:
         """Ask again later where the answer may change; say whether it will be done.
 
-        A tag may move any day. What is awaited is asked for seldom the longer it does not come, and for two weeks.
+        A tag may move any day. What is awaited is asked for ever more seldom, and for two weeks.
         """
         waited = (self._now() - since).total_seconds()
         if task["kind"] == "tag":

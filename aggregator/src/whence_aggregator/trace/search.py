@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Database, Row
 from whence_common.clock import from_millis, parse_instant, to_millis
 from whence_common.errors import InputError
@@ -103,12 +104,14 @@ class Search:
         return _numbers(await self._database.fetch("facets_of_images", wanted))
 
     async def _read_facets(self, numbers: set[int], shown: dict[int, Facets]) -> None:
-        """Have what is shown of these combinations."""
+        """Have what is shown of these combinations. Raises EntryDamaged when one is not there: none is ever removed."""
         missing = numbers - shown.keys()
         if missing:
             asked = ("facets_numbered", {"numbers": msgspec.json.encode(sorted(missing)).decode()})
             rows = (await self._database.fetch_all([asked], brief=len(missing) <= _BRIEF_FACETS_MAX))[0]
             shown.update(map(_shown_facets, rows))
+            if not numbers <= shown.keys():
+                raise EntryDamaged("what an instance is searched by is missing")
 
     async def _images(self, wanted: Wanted) -> list[str] | None:
         """Give the images meant by image, commit and ticket together."""
