@@ -90,7 +90,7 @@ def verified(machine: Sampled, content: bytes, checked: Checked) -> Verified:
 def taken(machine: Sampled, content: bytes) -> Verified:
     predicate_region = ("eu-central-1", "eu-west-1", "us-east-1")[machine.number % 3]
     submitted = Submitted(content, _wire(machine), machine.instance_id, account_of(machine.number), predicate_region)
-    checked = check(submitted)
+    (checked,) = check([submitted])
     assert isinstance(checked, Checked), checked
     return verified(machine, content, checked)
 

@@ -116,8 +116,7 @@ def main() -> int:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(4)) == 4:
         wanted = _REQUEST.decode(source.read(min(int.from_bytes(head, "big"), _MESSAGE_BYTES_MAX)))
-        found = [check(one) for one in wanted]
-        content = _ENCODER.encode([(one, None) if isinstance(one, Checked) else (None, one) for one in found])
+        content = _ENCODER.encode([(one, None) if isinstance(one, Checked) else (None, one) for one in check(wanted)])
         sink.write(len(content).to_bytes(4, "big") + content)
         sink.flush()
     return 0
