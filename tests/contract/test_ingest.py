@@ -82,6 +82,25 @@ async def test_a_key_that_nobody_bound_is_refused(house: InProcess) -> None:
     assert await refusal(house, Machine(house.authority).statement()) == "key-unknown"
 
 
+async def test_a_fleet_that_comes_back_at_once_is_known_by_its_keys_and_strangers_among_it_are_refused_alone(
+    house: InProcess,
+) -> None:
+    machines = [await house.machine(instance_id=f"i-{number:017x}") for number in range(9)]
+    strangers = [Machine(house.authority, f"i-{number:017x}") for number in range(9)]
+    asked = [one.statement() for pair in zip(machines, strangers, strict=True) for one in pair]
+    found = await asyncio.gather(*(house.ingest.accept(one) for one in asked), return_exceptions=True)
+    assert [getattr(one, "code", "") for one in found] == ["", "key-unknown"] * 9
+    rows = await house.database.fetch("statements_now", {"instance_ids": json.dumps([m.instance_id for m in machines])})
+    assert sorted(row["instance_id"] for row in rows) == [one.instance_id for one in machines]
+
+
+async def test_of_several_keys_that_an_envelope_names_the_bound_one_counts(house: InProcess) -> None:
+    machine, stranger = await house.machine(), Machine(house.authority)
+    wire, other = json.loads(machine.statement()), json.loads(stranger.statement())
+    wire["signatures"] = [*other["signatures"], *wire["signatures"]]
+    assert not (await house.ingest.accept(json.dumps(wire).encode())).replayed
+
+
 async def test_an_envelope_signed_by_another_key_is_refused(house: InProcess) -> None:
     machine, other = await house.machine(), Machine(house.authority)
     wire, forged = json.loads(machine.statement()), json.loads(other.statement())

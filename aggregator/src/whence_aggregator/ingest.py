@@ -37,6 +37,7 @@ BATCH_MAX = 96
 CHECKED_AT_ONCE_MAX = 32
 CHECKS_AT_ONCE = 2
 """Batches under way: the verifier has the next one when it ends one."""
+KEYS_AT_ONCE_MAX = 128
 QUEUE_MAX = 4_096
 _KEYS_CACHED_MAX = 50_000
 _QUESTIONS_KEPT_MAX = 50_000
@@ -92,7 +93,6 @@ class Ingest:
         on_work: Callable[[bool], None],
     ) -> None:
         self._ledger = ledger
-        self._enrolments = enrolments
         self._combinations = combinations
         self._sightings = sightings
         self._instance_limit = instance_limit
@@ -102,6 +102,9 @@ class Ingest:
         self._by_key: dict[str, Enrolment] = {}
         self._instances = KnownInstances()
         self._asked: set[tuple[str, str]] = set()
+        self._bindings = GroupCommit[str, Enrolment | None](
+            enrolments.by_keys, batch_max=KEYS_AT_ONCE_MAX, queue_max=QUEUE_MAX
+        )
         self._commits = GroupCommit[Verified, Accepted](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
         self._checks = GroupCommit[Submitted, Checked | Refusal](
             verifier.verify, batch_max=CHECKED_AT_ONCE_MAX, queue_max=QUEUE_MAX, at_once=CHECKS_AT_ONCE
@@ -124,8 +127,9 @@ class Ingest:
         )
 
     async def run(self) -> None:
-        """Verify and commit until cancelled."""
+        """Look up, verify and commit until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._bindings.run())
             group.create_task(self._commits.run())
             group.create_task(self._checks.run())
 
@@ -134,7 +138,7 @@ class Ingest:
         for key in key_ids(content):
             if (known := self._by_key.get(key)) is not None:
                 return known
-            enrolment = await self._enrolments.by_key(key)
+            enrolment = await self._bindings.submit(key)
             if enrolment is not None:
                 if len(self._by_key) >= _KEYS_CACHED_MAX:
                     self._by_key.clear()
