@@ -17,9 +17,14 @@ from whence_common import open_metrics
 from whence_common.clock import parse_instant
 from whence_common.logs import fields
 from whence_common.open_metrics import Metric
+from whence_common.pause import pause
 
 log = logging.getLogger(__name__)
 
+CONNECTIONS_MAX = 64
+"""At once; one more is closed. What runs on the machine could take all of the agent's open files otherwise."""
+CONNECTION_SECONDS_MAX = 30.0
+"""How long a connection is kept at least, whatever is said on it; at most twice as long."""
 _STATES: tuple[State, ...] = ("booting", "ok", "degraded", "failed")
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -31,10 +36,19 @@ _HEADERS = {
 class StatusEndpoint:
     """Serves the status on one address. `port` is known once `listening` is set."""
 
-    def __init__(self, *, progress: Progress, redactor: Redactor, address: str, port: int) -> None:
+    def __init__(
+        self,
+        *,
+        progress: Progress,
+        redactor: Redactor,
+        address: str,
+        port: int,
+        connection_seconds_max: float = CONNECTION_SECONDS_MAX,
+    ) -> None:
         self._redactor = redactor
         self._progress = progress
         self._address = address
+        self._connection_seconds_max = connection_seconds_max
         self.port = port
         self.listening = asyncio.Event()
 
@@ -52,15 +66,33 @@ class StatusEndpoint:
         )
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
+        assert runner.server is not None
+        serve = runner.server
+
+        def connect() -> asyncio.Protocol:
+            return serve() if len(serve.connections) < CONNECTIONS_MAX else _Refused()
+
         try:
-            site = web.TCPSite(runner, self._address, self.port)
-            await site.start()
-            self.port = runner.addresses[0][1]
-            self.listening.set()
-            log.info("status endpoint listens", extra=fields(address=self._address, port=self.port))
-            await asyncio.Event().wait()
+            listener = await asyncio.get_running_loop().create_server(connect, self._address, self.port)
+            try:
+                self.port = listener.sockets[0].getsockname()[1]
+                self.listening.set()
+                log.info("status endpoint listens", extra=fields(address=self._address, port=self.port))
+                await self._close_old(serve)
+            finally:
+                listener.close()
         finally:
             await runner.cleanup()
+
+    async def _close_old(self, server: web.Server) -> None:
+        """Close connections when their time is over; aiohttp waits for a first request for ever."""
+        old: set[web.RequestHandler] = set()
+        while True:
+            await pause(self._connection_seconds_max)
+            current = set(server.connections)
+            for connection in old & current:
+                connection.force_close()
+            old = current - old
 
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = self._redactor.scrub_all(status_document(self._progress))
@@ -89,6 +121,13 @@ class StatusEndpoint:
     async def _metrics(self, _: web.Request) -> web.Response:
         text = open_metrics.render(_samples(self._progress))
         return web.Response(body=text.encode(), headers={**_HEADERS, "Content-Type": open_metrics.CONTENT_TYPE})
+
+
+class _Refused(asyncio.Protocol):
+    """A connection that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 def _samples(progress: Progress) -> list[Metric]:
