@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -284,6 +285,15 @@ async def test_a_damaged_entry_is_told_and_keeps_no_other_instance_from_being_ju
     assert (await house.lineage(other)).link("instance").state == "confirmed"
     async with InProcess(house.database, house.authority).running() as restarted:
         assert (await restarted.say(machine)).receipt, "what is said next does not rest on what is damaged"
+
+
+@pytest.mark.parametrize("body", ["{blob}", "null"])
+async def test_a_damaged_enrolment_keeps_no_other_instance_from_speaking(house: InProcess, body: str) -> None:
+    machines = [await house.machine(f"i-{number:017x}") for number in range(3)]
+    damaged = (await house.entries("enrolment"))[1].ledger_index
+    await tamper(house.database, f"update entry set body = {body}, base = null where ledger_index = {damaged}")
+    found = await asyncio.gather(*map(house.say, machines), return_exceptions=True)
+    assert [getattr(one, "code", "") for one in found] == ["", "entry-damaged", ""]
 
 
 async def test_two_entries_that_changed_places_are_found_and_named(house: InProcess, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.challenges import Challenges
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.limits import Limit
 from whence_aggregator.ports import (
     CallerIdentity,
@@ -142,14 +143,24 @@ class Enrolments:
             "log_keys": list(self._ledger.keys),
         }
 
-    async def by_keys(self, keys: Sequence[str]) -> list[Enrolment | None]:
-        """Find the bindings of keys by their ids, in order: a fleet that comes back asks for all of its own at once."""
+    async def by_keys(self, keys: Sequence[str]) -> list[Enrolment | None | Exception]:
+        """Find the bindings of keys by their ids, in order: a fleet that comes back asks for all of its own at once.
+
+        What is wrong with one of them is told for that one.
+        """
         wanted = {"key_ids": b"".join(map(bytes.fromhex, keys))}
         (rows,) = await self._database.fetch_all([("enrolments_by_key", wanted)], brief=True)
-        found = {one.key_id: one for one in map(self._read, rows)}
+        found: dict[str, Enrolment | Exception] = {}
+        for row in rows:
+            try:
+                found[row["key_id"].hex()] = self._read(row)
+            except Exception as exc:  # noqa: BLE001 - told to who asks by this key
+                found[row["key_id"].hex()] = exc
         return [found.get(key) for key in keys]
 
     def _read(self, row: Row) -> Enrolment:
+        if row["body"] is None:
+            raise EntryDamaged("an enrolment is missing: none is ever pruned")
         return Enrolment.of(kind_of(self._ledger.reader.content(row))[1], row["ledger_index"])
 
     def _check_proof(self, request: EnrolmentRequest, public_key: ec.EllipticCurvePublicKey) -> None:

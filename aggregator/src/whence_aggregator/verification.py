@@ -92,10 +92,10 @@ def check(submitted: Sequence[Submitted]) -> list[Checked | Refusal]:
     return [found[place] for place in range(len(steps))]
 
 
-def _stepped(check: Generator[None, None, Checked], submitted: Submitted) -> Checked | Refusal | None:
+def _stepped(steps: Generator[None, None, Checked], submitted: Submitted) -> Checked | Refusal | None:
     """Take the next step; None when it was not the last one."""
     try:
-        next(check)
+        next(steps)
     except StopIteration as end:
         return cast(Checked, end.value)
     except InputError as exc:

@@ -80,7 +80,7 @@ where n.key_id = :key_id;
 -- name: enrolments_by_key
 with recursive place (at) as (
     select 1 union all select at + 32 from place where at + 32 <= length(:key_ids))
-select i.instance_id, i.number as instance, i.account_id, i.region, n.number, n.ledger_index, e.body, e.base, b.body as base_body
+select n.key_id, i.instance_id, i.number as instance, i.account_id, i.region, n.number, n.ledger_index, e.body, e.base, b.body as base_body
 from place p cross join enrolment n join instance i on i.number = n.instance join entry e on e.ledger_index = n.ledger_index
 left join entry b on b.ledger_index = e.base
 where n.key_id = substr(:key_ids, p.at, 32);
