@@ -143,7 +143,7 @@ class Enrolments:
             "log_keys": list(self._ledger.keys),
         }
 
-    async def by_keys(self, keys: Sequence[str]) -> list[Enrolment | None | Exception]:
+    async def by_keys(self, keys: Sequence[str]) -> list[Enrolment | Exception | None]:
         """Find the bindings of keys by their ids, in order: a fleet that comes back asks for all of its own at once.
 
         What is wrong with one of them is told for that one.
