@@ -165,10 +165,12 @@ async def _beside(ours: Side, case: str, directory: Path, dsn: str | None, round
                     flush=True,
                 )
             if len(found) > 1:
-                each = [a / b for a, b in zip(found["whence"].rates, found[case].rates, strict=True)]
+                product, beside = found["whence"], found[case]
+                each = [a / b for a, b in zip(product.rates, beside.rates, strict=True)]
+                waits = statistics.median(a / b for a, b in zip(product.p99s, beside.p99s, strict=True))
                 print(
                     f"ratio to {case} at {connections} connections: {statistics.median(each):.2f}"
-                    f" (from {min(each):.2f} to {max(each):.2f})",
+                    f" (from {min(each):.2f} to {max(each):.2f}); of the p99s: {waits:.2f}",
                     flush=True,
                 )
 
