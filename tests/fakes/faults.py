@@ -23,7 +23,7 @@ from whence_aggregator.storage import sqlite
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_common.errors import WhenceError
 
-STATEMENTS = 40
+STATEMENTS = 80
 
 
 class Faulty:
