@@ -5,6 +5,8 @@
 BIN := .venv/bin
 CLIENTS := .venv-clients
 STAMP := .venv/.made-from
+# Workers of `make test`, one a core; `make test WORKERS=0` runs all tests in one process.
+WORKERS ?= $(shell nproc)
 SOURCES := requirements-dev.txt packaging/dev.constraints common/pyproject.toml agent/pyproject.toml aggregator/pyproject.toml
 
 demo: dev
@@ -13,7 +15,7 @@ demo: dev
 
 test: dev clients
 	@sh tests/landscape/setup.sh test
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup --durations=10 $(ARGS)
 
 check: dev
 	$(BIN)/ruff format --check .

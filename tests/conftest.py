@@ -18,6 +18,20 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("whence")
 
 
+_ON_THE_MACHINE = ("install", "test_demo.py", "test_documents.py")
+
+
+@pytest.hookimpl(tryfirst=True)  # before the scheduler reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares the machine's one bridge, loop devices and mounts on one worker; the rest goes anywhere."""
+    for item in items:
+        shares = "scape" in getattr(item, "fixturenames", ()) or any(
+            part in _ON_THE_MACHINE for part in item.path.parts
+        )
+        if shares:
+            item.add_marker(pytest.mark.xdist_group("machine"))
+
+
 @pytest.fixture(scope="session")
 async def scape() -> AsyncIterator[Landscape]:
     async with landscape() as everything:

@@ -18,8 +18,13 @@ STOP_SECONDS_MAX = 15.0
 READY_SECONDS_MAX = 60.0
 _LOOK_SECONDS = 0.05
 _TAIL_CHARACTERS = 2_000
-_PORTS = range(20_000, 32_000)
-"""Below the range that the kernel and Docker hand out of themselves, so that neither takes a port between choice and use."""
+_WORKER, _WORKERS = (
+    int(os.environ.get(f"PYTEST_XDIST_WORKER{name}", default).removeprefix("gw"))
+    for name, default in (("", "gw0"), ("_COUNT", "1"))
+)
+_PORTS = range(20_000, 32_000)[_WORKER::_WORKERS]
+"""Below the range that the kernel and Docker hand out of themselves, so that neither takes a port between choice and use.
+Each worker of a test run has ports of its own, for the same reason."""
 _ports = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
 
 
@@ -140,7 +145,7 @@ def free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise NotReady(f"no loopback port is free from {_PORTS.start} to {_PORTS.stop - 1}")
+    raise NotReady(f"no loopback port is free of {_PORTS}")
 
 
 async def answers(port: int) -> bool:
