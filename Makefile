@@ -15,7 +15,7 @@ demo: dev
 
 test: dev clients
 	@sh tests/landscape/setup.sh test
-	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup --durations=10 $(ARGS)
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadscope --durations=10 $(ARGS)
 
 check: dev
 	$(BIN)/ruff format --check .
