@@ -1,4 +1,4 @@
-"""What was true when: statements commute, and `at` gives the state that was observed last by then."""
+"""What was true when: statements commute, and `at` returns the newest state that was recorded by then."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from whence_aggregator.projections.statements import (
     named,
     project_statements,
 )
+from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.search import Wanted
+from whence_common.clock import parse_instant
 from whence_common.statement import ApplicationFacts, ContainerFacts, ImageFacts, UserDataFacts
 
 ONE, TWO = "i-00000000000000001", "i-00000000000000002"
@@ -42,6 +44,17 @@ def at(minute: int) -> str:
     return f"2026-11-22T12:{minute:02d}:00.000Z"
 
 
+def reach(house: InProcess, minute: int) -> None:
+    """Let time pass until that minute."""
+    house.clock.moment = parse_instant(at(minute))
+
+
+async def say_at(house: InProcess, machine: Machine, minute: int, **changes: object) -> None:
+    """Have a machine state something at that minute, by a right clock."""
+    reach(house, minute)
+    await house.say(machine, **{"observed_at": at(minute), **changes})
+
+
 async def version(house: InProcess, when: str | None = None) -> object:
     value = (await house.lineage(ONE, at=when)).link("version").value
     return value["application_version"] if value is not None else None
@@ -50,7 +63,8 @@ async def version(house: InProcess, when: str | None = None) -> object:
 async def test_a_trace_at_a_time_shows_the_state_of_that_time(house: InProcess) -> None:
     machine = await house.machine(ONE)
     for minute, number in ((0, "1"), (10, "2"), (20, "3")):
-        await house.say(machine, observed_at=at(minute), **running(number))
+        await say_at(house, machine, minute, **running(number))
+    reach(house, 59)
     assert [await version(house, at(m)) for m in (0, 5, 10, 19, 20, 59)] == ["1", "1", "2", "2", "3", "3"]
     assert await version(house) == "3"
 
@@ -59,29 +73,34 @@ async def test_a_delayed_statement_fills_the_past_and_leaves_the_present(house: 
     machine = await house.machine(ONE)
     early = machine.statement(observed_at=at(0), **running("1"))
     late = machine.statement(observed_at=at(10), **running("2"))
+    reach(house, 10)
     await house.ingest.accept(late)
+    reach(house, 20)
     await house.ingest.accept(early)
-    assert (await version(house), await version(house, at(5))) == ("2", "1")
+    assert (await version(house), await version(house, at(15)), await version(house, at(5))) == ("2", "2", "1")
 
 
 async def test_a_clock_that_jumped_back_does_not_bring_the_past_back(house: InProcess) -> None:
     machine = await house.machine(ONE)
-    await house.say(machine, observed_at=at(40), **running("1"))
-    await house.say(machine, observed_at=at(10), **running("2"))
-    assert (await version(house), await version(house, at(50)), await version(house, at(20))) == ("2", "2", "2")
+    await say_at(house, machine, 40, **running("1"))
+    await say_at(house, machine, 45, observed_at=at(10), **running("2"))
+    reach(house, 59)
+    assert [await version(house, when) for when in (None, at(50), at(42), at(20))] == ["2", "2", "1", "2"]
 
 
 async def test_a_stop_and_a_new_boot_are_both_seen(house: InProcess) -> None:
     machine = await house.machine(ONE)
-    await house.say(machine, observed_at=at(0), **running("1"))
-    await house.say(machine, observed_at=at(10), cause="stop", **running("1"))
-    await house.say(machine, observed_at=at(20), boot_id="another", **running("2"))
+    await say_at(house, machine, 0, **running("1"))
+    await say_at(house, machine, 10, cause="stop", **running("1"))
+    await say_at(house, machine, 20, boot_id="another", **running("2"))
+    reach(house, 30)
     causes = [(await house.lineage(ONE, at=at(m))).link("instance").value for m in (5, 15, 25)]
     assert [value["cause"] for value in causes if value is not None] == ["boot", "stop", "boot"]
 
 
-async def found(house: InProcess, **wanted: str | None) -> list[str]:
-    rows, _ = await house.search.instances(Wanted(**wanted), after="", limit=50)
+async def found(house: InProcess, at: str | None = None, **wanted: str | None) -> list[str]:
+    moment = await house.tracer.moments.of(at)
+    rows, _ = await house.search.instances(Wanted(**wanted, moment=moment), after="", limit=50)
     return [row["instance_id"] for row in rows]
 
 
@@ -104,8 +123,8 @@ async def test_an_instance_is_found_by_every_digest_that_runs_on_it(house: InPro
     chosen = ImageFacts(source="x", repository=REPOSITORY, digest=DIGEST, index_digest=index)
     replaced = msgspec.structs.replace(SIDECAR, image_digest=other)
     one, two = await house.machine(ONE), await house.machine(TWO)
-    await house.say(one, image=chosen, observed_at=at(0))
-    await house.say(one, containers=[SIDECAR], observed_at=at(30))
+    await say_at(house, one, 0, image=chosen)
+    await say_at(house, one, 30, containers=[SIDECAR])
     await house.say(two, containers=[replaced], application=ApplicationFacts(id="other", version="1"))
     assert await found(house, image=DIGEST) == [ONE, TWO]
     assert await found(house, image=index) == []
@@ -151,6 +170,7 @@ async def test_one_that_runs_two_images_of_a_commit_is_found_once(house: InProce
         two, image=ImageFacts(source="x", repository=REPOSITORY, digest=SIDECAR.image_digest), containers=[]
     )
     await house.say(one, containers=[SIDECAR])
+    reach(house, 59)
     assert await found(house, commit=COMMIT) == [ONE, TWO]
     assert await found(house, commit=COMMIT, region="eu-central-1") == [ONE, TWO]
     assert await found(house, commit=COMMIT, at=at(59)) == [ONE, TWO]
@@ -159,9 +179,10 @@ async def test_one_that_runs_two_images_of_a_commit_is_found_once(house: InProce
 async def test_instances_at_a_time_are_found_by_what_they_ran_then(house: InProcess) -> None:
     other = "sha256:" + "e" * 64
     one, two = await house.machine(ONE), await house.machine(TWO)
-    await house.say(one, observed_at=at(0), **running("1"))
-    await house.say(one, observed_at=at(30), **running("2", other))
-    await house.say(two, observed_at=at(15), **running("2", other))
+    await say_at(house, one, 0, **running("1"))
+    await say_at(house, two, 15, **running("2", other))
+    await say_at(house, one, 30, **running("2", other))
+    reach(house, 40)
     assert await found(house, image=DIGEST, at=at(20)) == [ONE]
     assert await found(house, image=other, at=at(20)) == [TWO]
     assert await found(house, image=other) == [ONE, TWO]
@@ -195,10 +216,7 @@ async def state(house: InProcess, ids: list[str]) -> bytes:
         names = {"instance_ids": msgspec.json.encode([one]).decode()}
         for row in await house.database.fetch("statements_now", names):
             found.append([row["enrolment"], row["sequence"], row["cause"], row["observed_at"]])
-        for minute in (0, 15, 30, 45, 59):
-            rows = await house.database.fetch("statements_at", {**names, "at": 1795348800000 + minute * 60_000})
-            found.append([[row["enrolment"], row["sequence"], row["cause"]] for row in rows])
-        history = await house.database.fetch("statements_of", {"instance_id": one, "limit": 100})
+        history = await house.database.fetch("statements_of", {"instance_id": one, "past": EVERY_ENTRY, "limit": 100})
         found.append([[row["sequence"], row["cause"], row["observed_at"], row["image_digest"]] for row in history])
     return msgspec.json.encode(found)
 
@@ -233,7 +251,7 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
         chance.shuffle(order)
     rows = {
         name: {"number": number, "instance_id": name, "account_id": "a", "region": "r", "enrolment": 0, "sequence": 0,
-               "facets": 0, "base": -1}
+               "facets": 0, "base": -1, "first_index": -1, "earliest": 0}
         for number, name in enumerate(_NAMES, 1)
     }  # fmt: skip
     combinations, book, history = Combinations(), _Book(), []

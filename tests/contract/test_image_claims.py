@@ -11,6 +11,7 @@ from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
 from whence_aggregator.collect.worker import AWAITED_SECONDS_MIN
 from whence_aggregator.ports import ImageSaid
 from whence_aggregator.trace.lineage import Link
+from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Subject
 from whence_common.digest import sha256_digest
 from whence_common.image_provenance import Kind, SourceClaim
@@ -120,7 +121,7 @@ async def test_what_is_the_base_images_is_not_the_images_own(house: InProcess) -
 
 async def test_a_commit_leads_back_through_whoever_named_it(house: InProcess) -> None:
     await source(house, claim("provenance", by="b"))
-    found, _ = await house.tracer.matching(Subject(kind="commit", value=COMMIT), at=None, after="", limit=10)
+    found, _ = await house.tracer.matching(Subject(kind="commit", value=COMMIT), moment=NOW, after="", limit=10)
     assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
 
 

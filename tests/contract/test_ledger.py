@@ -23,6 +23,7 @@ from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.search import Wanted
 from whence_common.errors import InputError
 from whence_common.evidence_bundle import BundleInvalid, check
@@ -117,12 +118,12 @@ async def test_the_time_of_recording_is_in_the_log(house: InProcess) -> None:
     accepted = await house.say(machine)
     assert await house.reader.recorded_at(accepted.ledger_index) == "2026-11-22T12:00:07.000Z"
     before = len(await house.entries("clock"))
-    house.clock.advance(0.4)
+    house.clock.advance(0.04)
     await house.say(machine)
     assert len(await house.entries("clock")) == before
     house.clock.advance(-30)
     later = await house.say(machine)
-    assert await house.reader.recorded_at(later.ledger_index) == "2026-11-22T11:59:37.400Z"
+    assert await house.reader.recorded_at(later.ledger_index) == "2026-11-22T11:59:37.040Z"
 
 
 async def test_a_sound_ledger_is_found_clean(house: InProcess, tmp_path: Path) -> None:
@@ -133,11 +134,15 @@ async def test_a_sound_ledger_is_found_clean(house: InProcess, tmp_path: Path) -
 
 async def test_rebuilding_changes_no_answer(house: InProcess, tmp_path: Path) -> None:
     await lived_in(house)
-    before = [lineage.to_wire() for lineage in await house.tracer.instances([f"i-{n:017x}" for n in range(4)])]
+    before = [
+        lineage.to_wire() for lineage in await house.tracer.instances([f"i-{n:017x}" for n in range(4)], moment=NOW)
+    ]
     tables = await dumped(house.database)
     await rebuild(house.database, house.reader)
     assert await dumped(house.database) == tables
-    after = [lineage.to_wire() for lineage in await house.tracer.instances([f"i-{n:017x}" for n in range(4)])]
+    after = [
+        lineage.to_wire() for lineage in await house.tracer.instances([f"i-{n:017x}" for n in range(4)], moment=NOW)
+    ]
     assert msgspec.json.encode(after) == msgspec.json.encode(before)
     assert (await checked(house, tmp_path)).findings == []
     machine = await house.machine("i-0000000000000000a")

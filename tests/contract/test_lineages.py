@@ -12,6 +12,7 @@ from whence_aggregator.applications.registry import TicketSettings
 from whence_aggregator.collect.worker import AWAITED_SECONDS_MIN
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.trace.lineage import LINK_NAMES
+from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Subject
 from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
@@ -229,8 +230,10 @@ async def test_every_subject_leads_back_to_the_instance(house: InProcess, subjec
     await spoken(house)
     await house.say(await house.machine("i-00000000000000001"), **FAILED, user_data=None, application=None)
     await house.work()
+    house.clock.advance(7200)
     for at in (None, "2026-11-22T13:00:00.000Z"):
-        lineages, following = await house.tracer.matching(subject, at=at, after="", limit=10)
+        moment = await house.tracer.moments.of(at)
+        lineages, following = await house.tracer.matching(subject, moment=moment, after="", limit=10)
         assert [lineage.instance_id for lineage in lineages] == ["i-0123456789abcdef0"]
         assert following is None
 
@@ -248,20 +251,23 @@ async def test_every_subject_leads_back_to_the_instance(house: InProcess, subjec
 async def test_what_nobody_runs_leads_nowhere(house: InProcess, subject: Subject) -> None:
     await spoken(house)
     await house.work()
-    assert await house.tracer.matching(subject, at=None, after="", limit=10) == ([], None)
+    assert await house.tracer.matching(subject, moment=NOW, after="", limit=10) == ([], None)
 
 
 async def test_a_trace_at_a_time_shows_what_ran_then(house: InProcess) -> None:
-    machine = await spoken(house, observed_at="2026-11-22T10:00:00.000Z")
-    await house.say(machine, **FAILED, observed_at="2026-11-22T11:00:00.000Z")
-    then = await house.lineage(at="2026-11-22T10:30:00.000Z")
+    machine = await spoken(house)
+    house.clock.advance(3600)
+    await house.say(machine, **FAILED, observed_at="2026-11-22T13:00:00.000Z")
+    house.clock.advance(3600)
+    then = await house.lineage(at="2026-11-22T12:30:00.000Z")
     assert (then.link("image").value or {})["digest"] == DIGEST
     assert await house.state("image") == "missing"
     with pytest.raises(NotFound):
-        await house.lineage(at="2026-11-22T09:00:00.000Z")
+        await house.lineage(at="2026-11-22T11:30:00.000Z")
     image = Subject(kind="image", value=DIGEST)
-    assert len((await house.tracer.matching(image, at="2026-11-22T10:30:00.000Z", after="", limit=9))[0]) == 1
-    assert (await house.tracer.matching(image, at="2026-11-22T11:30:00.000Z", after="", limit=9))[0] == []
+    for at, hits in (("2026-11-22T12:30:00.000Z", 1), ("2026-11-22T13:30:00.000Z", 0)):
+        moment = await house.tracer.moments.of(at)
+        assert len((await house.tracer.matching(image, moment=moment, after="", limit=9))[0]) == hits
 
 
 async def test_the_application_is_shown_as_it_was_then(house: InProcess) -> None:
@@ -280,7 +286,7 @@ async def test_pages_go_through_all_instances_once(house: InProcess) -> None:
     found, after = [], ""
     for _ in range(10):
         lineages, following = await house.tracer.matching(
-            Subject(kind="application", value="greeter"), at=None, after=after, limit=2
+            Subject(kind="application", value="greeter"), moment=NOW, after=after, limit=2
         )
         found += [lineage.instance_id for lineage in lineages]
         if following is None:

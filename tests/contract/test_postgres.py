@@ -14,7 +14,7 @@ from whence_aggregator.ports import Asked, StorageUnavailable, WriteConflict
 from whence_aggregator.storage.postgres import PostgresDatabase
 
 TASK = {"kind": "commit", "subject": "x", "due_at": "2026-11-22T12:00:00.000Z"}
-CLOCK = {"ledger_index": 0, "recorded_at": 1}
+CLOCK = {"ledger_index": 0, "recorded_at": 1, "latest": 1}
 WAITING = "select query from pg_stat_activity where wait_event = 'advisory'"
 
 

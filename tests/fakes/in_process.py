@@ -270,8 +270,10 @@ class InProcess:
     async def state(self, link: LinkName, instance_id: str = "i-0123456789abcdef0") -> str:
         return (await self.lineage(instance_id)).link(link).state
 
-    async def lineage(self, instance_id: str = "i-0123456789abcdef0", at: str | None = None) -> Lineage:
-        return await self.tracer.instance(instance_id, at=at)
+    async def lineage(
+        self, instance_id: str = "i-0123456789abcdef0", at: str | None = None, known_at: str | None = None
+    ) -> Lineage:
+        return await self.tracer.instance(instance_id, moment=await self.tracer.moments.of(at, known_at))
 
     async def register(self, application_id: str = "greeter", **changes: object) -> None:
         kio = {"team_id": "hello", "name": "Greeter", "active": True, **changes}

@@ -147,7 +147,7 @@ def _routes(
             heartbeats=speaking.heartbeats,
             challenges=challenges,
         ).routes(),
-        *QueryCalls(database=database, log=ledger.reader, search=Search(database), tracer=tracer, now=utc_now).routes(),
+        *QueryCalls(database=database, log=ledger.reader, search=Search(database), tracer=tracer).routes(),
         *LogCalls(ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)).routes(),
         *AccountCalls(
             database=database,

@@ -12,6 +12,7 @@ from whence_aggregator.applications.fields import check_team, merge, required_ap
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import Database, Forbidden, NotFound, Row, Transaction
 from whence_aggregator.projections.events import project_application
+from whence_aggregator.trace.moment import EVERY_ENTRY, Moments
 from whence_aggregator.trace.tickets import PATTERNS_MAX, check_pattern
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
@@ -48,12 +49,14 @@ class Applications:
         self._database = database
         self._ledger = ledger
         self._now = now
+        self._moments = Moments(database=database, now=now)
         self._on_work = on_work
 
     async def read(self, application_id: str, *, at: str | None = None) -> dict[str, Any]:
         """Give one application as Kio shows it, now or as it was. Raises NotFound."""
         _check_could_exist(application_id)
-        parameters = {"application_id": application_id, "at": at or _END_OF_TIME}
+        moment = await self._moments.of(at)
+        parameters = {"application_id": application_id, "past": moment.past}
         rows = await self._database.fetch("application_at", parameters)
         if not rows:
             raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
@@ -64,10 +67,10 @@ class Applications:
     async def list(self, *, at: str | None = None) -> Sequence[dict[str, Any]]:
         """Give all applications by id, as Kio lists them, now or as they were."""
         found: list[dict[str, Any]] = []
-        after = ""
+        after, moment = "", await self._moments.of(at)
         while True:
             rows = await self._database.fetch(
-                "applications_all_at", {"after": after, "at": at or _END_OF_TIME, "limit": PAGE_MAX}
+                "applications_all_at", {"after": after, "past": moment.past, "limit": PAGE_MAX}
             )
             found += [_shown(row, row["created_at"], row["created_by"]) for row in rows]
             if len(rows) < PAGE_MAX:
@@ -109,7 +112,7 @@ class Applications:
         self._on_work()
 
     async def _append(self, writing: Writing, application_id: str, body: Mapping[str, Any], caller: Caller) -> None:
-        parameters = {"application_id": application_id, "at": _END_OF_TIME}
+        parameters = {"application_id": application_id, "past": EVERY_ENTRY}
         rows = await writing.transaction.fetch("application_at", parameters)
         stated = {
             "application_id": application_id,
@@ -127,11 +130,8 @@ def _check_could_exist(application_id: str) -> None:
         raise NotFound("application-unknown", "no application can have this id")
 
 
-_END_OF_TIME = "9999-12-31T23:59:59.999Z"
-
-
 async def _newest(transaction: Transaction, application_id: str) -> dict[str, Any] | None:
-    rows = await transaction.fetch("application_at", {"application_id": application_id, "at": _END_OF_TIME})
+    rows = await transaction.fetch("application_at", {"application_id": application_id, "past": EVERY_ENTRY})
     body: dict[str, Any] | None = msgspec.json.decode(rows[0]["body"]) if rows else None
     return body
 

@@ -28,7 +28,8 @@ PAGE_ROWS = 5_000
 PROGRESS_ENTRIES = 20_000
 _FINDINGS_MAX = 100
 _COMPARED = (
-    ("clock", False), ("facets", True), ("facets_image", True), ("instance", False), ("instance_facets", True),
+    ("clock", False), ("facets", True), ("facets_image", True), ("instance", False), ("instance_first", True),
+    ("instance_facets", True),
     ("statement", True), ("enrolment", False), ("application_revision", False), ("fact", False), ("image_commit", True),
     ("commit_word", False), ("inventory", False), ("verdict", True), ("tally", True),
     ("image_manifest", False), ("image_tag", False), ("image_blob", False), ("image_chain", False),

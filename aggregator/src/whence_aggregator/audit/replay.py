@@ -41,6 +41,7 @@ class Replay:
         self.bound: dict[str, Bound] = {}
         self.skipped: dict[str, int] = {}
         self.broken = False
+        self._latest: int | None = None
 
     async def apply(self, entries: AsyncIterator[Stored]) -> int:
         """Apply all entries; give how many there were."""
@@ -114,7 +115,9 @@ class Replay:
             await project_inventory(self._transaction, list(newest.values()))
         for index, event in entries:
             if kind == "clock":
-                row = {"ledger_index": index, "recorded_at": event["recorded_at"]}
+                latest = event["recorded_at"] if self._latest is None else max(self._latest, event["recorded_at"])
+                row = {"ledger_index": index, "recorded_at": event["recorded_at"], "latest": latest}
+                self._latest = latest
                 await self._transaction.execute(("add_clock", [row]))
             elif kind == "enrolment":
                 await project_enrolment(self._transaction, index, event)

@@ -16,6 +16,7 @@ from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Database, Row, Transaction
 from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.trace.derive import derive
+from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.ledger_entry import event
@@ -75,7 +76,7 @@ class Evaluator:
         for name, facts in gathered.items():
             evidence = Evidence(
                 facts=facts,
-                lineage=derive(facts, at=to_instant(now)),
+                lineage=derive(facts, moment=NOW),
                 now=now,
                 silent_after_seconds=self._silent_after_seconds,
             )

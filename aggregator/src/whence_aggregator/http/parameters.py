@@ -41,10 +41,6 @@ class Query:
             raise InputError("parameter-malformed", f"{name} is empty, too long or not printable")
         return value
 
-    def at(self) -> str | None:
-        """Give the time asked about, normalised."""
-        return self.instant("at")
-
     def instant(self, name: str) -> str | None:
         """Give an instant, normalised."""
         value = self.text(name)

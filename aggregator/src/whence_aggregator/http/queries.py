@@ -12,25 +12,26 @@ from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.search import Search, Wanted
 from whence_aggregator.trace.tracer import Subject, Tracer
-from whence_common.clock import Now, from_millis, to_instant
+from whence_common.clock import from_millis
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import InputError
 
 _HISTORY_MAX = 100
+_TIMES = ("at", "known_at")
 _CAUSES = ("boot", "change", "stop", "failed")
 
 
 class QueryCalls:
     """Answers from storage alone."""
 
-    def __init__(self, *, database: Database, log: LogReader, search: Search, tracer: Tracer, now: Now) -> None:
+    def __init__(self, *, database: Database, log: LogReader, search: Search, tracer: Tracer) -> None:
         self._database = database
         self._log = log
         self._search = search
         self._tracer = tracer
-        self._now = now
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -45,17 +46,17 @@ class QueryCalls:
 
     async def _trace(self, request: web.Request) -> Answer:
         names = ("instance", "image", "commit", "ticket", "application", "version", "user_data")
-        query = Query(request, *names, "at", "limit", "cursor")
-        subject, at = query.subject(), query.at()
+        query = Query(request, *names, *_TIMES, "limit", "cursor")
+        subject, moment = query.subject(), await self._moment(query)
         if not isinstance(subject, Subject):
-            return respond_json((await self._tracer.instance(subject, at=at)).to_wire())
+            return respond_json((await self._tracer.instance(subject, moment=moment)).to_wire())
         lineages, following = await self._tracer.matching(
-            subject, at=at, after=query.text("cursor") or "", limit=query.limit()
+            subject, moment=moment, after=query.text("cursor") or "", limit=query.limit()
         )
         return respond_json(
             {
                 "subject": subject.to_wire(),
-                "at": at or to_instant(self._now()),
+                **moment.to_wire(),
                 "lineages": [lineage.to_wire() for lineage in lineages],
                 "next": following,
             }
@@ -63,21 +64,26 @@ class QueryCalls:
 
     async def _instances(self, request: web.Request) -> Answer:
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
-        query = Query(request, *filters, "cause", "at", "limit", "cursor")
+        query = Query(request, *filters, "cause", *_TIMES, "limit", "cursor")
+        moment = await self._moment(query)
         wanted = Wanted(
             **{name: query.text(name) for name in filters},
             cause=query.choice("cause", _CAUSES),
-            at=query.at(),
+            moment=moment,
         )
         rows, following = await self._search.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
-        return respond_json({"instances": rows, "next": following})
+        return respond_json({**moment.to_wire(), "instances": rows, "next": following})
+
+    async def _moment(self, query: Query) -> Moment:
+        return await self._tracer.moments.of(query.instant("at"), query.instant("known_at"))
 
     async def _instance(self, request: web.Request) -> Answer:
-        query = Query(request, "at")
-        wanted, at = instance_id(request.match_info["id"]), query.at()
-        lineage = await self._tracer.instance(wanted, at=at)
-        history = await self._database.fetch("statements_of", {"instance_id": wanted, "limit": _HISTORY_MAX})
-        verdicts = await standing_verdicts(self._database, wanted)
+        query = Query(request, *_TIMES)
+        wanted, moment = instance_id(request.match_info["id"]), await self._moment(query)
+        lineage = await self._tracer.instance(wanted, moment=moment)
+        page = {"instance_id": wanted, "past": moment.known_past, "limit": _HISTORY_MAX}
+        history = await self._database.fetch("statements_of", page)
+        verdicts = await standing_verdicts(self._database, wanted) if moment.is_now else None
         return respond_json(
             {
                 "lineage": lineage.to_wire(),

@@ -38,8 +38,8 @@ from whence_common.receipt import HEADER, receipt_text
 
 log = logging.getLogger(__name__)
 
-CLOCK_MILLIS = 1000
-"""How exact the time is at which an entry was recorded: an entry `clock` says it, at most once in so long."""
+CLOCK_MILLIS = 100
+"""How exact the time of recording is: an entry `clock` states it, at most once in so many milliseconds."""
 APPENDED_AT_ONCE_MAX = 250
 """Fewer than a tile's width, so that a batch touches at most two tiles of a level."""
 
@@ -91,7 +91,7 @@ class Ledger:
         self._now = now
         self._packer = Packer()
         self._tree: Tree | None = None
-        self._clock = -(10**18)
+        self._clock = self._latest = -(10**18)
         self._signed: Checkpoint | None = None
         self.note = ""
         """The newest signed checkpoint, without cosignatures."""
@@ -149,7 +149,9 @@ class Ledger:
                 if edition is not None and edition != self.edition:
                     raise WriteConflict("log-moved", "another replica has appended since")
                 assert self._tree is not None
-                writing = Writing(self, transaction, self._tree, to_millis(self._now()), self._clock, found)
+                writing = Writing(
+                    self, transaction, self._tree, to_millis(self._now()), self._clock, self._latest, found
+                )
                 yield writing
                 await transaction.finish(*writing.writes)
         except BaseException:
@@ -157,7 +159,7 @@ class Ledger:
                 self._tree = None  # what was appended in memory is not in the database
                 self.bases.clear()
             raise
-        self._clock = writing.recorded_at
+        self._clock, self._latest = writing.recorded_at, writing.latest
         self._sign()
 
     def receipts(self, indexes: Sequence[int]) -> list[str]:
@@ -223,6 +225,7 @@ class Ledger:
         self._edition += 1
         clock = await transaction.fetch("last_clock", {})
         self._clock = clock[0]["recorded_at"] if clock else -(10**18)
+        self._latest = clock[0]["latest"] if clock else -(10**18)
         self._tree = await self.reader.edge(size)
         if self._signed is not None:
             await self._check_continues(self._tree)
@@ -262,6 +265,7 @@ class Writing:
         tree: Tree,
         now: int,
         clock: int,
+        latest: int,
         found: Sequence[Sequence[Row]],
     ) -> None:
         self.edition = ledger.edition
@@ -272,6 +276,8 @@ class Writing:
         self._tree = tree
         self._now = now
         self.recorded_at = clock
+        self.latest = latest
+        """The latest clock of the log: an aggregator's clock may be set back."""
         self.appended = False
         self.writes: list[Write] = []
         """Writes that may wait until the transaction ends; they are one round trip together."""
@@ -300,9 +306,11 @@ class Writing:
 
     def _set_clock(self, rows: list[Parameters]) -> None:
         self.recorded_at = self._now
+        self.latest = max(self.latest, self._now)
         content = event("clock", {"recorded_at": self._now})
         (index, _) = self._add(rows, NewEntry(kind="clock", content=content))
-        self.writes.append(("add_clock", [{"ledger_index": index, "recorded_at": self._now}]))
+        row = {"ledger_index": index, "recorded_at": self._now, "latest": self.latest}
+        self.writes.append(("add_clock", [row]))
 
     def _add(self, rows: list[Parameters], entry: NewEntry) -> tuple[int, int]:
         index = self._tree.size + len(rows)

@@ -9,6 +9,7 @@ import msgspec
 
 from whence_aggregator.ports import Transaction
 from whence_aggregator.trace.tickets import words_of
+from whence_common.clock import parse_instant, to_millis
 from whence_common.image_provenance import SourceClaim
 from whence_common.image_reference import parse_image_subject
 from whence_common.scm_source import ScmSource, repository_of
@@ -33,6 +34,7 @@ async def project_enrolment(transaction: Transaction, index: int, event: Mapping
         "number": event["number"],
         "key_id": bytes.fromhex(event["key_id"]),
         "ledger_index": index,
+        "pending_at": to_millis(parse_instant(facts["pending_time"])),
     }
     await transaction.execute(("add_instance", [instance]), ("add_enrolment", [binding]))
     return number
@@ -68,8 +70,8 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         unjudge = ("unjudge_commit", [{"commit_id": event["subject"].rpartition("@")[2]}])
     await transaction.execute(
         ("add_fact", [{**event, "value": value, "ledger_index": index}]),
-        ("add_image_commit", links_of(event)),
-        ("add_commit_word", words_in(event)),
+        ("add_image_commit", [{**one, "ledger_index": index} for one in links_of(event)]),
+        ("add_commit_word", [{**one, "ledger_index": index} for one in words_in(event)]),
         ("add_image_chain", _chain_of(event)),
         unjudge,
     )

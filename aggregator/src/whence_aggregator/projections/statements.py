@@ -72,10 +72,14 @@ class Known:
     facets: int
     base: int = -1
     newest: Said | None = None
+    first_index: int = -1
+    earliest: int = 0
+    """The earliest time, in milliseconds, that any of its statements names."""
 
     @classmethod
     def of(cls, row: Row) -> Known:
-        same = {name: row[name] for name in ("number", "instance_id", "account_id", "region", "facets", "base")}
+        names = ("number", "instance_id", "account_id", "region", "facets", "base", "first_index", "earliest")
+        same = {name: row[name] for name in names}
         return cls(**same, order=(row["enrolment"], row["sequence"]))
 
 
@@ -176,9 +180,10 @@ async def project_statements(
     numbers, new_facets = await combinations.numbers(transaction, combined)
     statements: list[Parameters] = []
     pairs: dict[tuple[int, int], None] = {}
-    commits: dict[tuple[str, str, str], None] = {}
+    commits: dict[tuple[str, str, str], int] = {}
     spoken: dict[str, int] = {}
     tags: dict[tuple[str, str], int] = {}
+    firsts: dict[int, Parameters] = {}
     added = {row["number"] for row in new_facets}
     for one, combined_one in zip(said, combined, strict=True):
         instance, facets = known[one.instance_id], numbers[combined_one]
@@ -191,13 +196,15 @@ async def project_statements(
         if instance.order == (0, 0):
             account = combined_one[4]
             spoken[account] = spoken.get(account, 0) + 1
+        if instance.first_index < 0 or one.stated.observed_at < instance.earliest:
+            firsts[number] = _first(instance, one)
         if one.next_base >= 0:
             instance.base = one.next_base
         if (one.enrolment, one.stated.sequence) > instance.order:
             instance.order = one.enrolment, one.stated.sequence
             instance.newest, instance.facets = one, facets
         for link in one.stated.links:
-            commits[link] = None
+            commits.setdefault(link, one.ledger_index)
     moved = {one.instance_id: known[one.instance_id] for one in said}
     return [
         ("add_facets", new_facets),
@@ -205,7 +212,8 @@ async def project_statements(
         ("add_statement", statements),
         ("add_instance_facets", [{"facets": f, "instance": n} for f, n in pairs]),
         ("move_instance", [_moved(one) for one in moved.values() if one.newest is not None]),
-        ("add_image_commit", [dict(zip(_LINK_NAMES, one, strict=True)) for one in commits]),
+        ("set_first", list(firsts.values())),
+        ("add_image_commit", [_link_row(*one) for one in commits.items()]),
         ("add_to_tally", [{"account_id": a, "subject": "instances", "n": n} for a, n in spoken.items()]),
         ("add_tag_digest", [{"reference": r, "digest": d, "ledger_index": index} for (r, d), index in tags.items()]),
     ]  # fmt: skip
@@ -240,6 +248,10 @@ def _link(url: str, revision: str) -> tuple[str, str] | None:
     return (source.commit_id, str(repository)) if source.commit_id is not None and repository is not None else None
 
 
+def _link_row(link: tuple[str, str, str], index: int) -> Parameters:
+    return {**dict(zip(_LINK_NAMES, link, strict=True)), "ledger_index": index}
+
+
 def _others(facets: Parameters) -> list[Parameters]:
     return [{"image_digest": digest, "facets": facets["number"]} for digest in str(facets["other_digests"]).split()]
 
@@ -254,6 +266,14 @@ def _statement(one: Said, number: object, facets: int) -> Parameters:
         "cause": one.stated.cause,
         "facets": facets,
     }
+
+
+def _first(instance: Known, one: Said) -> Parameters:
+    """Move on what is known of the beginning of an instance's history."""
+    if instance.first_index < 0:
+        instance.first_index, instance.earliest = one.ledger_index, one.stated.observed_at
+    instance.earliest = min(instance.earliest, one.stated.observed_at)
+    return {"number": instance.number, "first_index": instance.first_index, "earliest": instance.earliest}
 
 
 def _moved(known: Known) -> Parameters:

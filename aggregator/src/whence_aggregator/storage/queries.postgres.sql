@@ -5,7 +5,9 @@ where (kind, subject) in (
 returning kind, subject, attempts;
 
 -- name: instances_with_facets
-select i.*, l.seen_at
+select i.*, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at
 from (
     select n.* from unnest(cast(:facets as bigint[])) as w (facets) cross join lateral (
         select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index from instance

@@ -4,7 +4,7 @@
 select coalesce(max(ledger_index), -1) as last_index from entry;
 
 -- name: last_clock
-select ledger_index, recorded_at from clock order by ledger_index desc limit 1;
+select ledger_index, recorded_at, latest from clock order by ledger_index desc limit 1;
 
 -- name: append_entry
 insert into entry (ledger_index, kind, base, body, digest_head)
@@ -21,7 +21,10 @@ select level, number, hashes from tile where level = :level and {number in integ
 insert into checkpoint (size, note) values (:size, :note) on conflict (size) do update set note = excluded.note;
 
 -- name: add_clock
-insert into clock (ledger_index, recorded_at) values (:ledger_index, :recorded_at);
+insert into clock (ledger_index, recorded_at, latest) values (:ledger_index, :recorded_at, :latest);
+
+-- name: clock_past
+select ledger_index from clock where latest > :at order by latest, ledger_index limit 1;
 
 -- name: clock_at
 select recorded_at from clock where ledger_index <= :ledger_index order by ledger_index desc limit 1;
@@ -95,7 +98,8 @@ where {i.instance_id in texts instance_ids} order by n.instance, n.number;
 select coalesce(max(number), 0) as number from instance;
 
 -- name: add_enrolment
-insert into enrolment (instance, number, key_id, ledger_index) values (:instance, :number, :key_id, :ledger_index);
+insert into enrolment (instance, number, key_id, ledger_index, pending_at)
+values (:instance, :number, :key_id, :ledger_index, :pending_at);
 
 -- name: add_instance
 insert into instance
@@ -104,7 +108,7 @@ values (:number, :instance_id, :account_id, :region, 0, 0, -1, 0, '', 0, -1, -1)
 
 -- name: instances_named
 select
-    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules,
+    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules, first_index, earliest,
     (select coalesce(max(ledger_index), -1) from entry) as last_index
 from instance
 where {instance_id in texts instance_ids};
@@ -117,6 +121,9 @@ values (:number, :instance_id, :account_id, :region, :enrolment, :sequence, :led
 on conflict (number) do update set enrolment = excluded.enrolment, sequence = excluded.sequence,
     ledger_index = excluded.ledger_index, observed_at = excluded.observed_at, cause = excluded.cause,
     facets = excluded.facets, base = excluded.base;
+
+-- name: set_first
+update instance set first_index = :first_index, earliest = :earliest where number = :number;
 
 -- name: statement_taken
 select ledger_index from statement
@@ -163,19 +170,36 @@ join last_seen l on l.instance_id = i.instance_id
 where v.rule = 'agent-silent' and v.verdict = 'fail' and l.seen_at >= :until limit :limit;
 
 -- name: statements_now
-select i.instance_id, i.number as instance, i.enrolment, i.sequence, i.cause, i.observed_at, i.ledger_index, e.base, e.body,
-    b.body as base_body
+select i.instance_id, i.number as instance, i.enrolment, i.sequence, i.cause, i.observed_at, i.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at, e.base, e.body, b.body as base_body
 from instance i join entry e on e.ledger_index = i.ledger_index left join entry b on b.ledger_index = e.base
 where {i.instance_id in texts instance_ids};
 
 -- name: statements_at
-select i.instance_id, i.number as instance, s.enrolment, s.sequence, s.cause, s.observed_at, s.ledger_index, e.base, e.body,
-    b.body as base_body
+select i.instance_id, i.number as instance, s.enrolment, s.sequence, s.cause, s.observed_at, s.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at, e.base, e.body, b.body as base_body
 from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
-    select t.enrolment, t.sequence from statement t where t.instance = i.number and t.observed_at <= :at
+    select t.enrolment, t.sequence from statement t where t.instance = i.number and t.ledger_index < :past
     order by t.enrolment desc, t.sequence desc limit 1)
 join entry e on e.ledger_index = s.ledger_index left join entry b on b.ledger_index = e.base
 where {i.instance_id in texts instance_ids};
+
+-- name: statements_later
+select l.instance_id, l.instance, l.enrolment, l.sequence, l.cause, l.observed_at, l.ledger_index, l.total,
+    (select c.recorded_at from clock c where c.ledger_index <= l.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at, e.base, e.body, b.body as base_body
+from (
+    select i.instance_id, s.instance, s.enrolment, s.sequence, s.cause, s.observed_at, s.ledger_index,
+        count(*) over (partition by s.instance) as total,
+        row_number() over (partition by s.instance order by s.enrolment desc, s.sequence desc) as place
+    from instance i join statement s on s.instance = i.number
+    join enrolment n on n.instance = s.instance and n.number = s.enrolment
+    where {i.instance_id in texts instance_ids} and s.ledger_index >= :past and s.ledger_index < :known_past
+        and s.observed_at <= :at and n.pending_at <= :at) l
+join entry e on e.ledger_index = l.ledger_index left join entry b on b.ledger_index = e.base
+where l.place <= :limit order by l.instance, l.enrolment desc, l.sequence desc;
 
 -- name: statements_of
 select s.ledger_index, s.enrolment, s.sequence, s.cause, s.observed_at, f.image_digest,
@@ -183,7 +207,7 @@ select s.ledger_index, s.enrolment, s.sequence, s.cause, s.observed_at, f.image_
         as recorded_at, e.body, b.body as base_body
 from instance i join statement s on s.instance = i.number join facets f on f.number = s.facets
 join entry e on e.ledger_index = s.ledger_index left join entry b on b.ledger_index = e.base
-where i.instance_id = :instance_id order by s.enrolment desc, s.sequence desc limit :limit;
+where i.instance_id = :instance_id and s.ledger_index < :past order by s.enrolment desc, s.sequence desc limit :limit;
 
 -- name: facets_matching
 select number from facets
@@ -233,35 +257,71 @@ where (cast(:application as text) is null or application_id = :application)
     and (cast(:user_data as text) is null or user_data_digest = :user_data);
 
 -- name: instances_with_facets
-select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at
-from instance i left join last_seen l on l.instance_id = i.instance_id
-where {i.facets in integers facets} and i.number > :after
-    and (cast(:cause as text) is null or i.cause = :cause)
-order by i.number limit :limit;
+select i.*, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at
+from (
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index from instance
+    where {facets in integers facets} and number > :after and (cast(:cause as text) is null or cause = :cause)
+    order by number limit :limit) i
+left join last_seen l on l.instance_id = i.instance_id
+order by i.number;
 
 -- name: instances_now
-select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at
+select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at
 from instance i left join last_seen l on l.instance_id = i.instance_id
 where i.number > :after and i.ledger_index >= 0 and (cast(:cause as text) is null or i.cause = :cause)
 order by i.number limit :limit;
 
 -- name: instances_with_facets_at
-select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index
+select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at
 from (select distinct instance from instance_facets where {facets in integers facets} and instance > :after) c
 join instance i on i.number = c.instance
 join statement s on s.instance = c.instance and (s.enrolment, s.sequence) = (
-    select t.enrolment, t.sequence from statement t where t.instance = c.instance and t.observed_at <= :at
+    select t.enrolment, t.sequence from statement t where t.instance = c.instance and t.ledger_index < :past
     order by t.enrolment desc, t.sequence desc limit 1)
 where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
 order by c.instance limit :limit;
 
 -- name: instances_at
-select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index
+select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at
 from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
-    select t.enrolment, t.sequence from statement t where t.instance = i.number and t.observed_at <= :at
+    select t.enrolment, t.sequence from statement t where t.instance = i.number and t.ledger_index < :past
     order by t.enrolment desc, t.sequence desc limit 1)
 where i.number > :after and (cast(:cause as text) is null or s.cause = :cause)
 order by i.number limit :limit;
+
+-- name: instances_later
+select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at
+from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+    select t.enrolment, t.sequence from statement t
+    join enrolment n on n.instance = t.instance and n.number = t.enrolment
+    where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
+    order by t.enrolment desc, t.sequence desc limit 1)
+where i.first_index >= :past and i.first_index < :known_past and i.earliest <= :at and +i.number > :after
+    and (cast(:cause as text) is null or s.cause = :cause)
+order by +i.number limit :limit;
+
+-- name: instances_with_facets_later
+select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at
+from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+    select t.enrolment, t.sequence from statement t
+    join enrolment n on n.instance = t.instance and n.number = t.enrolment
+    where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
+    order by t.enrolment desc, t.sequence desc limit 1)
+where i.first_index >= :past and i.first_index < :known_past and i.earliest <= :at and +i.number > :after
+    and {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+order by +i.number limit :limit;
 
 -- name: unjudged
 select number, instance_id, ledger_index from instance where judged < ledger_index and number > :after
@@ -272,13 +332,13 @@ update instance set judged = :judged where number = :number and judged < :judged
 
 -- name: application_at
 select application_id, revision, recorded_at, recorded_by, body, ledger_index from application_revision
-where application_id = :application_id and recorded_at <= :at order by revision desc limit 1;
+where application_id = :application_id and ledger_index < :past order by revision desc limit 1;
 
 -- name: applications_at
 select r.application_id, r.revision, r.recorded_at, r.recorded_by, r.body, r.ledger_index from application_revision r
 where {r.application_id in texts application_ids} and r.revision = (
     select max(n.revision) from application_revision n
-    where n.application_id = r.application_id and n.recorded_at <= :at);
+    where n.application_id = r.application_id and n.ledger_index < :past);
 
 -- name: application_first
 select recorded_at, recorded_by from application_revision where application_id = :application_id
@@ -288,7 +348,7 @@ order by revision limit 1;
 select r.application_id, r.revision, r.recorded_at, r.recorded_by, r.body, r.ledger_index,
     f.recorded_at as created_at, f.recorded_by as created_by
 from application_revision r
-join (select application_id, max(revision) as revision from application_revision where recorded_at <= :at
+join (select application_id, max(revision) as revision from application_revision where ledger_index < :past
     group by application_id) n
     on n.application_id = r.application_id and n.revision = r.revision
 join application_revision f on f.application_id = r.application_id and f.revision = 1
@@ -307,21 +367,29 @@ select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.r
 where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
     select max(n.ledger_index) from fact n where n.kind = f.kind and n.subject = f.subject);
 
+-- name: facts_at
+select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.reason from fact f
+where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
+    select max(n.ledger_index) from fact n
+    where n.kind = f.kind and n.subject = f.subject and n.ledger_index < :past);
+
 -- name: add_image_commit
-insert into image_commit (commit_id, image_digest, repository) values (:commit_id, :image_digest, :repository)
+insert into image_commit (commit_id, image_digest, repository, ledger_index)
+values (:commit_id, :image_digest, :repository, :ledger_index)
 on conflict do nothing;
 
 -- name: images_of_commit
-select distinct image_digest from image_commit where commit_id >= :first and commit_id < :past order by image_digest
-limit :limit;
+select distinct image_digest from image_commit
+where commit_id >= :first and commit_id < :last and ledger_index < :known_past order by image_digest limit :limit;
 
 -- name: add_commit_word
-insert into commit_word (word, repository, commit_id) values (:word, :repository, :commit_id) on conflict do nothing;
+insert into commit_word (word, repository, commit_id, ledger_index)
+values (:word, :repository, :commit_id, :ledger_index) on conflict do nothing;
 
 -- name: images_of_ticket
 select distinct i.image_digest from commit_word w
 join image_commit i on i.commit_id = w.commit_id and i.repository = w.repository
-where w.word = :word order by i.image_digest limit :limit;
+where w.word = :word and w.ledger_index < :known_past and i.ledger_index < :known_past order by i.image_digest limit :limit;
 
 -- name: put_inventory
 insert into inventory (account_id, region, instance_id, state, launched_at, user_data_digest, ledger_index)
@@ -477,7 +545,7 @@ insert into tag_digest (reference, digest, ledger_index) values (:reference, :di
 on conflict do nothing;
 
 -- name: tag_digests
-select reference, digest, ledger_index from tag_digest where {reference in texts references}
+select reference, digest, ledger_index from tag_digest where {reference in texts references} and ledger_index < :past
 order by reference, ledger_index;
 
 -- name: add_image_chain
@@ -562,7 +630,7 @@ select level, number, hashes from tile order by level, number limit :limit offse
 select size, note from checkpoint order by size limit :limit offset :offset;
 
 -- name: dump_clock
-select ledger_index, recorded_at from clock order by ledger_index limit :limit offset :offset;
+select ledger_index, recorded_at, latest from clock order by ledger_index limit :limit offset :offset;
 
 -- name: dump_facets
 select number, account_id, region, application_id, application_version, user_data_digest, image_digest, other_digests
@@ -577,6 +645,9 @@ select i.number, i.instance_id, i.account_id, i.region, i.enrolment, i.sequence,
     f.image_digest, f.other_digests
 from instance i left join facets f on f.number = i.facets order by i.number limit :limit offset :offset;
 
+-- name: dump_instance_first
+select number, first_index, earliest from instance order by number limit :limit offset :offset;
+
 -- name: dump_instance_facets
 select facets, instance from instance_facets order by facets, instance limit :limit offset :offset;
 
@@ -585,7 +656,7 @@ select instance, enrolment, sequence, ledger_index, observed_at, cause, facets f
 order by instance, enrolment, sequence limit :limit offset :offset;
 
 -- name: dump_enrolment
-select instance, number, key_id, ledger_index from enrolment order by instance, number limit :limit offset :offset;
+select instance, number, key_id, ledger_index, pending_at from enrolment order by instance, number limit :limit offset :offset;
 
 -- name: dump_application_revision
 select application_id, revision, recorded_at, recorded_by, body, ledger_index from application_revision
@@ -596,11 +667,11 @@ select ledger_index, kind, subject, observed_at, outcome, value, reason from fac
 order by ledger_index limit :limit offset :offset;
 
 -- name: dump_image_commit
-select commit_id, image_digest, repository from image_commit
+select commit_id, image_digest, repository, ledger_index from image_commit
 order by commit_id{binary}, image_digest{binary}, repository{binary} limit :limit offset :offset;
 
 -- name: dump_commit_word
-select commit_id, repository, word from commit_word order by commit_id{binary}, repository{binary}, word{binary} limit :limit offset :offset;
+select commit_id, repository, word, ledger_index from commit_word order by commit_id{binary}, repository{binary}, word{binary} limit :limit offset :offset;
 
 -- name: dump_inventory
 select instance_id, account_id, region, state, launched_at, user_data_digest, ledger_index from inventory

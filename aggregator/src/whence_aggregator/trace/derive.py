@@ -6,6 +6,7 @@ from typing import Any
 
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Lineage, Link, LinkName
+from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.tickets import DEFAULT_PATTERNS, tickets_in
 from whence_common.image_provenance import SourceClaim, choose
 from whence_common.scm_source import ScmSource
@@ -13,7 +14,7 @@ from whence_common.scm_source import ScmSource
 NO_TICKET = "the commit message names no ticket"
 
 
-def derive(facts: Facts, *, at: str, checkpoint: str = "") -> Lineage:
+def derive(facts: Facts, *, moment: Moment, checkpoint: str = "") -> Lineage:
     """Derive the lineage of one instance at one moment."""
     commit = _commit(facts)
     links = (
@@ -30,7 +31,15 @@ def derive(facts: Facts, *, at: str, checkpoint: str = "") -> Lineage:
         _ticket(facts, commit),
         _specification(facts),
     )
-    return Lineage(instance_id=facts.statement.instance_id, at=at, links=links, checkpoint=checkpoint)
+    return Lineage(
+        instance_id=facts.statement.instance_id,
+        at=moment.at,
+        known_at=moment.known_at,
+        links=links,
+        checkpoint=checkpoint,
+        reported_later=facts.reported_later,
+        late=facts.late,
+    )
 
 
 def _agent(facts: Facts, digest: str | None = None) -> Evidence:
@@ -38,6 +47,7 @@ def _agent(facts: Facts, digest: str | None = None) -> Evidence:
     return Evidence(
         source="agent",
         observed_at=statement.observed_at,
+        recorded_at=statement.recorded_at,
         digest=digest or statement.digest,
         ledger_index=statement.ledger_index,
     )
@@ -79,6 +89,9 @@ def _instance(facts: Facts) -> Link:
         "bindings": [{"number": b.number, "proof": b.level, "enrolled_at": b.enrolled_at} for b in facts.bindings],
         "boot_id": predicate.boot_id,
         "cause": predicate.cause,
+        "observed_at": facts.statement.observed_at,
+        "recorded_at": facts.statement.recorded_at,
+        "skew_seconds": facts.statement.skew_seconds,
         "last_seen": facts.last_seen,
     }
     return Link(link="instance", state="confirmed", value=value, evidence=(_aws(facts), _agent(facts)))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from whence_aggregator.ports import Row
-from whence_common.clock import from_millis
+from whence_common.clock import from_millis, parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
 from whence_common.image_provenance import SourceClaim, choose
@@ -25,6 +25,8 @@ class StoredStatement:
     ledger_index: int
     instance_id: str
     observed_at: str
+    """By the machine's clock."""
+    recorded_at: str
     enrolment: int
     predicate: Predicate = field(repr=False)
 
@@ -36,9 +38,45 @@ class StoredStatement:
             ledger_index=row["ledger_index"],
             instance_id=row["instance_id"],
             observed_at=from_millis(row["observed_at"]),
+            recorded_at=from_millis(row["recorded_at"]),
             enrolment=row["enrolment"],
             predicate=Statement.from_wire(Envelope.parse(content).payload).predicate,
         )
+
+    @property
+    def skew_seconds(self) -> float:
+        """How far the machine's clock was from the time of recording; below zero also when it was delivered late."""
+        return (parse_instant(self.observed_at) - parse_instant(self.recorded_at)).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """A statement that was recorded after the time asked about and names a time at or before it."""
+
+    digest: str | None
+    """None when its body was pruned."""
+    ledger_index: int
+    observed_at: str
+    recorded_at: str
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "digest": self.digest,
+            "ledger_index": self.ledger_index,
+            "observed_at": self.observed_at,
+            "recorded_at": self.recorded_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedLater:
+    """What was stated too late about the time asked about: the newest statements, and how many there are in all."""
+
+    total: int = 0
+    statements: Sequence[Later] = ()
+
+    def to_wire(self) -> dict[str, object]:
+        return {"total": self.total, "statements": [one.to_wire() for one in self.statements]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +158,9 @@ class Facts:
     bindings: Sequence[Binding] = ()
     """All bindings of the instance, oldest first; `binding` is the one that signed the statement."""
     listed: Listed = Listed(collected=False)
+    reported_later: ReportedLater = ReportedLater()
+    late: bool = False
+    """Whether nothing was recorded by the time asked about: `statement` is the newest of `reported_later`."""
     tag_digests: Sequence[tuple[str, int]] = ()
     """Which digests the image's tag was ever seen to name, and the entries that say so, oldest first."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from whence_aggregator.trace.facts import ReportedLater
+
 State = Literal["confirmed", "asserted", "contradicted", "missing", "unknown"]
 LinkName = Literal[
     "account", "team", "instance", "ami", "user_data", "application", "version", "image", "source", "commit", "ticket",
@@ -25,11 +27,14 @@ class Evidence:
     observed_at: str
     digest: str | None = None
     ledger_index: int | None = None
+    recorded_at: str | None = None
+    """When it was recorded, where `observed_at` is by the clock of another machine."""
 
     def to_wire(self) -> dict[str, object]:
         return {
             "source": self.source,
             "observed_at": self.observed_at,
+            "recorded_at": self.recorded_at,
             "digest": self.digest,
             "ledger_index": self.ledger_index,
         }
@@ -64,17 +69,21 @@ class Lineage:
 
     instance_id: str
     at: str
+    known_at: str
     links: tuple[Link, ...]
     checkpoint: str = ""
     """The signed checkpoint over all entries that the evidence names."""
+    reported_later: ReportedLater = field(default_factory=ReportedLater)
+    late: bool = False
+    """Whether no statement was recorded by `at`: the links are those of one that was reported later."""
 
     def __post_init__(self) -> None:
         assert tuple(link.link for link in self.links) == LINK_NAMES, "every lineage has every link, in order"
 
     @property
     def complete(self) -> bool:
-        """Whether there is no gap."""
-        return all(link.state not in GAPS for link in self.links)
+        """Whether there is no gap, and all of it was recorded by the time asked about."""
+        return not self.late and all(link.state not in GAPS for link in self.links)
 
     def link(self, name: LinkName) -> Link:
         """Give one link by name; every lineage has all of them."""
@@ -84,7 +93,10 @@ class Lineage:
         return {
             "subject": {"instance": self.instance_id},
             "at": self.at,
+            "known_at": self.known_at,
             "complete": self.complete,
+            "recorded_by_then": not self.late,
+            "reported_later": self.reported_later.to_wire(),
             "links": [link.to_wire() for link in self.links],
             "checkpoint": self.checkpoint,
         }

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ledger.packing import EntryDamaged
-from whence_aggregator.ports import Database, Row
-from whence_common.clock import from_millis, parse_instant, to_millis
+from whence_aggregator.ports import Database, Parameters, Row
+from whence_aggregator.trace.moment import NOW, Moment
+from whence_common.clock import from_millis
 from whence_common.errors import InputError
 
 PAGE_MAX = 500
@@ -35,7 +36,7 @@ class Wanted:
     region: str | None = None
     user_data: str | None = None
     cause: str | None = None
-    at: str | None = None
+    moment: Moment = NOW
 
 
 _BRIEF_FACETS_MAX, _BRIEF_ROWS_MAX = 50, 100
@@ -59,16 +60,24 @@ class Search:
                 return [], None
             page["facets"] = msgspec.json.encode(facets).decode()
             query += "_with_facets"
-        if wanted.at is not None:
-            page["at"] = to_millis(parse_instant(wanted.at))
-            query += "_at"
-        elif facets is None:
-            query += "_now"
         brief = facets is not None and len(facets) <= _BRIEF_FACETS_MAX and limit <= _BRIEF_ROWS_MAX
-        rows = (await self._database.fetch_all([(query, page)], brief=brief))[0]
+        rows, late = await self._rows(query, page, wanted.moment, brief=brief)
         following = str(rows[limit - 1]["number"]) if len(rows) > limit else None
         await self._read_facets({row["facets"] for row in rows[:limit]}, shown)
-        return [_shown(row, shown, now=wanted.at is None) for row in rows[:limit]], following
+        return [_shown(row, shown, wanted.moment, late) for row in rows[:limit]], following
+
+    async def _rows(
+        self, query: str, page: Parameters, moment: Moment, *, brief: bool
+    ) -> tuple[Sequence[Row], frozenset[int]]:
+        """Read a page's rows by number, and which of them are of statements that were recorded too late."""
+        if moment.is_now:
+            query += "_now" if query == "instances" else ""
+            return (await self._database.fetch_all([(query, page)], brief=brief))[0], frozenset()
+        at = {**page, "past": moment.past}
+        later = {**at, "known_past": moment.known_past, "at": moment.at_millis}
+        recorded, late = await self._database.fetch_all([(f"{query}_at", at), (f"{query}_later", later)], brief=brief)
+        rows = sorted((*recorded, *late), key=lambda row: int(row["number"]))
+        return rows, frozenset(row["number"] for row in late)
 
     async def _facets(self, wanted: Wanted, shown: dict[int, Facets]) -> list[int] | None:
         """Give the combinations that match, and put into `shown` what was read of them; None: nothing narrows them."""
@@ -116,14 +125,17 @@ class Search:
     async def _images(self, wanted: Wanted) -> list[str] | None:
         """Give the images meant by image, commit and ticket together."""
         meant: list[set[str]] = []
+        known = {"known_past": wanted.moment.known_past}
+        parameters: dict[str, object]
         if wanted.image is not None:
             meant.append({wanted.image})
         if wanted.commit is not None:
-            past = wanted.commit + "g"  # sorts after every hex digit, in any collation
-            parameters = {"first": wanted.commit, "past": past, "limit": _IMAGES_MAX}
+            last = wanted.commit + "g"  # sorts after every hex digit, in any collation
+            parameters = {"first": wanted.commit, "last": last, **known, "limit": _IMAGES_MAX}
             meant.append(_digests(await self._database.fetch("images_of_commit", parameters)))
         if wanted.ticket is not None:
-            rows = await self._database.fetch("images_of_ticket", {"word": wanted.ticket, "limit": _IMAGES_MAX})
+            parameters = {"word": wanted.ticket, **known, "limit": _IMAGES_MAX}
+            rows = await self._database.fetch("images_of_ticket", parameters)
             meant.append(_digests(rows))
         return sorted(set.intersection(*meant)) if meant else None
 
@@ -150,17 +162,19 @@ def _shown_facets(row: Row) -> tuple[int, Facets]:
     return row["number"], {name: row[name] or None for name in names}
 
 
-def _shown(row: Row, facets: Mapping[int, Facets], *, now: bool) -> dict[str, Any]:
-    """Give an instance of a list. When it was heard of last is known of the present only."""
+def _shown(row: Row, facets: Mapping[int, Facets], moment: Moment, late: frozenset[int]) -> dict[str, Any]:
+    """Return an instance of a list. When it was heard of last is known of the present only."""
     shown: dict[str, Any] = {
         "instance_id": row["instance_id"],
         "account_id": row["account_id"],
         "region": row["region"],
         "cause": row["cause"],
         "observed_at": from_millis(row["observed_at"]),
+        "recorded_at": from_millis(row["recorded_at"]),
+        "recorded_by_then": row["number"] not in late,
         "ledger_index": row["ledger_index"],
     }
-    if now:
+    if moment.is_now:
         seen_at = row["seen_at"]
         shown["seen_at"] = from_millis(seen_at) if seen_at is not None else None
     return {**shown, **facets[row["facets"]]}

@@ -9,20 +9,24 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from whence_aggregator.ports import Asked, Database, NotFound, Row
+from whence_aggregator.ports import Asked, Database, NotFound, Parameters, Row
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     NOT_ASKED,
     Answer,
     Binding,
     Facts,
+    Later,
     Listed,
     Registered,
+    ReportedLater,
     StoredStatement,
 )
 from whence_aggregator.trace.lineage import Lineage
+from whence_aggregator.trace.moment import NOW, Moment, Moments
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
-from whence_common.clock import Now, from_millis, parse_instant, to_instant, to_millis
+from whence_common.clock import Now, from_millis
+from whence_common.digest import sha256_digest
 from whence_common.image_reference import image_subject, tag_reference
 from whence_common.ledger_entry import kind_of
 from whence_common.scm_source import ScmSource, repository_of
@@ -31,6 +35,8 @@ from whence_common.statement import ImageFacts
 SubjectKind = Literal["image", "commit", "ticket", "application", "user_data"]
 _PAGES_MAX = 20
 _BRIEF_INSTANCES = 2
+LATER_MAX = 5
+"""So many statements that were reported later are shown of an instance; all are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,60 +70,62 @@ class Tracer:
         self._database = database
         self._search = search
         self._log = log
-        self._now = now
+        self.moments = Moments(database=database, now=now)
 
-    async def instance(self, instance_id: str, *, at: str | None = None) -> Lineage:
-        """Trace one instance. Raises NotFound when it has said nothing by then."""
-        found = await self.instances([instance_id], at=at)
+    async def instance(self, instance_id: str, *, moment: Moment | None = None) -> Lineage:
+        """Trace one instance. Raises NotFound when it has stated nothing about that time."""
+        moment = moment or await self.moments.of()
+        found = await self.instances([instance_id], moment=moment)
         if not found:
-            when = f" by {at}" if at is not None else ""
-            raise NotFound("instance-unknown", f"instance {instance_id} has said nothing{when}")
+            when = "" if moment.is_now else f" about {moment.at} that was recorded by {moment.known_at}"
+            raise NotFound("instance-unknown", f"instance {instance_id} has stated nothing{when}")
         return found[0]
 
-    async def instances(self, instance_ids: Sequence[str], *, at: str | None = None) -> list[Lineage]:
-        """Trace those that have said something by then, in the order given."""
+    async def instances(self, instance_ids: Sequence[str], *, moment: Moment) -> list[Lineage]:
+        """Trace those that have stated something about that time, in the order given."""
         note = self._log.note
-        facts = await self.facts(instance_ids, at=at)
-        moment = at or to_instant(self._now())
-        return [derive(facts[one], at=moment, checkpoint=note) for one in instance_ids if one in facts]
+        facts = await self.facts(instance_ids, moment=moment)
+        return [derive(facts[one], moment=moment, checkpoint=note) for one in instance_ids if one in facts]
 
     async def matching(
-        self, subject: Subject, *, at: str | None, after: str, limit: int
+        self, subject: Subject, *, moment: Moment, after: str, limit: int
     ) -> tuple[list[Lineage], str | None]:
         """Trace back: the lineages of instances that match, and where the next page starts."""
         limit, following = min(limit, PAGE_MAX), after or "0"
-        wanted = Wanted(**{subject.kind: subject.value}, version=subject.version, at=at)
+        wanted = Wanted(**{subject.kind: subject.value}, version=subject.version, moment=moment)
         lineages: list[Lineage] = []
         for _ in range(_PAGES_MAX):
             rows, next_page = await self._search.instances(wanted, after=following, limit=limit - len(lineages))
-            found = await self.instances([row["instance_id"] for row in rows], at=at)
+            found = await self.instances([row["instance_id"] for row in rows], moment=moment)
             lineages += [lineage for lineage in found if _matches(lineage, subject)]
             if next_page is None or len(lineages) >= limit:
                 return lineages, next_page
             following = next_page
         return lineages, following
 
-    async def facts(self, instance_ids: Sequence[str], *, at: str | None = None) -> dict[str, Facts]:
-        """Gather what is known of instances; those that have said nothing by then are not in it."""
+    async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
+        """Gather what is known of instances; those that have stated nothing about that time are not in it."""
         names = {"instance_ids": msgspec.json.encode(list(instance_ids)).decode()}
-        statements: Asked = ("statements_now", names)
-        if at is not None:
-            statements = ("statements_at", {**names, "at": to_millis(parse_instant(at))})
-        rows, bindings, seen, listed = await self._database.fetch_all(
-            [statements, ("enrolments_of", names), ("seen", names), ("inventory_of", names)],
-            brief=len(instance_ids) <= _BRIEF_INSTANCES,
+        rows, bindings, *others = await self._database.fetch_all(
+            _about(names, moment), brief=len(instance_ids) <= _BRIEF_INSTANCES
         )
+        seen, listed, later_rows = (*others, []) if moment.is_now else ([], [], *others)
+        later = _by_instance(later_rows)
+        recorded = {row["instance_id"] for row in rows}
+        late = {name: found[0] for name, found in later.items() if name not in recorded}
         said = {}
-        for row in rows:
+        for row in (*rows, *late.values()):
             said[row["instance_id"]] = StoredStatement.of(row, await self._content(row))
-            await asyncio.sleep(0)  # whoever asks about one instance does not wait for a page of them
+            await asyncio.sleep(0)  # a question about one instance does not wait for a page of them
         bound: dict[str, list[Binding]] = {}
         for row in bindings:
+            if row["ledger_index"] >= moment.known_past:
+                continue
             stated = kind_of(self._log.content(row))[1]
             bound.setdefault(row["instance_id"], []).append(Binding.of(stated, row["ledger_index"]))
         last_seen = {row["instance_id"]: from_millis(row["seen_at"]) for row in seen}
         in_ec2 = {row["instance_id"]: row for row in listed}
-        outside = await self._outside(list(said.values()), at)
+        outside = await self._outside(list(said.values()), moment)
         gathered = {}
         for name, statement in said.items():
             image = statement.predicate.image
@@ -125,15 +133,33 @@ class Tracer:
             gathered[name] = Facts(
                 statement=statement,
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
-                bindings=bound[name],
+                bindings=[one for one in bound[name] if _counts(one, statement, moment)],
                 application=outside.applications.get(statement.predicate.application_id or ""),
                 image_source=outside.images[_image_subject(image)] if image else NOT_ASKED,
                 tag_digests=outside.tags.get(tag or "", ()),
                 commit=NOT_ASKED,
                 last_seen=last_seen.get(name),
                 listed=_listed(in_ec2.get(name), outside.collected, statement),
+                reported_later=await self._reported_later(later.get(name, ())),
+                late=name in late,
             )
-        return await self._with_commits(gathered, outside.commits)
+        return await self._with_commits(gathered, outside.commits, moment)
+
+    async def _reported_later(self, rows: Sequence[Row]) -> ReportedLater:
+        """Show statements that were recorded after the time asked about; those pruned have no digest."""
+        statements = []
+        for row in rows:
+            content = self._log.content(row) if row["body"] is not None else await self._log.content_of(row)
+            statements.append(
+                Later(
+                    digest=sha256_digest(content) if content is not None else None,
+                    ledger_index=row["ledger_index"],
+                    observed_at=from_millis(row["observed_at"]),
+                    recorded_at=from_millis(row["recorded_at"]),
+                )
+            )
+            await asyncio.sleep(0)
+        return ReportedLater(total=rows[0]["total"] if rows else 0, statements=statements)
 
     async def _content(self, row: Row) -> bytes:
         """Give a statement's bytes, also when they were moved to the archive. Raises NotFound when they are nowhere."""
@@ -144,10 +170,9 @@ class Tracer:
             raise NotFound("entry-pruned", f"the body of entry {row['ledger_index']} was pruned; its hash remains")
         return content
 
-    async def _outside(self, said: Sequence[StoredStatement], at: str | None) -> _Outside:
+    async def _outside(self, said: Sequence[StoredStatement], moment: Moment) -> _Outside:
         """Read what applications, registries, Git servers and the EC2 API have said about these, in one round trip."""
         named = sorted({one.predicate.application_id or "" for one in said})
-        moment = at or to_instant(self._now())
         found_images = [one.predicate.image for one in said if one.predicate.image is not None]
         images = sorted({_image_subject(image) for image in found_images})
         tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
@@ -163,10 +188,10 @@ class Tracer:
             *collected,
         ) = await self._database.fetch_all(
             [
-                ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "at": moment}),
-                ("tag_digests", {"references": msgspec.json.encode(tags).decode()}),
-                *_answers("image-source", images),
-                *_answers("commit", commits),
+                ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "past": moment.past}),
+                ("tag_digests", {"references": msgspec.json.encode(tags).decode(), "past": moment.past}),
+                *_answers("image-source", images, moment),
+                *_answers("commit", commits, moment),
                 *(("inventory_collected", {"account_id": account, "region": region}) for account, region in places),
             ],
             brief=len(said) <= _BRIEF_INSTANCES,
@@ -174,18 +199,20 @@ class Tracer:
         return _Outside(
             applications={row["application_id"]: _registered(row) for row in rows},
             tags=_by_tag(tag_rows),
-            images=_merged(images, image_facts, image_tasks),
-            commits=_merged(commits, commit_facts, commit_tasks),
-            collected={place for place, one in zip(places, collected, strict=True) if one},
+            images=_merged(images, image_facts, image_tasks, moment),
+            commits=_merged(commits, commit_facts, commit_tasks, moment),
+            collected={place for place, one in zip(places, collected, strict=True) if one and moment.is_now},
         )
 
-    async def _with_commits(self, gathered: dict[str, Facts], known: dict[str, Answer]) -> dict[str, Facts]:
+    async def _with_commits(
+        self, gathered: dict[str, Facts], known: dict[str, Answer], moment: Moment
+    ) -> dict[str, Facts]:
         """Add what Git servers said of the commits; those that only a registry named are read now."""
         subjects = {name: _commit_subject(facts.source) for name, facts in gathered.items()}
         wanted = sorted({one for one in subjects.values() if isinstance(one, str) and one not in known})
         if wanted:
-            found, waiting = await self._database.fetch_all(_answers("commit", wanted))
-            known = {**known, **_merged(wanted, found, waiting)}
+            found, waiting = await self._database.fetch_all(_answers("commit", wanted, moment))
+            known = {**known, **_merged(wanted, found, waiting, moment)}
         for name, subject in subjects.items():
             answer = known[subject] if isinstance(subject, str) else subject
             gathered[name] = replace(gathered[name], commit=answer)
@@ -199,6 +226,27 @@ class _Outside:
     images: dict[str, Answer]
     commits: dict[str, Answer]
     collected: set[tuple[str, str]]
+
+
+def _about(names: Parameters, moment: Moment) -> list[Asked]:
+    """Ask for the statements of instances by and about a moment, and for what surrounds them."""
+    if moment.is_now:
+        return [("statements_now", names), ("enrolments_of", names), ("seen", names), ("inventory_of", names)]
+    bounds = {"past": moment.past, "known_past": moment.known_past, "at": moment.at_millis}
+    later = ("statements_later", {**names, **bounds, "limit": LATER_MAX})
+    return [("statements_at", {**names, "past": moment.past}), ("enrolments_of", names), later]
+
+
+def _by_instance(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["instance_id"], []).append(row)
+    return found
+
+
+def _counts(binding: Binding, statement: StoredStatement, moment: Moment) -> bool:
+    """Return whether a binding was recorded by then, or is the one that signed what was reported later."""
+    return binding.ledger_index < moment.past or binding.number == statement.enrolment
 
 
 def _image_subject(image: ImageFacts) -> str:
@@ -221,15 +269,20 @@ def _commit_in_statement(statement: StoredStatement) -> str | None:
     return subject if isinstance(subject, str) else None
 
 
-def _answers(kind: str, subjects: Sequence[str]) -> list[Asked]:
+def _answers(kind: str, subjects: Sequence[str], moment: Moment) -> list[Asked]:
+    """Ask for contents of images and commits: they do not change, so they count when known by `known_at`."""
     parameters = {"kind": kind, "subjects": msgspec.json.encode(list(subjects)).decode()}
-    return [("facts_now", parameters), ("tasks_of", parameters)]
+    return [("facts_at", {**parameters, "past": moment.known_past}), ("tasks_of", parameters)]
 
 
-def _merged(subjects: Sequence[str], found: Sequence[Row], waiting: Sequence[Row]) -> dict[str, Answer]:
+def _merged(subjects: Sequence[str], found: Sequence[Row], waiting: Sequence[Row], moment: Moment) -> dict[str, Answer]:
+    """Return what is known of each subject. What waits is known of the present only."""
     known = {row["subject"]: Answer.from_row(row) for row in found}
-    due = {row["subject"]: _waiting(row) for row in waiting}
-    return {subject: known.get(subject) or due.get(subject) or NOT_ASKED for subject in subjects}
+    if moment.is_now:
+        known = {**{row["subject"]: _waiting(row) for row in waiting}, **known}
+        return {subject: known.get(subject, NOT_ASKED) for subject in subjects}
+    nothing = Answer(outcome="unknown", reason=f"nothing about it was recorded by {moment.known_at}")
+    return {subject: known.get(subject, nothing) for subject in subjects}
 
 
 def _waiting(row: Row) -> Answer:

@@ -1,0 +1,90 @@
+"""The moment that a question is about, and the entries of the log that count for it.
+
+Every entry is recorded at the time of the newest `clock` entry at or before it. So an instant is a bound in the log:
+what was recorded by it are the entries before the first clock that is later. Machines' own clocks decide nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whence_aggregator.ledger.ledger import CLOCK_MILLIS
+from whence_aggregator.ports import Database, Row
+from whence_common.clock import Now, parse_instant, to_instant, to_millis
+from whence_common.errors import InputError
+
+EVERY_ENTRY = 2**62
+"""A bound past every entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The world `at` a time, as the entries recorded by `known_at` show it.
+
+    `past` and `known_past` are the first entries that were not recorded by `at` and by `known_at`.
+    """
+
+    at: str = ""
+    known_at: str = ""
+    past: int = EVERY_ENTRY
+    known_past: int = EVERY_ENTRY
+    is_now: bool = True
+    """Whether the present was asked about: everything that is known counts, also what is not in the log."""
+
+    @property
+    def at_millis(self) -> int:
+        return to_millis(parse_instant(self.at))
+
+    def to_wire(self) -> dict[str, str]:
+        return {"at": self.at, "known_at": self.known_at}
+
+
+NOW = Moment()
+"""The present, for callers that show no time."""
+
+
+class Moments:
+    """Finds the bounds of a moment in the log."""
+
+    def __init__(self, *, database: Database, now: Now) -> None:
+        self._database = database
+        self._now = now
+
+    async def of(self, at: str | None = None, known_at: str | None = None) -> Moment:
+        """Return the moment asked about; `known_at` is now by default, and `at` is `known_at`.
+
+        Raises InputError when `at` is later than `known_at`, or `known_at` is in the future.
+        """
+        now = to_instant(self._now())
+        if at is None and known_at is None:
+            return Moment(at=now, known_at=now)
+        world, known = at or known_at or now, known_at or now
+        _check(world, known, now)
+        await _until_settled(known_at or world, now)
+        bounds = [("clock_past", {"at": to_millis(parse_instant(one))}) for one in (world, known)]
+        past, known_past = map(_bound, await self._database.fetch_all(bounds, brief=True))
+        if known_at is None:
+            known_past = EVERY_ENTRY  # what was recorded since `now` was read is known as well
+        return Moment(at=world, known_at=known, past=past, known_past=known_past, is_now=False)
+
+
+def _check(at: str, known: str, now: str) -> None:
+    for name, instant in (("known_at", known), ("at", at)):
+        if instant > now:
+            raise InputError("time-in-future", f"{name} {instant} is in the future", fix=f"pass {now} or earlier")
+    if at > known:
+        fix = "pass a known_at that is not before at"
+        raise InputError("time-not-known", f"at {at} is later than known_at {known}", fix=fix)
+
+
+async def _until_settled(latest: str, now: str) -> None:
+    """Wait until no entry can be recorded at the time asked about any more: a clock counts for `CLOCK_MILLIS`."""
+    young = to_millis(parse_instant(now)) - to_millis(parse_instant(latest))
+    if young <= CLOCK_MILLIS:
+        await asyncio.sleep((CLOCK_MILLIS - young + 1) / 1000)
+
+
+def _bound(rows: Sequence[Row]) -> int:
+    return int(rows[0]["ledger_index"]) if rows else EVERY_ENTRY
