@@ -210,6 +210,10 @@ async def test_stups_clients_ways_to_send_a_token_all_work(session: aiohttp.Clie
         ("ticket=%00", "parameter-malformed"),
         ("application=aa&cursor=%c2%b2", "parameter-malformed"),
         ("application=aa&at=0001-01-01T00:00:00%2B23:59", "parameter-malformed"),
+        ("application=aa&at=9999-12-31T23:59:59.999Z", "time-in-future"),
+        ("application=aa&known_at=2999-01-01T00:00:00Z", "time-in-future"),
+        ("application=aa&at=2026-11-22T12:00:00Z&known_at=2026-11-22T11:59:59.999Z", "time-not-known"),
+        ("application=aa&known_at=now", "parameter-malformed"),
     ],
 )
 async def test_a_wrong_question_is_refused_with_a_code(

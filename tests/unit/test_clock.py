@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from whence_common.clock import from_millis, parse_instant, to_instant, to_millis
 
 MOMENTS = st.datetimes(
-    min_value=datetime.fromisoformat("1000-01-02"),
-    max_value=datetime.fromisoformat("9998-01-01"),
+    min_value=datetime.fromisoformat("0001-01-02"),
+    max_value=datetime.fromisoformat("9999-12-30"),
     timezones=st.just(timezone(timedelta(hours=-7))),
 )
 

@@ -70,7 +70,14 @@ def test_control_characters_of_others_never_reach_the_terminal() -> None:
         "value": {"commit": "c", "subject": "\x1b]0;owned\x07", "author": "a\nb"},
     }  # fmt: skip
     out = io.StringIO()
-    lineage = {"subject": {"instance": "i-1"}, "at": "now", "complete": True, "links": [link]}
+    lineage = {
+        "subject": {"instance": "i-1"},
+        "at": "now",
+        "complete": True,
+        "recorded_by_then": True,
+        "reported_later": {"total": 0},
+        "links": [link],
+    }
     draw(Console(file=out, width=200), lineage, evidence=True)
     assert "\x1b" not in out.getvalue()
     assert "\x07" not in out.getvalue()

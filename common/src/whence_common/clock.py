@@ -49,4 +49,4 @@ def from_millis(millis: int) -> str:
 @lru_cache(maxsize=4096)
 def _minute(minutes: int) -> str:
     """Write minutes since 1970 UTC up to where the seconds stand: lists have many moments of few minutes."""
-    return (_EPOCH + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:")
+    return (_EPOCH + timedelta(minutes=minutes)).isoformat()[:17]

@@ -54,6 +54,7 @@ def main(context: click.Context, url: str, token_file: str | None) -> None:
 @click.option("--user-data", "kind", flag_value="user_data", help="SUBJECT is the digest of user data.")
 @click.option("--version", "application_version", help="Only this version of the application.")
 @click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="By what was recorded by this time; now by default.")
 @click.option("--evidence", "with_evidence", is_flag=True, help="Show the evidence below each link.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
@@ -63,6 +64,7 @@ def trace(
     kind: str | None,
     application_version: str | None,
     at: str | None,
+    known_at: str | None,
     with_evidence: bool,
     as_json: bool,
 ) -> None:
@@ -71,7 +73,7 @@ def trace(
     Which it is, is seen from its form; the options say it where that is not enough.
     """
     kind = kind or _kind_of(subject)
-    parameters = {kind: subject, "version": application_version, "at": at}
+    parameters = {kind: subject, "version": application_version, "at": at, "known_at": known_at}
     if kind == "instance":
         document = ask(lambda: client.get("/v1/trace", **parameters))
         lineages = [document]
@@ -95,6 +97,7 @@ def trace(
 @click.option("--image", help="Only instances that run this digest: as application, sidecar or by its index.")
 @click.option("--commit", help="Only instances whose image was built from this commit, or one that begins so.")
 @click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="By what was recorded by this time; now by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
 def instances(client: Client, /, as_json: bool, **filters: str | None) -> None:

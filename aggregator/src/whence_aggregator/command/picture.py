@@ -35,10 +35,22 @@ def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> Non
     subject = lineage["subject"]["instance"]
     verdict = ("complete", "green") if lineage["complete"] else ("has gaps", "bold red")
     console.print(Text.assemble((f"{subject}", "bold"), f" at {lineage['at']}: ", verdict))
+    _draw_times(console, lineage)
     links = lineage["links"]
     for number, link in enumerate(links):
         last = number == len(links) - 1
         _draw_link(console, link, last=last, evidence=evidence)
+
+
+def _draw_times(console: Console, lineage: Mapping[str, Any]) -> None:
+    """Draw what was stated too late about the time asked about."""
+    later = lineage["reported_later"]
+    if not lineage["recorded_by_then"]:
+        text = f"   nothing was recorded by {lineage['at']}: this was reported later"
+        console.print(Text(text, "yellow"), soft_wrap=True)
+    elif later["total"]:
+        text = f"   {later['total']} statements about this time were recorded later; they count for nothing here"
+        console.print(Text(text, "yellow"), soft_wrap=True)
 
 
 def draw_image(console: Console, image: Mapping[str, Any]) -> None:
@@ -72,6 +84,7 @@ def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidenc
     if evidence:
         for one in link["evidence"]:
             seen = f"{one['source']} at {one['observed_at']}"
+            seen += f", recorded at {one['recorded_at']}" if one["recorded_at"] else ""
             seen += f", {one['digest']}" if one["digest"] else ""
             seen += f", ledger {one['ledger_index']}" if one["ledger_index"] is not None else ""
             console.print(Text.assemble(f"{below}     ", (printable(seen), "dim")), soft_wrap=True)

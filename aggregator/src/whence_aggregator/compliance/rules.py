@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from whence_aggregator.compliance.rule import NOT_COLLECTED, NOTHING_RUNS, Evidence, Rule, Verdict, from_link
-from whence_common.clock import parse_instant
+from datetime import datetime, timedelta
 
+from whence_aggregator.compliance.rule import NOT_COLLECTED, NOTHING_RUNS, Evidence, Rule, Verdict, from_link
+from whence_common.clock import parse_instant, to_instant
+
+CLOCK_OFF_SECONDS = 300
+"""AWS refuses requests that are signed by a clock further off: five minutes."""
 _MUTABLE_CODES = ("image-tag-mutable", "image-tag-not-vouched", "image-tag-missing")
 
 
@@ -107,6 +111,40 @@ def _instance_listed(evidence: Evidence) -> Verdict:
     return Verdict(outcome="fail" if spoke else "pass", reason=f"{state} in the EC2 API" + " and speaks" * spoke)
 
 
+def _clock_right(evidence: Evidence) -> Verdict:
+    """Judge the machine's clock when it made its newest statement, by the times of recording and of launch.
+
+    A statement may be delivered late, so a clock that is behind cannot be told from a delay; one that is ahead of the
+    recording, or before the launch that the statement itself names, can.
+    """
+    facts, off = evidence.facts, timedelta(seconds=CLOCK_OFF_SECONDS)
+    statement = facts.statement
+    observed, recorded = parse_instant(statement.observed_at), parse_instant(statement.recorded_at)
+    times = f"the statement is of {statement.observed_at} and was recorded at {statement.recorded_at}"
+    launched = _launched(statement.predicate.instance.pending_time) or _launched(facts.binding.identity["pending_time"])
+    if observed - recorded > off:
+        return Verdict(outcome="fail", reason=f"the clock was {_seconds(observed - recorded)} ahead: {times}")
+    if launched is not None and launched - observed > off:
+        reason = f"the clock was before the launch of the machine at {to_instant(launched)}: {times}"
+        return Verdict(outcome="fail", reason=reason)
+    if recorded - observed > off:
+        late = _seconds(recorded - observed)
+        reason = f"the clock was behind, or the statement was delivered {late} late: {times}"
+        return Verdict(outcome="unknown", reason=reason)
+    return Verdict(outcome="pass", reason=f"the clock was right to {CLOCK_OFF_SECONDS} s")
+
+
+def _launched(pending_time: str) -> datetime | None:
+    try:
+        return parse_instant(pending_time)
+    except ValueError:
+        return None
+
+
+def _seconds(difference: timedelta) -> str:
+    return f"{difference.total_seconds():.0f} s"
+
+
 RULES: tuple[Rule, ...] = (
     Rule(id="application-unregistered", title="The application is in the application registry", severity=2,
          remedy="register it: PUT /apps/{application_id}", judge=_application_registered),
@@ -131,6 +169,8 @@ RULES: tuple[Rule, ...] = (
          judge=_user_data_unchanged),
     Rule(id="instance-unlisted", title="The EC2 API lists the machine that speaks", severity=1,
          remedy="find out who holds the instance's key", judge=_instance_listed),
+    Rule(id="clock-off", title="The machine's clock is right", severity=3,
+         remedy="have the machine's clock set: `chronyc tracking` shows its source", judge=_clock_right),
 )  # fmt: skip
 """Append only: a rule's place is its bit in what is kept of an instance."""
 assert len({rule.id for rule in RULES}) == len(RULES) > 0
