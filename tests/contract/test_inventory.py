@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from fakes.auditor import checked
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
+from whence_aggregator.collect.user_data import ASKED_MAX
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.clock import to_millis
@@ -161,3 +165,111 @@ async def test_an_account_that_is_asked_no_more_is_forgotten(house: InProcess) -
     house.worker._inventory = None
     await house.work()
     assert await house.database.fetch("tasks_of_kind", {"kind": "inventory"}) == []
+
+
+DENIED = SourceUnavailable("ec2-denied", "EC2 of account 123456789012 in eu-central-1 denies it: UnauthorizedOperation")
+THROTTLED = SourceUnavailable(
+    "ec2-throttled", "EC2 of account 123456789012 in eu-central-1 throttles requests: Throttling"
+)
+FAILED = SourceUnavailable(
+    "ec2-unavailable", "EC2 of account 123456789012 in eu-central-1 cannot be asked: InternalError"
+)
+
+
+async def unread(house: InProcess) -> dict[str, str]:
+    rows = await house.database.fetch("inventory_unread", {"most": 10})
+    return {row["instance_id"]: row["reason"] for row in rows}
+
+
+async def test_one_instance_whose_user_data_is_denied_keeps_no_other_from_being_listed(house: InProcess) -> None:
+    house.ec2.listed = {ONE: ("running", STARTED), TWO: ("running", STARTED), THREE: ("running", STARTED)}
+    house.ec2.data = {ONE: USER_DATA, TWO: DENIED, THREE: USER_DATA}
+    said = await house.inventory.collect(PLACE)
+    assert (await counts(house))[0] == 3
+    assert await unread(house) == {TWO: DENIED.message}
+    assert said.endswith(f"3 of them changed; user data not read of {TWO}")
+
+
+async def test_user_data_that_is_denied_leaves_unknown_with_the_reason(house: InProcess) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: DENIED}
+    await house.say(await house.machine(ONE), user_data=UserDataFacts(digest=sha256_digest(USER_DATA), document={}))
+    await house.inventory.collect(PLACE)
+    assert await verdict(house, "user-data-changed") == "unknown"
+    (standing,) = [row for row in await standing_verdicts(house.database, ONE) if row["rule"] == "user-data-changed"]
+    assert standing["reason"] == f"the EC2 API's user data was not read: {DENIED.message}"
+    assert (await house.lineage(ONE)).link("user_data").reason == standing["reason"]
+
+
+@pytest.mark.parametrize("failure", [DENIED, THROTTLED, FAILED])
+async def test_user_data_that_was_not_read_is_read_in_a_later_round(
+    house: InProcess, failure: SourceUnavailable
+) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: failure}
+    await house.say(await house.machine(ONE), user_data=UserDataFacts(digest=sha256_digest(USER_DATA), document={}))
+    await house.inventory.collect(PLACE)
+    await house.inventory.collect(PLACE)
+    assert len(await house.entries("fact")) == 1  # the same reason again is no new entry
+    house.ec2.data[ONE] = USER_DATA
+    await house.inventory.collect(PLACE)
+    assert await unread(house) == {}
+    assert await verdict(house, "user-data-changed") == "pass"
+
+
+async def test_throttling_ends_a_round_and_the_rest_is_asked_for_in_the_next_one(house: InProcess) -> None:
+    house.ec2.listed = {ONE: ("running", STARTED), TWO: ("running", STARTED), THREE: ("running", STARTED)}
+    house.ec2.data = {ONE: THROTTLED, TWO: USER_DATA, THREE: USER_DATA}
+    await house.inventory.collect(PLACE)
+    assert house.ec2.asked == [ONE]
+    assert await unread(house) == {
+        ONE: THROTTLED.message,
+        TWO: "it was not asked for yet",
+        THREE: "it was not asked for yet",
+    }
+    house.ec2.data[ONE] = USER_DATA
+    await house.inventory.collect(PLACE)
+    assert await unread(house) == {}
+
+
+async def test_throttling_while_a_stopped_instance_is_read_again_forgets_nothing_and_a_denial_does(
+    house: InProcess,
+) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("stopped", STARTED)}, {ONE: USER_DATA}
+    await house.inventory.collect(PLACE)
+    house.ec2.data[ONE] = THROTTLED
+    await house.inventory.collect(PLACE)
+    assert await unread(house) == {}
+    house.ec2.data[ONE] = DENIED
+    await house.inventory.collect(PLACE)
+    assert await unread(house) == {ONE: DENIED.message}
+
+
+async def test_user_data_of_an_earlier_start_is_not_taken_for_that_of_a_later_one(house: InProcess) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA}
+    await house.inventory.collect(PLACE)
+    house.ec2.listed, house.ec2.data = {ONE: ("running", "2026-11-22T12:30:00.000Z")}, {ONE: FAILED}
+    await house.inventory.collect(PLACE)
+    (row,) = await house.database.fetch("inventory_of", {"instance_ids": msgspec.json.encode([ONE]).decode()})
+    assert (row["user_data_digest"], row["user_data_unread"]) == ("", FAILED.message)
+
+
+async def test_denied_instances_take_turns_when_they_are_more_than_a_round_asks_for(house: InProcess) -> None:
+    names = [f"i-{number:017x}" for number in range(ASKED_MAX + 20)]
+    house.ec2.listed = dict.fromkeys(names, ("running", STARTED))
+    house.ec2.data = dict.fromkeys(names, DENIED)
+    for _ in range(3):
+        await house.inventory.collect(PLACE)
+    assert {name for name, times in Counter(house.ec2.asked).items() if times >= 1} == set(names)
+    assert max(Counter(house.ec2.asked).values()) - min(Counter(house.ec2.asked).values()) <= 1
+    assert (await counts(house))[0] == len(names)
+
+
+async def test_an_instance_that_two_pages_list_is_one_instance(house: InProcess) -> None:
+    house.ec2.listed, house.ec2.twice = {ONE: ("running", STARTED)}, True
+    await house.inventory.collect(PLACE)
+    assert (await counts(house))[0] == 1
+
+
+async def test_a_check_finds_the_same_reasons(house: InProcess, tmp_path: Path) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: DENIED}
+    await house.inventory.collect(PLACE)
+    assert (await checked(house, tmp_path)).findings == []

@@ -79,9 +79,12 @@ class FakeEc2:
 
     listed: dict[str, tuple[str, str]] = field(default_factory=dict)
     """State and launch time by instance."""
-    data: dict[str, bytes] = field(default_factory=dict)
+    data: dict[str, bytes | SourceUnavailable] = field(default_factory=dict)
+    """User data by instance; an exception is raised."""
     away: bool = False
     asked: list[str] = field(default_factory=list)
+    twice: bool = False
+    """Whether its pages overlap."""
 
     async def instances(self, account_id: str, region: str) -> list[ListedInstance]:
         if self.away:
@@ -89,11 +92,11 @@ class FakeEc2:
         return [
             ListedInstance(instance_id=name, state=state, launched_at=launched_at)
             for name, (state, launched_at) in self.listed.items()
-        ]
+        ] * (2 if self.twice else 1)
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
         self.asked.append(instance_id)
-        return self.data.get(instance_id)
+        return _answer(self.data.get(instance_id))
 
 
 def _answer(answer: bytes | SourceUnavailable | None) -> bytes | None:

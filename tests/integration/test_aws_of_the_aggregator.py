@@ -6,11 +6,12 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from botocore.exceptions import ClientError
 
 from landscape.aws import ACCOUNT, REGION, Aws, moto_server
-from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.adapters.aws_inventory import AwsInventory, _listed, _unavailable
 from whence_aggregator.adapters.s3_archive import S3Archive
-from whence_aggregator.ports import SourceUnavailable, StorageUnavailable
+from whence_aggregator.ports import ListedInstance, SourceUnavailable, StorageUnavailable
 
 USER_DATA = b"#taupage-ami-config\napplication_id: greeter\n"
 
@@ -65,8 +66,28 @@ async def test_another_region_or_account_has_instances_of_its_own(aws: Aws) -> N
         assert instance_id not in {one.instance_id for one in await inventory(aws.url).instances(account, region)}
 
 
-async def test_an_instance_that_is_gone_has_no_user_data(aws: Aws) -> None:
-    assert await inventory(aws.url).user_data(ACCOUNT, REGION, "i-00000000000000000") is None
+async def test_an_instance_that_ec2_does_not_know_yet_is_asked_again_instead_of_having_no_user_data(aws: Aws) -> None:
+    with pytest.raises(SourceUnavailable, match=r"cannot be asked: InvalidInstanceID\.NotFound"):
+        await inventory(aws.url).user_data(ACCOUNT, REGION, "i-00000000000000000")
+
+
+@pytest.mark.parametrize(
+    "code, expected",
+    [
+        ("UnauthorizedOperation", "ec2-denied"),
+        ("AccessDenied", "ec2-denied"),
+        ("RequestLimitExceeded", "ec2-throttled"),
+        ("Throttling", "ec2-throttled"),
+        ("InternalError", "ec2-unavailable"),
+    ],
+)
+def test_a_denial_is_told_from_throttling_and_from_a_failure(code: str, expected: str) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeInstanceAttribute")
+    assert _unavailable(ACCOUNT, REGION, error).code == expected
+
+
+def test_an_instance_without_a_launch_time_or_state_is_listed_all_the_same() -> None:
+    assert _listed({"InstanceId": "i-1"}) == ListedInstance(instance_id="i-1", state="unknown", launched_at="")
 
 
 async def test_an_ec2_that_is_away_is_said_to_be_away() -> None:

@@ -175,4 +175,5 @@ class Ec2Inventory(Protocol):
 
     async def instances(self, account_id: str, region: str) -> Sequence[ListedInstance]: ...
 
-    async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None: ...
+    async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
+        """Return raw user data, None for none. A denial has the code `ec2-denied`, throttling `ec2-throttled`."""

@@ -20,6 +20,11 @@ _PAGE_INSTANCES = 500
 _INSTANCES_MAX = 100_000
 _ROLE_SECONDS = 3600
 _SPARE_SECONDS = 300
+_DENIALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure")
+_THROTTLED = (
+    "RequestLimitExceeded", "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled",
+    "RequestThrottledException", "TooManyRequestsException", "EC2ThrottledException", "BandwidthLimitExceeded",
+)  # fmt: skip
 
 
 class AwsInventory:
@@ -54,19 +59,16 @@ class AwsInventory:
         return found
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
-        """Give an instance's raw user data, None when it has none or is gone. Raises SourceUnavailable."""
+        """Return an instance's raw user data, None when it has none. Raises SourceUnavailable."""
         async with AsyncExitStack() as stack:
             try:
                 ec2 = await stack.enter_async_context(await self._ec2(account_id, region))
                 answer = await ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
-            except ClientError as exc:
-                if exc.response.get("Error", {}).get("Code") == "InvalidInstanceID.NotFound":
-                    return None
-                raise _unavailable(account_id, region, exc) from exc
-            except (BotoCoreError, OSError, TimeoutError) as exc:
+            except (BotoCoreError, ClientError, OSError, TimeoutError) as exc:
                 raise _unavailable(account_id, region, exc) from exc
         encoded = answer.get("UserData", {}).get("Value")
         try:
+            # NOTE: not strict: it is what somebody gave RunInstances, and no proof of anything
             return base64.b64decode(encoded) if encoded else None
         except (binascii.Error, ValueError) as exc:
             raise SourceUnavailable("ec2-user-data", "the user data in EC2's answer is not base64") from exc
@@ -102,17 +104,26 @@ class AwsInventory:
 
 
 def _listed(one: dict[str, Any]) -> ListedInstance:
+    """Read one instance. What an endpoint leaves out keeps no other instance from being listed."""
+    launched_at = one.get("LaunchTime")
     return ListedInstance(
         instance_id=str(one["InstanceId"]),
-        state=str(one["State"]["Name"]),
-        launched_at=to_instant(one["LaunchTime"]),
+        state=str(one.get("State", {}).get("Name", "unknown")),
+        launched_at=to_instant(launched_at) if launched_at is not None else "",
     )
 
 
 def _unavailable(account_id: str, region: str, exc: Exception) -> SourceUnavailable:
+    """Tell a denial, which lasts until a policy changes, from throttling and from everything else."""
     code = exc.response.get("Error", {}).get("Code", "") if isinstance(exc, ClientError) else type(exc).__name__
+    place = f"EC2 of account {account_id} in {region}"
+    if code in _DENIALS:
+        fix = "have the inventory's role allow ec2:DescribeInstances and ec2:DescribeInstanceAttribute"
+        return SourceUnavailable("ec2-denied", f"{place} denies it: {code}", fix=fix)
+    if code in _THROTTLED:
+        return SourceUnavailable("ec2-throttled", f"{place} throttles requests: {code}")
     return SourceUnavailable(
         "ec2-unavailable",
-        f"EC2 of account {account_id} in {region} cannot be asked: {code}",
+        f"{place} cannot be asked: {code}",
         fix="see that the inventory's role exists there and may be assumed",
     )

@@ -1,7 +1,7 @@
 """The inventory: what the EC2 API lists, account by account and region by region. It is the denominator of silence.
 
-User data is asked for when an instance is new, was started again, or is stopped: only then can it change. It is
-digested and masked here, as agents do it, before anything is kept.
+User data is asked for when an instance is new, was started again, or is stopped: only then can it change. Where it
+could not be read, the reason is kept in its place and it is asked for again (collect/user_data.py).
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ from typing import Any
 
 import msgspec
 
+from whence_aggregator.collect.user_data import NOT_YET, UserDataRead, UserDataRounds
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
 from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row
 from whence_aggregator.projections.events import project_inventory
 from whence_common.clock import Now, to_instant
-from whence_common.digest import sha256_digest
 from whence_common.ledger_entry import event
-from whence_common.user_data.judge import judge
-from whence_common.user_data.masking import masked
-from whence_common.user_data.platform import PlatformRules
 
 GONE = "gone"
 """The state of an instance that the API no longer lists."""
 _OVER = ("terminated", GONE)
-_USER_DATA_ASKED_MAX = 500
-"""In one round; the rest is asked for in the next one."""
+_ENDING = ("shutting-down", "terminated")
+"""States in which user data is not asked for."""
+_NAMED_MAX = 5
 
 
 class InventoryCollector:
@@ -36,6 +34,7 @@ class InventoryCollector:
         self._database = database
         self._ledger = ledger
         self._ec2 = ec2
+        self._user_data = UserDataRounds(ec2)
         self._seconds = seconds
         self._now = now
 
@@ -48,20 +47,17 @@ class InventoryCollector:
     async def collect(self, subject: str) -> str:
         """Ask for one `account/region`; give a sentence about it. Raises SourceUnavailable."""
         account_id, _, region = subject.partition("/")
-        listed = await self._ec2.instances(account_id, region)
+        found = await self._ec2.instances(account_id, region)
+        listed = list({one.instance_id: one for one in found}.values())  # pages may overlap while instances come and go
         place = {"account_id": account_id, "region": region}
         rows = await self._database.fetch("inventory_of_region", place)
         known: dict[str, Row] = {row["instance_id"]: row for row in rows}
-        stated, asked = [], 0
-        for one in listed:
-            before = known.get(one.instance_id)
-            if _needs_user_data(one, before) and asked < _USER_DATA_ASKED_MAX:
-                asked += 1
-                raw = await self._ec2.user_data(account_id, region, one.instance_id)
-                stated.append(_event(one, place, _read(raw)))
-            elif before is None or before["state"] != one.state:
-                kept = {"user_data_digest": before["user_data_digest"] if before is not None else ""}
-                stated.append(_event(one, place, kept))
+        fresh = [one.instance_id for one in listed if _is_fresh(one, known.get(one.instance_id))]
+        again = [one.instance_id for one in listed if _is_asked_again(one, known.get(one.instance_id))]
+        read = await self._user_data.read(account_id, region, fresh=fresh, again=again)
+        stated = [
+            _event(one, place, _user_data(one, known.get(one.instance_id), read.get(one.instance_id))) for one in listed
+        ]
         names = {one.instance_id for one in listed}
         stated += [
             {**place, **_kept(row), "state": GONE, "user_data": None}
@@ -70,7 +66,12 @@ class InventoryCollector:
         ]
         changed = [one for one in stated if _differs(one, known.get(one["instance_id"]))]
         await self._append(changed, subject)
-        return f"{len(listed)} instances listed at {to_instant(self._now())}, {len(changed)} of them changed"
+        said = f"{len(listed)} instances listed at {to_instant(self._now())}, {len(changed)} of them changed"
+        unread = [one["instance_id"] for one in stated if one["user_data_unread"] and one["state"] not in _OVER]
+        if not unread:
+            return said
+        more = f" and {len(unread) - _NAMED_MAX} more" if len(unread) > _NAMED_MAX else ""
+        return f"{said}; user data not read of {', '.join(unread[:_NAMED_MAX])}{more}"
 
     def next_at(self) -> datetime:
         return self._now() + timedelta(seconds=self._seconds)
@@ -95,31 +96,42 @@ class InventoryCollector:
                 await project_inventory(writing.transaction, indexed)
 
 
-def _needs_user_data(one: ListedInstance, before: Row | None) -> bool:
-    if one.state in ("terminated", "shutting-down"):
+def _is_fresh(one: ListedInstance, before: Row | None) -> bool:
+    """Return whether user data was not read since the instance was started last."""
+    if one.state in _ENDING:
         return False
-    return before is None or before["launched_at"] != one.launched_at or one.state == "stopped"
+    return before is None or before["launched_at"] != one.launched_at or before["user_data_unread"] == NOT_YET
 
 
-def _read(raw: bytes | None) -> dict[str, Any]:
-    """Digest user data, and mask it where it can be read."""
-    if raw is None:
-        return {"user_data_digest": "", "user_data": None}
-    document = judge(raw, PlatformRules()).document
-    return {
-        "user_data_digest": sha256_digest(raw),
-        "user_data": masked(document, whole_environment=True) if document is not None else None,
-    }
+def _is_asked_again(one: ListedInstance, before: Row | None) -> bool:
+    """Return whether user data may have changed since it was read, or could not be read."""
+    if one.state in _ENDING or _is_fresh(one, before):
+        return False
+    return one.state == "stopped" or (before is not None and before["user_data_unread"] != "")
+
+
+def _user_data(one: ListedInstance, before: Row | None, read: UserDataRead | None) -> dict[str, Any]:
+    """Return what is known of the user data now: what was read, else what was known since the last start.
+
+    A passing failure does not replace what was read before; a denial does, for it says that nothing is known any more.
+    """
+    same_start = before is not None and before["launched_at"] == one.launched_at
+    if read is not None and (not read.unread or read.denied or not same_start):
+        return read.to_wire()
+    if before is not None and (same_start or one.state in _ENDING):
+        unread = read.unread if read is not None and before["user_data_unread"] else before["user_data_unread"]
+        return UserDataRead(digest=before["user_data_digest"], unread=unread).to_wire()
+    return UserDataRead(unread="" if one.state in _ENDING else NOT_YET).to_wire()
 
 
 def _event(one: ListedInstance, place: Mapping[str, str], user_data: Mapping[str, Any]) -> dict[str, Any]:
-    return {**place, **msgspec.structs.asdict(one), "user_data": None, **user_data}
+    return {**place, **msgspec.structs.asdict(one), **user_data}
 
 
 def _kept(row: Row) -> dict[str, Any]:
-    return {name: row[name] for name in ("instance_id", "launched_at", "user_data_digest")}
+    return {name: row[name] for name in ("instance_id", "launched_at", "user_data_digest", "user_data_unread")}
 
 
 def _differs(value: Mapping[str, Any], before: Row | None) -> bool:
-    names = ("state", "launched_at", "user_data_digest")
+    names = ("state", "launched_at", "user_data_digest", "user_data_unread")
     return before is None or any(value[name] != before[name] for name in names)

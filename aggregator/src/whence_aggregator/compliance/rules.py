@@ -92,6 +92,8 @@ def _user_data_unchanged(evidence: Evidence) -> Verdict:
     listed, seen = evidence.facts.listed, evidence.facts.statement.predicate.user_data
     if not listed.collected:
         return NOT_COLLECTED
+    if listed.user_data_unread:
+        return Verdict(outcome="unknown", reason=f"the EC2 API's user data was not read: {listed.user_data_unread}")
     if seen is None or not listed.user_data_digest:
         return Verdict(outcome="unknown", reason="only one of agent and EC2 API has user data to compare")
     if listed.user_data_digest != seen.digest:

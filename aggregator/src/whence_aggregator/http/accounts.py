@@ -9,8 +9,10 @@ from aiohttp import web
 
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, account_id
-from whence_aggregator.ports import Database
+from whence_aggregator.ports import Database, Row
 from whence_common.clock import Now, from_millis, to_instant, to_millis
+
+_UNREAD_NAMED_MAX = 10
 
 
 class AccountCalls:
@@ -29,11 +31,19 @@ class AccountCalls:
         """Each account and region: `listed` is the denominator; who is not `speaking` is silent."""
         Query(request)
         until = to_millis(self._now() - self._silent_after)
-        rows, tasks, tallies = await self._database.fetch_all(
-            [("inventory_counts", {"until": until}), ("tasks_of_kind", {"kind": "inventory"}), ("tallies", {})]
+        rows, tasks, tallies, unread = await self._database.fetch_all(
+            [
+                ("inventory_counts", {"until": until}),
+                ("tasks_of_kind", {"kind": "inventory"}),
+                ("tallies", {}),
+                ("inventory_unread", {"most": _UNREAD_NAMED_MAX}),
+            ]
         )
         counted = {(row["account_id"], row["region"]): row for row in rows}
         asked = {tuple(row["subject"].split("/", 1)): row for row in tasks}
+        unread_of: dict[tuple[str, str], list[Row]] = {}
+        for row in unread:
+            unread_of.setdefault((row["account_id"], row["region"]), []).append(row)
         spoken = {row["account_id"]: row["n"] for row in tallies if row["subject"] == "instances"}
         return respond_json(
             {
@@ -42,9 +52,13 @@ class AccountCalls:
                         "account_id": account,
                         "instances_ever": spoken.get(account, 0),
                         "regions": [
-                            _region(place[1], counted.get(place), row["reason"] if row is not None else "")
+                            {
+                                **_region(place[1], counted.get(place), row["reason"] if row is not None else ""),
+                                "user_data_unread": _unread(unread_of.get(place, [])),
+                            }
                             for place, row in sorted(
-                                {**dict.fromkeys(counted), **asked}.items(), key=lambda item: item[0]
+                                {**dict.fromkeys(counted), **dict.fromkeys(unread_of), **asked}.items(),
+                                key=lambda item: item[0],
                             )
                             if place[0] == account
                         ],
@@ -85,3 +99,9 @@ def _region(region: str, row: object, said: str) -> dict[str, object]:
     names = ("listed", "enrolled", "spoken", "speaking")
     counts = {name: int(row[name] or 0) if row is not None else 0 for name in names}  # type: ignore[index]  # a row
     return {"region": region, **counts, "silent": counts["listed"] - counts["speaking"], "asked": said}
+
+
+def _unread(rows: Sequence[Row]) -> dict[str, object]:
+    """Return how many instances' user data could not be read in the EC2 API, with the first of them and the reasons."""
+    named = [{"instance_id": row["instance_id"], "reason": row["reason"]} for row in rows]
+    return {"count": rows[0]["n"] if rows else 0, "instances": named}

@@ -79,7 +79,9 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
 
 async def project_inventory(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Keep what the EC2 API says of instances; no instance may be among them twice."""
-    rows = [{**{name: one["value"][name] for name in _INVENTORY}, "ledger_index": index} for index, one in entries]
+    rows = [
+        {**{name: one["value"].get(name, "") for name in _INVENTORY}, "ledger_index": index} for index, one in entries
+    ]
     names = msgspec.json.encode([row["instance_id"] for row in rows]).decode()
     await transaction.execute(("put_inventory", rows), ("unjudge", [{"instance_ids": names}]))
 
@@ -170,4 +172,4 @@ def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: 
         tally[key] = tally.get(key, 0) + by
 
 
-_INVENTORY = ("account_id", "region", "instance_id", "state", "launched_at", "user_data_digest")
+_INVENTORY = ("account_id", "region", "instance_id", "state", "launched_at", "user_data_digest", "user_data_unread")

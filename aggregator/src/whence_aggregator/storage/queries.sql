@@ -392,17 +392,18 @@ join image_commit i on i.commit_id = w.commit_id and i.repository = w.repository
 where w.word = :word and w.ledger_index < :known_past and i.ledger_index < :known_past order by i.image_digest limit :limit;
 
 -- name: put_inventory
-insert into inventory (account_id, region, instance_id, state, launched_at, user_data_digest, ledger_index)
-values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_digest, :ledger_index)
+insert into inventory (account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index)
+values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_digest, :user_data_unread, :ledger_index)
 on conflict (account_id, region, instance_id) do update set state = excluded.state, launched_at = excluded.launched_at,
-    user_data_digest = excluded.user_data_digest, ledger_index = excluded.ledger_index;
+    user_data_digest = excluded.user_data_digest, user_data_unread = excluded.user_data_unread,
+    ledger_index = excluded.ledger_index;
 
 -- name: inventory_of_region
-select account_id, region, instance_id, state, launched_at, user_data_digest, ledger_index from inventory
+select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index from inventory
 where account_id = :account_id and region = :region;
 
 -- name: inventory_of
-select account_id, region, instance_id, state, launched_at, user_data_digest, ledger_index from inventory
+select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index from inventory
 where {instance_id in texts instance_ids};
 
 -- name: inventory_collected
@@ -415,6 +416,14 @@ select v.account_id, v.region, count(*) as listed, count(i.number) as enrolled,
 from inventory v left join instance i on i.instance_id = v.instance_id
 left join last_seen l on l.instance_id = v.instance_id
 where v.state in ('pending', 'running', 'stopping') group by v.account_id, v.region order by v.account_id, v.region;
+
+-- name: inventory_unread
+select account_id, region, instance_id, reason, n from (
+    select account_id, region, instance_id, user_data_unread as reason,
+        count(*) over (partition by account_id, region) as n,
+        row_number() over (partition by account_id, region order by instance_id) as place
+    from inventory where user_data_unread <> '' and state not in ('terminated', 'gone')) as unread
+where place <= :most order by account_id, region, instance_id;
 
 -- name: inventory_silent
 select v.account_id, v.region, v.instance_id, v.launched_at, l.seen_at, i.ledger_index as spoke
@@ -674,7 +683,7 @@ order by commit_id{binary}, image_digest{binary}, repository{binary} limit :limi
 select commit_id, repository, word, ledger_index from commit_word order by commit_id{binary}, repository{binary}, word{binary} limit :limit offset :offset;
 
 -- name: dump_inventory
-select instance_id, account_id, region, state, launched_at, user_data_digest, ledger_index from inventory
+select instance_id, account_id, region, state, launched_at, user_data_digest, user_data_unread, ledger_index from inventory
 order by instance_id{binary}, account_id{binary}, region{binary} limit :limit offset :offset;
 
 -- name: dump_verdict

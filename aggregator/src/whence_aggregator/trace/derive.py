@@ -127,6 +127,8 @@ def _user_data(facts: Facts) -> Link:
     if listed.user_data_digest == predicate.user_data.digest:
         return Link(link="user_data", state="confirmed", value=value, reason=reason, evidence=(*evidence, ec2))
     if not listed.user_data_digest:
+        if listed.user_data_unread:
+            reason = reason or f"the EC2 API's user data was not read: {listed.user_data_unread}"
         return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
     reason = "the EC2 API has other user data than the agent has seen: it was changed since the boot"
     return Link(link="user_data", state="contradicted", value=value, reason=reason, evidence=(*evidence, ec2))

@@ -108,6 +108,8 @@ class Listed:
     collected: bool
     state: str = ""
     user_data_digest: str = ""
+    user_data_unread: str = ""
+    """Why the API's user data is not known; empty where it was read."""
     ledger_index: int | None = None
 
 

@@ -319,6 +319,7 @@ def _listed(row: Row | None, collected: set[tuple[str, str]], statement: StoredS
         collected=asked,
         state=row["state"],
         user_data_digest=row["user_data_digest"],
+        user_data_unread=row["user_data_unread"],
         ledger_index=row["ledger_index"],
     )
 

@@ -1,0 +1,97 @@
+"""User data in the EC2 API: asked for instance by instance, each answer by itself.
+
+An instance whose user data cannot be read keeps no other instance from being listed: the reason is kept in its place,
+and it is asked for again in a later round.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whence_aggregator.ports import Ec2Inventory, SourceUnavailable
+from whence_common.digest import sha256_digest
+from whence_common.errors import one_line
+from whence_common.logs import fields
+from whence_common.user_data.judge import judge
+from whence_common.user_data.masking import masked
+from whence_common.user_data.platform import PlatformRules
+
+log = logging.getLogger(__name__)
+
+ASKED_MAX = 500
+"""In one round of an account and region; the rest is asked for in the next ones."""
+ROUND_SECONDS_MAX = 120.0
+"""No new question after that: well below the lease of the worker's task."""
+_FAILURES_MAX = 3
+"""So many failures in succession that are neither denials nor answers end the round."""
+_REASON_CHARACTERS_MAX = 300
+DENIED = "ec2-denied"
+THROTTLED = "ec2-throttled"
+NOT_YET = "it was not asked for yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDataRead:
+    """What the EC2 API has for one instance. `unread` is why it is not known, empty where it was read."""
+
+    digest: str = ""
+    document: dict[str, Any] | None = None
+    unread: str = ""
+    denied: bool = False
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"user_data_digest": self.digest, "user_data": self.document, "user_data_unread": self.unread}
+
+
+class UserDataRounds:
+    """Asks for the user data of instances, in rounds that are bounded in number and time."""
+
+    def __init__(self, ec2: Ec2Inventory) -> None:
+        self._ec2 = ec2
+        self._last: dict[tuple[str, str], str] = {}
+        """The instance that was asked for again last, by account and region: the next round goes on after it."""
+
+    async def read(
+        self, account_id: str, region: str, *, fresh: Sequence[str], again: Sequence[str]
+    ) -> dict[str, UserDataRead]:
+        """Return what was read, by instance; those that this round did not come to are not in it.
+
+        `fresh` instances come first; then those of `again`, in turns over the rounds.
+        """
+        last = self._last.get((account_id, region), "")
+        in_turn = sorted(again, key=lambda name: (name <= last, name))
+        found: dict[str, UserDataRead] = {}
+        failures, until = 0, time.monotonic() + ROUND_SECONDS_MAX
+        for name in [*fresh, *in_turn][:ASKED_MAX]:
+            if failures >= _FAILURES_MAX or time.monotonic() > until:
+                break
+            try:
+                found[name] = _masked(name, await self._ec2.user_data(account_id, region, name))
+                failures = 0
+            except SourceUnavailable as exc:
+                reason = one_line(exc.message, _REASON_CHARACTERS_MAX)
+                found[name] = UserDataRead(unread=reason, denied=exc.code == DENIED)
+                failures = 0 if exc.code == DENIED else failures + 1
+                if exc.code == THROTTLED:
+                    break
+        asked_again = [name for name in in_turn if name in found]
+        if asked_again:
+            self._last[account_id, region] = asked_again[-1]
+        return found
+
+
+def _masked(name: str, raw: bytes | None) -> UserDataRead:
+    """Digest user data, and mask it where it can be read, before anything is kept."""
+    if raw is None:
+        return UserDataRead()
+    try:
+        document = judge(raw, PlatformRules()).document
+        shown = masked(document, whole_environment=True) if document is not None else None
+    except Exception:
+        log.exception("user data of one instance failed by a bug", extra=fields(instance=name))
+        shown = None
+    return UserDataRead(digest=sha256_digest(raw), document=shown)
