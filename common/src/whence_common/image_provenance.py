@@ -7,13 +7,13 @@ have inherited from its base image does not count (pierone.md 4.2).
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from whence_common.image_trust import PROVENANCE_TYPES, TrustedBuilder, verified_provenance
-from whence_common.scm_source import ScmSource, repository_of, without_credentials
+from whence_common.image_trust import TrustedBuilder, verified_provenance
+from whence_common.scm_source import ScmSource, repository_of, same_repository, without_credentials
+from whence_common.slsa_source import PROVENANCE_TYPES, PROVENANCE_V1, built_from, local_context, subjects_of
 
 Kind = Literal[
     "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source"
@@ -25,8 +25,6 @@ KINDS: tuple[Kind, ...] = (
 SOURCE, REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
 BASE_DIGEST, BASE_NAME = "org.opencontainers.image.base.digest", "org.opencontainers.image.base.name"
 _SCHEMA = ("org.label-schema.vcs-url", "org.label-schema.vcs-ref")
-_V1, _V02 = PROVENANCE_TYPES
-_GIT_SUFFIX = re.compile(r"(#.*|@refs/.*)\Z")
 _CHARACTERS_MAX = 4096
 
 
@@ -78,44 +76,33 @@ def claims_of_labels(
 
 def claims_of_provenance(
     digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]
-) -> list[SourceClaim]:
-    """Read SLSA provenance that a trusted builder signed for this digest."""
-    found = []
+) -> tuple[list[SourceClaim], list[str]]:
+    """Read SLSA provenance that a trusted builder signed for this digest.
+
+    Return the claims, and why some provenance gives none: it names several sources, or no commit.
+    """
+    claims: list[SourceClaim] = []
+    unclear: list[str] = []
     for builder, statement in verified_provenance(digest, envelopes=envelopes, builders=builders):
-        named = source_of_provenance(statement)
-        if named is not None:
-            found.append(_claim("provenance", *named, by=builder.builder_id, status=_modified(statement)))
-    return found
+        found = built_from(statement)
+        if found.source is None:
+            unclear.append(f"the provenance of {builder.builder_id} does not name one source: {found.reason}")
+        else:
+            status = _modified(statement)
+            claims.append(
+                _claim("provenance", found.source.url, found.source.commit, by=builder.builder_id, status=status)
+            )
+    return claims, list(dict.fromkeys(unclear))
 
 
 def claims_of_buildkit(digest: str, statements: Sequence[Mapping[str, Any]]) -> list[SourceClaim]:
-    """Read BuildKit's attestations, which nobody signed."""
+    """Read BuildKit's attestations, which nobody signed: the build context, or the client's hint for a local one."""
     found = []
     for statement in statements:
-        if statement.get("predicateType") in PROVENANCE_TYPES and digest in _subjects(statement):
-            named = source_of_provenance(statement)
-            found += [_claim("buildkit", *named)] if named is not None else []
+        if statement.get("predicateType") in PROVENANCE_TYPES and digest in subjects_of(statement):
+            named = built_from(statement).source or local_context(statement)
+            found += [_claim("buildkit", named.url, named.commit)] if named is not None else []
     return found
-
-
-def source_of_provenance(statement: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Give repository URL and commit as SLSA provenance names them; None where it names none."""
-    predicate = _object(statement.get("predicate"))
-    if statement.get("predicateType") == _V02:
-        return _config_source(_object(predicate.get("invocation")).get("configSource"))
-    definition = _object(predicate.get("buildDefinition"))
-    parameters = _object(definition.get("externalParameters"))
-    found = _config_source(parameters.get("configSource"))
-    if found is not None:
-        return found
-    wanted = _text(_object(parameters.get("workflow")).get("repository")) or _text(parameters.get("repository"))
-    dependencies = definition.get("resolvedDependencies")
-    for one in dependencies if isinstance(dependencies, list) else []:
-        uri = _git_url(_text(_object(one).get("uri")))
-        commit = _text(_object(_object(one).get("digest")).get("gitCommit"))
-        if commit and uri and (not wanted or same_repository(uri, wanted)):
-            return uri, commit
-    return None
 
 
 def slsa_provenance(digest: str, *, name: str, source: ScmSource, builder_id: str, finished_at: str) -> dict[str, Any]:
@@ -128,7 +115,7 @@ def slsa_provenance(digest: str, *, name: str, source: ScmSource, builder_id: st
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}],
-        "predicateType": _V1,
+        "predicateType": PROVENANCE_V1,
         "predicate": {
             "buildDefinition": {
                 "buildType": "urn:whence:build:image:v1",
@@ -157,14 +144,6 @@ def contradicts(one: ScmSource, other: ScmSource) -> bool:
     return bool(one.url and other.url) and not same_repository(one.url, other.url)
 
 
-def same_repository(one: str, other: str) -> bool:
-    """Compare repositories by host, owners and name, however they are reached."""
-    first, second = repository_of(_git_url(one)), repository_of(_git_url(other))
-    if first is None or second is None:
-        return one == other
-    return _folded(first) == _folded(second)
-
-
 def chains(layers: Sequence[str]) -> list[str]:
     """Name what the first layer is, the first two, … all of them: equal names mean equal layers."""
     found, chain = [], b""
@@ -172,23 +151,6 @@ def chains(layers: Sequence[str]) -> list[str]:
         chain = hashlib.sha256(chain + digest.encode("ascii")).digest()
         found.append("sha256:" + chain.hex())
     return found
-
-
-def _folded(repository: Any) -> tuple[str, str]:
-    return repository.host.partition(":")[0].lower(), repository.path.lower()
-
-
-def _config_source(value: Any) -> tuple[str, str] | None:
-    source = _object(value)
-    uri = _git_url(_text(source.get("uri")))
-    digest = _object(source.get("digest"))
-    commit = _text(digest.get("sha1")) or _text(digest.get("gitCommit"))
-    return (uri, commit) if uri and commit else None
-
-
-def _git_url(text: str) -> str:
-    """Take `git+` and the reference away from a URL."""
-    return _GIT_SUFFIX.sub("", text.removeprefix("git+"))
 
 
 def _modified(statement: Mapping[str, Any]) -> str:
@@ -200,14 +162,6 @@ def _modified(statement: Mapping[str, Any]) -> str:
 def _claim(kind: Kind, url: str, revision: str, *, by: str = "", status: str = "") -> SourceClaim:
     source = ScmSource(url=without_credentials(url), revision=revision, author="", status=status, digest="")
     return SourceClaim(kind=kind, source=source, by=by)
-
-
-def _subjects(statement: Mapping[str, Any]) -> set[str]:
-    subjects = statement.get("subject")
-    named = (
-        [_object(_object(one).get("digest")).get("sha256") for one in subjects] if isinstance(subjects, list) else []
-    )
-    return {f"sha256:{one}" for one in named if isinstance(one, str)}
 
 
 def _text(value: Any) -> str:

@@ -21,9 +21,9 @@ from whence_common.envelope import Envelope, EnvelopeInvalid
 from whence_common.errors import InputError
 from whence_common.keys import key_id, signature_holds
 from whence_common.loose_json import loose
+from whence_common.slsa_source import PROVENANCE_TYPES, subjects_of
 
 _SIGN = "https://sigstore.dev/cosign/sign/v1"
-PROVENANCE_TYPES = ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2")
 _SIMPLE_SIGNING = "cosign container image signature"
 _KEY_BYTES_MAX = 16 * 1024
 
@@ -125,12 +125,7 @@ def _statement(envelope: bytes, key: ec.EllipticCurvePublicKey, digest: str) -> 
     except EnvelopeInvalid:
         return None
     statement = loose(body)
-    subjects = statement.get("subject")
-    wanted = digest.removeprefix("sha256:")
-    for subject in subjects if isinstance(subjects, list) else []:
-        if _object(_object(subject).get("digest")).get("sha256") == wanted:
-            return statement
-    return None
+    return statement if digest in subjects_of(statement) else None
 
 
 def _builder_id(statement: Mapping[str, Any]) -> str | None:

@@ -21,6 +21,8 @@ _FIELD_CHARACTERS_MAX = 4096
 _LOCALLY_MODIFIED = " (locally modified)"
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!//)[^:]+)\Z")
+_REFERENCE = re.compile(r"\A((?:[A-Za-z:]+://)?+(?:[^@/\s]*@)?+[^@/\s:]+(?::[0-9]+)?[/:][^@\s]*)@.*\Z")
+"""A repository's URL, then `@` and a reference. An `@` before the host belongs to the user."""
 
 
 class ScmSourceInvalid(InputError):
@@ -100,21 +102,23 @@ class Repository:
 
 
 def repository_of(url: str) -> Repository | None:
-    """Name the repository behind a URL in any of the forms seen in scm-source.json; None when it names none.
+    """Name the repository behind a URL in any of the forms seen in the field; None when it names none.
 
-    `git:` prefixes, `user@host:path`, `ssh://`, `http(s)://` and `git://` are understood.
+    `git:` and `git+` prefixes, `user@host:path`, `ssh://`, `http(s)://` and `git://` are understood, and a reference
+    after the path (`@v1.2`, `@<commit>`, `@refs/heads/x`, `#main`, `?ref=main`) is not part of the name.
     """
-    text = url.strip().removeprefix("git:") if not url.startswith("git://") else url.strip()
+    text = without_reference(url)
+    text = text.removeprefix("git:") if not text.startswith("git://") else text
     scheme, marker, _ = text.partition("://")
     if marker:
-        if scheme not in ("http", "https", "ssh", "git"):
+        if scheme.lower() not in ("http", "https", "ssh", "git"):
             return None
         try:
             parts = urlsplit(text)
             port = parts.port
         except ValueError:
             return None
-        host = (parts.hostname or "") + (f":{port}" if port is not None and scheme in ("http", "https") else "")
+        host = (parts.hostname or "") + (f":{port}" if port is not None and scheme.lower() in ("http", "https") else "")
         path = parts.path
     else:
         match = _SCP_LIKE.match(text)
@@ -127,6 +131,25 @@ def repository_of(url: str) -> Repository | None:
     if not re.fullmatch(r"[A-Za-z0-9._/~+-]+", path) or len(path) > 500 or path.startswith("-"):
         return None
     return Repository(host=host.lower(), path=path)
+
+
+def same_repository(one: str, other: str) -> bool:
+    """Compare repositories by host, owners and name, however they are reached."""
+    first, second = repository_of(one), repository_of(other)
+    if first is None or second is None:
+        return one == other
+    return _folded(first) == _folded(second)
+
+
+def without_reference(url: str) -> str:
+    """Remove `git+` and the reference from a repository's URL: `#…`, `?…`, and `@…` after the path."""
+    text = url.strip().removeprefix("git+")
+    text = text.partition("#")[0].partition("?")[0]
+    return _REFERENCE.sub(r"\1", text)
+
+
+def _folded(repository: Repository) -> tuple[str, str]:
+    return repository.host.partition(":")[0], repository.path.lower()
 
 
 def without_credentials(url: str) -> str:
