@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -16,7 +18,7 @@ from whence_aggregator.trace.tracer import Subject
 from whence_common.digest import sha256_digest
 from whence_common.image_provenance import Kind, SourceClaim
 from whence_common.scm_source import ScmSource
-from whence_common.statement import ImageFacts, UserDataFacts
+from whence_common.statement import ImageFacts, ScmSourceFacts, SourceClaimFacts, UserDataFacts
 
 URL = "https://git.example.org/demo/greeter.git"
 OTHER = "f" * 40
@@ -117,6 +119,44 @@ async def test_what_is_the_base_images_is_not_the_images_own(house: InProcess) -
     await house.work()
     link = (await house.lineage()).link("source")
     assert (link.state, link.value, link.reason) == ("missing", None, note)
+
+
+async def test_an_image_that_was_not_read_whole_has_an_unknown_source(house: InProcess) -> None:
+    house.sources.says[DIGEST] = ImageSaid(unknown=["one envelope is too large"], signer_known=False)
+    machine = await house.machine()
+    await house.say(machine, scm_source=ScmSourceFacts(status="missing", reason="the image has no file"))
+    await house.work()
+    lineage = await house.lineage()
+    link = lineage.link("source")
+    assert (link.state, link.reason) == ("unknown", "one envelope is too large")
+    assert lineage.link("image").state == "confirmed"
+
+
+def labelled(*, url: str = URL, kind: Literal["label", "annotation"] = "label") -> ScmSourceFacts:
+    """Give what the agent reads of an image as GitHub Actions builds it: no file, but labels or annotations."""
+    stated = SourceClaimFacts(kind=kind, url=url, revision=COMMIT, maybe_inherited=kind == "label")
+    return ScmSourceFacts(status="missing", reason="the image has no file", claims=[stated])
+
+
+@pytest.mark.parametrize("kind", ["label", "annotation"])
+async def test_an_image_built_elsewhere_traces_by_what_the_agent_read(
+    house: InProcess, kind: Literal["label", "annotation"]
+) -> None:
+    """The registry is never reached: the agent's reading is all there is."""
+    await house.say(await house.machine(), scm_source=labelled(kind=kind))
+    await house.work()
+    lineage = await house.lineage()
+    link = lineage.link("source")
+    assert (link.state, link.value["said_by"], link.value["revision"]) == ("asserted", kind, COMMIT)  # type: ignore[index]  # it is there
+    assert lineage.link("commit").value["commit"] == COMMIT  # type: ignore[index]  # it is there
+    found, _ = await house.tracer.matching(Subject(kind="commit", value=COMMIT), at=None, after="", limit=10)
+    assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
+
+
+async def test_a_label_that_may_be_inherited_contradicts_nothing(house: InProcess) -> None:
+    other = replace(claim("label", url="https://git.example.org/base/os", commit=OTHER), maybe_inherited=True)
+    link = await source(house, claim("provenance", by="b"), other)
+    assert link.state == "confirmed"
 
 
 async def test_a_commit_leads_back_through_whoever_named_it(house: InProcess) -> None:

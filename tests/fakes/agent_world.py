@@ -32,6 +32,7 @@ from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
 from whence_common.envelope import Envelope
 from whence_common.identity_document import InstanceIdentity, read_unverified
+from whence_common.image_provenance import ImageConfig
 from whence_common.statement import ContainerFacts, Predicate, Statement
 
 DIGEST = "sha256:" + "d" * 64
@@ -99,6 +100,9 @@ class FakeEngine:
 
     async def pull(self, repository: str, digest: str, login: Login | None) -> str:
         raise EngineFailed("engine-pull", "this fake pulls nothing")
+
+    async def config(self, image: str) -> ImageConfig:
+        return ImageConfig()
 
     async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
         return None

@@ -18,6 +18,7 @@ from whence_agent.adapters.registry_http import RegistryHttp
 from whence_agent.stages.image import ImageUntrusted, TrustPolicy
 from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
+from whence_aggregator.collect.collectors import finding_of
 from whence_aggregator.collect.image_reader import ImageReader, Trust
 from whence_aggregator.ports import ImageSaid
 from whence_common.image_provenance import SOURCE, chains
@@ -53,6 +54,9 @@ class Known:
 
     async def base_of(self, prefixes: list[str]) -> str | None:
         return next((self._chains[one] for one in prefixes if one in self._chains), None)
+
+    async def base_with_commit(self, prefixes: list[str], commit: str) -> str | None:
+        return await self.base_of(prefixes) if commit == COMMIT else None
 
 
 class Place:
@@ -98,12 +102,22 @@ async def test_annotations_are_the_images_own(place: Place) -> None:
 
 
 @pytest.mark.parametrize("labels", [OCI, SCHEMA, {**OCI, **SCHEMA}])
-async def test_labels_without_a_known_base_do_not_count_and_it_is_said_why(
+async def test_labels_of_an_image_without_a_known_base_are_claims_that_may_be_inherited(
     place: Place, labels: dict[str, str]
 ) -> None:
     said = await place.said(await place.push(tar({}), labels=labels))
-    assert (named(said), len(said.notes)) == ([], len(labels) // 2)
-    assert "does not name its base" in said.notes[0]
+    assert [one.source.revision for one in said.claims] == [COMMIT] * (len(labels) // 2)
+    assert all(one.maybe_inherited for one in said.claims)
+
+
+async def test_labels_that_a_known_base_image_has_too_do_not_count(place: Place) -> None:
+    base, app = tar({"base": b""}), tar({"app": b""})
+    said = await place.said(await place.push(base, app, labels=OCI), known=Known([base]))
+    assert named(said) == []
+    assert "which this one is built on" in said.unknown[0]
+    other = {**OCI, "org.opencontainers.image.revision": OTHER}
+    own = await place.said(await place.push(base, app, labels=other), known=Known([base]))
+    assert named(own) == [("label", URL, OTHER)]
 
 
 async def test_labels_count_where_the_base_image_has_others(place: Place, session: aiohttp.ClientSession) -> None:
@@ -132,11 +146,17 @@ async def test_a_base_images_scm_source_is_not_the_images_own(place: Place) -> N
 
 def buildkit(digest: str, kind: str = V1) -> dict[str, Any]:
     source = {"uri": f"{URL}.git#refs/heads/main", "digest": {"sha1": COMMIT}}
-    predicate: dict[str, Any] = {"invocation": {"configSource": source}, "builder": {"id": BUILDER}}
+    build_type = "https://mobyproject.org/buildkit@v1"
+    predicate: dict[str, Any] = {
+        "buildType": build_type,
+        "invocation": {"configSource": source},
+        "builder": {"id": BUILDER},
+    }
     if kind == V1:
         predicate = {
-            "buildDefinition": {"externalParameters": {"configSource": source}}, "runDetails": {"builder": {"id": BUILDER}},
-        }  # fmt: skip
+            "buildDefinition": {"buildType": build_type, "externalParameters": {"configSource": source}},
+            "runDetails": {"builder": {"id": BUILDER}},
+        }
     subject = [{"name": "_", "digest": {"sha256": digest.removeprefix("sha256:")}}]
     return {
         "_type": "https://in-toto.io/Statement/v0.1",
@@ -215,6 +235,55 @@ def by_signature(key: Any, body: Callable[[str], bytes] = simple_signing) -> Evi
         await pusher.sign(digest, key, body=body(digest))
 
     return push
+
+
+SBOM = "https://spdx.dev/Document"
+
+
+def sbom(digest: str) -> bytes:
+    return statement(STRANGER, digest, SBOM, {"name": "x" * 300_000})
+
+
+async def test_provenance_of_the_index_counts_beside_a_strangers_envelope_of_the_image(place: Place) -> None:
+    image = await place.push(tar({"a": b"index"}))
+    size = len(
+        (await place.client.ask("GET", f"/v2/{place.path}/manifests/{image}", headers={"Accept": OCI_MANIFEST})).body
+    )
+    entry = {"mediaType": OCI_MANIFEST, "digest": image, "size": size,
+             "platform": {"os": "linux", "architecture": "amd64"}}  # fmt: skip
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
+    assert (await place.client.put(place.path, "index", index, OCI_INDEX)).status == 201
+    await place.pusher.attest(image, sbom(image))
+    await place.pusher.attest(digest_of(index), signed(digest_of(index)))
+    said = await place.said(image, digest_of(index), trust=Trust(builders=BUILDERS))
+    assert (named(said), said.built_by, said.unknown) == ([("provenance", f"{URL}.git", COMMIT)], BUILDER, [])
+
+
+async def test_provenance_is_found_behind_many_other_attestations(place: Place) -> None:
+    digest = await place.push(tar({"a": b"many"}))
+    kind = "application/vnd.dsse.envelope.v1+json"
+    others = [(kind, sbom(digest)[:-1] + b" " * n + b"}", {"predicateType": SBOM}) for n in range(25)]
+    await place.pusher.beside(digest, ".att", *others, (kind, signed(digest), {"predicateType": V1}))
+    said = await place.said(digest, trust=Trust(builders=BUILDERS))
+    assert [one.source.revision for one in said.claims] == [COMMIT]
+
+
+async def test_a_large_envelope_is_read(place: Place) -> None:
+    digest = await place.push(tar({"a": b"large"}))
+    predicate = {**buildkit(digest)["predicate"], "more": "x" * 1_500_000}
+    await place.pusher.attest(digest, statement(KEY, digest, V1, predicate))
+    said = await place.said(digest, trust=Trust(builders=BUILDERS))
+    assert [one.source.revision for one in said.claims] == [COMMIT]
+
+
+async def test_an_envelope_past_the_bound_makes_the_source_unknown(place: Place) -> None:
+    digest = await place.push(tar({"a": b"huge"}))
+    await place.pusher.attest(digest, statement(KEY, digest, V1, {"more": "x" * 9_000_000}))
+    said = await place.said(digest, trust=Trust(keys=(KEY.public_key(),), builders=BUILDERS))
+    assert named(said) == []
+    assert "at most 8388608 are read" in said.unknown[0]
+    finding = finding_of(said)
+    assert (finding.outcome, "signed_by" in finding.value) == ("found", False)
 
 
 async def nothing(_: Pusher, __: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from typing import Any
 
@@ -81,7 +82,7 @@ class Pusher:
         async with self._session.post(f"{self._base}/blobs/uploads/") as answer:
             location = answer.headers["Location"]
         url = f"{location}{'&' if '?' in location else '?'}digest={digest}"
-        async with self._session.put(url, data=content) as answer:
+        async with self._session.put(url, data=io.BytesIO(content)) as answer:
             assert answer.status == 201, await answer.text()
         return digest
 

@@ -8,7 +8,7 @@ import pytest
 
 from whence_common.image_provenance import claims_of_buildkit
 from whence_common.scm_source import repository_of, same_repository
-from whence_common.slsa_source import PROVENANCE_V1, PROVENANCE_V02, built_from
+from whence_common.slsa_source import PROVENANCE_V02, PROVENANCE_V1, built_from
 
 APP, CATALOGUE, LIBRARY = "a" * 40, "c" * 40, "b" * 40
 URL = "https://git.example.org/alpha/app"
@@ -175,13 +175,17 @@ def test_buildkits_hint_for_a_local_context_is_a_claim(kind: str, predicate: dic
         "buildkit", f"{URL}.git", APP, False,
     )  # fmt: skip
     text = predicate | {}
-    assert claims_of_buildkit("sha256:" + "2" * 64, [{"subject": subject, "predicateType": kind, "predicate": text}]) == []
+    assert (
+        claims_of_buildkit("sha256:" + "2" * 64, [{"subject": subject, "predicateType": kind, "predicate": text}]) == []
+    )
 
 
 def test_a_hint_for_a_changed_tree_is_a_dirty_claim() -> None:
     predicate = {"runDetails": {"metadata": {"buildkit_metadata": {"vcs": {**VCS, "revision": f"{APP}-dirty"}}}}}
     subject = [{"digest": {"sha256": "1" * 64}}]
-    (claim,) = claims_of_buildkit(DIGEST, [{"subject": subject, "predicateType": PROVENANCE_V1, "predicate": predicate}])
+    (claim,) = claims_of_buildkit(
+        DIGEST, [{"subject": subject, "predicateType": PROVENANCE_V1, "predicate": predicate}]
+    )
     assert (claim.source.commit_id, claim.source.dirty) == (APP, True)
 
 

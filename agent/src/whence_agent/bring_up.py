@@ -13,7 +13,7 @@ from whence_agent.credentials import CredentialKeeper
 from whence_agent.ending import Ending
 from whence_agent.health_watch import HealthWatch
 from whence_agent.host_metrics import HostMetrics
-from whence_agent.ports import ContainerWatch, Engine, EngineFailed, Login, Machine, Probe
+from whence_agent.ports import ContainerWatch, Engine, EngineFailed, Machine, Probe, ResolvedImage
 from whence_agent.ports_cloud import CloudRefused, LoadBalancers, Volumes
 from whence_agent.progress import Progress
 from whence_agent.settings import Settings
@@ -173,7 +173,7 @@ class BringUp:
                     raise CredentialsMissing("credentials-missing", message) from exc
                 stage.outcome, stage.reason = "deferred", why
 
-    async def _resolve(self, reference: ImageReference, resolved: Resolved) -> tuple[ImageFacts, Login | None]:
+    async def _resolve(self, reference: ImageReference, resolved: Resolved) -> tuple[ImageFacts, ResolvedImage]:
         login = await self.sign_in.login(reference.registry, resolved.sign_in)
         return await self.images.resolve(reference, login)
 
@@ -208,8 +208,10 @@ class BringUp:
         message = f"volumes were not attached within {self.settings.volumes_seconds_max:g} seconds: {reason}"
         return CloudRefused("volume-missing", message, fix="check the Name tag, the zone and who else holds the volume")
 
-    async def _pull(self, image: ImageFacts, login: Login | None, *, main: bool = False) -> PulledImage:
-        image_id, scm_source = await pull_image(self.engine, image, login, backoff=self.images.backoff)
+    async def _pull(self, image: ImageFacts, said: ResolvedImage, *, main: bool = False) -> PulledImage:
+        image_id, scm_source = await pull_image(
+            self.engine, image, said.login, backoff=self.images.backoff, claims=said.claims
+        )
         if main:
             self.progress.observed.scm_source = scm_source
         return PulledImage(facts=image, image_id=image_id)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from whence_agent.machine.protocol import Request
 from whence_common.errors import RoadError
 from whence_common.image_evidence import ImageEvidence
+from whence_common.image_provenance import ImageConfig, SourceClaim
 from whence_common.image_reference import ImageReference
 from whence_common.statement import ContainerFacts
 from whence_common.sts_proof import StsProof
@@ -94,6 +95,8 @@ class ResolvedImage:
     index_digest: str | None
     login: Login | None = None
     production_ready: bool = False
+    claims: tuple[SourceClaim, ...] = ()
+    """What the annotations of the manifest and of the index state about the source."""
 
 
 class Registry(Protocol):
@@ -160,6 +163,9 @@ class EngineEvent:
 class Engine(Protocol):
     async def pull(self, repository: str, digest: str, login: Login | None) -> str:
         """Pull by digest; give the local image id once the engine agrees on the digest. Raises EngineFailed."""
+
+    async def config(self, image: str) -> ImageConfig:
+        """Read the labels of a pulled image, and when it was made. Raises EngineFailed."""
 
     async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
         """Read one file out of an image without running it; None when it is not there. Raises EngineFailed."""

@@ -114,6 +114,10 @@ class ImageSaid:
     awaited: str = ""
     """Whose signature may yet come: keys are trusted for this registry, and none has signed."""
     notes: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    """What was not read whole, or names several sources: without a claim, the source is unknown and not missing."""
+    signer_known: bool = True
+    """Whether `signed_by` is the whole truth: keys are configured, and all signatures were read."""
 
 
 class ImageReader(Protocol):

@@ -60,10 +60,10 @@ class Envelope:
         return sha256_digest(self.content)
 
     @classmethod
-    def parse(cls, content: bytes) -> Envelope:
+    def parse(cls, content: bytes, *, bytes_max: int = ENVELOPE_BYTES_MAX) -> Envelope:
         """Parse envelope bytes. Raises EnvelopeInvalid."""
-        if len(content) > ENVELOPE_BYTES_MAX:
-            raise EnvelopeInvalid("envelope-too-large", f"the envelope is larger than {ENVELOPE_BYTES_MAX} bytes")
+        if len(content) > bytes_max:
+            raise EnvelopeInvalid("envelope-too-large", f"the envelope is larger than {bytes_max} bytes")
         try:
             wire, exact = _decoded(content)
             payload = _base64(wire.payload)

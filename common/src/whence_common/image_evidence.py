@@ -1,6 +1,7 @@
-"""What a registry holds about one image: which manifests to read for it, which of their blobs. Pure; not believed.
+"""What a registry holds about one image: which manifests to read for it, which of their blobs. Not believed yet.
 
-Source: OCI distribution 1.1 referrers and their fallback tag, cosign's tags, Sigstore bundles (pierone.md 4.5).
+Source: OCI distribution 1.1 referrers and their fallback tag, cosign's tags, Sigstore bundles (pierone.md 4.5). What is
+certainly of no use (SBOMs, scans) is left out before anything is counted; what is left out by a bound is named.
 """
 
 from __future__ import annotations
@@ -9,19 +10,39 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from whence_common.digest import is_sha256_digest
-from whence_common.image_trust import read_bundle
+from whence_common.envelope import Envelope, EnvelopeInvalid
+from whence_common.image_trust import EVIDENCE_BYTES_MAX, WANTED_PREDICATES, read_bundle
 from whence_common.loose_json import loose
 
-EVIDENCE_BYTES_MAX = 1024 * 1024
-_MANIFESTS_MAX = 20
-_LAYERS_MAX = 20
+MANIFESTS_MAX = 100
+BLOBS_MAX = 200
+TOTAL_BYTES_MAX = 32 * 1024 * 1024
+_REASONS_MAX = 5
 _SIGNATURE = "dev.cosignproject.cosign/signature"
 _SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 _DSSE = "application/vnd.dsse.envelope.v1+json"
 _BUNDLE = "application/vnd.dev.sigstore.bundle"
+_PREDICATE_NAMES = ("dev.sigstore.bundle.predicateType", "predicateType", "in-toto.io/predicate-type")
+_ARTIFACT_TYPES = (
+    _BUNDLE, _DSSE, "application/vnd.dev.cosign.", "application/vnd.in-toto+json", "application/vnd.oci.empty.",
+    "application/vnd.oci.image.config.", "application/vnd.docker.container.image.", "application/octet-stream",
+)  # fmt: skip
+"""How artifact types begin that signatures and provenance were seen under; config types stand in for absent ones."""
+
+
+class Unreadable(Exception):
+    """One piece of evidence cannot be read, now or ever; the message says why."""
+
+
+class EvidenceSource(Protocol):
+    """One repository of a registry; all bytes are those of their digest. Raises Unreadable for one piece."""
+
+    async def manifest(self, name: str) -> bytes | None: ...
+
+    async def blob(self, digest: str) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +55,8 @@ class ImageEvidence:
     """Signatures in DER over the manifest's digest itself."""
     envelopes: tuple[bytes, ...] = ()
     """DSSE envelopes as JSON."""
+    unread: tuple[str, ...] = ()
+    """What was not read, and why: nothing may be concluded from its absence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +65,7 @@ class WantedBlob:
 
     kind: str
     digest: str
+    size: int
     annotations: Mapping[str, Any]
 
 
@@ -52,6 +76,28 @@ class Gathering:
     signatures: list[tuple[bytes, bytes]] = field(default_factory=list)
     digest_signatures: list[bytes] = field(default_factory=list)
     envelopes: list[bytes] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    blobs: int = 0
+    bytes_left: int = TOTAL_BYTES_MAX
+
+    def skip(self, reason: str) -> None:
+        """Note what is not read; a few reasons stand for all."""
+        if reason not in self.unread and len(self.unread) < _REASONS_MAX:
+            self.unread.append(reason)
+
+    def takes(self, blob: WantedBlob) -> bool:
+        """Whether a blob is within the bounds; note it where it is not."""
+        if blob.size > EVIDENCE_BYTES_MAX:
+            self.skip(f"{blob.digest} has {blob.size} bytes, and at most {EVIDENCE_BYTES_MAX} are read")
+        elif self.blobs >= BLOBS_MAX:
+            self.skip(f"there are more than {BLOBS_MAX} signatures and attestations")
+        elif blob.size > self.bytes_left:
+            self.skip(f"the signatures and attestations have more than {TOTAL_BYTES_MAX} bytes")
+        else:
+            self.blobs += 1
+            self.bytes_left -= blob.size
+            return True
+        return False
 
     def add(self, blob: WantedBlob, content: bytes) -> None:
         """Take a blob whose bytes are those of its digest."""
@@ -59,18 +105,60 @@ class Gathering:
             signature = _decoded(blob.annotations.get(_SIGNATURE))
             self.signatures += [(content, signature)] if signature is not None else []
         elif blob.kind == _DSSE:
-            self.envelopes.append(content)
+            self._add_envelope(blob, content)
         else:
             envelope, plain = read_bundle(content)
-            self.envelopes += [envelope] if envelope is not None else []
+            if envelope is not None:
+                self._add_envelope(blob, envelope)
             self.digest_signatures += [plain] if plain is not None else []
+
+    def _add_envelope(self, blob: WantedBlob, envelope: bytes) -> None:
+        """Keep an envelope. One that is malformed is no evidence; one that exceeds a bound is unread."""
+        try:
+            Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX)
+        except EnvelopeInvalid as exc:
+            if exc.code != "envelope-malformed":
+                self.skip(f"{blob.digest}: {exc.message}")
+            return
+        self.envelopes.append(envelope)
 
     def evidence(self) -> ImageEvidence:
         return ImageEvidence(
             signatures=tuple(self.signatures),
             digest_signatures=tuple(self.digest_signatures),
             envelopes=tuple(self.envelopes),
+            unread=tuple(self.unread),
         )
+
+
+async def gather(digest: str, referrers: bytes | None, source: EvidenceSource) -> ImageEvidence:
+    """Read all that may be a signature or provenance of a digest. `referrers` is what the registry lists for it."""
+    gathering = Gathering()
+    names = evidence_manifests(digest, referrers)
+    if len(names) > MANIFESTS_MAX:
+        gathering.skip(f"more than {MANIFESTS_MAX} manifests may hold signatures or attestations")
+    for name in names[:MANIFESTS_MAX]:
+        try:
+            content = await source.manifest(name)
+        except Unreadable as exc:
+            gathering.skip(f"{name}: {exc}")
+            continue
+        for blob in wanted_blobs(content) if content is not None else []:
+            if gathering.takes(blob):
+                await _read(gathering, blob, source)
+    return gathering.evidence()
+
+
+async def _read(gathering: Gathering, blob: WantedBlob, source: EvidenceSource) -> None:
+    try:
+        found = await source.blob(blob.digest)
+    except Unreadable as exc:
+        gathering.skip(f"{blob.digest}: {exc}")
+        return
+    if found is None:
+        gathering.skip(f"{blob.digest}: the registry does not have it")
+    else:
+        gathering.add(blob, found)
 
 
 def fallback_tag(digest: str) -> str:
@@ -79,29 +167,52 @@ def fallback_tag(digest: str) -> str:
 
 
 def evidence_manifests(digest: str, referrers: bytes | None) -> list[str]:
-    """Name the manifests that may hold evidence, given what the registry lists as referrers: digests and tags."""
+    """Name the manifests that may hold evidence: cosign's tags, then digests, those with a wanted type first."""
     found = loose(referrers).get("manifests") if referrers is not None else None
-    named = [entry.get("digest") for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-    digests = [one for one in named if isinstance(one, str) and is_sha256_digest(one)]
+    entries = [one for one in found if isinstance(one, dict) and _worth(one)] if isinstance(found, list) else []
+    entries.sort(key=lambda one: _predicate(one) not in WANTED_PREDICATES)
+    named = [entry.get("digest") for entry in entries]
     tag = fallback_tag(digest)
-    return [*digests[:_MANIFESTS_MAX], f"{tag}.sig", f"{tag}.att"]
+    digests = dict.fromkeys(one for one in named if isinstance(one, str) and is_sha256_digest(one))
+    return [f"{tag}.sig", f"{tag}.att", *digests]
 
 
 def wanted_blobs(manifest: bytes) -> list[WantedBlob]:
     """Give the blobs of an evidence manifest that are worth reading."""
-    layers = loose(manifest).get("layers")
+    document = loose(manifest)
+    if not _may_be_wanted(_predicate(document)):
+        return []
+    layers = document.get("layers")
     found = []
-    for layer in layers[:_LAYERS_MAX] if isinstance(layers, list) else []:
+    for layer in layers if isinstance(layers, list) else []:
         descriptor = layer if isinstance(layer, dict) else {}
         kind, digest, size = (descriptor.get(name) for name in ("mediaType", "digest", "size"))
         annotations = descriptor.get("annotations")
         wanted = isinstance(kind, str) and (kind in (_SIMPLE_SIGNING, _DSSE) or kind.startswith(_BUNDLE))
         if not wanted or not isinstance(digest, str) or not is_sha256_digest(digest):
             continue
-        if isinstance(size, int) and 0 < size <= EVIDENCE_BYTES_MAX:
+        if isinstance(size, int) and size > 0 and _may_be_wanted(_predicate(descriptor)):
             held = annotations if isinstance(annotations, dict) else {}
-            found.append(WantedBlob(kind=str(kind), digest=digest, annotations=held))
+            found.append(WantedBlob(kind=str(kind), digest=digest, size=size, annotations=held))
     return found
+
+
+def _worth(entry: Mapping[str, Any]) -> bool:
+    """Whether a listed referrer may be a signature or provenance, as far as the listing tells."""
+    kind = entry.get("artifactType")
+    known = isinstance(kind, str) and kind != ""
+    return (not known or str(kind).startswith(_ARTIFACT_TYPES)) and _may_be_wanted(_predicate(entry))
+
+
+def _predicate(described: Mapping[str, Any]) -> str:
+    """Return the predicate type that a descriptor's or manifest's annotations state; empty where they state none."""
+    annotations = described.get("annotations")
+    held = annotations if isinstance(annotations, dict) else {}
+    return next((str(held[name]) for name in _PREDICATE_NAMES if isinstance(held.get(name), str)), "")
+
+
+def _may_be_wanted(predicate: str) -> bool:
+    return "://" not in predicate or predicate in WANTED_PREDICATES
 
 
 def _decoded(text: Any) -> bytes | None:

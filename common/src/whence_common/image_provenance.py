@@ -7,11 +7,14 @@ have inherited from its base image does not count (pierone.md 4.2).
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from whence_common.image_trust import TrustedBuilder, verified_provenance
+from whence_common.loose_json import loose
 from whence_common.scm_source import ScmSource, repository_of, same_repository, without_credentials
 from whence_common.slsa_source import PROVENANCE_TYPES, PROVENANCE_V1, built_from, local_context, subjects_of
 
@@ -25,6 +28,10 @@ KINDS: tuple[Kind, ...] = (
 SOURCE, REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
 BASE_DIGEST, BASE_NAME = "org.opencontainers.image.base.digest", "org.opencontainers.image.base.name"
 _SCHEMA = ("org.label-schema.vcs-url", "org.label-schema.vcs-ref")
+_CREATED = ("org.opencontainers.image.created", "org.label-schema.build-date")
+_MILLIS = re.compile(r"\.[0-9]+")
+LABEL_AGE_SECONDS_MAX = 86_400.0
+"""Labels are written when a build starts; a build takes less than a day."""
 _CHARACTERS_MAX = 4096
 
 
@@ -35,13 +42,21 @@ class SourceClaim:
     kind: Kind
     source: ScmSource
     by: str = ""
+    maybe_inherited: bool = False
+    """A label of an image whose base is not known: it may be the base image's. It never contradicts another claim."""
 
     def to_wire(self) -> dict[str, object]:
-        return {"kind": self.kind, "by": self.by, **self.source.to_wire()}
+        inherited = {"maybe_inherited": True} if self.maybe_inherited else {}
+        return {"kind": self.kind, "by": self.by, **self.source.to_wire(), **inherited}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> SourceClaim:
-        return cls(kind=wire["kind"], by=str(wire.get("by", "")), source=ScmSource.from_wire(wire))
+        return cls(
+            kind=wire["kind"],
+            by=str(wire.get("by", "")),
+            source=ScmSource.from_wire(wire),
+            maybe_inherited=wire.get("maybe_inherited") is True,
+        )
 
 
 def claim_of_names(
@@ -52,26 +67,70 @@ def claim_of_names(
     return [_claim(kind, url, revision)] if url or revision else []
 
 
-def claims_of_labels(
-    labels: Mapping[str, Any], base_labels: Mapping[str, Any] | None
-) -> tuple[list[SourceClaim], list[str]]:
-    """Read labels, which images inherit: only those count that a known base image does not have, or has otherwise.
+def claims_of_manifest(manifest: bytes) -> list[SourceClaim]:
+    """Read the annotations of an image's manifest, which no image inherits."""
+    return claim_of_names("annotation", _object(loose(manifest).get("annotations")))
 
-    Give the claims, and why others do not count.
+
+def claims_of_index(index: bytes, digest: str) -> list[SourceClaim]:
+    """Read the annotations of an index, and those of its entry for this manifest."""
+    document = loose(index)
+    entries = document.get("manifests")
+    described = [_object(one) for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    entry = next((one for one in described if one.get("digest") == digest), {})
+    named = {**_object(document.get("annotations")), **_object(entry.get("annotations"))}
+    return claim_of_names("index-annotation", named)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConfig:
+    """What an image's configuration holds about its source: its labels, and when the image was made."""
+
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    created: str = ""
+
+    @classmethod
+    def parse(cls, content: bytes) -> ImageConfig:
+        """Read a configuration blob leniently."""
+        document = loose(content)
+        labels = _object(document.get("config")).get("Labels")
+        return cls(labels=_object(labels), created=_text(document.get("created")))
+
+
+def claims_of_labels(
+    config: ImageConfig, base: ImageConfig | None, *, base_digest: str = ""
+) -> tuple[list[SourceClaim], list[str], list[str]]:
+    """Read labels, which images inherit. `base_digest` is a known base image with the same commit, if there is one.
+
+    Return the claims, what certainly does not count, and what is not known to be the image's own.
     """
     claims: list[SourceClaim] = []
-    distrusted: list[str] = []
-    for kind, keys in (("label", (SOURCE, REVISION)), ("label-schema", _SCHEMA)):
-        found = claim_of_names(kind, labels, keys=keys)  # type: ignore[arg-type]  # one of the two kinds
-        if not found:
-            continue
-        if base_labels is None:
-            distrusted.append(f"the {kind}s may be the base image's: the image does not name its base by digest")
-        elif all(_text(labels.get(key)) == _text(base_labels.get(key)) for key in keys):
-            distrusted.append(f"the {kind}s are the base image's")
-        else:
-            claims += found
-    return claims, distrusted
+    inherited: list[str] = []
+    unknown: list[str] = []
+    labels: tuple[tuple[Kind, tuple[str, str]], ...] = (("label", (SOURCE, REVISION)), ("label-schema", _SCHEMA))
+    for kind, keys in labels:
+        for claim in claim_of_names(kind, config.labels, keys=keys):
+            if base is None and base_digest:
+                unknown.append(f"the {kind}s are those of the image {base_digest}, which this one is built on")
+            elif base is None and _older(config):
+                unknown.append(f"the {kind}s are older than the image, so they may be the base image's")
+            elif base is None:
+                claims.append(replace(claim, maybe_inherited=True))
+            elif all(_text(config.labels.get(key)) == _text(base.labels.get(key)) for key in keys):
+                inherited.append(f"the {kind}s are the base image's")
+            else:
+                claims.append(claim)
+    return claims, inherited, unknown
+
+
+def _older(config: ImageConfig) -> bool:
+    """Whether the labels state a time long before the image was made: a base image's labels do."""
+    stated = next((_text(config.labels[name]) for name in _CREATED if name in config.labels), "")
+    try:
+        of_labels, of_image = (datetime.fromisoformat(_MILLIS.sub("", one)) for one in (stated, config.created))
+        return (of_image - of_labels).total_seconds() > LABEL_AGE_SECONDS_MAX
+    except (ValueError, TypeError, OverflowError):
+        return False  # one of the two is not stated
 
 
 def claims_of_provenance(
@@ -129,12 +188,13 @@ def slsa_provenance(digest: str, *, name: str, source: ScmSource, builder_id: st
 
 
 def choose(claims: Sequence[SourceClaim]) -> tuple[SourceClaim | None, list[SourceClaim]]:
-    """Give the claim of the most weight, and those that contradict it."""
-    ordered = sorted(claims, key=lambda one: KINDS.index(one.kind))
+    """Give the claim of the most weight, and those that contradict it. What may be inherited contradicts nothing."""
+    ordered = sorted(claims, key=lambda one: (one.maybe_inherited, KINDS.index(one.kind)))
     first = next((one for one in ordered if one.source.url and one.source.revision), ordered[0] if ordered else None)
     if first is None:
         return None, []
-    return first, [one for one in ordered if one is not first and contradicts(first.source, one.source)]
+    others = [one for one in ordered if one is not first and not one.maybe_inherited]
+    return first, [one for one in others if contradicts(first.source, one.source)]
 
 
 def contradicts(one: ScmSource, other: ScmSource) -> bool:

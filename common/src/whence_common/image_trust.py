@@ -23,7 +23,11 @@ from whence_common.keys import key_id, signature_holds
 from whence_common.loose_json import loose
 from whence_common.slsa_source import PROVENANCE_TYPES, subjects_of
 
+EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
+"""Largest signature or attestation that is read. BuildKit's provenance with `mode=max` has some megabytes."""
 _SIGN = "https://sigstore.dev/cosign/sign/v1"
+WANTED_PREDICATES = (_SIGN, *PROVENANCE_TYPES)
+"""Predicate types that say something about trust or source; SBOMs, scans and others are not read."""
 _SIMPLE_SIGNING = "cosign container image signature"
 _KEY_BYTES_MAX = 16 * 1024
 
@@ -121,7 +125,7 @@ def _names(body: bytes, digest: str) -> bool:
 def _statement(envelope: bytes, key: ec.EllipticCurvePublicKey, digest: str) -> Mapping[str, Any] | None:
     """Give a verified in-toto statement about this digest, or None."""
     try:
-        body = Envelope.parse(envelope).verify(key)
+        body = Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX).verify(key)
     except EnvelopeInvalid:
         return None
     statement = loose(body)

@@ -87,7 +87,9 @@ def _of_v02(predicate: Mapping[str, Any]) -> BuiltFrom:
         return _one([configuration] if configuration else [], "its build context names no commit")
     if build_type.startswith(_TEKTON):
         others = [one for one in materials if configuration is None or not same_repository(one.url, configuration.url)]
-        return _one(materials if len(_distinct(materials)) == 1 else others or materials, "its materials name no commit")
+        return _one(
+            materials if len(_distinct(materials)) == 1 else others or materials, "its materials name no commit"
+        )
     if build_type.startswith(_GITLAB):
         return _one([*([configuration] if configuration else []), *materials], "it names no commit")
     if not materials:
@@ -175,7 +177,7 @@ def _commits(entry: Mapping[str, Any], *, known: str) -> list[GitSource]:
 
 
 def _is_git(uri: str, digest: Mapping[str, Any]) -> bool:
-    """Tell a Git repository from another download: by its URL, by `gitCommit`, or a commit id where a SHA-256 belongs."""
+    """Tell a Git repository from another download: by its URL, `gitCommit`, or a commit id where a SHA-256 belongs."""
     return bool(_GIT_URL.match(uri) or _commit(digest, "gitCommit") or _commit(digest, "sha256"))
 
 

@@ -95,12 +95,25 @@ class DriftFacts(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
 
 
+class SourceClaimFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """An annotation or label of the image that names its source. `kind` is as in `SourceClaim`."""
+
+    kind: Literal["annotation", "index-annotation", "label", "label-schema"]
+    url: str
+    revision: str
+    maybe_inherited: bool = False
+
+
 class ScmSourceFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the agent found at the image's root. `status`: found, missing or unreadable."""
+    """What the agent found at the image's root. `status`: found, missing or unreadable.
+
+    `claims` is what the image's annotations and labels state; agents before it existed state nothing.
+    """
 
     status: Literal["found", "missing", "unreadable"]
     document: dict[str, str] | None = None
     reason: str = ""
+    claims: list[SourceClaimFacts] | msgspec.UnsetType = msgspec.UNSET
 
 
 class CredentialFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from whence_agent.adapters.engine_create import FINGERPRINT, create_arguments
 from whence_agent.adapters.engine_stream import EngineStream
 from whence_agent.ports import ContainerSpec, ContainerState, EngineEvent, EngineFailed, Login
 from whence_common.errors import one_line
+from whence_common.image_provenance import ImageConfig
 from whence_common.statement import ContainerFacts
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class DockerEngine:
             await asyncio.wait([ready])
             ready.exception()  # the next call meets it again, and says so
         return await self._call(lambda client: _pulled(client, repository, digest))
+
+    async def config(self, image: str) -> ImageConfig:
+        return await self._call(lambda client: _config(client, image))
 
     async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
         return await self._call(lambda client: read_file(client, image, path, bytes_max))
@@ -113,6 +117,13 @@ def _pulled(client: Any, repository: str, digest: str) -> str:
     if f"{repository}@{digest}" not in (image.get("RepoDigests") or []):
         raise EngineFailed("engine-wrong-digest", f"the engine pulled something else than {repository}@{digest}")
     return str(image["Id"])
+
+
+def _config(client: Any, image: str) -> ImageConfig:
+    """The engine fills the labels of an image into `Config`, as the configuration blob has them under `config`."""
+    inspected = client.inspect_image(image)
+    labels = (inspected.get("Config") or {}).get("Labels")
+    return ImageConfig(labels=labels if isinstance(labels, dict) else {}, created=str(inspected.get("Created") or ""))
 
 
 def _run(client: Any, spec: ContainerSpec) -> ContainerFacts:

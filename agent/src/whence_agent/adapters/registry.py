@@ -11,15 +11,10 @@ from whence_agent.ports import Login, RegistryRefused, ResolvedImage
 from whence_common.backoff import retry_after_seconds
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
-from whence_common.image_evidence import (
-    EVIDENCE_BYTES_MAX,
-    Gathering,
-    ImageEvidence,
-    evidence_manifests,
-    fallback_tag,
-    wanted_blobs,
-)
+from whence_common.image_evidence import ImageEvidence, Unreadable, fallback_tag, gather
+from whence_common.image_provenance import claims_of_index, claims_of_manifest
 from whence_common.image_reference import ImageReference
+from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, INDEXES, MANIFEST_BYTES_MAX, MANIFESTS
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -38,25 +33,22 @@ class OciRegistry:
         digest = sha256_digest(answer.content)
         ready = any(answer.headers.get(name) == "true" for name in _READY_HEADERS)
         if media_type not in INDEXES:
-            return ResolvedImage(digest=digest, index_digest=None, login=access.accepted(), production_ready=ready)
+            own = claims_of_manifest(answer.content)
+            return ResolvedImage(
+                digest=digest, index_digest=None, login=access.accepted(), production_ready=ready, claims=tuple(own)
+            )
         chosen = _choose(answer.content, reference)
-        _, media_type = await self._manifest(access, reference, chosen)
+        image, media_type = await self._manifest(access, reference, chosen)
         if media_type in INDEXES:
             raise _refused("registry-index-of-indexes", reference, "an image index leads to another index")
-        return ResolvedImage(digest=chosen, index_digest=digest, login=access.accepted(), production_ready=ready)
+        claims = [*claims_of_manifest(image.content), *claims_of_index(answer.content, chosen)]
+        return ResolvedImage(
+            digest=chosen, index_digest=digest, login=access.accepted(), production_ready=ready, claims=tuple(claims)
+        )
 
     async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
         access = Access(registry=reference.registry, path=reference.path, login=login)
-        gathering = Gathering()
-        for name in evidence_manifests(digest, await self._referrers(access, reference, digest)):
-            answer = await self._http.get(access, f"manifests/{name}", accept=ACCEPT, bytes_max=EVIDENCE_BYTES_MAX)
-            if answer.status != 200 or (is_sha256_digest(name) and sha256_digest(answer.content) != name):
-                continue
-            for blob in wanted_blobs(answer.content):
-                found = await self._http.get(access, f"blobs/{blob.digest}", accept="*/*", bytes_max=EVIDENCE_BYTES_MAX)
-                if found.status == 200 and sha256_digest(found.content) == blob.digest:
-                    gathering.add(blob, found.content)
-        return gathering.evidence()
+        return await gather(digest, await self._referrers(access, reference, digest), _Pieces(self._http, access))
 
     async def _referrers(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
         """Ask what refers to a manifest: OCI 1.1 referrers, or their fallback tag."""
@@ -73,6 +65,35 @@ class OciRegistry:
         _check_status(answer, reference, name)
         _check_digests(answer.content, name, answer.headers.get("Docker-Content-Digest"), reference)
         return answer, _media_type(answer.content, answer.content_type, reference)
+
+
+class _Pieces:
+    """One repository, piece by piece: what is refused, too large or has other bytes is unreadable."""
+
+    def __init__(self, http: RegistryHttp, access: Access) -> None:
+        self._http = http
+        self._access = access
+
+    async def manifest(self, name: str) -> bytes | None:
+        return await self._read(f"manifests/{name}", ACCEPT, name, MANIFEST_BYTES_MAX)
+
+    async def blob(self, digest: str) -> bytes | None:
+        return await self._read(f"blobs/{digest}", "*/*", digest, EVIDENCE_BYTES_MAX)
+
+    async def _read(self, path: str, accept: str, name: str, bytes_max: int) -> bytes | None:
+        try:
+            answer = await self._http.get(self._access, path, accept=accept, bytes_max=bytes_max)
+        except RegistryRefused as exc:
+            if exc.retryable:
+                raise
+            raise Unreadable(exc.message) from exc
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise Unreadable(f"HTTP {answer.status}")
+        if is_sha256_digest(name) and sha256_digest(answer.content) != name:
+            raise Unreadable("the bytes are not those of the digest")
+        return answer.content
 
 
 def _check_status(answer: Answer, reference: ImageReference, name: str) -> None:

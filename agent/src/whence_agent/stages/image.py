@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,13 +13,15 @@ from whence_agent.ports_cloud import CloudRefused, Repositories
 from whence_common.backoff import Backoff
 from whence_common.errors import InputError
 from whence_common.image_evidence import ImageEvidence
+from whence_common.image_provenance import SourceClaim, claims_of_labels
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder, builder_of, signer_of
 from whence_common.pause import pause
 from whence_common.scm_source import FILE_BYTES_MAX, FILE_NAME, ScmSource, ScmSourceInvalid
-from whence_common.statement import ImageFacts, ScmSourceFacts
+from whence_common.statement import ImageFacts, ScmSourceFacts, SourceClaimFacts
 from whence_common.user_data.platform import PlatformRules
 
+_NOTHING = ImageEvidence()
 ATTEMPTS_MAX = 5
 PULLS_MAX = 3
 
@@ -36,26 +38,46 @@ class TrustPolicy:
     builders: tuple[TrustedBuilder, ...] = ()
     production_ready_header: bool = False
 
-    def verify(self, image: ImageFacts, evidence: ImageEvidence, *, production_ready: bool) -> ImageFacts:
-        """Give the image with who vouches for it. Pure. Raises ImageUntrusted; nothing shown never counts as shown."""
+    def verify(
+        self,
+        image: ImageFacts,
+        evidence: ImageEvidence,
+        *,
+        production_ready: bool,
+        of_index: ImageEvidence = _NOTHING,
+    ) -> ImageFacts:
+        """Give the image with who vouches for it or for the index it was chosen from. Pure. Raises ImageUntrusted.
+
+        What was not shown never counts as shown.
+        """
         if self.production_ready_header and not production_ready:
             raise _untrusted("image-not-production-ready", image, "the registry does not call it production ready")
-        signed_by = built_by = None
+        shown = [(image.digest, evidence)]
+        if image.index_digest is not None:
+            shown.append((image.index_digest, of_index))
+        unread = "; not everything was read: ".join(["", *(evidence.unread + of_index.unread)[:1]])
+        signed_by = built_by = ""
         if self.keys:
-            signed_by = signer_of(
-                image.digest,
-                signatures=evidence.signatures,
-                digest_signatures=evidence.digest_signatures,
-                envelopes=evidence.envelopes,
-                keys=self.keys,
-            )
-            if signed_by is None:
-                raise _untrusted("image-unsigned", image, "none of the platform's keys has signed it")
+            signed_by = next((one for one in (self._signer(*each) for each in shown) if one is not None), "")
+            if not signed_by:
+                raise _untrusted("image-unsigned", image, f"none of the platform's keys has signed it{unread}")
         if self.builders:
-            built_by = builder_of(image.digest, envelopes=evidence.envelopes, builders=self.builders)
-            if built_by is None:
-                raise _untrusted("image-no-provenance", image, "no trusted builder's provenance names it")
-        return msgspec.structs.replace(image, signed_by=signed_by or "", built_by=built_by or "")
+            built_by = next((one for one in (self._builder(*each) for each in shown) if one is not None), "")
+            if not built_by:
+                raise _untrusted("image-no-provenance", image, f"no trusted builder's provenance names it{unread}")
+        return msgspec.structs.replace(image, signed_by=signed_by, built_by=built_by)
+
+    def _signer(self, digest: str, evidence: ImageEvidence) -> str | None:
+        return signer_of(
+            digest,
+            signatures=evidence.signatures,
+            digest_signatures=evidence.digest_signatures,
+            envelopes=evidence.envelopes,
+            keys=self.keys,
+        )
+
+    def _builder(self, digest: str, evidence: ImageEvidence) -> str | None:
+        return builder_of(digest, envelopes=evidence.envelopes, builders=self.builders)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +90,11 @@ class ImageResolver:
     rules: PlatformRules
     backoff: Backoff
 
-    async def resolve(self, reference: ImageReference, login: Login | None) -> tuple[ImageFacts, Login | None]:
-        """Give the image by digest, and what the engine shows. Raises RegistryRefused, ImageUntrusted, CloudRefused."""
+    async def resolve(self, reference: ImageReference, login: Login | None) -> tuple[ImageFacts, ResolvedImage]:
+        """Return the image by digest, and what the registry stated about it.
+
+        Raises RegistryRefused, ImageUntrusted, CloudRefused.
+        """
         await self._tags_stay(reference)
         attempt = 0
         while True:
@@ -81,7 +106,7 @@ class ImageResolver:
                     raise
                 await pause(self.backoff.seconds(attempt, at_least_seconds=exc.retry_after_seconds))
 
-    async def _once(self, reference: ImageReference, login: Login | None) -> tuple[ImageFacts, Login | None]:
+    async def _once(self, reference: ImageReference, login: Login | None) -> tuple[ImageFacts, ResolvedImage]:
         resolved = await self.registry.resolve(reference, login)
         image = ImageFacts(
             source=str(reference),
@@ -91,22 +116,23 @@ class ImageResolver:
         )
         policy = self.policies.get(reference.registry)
         if policy is None:
-            return image, resolved.login
-        return await self._trusted(policy, reference, image, resolved), resolved.login
+            return image, resolved
+        return await self._trusted(policy, reference, image, resolved), resolved
 
     async def _trusted(
         self, policy: TrustPolicy, reference: ImageReference, image: ImageFacts, resolved: ResolvedImage
     ) -> ImageFacts:
         """Ask for what is signed: the image itself, or the index it was chosen from."""
         evidence = ImageEvidence()
-        named = image
         if policy.keys or policy.builders:
             evidence = await self.registry.evidence(reference, image.digest, resolved.login)
-            if evidence == ImageEvidence() and image.index_digest is not None:
-                named = msgspec.structs.replace(image, digest=image.index_digest)
-                evidence = await self.registry.evidence(reference, image.index_digest, resolved.login)
-        verified = policy.verify(named, evidence, production_ready=resolved.production_ready)
-        return msgspec.structs.replace(image, signed_by=verified.signed_by, built_by=verified.built_by)
+        try:
+            return policy.verify(image, evidence, production_ready=resolved.production_ready)
+        except ImageUntrusted:
+            if image.index_digest is None or not (policy.keys or policy.builders):
+                raise
+        of_index = await self.registry.evidence(reference, image.index_digest, resolved.login)
+        return policy.verify(image, evidence, of_index=of_index, production_ready=resolved.production_ready)
 
     async def _tags_stay(self, reference: ImageReference) -> None:
         if reference.digest is not None:
@@ -133,9 +159,16 @@ class ImageResolver:
 
 
 async def pull_image(
-    engine: Engine, image: ImageFacts, login: Login | None, *, backoff: Backoff
+    engine: Engine,
+    image: ImageFacts,
+    login: Login | None,
+    *,
+    backoff: Backoff,
+    claims: Sequence[SourceClaim] = (),
 ) -> tuple[str, ScmSourceFacts]:
-    """Pull by digest, read scm-source.json out of the image; give the local image id. Raises EngineFailed.
+    """Pull by digest, read what the image states about its source; give the local image id. Raises EngineFailed.
+
+    `claims` are those of the manifest's annotations. Labels are read from the engine, by the aggregator's rules.
 
     The engine does not say whether trying again can help, so a pull is tried three times within the stage's deadline.
     """
@@ -150,7 +183,18 @@ async def pull_image(
                 raise
             await pause(backoff.seconds(attempt))
     content = await engine.read_file(image_id, f"/{FILE_NAME}", FILE_BYTES_MAX)
-    return image_id, _scm_source(content)
+    config = await engine.config(image_id)
+    stated = [*claims, *claims_of_labels(config, None)[0]]
+    return image_id, msgspec.structs.replace(_scm_source(content), claims=[_claim_facts(one) for one in stated])
+
+
+def _claim_facts(claim: SourceClaim) -> SourceClaimFacts:
+    return SourceClaimFacts(
+        kind=claim.kind,  # type: ignore[arg-type]  # annotations and labels only
+        url=claim.source.url,
+        revision=claim.source.revision,
+        maybe_inherited=claim.maybe_inherited,
+    )
 
 
 def _scm_source(content: bytes | None) -> ScmSourceFacts:

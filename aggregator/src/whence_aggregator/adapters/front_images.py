@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -15,8 +16,10 @@ from whence_aggregator.registry.catalog import PAGE_MAX, Catalog
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.digest import is_sha256_digest, sha256_digest
-from whence_common.image_evidence import EVIDENCE_BYTES_MAX
 from whence_common.image_layers import LayerFinding
+from whence_common.image_trust import EVIDENCE_BYTES_MAX
+
+_REFERRER_PAGES_MAX = 10
 
 
 class FrontImages:
@@ -53,7 +56,15 @@ class FrontImages:
         return bytes(content) if sha256_digest(bytes(content)) == digest else None
 
     async def referrers(self, repository: str, digest: str) -> bytes | None:
-        found = await self._catalog.referrers(_place(repository), digest, artifact_type=None, after="", limit=PAGE_MAX)
+        found: list[dict[str, Any]] = []
+        for _ in range(_REFERRER_PAGES_MAX):
+            after = str(found[-1]["digest"]) if found else ""
+            page = await self._catalog.referrers(
+                _place(repository), digest, artifact_type=None, after=after, limit=PAGE_MAX
+            )
+            found += page
+            if len(page) < PAGE_MAX:
+                break
         return msgspec.json.encode({"manifests": found})
 
     async def layer(self, repository: str, digest: str) -> LayerFinding:

@@ -12,9 +12,9 @@ from whence_aggregator.adapters.layer_stream import scan
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.backoff import retry_after_seconds
 from whence_common.digest import is_sha256_digest, sha256_digest
-from whence_common.image_evidence import EVIDENCE_BYTES_MAX
 from whence_common.image_layers import LayerFinding
 from whence_common.image_reference import is_loopback_registry
+from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 
 LAYER_BYTES_MAX = 8 * 1024**3

@@ -53,10 +53,14 @@ class TagCollector:
 def finding_of(said: ImageSaid) -> Finding:
     """Give what an image said as a fact."""
     value: dict[str, Any] = {
-        "signed_by": said.signed_by, "built_by": said.built_by, "layer": said.layer, "notes": said.notes,
+        "built_by": said.built_by, "layer": said.layer, "notes": said.notes,
         "inherited": said.inherited, "claims": [one.to_wire() for one in said.claims],
         "chain": said.chains[-1] if said.chains else "",
     }  # fmt: skip
+    if said.signer_known:
+        value["signed_by"] = said.signed_by
+    if said.unknown:
+        value["unknown"] = said.unknown
     reason = said.notes[0] if said.notes else "the image has no /scm-source.json"
     if said.scm_source is not None:
         try:
@@ -66,8 +70,10 @@ def finding_of(said: ImageSaid) -> Finding:
         except ScmSourceInvalid as exc:
             reason = exc.message
     found = "scm_source" in value or said.claims
-    outcome: Literal["found", "missing"] = "found" if found else "missing"
-    return Finding(outcome=outcome, value=value, reason="" if found else reason, awaited=said.awaited)
+    outcome: Literal["found", "missing"] = "found" if found or said.unknown else "missing"
+    return Finding(
+        outcome=outcome, value=value, reason="" if found else "; ".join(said.unknown) or reason, awaited=said.awaited
+    )
 
 
 class CommitCollector:

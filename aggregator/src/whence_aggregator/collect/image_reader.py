@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,35 +11,40 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.ports import Database, ImageSaid, ImageStore, SourceUnavailable
-from whence_common.digest import sha256_digest
+from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import InputError
 from whence_common.image_evidence import (
-    Gathering,
     ImageEvidence,
-    evidence_manifests,
+    Unreadable,
     fallback_tag,
-    wanted_blobs,
+    gather,
 )
 from whence_common.image_layers import LayerFinding
 from whence_common.image_provenance import (
     BASE_DIGEST,
     BASE_NAME,
+    ImageConfig,
     chains,
     claim_of_names,
     claims_of_buildkit,
+    claims_of_index,
     claims_of_labels,
+    claims_of_manifest,
     claims_of_provenance,
 )
 from whence_common.image_reference import ImageReference
-from whence_common.image_trust import TrustedBuilder, builder_of, signer_of
+from whence_common.image_trust import EVIDENCE_BYTES_MAX, TrustedBuilder, builder_of, signer_of
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import Descriptor, Manifest, ManifestInvalid
+from whence_common.slsa_source import PROVENANCE_TYPES
 
 _ATTESTATION = ("vnd.docker.reference.type", "attestation-manifest")
 _REFERENCE = "vnd.docker.reference.digest"
-_IN_TOTO = "application/vnd.in-toto+json"
+_IN_TOTO, _PREDICATE = "application/vnd.in-toto+json", "in-toto.io/predicate-type"
 _FINDINGS_KEPT_MAX = 10_000
-_ATTESTATIONS_MAX = 10
+_STATEMENTS_MAX = 20
+_UNREADABLE = ("registry-no-manifest", "registry-wrong-digest", "registry-answer-too-large")
+"""What will not change when it is asked for again."""
 _FORMS = ("image.layer", "image.rootfs", "oci.image.layer", "tar")
 
 
@@ -60,6 +65,9 @@ class Bases(Protocol):
     async def base_of(self, prefixes: list[str]) -> str | None:
         """Give the digest of a known image that is one of these beginnings of another's layers."""
 
+    async def base_with_commit(self, prefixes: list[str], commit: str) -> str | None:
+        """Give the digest of such an image that names this commit as its source."""
+
 
 class KnownBases:
     """Images that have been read before."""
@@ -72,6 +80,34 @@ class KnownBases:
         asked = {"chains": msgspec.json.encode(prefixes).decode(), "limit": 1}
         rows = await self._database.fetch("images_of_chains", asked)
         return str(rows[0]["image_digest"]) if rows else None
+
+    async def base_with_commit(self, prefixes: list[str], commit: str) -> str | None:
+        """Look the beginnings up among images that name this commit. Raises StorageUnavailable."""
+        asked = {"chains": msgspec.json.encode(prefixes).decode(), "commit_id": commit, "limit": 1}
+        rows = await self._database.fetch("images_of_chains_and_commit", asked)
+        return str(rows[0]["image_digest"]) if rows else None
+
+
+class _Pieces:
+    """One repository, piece by piece: what is too large or has other bytes is unreadable, and the rest goes on."""
+
+    def __init__(self, store: ImageStore, repository: str) -> None:
+        self._store = store
+        self._repository = repository
+
+    async def manifest(self, name: str) -> bytes | None:
+        return await self._read(self._store.manifest, name)
+
+    async def blob(self, digest: str) -> bytes | None:
+        return await self._read(self._store.blob, digest)
+
+    async def _read(self, ask: Callable[[str, str], Awaitable[bytes | None]], name: str) -> bytes | None:
+        try:
+            return await ask(self._repository, name)
+        except SourceUnavailable as exc:
+            if exc.code in _UNREADABLE:
+                raise Unreadable(exc.message) from exc
+            raise
 
 
 class ImageReader:
@@ -100,52 +136,56 @@ class ImageReader:
     async def said_by(self, repository: str, manifest: Manifest, index_digest: str | None = None) -> ImageSaid:
         """Read the image of a manifest that is at hand. Raises SourceUnavailable."""
         store, said = self._stores.store_of(repository), ImageSaid()
-        evidence = await self._evidence(store, repository, manifest.digest)
+        said.chains = chains([one.digest for one in manifest.layers])
         index = await self._index(store, repository, index_digest)
-        if index is not None and evidence == ImageEvidence():
-            of_index = await self._evidence(store, repository, index.digest)
-            self._judge(said, repository, index.digest, of_index)
-        else:
-            self._judge(said, repository, manifest.digest, evidence)
-        said.claims += claim_of_names("annotation", manifest.annotations)
+        await self._judge(said, store, repository, [one for one in (manifest, index) if one is not None])
+        said.claims += claims_of_manifest(manifest.content)
         if index is not None:
             await self._read_index(said, store, repository, manifest, index)
         await self._read_labels(said, store, repository, manifest)
         await self._read_layers(said, store, repository, manifest)
         return said
 
-    def _judge(self, said: ImageSaid, repository: str, digest: str, evidence: ImageEvidence) -> None:
-        """Believe what the configured keys have signed."""
+    async def _judge(self, said: ImageSaid, store: ImageStore, repository: str, manifests: list[Manifest]) -> None:
+        """Believe what the configured keys have signed: the image itself, or the index it is in."""
         trust = self._trust.get(repository.partition("/")[0], Trust())
-        said.signed_by = (
-            signer_of(
-                digest,
+        said.signer_known = False
+        if not trust.keys and not trust.builders:
+            return
+        unread: list[str] = []
+        for manifest in manifests:
+            evidence = await self._evidence(store, repository, manifest.digest)
+            unread += evidence.unread
+            signed_by = signer_of(
+                manifest.digest,
                 signatures=evidence.signatures,
                 digest_signatures=evidence.digest_signatures,
                 envelopes=evidence.envelopes,
                 keys=trust.keys,
             )
-            or ""
-        )
-        said.built_by = builder_of(digest, envelopes=evidence.envelopes, builders=trust.builders) or ""
+            built_by = builder_of(manifest.digest, envelopes=evidence.envelopes, builders=trust.builders)
+            said.signed_by, said.built_by = said.signed_by or signed_by or "", said.built_by or built_by or ""
+            claims, unclear = claims_of_provenance(
+                manifest.digest, envelopes=evidence.envelopes, builders=trust.builders
+            )
+            said.claims += claims
+            said.unknown += unclear
         if trust.keys and not said.signed_by:
             said.awaited = "a trusted signature"
         if trust.builders and not said.built_by:
             said.awaited = "a trusted builder's provenance"
-        said.claims += claims_of_provenance(digest, envelopes=evidence.envelopes, builders=trust.builders)
+        reasons = [f"not all signatures and attestations were read: {one}" for one in dict.fromkeys(unread)]
+        said.signer_known = bool(said.signed_by or (trust.keys and not reasons))
+        if said.claims:
+            said.unknown.clear()
+        elif trust.builders:
+            said.unknown += reasons
 
     async def _evidence(self, store: ImageStore, repository: str, digest: str) -> ImageEvidence:
         referrers = await store.referrers(repository, digest)
         if referrers is None:
             referrers = await store.manifest(repository, fallback_tag(digest))
-        gathering = Gathering()
-        for name in evidence_manifests(digest, referrers):
-            content = await store.manifest(repository, name)
-            for blob in wanted_blobs(content) if content is not None else []:
-                found = await store.blob(repository, blob.digest)
-                if found is not None:
-                    gathering.add(blob, found)
-        return gathering.evidence()
+        return await gather(digest, referrers, _Pieces(store, repository))
 
     async def _index(self, store: ImageStore, repository: str, digest: str | None) -> Manifest | None:
         content = await store.manifest(repository, digest) if digest else None
@@ -154,34 +194,46 @@ class ImageReader:
     async def _read_index(
         self, said: ImageSaid, store: ImageStore, repository: str, manifest: Manifest, index: Manifest
     ) -> None:
-        entry = next((one for one in index.children if one.digest == manifest.digest), None)
-        named = {**index.annotations, **(entry.annotations if entry is not None else {})}
-        said.claims += claim_of_names("index-annotation", named)
-        statements = []
-        for child in [one for one in index.children if _attests(one, manifest.digest)][:_ATTESTATIONS_MAX]:
+        said.claims += claims_of_index(index.content, manifest.digest)
+        statements: list[Mapping[str, Any]] = []
+        pieces = _Pieces(store, repository)
+        for child in [one for one in index.children if _attests(one, manifest.digest)]:
             content = await store.manifest(repository, child.digest)
-            layers = loose(content).get("layers") if content is not None else None
-            for layer in layers[:_ATTESTATIONS_MAX] if isinstance(layers, list) else []:
-                if isinstance(layer, dict) and layer.get("mediaType") == _IN_TOTO:
-                    found = await store.blob(repository, str(layer.get("digest")))
-                    statements.append(loose(found) if found is not None else {})
+            for digest, size in _provenance_blobs(content or b""):
+                if size > EVIDENCE_BYTES_MAX or len(statements) >= _STATEMENTS_MAX:
+                    said.unknown.append(
+                        f"BuildKit's attestation {digest} was not read: it is too large, or one of too many"
+                    )
+                    continue
+                try:
+                    statements.append(loose(await pieces.blob(digest) or b""))
+                except Unreadable as exc:
+                    said.unknown.append(f"BuildKit's attestation {digest} was not read: {exc}")
         said.claims += claims_of_buildkit(manifest.digest, statements)
 
     async def _read_labels(self, said: ImageSaid, store: ImageStore, repository: str, manifest: Manifest) -> None:
-        labels = await self._labels(store, repository, manifest)
-        if not labels:
+        """Read the labels; those of a base image, named or known, are not this image's own."""
+        if manifest.config is not None and manifest.config.size > EVIDENCE_BYTES_MAX:
+            said.unknown.append(f"the image's configuration has {manifest.config.size} bytes, which are not read")
             return
-        claims, distrusted = claims_of_labels(labels, await self._base_labels(manifest))
+        config = await self._config(store, repository, manifest)
+        named = [*claim_of_names("label", config.labels), *claims_of_labels(config, None)[0]]
+        if not named:
+            return
+        base, known = await self._base_config(manifest), ""
+        commit = next((one.source.commit_id for one in named if one.source.commit_id), None)
+        if base is None and commit is not None and said.chains[:-1]:
+            known = await self._bases.base_with_commit(said.chains[:-1], commit) or ""
+        claims, inherited, unknown = claims_of_labels(config, base, base_digest=known)
         said.claims += claims
-        said.notes += distrusted
+        said.notes += inherited
+        said.unknown += unknown
 
-    async def _labels(self, store: ImageStore, repository: str, manifest: Manifest) -> Mapping[str, Any]:
+    async def _config(self, store: ImageStore, repository: str, manifest: Manifest) -> ImageConfig:
         content = await store.blob(repository, manifest.config.digest) if manifest.config is not None else None
-        config = loose(content).get("config") if content is not None else None
-        labels = config.get("Labels") if isinstance(config, dict) else None
-        return labels if isinstance(labels, dict) else {}
+        return ImageConfig.parse(content or b"")
 
-    async def _base_labels(self, manifest: Manifest) -> Mapping[str, Any] | None:
+    async def _base_config(self, manifest: Manifest) -> ImageConfig | None:
         """Read the labels of the base image that the manifest names by digest; None when that cannot be done."""
         digest, name = (manifest.annotations.get(key, "") for key in (BASE_DIGEST, BASE_NAME))
         try:
@@ -194,14 +246,13 @@ class ImageReader:
             if base.image is not None:
                 content = await store.manifest(reference.repository, base.image.digest)
                 base = _manifest(content or b"", reference.repository)
-            return await self._labels(store, reference.repository, base)
+            return await self._config(store, reference.repository, base)
         except (InputError, SourceUnavailable):
             return None
 
     async def _read_layers(self, said: ImageSaid, store: ImageStore, repository: str, manifest: Manifest) -> None:
         """Find the topmost scm-source.json; one that belongs to a known base image is not this image's."""
         digests = [one.digest for one in manifest.layers]
-        said.chains = chains(digests)
         for number in range(len(digests) - 1, -1, -1):
             layer = manifest.layers[number]
             if not any(form in layer.media_type for form in _FORMS):
@@ -239,6 +290,22 @@ class ImageReader:
 
 def _attests(child: Descriptor, digest: str) -> bool:
     return child.annotations.get(_ATTESTATION[0]) == _ATTESTATION[1] and child.annotations.get(_REFERENCE) == digest
+
+
+def _provenance_blobs(attestation: bytes) -> list[tuple[str, int]]:
+    """Give digest and size of the provenance in one of BuildKit's attestation manifests; SBOMs are passed over."""
+    layers = loose(attestation).get("layers")
+    found = []
+    for layer in layers if isinstance(layers, list) else []:
+        descriptor = layer if isinstance(layer, dict) else {}
+        annotations = descriptor.get("annotations")
+        stated = annotations.get(_PREDICATE) if isinstance(annotations, dict) else None
+        digest, size = descriptor.get("digest"), descriptor.get("size")
+        if descriptor.get("mediaType") != _IN_TOTO or not isinstance(digest, str) or not is_sha256_digest(digest):
+            continue
+        if stated in (None, *PROVENANCE_TYPES) and isinstance(size, int):
+            found.append((digest, size))
+    return found
 
 
 def _manifest(content: bytes, repository: str) -> Manifest:

@@ -228,10 +228,13 @@ def named(instance_ids: Sequence[str]) -> Asked:
 def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
     """Give (commit, image, repository) as the agent read it out of the image."""
     found = predicate.scm_source
-    if predicate.image is None or found is None or found.document is None:
+    if predicate.image is None or found is None:
         return []
-    link = _link(found.document.get("url", ""), found.document.get("revision", ""))
-    return [(link[0], predicate.image.digest, link[1])] if link is not None else []
+    document = found.document or {}
+    named = [(document.get("url", ""), document.get("revision", ""))]
+    named += [(one.url, one.revision) for one in found.claims or ()]
+    links = dict.fromkeys(_link(url, revision) for url, revision in named)
+    return [(link[0], predicate.image.digest, link[1]) for link in links if link is not None]
 
 
 def _tag(predicate: Predicate) -> tuple[str, str] | None:

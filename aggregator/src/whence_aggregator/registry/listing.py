@@ -88,9 +88,11 @@ def _source(fact: Row | None) -> dict[str, Any] | None:
     """Give what counts as the image's source; None while it is not known."""
     if fact is None:
         return None
-    chosen, against = choose(claims_in(msgspec.json.decode(fact["value"])))
+    value = msgspec.json.decode(fact["value"])
+    chosen, against = choose(claims_in(value))
     if chosen is None:
-        return {"state": "missing", "reason": fact["reason"], "url": "", "revision": ""}
+        state = "unknown" if value.get("unknown") else "missing"
+        return {"state": state, "reason": fact["reason"], "url": "", "revision": ""}
     state = "contradicted" if against else "confirmed" if chosen.kind == "provenance" else "asserted"
     return {
         "state": state, "said_by": chosen.kind, "url": chosen.source.url, "revision": chosen.source.revision,

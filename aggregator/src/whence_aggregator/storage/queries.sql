@@ -563,6 +563,10 @@ insert into image_chain (chain, image_digest) values (:chain, :image_digest) on 
 -- name: images_of_chains
 select chain, image_digest from image_chain where {chain in texts chains} order by chain, image_digest limit :limit;
 
+-- name: images_of_chains_and_commit
+select c.image_digest from image_chain c join image_commit i on i.image_digest = c.image_digest
+where {c.chain in texts chains} and i.commit_id = :commit_id order by c.chain, c.image_digest limit :limit;
+
 -- name: tag_of
 select tag, digest, created_at, created_by, ledger_index from image_tag where repository = :repository and tag = :tag;
 

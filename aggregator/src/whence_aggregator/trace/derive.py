@@ -230,8 +230,13 @@ def _source(facts: Facts) -> Link:
     if answer.outcome in ("found", "missing"):
         evidence += (_collected(answer, "registry", registry.digest if registry is not None else None),)
     chosen, against = choose(facts.claims)
-    notes = [str(one) for one in answer.value.get("notes", [])]
+    unknown = facts.source_unknown
+    notes = [*unknown, *(str(one) for one in answer.value.get("notes", []))]
+    if chosen is not None and chosen.maybe_inherited:
+        notes.append(f"the {chosen.kind}s may be the base image's: the image does not name its base by digest")
     if chosen is None:
+        if unknown:
+            return Link(link="source", state="unknown", reason="; ".join(notes), evidence=evidence)
         reason = (seen.reason if seen is not None else "") or "; ".join(notes) or answer.reason
         unasked = seen is None and answer.outcome in ("unknown", "absent")
         reason = reason or "the image names no source"

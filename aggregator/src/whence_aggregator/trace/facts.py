@@ -13,7 +13,7 @@ from whence_common.clock import from_millis, parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
 from whence_common.image_provenance import SourceClaim, choose
-from whence_common.scm_source import ScmSource
+from whence_common.scm_source import ScmSource, same_repository, without_credentials
 from whence_common.statement import Predicate, Statement
 
 
@@ -176,10 +176,44 @@ class Facts:
 
     @property
     def claims(self) -> list[SourceClaim]:
-        """What everybody says of the image's source."""
-        claims = [SourceClaim.from_wire(one) for one in self.image_source.value.get("claims", [])]
+        """What is stated about the image's source. Labels that may be a base image's and name another repository than
+
+        the application's registered one are left out.
+        """
         read = self.agent_source or self.registry_source
+        claims = [one for one in self._stated if not self._foreign(one)]
         return claims + ([SourceClaim(kind="scm-source", source=read)] if read is not None else [])
+
+    @property
+    def source_unknown(self) -> list[str]:
+        """Why the source is unknown rather than missing, where no claim counts."""
+        unknown = [str(one) for one in self.image_source.value.get("unknown", [])]
+        return unknown + [
+            f"the {one.kind}s name {one.source.url[:120]}, which is not the application's registered repository, "
+            "so they may be the base image's"
+            for one in self._stated
+            if self._foreign(one)
+        ]
+
+    @property
+    def _stated(self) -> list[SourceClaim]:
+        """The registry's reading, which knows base images; the agent's where the registry was not read."""
+        if self.image_source.outcome in ("found", "missing"):
+            return [SourceClaim.from_wire(one) for one in self.image_source.value.get("claims", [])]
+        seen = self.statement.predicate.scm_source
+        return [
+            SourceClaim(
+                kind=one.kind,
+                source=ScmSource.from_wire({"url": without_credentials(one.url), "revision": one.revision}),
+                maybe_inherited=one.maybe_inherited or one.kind in ("label", "label-schema"),
+            )
+            for one in (seen.claims or () if seen is not None else ())
+        ]
+
+    def _foreign(self, claim: SourceClaim) -> bool:
+        registered = str((self.application.kio if self.application is not None else {}).get("scm_url") or "")
+        named = claim.maybe_inherited and registered and claim.source.url
+        return bool(named) and not same_repository(claim.source.url, registered)
 
     @property
     def source(self) -> ScmSource | None:
@@ -190,7 +224,7 @@ class Facts:
     @property
     def dirty(self) -> bool:
         """Whether anybody says that the tree held changes that are in no commit."""
-        return any(one.source.dirty for one in self.claims)
+        return any(one.source.dirty for one in self.claims if not one.maybe_inherited or one.source == self.source)
 
     @property
     def registry_source(self) -> ScmSource | None:
