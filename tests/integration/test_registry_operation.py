@@ -33,6 +33,7 @@ from whence_aggregator.adapters.ecr_login import EcrLogin
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.pause import pause
 
+ROOT = Path(__file__).parents[2]
 BUILDER = "https://builder.example.org/alpha"
 
 
@@ -123,6 +124,36 @@ async def test_an_attested_image_has_a_confirmed_source(front: RunningFront, key
     (after,) = await listed(front, repository="alpha/attested")
     assert (after["source"]["state"], after["source"]["revision"]) == ("confirmed", commit)
     assert [one["tag"] for one in await listed(front, commit=commit[:12])] == ["1.0"]
+
+
+async def test_sigstores_own_library_verifies_what_is_attested(
+    front: RunningFront, keys: Path, clone: Path, tmp_path: Path
+) -> None:
+    client = front.client("token-of-ada")
+    await client.push("alpha/verified", "1.0", tar({"app": b"verified"}))
+    done = await attest(front, f"{front.host}/alpha/verified:1.0", "--git", clone, "--key", keys / "builder.key")
+    assert done.returncode == 0, done.stderr
+    path = f"/v2/alpha/verified/manifests/{done.stdout.strip()}"
+    referrer = (await client.ask("GET", path, headers={"Accept": OCI_MANIFEST})).json
+    assert referrer["annotations"]["dev.sigstore.bundle.predicateType"] == "https://slsa.dev/provenance/v1"
+    assert referrer["annotations"]["dev.sigstore.bundle.content"] == "dsse-envelope"
+    blob = (await client.ask("GET", f"/v2/alpha/verified/blobs/{referrer['layers'][0]['digest']}")).body
+    bundle = json.loads(blob)
+    (signature,) = bundle["dsseEnvelope"]["signatures"]
+    assert signature["keyid"] == "", "cosign skips signatures whose key id is not of its own form"
+
+    def verified(document: object, key: str = "builder") -> tuple[int, str]:
+        file = tmp_path / "bundle.json"
+        file.write_text(json.dumps(document), encoding="utf-8")
+        command = ["node", ROOT / "tests/clients/verify_bundle.js", file, keys / f"{key}.pub"]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return ran.returncode, ran.stdout
+
+    code, said = verified(bundle)
+    assert (code, json.loads(said)["predicateType"]) == (0, "https://slsa.dev/provenance/v1")
+    assert verified(bundle, "stranger") == (1, "")
+    signature["sig"] = "MEUC" + signature["sig"][4:-8] + "AAAA" + signature["sig"][-4:]
+    assert verified(bundle) == (1, "")
 
 
 async def test_an_attested_index_speaks_for_the_image_that_is_meant(

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure that the programs a target needs are there: Debian's packages, installed when missing and when we may.
-# Usage: setup.sh dev|demo|test|bench|peer
+# Usage: setup.sh dev|clients|demo|test|bench|peer
 set -eu
 
 missing=""
@@ -21,7 +21,7 @@ debian_python() { /usr/bin/python3 -c 'import sys; assert sys.version_info >= (3
 static_busybox() { [ -x /bin/busybox ] && /bin/busybox --list | grep -qx httpd; }
 
 case "$1" in
-dev) need "python3 python3-venv" python_with_venv ;;
+dev | clients) need "python3 python3-venv" python_with_venv ;;
 peer) need "puppetdb dbconfig-no-thanks" test -e /usr/share/puppetdb/puppetdb.jar ;;
 demo | test | bench)
     need git has git
@@ -30,8 +30,14 @@ demo | test | bench)
     need busybox-static static_busybox
     ;;
 *)
-    echo "usage: setup.sh dev|demo|test|bench|peer" >&2
+    echo "usage: setup.sh dev|clients|demo|test|bench|peer" >&2
     exit 64
+    ;;
+esac
+case "$1" in
+clients)
+    need nodejs has node
+    need npm has npm
     ;;
 esac
 case "$1" in

@@ -87,14 +87,23 @@ class Envelope:
 _DECODER, _EXACT = msgspec.json.Decoder(_Wire), msgspec.json.Decoder(_ExactWire)
 
 
-def seal(private_key: ec.EllipticCurvePrivateKey, payload: bytes, *, payload_type: str = IN_TOTO_TYPE) -> bytes:
-    """Sign a payload; give the envelope's bytes, which are kept verbatim from here on."""
+def seal(
+    private_key: ec.EllipticCurvePrivateKey, payload: bytes, *, payload_type: str = IN_TOTO_TYPE, named: bool = True
+) -> bytes:
+    """Sign a payload; give the envelope's bytes, which are kept verbatim from here on.
+
+    `named` is whether the signature names its key by our key id. Verifiers that name keys in another way skip such a
+    signature, so what others verify is not named.
+    """
     signature = keys.sign(private_key, pre_authentication_encoding(payload_type, payload))
     wire = _Wire(
         payload=base64.b64encode(payload).decode("ascii"),
         payloadType=payload_type,
         signatures=[
-            _Signature(sig=base64.b64encode(signature).decode("ascii"), keyid=keys.key_id(private_key.public_key()))
+            _Signature(
+                sig=base64.b64encode(signature).decode("ascii"),
+                keyid=keys.key_id(private_key.public_key()) if named else "",
+            )
         ],
     )
     return msgspec.json.encode(wire)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def attest(
         manifest.digest, name=reference.repository, source=source, builder_id=builder_id,
         finished_at=to_instant(datetime.now(UTC)),
     )  # fmt: skip
-    content = _bundle(seal(key, json.dumps(statement).encode()), key)
+    content = _bundle(seal(key, json.dumps(statement).encode(), named=False), key)
     described = {"mediaType": BUNDLE, "digest": registry.push_blob(content), "size": len(content)}
     referrer = json.dumps(
         {
@@ -99,25 +99,40 @@ def attest(
             "config": {"mediaType": _EMPTY, "digest": registry.push_blob(b"{}"), "size": 2},
             "layers": [described],
             "subject": {"mediaType": manifest.media_type, "digest": manifest.digest, "size": len(manifest.content)},
-            "annotations": {
-                "org.opencontainers.image.created": statement["predicate"]["runDetails"]["metadata"]["finishedOn"]
-            },
+            "annotations": _annotations(statement),
         }
     ).encode()
     digest, listed = registry.push_manifest(referrer, OCI_MANIFEST)
     if not listed:
-        _list_by_tag(registry, manifest.digest, digest, len(referrer))
+        _list_by_tag(registry, manifest.digest, digest, len(referrer), _annotations(statement))
         say("the registry lists no referrers by itself: listed under the fallback tag")
     return digest
 
 
-def _list_by_tag(registry: RegistryClient, subject: str, digest: str, size: int) -> None:
+def _annotations(statement: Mapping[str, Any]) -> dict[str, str]:
+    """Return what cosign and GitHub annotate bundles with, and find provenance by."""
+    return {
+        "org.opencontainers.image.created": statement["predicate"]["runDetails"]["metadata"]["finishedOn"],
+        "dev.sigstore.bundle.content": "dsse-envelope",
+        "dev.sigstore.bundle.predicateType": statement["predicateType"],
+    }
+
+
+def _list_by_tag(
+    registry: RegistryClient, subject: str, digest: str, size: int, annotations: Mapping[str, str]
+) -> None:
     """Add the referrer to the index under OCI's fallback tag, for registries without referrers."""
     tag = fallback_tag(subject)
     found = registry.find_manifest(tag)
     listed = loose(found).get("manifests") if found is not None else None
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    entry = {"mediaType": OCI_MANIFEST, "digest": digest, "size": size, "artifactType": BUNDLE}
+    entry = {
+        "mediaType": OCI_MANIFEST,
+        "digest": digest,
+        "size": size,
+        "artifactType": BUNDLE,
+        "annotations": dict(annotations),
+    }
     index = {
         "schemaVersion": 2, "mediaType": OCI_INDEX,
         "manifests": [*(one for one in entries if one.get("digest") != digest), entry],
@@ -141,7 +156,7 @@ def _check(source: ScmSource, *, allow_dirty: bool) -> None:
 
 
 def _bundle(envelope: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Give a Sigstore bundle around an envelope."""
+    """Return a Sigstore bundle around an envelope. The hint is cosign's: base64 of SHA-256 of the DER key."""
     spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     hint = base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii")
     document: dict[str, Any] = {
