@@ -153,6 +153,17 @@ async def test_an_image_built_elsewhere_traces_by_what_the_agent_read(
     assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
 
 
+async def test_a_label_that_fits_the_registered_repository_counts_and_another_is_not_believed(house: InProcess) -> None:
+    await house.register(scm_url="git@git.example.org:demo/greeter.git")
+    await house.say(await house.machine(), scm_source=labelled())
+    await house.work()
+    assert await house.state("source") == "asserted"
+    await house.register(scm_url="https://git.example.org/demo/another")
+    link = (await house.lineage()).link("source")
+    assert (link.state, link.value) == ("unknown", None)
+    assert "not the application's registered repository" in str(link.reason)
+
+
 async def test_a_label_that_may_be_inherited_contradicts_nothing(house: InProcess) -> None:
     other = replace(claim("label", url="https://git.example.org/base/os", commit=OTHER), maybe_inherited=True)
     link = await source(house, claim("provenance", by="b"), other)

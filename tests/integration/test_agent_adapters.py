@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import docker
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from fakes.misbehaving import Answer, misbehaving
 from fakes.object_store import FakeObjectStore
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import REGION
+from landscape.layers import tar
 from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_agent.adapters.aggregator import HttpAggregator
@@ -40,9 +43,12 @@ from whence_agent.ports import (
     RegistryRefused,
     SecretUnavailable,
 )
+from whence_agent.stages.image import pull_image
+from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
 from whence_common.image_reference import ImageReference
+from whence_common.statement import ImageFacts, SourceClaimFacts
 from whence_common.user_data.options import ContainerOptions
 
 MANIFEST = json.dumps(
@@ -371,6 +377,35 @@ def spec(image: str, image_id: str, **changes: Any) -> ContainerSpec:
         "log": LogDriver(name="json-file", options={}), "pids_max": 100, "stop_seconds": 5, "fingerprint": "f1", **changes,
     }  # fmt: skip
     return ContainerSpec(**values)
+
+
+async def test_an_images_labels_are_read_from_the_engine(scape: Landscape, engine: DockerEngine) -> None:
+    """As docker/metadata-action gives them, which is all that many images state about their source."""
+    client = docker.APIClient(base_url=scape.engine, version="auto", timeout=60)
+    repository = f"{scape.registry}/demo/labelled"
+    labels = {
+        "org.opencontainers.image.source": "https://git.example.org/a/b",
+        "org.opencontainers.image.revision": "a" * 40,
+    }
+
+    def push() -> str:
+        changes = [f"LABEL {name}={value}" for name, value in labels.items()]
+        client.import_image_from_data(tar({"app": b"x"}), repository=repository, tag="1.0", changes=changes)
+        client.push(repository, tag="1.0")
+        named = client.inspect_image(f"{repository}:1.0")["RepoDigests"]
+        return str(named[0]).partition("@")[2]
+
+    digest = await asyncio.to_thread(push)
+    image = ImageFacts(source=f"{repository}:1.0", repository=repository, digest=digest)
+    image_id, seen = await pull_image(
+        engine, image, None, backoff=Backoff(first_seconds=0.1, longest_seconds=0.1, random=lambda: 0.5)
+    )
+    assert (seen.status, seen.claims) == (
+        "missing",
+        [SourceClaimFacts(kind="label", url="https://git.example.org/a/b", revision="a" * 40, maybe_inherited=True)],
+    )
+    assert (await engine.config(image_id)).created
+    client.close()
 
 
 async def test_an_image_is_pulled_run_adopted_and_stopped_by_digest(scape: Landscape, engine: DockerEngine) -> None:

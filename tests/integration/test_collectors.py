@@ -38,6 +38,9 @@ class NoBases:
     async def base_of(self, prefixes: list[str]) -> str | None:
         return None
 
+    async def base_with_commit(self, prefixes: list[str], commit: str) -> str | None:
+        return None
+
 
 def reader(session: aiohttp.ClientSession, host: str) -> ImageReader:
     stores = Stores(others=RegistryImages(session=session, plain_http={host: True}), own={})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -191,6 +192,27 @@ async def test_buildkits_attestations_are_found_in_the_index_and_are_nobodys_wor
         index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
         assert (await place.client.put(place.path, "index", index, OCI_INDEX)).status == 201
         assert named(await place.said(image, digest_of(index))) == expected
+
+
+async def test_the_agent_reads_the_annotations_that_the_aggregator_reads(place: Place) -> None:
+    image = await place.push(tar({"a": b"annotated"}), annotations=OCI)
+    agent = OciRegistry(
+        http=RegistryHttp(session=place.session, plain_http=frozenset({place.registry}), token_hosts={})
+    )
+    resolved = await agent.resolve(ImageReference.parse(f"{place.registry}/{place.path}:1.0"), None)
+    assert resolved.digest == image
+    assert list(resolved.claims) == (await place.said(image)).claims
+    size = len(
+        (await place.client.ask("GET", f"/v2/{place.path}/manifests/{image}", headers={"Accept": OCI_MANIFEST})).body
+    )
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    entry = {"mediaType": OCI_MANIFEST, "digest": image, "size": size, "annotations": OCI,
+             "platform": {"os": "linux", "architecture": architecture}}  # fmt: skip
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
+    assert (await place.client.put(place.path, "index", index, OCI_INDEX)).status == 201
+    by_index = await agent.resolve(ImageReference.parse(f"{place.registry}/{place.path}:index"), None)
+    assert list(by_index.claims) == (await place.said(image, digest_of(index))).claims
+    assert [one.kind for one in by_index.claims] == ["annotation", "index-annotation"]
 
 
 def signed(digest: str, key: Any = KEY, *, kind: str = V1, builder: str = BUILDER, github: bool = False) -> bytes:

@@ -145,7 +145,7 @@ async def test_sigstores_own_library_verifies_what_is_attested(
     def verified(document: object, key: str = "builder") -> tuple[int, str]:
         file = tmp_path / "bundle.json"
         file.write_text(json.dumps(document), encoding="utf-8")
-        command = ["node", ROOT / "tests/clients/verify_bundle.js", file, keys / f"{key}.pub"]
+        command = ["node", str(ROOT / "tests/clients/verify_bundle.js"), str(file), str(keys / f"{key}.pub")]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
         return ran.returncode, ran.stdout
 

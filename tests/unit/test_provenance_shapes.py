@@ -56,13 +56,20 @@ PACKAGE = {"uri": "pkg:docker/python@3.11?platform=linux%2Famd64", "digest": {"s
 TARBALL = {"uri": "https://files.example.org/tool.tgz", "digest": {"sha256": "9" * 64, "sha1": LIBRARY}}
 CONFIG = at(f"git+{CATALOGUE_URL}.git", CATALOGUE, entryPoint="pipeline.yaml")
 
+
+def with_task(statement: dict[str, Any]) -> dict[str, Any]:
+    """Add a task that was read from the catalogue, as Tekton Chains states a pipeline run's tasks."""
+    task = {"name": "build", "invocation": {"configSource": CONFIG}}
+    return {**statement, "predicate": {**statement["predicate"], "buildConfig": {"tasks": [task]}}}
+
+
 NAMED: dict[str, tuple[dict[str, Any], str]] = {
     "Tekton, the catalogue as configuration": (
         v02(TEKTON, config=CONFIG, materials=[IMAGE, at(f"git+{URL}.git", APP)]), APP),
     "Tekton, the catalogue among its materials too": (
         v02(TEKTON, config=CONFIG, materials=[CONFIG, IMAGE, at(f"git+{URL}.git", APP)]), APP),
-    "Tekton, the pipeline in the application's own repository": (
-        v02(TEKTON, config=at(f"git+{URL}", APP), materials=[at(f"git+{URL}.git", APP)]), APP),
+    "Tekton, an inline pipeline with a catalogue's task": (
+        with_task(v02(TEKTON, materials=[CONFIG, at(f"git+{URL}", APP)])), APP),
     "Tekton, configured inline": (v02(TEKTON, materials=[at(f"git+{URL}", APP)]), APP),
     "a builder not known, the catalogue as configuration": (
         v02("https://ci.example.org/v1", config=CONFIG, materials=[at(f"git+{URL}.git", APP)]), APP),
@@ -116,6 +123,10 @@ def test_provenance_names_the_applications_commit(statement: dict[str, Any], com
 
 
 UNCLEAR: dict[str, tuple[dict[str, Any], str]] = {
+    "Tekton, the catalogue as configuration and material": (v02(TEKTON, config=CONFIG, materials=[CONFIG]), "no commit"),
+    "Tekton, the application's own pipeline and a catalogue's task": (
+        with_task(v02(TEKTON, config=at(f"git+{URL}", APP), materials=[at(f"git+{URL}", APP), CONFIG])), "no commit"),
+    "Tekton, a catalogue's task and no input": (with_task(v02(TEKTON, materials=[CONFIG])), "no commit"),
     "Tekton, the catalogue alone": (v02(TEKTON, config=CONFIG), "no commit"),
     "Tekton v1, the catalogue alone": (
         v1("https://tekton.dev/chains/v2/slsa", {}, at(f"git+{CATALOGUE_URL}", CATALOGUE, name="task")), "no commit"),

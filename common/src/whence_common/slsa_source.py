@@ -21,7 +21,8 @@ _BUILDKIT = ("https://mobyproject.org/buildkit@", "https://github.com/moby/build
 _GITLAB = ("https://gitlab.com/gitlab-org/", "https://docs.gitlab.com/")
 _TEKTON = ("tekton.dev/", "https://tekton.dev/", "https://cloud.google.com/build/gcb-buildtypes/google-builder/")
 _CLOUD_BUILD = "https://cloud.google.com/build/gcb-buildtypes/google-worker/"
-_TEKTON_CONFIGURATION = ("pipeline", "task", "pipelineTask")
+_TEKTON_INPUT = "inputs/"
+"""How Tekton Chains names what a build took in; pipeline and tasks, which may be a catalogue's, have other names."""
 _BUILDKIT_METADATA_V02 = "https://mobyproject.org/buildkit@v1#metadata"
 _DIGESTS = ("gitCommit", "sha1", "sha256")
 _GIT_URL = re.compile(r"git\+|git:|ssh://|git@|[^#?]*\.git(?:[#?@/]|\Z)")
@@ -86,15 +87,24 @@ def _of_v02(predicate: Mapping[str, Any]) -> BuiltFrom:
     if build_type.startswith(_BUILDKIT):
         return _one([configuration] if configuration else [], "its build context names no commit")
     if build_type.startswith(_TEKTON):
-        others = [one for one in materials if configuration is None or not same_repository(one.url, configuration.url)]
         return _one(
-            materials if len(_distinct(materials)) == 1 else others or materials, "its materials name no commit"
+            _tekton_inputs(predicate, materials), "its materials name no commit beside its pipeline's and tasks'"
         )
     if build_type.startswith(_GITLAB):
         return _one([*([configuration] if configuration else []), *materials], "it names no commit")
     if not materials:
         return BuiltFrom(reason="it names where its build's configuration is from, but no source in its materials")
     return _one(materials, "its materials name no commit")
+
+
+def _tekton_inputs(predicate: Mapping[str, Any], materials: Sequence[GitSource]) -> list[GitSource]:
+    """Return the materials that are not where the pipeline and its tasks are from; Chains lists those among them."""
+    build = _object(predicate.get("buildConfig"))
+    tasks = build.get("tasks")
+    runs = [predicate, *(_object(one) for one in (tasks[:MATERIALS_MAX] if isinstance(tasks, list) else []))]
+    sources = [_object(_object(one.get("invocation")).get("configSource")) for one in runs]
+    refs = {_text(one.get("uri")) for one in sources} - {""}
+    return [one for one in materials if not any(same_repository(one.url, ref) for ref in refs)]
 
 
 def _of_v1(definition: Mapping[str, Any]) -> BuiltFrom:
@@ -104,7 +114,7 @@ def _of_v1(definition: Mapping[str, Any]) -> BuiltFrom:
     if _too_many(listed):
         return BuiltFrom(reason=f"it lists more than {MATERIALS_MAX} resolved dependencies")
     if build_type.startswith(_TEKTON):
-        inputs = [one for one in _materials(listed, known="") if one.name not in _TEKTON_CONFIGURATION]
+        inputs = [one for one in _materials(listed, known="") if one.name.startswith(_TEKTON_INPUT)]
         return _one(inputs, "its resolved dependencies name no commit")
     for name in ("configSource", "source"):
         whole = _git_source(_object(parameters.get(name)), known="any")
