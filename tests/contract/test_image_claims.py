@@ -149,7 +149,7 @@ async def test_an_image_built_elsewhere_traces_by_what_the_agent_read(
     link = lineage.link("source")
     assert (link.state, link.value["said_by"], link.value["revision"]) == ("asserted", kind, COMMIT)  # type: ignore[index]  # it is there
     assert lineage.link("commit").value["commit"] == COMMIT  # type: ignore[index]  # it is there
-    found, _ = await house.tracer.matching(Subject(kind="commit", value=COMMIT), at=None, after="", limit=10)
+    found, _ = await house.tracer.matching(Subject(kind="commit", value=COMMIT), moment=NOW, after="", limit=10)
     assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
 
 
