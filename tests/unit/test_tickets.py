@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -11,37 +12,144 @@ from rich.console import Console
 
 from whence_aggregator.collect.collectors import parse_commit
 from whence_aggregator.command.picture import draw
-from whence_aggregator.trace.tickets import DEFAULT_PATTERNS, tickets_in, words_of
+from whence_aggregator.trace.ticket_forms import Mention
+from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX, named_in, words_of
 from whence_common.backoff import Backoff
 from whence_common.open_metrics import Metric, render
+
+
+def ids(message: str, *patterns: str) -> tuple[str, ...]:
+    return tuple(one.id for one in named_in(message, patterns).tickets)
 
 
 @pytest.mark.parametrize(
     "message, patterns, tickets",
     [
-        ("PAY-12: pay", DEFAULT_PATTERNS, ("PAY-12",)),
-        ("fix (#7), see PAY-1 and #7", DEFAULT_PATTERNS, ("#7", "PAY-1")),
+        ("pay for PAY-12 and #7", ("PAY-{number}", "#{number}"), ("PAY-12", "#7")),
         ("UTF-8 and nothing else", ("PAY-{number}",), ()),
-        ("PAY-12x", DEFAULT_PATTERNS, ()),
+        ("SHA-256", ("{project}-{number}",), ("SHA-256",)),
+        ("squashed (#7)", ("#{number}",), ("#7",)),
+        ("Merge pull request #12 from a/b\n\n#7", ("#{number}",), ("#7",)),
+        ("PAY-12x", ("PAY-{number}",), ()),
         ("xPAY-12", ("PAY-{number}",), ()),
-        ("pay-12", DEFAULT_PATTERNS, ()),
         ("org/repo#12", ("org/repo#{number}",), ("org/repo#12",)),
         ("a.b-1 axb-1", ("a.b-{number}",), ("a.b-1",)),
-        ("", DEFAULT_PATTERNS, ()),
+        ("JIRA:12, a-PAY-12, #PAY-13", ("JIRA:{number}", "PAY-{number}"), ("JIRA:12", "PAY-12", "PAY-13")),
+        ("", ("PAY-{number}",), ()),
     ],
 )
-def test_tickets_are_found_by_pattern(message: str, patterns: tuple[str, ...], tickets: tuple[str, ...]) -> None:
-    assert tickets_in(message, patterns) == tickets
+def test_an_applications_own_patterns_count_anywhere(
+    message: str, patterns: tuple[str, ...], tickets: tuple[str, ...]
+) -> None:
+    assert ids(message, *patterns) == tickets
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.from_regex(r"[A-Z]{2,5}-[0-9]{1,6}|#[0-9]{1,6}", fullmatch=True), max_size=10),
-    st.sampled_from([", ", "/", " and ", ".", "; ", "\n", ")("]),
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Scale the group (#345)",
+        "Scale the group (#345) (#346)",
+        'Revert "Scale the group (#345)" (#350)',
+        "gh numbers in CPython's manner (GH-12345)",
+        "Merge pull request #12 from team/branch",
+        "Merge pull request #12 from team/branch\n\nScale the group",
+        "Merged in feature/x (pull request #3)",
+        "Merged PR 12: scale",
+        "Merge branch 'x' into 'main'\n\nScale\n\nSee merge request group/app!12",
+        "Scale\n\nCloses #793 from ada/branch",
+        "Scale\n\nPR-URL: https://github.com/nodejs/node/pull/12",
+        "Read UTF-8", "UTF-8: read it", "(SHA-256) sums", "ISO-8601 dates", "[RFC-2616] headers", "CVE-2024-1: bump",
+        "Fixes CVE-2024-47535", "X-1: y", "X-1 style", "PEP-8", "fix MYSQL-8 support", "Upgrade to JAVA-1.8",
+        "see #7", "Bump a from 1.2-3 to #4", "pay-12: pay", "PAY-0: pay", "PAY-012: pay", "PAY-12x pay", "PAY-12-x",
+        "Merge branch 'release/1.2-3'", "Bumps [x](https://github.com/a/b/pull/12)", "Fixes: 1a2b3c4d (\"scale\")",
+        "pay\n\nthe text mentions PAY-12 somewhere", "port of PR#38986", "", "\n", "Change-Id: I7c738b31", "a\n\n(#7)",
+        "Reviewed-by: Ada <ada+PAY-12@example.org>",
+    ],
+)  # fmt: skip
+def test_what_is_not_a_ticket_does_not_count(message: str) -> None:
+    assert ids(message) == ()
+
+
+@pytest.mark.parametrize(
+    "message, tickets",
+    [
+        ("PAY-12: pay", ("PAY-12",)),
+        ("PAY-12 pay (#345)", ("PAY-12",)),
+        ("PAY-12. pay", ("PAY-12",)),
+        ("[PAY-12] pay", ("PAY-12",)),
+        ("[PAY-12, PAY-13] pay", ("PAY-12", "PAY-13")),
+        ("PAY-12/PAY-13: pay", ("PAY-12", "PAY-13")),
+        ("pay (PAY-12)", ("PAY-12",)),
+        ("feat(PAY-12): pay", ("PAY-12",)),
+        ("feat(scope)!: PAY-12 pay", ("PAY-12",)),
+        ("[ui] docs: PAY-12 pay", ("PAY-12",)),
+        ("fixup! PAY-12: pay", ("PAY-12",)),
+        ('Revert "PAY-12: pay"', ("PAY-12",)),
+        ("Revert PAY-12", ("PAY-12",)),
+        ("#7 pay", ("#7",)),
+        ("#7: pay", ("#7",)),
+        ("[#7] pay", ("#7",)),
+        ("[finishes #123] pay", ("#123",)),
+        ("fix #7 (#8)", ("#7",)),
+        ("pay (fixes #7)", ("#7",)),
+        ("pay\n\nFixes #7, #8 and #9", ("#7", "#8", "#9")),
+        ("pay\n\nfixes GH-7 and org/app#8", ("GH-7", "org/app#8")),
+        ("pay (#12)\n\nCloses org/app#8\nResolves: PAY-1", ("org/app#8", "PAY-1")),
+        ("pay\n\nThis is part of PAY-12. See PAY-13.", ("PAY-12", "PAY-13")),
+        ("pay\n\nTicket: PAY-12 PAY-13\nSigned-off-by: Ada <a@b.c>", ("PAY-12", "PAY-13")),
+        ("pay\n\nBug: 12345", ("12345",)),
+        ("pay\n\nCloses-Bug: #1234567", ("#1234567",)),
+        ("pay\n\nIssue-Id: PAY-12\r\n", ("PAY-12",)),
+        ("pay\n\nref. #63", ("#63",)),
+        ("pay\n\nFixes AB#12", ("AB#12",)),
+        ("pay\n\nFixes: https://github.com/org/app/issues/8", ("org/app#8",)),
+        ("pay\n\nRefs https://gitlab.example.org/g/sub/app/-/issues/8.", ("g/sub/app#8",)),
+        ("pay\n\nTicket: https://jira.example.org/browse/PAY-12", ("PAY-12",)),
+        ("all of it\n\n* PAY-12: pay\n* [PAY-13] ship\n* UTF-8: read", ("PAY-12", "PAY-13")),
+        ("Merge branch 'feature/PAY-12-pay' into 'main'", ("PAY-12",)),
+        ("Merge pull request #3 from team/#7-pay\n\n#8 pay", ("#7", "#8")),
+        ("Merged in PAY-12 (pull request #3)", ("PAY-12",)),
+    ],
 )
-def test_every_ticket_that_is_found_is_a_word_that_leads_back(tickets: list[str], separator: str) -> None:
-    message = "Do it: " + separator.join(tickets) + "."
-    assert set(tickets_in(message, DEFAULT_PATTERNS)) <= set(words_of(message))
+def test_well_known_forms_count_at_their_places(message: str, tickets: tuple[str, ...]) -> None:
+    assert ids(message) == tickets
+
+
+def test_the_answer_says_which_pattern_matched_where() -> None:
+    found = named_in("Scale (#345)\n\nSee what PAY-9 says.\n\nTicket: PAY-12\nCloses: #7\n")
+    assert found.tickets == (
+        Mention(id="PAY-12", pattern="Ticket: {project}-{number}", place="trailer", line=5),
+        Mention(id="#7", pattern="Closes: #{number}", place="trailer", line=6),
+    )
+    assert found.reviews == (Mention(id="#345", pattern="subject (#{number})", place="subject", line=1),)
+    assert named_in("a\nb PAY-12", ("PAY-{number}",)).tickets == (
+        Mention(id="PAY-12", pattern="PAY-{number}", place="body", line=2),
+    )
+
+
+def test_the_number_that_a_merge_got_is_its_review_wherever_it_stands() -> None:
+    found = named_in("#345 scale (#345)\n\nFixes #345, #7")
+    assert ([one.id for one in found.tickets], [one.id for one in found.reviews]) == (["#7"], ["#345"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(st.sampled_from("aZ09PAY-#/.:_ (\n\"'x,éß²"), max_size=80),
+    st.sampled_from(
+        ["{project}-{number}", "#{number}", "a{number}", "{number}", "P.{number}", "{number}:A", "A/{number}"]
+    ),
+)
+def test_every_ticket_that_any_pattern_finds_is_a_word_that_leads_back(message: str, pattern: str) -> None:
+    assert set(ids(message, pattern)) | set(ids(message)) <= set(words_of(message))
+
+
+def test_a_hostile_message_is_read_in_bounded_time() -> None:
+    for unit in ("1.", "a/1#", "PAY-1 ", "fixes #1, ", "[", "(PAY-", "https://a/b/", "a: ", "\n#1", "Merged in a "):
+        message = unit * (MESSAGE_CHARACTERS_MAX // len(unit))
+        began = time.process_time()
+        assert len(named_in(message).tickets) <= 50
+        assert len(words_of(message)) <= 2_050
+        assert time.process_time() - began < 2.0, unit
 
 
 def test_a_commit_object_is_read() -> None:
@@ -76,6 +184,7 @@ def test_control_characters_of_others_never_reach_the_terminal() -> None:
         "complete": True,
         "recorded_by_then": True,
         "reported_later": {"total": 0},
+        "not_checked": [],
         "links": [link],
     }
     draw(Console(file=out, width=200), lineage, evidence=True)

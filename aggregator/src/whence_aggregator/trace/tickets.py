@@ -1,27 +1,42 @@
-"""Tickets named in a commit message, by the patterns of the application.
+"""Tickets in commit messages, by the patterns of the application, or by well-known forms where it has none. Pure.
 
 A pattern is plain text with `{number}` in it, and perhaps `{project}`: no regular expression comes from outside.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from whence_aggregator.trace.ticket_forms import Mention, lines_of, reviews_by_form, tickets_by_form
 from whence_common.errors import InputError
 
-DEFAULT_PATTERNS = ("{project}-{number}", "#{number}")
 PATTERNS_MAX = 20
 TICKETS_MAX = 50
 MESSAGE_CHARACTERS_MAX = 64 * 1024
 _PATTERN = re.compile(r"(?=.*\{number\})[A-Za-z0-9_./#:{}-]{1,100}\Z")
-_WORD = re.compile(r"[A-Za-z0-9_./#-]*[0-9][A-Za-z0-9_./#-]*")
-_WORDS_MAX = 200
-_WORD_CHARACTERS_MAX = 100
+_WORD = re.compile(r"[A-Za-z0-9_./#:-]+")
+_WORDS_MAX = 2_000
+_WORD_CHARACTERS_MAX = 150
+"""More than a pattern with a project and a number can match."""
+_READ_KEPT_MAX = 256
+_OWN_MERGE = re.compile(
+    r"(?:Merge pull request [A-Za-z0-9_./~-]*#|Merged in .{1,300} \(pull request #|Merged PR )[0-9]+"
+)
 
 
 class TicketPatternInvalid(InputError):
     """The text is no pattern for tickets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a commit message names."""
+
+    tickets: tuple[Mention, ...]
+    reviews: tuple[Mention, ...]
 
 
 def check_pattern(pattern: str) -> None:
@@ -33,22 +48,73 @@ def check_pattern(pattern: str) -> None:
         )
 
 
-def tickets_in(message: str, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Give the tickets named in a message, in order, each once."""
-    expression = re.compile("|".join(_compiled(pattern) for pattern in patterns))
-    found = (match.group(0) for match in expression.finditer(message[:MESSAGE_CHARACTERS_MAX]))
-    return tuple(dict.fromkeys(found))[:TICKETS_MAX]
+@functools.lru_cache(maxsize=_READ_KEPT_MAX)
+def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
+    """Return the tickets and reviews that a message names, in order, each once.
+
+    An application's own patterns count anywhere but in the title that a server gave to a merge. Without patterns the
+    well-known forms count, each at its place.
+    """
+    message = message[:MESSAGE_CHARACTERS_MAX]
+    named = _each_once(tickets_by_form(message))
+    if patterns:
+        words = frozenset(words_of(message))
+        named = _each_once(one for one in _by_pattern(message, patterns) if one.id in words)
+    taken = {one.id for one in named}
+    return Named(tickets=named, reviews=_each_once(one for one in reviews_by_form(message) if one.id not in taken))
 
 
 def words_of(message: str) -> tuple[str, ...]:
-    """Give the words by which a commit can be found again from its tickets: those with a digit in them."""
-    found: dict[str, None] = {}
-    for match in _WORD.finditer(message[:MESSAGE_CHARACTERS_MAX]):
-        whole = match.group(0).strip("./")
-        for word in (whole, *re.split(r"[/.]", whole)):
-            if 0 < len(word) <= _WORD_CHARACTERS_MAX and any(c.isdigit() for c in word):
-                found[word] = None
-    return tuple(found)[:_WORDS_MAX]
+    """Return the words by which a commit is found from its tickets: every ticket that any pattern can find in it.
+
+    A pattern matches only between the characters that `_compiled` guards, so each match is one of these words.
+    """
+    message = message[:MESSAGE_CHARACTERS_MAX]
+    found: dict[str, None] = {one.id: None for one in named_in(message).tickets}
+    for match in _WORD.finditer(message):
+        for word in _between_guards(match[0]):
+            found[word] = None
+            if len(found) >= _WORDS_MAX:
+                return tuple(found)
+    return tuple(found)
+
+
+def _between_guards(word: str) -> Iterable[str]:
+    """Return the parts of a word with a digit in them that begin and end where a ticket can."""
+    for start in range(len(word)):
+        if start > 0 and _is_word_character(word[start - 1]):
+            continue
+        digits = False
+        for end in range(start + 1, min(len(word), start + _WORD_CHARACTERS_MAX) + 1):
+            digits = digits or word[end - 1].isdigit()
+            if digits and (end == len(word) or not (_is_word_character(word[end]) or word[end] == "-")):
+                yield word[start:end]
+
+
+def _is_word_character(character: str) -> bool:
+    return character.isascii() and (character.isalnum() or character == "_")
+
+
+def _by_pattern(message: str, patterns: Sequence[str]) -> Iterable[Mention]:
+    compiled = [(pattern, re.compile(_compiled(pattern))) for pattern in patterns]
+    for number, place, line in lines_of(message):
+        own = [match.span() for match in _OWN_MERGE.finditer(line)]
+        found = [
+            (match.start(), match[0], pattern)
+            for pattern, expression in compiled
+            for match in expression.finditer(line)
+        ]
+        for start, name, pattern in sorted(found):
+            if not any(first <= start < past for first, past in own):
+                yield Mention(id=name, pattern=pattern, place=place, line=number)
+
+
+def _each_once(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
+    found: dict[str, Mention] = {}
+    for one in mentions:
+        if one.id not in found and len(found) < TICKETS_MAX:
+            found[one.id] = one
+    return tuple(found.values())
 
 
 def _compiled(pattern: str) -> str:
