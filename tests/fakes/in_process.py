@@ -13,7 +13,12 @@ from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.applications.registry import Applications, Caller
 from whence_aggregator.challenges import Challenges
-from whence_aggregator.collect.collectors import CommitCollector, ImageSourceCollector, TagCollector
+from whence_aggregator.collect.collectors import (
+    BranchCollector,
+    CommitCollector,
+    ImageSourceCollector,
+    TagCollector,
+)
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
@@ -24,6 +29,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import (
+    BranchAnswer,
     CallerIdentity,
     CheckpointKeeper,
     Database,
@@ -35,6 +41,7 @@ from whence_aggregator.ports import (
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.registry.pushes import Pushes, Rules
 from whence_aggregator.sightings import Sightings
+from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
@@ -60,6 +67,8 @@ class FakeSources:
     tags: dict[str, str] = field(default_factory=dict)
     says: dict[str, ImageSaid] = field(default_factory=dict)
     commits: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
+    branches: dict[str, BranchAnswer | SourceUnavailable] = field(default_factory=dict)
+    """By commit; every other one that is there is reached by `main`."""
 
     async def said(self, repository: str, digest: str, index_digest: str | None) -> ImageSaid:
         away = SourceUnavailable("registry-unreachable", "the registry is away")
@@ -71,6 +80,13 @@ class FakeSources:
 
     async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
         return _answer(self.commits.get(commit_id, SourceUnavailable("git-refused", "the Git server is away")))
+
+    async def branch(self, repository: Repository, commit_id: str) -> BranchAnswer:
+        await self.commit(repository, commit_id)
+        answer = self.branches.get(commit_id, BranchAnswer(branch="main", commit_id="f" * 40, reachable=True))
+        if isinstance(answer, SourceUnavailable):
+            raise answer
+        return answer
 
 
 @dataclass
@@ -178,6 +194,7 @@ class InProcess:
                 "image-source": ImageSourceCollector(self.sources),
                 "tag": TagCollector(self.sources),
                 "commit": CommitCollector(self.sources),
+                BRANCH_KIND: BranchCollector(self.sources),
             },
             evaluator=self.evaluator,
             inventory=self.inventory,

@@ -15,11 +15,11 @@ from landscape.processes import run
 
 
 @asynccontextmanager
-async def git_server(repositories: Path) -> AsyncIterator[str]:
-    """Give the server's host:port."""
+async def git_server(repositories: Path, *, newest_protocol: bool = True) -> AsyncIterator[str]:
+    """Give the server's host:port. An old server speaks protocol version 0 to all."""
     backend = Path((await run("git", "--exec-path")).strip()) / "git-http-backend"
     application = web.Application(client_max_size=64 * 1024 * 1024)
-    application.router.add_route("*", "/{path:.*}", functools.partial(_cgi, backend, repositories))
+    application.router.add_route("*", "/{path:.*}", functools.partial(_cgi, backend, repositories, newest_protocol))
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
@@ -29,7 +29,7 @@ async def git_server(repositories: Path) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _cgi(backend: Path, root: Path, request: web.Request) -> web.Response:
+async def _cgi(backend: Path, root: Path, newest_protocol: bool, request: web.Request) -> web.Response:
     """Hand a request to git http-backend by CGI (RFC 3875)."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -43,7 +43,7 @@ async def _cgi(backend: Path, root: Path, request: web.Request) -> web.Response:
         "QUERY_STRING": request.query_string,
         "CONTENT_TYPE": request.headers.get("Content-Type", ""),
         "HTTP_CONTENT_ENCODING": "",
-        "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+        "GIT_PROTOCOL": request.headers.get("Git-Protocol", "") if newest_protocol else "",
     }
     body = await request.read()
     process = await asyncio.create_subprocess_exec(

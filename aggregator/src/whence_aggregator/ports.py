@@ -155,10 +155,37 @@ class Finding:
     awaited: str = ""
     """What may yet come, so that it is worth asking again; empty where nothing will change."""
 
+    def same_as(self, outcome: str, reason: str, value: Mapping[str, Any]) -> bool:
+        """Return whether a stored fact states the same."""
+        return (outcome, reason, value) == (self.outcome, self.reason, self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchFinding(Finding):
+    """Whether the default branch reaches a commit. Its head moves all the time, which alone is nothing new."""
+
+    def same_as(self, outcome: str, reason: str, value: Mapping[str, Any]) -> bool:
+        return (outcome, reason, {**value, "head": None}) == (self.outcome, self.reason, {**self.value, "head": None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchAnswer:
+    """Whether a repository's default branch reaches a commit. `commit_id` is the branch's newest commit then."""
+
+    branch: str | None = None
+    """None: the repository has no default branch."""
+    commit_id: str | None = None
+    reachable: bool | None = None
+    """None: it could not be decided, and `reason` says why."""
+    reason: str = ""
+
 
 class CommitReader(Protocol):
     async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
         """Fetch exactly one commit object; None when the server has no such commit. Raises SourceUnavailable."""
+
+    async def branch(self, repository: Repository, commit_id: str) -> BranchAnswer:
+        """Return whether the default branch reaches a commit, as of now. Raises SourceUnavailable."""
 
 
 class CallerIdentity(Protocol):

@@ -22,7 +22,13 @@ from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.applications.registry import Caller
-from whence_aggregator.collect.collectors import Collector, CommitCollector, ImageSourceCollector, TagCollector
+from whence_aggregator.collect.collectors import (
+    BranchCollector,
+    Collector,
+    CommitCollector,
+    ImageSourceCollector,
+    TagCollector,
+)
 from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trust
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.ledger.ledger import Ledger
@@ -34,6 +40,8 @@ from whence_aggregator.settings import Settings, TrustSettings, log_origin
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import parse_tokens
+from whence_aggregator.trace.facts import BRANCH_KIND
+from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.verification import InThisProcess, Verifier
 from whence_common.clock import utc_now
 from whence_common.files import make_once_for_owner
@@ -116,10 +124,12 @@ def load_image_reader(
 
 def load_collectors(settings: Settings, images: ImageReader) -> dict[str, Collector]:
     """Make what asks registries and Git servers."""
+    git = GitServerReader(plain_http=_places(settings.git_servers))
     return {
         "image-source": ImageSourceCollector(images),
         "tag": TagCollector(images),
-        "commit": CommitCollector(GitServerReader(plain_http=_places(settings.git_servers))),
+        "commit": CommitCollector(git),
+        BRANCH_KIND: BranchCollector(git),
     }
 
 
@@ -141,6 +151,20 @@ async def load_inventory(
         [(account, region) for account in settings.accounts for region in settings.inventory.regions]
     )
     return inventory
+
+
+def required_links(settings: Settings) -> frozenset[str]:
+    """Return what a lineage must have to be complete. Raises SettingsInvalid."""
+    if settings.required_links is None:
+        return REQUIRED_LINKS
+    unknown = sorted(set(settings.required_links) - REQUIRED_LINKS)
+    if unknown or not settings.required_links:
+        raise SettingsInvalid(
+            "required-links",
+            f"required_links: not a link: {', '.join(unknown)[:200]}" if unknown else "required_links is empty",
+            fix=f"name some of: {' '.join(sorted(REQUIRED_LINKS))}",
+        )
+    return frozenset(settings.required_links)
 
 
 def load_retention(settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger) -> Retention:

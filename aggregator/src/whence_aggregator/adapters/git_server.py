@@ -1,23 +1,37 @@
-"""Exactly one commit from any Git server: a partial fetch of its object into a throw-away repository."""
+"""One commit from any Git server, and whether the default branch reaches it: partial fetches into throw-away clones."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import resource
+import signal
 import tempfile
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.ports import BranchAnswer, SourceUnavailable
 from whence_common.errors import one_line
 from whence_common.identifiers import COMMIT_ID
 from whence_common.scm_source import Repository
 
 COMMIT_BYTES_MAX = 1024 * 1024
 FETCH_SECONDS_MAX = 60.0
-_FILE_BYTES_MAX = 64 * 1024 * 1024
-"""A server that ignores the filter sends everything; it must not fill the disk."""
+FILE_BYTES_MAX = 64 * 1024 * 1024
+"""A server that ignores the filter sends everything; it must not fill the disk. Also what a history may take."""
+_DEPTHS = (100, 2_000)
+"""How far back a branch is read before all of it is; commits that run are mostly new."""
+_ANSWERS_KEPT_MAX = 10_000
 _ERROR_BYTES_MAX = 8 * 1024
-_NO_SUCH_COMMIT = ("not our ref", "couldn't find remote ref", "no such remote ref", "Server does not allow request")
+_NO_SUCH_COMMIT = "not our ref"
+_ONLY_ADVERTISED = ("Server does not allow request", "unadvertised object")
+_BRANCHES = "refs/heads/"
+_BRANCH = re.compile(r"refs/heads/[^\x00-\x20\x7f~^:?*\[\\]{1,250}\Z")
+_HEAD = "refs/whence/head"
 _ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": "/nonexistent",
@@ -26,69 +40,196 @@ _ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ALLOW_PROTOCOL": "http:https",
+    "GIT_NO_LAZY_FETCH": "1",
 }
+_OPTIONS = ("-c", "http.followRedirects=false", "-c", "fetch.fsckObjects=true", "-c", "gc.auto=0",
+            "-c", "protocol.version=2")  # fmt: skip
+_FETCH = ("fetch", "--quiet", "--filter=tree:0", "--no-tags")
+
+
+class _TooSlow(SourceUnavailable):
+    """Git was given up after its time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Clone:
+    """An empty bare clone of a repository on a server."""
+
+    directory: str
+    url: str
 
 
 class GitServerReader:
     """Asks the Git servers it is told to, and no others: the address comes out of an image, so from outside."""
 
-    def __init__(self, *, plain_http: Mapping[str, bool]) -> None:
+    def __init__(
+        self,
+        *,
+        plain_http: Mapping[str, bool],
+        seconds_max: float = FETCH_SECONDS_MAX,
+        file_bytes_max: int = FILE_BYTES_MAX,
+    ) -> None:
         self._plain_http = plain_http
+        self._seconds_max = seconds_max
+        self._file_bytes_max = file_bytes_max
+        self._reached: OrderedDict[tuple[str, str, str], bool] = OrderedDict()
+        """What does not change: whether one commit reaches another."""
 
     async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
         """Fetch a commit object; Git itself checks that the bytes hash to the id. Raises SourceUnavailable."""
         assert COMMIT_ID.match(commit_id)
+        async with self._clone(repository) as clone:
+            status, _, error = await self._run(clone, *_OPTIONS, *_FETCH, "--depth=1", "origin", commit_id)
+            if status != 0:
+                if _NO_SUCH_COMMIT in error:
+                    return None
+                if not any(sign in error for sign in _ONLY_ADVERTISED):
+                    raise _refused(clone, error)
+                await self._fetch_every_ref(clone)
+                if (await self._run(clone, "cat-file", "-e", commit_id))[0] != 0:
+                    return None
+            size = (await self._git(clone, "cat-file", "-s", commit_id)).strip()
+            if not size.isdigit() or int(size) > COMMIT_BYTES_MAX:
+                raise SourceUnavailable("git-commit-too-large", f"{clone.url}: the commit object is too large")
+            return await self._git(clone, "cat-file", "commit", commit_id)
+
+    async def branch(self, repository: Repository, commit_id: str) -> BranchAnswer:
+        """Return whether the repository's default branch reaches a commit. Raises SourceUnavailable."""
+        assert COMMIT_ID.match(commit_id)
+        async with self._clone(repository) as clone:
+            head = await self._default_branch(clone)
+            if head.branch is None or head.commit_id is None:
+                return head
+            known = self._reached.get((str(repository), head.commit_id, commit_id))
+            answer = replace(head, reachable=known) if known is not None else await self._walk(clone, head, commit_id)
+            if answer.reachable is not None and answer.commit_id is not None:
+                self._reached[str(repository), answer.commit_id, commit_id] = answer.reachable
+                if len(self._reached) > _ANSWERS_KEPT_MAX:
+                    self._reached.popitem(last=False)
+            return answer
+
+    async def _default_branch(self, clone: _Clone) -> BranchAnswer:
+        """Ask which branch HEAD names. A detached HEAD names none, and one that names no branch is not sent at all."""
+        status, output, error = await self._run(clone, *_OPTIONS, "ls-remote", "--quiet", "--symref", "origin", "HEAD")
+        if status != 0:
+            raise _refused(clone, error)
+        branch, head = None, None
+        for line in output.decode("utf-8", "replace").splitlines():
+            value, _, name = line.partition("\t")
+            if name == "HEAD" and value.startswith("ref: "):
+                branch = value.removeprefix("ref: ")
+            elif name == "HEAD" and COMMIT_ID.match(value):
+                head = value
+        if head is None:
+            return BranchAnswer(reason="the repository has no default branch: its HEAD names no branch with commits")
+        if branch is None or not _BRANCH.match(branch):
+            return BranchAnswer(reason="the repository has no default branch: its HEAD names a commit, not a branch")
+        return BranchAnswer(branch=branch.removeprefix(_BRANCHES), commit_id=head)
+
+    async def _walk(self, clone: _Clone, head: BranchAnswer, commit_id: str) -> BranchAnswer:
+        """Fetch the branch's commits, at first only the newest, and look whether one of them is the commit.
+
+        A walk that finds the commit is right however little was fetched. One that does not find it is right only when
+        nothing of the history is missing.
+        """
+        for depth in (*_DEPTHS, None):
+            deepen = [f"--depth={depth}"] if depth is not None else ["--unshallow"]
+            try:
+                status, _, error = await self._run(
+                    clone, *_OPTIONS, *_FETCH, *deepen, "origin", f"+{_BRANCHES}{head.branch}:{_HEAD}"
+                )
+            except _TooSlow as exc:
+                if depth == _DEPTHS[0]:
+                    raise
+                return replace(head, reason=f"not all of the history of {head.branch} could be read: {exc.message}")
+            if status != 0 and self._has_full_file(clone):
+                size = f"{self._file_bytes_max >> 20} MiB"
+                return replace(
+                    head, reason=f"not all of the history of {head.branch} was read: it is larger than {size}"
+                )
+            if status != 0:
+                raise _refused(clone, error)
+            newest = (await self._git(clone, "rev-parse", _HEAD)).decode("ascii", "replace").strip()
+            head = replace(head, commit_id=newest)  # the branch may have moved meanwhile
+            if await self._is_ancestor(clone, commit_id, newest):
+                return replace(head, reachable=True)
+            if not await self._is_shallow(clone):
+                return replace(head, reachable=False)
+        return replace(head, reason=f"the server's own history of {head.branch} is cut off: it is a shallow clone")
+
+    async def _is_shallow(self, clone: _Clone) -> bool:
+        return (await self._git(clone, "rev-parse", "--is-shallow-repository")).strip() != b"false"
+
+    def _has_full_file(self, clone: _Clone) -> bool:
+        """Return whether a pack reached the bound: git itself says only that its index-pack failed."""
+        packs = Path(clone.directory, "objects", "pack").glob("tmp_*")
+        return any(one.stat().st_size >= self._file_bytes_max for one in packs)
+
+    async def _is_ancestor(self, clone: _Clone, commit_id: str, head: str) -> bool:
+        if (await self._run(clone, "cat-file", "-e", commit_id))[0] != 0:
+            return False
+        status, _, error = await self._run(clone, "merge-base", "--is-ancestor", commit_id, head)
+        if status not in (0, 1):
+            raise SourceUnavailable("git-failed", f"git merge-base: {one_line(error, 200)}")
+        return status == 0
+
+    async def _fetch_every_ref(self, clone: _Clone) -> None:
+        """Fetch all commits that a server advertises, where it sends no others."""
+        status, _, error = await self._run(clone, *_OPTIONS, *_FETCH, "origin", "+refs/*:refs/whence/all/*")
+        if status != 0:
+            raise _refused(clone, error)
+        if await self._is_shallow(clone):
+            raise SourceUnavailable(
+                "git-shallow", f"{clone.url}: the server's own history is cut off (a shallow clone)"
+            )
+
+    @asynccontextmanager
+    async def _clone(self, repository: Repository) -> AsyncIterator[_Clone]:
         if repository.host not in self._plain_http:
             raise SourceUnavailable(
                 "git-not-configured", f"{repository.host} is not among the Git servers in the aggregator's settings"
             )
         scheme = "http" if self._plain_http[repository.host] else "https"
         url = f"{scheme}://{repository.host}/{repository.path}.git"
-        with tempfile.TemporaryDirectory(prefix="whence-git-") as directory:
-            await self._git(directory, "init", "--quiet", "--bare", ".")
-            await self._git(directory, "remote", "add", "origin", url)
-            options = ("-c", "http.followRedirects=false", "-c", "fetch.fsckObjects=true", "-c", "gc.auto=0")
-            fetch = ("fetch", "--quiet", "--depth=1", "--filter=tree:0", "--no-tags", "origin", commit_id)
-            status, _, error = await _run(directory, *options, *fetch)
-            if status != 0:
-                if any(sign in error for sign in _NO_SUCH_COMMIT):
-                    return None
-                raise SourceUnavailable("git-refused", f"{url}: {one_line(error, 200) or 'the fetch failed'}")
-            size = (await self._git(directory, "cat-file", "-s", commit_id)).strip()
-            if not size.isdigit() or int(size) > COMMIT_BYTES_MAX:
-                raise SourceUnavailable("git-commit-too-large", f"{url}: the commit object is too large")
-            return await self._git(directory, "cat-file", "commit", commit_id)
+        with tempfile.TemporaryDirectory(prefix="whence-git-", ignore_cleanup_errors=True) as directory:
+            clone = _Clone(directory=directory, url=url)
+            await self._git(clone, "init", "--quiet", "--bare", ".")
+            await self._git(clone, "remote", "add", "origin", url)
+            yield clone
 
-    async def _git(self, directory: str, *arguments: str) -> bytes:
-        status, output, error = await _run(directory, *arguments)
+    async def _git(self, clone: _Clone, *arguments: str) -> bytes:
+        status, output, error = await self._run(clone, *arguments)
         if status != 0:
             raise SourceUnavailable("git-failed", f"git {arguments[0]}: {one_line(error, 200)}")
         return output
 
+    async def _run(self, clone: _Clone, *arguments: str) -> tuple[int, bytes, str]:
+        bound = self._file_bytes_max
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *arguments,
+            cwd=clone.directory,
+            env=_ENVIRONMENT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (bound, bound)),
+        )
+        try:
+            async with asyncio.timeout(self._seconds_max):
+                output, error = await process.communicate()
+        except TimeoutError as exc:
+            raise SourceUnavailable(
+                "git-too-slow", f"{clone.url}: git took over {self._seconds_max:g} seconds"
+            ) from exc
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        return process.returncode or 0, output, error[-_ERROR_BYTES_MAX:].decode("utf-8", "replace")
 
-async def _run(directory: str, *arguments: str) -> tuple[int, bytes, str]:
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        *arguments,
-        cwd=directory,
-        env=_ENVIRONMENT,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=_bound_files,
-    )
-    try:
-        async with asyncio.timeout(FETCH_SECONDS_MAX):
-            output, error = await process.communicate()
-    except TimeoutError as exc:
-        raise SourceUnavailable("git-too-slow", f"git {arguments[0]} took over {FETCH_SECONDS_MAX:g} seconds") from exc
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, output, error[-_ERROR_BYTES_MAX:].decode("utf-8", "replace")
 
-
-def _bound_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES_MAX, _FILE_BYTES_MAX))
+def _refused(clone: _Clone, error: str) -> SourceUnavailable:
+    return SourceUnavailable("git-refused", f"{clone.url}: {one_line(error, 200) or 'the fetch failed'}")

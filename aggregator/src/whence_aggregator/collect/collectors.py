@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal, Protocol
 
-from whence_aggregator.ports import CommitReader, Finding, ImageReader, ImageSaid, SourceUnavailable, TagReader
+from whence_aggregator.ports import (
+    BranchFinding,
+    CommitReader,
+    Finding,
+    ImageReader,
+    ImageSaid,
+    SourceUnavailable,
+    TagReader,
+)
 from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX
 from whence_common.clock import to_instant
 from whence_common.identifiers import COMMIT_ID
@@ -83,14 +91,37 @@ class CommitCollector:
         self._reader = reader
 
     async def collect(self, subject: str) -> Finding:
-        place, _, commit_id = subject.rpartition("@")
-        host, _, path = place.partition("/")
-        assert COMMIT_ID.match(commit_id), "a commit task is made for commit ids only"
-        content = await self._reader.commit(Repository(host=host, path=path), commit_id)
+        place, commit_id = _commit_of(subject)
+        content = await self._reader.commit(place, commit_id)
         if content is None:
             return Finding(outcome="missing", reason=f"{place} has no commit {commit_id}", awaited="the commit")
-        value = {"repository": place, "commit": commit_id, **parse_commit(content)}
+        value = {"repository": str(place), "commit": commit_id, **parse_commit(content)}
         return Finding(outcome="found", value=value)
+
+
+class BranchCollector:
+    """Asks Git servers whether the default branch reaches a commit. The subject is `host/path@commit id`.
+
+    The value is {branch, head, reachable}; `reachable` is null where that could not be decided, with the reason.
+    """
+
+    def __init__(self, reader: CommitReader) -> None:
+        self._reader = reader
+
+    async def collect(self, subject: str) -> Finding:
+        place, commit_id = _commit_of(subject)
+        answer = await self._reader.branch(place, commit_id)
+        value = {"branch": answer.branch, "head": answer.commit_id, "reachable": answer.reachable}
+        outcome: Literal["found", "missing"] = "missing" if answer.branch is None else "found"
+        return BranchFinding(outcome=outcome, value=value, reason=answer.reason)
+
+
+def _commit_of(subject: str) -> tuple[Repository, str]:
+    """Read `host/path@commit id`."""
+    place, _, commit_id = subject.rpartition("@")
+    host, _, path = place.partition("/")
+    assert COMMIT_ID.match(commit_id), "such a task is made for commit ids only"
+    return Repository(host=host, path=path), commit_id
 
 
 def parse_commit(content: bytes) -> dict[str, str]:

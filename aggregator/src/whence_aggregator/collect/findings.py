@@ -13,6 +13,7 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import Finding, Row
 from whence_aggregator.projections.events import links_of, project_fact
+from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
 from whence_common.logs import fields
@@ -49,8 +50,7 @@ class Findings:
 def _standing(rows: Sequence[Row], finding: Finding) -> Row | None:
     """Give the fact that says the same already."""
     for row in rows:
-        said = row["outcome"], row["reason"], msgspec.json.decode(row["value"])
-        if said == (finding.outcome, finding.reason, finding.value):
+        if finding.same_as(row["outcome"], row["reason"], msgspec.json.decode(row["value"])):
             return row
     return None
 
@@ -72,4 +72,6 @@ async def _store(writing: Writing, kind: str, subject: str, finding: Finding, no
         {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": observed_at}
         for row in links_of(stated)
     ]
+    if kind == "commit" and finding.outcome == "found":
+        follow_up.append({"kind": BRANCH_KIND, "subject": subject, "due_at": observed_at})
     writing.writes.append(("add_task_unless_known", follow_up))

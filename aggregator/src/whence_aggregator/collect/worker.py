@@ -14,6 +14,7 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluate import PAGE_INSTANCES, Evaluator
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, Finding, Row, SourceUnavailable, StorageUnavailable
+from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
 from whence_common.logs import fields
@@ -32,6 +33,8 @@ TAG_SECONDS = 86_400.0
 AWAITED_SECONDS_MIN = 300.0
 AWAITED_SECONDS_MAX = 14 * 86_400.0
 """How soon, and for how long, it is asked again for what was not there: a commit, an image, a trusted signature."""
+BRANCH_SECONDS_MAX = 30 * 86_400.0
+"""How seldom at most the default branch is asked for a commit: branches are forced and renamed too."""
 BUSY_WAKES = 10
 """Ingest that commits more often than this in a second is busy."""
 BUSY_REST = 30.0
@@ -162,11 +165,14 @@ class Worker:
     async def _look_again(self, task: Row, finding: Finding, since: datetime) -> bool:
         """Ask again later where the answer may change; say whether it will be done.
 
-        A tag may move any day. What is awaited is asked for ever more seldom, and for two weeks.
+        A tag may move any day. What is awaited is asked for ever more seldom, and for two weeks; whether a branch
+        reaches a commit, ever more seldom and without an end.
         """
         waited = (self._now() - since).total_seconds()
         if task["kind"] == "tag":
             seconds, reason = TAG_SECONDS, finding.reason or str(finding.value.get("digest", ""))
+        elif task["kind"] == BRANCH_KIND:
+            seconds, reason = branch_seconds(finding, waited), "the branch may move"
         elif finding.awaited and waited < AWAITED_SECONDS_MAX:
             seconds, reason = min(max(waited, AWAITED_SECONDS_MIN), TAG_SECONDS), f"awaits {finding.awaited}"
         else:
@@ -189,3 +195,14 @@ class Worker:
             return IDLE_SECONDS_MAX
         seconds = (datetime.fromisoformat(due) - self._now()).total_seconds()
         return min(max(seconds, 0.01), IDLE_SECONDS_MAX)
+
+
+def branch_seconds(finding: Finding, stood: float) -> float:
+    """Return when to ask again whether a branch reaches a commit, from how long the answer has stood.
+
+    A commit that is not reached may be merged any minute; one that is reached is rarely taken back.
+    """
+    reached = finding.value["reachable"] is True
+    least = TAG_SECONDS if reached else AWAITED_SECONDS_MIN
+    most = BRANCH_SECONDS_MAX if reached or stood > AWAITED_SECONDS_MAX else TAG_SECONDS
+    return min(max(stood, least), most)

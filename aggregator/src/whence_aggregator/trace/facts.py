@@ -16,6 +16,9 @@ from whence_common.image_provenance import SourceClaim, choose
 from whence_common.scm_source import ScmSource, same_repository, without_credentials
 from whence_common.statement import Predicate, Statement
 
+BRANCH_KIND = "commit-branch"
+"""Facts about whether the default branch reaches a commit: they change, a commit's content does not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStatement:
@@ -157,6 +160,8 @@ class Facts:
     image_source: Answer
     commit: Answer
     last_seen: str | None
+    branch: Answer = NOT_ASKED
+    """Whether the default branch reaches the commit, as of the time asked about."""
     bindings: Sequence[Binding] = ()
     """All bindings of the instance, oldest first; `binding` is the one that signed the statement."""
     listed: Listed = Listed(collected=False)
