@@ -20,7 +20,7 @@ from whence_common.statement import ContainerFacts, ScmSourceFacts
 
 COMMIT_OBJECT = (
     b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor Ada <ada@example.org> 1763800000 +0100\n"
-    b"committer Ada <ada@example.org> 1763800000 +0100\n\nDEMO-7: greet\n\nSee also #12.\n"
+    b"committer Ada <ada@example.org> 1763800000 +0100\n\nDEMO-7: greet (#345)\n\nFixes #12.\n"
 )
 SCM = json.dumps(
     {"url": "git:https://git.example.org/demo/greeter.git", "revision": COMMIT, "author": "ada", "status": ""}
@@ -45,16 +45,19 @@ async def test_a_lineage_has_every_link_in_order(house: InProcess) -> None:
     assert tuple(link.link for link in (await house.lineage()).links) == LINK_NAMES
 
 
-async def test_with_every_source_answering_the_lineage_is_complete(house: InProcess) -> None:
+async def test_with_every_source_answering_the_lineage_has_no_gap_and_says_what_was_not_checked(
+    house: InProcess,
+) -> None:
     await house.register(specification_url="https://tickets.example.org")
     await spoken(house)
     await house.work()
     assert await states(house) == {
         "account": "confirmed", "team": "asserted", "instance": "confirmed", "ami": "confirmed",
         "user_data": "asserted", "application": "confirmed", "version": "asserted", "image": "confirmed",
-        "source": "confirmed", "commit": "confirmed", "ticket": "asserted", "specification": "asserted",
+        "source": "asserted", "commit": "asserted", "ticket": "asserted", "specification": "asserted",
     }  # fmt: skip
-    assert (await house.lineage()).complete
+    lineage = await house.lineage()
+    assert ([one.link for one in lineage.not_checked], lineage.complete) == (["review", "ticket"], False)
 
 
 async def test_before_anybody_was_asked_links_are_unknown_and_say_why(house: InProcess) -> None:
@@ -84,7 +87,7 @@ async def test_a_source_that_comes_back_is_asked_again_when_due(house: InProcess
     assert await house.state("commit") == "unknown"
     house.clock.advance(11)
     await house.work()
-    assert await house.state("commit") == "confirmed"
+    assert await house.state("commit") == "asserted"
 
 
 async def test_a_commit_the_server_does_not_have_is_missing(house: InProcess) -> None:
@@ -106,7 +109,7 @@ async def test_what_was_not_there_is_found_when_it_comes(house: InProcess) -> No
     assert await house.state("commit") == "missing"
     house.clock.advance(AWAITED_SECONDS_MIN)
     await house.work()
-    assert (await house.state("commit"), await house.state("image")) == ("confirmed", "confirmed")
+    assert (await house.state("commit"), await house.state("image")) == ("asserted", "confirmed")
     assert await house.database.fetch("tasks_of_kind", {"kind": "commit"}) == []
 
 
@@ -171,7 +174,7 @@ async def test_an_image_without_source_is_missing_it(house: InProcess) -> None:
 async def test_a_source_the_agent_could_not_read_is_taken_from_the_registry(house: InProcess) -> None:
     await spoken(house, scm_source=None)
     await house.work()
-    assert (await house.state("source"), await house.state("commit")) == ("asserted", "confirmed")
+    assert (await house.state("source"), await house.state("commit")) == ("asserted", "asserted")
 
 
 async def test_a_revision_that_is_no_commit_id_is_missing(house: InProcess) -> None:
@@ -200,9 +203,11 @@ async def test_tickets_are_found_by_the_applications_own_patterns(house: InProce
     await house.applications.write_tickets("greeter", settings, ROOT)
     await spoken(house)
     await house.work()
+    named = {"id": "DEMO-7", "pattern": "DEMO-{number}", "place": "subject", "line": 1}
     assert (await house.lineage()).link("ticket").value == {
-        "tickets": [{"id": "DEMO-7", "url": "https://tickets.example.org/DEMO-7"}]
-    }
+        "tickets": [{**named, "url": "https://tickets.example.org/DEMO-7"}],
+        "reviews": [{"id": "#345", "pattern": "subject (#{number})", "place": "subject", "line": 1}],
+    }  # fmt: skip
 
 
 async def test_a_message_without_ticket_is_missing_one(house: InProcess) -> None:
@@ -210,7 +215,9 @@ async def test_a_message_without_ticket_is_missing_one(house: InProcess) -> None
     house.sources.commits[COMMIT] = COMMIT_OBJECT.replace(b"DEMO-7", b"Tidy").replace(b"#12", b"that")
     await house.work()
     link = (await house.lineage()).link("ticket")
-    assert (link.state, link.reason) == ("missing", "the commit message names no ticket")
+    assert (link.state, link.reason) == (
+        "missing", "the commit message names no ticket; #345 is the number of a review",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -245,6 +252,7 @@ async def test_every_subject_leads_back_to_the_instance(house: InProcess, subjec
         Subject(kind="commit", value="0" * 40),
         Subject(kind="ticket", value="DEMO-8"),
         Subject(kind="ticket", value="DEMO"),
+        Subject(kind="ticket", value="#345"),
         Subject(kind="application", value="greeter", version="2.0"),
     ],
 )

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from landscape.images import scm_source
-from landscape.processes import NotReady, free_port
-from landscape.programs import Agent, AgentSettings, Aggregator, agent, aggregator
+from landscape.processes import NotReady, free_port, run
+from landscape.programs import BIN, Agent, AgentSettings, Aggregator, agent, aggregator
 from landscape.whole import Landscape, landscape
-from whence_aggregator.trace.tickets import DEFAULT_PATTERNS, tickets_in
+from whence_aggregator.trace.tickets import named_in
 
 _STARTED = time.monotonic()
 _BUCKET = "demo-stups-mint-123456789012-eu-central-1"
+_BUILDER = "https://builder.example.org/demo"
+_OUR_TICKETS = "#{number}"
+"""How this repository's own commits name their tickets."""
 _MISTAKES = 5
 
 
@@ -84,6 +87,8 @@ async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, 
         scape.build("whence", head[:12], scm=scm_source(scape.sources.clone_url, head), page=page),
         scape.build("greeter", "1.1", scm=scape.greeter_scm(1, dirty=" M greeting.txt"), page=b"hello\n"),
     )
+    say("the build of the first signs where it comes from")
+    builders = await _attest(scape, right.reference, scm_source(scape.sources.clone_url, head))
     say("whence-aggregator")
     server = await stack.enter_async_context(
         aggregator(
@@ -92,6 +97,7 @@ async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, 
             authority_pem=scape.authority_pem,
             registries=(scape.registry,),
             git_servers=(scape.sources.host,),
+            trust={scape.registry: {"builders": builders}},
         )
     )
     await _register(server, scape)
@@ -121,6 +127,16 @@ async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, 
     for one in shown:
         one.wrong += _check(one.title, await server.settled(one.instance_id), scape)
     return server, shown
+
+
+async def _attest(scape: Landscape, reference: str, source: bytes) -> list[dict[str, str]]:
+    """Sign an image's provenance as a build does, with a key of its own; return the builder that is to be trusted."""
+    key, public, file = (scape.directory / name for name in ("build.key", "build.pub", "scm-source.json"))
+    file.write_bytes(source)
+    await run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+    await run("openssl", "ec", "-in", key, "-pubout", "-out", public)
+    await run(BIN / "whence", "attest", reference, "--scm-source", file, "--key", key, "--builder-id", _BUILDER)
+    return [{"id": _BUILDER, "key_file": str(public)}]
 
 
 async def _start(
@@ -198,8 +214,9 @@ async def _register(server: Aggregator, scape: Landscape) -> None:
     ):
         kio = {"team_id": team, "name": application_id.title(), "active": True, "scm_url": url, **specification}
         assert await server.put(f"/apps/{application_id}", kio) == 200
-    tickets = {"patterns": ["DEMO-{number}"], "url": "https://tickets.example.org/browse/{ticket}"}
-    assert await server.put("/v1/applications/greeter/tickets", tickets) == 200
+    for application_id, pattern in (("whence-demo", _OUR_TICKETS), ("greeter", "DEMO-{number}")):
+        tickets = {"patterns": [pattern], "url": "https://tickets.example.org/browse/{ticket}"}
+        assert await server.put(f"/v1/applications/{application_id}/tickets", tickets) == 200
 
 
 def _check(title: str, lineage: dict[str, Any], scape: Landscape) -> list[str]:
@@ -209,13 +226,13 @@ def _check(title: str, lineage: dict[str, Any], scape: Landscape) -> list[str]:
     expected: dict[str, str] = {"account": "confirmed", "instance": "confirmed", "application": "confirmed"}
     wrong: list[str] = []
     if title == "right":
-        named = tickets_in(scape.sources.head_message, DEFAULT_PATTERNS)
+        named = named_in(scape.sources.head_message, (_OUR_TICKETS,)).tickets
         expected |= {"image": "confirmed", "source": "confirmed", "commit": "confirmed", "team": "asserted"}
         expected |= {"ticket": "asserted" if named else "missing", "specification": "asserted"}
         if links["commit"]["value"] is None or links["commit"]["value"].get("commit") != scape.sources.head:
             wrong.append("the trace does not end at the commit that was cloned")
     elif title == "built from a dirty tree":
-        expected |= {"image": "confirmed", "source": "confirmed", "commit": "contradicted", "ticket": "asserted"}
+        expected |= {"image": "confirmed", "source": "asserted", "commit": "contradicted", "ticket": "asserted"}
     else:
         expected |= {"image": "missing", "source": "missing", "commit": "missing", "user_data": "asserted"}
         problems = (links["user_data"]["value"] or {}).get("problems", [])

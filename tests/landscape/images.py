@@ -62,6 +62,8 @@ async def this_clone(root: Path, directory: Path) -> tuple[Path, str, str]:
         raise NotReady(f"{root} is no git clone with a commit: clone the repository to run this") from exc
     message = await run(*_GIT, "log", "-1", "--format=%B", cwd=root)
     await _bare(root, bare)
+    await run(*_GIT, "update-ref", "refs/heads/main", head, cwd=bare)  # also where what was cloned is on no branch
+    await run(*_GIT, "symbolic-ref", "HEAD", "refs/heads/main", cwd=bare)
     return bare, head, message
 
 

@@ -153,6 +153,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """By the registry's host."""
     registry: RegistrySettings | None = None
     git_servers: dict[str, PlaceSettings] = {}
+    required_links: list[str] | None = None
+    """What a lineage must have to be complete; None is every link, reviews too."""
     silent_after_seconds: float = 300.0
     verifier_process: bool | None = None
     """Verify signatures in a process of its own; None does so where there is more than one core."""

@@ -172,7 +172,13 @@ async def run_aggregator(
         session = await stack.enter_async_context(parts.new_session())
         ledger = parts.load_ledger(settings, database, stack)
         await ledger.start()
-        tracer = Tracer(database=database, search=Search(database), log=parts.NewestLog(ledger), now=utc_now)
+        tracer = Tracer(
+            database=database,
+            search=Search(database),
+            log=parts.NewestLog(ledger),
+            now=utc_now,
+            required=parts.required_links(settings),
+        )
         behind = load_behind(settings, database, session)
         images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
         collectors = parts.load_collectors(settings, images)

@@ -1,7 +1,7 @@
 """whence: where does what runs here come from?
 
-Exit codes: 0 answered, nothing wrong; 1 answered, and there are gaps or violations; 2 wrong usage; 3 the aggregator
-cannot be reached or refuses; 4 there is no such thing.
+Exit codes: 0 answered, nothing wrong; 1 answered, and there are gaps, things not checked, or violations; 2 wrong usage;
+3 the aggregator cannot be reached or refuses; 4 there is no such thing.
 """
 
 from __future__ import annotations

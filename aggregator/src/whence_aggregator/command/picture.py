@@ -15,6 +15,7 @@ _STYLES = {
     "missing": ("○", "yellow"),
     "unknown": ("?", "magenta"),
 }
+_GAPS = ("contradicted", "missing", "unknown")
 _VALUE_KEYS = {
     "account": ("account_id",),
     "team": ("team_id",),
@@ -25,7 +26,7 @@ _VALUE_KEYS = {
     "version": ("application_version",),
     "image": ("reference", "digest"),
     "source": ("url", "revision"),
-    "commit": ("commit", "subject", "author"),
+    "commit": ("commit", "subject", "author", "on"),
     "specification": ("url",),
 }
 
@@ -33,13 +34,24 @@ _VALUE_KEYS = {
 def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> None:
     """Draw one lineage."""
     subject = lineage["subject"]["instance"]
-    verdict = ("complete", "green") if lineage["complete"] else ("has gaps", "bold red")
-    console.print(Text.assemble((f"{subject}", "bold"), f" at {lineage['at']}: ", verdict))
+    console.print(Text.assemble((f"{subject}", "bold"), f" at {lineage['at']}: ", _verdict(lineage)))
     _draw_times(console, lineage)
     links = lineage["links"]
     for number, link in enumerate(links):
         last = number == len(links) - 1
         _draw_link(console, link, last=last, evidence=evidence)
+    for one in lineage["not_checked"]:
+        line = f"   not checked: {printable(one['link'])}: {printable(one['reason'])}"
+        console.print(Text(line, "yellow"), soft_wrap=True)
+
+
+def _verdict(lineage: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what is said of the whole, and its style. What was not checked is not a gap, and not complete either."""
+    if lineage["complete"]:
+        return "complete", "green"
+    if any(link["state"] in _GAPS for link in lineage["links"]):
+        return "has gaps", "bold red"
+    return "no gaps, not complete", "yellow"
 
 
 def _draw_times(console: Console, lineage: Mapping[str, Any]) -> None:
@@ -93,8 +105,15 @@ def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidenc
 def _value(link: Mapping[str, Any]) -> str:
     value = link["value"] or {}
     if link["link"] == "ticket":
-        return ", ".join(printable(ticket["url"] or ticket["id"]) for ticket in value.get("tickets", []))
+        return ", ".join(map(_ticket, value.get("tickets", [])))
+    if link["link"] == "commit" and value.get("branch", {}).get("reachable"):
+        value = {**value, "on": f"on {value['branch']['branch']}"}
     return "  ".join(printable(value[key]) for key in _VALUE_KEYS.get(link["link"], ()) if value.get(key))
+
+
+def _ticket(ticket: Mapping[str, Any]) -> str:
+    """Show a ticket with the line of the message that names it, and the pattern that matched there."""
+    return f"{printable(ticket['url'] or ticket['id'])} (line {ticket['line']}: {printable(ticket['pattern'])})"
 
 
 def _problems(link: Mapping[str, Any]) -> list[str]:

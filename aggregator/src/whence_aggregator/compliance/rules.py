@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from whence_aggregator.compliance.rule import NOT_COLLECTED, NOTHING_RUNS, Evidence, Rule, Verdict, from_link
+from whence_aggregator.compliance.rules_source import SOURCE_RULES
 from whence_common.clock import parse_instant, to_instant
 
 CLOCK_OFF_SECONDS = 300
@@ -173,6 +174,7 @@ RULES: tuple[Rule, ...] = (
          remedy="find out who holds the instance's key", judge=_instance_listed),
     Rule(id="clock-off", title="The machine's clock is right", severity=3,
          remedy="have the machine's clock set: `chronyc tracking` shows its source", judge=_clock_right),
+    *SOURCE_RULES,
 )  # fmt: skip
 """Append only: a rule's place is its bit in what is kept of an instance."""
 assert len({rule.id for rule in RULES}) == len(RULES) > 0

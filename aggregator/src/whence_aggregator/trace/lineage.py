@@ -16,6 +16,8 @@ LINK_NAMES: tuple[LinkName, ...] = (
     "account", "team", "instance", "ami", "user_data", "application", "version", "image", "source", "commit", "ticket",
     "specification",
 )  # fmt: skip
+REQUIRED_LINKS = frozenset((*LINK_NAMES, "review"))
+"""What a complete lineage must have where an installation asks for nothing else."""
 GAPS: tuple[State, ...] = ("contradicted", "missing", "unknown")
 
 
@@ -49,6 +51,8 @@ class Link:
     value: dict[str, Any] | None = None
     reason: str | None = None
     evidence: tuple[Evidence, ...] = field(default=())
+    lacking: bool = False
+    """Whether it is not a gap and yet not all that is asked of such a link: a commit that no default branch reaches."""
 
     def __post_init__(self) -> None:
         assert self.state not in GAPS or self.reason, "a gap has a reason"
@@ -64,6 +68,23 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotChecked:
+    """What nobody has been asked about a link, and why not."""
+
+    link: str
+    reason: str
+
+    def to_wire(self) -> dict[str, str]:
+        return {"link": self.link, "reason": self.reason}
+
+
+NOT_CHECKED = (
+    NotChecked(link="review", reason="reviews are not read: whether anybody approved the commit is not known"),
+    NotChecked(link="ticket", reason="no tracker was asked: whether the tickets exist is not known"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """The answer to a trace query about one instance at one moment."""
 
@@ -76,14 +97,18 @@ class Lineage:
     reported_later: ReportedLater = field(default_factory=ReportedLater)
     late: bool = False
     """Whether no statement was recorded by `at`: the links are those of one that was reported later."""
+    required: frozenset[str] = REQUIRED_LINKS
+    """The links that must be there for the lineage to be complete."""
+    not_checked: tuple[NotChecked, ...] = NOT_CHECKED
 
     def __post_init__(self) -> None:
         assert tuple(link.link for link in self.links) == LINK_NAMES, "every lineage has every link, in order"
 
     @property
     def complete(self) -> bool:
-        """Whether there is no gap, and all of it was recorded by the time asked about."""
-        return not self.late and all(link.state not in GAPS for link in self.links)
+        """Whether all that is required is there, was checked, and was recorded by the time asked about."""
+        whole = all(link.state not in GAPS and not link.lacking for link in self.links if link.link in self.required)
+        return whole and not self.late and not any(one.link in self.required for one in self.not_checked)
 
     def link(self, name: LinkName) -> Link:
         """Give one link by name; every lineage has all of them."""
@@ -95,6 +120,7 @@ class Lineage:
             "at": self.at,
             "known_at": self.known_at,
             "complete": self.complete,
+            "not_checked": [one.to_wire() for one in self.not_checked],
             "recorded_by_then": not self.late,
             "reported_later": self.reported_later.to_wire(),
             "links": [link.to_wire() for link in self.links],

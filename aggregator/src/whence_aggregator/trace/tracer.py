@@ -12,6 +12,7 @@ import msgspec
 from whence_aggregator.ports import Asked, Database, NotFound, Parameters, Row
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
+    BRANCH_KIND,
     NOT_ASKED,
     Answer,
     Binding,
@@ -22,7 +23,7 @@ from whence_aggregator.trace.facts import (
     ReportedLater,
     StoredStatement,
 )
-from whence_aggregator.trace.lineage import Lineage
+from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.moment import NOW, Moment, Moments
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_common.clock import Now, from_millis
@@ -66,8 +67,17 @@ class Log(Protocol):
 class Tracer:
     """Answers from storage alone; whatever the number of instances, in a few round trips."""
 
-    def __init__(self, *, database: Database, search: Search, log: Log, now: Now) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        search: Search,
+        log: Log,
+        now: Now,
+        required: frozenset[str] = REQUIRED_LINKS,
+    ) -> None:
         self._database = database
+        self._required = required
         self._search = search
         self._log = log
         self.moments = Moments(database=database, now=now)
@@ -85,7 +95,11 @@ class Tracer:
         """Trace those that have stated something about that time, in the order given."""
         note = self._log.note
         facts = await self.facts(instance_ids, moment=moment)
-        return [derive(facts[one], moment=moment, checkpoint=note) for one in instance_ids if one in facts]
+        return [
+            derive(facts[one], moment=moment, checkpoint=note, required=self._required)
+            for one in instance_ids
+            if one in facts
+        ]
 
     async def matching(
         self, subject: Subject, *, moment: Moment, after: str, limit: int
@@ -143,7 +157,7 @@ class Tracer:
                 reported_later=await self._reported_later(later.get(name, ())),
                 late=name in late,
             )
-        return await self._with_commits(gathered, outside.commits, moment)
+        return await self._with_commits(gathered, outside, moment)
 
     async def _reported_later(self, rows: Sequence[Row]) -> ReportedLater:
         """Show statements that were recorded after the time asked about; those pruned have no digest."""
@@ -185,6 +199,8 @@ class Tracer:
             image_tasks,
             commit_facts,
             commit_tasks,
+            branch_facts,
+            branch_tasks,
             *collected,
         ) = await self._database.fetch_all(
             [
@@ -192,6 +208,7 @@ class Tracer:
                 ("tag_digests", {"references": msgspec.json.encode(tags).decode(), "past": moment.past}),
                 *_answers("image-source", images, moment),
                 *_answers("commit", commits, moment),
+                *_answers(BRANCH_KIND, commits, moment),
                 *(("inventory_collected", {"account_id": account, "region": region}) for account, region in places),
             ],
             brief=len(said) <= _BRIEF_INSTANCES,
@@ -201,21 +218,26 @@ class Tracer:
             tags=_by_tag(tag_rows),
             images=_merged(images, image_facts, image_tasks, moment),
             commits=_merged(commits, commit_facts, commit_tasks, moment),
+            branches=_merged(commits, branch_facts, branch_tasks, moment),
             collected={place for place, one in zip(places, collected, strict=True) if one and moment.is_now},
         )
 
-    async def _with_commits(
-        self, gathered: dict[str, Facts], known: dict[str, Answer], moment: Moment
-    ) -> dict[str, Facts]:
+    async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
         """Add what Git servers said of the commits; those that only a registry named are read now."""
         subjects = {name: _commit_subject(facts.source) for name, facts in gathered.items()}
-        wanted = sorted({one for one in subjects.values() if isinstance(one, str) and one not in known})
+        commits, branches = outside.commits, outside.branches
+        wanted = sorted({one for one in subjects.values() if isinstance(one, str) and one not in commits})
         if wanted:
-            found, waiting = await self._database.fetch_all(_answers("commit", wanted, moment))
-            known = {**known, **_merged(wanted, found, waiting, moment)}
+            found, waiting, branch_facts, branch_tasks = await self._database.fetch_all(
+                [*_answers("commit", wanted, moment), *_answers(BRANCH_KIND, wanted, moment)]
+            )
+            commits = {**commits, **_merged(wanted, found, waiting, moment)}
+            branches = {**branches, **_merged(wanted, branch_facts, branch_tasks, moment)}
         for name, subject in subjects.items():
-            answer = known[subject] if isinstance(subject, str) else subject
-            gathered[name] = replace(gathered[name], commit=answer)
+            if isinstance(subject, str):
+                gathered[name] = replace(gathered[name], commit=commits[subject], branch=branches[subject])
+            else:
+                gathered[name] = replace(gathered[name], commit=subject, branch=subject)
         return gathered
 
 
@@ -225,6 +247,7 @@ class _Outside:
     tags: dict[str, list[tuple[str, int]]]
     images: dict[str, Answer]
     commits: dict[str, Answer]
+    branches: dict[str, Answer]
     collected: set[tuple[str, str]]
 
 
@@ -270,9 +293,11 @@ def _commit_in_statement(statement: StoredStatement) -> str | None:
 
 
 def _answers(kind: str, subjects: Sequence[str], moment: Moment) -> list[Asked]:
-    """Ask for contents of images and commits: they do not change, so they count when known by `known_at`."""
+    """Ask for facts. Contents of images and commits do not change, so they count when known by `known_at`; what a
+    branch reaches changes, and counts when recorded by the time asked about."""
     parameters = {"kind": kind, "subjects": msgspec.json.encode(list(subjects)).decode()}
-    return [("facts_at", {**parameters, "past": moment.known_past}), ("tasks_of", parameters)]
+    past = moment.past if kind == BRANCH_KIND else moment.known_past
+    return [("facts_at", {**parameters, "past": past}), ("tasks_of", parameters)]
 
 
 def _merged(subjects: Sequence[str], found: Sequence[Row], waiting: Sequence[Row], moment: Moment) -> dict[str, Answer]:

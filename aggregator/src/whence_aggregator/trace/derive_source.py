@@ -1,0 +1,185 @@
+"""The links from an image to its source, commit and ticket. Pure.
+
+An image's own word about its source is one source, however many read it. A trusted builder's signature is another; the
+application's registration knows the repository and not the commit; Git knows which commits the default branch reaches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whence_aggregator.trace.evidence import by_agent, by_collector, by_registry, nothing_runs
+from whence_aggregator.trace.facts import Answer, Facts
+from whence_aggregator.trace.lineage import Evidence, Link
+from whence_aggregator.trace.repositories import Comparison, compare
+from whence_aggregator.trace.ticket_forms import Mention
+from whence_aggregator.trace.tickets import named_in
+from whence_common.image_provenance import SourceClaim, choose
+from whence_common.scm_source import ScmSource
+
+NO_TICKET = "the commit message names no ticket"
+DIRTY = "the source tree held changes that are in no commit"
+UNSIGNED = "no trusted builder has signed where the image comes from"
+UNKNOWN_SIGNATURES = "whether a trusted builder has signed where the image comes from is not known"
+
+
+def source_link(facts: Facts) -> Link:
+    """Derive which source the image was built from."""
+    predicate, answer = facts.statement.predicate, facts.image_source
+    if predicate.image is None:
+        return nothing_runs("source", facts)
+    seen, agents, registry = predicate.scm_source, facts.agent_source, facts.registry_source
+    evidence: tuple[Evidence, ...] = ()
+    if seen is not None:
+        evidence = (by_agent(facts, agents.digest if agents is not None else None),)
+    if answer.outcome in ("found", "missing"):
+        evidence += (by_collector(answer, "registry", registry.digest if registry is not None else None),)
+    chosen, against = choose(facts.claims)
+    unknown = facts.source_unknown
+    notes = [*unknown, *(str(one) for one in answer.value.get("notes", []))]
+    if chosen is not None and chosen.maybe_inherited:
+        notes.append(f"the {chosen.kind}s may be the base image's: the image does not name its base by digest")
+    if chosen is None:
+        if unknown:
+            return Link(link="source", state="unknown", reason="; ".join(notes), evidence=evidence)
+        reason = (seen.reason if seen is not None else "") or "; ".join(notes) or answer.reason
+        unasked = seen is None and answer.outcome in ("unknown", "absent")
+        reason = reason or "the image names no source"
+        return Link(link="source", state="unknown" if unasked else "missing", reason=reason, evidence=evidence)
+    registered, comparison = _registration(facts, chosen.source)
+    value: dict[str, Any] = {
+        **chosen.source.to_wire(), "dirty": facts.dirty, "said_by": chosen.kind,
+        "registered_url": registered, "repository_confirmed": comparison == "same",
+    }  # fmt: skip
+    if chosen.by:
+        value["builder"] = chosen.by
+    if notes:
+        value["notes"] = notes
+    if comparison in ("same", "other"):
+        evidence += by_registry(facts)
+    contradiction = _contradiction(value, chosen, against, facts, comparison)
+    if contradiction is not None:
+        return Link(link="source", state="contradicted", value=value, reason=contradiction, evidence=evidence)
+    reasons = [DIRTY] if facts.dirty else []
+    if chosen.kind == "provenance":
+        return Link(link="source", state="confirmed", value=value, reason=_joined(reasons), evidence=evidence)
+    reasons.append(_unsigned(facts))
+    return Link(link="source", state="asserted", value=value, reason=_joined(reasons), evidence=evidence)
+
+
+def _contradiction(
+    value: dict[str, Any], chosen: SourceClaim, against: list[SourceClaim], facts: Facts, comparison: Comparison
+) -> str | None:
+    """Say which two sources disagree, and put both into the value."""
+    agents, registry = facts.agent_source, facts.registry_source
+    if against:
+        value["claims"] = [one.to_wire() for one in facts.claims]
+        return f"{_said(chosen)}, and {_said(against[0])}"
+    read = facts.image_source.outcome in ("found", "missing")
+    if agents is not None and read and _differs(registry, agents):
+        value["registry"] = registry.to_wire() if registry is not None else None
+        return "agent and registry read different sources out of the same image"
+    if comparison == "other":
+        return f"{_said(chosen)}, and the application is registered with the repository {value['registered_url']}"
+    return None
+
+
+def commit_link(facts: Facts, source_link: Link) -> Link:
+    """Derive which commit it is. Only what a trusted builder signed and the default branch reaches is confirmed."""
+    if facts.statement.predicate.image is None:
+        return nothing_runs("commit", facts)
+    source, answer, branch = facts.source, facts.commit, facts.branch
+    if source is None:
+        return Link(link="commit", state="unknown", reason="no source is known for the image")
+    if source.commit_id is None:
+        reason = f"the source's revision is no commit id: {source.revision[:80]!r}"
+        return Link(link="commit", state="missing", reason=reason, evidence=(by_agent(facts, source.digest),))
+    value: dict[str, Any] = {"commit": source.commit_id, "url": source.url}
+    if answer.outcome == "unknown":
+        return Link(link="commit", state="unknown", value=value, reason=answer.reason)
+    evidence: tuple[Evidence, ...] = (by_agent(facts, source.digest), by_collector(answer, "git"))
+    if answer.outcome != "found":
+        return Link(link="commit", state="missing", reason=answer.reason, evidence=evidence)
+    value.update({name: answer.value[name] for name in ("repository", "subject", "author", "committed_at")})
+    value["branch"] = {name: branch.value.get(name) for name in ("branch", "head", "reachable")}
+    if branch.outcome != "unknown":
+        evidence += (by_collector(branch, "git-branch"),)
+    if facts.dirty:
+        reason = "the commit exists, but the image was built from a tree with changes that are in no commit"
+        return Link(link="commit", state="contradicted", value=value, reason=reason, evidence=evidence)
+    signed = source_link.value is not None and source_link.value["said_by"] == "provenance"
+    missing = [] if signed else [_unsigned(facts)]
+    if source_link.state == "contradicted":
+        missing.append("what is said of the image's source is contradictory")
+    reached = branch_reason(branch)
+    missing += [reached] if reached is not None else []
+    return Link(
+        link="commit", state="asserted" if missing else "confirmed", value=value, reason=_joined(missing),
+        evidence=evidence, lacking=reached is not None,
+    )  # fmt: skip
+
+
+def _unsigned(facts: Facts) -> str:
+    """Say that no builder's signature counts, or that it is not known whether one would."""
+    answer = facts.image_source
+    unread = [answer.reason] if answer.outcome == "unknown" else facts.source_unknown
+    return f"{UNKNOWN_SIGNATURES}: {'; '.join(unread)}" if unread else UNSIGNED
+
+
+def branch_reason(branch: Answer) -> str | None:
+    """Say why a commit does not count as reached by the default branch; None: it is reached."""
+    name, reachable = branch.value.get("branch"), branch.value.get("reachable")
+    if branch.outcome == "unknown" or reachable is None:
+        return f"whether the default branch reaches it is not known: {branch.reason}"
+    if reachable:
+        return None
+    return f"the default branch {name} did not reach it at {branch.observed_at}"
+
+
+def ticket_link(facts: Facts, commit: Link) -> Link:
+    """Derive the tickets that the commit message names."""
+    if facts.statement.predicate.image is None:
+        return nothing_runs("ticket", facts)
+    if facts.commit.outcome != "found":
+        return Link(link="ticket", state="unknown", reason=f"the commit was not read: {commit.reason}")
+    evidence = (by_collector(facts.commit, "git"),)
+    settings = facts.application.tickets if facts.application is not None else {}
+    named = named_in(str(facts.commit.value["message"]), tuple(settings.get("patterns") or ()))
+    template = settings.get("url")
+    value: dict[str, Any] = {
+        "tickets": [
+            {**_mention(one), "url": str(template).replace("{ticket}", one.id) if template else None}
+            for one in named.tickets
+        ],
+        "reviews": [_mention(one) for one in named.reviews],
+    }
+    if not named.tickets:
+        reason = NO_TICKET + (f"; {named.reviews[0].id} is the number of a review" if named.reviews else "")
+        return Link(link="ticket", state="missing", value=value, reason=reason, evidence=evidence)
+    return Link(link="ticket", state="asserted", value=value, evidence=evidence)
+
+
+def _mention(mention: Mention) -> dict[str, Any]:
+    return {"id": mention.id, "pattern": mention.pattern, "place": mention.place, "line": mention.line}
+
+
+def _registration(facts: Facts, source: ScmSource) -> tuple[str | None, Comparison]:
+    """Compare the source with the repository that the application is registered with."""
+    url = facts.application.kio.get("scm_url") if facts.application is not None else None
+    if not url or not source.url:
+        return url or None, "unclear"
+    return str(url)[:500], compare(str(url), source.url)
+
+
+def _differs(registry: ScmSource | None, agents: ScmSource) -> bool:
+    return registry is None or registry.digest != agents.digest
+
+
+def _said(claim: SourceClaim) -> str:
+    """Say who names which commit."""
+    who = f"{claim.kind} of {claim.by}" if claim.by else claim.kind
+    return f"{who} says {claim.source.revision[:40] or 'no commit'} of {claim.source.url[:120] or 'no repository'}"
+
+
+def _joined(reasons: list[str]) -> str | None:
+    return "; ".join(reasons) or None

@@ -1,0 +1,39 @@
+"""Who says what of a link: the pieces of evidence that several links share. Pure."""
+
+from __future__ import annotations
+
+from whence_aggregator.trace.facts import Answer, Facts
+from whence_aggregator.trace.lineage import Evidence, Link, LinkName
+
+
+def by_agent(facts: Facts, digest: str | None = None) -> Evidence:
+    statement = facts.statement
+    return Evidence(
+        source="agent",
+        observed_at=statement.observed_at,
+        recorded_at=statement.recorded_at,
+        digest=digest or statement.digest,
+        ledger_index=statement.ledger_index,
+    )
+
+
+def by_collector(answer: Answer, source: str, digest: str | None = None) -> Evidence:
+    return Evidence(source=source, observed_at=answer.observed_at, digest=digest, ledger_index=answer.ledger_index)
+
+
+def by_registry(facts: Facts) -> tuple[Evidence, ...]:
+    """The application registry as evidence, when it knows the application."""
+    known = facts.application
+    if known is None:
+        return ()
+    return (Evidence(source="application-registry", observed_at=known.recorded_at, ledger_index=known.ledger_index),)
+
+
+def nothing_runs(link: LinkName, facts: Facts) -> Link:
+    """Say why for the image; every link that hangs on it only says that nothing runs."""
+    reason = "nothing runs"
+    if link == "image":
+        errors = [p for p in facts.statement.predicate.problems if p.get("severity") == "error"]
+        reason += f": {errors[0].get('message', '')}" if errors else ": the boot failed"
+        reason += f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Link(link=link, state="missing", reason=reason, evidence=(by_agent(facts),))

@@ -1,0 +1,92 @@
+"""Whether two URLs name the same repository, in whatever way it is reached. Pure; what is not certain is `unclear`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from whence_common.scm_source import repository_of
+
+Comparison = Literal["same", "other", "unclear"]
+_HOSTS = {
+    "ssh.github.com": "github.com", "www.github.com": "github.com", "altssh.gitlab.com": "gitlab.com",
+    "www.gitlab.com": "gitlab.com", "altssh.bitbucket.org": "bitbucket.org", "www.bitbucket.org": "bitbucket.org",
+    "ssh.dev.azure.com": "dev.azure.com",
+}  # fmt: skip
+"""Hosts of the same service for other ports and for browsers."""
+_CASELESS_HOSTS = frozenset({"github.com", "gitlab.com", "bitbucket.org", "dev.azure.com", "codeberg.org"})
+_WEB_PAGES = frozenset(
+    {"-", "tree", "blob", "src", "browse", "commit", "commits", "issues", "pulls", "wiki", "releases", "actions"}
+)
+"""What follows a repository's path in the URLs of its pages."""
+_PREFIXES = re.compile(r"\A(?:scm:)?(?:git\+|git:(?!//))?", re.IGNORECASE)
+_WITHOUT_SCHEME = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]{1,5})?/")
+_WEB = ("http", "https")
+_PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    scheme: str
+    host: str
+    port: int
+    path: tuple[str, ...]
+
+
+def compare(one: str, other: str) -> Comparison:
+    """Compare two repositories by host and path. `unclear`: they may be the same or not."""
+    first, second = _place(one), _place(other)
+    if first is None or second is None:
+        return "unclear"
+    if first.host != second.host:
+        return "other" if all("." in host or host == "localhost" for host in (first.host, second.host)) else "unclear"
+    if first.path != second.path:
+        return _compare_paths(first, second)
+    web = first.scheme in _WEB and second.scheme in _WEB
+    usual = first.port == _PORTS[first.scheme] and second.port == _PORTS[second.scheme]
+    return (
+        "unclear" if web and first.port != second.port and not usual else "same"
+    )  # two servers of one machine, or not
+
+
+def _compare_paths(first: _Place, second: _Place) -> Comparison:
+    folded = [tuple(part.lower() for part in one.path) for one in (first, second)]
+    if folded[0] == folded[1]:
+        return "same" if first.host in _CASELESS_HOSTS else "unclear"
+    short, long = sorted(folded, key=len)
+    inside = long[: len(short)] == short or long[-len(short) :] == short
+    return "unclear" if inside else "other"  # an organisation's page, a page below, a server below a path
+
+
+def _place(url: str) -> _Place | None:
+    text = _PREFIXES.sub("", url.strip()).partition("#")[0].partition("?")[0]
+    scheme, marker, rest = text.partition("://")
+    if marker:
+        text = f"{scheme.lower()}://{rest}"
+    elif _WITHOUT_SCHEME.match(text):
+        text, scheme = f"https://{text}", "https"
+    else:
+        scheme = "ssh"
+    repository = repository_of(text)
+    scheme = scheme.lower()
+    if repository is None or scheme not in _PORTS:
+        return None
+    host = repository.host.partition(":")[0].rstrip(".")
+    port = (urlsplit(text).port if "://" in text else None) or _PORTS[scheme]
+    return _Place(scheme, _HOSTS.get(host, host), port, _path(repository.path.split("/")))
+
+
+def _path(parts: list[str]) -> tuple[str, ...]:
+    """Return the path as clones have it, without pages, and without Bitbucket's and Azure's other ways to write it."""
+    page = next((at for at, part in enumerate(parts) if at >= 2 and part in _WEB_PAGES), len(parts))
+    parts = parts[:page]
+    match parts:
+        case ["scm", project, name] | ["projects", project, "repos", name, *_]:
+            return project.lower(), name.removesuffix(".git").lower()
+        case ["users", user, "repos", name, *_]:
+            return f"~{user}".lower(), name.removesuffix(".git").lower()
+        case ["v3", organisation, project, name]:
+            return organisation, project, "_git", name
+    return (*parts[:-1], parts[-1].removesuffix(".git"))

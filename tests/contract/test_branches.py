@@ -1,0 +1,142 @@
+"""Whether the default branch reaches a commit, over time: asked, recorded, judged, and asked again."""
+
+from __future__ import annotations
+
+import json
+
+from fakes.in_process import InProcess
+from fakes.machine import COMMIT, DIGEST, scm
+from whence_aggregator.ports import BranchAnswer, ImageSaid, SourceUnavailable
+from whence_common.clock import parse_instant, to_instant
+from whence_common.digest import sha256_digest
+from whence_common.image_provenance import SourceClaim
+from whence_common.scm_source import ScmSource
+
+URL = "https://git.example.org/demo/greeter.git"
+SCM = json.dumps({"url": f"git:{URL}", "revision": COMMIT, "author": "ada", "status": ""}).encode()
+HEAD, LATER = "a" * 40, "b" * 40
+UNMERGED = BranchAnswer(branch="main", commit_id=HEAD, reachable=False)
+OBJECT = (
+    b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor Linus <linus@example.org> 1763800000 +0100\n"
+    b"committer Linus <linus@example.org> 1763800000 +0100\n\nPAY-4711: as agreed\n"
+)
+
+
+async def signed(house: InProcess, **kio: object) -> None:
+    """Have an image run that a trusted builder says is built from the commit."""
+    await house.register(**{"scm_url": "git@git.example.org:demo/greeter.git", **kio})
+    claim = SourceClaim(
+        kind="provenance", by="b", source=ScmSource(url=URL, revision=COMMIT, author="", status="", digest="")
+    )
+    house.sources.says[DIGEST] = ImageSaid(claims=[claim])
+    house.sources.commits[COMMIT] = OBJECT
+    await house.say(await house.machine(), scm_source=None)
+
+
+async def verdict(house: InProcess, rule: str) -> tuple[str, str]:
+    names = {"instance_ids": json.dumps(["i-0123456789abcdef0"])}
+    rows = {row["rule"]: row for row in await house.database.fetch("verdicts_of", names)}
+    return (rows[rule]["verdict"], rows[rule]["reason"]) if rule in rows else ("pass", "")
+
+
+async def until_due(house: InProcess) -> float:
+    """Wait until the branch is asked again; return how long that was."""
+    (task,) = await house.database.fetch("tasks_of_kind", {"kind": "commit-branch"})
+    seconds = (parse_instant(task["due_at"]) - house.clock()).total_seconds()
+    house.clock.advance(seconds)
+    return seconds
+
+
+async def test_a_forged_commit_on_an_unmerged_branch_is_asserted_never_complete_and_fails_its_rule(
+    house: InProcess,
+) -> None:
+    await house.register()
+    house.sources.commits[COMMIT], house.sources.branches[COMMIT] = OBJECT, UNMERGED
+    house.sources.images[DIGEST] = SCM
+    await house.say(await house.machine(), scm_source=scm(digest=sha256_digest(SCM)))
+    await house.work()
+    lineage = await house.lineage()
+    link = lineage.link("commit")
+    assert (link.state, lineage.complete) == ("asserted", False)
+    assert link.reason == (
+        "no trusted builder has signed where the image comes from; "
+        "the default branch main did not reach it at 2026-11-22T12:00:00.000Z"
+    )
+    assert link.value is not None
+    assert link.value["branch"] == {"branch": "main", "head": HEAD, "reachable": False}
+    assert await verdict(house, "commit-unmerged") == (
+        "fail", "the default branch main did not reach it at 2026-11-22T12:00:00.000Z",
+    )  # fmt: skip
+
+
+async def test_a_commit_that_is_merged_later_is_confirmed_from_then_on_and_not_before(house: InProcess) -> None:
+    house.sources.branches[COMMIT] = UNMERGED
+    await signed(house)
+    await house.work()
+    before = to_instant(house.clock())
+    assert await house.state("commit") == "asserted"
+    house.sources.branches[COMMIT] = BranchAnswer(branch="main", commit_id=LATER, reachable=True)
+    assert await until_due(house) == 300.0
+    await house.work()
+    assert (await house.state("commit"), await verdict(house, "commit-unmerged")) == (
+        "confirmed", ("pass", "the default branch reaches the commit"),
+    )  # fmt: skip
+    house.clock.advance(60)
+    then = await house.lineage(at=before)
+    assert (then.link("commit").state, then.link("commit").lacking) == ("asserted", True)
+
+
+async def test_the_branch_is_asked_ever_more_seldom_and_a_moving_head_alone_is_nothing_new(house: InProcess) -> None:
+    await signed(house)
+    await house.work()
+    pauses = []
+    for number in range(7):
+        house.sources.branches[COMMIT] = BranchAnswer(branch="main", commit_id=f"{number:040x}", reachable=True)
+        pauses.append(await until_due(house) / 86_400)
+        await house.work()
+    assert pauses == [1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    assert len([one for one in await house.entries("fact") if b'"commit-branch"' in (one.content or b"")]) == 1
+    house.sources.branches[COMMIT] = UNMERGED  # the history was forced
+    await until_due(house)
+    await house.work()
+    assert (await house.state("commit"), (await verdict(house, "commit-unmerged"))[0]) == ("asserted", "fail")
+
+
+async def test_what_git_cannot_tell_is_unknown_and_fails_nothing(house: InProcess) -> None:
+    detached = BranchAnswer(reason="the repository has no default branch: its HEAD is detached")
+    cut = BranchAnswer(branch="main", commit_id=HEAD, reason="the server's own history of main is cut off")
+    await signed(house)
+    for answer in (SourceUnavailable("git-refused", "away"), detached, cut):
+        house.sources.branches[COMMIT] = answer
+        await house.work()
+        reason = "away" if isinstance(answer, SourceUnavailable) else answer.reason
+        link = (await house.lineage()).link("commit")
+        assert (link.state, link.lacking, reason in (link.reason or "")) == ("asserted", True, True)
+        outcome, said = await verdict(house, "commit-unmerged")
+        assert (outcome, reason in said) == ("unknown", True)
+        await until_due(house)
+
+
+async def test_another_registered_repository_contradicts_even_a_trusted_builder(house: InProcess) -> None:
+    await signed(house, scm_url="https://git.example.org/demo/other")
+    await house.work()
+    lineage = await house.lineage()
+    source = lineage.link("source")
+    assert (source.state, lineage.link("commit").state) == ("contradicted", "asserted")
+    assert (source.reason or "").endswith(
+        "the application is registered with the repository https://git.example.org/demo/other"
+    )
+    assert "application-registry" in [one.source for one in source.evidence]
+
+
+async def test_an_application_that_is_not_active_fails_its_rule_and_one_that_is_unknown_passes_nothing(
+    house: InProcess,
+) -> None:
+    await signed(house, active=False)
+    await house.work()
+    link = (await house.lineage()).link("application")
+    assert (link.state, link.reason) == ("confirmed", "the application registry has it as not active")
+    assert await verdict(house, "application-inactive") == ("fail", "the application registry has it as not active")
+    await house.register(scm_url=URL)
+    await house.work()
+    assert (await verdict(house, "application-inactive"))[0] == "pass"

@@ -1,0 +1,69 @@
+"""Repositories are compared in all their spellings, and what is not certain is neither a match nor a contradiction."""
+
+from __future__ import annotations
+
+import pytest
+
+from whence_aggregator.trace.repositories import compare
+
+SPELLINGS = (
+    "https://git.example.org/team/app", "https://git.example.org/team/app.git", "https://git.example.org/team/app/",
+    "https://git.example.org/team/app.git/", "https://GIT.Example.org/team/app", "HTTPS://git.example.org/team/app",
+    "http://git.example.org/team/app", "https://ada:secret@git.example.org/team/app", "https://git.example.org:443/team/app",
+    "ssh://git@git.example.org/team/app.git", "ssh://git@git.example.org:7999/team/app.git", "ssh://git.example.org/team/app",
+    "git@git.example.org:team/app.git", "ada@git.example.org:team/app", "git.example.org:team/app",
+    "git://git.example.org/team/app.git", "git:git@git.example.org:team/app.git", "git:https://git.example.org/team/app",
+    "git+https://git.example.org/team/app.git", "git+ssh://git@git.example.org/team/app.git",
+    "scm:git:git@git.example.org:team/app.git", "scm:git:https://git.example.org/team/app.git", " git.example.org/team/app ",
+    "https://git.example.org/team/app/tree/main/sub", "https://git.example.org/team/app/-/issues",
+    "https://git.example.org/team/app#readme", "https://git.example.org/team/app?at=main", "git.example.org/team/app.git",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_repository_is_the_same_in_all_its_spellings(spelling: str) -> None:
+    assert {
+        compare(spelling, other) for other in ("https://git.example.org/team/app", "git@git.example.org:team/app")
+    } == {"same"}
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("https://github.com/Team/App", "git@ssh.github.com:team/app.git"),
+        ("https://www.github.com/team/app", "ssh://git@ssh.github.com:443/team/app.git"),
+        ("https://bb.example.org/scm/proj/app.git", "ssh://git@bb.example.org:7999/proj/app.git"),
+        ("https://bb.example.org/projects/PROJ/repos/app/browse", "https://bb.example.org/scm/proj/app.git"),
+        ("https://bb.example.org/users/ada/repos/app", "https://bb.example.org/scm/~ada/app.git"),
+        ("https://dev.azure.com/org/project/_git/app", "git@ssh.dev.azure.com:v3/org/project/app"),
+        ("https://gitlab.example.org/g/sub/app/-/tree/main", "git@gitlab.example.org:g/sub/app.git"),
+    ],
+)
+def test_servers_own_ways_to_write_a_repository_are_the_same(one: str, other: str) -> None:
+    assert (compare(one, other), compare(other, one)) == ("same", "same")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "https://git.example.org/team/other", "https://git.example.org/mallory/app", "https://evil.example.org/team/app",
+        "git@git.example.org:team/app2.git", "https://git.example.org.evil.org/team/app", "git@github.com:team/app",
+    ],
+)  # fmt: skip
+def test_another_repository_is_another(other: str) -> None:
+    assert (compare("https://git.example.org/team/app", other), compare(other, "git@git.example.org:team/app")) == (
+        "other", "other",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "", "see the wiki", "https://git.example.org/team", "https://git.example.org/Team/App", "git@work:team/app.git",
+        "https://git.example.org/gitlab/team/app", "https://git.example.org:8443/team/app", "https://git.example.org/",
+        "svn://git.example.org/team/app", "/srv/git/app.git", "https://git.example.org/team/app/docs", "http://h:99999/a",
+    ],
+)  # fmt: skip
+def test_what_may_be_the_same_or_not_is_neither(other: str) -> None:
+    here = "https://git.example.org/team/app"
+    assert (compare(here, other), compare(other, here)) == ("unclear", "unclear")
