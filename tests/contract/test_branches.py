@@ -22,9 +22,11 @@ OBJECT = (
 )
 
 
-async def signed(house: InProcess, **kio: object) -> None:
+async def signed(
+    house: InProcess, *, scm_url: str = "git@git.example.org:demo/greeter.git", active: bool = True
+) -> None:
     """Have an image run that a trusted builder says is built from the commit."""
-    await house.register(**{"scm_url": "git@git.example.org:demo/greeter.git", **kio})
+    await house.register(scm_url=scm_url, active=active)
     claim = SourceClaim(
         kind="provenance", by="b", source=ScmSource(url=URL, revision=COMMIT, author="", status="", digest="")
     )

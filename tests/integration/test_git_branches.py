@@ -11,7 +11,7 @@ import pytest
 
 from landscape.git_server import git_server
 from whence_aggregator.adapters.git_server import GitServerReader
-from whence_aggregator.ports import BranchAnswer
+from whence_aggregator.ports import BranchAnswer, SourceUnavailable
 from whence_common.scm_source import Repository
 
 _IDENTITY = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in
@@ -29,16 +29,15 @@ class Bare:
         self.git("config", "uploadpack.allowFilter", "true")
         self.git("hash-object", "-w", "-t", "tree", "--stdin", given=b"")
 
-    def git(self, *arguments: str, given: bytes | None = None, **environment: str) -> str:
+    def git(self, *arguments: str, given: bytes | None = None, date: str = "@1763800000 +0000") -> str:
         return subprocess.run(
             ["git", "--git-dir", str(self.path), *arguments], input=given, check=True, capture_output=True,
-            env={"PATH": os.environ["PATH"], **_IDENTITY, **environment},
+            env={"PATH": os.environ["PATH"], **_IDENTITY, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
         ).stdout.decode().strip()  # fmt: skip
 
     def commit(self, message: str, *parents: str, branch: str | None = None, date: int = 1_763_800_000) -> str:
-        when = {f"GIT_{who}_DATE": f"@{date} +0000" for who in ("AUTHOR", "COMMITTER")}
         names = [argument for parent in parents for argument in ("-p", parent)]
-        made = self.git("commit-tree", _TREE, *names, "-m", message, **when)
+        made = self.git("commit-tree", _TREE, *names, "-m", message, date=f"@{date} +0000")
         if branch is not None:
             self.git("update-ref", f"refs/heads/{branch}", made)
         return made
@@ -178,3 +177,17 @@ async def test_a_commit_that_no_branch_holds_any_more_is_found_but_not_reached(h
     git, place = GitServerReader(plain_http={host: True}), Repository(host=host, path="app")
     assert await git.commit(place, loose) is not None
     assert (await git.branch(place, loose)).reachable is False
+
+
+async def test_the_id_of_a_tag_is_not_the_id_of_its_commit(host: str, bare: Bare) -> None:
+    made = bare.commit("first", branch="main")
+    bare.git("tag", "-a", "-m", "release", "v1", made)
+    tag = bare.git("rev-parse", "refs/tags/v1")
+    git, place = GitServerReader(plain_http={host: True}), Repository(host=host, path="app")
+    assert (await git.commit(place, tag), await git.commit(place, made) is not None) == (None, True)
+
+
+async def test_a_server_that_takes_too_long_is_named(host: str, bare: Bare) -> None:
+    made = bare.commit("first", branch="main")
+    with pytest.raises(SourceUnavailable, match=f"http://{host}/app.git: git took over"):
+        await ask(host, made, seconds_max=0.001)

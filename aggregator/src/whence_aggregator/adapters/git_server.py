@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import resource
-import signal
 import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from whence_aggregator.adapters.git_process import GitTooSlow, run_git
 from whence_aggregator.ports import BranchAnswer, SourceUnavailable
 from whence_common.errors import one_line
 from whence_common.identifiers import COMMIT_ID
@@ -26,29 +24,14 @@ FILE_BYTES_MAX = 64 * 1024 * 1024
 _DEPTHS = (100, 2_000)
 """How far back a branch is read before all of it is; commits that run are mostly new."""
 _ANSWERS_KEPT_MAX = 10_000
-_ERROR_BYTES_MAX = 8 * 1024
 _NO_SUCH_COMMIT = "not our ref"
 _ONLY_ADVERTISED = ("Server does not allow request", "unadvertised object")
 _BRANCHES = "refs/heads/"
 _BRANCH = re.compile(r"refs/heads/[^\x00-\x20\x7f~^:?*\[\\]{1,250}\Z")
 _HEAD = "refs/whence/head"
-_ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": "/nonexistent",
-    "LC_ALL": "C",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "http:https",
-    "GIT_NO_LAZY_FETCH": "1",
-}
 _OPTIONS = ("-c", "http.followRedirects=false", "-c", "fetch.fsckObjects=true", "-c", "gc.auto=0",
             "-c", "protocol.version=2")  # fmt: skip
 _FETCH = ("fetch", "--quiet", "--filter=tree:0", "--no-tags")
-
-
-class _TooSlow(SourceUnavailable):
-    """Git was given up after its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +40,8 @@ class _Clone:
 
     directory: str
     url: str
+    until: float
+    """By the loop's clock: a task's lease must not end before its work does."""
 
 
 class GitServerReader:
@@ -79,15 +64,16 @@ class GitServerReader:
         """Fetch a commit object; Git itself checks that the bytes hash to the id. Raises SourceUnavailable."""
         assert COMMIT_ID.match(commit_id)
         async with self._clone(repository) as clone:
-            status, _, error = await self._run(clone, *_OPTIONS, *_FETCH, "--depth=1", "origin", commit_id)
+            status, _, error = await self._ask(clone, *_FETCH, "--depth=1", "origin", commit_id)
             if status != 0:
                 if _NO_SUCH_COMMIT in error:
                     return None
                 if not any(sign in error for sign in _ONLY_ADVERTISED):
                     raise _refused(clone, error)
                 await self._fetch_every_ref(clone)
-                if (await self._run(clone, "cat-file", "-e", commit_id))[0] != 0:
-                    return None
+            status, kind, _ = await self._run(clone, "cat-file", "-t", commit_id)
+            if status != 0 or kind.strip() != b"commit":
+                return None  # also for the id of an annotated tag, which git would follow to its commit
             size = (await self._git(clone, "cat-file", "-s", commit_id)).strip()
             if not size.isdigit() or int(size) > COMMIT_BYTES_MAX:
                 raise SourceUnavailable("git-commit-too-large", f"{clone.url}: the commit object is too large")
@@ -110,7 +96,7 @@ class GitServerReader:
 
     async def _default_branch(self, clone: _Clone) -> BranchAnswer:
         """Ask which branch HEAD names. A detached HEAD names none, and one that names no branch is not sent at all."""
-        status, output, error = await self._run(clone, *_OPTIONS, "ls-remote", "--quiet", "--symref", "origin", "HEAD")
+        status, output, error = await self._ask(clone, "ls-remote", "--quiet", "--symref", "origin", "HEAD")
         if status != 0:
             raise _refused(clone, error)
         branch, head = None, None
@@ -135,10 +121,9 @@ class GitServerReader:
         for depth in (*_DEPTHS, None):
             deepen = [f"--depth={depth}"] if depth is not None else ["--unshallow"]
             try:
-                status, _, error = await self._run(
-                    clone, *_OPTIONS, *_FETCH, *deepen, "origin", f"+{_BRANCHES}{head.branch}:{_HEAD}"
-                )
-            except _TooSlow as exc:
+                refspec = f"+{_BRANCHES}{head.branch}:{_HEAD}"
+                status, _, error = await self._ask(clone, *_FETCH, *deepen, "origin", refspec)
+            except GitTooSlow as exc:
                 if depth == _DEPTHS[0]:
                     raise
                 return replace(head, reason=f"not all of the history of {head.branch} could be read: {exc.message}")
@@ -166,7 +151,7 @@ class GitServerReader:
         return any(one.stat().st_size >= self._file_bytes_max for one in packs)
 
     async def _is_ancestor(self, clone: _Clone, commit_id: str, head: str) -> bool:
-        if (await self._run(clone, "cat-file", "-e", commit_id))[0] != 0:
+        if (await self._run(clone, "cat-file", "-e", f"{commit_id}^{{commit}}"))[0] != 0:
             return False
         status, _, error = await self._run(clone, "merge-base", "--is-ancestor", commit_id, head)
         if status not in (0, 1):
@@ -175,7 +160,7 @@ class GitServerReader:
 
     async def _fetch_every_ref(self, clone: _Clone) -> None:
         """Fetch all commits that a server advertises, where it sends no others."""
-        status, _, error = await self._run(clone, *_OPTIONS, *_FETCH, "origin", "+refs/*:refs/whence/all/*")
+        status, _, error = await self._ask(clone, *_FETCH, "origin", "+refs/*:refs/whence/all/*")
         if status != 0:
             raise _refused(clone, error)
         if await self._is_shallow(clone):
@@ -192,7 +177,9 @@ class GitServerReader:
         scheme = "http" if self._plain_http[repository.host] else "https"
         url = f"{scheme}://{repository.host}/{repository.path}.git"
         with tempfile.TemporaryDirectory(prefix="whence-git-", ignore_cleanup_errors=True) as directory:
-            clone = _Clone(directory=directory, url=url)
+            clone = _Clone(
+                directory=directory, url=url, until=asyncio.get_running_loop().time() + 3 * self._seconds_max
+            )
             await self._git(clone, "init", "--quiet", "--bare", ".")
             await self._git(clone, "remote", "add", "origin", url)
             yield clone
@@ -203,32 +190,19 @@ class GitServerReader:
             raise SourceUnavailable("git-failed", f"git {arguments[0]}: {one_line(error, 200)}")
         return output
 
+    async def _ask(self, clone: _Clone, *arguments: str) -> tuple[int, bytes, str]:
+        """Run git on something that speaks to the server. Raises GitTooSlow."""
+        return await self._run(clone, *arguments)
+
     async def _run(self, clone: _Clone, *arguments: str) -> tuple[int, bytes, str]:
-        bound = self._file_bytes_max
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *arguments,
-            cwd=clone.directory,
-            env=_ENVIRONMENT,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (bound, bound)),
-        )
+        """Run git; it may follow no redirect even where it asks the server by itself for what is missing."""
+        seconds = min(self._seconds_max, max(clone.until - asyncio.get_running_loop().time(), 1.0))
         try:
-            async with asyncio.timeout(self._seconds_max):
-                output, error = await process.communicate()
-        except TimeoutError as exc:
-            raise SourceUnavailable(
-                "git-too-slow", f"{clone.url}: git took over {self._seconds_max:g} seconds"
-            ) from exc
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        return process.returncode or 0, output, error[-_ERROR_BYTES_MAX:].decode("utf-8", "replace")
+            return await run_git(
+                clone.directory, *_OPTIONS, *arguments, seconds_max=seconds, file_bytes_max=self._file_bytes_max
+            )
+        except GitTooSlow as exc:
+            raise GitTooSlow(exc.code, f"{clone.url}: {exc.message}") from exc
 
 
 def _refused(clone: _Clone, error: str) -> SourceUnavailable:
