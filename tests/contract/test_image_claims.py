@@ -10,6 +10,7 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
+from whence_aggregator.collect.image_reader import KnownBases
 from whence_aggregator.collect.worker import AWAITED_SECONDS_MIN
 from whence_aggregator.ports import ImageSaid
 from whence_aggregator.trace.lineage import Link
@@ -162,6 +163,17 @@ async def test_a_label_that_fits_the_registered_repository_counts_and_another_is
     link = (await house.lineage()).link("source")
     assert (link.state, link.value) == ("unknown", None)
     assert "not the application's registered repository" in str(link.reason)
+
+
+async def test_a_known_image_is_found_by_its_layers_and_its_commit(house: InProcess) -> None:
+    chains = [f"sha256:{letter * 64}" for letter in "ab"]
+    house.sources.says[DIGEST] = ImageSaid(claims=[claim("label")], chains=chains)
+    await house.say(await house.machine(), scm_source=None)
+    await house.work()
+    bases = KnownBases(house.database)
+    assert await bases.base_with_commit(["sha256:" + "c" * 64, *chains], COMMIT) == DIGEST
+    assert await bases.base_with_commit(chains, OTHER) is None
+    assert await bases.base_with_commit(chains[:1], COMMIT) is None
 
 
 async def test_a_label_that_may_be_inherited_contradicts_nothing(house: InProcess) -> None:

@@ -21,7 +21,7 @@ from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.collect.collectors import finding_of
 from whence_aggregator.collect.image_reader import ImageReader, Trust
-from whence_aggregator.ports import ImageSaid
+from whence_aggregator.ports import ImageSaid, SourceUnavailable
 from whence_common.image_provenance import SOURCE, chains
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder
@@ -366,3 +366,14 @@ async def test_the_agents_verdict_at_boot_and_the_aggregators_later_agree(
 
     assert verdict(TrustPolicy(keys=keys))[0] == said.signed_by
     assert verdict(TrustPolicy(builders=BUILDERS))[1] == said.built_by
+
+
+async def test_a_label_that_may_be_inherited_does_not_stand_in_for_a_layer_that_cannot_be_read(place: Place) -> None:
+    """The layer may hold scm-source.json, which counts for more."""
+    image = await place.push(b"no tar at all", labels=OCI)
+    with pytest.raises(SourceUnavailable, match="cannot be read"):
+        await place.said(image)
+    annotated = await place.push(b"no tar at all", labels=OCI, annotations=OCI)
+    said = await place.said(annotated)
+    assert [one.kind for one in said.claims] == ["annotation", "label"]
+    assert "cannot be read" in said.notes[0]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_common.image_provenance import claims_of_buildkit
+from whence_common.envelope import seal
+from whence_common.image_provenance import claims_of_buildkit, claims_of_provenance
+from whence_common.image_trust import TrustedBuilder
 from whence_common.scm_source import repository_of, same_repository
 from whence_common.slsa_source import PROVENANCE_V02, PROVENANCE_V1, built_from
 
@@ -220,3 +224,39 @@ def test_a_repository_is_the_same_in_every_spelling(spelling: str) -> None:
 )  # fmt: skip
 def test_another_repository_is_never_taken_for_it(other: str) -> None:
     assert not same_repository(URL, other)
+
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+BUILDERS = (TrustedBuilder(builder_id="x", key=KEY.public_key()),)
+
+
+def signed(statement: dict[str, Any]) -> bytes:
+    return seal(KEY, json.dumps({**statement, "subject": [{"digest": {"sha256": "1" * 64}}]}).encode())
+
+
+def test_signed_provenance_is_a_claim_of_its_builder() -> None:
+    statement = v02(TEKTON, config=CONFIG, materials=[at(f"git+{URL}.git", APP)])
+    (claim,), unclear = claims_of_provenance(DIGEST, envelopes=[signed(statement)], builders=BUILDERS)
+    assert (claim.kind, claim.by, claim.source.revision, unclear) == ("provenance", "x", APP, [])
+
+
+def test_signed_provenance_with_several_sources_is_no_claim_and_says_why() -> None:
+    statement = v1("https://x.example.org/b", {}, at(f"git+{URL}", APP), at("git+https://git.example.org/l/l", LIBRARY))
+    claims, (reason,) = claims_of_provenance(DIGEST, envelopes=[signed(statement)], builders=BUILDERS)
+    assert claims == []
+    assert reason.startswith(f"the provenance of x does not name one source: it names several sources: {APP} of")
+
+
+def test_a_signed_hint_of_buildkits_client_is_no_more_than_a_hint() -> None:
+    statement = v1(BUILDKIT_V1, {"configSource": {"path": "Dockerfile"}})
+    statement["predicate"]["runDetails"]["metadata"] = {"buildkit_metadata": {"vcs": VCS}}
+    (claim,), unclear = claims_of_provenance(DIGEST, envelopes=[signed(statement)], builders=BUILDERS)
+    assert (claim.kind, claim.by, claim.source.revision, unclear) == ("buildkit", "", APP, [])
+
+
+def test_signed_provenance_of_another_version_is_said_not_to_be_read() -> None:
+    statement = {**v02(TEKTON), "predicateType": "https://slsa.dev/provenance/v0.1"}
+    claims, unclear = claims_of_provenance(DIGEST, envelopes=[signed(statement)], builders=BUILDERS)
+    assert (claims, unclear) == (
+        [], ["there is signed provenance of a version that is not read: https://slsa.dev/provenance/v0.1"],
+    )  # fmt: skip

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from whence_common.digest import is_sha256_digest
 from whence_common.envelope import Envelope, EnvelopeInvalid
-from whence_common.image_trust import EVIDENCE_BYTES_MAX, WANTED_PREDICATES, read_bundle
+from whence_common.image_trust import EVIDENCE_BYTES_MAX, PROVENANCE_PREFIX, WANTED_PREDICATES, read_bundle
 from whence_common.loose_json import loose
+from whence_common.slsa_source import PROVENANCE_TYPES
 
 MANIFESTS_MAX = 100
 BLOBS_MAX = 200
@@ -25,9 +26,10 @@ _SIGNATURE = "dev.cosignproject.cosign/signature"
 _SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 _DSSE = "application/vnd.dsse.envelope.v1+json"
 _BUNDLE = "application/vnd.dev.sigstore.bundle"
-_PREDICATE_NAMES = ("dev.sigstore.bundle.predicateType", "predicateType", "in-toto.io/predicate-type")
+_IN_TOTO, _PREDICATE = "application/vnd.in-toto+json", "in-toto.io/predicate-type"
+_PREDICATE_NAMES = ("dev.sigstore.bundle.predicateType", "predicateType", _PREDICATE)
 _ARTIFACT_TYPES = (
-    _BUNDLE, _DSSE, "application/vnd.dev.cosign.", "application/vnd.in-toto+json", "application/vnd.oci.empty.",
+    _BUNDLE, _DSSE, "application/vnd.dev.cosign.", _IN_TOTO, "application/vnd.oci.empty.",
     "application/vnd.oci.image.config.", "application/vnd.docker.container.image.", "application/octet-stream",
 )  # fmt: skip
 """How artifact types begin that signatures and provenance were seen under; config types stand in for absent ones."""
@@ -197,6 +199,22 @@ def wanted_blobs(manifest: bytes) -> list[WantedBlob]:
     return found
 
 
+def provenance_blobs(attestation: bytes) -> list[tuple[str, int]]:
+    """Give digest and size of the provenance in one of BuildKit's attestation manifests; SBOMs are passed over."""
+    layers = loose(attestation).get("layers")
+    found = []
+    for layer in layers if isinstance(layers, list) else []:
+        descriptor = layer if isinstance(layer, dict) else {}
+        annotations = descriptor.get("annotations")
+        stated = annotations.get(_PREDICATE) if isinstance(annotations, dict) else None
+        digest, size = descriptor.get("digest"), descriptor.get("size")
+        if descriptor.get("mediaType") != _IN_TOTO or not isinstance(digest, str) or not is_sha256_digest(digest):
+            continue
+        if stated in (None, *PROVENANCE_TYPES) and isinstance(size, int):
+            found.append((digest, size))
+    return found
+
+
 def _worth(entry: Mapping[str, Any]) -> bool:
     """Whether a listed referrer may be a signature or provenance, as far as the listing tells."""
     kind = entry.get("artifactType")
@@ -212,7 +230,8 @@ def _predicate(described: Mapping[str, Any]) -> str:
 
 
 def _may_be_wanted(predicate: str) -> bool:
-    return "://" not in predicate or predicate in WANTED_PREDICATES
+    """Whether a predicate type may matter: one that is wanted, another version of provenance, or no type at all."""
+    return "://" not in predicate or predicate in WANTED_PREDICATES or predicate.startswith(PROVENANCE_PREFIX)
 
 
 def _decoded(text: Any) -> bytes | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from whence_common.image_trust import TrustedBuilder, verified_provenance
+from whence_common.image_trust import TrustedBuilder, unread_provenance, verified_provenance
 from whence_common.loose_json import loose
 from whence_common.scm_source import ScmSource, repository_of, same_repository, without_credentials
 from whence_common.slsa_source import PROVENANCE_TYPES, PROVENANCE_V1, built_from, local_context, subjects_of
@@ -138,19 +138,25 @@ def claims_of_provenance(
 ) -> tuple[list[SourceClaim], list[str]]:
     """Read SLSA provenance that a trusted builder signed for this digest.
 
-    Return the claims, and why some provenance gives none: it names several sources, or no commit.
+    Return the claims, and why some provenance gives none: it names several sources, or no commit. BuildKit's hint for a
+    local context is its client's, so it is no more than a claim of BuildKit.
     """
     claims: list[SourceClaim] = []
     unclear: list[str] = []
     for builder, statement in verified_provenance(digest, envelopes=envelopes, builders=builders):
         found = built_from(statement)
-        if found.source is None:
+        hint = local_context(statement) if found.source is None else None
+        if hint is not None:
+            claims.append(_claim("buildkit", hint.url, hint.commit))
+        elif found.source is None:
             unclear.append(f"the provenance of {builder.builder_id} does not name one source: {found.reason}")
         else:
             status = _modified(statement)
             claims.append(
                 _claim("provenance", found.source.url, found.source.commit, by=builder.builder_id, status=status)
             )
+    for kind in unread_provenance(digest, envelopes=envelopes, builders=builders):
+        unclear.append(f"there is signed provenance of a version that is not read: {kind[:100]}")
     return claims, list(dict.fromkeys(unclear))
 
 

@@ -28,6 +28,7 @@ EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
 _SIGN = "https://sigstore.dev/cosign/sign/v1"
 WANTED_PREDICATES = (_SIGN, *PROVENANCE_TYPES)
 """Predicate types that say something about trust or source; SBOMs, scans and others are not read."""
+PROVENANCE_PREFIX = "https://slsa.dev/provenance/"
 _SIMPLE_SIGNING = "cosign container image signature"
 _KEY_BYTES_MAX = 16 * 1024
 
@@ -91,6 +92,18 @@ def verified_provenance(
             statement = _statement(envelope, builder.key, digest)
             if statement is not None and _builder_id(statement) == builder.builder_id:
                 found.append((builder, statement))
+    return found
+
+
+def unread_provenance(digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]) -> list[str]:
+    """Return the predicate types of provenance about this digest that a builder's key signed in another version."""
+    found = []
+    for builder in builders:
+        for envelope in envelopes:
+            statement = _statement(envelope, builder.key, digest)
+            kind = statement.get("predicateType") if statement is not None else None
+            if isinstance(kind, str) and kind.startswith(PROVENANCE_PREFIX) and kind not in PROVENANCE_TYPES:
+                found.append(kind)
     return found
 
 

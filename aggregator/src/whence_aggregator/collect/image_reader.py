@@ -11,13 +11,14 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.ports import Database, ImageSaid, ImageStore, SourceUnavailable
-from whence_common.digest import is_sha256_digest, sha256_digest
+from whence_common.digest import sha256_digest
 from whence_common.errors import InputError
 from whence_common.image_evidence import (
     ImageEvidence,
     Unreadable,
     fallback_tag,
     gather,
+    provenance_blobs,
 )
 from whence_common.image_layers import LayerFinding
 from whence_common.image_provenance import (
@@ -36,11 +37,9 @@ from whence_common.image_reference import ImageReference
 from whence_common.image_trust import EVIDENCE_BYTES_MAX, TrustedBuilder, builder_of, signer_of
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import Descriptor, Manifest, ManifestInvalid
-from whence_common.slsa_source import PROVENANCE_TYPES
 
 _ATTESTATION = ("vnd.docker.reference.type", "attestation-manifest")
 _REFERENCE = "vnd.docker.reference.digest"
-_IN_TOTO, _PREDICATE = "application/vnd.in-toto+json", "in-toto.io/predicate-type"
 _FINDINGS_KEPT_MAX = 10_000
 _STATEMENTS_MAX = 20
 _UNREADABLE = ("registry-no-manifest", "registry-wrong-digest", "registry-answer-too-large")
@@ -176,7 +175,7 @@ class ImageReader:
             said.awaited = "a trusted builder's provenance"
         reasons = [f"not all signatures and attestations were read: {one}" for one in dict.fromkeys(unread)]
         said.signer_known = bool(said.signed_by or (trust.keys and not reasons))
-        if said.claims:
+        if any(one.kind == "provenance" for one in said.claims):
             said.unknown.clear()
         elif trust.builders:
             said.unknown += reasons
@@ -199,7 +198,7 @@ class ImageReader:
         pieces = _Pieces(store, repository)
         for child in [one for one in index.children if _attests(one, manifest.digest)]:
             content = await store.manifest(repository, child.digest)
-            for digest, size in _provenance_blobs(content or b""):
+            for digest, size in provenance_blobs(content or b""):
                 if size > EVIDENCE_BYTES_MAX or len(statements) >= _STATEMENTS_MAX:
                     said.unknown.append(
                         f"BuildKit's attestation {digest} was not read: it is too large, or one of too many"
@@ -259,7 +258,7 @@ class ImageReader:
                 return  # no image for a machine
             finding = await self._layer(store, repository, layer.digest)
             if finding.outcome == "unreadable":
-                if said.claims:
+                if any(not one.maybe_inherited for one in said.claims):
                     said.notes.append(f"layer {layer.digest}: {finding.reason}")
                     return
                 raise SourceUnavailable("image-layer-unreadable", f"layer {layer.digest}: {finding.reason}")
@@ -290,22 +289,6 @@ class ImageReader:
 
 def _attests(child: Descriptor, digest: str) -> bool:
     return child.annotations.get(_ATTESTATION[0]) == _ATTESTATION[1] and child.annotations.get(_REFERENCE) == digest
-
-
-def _provenance_blobs(attestation: bytes) -> list[tuple[str, int]]:
-    """Give digest and size of the provenance in one of BuildKit's attestation manifests; SBOMs are passed over."""
-    layers = loose(attestation).get("layers")
-    found = []
-    for layer in layers if isinstance(layers, list) else []:
-        descriptor = layer if isinstance(layer, dict) else {}
-        annotations = descriptor.get("annotations")
-        stated = annotations.get(_PREDICATE) if isinstance(annotations, dict) else None
-        digest, size = descriptor.get("digest"), descriptor.get("size")
-        if descriptor.get("mediaType") != _IN_TOTO or not isinstance(digest, str) or not is_sha256_digest(digest):
-            continue
-        if stated in (None, *PROVENANCE_TYPES) and isinstance(size, int):
-            found.append((digest, size))
-    return found
 
 
 def _manifest(content: bytes, repository: str) -> Manifest:

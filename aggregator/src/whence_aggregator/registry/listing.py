@@ -11,6 +11,7 @@ import msgspec
 from whence_aggregator.ports import Database, Row
 from whence_aggregator.projections.events import claims_in
 from whence_aggregator.registry.sources import subject_of
+from whence_aggregator.trace.moment import NOW
 from whence_common.image_provenance import choose
 
 _COMMIT_IMAGES_MAX = 500
@@ -65,7 +66,7 @@ class Listing:
         facts, seen = await self._database.fetch_all(
             [
                 ("facts_now", {"kind": "image-source", "subjects": msgspec.json.encode(subjects).decode()}),
-                ("tag_digests", {"references": msgspec.json.encode(references).decode()}),
+                ("tag_digests", {"references": msgspec.json.encode(references).decode(), "past": NOW.past}),
             ]
         )
         known = {fact["subject"]: fact for fact in facts}

@@ -74,7 +74,7 @@ class Sources:
             raise unavailable("the image cannot be read now") from exc
         if any(one.kind == "provenance" for one in said.claims):
             return ""
-        return warning(self._finding_of(said))
+        return warning(self._finding_of(said), file_required=True)
 
     async def run(self) -> None:
         """Give up what is under way when cancelled; it is done later."""
@@ -105,10 +105,15 @@ def subject_of(name: str, repository: str, digest: str, child: str) -> str:
     return image_subject(f"{name}/{repository}", child or digest, digest if child else None)
 
 
-def warning(finding: Finding) -> str:
-    """Say what is wrong with what an image says of its source; empty when nothing is."""
+def warning(finding: Finding, *, file_required: bool = False) -> str:
+    """Say what is wrong with what an image says of its source; empty when nothing is.
+
+    `file_required` is whether only scm-source.json counts, and not annotations, labels and attestations.
+    """
     source = finding.value.get("scm_source")
     missing = finding.value.get("missing_keys", [])
+    if source is None and finding.value.get("claims") and not file_required:
+        return ""
     if source is None:
         return f"the image's source is not known: {finding.reason or 'it has no /scm-source.json'}"
     if missing:

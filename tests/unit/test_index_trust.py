@@ -1,0 +1,92 @@
+"""The agent believes what is signed for the image or for the index it was chosen from, each by its own digest."""
+
+from __future__ import annotations
+
+import pytest
+
+from landscape.signing import BUILDER, new_key, provenance, statement
+from whence_agent.ports import Login, ResolvedImage
+from whence_agent.stages.image import ImageResolver, ImageUntrusted, TrustPolicy
+from whence_common.backoff import Backoff
+from whence_common.image_evidence import ImageEvidence
+from whence_common.image_reference import ImageReference
+from whence_common.image_trust import TrustedBuilder
+from whence_common.user_data.platform import PlatformRules
+
+KEY, STRANGER = new_key(), new_key()
+IMAGE, INDEX = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+REFERENCE = ImageReference.parse(f"r.example.org/a/b@{INDEX}")
+POLICY = TrustPolicy(builders=(TrustedBuilder(builder_id=BUILDER, key=KEY.public_key()),))
+SBOM = statement(STRANGER, IMAGE, "https://spdx.dev/Document", {})
+
+
+class Held:
+    """A registry that holds this evidence; it notes what it is asked for."""
+
+    def __init__(self, **evidence: ImageEvidence) -> None:
+        self.evidence_of = {
+            IMAGE: evidence.get("image", ImageEvidence()),
+            INDEX: evidence.get("index", ImageEvidence()),
+        }
+        self.asked: list[str] = []
+
+    async def resolve(self, reference: ImageReference, login: Login | None) -> ResolvedImage:
+        return ResolvedImage(digest=IMAGE, index_digest=INDEX)
+
+    async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
+        self.asked.append(digest)
+        return self.evidence_of[digest]
+
+
+class NoRepositories:
+    async def tags_move(self, reference: ImageReference) -> str:
+        raise AssertionError("the image is named by digest")
+
+    async def sign_in(self, registry: str) -> tuple[str, str]:
+        raise AssertionError("the registry is not ECR")
+
+
+def resolver(registry: Held) -> ImageResolver:
+    return ImageResolver(
+        registry=registry,
+        repositories=NoRepositories(),
+        policies={"r.example.org": POLICY},
+        rules=PlatformRules(),
+        backoff=Backoff(first_seconds=0.0, longest_seconds=0.0, random=lambda: 0.0),
+    )
+
+
+def envelopes(*held: bytes, unread: tuple[str, ...] = ()) -> ImageEvidence:
+    return ImageEvidence(envelopes=held, unread=unread)
+
+
+async def test_provenance_of_the_index_counts_beside_a_strangers_sbom_of_the_image() -> None:
+    registry = Held(image=envelopes(SBOM), index=envelopes(provenance(KEY, INDEX)))
+    image, _ = await resolver(registry).resolve(REFERENCE, None)
+    assert (image.digest, image.built_by) == (IMAGE, BUILDER)
+
+
+async def test_the_index_is_not_asked_about_where_the_image_is_trusted() -> None:
+    registry = Held(image=envelopes(provenance(KEY, IMAGE)))
+    await resolver(registry).resolve(REFERENCE, None)
+    assert registry.asked == [IMAGE]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {},
+        {"image": envelopes(provenance(KEY, INDEX))},
+        {"index": envelopes(provenance(KEY, IMAGE))},
+        {"image": envelopes(provenance(STRANGER, IMAGE)), "index": envelopes(provenance(STRANGER, INDEX))},
+    ],
+)
+async def test_evidence_of_one_never_counts_for_the_other(held: dict[str, ImageEvidence]) -> None:
+    with pytest.raises(ImageUntrusted, match="no trusted builder's provenance names it"):
+        await resolver(Held(**held)).resolve(REFERENCE, None)
+
+
+async def test_a_refusal_names_what_was_not_read() -> None:
+    registry = Held(image=envelopes(unread=("an envelope is too large",)))
+    with pytest.raises(ImageUntrusted, match="not everything was read: an envelope is too large"):
+        await resolver(registry).resolve(REFERENCE, None)
