@@ -20,6 +20,7 @@ from whence_agent import settings as agent_settings
 from whence_aggregator import settings as aggregator_settings
 from whence_aggregator import witness_settings
 from whence_aggregator.compliance.rules import RULES
+from whence_common.clock import to_instant, utc_now
 from whence_common.user_data.explain import table
 from whence_common.user_data.judge import judge
 from whence_common.user_data.keys import KEYS
@@ -104,10 +105,11 @@ async def test_every_command_in_the_documents_works(tmp_path: Path, authority: S
 
 
 def _here(command: str, directory: Path, digest: str) -> str:
-    """Let a command of the documents work on this test's files."""
+    """Let a command of the documents work on this test's files, and ask about a time at which something was recorded."""
     if command in DRY:
         return command.replace("make", "make -n")
     config = directory / "aggregator" / "aggregator.yaml"
+    command = re.sub(r"2026-11-2[23]T[0-9:]+Z", to_instant(utc_now()), command)
     command = command.replace("/etc/whence/tokens", str(directory / "tokens"))
     command = command.replace("--out ", f"--out {directory}/").replace("sha256:" + "a" * 64, digest)
     return (

@@ -288,7 +288,7 @@ async def _ask_all(session: aiohttp.ClientSession, url: str, size: int) -> list[
 
         return once
 
-    at = "2027-01-01T00:00:00Z"
+    at = "2026-11-23T00:00:00Z"
     questions = {
         "/health": ask(lambda n: "/health"),
         "instance": ask(lambda n: f"/v1/trace?instance={name_of(n)}"),

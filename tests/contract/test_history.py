@@ -251,7 +251,8 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
         chance.shuffle(order)
     rows = {
         name: {"number": number, "instance_id": name, "account_id": "a", "region": "r", "enrolment": 0, "sequence": 0,
-               "facets": 0, "base": -1, "first_index": -1, "earliest": 0}
+               "facets": 0, "base": -1, "first_index": -1, "earliest": 0,
+               "late_millis": 0}
         for number, name in enumerate(_NAMES, 1)
     }  # fmt: skip
     combinations, book, history = Combinations(), _Book(), []
@@ -260,7 +261,7 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
         batch, order = order[:size], order[size:]
         known = {name: Known.of(row) for name, row in rows.items()}
         new = [Said(ledger_index=0, instance_id=name, enrolment=1, stated=stated) for _, (name, stated) in batch]
-        for query, written in await project_statements(book, new, known, combinations):
+        for query, written in await project_statements(book, new, known, combinations, 0):
             for row in written:
                 if query == "move_instance":
                     rows[str(row["instance_id"])].update(row)

@@ -178,7 +178,9 @@ class Ingest:
                     for one, (index, next_base) in zip(fresh, places, strict=True)
                 ]
                 if said:
-                    writing.writes += await project_statements(writing.transaction, said, known, self._combinations)
+                    writing.writes += await project_statements(
+                        writing.transaction, said, known, self._combinations, writing.latest
+                    )
                     seen = self._sightings.rows(((one.instance_id, one.enrolment) for one in said), to_millis(now))
                     questions = {q for one in fresh for q in one.checked.questions} - self._asked
                     tasks = [{"kind": kind, "subject": s, "due_at": to_instant(now)} for kind, s in sorted(questions)]

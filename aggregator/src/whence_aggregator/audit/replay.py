@@ -102,7 +102,9 @@ class Replay:
         if statements:
             query, names = named([one.instance_id for one in statements])
             known = {row["instance_id"]: Known.of(row) for row in await self._transaction.fetch(query, names)}
-            writes = await project_statements(self._transaction, statements, known, self._combinations)
+            writes = await project_statements(
+                self._transaction, statements, known, self._combinations, self._latest or 0
+            )
             await self._transaction.execute(*writes)
         if events:
             await self._project(events[0][0], [(index, event) for _, index, event in events])

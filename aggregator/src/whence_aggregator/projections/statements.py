@@ -75,10 +75,13 @@ class Known:
     first_index: int = -1
     earliest: int = 0
     """The earliest time, in milliseconds, that any of its statements names."""
+    late_millis: int = 0
+    """By how much its first statement was recorded after that."""
 
     @classmethod
     def of(cls, row: Row) -> Known:
-        names = ("number", "instance_id", "account_id", "region", "facets", "base", "first_index", "earliest")
+        names = ("number", "instance_id", "account_id", "region", "facets", "base")
+        names += ("first_index", "earliest", "late_millis")
         same = {name: row[name] for name in names}
         return cls(**same, order=(row["enrolment"], row["sequence"]))
 
@@ -173,9 +176,13 @@ def _other_digests(predicate: Predicate) -> list[str]:
 
 
 async def project_statements(
-    transaction: Transaction, said: Sequence[Said], known: Mapping[str, Known], combinations: Combinations
+    transaction: Transaction,
+    said: Sequence[Said],
+    known: Mapping[str, Known],
+    combinations: Combinations,
+    recorded_at: int,
 ) -> list[Write]:
-    """Give the writes that these statements, in the order of the log, mean."""
+    """Give the writes that these statements, in the order of the log and recorded at that time, mean."""
     combined = [one.stated.combination for one in said]
     numbers, new_facets = await combinations.numbers(transaction, combined)
     statements: list[Parameters] = []
@@ -197,7 +204,7 @@ async def project_statements(
             account = combined_one[4]
             spoken[account] = spoken.get(account, 0) + 1
         if instance.first_index < 0 or one.stated.observed_at < instance.earliest:
-            firsts[number] = _first(instance, one)
+            firsts[number] = _first(instance, one, recorded_at)
         if one.next_base >= 0:
             instance.base = one.next_base
         if (one.enrolment, one.stated.sequence) > instance.order:
@@ -271,12 +278,21 @@ def _statement(one: Said, number: object, facets: int) -> Parameters:
     }
 
 
-def _first(instance: Known, one: Said) -> Parameters:
+def _first(instance: Known, one: Said, recorded_at: int) -> Parameters:
     """Move on what is known of the beginning of an instance's history."""
+    observed_at = one.stated.observed_at
     if instance.first_index < 0:
-        instance.first_index, instance.earliest = one.ledger_index, one.stated.observed_at
-    instance.earliest = min(instance.earliest, one.stated.observed_at)
-    return {"number": instance.number, "first_index": instance.first_index, "earliest": instance.earliest}
+        instance.first_index, instance.earliest = one.ledger_index, observed_at
+        instance.late_millis = recorded_at - observed_at
+    elif observed_at < instance.earliest:
+        instance.late_millis += instance.earliest - observed_at
+        instance.earliest = observed_at
+    return {
+        "number": instance.number,
+        "first_index": instance.first_index,
+        "earliest": instance.earliest,
+        "late_millis": instance.late_millis,
+    }
 
 
 def _moved(known: Known) -> Parameters:

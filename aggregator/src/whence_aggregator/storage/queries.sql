@@ -108,7 +108,7 @@ values (:number, :instance_id, :account_id, :region, 0, 0, -1, 0, '', 0, -1, -1)
 
 -- name: instances_named
 select
-    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules, first_index, earliest,
+    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules, first_index, earliest, late_millis,
     (select coalesce(max(ledger_index), -1) from entry) as last_index
 from instance
 where {instance_id in texts instance_ids};
@@ -123,7 +123,7 @@ on conflict (number) do update set enrolment = excluded.enrolment, sequence = ex
     facets = excluded.facets, base = excluded.base;
 
 -- name: set_first
-update instance set first_index = :first_index, earliest = :earliest where number = :number;
+update instance set first_index = :first_index, earliest = :earliest, late_millis = :late_millis where number = :number;
 
 -- name: statement_taken
 select ledger_index from statement
@@ -301,27 +301,37 @@ order by i.number limit :limit;
 select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
     (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
         as recorded_at
-from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+from (
+    select number from instance
+    where first_index >= :past and first_index < :soon_past and earliest <= :at and number > :after
+    union select number from instance
+    where late_millis > 600000 and first_index >= :past and earliest <= :at and number > :after) c
+join instance i on i.number = c.number
+join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
     select t.enrolment, t.sequence from statement t
     join enrolment n on n.instance = t.instance and n.number = t.enrolment
     where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
     order by t.enrolment desc, t.sequence desc limit 1)
-where i.first_index >= :past and i.first_index < :known_past and i.earliest <= :at and +i.number > :after
-    and (cast(:cause as text) is null or s.cause = :cause)
-order by +i.number limit :limit;
+where (cast(:cause as text) is null or s.cause = :cause)
+order by c.number limit :limit;
 
 -- name: instances_with_facets_later
 select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
     (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
         as recorded_at
-from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+from (
+    select number from instance
+    where first_index >= :past and first_index < :soon_past and earliest <= :at and number > :after
+    union select number from instance
+    where late_millis > 600000 and first_index >= :past and earliest <= :at and number > :after) c
+join instance i on i.number = c.number
+join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
     select t.enrolment, t.sequence from statement t
     join enrolment n on n.instance = t.instance and n.number = t.enrolment
     where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
     order by t.enrolment desc, t.sequence desc limit 1)
-where i.first_index >= :past and i.first_index < :known_past and i.earliest <= :at and +i.number > :after
-    and {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
-order by +i.number limit :limit;
+where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+order by c.number limit :limit;
 
 -- name: unjudged
 select number, instance_id, ledger_index from instance where judged < ledger_index and number > :after
@@ -659,7 +669,7 @@ select i.number, i.instance_id, i.account_id, i.region, i.enrolment, i.sequence,
 from instance i left join facets f on f.number = i.facets order by i.number limit :limit offset :offset;
 
 -- name: dump_instance_first
-select number, first_index, earliest from instance order by number limit :limit offset :offset;
+select number, first_index, earliest, late_millis from instance order by number limit :limit offset :offset;
 
 -- name: dump_instance_facets
 select facets, instance from instance_facets order by facets, instance limit :limit offset :offset;

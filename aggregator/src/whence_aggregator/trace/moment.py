@@ -17,6 +17,8 @@ from whence_common.errors import InputError
 
 EVERY_ENTRY = 2**62
 """A bound past every entry."""
+SOON_MILLIS = 600_000
+"""Most first statements are recorded within this of the time they name; the index `instance_late` has the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Moment:
     known_at: str = ""
     past: int = EVERY_ENTRY
     known_past: int = EVERY_ENTRY
+    soon_past: int = EVERY_ENTRY
+    """The first entry that was not recorded within `SOON_MILLIS` of `at`."""
     is_now: bool = True
     """Whether the present was asked about: everything that is known counts, also what is not in the log."""
 
@@ -63,11 +67,12 @@ class Moments:
         world, known = at or known_at or now, known_at or now
         _check(world, known, now)
         await _until_settled(known_at or world, now)
-        bounds = [("clock_past", {"at": to_millis(parse_instant(one))}) for one in (world, known)]
-        past, known_past = map(_bound, await self._database.fetch_all(bounds, brief=True))
+        millis = [to_millis(parse_instant(one)) for one in (world, known)]
+        bounds = [("clock_past", {"at": one}) for one in (*millis, millis[0] + SOON_MILLIS)]
+        past, known_past, soon_past = map(_bound, await self._database.fetch_all(bounds, brief=True))
         if known_at is None:
             known_past = EVERY_ENTRY  # what was recorded since `now` was read is known as well
-        return Moment(at=world, known_at=known, past=past, known_past=known_past, is_now=False)
+        return Moment(at=world, known_at=known, past=past, known_past=known_past, soon_past=soon_past, is_now=False)
 
 
 def _check(at: str, known: str, now: str) -> None:

@@ -74,7 +74,8 @@ class Search:
             query += "_now" if query == "instances" else ""
             return (await self._database.fetch_all([(query, page)], brief=brief))[0], frozenset()
         at = {**page, "past": moment.past}
-        later = {**at, "known_past": moment.known_past, "at": moment.at_millis}
+        bounds = {"known_past": moment.known_past, "soon_past": moment.soon_past, "at": moment.at_millis}
+        later = {**at, **bounds}
         recorded, late = await self._database.fetch_all([(f"{query}_at", at), (f"{query}_later", later)], brief=brief)
         rows = sorted((*recorded, *late), key=lambda row: int(row["number"]))
         return rows, frozenset(row["number"] for row in late)
