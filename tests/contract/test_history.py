@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -106,7 +107,7 @@ async def found(house: InProcess, at: str | None = None, **wanted: str | None) -
 
 @pytest.mark.parametrize("narrowed", [{}, {"account": "123456789012"}])
 async def test_all_that_run_an_image_are_found_when_each_has_user_data_of_its_own(
-    house: InProcess, narrowed: dict[str, str]
+    house: InProcess, narrowed: dict[str, Any]
 ) -> None:
     names = [f"i-{number:017x}" for number in range(60)]
     for number, name in enumerate(names):

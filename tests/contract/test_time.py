@@ -21,8 +21,9 @@ from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import NotFound
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.lineage import LinkName
+from whence_aggregator.trace.recorded import LATER_MAX
 from whence_aggregator.trace.search import Wanted
-from whence_aggregator.trace.tracer import LATER_MAX, Subject
+from whence_aggregator.trace.tracer import Subject
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 from whence_common.statement import ApplicationFacts

@@ -103,7 +103,9 @@ def trace(
 def instances(client: Client, /, as_json: bool, **filters: str | None) -> None:
     """List the instances that have spoken, with what they run now."""
     document, rows = all_pages(client, "/v1/instances", "instances", filters)
-    columns = ("instance_id", "account_id", "region", "application_id", "application_version", "cause", "seen_at")
+    asked = filters["at"] or filters["known_at"]
+    last = ("recorded_at", "recorded_by_then") if asked else ("seen_at",)
+    columns = ("instance_id", "account_id", "region", "application_id", "application_version", "cause", *last)
     show(document, rows, columns, as_json=as_json)
 
 

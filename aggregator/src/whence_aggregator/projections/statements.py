@@ -18,6 +18,9 @@ from whence_common.statement import Predicate
 Combination = tuple[str, str, str, str, str, str, str]
 _COMBINATIONS_KEPT_MAX = 100_000
 _INSTANCES_KEPT_MAX = 50_000
+_KNOWN_NAMES = (
+    "number", "instance_id", "account_id", "region", "facets", "base", "first_index", "earliest", "late_millis",
+)  # fmt: skip
 _LINK_NAMES = ("commit_id", "image_digest", "repository")
 _NAMES = (
     "image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region",
@@ -80,9 +83,7 @@ class Known:
 
     @classmethod
     def of(cls, row: Row) -> Known:
-        names = ("number", "instance_id", "account_id", "region", "facets", "base")
-        names += ("first_index", "earliest", "late_millis")
-        same = {name: row[name] for name in names}
+        same = {name: row[name] for name in _KNOWN_NAMES}
         return cls(**same, order=(row["enrolment"], row["sequence"]))
 
 

@@ -62,6 +62,16 @@ class Later:
     observed_at: str
     recorded_at: str
 
+    @classmethod
+    def of(cls, row: Row, content: bytes | None) -> Later:
+        """Read a statement's row with its entry's bytes, where they are kept."""
+        return cls(
+            digest=sha256_digest(content) if content is not None else None,
+            ledger_index=row["ledger_index"],
+            observed_at=from_millis(row["observed_at"]),
+            recorded_at=from_millis(row["recorded_at"]),
+        )
+
     def to_wire(self) -> dict[str, object]:
         return {
             "digest": self.digest,

@@ -10,13 +10,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whence_aggregator.ledger.ledger import CLOCK_MILLIS
 from whence_aggregator.ports import Database, Row
 from whence_common.clock import Now, parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
 
 EVERY_ENTRY = 2**62
 """A bound past every entry."""
+SETTLED_MILLIS = 1_000
+"""A clock counts for the next `CLOCK_MILLIS`, and a commit that read the time before may still be under way."""
 SOON_MILLIS = 600_000
 """Most first statements are recorded within this of the time they name; the index `instance_late` has the others."""
 
@@ -67,11 +68,12 @@ class Moments:
         world, known = at or known_at or now, known_at or now
         _check(world, known, now)
         await _until_settled(known_at or world, now)
+        known = known_at or to_instant(self._now())
         millis = [to_millis(parse_instant(one)) for one in (world, known)]
         bounds = [("clock_past", {"at": one}) for one in (*millis, millis[0] + SOON_MILLIS)]
         past, known_past, soon_past = map(_bound, await self._database.fetch_all(bounds, brief=True))
         if known_at is None:
-            known_past = EVERY_ENTRY  # what was recorded since `now` was read is known as well
+            known_past = EVERY_ENTRY
         return Moment(at=world, known_at=known, past=past, known_past=known_past, soon_past=soon_past, is_now=False)
 
 
@@ -85,10 +87,10 @@ def _check(at: str, known: str, now: str) -> None:
 
 
 async def _until_settled(latest: str, now: str) -> None:
-    """Wait until no entry can be recorded at the time asked about any more: a clock counts for `CLOCK_MILLIS`."""
+    """Wait until no entry can be recorded at the time asked about any more."""
     young = to_millis(parse_instant(now)) - to_millis(parse_instant(latest))
-    if young <= CLOCK_MILLIS:
-        await asyncio.sleep((CLOCK_MILLIS - young + 1) / 1000)
+    if young < SETTLED_MILLIS:
+        await asyncio.sleep((SETTLED_MILLIS - young) / 1000)
 
 
 def _bound(rows: Sequence[Row]) -> int:

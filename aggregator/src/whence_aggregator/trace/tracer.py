@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from whence_aggregator.ports import Asked, Database, NotFound, Parameters, Row
+from whence_aggregator.ports import Asked, Database, NotFound, Row
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
@@ -25,9 +25,9 @@ from whence_aggregator.trace.facts import (
 )
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.moment import NOW, Moment, Moments
+from whence_aggregator.trace.recorded import by_instance, counts, questions_about
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_common.clock import Now, from_millis
-from whence_common.digest import sha256_digest
 from whence_common.image_reference import image_subject, tag_reference
 from whence_common.ledger_entry import kind_of
 from whence_common.scm_source import ScmSource, repository_of
@@ -36,8 +36,6 @@ from whence_common.statement import ImageFacts
 SubjectKind = Literal["image", "commit", "ticket", "application", "user_data"]
 _PAGES_MAX = 20
 _BRIEF_INSTANCES = 2
-LATER_MAX = 5
-"""So many statements that were reported later are shown of an instance; all are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +119,10 @@ class Tracer:
         """Gather what is known of instances; those that have stated nothing about that time are not in it."""
         names = {"instance_ids": msgspec.json.encode(list(instance_ids)).decode()}
         rows, bindings, *others = await self._database.fetch_all(
-            _about(names, moment), brief=len(instance_ids) <= _BRIEF_INSTANCES
+            questions_about(names, moment), brief=len(instance_ids) <= _BRIEF_INSTANCES
         )
         seen, listed, later_rows = (*others, []) if moment.is_now else ([], [], *others)
-        later = _by_instance(later_rows)
+        later = by_instance(later_rows)
         recorded = {row["instance_id"] for row in rows}
         late = {name: found[0] for name, found in later.items() if name not in recorded}
         said = {}
@@ -147,7 +145,7 @@ class Tracer:
             gathered[name] = Facts(
                 statement=statement,
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
-                bindings=[one for one in bound[name] if _counts(one, statement, moment)],
+                bindings=[one for one in bound[name] if counts(one, statement, moment)],
                 application=outside.applications.get(statement.predicate.application_id or ""),
                 image_source=outside.images[_image_subject(image)] if image else NOT_ASKED,
                 tag_digests=outside.tags.get(tag or "", ()),
@@ -164,14 +162,7 @@ class Tracer:
         statements = []
         for row in rows:
             content = self._log.content(row) if row["body"] is not None else await self._log.content_of(row)
-            statements.append(
-                Later(
-                    digest=sha256_digest(content) if content is not None else None,
-                    ledger_index=row["ledger_index"],
-                    observed_at=from_millis(row["observed_at"]),
-                    recorded_at=from_millis(row["recorded_at"]),
-                )
-            )
+            statements.append(Later.of(row, content))
             await asyncio.sleep(0)
         return ReportedLater(total=rows[0]["total"] if rows else 0, statements=statements)
 
@@ -249,27 +240,6 @@ class _Outside:
     commits: dict[str, Answer]
     branches: dict[str, Answer]
     collected: set[tuple[str, str]]
-
-
-def _about(names: Parameters, moment: Moment) -> list[Asked]:
-    """Ask for the statements of instances by and about a moment, and for what surrounds them."""
-    if moment.is_now:
-        return [("statements_now", names), ("enrolments_of", names), ("seen", names), ("inventory_of", names)]
-    bounds = {"past": moment.past, "known_past": moment.known_past, "at": moment.at_millis}
-    later = ("statements_later", {**names, **bounds, "limit": LATER_MAX})
-    return [("statements_at", {**names, "past": moment.past}), ("enrolments_of", names), later]
-
-
-def _by_instance(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row["instance_id"], []).append(row)
-    return found
-
-
-def _counts(binding: Binding, statement: StoredStatement, moment: Moment) -> bool:
-    """Return whether a binding was recorded by then, or is the one that signed what was reported later."""
-    return binding.ledger_index < moment.past or binding.number == statement.enrolment
 
 
 def _image_subject(image: ImageFacts) -> str:
