@@ -21,7 +21,6 @@ from whence_agent.ports import (
     ContainerState,
     EngineEvent,
     EngineFailed,
-    Login,
     Notices,
     SecretUnavailable,
 )
@@ -33,6 +32,7 @@ from whence_agent.reporter import Reporter
 from whence_common.envelope import Envelope
 from whence_common.identity_document import InstanceIdentity, read_unverified
 from whence_common.image_provenance import ImageConfig
+from whence_common.registry_sign_in import Login
 from whence_common.statement import ContainerFacts, Predicate, Statement
 
 DIGEST = "sha256:" + "d" * 64

@@ -124,7 +124,7 @@ async def test_no_metadata_service_at_all_is_unreachable(session: aiohttp.Client
 
 
 def registry(session: aiohttp.ClientSession) -> OciRegistry:
-    return OciRegistry(http=RegistryHttp(session=session, plain_http=frozenset(), token_hosts={}))
+    return OciRegistry(http=RegistryHttp(session=session, places={}))
 
 
 async def refusal(session: aiohttp.ClientSession, reference: str) -> RegistryRefused:

@@ -350,9 +350,7 @@ async def test_the_agents_verdict_at_boot_and_the_aggregators_later_agree(
     assert (await place.said(digest)).awaited == ""
     expected = [COMMIT] if is_built else []
     assert [one.source.revision for one in said.claims if one.kind == "provenance"] == expected
-    agent = OciRegistry(
-        http=RegistryHttp(session=place.session, plain_http=frozenset({place.registry}), token_hosts={})
-    )
+    agent = OciRegistry(http=RegistryHttp(session=place.session, places={}))
     reference = ImageReference.parse(f"{place.registry}/{place.path}:1.0")
     evidence = await agent.evidence(reference, digest, None)
     facts = ImageFacts(source=str(reference), repository=reference.repository, digest=digest)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fakes.agent_world import DIGEST, FakeEngine
-from whence_agent.ports import EngineFailed, Login
+from whence_agent.ports import EngineFailed
 from whence_agent.stages.image import PULLS_MAX, pull_image
 from whence_common.backoff import Backoff
+from whence_common.registry_sign_in import Login
 from whence_common.statement import ImageFacts
 
 IMAGE = ImageFacts(source="r.example.org/a/b:1", repository="r.example.org/a/b", digest=DIGEST)

@@ -11,6 +11,7 @@ from whence_common.errors import RoadError
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_provenance import ImageConfig, SourceClaim
 from whence_common.image_reference import ImageReference
+from whence_common.registry_sign_in import Login
 from whence_common.statement import ContainerFacts
 from whence_common.sts_proof import StsProof
 from whence_common.user_data.options import ContainerOptions
@@ -72,16 +73,6 @@ class Metadata(Protocol):
 
     async def signed_identity(self, form: IdentityForm) -> str:
         """Give the identity document as PKCS7 text, which Pier One takes as a password. Raises MetadataUnavailable."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """What a registry is shown. A registry token is already exchanged; it stands for itself."""
-
-    username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whence_common import settings_file
+from whence_common.errors import one_line
+from whence_common.image_reference import is_host
 from whence_common.note import NoteInvalid, VerifierKey
 from whence_common.user_data.keys import TOP_KEYS
 from whence_common.user_data.options import CAPABILITIES
@@ -49,6 +51,8 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """auto: ECR's token for ECR, user data's dockercfg elsewhere, nothing without one."""
     token_hosts: list[str] = []
     """Hosts, beside the registry's own, that may see its credentials to give a token for them."""
+    blob_hosts: list[str] = []
+    """Hosts with private addresses that its blobs may be redirected to."""
     trust: TrustSettings = TrustSettings()
 
 
@@ -219,6 +223,9 @@ def _about_user_data(settings: Settings) -> Iterator[str]:
     if required:
         yield f"user_data_defaults must leave {', '.join(required)} to user data"
     for host, registry in settings.registries.items():
+        for other in (*registry.token_hosts, *registry.blob_hosts):
+            if not is_host(other):
+                yield f"registries.{host}: {one_line(other, 60)!r} in token_hosts or blob_hosts is no host"
         if registry.sign_in == "mint" and settings.oauth_token_url is None:
             yield f"registries.{host}: sign_in: mint needs oauth_token_url"
         if registry.immutable_tags == "ask" and settings.sign_in_of(host) != "ecr":

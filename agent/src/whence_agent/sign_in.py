@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from whence_agent.credentials import CredentialKeeper
-from whence_agent.ports import Login, Metadata, RegistryRefused, SecretUnavailable, TokenIssuer
+from whence_agent.ports import Metadata, RegistryRefused, SecretUnavailable, TokenIssuer
 from whence_agent.ports_cloud import Repositories
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
+from whence_common.login_file import LoginInvalid, docker_entry, login_of_entry
+from whence_common.registry_sign_in import Login
 
 _IDENTITY_USER = "instance-identity-document"
 _TOKEN_USER = "oauth2"  # noqa: S105 - the user name that Pier One takes beside a token
@@ -46,7 +46,7 @@ class SignIn:
             return self._learned(Login(username=_IDENTITY_USER, password=signed))
         if kind == "mint":
             return self._learned(Login(username=_TOKEN_USER, password=await self._mint_token(registry)))
-        entry = own.get(registry) or self.platform.get(registry)
+        entry = docker_entry({"auths": dict(own)}, registry) or docker_entry({"auths": dict(self.platform)}, registry)
         return None if entry is None else self._learned(_from_docker(entry, registry))
 
     async def _mint_token(self, registry: str) -> str:
@@ -68,16 +68,8 @@ class SignIn:
         return login
 
 
-def _from_docker(entry: Mapping[str, str], registry: str) -> Login:
-    """Read one entry of Docker's configuration: auth, or username and password, or an identity token."""
-    username, password = entry.get("username", ""), entry.get("password", "")
-    if "auth" in entry:
-        try:
-            username, _, password = base64.b64decode(entry["auth"], validate=True).decode("utf-8").partition(":")
-        except (binascii.Error, ValueError) as exc:
-            raise RegistryRefused(
-                "dockercfg-auth-malformed", f"the sign-in for {registry} is not user:password in base64",
-                retryable=False, fix="copy it from docker's configuration",
-            ) from exc  # fmt: skip
-    password = password.rstrip("\x00")
-    return Login(username=username, password=password, identity_token=entry.get("identitytoken", ""))
+def _from_docker(entry: Mapping[str, object], registry: str) -> Login:
+    try:
+        return login_of_entry(entry, host=registry, name="dockercfg")
+    except LoginInvalid as exc:
+        raise RegistryRefused(exc.code, exc.message, retryable=False, fix=exc.fix) from exc

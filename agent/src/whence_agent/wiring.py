@@ -57,6 +57,7 @@ from whence_common.backoff import Backoff
 from whence_common.clock import to_instant, utc_now
 from whence_common.files import remove_temporaries
 from whence_common.lifecycle import Ended, Service, run_until_signal
+from whence_common.registry_address import Place
 from whence_common.settings_file import SettingsInvalid
 
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -131,14 +132,16 @@ class _Agent:
         self.machine = MachineSocket(path=settings.machine_socket)
         self.probe = HttpProbe(session=self.session)
         self.issuer = OAuthIssuer(session=self.session, url=settings.oauth_token_url)
-        hosts = settings.registries.items()
-        self.registry = OciRegistry(
-            http=RegistryHttp(
-                session=self.session,
-                plain_http=frozenset(host for host, registry in hosts if registry.plain_http),
-                token_hosts={host: frozenset(registry.token_hosts) for host, registry in hosts},
+        places = {
+            host: Place(
+                registry=host,
+                plain_http=one.plain_http,
+                token_hosts=frozenset(one.token_hosts),
+                blob_hosts=frozenset(one.blob_hosts),
             )
-        )
+            for host, one in settings.registries.items()
+        }
+        self.registry = OciRegistry(http=RegistryHttp(session=self.session, places=places))
 
     def assemble(self) -> tuple[dict[str, Service], Callable[[], Awaitable[None]]]:
         """Make the services, and what happens before they are stopped."""

@@ -103,9 +103,15 @@ def is_loopback_registry(registry: str) -> bool:
         return False
 
 
+def is_host(text: str) -> bool:
+    """Say whether a text is a host name, with a port or without."""
+    host, colon, port = text.partition(":")
+    return bool(_HOST.match(host)) and (not colon or (bool(_PORT.match(port)) and 0 < int(port) < 65536))
+
+
 def _check_registry(registry: str) -> None:
-    host, colon, port = registry.partition(":")
-    if not _HOST.match(host) or (colon and not (_PORT.match(port) and 0 < int(port) < 65536)):
+    host, colon, _ = registry.partition(":")
+    if not is_host(registry):
         raise _malformed("has no host, or host and port, before its first slash")
     if "." not in host and not colon and host != "localhost":
         raise _malformed(f"names no registry: {host!r} is no host name with a dot, no localhost and has no port")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from whence_agent.adapters.engine_archive import read_file
 from whence_agent.adapters.engine_create import FINGERPRINT, create_arguments
 from whence_agent.adapters.engine_stream import EngineStream
-from whence_agent.ports import ContainerSpec, ContainerState, EngineEvent, EngineFailed, Login
+from whence_agent.ports import ContainerSpec, ContainerState, EngineEvent, EngineFailed
 from whence_common.errors import one_line
 from whence_common.image_provenance import ImageConfig
+from whence_common.registry_sign_in import Login
 from whence_common.statement import ContainerFacts
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Any
 
 import aiohttp
 
-from whence_agent.ports import EngineEvent, EngineFailed, Login
+from whence_agent.ports import EngineEvent, EngineFailed
 from whence_common.errors import one_line
+from whence_common.registry_sign_in import Login
 
 _LINE_BYTES_MAX = 256 * 1024
 _CONNECT_SECONDS_MAX = 10.0

@@ -7,7 +7,7 @@ import platform
 from typing import Any
 
 from whence_agent.adapters.registry_http import Access, Answer, RegistryHttp
-from whence_agent.ports import Login, RegistryRefused, ResolvedImage
+from whence_agent.ports import RegistryRefused, ResolvedImage
 from whence_common.backoff import retry_after_seconds
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
@@ -16,6 +16,8 @@ from whence_common.image_provenance import claims_of_index, claims_of_manifest
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, INDEXES, MANIFEST_BYTES_MAX, MANIFESTS
+from whence_common.registry_address import referrers_closed
+from whence_common.registry_sign_in import Login
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _READY_HEADERS = ("X-Production-Ready-Taupage", "X-Trusted")
@@ -51,9 +53,10 @@ class OciRegistry:
         return await gather(digest, await self._referrers(access, reference, digest), _Pieces(self._http, access))
 
     async def _referrers(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
-        """Ask what refers to a manifest: OCI 1.1 referrers, or their fallback tag."""
-        answer = await self._http.get(access, f"referrers/{digest}", accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
-        if answer.status == 404:
+        """Ask what refers to a manifest: OCI 1.1 referrers, or their fallback tag where that road is closed."""
+        path = f"referrers/{digest}"
+        answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX, follow=False)
+        if referrers_closed(answer.status, answer.content):
             path = f"manifests/{fallback_tag(digest)}"
             answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
         if answer.status not in (200, 404):

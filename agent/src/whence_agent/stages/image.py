@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_agent.ports import Engine, EngineFailed, Login, Registry, RegistryRefused, ResolvedImage
+from whence_agent.ports import Engine, EngineFailed, Registry, RegistryRefused, ResolvedImage
 from whence_agent.ports_cloud import CloudRefused, Repositories
 from whence_common.backoff import Backoff
 from whence_common.errors import InputError
@@ -17,6 +17,7 @@ from whence_common.image_provenance import SourceClaim, claims_of_labels
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder, builder_of, signer_of
 from whence_common.pause import pause
+from whence_common.registry_sign_in import Login
 from whence_common.scm_source import FILE_BYTES_MAX, FILE_NAME, ScmSource, ScmSourceInvalid
 from whence_common.statement import ImageFacts, ScmSourceFacts, SourceClaimFacts
 from whence_common.user_data.platform import PlatformRules

@@ -1,0 +1,99 @@
+"""A file with a login: Docker's configuration with one entry a registry, or USER:PASSWORD, or a token alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from whence_common.errors import InputError
+from whence_common.loose_json import loose
+from whence_common.registry_sign_in import Login
+
+LOGIN_BYTES_MAX = 256 * 1024
+_HUB_KEYS = ("docker.io", "https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
+_TOKEN_USER = "<token>"  # noqa: S105 - how Docker's credential helpers mark an identity token
+
+
+class LoginInvalid(InputError):
+    """The file holds no login that can be used; the message never holds what it has."""
+
+
+def parse_login(content: bytes, *, host: str, name: str, token_user: str = "") -> Login:
+    """Read the login for a host. `token_user` is the user beside a token that stands alone. Raises LoginInvalid."""
+    if len(content) > LOGIN_BYTES_MAX:
+        raise LoginInvalid("login-too-large", f"{name} is larger than {LOGIN_BYTES_MAX} bytes")
+    if content.lstrip().startswith(b"{"):
+        return _of_docker(content, host, name)
+    try:
+        text = content.decode("utf-8").strip()
+    except UnicodeDecodeError as exc:
+        raise LoginInvalid("login-malformed", f"{name} is not UTF-8 at byte {exc.start}") from exc
+    username, colon, password = text.partition(":")
+    if not colon and token_user and text:
+        username, password = token_user, text
+    if not username or not password or not text.isprintable():
+        form = "USER:PASSWORD or a token" if token_user else "USER:PASSWORD"
+        raise LoginInvalid(
+            "login-malformed", f"{name} is not one line with {form}", fix="write one login, nothing else, into the file"
+        )
+    return Login(username=username, password=password)
+
+
+def docker_entry(document: Mapping[str, Any], host: str) -> Mapping[str, Any] | None:
+    """Find a registry's entry in Docker's configuration; old files have the entries without `auths` around them."""
+    entries = document.get("auths", document)
+    if not isinstance(entries, dict):
+        return None
+    wanted = _HUB_KEYS if host in _HUB_KEYS else (host,)
+    for key in (*wanted, *(f"https://{one}" for one in wanted), *(f"http://{one}" for one in wanted)):
+        for spelled in (key, f"{key}/", f"{key}/v1/", f"{key}/v2/"):
+            if isinstance(entries.get(spelled), dict):
+                found: Mapping[str, Any] = entries[spelled]
+                return found
+    return None
+
+
+def login_of_entry(entry: Mapping[str, Any], *, host: str, name: str) -> Login:
+    """Read one entry: `auth`, or username and password, or an identity or registry token. Raises LoginInvalid."""
+    texts = {key: value for key, value in entries_of(entry) if isinstance(value, str)}
+    username, password = texts.get("username", ""), texts.get("password", "")
+    if texts.get("auth"):
+        try:
+            username, _, password = base64.b64decode(texts["auth"], validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, ValueError) as exc:
+            raise LoginInvalid(
+                "dockercfg-auth-malformed", f"{name}: the sign-in for {host} is not user:password in base64",
+                fix="copy it from docker's configuration",
+            ) from exc  # fmt: skip
+    password = password.rstrip("\x00")
+    identity = texts.get("identitytoken", "")
+    if username == _TOKEN_USER and not identity:
+        username, password, identity = "", "", password
+    return Login(
+        username=username, password=password, identity_token=identity, registry_token=texts.get("registrytoken", "")
+    )
+
+
+def entries_of(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return an entry's keys as Docker reads them: in any case."""
+    return [(str(key).lower(), value) for key, value in entry.items()]
+
+
+def _of_docker(content: bytes, host: str, name: str) -> Login:
+    document = loose(content)
+    if not document:
+        raise LoginInvalid("login-malformed", f"{name} is not a JSON object", fix="copy Docker's config.json")
+    entry = docker_entry(document, host)
+    if entry is None:
+        raise LoginInvalid(
+            "login-missing", f"{name} has no sign-in for {host}", fix=f"add one below auths: docker login {host}"
+        )
+    login = login_of_entry(entry, host=host, name=name)
+    if login == Login():
+        raise LoginInvalid(
+            "login-missing", f"{name}: the sign-in for {host} is empty",
+            fix="docker keeps it in a credential helper: write USER:PASSWORD into a file of its own instead",
+        )  # fmt: skip
+    return login

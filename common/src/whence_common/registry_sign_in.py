@@ -1,0 +1,167 @@
+"""How a registry asks for a sign-in and what is shown to it: challenges, logins, token requests. No I/O is done here.
+
+RFC 9110, 11.6.1 (challenges); the distribution project's token and OAuth2 documents (realm, service, scope).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode, urlsplit
+
+from whence_common.errors import RoadError, one_line
+from whence_common.loose_json import loose
+from whence_common.registry_address import Place
+
+TOKEN_BYTES_MAX = 64 * 1024
+_HEADER_CHARACTERS_MAX = 8 * 1024
+_CHALLENGES_MAX = 8
+_SECONDS_DEFAULT, _SECONDS_MAX = 60.0, 12 * 3600.0
+"""A token without `expires_in` holds for a minute (distribution's token specification)."""
+_CLIENT = "whence"
+_PIECE = re.compile(
+    r"""[\s,]*(?:
+        (?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=\s*
+            (?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s",=]+))
+        |(?P<scheme>[A-Za-z0-9!#$%&'*+.^_`|~-]+)(?=[\s,]|\Z)
+        |(?P<blob>[A-Za-z0-9._~+/-]+=*)(?=[\s,]|\Z)
+    )""",
+    re.VERBOSE,
+)
+_TOKEN = re.compile(r"[\x21-\x7e]{1,16384}\Z")
+
+
+class SignInRefused(RoadError):
+    """A registry's sign-in cannot be used; the message names the registry and never a secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What a registry or Git server is shown. A registry token is already exchanged; it stands for itself."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
+
+    def basic(self) -> str:
+        """Return the Authorization header of HTTP's Basic scheme."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """One challenge of a WWW-Authenticate header; `scheme` is in lower case."""
+
+    scheme: str
+    realm: str = ""
+    service: str = ""
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """How a token is asked for: GET, or POST where there is a form."""
+
+    url: str
+    authorization: str = field(default="", repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bearer token, and for how many seconds it may be used."""
+
+    value: str = field(repr=False)
+    seconds: float
+
+
+def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
+    """Read the challenges of all WWW-Authenticate headers; what cannot be read is left out."""
+    found: list[dict[str, str]] = []
+    for header in headers:
+        text, position, in_scheme = header[:_HEADER_CHARACTERS_MAX], 0, False
+        while (match := _PIECE.match(text, position)) is not None and len(found) < _CHALLENGES_MAX:
+            position = match.end()
+            if match["scheme"]:
+                found.append({"scheme": match["scheme"].lower()})
+                in_scheme = True
+            elif match["name"] and in_scheme:
+                value = match["plain"] or re.sub(r"\\(.)", r"\1", match["quoted"] or "")
+                found[-1].setdefault(match["name"].lower(), value)
+    names = ("scheme", "realm", "service", "scope")
+    return [Challenge(**{name: one.get(name, "") for name in names}) for one in found]
+
+
+def scope_of(path: str, *, push: bool = False) -> str:
+    """Name the right to read, or to read and write, a repository."""
+    return f"repository:{path}:{'pull,push' if push else 'pull'}"
+
+
+def choose(challenges: Iterable[Challenge], login: Login | None, place: Place) -> Challenge | None:
+    """Choose the challenge to answer: Bearer where its realm may be used, else Basic; None without any of them.
+
+    Raises SignInRefused when a token is the only way and its realm may not be used.
+    """
+    listed = list(challenges) or [Challenge(scheme="basic")]  # a bare 401 leaves Basic
+    basic = next((one for one in listed if one.scheme == "basic"), None) if login and login.username else None
+    for one in listed:
+        if one.scheme == "bearer":
+            try:
+                check_realm(one.realm, place, shown=login is not None)
+            except SignInRefused:
+                if basic is None:
+                    raise
+            else:
+                return one
+    return basic
+
+
+def check_realm(realm: str, place: Place, *, shown: bool) -> None:
+    """Check where tokens are given. A login is shown to the registry's own hosts only. Raises SignInRefused."""
+    try:
+        parts = urlsplit(realm)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        parts, port_is_valid = urlsplit(""), False
+    schemes = ("http", "https") if place.plain else ("https",)
+    if parts.scheme not in schemes or not parts.hostname or parts.username is not None or not port_is_valid:
+        raise SignInRefused("registry-realm", f"{place.registry} names no usable token endpoint", retryable=False)
+    if shown and parts.netloc not in place.own_hosts:
+        raise SignInRefused(
+            "registry-realm-foreign",
+            f"{place.registry} wants its credentials shown to {one_line(parts.netloc, 80)}",
+            retryable=False,
+            fix=f"if that is right, add it to token_hosts of {place.registry} in the settings",
+        )
+
+
+def token_request(challenge: Challenge, login: Login | None, scopes: Iterable[str], place: Place) -> TokenRequest:
+    """Say how to ask for a token. Raises SignInRefused."""
+    check_realm(challenge.realm, place, shown=login is not None)
+    wanted = sorted(set(scopes))
+    service = [("service", challenge.service)] if challenge.service else []
+    if login is not None and login.identity_token:
+        form = {
+            **dict(service), "scope": " ".join(wanted), "grant_type": "refresh_token",
+            "refresh_token": login.identity_token, "client_id": _CLIENT,
+        }  # fmt: skip
+        return TokenRequest(url=challenge.realm, form=form)
+    query = urlencode([*service, *(("scope", one) for one in wanted)], quote_via=quote)
+    joined = "&" if urlsplit(challenge.realm).query else "?"
+    authorization = login.basic() if login is not None and login.username else ""
+    return TokenRequest(url=f"{challenge.realm}{joined}{query}", authorization=authorization)
+
+
+def parse_token(content: bytes) -> Token | None:
+    """Read a token endpoint's answer: `token` or `access_token`; None when there is none."""
+    document = loose(content)
+    value = document.get("token") or document.get("access_token")
+    if not isinstance(value, str) or not _TOKEN.match(value):
+        return None
+    stated = document.get("expires_in")
+    seconds = float(stated) if isinstance(stated, int | float) and not isinstance(stated, bool) else _SECONDS_DEFAULT
+    seconds = min(max(seconds, 1.0), _SECONDS_MAX)
+    return Token(value=value, seconds=seconds - min(30.0, seconds / 4))

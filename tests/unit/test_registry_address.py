@@ -1,0 +1,156 @@
+"""Where registries are, and where they may send those who read their blobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from whence_common.registry_address import (
+    Place,
+    RedirectRefused,
+    check_addresses,
+    kind_of,
+    redirected,
+    referrers_closed,
+    same_origin,
+)
+
+OUTSIDE = Place(registry="r.example.org")
+BLOB = "https://r.example.org/v2/a/blobs/sha256:1"
+
+
+@pytest.mark.parametrize(
+    "place, url, location, target",
+    [
+        (OUTSIDE, BLOB, "https://bucket.s3.eu-central-1.amazonaws.com/x?sig=a%2Bb", "https://bucket.s3.eu-central-1.amazonaws.com/x?sig=a%2Bb"),
+        (OUTSIDE, BLOB, "/elsewhere", "https://r.example.org/elsewhere"),
+        (OUTSIDE, BLOB, "//cdn.example.org/x", "https://cdn.example.org/x"),
+        (OUTSIDE, BLOB, "https://93.184.216.34/x", "https://93.184.216.34/x"),
+        (Place(registry="r.example.org", plain_http=True), "http://r.example.org/v2/x", "http://minio.example.org/x", "http://minio.example.org/x"),
+        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://10.0.0.6:9000/x", "http://10.0.0.6:9000/x"),
+        (Place(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/v2/x", "http://127.0.0.1:9000/x", "http://127.0.0.1:9000/x"),
+        (Place(registry="r.example.org", blob_hosts=frozenset({"10.0.0.6:9000"})), BLOB, "https://10.0.0.6:9000/x", "https://10.0.0.6:9000/x"),
+    ],
+)  # fmt: skip
+def test_a_redirect_is_followed_to_where_blobs_are(place: Place, url: str, location: str, target: str) -> None:
+    assert redirected(place, url, location) == target
+
+
+@pytest.mark.parametrize(
+    "place, url, location",
+    [
+        (OUTSIDE, BLOB, "http://r.example.org/x"),
+        (OUTSIDE, BLOB, "http://cdn.example.org/x"),
+        (Place(registry="r.example.org", plain_http=True), "https://cdn.example.org/x", "http://cdn.example.org/x"),
+        (OUTSIDE, BLOB, ""),
+        (OUTSIDE, BLOB, "ftp://r.example.org/x"),
+        (OUTSIDE, BLOB, "file:///etc/passwd"),
+        (OUTSIDE, BLOB, "https://robot:pw@cdn.example.org/"),
+        (OUTSIDE, BLOB, "https://cdn.example.org:99999/"),
+        (OUTSIDE, BLOB, "https://[::1/"),
+        (OUTSIDE, BLOB, "https://cdn.example.org/" + "x" * 20_000),
+        (OUTSIDE, BLOB, "https://169.254.169.254/latest"),
+        (OUTSIDE, BLOB, "https://[fd00:ec2::254]/latest"),
+        (OUTSIDE, BLOB, "https://[::ffff:169.254.169.254]/latest"),
+        (OUTSIDE, BLOB, "https://127.0.0.1/"),
+        (OUTSIDE, BLOB, "https://[::1]/"),
+        (OUTSIDE, BLOB, "https://0.0.0.0/"),
+        (OUTSIDE, BLOB, "https://10.1.2.3/"),
+        (OUTSIDE, BLOB, "https://100.64.0.1/"),
+        (OUTSIDE, BLOB, "https://224.0.0.1/"),
+        (OUTSIDE, BLOB, "https://localhost/"),
+        (OUTSIDE, BLOB, "https://x.localhost./"),
+        (OUTSIDE, BLOB, "https://2130706433/"),
+        (OUTSIDE, BLOB, "https://127.1/"),
+        (OUTSIDE, BLOB, "https://0x7f.0.0.1/"),
+        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://169.254.169.254/"),
+        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://127.0.0.1/"),
+    ],
+)
+def test_a_redirect_is_refused_that_leads_inside_or_off_tls(place: Place, url: str, location: str) -> None:
+    with pytest.raises(RedirectRefused) as caught:
+        redirected(place, url, location)
+    assert caught.value.code == "registry-redirect"
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "addresses, own, allowed",
+    [
+        (["93.184.216.34"], ["93.184.216.35"], True),
+        (["93.184.216.34", "10.0.0.1"], ["93.184.216.35"], False),
+        (["10.0.0.1"], ["10.9.9.9"], True),
+        (["169.254.169.254"], ["10.9.9.9"], False),
+        (["127.0.0.1"], ["10.9.9.9"], False),
+        (["10.0.0.1"], ["127.0.0.1"], True),
+        (["fd00:ec2::254"], ["fd12::1"], False),
+        (["fe80::1%eth0"], ["93.184.216.35"], False),
+    ],
+)
+def test_a_name_is_followed_by_the_addresses_it_has(addresses: list[str], own: list[str], allowed: bool) -> None:
+    if allowed:
+        check_addresses(OUTSIDE, "https://cdn.example.org/", addresses, own)
+        return
+    with pytest.raises(RedirectRefused):
+        check_addresses(OUTSIDE, "https://cdn.example.org/", addresses, own)
+
+
+def test_a_host_that_the_settings_name_may_be_private() -> None:
+    named = Place(registry="r.example.org", blob_hosts=frozenset({"minio.example.org:9000"}))
+    check_addresses(named, "https://minio.example.org:9000/x", ["10.0.0.1"], ["93.184.216.34"])
+
+
+@pytest.mark.parametrize(
+    "registry, path, url",
+    [
+        ("docker.io", "nginx", "https://registry-1.docker.io/library/nginx"),
+        ("docker.io", "bitnami/nginx", "https://registry-1.docker.io/bitnami/nginx"),
+        ("index.docker.io", "nginx", "https://registry-1.docker.io/library/nginx"),
+        ("ghcr.io", "nginx", "https://ghcr.io/nginx"),
+        ("127.0.0.1:5000", "nginx", "http://127.0.0.1:5000/nginx"),
+    ],
+)
+def test_docker_hub_is_asked_where_it_is(registry: str, path: str, url: str) -> None:
+    place = Place(registry=registry)
+    assert f"{place.origin}/{place.path(path)}" == url
+
+
+@pytest.mark.parametrize(
+    "url, own",
+    [
+        ("https://r.example.org/x", True),
+        ("http://r.example.org/x", False),
+        ("https://r.example.org:444/x", False),
+        ("https://r.example.org.evil.example/x", False),
+    ],
+)
+def test_credentials_belong_to_one_scheme_host_and_port(url: str, own: bool) -> None:
+    assert same_origin(OUTSIDE, url) is own
+
+
+@pytest.mark.parametrize("status", [303, 307, 400, 401, 403, 404, 405, 406, 501])
+def test_a_registry_without_referrers_says_so_in_many_ways(status: int) -> None:
+    assert referrers_closed(status, b"")
+
+
+@pytest.mark.parametrize(
+    "status, content, closed",
+    [
+        (200, b'{"manifests": []}', False),
+        (200, b"<html>", True),
+        (200, b"{}", True),
+        (429, b"", False),
+        (500, b"", False),
+        (503, b"", False),
+    ],
+)
+def test_a_list_is_a_list_and_trouble_is_trouble(status: int, content: bytes, closed: bool) -> None:
+    assert referrers_closed(status, content) is closed
+
+
+@pytest.mark.parametrize(
+    "address, kind",
+    [("8.8.8.8", "public"), ("2606:4700::1", "public"), ("192.168.0.1", "private"), ("fd12::1", "private"),
+     ("169.254.1.1", "link-local"), ("fe80::1", "link-local"), ("::", "loopback"), ("::ffff:10.0.0.1", "private")],
+)  # fmt: skip
+def test_an_address_has_a_kind(address: str, kind: str) -> None:
+    assert kind_of(address) == kind
