@@ -25,6 +25,7 @@ class GuardedRegistry:
     realm: str = ""
     """Where tokens are given; empty for the guard's own /token."""
     redirect_blobs_to: str = ""
+    redirect_status: int = 307
     production_ready: bool = False
     seen: list[tuple[str, str]] = field(default_factory=list)
     host: str = ""
@@ -77,7 +78,8 @@ class GuardedRegistry:
         if refusal is not None:
             return refusal
         if self.redirect_blobs_to and "/blobs/sha256" in request.path:
-            raise web.HTTPTemporaryRedirect(f"http://{self.redirect_blobs_to}{request.path_qs}")
+            headers = {"Location": f"http://{self.redirect_blobs_to}{request.path_qs}"}
+            return web.Response(status=self.redirect_status, headers=headers)
         headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Authorization")}
         url = f"http://{self.backend}{request.path_qs}"
         async with self._session.request(request.method, url, headers=headers, data=await request.read()) as answer:

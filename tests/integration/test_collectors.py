@@ -13,10 +13,10 @@ import pytest
 
 from fakes.in_process import FakeSources
 from fakes.misbehaving import Answer, misbehaving
+from fakes.roads import git_reader, road
 from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_aggregator.adapters.front_images import Stores
-from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.collect.collectors import parse_commit
 from whence_aggregator.collect.image_reader import ImageReader
@@ -43,7 +43,7 @@ class NoBases:
 
 
 def reader(session: aiohttp.ClientSession, host: str) -> ImageReader:
-    stores = Stores(others=RegistryImages(session=session, plain_http={host: True}), own={})
+    stores = Stores(others=RegistryImages(roads={host: road(session, host)}), own={})
     return ImageReader(stores=stores, bases=NoBases(), trust={})
 
 
@@ -119,7 +119,8 @@ async def test_a_registry_that_lies_about_manifest_or_layer_is_caught(session: a
     "answer, code",
     [
         (Answer(status=404), "registry-image-unknown"),
-        (Answer(status=401), "registry-error"),
+        (Answer(status=401), "registry-denied"),
+        (Answer(status=403), "registry-denied"),
         (Answer(status=500), "registry-error"),
         (Answer(body=b"{}" * 10, cut_off=True), "registry-unreachable"),
         (Answer(endless=True), "registry-no-manifest"),
@@ -141,7 +142,7 @@ async def test_what_is_no_manifest_is_refused(session: aiohttp.ClientSession, ma
 
 
 async def test_exactly_one_commit_is_fetched_from_a_real_git_server(scape: Landscape) -> None:
-    git = GitServerReader(plain_http={scape.sources.host: True})
+    git = git_reader(scape.sources.host)
     for commit, message in zip(scape.sources.commits, (b"DEMO-1", b"DEMO-2", b"Tidy up"), strict=True):
         content = await git.commit(Repository(host=scape.sources.host, path="greeter"), commit)
         assert content is not None
@@ -152,7 +153,7 @@ async def test_exactly_one_commit_is_fetched_from_a_real_git_server(scape: Lands
 def commits(request: pytest.FixtureRequest, scape: Landscape) -> CommitReader:
     """What stands for Git servers in other tests, beside a real one: both keep the same contract."""
     if request.param == "git":
-        return GitServerReader(plain_http={scape.sources.host: True, "127.0.0.1:1": True})
+        return git_reader(scape.sources.host, "127.0.0.1:1")
     known = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nDEMO-1: greet\n"
     return FakeSources(commits={scape.sources.commits[0]: known, "0" * 40: None})
 
@@ -192,19 +193,19 @@ async def test_a_source_is_bytes_none_or_unavailable_whoever_is_asked(
 
 
 async def test_this_very_clones_head_can_be_fetched(scape: Landscape) -> None:
-    git = GitServerReader(plain_http={scape.sources.host: True})
+    git = git_reader(scape.sources.host)
     content = await git.commit(Repository(host=scape.sources.host, path="whence"), scape.sources.head)
     assert content is not None
     assert scape.sources.head_message.encode().strip() in content
 
 
 async def test_a_commit_the_server_does_not_have_is_none(scape: Landscape) -> None:
-    git = GitServerReader(plain_http={scape.sources.host: True})
+    git = git_reader(scape.sources.host)
     assert await git.commit(Repository(host=scape.sources.host, path="greeter"), "0" * 40) is None
 
 
 async def test_a_repository_that_is_not_there_is_unavailable(scape: Landscape) -> None:
-    git = GitServerReader(plain_http={scape.sources.host: True})
+    git = git_reader(scape.sources.host)
     with pytest.raises(SourceUnavailable):
         await git.commit(Repository(host=scape.sources.host, path="nowhere"), "0" * 40)
 
@@ -212,10 +213,10 @@ async def test_a_repository_that_is_not_there_is_unavailable(scape: Landscape) -
 async def test_a_git_server_that_is_down_or_not_configured_is_unavailable() -> None:
     host = f"127.0.0.1:{free_port()}"
     with pytest.raises(SourceUnavailable) as caught:
-        await GitServerReader(plain_http={host: True}).commit(Repository(host=host, path="x"), "0" * 40)
+        await git_reader(host).commit(Repository(host=host, path="x"), "0" * 40)
     assert caught.value.code == "git-refused"
     with pytest.raises(SourceUnavailable) as caught:
-        await GitServerReader(plain_http={}).commit(Repository(host=host, path="x"), "0" * 40)
+        await git_reader().commit(Repository(host=host, path="x"), "0" * 40)
     assert caught.value.code == "git-not-configured"
 
 
@@ -225,13 +226,11 @@ async def test_a_git_server_that_is_down_or_not_configured_is_unavailable() -> N
 async def test_what_is_no_git_server_is_unavailable(answer: Answer) -> None:
     async with misbehaving(answer) as host:
         with pytest.raises(SourceUnavailable):
-            await GitServerReader(plain_http={host: True}).commit(Repository(host=host, path="x"), "0" * 40)
+            await git_reader(host).commit(Repository(host=host, path="x"), "0" * 40)
 
 
 async def test_a_redirect_is_not_followed(scape: Landscape) -> None:
     target = f"http://{scape.sources.host}/greeter.git/info/refs?service=git-upload-pack"
     async with misbehaving(Answer(status=302, headers={"Location": target})) as host:
         with pytest.raises(SourceUnavailable):
-            await GitServerReader(plain_http={host: True}).commit(
-                Repository(host=host, path="greeter"), scape.sources.commits[0]
-            )
+            await git_reader(host).commit(Repository(host=host, path="greeter"), scape.sources.commits[0])

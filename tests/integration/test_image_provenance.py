@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from fakes.roads import road
 from landscape.front import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Client, digest_of
 from landscape.layers import COMMIT, scm_source, tar, with_source
 from landscape.registry import docker_registry
@@ -80,7 +81,7 @@ class Place:
         trust: Trust = NOBODY,
         known: Known | None = None,
     ) -> ImageSaid:
-        stores = Stores(others=RegistryImages(session=self.session, plain_http={self.registry: True}), own={})
+        stores = Stores(others=RegistryImages(roads={self.registry: road(self.session, self.registry)}), own={})
         reader = ImageReader(stores=stores, bases=known or Known(), trust={self.registry: trust})
         return await reader.said(f"{self.registry}/{self.path}", digest, index)
 

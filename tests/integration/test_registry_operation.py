@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 
 from fakes.lying_registry import lying_registry
 from fakes.signing_authority import SigningAuthority
-from landscape.aws import REGION, moto_server
 from landscape.front import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -29,8 +27,6 @@ from landscape.layers import COMMIT, scm_source, tar, with_source
 from landscape.processes import free_port, run, started
 from landscape.programs import BIN
 from landscape.registry import docker_registry
-from whence_aggregator.adapters.ecr_login import EcrLogin
-from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.pause import pause
 
 ROOT = Path(__file__).parents[2]
@@ -369,21 +365,6 @@ async def test_a_project_and_a_login_of_the_registry_behind_are_used(
             behind.wanted = basic_header("robot$whence", "changed")
             said = await own.client().ask("POST", "/v2/alpha/app/blobs/uploads/")
             assert (said.status, said.code) == (503, "UNAVAILABLE")
-
-
-async def test_passwords_of_ecr_are_asked_for_as_they_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    now = [datetime(2026, 11, 22, tzinfo=UTC)]
-    async with moto_server(tmp_path) as aws:
-        login = EcrLogin(region=REGION, endpoint_url=aws.url, now=lambda: now[0])
-        header = await login()
-        assert header.startswith("Basic ")
-    assert await login() == header
-    now[0] += timedelta(hours=7)
-    with pytest.raises(RegistryRefusal) as caught:
-        await login()
-    assert caught.value.code == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,13 +13,21 @@ from aiohttp import web
 
 from landscape.processes import run
 
+Guard = Callable[[web.Request], web.Response | None]
+
 
 @asynccontextmanager
-async def git_server(repositories: Path, *, newest_protocol: bool = True) -> AsyncIterator[str]:
-    """Give the server's host:port. An old server speaks protocol version 0 to all."""
+async def git_server(
+    repositories: Path, *, newest_protocol: bool = True, guard: Guard | None = None
+) -> AsyncIterator[str]:
+    """Give the server's host:port. An old server speaks protocol version 0 to all.
+
+    `guard` gives an answer of its own to what it does not let through.
+    """
     backend = Path((await run("git", "--exec-path")).strip()) / "git-http-backend"
     application = web.Application(client_max_size=64 * 1024 * 1024)
-    application.router.add_route("*", "/{path:.*}", functools.partial(_cgi, backend, repositories, newest_protocol))
+    serve = functools.partial(_guarded, guard, backend, repositories, newest_protocol)
+    application.router.add_route("*", "/{path:.*}", serve)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
@@ -27,6 +35,13 @@ async def git_server(repositories: Path, *, newest_protocol: bool = True) -> Asy
         yield f"127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+async def _guarded(
+    guard: Guard | None, backend: Path, root: Path, newest_protocol: bool, request: web.Request
+) -> web.Response:
+    refusal = guard(request) if guard is not None else None
+    return refusal if refusal is not None else await _cgi(backend, root, newest_protocol, request)
 
 
 async def _cgi(backend: Path, root: Path, newest_protocol: bool, request: web.Request) -> web.Response:

@@ -29,7 +29,6 @@ from whence_common.errors import RoadError
 from whence_common.image_reference import ImageReference
 from whence_common.logs import fields
 from whence_common.pause import pause
-from whence_common.registry_sign_in import Login
 from whence_common.statement import ContainerFacts, ImageFacts
 from whence_common.user_data.judge import UserData
 

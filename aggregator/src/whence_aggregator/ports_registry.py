@@ -35,8 +35,13 @@ class BlobBackend(Protocol):
     async def size(self, repository: str, digest: str) -> int | None:
         """Give a blob's size in bytes; None when this repository has no such blob."""
 
-    def read(self, repository: str, digest: str, range_: str) -> AbstractAsyncContextManager[BlobAnswer | None]:
-        """Open a blob, or the range of it that an HTTP Range header names; None when there is no such blob."""
+    def read(
+        self, repository: str, digest: str, range_: str, *, follow: bool = False
+    ) -> AbstractAsyncContextManager[BlobAnswer | None]:
+        """Open a blob, or the range of it that an HTTP Range header names; None when there is no such blob.
+
+        `follow`: a redirect is never the answer.
+        """
 
     async def mount(self, repository: str, digest: str, source: str) -> bool:
         """Take a blob over from another repository; false when that one does not have it."""

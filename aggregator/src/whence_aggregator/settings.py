@@ -8,16 +8,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from whence_aggregator.settings_places import (
+    GitServerSettings,
+    PlaceSettings,
+    wrong_hosts,
+    wrong_in_places,
+)
 from whence_common import settings_file
-from whence_common.identifiers import ACCOUNT_ID, REGION
+from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
 from whence_common.image_reference import is_repository_path
 from whence_common.note import WITNESS, NoteInvalid, VerifierKey
-
-
-class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A registry or Git server that may be asked."""
-
-    plain_http: bool = False
 
 
 class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,9 +83,15 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     backend: str
     """URL of the registry behind; its path is put before each repository (a Harbor project, for example)."""
     backend_login_file: str | None = None
-    """File with USER:PASSWORD for it."""
+    """File with USER:PASSWORD for it, or Docker's config.json; read again when it changes."""
     backend_ecr_region: str | None = None
     """The backend is ECR in this region; its passwords are asked for as they expire."""
+    backend_ecr_role_arn: str | None = None
+    """Role that is assumed for that."""
+    backend_token_hosts: list[str] = []
+    """Hosts, beside the backend's own, that may see its credentials to give a token for them."""
+    backend_blob_hosts: list[str] = []
+    """Hosts with private addresses that the backend's blobs may be redirected to."""
     url: str | None = None
     """How clients reach the front; None is what each of them says itself."""
     listen_address: str = "127.0.0.1"
@@ -152,7 +158,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trust: dict[str, TrustSettings] = {}
     """By the registry's host."""
     registry: RegistrySettings | None = None
-    git_servers: dict[str, PlaceSettings] = {}
+    git_servers: dict[str, GitServerSettings] = {}
     required_links: list[str] | None = None
     """What a lineage must have to be complete; None is every link, reviews too."""
     silent_after_seconds: float = 300.0
@@ -213,6 +219,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         ]
         if not settings.inventory.regions or not 10 <= settings.inventory.seconds <= 86_400:
             wrong.append("inventory needs regions, and seconds from 10 to 86400")
+    wrong += wrong_in_places(settings.registries, settings.git_servers)
     if settings.registry is not None:
         wrong += _wrong_in_registry(settings.registry)
     if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
@@ -233,6 +240,14 @@ def _wrong_in_registry(registry: RegistrySettings) -> list[str]:
             wrong.append(f"registry.{place} must be an http or https URL")
     if registry.backend_login_file is not None and registry.backend_ecr_region is not None:
         wrong.append("registry.backend_login_file and backend_ecr_region exclude each other")
+    if registry.backend_ecr_role_arn is not None and registry.backend_ecr_region is None:
+        wrong.append("registry.backend_ecr_role_arn needs backend_ecr_region")
+    if registry.backend_ecr_role_arn is not None and not ROLE_ARN.match(registry.backend_ecr_role_arn):
+        wrong.append("registry.backend_ecr_role_arn is no ARN of a role")
+    wrong += wrong_hosts(
+        "registry", [*registry.backend_token_hosts, *registry.backend_blob_hosts],
+        "backend_token_hosts or backend_blob_hosts",
+    )  # fmt: skip
     if registry.backend_ecr_region is not None and not REGION.match(registry.backend_ecr_region):
         wrong.append("registry.backend_ecr_region is no region")
     wrong += [f"registry.scratch_teams: {one!r} is no team" for one in registry.scratch_teams

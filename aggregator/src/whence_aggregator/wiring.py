@@ -181,7 +181,7 @@ async def run_aggregator(
         )
         behind = load_behind(settings, database, session)
         images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
-        collectors = parts.load_collectors(settings, images)
+        collectors = parts.load_collectors(settings, images, session)
         worker = await _worker(settings, database, ledger, tracer, collectors)
         speaking = await _speaking(settings, database, ledger, worker, authorities, session, stack)
         applications = Applications(database=database, ledger=ledger, now=utc_now, on_work=worker.wake)

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.adapters.aws_inventory import AwsInventory
 from whence_aggregator.adapters.front_images import Stores
-from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.adapters.s3_archive import S3Archive
@@ -43,6 +42,7 @@ from whence_aggregator.tokens import parse_tokens
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.verification import InThisProcess, Verifier
+from whence_aggregator.wiring_roads import load_git, load_roads
 from whence_common.clock import utc_now
 from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
@@ -117,14 +117,14 @@ def load_image_reader(
     settings: Settings, database: Database, session: aiohttp.ClientSession, own: Mapping[str, ImageStore]
 ) -> ImageReader:
     """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
-    others = RegistryImages(session=session, plain_http=_places(settings.registries))
+    others = RegistryImages(roads=load_roads(settings, session))
     trust = {host: _trust(host, one) for host, one in settings.trust.items()}
     return ImageReader(stores=Stores(others=others, own=own), bases=KnownBases(database), trust=trust)
 
 
-def load_collectors(settings: Settings, images: ImageReader) -> dict[str, Collector]:
+def load_collectors(settings: Settings, images: ImageReader, session: aiohttp.ClientSession) -> dict[str, Collector]:
     """Make what asks registries and Git servers."""
-    git = GitServerReader(plain_http=_places(settings.git_servers))
+    git = load_git(settings, session)
     return {
         "image-source": ImageSourceCollector(images),
         "tag": TagCollector(images),
@@ -272,7 +272,3 @@ def _key(name: str, host: str) -> ec.EllipticCurvePublicKey:
         raise SettingsInvalid("trust-key", f"trust.{host}: {name} cannot be read: {exc.strerror}") from exc
     except TrustKeyInvalid as exc:
         raise SettingsInvalid(exc.code, f"trust.{host}: {exc.message}", fix=exc.fix) from exc
-
-
-def _places(places: Mapping[str, object]) -> dict[str, bool]:
-    return {host: bool(getattr(place, "plain_http", False)) for host, place in places.items()}

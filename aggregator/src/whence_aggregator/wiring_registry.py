@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from aiohttp import web
 
 from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.distribution import Backend
-from whence_aggregator.adapters.ecr_login import EcrLogin
 from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
 from whence_aggregator.applications.registry import Caller
@@ -39,6 +37,7 @@ from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings import RegistrySettings, Settings
+from whence_aggregator.wiring_roads import load_backend
 from whence_common.clock import utc_now
 from whence_common.lifecycle import run_until_signal
 from whence_common.settings_file import SettingsInvalid
@@ -76,12 +75,7 @@ def load_behind(settings: Settings, database: Database, session: aiohttp.ClientS
     if settings.registry is None:
         return None
     registry = settings.registry
-    authorize = None
-    if registry.backend_login_file is not None:
-        authorize = _login(Path(registry.backend_login_file))
-    elif registry.backend_ecr_region is not None:
-        authorize = EcrLogin(region=registry.backend_ecr_region, endpoint_url=settings.aws_endpoint_url, now=utc_now)
-    backend = Backend(session=session, url=registry.backend, authorize=authorize)
+    backend = load_backend(registry, settings, session)
     return Behind(settings=registry, backend=backend, catalog=Catalog(database=database, name=registry.name))
 
 
@@ -208,21 +202,6 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     behind = load_behind(settings, database, session)
     assert behind is not None, "there are settings for it"
     images = parts.load_image_reader(settings, database, session, behind.images)
-    collectors = parts.load_collectors(settings, images)
+    collectors = parts.load_collectors(settings, images, session)
     callers = parts.load_callers(settings.tokens_file)
     return load_front(settings, behind, database, ledger, images, collectors, callers, session, lambda: None)
-
-
-def _login(path: Path) -> Callable[[], Awaitable[str]]:
-    try:
-        login = path.read_text("ascii").strip()
-    except (OSError, ValueError) as exc:
-        raise SettingsInvalid("backend-login", f"registry.backend_login_file {path} cannot be read") from exc
-    if ":" not in login:
-        raise SettingsInvalid("backend-login", f"{path} must hold USER:PASSWORD")
-    header = "Basic " + base64.b64encode(login.encode("ascii")).decode("ascii")
-
-    async def authorize() -> str:
-        return header
-
-    return authorize

@@ -12,6 +12,7 @@ from whence_common.loose_json import loose
 from whence_common.registry_sign_in import Login
 
 LOGIN_BYTES_MAX = 256 * 1024
+_CHARACTERS_MAX = 4 * 1024
 _HUB_KEYS = ("docker.io", "https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
 _TOKEN_USER = "<token>"  # noqa: S105 - how Docker's credential helpers mark an identity token
 
@@ -33,7 +34,7 @@ def parse_login(content: bytes, *, host: str, name: str, token_user: str = "") -
     username, colon, password = text.partition(":")
     if not colon and token_user and text:
         username, password = token_user, text
-    if not username or not password or not text.isprintable():
+    if not username or not password or not text.isprintable() or len(text) > _CHARACTERS_MAX:
         form = "USER:PASSWORD or a token" if token_user else "USER:PASSWORD"
         raise LoginInvalid(
             "login-malformed", f"{name} is not one line with {form}", fix="write one login, nothing else, into the file"
@@ -69,6 +70,8 @@ def login_of_entry(entry: Mapping[str, Any], *, host: str, name: str) -> Login:
             ) from exc  # fmt: skip
     password = password.rstrip("\x00")
     identity = texts.get("identitytoken", "")
+    if not (username + password).isprintable() or len(username + password) > _CHARACTERS_MAX:
+        raise LoginInvalid("login-malformed", f"{name}: the sign-in for {host} is no user and password")
     if username == _TOKEN_USER and not identity:
         username, password, identity = "", "", password
     return Login(

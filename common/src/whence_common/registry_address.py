@@ -23,6 +23,9 @@ _REFERRERS_CLOSED = (*REDIRECTS, 400, 401, 403, 404, 405, 406, 410, 415, 501)
 _URL_CHARACTERS_MAX = 16 * 1024
 _HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _TOKEN_HOSTS = {"registry-1.docker.io": "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
+_ECR = re.compile(
+    r"[0-9]{12}\.dkr(?:\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.(?:com(?:\.cn)?|eu)|-ecr(?:-fips)?\.([a-z0-9-]+)\.on\.aws)\Z"
+)
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?\Z", re.IGNORECASE)
 _EC2_IPV6 = ipaddress.ip_network("fd00:ec2::/32")
 Kind = Literal["public", "private", "link-local", "loopback"]
@@ -63,6 +66,12 @@ class Place:
     def path(self, path: str) -> str:
         """Return a repository's path in the API: Docker Hub keeps single names below library/."""
         return f"library/{path}" if self.registry in _HUB and "/" not in path else path
+
+
+def ecr_region(registry: str) -> str | None:
+    """Return the region of one of Amazon's private registries; None for any other host."""
+    match = _ECR.match(registry)
+    return (match[1] or match[2]) if match is not None else None
 
 
 def kind_of(address: str) -> Kind:

@@ -44,7 +44,7 @@ class FrontImages:
     async def blob(self, repository: str, digest: str) -> bytes | None:
         content = bytearray()
         try:
-            async with self._backend.read(str(_place(repository)), digest, "") as answer:
+            async with self._backend.read(str(_place(repository)), digest, "", follow=True) as answer:
                 if answer is None or answer.status != 200 or (answer.size or 0) > EVIDENCE_BYTES_MAX:
                     return None
                 async for chunk in answer.chunks:
@@ -71,7 +71,7 @@ class FrontImages:
         """Scan a layer for its scm-source.json."""
         hashed = hashlib.sha256()
         try:
-            async with self._backend.read(str(_place(repository)), digest, "") as answer:
+            async with self._backend.read(str(_place(repository)), digest, "", follow=True) as answer:
                 if answer is None or answer.status != 200:
                     raise SourceUnavailable("registry-error", f"{repository}: layer {digest} cannot be read")
                 finding = await scan(_bounded(answer.chunks, hashed))

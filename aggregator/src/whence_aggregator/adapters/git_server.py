@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whence_aggregator.adapters.git_process import GitTooSlow, run_git
+from whence_aggregator.adapters.logins import Logins, NoLogin
 from whence_aggregator.ports import BranchAnswer, SourceUnavailable
 from whence_common.errors import one_line
 from whence_common.identifiers import COMMIT_ID
+from whence_common.registry_sign_in import Login
 from whence_common.scm_source import Repository
 
 COMMIT_BYTES_MAX = 1024 * 1024
@@ -26,6 +28,8 @@ _DEPTHS = (100, 2_000)
 _ANSWERS_KEPT_MAX = 10_000
 _NO_SUCH_COMMIT = "not our ref"
 _ONLY_ADVERTISED = ("Server does not allow request", "unadvertised object")
+_UNAUTHORISED = ("Authentication failed", "could not read Username")
+_DENIED = "The requested URL returned error: 403"
 _BRANCHES = "refs/heads/"
 _BRANCH = re.compile(r"refs/heads/[^\x00-\x20\x7f~^:?*\[\\]{1,250}\Z")
 _HEAD = "refs/whence/head"
@@ -38,6 +42,7 @@ _FETCH = ("fetch", "--quiet", "--filter=tree:0", "--no-tags")
 class _Clone:
     """An empty bare clone of a repository on a server."""
 
+    repository: Repository
     directory: str
     url: str
     until: float
@@ -51,10 +56,12 @@ class GitServerReader:
         self,
         *,
         plain_http: Mapping[str, bool],
+        logins: Mapping[str, Logins],
         seconds_max: float = FETCH_SECONDS_MAX,
         file_bytes_max: int = FILE_BYTES_MAX,
     ) -> None:
         self._plain_http = plain_http
+        self._logins = logins
         self._seconds_max = seconds_max
         self._file_bytes_max = file_bytes_max
         self._reached: OrderedDict[tuple[str, str, str], bool] = OrderedDict()
@@ -178,7 +185,10 @@ class GitServerReader:
         url = f"{scheme}://{repository.host}/{repository.path}.git"
         with tempfile.TemporaryDirectory(prefix="whence-git-", ignore_cleanup_errors=True) as directory:
             clone = _Clone(
-                directory=directory, url=url, until=asyncio.get_running_loop().time() + 3 * self._seconds_max
+                repository=repository,
+                directory=directory,
+                url=url,
+                until=asyncio.get_running_loop().time() + 3 * self._seconds_max,
             )
             await self._git(clone, "init", "--quiet", "--bare", ".")
             await self._git(clone, "remote", "add", "origin", url)
@@ -191,15 +201,28 @@ class GitServerReader:
         return output
 
     async def _ask(self, clone: _Clone, *arguments: str) -> tuple[int, bytes, str]:
-        """Run git on something that speaks to the server. Raises GitTooSlow."""
-        return await self._run(clone, *arguments)
+        """Run git on something that speaks to the server, signed in. Raises SourceUnavailable when that is refused."""
+        host = clone.repository.host
+        logins = self._logins.get(host) or NoLogin(host)
+        login = await logins.login(clone.repository.path)
+        status, output, error = await self._run(clone, *arguments, login=login)
+        if status != 0 and any(sign in error for sign in _UNAUTHORISED):
+            raise logins.refused(login)
+        if status != 0 and _DENIED in error:
+            raise SourceUnavailable("git-denied", f"{clone.url}: HTTP 403", fix=f"let the login for {host} read it")
+        return status, output, error
 
-    async def _run(self, clone: _Clone, *arguments: str) -> tuple[int, bytes, str]:
+    async def _run(self, clone: _Clone, *arguments: str, login: Login | None = None) -> tuple[int, bytes, str]:
         """Run git; it may follow no redirect even where it asks the server by itself for what is missing."""
         seconds = min(self._seconds_max, max(clone.until - asyncio.get_running_loop().time(), 1.0))
         try:
             return await run_git(
-                clone.directory, *_OPTIONS, *arguments, seconds_max=seconds, file_bytes_max=self._file_bytes_max
+                clone.directory,
+                *_OPTIONS,
+                *arguments,
+                seconds_max=seconds,
+                file_bytes_max=self._file_bytes_max,
+                login=login,
             )
         except GitTooSlow as exc:
             raise GitTooSlow(exc.code, f"{clone.url}: {exc.message}") from exc

@@ -4,66 +4,78 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.adapters.layer_stream import scan
+from whence_aggregator.adapters.registry_road import FAILURES, RegistryRoad
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.backoff import retry_after_seconds
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.image_layers import LayerFinding
-from whence_common.image_reference import is_loopback_registry
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
+from whence_common.registry_address import referrers_closed
+from whence_common.registry_sign_in import scope_of
 
 LAYER_BYTES_MAX = 8 * 1024**3
-_MANIFEST_SECONDS_MAX = 30.0
+_MANIFEST_TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 _LAYER_SECONDS_MAX = 600.0
 _CHUNK_BYTES = 256 * 1024
-_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class RegistryImages:
-    """Asks the registries it is told to, and no others."""
+    """Asks the registries that `roads` lead to, and no others."""
 
-    def __init__(self, *, session: aiohttp.ClientSession, plain_http: Mapping[str, bool]) -> None:
-        self._session = session
-        self._plain_http = plain_http
+    def __init__(self, *, roads: Mapping[str, RegistryRoad]) -> None:
+        self._roads = roads
 
     async def manifest(self, repository: str, reference: str) -> bytes | None:
         """Give a manifest's bytes; None when there is none. Raises SourceUnavailable."""
-        url = f"{self._base(repository)}/manifests/{reference}"
-        content = await self._small(url, MANIFEST_BYTES_MAX, accept=ACCEPT)
+        url = f"{repository}/manifests/{reference}"
+        content = await self._small(repository, f"manifests/{reference}", MANIFEST_BYTES_MAX, accept=ACCEPT)
         if content is not None and is_sha256_digest(reference) and sha256_digest(content) != reference:
             raise SourceUnavailable("registry-wrong-digest", f"{url}: the manifest is not the one that was asked for")
         return content
 
     async def blob(self, repository: str, digest: str) -> bytes | None:
         """Give a small blob's bytes; None when there is none. Raises SourceUnavailable."""
-        url = f"{self._base(repository)}/blobs/{digest}"
-        content = await self._small(url, EVIDENCE_BYTES_MAX, accept="*/*", redirects=3)
+        url = f"{repository}/blobs/{digest}"
+        content = await self._small(repository, f"blobs/{digest}", EVIDENCE_BYTES_MAX, accept="*/*")
         if content is not None and sha256_digest(content) != digest:
             raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
         return content
 
     async def referrers(self, repository: str, digest: str) -> bytes | None:
         """Give the index of what refers to a digest; None where the registry knows no referrers."""
-        return await self._small(f"{self._base(repository)}/referrers/{digest}", MANIFEST_BYTES_MAX, accept=ACCEPT)
+        try:
+            async with self._asked(repository, f"referrers/{digest}", accept=ACCEPT, follow=False) as answer:
+                content = await read_answer(answer, MANIFEST_BYTES_MAX)
+                if content is not None and referrers_closed(answer.status, content):
+                    return None
+                _check(answer, f"{repository}/referrers/{digest}")
+        except FAILURES as exc:
+            raise _unreachable(repository, exc) from exc
+        if content is None:
+            raise SourceUnavailable("registry-no-manifest", f"{repository}: the list of referrers is too large")
+        return content
 
     async def layer(self, repository: str, digest: str) -> LayerFinding:
         """Scan a layer for its scm-source.json. Raises SourceUnavailable."""
-        url = f"{self._base(repository)}/blobs/{digest}"
+        url = f"{repository}/blobs/{digest}"
         hashed = hashlib.sha256()
-        finding = await scan(self._chunks(url, hashed))
+        finding = await scan(self._chunks(repository, digest, hashed))
         if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:
             raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
         return finding
 
-    async def _chunks(self, url: str, hashed: hashlib._Hash) -> AsyncIterator[bytes]:
-        timeout, left = aiohttp.ClientTimeout(total=_LAYER_SECONDS_MAX), LAYER_BYTES_MAX
+    async def _chunks(self, repository: str, digest: str, hashed: hashlib._Hash) -> AsyncIterator[bytes]:
+        url, left = f"{repository}/blobs/{digest}", LAYER_BYTES_MAX
+        timeout = aiohttp.ClientTimeout(total=_LAYER_SECONDS_MAX)
         try:
-            async with self._session.get(url, timeout=timeout, max_redirects=3) as answer:
+            async with self._asked(repository, f"blobs/{digest}", accept="*/*", timeout=timeout) as answer:
                 _check(answer, url)
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                     left -= len(chunk)
@@ -71,37 +83,50 @@ class RegistryImages:
                         raise SourceUnavailable("image-layer-too-large", f"{url}: the layer is too large")
                     hashed.update(chunk)
                     yield chunk
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise _unreachable(url, exc) from exc
 
-    async def _small(self, url: str, bytes_max: int, *, accept: str, redirects: int = 0) -> bytes | None:
-        timeout = aiohttp.ClientTimeout(total=_MANIFEST_SECONDS_MAX)
+    async def _small(self, repository: str, path: str, bytes_max: int, *, accept: str) -> bytes | None:
+        url = f"{repository}/{path}"
         try:
-            async with self._session.get(
-                url, headers={"Accept": accept}, timeout=timeout, allow_redirects=redirects > 0,
-                max_redirects=redirects or 1,
-            ) as answer:  # fmt: skip
+            async with self._asked(repository, path, accept=accept) as answer:
                 if answer.status == 404:
                     return None
                 _check(answer, url)
                 content = await read_answer(answer, bytes_max)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise _unreachable(url, exc) from exc
         if content is None:
             raise SourceUnavailable("registry-no-manifest", f"{url}: the answer is too large")
         return content
 
-    def _base(self, repository: str) -> str:
-        registry, _, path = repository.partition("/")
-        if registry not in self._plain_http:
+    @asynccontextmanager
+    async def _asked(
+        self, repository: str, path: str, *, accept: str, timeout: aiohttp.ClientTimeout = _MANIFEST_TIMEOUT,
+        follow: bool = True,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
+        registry, _, name = repository.partition("/")
+        road = self._roads.get(registry)
+        if road is None:
             raise SourceUnavailable(
                 "registry-not-configured", f"{registry} is not among the registries in the aggregator's settings"
             )
-        plain = self._plain_http[registry] or is_loopback_registry(registry)
-        return f"{'http' if plain else 'https'}://{registry}/v2/{path}"
+        named = road.place.path(name)
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        async with road.ask(
+            "GET", f"{road.place.origin}/v2/{named}/{path}", scopes=(scope_of(named),), timeout=timeout,
+            headers=headers, follow=follow,
+        ) as answer:  # fmt: skip
+            yield answer
 
 
 def _check(answer: aiohttp.ClientResponse, url: str) -> None:
+    if answer.status in (401, 403):
+        raise SourceUnavailable(
+            "registry-denied",
+            f"{url}: the registry answers HTTP {answer.status}",
+            fix="set login_file of the registry to a login that may pull, and see that the repository exists",
+        )
     if answer.status != 200:
         seconds = retry_after_seconds(answer.headers.get("Retry-After", ""))
         raise SourceUnavailable("registry-error", f"{url}: HTTP {answer.status}", retry_after_seconds=seconds)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from whence_common.registry_address import ecr_region
 from whence_common.user_data.keys import TOP_KEYS
 
 TagPolicy = Literal["vouched", "asked", "not-vouched", "not-allowed", "unknown"]
 """Tags there never move; the registry is asked; they may move; it must not be used; nobody asked the platform."""
 
-_ECR = re.compile(r"[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.(com(\.cn)?|eu)\Z")
 DEFAULT_CAPABILITIES = frozenset(
     {"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
      "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "IPC_LOCK", "SYS_NICE", "SYS_RESOURCE", "WAKE_ALARM"}
@@ -29,7 +28,7 @@ DEFAULT_SYSCTLS = tuple(_SYSCTLS.split())
 
 def is_ecr(registry: str) -> bool:
     """Say whether a host is one of Amazon's private registries, which answer whether their tags move."""
-    return _ECR.match(registry) is not None
+    return ecr_region(registry) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,110 @@
+"""Calls to the registry behind the front: its addresses, the rights that they need, and how long it is waited for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from whence_aggregator.adapters.answers import read_answer
+from whence_aggregator.adapters.registry_road import FAILURES, RegistryRoad, Scopes
+from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
+from whence_common.logs import fields
+from whence_common.oci_manifest import MANIFEST_BYTES_MAX
+from whence_common.registry_sign_in import scope_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the registry behind is waited for, in seconds."""
+
+    call: float = 30.0
+    """For a whole small call."""
+    idle: float = 60.0
+    """For the next bytes of a blob that is read."""
+    answer: float = 900.0
+    """For the answer to bytes that were sent: it moves them to where they stay, which takes long for large blobs."""
+
+
+PATIENCE = Patience()
+
+
+class BackendCalls:
+    """One registry. `road` leads to it; `path` stands before each repository."""
+
+    def __init__(self, *, road: RegistryRoad, path: str, patience: Patience) -> None:
+        self._road = road
+        self._origin = road.place.origin
+        self._prefix = path.strip("/")
+        self._base = f"{self._origin}/v2/{self._prefix}".rstrip("/")
+        self._call = aiohttp.ClientTimeout(total=patience.call)
+        self._read = aiohttp.ClientTimeout(total=None, sock_connect=patience.call, sock_read=patience.idle)
+        self._sent = aiohttp.ClientTimeout(total=None, sock_connect=patience.call, sock_read=patience.answer)
+
+    def _path(self, repository: str) -> str:
+        return f"{self._prefix}/{repository}".lstrip("/")
+
+    def _pull(self, repository: str) -> Scopes:
+        return (scope_of(self._path(repository)),)
+
+    def _push(self, repository: str) -> Scopes:
+        return (scope_of(self._path(repository), push=True),)
+
+    def _blob(self, repository: str, digest: str) -> str:
+        return f"{self._base}/{repository}/blobs/{digest}"
+
+    @asynccontextmanager
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        scopes: Scopes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | AsyncIterator[bytes] | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+        follow: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        asked = self._road.ask(
+            method, url, scopes=scopes, headers=headers, data=data, timeout=timeout or self._call, follow=follow
+        )
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    answer = await stack.enter_async_context(asked)
+                except SourceUnavailable as exc:
+                    log.error("the registry behind", extra=fields(code=exc.code, message=exc.diagnostics()))
+                    raise unavailable(f"the registry behind cannot be asked ({exc.code})") from exc
+                yield answer
+        except FAILURES as exc:
+            raise unavailable(f"the registry behind does not answer ({type(exc).__name__})") from exc
+
+    def _expect(self, answer: aiohttp.ClientResponse, status: int) -> None:
+        if answer.status == status:
+            return
+        if answer.status == 429:
+            raise RegistryRefusal("TOOMANYREQUESTS", "the registry behind is too busy: try again later")
+        raise unavailable(f"the registry behind answers HTTP {answer.status}")
+
+
+async def read_bounded(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer that is no longer than a manifest. Raises RegistryRefusal."""
+    content = await read_answer(answer, MANIFEST_BYTES_MAX)
+    if content is None:
+        raise unavailable("the registry behind gives an answer without end")
+    return content
+
+
+async def read_chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Give bytes as they come. Raises RegistryRefusal when they break off."""
+    try:
+        async for chunk in answer.content.iter_any():
+            yield chunk
+    except FAILURES as exc:
+        raise unavailable(f"the registry behind broke off ({type(exc).__name__})") from exc

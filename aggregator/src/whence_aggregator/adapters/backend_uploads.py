@@ -1,0 +1,166 @@
+"""Uploads to the registry behind the front. In doubt how one ended, it is looked whether the blob is there."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from whence_aggregator.adapters.backend_calls import BackendCalls, Patience
+from whence_aggregator.adapters.registry_road import RegistryRoad, Scopes
+from whence_aggregator.ports_registry import Upload
+from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
+from whence_common.registry_address import same_origin
+from whence_common.registry_sign_in import scope_of
+
+_STORED_MAX = 10_000
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
+_TOTAL = re.compile(r"bytes 0-0/([0-9]{1,18})\Z")
+_UPLOAD = re.compile(r"/v2/(.+)/blobs/")
+_OCTETS = "application/octet-stream"
+
+
+class BackendUploads(BackendCalls):
+    """Takes blobs, and knows their sizes."""
+
+    def __init__(self, *, road: RegistryRoad, path: str, patience: Patience) -> None:
+        super().__init__(road=road, path=path, patience=patience)
+        self._stored: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    async def size(self, repository: str, digest: str) -> int | None:
+        """Give a blob's size; of one that was stored a moment ago without asking. Raises RegistryRefusal."""
+        stored = self._stored.get((repository, digest))
+        if stored is not None:
+            return stored
+        url = self._blob(repository, digest)
+        async with self._ask("HEAD", url, self._pull(repository), follow=True) as answer:
+            if answer.status == 404:
+                return None
+            if answer.status in (403, 405, 501) and not same_origin(self._road.place, str(answer.url)):
+                return await self._size_by_range(repository, url)
+            self._expect(answer, 200)
+            return _known(answer.content_length)
+
+    async def start(self, repository: str) -> Upload:
+        """Begin an upload. Raises RegistryRefusal."""
+        url = f"{self._base}/{repository}/blobs/uploads/"
+        async with self._ask("POST", url, self._push(repository), data=b"") as answer:
+            self._expect(answer, 202)
+            return self._upload(answer, 0)
+
+    async def append(self, upload: Upload, chunks: AsyncIterator[bytes], length: int | None) -> Upload:
+        """Append bytes. Raises RegistryRefusal, or what the chunks raise."""
+        sent, ended = 0, None
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal sent, ended
+            try:
+                async for chunk in chunks:
+                    sent += len(chunk)
+                    yield chunk
+            except RegistryRefusal as exc:
+                ended = exc  # what the sender did wrong, not what the broken call looks like
+                raise
+
+        headers = {"Content-Type": _OCTETS}
+        if length is not None:
+            headers["Content-Length"] = str(length)
+        try:
+            async with self._ask(
+                "PATCH", upload.location, _scopes_of(upload), data=counted(), headers=headers, timeout=self._sent
+            ) as answer:
+                if answer.status == 404:
+                    raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the upload is not known any more: begin it again")
+                self._expect(answer, 202)
+                return self._upload(answer, upload.received + sent)
+        except RegistryRefusal as exc:
+            raise (ended or exc) from exc
+
+    async def status(self, upload: Upload) -> Upload | None:
+        """Ask how far an upload is. Raises RegistryRefusal."""
+        async with self._ask("GET", upload.location, _scopes_of(upload)) as answer:
+            if answer.status == 404:
+                return None
+            self._expect(answer, 204)
+            match = _RANGE.match(answer.headers.get("Range", ""))
+            end = int(match[1]) if match is not None else -1
+            received = 0 if end <= 0 and upload.received == 0 else end + 1
+            return Upload(location=self._location(answer, upload.location), received=received)
+
+    async def finish(self, repository: str, upload: Upload, digest: str) -> bool:
+        """End an upload. In doubt how that ended, look whether the blob is there. Raises RegistryRefusal."""
+        try:
+            if not await self._finished(repository, upload, digest):
+                return False
+        except RegistryRefusal as exc:
+            if exc.code not in ("UNAVAILABLE", "BLOB_UPLOAD_UNKNOWN") or not await self._is_there(
+                repository, digest, upload.received
+            ):
+                raise
+        self._stored[repository, digest] = upload.received
+        if len(self._stored) > _STORED_MAX:
+            self._stored.popitem(last=False)
+        return True
+
+    async def cancel(self, upload: Upload) -> None:
+        """Give an upload up. Raises RegistryRefusal."""
+        async with self._ask("DELETE", upload.location, _scopes_of(upload)) as answer:
+            if answer.status not in (202, 204, 404):
+                self._expect(answer, 204)
+
+    async def _finished(self, repository: str, upload: Upload, digest: str) -> bool:
+        joined = "&" if urlsplit(upload.location).query else "?"
+        url = f"{upload.location}{joined}digest={digest}"
+        headers = {"Content-Type": _OCTETS, "Content-Length": "0"}
+        scopes = self._push(repository)
+        async with self._ask("PUT", url, scopes, data=b"", headers=headers, timeout=self._sent) as answer:
+            if answer.status == 400:
+                return False
+            if answer.status == 404:
+                raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the upload is not known any more: begin it again")
+            self._expect(answer, 201)
+        return True
+
+    async def _is_there(self, repository: str, digest: str, size: int) -> bool:
+        try:
+            return await self.size(repository, digest) == size
+        except RegistryRefusal:
+            return False
+
+    async def _size_by_range(self, repository: str, url: str) -> int | None:
+        """Ask for a blob's first byte: addresses that are signed for GET refuse HEAD."""
+        headers = {"Accept-Encoding": "identity", "Range": "bytes=0-0"}
+        async with self._ask("GET", url, self._pull(repository), headers=headers, follow=True) as answer:
+            match = _TOTAL.match(answer.headers.get("Content-Range", "")) if answer.status == 206 else None
+            if match is None:
+                self._expect(answer, 200)
+            return int(match[1]) if match is not None else _known(answer.content_length)
+
+    def _upload(self, answer: aiohttp.ClientResponse, received: int) -> Upload:
+        """Read where an upload goes on; what it says of bytes that it has must be what was sent."""
+        match = _RANGE.match(answer.headers.get("Range", ""))
+        if match is not None and received > 1 and int(match[1]) + 1 != received:
+            raise unavailable("the registry behind has other bytes than it was sent")
+        return Upload(location=self._location(answer, str(answer.url)), received=received)
+
+    def _location(self, answer: aiohttp.ClientResponse, otherwise: str) -> str:
+        location = urljoin(str(answer.url), answer.headers.get("Location", otherwise))
+        parts = urlsplit(location)
+        if f"{parts.scheme}://{parts.netloc}" != self._origin:
+            raise unavailable("the registry behind sends uploads to another host")
+        return location
+
+
+def _scopes_of(upload: Upload) -> Scopes:
+    """Name the right that goes on with an upload: registries keep the repository in its URL."""
+    match = _UPLOAD.match(urlsplit(upload.location).path)
+    return (scope_of(match[1], push=True),) if match is not None else ()
+
+
+def _known(size: int | None) -> int:
+    if size is None:
+        raise unavailable("the registry behind does not say how large a blob is")
+    return size

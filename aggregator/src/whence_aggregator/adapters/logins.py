@@ -1,0 +1,188 @@
+"""What registries and Git servers are shown: a login from a file, or ECR's password by role; never in a message."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from whence_aggregator.ports import SourceUnavailable
+from whence_common.clock import Now
+from whence_common.login_file import LOGIN_BYTES_MAX, LoginInvalid, parse_login
+from whence_common.registry_sign_in import Login
+from whence_common.settings_file import SettingsInvalid
+
+REFUSED_SECONDS = 300.0
+"""So long a refused login is not shown again unless its file changes: it could lock the account out."""
+_REQUEST_SECONDS_MAX = 10.0
+_KEPT = timedelta(hours=6)
+"""A password of ECR holds for twelve hours."""
+_ROLE_SECONDS = 3600
+
+
+class Logins(Protocol):
+    """Where the login for one host comes from."""
+
+    async def login(self, path: str) -> Login | None:
+        """Return what to show for a repository; None for nothing. Raises SourceUnavailable."""
+
+    def refused(self, login: Login | None) -> SourceUnavailable:
+        """Take note that the host did not accept a login; return what to say."""
+
+
+class NoLogin:
+    """Nothing is shown to this host."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    async def login(self, path: str) -> Login | None:
+        return None
+
+    def refused(self, login: Login | None) -> SourceUnavailable:
+        return SourceUnavailable(
+            "sign-in-needed",
+            f"{self._host} wants a sign-in, and the settings have none",
+            fix=f"set login_file for {self._host}",
+        )
+
+
+class WatchedFile:
+    """A small file that is read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: tuple[tuple[int, int, int], bytes] | None = None
+
+    def read(self) -> bytes:
+        """Return what it holds now. Raises OSError."""
+        with self.path.open("rb") as stream:
+            found = os.fstat(stream.fileno())
+            mark = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if self._known is None or self._known[0] != mark:
+                self._known = mark, stream.read(LOGIN_BYTES_MAX + 1)
+        return self._known[1]
+
+
+class FileLogins:
+    """A login from a file. A host that refused it is not shown it again soon."""
+
+    def __init__(self, *, path: Path, host: str, token_user: str, seconds: Callable[[], float]) -> None:
+        self._file = WatchedFile(path)
+        self._host = host
+        self._token_user = token_user
+        self._seconds = seconds
+        self._refused: tuple[Login, float] | None = None
+
+    def check(self) -> None:
+        """Read the file at the start. Raises SettingsInvalid."""
+        try:
+            self._read()
+        except OSError as exc:
+            message = f"the login file {self._file.path} for {self._host} cannot be read: {exc.strerror}"
+            raise SettingsInvalid("login-unreadable", message, fix="correct the path or the file's mode") from exc
+        except LoginInvalid as exc:
+            raise SettingsInvalid(exc.code, f"{self._host}: {exc.message}", fix=exc.fix) from exc
+
+    async def login(self, path: str) -> Login | None:
+        try:
+            login = await asyncio.to_thread(self._read)
+        except OSError as exc:
+            message = f"the login file {self._file.path} for {self._host} cannot be read: {exc.strerror}"
+            raise SourceUnavailable("login-unreadable", message) from exc
+        except LoginInvalid as exc:
+            raise SourceUnavailable(exc.code, f"{self._host}: {exc.message}", fix=exc.fix) from exc
+        if self._refused is not None and self._refused[0] == login and self._seconds() < self._refused[1]:
+            raise self._said()
+        return login
+
+    def refused(self, login: Login | None) -> SourceUnavailable:
+        if login is not None:
+            self._refused = login, self._seconds() + REFUSED_SECONDS
+        return self._said()
+
+    def _read(self) -> Login:
+        return parse_login(self._file.read(), host=self._host, name=str(self._file.path), token_user=self._token_user)
+
+    def _said(self) -> SourceUnavailable:
+        return SourceUnavailable(
+            "sign-in-refused",
+            f"{self._host} does not accept the login in {self._file.path}",
+            fix="write a valid one into it: the file is read again when it changes",
+        )
+
+
+class EcrLogins:
+    """ECR's password in one region, by our own role or by one that is assumed in the registry's account."""
+
+    def __init__(self, *, host: str, region: str, role_arn: str | None, endpoint_url: str | None, now: Now) -> None:
+        self._host = host
+        self._region = region
+        self._role_arn = role_arn
+        self._endpoint_url = endpoint_url
+        self._now = now
+        self._known: tuple[datetime, Login] | None = None
+        self._config = AioConfig(connect_timeout=_REQUEST_SECONDS_MAX, read_timeout=_REQUEST_SECONDS_MAX)
+
+    async def login(self, path: str) -> Login | None:
+        now = self._now()
+        if self._known is None or self._known[0] < now:
+            try:
+                token = await self._token()
+                username, _, password = base64.b64decode(token, validate=True).decode("ascii").partition(":")
+            except (ClientError, BotoCoreError, OSError, TimeoutError, LookupError, binascii.Error, ValueError) as exc:
+                raise self._said(_reason(exc)) from exc
+            self._known = now + _KEPT, Login(username=username, password=password)
+        return self._known[1]
+
+    def refused(self, login: Login | None) -> SourceUnavailable:
+        self._known = None
+        return self._said("its own password is not accepted")
+
+    async def _token(self) -> str:
+        async with AsyncExitStack() as stack:
+            keys = await self._assumed(stack) if self._role_arn is not None else {}
+            ecr = await self._client(stack, "ecr", keys)
+            answer = await ecr.get_authorization_token()
+        return str(answer["authorizationData"][0]["authorizationToken"])
+
+    async def _assumed(self, stack: AsyncExitStack) -> dict[str, str]:
+        sts = await self._client(stack, "sts", {})
+        answer = await sts.assume_role(
+            RoleArn=self._role_arn, RoleSessionName="whence-aggregator", DurationSeconds=_ROLE_SECONDS
+        )
+        given = answer["Credentials"]
+        return {
+            "aws_access_key_id": given["AccessKeyId"],
+            "aws_secret_access_key": given["SecretAccessKey"],
+            "aws_session_token": given["SessionToken"],
+        }
+
+    async def _client(self, stack: AsyncExitStack, service: str, keys: dict[str, str]) -> Any:
+        return await stack.enter_async_context(
+            get_session().create_client(
+                service, region_name=self._region, endpoint_url=self._endpoint_url, config=self._config, **keys
+            )
+        )
+
+    def _said(self, why: str) -> SourceUnavailable:
+        role = self._role_arn or "the aggregator's own role"
+        return SourceUnavailable(
+            "ecr-no-password",
+            f"ECR in {self._region} gives no password for {self._host}: {why}",
+            fix=f"allow {role} ecr:GetAuthorizationToken, and to pull from the registry",
+        )
+
+
+def _reason(exc: Exception) -> str:
+    return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__

@@ -1,0 +1,225 @@
+"""HTTP to one registry: signed in as it asks, renewed as that expires, redirected within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from whence_aggregator.adapters.answers import read_answer
+from whence_aggregator.adapters.logins import Logins
+from whence_aggregator.ports import SourceUnavailable
+from whence_common.registry_address import (
+    REDIRECTS,
+    REDIRECTS_MAX,
+    Place,
+    RedirectRefused,
+    check_addresses,
+    redirected,
+    same_origin,
+)
+from whence_common.registry_sign_in import (
+    TOKEN_BYTES_MAX,
+    Challenge,
+    Login,
+    SignInRefused,
+    choose,
+    parse_challenges,
+    parse_token,
+    token_request,
+)
+
+FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
+_SECONDS_MAX = 30.0
+_TOKENS_MAX = 1_000
+Scopes = tuple[str, ...]
+Body = bytes | AsyncIterator[bytes] | None
+
+
+class RegistryRoad:
+    """One registry. `seconds` is a clock that only moves forward. Raises SourceUnavailable, or one of FAILURES."""
+
+    def __init__(
+        self, *, session: aiohttp.ClientSession, place: Place, logins: Logins, seconds: Callable[[], float]
+    ) -> None:
+        self.place = place
+        self._session = session
+        self._logins = logins
+        self._seconds = seconds
+        self._challenges: list[Challenge] | None = None
+        """How it wants to be signed in to; None until it has asked for that."""
+        self._answered = False
+        self._tokens: OrderedDict[Scopes, tuple[str, float]] = OrderedDict()
+        self._signing = asyncio.Lock()
+        self._timeout = aiohttp.ClientTimeout(total=_SECONDS_MAX)
+
+    @asynccontextmanager
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        scopes: Scopes,
+        timeout: aiohttp.ClientTimeout,
+        headers: Mapping[str, str] | None = None,
+        data: Body = None,
+        follow: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask once, and once more signed in when the registry wants that; redirects of reads are followed on demand.
+
+        A body that streams cannot be sent twice: the sign-in is found out before.
+        """
+        streams = data is not None and not isinstance(data, bytes)
+        if streams and not self._answered:
+            await self._learn()
+        authorization = await self._authorization(scopes) if self._challenges is not None else ""
+        async with AsyncExitStack() as stack:
+            answer = await self._send(stack, method, url, authorization, headers, data, timeout)
+            self._answered = True
+            if answer.status == 401 and streams:
+                self._tokens.pop(scopes, None)
+            elif answer.status == 401:
+                self._challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
+                renewed = await self._authorization(scopes, refused=authorization)
+                if renewed:
+                    answer.release()
+                    authorization = renewed
+                    answer = await self._send(stack, method, url, authorization, headers, data, timeout)
+                    if answer.status == 401:
+                        await self._refused(scopes, authorization)
+            if follow:
+                answer = await self._followed(stack, answer, method, url, authorization, headers, timeout)
+            yield answer
+
+    async def _send(
+        self, stack: AsyncExitStack, method: str, url: str, authorization: str, headers: Mapping[str, str] | None,
+        data: Body, timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:  # fmt: skip
+        named = {**(headers or {})}
+        if authorization and same_origin(self.place, url):
+            named["Authorization"] = authorization
+        return await stack.enter_async_context(
+            self._session.request(
+                method, URL(url, encoded=True), headers=named, data=data, timeout=timeout, allow_redirects=False
+            )
+        )
+
+    async def _followed(
+        self, stack: AsyncExitStack, answer: aiohttp.ClientResponse, method: str, url: str, authorization: str,
+        headers: Mapping[str, str] | None, timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:  # fmt: skip
+        assert method in ("GET", "HEAD"), "only reads are redirected"
+        for _ in range(REDIRECTS_MAX):
+            if answer.status not in REDIRECTS:
+                return answer
+            try:
+                url = redirected(self.place, url, answer.headers.get("Location", ""))
+                await self._check_addresses(url)
+            except RedirectRefused as exc:
+                raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
+            answer.release()
+            answer = await self._send(stack, method, url, authorization, headers, None, timeout)
+        if answer.status in REDIRECTS:
+            raise SourceUnavailable("registry-redirects", f"{self.place.registry} redirects without end")
+        return answer
+
+    async def _learn(self) -> None:
+        """Ask how to sign in, as every client of a registry may."""
+        async with self._session.get(
+            f"{self.place.origin}/v2/", timeout=self._timeout, allow_redirects=False
+        ) as answer:
+            if answer.status == 401:
+                self._challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
+
+    async def _authorization(self, scopes: Scopes, *, refused: str = "") -> str:
+        """Return the header for these rights, empty for none. `refused` is the one that is not good any more."""
+        held = self._held(scopes, refused)
+        if held:
+            return held
+        async with self._signing:  # one sign-in at a time: with a wrong password, many would lock the account
+            held = self._held(scopes, refused)
+            if held:
+                return held
+            path = scopes[0].split(":")[1] if scopes else ""
+            login = await self._logins.login(path)
+            if login is not None and login.registry_token:
+                return f"Bearer {login.registry_token}"
+            try:
+                challenge = choose(self._challenges or [], login, self.place)
+                if challenge is None:
+                    return ""
+                if challenge.scheme == "basic":
+                    assert login is not None, "Basic is chosen with a login only"
+                    if login.basic() == refused:
+                        raise self._logins.refused(login)
+                    return login.basic()
+                header, seconds = await self._token(challenge, login, scopes)
+            except SignInRefused as exc:
+                raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
+            self._tokens[scopes] = header, self._seconds() + seconds
+            if len(self._tokens) > _TOKENS_MAX:
+                self._tokens.popitem(last=False)
+            return header
+
+    def _held(self, scopes: Scopes, refused: str) -> str:
+        header, ends = self._tokens.get(scopes, ("", 0.0))
+        return header if header != refused and ends > self._seconds() else ""
+
+    async def _token(self, challenge: Challenge, login: Login | None, scopes: Scopes) -> tuple[str, float]:
+        wanted = token_request(challenge, login, scopes, self.place)
+        try:
+            await self._check_addresses(wanted.url)
+        except RedirectRefused as exc:
+            raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
+        headers = {"Accept": "application/json"}
+        if wanted.authorization:
+            headers["Authorization"] = wanted.authorization
+        async with self._session.request(
+            "GET" if wanted.form is None else "POST", URL(wanted.url, encoded=True), headers=headers,
+            data=wanted.form, timeout=self._timeout, allow_redirects=False,
+        ) as answer:  # fmt: skip
+            content = await read_answer(answer, TOKEN_BYTES_MAX)
+        token = parse_token(content) if answer.status == 200 and content is not None else None
+        if token is not None:
+            return f"Bearer {token.value}", token.seconds
+        if answer.status == 401 or (answer.status == 400 and wanted.form is not None):  # RFC 6749, 5.2: invalid_grant
+            raise self._logins.refused(login)
+        raise SourceUnavailable(
+            "registry-no-token",
+            f"{self.place.registry} gives no token for {', '.join(scopes)} (HTTP {answer.status})",
+            fix=f"see that the login for {self.place.registry} may do that",
+        )
+
+    async def _refused(self, scopes: Scopes, authorization: str) -> None:
+        """Say who is wrong when a fresh sign-in is not accepted: the password, or what it may do."""
+        held = self._tokens.pop(scopes, None)
+        if held is None and authorization.startswith("Basic "):
+            raise self._logins.refused(await self._logins.login(""))
+        raise SourceUnavailable(
+            "registry-denied",
+            f"{self.place.registry} does not accept its own token for {', '.join(scopes)}",
+            fix=f"see that the repository exists, and that the login for {self.place.registry} may read it",
+        )
+
+    async def _check_addresses(self, url: str) -> None:
+        """Look up where a URL leads that came from the registry. Raises RedirectRefused or OSError."""
+        parts = urlsplit(url)
+        if parts.netloc in self.place.own_hosts | self.place.blob_hosts:
+            return
+        own = await _addresses(urlsplit(self.place.origin).hostname or "")
+        check_addresses(self.place, url, await _addresses(parts.hostname or ""), own)
+
+
+async def _addresses(host: str) -> list[str]:
+    async with asyncio.timeout(_SECONDS_MAX):
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except UnicodeError as exc:
+            raise OSError(f"{type(exc).__name__}") from exc
+    return [str(one[4][0]) for one in found]

@@ -1,0 +1,95 @@
+"""Wiring of the roads to registries and Git servers: what each of them is shown."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from whence_aggregator.adapters.distribution import Backend
+from whence_aggregator.adapters.git_server import GitServerReader
+from whence_aggregator.adapters.github_app import GithubAppLogins
+from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
+from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_aggregator.settings import RegistrySettings, Settings
+from whence_aggregator.settings_places import GithubAppSettings, GitServerSettings, PlaceSettings
+from whence_common.clock import utc_now
+from whence_common.registry_address import Place, ecr_region
+
+_TOKEN_USER = "x-access-token"  # noqa: S105 - the user name beside a token that stands alone in its file
+
+
+def load_roads(settings: Settings, session: aiohttp.ClientSession) -> dict[str, RegistryRoad]:
+    """Make the roads to the registries that may be asked. Raises SettingsInvalid."""
+    return {host: _road(host, one, settings, session) for host, one in settings.registries.items()}
+
+
+def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerReader:
+    """Make what reads the Git servers that may be asked. Raises SettingsInvalid."""
+    servers = settings.git_servers
+    return GitServerReader(
+        plain_http={host: one.plain_http for host, one in servers.items()},
+        logins={host: _git_logins(host, one, session) for host, one in servers.items()},
+    )
+
+
+def load_backend(registry: RegistrySettings, settings: Settings, session: aiohttp.ClientSession) -> Backend:
+    """Make what speaks to the registry behind the front. Raises SettingsInvalid."""
+    parts = urlsplit(registry.backend)
+    place = Place(
+        registry=parts.netloc,
+        plain_http=parts.scheme == "http",
+        token_hosts=frozenset(registry.backend_token_hosts),
+        blob_hosts=frozenset(registry.backend_blob_hosts),
+    )
+    logins: Logins = NoLogin(place.registry)
+    if registry.backend_login_file is not None:
+        logins = _file(registry.backend_login_file, place.registry, "")
+    elif registry.backend_ecr_region is not None:
+        logins = _ecr(place.registry, registry.backend_ecr_region, registry.backend_ecr_role_arn, settings)
+    road = RegistryRoad(session=session, place=place, logins=logins, seconds=time.monotonic)
+    return Backend(road=road, path=parts.path)
+
+
+def _road(host: str, one: PlaceSettings, settings: Settings, session: aiohttp.ClientSession) -> RegistryRoad:
+    place = Place(
+        registry=host,
+        plain_http=one.plain_http,
+        token_hosts=frozenset(one.token_hosts),
+        blob_hosts=frozenset(one.blob_hosts),
+    )
+    region = ecr_region(host)
+    logins: Logins = NoLogin(host)
+    if one.login_file is not None:
+        logins = _file(one.login_file, host, "")
+    elif region is not None:
+        logins = _ecr(host, region, one.ecr_role_arn, settings)
+    return RegistryRoad(session=session, place=place, logins=logins, seconds=time.monotonic)
+
+
+def _git_logins(host: str, one: GitServerSettings, session: aiohttp.ClientSession) -> Logins:
+    if one.github_app is not None:
+        return _github(host, one.github_app, session)
+    return _file(one.login_file, host, _TOKEN_USER) if one.login_file is not None else NoLogin(host)
+
+
+def _github(host: str, app: GithubAppSettings, session: aiohttp.ClientSession) -> GithubAppLogins:
+    otherwise = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
+    logins = GithubAppLogins(
+        session=session, host=host, app_id=app.app_id, key_file=Path(app.key_file),
+        api_url=app.api_url or otherwise, installation_id=app.installation_id, now=utc_now,
+    )  # fmt: skip
+    logins.check()
+    return logins
+
+
+def _file(name: str, host: str, token_user: str) -> FileLogins:
+    logins = FileLogins(path=Path(name), host=host, token_user=token_user, seconds=time.monotonic)
+    logins.check()
+    return logins
+
+
+def _ecr(host: str, region: str, role_arn: str | None, settings: Settings) -> EcrLogins:
+    return EcrLogins(host=host, region=region, role_arn=role_arn, endpoint_url=settings.aws_endpoint_url, now=utc_now)

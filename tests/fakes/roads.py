@@ -1,0 +1,25 @@
+"""Roads to registries and readers of Git servers, as the aggregator's wiring makes them, for hosts on loopback."""
+
+from __future__ import annotations
+
+import time
+
+import aiohttp
+
+from whence_aggregator.adapters.git_server import GitServerReader
+from whence_aggregator.adapters.logins import Logins, NoLogin
+from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_common.registry_address import Place
+
+
+def road(session: aiohttp.ClientSession, place: str | Place, logins: Logins | None = None) -> RegistryRoad:
+    """Give a road to one registry; nothing is shown to it where no logins are given."""
+    if isinstance(place, str):
+        place = Place(registry=place)
+    return RegistryRoad(session=session, place=place, logins=logins or NoLogin(place.registry), seconds=time.monotonic)
+
+
+def git_reader(*hosts: str, logins: Logins | None = None) -> GitServerReader:
+    """Give a reader of Git servers without TLS."""
+    shown = {} if logins is None else dict.fromkeys(hosts, logins)
+    return GitServerReader(plain_http=dict.fromkeys(hosts, True), logins=shown)
