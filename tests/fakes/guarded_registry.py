@@ -80,7 +80,9 @@ class GuardedRegistry:
         if self.redirect_blobs_to and "/blobs/sha256" in request.path:
             headers = {"Location": f"http://{self.redirect_blobs_to}{request.path_qs}"}
             return web.Response(status=self.redirect_status, headers=headers)
-        headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Authorization")}
+        headers = {
+            name: value for name, value in request.headers.items() if name not in ("Authorization", "Transfer-Encoding")
+        }
         url = f"http://{self.backend}{request.path_qs}"
         async with self._session.request(request.method, url, headers=headers, data=await request.read()) as answer:
             passed = {name: value for name, value in answer.headers.items() if name not in ("Transfer-Encoding",)}

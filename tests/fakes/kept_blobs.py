@@ -23,7 +23,9 @@ class KeptBlobs:
         return len(BLOB_BYTES) if digest == sha256_digest(BLOB_BYTES) else None
 
     @asynccontextmanager
-    async def read(self, repository: str, digest: str, range_: str) -> AsyncIterator[BlobAnswer | None]:
+    async def read(
+        self, repository: str, digest: str, range_: str, *, follow: bool = False
+    ) -> AsyncIterator[BlobAnswer | None]:
         async def chunks() -> AsyncIterator[bytes]:
             yield BLOB_BYTES
 

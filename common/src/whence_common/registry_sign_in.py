@@ -134,7 +134,7 @@ def check_realm(realm: str, place: Place, *, shown: bool) -> None:
             "registry-realm-foreign",
             f"{place.registry} wants its credentials shown to {one_line(parts.netloc, 80)}",
             retryable=False,
-            fix=f"if that is right, add it to token_hosts of {place.registry} in the settings",
+            fix=f"if that is right, add it to token_hosts of {place.registry} (whence attest: --token-host)",
         )
 
 

@@ -132,7 +132,11 @@ class EcrLogins:
         self._endpoint_url = endpoint_url
         self._now = now
         self._known: tuple[datetime, Login] | None = None
-        self._config = AioConfig(connect_timeout=_REQUEST_SECONDS_MAX, read_timeout=_REQUEST_SECONDS_MAX)
+        self._config = AioConfig(
+            connect_timeout=_REQUEST_SECONDS_MAX,
+            read_timeout=_REQUEST_SECONDS_MAX,
+            retries={"max_attempts": 2, "mode": "standard"},
+        )
 
     async def login(self, path: str) -> Login | None:
         now = self._now()

@@ -74,13 +74,14 @@ def attest(
     key: ec.EllipticCurvePrivateKey,
     *,
     builder_id: str,
+    token_hosts: tuple[str, ...],
     allow_dirty: bool,
     say: Callable[[str], None],
 ) -> str:
     """Push provenance for an image; give the digest of the referrer. Raises InputError or RoadError."""
     _check(source, allow_dirty=allow_dirty)
     reference = ImageReference.parse(image)
-    registry = RegistryClient(reference)
+    registry = RegistryClient(reference, token_hosts=token_hosts)
     manifest = Manifest.parse(registry.manifest(reference.digest or reference.tag or ""))
     if reference.digest not in (None, manifest.digest):
         raise InputError("registry-wrong-digest", f"the registry gives other bytes than those of {reference.digest}")

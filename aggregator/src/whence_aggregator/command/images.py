@@ -62,8 +62,12 @@ def images(client: Client, /, image: str | None, as_json: bool, **filters: str |
     help="The builder's private key, P-256 in PEM; WHENCE_KEY_PASSWORD opens an encrypted one.",
 )
 @click.option("--builder-id", default=BUILDER, show_default=True, help="Who built it, as the platform trusts it.")
+@click.option("--token-host", "token_hosts", multiple=True, help="Another host that may see the sign-in.")
 @click.option("--allow-dirty", is_flag=True, help="Attest also a tree with changes that are in no commit, as such.")
-def attest(image: str, file: Path | None, clone: Path | None, key: Path, builder_id: str, allow_dirty: bool) -> None:
+def attest(
+    image: str, file: Path | None, clone: Path | None, key: Path, builder_id: str, token_hosts: tuple[str, ...],
+    allow_dirty: bool,
+) -> None:  # fmt: skip
     """Sign where IMAGE was built from, and push that beside it as a referrer: SLSA provenance v1 in a Sigstore bundle.
 
     Run it in the build after the push. The sign-in is Docker's (its config.json and helpers), or WHENCE_REGISTRY_TOKEN.
@@ -74,8 +78,8 @@ def attest(image: str, file: Path | None, clone: Path | None, key: Path, builder
     try:
         source = source_of_file(file) if file is not None else source_of_git(clone or Path())
         digest = push_attestation(
-            image, source, load_key(key), builder_id=builder_id, allow_dirty=allow_dirty,
-            say=lambda said: click.echo(said, err=True),
+            image, source, load_key(key), builder_id=builder_id, token_hosts=token_hosts,
+            allow_dirty=allow_dirty, say=lambda said: click.echo(said, err=True),
         )  # fmt: skip
     except InputError as exc:
         end(exc.diagnostics(), 2)

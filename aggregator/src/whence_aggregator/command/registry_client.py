@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import os
 import re
@@ -16,13 +15,22 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError, RoadError, one_line
-from whence_common.image_reference import ImageReference, is_loopback_registry
+from whence_common.image_reference import ImageReference
+from whence_common.login_file import docker_entry, login_of_entry
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
+from whence_common.registry_address import REDIRECTS, REDIRECTS_MAX, Place, redirected, same_origin
+from whence_common.registry_sign_in import (
+    Login,
+    choose,
+    parse_challenges,
+    parse_token,
+    scope_of,
+    token_request,
+)
 
 _SECONDS_MAX = 60.0
 _HELPER_SECONDS_MAX = 30.0
-_CHALLENGE = re.compile(r'([a-z]+)="([^"]{0,2000})"')
 _HELPER = re.compile(r"[A-Za-z0-9._-]{1,60}\Z")
 
 
@@ -31,16 +39,20 @@ class _Answer:
     status: int
     content: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    challenges: tuple[str, ...] = ()
 
 
 class RegistryClient:
-    """One repository. The sign-in is Docker's: its configuration, its helpers, or WHENCE_REGISTRY_TOKEN."""
+    """One repository. The sign-in is Docker's: its configuration, its helpers, or WHENCE_REGISTRY_TOKEN.
 
-    def __init__(self, reference: ImageReference) -> None:
+    `token_hosts` are hosts, beside the registry's own, that may see it.
+    """
+
+    def __init__(self, reference: ImageReference, *, token_hosts: tuple[str, ...] = ()) -> None:
+        self._place = Place(registry=reference.registry, token_hosts=frozenset(token_hosts))
         self._registry = reference.registry
-        self._path = reference.path
-        self._plain = is_loopback_registry(reference.registry)
-        self._base = f"{'http' if self._plain else 'https'}://{reference.registry}"
+        self._path = self._place.path(reference.path)
+        self._base = self._place.origin
         self._authorization = ""
 
     def manifest(self, name: str) -> bytes:
@@ -55,11 +67,11 @@ class RegistryClient:
     def push_blob(self, content: bytes) -> str:
         """Upload a blob; give its digest. Raises RoadError."""
         digest = sha256_digest(content)
-        if self._ask("HEAD", f"/v2/{self._path}/blobs/{digest}").status == 200:
-            return digest
+        if self._ask("HEAD", f"/v2/{self._path}/blobs/{digest}").status in (200, *REDIRECTS):
+            return digest  # a registry redirects to blobs that it has
         begun = _expect(self._ask("POST", f"/v2/{self._path}/blobs/uploads/"), 202)
         location = urljoin(self._base, begun.headers.get("location", ""))
-        if urlsplit(location).netloc != self._registry:
+        if not same_origin(self._place, location):
             raise RoadError("registry-location", f"{self._registry} sends uploads to another host, which is refused")
         joined = "&" if urlsplit(location).query else "?"
         headers = {"Content-Type": "application/octet-stream"}
@@ -87,66 +99,88 @@ class RegistryClient:
     ) -> _Answer:
         answer = self._once(method, target, body, headers or {})
         if answer.status == 401 and not self._authorization:
-            self._sign_in(answer.headers.get("www-authenticate", ""))
+            self._sign_in(answer.challenges)
             answer = self._once(method, target, body, headers or {})
+        url = urljoin(self._base, target)
+        for _ in range(REDIRECTS_MAX if method == "GET" else 0):
+            if answer.status not in REDIRECTS:
+                break
+            # NOTE: what a name resolves to is not looked at here: a build reaches what its network has anyway
+            url = redirected(self._place, url, answer.headers.get("location", ""))
+            answer = self._once(method, url, None, headers or {})
         return answer
 
-    def _sign_in(self, challenge: str) -> None:
+    def _sign_in(self, challenges: tuple[str, ...]) -> None:
         login = self._login()
-        scheme, _, rest = challenge.partition(" ")
-        named = dict(_CHALLENGE.findall(rest))
-        if scheme.lower() == "bearer" and "realm" in named and login:
-            realm = urlsplit(named["realm"])
-            if realm.netloc != self._registry or (realm.scheme != "https" and not self._plain):
-                raise RoadError(
-                    "registry-realm", f"{self._registry} asks to sign in at {realm.netloc}, which is refused"
-                )
-            query = urlencode({"service": named.get("service", ""), "scope": f"repository:{self._path}:pull,push"})
-            answer = self._once("GET", f"{realm.path}?{query}", None, {"Authorization": login})
-            token = loose(_expect(answer, 200).content).get("token")
-            self._authorization = f"Bearer {token}"
-        else:
-            self._authorization = login
+        if login is not None and login.registry_token:
+            self._authorization = f"Bearer {login.registry_token}"
+            return
+        challenge = choose(parse_challenges(challenges), login, self._place)
+        if challenge is None:
+            return
+        if challenge.scheme == "basic":
+            assert login is not None, "Basic is chosen with a login only"
+            self._authorization = login.basic()
+            return
+        wanted = token_request(challenge, login, (scope_of(self._path, push=True),), self._place)
+        headers = {"Accept": "application/json"}
+        if wanted.authorization:
+            headers["Authorization"] = wanted.authorization
+        body = urlencode(wanted.form).encode() if wanted.form is not None else None
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        answer = self._once("POST" if body is not None else "GET", wanted.url, body, headers)
+        token = parse_token(answer.content) if answer.status == 200 else None
+        if token is None:
+            raise RoadError(
+                "registry-login", f"{self._registry} gives no token (HTTP {answer.status})",
+                fix=f"sign in again: docker login {self._registry}",
+            )  # fmt: skip
+        self._authorization = f"Bearer {token.value}"
 
-    def _login(self) -> str:
+    def _login(self) -> Login | None:
         """Find how to sign in; never said in an error."""
         token = os.environ.get("WHENCE_REGISTRY_TOKEN")
         if token:
-            return "Basic " + base64.b64encode(f"oauth2:{token}".encode()).decode("ascii")
-        home = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
+            return Login(username="oauth2", password=token)
+        place = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
         try:
-            config = loose((home / "config.json").read_bytes())
+            config = loose(place.read_bytes())
         except OSError:
-            return ""
-        helper = config.get("credHelpers", {}).get(self._registry) or config.get("credsStore")
+            return None
+        helpers = config.get("credHelpers")
+        named = helpers.get(self._registry) if isinstance(helpers, dict) else None
+        helper = named or config.get("credsStore")
         if isinstance(helper, str) and _HELPER.match(helper):
             return self._helped(helper)
-        stored = config.get("auths", {}).get(self._registry, {}).get("auth")
-        return f"Basic {stored}" if isinstance(stored, str) else ""
+        entry = docker_entry({"auths": config.get("auths", {})}, self._registry)
+        return login_of_entry(entry, host=self._registry, name=str(place)) if entry is not None else None
 
-    def _helped(self, helper: str) -> str:
+    def _helped(self, helper: str) -> Login:
         program = shutil.which(f"docker-credential-{helper}")
         if program is None:
             raise RoadError(
                 "registry-login", f"docker-credential-{helper}, which Docker's configuration names, is missing"
             )
+        key = "https://index.docker.io/v1/" if self._place.host != self._registry else self._registry
         try:
             said = subprocess.run(
-                [program, "get"], input=self._registry.encode(), capture_output=True, check=True,
-                timeout=_HELPER_SECONDS_MAX,
-            ).stdout  # fmt: skip
+                [program, "get"], input=key.encode(), capture_output=True, check=True, timeout=_HELPER_SECONDS_MAX
+            ).stdout
         except (OSError, subprocess.SubprocessError) as exc:
             raise RoadError("registry-login", f"docker-credential-{helper} gives nothing for {self._registry}") from exc
         found = loose(said)
-        return "Basic " + base64.b64encode(f"{found.get('Username')}:{found.get('Secret')}".encode()).decode("ascii")
+        entry = {"username": found.get("Username"), "password": found.get("Secret")}
+        return login_of_entry(entry, host=self._registry, name=f"docker-credential-{helper}")
 
     def _once(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> _Answer:
         parts = urlsplit(urljoin(self._base, target))
         path = quote(parts.path, safe="/:@%+~") + (f"?{parts.query}" if parts.query else "")
-        signed = {"Authorization": self._authorization} if self._authorization else {}
+        own = same_origin(self._place, f"{parts.scheme}://{parts.netloc}")
+        signed = {"Authorization": self._authorization} if self._authorization and own else {}
         host, port = parts.hostname or "", parts.port
         connection: http.client.HTTPConnection
-        if self._plain:
+        if parts.scheme == "http":
             connection = http.client.HTTPConnection(host, port, timeout=_SECONDS_MAX)
         else:
             context = ssl.create_default_context()
@@ -155,7 +189,9 @@ class RegistryClient:
             connection.request(method, path, body=body, headers={**signed, **headers})
             answer = connection.getresponse()
             content = answer.read(MANIFEST_BYTES_MAX + 1)
-            return _Answer(answer.status, content, {name.lower(): value for name, value in answer.getheaders()})
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            challenges = tuple(answer.headers.get_all("WWW-Authenticate", []))
+            return _Answer(answer.status, content, named, challenges)
         except (OSError, http.client.HTTPException) as exc:
             raise RoadError("registry-unreachable", f"{self._registry} does not answer: {type(exc).__name__}") from exc
         finally:
