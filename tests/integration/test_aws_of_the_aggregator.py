@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
 
 from landscape.aws import ACCOUNT, REGION, Aws, moto_server
 from whence_aggregator.adapters.aws_inventory import AwsInventory, _listed, _unavailable
+from whence_aggregator.adapters.logins import EcrLogins
 from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.ports import ListedInstance, SourceUnavailable, StorageUnavailable
 
@@ -110,3 +112,21 @@ async def test_an_archive_that_cannot_be_reached_loses_nothing_silently(aws: Aws
         await archive(aws, "nowhere").load(0)
     with pytest.raises(StorageUnavailable, match="NoSuchBucket"):
         await archive(aws, "nowhere").store(0, [b""] * 256)
+
+
+async def test_passwords_of_ecr_are_asked_for_by_role_and_again_as_they_expire(aws: Aws) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/whence-pull"
+    host, now = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com", [datetime(2026, 11, 22, tzinfo=UTC)]
+    logins = EcrLogins(host=host, region=REGION, role_arn=role, endpoint_url=aws.url, now=lambda: now[0])
+    login = await logins.login("app")
+    assert login is not None
+    assert (login.username, bool(login.password)) == ("AWS", True)
+    assert await logins.login("other") is login
+    now[0] += timedelta(hours=7)
+    assert await logins.login("app") is not login
+    logins._endpoint_url = "http://127.0.0.1:1"
+    now[0] += timedelta(hours=7)
+    with pytest.raises(SourceUnavailable) as caught:
+        await logins.login("app")
+    assert caught.value.code == "ecr-no-password"
+    assert "ecr:GetAuthorizationToken" in caught.value.fix

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -19,16 +18,14 @@ from fakes.guarded_registry import GuardedRegistry
 from fakes.misbehaving import Answer, misbehaving
 from fakes.roads import road
 from fakes.token_server import ISSUER, SERVICE, TokenServer
-from landscape.aws import ACCOUNT, REGION
 from landscape.certificates import loopback_certificates
 from landscape.registry import docker_registry
 from landscape.signing import BUNDLE, INDEX, MANIFEST, Pusher
-from landscape.whole import Landscape
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import Access, RegistryHttp
 from whence_agent.ports import RegistryRefused
 from whence_aggregator.adapters.image_registry import RegistryImages
-from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins
+from whence_aggregator.adapters.logins import FileLogins, Logins
 from whence_aggregator.adapters.registry_road import RegistryRoad
 from whence_aggregator.command.registry_client import RegistryClient
 from whence_aggregator.ports import SourceUnavailable
@@ -259,31 +256,6 @@ def test_a_login_file_that_cannot_be_used_is_found_at_the_start(tmp_path: Path, 
     assert "r.example.org" in caught.value.message
     assert str(tmp_path / "login") in caught.value.message
     assert "hunter2" not in caught.value.diagnostics()
-
-
-# --- ECR
-
-
-async def test_passwords_of_ecr_are_asked_for_by_role_and_again_as_they_expire(
-    scape: Landscape, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    role = f"arn:aws:iam::{ACCOUNT}:role/whence-pull"
-    host, now = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com", [datetime(2026, 11, 22, tzinfo=UTC)]
-    logins = EcrLogins(host=host, region=REGION, role_arn=role, endpoint_url=scape.aws.url, now=lambda: now[0])
-    login = await logins.login("app")
-    assert login is not None
-    assert (login.username, bool(login.password)) == ("AWS", True)
-    assert await logins.login("other") is login
-    now[0] += timedelta(hours=7)
-    assert await logins.login("app") is not login
-    logins._endpoint_url = "http://127.0.0.1:1"
-    now[0] += timedelta(hours=7)
-    with pytest.raises(SourceUnavailable) as caught:
-        await logins.login("app")
-    assert caught.value.code == "ecr-no-password"
-    assert "ecr:GetAuthorizationToken" in caught.value.fix
 
 
 # --- backends that redirect

@@ -8,6 +8,7 @@ from whence_common.registry_address import (
     Place,
     RedirectRefused,
     check_addresses,
+    ecr_region,
     kind_of,
     redirected,
     referrers_closed,
@@ -154,3 +155,18 @@ def test_a_list_is_a_list_and_trouble_is_trouble(status: int, content: bytes, cl
 )  # fmt: skip
 def test_an_address_has_a_kind(address: str, kind: str) -> None:
     assert kind_of(address) == kind
+
+
+@pytest.mark.parametrize(
+    "host, region",
+    [
+        ("123456789012.dkr.ecr.eu-central-1.amazonaws.com", "eu-central-1"),
+        ("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com", "us-east-1"),
+        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("123456789012.dkr-ecr.eu-central-1.on.aws", "eu-central-1"),
+        ("123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example", None),
+        ("public.ecr.aws", None),
+    ],
+)
+def test_ecr_is_known_by_its_host(host: str, region: str | None) -> None:
+    assert ecr_region(host) == region

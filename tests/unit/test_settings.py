@@ -101,3 +101,29 @@ def test_a_line_that_is_no_token_is_named(line: str) -> None:
 def test_a_token_name_cannot_break_the_file(name: str) -> None:
     with pytest.raises(TokensInvalid):
         new_token(name, [])
+
+
+@pytest.mark.parametrize(
+    "lines, says",
+    [
+        ("registries: {r.example.org: {token_hosts: ['https://x']}}", "registries.r.example.org: 'https://x' in token_hosts"),
+        ("registries: {r.example.org: {blob_hosts: ['a b']}}", "'a b' in token_hosts or blob_hosts is no host"),
+        ("registries: {r.example.org: {ecr_role_arn: 'arn:aws:iam::123456789012:role/x'}}", "ecr_role_arn is for ECR"),
+        ("registries: {123456789012.dkr.ecr.eu-central-1.amazonaws.com: {ecr_role_arn: x}}", "no ARN of a role"),
+        ("registries: {r.example.org: {plain_http: true, login_file: /x}}", "login_file with plain_http"),
+        ("git_servers: {g.example.org: {plain_http: true, login_file: /x}}", "a sign-in with plain_http"),
+        ("git_servers: {g.example.org: {login_file: /x, github_app: {app_id: '1', key_file: /y}}}", "exclude each other"),
+        ("git_servers: {g.example.org: {github_app: {app_id: 'a b', key_file: /y}}}", "app_id"),
+        ("git_servers: {g.example.org: {github_app: {app_id: '1', key_file: /y, installation_id: x}}}", "installation_id"),
+        ("git_servers: {g.example.org: {github_app: {app_id: '1', key_file: /y, api_url: 'http://a.example.org'}}}", "api_url"),
+        ("git_servers: {g.example.org: {token_hosts: [x]}}", "token_hosts"),
+    ],
+)  # fmt: skip
+def test_roads_that_cannot_be_are_refused_by_name(lines: str, says: str) -> None:
+    with pytest.raises(SettingsInvalid, match=says):
+        aggregator.parse_settings((AGGREGATOR + lines).encode(), name="a")
+
+
+def test_hosts_of_the_agents_registries_are_hosts() -> None:
+    with pytest.raises(SettingsInvalid, match="blob_hosts"):
+        agent.parse_settings((AGENT + "registries: {r.example.org: {blob_hosts: ['http://x']}}").encode(), name="a")
