@@ -93,7 +93,7 @@ MANIFESTS = {
     "bytes that lie elsewhere": manifest(layers=[descriptor(urls=["https://example.org/layer"])]),
     "a foreign media type": manifest(mediaType="application/vnd.cncf.helm.v1+json"),
     "a media type as list": manifest(mediaType=[OCI_MANIFEST]),
-    "annotations without end": manifest(annotations={str(n): "x" for n in range(1000)}),
+    "annotations without end": manifest(annotations={str(n): "x" for n in range(20_000)}),
     "annotations that are numbers": manifest(annotations={"a": 7}),
     "an index in an image": manifest(manifests=[descriptor()]),
     "a subject that is none": manifest(subject="sha256:"),

@@ -26,11 +26,16 @@ MANIFEST_BYTES_MAX = 4 * 1024 * 1024
 LAYERS_MAX = 1_000
 CHILDREN_MAX = 1_000
 BLOB_BYTES_MAX = 1 << 43
-ANNOTATIONS_MAX = 200
-ANNOTATION_CHARACTERS_MAX = 16_384
+ANNOTATIONS_MAX = 10_000
+"""In one object. The specification bounds neither their number nor their size; the manifest's own size does."""
 _UNTYPED = ("", "application/json", "application/octet-stream")
 _KNOWN = ("schemaVersion", "mediaType", "config", "layers", "manifests", "subject", "artifactType", "annotations")
-_KNOWN_FOLDED = {name.lower() for name in _KNOWN}
+_KNOWN_OF_DESCRIPTORS = (
+    "mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType",
+)  # fmt: skip
+_KNOWN_OF_PLATFORMS = ("architecture", "os", "os.version", "os.features", "variant", "features")
+_REFERENCE_TYPE = "vnd.docker.reference.type"
+"""BuildKit marks by it what an index holds beside its images."""
 _TYPE_CHARACTERS_MAX = 255
 
 
@@ -81,11 +86,12 @@ class Manifest:
     @property
     def image(self) -> Descriptor | None:
         """The entry of an index that is meant where one image is: linux/amd64, or the first that is an image."""
-        real = [one for one in self.children if one.platform is not None and one.platform[0] != "unknown"]
+        images = [one for one in self.children if _may_be_image(one)]
+        real = [one for one in images if one.platform is not None and one.platform[0] != "unknown"]
         for one in real:
             if one.platform == ("linux", "amd64"):
                 return one
-        return real[0] if real else next((one for one in self.children if one.platform is None), None)
+        return real[0] if real else next((one for one in images if one.platform is None), None)
 
     @classmethod
     def parse(cls, content: bytes, *, content_type: str = "") -> Manifest:
@@ -95,14 +101,16 @@ class Manifest:
         document = _document(content)
         media_type = _media_type(document, content_type)
         is_index = media_type in INDEXES
+        if ("manifests" if is_index else "layers") not in document:
+            raise ManifestInvalid(f"{'manifests' if is_index else 'layers'} is missing")
         for name in ("config", "layers") if is_index else ("manifests",):
-            if name in document:
+            if document.get(name) is not None:
                 raise ManifestInvalid(f"{name} has no place in {media_type}")
         config = None if is_index else _descriptor(document.get("config"), "config")
         layers = () if is_index else _descriptors(document.get("layers"), "layers", LAYERS_MAX)
         subject = document.get("subject")
-        stated_type = document.get("artifactType", "")
-        if not isinstance(stated_type, str) or len(stated_type) > _TYPE_CHARACTERS_MAX:
+        stated_type = _text(document, "artifactType")
+        if len(stated_type) > _TYPE_CHARACTERS_MAX:
             raise ManifestInvalid("artifactType must be a short text")
         return cls(
             content=content,
@@ -117,6 +125,12 @@ class Manifest:
         )
 
 
+def _may_be_image(child: Descriptor) -> bool:
+    return (
+        child.media_type in INDEXES + MANIFESTS and not child.artifact_type and _REFERENCE_TYPE not in child.annotations
+    )
+
+
 def _document(content: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(content, object_pairs_hook=_object)
@@ -129,35 +143,52 @@ def _document(content: bytes) -> Mapping[str, Any]:
         raise ManifestInvalid("the manifest is no JSON object")
     if document.get("schemaVersion") != 2 or isinstance(document.get("schemaVersion"), bool):
         raise ManifestInvalid(f"schemaVersion must be 2, not {one_line(repr(document.get('schemaVersion')), 40)}")
+    _check_letters(document, _KNOWN)
     return document
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse what two readers could read differently: a name twice, or a known name in other letters."""
+    """Refuse a name that stands twice: two readers could take different ones."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ManifestInvalid("a name stands twice in one object")
-    for name in found:
-        if name not in _KNOWN and name.lower() in _KNOWN_FOLDED:
-            raise ManifestInvalid(f"{one_line(name, 40)!r} differs from a known name in upper and lower case only")
     return found
 
 
+def _check_letters(members: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Refuse a known name in other letters, which some readers take for it. Annotations may have any name."""
+    folded = {name.lower() for name in known}
+    for name in members:
+        if name not in known and name.lower() in folded:
+            raise ManifestInvalid(f"{one_line(name, 40)!r} differs from a known name in upper and lower case only")
+
+
+def _text(members: Mapping[str, Any], name: str) -> str:
+    """Read a member that may be missing or null, both of which mean that it is not stated."""
+    value = members.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ManifestInvalid(f"{name} must be text")
+    return value
+
+
 def _media_type(document: Mapping[str, Any], content_type: str) -> str:
-    stated, header = document.get("mediaType", ""), content_type.partition(";")[0].strip().lower()
-    if not isinstance(stated, str):
-        raise ManifestInvalid("mediaType must be text")
+    stated, header = _text(document, "mediaType"), content_type.partition(";")[0].strip().lower()
     if stated and header not in (*_UNTYPED, stated):
         raise ManifestInvalid(f"Content-Type {one_line(header, 80)} and mediaType {one_line(stated, 80)} disagree")
     found = stated or header
     if found in _UNTYPED:
-        found = OCI_INDEX if "manifests" in document else OCI_MANIFEST
+        found = OCI_INDEX if document.get("manifests") is not None else OCI_MANIFEST
     if found not in INDEXES + MANIFESTS:
         raise ManifestInvalid(f"{one_line(found, 80)} is no manifest that is kept here")
     return found
 
 
 def _descriptors(value: Any, name: str, most: int) -> tuple[Descriptor, ...]:
+    """Read a list of descriptors; null is the empty list of Go's encoder."""
+    if value is None:
+        return ()
     if not isinstance(value, list):
         raise ManifestInvalid(f"{name} must be a list")
     if len(value) > most:
@@ -168,6 +199,7 @@ def _descriptors(value: Any, name: str, most: int) -> tuple[Descriptor, ...]:
 def _descriptor(value: Any, place: str) -> Descriptor:
     if not isinstance(value, dict):
         raise ManifestInvalid(f"{place} must be a descriptor")
+    _check_letters(value, _KNOWN_OF_DESCRIPTORS)
     media_type, digest, size = value.get("mediaType"), value.get("digest"), value.get("size")
     if not isinstance(media_type, str) or not 0 < len(media_type) <= _TYPE_CHARACTERS_MAX:
         raise ManifestInvalid(f"{place}.mediaType must be a media type")
@@ -193,6 +225,7 @@ def _descriptor(value: Any, place: str) -> Descriptor:
 def _platform(value: Any) -> tuple[str, str] | None:
     if not isinstance(value, dict):
         return None
+    _check_letters(value, _KNOWN_OF_PLATFORMS)
     system, architecture = value.get("os"), value.get("architecture")
     return (system, architecture) if isinstance(system, str) and isinstance(architecture, str) else None
 
@@ -203,6 +236,6 @@ def _annotations(value: Any, place: str) -> Mapping[str, str]:
     if not isinstance(value, dict) or len(value) > ANNOTATIONS_MAX:
         raise ManifestInvalid(f"{place} must be at most {ANNOTATIONS_MAX} texts by name")
     for name, text in value.items():
-        if not isinstance(text, str) or len(name) + len(text) > ANNOTATION_CHARACTERS_MAX:
-            raise ManifestInvalid(f"{place} must be texts of at most {ANNOTATION_CHARACTERS_MAX} characters")
+        if not isinstance(text, str):
+            raise ManifestInvalid(f"{place}: {one_line(name, 80)!r} must be text")
     return value
