@@ -32,7 +32,7 @@ class KeptBlobs:
         if await self.size(repository, digest) is None:
             yield None
         else:
-            yield BlobAnswer(status=200, size=2, content_range="", location="", chunks=chunks())
+            yield BlobAnswer(status=200, size=2, content_range="", content_type="", location="", chunks=chunks())
 
     async def mount(self, repository: str, digest: str, source: str) -> bool:
         return await self.size(source, digest) is not None

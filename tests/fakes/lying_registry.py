@@ -14,7 +14,7 @@ from aiohttp import web
 LIES = (
     "refuses", "unavailable", "busy", "unauthorised", "redirects-uploads", "forgets-uploads", "stores-other-bytes",
     "loses-blobs", "wrong-size", "wrong-range", "wrong-blob", "cut-blob", "wrong-manifest", "endless-manifest",
-    "loses-manifests", "drops", "wrong-stored-digest", "no-location",
+    "loses-manifests", "drops", "wrong-stored-digest", "no-location", "unmade",
 )  # fmt: skip
 
 
@@ -40,6 +40,12 @@ class LyingRegistry:
         statuses = {"refuses": 403, "unavailable": 500, "busy": 429, "unauthorised": 401}
         if self.lie in statuses:
             return web.Response(status=statuses[self.lie], text="no")
+        if self.lie == "unmade" and request.method != "HEAD":
+            error = {
+                "code": "NAME_UNKNOWN",
+                "message": "The repository does not exist in the registry with id '123456789012'",
+            }
+            return web.json_response({"errors": [error]}, status=404)
         if self.lie == "drops":
             assert request.transport is not None
             request.transport.abort()

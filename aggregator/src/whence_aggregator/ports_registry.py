@@ -17,6 +17,8 @@ class BlobAnswer:
     status: int
     size: int | None
     content_range: str
+    content_type: str
+    """Of several ranges `multipart/byteranges` with its boundary; of anything else it does not count."""
     location: str
     chunks: AsyncIterator[bytes]
 
@@ -79,6 +81,9 @@ class RegistryContents(Protocol):
     async def tagged(self, repository: str, reference: str) -> bytes:
         """Give the manifest of a tag or digest."""
 
+    async def small_blob(self, repository: str, digest: str) -> bytes | None:
+        """Give a blob of a manifest's size at most; None when it is not there or larger."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
@@ -103,7 +108,7 @@ class PushSources(Protocol):
     """What finds out which source an image names."""
 
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
-        """Give what was found out about an image within a moment; None when it takes longer and is told later."""
+        """Give what was found out about an image within a moment; None when it takes longer, or is no image."""
 
     async def judge(self, repository: str, manifest: Manifest) -> str:
         """Say why the source of an image that is being pushed is not known; empty when it is."""

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from whence_aggregator.adapters.backend_calls import BackendCalls, Patience
+from whence_aggregator.adapters.missing_places import check_place
 from whence_aggregator.adapters.registry_road import RegistryRoad, Scopes
 from whence_aggregator.ports_registry import Upload
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
@@ -48,6 +49,7 @@ class BackendUploads(BackendCalls):
         """Begin an upload. Raises RegistryRefusal."""
         url = f"{self._base}/{repository}/blobs/uploads/"
         async with self._ask("POST", url, self._push(repository), data=b"") as answer:
+            await check_place(answer, self._path(repository))
             self._expect(answer, 202)
             return self._upload(answer, 0)
 

@@ -15,13 +15,14 @@ from urllib.parse import urlencode, urlsplit
 from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.adapters.backend_calls import PATIENCE, Patience, read_bounded, read_chunks
 from whence_aggregator.adapters.backend_uploads import BackendUploads
+from whence_aggregator.adapters.missing_places import REFUSAL_BYTES_MAX, check_place, missing, place_missing
 from whence_aggregator.adapters.registry_road import RegistryRoad, Scopes
 from whence_aggregator.ports_registry import BlobAnswer
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.digest import sha256_digest
 from whence_common.logs import fields
 from whence_common.loose_json import loose
-from whence_common.oci_manifest import ACCEPT
+from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 from whence_common.registry_address import REDIRECTS, RedirectRefused, redirected
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ CHUNK_BYTES = 256 * 1024
 KEPT_TAG = "whence-"
 """Each manifest is also tagged so with its digest, because garbage collectors take what no tag names."""
 _PAGE, _PAGES_MAX = 500, 10_000
-_REFUSAL_BYTES_MAX = 64 * 1024
 _CACHED_MAX, _CACHED_BYTES_MAX = 512, 32 * 1024
 _STORED_MAX = 10_000
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
@@ -73,6 +73,7 @@ class Backend(BackendUploads):
                 status=307 if location else answer.status,
                 size=answer.content_length,
                 content_range=answer.headers.get("Content-Range", ""),
+                content_type=answer.headers.get("Content-Type", ""),
                 location=location,
                 chunks=read_chunks(answer),
             )
@@ -87,6 +88,8 @@ class Backend(BackendUploads):
         ) as answer:
             if answer.status == 202:  # it began an upload instead
                 await self.cancel(self._upload(answer, 0))
+                return False
+            if answer.status in (400, 403, 404, 405):  # the client uploads the bytes, and is told what is wrong then
                 return False
             self._expect(answer, 201)
             return True
@@ -129,12 +132,15 @@ class Backend(BackendUploads):
         headers = {"Content-Type": media_type}
         async with self._ask("PUT", url, self._push(repository), data=content, headers=headers) as answer:
             if answer.status in (400, 409, 412):
-                said = (await read_answer(answer, _REFUSAL_BYTES_MAX) or b"").decode("utf-8", "replace")
+                said = (await read_answer(answer, REFUSAL_BYTES_MAX) or b"").decode("utf-8", "replace")
                 if await self._has_manifest(repository, digest):
                     return digest  # immutable tags refuse what they hold already
+                if place_missing(answer.status, said.encode()):
+                    raise missing(self._path(repository))
                 raise RegistryRefusal(
                     "MANIFEST_INVALID", "the registry behind does not take this manifest", detail=said[:300]
                 )
+            await check_place(answer, self._path(repository))
             self._expect(answer, 201)
             return answer.headers.get("Docker-Content-Digest", digest)
 
@@ -157,6 +163,14 @@ class Backend(BackendUploads):
         async with self._ask("GET", url, self._pull(repository), headers=_MANIFEST, follow=True) as answer:
             self._expect(answer, 200)
             return await read_bounded(answer)
+
+    async def small_blob(self, repository: str, digest: str) -> bytes | None:
+        """Give a blob, no larger than a manifest may be. Raises RegistryRefusal."""
+        headers = {"Accept-Encoding": "identity"}
+        url = self._blob(repository, digest)
+        async with self._ask("GET", url, self._pull(repository), headers=headers, follow=True) as answer:
+            content = await read_answer(answer, MANIFEST_BYTES_MAX) if answer.status == 200 else None
+        return content if content is not None and sha256_digest(content) == digest else None
 
     async def _listed(self, url: str, name: str, scopes: Scopes) -> AsyncIterator[str]:
         for _ in range(_PAGES_MAX):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlencode
@@ -15,7 +16,7 @@ from whence_aggregator.http.registry_errors import body, no_continue, registry_g
 from whence_aggregator.ports_registry import BlobAnswer, BlobBackend
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.catalog import Catalog
-from whence_aggregator.registry.names import Repository, check_digest
+from whence_aggregator.registry.names import Repository, check_digest, is_repository
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_aggregator.registry.uploads import Progress, Uploads
 from whence_common.digest import is_sha256_digest
@@ -23,6 +24,8 @@ from whence_common.digest import is_sha256_digest
 TRANSFERS_AT_ONCE_MAX = 256
 TRANSFER_SECONDS_MAX = 3 * 3600.0
 _OCTETS = "application/octet-stream"
+_PARTS = re.compile(r"multipart/byteranges; ?boundary=[\x20-\x7e]{1,100}", re.IGNORECASE)
+"""Several ranges in one answer: without the boundary its parts cannot be told apart (RFC 9110, 14.6)."""
 
 
 class BlobCalls:
@@ -80,7 +83,8 @@ class BlobCalls:
 
     async def _stream(self, request: web.Request, digest: str, answer: BlobAnswer) -> web.StreamResponse:
         """Pass bytes on; the last of them only when all are those of the digest."""
-        headers = {"Docker-Content-Digest": digest, "Content-Type": _OCTETS, "Accept-Ranges": "bytes"}
+        kind = answer.content_type if answer.status == 206 and _PARTS.fullmatch(answer.content_type) else _OCTETS
+        headers = {"Docker-Content-Digest": digest, "Content-Type": kind, "Accept-Ranges": "bytes"}
         if answer.size is not None:
             headers["Content-Length"] = str(answer.size)
         if answer.content_range:
@@ -124,11 +128,16 @@ class BlobCalls:
     async def _mounted(self, request: web.Request, repository: Repository) -> web.Response | None:
         """Take a blob over from a repository that the caller may read; None when it must be uploaded."""
         digest, source = request.query.get("mount"), request.query.get("from")
-        if digest is None or source is None:
+        if digest is None or source is None or not is_repository(source):
             return None
         check_digest(digest)
-        from_ = Repository.parse(source)
-        self._access.check_pull(await self._calls.caller(request), from_)
+        from_, principal = Repository.parse(source), await self._calls.caller(request)
+        try:
+            self._access.check_pull(principal, from_)
+        except RegistryRefusal:
+            if principal.grant is None:
+                return None  # signing in again does not help: the client uploads the bytes
+            raise
         if not await self._backend.mount(str(repository), digest, str(from_)):
             return None
         return await self._made(repository, digest)

@@ -26,12 +26,17 @@ class Repository:
     @classmethod
     def parse(cls, text: str) -> Repository:
         """Parse a name. Raises RegistryRefusal."""
-        team, slash, artifact = text.partition("/")
-        if not slash or not is_repository_path(text):
+        team, _, artifact = text.partition("/")
+        if not is_repository(text):
             raise RegistryRefusal(
                 "NAME_INVALID", f"{one_line(text, 80)!r} is no repository: write team/artifact in lower-case letters"
             )
         return cls(team=team, artifact=artifact)
+
+
+def is_repository(text: str) -> bool:
+    """Say whether a text can name a repository here."""
+    return "/" in text and is_repository_path(text)
 
 
 def check_reference(text: str) -> str:
