@@ -240,7 +240,12 @@ class InProcess:
             database=database,
             ledger=self.ledger,
             backend=KeptBlobs(),
-            rules=Rules(name="pierone.example.org", snapshots=True, scratch_teams=frozenset({"scratch"})),
+            rules=Rules(
+                name="pierone.example.org",
+                snapshots=True,
+                scratch_teams=frozenset({"scratch"}),
+                signature_tags_move=True,
+            ),
             now=self.clock,
             on_work=self.worker.wake,
         )

@@ -111,8 +111,10 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Teams whose tags may move and be removed; what runs from them is not traceable by its tag."""
     insecure_open_scratch: bool = False
     """Everybody, known or not, may push and pull for the scratch teams: for experiments on a network of one's own."""
+    signature_tags_move: bool = False
+    """cosign's tags `sha256-<hex>.sig` and `.att` may be written again, as it does for a second signer."""
     scm_source_required: bool = False
-    """Refuse images without a complete scm-source.json."""
+    """Refuse images without a complete scm-source.json; what is no image for a machine needs none."""
     blob_bytes_max: int = 10 * 1024**3
 
 

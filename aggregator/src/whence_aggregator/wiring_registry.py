@@ -103,7 +103,12 @@ def load_front(
         name=registry.name,
         now=utc_now,
     )
-    rules = Rules(name=registry.name, snapshots=registry.snapshots, scratch_teams=frozenset(registry.scratch_teams))
+    rules = Rules(
+        name=registry.name,
+        snapshots=registry.snapshots,
+        scratch_teams=frozenset(registry.scratch_teams),
+        signature_tags_move=registry.signature_tags_move,
+    )
     pushes = Pushes(database=database, ledger=ledger, backend=backend, rules=rules, now=utc_now, on_work=on_work)
     calls = RegistryCalls(
         access=access,

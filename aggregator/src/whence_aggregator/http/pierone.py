@@ -11,7 +11,7 @@ from aiohttp import web
 from whence_aggregator.http.registry import RegistryCalls
 from whence_aggregator.http.registry_errors import registry_guarded
 from whence_aggregator.registry.access import Access
-from whence_aggregator.registry.catalog import Catalog
+from whence_aggregator.registry.catalog import TAGS_MAX, Catalog
 
 _SEGMENT = re.compile(r"[a-z0-9._-]{1,255}\Z")
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
@@ -59,7 +59,7 @@ class PierOneCalls:
 
     async def _tags(self, request: web.Request) -> web.Response:
         found = await self._catalog.tags_of(_repository(request))
-        return _json(found) if found else web.Response(status=404)
+        return _cut(_json(found), len(found)) if found else web.Response(status=404)
 
     async def _scm_source(self, request: web.Request) -> web.Response:
         """404 says by its body whether the tag or the source is missing."""
@@ -71,7 +71,7 @@ class PierOneCalls:
 
     async def _tag_map(self, request: web.Request) -> web.Response:
         found = await self._catalog.tag_map(_repository(request))
-        return _json(found, status=200 if found else 404)
+        return _cut(_json(found, status=200 if found else 404), len(found))
 
     async def _by_image(self, request: web.Request) -> web.Response:
         found = await self._catalog.by_image(request.match_info["image"])
@@ -94,6 +94,15 @@ def _repository(request: web.Request) -> str:
     team, artifact = request.match_info["team"], request.match_info["artifact"]
     parts = (team, *artifact.split("/"))
     return "/".join(parts) if all(_SEGMENT.match(part) for part in parts) else ""
+
+
+def _cut(response: web.Response, count: int) -> web.Response:
+    """Say in a header when a list is not the whole: its form has no place for that."""
+    if count >= TAGS_MAX:
+        response.headers["Warning"] = (
+            f'299 - "only the newest {TAGS_MAX} tags are listed; GET /v2/.../tags/list has all"'
+        )
+    return response
 
 
 def _json(document: object, *, status: int = 200) -> web.Response:

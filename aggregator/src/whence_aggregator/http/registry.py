@@ -14,7 +14,8 @@ from whence_aggregator.http.registry_errors import no_continue, own_url, registr
 from whence_aggregator.ports_registry import BlobBackend, PushSources
 from whence_aggregator.registry.access import GRANT_SECONDS, PUBLIC, Access, Principal
 from whence_aggregator.registry.catalog import PAGE_MAX, Catalog
-from whence_aggregator.registry.names import Repository, check_digest, check_reference
+from whence_aggregator.registry.kinds import kind_of, subject_of_tag
+from whence_aggregator.registry.names import Repository, check_digest, check_reference, is_repository
 from whence_aggregator.registry.pushes import Pushes
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.errors import one_line
@@ -76,7 +77,9 @@ class RegistryCalls:
         scope = ""
         name = request.match_info.get("name")
         if name is not None and _SCOPE.match(f"repository:{name}:pull"):
-            actions = "pull" if request.method in ("GET", "HEAD") else "pull,push"
+            of_upload = "number" in request.match_info  # who asks for its state goes on to send
+            reads = request.method in ("GET", "HEAD") and not of_upload
+            actions = "pull" if reads else "pull,push"
             scopes = [f"repository:{name}:{actions}"]
             source = f"repository:{request.query.get('from', '')}:pull"
             scopes += [source] if _SCOPE.match(source) else []
@@ -108,7 +111,7 @@ class RegistryCalls:
         wanted = []
         for scope in " ".join(scopes).split()[:_SCOPES_MAX]:
             match = _SCOPE.match(scope)
-            if match is not None:
+            if match is not None and is_repository(match[1]):
                 wanted.append((Repository.parse(match[1]), match[2].split(",")))
         token = await self._access.grant(principal, wanted)
         document = {"token": token, "access_token": token, "expires_in": GRANT_SECONDS}
@@ -176,26 +179,24 @@ class RegistryCalls:
         }
         if manifest.subject is not None:
             headers["OCI-Subject"] = manifest.subject.digest
-        told = await self._told(repository, manifest) if created else ""
+        told = await self._told(repository, reference, manifest) if created else ""
         if "X-SCM-Source" in request.headers:
             told = told or _HEADER_NOT_TAKEN
         if told:
             headers["Warning"] = f'299 - "{told}"'
         return web.Response(status=201, headers=headers)
 
-    async def _told(self, repository: Repository, manifest: Manifest) -> str:
+    async def _told(self, repository: Repository, reference: str, manifest: Manifest) -> str:
         """Have the image looked at; say what is wrong with what it says of its source."""
-        if manifest.subject is not None:
-            await self._sources.look(str(repository), manifest.subject.digest)
-            return ""
-        if not _is_image(manifest) and not manifest.is_index:
-            return ""
+        subject = manifest.subject.digest if manifest.subject is not None else subject_of_tag(reference)
+        if subject is not None:
+            await self._sources.look(str(repository), subject)
         found = await self._sources.look(str(repository), manifest.digest)
         return _warning(found) if found is not None else ""
 
     async def _require_source(self, repository: Repository, manifest: Manifest) -> None:
         """Refuse an image whose source is not known. Raises RegistryRefusal."""
-        if manifest.subject is not None or not _is_image(manifest):
+        if kind_of(manifest) != "image":
             return
         told = await self._sources.judge(str(repository), manifest)
         if told:
@@ -235,15 +236,6 @@ def paged(request: web.Request, document: dict[str, Any], found: list[str], limi
         query = {**request.query, "n": str(limit), "last": found[limit - 1]}
         response.headers["Link"] = f'<{quote(request.path)}?{urlencode(query)}>; rel="next"'
     return response
-
-
-def _is_image(manifest: Manifest) -> bool:
-    """Say whether a manifest is an image for a machine, not another artifact or an attestation."""
-    config = manifest.config.media_type if manifest.config is not None else ""
-    return config in _IMAGE_CONFIGS and not manifest.artifact_type
-
-
-_IMAGE_CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 
 
 def _warning(found: Any) -> str:

@@ -36,7 +36,7 @@ def push_writes(index: int, event: Mapping[str, Any]) -> list[Write]:
             "tag": event["tag"],
             "digest": digest,
             "team": manifest["team"],
-            "created_at": event["pushed_at"],
+            "created_at": event.get("created_at", event["pushed_at"]),
             "created_by": event["pushed_by"],
             "ledger_index": index,
         }

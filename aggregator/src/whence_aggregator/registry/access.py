@@ -30,6 +30,8 @@ _TOKENS_KEPT_MAX = 10_000
 _TOKEN_CHARACTERS_MAX = 16_384
 _EMPLOYEES, _SERVICES = "employees", "services"
 _WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application.write_all_trusted")
+_EVERYTHING = "*"
+"""Asks for all that the caller may do: skopeo does so before it deletes."""
 IDENTITY_USER = "instance-identity-document"
 Action = Literal["pull", "push"]
 
@@ -125,16 +127,16 @@ class Access:
         grant: dict[str, list[str]] = {}
         for repository, actions in wanted:
             allowed: list[str] = []
-            if "pull" in actions:
+            if "pull" in actions or _EVERYTHING in actions:
                 allowed.append("pull")
-            if "push" in actions:
+            if "push" in actions or _EVERYTHING in actions:
                 try:
                     await self.check_push(principal, repository)
                     allowed.append("push")
                 except RegistryRefusal as exc:
                     if exc.code not in ("DENIED", "UNAUTHORIZED"):
                         raise
-            grant[str(repository)] = allowed
+            grant[str(repository)] = sorted({*allowed, *grant.get(str(repository), [])})
         until = (self._now() + timedelta(seconds=GRANT_SECONDS)).timestamp()
         return self._seal.seal({"name": principal.name, "kind": principal.kind, "grant": grant, "until": until})
 

@@ -81,7 +81,7 @@ class Catalog:
         return [row["repository"].partition("/")[2] for row in rows]
 
     async def tags_of(self, repository: str) -> list[dict[str, Any]]:
-        """Give the tags of an artifact as Pier One does, oldest first."""
+        """Give the tags of an artifact's images as Pier One does, oldest first: the newest `TAGS_MAX` of them."""
         rows = await self._database.fetch("tags_by_age", {"repository": repository, "limit": TAGS_MAX})
         return [
             {
@@ -90,7 +90,7 @@ class Catalog:
                 "clair_id": None, "severity_fix_available": None, "severity_no_fix_available": None,
                 "clair_details": None,
             }
-            for row in rows
+            for row in reversed(rows)
         ]  # fmt: skip
 
     async def tag_map(self, repository: str) -> dict[str, str]:

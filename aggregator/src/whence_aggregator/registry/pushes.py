@@ -6,7 +6,7 @@ The backend holds the bytes first, under a name that no garbage collection takes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
@@ -14,6 +14,7 @@ from whence_aggregator.ports import Asked, Database
 from whence_aggregator.ports_registry import BlobBackend
 from whence_aggregator.projections.registry import project_untag, push_writes
 from whence_aggregator.registry.access import Principal
+from whence_aggregator.registry.kinds import is_manifest, is_signature_tag, kind_of
 from whence_aggregator.registry.names import LATEST, SNAPSHOT, Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.clock import Now, to_instant
@@ -23,7 +24,7 @@ from whence_common.oci_manifest import Descriptor, Manifest
 
 _LOOKUPS_AT_ONCE = 16
 _UNTAGGED_MAX = 1_000
-_DESCRIPTOR_ANNOTATIONS_MAX = 50
+_DESCRIPTOR_ANNOTATIONS_BYTES_MAX = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Rules:
     snapshots: bool
     scratch_teams: frozenset[str]
     """Teams whose tags may move and be removed; the images they name are not traceable by tag."""
+    signature_tags_move: bool
+    """cosign's `sha256-….sig` and `.att` may be pushed again with other bytes, but never with an image."""
 
 
 class Pushes:
@@ -56,8 +59,13 @@ class Pushes:
         self._now = now
         self._on_work = on_work
 
-    async def push(self, repository: Repository, reference: str, manifest: Manifest, by: Principal) -> bool:
-        """Keep a manifest under a tag or its digest; false when it was there already. Raises RegistryRefusal."""
+    async def push(
+        self, repository: Repository, reference: str, manifest: Manifest, by: Principal, *, created_at: str = ""
+    ) -> bool:
+        """Keep a manifest under a tag or its digest; false when it was there already. Raises RegistryRefusal.
+
+        `created_at` is when the tag came to be, where that was before now.
+        """
         tag = None if is_sha256_digest(reference) else reference
         if tag is None and reference != manifest.digest:
             raise RegistryRefusal("DIGEST_INVALID", "the manifest's bytes are not those of the digest in the path")
@@ -67,9 +75,11 @@ class Pushes:
             )
         if await self._stands(repository, tag, manifest):
             return False
-        await self._check_parts(repository, manifest)
+        meant = await self._check_parts(repository, manifest)
         await self._backend.keep_manifest(str(repository), manifest.content, manifest.media_type)
-        stated = self._stated(repository, tag, manifest, by)
+        stated = self._stated(repository, tag, manifest, by, meant)
+        if created_at:
+            stated["created_at"] = created_at
         async with self._ledger.writing(*self._asked(repository, tag, manifest)) as writing:
             if self._decide(repository, tag, manifest, writing.found[0], writing.found[1]):
                 return False
@@ -121,36 +131,53 @@ class Pushes:
             return False
         if tags[0]["digest"] == manifest.digest:  # type: ignore[index]  # a row
             return True
-        moves = repository.team in self._rules.scratch_teams or (self._rules.snapshots and tag.endswith(SNAPSHOT))
-        if not moves:
+        if not self._moves(repository, tag, manifest):
             raise RegistryRefusal("TAG_INVALID", "tag already exists", detail={"Tag": tag})
         return False
 
-    async def _check_parts(self, repository: Repository, manifest: Manifest) -> None:
-        """Everything that a manifest names must be here, as large as it says; but for its subject, which may follow."""
+    def _moves(self, repository: Repository, tag: str, manifest: Manifest) -> bool:
+        if repository.team in self._rules.scratch_teams:
+            return True
+        if self._rules.signature_tags_move and is_signature_tag(tag):
+            return kind_of(manifest) == "artifact"
+        return self._rules.snapshots and tag.endswith(SNAPSHOT)
+
+    async def _check_parts(self, repository: Repository, manifest: Manifest) -> str:
+        """Everything that a manifest names must be here, as large as it says; but for its subject, which may follow.
+
+        Returns the digest of the image that an index means; empty when it means none.
+        """
         turns = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
 
         async def look(part: Descriptor) -> str | None:
             async with turns:
                 size = await self._backend.size(str(repository), part.digest)
-            if size is None:
-                return f"{part.digest} is not in {repository}"
-            return f"{part.digest} has {size} bytes, not {part.size}" if size != part.size else None
+            return _wrong_in(repository, part, size)
 
-        wrong = [said for said in await asyncio.gather(*(look(one) for one in manifest.blobs)) if said is not None]
+        blobs, meant = list(manifest.blobs), ""
+        wrong: list[str | None] = []
         for child in manifest.children:
             found = await self._database.fetch("manifest_of", {"repository": str(repository), "digest": child.digest})
-            if not found:
-                wrong.append(f"{child.digest} is not in {repository}")
-            elif found[0]["size"] != child.size:
-                wrong.append(f"{child.digest} has {found[0]['size']} bytes, not {child.size}")
-        if wrong:
+            if not found and not is_manifest(child):
+                blobs.append(child)
+                continue
+            wrong.append(_wrong_in(repository, child, found[0]["size"] if found else None))
+            if found and child == manifest.image and (found[0]["image"] or found[0]["child"]):
+                meant = child.digest
+        wrong += await asyncio.gather(*(look(one) for one in blobs))
+        said = [one for one in wrong if one is not None]
+        if said:
             raise RegistryRefusal(
-                "MANIFEST_BLOB_UNKNOWN", f"the manifest names what is not here: {wrong[0]}", detail=wrong[:20]
+                "MANIFEST_BLOB_UNKNOWN", f"the manifest names what is not here: {said[0]}", detail=said[:20]
             )
+        return meant
 
-    def _stated(self, repository: Repository, tag: str | None, manifest: Manifest, by: Principal) -> dict[str, object]:
-        annotations = dict(list(manifest.annotations.items())[:_DESCRIPTOR_ANNOTATIONS_MAX])
+    def _stated(
+        self, repository: Repository, tag: str | None, manifest: Manifest, by: Principal, meant: str
+    ) -> dict[str, object]:
+        """Describe a push. `image` is empty for what is no image, `child` for an index of no images."""
+        image = manifest.config.digest if manifest.config is not None and kind_of(manifest) == "image" else ""
+        parts = (*manifest.blobs, *(one for one in manifest.children if not is_manifest(one)))
         return {
             "registry": self._rules.name,
             "repository": str(repository),
@@ -158,12 +185,29 @@ class Pushes:
             "digest": manifest.digest,
             "media_type": manifest.media_type,
             "size": len(manifest.content),
-            "image": manifest.config.digest if manifest.config is not None else "",
+            "image": image,
             "artifact_type": manifest.artifact_type,
             "subject": manifest.subject.digest if manifest.subject is not None else "",
-            "child": manifest.image.digest if manifest.image is not None else "",
-            "annotations": annotations if manifest.subject is not None else {},
-            "blobs": [[one.digest, one.size] for one in manifest.blobs],
+            "child": meant,
+            "annotations": _short(manifest.annotations) if manifest.subject is not None else {},
+            "blobs": [[one.digest, one.size] for one in parts],
             "pushed_by": by.name,
             "pushed_at": to_instant(self._now()),
         }
+
+
+def _wrong_in(repository: Repository, part: Descriptor, size: int | None) -> str | None:
+    if size is None:
+        return f"{part.digest} is not in {repository}"
+    return f"{part.digest} has {size} bytes, not {part.size}" if size != part.size else None
+
+
+def _short(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Give the annotations that a list of referrers shows: those that fit, the shortest first."""
+    found, left = {}, _DESCRIPTOR_ANNOTATIONS_BYTES_MAX
+    for name, text in sorted(annotations.items(), key=lambda one: len(one[0]) + len(one[1])):
+        left -= len(name.encode()) + len(text.encode())
+        if left < 0:
+            break
+        found[name] = text
+    return found

@@ -50,9 +50,11 @@ class Sources:
         self._turns = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
-        """Find out about an image and store it; None when that takes longer than a moment."""
+        """Find out about an image and store it; None when that takes longer than a moment, or is no image."""
         rows = await self._database.fetch("manifest_of", {"repository": repository, "digest": digest})
-        subject = subject_of(self._name, repository, digest, rows[0]["child"] if rows else "")
+        if not rows or not (rows[0]["image"] or rows[0]["child"]):
+            return None
+        subject = subject_of(self._name, repository, digest, rows[0]["child"])
         task = {"kind": "image-source", "subject": subject, "due_at": to_instant(self._now())}
         if len(self._looks) >= _LOOKS_WAITING_MAX:
             await self._database.write(("add_task", [task]))

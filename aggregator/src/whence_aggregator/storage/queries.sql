@@ -580,9 +580,13 @@ where {c.chain in texts chains} and i.commit_id = :commit_id order by c.chain, c
 -- name: tag_of
 select tag, digest, created_at, created_by, ledger_index from image_tag where repository = :repository and tag = :tag;
 
+-- Tags of images alone: what is signed last is no newer version. An artifact has neither image nor child.
+
 -- name: newest_tag
-select tag, digest, created_at, created_by, ledger_index from image_tag where repository = :repository
-order by created_at desc, ledger_index desc limit 1;
+select t.tag, t.digest, t.created_at, t.created_by, t.ledger_index
+from image_tag t join image_manifest m on m.repository = t.repository and m.digest = t.digest
+where t.repository = :repository and (m.image <> '' or m.child <> '')
+order by t.created_at desc, t.ledger_index desc limit 1;
 
 -- name: manifest_of
 select repository, digest, media_type, size, image, artifact_type, subject, child, annotations, pushed_at, pushed_by,
@@ -608,15 +612,18 @@ where repository = :repository and subject = :subject and subject <> '' and dige
 order by digest limit :limit;
 
 -- name: teams_with_tags
-select distinct team from image_tag order by team{binary};
+select t.team from image_tag t join image_manifest m on m.repository = t.repository and m.digest = t.digest
+where m.image <> '' or m.child <> '' group by t.team order by t.team{binary};
 
 -- name: repositories_of_team
-select distinct repository from image_tag where team = :team order by repository{binary};
+select t.repository from image_tag t join image_manifest m on m.repository = t.repository and m.digest = t.digest
+where t.team = :team and (m.image <> '' or m.child <> '') group by t.repository order by t.repository{binary};
 
 -- name: tags_by_age
 select t.tag, t.digest, t.created_at, t.created_by, t.ledger_index, m.image, m.child, m.media_type, m.size
 from image_tag t join image_manifest m on m.repository = t.repository and m.digest = t.digest
-where t.repository = :repository order by t.created_at, t.ledger_index limit :limit;
+where t.repository = :repository and (m.image <> '' or m.child <> '')
+order by t.created_at desc, t.ledger_index desc limit :limit;
 
 -- name: tags_with_image
 select distinct m.image, t.tag as name, t.team, t.repository
@@ -624,11 +631,14 @@ from image_manifest m join image_tag t on t.repository = m.repository and t.dige
 where m.image >= :first and m.image < :past order by m.image, t.repository, t.tag limit :limit;
 
 -- name: count_team
-select count(distinct repository) as artifacts, count(*) as tags from image_tag where team = :team;
+select count(distinct t.repository) as artifacts, count(*) as tags
+from image_tag t join image_manifest m on m.repository = t.repository and m.digest = t.digest
+where t.team = :team and (m.image <> '' or m.child <> '');
 
 -- name: count_teams
-select team, count(distinct repository) as artifacts, count(*) as tags from image_tag group by team
-order by team{binary};
+select t.team, count(distinct t.repository) as artifacts, count(*) as tags
+from image_tag t join image_manifest m on m.repository = t.repository and m.digest = t.digest
+where m.image <> '' or m.child <> '' group by t.team order by t.team{binary};
 
 -- name: sum_blobs
 select count(*) as blobs, sum(size) as storage from image_blob;
@@ -642,6 +652,7 @@ where (t.repository{binary} > :after_repository or (t.repository = :after_reposi
     and (cast(:tag as text) is null or t.tag = :tag)
     and (cast(:digest as text) is null or t.digest = :digest or m.child = :digest)
     and (cast(:text as text) is null or t.repository like :text escape '!' or t.tag like :text escape '!')
+    and (m.image <> '' or m.child <> '')
 order by t.repository{binary}, t.tag{binary} limit :limit;
 
 -- For the check: tables as they can be compared, in the order of their keys.
