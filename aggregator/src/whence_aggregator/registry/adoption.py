@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from whence_aggregator.ports import Database
 from whence_aggregator.ports_registry import RegistryContents
 from whence_aggregator.registry.access import Principal
+from whence_aggregator.registry.ages import AgedTag, by_age, made_at
+from whence_aggregator.registry.kinds import is_manifest, kind_of
 from whence_aggregator.registry.names import LATEST, Repository
 from whence_aggregator.registry.pushes import Pushes
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_aggregator.registry.sources import subject_of
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
+from whence_common.loose_json import loose
 from whence_common.oci_manifest import Manifest
 
 ADOPTER = Principal(name="import", kind="caller", teams=None)
@@ -48,10 +51,35 @@ class Adoption:
             except RegistryRefusal as exc:
                 outcome.refused.append(f"{name}: {exc.message}")
                 continue
-            for tag in tags:
-                await self._adopt(repository, tag, outcome)
+            images, others = await self._aged(repository, tags, outcome)
+            for tag, created_at in by_age(images):
+                await self._adopt(repository, tag, created_at, outcome)
+            for tag in others:
+                await self._adopt(repository, tag, "", outcome)
             say(f"{name}: {len(tags)} tags")
         return outcome
+
+    async def _aged(self, repository: Repository, tags: list[str], outcome: Adopted) -> tuple[list[AgedTag], list[str]]:
+        """Find out how old each image is; give them, and the tags of what is no image."""
+        images, others = [], []
+        for tag in tags:
+            if tag == LATEST:
+                continue  # an alias here, never a tag
+            try:
+                manifest = Manifest.parse(await self._contents.tagged(str(repository), tag))
+                image = manifest
+                if manifest.image is not None:
+                    image = Manifest.parse(await self._contents.tagged(str(repository), manifest.image.digest))
+                if kind_of(image) != "image" or image.config is None:
+                    others.append(tag)
+                    continue
+                config = loose(await self._contents.small_blob(str(repository), image.config.digest) or b"")
+            except (RegistryRefusal, InputError) as exc:
+                outcome.refused.append(f"{repository}:{tag}: {exc.message}")
+                continue
+            annotations = {**manifest.annotations, **image.annotations}
+            images.append(AgedTag(tag=tag, made_at=made_at(config, annotations, self._now())))
+        return images, others
 
     async def _named(self, repositories: tuple[str, ...]) -> AsyncIterator[str]:
         if repositories:
@@ -61,22 +89,20 @@ class Adoption:
         async for name in self._contents.repositories():
             yield name
 
-    async def _adopt(self, repository: Repository, tag: str, outcome: Adopted) -> None:
-        if tag == LATEST:
-            return  # an alias here, never a tag
+    async def _adopt(self, repository: Repository, tag: str, created_at: str, outcome: Adopted) -> None:
         try:
-            content = await self._contents.tagged(str(repository), tag)
-            manifest = Manifest.parse(content)
+            manifest = Manifest.parse(await self._contents.tagged(str(repository), tag))
             for child in manifest.children:
-                part = Manifest.parse(await self._contents.tagged(str(repository), child.digest))
-                await self._pushes.push(repository, part.digest, part, ADOPTER)
-            created = await self._pushes.push(repository, tag, manifest, ADOPTER)
+                if is_manifest(child):
+                    part = Manifest.parse(await self._contents.tagged(str(repository), child.digest))
+                    await self._pushes.push(repository, part.digest, part, ADOPTER)
+            created = await self._pushes.push(repository, tag, manifest, ADOPTER, created_at=created_at)
         except (RegistryRefusal, InputError) as exc:
             outcome.refused.append(f"{repository}:{tag}: {exc.message}")
             return
         outcome.new += created
         outcome.known += not created
-        if created:
+        if created and created_at:
             meant = manifest.image.digest if manifest.image is not None else ""
             subject = subject_of(self._name, str(repository), manifest.digest, meant)
             task = {"kind": "image-source", "subject": subject, "due_at": to_instant(self._now())}
