@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from landscape.certificates import Certificates, loopback_certificates
-from landscape.front import RunningFront, digest_of, registry_front
+from landscape.front import LAYER, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, RunningFront, digest_of, registry_front
 from landscape.layers import COMMIT, gzipped, scm_source, tar, with_source
-from landscape.processes import run
+from landscape.processes import run, started
 from landscape.whole import ROOT, Landscape
 
 CLIENTS = ROOT / ".venv-clients"
@@ -135,6 +135,78 @@ async def test_skopeo_copies_inspects_and_deletes_nothing(front: RunningFront, t
     code, said = await tool("skopeo", "delete", *login, f"{at}:1.0")
     assert code == 1, said
     assert (await front.client().ask("GET", "/v2/alpha/skopeo/manifests/1.0")).status == 200
+
+
+def layout_with_attestation(place: Path) -> str:
+    """Write an OCI layout as buildx does with `--provenance`: an index of an image and its attestation; give its digest."""
+    blobs = place / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def blob(media_type: str, content: bytes, **members: object) -> dict[str, object]:
+        digest = digest_of(content)
+        (blobs / digest.removeprefix("sha256:")).write_bytes(content)
+        return {"mediaType": media_type, "digest": digest, "size": len(content), **members}
+
+    def manifest(system: str, layer: dict[str, object], unpacked: str) -> bytes:
+        config = {
+            "architecture": system,
+            "os": system,
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [unpacked]},
+        }
+        described = blob(OCI_CONFIG, json.dumps(config).encode())
+        return json.dumps(
+            {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": described, "layers": [layer]}
+        ).encode()
+
+    layer = with_source()
+    image = manifest("linux", blob(f"{LAYER}+gzip", gzipped(layer)), digest_of(layer))
+    statement = b'{"_type": "https://in-toto.io/Statement/v1"}'
+    attestation = manifest("unknown", blob("application/vnd.in-toto+json", statement), digest_of(statement))
+    marks = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest_of(image)}
+    entries = [
+        blob(OCI_MANIFEST, image, platform={"os": "linux", "architecture": "amd64"}),
+        blob(OCI_MANIFEST, attestation, platform={"os": "unknown", "architecture": "unknown"}, annotations=marks),
+    ]
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+    named = blob(OCI_INDEX, index, annotations={"io.containerd.image.name": "built:1.0"})
+    (place / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}), encoding="ascii")
+    (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}', encoding="ascii")
+    return digest_of(index)
+
+
+async def test_containerd_and_skopeo_push_an_image_with_its_attestation(scape: Landscape, tmp_path: Path) -> None:
+    """Also where each image must name its source: an attestation is none."""
+    layout, socket = tmp_path / "layout", tmp_path / "containerd.sock"
+    digest = layout_with_attestation(layout)
+    await run("tar", "-C", layout, "-cf", tmp_path / "layout.tar", ".")
+    place = ("--root", tmp_path / "root", "--state", tmp_path / "state", "--address", socket)
+    ctr = ("ctr", "--address", socket, "images")
+
+    async def ready() -> bool:
+        return socket.exists() and (await tool("ctr", "--address", socket, "version"))[0] == 0
+
+    async with (
+        registry_front(tmp_path, tmp_path, authority_pem=scape.authority_pem, scm_source_required=True) as strict,
+        started("containerd", ["containerd", *place], logs=tmp_path, ready=ready),
+    ):
+        image = f"{strict.host}/alpha/containerd:1.0"
+        code, said = await tool(*ctr, "import", "--all-platforms", "--no-unpack", tmp_path / "layout.tar")
+        assert code == 0, said
+        (name,) = (await tool(*ctr, "ls", "--quiet"))[1].split()
+        await tool(*ctr, "tag", name, image)
+        for _ in range(2):
+            code, said = await tool(*ctr, "push", "--plain-http", "--user", "oauth2:token-of-ada", image)
+            assert code == 0, said
+        code, said = await tool(
+            "skopeo", "copy", "--all", "--insecure-policy", "--dest-tls-verify=false", "--dest-creds", "oauth2:token-of-ada",
+            f"oci:{layout}", f"docker://{strict.host}/alpha/skopeo:1.0",
+        )  # fmt: skip
+        assert code == 0, said
+        found = (await strict.aggregator.get("/v1/images"))["images"]
+        assert [(one["repository"], one["digest"], one["source"]["revision"]) for one in found] == [
+            ("alpha/containerd", digest, COMMIT), ("alpha/skopeo", digest, COMMIT),
+        ]  # fmt: skip
 
 
 def stups(secure: RunningFront, certificates: Certificates, home: Path) -> dict[str, str]:
