@@ -67,7 +67,7 @@ async def test_each_move_of_a_signature_tag_is_an_entry_and_nothing_it_named_is_
         await house.pushes.push(APP, tag, move, ADA)
     pushed = [json.loads(entry.content or b"") for entry in await house.entries("push")]
     assert [one["digest"] for one in pushed if one["tag"] == tag] == [move.digest for move in moves]
-    seen = await database.fetch("tag_digests", {"references": json.dumps([f"{HOST}/{APP}:{tag}"])})
+    seen = await database.fetch("tag_digests", {"references": json.dumps([f"{HOST}/{APP}:{tag}"]), "past": 2**62})
     assert {row["digest"] for row in seen} == {move.digest for move in moves}
 
 

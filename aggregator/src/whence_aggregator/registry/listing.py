@@ -11,7 +11,7 @@ import msgspec
 from whence_aggregator.ports import Database, Row
 from whence_aggregator.projections.events import claims_in
 from whence_aggregator.registry.sources import subject_of
-from whence_aggregator.trace.moment import NOW
+from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_common.image_provenance import choose
 
 _COMMIT_IMAGES_MAX = 500
@@ -45,7 +45,12 @@ class Listing:
         if wanted.commit is not None:
             found = await self._database.fetch(
                 "images_of_commit",
-                {"first": wanted.commit, "past": wanted.commit + "g", "limit": _COMMIT_IMAGES_MAX},
+                {
+                    "first": wanted.commit,
+                    "last": wanted.commit + "g",
+                    "known_past": EVERY_ENTRY,
+                    "limit": _COMMIT_IMAGES_MAX,
+                },
             )
             digests = [row["image_digest"] for row in found if wanted.digest in (None, row["image_digest"])]
         rows: dict[tuple[str, str], Row] = {}
@@ -66,7 +71,7 @@ class Listing:
         facts, seen = await self._database.fetch_all(
             [
                 ("facts_now", {"kind": "image-source", "subjects": msgspec.json.encode(subjects).decode()}),
-                ("tag_digests", {"references": msgspec.json.encode(references).decode(), "past": NOW.past}),
+                ("tag_digests", {"references": msgspec.json.encode(references).decode(), "past": EVERY_ENTRY}),
             ]
         )
         known = {fact["subject"]: fact for fact in facts}
