@@ -14,7 +14,7 @@ from aiohttp import web
 LIES = (
     "refuses", "unavailable", "busy", "unauthorised", "redirects-uploads", "forgets-uploads", "stores-other-bytes",
     "loses-blobs", "wrong-size", "wrong-range", "wrong-blob", "cut-blob", "wrong-manifest", "endless-manifest",
-    "loses-manifests", "drops", "wrong-stored-digest", "no-location", "unmade",
+    "loses-manifests", "drops", "wrong-stored-digest", "no-location", "unmade", "no-ranges",
 )  # fmt: skip
 
 
@@ -40,6 +40,8 @@ class LyingRegistry:
         statuses = {"refuses": 403, "unavailable": 500, "busy": 429, "unauthorised": 401}
         if self.lie in statuses:
             return web.Response(status=statuses[self.lie], text="no")
+        if self.lie == "no-ranges" and "Range" in request.headers:
+            return web.Response(status=501, text="Unsupported client range")
         if self.lie == "unmade" and request.method != "HEAD":
             error = {
                 "code": "NAME_UNKNOWN",

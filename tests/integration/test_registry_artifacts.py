@@ -64,7 +64,9 @@ def entry(manifest: bytes, **members: object) -> dict[str, Any]:
 
 
 async def listed(front: RunningFront, repository: str) -> list[tuple[str, str]]:
-    found = (await front.aggregator.get("/v1/images", repository=repository))["images"]
+    said = await front.aggregator.get("/v1/images", repository=repository)
+    assert "images" in said, said
+    found = said["images"]
     return [(one["tag"], (one["source"] or {}).get("state", "")) for one in found]
 
 
@@ -350,24 +352,69 @@ async def ecr() -> AsyncIterator[LyingRegistry]:
         yield registry
 
 
-async def test_a_repository_that_is_missing_behind_is_named_with_what_to_do(
-    ecr: LyingRegistry, authority: SigningAuthority, tmp_path: Any
-) -> None:
+@pytest.fixture(scope="module")
+async def before(
+    ecr: LyingRegistry, authority: SigningAuthority, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningFront]:
+    directory = tmp_path_factory.mktemp("before")
     async with registry_front(
-        tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, backend=ecr.host, backend_path="/whence"
-    ) as own:
-        ecr.lie = "unmade"
-        digest = digest_of(b"layer")
-        for path in ("", f"?digest={digest}", f"?mount={digest}&from=alpha/other"):
-            said = await own.client().ask("POST", f"/v2/alpha/app/blobs/uploads/{path}", body=b"layer")
+        directory, directory, authority_pem={"eu-central-1": authority.pem}, backend=ecr.host, backend_path="/whence"
+    ) as running:
+        yield running
+
+
+async def test_a_repository_that_is_missing_behind_is_named_with_what_to_do(
+    before: RunningFront, ecr: LyingRegistry
+) -> None:
+    client = before.client()
+    manifest = await client.manifest("alpha/app", b"layer")
+    ecr.lie = "unmade"
+    try:
+        for path in ("", f"?digest={digest_of(b'layer')}", f"?mount={digest_of(b'layer')}&from=alpha/other"):
+            said = await client.ask("POST", f"/v2/alpha/app/blobs/uploads/{path}", body=b"layer")
             assert (said.status, said.code, said.headers.get("Retry-After")) == (404, "NAME_UNKNOWN", None), said.body
             message = said.json["errors"][0]["message"]
             assert "whence/alpha/app" in message
             assert "create-repository" in message
-        ecr.lie = ""
-        manifest = await own.client().manifest("alpha/app", b"layer")
-        ecr.lie = "unmade"
-        said = await own.client().put("alpha/app", "1.0", manifest)
+        said = await client.put("alpha/app", "1.0", manifest)
         assert (said.status, said.code) == (404, "NAME_UNKNOWN")
+    finally:
         ecr.lie = ""
-        assert (await own.client().put("alpha/app", "1.0", manifest)).status == 201
+    assert (await client.put("alpha/app", "1.0", manifest)).status == 201
+
+
+async def test_a_registry_behind_that_has_no_ranges_gives_the_whole(before: RunningFront, ecr: LyingRegistry) -> None:
+    """As storage behind others' registries does with several ranges (501); clients that ask for parts take the whole."""
+    client = before.client()
+    digest = (await client.blob("alpha/app", b"0123456789"))["digest"]
+    ecr.lie = "no-ranges"
+    try:
+        said = await client.ask("GET", f"/v2/alpha/app/blobs/{digest}", headers={"Range": "bytes=0-1,4-5"})
+    finally:
+        ecr.lie = ""
+    assert (said.status, said.body) == (200, b"0123456789")
+
+
+async def test_an_upload_out_of_order_says_which_byte_is_next(strict: RunningFront, artifact: str) -> None:
+    """Also where the last bytes come with the PUT, and where a client begins again at 0."""
+    client = strict.client()
+    begun = (await client.ask("POST", f"/v2/{artifact}/blobs/uploads/")).headers["Location"]
+    sent = (await client.ask("PATCH", begun, body=b"hello ")).headers["Location"]
+    digest = digest_of(b"hello world")
+    gap = await client.ask("PUT", f"{sent}&digest={digest}", body=b"world", headers={"Content-Range": "7-11"})
+    again = await client.ask("PATCH", sent, body=b"hello ", headers={"Content-Range": "0-5"})
+    assert [(said.status, said.json["errors"][0]["detail"]) for said in (gap, again)] == [(416, {"received": 6})] * 2
+    ended = await client.ask("PUT", f"{sent}&digest={digest}", body=b"world", headers={"Content-Range": "6-10"})
+    assert ended.status == 201
+
+
+async def test_ranges_of_another_unit_mean_the_whole(strict: RunningFront, artifact: str) -> None:
+    client = strict.client()
+    digest = (await client.blob(artifact, b"0123456789"))["digest"]
+    for stated, expected in (
+        ("items=0-1", (200, b"0123456789")),
+        ("bytes=0-", (206, b"0123456789")),
+        ("bytes=-2", (206, b"89")),
+    ):
+        said = await client.ask("GET", f"/v2/{artifact}/blobs/{digest}", headers={"Range": stated})
+        assert (said.status, said.body) == expected, stated

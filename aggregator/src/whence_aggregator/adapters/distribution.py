@@ -67,6 +67,10 @@ class Backend(BackendUploads):
             if answer.status == 404:
                 yield None
                 return
+            if range_ and answer.status in (400, 501):  # this registry, or its storage, has no several ranges
+                whole = self.read(repository, digest, "", follow=follow)
+                yield await stack.enter_async_context(whole)
+                return
             if answer.status not in (200, 206, 416) and not location:
                 self._expect(answer, 200)
             yield BlobAnswer(
