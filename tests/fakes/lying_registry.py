@@ -14,13 +14,13 @@ from aiohttp import web
 LIES = (
     "refuses", "unavailable", "busy", "unauthorised", "redirects-uploads", "forgets-uploads", "stores-other-bytes",
     "loses-blobs", "wrong-size", "wrong-range", "wrong-blob", "cut-blob", "wrong-manifest", "endless-manifest",
-    "loses-manifests", "drops", "wrong-stored-digest", "no-location", "unmade", "no-ranges",
+    "loses-manifests", "drops", "wrong-stored-digest", "no-location", "unmade",
 )  # fmt: skip
 
 
 @dataclass
 class LyingRegistry:
-    """Its contents in memory. `lie` is what it does wrong now."""
+    """Its contents in memory. `lie` is what it does wrong now, or `no-ranges`, which it may do."""
 
     lie: str = ""
     blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
