@@ -197,9 +197,7 @@ async def test_buildkits_attestations_are_found_in_the_index_and_are_nobodys_wor
 
 async def test_the_agent_reads_the_annotations_that_the_aggregator_reads(place: Place) -> None:
     image = await place.push(tar({"a": b"annotated"}), annotations=OCI)
-    agent = OciRegistry(
-        http=RegistryHttp(session=place.session, plain_http=frozenset({place.registry}), token_hosts={})
-    )
+    agent = OciRegistry(http=RegistryHttp(session=place.session, places={}))
     resolved = await agent.resolve(ImageReference.parse(f"{place.registry}/{place.path}:1.0"), None)
     assert resolved.digest == image
     assert list(resolved.claims) == (await place.said(image)).claims
