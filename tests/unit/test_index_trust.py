@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from landscape.signing import BUILDER, new_key, provenance, statement
-from whence_agent.ports import Login, ResolvedImage
+from whence_agent.ports import ResolvedImage
 from whence_agent.stages.image import ImageResolver, ImageUntrusted, TrustPolicy
 from whence_common.backoff import Backoff
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder
+from whence_common.registry_sign_in import Login
 from whence_common.user_data.platform import PlatformRules
 
 KEY, STRANGER = new_key(), new_key()
