@@ -42,8 +42,8 @@ _ATTESTATION = ("vnd.docker.reference.type", "attestation-manifest")
 _REFERENCE = "vnd.docker.reference.digest"
 _FINDINGS_KEPT_MAX = 10_000
 _STATEMENTS_MAX = 20
-_UNREADABLE = ("registry-no-manifest", "registry-wrong-digest", "registry-answer-too-large")
-"""What will not change when it is asked for again."""
+_UNREADABLE = ("registry-no-manifest", "registry-wrong-digest", "registry-denied")
+"""Codes that concern one piece, whose answer does not change soon: some registries deny tags that do not exist."""
 _FORMS = ("image.layer", "image.rootfs", "oci.image.layer", "tar")
 
 
