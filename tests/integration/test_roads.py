@@ -315,6 +315,32 @@ async def test_a_registry_without_referrers_loses_that_road_only(
         assert await agent._referrers(_access(host), reference, digest) == index
 
 
+async def test_a_list_of_referrers_is_read_page_by_page(session: aiohttp.ClientSession) -> None:
+    digest = "sha256:" + "a" * 64
+    pages = [json.dumps({"manifests": [{"digest": name}]}).encode() for name in "abc"]
+    answers = {
+        f"referrers/{digest}": Answer(body=pages[0], headers={"Link": '</v2/demo/x/second>; rel="next"'}),
+        "/second": Answer(body=pages[1], headers={"Link": '</v2/demo/x/third>; rel="next"'}),
+        "/third": Answer(body=pages[2]),
+    }
+    async with misbehaving(answers) as host:
+        reader, agent = (
+            images(session, Place(registry=host)),
+            OciRegistry(http=RegistryHttp(session=session, places={})),
+        )
+        reference = ImageReference.parse(f"{host}/demo/x@{digest}")
+        of_agent = await agent._referrers(_access(host), reference, digest)
+        for found in (await reader.referrers(f"{host}/demo/x", digest), of_agent):
+            assert found is not None
+            assert [one["digest"] for one in json.loads(found)["manifests"]] == ["a", "b", "c"]
+        answers[f"referrers/{digest}"] = Answer(body=pages[0], headers={"Link": '</v2/demo/x/broken>; rel="next"'})
+        answers["/broken"] = Answer(status=404)
+        with pytest.raises(SourceUnavailable):
+            await reader.referrers(f"{host}/demo/x", digest)
+        with pytest.raises(RegistryRefused):
+            await agent._referrers(_access(host), reference, digest)
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_registry_in_trouble_is_not_one_without_referrers(session: aiohttp.ClientSession, status: int) -> None:
     digest = "sha256:" + "a" * 64

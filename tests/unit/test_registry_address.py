@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from whence_common.referrer_pages import merged, next_page
 from whence_common.registry_address import (
     Place,
     RedirectRefused,
@@ -170,3 +173,33 @@ def test_an_address_has_a_kind(address: str, kind: str) -> None:
 )
 def test_ecr_is_known_by_its_host(host: str, region: str | None) -> None:
     assert ecr_region(host) == region
+
+
+LIST = "https://r.example.org/v2/a/referrers/sha256:1"
+
+
+@pytest.mark.parametrize(
+    "link, following",
+    [
+        ("", ""),
+        (
+            '</v2/a/referrers/sha256:1?last=x&n=50>; rel="next"',
+            "https://r.example.org/v2/a/referrers/sha256:1?last=x&n=50",
+        ),
+        ("</v2/x?n=1>;rel=next", "https://r.example.org/v2/x?n=1"),
+        ('<https://r.example.org/v2/x>; title="a, b"; rel="prefetch next"', "https://r.example.org/v2/x"),
+        ('</v2/before>; rel="prev", </v2/after>; rel="next"', "https://r.example.org/v2/after"),
+        ('</v2/x>; rel="nextmost"', ""),
+        ('<https://elsewhere.example.com/v2/x>; rel="next"', ""),
+        (f'<{LIST}>; rel="next"', ""),
+        ("no link", ""),
+    ],
+)
+def test_a_list_goes_on_where_its_link_says_and_at_the_registry_only(link: str, following: str) -> None:
+    assert next_page(OUTSIDE, LIST, link) == following
+
+
+def test_pages_are_one_list() -> None:
+    pages = [b'{"manifests": [{"digest": "a"}]}', b'{"manifests": [{"digest": "b"}, 7]}', b"{}"]
+    assert json.loads(merged(pages))["manifests"] == [{"digest": "a"}, {"digest": "b"}, 7]
+    assert merged(pages[:1]) == pages[0]

@@ -16,6 +16,7 @@ from whence_common.image_provenance import claims_of_index, claims_of_manifest
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, INDEXES, MANIFEST_BYTES_MAX, MANIFESTS
+from whence_common.referrer_pages import PAGES_MAX, merged
 from whence_common.registry_address import referrers_closed
 from whence_common.registry_sign_in import Login
 
@@ -54,14 +55,25 @@ class OciRegistry:
 
     async def _referrers(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
         """Ask what refers to a manifest: OCI 1.1 referrers, or their fallback tag where that road is closed."""
-        path = f"referrers/{digest}"
-        answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX, follow=False)
-        if referrers_closed(answer.status, answer.content):
-            path = f"manifests/{fallback_tag(digest)}"
-            answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
-        if answer.status not in (200, 404):
+        url, pages = f"referrers/{digest}", list[bytes]()
+        for _ in range(PAGES_MAX):
+            answer = await self._http.get(access, url, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX, follow=False)
+            if not pages and referrers_closed(answer.status, answer.content):
+                return await self._by_tag(access, reference, digest)
             _check_status(answer, reference, digest)
-        return answer.content if answer.status == 200 else None
+            pages.append(answer.content)
+            url = self._http.next_page(access, answer)
+            if not url:
+                return merged(pages)
+        raise _refused("registry-referrers", reference, "the list of referrers is too long")
+
+    async def _by_tag(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
+        path = f"manifests/{fallback_tag(digest)}"
+        answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
+        if answer.status == 404:
+            return None
+        _check_status(answer, reference, digest)
+        return answer.content
 
     async def _manifest(self, access: Access, reference: ImageReference, name: str) -> tuple[Answer, str]:
         answer = await self._http.get(access, f"manifests/{name}", accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)

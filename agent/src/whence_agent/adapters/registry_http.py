@@ -13,6 +13,7 @@ from yarl import URL
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.ports import RegistryRefused
+from whence_common.referrer_pages import next_page
 from whence_common.registry_address import (
     REDIRECTS,
     REDIRECTS_MAX,
@@ -43,6 +44,7 @@ class Answer:
     content_type: str
     headers: Mapping[str, str] = field(repr=False)
     challenges: tuple[str, ...] = ()
+    url: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,9 +73,12 @@ class RegistryHttp:
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS_MAX)
 
     async def get(self, access: Access, path: str, *, accept: str, bytes_max: int, follow: bool = True) -> Answer:
-        """GET once, and once more signed in when the registry asks for it. Raises RegistryRefused."""
+        """GET once, and once more signed in when the registry asks for it. Raises RegistryRefused.
+
+        `path` is one below the repository, or what `next_page` gave.
+        """
         place = self._place(access)
-        url = f"{place.origin}/v2/{place.path(access.path)}/{path}"
+        url = path if "://" in path else f"{place.origin}/v2/{place.path(access.path)}/{path}"
         try:
             answer = await self._fetch(place, url, access, accept, bytes_max, follow)
             if answer.status != 401 or access.authorization:
@@ -82,6 +87,13 @@ class RegistryHttp:
             return await self._fetch(place, url, access, accept, bytes_max, follow) if access.authorization else answer
         except (SignInRefused, RedirectRefused) as exc:
             raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=exc.retryable) from exc
+
+    def next_page(self, access: Access, answer: Answer) -> str:
+        """Give what to get after a page of a list; empty after the last. Raises RegistryRefused."""
+        try:
+            return next_page(self._place(access), answer.url, answer.headers.get("Link", ""))
+        except RedirectRefused as exc:
+            raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=False) from exc
 
     async def _fetch(self, place: Place, url: str, access: Access, accept: str, bytes_max: int, follow: bool) -> Answer:
         for _ in range(REDIRECTS_MAX + 1):
@@ -150,7 +162,7 @@ class RegistryHttp:
                 content = await read_bounded(answer, bytes_max)
                 return Answer(
                     status=answer.status, content=content, content_type=answer.content_type, headers=answer.headers,
-                    challenges=tuple(answer.headers.getall("WWW-Authenticate", [])),
+                    challenges=tuple(answer.headers.getall("WWW-Authenticate", [])), url=url,
                 )  # fmt: skip
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             message = f"the registry {registry} does not answer ({type(exc).__name__})"

@@ -17,7 +17,8 @@ from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.image_layers import LayerFinding
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
-from whence_common.registry_address import referrers_closed
+from whence_common.referrer_pages import PAGES_MAX, merged, next_page
+from whence_common.registry_address import RedirectRefused, referrers_closed
 from whence_common.registry_sign_in import scope_of
 
 LAYER_BYTES_MAX = 8 * 1024**3
@@ -50,17 +51,26 @@ class RegistryImages:
 
     async def referrers(self, repository: str, digest: str) -> bytes | None:
         """Give the index of what refers to a digest; None where the registry knows no referrers."""
-        try:
-            async with self._asked(repository, f"referrers/{digest}", accept=ACCEPT, follow=False) as answer:
-                content = await read_answer(answer, MANIFEST_BYTES_MAX)
-                if content is not None and referrers_closed(answer.status, content):
-                    return None
-                _check(answer, f"{repository}/referrers/{digest}")
-        except FAILURES as exc:
-            raise _unreachable(repository, exc) from exc
-        if content is None:
-            raise SourceUnavailable("registry-no-manifest", f"{repository}: the list of referrers is too large")
-        return content
+        road, named = self._road(repository)
+        url, pages = f"{road.place.origin}/v2/{named}/referrers/{digest}", list[bytes]()
+        for _ in range(PAGES_MAX):
+            try:
+                async with self._asked(road, named, url, accept=ACCEPT, follow=False) as answer:
+                    content = await read_answer(answer, MANIFEST_BYTES_MAX)
+                    if not pages and content is not None and referrers_closed(answer.status, content):
+                        return None
+                    _check(answer, url)
+                    url = next_page(road.place, url, answer.headers.get("Link", ""))
+            except FAILURES as exc:
+                raise _unreachable(repository, exc) from exc
+            except RedirectRefused as exc:
+                raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
+            if content is None:
+                break
+            pages.append(content)
+            if not url:
+                return merged(pages)
+        raise SourceUnavailable("registry-no-manifest", f"{repository}: the list of referrers is too long")
 
     async def layer(self, repository: str, digest: str) -> LayerFinding:
         """Scan a layer for its scm-source.json. Raises SourceUnavailable."""
@@ -75,7 +85,9 @@ class RegistryImages:
         url, left = f"{repository}/blobs/{digest}", LAYER_BYTES_MAX
         timeout = aiohttp.ClientTimeout(total=_LAYER_SECONDS_MAX)
         try:
-            async with self._asked(repository, f"blobs/{digest}", accept="*/*", timeout=timeout) as answer:
+            road, named = self._road(repository)
+            place = f"{road.place.origin}/v2/{named}/blobs/{digest}"
+            async with self._asked(road, named, place, accept="*/*", timeout=timeout) as answer:
                 _check(answer, url)
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                     left -= len(chunk)
@@ -89,7 +101,9 @@ class RegistryImages:
     async def _small(self, repository: str, path: str, bytes_max: int, *, accept: str) -> bytes | None:
         url = f"{repository}/{path}"
         try:
-            async with self._asked(repository, path, accept=accept) as answer:
+            road, named = self._road(repository)
+            place = f"{road.place.origin}/v2/{named}/{path}"
+            async with self._asked(road, named, place, accept=accept) as answer:
                 if answer.status == 404:
                     return None
                 _check(answer, url)
@@ -102,22 +116,24 @@ class RegistryImages:
 
     @asynccontextmanager
     async def _asked(
-        self, repository: str, path: str, *, accept: str, timeout: aiohttp.ClientTimeout = _MANIFEST_TIMEOUT,
-        follow: bool = True,
+        self, road: RegistryRoad, named: str, url: str, *, accept: str,
+        timeout: aiohttp.ClientTimeout = _MANIFEST_TIMEOUT, follow: bool = True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        async with road.ask(
+            "GET", url, scopes=(scope_of(named),), timeout=timeout, headers=headers, follow=follow
+        ) as answer:
+            yield answer
+
+    def _road(self, repository: str) -> tuple[RegistryRoad, str]:
+        """Give the road to a repository's registry, and its path there. Raises SourceUnavailable."""
         registry, _, name = repository.partition("/")
         road = self._roads.get(registry)
         if road is None:
             raise SourceUnavailable(
                 "registry-not-configured", f"{registry} is not among the registries in the aggregator's settings"
             )
-        named = road.place.path(name)
-        headers = {"Accept": accept, "Accept-Encoding": "identity"}
-        async with road.ask(
-            "GET", f"{road.place.origin}/v2/{named}/{path}", scopes=(scope_of(named),), timeout=timeout,
-            headers=headers, follow=follow,
-        ) as answer:  # fmt: skip
-            yield answer
+        return road, road.place.path(name)
 
 
 def _check(answer: aiohttp.ClientResponse, url: str) -> None:

@@ -1,0 +1,41 @@
+"""The list of what refers to an image, put together from the pages that a registry gives. No I/O is done here.
+
+Source: OCI distribution specification 1.1, "Listing Referrers": a Link header with rel="next" (RFC 8288).
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from whence_common.loose_json import loose
+from whence_common.registry_address import Place, redirected, same_origin
+
+PAGES_MAX = 50
+_LINK = re.compile(r"""<([^<>\s]{1,4000})>\s*((?:;\s*[a-z*]+\s*=\s*(?:"[^"]*"|[^\s",;]+)\s*)*)""", re.IGNORECASE)
+_NEXT = re.compile(r"""rel\s*=\s*(?:"(?:[^"]* )?next(?: [^"]*)?"|next(?![^\s,;]))""", re.IGNORECASE)
+_HEADER_CHARACTERS_MAX = 8 * 1024
+
+
+def next_page(place: Place, url: str, link: str) -> str:
+    """Return the URL of the page after the one at `url`; empty after the last. Raises RedirectRefused.
+
+    A next page is at the registry itself: what is elsewhere is not its list.
+    """
+    for target, parameters in _LINK.findall(link[:_HEADER_CHARACTERS_MAX]):
+        if _NEXT.search(parameters):
+            following = redirected(place, url, target)
+            return following if same_origin(place, following) and following != url else ""
+    return ""
+
+
+def merged(pages: list[bytes]) -> bytes:
+    """Put pages together into one index; a single page stays as it came."""
+    if len(pages) == 1:
+        return pages[0]
+    found: list[object] = []
+    for page in pages:
+        listed = loose(page).get("manifests")
+        found += listed if isinstance(listed, list) else []
+    return msgspec.json.encode({"schemaVersion": 2, "manifests": found})
