@@ -105,6 +105,9 @@ async def test_a_commit_is_read_behind_basic_and_the_login_is_in_no_argument_and
         assert place.guard.shown
         assert place.guard.seen_in == []
         assert await reader.commit(place.repository, "0" * 40) is None
+        reached = await reader.branch(place.repository, place.commit)
+        assert (reached.branch, reached.reachable) == ("main", True)
+        assert place.guard.seen_in == []
 
 
 async def test_a_token_alone_is_shown_as_a_password(bare: tuple[Path, str], tmp_path: Path) -> None:
