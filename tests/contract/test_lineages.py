@@ -13,6 +13,7 @@ from whence_aggregator.collect.worker import AWAITED_SECONDS_MIN
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.moment import NOW
+from whence_aggregator.trace.search import Wanted
 from whence_aggregator.trace.tracer import Subject
 from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
@@ -260,6 +261,17 @@ async def test_what_nobody_runs_leads_nowhere(house: InProcess, subject: Subject
     await spoken(house)
     await house.work()
     assert await house.tracer.matching(subject, moment=NOW, after="", limit=10) == ([], None)
+
+
+async def test_a_list_by_ticket_has_the_instances_whose_traces_show_it(house: InProcess) -> None:
+    """The number of a review is a word of the message, and no ticket."""
+    await spoken(house)
+    await house.work()
+    listed = {}
+    for ticket in ("DEMO-7", "#12", "#345"):
+        rows, _ = await house.search.instances(Wanted(ticket=ticket), after="", limit=10)
+        listed[ticket] = len(rows), len(await house.tracer.naming(ticket, rows, moment=NOW))
+    assert listed == {"DEMO-7": (1, 1), "#12": (1, 1), "#345": (1, 0)}
 
 
 async def test_a_trace_at_a_time_shows_what_ran_then(house: InProcess) -> None:

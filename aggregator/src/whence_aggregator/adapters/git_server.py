@@ -93,7 +93,7 @@ class GitServerReader:
             head = await self._default_branch(clone)
             if head.branch is None or head.commit_id is None:
                 return head
-            known = self._reached.get((str(repository), head.commit_id, commit_id))
+            known = self._reached.get((str(repository), head.commit_id, commit_id), head.commit_id == commit_id or None)
             answer = replace(head, reachable=known) if known is not None else await self._walk(clone, head, commit_id)
             if answer.reachable is not None and answer.commit_id is not None:
                 self._reached[str(repository), answer.commit_id, commit_id] = answer.reachable

@@ -13,7 +13,7 @@ from whence_common.errors import InputError
 from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, is_application_id
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
-_TICKET = re.compile(r"[A-Za-z0-9_./#:-]{1,100}\Z")
+_TICKET = re.compile(r"[A-Za-z0-9_./#:~-]{1,150}\Z")
 _SUBJECTS: tuple[SubjectKind, ...] = ("image", "commit", "ticket", "application", "user_data")
 _LIMIT_MAX = 500
 _LIMIT_DEFAULT = 50
@@ -120,6 +120,6 @@ def _check_subject(kind: SubjectKind, value: str) -> None:
     if kind == "commit" and not _COMMIT.match(value):
         raise InputError("parameter-malformed", "commit must be 7 to 64 lower-case hex digits")
     if kind == "ticket" and not _TICKET.match(value):
-        raise InputError("parameter-malformed", "ticket must be letters, digits and _ . / # : -")
+        raise InputError("parameter-malformed", "ticket must be letters, digits and _ . / # : ~ -")
     if kind == "application" and not is_application_id(value):
         raise InputError("parameter-malformed", "application must be an application id")

@@ -72,6 +72,8 @@ class QueryCalls:
             moment=moment,
         )
         rows, following = await self._search.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
+        if wanted.ticket is not None:
+            rows = await self._tracer.naming(wanted.ticket, rows, moment=moment)
         return respond_json({**moment.to_wire(), "instances": rows, "next": following})
 
     async def _moment(self, query: Query) -> Moment:

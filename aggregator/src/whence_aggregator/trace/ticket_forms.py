@@ -25,6 +25,7 @@ SSL STAGE STD STEP TIER TLS TOP TR TZ UCS UINT UPSTREAM UTC UTF VER VERSION VOL 
 """
 _NOT_PROJECTS = frozenset(_STANDARDS.split())
 """What stands before a hyphen and a number and is a standard, an algorithm, a format or a count, never a project."""
+_ID_CHARACTERS_MAX = 150
 _NUMBER = "[1-9][0-9]{0,11}"
 _KEY = rf"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]{{1,15}}-{_NUMBER}(?![A-Za-z0-9_+-]|\.[0-9])"
 _HASH = rf"(?<![A-Za-z0-9_/#-])(?:AB|(?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]+)?#{_NUMBER}(?![A-Za-z0-9_-])"
@@ -125,7 +126,7 @@ def tickets_by_form(message: str) -> Iterator[Mention]:
     for number, place, line in lines_of(message):
         found = (*_trailer(line, place), *_worded(line), *(_subject(line) if number in titles else _body(line)))
         for name, pattern in found:
-            if name not in own:
+            if name not in own and len(name) <= _ID_CHARACTERS_MAX:
                 yield Mention(id=name, pattern=pattern, place=place, line=number)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -114,6 +114,13 @@ class Tracer:
                 return lineages, next_page
             following = next_page
         return lineages, following
+
+    async def naming(self, ticket: str, rows: Sequence[dict[str, Any]], *, moment: Moment) -> list[dict[str, Any]]:
+        """Return those rows of a list whose traces show the ticket: the index leads to words, not to tickets."""
+        found = await self.instances([row["instance_id"] for row in rows], moment=moment)
+        subject = Subject(kind="ticket", value=ticket)
+        names = {lineage.instance_id for lineage in found if _matches(lineage, subject)}
+        return [row for row in rows if row["instance_id"] in names]
 
     async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
         """Gather what is known of instances; those that have stated nothing about that time are not in it."""
