@@ -130,10 +130,11 @@ class GitServerReader:
             try:
                 refspec = f"+{_BRANCHES}{head.branch}:{_HEAD}"
                 status, _, error = await self._ask(clone, *_FETCH, *deepen, "origin", refspec)
-            except GitTooSlow as exc:
+            except GitTooSlow:
                 if depth == _DEPTHS[0]:
                     raise
-                return replace(head, reason=f"not all of the history of {head.branch} could be read: {exc.message}")
+                took = f"it took over {self._seconds_max:g} seconds"
+                return replace(head, reason=f"not all of the history of {head.branch} was read: {took}")
             if status != 0 and self._has_full_file(clone):
                 size = f"{self._file_bytes_max >> 20} MiB"
                 return replace(
