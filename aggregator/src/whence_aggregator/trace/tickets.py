@@ -6,6 +6,7 @@ A pattern is plain text with `{number}` in it, and perhaps `{project}`: no regul
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ MESSAGE_CHARACTERS_MAX = 64 * 1024
 _PATTERN = re.compile(r"(?=.*\{number\})[A-Za-z0-9_./#:{}-]{1,100}\Z")
 _WORD = re.compile(r"[A-Za-z0-9_./#:-]+")
 _WORDS_MAX = 2_000
+_PARTS_MAX = 20_000
 _WORD_CHARACTERS_MAX = 150
 """More than a pattern with a project and a number can match."""
 _READ_KEPT_MAX = 256
@@ -71,11 +73,11 @@ def words_of(message: str) -> tuple[str, ...]:
     """
     message = message[:MESSAGE_CHARACTERS_MAX]
     found: dict[str, None] = {one.id: None for one in named_in(message).tickets}
-    for match in _WORD.finditer(message):
-        for word in _between_guards(match[0]):
-            found[word] = None
-            if len(found) >= _WORDS_MAX:
-                return tuple(found)
+    parts = itertools.chain.from_iterable(_between_guards(match[0]) for match in _WORD.finditer(message))
+    for word in itertools.islice(parts, _PARTS_MAX):
+        found[word] = None
+        if len(found) >= _WORDS_MAX:
+            break
     return tuple(found)
 
 
