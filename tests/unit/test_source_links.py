@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import msgspec
 import pytest
+from rich.console import Console
 
 from fakes.machine import COMMIT, Machine, scm
 from fakes.signing_authority import SigningAuthority
+from whence_aggregator.command.picture import draw
 from whence_aggregator.compliance.rule import Evidence
 from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.settings import Settings
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import NOT_ASKED, Answer, Binding, Facts, Registered, StoredStatement
 from whence_aggregator.trace.lineage import LINK_NAMES, Lineage
 from whence_aggregator.trace.moment import Moment
+from whence_aggregator.wiring_parts import required_links
 from whence_common.clock import parse_instant
 from whence_common.image_provenance import Kind, SourceClaim
 from whence_common.scm_source import ScmSource
+from whence_common.settings_file import SettingsInvalid
 
 URL = "https://git.example.org/demo/greeter"
 AT = "2026-11-22T12:00:00.000Z"
@@ -197,3 +204,27 @@ def test_the_ticket_says_which_pattern_matched_where_and_the_review_beside_it(wo
         ],
         "reviews": [{"id": "#3", "pattern": "subject (#{number})", "place": "subject", "line": 1}],
     }  # fmt: skip
+
+
+def test_the_picture_calls_no_lineage_complete_that_was_not_checked(world: Any) -> None:
+    kio = {"team_id": "hello", "name": "Greeter", "active": True, "scm_url": URL, "specification_url": "https://s/"}
+    facts = world(
+        image_source=said(claim("provenance"), scm_source=DOCUMENT),
+        application=Registered(recorded_at=AT, ledger_index=0, kio=kio, tickets={}),
+    )
+    out = io.StringIO()
+    draw(Console(file=out, width=200), lineage(facts).to_wire(), evidence=False)
+    text = out.getvalue()
+    assert "no gaps, not complete" in text
+    assert "PAY-7 (line 1: {project}-{number} at the subject's start)" in text
+    assert "Ada <a@b.c>  on main" in text
+    assert "not checked: review: reviews are not read: whether anybody approved the commit is not known" in text
+
+
+def test_what_is_required_of_a_lineage_is_a_setting_that_names_links() -> None:
+    settings = Settings(audience="https://whence.example.org", accounts=["123456789012"])
+    assert required_links(settings) == {*LINK_NAMES, "review"}
+    assert required_links(msgspec.structs.replace(settings, required_links=["image", "commit"])) == {"image", "commit"}
+    for wrong in ([], ["image", "tickets"]):
+        with pytest.raises(SettingsInvalid, match="required_links"):
+            required_links(msgspec.structs.replace(settings, required_links=wrong))
