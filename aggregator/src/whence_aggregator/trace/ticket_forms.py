@@ -45,17 +45,17 @@ _TRAILER = re.compile(
     r"(?:-(?:ids?|url|link|key|number))?\s*[:=]\s*)"
 )
 _WORDED = re.compile(
-    rf"(?i:(?<![A-Za-z0-9_-])(?P<word>fix(?:es|ed|ing)?|clos(?:e|es|ed|ing)|resolv(?:e|es|ed|ing)"
+    rf"(?i:(?<![A-Za-z0-9_-])(?P<word>fix(?:es|ed|ing)?(?: for)?|clos(?:e|es|ed|ing)|resolv(?:e|es|ed|ing)"
     r"|implement(?:s|ed|ing)?"
     rf"|address(?:es|ed|ing)?|finish(?:es|ed)?|delivers|refs?\.?|references?|relate[sd] to|part of"
     rf"|contributes to|see|{_NAMED}):?\s+)"
 )
-_VERBS = ("fix", "close", "resolve", "implement", "address")
+_VERBS = ("fix", "fix for", "fixes for", "close", "resolve", "implement", "address")
 """Plain English too: `fix MYSQL-8` does not name a ticket, `fix #8` does."""
 _POINTERS = ("see",)
 """`see #8` may point to a review as well, `see PAY-8` does not."""
 _PREFIX = re.compile(
-    r"\s*(?:(?:Revert|Reapply|Backport) \"?|(?:fixup|squash|amend)! |\[[^\]\n]{1,40}\]"
+    r"\s*(?:(?i:revert(?:s|ed|ing)?|reapply|backport) \"?|(?:fixup|squash|amend)! |\[[^\]\n]{1,40}\]"
     r"|[A-Za-z][A-Za-z0-9_/. -]{0,30}(?:\([^)\n]{1,60}\))?!?:(?=\s))\s*"
 )
 _PREFIXES_MAX = 3
