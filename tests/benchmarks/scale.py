@@ -39,6 +39,7 @@ from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.verification import Checked, Submitted, check
+from whence_common.clock import parse_instant, to_millis
 from whence_common.ledger_entry import event
 from whence_common.note import Policy
 from whence_common.receipt import Receipt
@@ -75,7 +76,10 @@ async def enrol_all(house: InProcess, machines: list[Sampled]) -> None:
                 named = {name: said["instance"][name] for name in ("instance_id", "account_id", "region")}
                 instances.append({"number": number, **named})
                 key_id = bytes.fromhex(said["key_id"])
-                bindings.append({"instance": number, "number": 1, "key_id": key_id, "ledger_index": index})
+                pending_at = to_millis(parse_instant(said["instance"]["pending_time"]))
+                bindings.append(
+                    {"instance": number, "number": 1, "key_id": key_id, "ledger_index": index, "pending_at": pending_at}
+                )
             writing.writes += [("add_instance", instances), ("add_enrolment", bindings)]
 
 
