@@ -15,6 +15,7 @@ from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.receipts import Receipts
 from whence_agent.reporter import Reporter
+from whence_common import strict_base64
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 from whence_common.enrolment_proof import proof_content
@@ -189,6 +190,6 @@ class Delivery:
     def _remembered(self) -> Enrolled | None:
         found = self._key.remembered("enrolment")
         try:
-            return Enrolled(number=int(found["number"]), heartbeat_key=base64.b64decode(found["heartbeat_key"]))
+            return Enrolled(number=int(found["number"]), heartbeat_key=strict_base64.decode(found["heartbeat_key"]))
         except (KeyError, ValueError, TypeError):
             return None

@@ -8,7 +8,6 @@ proof; without it the attempt is refused and stands in the log, for it may be an
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from whence_aggregator.ports import (
     Unauthenticated,
 )
 from whence_aggregator.projections.events import project_enrolment
+from whence_common import strict_base64
 from whence_common.clock import Now, to_instant
 from whence_common.enrolment_proof import proof_content
 from whence_common.heartbeat import derive_key
@@ -171,8 +171,8 @@ class Enrolments:
             public_key=request.public_key,
         )
         try:
-            proof = base64.b64decode(request.proof, validate=True)
-        except (binascii.Error, ValueError) as exc:
+            proof = strict_base64.decode(request.proof)
+        except ValueError as exc:
             raise Unauthenticated("proof-invalid", "the proof is not base64") from exc
         if not signature_holds(public_key, proof, content):
             raise Unauthenticated("proof-invalid", "the proof does not hold for this key, challenge and audience")

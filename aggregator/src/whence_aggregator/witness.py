@@ -6,13 +6,12 @@ no two requests can take it back.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.ports import CheckpointKeeper
+from whence_common import strict_base64
 from whence_common.clock import Now
 from whence_common.errors import InputError
 from whence_common.merkle import EMPTY_ROOT, PROOF_HASHES_MAX, ProofInvalid, check_consistency
@@ -108,8 +107,8 @@ def _parse(body: bytes) -> tuple[int, list[bytes], Note]:
     head, blank, note = body.partition(b"\n\n")
     try:
         first, *hashes = head.decode("ascii").split("\n")
-        proof = [base64.b64decode(one, validate=True) for one in hashes]
-    except (UnicodeDecodeError, binascii.Error, ValueError) as exc:
+        proof = [strict_base64.decode(one) for one in hashes]
+    except ValueError as exc:
         raise WitnessRefusal(400, "the request is malformed") from exc
     old = _OLD.match(first)
     if not blank or old is None or len(proof) > PROOF_HASHES_MAX or any(len(one) != 32 for one in proof):

@@ -6,13 +6,12 @@ Source of the format: DSSE 1.0 (`DSSEv1 <len type> <type> <len body> <body>`, le
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_common import keys
+from whence_common import keys, strict_base64
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError
 
@@ -68,7 +67,7 @@ class Envelope:
             wire, exact = _decoded(content)
             payload = _base64(wire.payload)
             signatures = tuple((one.keyid[:200], _base64(one.sig)) for one in wire.signatures)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, binascii.Error, ValueError) as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
             raise EnvelopeInvalid("envelope-malformed", "this is no DSSE envelope") from exc
         if not 0 < len(signatures) <= _SIGNATURES_MAX:
             raise EnvelopeInvalid("envelope-signatures", f"an envelope has 1 to {_SIGNATURES_MAX} signatures")
@@ -122,6 +121,7 @@ def _decoded(content: bytes) -> tuple[_Wire, bool]:
 
 
 def _base64(text: str) -> bytes:
+    """Read either alphabet, as DSSE asks, but not both in one text."""
     if "-" in text or "_" in text:
-        text = text.replace("-", "+").replace("_", "/")
-    return binascii.a2b_base64(text, strict_mode=True) if text else b""
+        return strict_base64.decode_url_safe(text)
+    return strict_base64.decode(text)

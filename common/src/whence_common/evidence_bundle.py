@@ -8,7 +8,6 @@ From these the checkpoint's root is computed, so nothing can be left out, put in
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from whence_common import strict_base64
 from whence_common.clock import MILLIS_MAX
 from whence_common.enrolment_proof import proof_content
 from whence_common.envelope import Envelope
@@ -207,7 +207,7 @@ def check_enrolment(stated: Mapping[str, Any], authorities: Authorities) -> None
             identity=evidence["identity"],
             public_key=stated["public_key"],
         )
-        holds = signature_holds(public_key, base64.b64decode(evidence["proof"], validate=True), content)
+        holds = signature_holds(public_key, strict_base64.decode(evidence["proof"]), content)
         named = (instance["instance_id"], instance["account_id"], instance["region"], instance["document_digest"])
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise BundleInvalid("the enrolment is malformed") from exc
@@ -300,7 +300,7 @@ def _shaped(index: int, stated: Mapping[str, Any], shape: type[S]) -> S:
 
 def _hash(text: str | None, index: int | None) -> bytes:
     try:
-        content = base64.b64decode(text or "", validate=True)
+        content = strict_base64.decode(text or "")
     except ValueError:
         content = b""
     if len(content) != 32:

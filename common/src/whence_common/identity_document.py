@@ -5,8 +5,6 @@ Only the content inside the verified CMS is ever used (attestation.md, tier 1: s
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from whence_common import ber
+from whence_common import ber, strict_base64
 from whence_common.clock import parse_instant
 from whence_common.cms import SignedData, open_signed_data
 from whence_common.digest import sha256_digest
@@ -74,8 +72,8 @@ def verify(blob: str, authorities: Authorities) -> InstanceIdentity:
     if len(blob) > BLOB_CHARACTERS_MAX:
         raise DocumentRefused("identity-too-large", f"the signature is longer than {BLOB_CHARACTERS_MAX} characters")
     try:
-        decoded = base64.b64decode("".join(blob.split()), validate=True)
-    except (binascii.Error, ValueError) as exc:
+        decoded = strict_base64.decode(blob.replace("\r", "").replace("\n", ""))  # AWS writes it in lines
+    except ValueError as exc:
         raise DocumentRefused("identity-not-base64", "the signature is not base64") from exc
     signed = open_signed_data(ber.read(decoded))
     document = _document(signed.content)

@@ -6,12 +6,11 @@ certainly of no use (SBOMs, scans) is left out before anything is counted; what 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from whence_common import strict_base64
 from whence_common.digest import is_sha256_digest
 from whence_common.envelope import Envelope, EnvelopeInvalid
 from whence_common.image_trust import EVIDENCE_BYTES_MAX, PROVENANCE_PREFIX, WANTED_PREDICATES, read_bundle
@@ -236,6 +235,6 @@ def _may_be_wanted(predicate: str) -> bool:
 
 def _decoded(text: Any) -> bytes | None:
     try:
-        return base64.b64decode(text, validate=True) if isinstance(text, str) else None
-    except (binascii.Error, ValueError):
+        return strict_base64.decode(text) if isinstance(text, str) else None
+    except ValueError:
         return None

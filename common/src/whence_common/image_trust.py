@@ -5,8 +5,6 @@ Formats: cosign simple signing, Sigstore bundles, DSSE, SLSA provenance v0.2 and
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from whence_common import strict_base64
 from whence_common.envelope import Envelope, EnvelopeInvalid
 from whence_common.errors import InputError
 from whence_common.keys import key_id, signature_holds
@@ -115,8 +114,8 @@ def read_bundle(content: bytes) -> tuple[bytes | None, bytes | None]:
         return json.dumps(envelope).encode(), None
     signature = _object(bundle.get("messageSignature")).get("signature")
     try:
-        return None, base64.b64decode(signature, validate=True) if isinstance(signature, str) else None
-    except (binascii.Error, ValueError):
+        return None, strict_base64.decode(signature) if isinstance(signature, str) else None
+    except ValueError:
         return None, None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 
@@ -11,6 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_common import strict_base64
 from whence_common.errors import InputError
 
 _SPKI_BYTES_MAX = 200
@@ -40,14 +40,16 @@ def public_key_to_wire(public_key: ec.EllipticCurvePublicKey) -> str:
 def public_key_from_wire(text: str) -> ec.EllipticCurvePublicKey:
     """Read a key from base64 DER. Raises PublicKeyInvalid for anything but one P-256 key."""
     try:
-        der = base64.b64decode(text, validate=True)
+        der = strict_base64.decode(text)
         if len(der) > _SPKI_BYTES_MAX:
             raise ValueError("too long")
         key = serialization.load_der_public_key(der)
-    except (ValueError, binascii.Error, UnsupportedAlgorithm) as exc:
+    except (ValueError, UnsupportedAlgorithm) as exc:
         raise PublicKeyInvalid("public-key-invalid", "the public key cannot be read") from exc
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise PublicKeyInvalid("public-key-invalid", "the public key is not on the curve P-256")
+    if public_key_to_wire(key) != text:
+        raise PublicKeyInvalid("public-key-invalid", "the public key is not written as its uncompressed DER")
     return key
 
 

@@ -7,7 +7,6 @@ note of three lines: origin, size, root. A cosignature is a witness's: it signs 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from whence_common import strict_base64
 from whence_common.errors import InputError
 
 NOTE_BYTES_MAX = 64 * 1024
@@ -42,18 +42,21 @@ class VerifierKey:
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
         """Raises NoteInvalid."""
-        name, _, rest = text.strip().partition("+")
+        text = text.strip()
+        name, _, rest = text.partition("+")
         identifier, _, encoded = rest.partition("+")
         try:
-            content = base64.b64decode(encoded, validate=True)
+            content = strict_base64.decode(encoded)
             stated = bytes.fromhex(identifier)
-        except (binascii.Error, ValueError) as exc:
+        except ValueError as exc:
             raise NoteInvalid("note-key", "this is no verifier key", fix="write it like name+1a2b3c4d+BASE64") from exc
         if not _NAME.match(name) or len(content) != 33 or content[0] not in (LOG, WITNESS):
             raise NoteInvalid("note-key", "this is no Ed25519 verifier key", fix="write it like name+1a2b3c4d+BASE64")
         key = cls(name=name, type=content[0], key=content[1:])
         if key.id != stated:
             raise NoteInvalid("note-key", f"the key's id should be {key.id.hex()}")
+        if str(key) != text:
+            raise NoteInvalid("note-key", f"the key is written in another way than {key}", fix="write it like that")
         return key
 
     @property
@@ -150,10 +153,10 @@ class Checkpoint:
         if len(lines) < 4 or lines[-1] != "" or any(not line for line in lines[:-1]) or not _SIZE.match(lines[1]):
             raise NoteInvalid("checkpoint-malformed", "the text is no checkpoint: origin, size, root")
         try:
-            root = base64.b64decode(lines[2], validate=True)
-        except (binascii.Error, ValueError) as exc:
+            root = strict_base64.decode(lines[2])
+        except ValueError as exc:
             raise NoteInvalid("checkpoint-malformed", "the root is not base64") from exc
-        if len(root) != 32 or base64.b64encode(root).decode("ascii") != lines[2]:
+        if len(root) != 32:
             raise NoteInvalid("checkpoint-malformed", "the root is no SHA-256 hash")
         return cls(origin=lines[0], size=int(lines[1]), root=root)
 
@@ -217,8 +220,8 @@ def _signature(line: str) -> Signature:
     if len(parts) != 3 or parts[0] != "—" or not _NAME.match(parts[1]):
         raise NoteInvalid("note-malformed", "a signature line is malformed")
     try:
-        content = base64.b64decode(parts[2], validate=True)
-    except (binascii.Error, ValueError) as exc:
+        content = strict_base64.decode(parts[2])
+    except ValueError as exc:
         raise NoteInvalid("note-malformed", "a signature is not base64") from exc
     if len(content) < 5:
         raise NoteInvalid("note-malformed", "a signature is too short")

@@ -6,12 +6,12 @@ line; the checkpoint with all its signatures.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from whence_common import strict_base64
 from whence_common.errors import InputError
 from whence_common.ledger_entry import leaf_data
 from whence_common.merkle import PROOF_HASHES_MAX, check_inclusion, leaf_hash
@@ -77,6 +77,6 @@ def receipt_text(index: int, proof: Sequence[bytes], note: str) -> str:
 
 def _decoded(line: str) -> bytes:
     try:
-        return base64.b64decode(line, validate=True)
-    except (binascii.Error, ValueError) as exc:
+        return strict_base64.decode(line)
+    except ValueError as exc:
         raise ReceiptInvalid("a line of the receipt is not base64") from exc

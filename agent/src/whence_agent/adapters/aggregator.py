@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import ssl
 import uuid
@@ -14,6 +12,7 @@ import msgspec
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
 from whence_common.errors import one_line
 from whence_common.logs import fields
@@ -46,8 +45,8 @@ class HttpAggregator:
         body = msgspec.json.encode({**stated, "sts": sts} if sts is not None else stated)
         answer = await self._post("/v1/enrolments", body)
         try:
-            key = base64.b64decode(_text(answer, "heartbeat_key"), validate=True)
-        except (binascii.Error, ValueError) as exc:
+            key = strict_base64.decode(_text(answer, "heartbeat_key"))
+        except ValueError as exc:
             raise _malformed() from exc
         named = answer.get("log_keys")
         return Enrolled(

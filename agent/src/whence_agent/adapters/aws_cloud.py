@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from whence_agent.adapters.aws import AwsClients
 from whence_agent.ports_cloud import CloudRefused, Volume
+from whence_common import strict_base64
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReference
 
@@ -108,8 +107,8 @@ class AwsCloud:
         answer = await self._call("ecr", "get_authorization_token")
         try:
             token = answer["authorizationData"][0]["authorizationToken"]
-            username, colon, password = base64.b64decode(token, validate=True).decode("ascii").partition(":")
-        except (KeyError, IndexError, binascii.Error, ValueError) as exc:
+            username, colon, password = strict_base64.decode(token).decode("ascii").partition(":")
+        except (KeyError, IndexError, ValueError) as exc:
             raise CloudRefused("ecr-token-malformed", f"{registry}: ECR's token cannot be read") from exc
         if not colon:
             raise CloudRefused("ecr-token-malformed", f"{registry}: ECR's token cannot be read")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -17,6 +16,7 @@ from yarl import URL
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
 from whence_agent.ports import CredentialState, ObjectUnavailable, SecretUnavailable, StoredObject
+from whence_common import strict_base64
 from whence_common.errors import one_line
 from whence_common.pause import pause
 
@@ -238,8 +238,8 @@ def _other_region(reply: Reply) -> str | None:
 
 def _text(encoded: Any) -> str:
     try:
-        plaintext = base64.b64decode(encoded if isinstance(encoded, str) else "!", validate=True)
-    except (binascii.Error, ValueError) as exc:
+        plaintext = strict_base64.decode(encoded if isinstance(encoded, str) else "!")
+    except ValueError as exc:
         raise _malformed("the answer") from exc
     try:
         return plaintext.decode("utf-8")

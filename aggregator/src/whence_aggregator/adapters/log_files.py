@@ -7,13 +7,13 @@ of them sign, so that a new key can be given out before the old one goes.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import secrets
 import time
 from pathlib import Path
 
 from whence_aggregator.ports import StorageUnavailable
+from whence_common import strict_base64
 from whence_common.files import make_once_for_owner, replace_for_owner
 from whence_common.note import LOG, WITNESS, NoteInvalid, Signer
 from whence_common.settings_file import SettingsInvalid
@@ -104,9 +104,9 @@ def _signer(line: str, path: Path) -> Signer:
     name, _, rest = line.strip().removeprefix(_PREFIX).partition("+")
     _, _, encoded = rest.partition("+")
     try:
-        content = base64.b64decode(encoded, validate=True)
+        content = strict_base64.decode(encoded)
         if not line.startswith(_PREFIX) or len(content) != 33 or content[0] not in (LOG, WITNESS):
             raise ValueError("no key")
         return Signer(name, content[1:], content[0])
-    except (binascii.Error, ValueError, NoteInvalid) as exc:
+    except (ValueError, NoteInvalid) as exc:
         raise SettingsInvalid("log-key", f"{path} holds a line that is no private key") from exc

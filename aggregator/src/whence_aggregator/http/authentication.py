@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping
 
 from aiohttp import web
@@ -11,6 +9,7 @@ from aiohttp import web
 from whence_aggregator.applications.registry import Caller
 from whence_aggregator.ports import Unauthenticated
 from whence_aggregator.tokens import token_hash
+from whence_common import strict_base64
 
 OPEN_PATHS = frozenset(
     {
@@ -42,8 +41,8 @@ def _token(header: str) -> str:
         return rest.strip()
     if scheme.lower() == "basic":
         try:
-            user, _, password = base64.b64decode(rest, validate=True).decode("utf-8").partition(":")
-        except (binascii.Error, ValueError):
+            user, _, password = strict_base64.decode(rest).decode("utf-8").partition(":")
+        except ValueError:
             return ""
         return password if user == "oauth2" else ""
     return ""

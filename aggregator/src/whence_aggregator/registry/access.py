@@ -5,8 +5,6 @@ What is not configured denies. Decided from headers alone, before any body is re
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from whence_aggregator.ports_registry import Person, TeamService, TokenInfo
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_aggregator.registry.sealing import Seal
+from whence_common import strict_base64
 from whence_common.clock import Now
 from whence_common.errors import InputError
 from whence_common.identity_document import Authorities
@@ -221,8 +220,8 @@ def _granted(principal: Principal, repository: Repository, action: Action) -> bo
 
 def _basic(encoded: str) -> tuple[str, str, str]:
     try:
-        return base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, ValueError) as exc:
+        return strict_base64.decode(encoded).decode("utf-8").partition(":")
+    except ValueError as exc:
         raise RegistryRefusal("UNAUTHORIZED", "the Authorization header is malformed") from exc
 
 

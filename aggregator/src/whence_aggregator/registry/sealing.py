@@ -6,7 +6,6 @@ Uploads and registry tokens need no table and no memory so; any replica goes on 
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +14,8 @@ from typing import Any
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from whence_common import strict_base64
 
 _NONCE_BYTES = 12
 _CHARACTERS_MAX = 16_384
@@ -41,12 +42,12 @@ class Seal:
         known = self._opened.get(text)
         if known is not None:
             return dict(known)
-        if len(text) > _CHARACTERS_MAX or not text.isascii():
+        if len(text) > _CHARACTERS_MAX or not text.isascii() or "=" in text:
             return None
         try:
-            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            sealed = strict_base64.decode_url_safe(text + "=" * (-len(text) % 4))
             content = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
-        except (binascii.Error, ValueError, InvalidTag):
+        except (ValueError, InvalidTag):
             return None
         opened: dict[str, Any] = msgspec.json.decode(content)
         self._opened[text] = opened
