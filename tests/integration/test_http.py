@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 from openapi_spec_validator import validate
+from yarl import URL
 
 from fakes.agent_client import AgentClient
 from fakes.machine import FAILED, Machine
@@ -207,7 +208,7 @@ async def test_stups_clients_ways_to_send_a_token_all_work(session: aiohttp.Clie
         ("application=aa&what=1", "parameter-unknown"),
         ("application=aa&application=bb", "parameter-repeated"),
         ("application=", "parameter-malformed"),
-        ("ticket=%00", "parameter-malformed"),
+        ("ticket=%00", "text-unstorable"),
         ("application=aa&cursor=%c2%b2", "parameter-malformed"),
         ("application=aa&at=0001-01-01T00:00:00%2B23:59", "parameter-malformed"),
         ("application=aa&at=9999-12-31T23:59:59.999Z", "time-in-future"),
@@ -378,3 +379,32 @@ async def test_the_command_exits_as_scripts_expect(
     code, shown = await lone.whence("trace", machine.instance_id, "--json")
     assert (code, '"links"' in shown) == (1, True)
     assert (await lone.whence("apps"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/apps/a%00b",
+        "/v1/instances/i-%00",
+        "/v1/instances?application=a%00b",
+        "/v1/accounts/1%00/silent",
+        "/v1/lineages?ticket=%00",
+        "/v1/violations?cursor=%00",
+        "/apps?a%00=b",
+    ],
+)
+async def test_nul_in_a_path_or_query_is_a_refusal_everywhere(
+    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], path: str
+) -> None:
+    url = URL(lone.url + path, encoded=True)
+    async with session.get(url, headers={"Authorization": f"Bearer {lone.token}"}) as answer:
+        assert await refused(answer, contract) == (400, "text-unstorable")
+
+
+@pytest.mark.parametrize("body", [b'{"team_id":"hello","name":"a\\u0000b","active":true}', b'{"a\\u0000":1}'])
+async def test_nul_in_a_body_is_a_refusal(
+    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], body: bytes
+) -> None:
+    known = {"Authorization": f"Bearer {lone.token}", "Content-Type": "application/json"}
+    async with session.put(lone.url + "/apps/strangers", data=body, headers=known) as answer:
+        assert await refused(answer, contract) == (400, "text-unstorable")

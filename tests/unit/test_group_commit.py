@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
 
 from whence_aggregator.group_commit import GroupCommit
-from whence_aggregator.ports import Overloaded
+from whence_aggregator.ports import Overloaded, StorageUnavailable
+from whence_common.errors import InputError, RoadError
 
 
 class Commits:
@@ -109,3 +110,58 @@ async def test_who_still_waits_at_the_end_is_told() -> None:
         await running
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(one, Overloaded) for one in results)
+
+
+class Fragile:
+    """Fails as a whole while a poisonous command is in the batch, or while it is away."""
+
+    def __init__(self, *, poison: Callable[[int], bool], error: Exception) -> None:
+        self.poison = poison
+        self.error = error
+        self.attempts = 0
+
+    async def __call__(self, batch: Sequence[int]) -> Sequence[int | Exception]:
+        self.attempts += 1
+        if any(map(self.poison, batch)):
+            raise self.error
+        return [one * 2 for one in batch]
+
+
+async def committed(commits: Fragile, commands: int) -> list[int | BaseException]:
+    group = GroupCommit[int, int](commits, batch_max=96, queue_max=1_000)
+    running = asyncio.create_task(group.run())
+    results = await asyncio.gather(*(group.submit(n) for n in range(commands)), return_exceptions=True)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    return results
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), InputError("text-unstorable", "no"), RoadError("verifier-ended", "it ended")]
+)
+async def test_a_batch_that_fails_is_split_until_the_bad_one_stands_alone(error: Exception) -> None:
+    commits = Fragile(poison=lambda n: n == 41, error=error)
+    results = await committed(commits, 96)
+    assert results[41] is error
+    assert [one for n, one in enumerate(results) if n != 41] == [n * 2 for n in range(96) if n != 41]
+    assert commits.attempts < 20
+
+
+async def test_several_bad_ones_are_each_found() -> None:
+    commits = Fragile(poison=lambda n: n % 10 == 0, error=RuntimeError("a bug"))
+    results = await committed(commits, 96)
+    assert [n for n, one in enumerate(results) if isinstance(one, RuntimeError)] == list(range(0, 96, 10))
+
+
+async def test_an_outage_of_the_storage_is_not_split() -> None:
+    commits = Fragile(poison=lambda _: True, error=StorageUnavailable("storage-postgres", "away"))
+    results = await committed(commits, 96)
+    assert all(isinstance(one, StorageUnavailable) for one in results)
+    assert commits.attempts == 1
+
+
+async def test_a_verifier_that_is_away_altogether_is_asked_three_times_and_no_more() -> None:
+    commits = Fragile(poison=lambda _: True, error=RoadError("verifier-ended", "it ended"))
+    assert all(isinstance(one, RoadError) for one in await committed(commits, 96))
+    assert commits.attempts == 3

@@ -17,6 +17,7 @@ from whence_common.envelope import seal
 from whence_common.identity_document import InstanceIdentity
 from whence_common.logs import fields
 from whence_common.statement import Cause, InstanceFacts, Predicate, Statement
+from whence_common.storable import cleaned
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ class Reporter:
 
     def _predicate(self, identity: InstanceIdentity, cause: Cause) -> Predicate:
         """Give the whole observed state, without anything that is known to be secret."""
-        stated = self._redactor.scrub_all(msgspec.to_builtins(self._observed(identity, cause)))
+        observed = cleaned(msgspec.to_builtins(self._observed(identity, cause)))  # labels and user data may hold NUL
+        stated = self._redactor.scrub_all(observed)
         return msgspec.convert(stated, Predicate)
 
     def _observed(self, identity: InstanceIdentity, cause: Cause) -> Predicate:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from whence_aggregator.ports import Overloaded
+from whence_aggregator.ports import Overloaded, StorageUnavailable
+from whence_common.errors import RoadError
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -94,9 +99,33 @@ class GroupCommit(Generic[C, R]):
             batch.done.set_result([stopping] * len(batch.commands))
 
     async def _results(self, commands: Sequence[C]) -> Sequence[R | Exception]:
+        """Commit commands; where that fails, find the one that it fails for, so that the others have their results."""
+        result = await self._attempt(commands)
+        return await self._split(commands, result) if isinstance(result, Exception) else result
+
+    async def _split(self, commands: Sequence[C], failure: Exception) -> list[R | Exception]:
+        """Commit the halves of what failed, each half of a half that fails again, and so on.
+
+        An outage of the storage fails all at once: splitting would only ask it more often. Any other failure of the
+        road (a verifier that ended) is split only while one of the halves succeeds.
+        """
+        if len(commands) == 1 or isinstance(failure, StorageUnavailable):
+            return [failure] * len(commands)
+        log.warning("a batch failed and is split", extra=fields(commands=len(commands), error=type(failure).__name__))
+        half = len(commands) // 2
+        parts = [commands[:half], commands[half:]]
+        attempts = [await self._attempt(part) for part in parts]
+        if isinstance(failure, RoadError) and len(commands) > 2 and all(isinstance(one, Exception) for one in attempts):
+            return [failure] * len(commands)
+        results: list[R | Exception] = []
+        for part, attempt in zip(parts, attempts, strict=True):
+            results += await self._split(part, attempt) if isinstance(attempt, Exception) else attempt
+        return results
+
+    async def _attempt(self, commands: Sequence[C]) -> Sequence[R | Exception] | Exception:
         try:
             results = await self._commit(commands)
-        except Exception as exc:  # noqa: BLE001 - told to each caller, who raises it
-            return [exc] * len(commands)
+        except Exception as exc:  # noqa: BLE001 - returned to each caller, who raises it
+            return exc
         assert len(results) == len(commands), "each command has its result"
         return results

@@ -24,6 +24,7 @@ from whence_common.keys import is_key_id, public_key_from_wire
 from whence_common.ledger_entry import kind_of, leaf_data
 from whence_common.logs import fields
 from whence_common.statement import Predicate, Statement, StatementInvalid
+from whence_common.storable import check_json
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ def _check(submitted: Submitted) -> Generator[None, None, Checked]:
     payload = envelope.verify(_public_key(submitted.public_key))
     yield
     predicate = Statement.from_wire(payload).predicate
+    check_json(payload, "the statement")
     instance = predicate.instance
     bound = (submitted.instance_id, submitted.account_id, submitted.region)
     if (instance.instance_id, instance.account_id, instance.region) != bound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
 from whence_common.logs import fields
+from whence_common.storable import cleaned
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ class Findings:
 
     async def ask(self, kind: str, subject: str) -> tuple[Finding, datetime]:
         """Do that, and say since when the source says so."""
-        finding = await self._collectors[kind].collect(subject)
+        found = await self._collectors[kind].collect(subject)
+        finding = replace(found, value=cleaned(found.value), reason=cleaned(found.reason))
         now = self._now()
         asked = {"kind": kind, "subjects": msgspec.json.encode([subject]).decode()}
         async with self._ledger.writing(("facts_now", asked)) as writing:

@@ -18,6 +18,7 @@ from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row
 from whence_aggregator.projections.events import project_inventory
 from whence_common.clock import Now, to_instant
 from whence_common.ledger_entry import event
+from whence_common.storable import cleaned
 
 GONE = "gone"
 """The state of an instance that the API no longer lists."""
@@ -125,7 +126,8 @@ def _user_data(one: ListedInstance, before: Row | None, read: UserDataRead | Non
 
 
 def _event(one: ListedInstance, place: Mapping[str, str], user_data: Mapping[str, Any]) -> dict[str, Any]:
-    return {**place, **msgspec.structs.asdict(one), **user_data}
+    stated: dict[str, Any] = cleaned({**place, **msgspec.structs.asdict(one), **user_data})
+    return stated
 
 
 def _kept(row: Row) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
 from whence_common.logs import fields
 from whence_common.pause import pause
+from whence_common.storable import Unstorable, cleaned
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,9 @@ class Worker:
                 return
         except SourceUnavailable as exc:
             seconds = self._backoff.seconds(task["attempts"], at_least_seconds=exc.retry_after_seconds)
-            await self._postpone(task, exc.message, seconds)
+            await self._postpone(task, cleaned(exc.message), seconds)
+        except Unstorable as exc:
+            await self._postpone(task, f"the answer cannot be kept: {exc.message}", TAG_SECONDS)
         except StorageUnavailable:
             raise
         except Exception:

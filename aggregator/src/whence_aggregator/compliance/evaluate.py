@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,13 +13,13 @@ import msgspec
 from whence_aggregator.compliance.rule import Evidence, Verdict
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
-from whence_aggregator.ledger.packing import EntryDamaged
-from whence_aggregator.ports import Database, Row, Transaction
+from whence_aggregator.ports import Database, Row, StorageUnavailable, Transaction
 from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.clock import Now, to_instant, to_millis
+from whence_common.errors import WhenceError
 from whence_common.ledger_entry import event
 from whence_common.logs import fields
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 PAGE_INSTANCES = 16
 """So few that nothing else waits long meanwhile."""
 SWEEP_INSTANCES_MAX = 1_000
+_LATER_SECONDS, _LATER_SECONDS_MAX = 15.0, 3600.0
+_LATER_MAX = 10_000
 _ALL_RULES = (1 << len(RULES)) - 1
 
 
@@ -43,6 +46,8 @@ class Evaluator:
         self._silent_after_seconds = silent_after_seconds
         self._after = 0
         self._swept_until = 0
+        self._later: dict[str, tuple[datetime, int]] = {}
+        """Instances that could not be judged: when they are tried again, and how often they were tried."""
 
     async def work(self) -> int:
         """Judge the next page of instances about which something new is known; give how many."""
@@ -53,20 +58,46 @@ class Evaluator:
             rows = await self._database.fetch("unjudged", {**page, "after": 0})
         if rows:
             self._after = rows[-1]["number"]
-            return await self._judge(rows)
+            due = [row for row in rows if self._is_due(row["instance_id"])]
+            return await self._judge(due) if due else 0
         return 0
 
     async def _judge(self, rows: Sequence[Row]) -> int:
-        """Judge instances; one that is damaged keeps no other from it. Give how many were judged."""
+        """Judge instances; one that cannot be judged keeps no other from it. Return how many were judged.
+
+        Such a one is tried again after ever longer pauses. Raises StorageUnavailable.
+        """
         try:
             await self._evaluate(rows)
-        except EntryDamaged as exc:
+        except StorageUnavailable:
+            raise
+        except Exception as exc:
             if len(rows) > 1:
                 return sum([await self._judge([row]) for row in rows])
-            damaged = fields(instance=rows[0]["instance_id"], code=exc.code, message=exc.message, fix=exc.fix)
-            log.error("an instance cannot be judged", extra=damaged)
+            name = rows[0]["instance_id"]
+            again = self._put_off(name)
+            if isinstance(exc, WhenceError):
+                said = fields(instance=name, code=exc.code, message=exc.message, fix=exc.fix, seconds=again)
+                log.error("an instance cannot be judged", extra=said)
+            else:
+                log.exception("an instance cannot be judged, by a bug", extra=fields(instance=name, seconds=again))
             return 0
+        for row in rows:
+            self._later.pop(row["instance_id"], None)
         return len(rows)
+
+    def _put_off(self, name: str) -> float:
+        """Let an instance wait, twice as long each time; return how many seconds."""
+        if len(self._later) >= _LATER_MAX:
+            self._later.clear()
+        times = self._later[name][1] + 1 if name in self._later else 1
+        seconds = min(_LATER_SECONDS * 2.0 ** min(times - 1, 20), _LATER_SECONDS_MAX)
+        self._later[name] = self._now() + timedelta(seconds=seconds), times
+        return seconds
+
+    def _is_due(self, name: str) -> bool:
+        waits = self._later.get(name)
+        return waits is None or waits[0] <= self._now()
 
     async def _evaluate(self, rows: Sequence[Row]) -> None:
         now = self._now()

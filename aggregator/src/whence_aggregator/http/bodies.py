@@ -13,6 +13,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
 
 from whence_common.errors import InputError
+from whence_common.storable import check_json, check_texts
 
 BODY_SECONDS_MAX = 30.0
 _HEADERS = CIMultiDict(
@@ -77,10 +78,16 @@ def respond_json(document: object, *, status: int = 200) -> Answer:
     return Answer(msgspec.json.encode(document), status=status)
 
 
+def check_request(request: web.Request) -> None:
+    """Refuse a path or query with what no database can keep, before anything is asked. Raises Unstorable."""
+    texts = [text for pair in request.query.items() for text in pair] if request.query_string else []
+    check_texts([request.path, *request.match_info.values(), *texts], "the path or query")
+
+
 def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
     """Give a body that came with its headers; None when it is still to be read.
 
-    Raises BodyTooLarge; BodyUnreadable where it is encoded: a few bytes could unfold to any number.
+    Raises BodyTooLarge; BodyUnreadable where it is encoded: a few bytes could unfold to any number; Unstorable.
     """
     if hdrs.CONTENT_ENCODING in request.headers:
         raise BodyUnreadable("body-encoded", "bodies are taken as they are", fix="send no Content-Encoding")
@@ -89,11 +96,14 @@ def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
         return None
     if length > bytes_max:
         raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
-    return request.content.read_nowait() if request.content.is_eof() else None
+    return _checked(request.content.read_nowait()) if request.content.is_eof() else None
 
 
 async def read_body(request: web.Request, bytes_max: int) -> bytes:
-    """Read a body of at most so many bytes. Raises BodyTooLarge, of which the rest is not read, or BodyUnreadable."""
+    """Read a body of at most so many bytes.
+
+    Raises BodyTooLarge, of which the rest is not read, BodyUnreadable, or Unstorable for an escaped NUL.
+    """
     if (ready := ready_body(request, bytes_max)) is not None:
         return ready
     chunks, left = [], bytes_max
@@ -108,7 +118,12 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
         raise BodyTooSlow("body-too-slow", f"the body did not arrive within {BODY_SECONDS_MAX:g} seconds") from exc
     except web.RequestPayloadError as exc:
         raise BodyUnreadable("body-malformed", "the body is not framed as its headers say") from exc
-    return b"".join(chunks)
+    return _checked(b"".join(chunks))
+
+
+def _checked(content: bytes) -> bytes:
+    check_json(content, "the body")
+    return content
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from whence_aggregator.http.bodies import check_request
 from whence_aggregator.ports import (
     Conflict,
     Forbidden,
@@ -66,6 +67,7 @@ def guarded(handler: Handler, authenticate: Callable[[web.Request], None] | None
         request_id = stated if stated is not None and _REQUEST_ID.match(stated) else f"{_PROCESS}-{next(_NUMBERS)}"
         request[REQUEST_ID] = request_id
         try:
+            check_request(request)
             if authenticate is not None:
                 authenticate(request)
             response = await handler(request)

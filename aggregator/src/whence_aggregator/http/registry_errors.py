@@ -13,11 +13,13 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from whence_aggregator.http.bodies import check_request
 from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.ports import Overloaded, StorageUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.errors import InputError, WhenceError
 from whence_common.logs import fields
+from whence_common.storable import check_json
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ def registry_guarded(handler: Handler, challenge: Challenge) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         request[REQUEST_ID] = f"r{_PROCESS}-{next(_NUMBERS)}"
         try:
+            check_request(request)
             response = await handler(request)
         except WhenceError as exc:
             response = _refused(request, _as_refusal(exc), challenge)
@@ -77,7 +80,7 @@ async def body(request: web.Request) -> AsyncIterator[bytes]:
 
 
 async def whole_body(request: web.Request, bytes_max: int) -> bytes:
-    """Read a body of at most so many bytes. Raises RegistryRefusal with 413."""
+    """Read a body of at most so many bytes. Raises RegistryRefusal with 413, or Unstorable for an escaped NUL."""
     too_large = RegistryRefusal("SIZE_INVALID", f"the body is larger than {bytes_max} bytes", status=413)
     if (request.content_length or 0) > bytes_max:
         raise too_large
@@ -86,7 +89,9 @@ async def whole_body(request: web.Request, bytes_max: int) -> bytes:
         content += chunk
         if len(content) > bytes_max:
             raise too_large
-    return bytes(content)
+    whole = bytes(content)
+    check_json(whole, "the body")
+    return whole
 
 
 def own_url(request: web.Request, configured: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -10,10 +11,15 @@ from typing import Any
 
 import asyncpg
 import msgspec
+from asyncpg.exceptions._base import DataError as ArgumentRefused
 
 from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write, WriteConflict
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery
+from whence_common.logs import fields
+from whence_common.storable import Unstorable
+
+log = logging.getLogger(__name__)
 
 _SEQUENCER_LOCK = 0x5748454E4345
 """The key of the advisory lock: `WHENCE` in ASCII."""
@@ -28,6 +34,14 @@ _TABLE = re.compile(r"insert into ([a-z_]+)\s")
 _NUMBER = re.compile(r"\$([0-9]+)")
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_UNSTORABLE = (
+    asyncpg.DataError,
+    ArgumentRefused,
+    asyncpg.ProgramLimitExceededError,
+    UnicodeEncodeError,
+    OverflowError,
+)
+"""What is wrong with the values, and not with the database: classes 22 and 54, and what cannot be sent at all."""
 
 
 class PostgresDatabase:
@@ -92,6 +106,8 @@ class PostgresDatabase:
                     await connection.execute("commit")
         except asyncpg.UniqueViolationError as exc:
             raise WriteConflict("storage-conflict", "PostgreSQL: another replica was faster") from exc
+        except _UNSTORABLE as exc:
+            raise _unstorable(exc) from exc
         except _FAILURES as exc:
             raise _unavailable(exc) from exc
 
@@ -106,6 +122,8 @@ class PostgresDatabase:
                 return [await _fetch(pool, self.numbered[query], parameters)]
             async with pool.acquire() as connection:
                 return await self._fetch_together(connection, asked)
+        except _UNSTORABLE as exc:
+            raise _unstorable(exc) from exc
         except _FAILURES as exc:
             raise _unavailable(exc) from exc
 
@@ -287,6 +305,11 @@ def _values(query: NumberedQuery, parameters: Parameters) -> list[object]:
         msgspec.json.decode(str(parameters[name])) if name in query.arrays else parameters[name]
         for name in query.parameters
     ]
+
+
+def _unstorable(exc: BaseException) -> Unstorable:
+    log.warning("PostgreSQL refuses a value", extra=fields(error=type(exc).__name__))
+    return Unstorable("what was sent")
 
 
 def _unavailable(exc: BaseException) -> StorageUnavailable:

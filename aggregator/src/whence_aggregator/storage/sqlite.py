@@ -17,6 +17,7 @@ from whence_aggregator.storage.named_queries import ManyRows
 from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
 from whence_aggregator.storage.sqlite_migration import migrate, write_ahead
 from whence_common.errors import one_line
+from whence_common.storable import Unstorable
 
 READERS = 2
 _BUSY_SECONDS_MAX = 10
@@ -238,6 +239,8 @@ def _told() -> Iterator[None]:
         yield
     except sqlite3.IntegrityError as exc:
         raise WriteConflict("storage-conflict", f"SQLite: {one_line(str(exc), 200)}") from exc
+    except (sqlite3.DataError, UnicodeEncodeError, OverflowError) as exc:
+        raise Unstorable("what was sent") from exc
     except sqlite3.Error as exc:
         message = f"SQLite: {one_line(str(exc), 200)}"
         raise StorageUnavailable("storage-sqlite", message, fix="see the disk's space and health") from exc
