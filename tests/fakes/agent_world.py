@@ -13,6 +13,7 @@ import msgspec
 from fakes.clocks import FakeClock
 from fakes.signing_authority import identity_document
 from whence_agent.instance_key import InstanceKey
+from whence_agent.key_owner import KeyOwner
 from whence_agent.machine.protocol import MachineFailed, Request
 from whence_agent.outbox import Outbox
 from whence_agent.ports import (
@@ -230,6 +231,7 @@ class World:
         self.pulse = Pulse(monotonic=self.ticks, notifier=self.notifier, watchdog_seconds=90.0)
         self.outbox = Outbox(directory / "outbox", statements_max=100, bytes_max=10_000_000)
         self.key = InstanceKey(directory)
+        self.owner = KeyOwner(key=self.key, outbox=self.outbox, progress=self.progress)
         self.reporter = Reporter(key=self.key, outbox=self.outbox, progress=self.progress, redactor=self.redactor)
 
     def statements(self) -> list[Predicate]:

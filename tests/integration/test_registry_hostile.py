@@ -101,6 +101,9 @@ MANIFESTS = {
     "schema 1": json.dumps({"schemaVersion": 1, "name": "x", "fsLayers": [{"blobSum": EMPTY}]}).encode(),
     "not UTF-8": b'{"schemaVersion": 2, "a": "\xff\xfe"}',
     "a BOM": b"\xef\xbb\xbf" + manifest(),
+    "NUL in an annotation": manifest(annotations={"a": "x\x00"}),
+    "NUL in a name": manifest(annotations={"a\x00": "x"}),
+    "NUL in an artifact type": manifest(artifactType="a/b\x00"),
 }
 
 

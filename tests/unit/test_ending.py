@@ -80,7 +80,7 @@ class Machine:
             signals=world.account, progress=world.progress, backoff=NO_PAUSE, on_failure=on_failure, announcement=TOLD
         )
         delivery = Delivery(
-            aggregator=self.aggregator, prover=NoProof(), receipts=Receipts(key=world.key, log_keys=[]), key=world.key, outbox=world.outbox, reporter=world.reporter,
+            aggregator=self.aggregator, prover=NoProof(), receipts=Receipts(key=world.key, log_keys=[]), key=world.key, owner=world.owner, outbox=world.outbox, reporter=world.reporter,
             progress=world.progress, pulse=world.pulse, heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip
         self.ending = Ending(

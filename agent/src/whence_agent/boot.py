@@ -14,6 +14,7 @@ from whence_agent.announcement import Announcer
 from whence_agent.bring_up import BringUp
 from whence_agent.delivery import Delivery
 from whence_agent.instance_key import InstanceKey
+from whence_agent.key_owner import KeyOwner
 from whence_agent.ports import AggregatorUnavailable, Metadata, Notifier
 from whence_agent.progress import Progress, StageFailed
 from whence_agent.redaction import Redactor
@@ -23,6 +24,7 @@ from whence_agent.stages.identity import read_identity
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
+from whence_common.identity_document import InstanceIdentity
 from whence_common.logs import fields
 from whence_common.problems import has_errors
 from whence_common.statement import (
@@ -57,6 +59,7 @@ class Boot:
     announcer: Announcer
     redactor: Redactor
     key: InstanceKey
+    owner: KeyOwner
     backoff: Backoff
     console: Callable[[str], None]
 
@@ -91,7 +94,16 @@ class Boot:
 
     async def _identity(self) -> bytes:
         async with self.progress.stage("identity", seconds_max=IDENTITY_SECONDS_MAX):
-            return await read_identity(self.metadata, self.progress, backoff=self.backoff)
+            return await read_identity(self.metadata, self.progress, backoff=self.backoff, check=self._check)
+
+    def _check(self, identity: InstanceIdentity) -> None:
+        """See whose key this is, before it signs anything. A disk that refuses stops no boot."""
+        try:
+            self.owner.check(identity)
+        except OSError as exc:
+            self.progress.disk_error = f"the key of another machine could not be replaced: {exc}"
+            log.error("key not replaced", extra=fields(error=str(exc)))
+        self.delivery.remember()
 
     async def _judge(self, raw: bytes) -> UserData:
         observed = self.progress.observed

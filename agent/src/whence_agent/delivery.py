@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from whence_agent.instance_key import InstanceKey
+from whence_agent.key_owner import KeyOwner
 from whence_agent.outbox import Outbox, Waiting
 from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled, IdentityProof
 from whence_agent.progress import Progress
@@ -31,6 +32,8 @@ _ROUND_SECONDS_MAX = 1200.0
 _AUDIENCE = re.compile(r"[\x21-\x7e]{1,300}\Z")
 _LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded", "receipt-invalid")
 """After these the machine enrols again: the binding is gone, or the log has another key now."""
+_OTHER = "statement-of-other"
+"""The aggregator has the key bound to another instance than the one that the statement names."""
 
 
 class Delivery:
@@ -43,6 +46,7 @@ class Delivery:
         prover: IdentityProof,
         receipts: Receipts,
         key: InstanceKey,
+        owner: KeyOwner,
         outbox: Outbox,
         reporter: Reporter,
         progress: Progress,
@@ -55,6 +59,7 @@ class Delivery:
         self._prover = prover
         self._receipts = receipts
         self._key = key
+        self._owner = owner
         self._outbox = outbox
         self._reporter = reporter
         self._progress = progress
@@ -64,6 +69,7 @@ class Delivery:
         self._random = random
         self._backoff = Backoff(first_seconds=0.5, longest_seconds=pause_seconds_max, random=random)
         self._enrolled = self._remembered()
+        self._doubted = False
         self._enrolling = asyncio.Lock()
         self._delivering = asyncio.Lock()
 
@@ -71,8 +77,12 @@ class Delivery:
         """Bind this instance to its key, unless that is done. Raises AggregatorUnavailable."""
         async with self._enrolling:
             if self._enrolled is None:
-                self._enrolled = await self._bind()
+                self._enrolled = await self._bind_own()
         self._progress.delivered.enrolled = True
+
+    def remember(self) -> None:
+        """Read the enrolment that is kept beside the key; none when the key was replaced."""
+        self._enrolled = self._remembered()
 
     async def run(self) -> None:
         """Deliver for ever; back off while the aggregator is away or refuses."""
@@ -112,7 +122,7 @@ class Delivery:
             try:
                 receipt = await self._aggregator.submit(waiting.envelope)
             except AggregatorUnavailable as exc:
-                if exc.retryable or exc.code in _LOST_BINDING:
+                if exc.retryable or exc.code in _LOST_BINDING or self._is_doubted(exc.code):
                     raise
                 log.error("statement refused", extra=fields(sequence=waiting.sequence, code=exc.code))
                 self._outbox.drop(waiting.sequence)
@@ -121,6 +131,14 @@ class Delivery:
                 continue
             self._receipts.check(receipt, waiting.envelope)
             self._acknowledged(waiting, receipt.ledger_index)
+
+    def _is_doubted(self, code: str) -> bool:
+        """Return whether the key may be another machine's: enrolling again will tell. Asked once a process."""
+        if code != _OTHER or self._doubted:
+            return False
+        self._doubted, self._enrolled = True, None
+        self._progress.delivered.enrolled = False
+        return True
 
     def _acknowledged(self, waiting: Waiting, ledger_index: int) -> None:
         self._outbox.remove(waiting.sequence)
@@ -145,6 +163,7 @@ class Delivery:
         body = heartbeat.to_wire()
         await self._aggregator.heartbeat(body, mac(enrolled.heartbeat_key, body))
         self._progress.delivered.heartbeat_at = heartbeat.sent_at
+        self._owner.confirm()
 
     def _failed(self, exc: AggregatorUnavailable) -> None:
         if exc.code in _LOST_BINDING:
@@ -158,6 +177,18 @@ class Delivery:
     def _count(self) -> None:
         self._progress.delivered.waiting = len(self._outbox)
         self._progress.delivered.dropped = self._outbox.dropped
+
+    async def _bind_own(self) -> Enrolled:
+        """Bind the key; where it turns out to be another machine's, one of our own, and state everything again."""
+        try:
+            bound = await self._bind()
+        except AggregatorUnavailable as exc:
+            if not self._owner.refused(exc.code):
+                raise
+            self._reporter.restate()
+            bound = await self._bind()
+        self._owner.confirm()
+        return bound
 
     async def _bind(self) -> Enrolled:
         challenge = await self._aggregator.challenge()

@@ -24,6 +24,14 @@ class DirectoryTaken(InputError):
     """Another process keeps the files of this directory."""
 
 
+def discard(directory: Path, *, link: str) -> None:
+    """Remove all files that were published in a directory: they are another machine's. Raises OSError."""
+    (directory / link).unlink(missing_ok=True)
+    if (directory / "generations").is_dir():
+        shutil.rmtree(directory / "generations")
+        sync_directory(directory)
+
+
 class Generations:
     """Publishes sets of files for one group. `number` is the current generation, 0 before the first."""
 

@@ -47,16 +47,34 @@ class InstanceKey:
         content = json.dumps({**values, "key": self.id}).encode()
         write_durably(self._directory / f"{name}.json", content, mode=_MODE)
 
+    def replace(self, notice: dict[str, Any]) -> None:
+        """Make another key, and remember why under its `name`. What was remembered for the old one counts no more.
+
+        The old private key is overwritten. Raises OSError; a crash in between leaves the old key.
+        """
+        private, before = ec.generate_private_key(ec.SECP256R1()), self.id
+        self.id = key_id(private.public_key())
+        try:
+            self.remember(notice["name"], notice)
+            self._write(private)
+        except OSError:
+            self.id = before
+            raise
+        self.private = private
+
+    def _write(self, key: ec.EllipticCurvePrivateKey) -> None:
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_durably(self._directory / "key.pem", pem, mode=_MODE)
+
     def _load_or_make(self) -> ec.EllipticCurvePrivateKey:
         path = self._directory / "key.pem"
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             key = ec.generate_private_key(ec.SECP256R1())
-            pem = key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            write_durably(path, pem, mode=_MODE)
+            self._write(key)
             return key
         try:
             loaded = serialization.load_pem_private_key(content, password=None)

@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence_common.files import Disk, remove_temporaries, write_durably
+from whence_common.files import Disk, remove_temporaries, sync_directory, write_durably
 from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,25 @@ class Outbox:
     def drop(self, sequence: int) -> None:
         """Give up on a statement that the aggregator will never take. Counted."""
         self._drop(sequence)
+
+    def set_aside(self, name: str) -> int:
+        """Move all statements into `outbox-of-NAME` beside this directory, where nothing delivers them; count them.
+
+        The count of what was dropped goes with them. Raises OSError.
+        """
+        target = self._directory.with_name(f"{self._directory.name}-of-{name[:16]}")
+        target.mkdir(mode=0o700, exist_ok=True)
+        for sequence in list(self._sizes):
+            self._path(sequence).replace(target / self._path(sequence).name)
+        dropped = self._directory / "dropped.json"
+        if dropped.exists():
+            dropped.replace(target / dropped.name)
+        sync_directory(target)
+        sync_directory(self._directory)
+        aside = len(self._sizes)
+        self._sizes, self.dropped = {}, 0
+        self.arrived.clear()
+        return aside
 
     def _fits(self, size: int) -> bool:
         return len(self._sizes) < self._statements_max and sum(self._sizes.values()) + size <= self._bytes_max

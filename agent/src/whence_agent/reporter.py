@@ -8,6 +8,7 @@ import msgspec
 
 from whence_agent import __version__
 from whence_agent.instance_key import InstanceKey
+from whence_agent.key_owner import REPLACED
 from whence_agent.outbox import Outbox
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
@@ -16,6 +17,7 @@ from whence_common.digest import sha256_digest
 from whence_common.envelope import seal
 from whence_common.identity_document import InstanceIdentity
 from whence_common.logs import fields
+from whence_common.problems import Problem
 from whence_common.statement import Cause, InstanceFacts, Predicate, Statement
 from whence_common.storable import cleaned
 
@@ -30,6 +32,7 @@ class Reporter:
         self._key = key
         self._outbox = outbox
         self._progress = progress
+        self._last_cause: Cause | None = None
         self.last_digest: str | None = None
         self.last_sequence = 0
 
@@ -54,8 +57,24 @@ class Reporter:
         self._progress.disk_error = ""
         self._progress.delivered.waiting = len(self._outbox)
         self._progress.delivered.dropped = self._outbox.dropped
+        self._last_cause = cause
         self.last_digest, self.last_sequence = sha256_digest(envelope), predicate.sequence
         log.info("statement kept", extra=fields(cause=cause, sequence=predicate.sequence, digest=self.last_digest))
+
+    def restate(self) -> None:
+        """State everything again under a key that was replaced; nothing when nothing was stated yet."""
+        if self._last_cause is not None:
+            self.report(self._last_cause)
+
+    def _notices(self) -> list[dict[str, object]]:
+        """Return what the state directory tells of this boot: that its key was another machine's."""
+        found = self._key.remembered(REPLACED)
+        if found.get("boot_id") != self._progress.boot_id:
+            return []
+        fix = "remove the agent's state directory from the image"
+        message = str(found.get("message", ""))
+        problem = Problem(severity="warning", code="key-replaced", line=0, column=0, path="", message=message, fix=fix)
+        return [problem.to_wire()]
 
     def _remember_drift(self) -> None:
         """Keep what was found: restarting the agent must not make it forgotten."""
@@ -94,7 +113,7 @@ class Reporter:
             scm_source=observed.scm_source,
             credentials=observed.credentials,
             drift=list(observed.drift),
-            problems=[problem.to_wire() for problem in observed.problems],
+            problems=[problem.to_wire() for problem in observed.problems] + self._notices(),
             stages=self._progress.stage_facts(),
             statements_dropped=self._outbox.dropped,
         )

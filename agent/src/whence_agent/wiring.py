@@ -33,11 +33,12 @@ from whence_agent.bring_up import BringUp, probe_address
 from whence_agent.credentials import CredentialKeeper, Revocation
 from whence_agent.delivery import Delivery
 from whence_agent.ending import Ending
-from whence_agent.generations import Generations
+from whence_agent.generations import Generations, discard
 from whence_agent.health_watch import HealthWatch
 from whence_agent.host_metrics import HostMetrics, read_host
 from whence_agent.http.status_app import StatusEndpoint
 from whence_agent.instance_key import InstanceKey
+from whence_agent.key_owner import KeyOwner
 from whence_agent.notices import NoticeWatch
 from whence_agent.outbox import Outbox
 from whence_agent.platform_files import logins_of, trust_policies
@@ -108,6 +109,12 @@ class _Agent:
         self.outbox = Outbox(
             self.state / "outbox", statements_max=settings.outbox_statements_max, bytes_max=settings.outbox_bytes_max
         )
+        self.owner = KeyOwner(
+            key=self.key,
+            outbox=self.outbox,
+            progress=self.progress,
+            forget=lambda: discard(Path(settings.container_directory), link="credentials"),
+        )
         self.reporter = Reporter(key=self.key, outbox=self.outbox, progress=self.progress, redactor=self.redactor)
         self.backoff = Backoff(first_seconds=0.3, longest_seconds=10.0, random=random.random)
 
@@ -176,7 +183,7 @@ class _Agent:
         boot = Boot(
             settings=settings, metadata=self.metadata, notifier=self.notifier, bring_up=bring_up, progress=progress,
             reporter=self.reporter, delivery=delivery, announcer=announcer, redactor=self.redactor, key=self.key,
-            backoff=self.backoff, console=self.process.console,
+            owner=self.owner, backoff=self.backoff, console=self.process.console,
         )  # fmt: skip
         endpoint = StatusEndpoint(
             progress=progress, redactor=self.redactor, address=settings.status_address, port=settings.status_port
@@ -205,6 +212,7 @@ class _Agent:
             prover=IdentityProver(metadata=self.metadata, now=utc_now),
             receipts=Receipts(key=self.key, log_keys=settings.aggregator_log_keys),
             key=self.key,
+            owner=self.owner,
             outbox=self.outbox,
             reporter=self.reporter,
             progress=self.progress,

@@ -19,7 +19,7 @@ from whence_aggregator.ports import Overloaded, StorageUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.errors import InputError, WhenceError
 from whence_common.logs import fields
-from whence_common.storable import check_json
+from whence_common.storable import Unstorable, check_json
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def registry_guarded(handler: Handler, challenge: Challenge) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         request[REQUEST_ID] = f"r{_PROCESS}-{next(_NUMBERS)}"
         try:
-            check_request(request)
+            _check_names(request)
             response = await handler(request)
         except WhenceError as exc:
             response = _refused(request, _as_refusal(exc), challenge)
@@ -52,6 +52,13 @@ def registry_guarded(handler: Handler, challenge: Challenge) -> Handler:
         return response
 
     return handle
+
+
+def _check_names(request: web.Request) -> None:
+    try:
+        check_request(request)
+    except Unstorable as exc:
+        raise RegistryRefusal("NAME_INVALID", exc.message) from exc
 
 
 async def no_continue(request: web.Request) -> None:
