@@ -115,7 +115,7 @@ async def test_nobody_speaks_for_another_instance(house: InProcess, changes: dic
     assert await refusal(house, machine.statement(instance=InstanceFacts(**facts))) == "statement-of-other"
 
 
-HOSTILE = "\x00\x1b[2J'; drop table entry; --"
+HOSTILE = "\x1b[2J'; drop table entry; --"
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def login_of_entry(entry: Mapping[str, Any], *, host: str, name: str) -> Login:
     username, password = texts.get("username", ""), texts.get("password", "")
     if texts.get("auth"):
         try:
+            # NOTE: not strict: it is what was copied out of docker's configuration, and docker takes it
             username, _, password = base64.b64decode(texts["auth"], validate=True).decode("utf-8").partition(":")
         except (binascii.Error, ValueError) as exc:
             raise LoginInvalid(
