@@ -9,6 +9,7 @@ from whence_aggregator.enrolment import EnrolmentRequest, Enrolments
 from whence_aggregator.heartbeats import Heartbeats
 from whence_aggregator.http.bodies import Answer, read_body, ready_body, respond_json
 from whence_aggregator.http.errors import REQUEST_ID
+from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.ingest import Ingest
 from whence_aggregator.limits import Limit
 from whence_common.envelope import ENVELOPE_BYTES_MAX
@@ -39,11 +40,13 @@ class AgentCalls:
         ]
 
     async def _challenge(self, request: web.Request) -> Answer:
+        no_parameters(request)
         await read_body(request, _CHALLENGE_BYTES_MAX)
         self._challenges.take(request.remote or "")
         return respond_json(self._enrolments.challenge(), status=201)
 
     async def _enrol(self, request: web.Request) -> Answer:
+        no_parameters(request)
         content = await read_body(request, _ENROLMENT_BYTES_MAX)
         try:
             wanted = _DECODER.decode(content)
@@ -52,11 +55,13 @@ class AgentCalls:
         return respond_json(await self._enrolments.enrol(wanted), status=201)
 
     async def _statement(self, request: web.Request) -> Answer:
+        no_parameters(request)
         content = await read_body(request, ENVELOPE_BYTES_MAX)
         accepted = await self._ingest.accept(content, request_id=request[REQUEST_ID])
         return respond_json(accepted.to_wire(), status=200 if accepted.replayed else 201)
 
     async def _heartbeat(self, request: web.Request) -> Answer:
+        no_parameters(request)
         content = ready_body(request, HEARTBEAT_BYTES_MAX) or await read_body(request, HEARTBEAT_BYTES_MAX)
         await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
         return Answer(_SEEN)

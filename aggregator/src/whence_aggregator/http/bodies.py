@@ -68,7 +68,7 @@ class Answer(web.StreamResponse):
         if not self._lasting:
             headers[hdrs.CONNECTION] = "close"
         await request.writer.write_headers(_STATUS_LINES[self.status], headers)
-        await request.writer.write_eof(self.content)
+        await request.writer.write_eof(b"" if request.method == hdrs.METH_HEAD else self.content)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: all is sent."""

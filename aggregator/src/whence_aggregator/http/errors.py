@@ -46,6 +46,7 @@ _STATUS_BY_CODE = {
     "body-encoded": 415,
     "internal-error": 500,
     "entry-damaged": 500,
+    "not-served": 501,
 }
 _PROOF_CODES = ("identity-", "cms-", "sts-")
 REQUEST_ID = web.RequestKey("request_id", str)

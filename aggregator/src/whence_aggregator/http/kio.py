@@ -1,4 +1,4 @@
-"""Kio's paths, so that its clients work unchanged, and what Whence adds for tickets."""
+"""Kio's paths for applications, which the `kio` command uses unchanged, and what Whence adds for tickets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from aiohttp import web
 from whence_aggregator.applications.registry import Applications, TicketSettings
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import Answer, read_body, respond_json
-from whence_aggregator.http.parameters import instant
+from whence_aggregator.http.parameters import Query, no_parameters
 from whence_common.errors import InputError
 
 _BODY_BYTES_MAX = 256 * 1024
+_EQUAL = ("team_id", "incident_contact")
+_NOT_SERVED = (
+    ("/apps/{id}/versions", ("GET",)),
+    ("/apps/{id}/versions/{version}", ("GET", "PUT")),
+    ("/apps/{id}/versions/{version}/approvals", ("GET", "POST")),
+    ("/apps/{id}/approvals", ("GET",)),
+)
+"""Kio answered these with empty lists and stored nothing."""
 
 
 class KioCalls:
-    """`/apps` as Kio speaks it."""
+    """`/apps` as Kio answers it. What Kio has and Whence does not serve is refused, and never answered with a guess."""
 
     def __init__(self, *, applications: Applications) -> None:
         self._applications = applications
@@ -25,31 +33,46 @@ class KioCalls:
             web.get("/apps", self._list),
             web.get("/apps/{id}", self._read),
             web.put("/apps/{id}", self._write),
+            *(web.route(method, path, self._not_served) for path, methods in _NOT_SERVED for method in methods),
             web.put("/v1/applications/{id}/tickets", self._tickets),
         ]
 
     async def _list(self, request: web.Request) -> Answer:
-        found = await self._applications.list(at=_at(request))
-        active = request.query.get("active")
-        wanted = {name: request.query[name] for name in ("team_id", "incident_contact") if name in request.query}
+        query = Query(request, *_EQUAL, "active", "modified_after", "modified_before", "search", "at")
+        if query.text("search") is not None:
+            fix = f"filter with {', '.join(_EQUAL)}, active, modified_after or modified_before"
+            raise InputError("search-not-served", "Kio's full text search is not served here", fix=fix)
+        equal = {name: value for name in _EQUAL if (value := query.text(name)) is not None}
+        active = query.choice("active", ("true", "false"))
+        after, before = query.instant("modified_after"), query.instant("modified_before")
         return respond_json(
             [
                 application
-                for application in found
-                if all(application.get(name) == value for name, value in wanted.items())
-                and (active is None or application.get("active") is (active == "true"))
+                for application in await self._applications.list(at=query.instant("at"))
+                if all(application[name] == value for name, value in equal.items())
+                and (active is None or application["active"] is (active == "true"))
+                and (after is None or application["last_modified"] >= after)
+                and (before is None or application["last_modified"] <= before)
             ]
         )
 
     async def _read(self, request: web.Request) -> Answer:
-        return respond_json(await self._applications.read(request.match_info["id"], at=_at(request)))
+        at = Query(request, "at").instant("at")
+        return respond_json(await self._applications.read(request.match_info["id"], at=at))
+
+    async def _not_served(self, request: web.Request) -> Answer:
+        no_parameters(request)
+        message = "Whence keeps no versions and no approvals of applications"
+        raise InputError("not-served", message, fix="ask /v1/trace?application=… for the versions that run")
 
     async def _write(self, request: web.Request) -> web.Response:
+        no_parameters(request)
         written = await _object(request)
         await self._applications.write(request.match_info["id"], written, request[CALLER])
         return web.Response(status=200)
 
     async def _tickets(self, request: web.Request) -> web.Response:
+        no_parameters(request)
         try:
             settings = msgspec.convert(await _object(request), TicketSettings)
         except msgspec.ValidationError as exc:
@@ -57,12 +80,6 @@ class KioCalls:
             raise InputError("tickets-malformed", str(exc), fix=fix) from exc
         await self._applications.write_tickets(request.match_info["id"], settings, request[CALLER])
         return web.Response(status=200)
-
-
-def _at(request: web.Request) -> str | None:
-    """Read `at`, which Kio does not have; its other parameters are none of our business here."""
-    value = request.query.get("at")
-    return instant(value[:100], name="at") if value is not None else None
 
 
 async def _object(request: web.Request) -> dict[str, object]:

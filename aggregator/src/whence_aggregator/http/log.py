@@ -105,6 +105,8 @@ class LogCalls:
         )
         response = web.StreamResponse(headers={**_SHORT, "Content-Type": "application/x-ndjson"})
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         async for line in lines:
             await response.write(line)
         await response.write_eof()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from whence_aggregator import __version__
 from whence_aggregator.http.bodies import Answer, respond_json
+from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.queries import counts
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
@@ -22,7 +23,8 @@ class ProbeCalls:
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/health", self._health), web.get("/.well-known/health", self._health)]
 
-    async def _health(self, _: web.Request) -> Answer:
+    async def _health(self, request: web.Request) -> Answer:
+        no_parameters(request)
         return respond_json({"health": True})
 
 
@@ -44,15 +46,18 @@ class OperatorCalls:
             web.get("/openapi.yaml", self._contract),
         ]
 
-    async def _health(self, _: web.Request) -> Answer:
+    async def _health(self, request: web.Request) -> Answer:
         """Whether the process lives. Asks no database: a probe must not add to its trouble."""
+        no_parameters(request)
         return respond_json({"health": True})
 
-    async def _ready(self, _: web.Request) -> Answer:
+    async def _ready(self, request: web.Request) -> Answer:
+        no_parameters(request)
         await self._database.fetch("last_index", {})
         return respond_json({"ready": True})
 
-    async def _metrics(self, _: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.Response:
+        no_parameters(request)
         size = (await self._database.fetch("last_index", {}))[0]["last_index"] + 1
         samples = [Metric(name="whence_ledger_entries", kind="gauge", help="Entries in the ledger.", value=float(size))]
         instances, verdicts, _accounts = counts(await self._database.fetch("tallies", {}))
@@ -85,11 +90,13 @@ class OperatorCalls:
             found.append(Metric(name="whence_unwitnessed_age_seconds", kind="gauge", help=help_, value=witnessed))
         return found
 
-    async def _contract(self, _: web.Request) -> web.Response:
+    async def _contract(self, request: web.Request) -> web.Response:
+        no_parameters(request)
         text = (resources.files("whence_aggregator") / "openapi.yaml").read_text(encoding="utf-8")
         return web.Response(text=text, content_type="application/yaml")
 
-    async def _page(self, _: web.Request) -> web.StreamResponse:
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        no_parameters(request)
         size = (await self._database.fetch("last_index", {}))[0]["last_index"] + 1
         text = (
             "<!doctype html><html lang=en><meta charset=utf-8><title>Whence</title>"

@@ -9,7 +9,7 @@ from aiohttp import web
 from whence_aggregator.trace.tracer import Subject, SubjectKind
 from whence_common.clock import parse_instant, to_instant
 from whence_common.digest import is_sha256_digest
-from whence_common.errors import InputError
+from whence_common.errors import InputError, one_line
 from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, is_application_id
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
@@ -21,24 +21,28 @@ _VALUE_CHARACTERS_MAX = 300
 
 
 class Query:
-    """The parameters of one request. `allowed` are the names this path knows."""
+    """The parameters of one request. `allowed` are the names that this path takes.
+
+    Raises InputError for any other name, for a name that is given twice, and for a name without a value.
+    """
 
     def __init__(self, request: web.Request, *allowed: str) -> None:
-        unknown = sorted(set(request.query) - set(allowed))
-        if unknown:
-            raise InputError(
-                "parameter-unknown", f"unknown: {', '.join(unknown)[:200]}", fix=f"known: {', '.join(sorted(allowed))}"
-            )
-        repeated = [name for name in request.query if len(request.query.getall(name)) > 1]
-        if repeated:
-            raise InputError("parameter-repeated", f"given twice: {repeated[0][:100]}")
         self._query = request.query
+        for name, value in self._query.items():
+            if name not in allowed:
+                fix = f"this path takes {', '.join(sorted(allowed))}" if allowed else "this path takes no parameters"
+                raise InputError("parameter-unknown", f"unknown parameter: {one_line(name, 100)!r}", fix=fix)
+            if len(self._query.getall(name)) > 1:
+                raise InputError("parameter-repeated", f"{name} is given more than once", fix="give it once")
+            if not value:
+                raise InputError("parameter-malformed", f"{name} has no value", fix="leave it out, or give it a value")
 
     def text(self, name: str) -> str | None:
-        """Give a short printable text, or None when it is not given."""
+        """Return a short printable text, or None when it is not given."""
         value = self._query.get(name)
-        if value is not None and (not value or len(value) > _VALUE_CHARACTERS_MAX or not value.isprintable()):
-            raise InputError("parameter-malformed", f"{name} is empty, too long or not printable")
+        if value is not None and (len(value) > _VALUE_CHARACTERS_MAX or not value.isprintable()):
+            what = f"longer than {_VALUE_CHARACTERS_MAX} characters or not printable"
+            raise InputError("parameter-malformed", f"{name} is {what}")
         return value
 
     def instant(self, name: str) -> str | None:
@@ -76,6 +80,12 @@ class Query:
         kind = next(kind for kind in _SUBJECTS if kind == given[0])
         _check_subject(kind, value)
         return Subject(kind=kind, value=value, version=self.text("version"))
+
+
+def no_parameters(request: web.Request) -> None:
+    """Raise InputError where a path that takes no parameters is given any."""
+    if request.rel_url.raw_query_string:
+        Query(request)
 
 
 def instant(text: str, *, name: str) -> str:

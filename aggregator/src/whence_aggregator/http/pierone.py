@@ -46,7 +46,7 @@ class PierOneCalls:
         self, handler: Callable[[web.Request], Awaitable[web.Response]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            self._access.check_pull(await self._calls.caller(request))
+            self._access.check_pull(await self._calls.caller(request))  # refuses parameters as well: no path takes any
             return await handler(request)
 
         return handle

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode
 import msgspec
 from aiohttp import web
 
-from whence_aggregator.http.registry_errors import no_continue, own_url, registry_guarded, whole_body
+from whence_aggregator.http.registry_errors import check_parameters, no_continue, own_url, registry_guarded, whole_body
 from whence_aggregator.ports_registry import BlobBackend, PushSources
 from whence_aggregator.registry.access import GRANT_SECONDS, PUBLIC, Access, Principal
 from whence_aggregator.registry.catalog import PAGE_MAX, Catalog
@@ -87,8 +87,10 @@ class RegistryCalls:
         return [f'Bearer realm="{realm}",service="{self._name}"{scope}', BASIC_CHALLENGE]
 
     async def caller(self, request: web.Request) -> Principal:
-        """Say who calls. Raises RegistryRefusal."""
-        return await self._access.authenticate(request.headers.get("Authorization", ""))
+        """Return who calls, once the parameters are known ones. Raises RegistryRefusal."""
+        principal = await self._access.authenticate(request.headers.get("Authorization", ""))
+        check_parameters(request)
+        return principal
 
     async def _version(self, request: web.Request) -> web.Response:
         principal = await self.caller(request)

@@ -17,7 +17,7 @@ from whence_aggregator.http.bodies import check_request
 from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.ports import Overloaded, StorageUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
-from whence_common.errors import InputError, WhenceError
+from whence_common.errors import InputError, WhenceError, one_line
 from whence_common.logs import fields
 from whence_common.storable import Unstorable, check_json
 
@@ -28,6 +28,17 @@ _VERSION = {"Docker-Distribution-API-Version": "registry/2.0", "X-Content-Type-O
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
 _NUMBERS = itertools.count(1)
 _PROCESS = os.urandom(6).hex()
+_PARAMETERS = {
+    "/v2/_catalog": {"n", "last"},
+    "/v2/{name}/tags/list": {"n", "last"},
+    "/v2/{name}/referrers/{digest}": {"artifactType", "n", "last"},
+    "/v2/{name}/blobs/uploads": {"mount", "from", "digest"},
+    "/v2/{name}/blobs/uploads/": {"mount", "from", "digest"},
+    "/v2/{name}/blobs/uploads/{number}": {"_state", "digest"},
+}
+"""What each path takes. The token's path is not among them: OAuth 2 has unknown parameters ignored (RFC 6749, 3.2)."""
+_FROM_MIRRORS = "ns"
+"""containerd adds it to whatever it asks of a mirror: the registry that an image's name begins with."""
 Challenge = Callable[[web.Request], list[str]]
 
 
@@ -99,6 +110,20 @@ async def whole_body(request: web.Request, bytes_max: int) -> bytes:
     whole = bytes(content)
     check_json(whole, "the body")
     return whole
+
+
+def check_parameters(request: web.Request) -> None:
+    """Raise RegistryRefusal for a parameter that the path does not take, or one that is given more than once."""
+    if not request.query_string:
+        return
+    resource = request.match_info.route.resource
+    taken = _PARAMETERS.get(resource.canonical if resource is not None else "", set())
+    for name in request.query:
+        if name not in taken and not (name == _FROM_MIRRORS and request.path.startswith("/v2/")):
+            fix = f"this path takes {', '.join(sorted(taken))}" if taken else "this path takes no parameters"
+            raise RegistryRefusal("UNSUPPORTED", f"unknown parameter: {one_line(name, 100)!r}", status=400, fix=fix)
+        if len(request.query.getall(name)) > 1:
+            raise RegistryRefusal("UNSUPPORTED", f"{name} is given more than once", status=400, fix="give it once")
 
 
 def own_url(request: web.Request, configured: str | None) -> str:

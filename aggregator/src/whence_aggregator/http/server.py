@@ -51,7 +51,8 @@ class Server:
         authenticate = authentication(callers) if callers is not None else None
         for route in (*routes, web.route("*", "/{path:.*}", self._unknown)):
             handler = self._heard(guarded(route.handler, authenticate))
-            self._application.router.add_route(route.method, route.path, handler)
+            for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+                self._application.router.add_route(method, route.path, handler)
         self._address = address
         self._port = port
         self._tls = tls

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from whence_aggregator.http.bodies import Answer, read_body, respond_json
+from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.witness import REQUEST_BYTES_MAX, SizeConflict, Witness, WitnessRefusal
 
 
@@ -23,6 +24,7 @@ class WitnessCalls:
         ]
 
     async def _add(self, request: web.Request) -> web.Response:
+        no_parameters(request)
         body = await read_body(request, REQUEST_BYTES_MAX)
         try:
             return web.Response(text=self._witness.add_checkpoint(body))
@@ -31,8 +33,10 @@ class WitnessCalls:
         except WitnessRefusal as exc:
             return web.Response(status=exc.status, text=exc.message + "\n")
 
-    async def _show_key(self, _: web.Request) -> web.Response:
+    async def _show_key(self, request: web.Request) -> web.Response:
+        no_parameters(request)
         return web.Response(text=self._key + "\n")
 
-    async def _health(self, _: web.Request) -> Answer:
+    async def _health(self, request: web.Request) -> Answer:
+        no_parameters(request)
         return respond_json({"health": True})
