@@ -1,31 +1,63 @@
 """whence: where does what runs here come from?
 
-Exit codes: 0 answered, nothing wrong; 1 answered, and there are gaps, things not checked, or violations; 2 wrong usage;
-3 the aggregator cannot be reached or refuses; 4 there is no such thing.
+\b
+Exit codes:
+  0    answered, and nothing is wrong
+  1    answered, and there are gaps or violations: something fails, or was not checked or judged
+  2    wrong usage
+  3    the aggregator cannot be reached, or refuses
+  4    there is no such thing
+  70   whence itself failed, or could not write its output
+  130  interrupted by Ctrl-C
+  141  whatever read the output stopped reading
+
+Lists show the first 100 rows; stderr says when there are more.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from whence_aggregator import __version__
-from whence_aggregator.command import evidence
+from whence_aggregator.command import evidence, output
 from whence_aggregator.command import images as image_commands
-from whence_aggregator.command.client import Client
-from whence_aggregator.command.output import GAPS, UNKNOWN, UNREACHABLE, all_pages, ask, end, show
+from whence_aggregator.command.client import Client, segment
+from whence_aggregator.command.output import (
+    GAPS,
+    UNKNOWN,
+    USAGE,
+    Listed,
+    ReaderGone,
+    ask,
+    console,
+    end,
+    json_list,
+    listed,
+    listing,
+    note,
+    out,
+    show,
+    show_json,
+    show_list,
+)
 from whence_aggregator.command.picture import draw, printable
 from whence_common.errors import InputError, WhenceError
+from whence_common.identifiers import is_application_id
 
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
+
+
+_FAILED, _INTERRUPTED, _READER_GONE = 70, 130, 141
 
 
 @click.group(help=__doc__)
@@ -33,20 +65,53 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 @click.option("--url", envvar="WHENCE_URL", default="http://127.0.0.1:7381", show_default=True, help="The aggregator.")
 @click.option("--token-file", type=click.Path(dir_okay=False), help="File with the token; else WHENCE_TOKEN is used.")
 @click.pass_context
-def main(context: click.Context, url: str, token_file: str | None) -> None:
+def whence(context: click.Context, url: str, token_file: str | None) -> None:
     """Make the client that the subcommands use."""
-    import os
-
     try:
         token = Path(token_file).read_text("ascii").strip() if token_file else os.environ.get("WHENCE_TOKEN")
         context.obj = Client(url=url, token=token)
     except (OSError, ValueError) as exc:
-        end(f"{token_file} cannot be read: {exc}", UNREACHABLE)
+        end(f"{token_file} cannot be read: {exc}", USAGE)
     except WhenceError as exc:
-        end(exc.diagnostics(), UNREACHABLE)
+        end(exc.diagnostics(), USAGE)
 
 
-@main.command()
+def main() -> NoReturn:
+    """Run the command, and exit with a code that means what the help says, also when it is interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
+    code = _FAILED
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except (BrokenPipeError, ReaderGone):
+        code = _READER_GONE
+    except OSError as exc:
+        code = _FAILED
+        note(f"whence: the output cannot be written: {exc.strerror or exc}")
+    os._exit(code)  # not sys.exit: that flushes once more, and fails once more where the output is gone
+
+
+def _run() -> int:
+    try:
+        whence.main(standalone_mode=False)
+    except click.Abort:
+        note("whence: interrupted")
+        return _INTERRUPTED
+    except click.ClickException as exc:
+        exc.show()
+        return USAGE
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else 0
+    except (OSError, ReaderGone):
+        raise
+    except Exception:  # noqa: BLE001 - shown whole; Python's own code for it, 1, would say that there are gaps
+        traceback.print_exc()
+        return _FAILED
+    return 0
+
+
+@whence.command()
 @click.argument("subject")
 @click.option("--application", "kind", flag_value="application", help="SUBJECT is an application id.")
 @click.option("--ticket", "kind", flag_value="ticket", help="SUBJECT is a ticket.")
@@ -56,7 +121,7 @@ def main(context: click.Context, url: str, token_file: str | None) -> None:
 @click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
 @click.option("--known-at", help="By what was recorded by this time; now by default.")
 @click.option("--evidence", "with_evidence", is_flag=True, help="Show the evidence below each link.")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@listing
 @click.pass_obj
 def trace(
     client: Client,
@@ -66,6 +131,8 @@ def trace(
     at: str | None,
     known_at: str | None,
     with_evidence: bool,
+    limit: int,
+    everything: bool,
     as_json: bool,
 ) -> None:
     """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket or an application.
@@ -75,77 +142,120 @@ def trace(
     kind = kind or _kind_of(subject)
     parameters = {kind: subject, "version": application_version, "at": at, "known_at": known_at}
     if kind == "instance":
-        document = ask(lambda: client.get("/v1/trace", **parameters))
-        lineages = [document]
-    else:
-        document, lineages = all_pages(client, "/v1/trace", "lineages", parameters)
+        lineage = ask(lambda: client.get("/v1/trace", **parameters))
+        if as_json:
+            show_json(lineage)
+        else:
+            draw(console(), lineage, evidence=with_evidence)
+        sys.exit(0 if lineage["complete"] else GAPS)
+    found = listed(client, "/v1/trace", "lineages", parameters, None if everything else limit)
+    complete = _draw_lineages(found, as_json=as_json, with_evidence=with_evidence)
+    if not found.rows:
+        end(f"nothing that runs is known of {kind} {subject!r}: see --application, --ticket and the others", UNKNOWN)
+    note(found.note())
+    if complete and found.following is not None:
+        complete = _rest_complete(client, parameters, found.following)
+    sys.exit(0 if complete else GAPS)
+
+
+def _draw_lineages(found: Listed, *, as_json: bool, with_evidence: bool) -> bool:
+    """Print lineages as they are read; return whether all of them are complete."""
+    gaps = 0
+
+    def watched() -> Iterator[Sequence[Mapping[str, Any]]]:
+        nonlocal gaps
+        for page in pages:
+            gaps += sum(not lineage["complete"] for lineage in page)
+            yield page
+
+    pages, found.pages = found.pages, watched()
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        json_list(found, "lineages")
     else:
-        console = Console(highlight=False)
-        for lineage in lineages:
-            draw(console, lineage, evidence=with_evidence)
-    if not lineages:
-        end(f"nothing is known of {kind} {subject}", UNKNOWN)
-    sys.exit(0 if all(lineage["complete"] for lineage in lineages) else GAPS)
+        for lineage in chain.from_iterable(found.pages):
+            draw(console(), lineage, evidence=with_evidence)
+    return not gaps
 
 
-@main.command()
+def _rest_complete(client: Client, parameters: Mapping[str, str | None], cursor: str) -> bool:
+    """Read on to the first lineage with gaps, showing nothing: the exit code is about all of them."""
+    rest = listed(client, "/v1/trace", "lineages", parameters, None, after=cursor)
+    return all(lineage["complete"] for lineage in chain.from_iterable(rest.pages))
+
+
+@whence.command()
 @click.option("--application", help="Only instances of this application.")
+@click.option("--version", help="Only instances of this version of the application.")
+@click.option("--team", help="Only instances of applications that this team owns, as the application registry has it.")
 @click.option("--account", help="Only instances in this account.")
 @click.option("--region", help="Only instances in this region.")
+@click.option("--ami", help="Only instances that were started from this AMI.")
 @click.option("--image", help="Only instances that run this digest: as application, sidecar or by its index.")
+@click.option("--user-data", help="Only instances whose user data has this digest.")
 @click.option("--commit", help="Only instances whose image was built from this commit, or one that begins so.")
+@click.option("--ticket", help="Only instances whose image's commit names this ticket.")
+@click.option(
+    "--cause", type=click.Choice(["boot", "change", "stop", "failed"]), help="Why the last statement was made."
+)
+@click.option("--since", help="Only if the statement that is shown was recorded at this time or later.")
+@click.option("--until", help="Only if the statement that is shown was recorded before this time.")
 @click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
 @click.option("--known-at", help="By what was recorded by this time; now by default.")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@listing
 @click.pass_obj
-def instances(client: Client, /, as_json: bool, **filters: str | None) -> None:
-    """List the instances that have spoken, with what they run now."""
-    document, rows = all_pages(client, "/v1/instances", "instances", filters)
+def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
+    """List the instances that have made a statement, with what they run."""
+    found = listed(client, "/v1/instances", "instances", filters, None if everything else limit)
     asked = filters["at"] or filters["known_at"]
     last = ("recorded_at", "recorded_by_then") if asked else ("seen_at",)
     columns = ("instance_id", "account_id", "region", "application_id", "application_version", "cause", *last)
-    show(document, rows, columns, as_json=as_json)
+    show_list(found, "instances", columns, as_json=as_json)
 
 
-@main.command()
+@whence.command()
 @click.argument("application_id", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
 def apps(client: Client, application_id: str | None, as_json: bool) -> None:
     """List the applications in the registry, or show one."""
+    if application_id is not None and not is_application_id(application_id):
+        end(f"no application can have the id {application_id!r}", UNKNOWN)
     if application_id is None:
         rows = ask(lambda: client.get("/apps"))
         show(rows, rows, ("id", "team_id", "name", "active", "scm_url"), as_json=as_json)
         return
     shown = ask(lambda: client.get(f"/apps/{application_id}"))
     if as_json:
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        show_json(shown)
         return
-    table = Table(show_header=False, box=None)
+    width = max(map(len, shown), default=0)
     for name, value in shown.items():
-        table.add_row(Text(name, "bold"), Text("" if value is None else printable(value)))
-    Console(highlight=False).print(table)
+        out(f"{name:<{width}}  {'' if value is None else printable(value)}".rstrip() + "\n")
 
 
-@main.command()
+@whence.command()
 @click.option("--verdict", type=click.Choice(["fail", "unknown"]), help="Only these; by default both are shown.")
 @click.option("--rule", help="Only this rule.")
+@click.option("--severity", type=click.Choice(["1", "2", "3"]), help="Only rules of this severity; 1 is the gravest.")
+@click.option("--team", help="Only applications that this team owns, as the application registry has it now.")
 @click.option("--account", help="Only this account.")
+@click.option("--region", help="Only this region.")
+@click.option("--ami", help="Only instances that were started from this AMI.")
 @click.option("--application", help="Only this application.")
 @click.option("--instance", help="Only this instance.")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.option("--since", help="Only what has been so since this time or later, 2026-11-22T12:00:00Z.")
+@click.option("--until", help="Only what was so already before this time.")
+@listing
 @click.pass_obj
-def violations(client: Client, /, as_json: bool, **filters: str | None) -> None:
-    """List what breaks a rule, and what could not be judged. Exits 1 when something fails."""
-    document, rows = all_pages(client, "/v1/violations", "violations", filters)
-    columns = ("verdict", "rule", "instance_id", "application_id", "reason", "since")
-    show(document, rows, columns, as_json=as_json)
-    sys.exit(GAPS if any(row["verdict"] == "fail" for row in rows) else 0)
+def violations(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
+    """List what breaks a rule, and what could not be judged. Exits 1 when there is either."""
+    found = listed(client, "/v1/violations", "violations", filters, None if everything else limit)
+    columns = ("verdict", "rule", "severity", "instance_id", "account_id", "application_id", "reason", "since")
+    show_list(found, "violations", columns, as_json=as_json)
+    sys.exit(GAPS if found.rows else 0)
 
 
-@main.command()
+@whence.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--data",
@@ -184,34 +294,37 @@ def verify(
     """
     try:
         wanted = evidence.policy(log_keys, witness_keys, witnesses)
+    except (InputError, ValueError, OSError) as exc:
+        end(f"the keys cannot be used: {exc.diagnostics() if isinstance(exc, InputError) else exc}", USAGE)
+    try:
         if evidence.is_receipt(file):
-            click.echo(evidence.verify_receipt(file, data or _data_of(file), wanted))
+            out(evidence.verify_receipt(file, data or _data_of(file), wanted) + "\n")
         else:
             report = evidence.verify_bundle(file, wanted, evidence.authorities(directory))
-            evidence.draw_report(Console(highlight=False), report)
+            evidence.draw_report(console(), report)
     except (InputError, ValueError, OSError) as exc:
         end(f"{file} is not verified: {exc.diagnostics() if isinstance(exc, InputError) else exc}", GAPS)
 
 
-@main.command()
+@whence.command()
 @click.argument("digest")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where the files go.")
 @click.pass_obj
 def receipt(client: Client, digest: str, out: Path) -> None:
     """Fetch the statement DIGEST (sha256:…) and its receipt, two files that `whence verify` checks."""
     name = digest.removeprefix("sha256:")
-    content = ask(lambda: client.get_bytes(f"/v1/statements/{digest}"))
-    proof = ask(lambda: client.get_bytes(f"/v1/receipts/{digest}.tlog-proof"))
+    content = ask(lambda: client.get_bytes(f"/v1/statements/{segment(digest)}"))
+    proof = ask(lambda: client.get_bytes(f"/v1/receipts/{segment(digest)}.tlog-proof"))
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / f"{name}.json").write_bytes(content)
         (out / f"{name}.tlog-proof").write_bytes(proof)
     except OSError as exc:
-        end(str(exc), UNREACHABLE)
-    click.echo(out / f"{name}.tlog-proof")
+        end(f"{out}: {exc.strerror}", _FAILED)
+    output.out(f"{out / name}.tlog-proof\n")
 
 
-@main.command()
+@whence.command()
 @click.option("--account", help="Only this account; entries of others are shown by their hash.")
 @click.option("--from", "since", required=True, help="Beginning of the period, 2026-11-01 or 2026-11-01T12:00:00Z.")
 @click.option("--to", "until", required=True, help="Its end, which is not in it any more.")
@@ -222,31 +335,43 @@ def bundle(client: Client, account: str | None, since: str, until: str, out: Pat
     try:
         period = {"from": evidence.instant(since), "to": evidence.instant(until)}
     except InputError as exc:
-        end(exc.diagnostics(), 2)
+        end(exc.diagnostics(), USAGE)
     try:
         size = ask(lambda: evidence.write_private(out, client.stream("/v1/bundles", account=account, **period)))
     except OSError as exc:
-        end(f"{out}: {exc.strerror}", UNREACHABLE)
-    click.echo(f"{out}: {size} bytes; check it with: whence verify {out} --log-key KEY")
+        end(f"{out}: {exc.strerror}", _FAILED)
+    output.out(f"{out}: {size} bytes; check it with: whence verify {out} --log-key KEY\n")
 
 
-@main.command()
+@whence.command()
 @click.option("--silent", "account", help="List the silent instances of this account.")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@listing
 @click.pass_obj
-def accounts(client: Client, account: str | None, as_json: bool) -> None:
-    """Show how many instances the EC2 API lists in each account, and how many of them are heard of.
+def accounts(client: Client, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
+    """Show how many instances the EC2 API lists in each account and region, and how many of them are heard of.
 
-    Exits 1 when an instance is silent.
+    Exits 1 when an instance is silent, and when a region could not be listed: nobody knows then whether one is.
     """
     if account is not None:
-        document, rows = all_pages(client, f"/v1/accounts/{account}/silent", "silent", {})
-        show(document, rows, ("instance_id", "region", "launched_at", "last_seen", "ever_spoke"), as_json=as_json)
-        sys.exit(GAPS if rows else 0)
+        path = f"/v1/accounts/{segment(account)}/silent"
+        found = listed(client, path, "silent", {}, None if everything else limit)
+        show_list(found, "silent", ("instance_id", "region", "launched_at", "last_seen", "ever_spoke"), as_json=as_json)
+        sys.exit(GAPS if found.rows else 0)
     document = ask(lambda: client.get("/v1/accounts"))
-    rows = [{"account_id": one["account_id"], **region} for one in document["accounts"] for region in one["regions"]]
+    rows = [row for one in document["accounts"] for row in _regions(one)]
     show(document, rows, ("account_id", "region", "listed", "spoken", "speaking", "silent", "asked"), as_json=as_json)
-    sys.exit(GAPS if any(row["silent"] for row in rows) else 0)
+    sys.exit(GAPS if any(row.get("silent") or row["asked"] for row in rows) else 0)
+
+
+_NO_INVENTORY = "not listed: the EC2 API has not been asked (setting `inventory`)"
+
+
+def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each region of an account, or one that says that there is no inventory of it."""
+    name = account["account_id"]
+    if not account["regions"]:
+        return [{"account_id": name, "asked": _NO_INVENTORY}]
+    return [{"account_id": name, **region} for region in account["regions"]]
 
 
 def _data_of(file: Path) -> Path:
@@ -265,5 +390,5 @@ def _kind_of(subject: str) -> str:
     return "application"
 
 
-main.add_command(image_commands.images)
-main.add_command(image_commands.attest)
+whence.add_command(image_commands.images)
+whence.add_command(image_commands.attest)

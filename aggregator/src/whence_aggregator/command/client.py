@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from whence_common.errors import RoadError, WhenceError, one_line
+from whence_common.errors import InputError, RoadError, WhenceError, one_line
 
 _PART_BYTES = 64 * 1024
 _PROBLEM_BYTES_MAX = 64 * 1024
@@ -26,12 +26,22 @@ class Refused(WhenceError):
 
 
 class Client:
-    """One aggregator. Raises Refused for its problems, RoadError when it cannot be reached."""
+    """One aggregator. Raises Refused for its problems, RoadError when it cannot be reached.
+
+    Paths are sent as they are given: `segment` writes a value so that it is one segment of a path.
+    """
 
     def __init__(self, *, url: str, token: str | None) -> None:
-        parts = urlsplit(url)
+        fix = "set WHENCE_URL or --url, as in https://whence.example.org"
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as exc:
+            raise InputError("url-malformed", f"{url!r} is not a URL: {exc}", fix=fix) from exc
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RoadError("url-malformed", f"{url!r} is no http or https URL", fix="set WHENCE_URL or --url")
+            raise InputError("url-malformed", f"{url!r} is not an http or https URL", fix=fix)
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise InputError("token-malformed", "the token has characters that no token has", fix="set WHENCE_TOKEN")
         self._url = url.rstrip("/")
         self._parts = parts
         self._token = token
@@ -47,7 +57,7 @@ class Client:
     def stream(self, path: str, **parameters: str | None) -> Iterator[bytes]:
         """GET a path; give the body in parts, so that a large one need not be in memory."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None})
-        target = self._parts.path.rstrip("/") + quote(path) + (f"?{query}" if query else "")
+        target = self._parts.path.rstrip("/") + path + (f"?{query}" if query else "")
         headers = {"Accept": "application/json", "X-Request-Id": uuid.uuid4().hex}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -59,7 +69,7 @@ class Client:
                 raise _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX))
             while part := answer.read(_PART_BYTES):
                 yield part
-        except (OSError, http.client.HTTPException) as exc:
+        except (OSError, http.client.HTTPException, UnicodeError) as exc:
             raise RoadError("unreachable", f"{self._url} does not answer: {exc or type(exc).__name__}") from exc
         finally:
             connection.close()
@@ -72,18 +82,23 @@ class Client:
         return http.client.HTTPConnection(host, port, timeout=_REQUEST_SECONDS_MAX)
 
 
+def segment(text: str) -> str:
+    """Write a value as one segment of a path."""
+    return quote(text, safe=":")
+
+
 def _decoded(content: bytes) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as exc:
-        raise RoadError("answer-not-json", "the answer is no JSON: is this an aggregator?") from exc
+        raise RoadError("answer-not-json", "the answer is not JSON: is this a whence-aggregator?") from exc
 
 
 def _refused(status: int, content: bytes) -> WhenceError:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        return RoadError("answer-not-json", f"HTTP {status}, and the answer is no JSON: is this an aggregator?")
+        return RoadError("answer-not-json", f"HTTP {status}, and the answer is not JSON: is this a whence-aggregator?")
     problem = document if isinstance(document, dict) else {}
-    detail = one_line(str(problem.get("detail", "no reason given")))
+    detail = one_line(str(problem.get("detail", f"HTTP {status}, and no reason given")))
     return Refused(status, str(problem.get("code", f"http-{status}")), detail, one_line(str(problem.get("fix", ""))))

@@ -52,7 +52,11 @@ def verify_receipt(path: Path, data: Path, wanted: Policy) -> str:
     with data.open("rb") as stream:
         content = stream.read(_ENTRY_BYTES_MAX)
     checkpoint, witnesses = receipt.check(content, wanted)
-    seen = f", cosigned by {', '.join(key.name for key in witnesses)}" if witnesses else ", cosigned by nobody we know"
+    seen = (
+        f", cosigned by {', '.join(key.name for key in witnesses)}"
+        if witnesses
+        else ", cosigned by no witness whose key was given"
+    )
     return f"{data} is entry {receipt.index} of {checkpoint.origin}, of {checkpoint.size} entries{seen}"
 
 
@@ -72,7 +76,7 @@ def draw_report(console: Console, report: Report) -> None:
         if header.past > header.first
         else f"verified: nothing was recorded in this period; {printable(checkpoint.origin)}, {checkpoint.size} entries"
     )
-    console.print(f"cosigned by: {', '.join(report.witnesses) or 'nobody we know'}")
+    console.print(f"cosigned by: {', '.join(report.witnesses) or 'no witness whose key was given'}")
     if report.hidden:
         console.print(f"{report.hidden} entries of other accounts, or pruned, are shown by their hash only")
     if report.enrolments:
@@ -99,10 +103,14 @@ def write_private(path: Path, parts: Iterator[bytes]) -> int:
     """Write a file whole or not at all; give its size."""
     partial, size = path.with_name(path.name + ".part"), 0
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        for part in parts:
-            size += stream.write(part)
-    partial.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            for part in parts:
+                size += stream.write(part)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     return size
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
 
 from whence_aggregator.command.attest import BUILDER, load_key, source_of_file, source_of_git
 from whence_aggregator.command.attest import attest as push_attestation
 from whence_aggregator.command.client import Client
-from whence_aggregator.command.output import UNKNOWN, UNREACHABLE, all_pages, end, show
+from whence_aggregator.command.output import (
+    UNKNOWN,
+    UNREACHABLE,
+    USAGE,
+    console,
+    end,
+    listed,
+    listing,
+    note,
+    out,
+    show_list,
+)
 from whence_aggregator.command.picture import draw_image
 from whence_common.errors import InputError, WhenceError
 
@@ -21,24 +33,35 @@ from whence_common.errors import InputError, WhenceError
 @click.option("--search", "text", help="Only where this stands in the repository's name or the tag.")
 @click.option("--commit", help="Only images built from this commit, or one that begins so.")
 @click.option("--digest", help="Only this digest.")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@listing
 @click.pass_obj
-def images(client: Client, /, image: str | None, as_json: bool, **filters: str | None) -> None:
-    """List the images in the registry front, or those of IMAGE: team/artifact, or team/artifact:tag.
+def images(
+    client: Client, /, image: str | None, limit: int, everything: bool, as_json: bool, **filters: str | None
+) -> None:
+    """List the images in the registry front, or those of IMAGE: team/artifact, team/artifact:tag or …@sha256:….
 
-    One image is shown with all that is known of its source. Exits 4 when there is none.
+    One image is shown with all that is known of its source. Exits 4 when IMAGE is given and there is none.
     """
-    repository, _, tag = (image or "").partition(":")
-    wanted = {**filters, "repository": repository or None, "tag": tag or None}
-    document, rows = all_pages(client, "/v1/images", "images", wanted)
-    if not rows and image is not None:
-        end(f"the registry has no {image}", UNKNOWN)
+    named, _, digest = (image or "").partition("@")
+    repository, _, tag = named.partition(":")
+    stated = {"repository": repository or None, "tag": tag or None, "digest": digest or None}
+    wanted = {**filters, **{name: value for name, value in stated.items() if value is not None}}
+    found = listed(client, "/v1/images", "images", wanted, None if everything else limit)
     if tag and not as_json:
-        draw_image(Console(highlight=False), rows[0])
-        return
-    shown = [{**row, "commit": (row["source"] or {}).get("revision", "")} for row in rows]
-    columns = ("repository", "tag", "digest", "created_at", "created_by", "commit")
-    show(document, shown, columns, as_json=as_json)
+        shown = [row for page in found.pages for row in page]
+        for row in shown:
+            draw_image(console(), row)
+    else:
+        if not as_json:
+            found.pages = ([_with_commit(row) for row in page] for page in found.pages)
+        columns = ("repository", "tag", "digest", "created_at", "created_by", "commit")
+        show_list(found, "images", columns, as_json=as_json)
+    if not found.rows and image is not None:
+        end(f"the registry has no image {image!r}: name it team/artifact:tag, without the host", UNKNOWN)
+
+
+def _with_commit(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "commit": (row["source"] or {}).get("revision", "")}
 
 
 @click.command()
@@ -79,10 +102,10 @@ def attest(
         source = source_of_file(file) if file is not None else source_of_git(clone or Path())
         digest = push_attestation(
             image, source, load_key(key), builder_id=builder_id, token_hosts=token_hosts,
-            allow_dirty=allow_dirty, say=lambda said: click.echo(said, err=True),
+            allow_dirty=allow_dirty, say=note,
         )  # fmt: skip
     except InputError as exc:
-        end(exc.diagnostics(), 2)
+        end(exc.diagnostics(), USAGE)
     except (WhenceError, OSError) as exc:
         end(exc.diagnostics() if isinstance(exc, WhenceError) else str(exc), UNREACHABLE)
-    click.echo(digest)
+    out(digest + "\n")

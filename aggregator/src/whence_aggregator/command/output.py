@@ -1,11 +1,13 @@
-"""What the command's answers have in common: pages joined, tables, errors and exit codes."""
+"""What the command's answers have in common: lists read page by page, tables, JSON, errors and exit codes."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
@@ -14,50 +16,210 @@ from rich.text import Text
 
 from whence_aggregator.command.client import Client, Refused
 from whence_aggregator.command.picture import printable
-from whence_common.errors import WhenceError
+from whence_common.errors import RoadError, WhenceError
 
-GAPS, UNREACHABLE, UNKNOWN = 1, 3, 4
-_PAGES_MAX = 1_000
-
-
-def all_pages(
-    client: Client, path: str, name: str, parameters: dict[str, str | None]
-) -> tuple[dict[str, Any], list[Any]]:
-    """Ask for every page; give the first answer with all rows in it."""
-    rows: list[Any] = []
-    cursor: str | None = None
-    for _ in range(_PAGES_MAX):
-        page = {**parameters, "cursor": cursor}
-        document = ask(lambda page=page: client.get(path, **page))  # type: ignore[misc]  # a bound copy, not a closure
-        rows += document[name]
-        cursor = document["next"]
-        if cursor is None:
-            break
-    return {**document, name: rows}, rows
+GAPS, USAGE, UNREACHABLE, UNKNOWN = 1, 2, 3, 4
+PAGE_ROWS_MAX = 500
+"""The most that the API returns at once."""
+_SHOWN_DEFAULT = 100
+_PIPE_COLUMNS = 1_000_000
+"""The width where the output is no terminal: nothing is folded or cut there."""
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def show(document: object, rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+@dataclass
+class Listed:
+    """A list that is asked for page by page. Iterate `pages` once; `more` is known afterwards."""
+
+    first: Mapping[str, Any]
+    """The first answer: what it has beside the rows."""
+    pages: Iterator[Sequence[Mapping[str, Any]]]
+    following: str | None = None
+    """The cursor of the first row that was not read; None when the list was read to its end."""
+    rows: int = 0
+
+    def note(self) -> str:
+        """Return what is to be said of how much was read."""
+        if self.following is None:
+            return f"{self.rows} in all"
+        return f"{self.rows} shown, and there are more: --all lists them, --limit N the first N"
+
+
+def listing(command: _Command) -> _Command:
+    """Add --limit, --all and --json to a command that lists."""
+    options = (
+        click.option("--limit", type=click.IntRange(min=1), default=_SHOWN_DEFAULT, show_default=True, metavar="N",
+                     help="List the first N only."),
+        click.option("--all", "everything", is_flag=True, help="List all, however many there are."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON; `next` is null when all is listed."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def listed(
+    client: Client,
+    path: str,
+    name: str,
+    parameters: Mapping[str, str | None],
+    most: int | None,
+    *,
+    after: str | None = None,
+) -> Listed:
+    """Ask for a list after a cursor, page by page, up to `most` rows; None means all."""
+
+    def page(cursor: str | None, left: int | None) -> dict[str, Any]:
+        size = str(PAGE_ROWS_MAX if left is None else min(left, PAGE_ROWS_MAX))
+        document = ask(lambda: client.get(path, **{**parameters, "cursor": cursor, "limit": size}))
+        if not isinstance(document, dict) or not isinstance(document.get(name), list) or "next" not in document:
+            end(f"the answer to {path} is not a list of {name}: is this a whence-aggregator?", UNREACHABLE)
+        return document
+
+    document = page(after, most)
+    rest = {key: value for key, value in document.items() if key not in (name, "next")}
+    found = Listed(first=rest, pages=iter(()), following=document["next"])
+
+    def pages() -> Iterator[Sequence[Mapping[str, Any]]]:
+        current, seen = document, set[str]()
+        while True:
+            rows = current[name]
+            found.rows += len(rows)
+            found.following = current["next"]
+            yield rows
+            if found.following is None or (most is not None and found.rows >= most):
+                return
+            if found.following in seen:
+                end(f"the list of {name} does not end: the aggregator repeats a page", UNREACHABLE)
+            seen.add(found.following)
+            current = page(found.following, None if most is None else most - found.rows)
+
+    found.pages = pages()
+    return found
+
+
+def show_list(found: Listed, name: str, columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print a list as it is read, and how much of it that is on stderr."""
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        json_list(found, name)
+    else:
+        table = _Table(columns)
+        for rows in found.pages:
+            table.add(rows)
+    note(found.note())
+
+
+def json_list(found: Listed, name: str) -> None:
+    """Print a list as one JSON document, row by row, so that a long one need not be in memory."""
+    before = "".join(f"  {json.dumps(key)}: {_indented(value)},\n" for key, value in found.first.items())
+    out(f"{{\n{before}  {json.dumps(name)}: [")
+    separator = "\n    "
+    for row in chain.from_iterable(found.pages):
+        out(separator + _indented(row, "    "))
+        separator = ",\n    "
+    out(f'\n  ],\n  "next": {json.dumps(found.following)}\n}}\n')
+
+
+def show(document: object, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print what the aggregator answers whole."""
+    if as_json:
+        show_json(document)
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if row.get(column) is None else printable(row[column])) for column in columns))
-    Console(highlight=False).print(table)
-    click.echo(f"{len(rows)} in all")
+    _Table(columns).add(rows)
+    note(f"{len(rows)} in all")
+
+
+def show_json(document: object) -> None:
+    out(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+class ReaderGone(Exception):
+    """Whatever read the output has closed it. Not an OSError: click would exit with 1, which means gaps."""
+
+
+def out(text: str) -> None:
+    """Print to stdout. Raises ReaderGone."""
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError as exc:
+        raise ReaderGone from exc
+
+
+def note(text: str) -> None:
+    """Print to stderr, if anybody still reads that."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except OSError:
+        return
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`: rich exits with 1, which means gaps."""
+        raise ReaderGone
+
+
+def console() -> Console:
+    """Return a console that takes values as they are; as wide as it must be where the output is no terminal."""
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    return _Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+class _Table:
+    """A table that is printed page by page: folded to a terminal's width, else one line a row."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self._columns = columns
+        self._widths = [len(column) for column in columns]
+        self._begun = False
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        cells = [[_cell(row.get(column)) for column in self._columns] for row in rows]
+        if sys.stdout.isatty():
+            self._add_folded(cells)
+            return
+        self._widths = [max(width, *(len(row[n]) for row in cells), 0) for n, width in enumerate(self._widths)]
+        for row in cells if self._begun else [self._columns, *cells]:
+            out("  ".join(cell.ljust(width) for cell, width in zip(row, self._widths, strict=True)).rstrip() + "\n")
+        self._begun = True
+
+    def _add_folded(self, rows: list[list[str]]) -> None:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in self._columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console().print(table)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else printable(value)
+
+
+def _indented(value: object, by: str = "  ") -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n" + by)
 
 
 def ask(request: Callable[[], Any]) -> Any:
+    """Ask the aggregator; end with the exit code that says why it does not answer."""
     try:
         return request()
     except Refused as exc:
-        end(exc.diagnostics(), UNKNOWN if exc.status == 404 else UNREACHABLE)
-    except WhenceError as exc:
+        end(exc.diagnostics(), _exit_code(exc))
+    except RoadError as exc:
         end(exc.diagnostics(), UNREACHABLE)
+    except WhenceError as exc:
+        end(exc.diagnostics(), USAGE)
+
+
+def _exit_code(refused: Refused) -> int:
+    """400: what was asked is wrong. 404 with a code of its own: there is no such thing, not no such path."""
+    if refused.status == 404 and refused.code != "http-404":
+        return UNKNOWN
+    return USAGE if refused.status == 400 else UNREACHABLE
 
 
 def end(message: str, code: int) -> NoReturn:
-    click.echo(f"whence: {message}", err=True)
+    note(f"whence: {message}")
     sys.exit(code)

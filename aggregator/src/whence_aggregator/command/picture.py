@@ -34,7 +34,7 @@ _VALUE_KEYS = {
 def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> None:
     """Draw one lineage."""
     subject = lineage["subject"]["instance"]
-    console.print(Text.assemble((f"{subject}", "bold"), f" at {lineage['at']}: ", _verdict(lineage)))
+    console.print(Text.assemble((printable(subject), "bold"), f" at {lineage['at']}: ", _verdict(lineage)))
     _draw_times(console, lineage)
     links = lineage["links"]
     for number, link in enumerate(links):
@@ -128,4 +128,4 @@ def _problems(link: Mapping[str, Any]) -> list[str]:
 
 def printable(text: object) -> str:
     """Keep what came from outside from moving the cursor."""
-    return "".join(c if c.isprintable() else "�" for c in str(text))[:400]
+    return "".join(c if c.isprintable() else "�" for c in str(text))

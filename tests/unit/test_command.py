@@ -1,0 +1,293 @@
+"""`whence`: lists are whole or say that they are not, exit codes mean what the help says, values are shown as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+
+from whence_aggregator.command.cli import whence
+
+WHENCE = Path(sys.executable).parent / "whence"
+
+
+class Answers:
+    """An aggregator that holds `total` rows of everything, or answers a path as a test says."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.row: dict[str, Any] = {"instance_id": "i-00000001", "application_id": "greeter"}
+        self.said: dict[str, tuple[int, object]] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.last: dict[str, Any] | None = None
+        self.hang = threading.Event()
+
+    def answer(self, target: str) -> tuple[int, object]:
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self.asked.append((parts.path, query))
+        if parts.path in self.said:
+            return self.said[parts.path]
+        name = {"trace": "lineages"}.get(parts.path.rpartition("/")[2], parts.path.rpartition("/")[2])
+        first = int(query.get("cursor", 0))
+        past = min(first + int(query.get("limit", 50)), self.total)
+        rows = [{**self.row, "number": number} for number in range(first, past)]
+        if past == self.total and rows and self.last is not None:
+            rows[-1] = self.last
+        return 200, {"at": "now", name: rows, "next": str(past) if past < self.total else None}
+
+
+@pytest.fixture
+def answers() -> Iterator[tuple[Answers, str]]:
+    held = Answers()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, document = held.answer(self.path)
+            if document == "hang":
+                held.hang.wait(30)
+                return
+            content = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield held, f"http://127.0.0.1:{server.server_port}"
+    held.hang.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def ask(url: str, *arguments: str) -> Result:
+    return CliRunner(env={"WHENCE_TOKEN": "t", "WHENCE_URL": url}).invoke(whence, arguments)
+
+
+def test_a_list_that_is_not_whole_says_so_and_all_is_all(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    held.total = 60_000
+    short = ask(url, "instances")
+    assert (short.exit_code, len(short.stdout.splitlines())) == (0, 101)
+    assert short.stderr == "100 shown, and there are more: --all lists them, --limit N the first N\n"
+    whole = ask(url, "instances", "--all")
+    assert (len(whole.stdout.splitlines()), whole.stderr) == (60_001, "60000 in all\n")
+    assert {query["limit"] for _, query in held.asked[1:]} == {"500"}
+
+
+@pytest.mark.parametrize(
+    "total, options, shown, note",
+    [
+        (0, [], 0, "0 in all"),
+        (100, [], 100, "100 in all"),
+        (101, ["--limit", "101"], 101, "101 in all"),
+        (101, ["--limit", "1"], 1, "1 shown, and there are more"),
+        (1_000, ["--limit", "700"], 700, "700 shown, and there are more"),
+        (1_000, ["--limit", "5000"], 1_000, "1000 in all"),
+    ],
+)
+def test_json_holds_the_rows_that_were_read_and_the_cursor_of_the_next(
+    answers: tuple[Answers, str], total: int, options: list[str], shown: int, note: str
+) -> None:
+    held, url = answers
+    held.total = total
+    result = ask(url, "instances", "--json", *options)
+    document = json.loads(result.stdout)
+    assert ([row["number"] for row in document["instances"]], document["at"]) == (list(range(shown)), "now")
+    assert document["next"] == (str(shown) if shown < total else None)
+    assert result.stderr.startswith(note)
+
+
+def test_a_limit_that_is_none_is_wrong_usage(answers: tuple[Answers, str]) -> None:
+    for limit in ("0", "-1", "many", ""):
+        assert ask(answers[1], "instances", "--limit", limit).exit_code == 2
+
+
+@pytest.mark.parametrize("verdict, code", [("fail", 1), ("unknown", 1)])
+def test_what_could_not_be_judged_is_a_gap_too(answers: tuple[Answers, str], verdict: str, code: int) -> None:
+    held, url = answers
+    held.total, held.row = 1, {"verdict": verdict, "rule": "agent-silent"}
+    assert ask(url, "violations").exit_code == code
+    assert ask(url, "violations", "--json").exit_code == code
+    held.total = 0
+    assert ask(url, "violations").exit_code == 0
+
+
+LINEAGE = {
+    "subject": {"instance": "i-00000001"}, "at": "now", "complete": True, "links": [],
+    "recorded_by_then": True, "reported_later": {"total": 0},
+}  # fmt: skip
+
+
+def test_a_trace_is_complete_only_if_what_it_did_not_show_is(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    held.total, held.row = 1_200, LINEAGE
+    result = ask(url, "trace", "greeter", "--limit", "2")
+    assert (result.exit_code, result.stdout.count("complete")) == (0, 2)
+    held.last = {**LINEAGE, "complete": False}
+    result = ask(url, "trace", "greeter", "--limit", "2")
+    assert (result.exit_code, result.stdout.count("complete"), "has gaps" in result.stdout) == (1, 2, False)
+    assert ask(url, "trace", "greeter", "--json", "--all").exit_code == 1
+    held.total = 0
+    assert ask(url, "trace", "greeter").exit_code == 4
+
+
+REGION = {"region": "eu-central-1", "listed": 2, "spoken": 2, "speaking": 2, "silent": 0, "asked": ""}
+
+
+@pytest.mark.parametrize(
+    "regions, code, shown",
+    [
+        ([REGION], 0, "eu-central-1"),
+        ([{**REGION, "silent": 1}], 1, "eu-central-1"),
+        ([], 1, "not listed: the EC2 API has not been asked"),
+        ([{**REGION, "asked": "AccessDenied [not] for us"}], 1, "AccessDenied [not] for us"),
+    ],
+)
+def test_an_account_that_is_not_listed_is_shown_and_is_a_gap(
+    answers: tuple[Answers, str], regions: list[object], code: int, shown: str
+) -> None:
+    held, url = answers
+    held.said["/v1/accounts"] = 200, {"accounts": [{"account_id": "123456789012", "regions": regions}]}
+    for options in ([], ["--json"]):
+        assert ask(url, "accounts", *options).exit_code == code
+    assert shown in ask(url, "accounts").stdout
+
+
+def problem(status: int, code: str) -> tuple[int, object]:
+    return status, {"code": code, "detail": f"it is {code}", "fix": "mend it"}
+
+
+@pytest.mark.parametrize(
+    "answer, code, said",
+    [
+        (problem(400, "parameter-malformed"), 2, "whence: it is parameter-malformed (mend it)\n"),
+        (problem(401, "token-unknown"), 3, "token-unknown"),
+        (problem(403, "team-forbidden"), 3, "team-forbidden"),
+        (problem(404, "http-404"), 3, "http-404"),
+        (problem(404, "instance-unknown"), 4, "instance-unknown"),
+        (problem(503, "storage"), 3, "storage"),
+        ((200, []), 3, "is this a whence-aggregator?"),
+        ((200, {}), 3, "is this a whence-aggregator?"),
+        ((200, {"instances": []}), 3, "is this a whence-aggregator?"),
+        ((500, "<html>"), 3, "HTTP 500"),
+    ],
+)
+def test_each_refusal_has_its_exit_code(
+    answers: tuple[Answers, str], answer: tuple[int, object], code: int, said: str
+) -> None:
+    held, url = answers
+    held.said["/v1/instances"] = answer
+    for options in ([], ["--json"], ["--all"]):
+        result = ask(url, "instances", *options)
+        assert (result.exit_code, result.stdout) == (code, "")
+        assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["--url", "nonsense", "instances"], 2),
+        (["--url", "http://host:port", "instances"], 2),
+        (["--url", "http://[", "instances"], 2),
+        (["--url", "http://127.0.0.1:1", "instances"], 3),
+        (["--url", "http://a..b", "instances"], 3),
+        (["--token-file", "/nowhere", "instances"], 2),
+        (["apps", "../v1/summary"], 4),
+        (["apps", "No"], 4),
+        (["nonsense"], 2),
+        (["instances", "--nonsense"], 2),
+        (["bundle", "--from", "yesterday", "--to", "2026-11-01", "--out", "/tmp/x"], 2),
+        (["trace"], 2),
+        (["--help"], 0),
+    ],
+)
+def test_wrong_usage_is_2_and_an_aggregator_that_is_away_3(
+    answers: tuple[Answers, str], arguments: list[str], code: int
+) -> None:
+    assert ask(answers[1], *arguments).exit_code == code
+
+
+def test_every_filter_of_the_list_goes_to_the_aggregator(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    names = "application version team account region ami image user-data commit ticket since until at known-at"
+    options = [part for name in names.split() for part in (f"--{name}", f"a value of {name}")]
+    assert ask(url, "instances", "--cause", "stop", *options).exit_code == 0
+    wanted = {name.replace("-", "_"): f"a value of {name}" for name in names.split()}
+    assert held.asked == [("/v1/instances", {**wanted, "cause": "stop", "limit": "100"})]
+
+
+@pytest.mark.parametrize("value", ["[bold]x[/bold]", "[/]", ":smile:", "[link=http://x]", "a\x1b[2Jb", "x" * 5_000])
+def test_values_are_shown_as_they_are(answers: tuple[Answers, str], value: str) -> None:
+    held, url = answers
+    shown = value.replace("\x1b", "�")
+    held.total, held.row = 1, {**LINEAGE, "instance_id": value, "subject": {"instance": value}}
+    assert shown in ask(url, "instances").stdout
+    assert shown in ask(url, "trace", "greeter").stdout
+    held.said["/apps/greeter"] = 200, {"id": "greeter", "description": value}
+    assert shown in ask(url, "apps", "greeter").stdout
+
+
+def test_rows_in_a_pipe_are_one_line_each_and_not_cut(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    reason = "a long reason, " * 40
+    held.total, held.row = 3, {"verdict": "fail", "rule": "drift", "reason": reason, "since": "then"}
+    lines = ask(url, "violations").stdout.splitlines()
+    assert [line.count(reason.strip()) for line in lines] == [0, 1, 1, 1]
+    assert [line.endswith("then") for line in lines] == [False, True, True, True]
+
+
+def process(url: str, command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "WHENCE_URL": url, "WHENCE_TOKEN": "t"}
+    script = ["bash", "-c", command.replace("whence", str(WHENCE), 1)]
+    return subprocess.run(script, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "command, code, said",
+    [
+        ("whence instances --all | head -1; exit ${PIPESTATUS[0]}", 141, ""),
+        ("whence instances --all --json | head -1; exit ${PIPESTATUS[0]}", 141, ""),
+        ("whence trace greeter --all | head -1; exit ${PIPESTATUS[0]}", 141, ""),
+        ("whence instances > /dev/full", 70, "whence: the output cannot be written: No space left on device\n"),
+        ("whence instances --all > /dev/full", 70, "whence: the output cannot be written: No space left on device\n"),
+        ("PYTHONIOENCODING=ascii whence trace greeter --limit 1 > /dev/null", 0, "1 shown"),
+    ],
+)
+def test_an_output_that_ends_is_no_answer_about_gaps(
+    answers: tuple[Answers, str], command: str, code: int, said: str
+) -> None:
+    held, url = answers
+    held.total, held.row = 2_000, {**LINEAGE, "instance_id": "i-✔" + "0" * 60}
+    done = process(url, command)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert done.stderr.startswith(said) if said else done.stderr == ""
+
+
+def test_ctrl_c_is_130(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    held.said["/v1/instances"] = 200, "hang"
+    environment = {**os.environ, "WHENCE_URL": url, "WHENCE_TOKEN": "t"}
+    with subprocess.Popen([WHENCE, "instances"], env=environment, stderr=subprocess.PIPE, text=True) as running:
+        while not held.asked:
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert (running.returncode, said) == (130, "\nwhence: interrupted\n")
