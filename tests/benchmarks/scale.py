@@ -73,7 +73,7 @@ async def enrol_all(house: InProcess, machines: list[Sampled]) -> None:
             instances, bindings = [], []
             for said, (index, _) in zip(stated, places, strict=True):
                 number += 1
-                named = {name: said["instance"][name] for name in ("instance_id", "account_id", "region")}
+                named = {name: said["instance"][name] for name in ("instance_id", "account_id", "region", "image_id")}
                 instances.append({"number": number, **named})
                 key_id = bytes.fromhex(said["key_id"])
                 pending_at = to_millis(parse_instant(said["instance"]["pending_time"]))

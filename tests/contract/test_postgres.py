@@ -69,7 +69,7 @@ async def test_what_is_asked_together_is_answered_as_it_is_one_by_one(
             ("facts_now", {"kind": "commit", "subjects": '["none"]'}),
             ("tallies", {}),
             ("entries_from", {**entries, "first": 7}),
-            ("instances_now", {"after": 3, "limit": 5, "cause": None}),
+            ("instances_now", {"after": 3, "limit": 5, "cause": None, "ami": None, "first": 0, "before": 2**62}),
             ("seen", {"instance_ids": '["i-00000000000000003"]'}),
         ]
         for brief in (False, True):

@@ -29,6 +29,7 @@ from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.server import Server
+from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ingest import Ingest
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
@@ -155,6 +156,7 @@ def _routes(
             silent_after_seconds=settings.silent_after_seconds,
             now=utc_now,
         ).routes(),
+        *ViolationCalls(database=database, silent_after_seconds=settings.silent_after_seconds, now=utc_now).routes(),
         *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
     ]
 

@@ -13,6 +13,7 @@ from whence_common.errors import InputError, one_line
 from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, is_application_id
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
+_AMI = re.compile(r"ami-[0-9A-Za-z]{1,40}\Z")
 _TICKET = re.compile(r"[A-Za-z0-9_./#:~-]{1,150}\Z")
 _SUBJECTS: tuple[SubjectKind, ...] = ("image", "commit", "ticket", "application", "user_data")
 _LIMIT_MAX = 500
@@ -114,6 +115,15 @@ def check_image(value: str | None) -> str | None:
     """Check a digest that is given. Raises InputError."""
     if value is not None:
         _check_subject("image", value)
+    return value
+
+
+def check_ami(value: str | None) -> str | None:
+    """Check an AMI's id that is given. Raises InputError."""
+    if value is not None and not _AMI.match(value):
+        raise InputError(
+            "parameter-malformed", "ami is not the id of an AMI", fix="write it like ami-0123456789abcdef0"
+        )
     return value
 
 

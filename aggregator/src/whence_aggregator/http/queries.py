@@ -1,15 +1,15 @@
-"""What people and tools ask: traces, instances, statements, receipts, violations, rules."""
+"""What people and tools ask: traces, instances, statements, rules, the summary."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.bodies import Answer, respond_json
-from whence_aggregator.http.parameters import Query, instance_id
+from whence_aggregator.http.parameters import Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound, Row
 from whence_aggregator.trace.moment import Moment
@@ -39,7 +39,6 @@ class QueryCalls:
             web.get("/v1/instances", self._instances),
             web.get("/v1/instances/{id}", self._instance),
             web.get("/v1/statements/{digest}", self._statement),
-            web.get("/v1/violations", self._violations),
             web.get("/v1/rules", self._rules),
             web.get("/v1/summary", self._summary),
         ]
@@ -64,11 +63,16 @@ class QueryCalls:
 
     async def _instances(self, request: web.Request) -> Answer:
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
-        query = Query(request, *filters, "cause", *_TIMES, "limit", "cursor")
+        query = Query(request, *filters, "cause", "ami", "team", "since", "until", *_TIMES, "limit", "cursor")
         moment = await self._moment(query)
+        first, before = await self._tracer.moments.period(query.instant("since"), query.instant("until"))
         wanted = Wanted(
             **{name: query.text(name) for name in filters},
             cause=query.choice("cause", _CAUSES),
+            ami=check_ami(query.text("ami")),
+            team=query.text("team"),
+            first=first,
+            before=before,
             moment=moment,
         )
         rows, following = await self._search.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
@@ -121,41 +125,6 @@ class QueryCalls:
             raise NotFound("statement-unknown", f"there is no statement {digest}")
         return stored
 
-    async def _violations(self, request: web.Request) -> Answer:
-        """Failed verdicts, and those that are unknown: missing evidence is nothing to rest on."""
-        query = Query(request, "verdict", "rule", "account", "application", "instance", "limit", "cursor")
-        limit = query.limit()
-        after, _, after_rule = (query.text("cursor") or "0").partition("~")
-        if not after.isdecimal() or len(after) > 18:
-            raise InputError("parameter-malformed", "cursor is none that this list gave")
-        rows = await self._database.fetch(
-            "verdicts",
-            {
-                "verdict": query.choice("verdict", ("fail", "unknown")),
-                "rule": query.choice("rule", tuple(rule.id for rule in RULES)),
-                "account": query.text("account"),
-                "application": query.text("application"),
-                "instance": query.text("instance"),
-                "after_instance": int(after),
-                "after_rule": after_rule,
-                "limit": limit + 1,
-            },
-        )
-        rules = {rule.id: rule for rule in RULES}
-        shown = [
-            {
-                **_verdict(row),
-                "account_id": row["account_id"],
-                "application_id": row["application_id"],
-                "severity": rules[row["rule"]].severity,
-                "remedy": rules[row["rule"]].remedy,
-                "cursor": f"{row['instance']}~{row['rule']}",
-            }
-            for row in rows
-            if row["rule"] in rules
-        ]
-        return _page("violations", shown, limit, "cursor")
-
     async def _rules(self, request: web.Request) -> Answer:
         Query(request)
         return respond_json({"rules": [rule.to_wire() for rule in RULES]})
@@ -190,12 +159,3 @@ def counts(
             verdicts[rule, verdict] = verdicts.get((rule, verdict), 0) + row["n"]
             by_account.append({"account_id": row["account_id"], "rule": rule, "verdict": verdict, "n": row["n"]})
     return instances, verdicts, by_account
-
-
-def _verdict(row: Row) -> dict[str, object]:
-    return {name: row[name] for name in ("instance_id", "rule", "verdict", "reason", "since", "ledger_index")}
-
-
-def _page(name: str, rows: Sequence[Mapping[str, object]], limit: int, cursor: str) -> Answer:
-    following = rows[limit - 1][cursor] if len(rows) > limit else None
-    return respond_json({name: rows[:limit], "next": following})

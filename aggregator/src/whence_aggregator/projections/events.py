@@ -28,6 +28,7 @@ async def project_enrolment(transaction: Transaction, index: int, event: Mapping
         "instance_id": facts["instance_id"],
         "account_id": facts["account_id"],
         "region": facts["region"],
+        "image_id": facts["image_id"],
     }
     binding = {
         "instance": number,

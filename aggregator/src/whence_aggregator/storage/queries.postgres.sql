@@ -12,6 +12,8 @@ from (
     select n.* from unnest(cast(:facets as bigint[])) as w (facets) cross join lateral (
         select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index from instance
         where facets = w.facets and number > :after and (cast(:cause as text) is null or cause = :cause)
+            and ledger_index >= :first and ledger_index < :before
+            and (cast(:ami as text) is null or image_id = :ami)
         order by number limit :limit) n
     order by n.number limit :limit) i
 left join last_seen l on l.instance_id = i.instance_id

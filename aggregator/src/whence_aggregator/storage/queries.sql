@@ -103,8 +103,8 @@ values (:instance, :number, :key_id, :ledger_index, :pending_at);
 
 -- name: add_instance
 insert into instance
-    (number, instance_id, account_id, region, enrolment, sequence, ledger_index, observed_at, cause, facets, judged, base)
-values (:number, :instance_id, :account_id, :region, 0, 0, -1, 0, '', 0, -1, -1) on conflict do nothing;
+    (number, instance_id, account_id, region, image_id, enrolment, sequence, ledger_index, observed_at, cause, facets, judged, base)
+values (:number, :instance_id, :account_id, :region, :image_id, 0, 0, -1, 0, '', 0, -1, -1) on conflict do nothing;
 
 -- name: instances_named
 select
@@ -230,6 +230,18 @@ select number from facets where user_data_digest = :user_data
     and (cast(:account as text) is null or account_id = :account)
     and (cast(:region as text) is null or region = :region);
 
+-- name: facets_of_applications
+select number from facets where {application_id in texts applications};
+
+-- name: ami_missing
+select number from instance where image_id = '' limit 1;
+
+-- name: facets_of_ami
+select distinct facets as number from instance where image_id = :ami and ledger_index >= 0;
+
+-- name: facets_of_ami_ever
+select distinct s.facets as number from instance i join statement s on s.instance = i.number where i.image_id = :ami;
+
 -- name: facets_of_images
 select number from facets where {image_digest in texts images}
 union all select facets from facets_image where {image_digest in texts images};
@@ -263,6 +275,8 @@ select i.*, l.seen_at,
 from (
     select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index from instance
     where {facets in integers facets} and number > :after and (cast(:cause as text) is null or cause = :cause)
+        and ledger_index >= :first and ledger_index < :before
+        and (cast(:ami as text) is null or image_id = :ami)
     order by number limit :limit) i
 left join last_seen l on l.instance_id = i.instance_id
 order by i.number;
@@ -273,6 +287,8 @@ select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.obs
         as recorded_at
 from instance i left join last_seen l on l.instance_id = i.instance_id
 where i.number > :after and i.ledger_index >= 0 and (cast(:cause as text) is null or i.cause = :cause)
+    and i.ledger_index >= :first and i.ledger_index < :before
+    and (cast(:ami as text) is null or i.image_id = :ami)
 order by i.number limit :limit;
 
 -- name: instances_with_facets_at
@@ -285,6 +301,8 @@ join statement s on s.instance = c.instance and (s.enrolment, s.sequence) = (
     select t.enrolment, t.sequence from statement t where t.instance = c.instance and t.ledger_index < :past
     order by t.enrolment desc, t.sequence desc limit 1)
 where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+    and s.ledger_index >= :first and s.ledger_index < :before
+    and (cast(:ami as text) is null or i.image_id = :ami)
 order by c.instance limit :limit;
 
 -- name: instances_at
@@ -295,6 +313,8 @@ from instance i join statement s on s.instance = i.number and (s.enrolment, s.se
     select t.enrolment, t.sequence from statement t where t.instance = i.number and t.ledger_index < :past
     order by t.enrolment desc, t.sequence desc limit 1)
 where i.number > :after and (cast(:cause as text) is null or s.cause = :cause)
+    and s.ledger_index >= :first and s.ledger_index < :before
+    and (cast(:ami as text) is null or i.image_id = :ami)
 order by i.number limit :limit;
 
 -- name: instances_later
@@ -313,6 +333,8 @@ join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
     where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
     order by t.enrolment desc, t.sequence desc limit 1)
 where (cast(:cause as text) is null or s.cause = :cause)
+    and s.ledger_index >= :first and s.ledger_index < :before
+    and (cast(:ami as text) is null or i.image_id = :ami)
 order by c.number limit :limit;
 
 -- name: instances_with_facets_later
@@ -331,6 +353,8 @@ join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
     where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
     order by t.enrolment desc, t.sequence desc limit 1)
 where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+    and s.ledger_index >= :first and s.ledger_index < :before
+    and (cast(:ami as text) is null or i.image_id = :ami)
 order by c.number limit :limit;
 
 -- name: unjudged
@@ -516,17 +540,32 @@ on conflict (instance, rule) do update set
     verdict = excluded.verdict, reason = excluded.reason, since = excluded.since, ledger_index = excluded.ledger_index;
 
 -- name: verdicts
-select v.instance, i.instance_id, v.rule, v.verdict, v.reason, v.since, i.account_id,
+select v.instance, i.instance_id, v.rule, v.verdict, v.reason, v.since, i.account_id, i.region,
     nullif(f.application_id, '') as application_id, v.ledger_index
 from verdict v join instance i on i.number = v.instance join facets f on f.number = i.facets
 where (v.instance > :after_instance or (v.instance = :after_instance and v.rule > :after_rule))
-    and v.verdict <> 'pass'
+    and v.verdict <> 'pass' and {v.rule in texts rules}
+    and (cast(:any_application as bigint) = 1 or {f.application_id in texts applications})
     and (cast(:verdict as text) is null or v.verdict = :verdict)
-    and (cast(:rule as text) is null or v.rule = :rule)
     and (cast(:account as text) is null or i.account_id = :account)
-    and (cast(:application as text) is null or f.application_id = :application)
+    and (cast(:region as text) is null or i.region = :region)
+    and (cast(:ami as text) is null or i.image_id = :ami)
     and (cast(:instance as text) is null or i.instance_id = :instance)
+    and (cast(:since as text) is null or v.since >= :since)
+    and (cast(:until as text) is null or v.since < :until)
 order by v.instance, v.rule limit :limit;
+
+-- name: never_spoke
+select v.account_id, v.region, v.instance_id, v.launched_at, v.ledger_index
+from inventory v left join instance i on i.instance_id = v.instance_id
+where v.state = 'running' and (i.number is null or i.ledger_index < 0) and v.instance_id > :after
+    and v.launched_at < :launched_before
+    and (cast(:account as text) is null or v.account_id = :account)
+    and (cast(:region as text) is null or v.region = :region)
+    and (cast(:instance as text) is null or v.instance_id = :instance)
+    and (cast(:since as text) is null or v.launched_at >= :since)
+    and (cast(:until as text) is null or v.launched_at < :until)
+order by v.instance_id limit :limit;
 
 -- name: add_to_tally
 insert into tally (account_id, subject, n) values (:account_id, :subject, :n)
@@ -674,7 +713,7 @@ from facets order by number limit :limit offset :offset;
 select image_digest, facets from facets_image order by image_digest{binary}, facets limit :limit offset :offset;
 
 -- name: dump_instance
-select i.number, i.instance_id, i.account_id, i.region, i.enrolment, i.sequence, i.ledger_index, i.observed_at, i.cause,
+select i.number, i.instance_id, i.account_id, i.region, i.image_id, i.enrolment, i.sequence, i.ledger_index, i.observed_at, i.cause,
     i.rules, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest,
     f.image_digest, f.other_digests
 from instance i left join facets f on f.number = i.facets order by i.number limit :limit offset :offset;

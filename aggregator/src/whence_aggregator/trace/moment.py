@@ -76,6 +76,18 @@ class Moments:
             known_past = EVERY_ENTRY
         return Moment(at=world, known_at=known, past=past, known_past=known_past, soon_past=soon_past, is_now=False)
 
+    async def period(self, since: str | None, until: str | None) -> tuple[int, int]:
+        """Return the bounds of what was recorded from `since` on and before `until`. Raises InputError."""
+        if since is not None and until is not None and since >= until:
+            raise InputError("parameter-malformed", f"since {since} is not before until {until}")
+        return await self._first(since, 0), await self._first(until, EVERY_ENTRY)
+
+    async def _first(self, instant: str | None, otherwise: int) -> int:
+        """Return the first entry that was recorded at an instant or later."""
+        if instant is None:
+            return otherwise
+        return _bound(await self._database.fetch("clock_past", {"at": to_millis(parse_instant(instant)) - 1}))
+
 
 def _check(at: str, known: str, now: str) -> None:
     for name, instant in (("known_at", known), ("at", at)):

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ledger.packing import EntryDamaged
-from whence_aggregator.ports import Database, Parameters, Row
-from whence_aggregator.trace.moment import NOW, Moment
+from whence_aggregator.ports import Conflict, Database, Parameters, Row
+from whence_aggregator.trace.moment import EVERY_ENTRY, NOW, Moment
+from whence_aggregator.trace.owners import owned_by
 from whence_common.clock import from_millis
 from whence_common.errors import InputError
 
@@ -36,6 +37,12 @@ class Wanted:
     region: str | None = None
     user_data: str | None = None
     cause: str | None = None
+    ami: str | None = None
+    team: str | None = None
+    """Who owns the application, as the application registry had it at the moment."""
+    first: int = 0
+    before: int = EVERY_ENTRY
+    """The entries among which the statement that is shown must be: from `first` on, `before` excluded."""
     moment: Moment = NOW
 
 
@@ -51,10 +58,11 @@ class Search:
 
     async def instances(self, wanted: Wanted, *, after: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Give rows of instances after a cursor, and the cursor of the next page if there is one."""
-        page: dict[str, object] = {"after": _cursor(after), "limit": limit + 1, "cause": wanted.cause}
+        narrowed = {name: getattr(wanted, name) for name in ("cause", "ami", "first", "before")}
+        page: dict[str, object] = {"after": _cursor(after), "limit": limit + 1, **narrowed}
         query = "instances"
         shown: dict[int, Facets] = {}
-        facets = await self._facets(wanted, shown)
+        facets = await self._narrowed(wanted, await self._facets(wanted, shown))
         if facets is not None:
             if not facets:
                 return [], None
@@ -79,6 +87,23 @@ class Search:
         recorded, late = await self._database.fetch_all([(f"{query}_at", at), (f"{query}_later", later)], brief=brief)
         rows = sorted((*recorded, *late), key=lambda row: int(row["number"]))
         return rows, frozenset(row["number"] for row in late)
+
+    async def _narrowed(self, wanted: Wanted, facets: list[int] | None) -> list[int] | None:
+        """Keep the combinations of a team's applications, and those in which the AMI's instances are."""
+        leading: list[list[int]] = [] if facets is None else [facets]
+        if wanted.team is not None:
+            owned = await owned_by(self._database, wanted.team, past=wanted.moment.past)
+            asked = {"applications": msgspec.json.encode(owned).decode()}
+            leading.append(_numbers(await self._database.fetch("facets_of_applications", asked)))
+        if wanted.ami is not None:
+            await check_amis(self._database)
+            query = "facets_of_ami" if wanted.moment.is_now else "facets_of_ami_ever"
+            leading.append(_numbers(await self._database.fetch(query, {"ami": wanted.ami})))
+        if not leading:
+            return None
+        first, *others = leading
+        kept = set(first).intersection(*others)
+        return [number for number in first if number in kept]
 
     async def _facets(self, wanted: Wanted, shown: dict[int, Facets]) -> list[int] | None:
         """Give the combinations that match, and put into `shown` what was read of them; None: nothing narrows them."""
@@ -139,6 +164,13 @@ class Search:
             rows = await self._database.fetch("images_of_ticket", parameters)
             meant.append(_digests(rows))
         return sorted(set.intersection(*meant)) if meant else None
+
+
+async def check_amis(database: Database) -> None:
+    """Raise Conflict where instances have no AMI in their rows: a search by AMI would not find them."""
+    if await database.fetch("ami_missing", {}):
+        message = "instances that enrolled under an earlier version cannot be found by AMI yet"
+        raise Conflict("ami-not-derived", message, fix="run whence-aggregator ledger rebuild")
 
 
 def _numbers(rows: Sequence[Row]) -> list[int]:

@@ -104,7 +104,7 @@ class Tracer:
     ) -> tuple[list[Lineage], str | None]:
         """Trace back: the lineages of instances that match, and where the next page starts."""
         limit, following = min(limit, PAGE_MAX), after or "0"
-        wanted = Wanted(**{subject.kind: subject.value}, version=subject.version, moment=moment)
+        wanted = replace(Wanted(version=subject.version, moment=moment), **{subject.kind: subject.value})
         lineages: list[Lineage] = []
         for _ in range(_PAGES_MAX):
             rows, next_page = await self._search.instances(wanted, after=following, limit=limit - len(lineages))

@@ -1,0 +1,189 @@
+"""Filters of the lists: AMI, team, period, severity; and the instances that the EC2 API lists and that never spoke."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
+from fakes.machine import FAILED, Machine
+from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.http.errors import guarded
+from whence_aggregator.http.queries import QueryCalls
+from whence_aggregator.http.violations import ViolationCalls
+from whence_aggregator.ledger.log_reader import LogReader
+from whence_common.statement import ApplicationFacts
+
+ONE, TWO, THREE, FOUR, FIVE = (f"i-{number:017x}" for number in range(1, 6))
+PLACE = "123456789012/eu-central-1"
+NOON, LATER, LATEST = "2026-11-22T12:00:00Z", "2026-11-22T13:00:00Z", "2026-11-22T14:00:00Z"
+
+
+@pytest.fixture
+async def ask(house: InProcess) -> AsyncIterator[Any]:
+    """Return what the API answers to a path, as status and document."""
+    calls = QueryCalls(
+        database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
+    ).routes()
+    calls += ViolationCalls(
+        database=house.database, silent_after_seconds=SILENT_AFTER_SECONDS, now=house.clock
+    ).routes()
+    application = web.Application()
+    application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
+    async with TestClient(TestServer(application)) as client:
+
+        async def asked(path: str, **query: str) -> tuple[int, Any]:
+            async with client.get(path, params=query) as answer:
+                return answer.status, await answer.json(content_type=None)
+
+        yield asked
+
+
+async def fleet(house: InProcess) -> None:
+    """ONE and TWO boot at noon from two AMIs, THREE an hour later; greeter moves from hello to other in between."""
+    await house.register("greeter", team_id="hello")
+    await house.register("farewell", team_id="other")
+    for name, ami in ((ONE, "ami-00000001"), (TWO, "ami-00000002")):
+        machine = Machine(house.authority, name, imageId=ami)
+        await house.enrol(machine)
+        await house.say(machine)
+    house.clock.advance(3600)
+    await house.register("greeter", team_id="other")
+    three = Machine(house.authority, THREE, imageId="ami-00000001", pendingTime="2026-11-22T12:59:00Z")
+    await house.enrol(three)
+    await house.say(three, application=ApplicationFacts(id="farewell", version="2.0"))
+    house.clock.advance(3600)
+
+
+BY_FILTER: list[tuple[dict[str, str], list[str]]] = [
+    ({"ami": "ami-00000001"}, [ONE, THREE]),
+    ({"ami": "ami-00000002"}, [TWO]),
+    ({"ami": "ami-00000003"}, []),
+    ({"ami": "ami-00000001", "application": "greeter"}, [ONE]),
+    ({"ami": "ami-00000001", "at": "2026-11-22T12:30:00Z"}, [ONE]),
+    ({"team": "other"}, [ONE, TWO, THREE]),
+    ({"team": "hello"}, []),
+    ({"team": "hello", "at": "2026-11-22T12:30:00Z"}, [ONE, TWO]),
+    ({"team": "other", "at": "2026-11-22T12:30:00Z"}, []),
+    ({"team": "other", "application": "greeter"}, [ONE, TWO]),
+    ({"team": "nobody"}, []),
+    ({"since": LATER}, [THREE]),
+    ({"until": LATER}, [ONE, TWO]),
+    ({"since": NOON, "until": "2026-11-22T13:00:01Z"}, [ONE, TWO, THREE]),
+    ({"since": NOON, "until": LATER, "ami": "ami-00000001"}, [ONE]),
+    ({"since": LATEST}, []),
+    ({"since": LATER, "at": "2026-11-22T12:30:00Z"}, []),
+    ({"until": LATER, "team": "other", "limit": "1"}, [ONE]),
+]
+REFUSED: list[tuple[str, dict[str, str]]] = [
+    ("/v1/instances", {"ami": "x"}),
+    ("/v1/instances", {"since": LATER, "until": NOON}),
+    ("/v1/instances", {"since": "yesterday"}),
+    ("/v1/violations", {"severity": "0"}),
+    ("/v1/violations", {"severity": "high"}),
+    ("/v1/violations", {"account": "me"}),
+    ("/v1/violations", {"instance": "me"}),
+    ("/v1/violations", {"cursor": "x"}),
+    ("/v1/violations", {"cursor": "²~"}),
+]
+
+
+async def test_instances_are_found_by_ami_team_and_period(house: InProcess, ask: Any) -> None:
+    await fleet(house)
+    for query, found in BY_FILTER:
+        status, document = await ask("/v1/instances", **query)
+        assert (status, [row["instance_id"] for row in document["instances"]]) == (200, found), query
+    for path, query in REFUSED:
+        status, problem = await ask(path, **query)
+        assert (status, problem["status"]) == (400, 400), (path, query)
+
+
+async def violations(ask: Any, **query: str) -> list[tuple[str, str, str]]:
+    """Return instance, rule and verdict of all violations, read page by page."""
+    found, cursor = [], {}
+    while True:
+        status, document = await ask("/v1/violations", limit="2", **query, **cursor)
+        assert status == 200, document
+        found += [(row["instance_id"], row["rule"], row["verdict"]) for row in document["violations"]]
+        if document["next"] is None:
+            return found
+        cursor = {"cursor": document["next"]}
+
+
+async def test_instances_without_an_agent_are_among_the_violations(house: InProcess, ask: Any) -> None:
+    launched = "2026-11-22T11:00:00.000Z"
+    house.ec2.listed = {
+        name: (state, launched)
+        for name, state in (
+            (ONE, "running"),
+            (TWO, "running"),
+            (THREE, "running"),
+            (FOUR, "stopped"),
+            (FIVE, "terminated"),
+        )
+    }
+    await house.say(await house.machine(ONE))
+    await house.machine(TWO)
+    await house.inventory.collect(PLACE)
+    await house.work()
+    never = [(name, "agent-silent", "unknown") for name in (TWO, THREE)]
+    assert await violations(ask, rule="agent-silent") == never
+    everything = await violations(ask)
+    assert everything[-2:] == never
+    assert len(everything) == len(set(everything)) > 2
+    assert await violations(ask, rule="agent-silent", verdict="fail") == []
+    assert await violations(ask, severity="1", instance=THREE) == never[1:]
+    assert await violations(ask, severity="3", instance=THREE) == []
+    assert await violations(ask, account="999999999999") == []
+    assert await violations(ask, region="eu-west-1") == []
+    assert await violations(ask, instance=THREE, since="2026-11-22T11:05:00Z") == never[1:]
+    assert await violations(ask, instance=THREE, since="2026-11-22T11:05:00.001Z") == []
+    assert await violations(ask, instance=THREE, until="2026-11-22T11:05:00Z") == []
+    for unknowable in ({"application": "greeter"}, {"team": "hello"}, {"ami": "ami-12c6146b"}):
+        assert [one for one in await violations(ask, **unknowable) if one in never] == []
+    _, document = await ask("/v1/violations", instance=THREE)
+    (row,) = document["violations"]
+    assert (row["severity"], row["application_id"], row["account_id"]) == (1, None, "123456789012")
+    assert row["reason"] == f"the EC2 API lists it as running, launched {launched}, and it never made a statement"
+
+
+async def test_an_instance_that_was_just_launched_is_not_missed_yet(house: InProcess, ask: Any) -> None:
+    house.ec2.listed = {ONE: ("running", "2026-11-22T11:56:00.000Z")}
+    await house.inventory.collect(PLACE)
+    assert await violations(ask) == []
+    house.clock.advance(61)
+    assert await violations(ask) == [(ONE, "agent-silent", "unknown")]
+
+
+async def test_violations_are_found_by_severity_team_ami_and_period(house: InProcess, ask: Any) -> None:
+    await fleet(house)
+    four = Machine(house.authority, FOUR, imageId="ami-00000004", pendingTime="2026-11-22T13:59:00Z")
+    await house.enrol(four)
+    await house.say(four, **FAILED)
+    await house.work()
+    boot = [(FOUR, "boot-failed", "fail")]
+    assert await violations(ask, rule="boot-failed") == boot
+    assert await violations(ask, rule="boot-failed", severity="2") == boot
+    assert await violations(ask, rule="boot-failed", severity="1") == []
+    assert await violations(ask, rule="boot-failed", ami="ami-00000004", region="eu-central-1") == boot
+    assert await violations(ask, rule="boot-failed", ami="ami-00000001") == []
+    assert {one[0] for one in await violations(ask, team="other")} >= {ONE, TWO, THREE}
+    assert await violations(ask, team="hello") == []
+    assert await violations(ask, rule="boot-failed", since=LATEST) == boot
+    assert await violations(ask, rule="boot-failed", until=LATEST) == []
+    lightest = {rule.id for rule in RULES if rule.severity == 3}
+    assert {"ticket-missing"} <= {rule for _, rule, _ in await violations(ask, severity="3")} <= lightest
+
+
+async def test_rows_of_an_earlier_version_are_not_passed_over_by_ami(house: InProcess, ask: Any) -> None:
+    await house.machine(ONE)
+    async with house.database.transaction() as transaction:
+        row = {"number": 7, "instance_id": TWO, "account_id": "123456789012", "region": "eu-central-1", "image_id": ""}
+        await transaction.execute(("add_instance", [row]))
+    for path in ("/v1/instances", "/v1/violations"):
+        status, problem = await ask(path, ami="ami-12c6146b")
+        assert (status, problem["code"], "rebuild" in problem["fix"]) == (409, "ami-not-derived", True)
