@@ -28,10 +28,11 @@ from typing import Any, NoReturn
 import click
 
 from whence_aggregator import __version__
-from whence_aggregator.command import evidence, output
+from whence_aggregator.command import audit as audit_commands
 from whence_aggregator.command import images as image_commands
 from whence_aggregator.command.client import Client, segment
 from whence_aggregator.command.output import (
+    FAILED,
     GAPS,
     UNKNOWN,
     USAGE,
@@ -50,14 +51,14 @@ from whence_aggregator.command.output import (
     show_list,
 )
 from whence_aggregator.command.picture import draw, printable
-from whence_common.errors import InputError, WhenceError
+from whence_common.errors import WhenceError
 from whence_common.identifiers import is_application_id
 
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
-_FAILED, _INTERRUPTED, _READER_GONE = 70, 130, 141
+_INTERRUPTED, _READER_GONE = 130, 141
 
 
 @click.group(help=__doc__)
@@ -80,14 +81,14 @@ def main() -> NoReturn:
     """Run the command, and exit with a code that means what the help says, also when it is interrupted."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
-    code = _FAILED
+    code = FAILED
     try:
         code = _run()
         sys.stdout.flush()
     except (BrokenPipeError, ReaderGone):
         code = _READER_GONE
     except OSError as exc:
-        code = _FAILED
+        code = FAILED
         note(f"whence: the output cannot be written: {exc.strerror or exc}")
     os._exit(code)  # not sys.exit: that flushes once more, and fails once more where the output is gone
 
@@ -107,7 +108,7 @@ def _run() -> int:
         raise
     except Exception:  # noqa: BLE001 - shown whole; Python's own code for it, 1, would say that there are gaps
         traceback.print_exc()
-        return _FAILED
+        return FAILED
     return 0
 
 
@@ -256,94 +257,6 @@ def violations(client: Client, /, limit: int, everything: bool, as_json: bool, *
 
 
 @whence.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What a receipt is for; else the receipt's own name without .tlog-proof, and .json after it.",
-)
-@click.option(
-    "--log-key",
-    "log_keys",
-    multiple=True,
-    required=True,
-    envvar="WHENCE_LOG_KEY",
-    help="The log's verifier key, or a file of such keys.",
-)
-@click.option("--witness-key", "witness_keys", multiple=True, help="A witness's verifier key, or a file of such keys.")
-@click.option(
-    "--witnesses", type=click.IntRange(0, 64), help="So many of them must have cosigned; 1 unless there are none."
-)
-@click.option(
-    "--authorities",
-    "directory",
-    type=click.Path(exists=True, file_okay=False),
-    help="REGION.pem files instead of AWS's own certificates, for tests.",
-)
-def verify(
-    file: Path,
-    data: Path | None,
-    log_keys: tuple[str, ...],
-    witness_keys: tuple[str, ...],
-    witnesses: int | None,
-    directory: str | None,
-) -> None:
-    """Verify FILE, a receipt or a bundle, offline: no network, no database, no trust in the aggregator.
-
-    Exits 0 when all of it holds, 1 when something does not, and says which entry.
-    """
-    try:
-        wanted = evidence.policy(log_keys, witness_keys, witnesses)
-    except (InputError, ValueError, OSError) as exc:
-        end(f"the keys cannot be used: {exc.diagnostics() if isinstance(exc, InputError) else exc}", USAGE)
-    try:
-        if evidence.is_receipt(file):
-            out(evidence.verify_receipt(file, data or _data_of(file), wanted) + "\n")
-        else:
-            report = evidence.verify_bundle(file, wanted, evidence.authorities(directory))
-            evidence.draw_report(console(), report)
-    except (InputError, ValueError, OSError) as exc:
-        end(f"{file} is not verified: {exc.diagnostics() if isinstance(exc, InputError) else exc}", GAPS)
-
-
-@whence.command()
-@click.argument("digest")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where the files go.")
-@click.pass_obj
-def receipt(client: Client, digest: str, out: Path) -> None:
-    """Fetch the statement DIGEST (sha256:…) and its receipt, two files that `whence verify` checks."""
-    name = digest.removeprefix("sha256:")
-    content = ask(lambda: client.get_bytes(f"/v1/statements/{segment(digest)}"))
-    proof = ask(lambda: client.get_bytes(f"/v1/receipts/{segment(digest)}.tlog-proof"))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / f"{name}.json").write_bytes(content)
-        (out / f"{name}.tlog-proof").write_bytes(proof)
-    except OSError as exc:
-        end(f"{out}: {exc.strerror}", _FAILED)
-    output.out(f"{out / name}.tlog-proof\n")
-
-
-@whence.command()
-@click.option("--account", help="Only this account; entries of others are shown by their hash.")
-@click.option("--from", "since", required=True, help="Beginning of the period, 2026-11-01 or 2026-11-01T12:00:00Z.")
-@click.option("--to", "until", required=True, help="Its end, which is not in it any more.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
-@click.pass_obj
-def bundle(client: Client, account: str | None, since: str, until: str, out: Path) -> None:
-    """Fetch one file with every statement, proof, certificate and verdict of a period, for `whence verify`."""
-    try:
-        period = {"from": evidence.instant(since), "to": evidence.instant(until)}
-    except InputError as exc:
-        end(exc.diagnostics(), USAGE)
-    try:
-        size = ask(lambda: evidence.write_private(out, client.stream("/v1/bundles", account=account, **period)))
-    except OSError as exc:
-        end(f"{out}: {exc.strerror}", _FAILED)
-    output.out(f"{out}: {size} bytes; check it with: whence verify {out} --log-key KEY\n")
-
-
-@whence.command()
 @click.option("--silent", "account", help="List the silent instances of this account.")
 @listing
 @click.pass_obj
@@ -374,10 +287,6 @@ def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"account_id": name, **region} for region in account["regions"]]
 
 
-def _data_of(file: Path) -> Path:
-    return file.with_name(file.name.removesuffix(".tlog-proof") + ".json")
-
-
 def _kind_of(subject: str) -> str:
     if _INSTANCE.match(subject):
         return "instance"
@@ -392,3 +301,6 @@ def _kind_of(subject: str) -> str:
 
 whence.add_command(image_commands.images)
 whence.add_command(image_commands.attest)
+whence.add_command(audit_commands.verify)
+whence.add_command(audit_commands.receipt)
+whence.add_command(audit_commands.bundle)

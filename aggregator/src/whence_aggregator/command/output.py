@@ -18,7 +18,7 @@ from whence_aggregator.command.client import Client, Refused
 from whence_aggregator.command.picture import printable
 from whence_common.errors import RoadError, WhenceError
 
-GAPS, USAGE, UNREACHABLE, UNKNOWN = 1, 2, 3, 4
+GAPS, USAGE, UNREACHABLE, UNKNOWN, FAILED = 1, 2, 3, 4, 70
 PAGE_ROWS_MAX = 500
 """The most that the API returns at once."""
 _SHOWN_DEFAULT = 100

@@ -29,7 +29,7 @@ class ProbeCalls:
 
 
 class OperatorCalls:
-    """Open to everybody; shows counts only."""
+    """Open to everybody; shows counts by account and rule, and names no instance."""
 
     def __init__(self, *, database: Database, publisher: Publisher, audience: str) -> None:
         self._database = database

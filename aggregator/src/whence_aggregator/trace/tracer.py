@@ -104,7 +104,7 @@ class Tracer:
     ) -> tuple[list[Lineage], str | None]:
         """Trace back: the lineages of instances that match, and where the next page starts."""
         limit, following = min(limit, PAGE_MAX), after or "0"
-        wanted = replace(Wanted(version=subject.version, moment=moment), **{subject.kind: subject.value})
+        wanted = _wanted(subject, moment)
         lineages: list[Lineage] = []
         for _ in range(_PAGES_MAX):
             rows, next_page = await self._search.instances(wanted, after=following, limit=limit - len(lineages))
@@ -338,3 +338,8 @@ def _matches(lineage: Lineage, subject: Subject) -> bool:
         "application": lambda: True,
     }
     return checks[subject.kind]()
+
+
+def _wanted(subject: Subject, moment: Moment) -> Wanted:
+    named: dict[str, Any] = {subject.kind: subject.value}
+    return Wanted(**named, version=subject.version, moment=moment)
