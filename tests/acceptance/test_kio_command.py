@@ -37,7 +37,7 @@ class Kio:
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode("utf-8", "replace")
 
-    async def shown(self, application_id: str) -> dict[str, str]:
+    async def shown(self, application_id: str) -> dict[str, object]:
         code, said = await self.run("applications", "show", application_id, "-o", "json")
         assert code == 0, said
         return {row["key"]: row["value"] for row in json.loads(said)}

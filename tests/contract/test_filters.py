@@ -104,7 +104,8 @@ async def test_instances_are_found_by_ami_team_and_period(house: InProcess, ask:
 
 async def violations(ask: Any, **query: str) -> list[tuple[str, str, str]]:
     """Return instance, rule and verdict of all violations, read page by page."""
-    found, cursor = [], {}
+    found: list[tuple[str, str, str]] = []
+    cursor: dict[str, str] = {}
     while True:
         status, document = await ask("/v1/violations", limit="2", **query, **cursor)
         assert status == 200, document

@@ -99,7 +99,7 @@ async def test_a_stop_and_a_new_boot_are_both_seen(house: InProcess) -> None:
     assert [value["cause"] for value in causes if value is not None] == ["boot", "stop", "boot"]
 
 
-async def found(house: InProcess, at: str | None = None, **wanted: str | None) -> list[str]:
+async def found(house: InProcess, at: str | None = None, **wanted: Any) -> list[str]:
     moment = await house.tracer.moments.of(at)
     rows, _ = await house.search.instances(Wanted(**wanted, moment=moment), after="", limit=50)
     return [row["instance_id"] for row in rows]

@@ -49,7 +49,7 @@ async def version(house: InProcess, when: str | None, known_at: str | None = Non
 
 
 async def listed(
-    house: InProcess, when: str | None, known_at: str | None = None, **wanted: str
+    house: InProcess, when: str | None, known_at: str | None = None, **wanted: Any
 ) -> list[dict[str, Any]]:
     moment = await house.tracer.moments.of(when, known_at)
     return (await house.search.instances(Wanted(**wanted, moment=moment), after="", limit=50))[0]
@@ -355,7 +355,8 @@ class _World:
         house = self._house
         moment = await house.tracer.moments.of(when, known_at)
         said: list[object] = []
-        for wanted in ({}, {"image": DIGEST}, {"commit": COMMIT}, {"ticket": "DEMO-1"}):
+        filters: list[dict[str, Any]] = [{}, {"image": DIGEST}, {"commit": COMMIT}, {"ticket": "DEMO-1"}]
+        for wanted in filters:
             said.append(await house.search.instances(Wanted(**wanted, moment=moment), after="", limit=50))
         ids = [one.instance_id for one in self._machines]
         lineages = [one.to_wire() for one in await house.tracer.instances(ids, moment=moment)]

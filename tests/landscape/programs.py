@@ -56,7 +56,7 @@ class Aggregator:
             *arguments,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.DEVNULL if "--json" in arguments else asyncio.subprocess.STDOUT,
         )
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode()

@@ -132,7 +132,8 @@ def test_what_could_not_be_judged_is_a_gap_too(answers: tuple[Answers, str], ver
 
 LINEAGE = {
     "subject": {"instance": "i-00000001"}, "at": "now", "complete": True, "links": [],
-    "recorded_by_then": True, "reported_later": {"total": 0},
+    "recorded_by_then": True, "reported_later": {"total": 0}, "not_checked": [], "life": "running", "life_since": None,
+    "heard": "speaking", "last_seen": None,
 }  # fmt: skip
 
 
