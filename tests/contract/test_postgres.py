@@ -10,8 +10,9 @@ import pytest
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
 from landscape.kills import drop_database, new_database
-from whence_aggregator.ports import Asked, StorageUnavailable, WriteConflict
+from whence_aggregator.ports import Asked, WriteConflict
 from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_common.storable import Unstorable
 
 TASK = {"kind": "commit", "subject": "x", "due_at": "2026-11-22T12:00:00.000Z"}
 CLOCK = {"ledger_index": 0, "recorded_at": 1, "latest": 1}
@@ -95,7 +96,7 @@ async def test_bytes_come_back_whatever_the_databases_own_way_to_write_them(
 
 async def test_what_is_asked_together_fails_together(store: PostgresDatabase) -> None:
     good: Asked = ("tallies", {})
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(Unstorable):
         await store.fetch_all([good, ("entries_from", {"first": 2**80, "past": 0, "limit": 1})])
     assert await store.fetch_all([good, good]) == [[], []]
 
