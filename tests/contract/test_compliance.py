@@ -94,11 +94,17 @@ async def test_a_failed_boot_is_judged_no_further_than_it_came(house: InProcess)
 
 async def test_silence_is_seen_and_ends_when_the_agent_speaks_again(house: InProcess) -> None:
     machine = await house.machine()
+    house.ec2.listed = {machine.instance_id: ("running", "2026-11-22T11:59:59.000Z")}
     await house.say(machine)
+    await house.inventory.collect("123456789012/eu-central-1")
     await house.work()
     assert (await verdicts(house))["agent-silent"] == "pass"
     house.clock.advance(SILENT_AFTER_SECONDS + 1)
     assert await house.evaluator.sweep() == 1
+    await house.work()
+    assert (await verdicts(house))["agent-silent"] == "unknown", "no listing since shows whether it runs"
+    house.clock.advance(1)
+    await house.inventory.collect("123456789012/eu-central-1")
     await house.work()
     assert (await verdicts(house))["agent-silent"] == "fail"
     assert await house.evaluator.sweep() == 0

@@ -27,6 +27,7 @@ from whence_aggregator.projections.statements import (
 )
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.search import Wanted
+from whence_aggregator.trace.state import States
 from whence_common.clock import parse_instant
 from whence_common.statement import ApplicationFacts, ContainerFacts, ImageFacts, UserDataFacts
 
@@ -101,7 +102,8 @@ async def test_a_stop_and_a_new_boot_are_both_seen(house: InProcess) -> None:
 
 async def found(house: InProcess, at: str | None = None, **wanted: Any) -> list[str]:
     moment = await house.tracer.moments.of(at)
-    rows, _ = await house.search.instances(Wanted(**wanted, moment=moment), after="", limit=50)
+    asked = Wanted(**wanted, moment=moment, states=States())
+    rows, _ = await house.search.instances(asked, after="", limit=50)
     return [row["instance_id"] for row in rows]
 
 
@@ -252,8 +254,8 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
         chance.shuffle(order)
     rows = {
         name: {"number": number, "instance_id": name, "account_id": "a", "region": "r", "enrolment": 0, "sequence": 0,
-               "facets": 0, "base": -1, "first_index": -1, "earliest": 0,
-               "late_millis": 0}
+               "facets": 0, "base": -1, "first_index": -1, "earliest": 0, "late_millis": 0, "listed": "", "asked_at": 0, "spoke_at": 0,
+               "life": "unknown", "life_index": -1}
         for number, name in enumerate(_NAMES, 1)
     }  # fmt: skip
     combinations, book, history = Combinations(), _Book(), []
@@ -276,6 +278,7 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
             row["sequence"],
             row.get("observed_at"),
             row.get("cause"),
+            row["life"],
             book.values.get(int(str(row["facets"]))),
         )
         for row in rows.values()

@@ -14,6 +14,7 @@ from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.search import Wanted
+from whence_aggregator.trace.state import States
 from whence_aggregator.trace.tracer import Subject
 from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
@@ -241,7 +242,7 @@ async def test_every_subject_leads_back_to_the_instance(house: InProcess, subjec
     house.clock.advance(7200)
     for at in (None, "2026-11-22T13:00:00.000Z"):
         moment = await house.tracer.moments.of(at)
-        lineages, following = await house.tracer.matching(subject, moment=moment, after="", limit=10)
+        lineages, following = await house.tracer.matching(subject, moment=moment, states=States(), after="", limit=10)
         assert [lineage.instance_id for lineage in lineages] == ["i-0123456789abcdef0"]
         assert following is None
 

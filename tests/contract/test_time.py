@@ -23,6 +23,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.lineage import LinkName
 from whence_aggregator.trace.recorded import LATER_MAX
 from whence_aggregator.trace.search import Wanted
+from whence_aggregator.trace.state import States
 from whence_aggregator.trace.tracer import Subject
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
@@ -52,7 +53,7 @@ async def listed(
     house: InProcess, when: str | None, known_at: str | None = None, **wanted: Any
 ) -> list[dict[str, Any]]:
     moment = await house.tracer.moments.of(when, known_at)
-    return (await house.search.instances(Wanted(**wanted, moment=moment), after="", limit=50))[0]
+    return (await house.search.instances(Wanted(**wanted, moment=moment, states=States()), after="", limit=50))[0]
 
 
 async def names(house: InProcess, when: str | None, **wanted: str) -> list[str]:
@@ -357,7 +358,9 @@ class _World:
         said: list[object] = []
         filters: list[dict[str, Any]] = [{}, {"image": DIGEST}, {"commit": COMMIT}, {"ticket": "DEMO-1"}]
         for wanted in filters:
-            said.append(await house.search.instances(Wanted(**wanted, moment=moment), after="", limit=50))
+            said.append(
+                await house.search.instances(Wanted(**wanted, moment=moment, states=States()), after="", limit=50)
+            )
         ids = [one.instance_id for one in self._machines]
         lineages = [one.to_wire() for one in await house.tracer.instances(ids, moment=moment)]
         assert {row["instance_id"] for row in said[0][0]} == {one["subject"]["instance"] for one in lineages}  # type: ignore[index]

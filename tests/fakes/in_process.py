@@ -40,7 +40,7 @@ from whence_aggregator.ports import (
 )
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.registry.pushes import Pushes, Rules
-from whence_aggregator.sightings import Sightings
+from whence_aggregator.sightings import Listening, Sightings
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.search import Search
@@ -174,14 +174,22 @@ class InProcess:
         self.ledger = Ledger(
             database=database, reader=self.reader, signers=self.signers, keeper=self.keeper, now=self.clock
         )
-        self.search = Search(database)
-        self.tracer = Tracer(database=database, search=self.search, log=NewestLog(self.ledger), now=self.clock)
+        self.search = Search(database=database, now=self.clock, silent_after_seconds=SILENT_AFTER_SECONDS)
+        self.tracer = Tracer(
+            database=database,
+            search=self.search,
+            log=NewestLog(self.ledger),
+            now=self.clock,
+            silent_after_seconds=SILENT_AFTER_SECONDS,
+        )
+        self.listening = Listening(self.clock)
         self.evaluator = Evaluator(
             database=database,
             ledger=self.ledger,
             tracer=self.tracer,
             now=self.clock,
             silent_after_seconds=SILENT_AFTER_SECONDS,
+            listening=self.listening,
         )
         self.ec2 = FakeEc2()
         self.inventory = InventoryCollector(
@@ -233,6 +241,7 @@ class InProcess:
             database=database,
             secret=SECRET,
             sightings=self.sightings,
+            listening=self.listening,
             limit=Limit("instance", LIMITLESS),
             now=self.clock,
         )

@@ -15,6 +15,7 @@ from whence_common.statement import InstanceFacts, Predicate
 
 JUDGE = next(rule.judge for rule in RULES if rule.id == "clock-off")
 LAUNCHED, RECORDED = "2026-11-22T12:00:00.000Z", "2026-11-22T12:05:00.000Z"
+NOW = datetime(2026, 11, 22, 12, 5, tzinfo=UTC)
 DAY_BEFORE = "2026-11-21T12:00:00.000Z"
 
 
@@ -34,7 +35,7 @@ def evidence(observed_at: str, stated_launch: str) -> Evidence:
         statement=statement, binding=binding, application=None, image_source=NOT_ASKED, commit=NOT_ASKED, last_seen=None
     )
     lineage = cast(Lineage, None)  # the rule reads none of it
-    return Evidence(facts=facts, lineage=lineage, now=datetime.now(UTC), silent_after_seconds=60)
+    return Evidence(facts=facts, lineage=lineage, now=NOW, silent_after_seconds=60, listening_since=NOW)
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,10 @@ def test_a_trace_is_complete_only_if_what_it_did_not_show_is(answers: tuple[Answ
     assert ask(url, "trace", "greeter").exit_code == 4
 
 
-REGION = {"region": "eu-central-1", "listed": 2, "spoken": 2, "speaking": 2, "silent": 0, "asked": ""}
+REGION = {
+    "region": "eu-central-1", "listed_at": "2026-11-22T12:00:00.000Z", "listed": 2, "speaking": 2, "silent": 0, "never": 0,
+    "awaited": 0, "failure": None, "asked": "2 instances listed at 2026-11-22T12:00:00.000Z, 0 of them changed",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,13 @@ REGION = {"region": "eu-central-1", "listed": 2, "spoken": 2, "speaking": 2, "si
         ([REGION], 0, "eu-central-1"),
         ([{**REGION, "silent": 1}], 1, "eu-central-1"),
         ([], 1, "not listed: the EC2 API has not been asked"),
-        ([{**REGION, "asked": "AccessDenied [not] for us"}], 1, "AccessDenied [not] for us"),
+        ([{**REGION, "never": 1}], 1, "eu-central-1"),
+        ([{**REGION, "listed_at": None, "listed": None, "asked": ""}], 1, "eu-central-1"),
+        (
+            [{**REGION, "failure": {"at": "x", "reason": "AccessDenied"}, "asked": "AccessDenied [not] for us"}],
+            1,
+            "AccessDenied [not] for us",
+        ),
     ],
 )
 def test_an_account_that_is_not_listed_is_shown_and_is_a_gap(

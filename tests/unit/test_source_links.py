@@ -92,6 +92,7 @@ def states(facts: Facts) -> tuple[str, str]:
 def verdict(facts: Facts, rule: str) -> tuple[str, str]:
     evidence: dict[str, Any] = {
         "facts": facts, "lineage": lineage(facts), "now": parse_instant(AT), "silent_after_seconds": 300.0,
+        "listening_since": parse_instant(AT),
     }  # fmt: skip
     found = next(one for one in RULES if one.id == rule).judge(Evidence(**evidence))
     return found.outcome, found.reason

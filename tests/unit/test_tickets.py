@@ -183,6 +183,10 @@ def test_control_characters_of_others_never_reach_the_terminal() -> None:
     lineage = {
         "subject": {"instance": "i-1"},
         "at": "now",
+        "life": "running",
+        "life_since": None,
+        "heard": "silent",
+        "last_seen": "\x1b[2J",
         "complete": True,
         "recorded_by_then": True,
         "reported_later": {"total": 0},

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from whence_aggregator.group_commit import GroupCommit
 from whence_aggregator.limits import Limit
-from whence_aggregator.ports import Database, Unauthenticated
-from whence_aggregator.sightings import Heard, Sightings
+from whence_aggregator.ports import Database, Overloaded, StorageUnavailable, Unauthenticated
+from whence_aggregator.sightings import Heard, Listening, Sightings
 from whence_common.clock import Now, to_millis
 from whence_common.heartbeat import Heartbeat, HeartbeatInvalid, derive_key, verify_mac
 
@@ -19,10 +19,20 @@ _KEYS_KEPT_MAX = 100_000
 class Heartbeats:
     """Accepts heartbeats. `run` is the service that commits them."""
 
-    def __init__(self, *, database: Database, secret: bytes, sightings: Sightings, limit: Limit, now: Now) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        secret: bytes,
+        sightings: Sightings,
+        listening: Listening,
+        limit: Limit,
+        now: Now,
+    ) -> None:
         self._database = database
         self._secret = secret
         self._sightings = sightings
+        self._listening = listening
         self._limit = limit
         self._now = now
         self._keys: dict[tuple[str, int], bytes] = {}
@@ -37,7 +47,11 @@ class Heartbeats:
         except HeartbeatInvalid as exc:
             raise Unauthenticated(exc.code, exc.message, fix="enrol again") from exc
         self._limit.take(heartbeat.instance_id)
-        await self._commits.submit((heartbeat.instance_id, heartbeat.enrolment))
+        try:
+            await self._commits.submit((heartbeat.instance_id, heartbeat.enrolment))
+        except (Overloaded, StorageUnavailable):
+            self._listening.broken()
+            raise
 
     def _key(self, heartbeat: Heartbeat) -> bytes:
         name = heartbeat.instance_id, heartbeat.enrolment

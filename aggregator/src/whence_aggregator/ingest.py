@@ -100,7 +100,7 @@ class Ingest:
         self._now = now
         self._on_work = on_work
         self._by_key: dict[str, Enrolment] = {}
-        self._instances = KnownInstances()
+        self._instances = KnownInstances(ledger.moved_since)
         self._asked: set[tuple[str, str]] = set()
         self._bindings = GroupCommit[str, Enrolment | None](
             enrolments.by_keys, batch_max=KEYS_AT_ONCE_MAX, queue_max=QUEUE_MAX

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Iterable
 
 from whence_aggregator.ports import Parameters, Row
+from whence_common.clock import Now
 
 Heard = tuple[str, int]
 """(instance id, number of the binding whose key spoke)."""
@@ -40,3 +41,18 @@ class Sightings:
         """Seal a row; 0 stands where rows were written before bindings were kept."""
         stated = f"{instance_id} {seen_at}" + (f" {enrolment}" if enrolment else "")
         return hmac.digest(self._key, stated.encode(), "sha256")[:_SEAL_BYTES]
+
+
+class Listening:
+    """Since when agents can be heard without a break: since the start, or since what they sent could last not be kept.
+
+    Silence that falls into a break is the aggregator's own.
+    """
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self.since = now()
+
+    def broken(self) -> None:
+        """Note that something an agent sent could not be kept."""
+        self.since = self._now()

@@ -36,7 +36,7 @@ from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings import Settings
-from whence_aggregator.sightings import Sightings
+from whence_aggregator.sightings import Listening, Sightings
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.search import Search
@@ -65,6 +65,7 @@ async def _speaking(
     worker: Worker,
     authorities: Authorities,
     session: aiohttp.ClientSession,
+    listening: Listening,
     stack: AsyncExitStack,
 ) -> _Speaking:
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
@@ -100,10 +101,25 @@ async def _speaking(
         database=database,
         secret=secret,
         sightings=sightings,
+        listening=listening,
         limit=parts.new_limit("instance", limits.heartbeats_per_instance),
         now=utc_now,
     )
     return _Speaking(enrolments, ingest, heartbeats)
+
+
+def _tracer(settings: Settings, database: Database, ledger: Ledger) -> Tracer:
+    silent_after = settings.silent_after_seconds
+    search = Search(database=database, now=utc_now, silent_after_seconds=silent_after)
+    log = parts.NewestLog(ledger)
+    return Tracer(
+        database=database,
+        search=search,
+        log=log,
+        now=utc_now,
+        silent_after_seconds=silent_after,
+        required=parts.required_links(settings),
+    )
 
 
 async def _worker(
@@ -112,6 +128,7 @@ async def _worker(
     ledger: Ledger,
     tracer: Tracer,
     collectors: Mapping[str, Collector],
+    listening: Listening,
 ) -> Worker:
     evaluator = Evaluator(
         database=database,
@@ -119,6 +136,7 @@ async def _worker(
         tracer=tracer,
         now=utc_now,
         silent_after_seconds=settings.silent_after_seconds,
+        listening=listening,
     )
     return Worker(
         database=database,
@@ -148,7 +166,7 @@ def _routes(
             heartbeats=speaking.heartbeats,
             challenges=challenges,
         ).routes(),
-        *QueryCalls(database=database, log=ledger.reader, search=Search(database), tracer=tracer).routes(),
+        *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
         *LogCalls(ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)).routes(),
         *AccountCalls(
             database=database,
@@ -174,18 +192,13 @@ async def run_aggregator(
         session = await stack.enter_async_context(parts.new_session())
         ledger = parts.load_ledger(settings, database, stack)
         await ledger.start()
-        tracer = Tracer(
-            database=database,
-            search=Search(database),
-            log=parts.NewestLog(ledger),
-            now=utc_now,
-            required=parts.required_links(settings),
-        )
+        tracer = _tracer(settings, database, ledger)
+        heard = Listening(utc_now)
         behind = load_behind(settings, database, session)
         images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
         collectors = parts.load_collectors(settings, images, session)
-        worker = await _worker(settings, database, ledger, tracer, collectors)
-        speaking = await _speaking(settings, database, ledger, worker, authorities, session, stack)
+        worker = await _worker(settings, database, ledger, tracer, collectors, heard)
+        speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, stack)
         applications = Applications(database=database, ledger=ledger, now=utc_now, on_work=worker.wake)
         publisher = _publisher(settings, database, ledger, session)
         front = None

@@ -30,10 +30,13 @@ _THROTTLED = (
 class AwsInventory:
     """Lists instances. Our own credentials are the SDK's usual ones: the instance's role, or the environment."""
 
-    def __init__(self, *, role_name: str, session_name: str, endpoint_url: str | None) -> None:
+    def __init__(
+        self, *, role_name: str, session_name: str, endpoint_url: str | None, instances_max: int = _INSTANCES_MAX
+    ) -> None:
         self._role_name = role_name
         self._session_name = session_name
         self._endpoint_url = endpoint_url
+        self._instances_max = instances_max
         self._session = get_session()
         self._config = AioConfig(
             connect_timeout=_REQUEST_SECONDS_MAX,
@@ -43,17 +46,24 @@ class AwsInventory:
         self._keys: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
 
     async def instances(self, account_id: str, region: str) -> list[ListedInstance]:
-        """List all instances of an account in a region. Raises SourceUnavailable."""
+        """List all instances of an account in a region. Raises SourceUnavailable, also when that is not all of them."""
         found: list[ListedInstance] = []
         async with AsyncExitStack() as stack:
             try:
                 ec2 = await stack.enter_async_context(await self._ec2(account_id, region))
                 pages = ec2.get_paginator("describe_instances").paginate(
-                    PaginationConfig={"PageSize": _PAGE_INSTANCES, "MaxItems": _INSTANCES_MAX}
+                    PaginationConfig={"PageSize": _PAGE_INSTANCES, "MaxItems": self._instances_max}
                 )
                 async for page in pages:
-                    for reservation in page.get("Reservations", []):
-                        found += [_listed(one) for one in reservation.get("Instances", [])]
+                    for reservation in page["Reservations"]:
+                        found += [_listed(one) for one in reservation["Instances"]]
+                if pages.resume_token is not None:
+                    raise SourceUnavailable(
+                        "ec2-too-many", f"account {account_id} lists over {self._instances_max} instances in {region}"
+                    )
+            except KeyError as exc:
+                message = f"EC2's answer for account {account_id} in {region} lacks {exc}: it is not a listing"
+                raise SourceUnavailable("ec2-malformed", message) from exc
             except (BotoCoreError, ClientError, OSError, TimeoutError) as exc:
                 raise _unavailable(account_id, region, exc) from exc
         return found

@@ -31,7 +31,8 @@ _COMPARED = (
     ("clock", False), ("facets", True), ("facets_image", True), ("instance", False), ("instance_first", True),
     ("instance_facets", True),
     ("statement", True), ("enrolment", False), ("application_revision", False), ("fact", False), ("image_commit", True),
-    ("commit_word", False), ("inventory", False), ("verdict", True), ("tally", True),
+    ("commit_word", False), ("inventory", False), ("inventory_history", False), ("life", True),
+    ("verdict", True), ("tally", True),
     ("image_manifest", False), ("image_tag", False), ("image_blob", False), ("image_chain", False),
     ("tag_digest", True),
 )  # fmt: skip

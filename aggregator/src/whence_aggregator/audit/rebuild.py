@@ -8,7 +8,7 @@ from whence_aggregator.ports import Conflict, Database
 
 DERIVED = (
     "clock", "facets", "facets_image", "instance", "instance_facets", "statement", "enrolment", "application_revision",
-    "fact", "image_commit", "commit_word", "inventory", "verdict", "tally",
+    "fact", "image_commit", "commit_word", "inventory", "inventory_history", "life", "verdict", "tally",
     "image_manifest", "image_tag", "image_blob", "tag_digest", "image_chain",
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.ledger.log_reader import Stored
@@ -69,7 +69,7 @@ class Replay:
         if kind == "enrolment":
             instance = event["instance"]["instance_id"]
             self.bound[event["key_id"]] = instance, event["number"], event["public_key"]
-        if self._statements or (self._events and self._events[0][0] != _group(kind, event)):
+        if self._statements or (self._events and not _together(self._events, _group(kind, event), event)):
             await self._flush()
         self._events.append((_group(kind, event), stored.ledger_index, event))
         if len(self._events) >= BATCH_MAX or _group(kind, event) not in ("verdict", INVENTORY_KIND):
@@ -113,8 +113,7 @@ class Replay:
         if kind == "verdict":
             await project_verdicts(self._transaction, entries)
         elif kind == INVENTORY_KIND:
-            newest = {event["value"]["instance_id"]: (index, event) for index, event in entries}
-            await project_inventory(self._transaction, list(newest.values()))
+            await project_inventory(self._transaction, entries)
         for index, event in entries:
             if kind == "clock":
                 latest = event["recorded_at"] if self._latest is None else max(self._latest, event["recorded_at"])
@@ -131,6 +130,13 @@ class Replay:
                 await project_push(self._transaction, index, event)
             elif kind == "untag":
                 await project_untag(self._transaction, event)
+
+
+def _together(events: Sequence[tuple[str, int, Mapping[str, Any]]], group: str, event: Mapping[str, Any]) -> bool:
+    """Whether an event may be projected with those before it: of the same group, and each listed instance once."""
+    if events[0][0] != group:
+        return False
+    return group != INVENTORY_KIND or all(one["subject"] != event["subject"] for _, _, one in events)
 
 
 def _group(kind: str, event: Mapping[str, Any]) -> str:

@@ -13,19 +13,22 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.collect.user_data import NOT_YET, UserDataRead, UserDataRounds
+from whence_aggregator.compliance.presence import EC2_LAG
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
-from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row
+from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory
-from whence_common.clock import Now, to_instant
+from whence_aggregator.trace.life import GONE, life_of
+from whence_common.clock import Now, to_instant, to_millis
 from whence_common.ledger_entry import event
 from whence_common.storable import cleaned
 
-GONE = "gone"
-"""The state of an instance that the API no longer lists."""
 _OVER = ("terminated", GONE)
 _ENDING = ("shutting-down", "terminated")
 """States in which user data is not asked for."""
 _NAMED_MAX = 5
+AWAIT_LISTINGS = ("agent-silent", "instance-unlisted", "user-data-changed")
+"""Rules whose unknown verdicts may be settled by a newer listing."""
+_UNLISTED_MAX = 500
 
 
 class InventoryCollector:
@@ -48,9 +51,14 @@ class InventoryCollector:
     async def collect(self, subject: str) -> str:
         """Ask for one `account/region`; give a sentence about it. Raises SourceUnavailable."""
         account_id, _, region = subject.partition("/")
-        found = await self._ec2.instances(account_id, region)
-        listed = list({one.instance_id: one for one in found}.values())  # pages may overlap while instances come and go
+        asked_at = to_millis(self._now())
         place = {"account_id": account_id, "region": region}
+        try:
+            found = await self._ec2.instances(account_id, region)
+        except SourceUnavailable as exc:
+            await self._database.write(("fail_listing", [{**place, "failed_at": asked_at, "failure": exc.message}]))
+            raise
+        listed = list({one.instance_id: one for one in found}.values())  # pages may overlap while instances come and go
         rows = await self._database.fetch("inventory_of_region", place)
         known: dict[str, Row] = {row["instance_id"]: row for row in rows}
         fresh = [one.instance_id for one in listed if _is_fresh(one, known.get(one.instance_id))]
@@ -65,14 +73,30 @@ class InventoryCollector:
             for name, row in known.items()
             if name not in names and row["state"] not in _OVER
         ]
-        changed = [one for one in stated if _differs(one, known.get(one["instance_id"]))]
-        await self._append(changed, subject)
+        stated += await self._unlisted(place, names, asked_at)
+        stated = [one for one in stated if _is_newer(asked_at, known.get(one["instance_id"]))]
+        changed = [one for one in stated if _differs(one, known.get(one["instance_id"]), asked_at)]
+        await self._append([{**one, "asked_at": asked_at} for one in changed], subject)
+        await self._database.write(
+            ("put_listing", [{**place, "listed_at": asked_at, "instances": len(listed)}]),
+            ("unjudge_awaiting", [{**place, "rules": msgspec.json.encode(AWAIT_LISTINGS).decode()}]),
+        )
         said = f"{len(listed)} instances listed at {to_instant(self._now())}, {len(changed)} of them changed"
         unread = [one["instance_id"] for one in stated if one["user_data_unread"] and one["state"] not in _OVER]
         if not unread:
             return said
         more = f" and {len(unread) - _NAMED_MAX} more" if len(unread) > _NAMED_MAX else ""
         return f"{said}; user data not read of {', '.join(unread[:_NAMED_MAX])}{more}"
+
+    async def _unlisted(self, place: Mapping[str, str], listed: set[str], asked_at: int) -> list[dict[str, Any]]:
+        """Return instances that enrolled well before this listing began, and that no listing ever showed."""
+        before = asked_at - int(EC2_LAG.total_seconds() * 1000)
+        rows = await self._database.fetch(
+            "enrolled_unlisted", {**place, "enrolled_before": before, "limit": _UNLISTED_MAX}
+        )
+        empty = {"launched_at": "", "user_data_digest": "", "user_data_unread": "", "user_data": None}
+        names = [row["instance_id"] for row in rows if row["instance_id"] not in listed]
+        return [{**place, "instance_id": name, "state": GONE, **empty} for name in names]
 
     def next_at(self) -> datetime:
         return self._now() + timedelta(seconds=self._seconds)
@@ -94,7 +118,7 @@ class InventoryCollector:
             async with self._ledger.writing() as writing:
                 places = await writing.append([NewEntry(kind="fact", content=event("fact", one)) for one in events])
                 indexed = [(index, one) for (index, _), one in zip(places, events, strict=True)]
-                await project_inventory(writing.transaction, indexed)
+                writing.moved |= await project_inventory(writing.transaction, indexed)
 
 
 def _is_fresh(one: ListedInstance, before: Row | None) -> bool:
@@ -134,6 +158,24 @@ def _kept(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in ("instance_id", "launched_at", "user_data_digest", "user_data_unread")}
 
 
-def _differs(value: Mapping[str, Any], before: Row | None) -> bool:
+def _differs(value: Mapping[str, Any], before: Row | None, asked_at: int) -> bool:
     names = ("state", "launched_at", "user_data_digest", "user_data_unread")
-    return before is None or any(value[name] != before[name] for name in names)
+    if before is None or any(value[name] != before[name] for name in names):
+        return True
+    return _lives_otherwise(before, value["state"], asked_at)
+
+
+def _is_newer(asked_at: int, before: Row | None) -> bool:
+    """Whether no listing that began later has been kept meanwhile: this one may have taken long to be answered."""
+    return before is None or bool(before["asked_at"] <= asked_at)
+
+
+def _lives_otherwise(before: Row, state: str, asked_at: int) -> bool:
+    """Whether this listing moves the life of an enrolled instance, though it lists the same state as the last one.
+
+    A reboot does: the machine stated that it stops, and EC2 lists it as running throughout.
+    """
+    if before["life"] is None:
+        return False
+    heard = {"cause": before["cause"], "spoke_at": before["spoke_at"]}
+    return bool(before["life"] != life_of(listed=state, asked_at=asked_at, **heard))

@@ -200,16 +200,21 @@ def _rest_complete(client: Client, parameters: Mapping[str, str | None], cursor:
 )
 @click.option("--since", help="Only if the statement that is shown was recorded at this time or later.")
 @click.option("--until", help="Only if the statement that is shown was recorded before this time.")
+@click.option(
+    "--state",
+    help="Words of life (running, stopped, terminated, unknown …) and of hearing (speaking, silent, never) with commas"
+    " between; `any` for all. By default instances that run, or whose life is unknown and that speak.",
+)
 @click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
 @click.option("--known-at", help="By what was recorded by this time; now by default.")
 @listing
 @click.pass_obj
 def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
-    """List the instances that have made a statement, with what they run."""
+    """List the instances that run now, or at a time, with what they run."""
     found = listed(client, "/v1/instances", "instances", filters, None if everything else limit)
     asked = filters["at"] or filters["known_at"]
-    last = ("recorded_at", "recorded_by_then") if asked else ("seen_at",)
-    columns = ("instance_id", "account_id", "region", "application_id", "application_version", "cause", *last)
+    last = ("recorded_at", "recorded_by_then") if asked else ("heard", "seen_at")
+    columns = ("instance_id", "account_id", "region", "application_id", "application_version", "life", *last)
     show_list(found, "instances", columns, as_json=as_json)
 
 
@@ -268,12 +273,19 @@ def accounts(client: Client, account: str | None, limit: int, everything: bool, 
     if account is not None:
         path = f"/v1/accounts/{segment(account)}/silent"
         found = listed(client, path, "silent", {}, None if everything else limit)
-        show_list(found, "silent", ("instance_id", "region", "launched_at", "last_seen", "ever_spoke"), as_json=as_json)
+        columns: tuple[str, ...] = ("instance_id", "region", "life", "heard", "launched_at", "last_seen")
+        show_list(found, "silent", columns, as_json=as_json)
         sys.exit(GAPS if found.rows else 0)
     document = ask(lambda: client.get("/v1/accounts"))
     rows = [row for one in document["accounts"] for row in _regions(one)]
-    show(document, rows, ("account_id", "region", "listed", "spoken", "speaking", "silent", "asked"), as_json=as_json)
-    sys.exit(GAPS if any(row.get("silent") or row["asked"] for row in rows) else 0)
+    columns = ("account_id", "region", "listed_at", "listed", "speaking", "silent", "never", "awaited", "asked")
+    show(document, rows, columns, as_json=as_json)
+    sys.exit(GAPS if any(_has_silence(row) for row in rows) else 0)
+
+
+def _has_silence(row: Mapping[str, Any]) -> bool:
+    """Whether an instance of a region is silent, or nobody can know because the region could not be listed."""
+    return bool(row.get("silent") or row.get("never") or row.get("listed_at") is None or row.get("failure"))
 
 
 _NO_INVENTORY = "not listed: the EC2 API has not been asked (setting `inventory`)"

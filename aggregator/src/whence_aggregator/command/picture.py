@@ -34,7 +34,8 @@ _VALUE_KEYS = {
 def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> None:
     """Draw one lineage."""
     subject = lineage["subject"]["instance"]
-    console.print(Text.assemble((printable(subject), "bold"), f" at {lineage['at']}: ", _verdict(lineage)))
+    heading = f" at {lineage['at']}, {_presence(lineage)}: "
+    console.print(Text.assemble((printable(subject), "bold"), heading, _verdict(lineage)))
     _draw_times(console, lineage)
     links = lineage["links"]
     for number, link in enumerate(links):
@@ -63,6 +64,14 @@ def _draw_times(console: Console, lineage: Mapping[str, Any]) -> None:
     elif later["total"]:
         text = f"   {later['total']} statements about this time were recorded later; they count for nothing here"
         console.print(Text(text, "yellow"), soft_wrap=True)
+
+
+def _presence(lineage: Mapping[str, Any]) -> str:
+    """Say in what state the instance is, and since when; and whether its agent is heard."""
+    life = f"life {lineage['life']}" + (f" since {lineage['life_since']}" if lineage["life_since"] else "")
+    heard = f", {lineage['heard']}" if lineage["heard"] is not None else ""
+    since = f" since {lineage['last_seen']}" if lineage["heard"] == "silent" else ""
+    return printable(life + heard + since)
 
 
 def draw_image(console: Console, image: Mapping[str, Any]) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 
+from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rule import Evidence, Verdict
-from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.compliance.rules import RULES, judge
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
-from whence_aggregator.ports import Database, Row, StorageUnavailable, Transaction
+from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable, Transaction
 from whence_aggregator.projections.events import project_verdicts
+from whence_aggregator.sightings import Listening
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 PAGE_INSTANCES = 16
 """So few that nothing else waits long meanwhile."""
 SWEEP_INSTANCES_MAX = 1_000
+ENDED_SWEEPS = 20
+"""One in so many sweeps also looks at the instances that ended: they are many in an old log, and hardly ever speak."""
 _LATER_SECONDS, _LATER_SECONDS_MAX = 15.0, 3600.0
 _LATER_MAX = 10_000
 _ALL_RULES = (1 << len(RULES)) - 1
@@ -37,17 +41,26 @@ class Evaluator:
     """Keeps verdicts in step with the evidence."""
 
     def __init__(
-        self, *, database: Database, ledger: Ledger, tracer: Tracer, now: Now, silent_after_seconds: float
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        tracer: Tracer,
+        now: Now,
+        silent_after_seconds: float,
+        listening: Listening,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._tracer = tracer
         self._now = now
         self._silent_after_seconds = silent_after_seconds
+        self._listening = listening
         self._after = 0
-        self._swept_until = 0
         self._later: dict[str, tuple[datetime, int]] = {}
         """Instances that could not be judged: when they are tried again, and how often they were tried."""
+        self._swept: tuple[int, str] = (0, "")
+        self._sweeps = 0
 
     async def work(self) -> int:
         """Judge the next page of instances about which something new is known; give how many."""
@@ -110,8 +123,9 @@ class Evaluator:
                 lineage=derive(facts, moment=NOW),
                 now=now,
                 silent_after_seconds=self._silent_after_seconds,
+                listening_since=self._listening.since,
             )
-            verdicts[name] = {rule.id: rule.judge(evidence) for rule in RULES}
+            verdicts[name] = {rule.id: judge(rule, evidence) for rule in RULES}
             await asyncio.sleep(0)
         judged = [{"number": row["number"], "judged": row["ledger_index"]} for row in rows]
         async with self._ledger.writing() as writing:
@@ -133,16 +147,25 @@ class Evaluator:
             log.warning("violations", extra=fields(violations=failed))
 
     async def sweep(self) -> int:
-        """Have instances judged again whose silence began or ended; give how many."""
-        until = to_millis(self._now()) - int(self._silent_after_seconds * 1000)
-        bounds = {"since": self._swept_until, "until": until, "limit": SWEEP_INSTANCES_MAX}
-        silent, speaking = await self._database.fetch_all([("silent_since", bounds), ("speaking_again", bounds)])
-        names = [row["instance_id"] for row in (*silent, *speaking)]
+        """Have instances judged again whose silence began or ended, or that speak after their end; return how many."""
+        asked: list[Asked] = []
+        now, limit = self._now(), SWEEP_INSTANCES_MAX
+        until = to_millis(now - timedelta(seconds=self._silent_after_seconds))
+        if to_millis(self._listening.since) <= until:  # before, silence may be ours
+            since, after = self._swept
+            asked.append(("silent_since", {"since": since, "after": after, "until": until, "limit": limit}))
+        asked.append(("speaking_again", {"until": until, "limit": limit}))
+        if self._sweeps % ENDED_SWEEPS == 0:
+            late = int(ON_THE_WAY.total_seconds() * 1000)
+            asked.append(("speaking_though_ended", {"on_the_way": late, "limit": limit}))
+        self._sweeps += 1
+        found = await self._database.fetch_all(asked)
+        names = sorted({row["instance_id"] for rows in found for row in rows})
         if names:
             async with self._database.transaction() as transaction:
                 await transaction.execute(("unjudge", [{"instance_ids": msgspec.json.encode(names).decode()}]))
-        if len(silent) < SWEEP_INSTANCES_MAX:
-            self._swept_until = until
+        if asked[0][0] == "silent_since" and found[0]:
+            self._swept = found[0][-1]["seen_at"], found[0][-1]["instance_id"]
         return len(names)
 
 
@@ -159,8 +182,10 @@ async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict
             before = known.get((name, rule.id))
             if not row["rules"] >> bit & 1:
                 first.append(rule.id)
-            elif before is None and verdict.outcome == "pass":
+            elif verdict.outcome == "pass" and before is None:
                 continue
+            elif verdict.outcome == "gone" and (before is None or before[0] in ("pass", "gone")):
+                continue  # nothing was open
             if before != (verdict.outcome, verdict.reason):
                 moved.append({"rule": rule.id, "verdict": verdict.outcome, "reason": verdict.reason})
         if moved or first:

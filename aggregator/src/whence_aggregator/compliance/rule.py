@@ -10,7 +10,8 @@ from typing import Literal
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Lineage, LinkName
 
-Outcome = Literal["pass", "fail", "unknown"]
+Outcome = Literal["pass", "fail", "unknown", "gone"]
+"""`gone`: the subject ended, so that what was open is closed; not a pass, and not a violation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Evidence:
     lineage: Lineage
     now: datetime
     silent_after_seconds: float
+    listening_since: datetime
+    """Since when the aggregator has been able to hear agents, without a break."""
 
     @property
     def nothing_runs(self) -> bool:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
-from whence_aggregator.compliance.rule import NOT_COLLECTED, NOTHING_RUNS, Evidence, Rule, Verdict, from_link
+from whence_aggregator.compliance.clock_rule import clock_off
+from whence_aggregator.compliance.presence import agent_silent, ended, instance_unlisted, user_data_changed
+from whence_aggregator.compliance.rule import NOTHING_RUNS, Evidence, Rule, Verdict, from_link
 from whence_aggregator.compliance.rules_source import SOURCE_RULES
-from whence_common.clock import parse_instant, to_instant
 
-CLOCK_OFF_SECONDS = 300
-"""AWS refuses requests that are signed by a clock further off: five minutes."""
 _MUTABLE_CODES = ("image-tag-mutable", "image-tag-not-vouched", "image-tag-missing")
 
 
@@ -79,75 +76,6 @@ def _nothing_undeclared(evidence: Evidence) -> Verdict:
     return Verdict(outcome="fail", reason=f"{first.kind} in {first.container}:{detail} at {first.first_at}{more}")
 
 
-def _agent_speaks(evidence: Evidence) -> Verdict:
-    seen = evidence.facts.last_seen
-    if seen is None:
-        return Verdict(outcome="unknown", reason="the agent was never seen")
-    silence = (evidence.now - parse_instant(seen)).total_seconds()
-    if silence > evidence.silent_after_seconds:
-        return Verdict(outcome="fail", reason=f"silent since {seen}")
-    return Verdict(outcome="pass", reason="the agent speaks")
-
-
-def _user_data_unchanged(evidence: Evidence) -> Verdict:
-    listed, seen = evidence.facts.listed, evidence.facts.statement.predicate.user_data
-    if not listed.collected:
-        return NOT_COLLECTED
-    if listed.user_data_unread:
-        return Verdict(outcome="unknown", reason=f"the EC2 API's user data was not read: {listed.user_data_unread}")
-    if seen is None or not listed.user_data_digest:
-        return Verdict(outcome="unknown", reason="only one of agent and EC2 API has user data to compare")
-    if listed.user_data_digest != seen.digest:
-        return Verdict(outcome="fail", reason="the EC2 API has other user data than the agent has seen")
-    return Verdict(outcome="pass", reason="agent and EC2 API have the same user data")
-
-
-def _instance_listed(evidence: Evidence) -> Verdict:
-    """A machine that AWS does not list, or lists as gone, and that speaks nevertheless, is not what it says."""
-    listed = evidence.facts.listed
-    if not listed.collected:
-        return NOT_COLLECTED
-    if listed.state in ("pending", "running", "stopping", "stopped"):
-        return Verdict(outcome="pass", reason="the EC2 API lists the instance")
-    spoke = _agent_speaks(evidence).outcome == "pass" and evidence.facts.statement.predicate.cause != "stop"
-    state = listed.state or "not listed"
-    return Verdict(outcome="fail" if spoke else "pass", reason=f"{state} in the EC2 API" + " and speaks" * spoke)
-
-
-def _clock_right(evidence: Evidence) -> Verdict:
-    """Judge the machine's clock when it made its newest statement, by the times of recording and of launch.
-
-    A statement may be delivered late, so a clock that is behind cannot be told from a delay; one that is ahead of the
-    recording, or before the launch that the statement itself names, can.
-    """
-    facts, off = evidence.facts, timedelta(seconds=CLOCK_OFF_SECONDS)
-    statement = facts.statement
-    observed, recorded = parse_instant(statement.observed_at), parse_instant(statement.recorded_at)
-    times = f"the statement is of {statement.observed_at} and was recorded at {statement.recorded_at}"
-    launched = _launched(statement.predicate.instance.pending_time) or _launched(facts.binding.identity["pending_time"])
-    if observed - recorded > off:
-        return Verdict(outcome="fail", reason=f"the clock was {_seconds(observed - recorded)} ahead: {times}")
-    if launched is not None and launched - observed > off:
-        reason = f"the clock was before the launch of the machine at {to_instant(launched)}: {times}"
-        return Verdict(outcome="fail", reason=reason)
-    if recorded - observed > off:
-        late = _seconds(recorded - observed)
-        reason = f"the clock was behind, or the statement was delivered {late} late: {times}"
-        return Verdict(outcome="unknown", reason=reason)
-    return Verdict(outcome="pass", reason=f"the clock was right to {CLOCK_OFF_SECONDS} s")
-
-
-def _launched(pending_time: str) -> datetime | None:
-    try:
-        return parse_instant(pending_time)
-    except ValueError:
-        return None
-
-
-def _seconds(difference: timedelta) -> str:
-    return f"{difference.total_seconds():.0f} s"
-
-
 RULES: tuple[Rule, ...] = (
     Rule(id="application-unregistered", title="The application is in the application registry", severity=2,
          remedy="register it: PUT /apps/{application_id}", judge=_application_registered),
@@ -166,15 +94,21 @@ RULES: tuple[Rule, ...] = (
     Rule(id="drift", title="Only what user data declares runs, and nobody changes it", severity=1,
          remedy="find out who did it; replace the instance by one from its user data", judge=_nothing_undeclared),
     Rule(id="agent-silent", title="The agent speaks", severity=1,
-         remedy="look at the instance: journalctl -u whence-agent", judge=_agent_speaks),
+         remedy="look at the instance: journalctl -u whence-agent", judge=agent_silent),
     Rule(id="user-data-changed", title="The EC2 API has the user data that the machine was booted from", severity=1,
          remedy="find out who changed it while the instance was stopped; replace the instance",
-         judge=_user_data_unchanged),
+         judge=user_data_changed),
     Rule(id="instance-unlisted", title="The EC2 API lists the machine that speaks", severity=1,
-         remedy="find out who holds the instance's key", judge=_instance_listed),
+         remedy="find out who holds the instance's key", judge=instance_unlisted),
     Rule(id="clock-off", title="The machine's clock is right", severity=3,
-         remedy="have the machine's clock set: `chronyc tracking` shows its source", judge=_clock_right),
+         remedy="have the machine's clock set: `chronyc tracking` shows its source", judge=clock_off),
     *SOURCE_RULES,
 )  # fmt: skip
 """Append only: a rule's place is its bit in what is kept of an instance."""
 assert len({rule.id for rule in RULES}) == len(RULES) > 0
+
+
+def judge(rule: Rule, evidence: Evidence) -> Verdict:
+    """Judge by one rule. Of an instance that ended only one thing can still be wrong: that it speaks."""
+    gone = ended(evidence) if rule.id != "instance-unlisted" else None
+    return gone or rule.judge(evidence)

@@ -10,6 +10,7 @@ from aiohttp import web
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ports import Database, Row
+from whence_aggregator.trace.life import LIVES
 from whence_common.clock import Now, from_millis, to_instant, to_millis
 
 _UNREAD_NAMED_MAX = 10
@@ -28,23 +29,22 @@ class AccountCalls:
         return [web.get("/v1/accounts", self._list), web.get("/v1/accounts/{id}/silent", self._silent)]
 
     async def _list(self, request: web.Request) -> Answer:
-        """Each account and region: `listed` is the denominator; who is not `speaking` is silent."""
+        """Each account and region: how many instances run in the last listing, and how many of those are heard."""
         Query(request)
-        until = to_millis(self._now() - self._silent_after)
-        rows, tasks, tallies, unread = await self._database.fetch_all(
+        counts, tasks, tallies, unread, listings = await self._database.fetch_all(
             [
-                ("inventory_counts", {"until": until}),
+                ("presence_counts", self._bounds()),
                 ("tasks_of_kind", {"kind": "inventory"}),
                 ("tallies", {}),
                 ("inventory_unread", {"most": _UNREAD_NAMED_MAX}),
+                ("listings", {}),
             ]
         )
-        counted = {(row["account_id"], row["region"]): row for row in rows}
-        asked = {tuple(row["subject"].split("/", 1)): row for row in tasks}
-        unread_of: dict[tuple[str, str], list[Row]] = {}
-        for row in unread:
-            unread_of.setdefault((row["account_id"], row["region"]), []).append(row)
+        counted, unread_of = _by_place(counts), _by_place(unread)
+        listed = {place: rows[0] for place, rows in _by_place(listings).items()}
+        asked = {tuple(row["subject"].split("/", 1)): row["reason"] for row in tasks}
         spoken = {row["account_id"]: row["n"] for row in tallies if row["subject"] == "instances"}
+        places = sorted({*counted, *unread_of, *listed, *asked})
         return respond_json(
             {
                 "accounts": [
@@ -53,31 +53,33 @@ class AccountCalls:
                         "instances_ever": spoken.get(account, 0),
                         "regions": [
                             {
-                                **_region(place[1], counted.get(place), row["reason"] if row is not None else ""),
+                                "region": place[1],
+                                **_presence(counted.get(place, ()), listed.get(place)),
+                                "asked": asked.get(place, ""),
                                 "user_data_unread": _unread(unread_of.get(place, [])),
                             }
-                            for place, row in sorted(
-                                {**dict.fromkeys(counted), **dict.fromkeys(unread_of), **asked}.items(),
-                                key=lambda item: item[0],
-                            )
+                            for place in places
                             if place[0] == account
                         ],
                     }
-                    for account in sorted({*self._accounts, *spoken})
+                    for account in sorted({*self._accounts, *spoken, *(place[0] for place in places)})
                 ]
             }
         )
 
+    def _bounds(self) -> dict[str, object]:
+        since = self._now() - self._silent_after
+        return {"silent_before": to_millis(since), "awaited_since": to_instant(since)}
+
     async def _silent(self, request: web.Request) -> Answer:
-        """Instances that run as the EC2 API says, and that never spoke or have stopped speaking."""
+        """Instances that run, or may run, and that never spoke or have stopped speaking."""
         query = Query(request, "limit", "cursor")
-        limit, now = query.limit(), self._now()
+        limit = query.limit()
         rows = await self._database.fetch(
             "inventory_silent",
             {
                 "account_id": account_id(request.match_info["id"]),
-                "until": to_millis(now - self._silent_after),
-                "launched_before": to_instant(now - self._silent_after),
+                **self._bounds(),
                 "after": query.text("cursor") or "",
                 "limit": limit + 1,
             },
@@ -86,7 +88,9 @@ class AccountCalls:
             {
                 "instance_id": row["instance_id"],
                 "region": row["region"],
-                "launched_at": row["launched_at"],
+                "life": row["life"],
+                "heard": "silent" if row["seen_at"] is not None else "never",
+                "launched_at": row["launched_at"] or None,
                 "last_seen": from_millis(row["seen_at"]) if row["seen_at"] is not None else None,
                 "ever_spoke": row["spoke"] is not None and row["spoke"] >= 0,
             }
@@ -95,10 +99,40 @@ class AccountCalls:
         return respond_json({"silent": silent, "next": rows[limit - 1]["instance_id"] if len(rows) > limit else None})
 
 
-def _region(region: str, row: object, said: str) -> dict[str, object]:
-    names = ("listed", "enrolled", "spoken", "speaking")
-    counts = {name: int(row[name] or 0) if row is not None else 0 for name in names}  # type: ignore[index]  # a row
-    return {"region": region, **counts, "silent": counts["listed"] - counts["speaking"], "asked": said}
+def _by_place(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["account_id"], row["region"]), []).append(row)
+    return found
+
+
+def _presence(rows: Sequence[Row], listing: Row | None) -> dict[str, object]:
+    """Return the counts of one region, with the time of the listing that they rest on.
+
+    `listed` is the denominator, the instances that run; None where no listing was ever complete: it is not known.
+    Those not heard are `silent` (no longer heard), `never` (never heard) or `awaited` (launched too recently to tell).
+    `unknown` counts instances without a listed state: `speaking` ones run, of the silent ones nobody can tell.
+    """
+    complete = listing is not None and listing["listed_at"] is not None
+    n = {(row["life"], row["heard"]): int(row["n"]) for row in rows}
+    running = {heard: n.get(("running", heard), 0) for heard in ("speaking", "silent", "never", "awaited")}
+    lives = {life: sum(count for (one, _), count in n.items() if one == life) for life in LIVES if life != "terminated"}
+    unknown = {heard: n.get(("unknown", heard), 0) for heard in ("speaking", "silent", "never")}
+    return {
+        "listed_at": from_millis(listing["listed_at"]) if complete and listing is not None else None,
+        "listed": sum(running.values()) if complete else None,
+        "failure": _failure(listing),
+        **running,
+        "life": lives,
+        "unknown": unknown,
+    }
+
+
+def _failure(listing: Row | None) -> dict[str, object] | None:
+    """Return when and why the newest attempt to list failed; None when it did not."""
+    if listing is None or listing["failed_at"] is None:
+        return None
+    return {"at": from_millis(listing["failed_at"]), "reason": listing["failure"]}
 
 
 def _unread(rows: Sequence[Row]) -> dict[str, object]:

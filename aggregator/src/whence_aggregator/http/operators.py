@@ -60,7 +60,7 @@ class OperatorCalls:
         no_parameters(request)
         size = (await self._database.fetch("last_index", {}))[0]["last_index"] + 1
         samples = [Metric(name="whence_ledger_entries", kind="gauge", help="Entries in the ledger.", value=float(size))]
-        instances, verdicts, _accounts = counts(await self._database.fetch("tallies", {}))
+        instances, _lives, verdicts, _accounts = counts(await self._database.fetch("tallies", {}))
         samples += [
             Metric(name="whence_instances", kind="gauge", help="Instances that have spoken.", value=float(n),
                    labels={"account": account})

@@ -14,6 +14,7 @@ from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound, Row
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.search import Search, Wanted
+from whence_aggregator.trace.state import States
 from whence_aggregator.trace.tracer import Subject, Tracer
 from whence_common.clock import from_millis
 from whence_common.digest import is_sha256_digest, sha256_digest
@@ -45,12 +46,15 @@ class QueryCalls:
 
     async def _trace(self, request: web.Request) -> Answer:
         names = ("instance", "image", "commit", "ticket", "application", "version", "user_data")
-        query = Query(request, *names, *_TIMES, "limit", "cursor")
+        query = Query(request, *names, "state", *_TIMES, "limit", "cursor")
         subject, moment = query.subject(), await self._moment(query)
         if not isinstance(subject, Subject):
+            if query.text("state") is not None:
+                raise InputError("parameter-malformed", "state goes with lists; one instance is shown in any state")
             return respond_json((await self._tracer.instance(subject, moment=moment)).to_wire())
+        states = States.parse(query.text("state"))
         lineages, following = await self._tracer.matching(
-            subject, moment=moment, after=query.text("cursor") or "", limit=query.limit()
+            subject, moment=moment, states=states, after=query.text("cursor") or "", limit=query.limit()
         )
         return respond_json(
             {
@@ -63,7 +67,7 @@ class QueryCalls:
 
     async def _instances(self, request: web.Request) -> Answer:
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
-        query = Query(request, *filters, "cause", "ami", "team", "since", "until", *_TIMES, "limit", "cursor")
+        query = Query(request, *filters, "cause", "state", "ami", "team", "since", "until", *_TIMES, "limit", "cursor")
         moment = await self._moment(query)
         first, before = await self._tracer.moments.period(query.instant("since"), query.instant("until"))
         wanted = Wanted(
@@ -74,6 +78,7 @@ class QueryCalls:
             first=first,
             before=before,
             moment=moment,
+            states=States.parse(query.text("state")),
         )
         rows, following = await self._search.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
         if wanted.ticket is not None:
@@ -132,11 +137,12 @@ class QueryCalls:
     async def _summary(self, request: web.Request) -> Answer:
         Query(request)
         tallies, tasks = await self._database.fetch_all([("tallies", {}), ("count_tasks", {})])
-        instances, verdicts, by_account = counts(tallies)
+        instances, lives, verdicts, by_account = counts(tallies)
         return respond_json(
             {
                 "ledger_size": await self._log.size(),
                 "instances": [{"account_id": account, "n": n} for account, n in sorted(instances.items())],
+                "lives": [{"account_id": a, "life": life, "n": n} for (a, life), n in sorted(lives.items())],
                 "verdicts": [{"rule": r, "verdict": v, "n": n} for (r, v), n in sorted(verdicts.items())],
                 "verdicts_by_account": by_account,
                 "tasks": [dict(row) for row in tasks],
@@ -146,16 +152,22 @@ class QueryCalls:
 
 def counts(
     tallies: Sequence[Row],
-) -> tuple[dict[str, int], dict[tuple[str, str], int], list[dict[str, object]]]:
-    """Sort tallies into instances by account, verdicts by rule, and verdicts by account and rule."""
+) -> tuple[dict[str, int], dict[tuple[str, str], int], dict[tuple[str, str], int], list[dict[str, object]]]:
+    """Sort tallies into instances by account, lives by account, verdicts by rule, and verdicts by account and rule.
+
+    The first counts instances that ever stated something, the second those that ever enrolled.
+    """
     instances: dict[str, int] = {}
+    lives: dict[tuple[str, str], int] = {}
     verdicts: dict[tuple[str, str], int] = {}
     by_account: list[dict[str, object]] = []
     for row in tallies:
         rule, _, verdict = row["subject"].partition("/")
         if not verdict:
             instances[row["account_id"]] = row["n"]
+        elif rule == "life":
+            lives[row["account_id"], verdict] = row["n"]
         elif row["n"]:
             verdicts[rule, verdict] = verdicts.get((rule, verdict), 0) + row["n"]
             by_account.append({"account_id": row["account_id"], "rule": rule, "verdict": verdict, "n": row["n"]})
-    return instances, verdicts, by_account
+    return instances, lives, verdicts, by_account

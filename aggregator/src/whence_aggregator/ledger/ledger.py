@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ CLOCK_MILLIS = 100
 """How exact the time of recording is: an entry `clock` states it, at most once in so many milliseconds."""
 APPENDED_AT_ONCE_MAX = 250
 """Fewer than a tile's width, so that a batch touches at most two tiles of a level."""
+_MOVES_KEPT_MAX = 64
 
 
 class LedgerInconsistent(StorageUnavailable):
@@ -97,12 +99,23 @@ class Ledger:
         """The newest signed checkpoint, without cosignatures."""
         self.bases = Bases()
         self._edition = 0
+        self._moves: deque[tuple[int, frozenset[str]]] = deque(maxlen=_MOVES_KEPT_MAX)
+
+    def moved_since(self, edition: int) -> frozenset[str] | None:
+        """Return the instances whose rows other writers of this process changed since an edition.
+
+        None when that is not known: the log was read again since, or too long ago.
+        """
+        moves = [one for one in self._moves if one[0] > edition]
+        if [number for number, _ in moves] != list(range(edition + 1, self._edition + 1)):
+            return None
+        return frozenset[str]().union(*(names for _, names in moves))
 
     @property
     def edition(self) -> int | None:
         """Say how often the log was read from the database; None when it must be read again.
 
-        While it stays the same nobody else appended: what an entry changes is as this process left it.
+        While it stays the same nobody else appended, and no other writer of this process changed an instance's row.
         """
         return self._edition if self._tree is not None else None
 
@@ -153,6 +166,9 @@ class Ledger:
                     self, transaction, self._tree, to_millis(self._now()), self._clock, self._latest, found
                 )
                 yield writing
+                if writing.moved:
+                    self._edition += 1
+                    self._moves.append((self._edition, frozenset(writing.moved)))
                 await transaction.finish(*writing.writes)
         except BaseException:
             if writing is None or writing.appended:
@@ -279,6 +295,8 @@ class Writing:
         self.latest = latest
         """The latest clock of the log: an aggregator's clock may be set back."""
         self.appended = False
+        self.moved: set[str] = set()
+        """Ids of instances whose rows this transaction changes by more than statements."""
         self.writes: list[Write] = []
         """Writes that may wait until the transaction ends; they are one round trip together."""
 

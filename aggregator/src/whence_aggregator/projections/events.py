@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ports import Transaction
+from whence_aggregator.projections.statements import LifeTally
+from whence_aggregator.trace.life import life_of_row, listed_life
 from whence_aggregator.trace.tickets import words_of
 from whence_common.clock import parse_instant, to_millis
 from whence_common.image_provenance import SourceClaim
@@ -21,15 +23,24 @@ async def project_enrolment(transaction: Transaction, index: int, event: Mapping
     """Bind the key to the instance; give the instance's number, the next one when it is new."""
     facts = event["instance"]
     names = msgspec.json.encode([facts["instance_id"]]).decode()
-    known, last = await transaction.fetch_all([("instances_named", {"instance_ids": names}), ("last_instance", {})])
+    known, last, inventory = await transaction.fetch_all(
+        [("instances_named", {"instance_ids": names}), ("last_instance", {}), ("inventory_of", {"instance_ids": names})]
+    )
     number = int(known[0]["number"]) if known else int(last[0]["number"]) + 1
+    place = {name: facts[name] for name in ("account_id", "region")}
+    listed = next((row for row in inventory if all(row[name] == one for name, one in place.items())), None)
+    life = listed_life(listed["state"]) if listed is not None else "unknown"
     instance = {
         "number": number,
         "instance_id": facts["instance_id"],
-        "account_id": facts["account_id"],
-        "region": facts["region"],
+        **place,
         "image_id": facts["image_id"],
+        "listed": listed["state"] if listed is not None else "",
+        "asked_at": listed["asked_at"] if listed is not None else 0,
+        "life": life,
+        "life_index": index if life != "unknown" else -1,
     }
+    born = [{"instance": number, "ledger_index": index, "life": life}] if not known and life != "unknown" else []
     binding = {
         "instance": number,
         "number": event["number"],
@@ -37,7 +48,12 @@ async def project_enrolment(transaction: Transaction, index: int, event: Mapping
         "ledger_index": index,
         "pending_at": to_millis(parse_instant(facts["pending_time"])),
     }
-    await transaction.execute(("add_instance", [instance]), ("add_enrolment", [binding]))
+    tallied = LifeTally()
+    if not known:
+        tallied.move(facts["account_id"], None, life)
+    await transaction.execute(
+        ("add_instance", [instance]), ("add_enrolment", [binding]), ("add_life", born), ("add_to_tally", tallied.rows)
+    )
     return number
 
 
@@ -78,13 +94,40 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
     )
 
 
-async def project_inventory(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Keep what the EC2 API says of instances; no instance may be among them twice."""
-    rows = [
-        {**{name: one["value"].get(name, "") for name in _INVENTORY}, "ledger_index": index} for index, one in entries
-    ]
+async def project_inventory(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> set[str]:
+    """Keep what the EC2 API lists, and move the lives of enrolled instances; return the ids of those.
+
+    No instance may be among the entries twice. A listing that began before the one that is kept changes nothing.
+    """
+    rows = [_inventory_row(index, one) for index, one in entries]
     names = msgspec.json.encode([row["instance_id"] for row in rows]).decode()
-    await transaction.execute(("put_inventory", rows), ("unjudge", [{"instance_ids": names}]))
+    instances, stored = await transaction.fetch_all(
+        [("instances_named", {"instance_ids": names}), ("inventory_of", {"instance_ids": names})]
+    )
+    known = {row["instance_id"]: row for row in instances}
+    newest = {_place_of(row): row["asked_at"] for row in stored}
+    rows = [row for row in rows if newest.get(_place_of(row), 0) <= row["asked_at"]]
+    lives, moved, tallied = [], [], LifeTally()
+    for row in rows:
+        instance = known.get(row["instance_id"])
+        if instance is None or (instance["account_id"], instance["region"]) != (row["account_id"], row["region"]):
+            continue
+        listed = {"listed": row["state"], "asked_at": row["asked_at"]}
+        life, index = life_of_row({**instance, **listed}), instance["life_index"]
+        if life != instance["life"]:
+            index = row["ledger_index"]
+            moved.append({"instance": instance["number"], "ledger_index": index, "life": life})
+            tallied.move(instance["account_id"], instance["life"], life)
+        lives.append({"number": instance["number"], **listed, "life": life, "life_index": index})
+    await transaction.execute(
+        ("put_inventory", rows),
+        ("add_inventory_history", rows),
+        ("set_life", lives),
+        ("add_life", moved),
+        ("add_to_tally", tallied.rows),
+        ("unjudge", [{"instance_ids": names}]),
+    )
+    return set(known)
 
 
 async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
@@ -173,4 +216,23 @@ def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: 
         tally[key] = tally.get(key, 0) + by
 
 
-_INVENTORY = ("account_id", "region", "instance_id", "state", "launched_at", "user_data_digest", "user_data_unread")
+def _place_of(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return row["account_id"], row["region"], row["instance_id"]
+
+
+def _inventory_row(index: int, one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of an event; before listings stated when they began, `observed_at` was next to it."""
+    value = {"asked_at": to_millis(parse_instant(one["observed_at"])), "user_data_unread": "", **one["value"]}
+    return {**{name: value[name] for name in _INVENTORY}, "ledger_index": index}
+
+
+_INVENTORY = (
+    "account_id",
+    "region",
+    "instance_id",
+    "state",
+    "launched_at",
+    "user_data_digest",
+    "user_data_unread",
+    "asked_at",
+)

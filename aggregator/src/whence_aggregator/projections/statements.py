@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
 
 from whence_aggregator.ports import Asked, Parameters, Row, Transaction, Write
+from whence_aggregator.trace.life import Life, life_of
 from whence_common.clock import parse_instant, to_millis
 from whence_common.digest import is_sha256_digest
 from whence_common.image_reference import tag_reference
@@ -20,6 +21,7 @@ _COMBINATIONS_KEPT_MAX = 100_000
 _INSTANCES_KEPT_MAX = 50_000
 _KNOWN_NAMES = (
     "number", "instance_id", "account_id", "region", "facets", "base", "first_index", "earliest", "late_millis",
+    "listed", "asked_at", "spoke_at", "life", "life_index",
 )  # fmt: skip
 _LINK_NAMES = ("commit_id", "image_digest", "repository")
 _NAMES = (
@@ -80,23 +82,42 @@ class Known:
     """The earliest time, in milliseconds, that any of its statements names."""
     late_millis: int = 0
     """By how much its first statement was recorded after that."""
+    listed: str = ""
+    asked_at: int = 0
+    spoke_at: int = 0
+    life: Life = "unknown"
+    life_index: int = -1
 
     @classmethod
     def of(cls, row: Row) -> Known:
-        same = {name: row[name] for name in _KNOWN_NAMES}
-        return cls(**same, order=(row["enrolment"], row["sequence"]))
+        return cls(**{name: row[name] for name in _KNOWN_NAMES}, order=(row["enrolment"], row["sequence"]))
+
+    def move(self, newest: Said, facets: int, recorded_at: int) -> Life | None:
+        """Take a newer statement, recorded at a time in milliseconds; return the life that it ended, if it did."""
+        self.order = newest.enrolment, newest.stated.sequence
+        self.newest, self.facets, self.spoke_at = newest, facets, recorded_at
+        life = life_of(listed=self.listed, asked_at=self.asked_at, cause=newest.stated.cause, spoke_at=recorded_at)
+        if life == self.life:
+            return None
+        before, self.life, self.life_index = self.life, life, newest.ledger_index
+        return before
 
 
 class KnownInstances:
-    """Instances as they were left by the last commits: read again only when the log was, as it is after any failure."""
+    """Instances as they were left by the last commits: read again only when the log was, as it is after any failure.
 
-    def __init__(self) -> None:
+    `moved_since` returns the instances that other writers changed since an edition, None when that is not known.
+    """
+
+    def __init__(self, moved_since: Callable[[int], frozenset[str] | None]) -> None:
         self._known: dict[str, Known] = {}
         self._edition: int | None = None
+        self._moved_since = moved_since
 
     def moving(self, edition: int | None, keys: Iterable[tuple[str, int, int]]) -> dict[str, Known] | None:
         """Give the instances of these statements (instance, enrolment, sequence), when each moves one known here."""
         found: dict[str, Known] = {}
+        self._follow(edition)
         if edition is None or edition != self._edition:
             return None
         for name, enrolment, sequence in keys:
@@ -113,12 +134,23 @@ class KnownInstances:
 
     def keep(self, edition: int | None, known: Mapping[str, Known]) -> None:
         """Keep what a commit left, in the edition that it was made on."""
+        self._follow(edition)
         if edition != self._edition or len(self._known) > _INSTANCES_KEPT_MAX:
             self._known.clear()
         self._edition = edition
         for name, one in known.items():
             one.newest = None
             self._known[name] = one
+
+    def _follow(self, edition: int | None) -> None:
+        """Forget only what other writers changed, where that is known."""
+        if edition is None or self._edition is None or edition == self._edition:
+            return
+        moved = self._moved_since(self._edition)
+        if moved is not None:
+            for name in moved:
+                self._known.pop(name, None)
+            self._edition = edition
 
 
 class Combinations:
@@ -176,6 +208,26 @@ def _other_digests(predicate: Predicate) -> list[str]:
     return sorted(filter(is_sha256_digest, found))
 
 
+class LifeTally:
+    """How the counts of lives move, account by account, when instances' lives do."""
+
+    def __init__(self) -> None:
+        self._moves: dict[tuple[str, str], int] = {}
+
+    def move(self, account_id: str, before: Life | None, life: Life) -> None:
+        """Count an instance whose life changed; `before` is None for a new instance."""
+        for one, by in ((before, -1), (life, 1)):
+            if one is not None:
+                key = account_id, f"life/{one}"
+                self._moves[key] = self._moves.get(key, 0) + by
+
+    @property
+    def rows(self) -> list[Parameters]:
+        return [
+            {"account_id": account, "subject": subject, "n": n} for (account, subject), n in self._moves.items() if n
+        ]
+
+
 async def project_statements(
     transaction: Transaction,
     said: Sequence[Said],
@@ -183,7 +235,7 @@ async def project_statements(
     combinations: Combinations,
     recorded_at: int,
 ) -> list[Write]:
-    """Give the writes that these statements, in the order of the log and recorded at that time, mean."""
+    """Return the writes that these statements, in the order of the log, mean. All were recorded at one time, in ms."""
     combined = [one.stated.combination for one in said]
     numbers, new_facets = await combinations.numbers(transaction, combined)
     statements: list[Parameters] = []
@@ -192,6 +244,8 @@ async def project_statements(
     spoken: dict[str, int] = {}
     tags: dict[tuple[str, str], int] = {}
     firsts: dict[int, Parameters] = {}
+    lives: list[Parameters] = []
+    tallied = LifeTally()
     added = {row["number"] for row in new_facets}
     for one, combined_one in zip(said, combined, strict=True):
         instance, facets = known[one.instance_id], numbers[combined_one]
@@ -209,8 +263,10 @@ async def project_statements(
         if one.next_base >= 0:
             instance.base = one.next_base
         if (one.enrolment, one.stated.sequence) > instance.order:
-            instance.order = one.enrolment, one.stated.sequence
-            instance.newest, instance.facets = one, facets
+            before = instance.move(one, facets, recorded_at)
+            if before is not None:
+                lives.append({"instance": number, "ledger_index": one.ledger_index, "life": instance.life})
+                tallied.move(instance.account_id, before, instance.life)
         for link in one.stated.links:
             commits.setdefault(link, one.ledger_index)
     moved = {one.instance_id: known[one.instance_id] for one in said}
@@ -219,10 +275,11 @@ async def project_statements(
         ("add_facets_image", [row for one in new_facets for row in _others(one)]),
         ("add_statement", statements),
         ("add_instance_facets", [{"facets": f, "instance": n} for f, n in pairs]),
+        ("add_life", lives),
         ("move_instance", [_moved(one) for one in moved.values() if one.newest is not None]),
         ("set_first", list(firsts.values())),
         ("add_image_commit", [_link_row(*one) for one in commits.items()]),
-        ("add_to_tally", [{"account_id": a, "subject": "instances", "n": n} for a, n in spoken.items()]),
+        ("add_to_tally", tallied.rows + [_spoken(*one) for one in spoken.items()]),
         ("add_tag_digest", [{"reference": r, "digest": d, "ledger_index": index} for (r, d), index in tags.items()]),
     ]  # fmt: skip
 
@@ -312,4 +369,11 @@ def _moved(known: Known) -> Parameters:
         "facets": known.facets,
         "judged": -1,
         "base": known.base,
+        "spoke_at": known.spoke_at,
+        "life": known.life,
+        "life_index": known.life_index,
     }
+
+
+def _spoken(account_id: str, instances: int) -> Parameters:
+    return {"account_id": account_id, "subject": "instances", "n": instances}

@@ -103,24 +103,36 @@ values (:instance, :number, :key_id, :ledger_index, :pending_at);
 
 -- name: add_instance
 insert into instance
-    (number, instance_id, account_id, region, image_id, enrolment, sequence, ledger_index, observed_at, cause, facets, judged, base)
-values (:number, :instance_id, :account_id, :region, :image_id, 0, 0, -1, 0, '', 0, -1, -1) on conflict do nothing;
+    (number, instance_id, account_id, region, image_id, enrolment, sequence, ledger_index, observed_at, cause, facets, judged, base,
+    listed, asked_at, life, life_index)
+values (:number, :instance_id, :account_id, :region, :image_id, 0, 0, -1, 0, '', 0, -1, -1, :listed, :asked_at, :life, :life_index)
+on conflict do nothing;
 
 -- name: instances_named
 select
-    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules, first_index, earliest, late_millis,
+    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules, first_index, earliest,
+    late_millis,
+    cause, listed, asked_at, spoke_at, life, life_index,
     (select coalesce(max(ledger_index), -1) from entry) as last_index
 from instance
 where {instance_id in texts instance_ids};
 
 -- name: move_instance
 insert into instance
-    (number, instance_id, account_id, region, enrolment, sequence, ledger_index, observed_at, cause, facets, judged, base)
+    (number, instance_id, account_id, region, enrolment, sequence, ledger_index, observed_at, cause, facets, judged, base,
+    spoke_at, life, life_index)
 values (:number, :instance_id, :account_id, :region, :enrolment, :sequence, :ledger_index, :observed_at, :cause, :facets,
-    :judged, :base)
+    :judged, :base, :spoke_at, :life, :life_index)
 on conflict (number) do update set enrolment = excluded.enrolment, sequence = excluded.sequence,
     ledger_index = excluded.ledger_index, observed_at = excluded.observed_at, cause = excluded.cause,
-    facets = excluded.facets, base = excluded.base;
+    facets = excluded.facets, base = excluded.base, spoke_at = excluded.spoke_at, life = excluded.life,
+    life_index = excluded.life_index;
+
+-- name: set_life
+update instance set listed = :listed, asked_at = :asked_at, life = :life, life_index = :life_index where number = :number;
+
+-- name: add_life
+insert into life (instance, ledger_index, life) values (:instance, :ledger_index, :life);
 
 -- name: set_first
 update instance set first_index = :first_index, earliest = :earliest, late_millis = :late_millis where number = :number;
@@ -158,16 +170,38 @@ insert into last_seen (instance_id, seen_at, enrolment, seal) values (:instance_
 on conflict (instance_id) do update set seen_at = excluded.seen_at, enrolment = excluded.enrolment, seal = excluded.seal
 where (excluded.enrolment, excluded.seen_at) > (last_seen.enrolment, last_seen.seen_at);
 
+-- name: lives_of
+select i.instance_id, i.life, v.listed_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1) as since
+from instance i left join listing v on v.account_id = i.account_id and v.region = i.region
+where {i.instance_id in texts instance_ids};
+
+-- name: lives_at
+select i.instance_id, h.life, null as listed_at,
+    (select c.recorded_at from clock c where c.ledger_index <= h.ledger_index order by c.ledger_index desc limit 1) as since
+from instance i join life h on h.instance = i.number and h.ledger_index = (
+    select max(n.ledger_index) from life n where n.instance = i.number and n.ledger_index < :past)
+where {i.instance_id in texts instance_ids};
+
 -- name: seen
 select instance_id, seen_at, seal from last_seen where {instance_id in texts instance_ids};
 
 -- name: silent_since
-select instance_id from last_seen where seen_at >= :since and seen_at < :until limit :limit;
+select l.instance_id, l.seen_at from last_seen l join instance i on i.instance_id = l.instance_id
+where (l.seen_at, l.instance_id) > (:since, :after) and l.seen_at < :until
+    and i.life in ('pending', 'running', 'unknown')
+order by l.seen_at, l.instance_id limit :limit;
 
 -- name: speaking_again
 select l.instance_id from verdict v join instance i on i.number = v.instance
 join last_seen l on l.instance_id = i.instance_id
-where v.rule = 'agent-silent' and v.verdict = 'fail' and l.seen_at >= :until limit :limit;
+where v.rule = 'agent-silent' and v.verdict in ('fail', 'unknown') and l.seen_at >= :until limit :limit;
+
+-- name: speaking_though_ended
+select i.instance_id from instance i join last_seen l on l.instance_id = i.instance_id
+where i.life = 'terminated' and l.seen_at > i.asked_at + :on_the_way and not exists (
+    select 1 from verdict v where v.instance = i.number and v.rule = 'instance-unlisted' and v.verdict = 'fail')
+limit :limit;
 
 -- name: statements_now
 select i.instance_id, i.number as instance, i.enrolment, i.sequence, i.cause, i.observed_at, i.ledger_index,
@@ -268,94 +302,159 @@ where (cast(:application as text) is null or application_id = :application)
     and (cast(:region as text) is null or region = :region)
     and (cast(:user_data as text) is null or user_data_digest = :user_data);
 
--- name: instances_with_facets
+-- name: instances_with_facets_now
 select i.*, l.seen_at,
     (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
-        as recorded_at
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
+        as life_since
 from (
-    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index from instance
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index, life, life_index
+    from instance
     where {facets in integers facets} and number > :after and (cast(:cause as text) is null or cause = :cause)
         and ledger_index >= :first and ledger_index < :before
         and (cast(:ami as text) is null or image_id = :ami)
+        and life in ('running', 'unknown') and (life = 'running' or exists (
+        select 1 from last_seen s where s.instance_id = instance.instance_id and s.seen_at >= :silent_before))
+    order by number limit :limit) i
+left join last_seen l on l.instance_id = i.instance_id
+order by i.number;
+
+-- name: instances_with_facets_state
+select i.*, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
+        as life_since
+from (
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index, life, life_index
+    from instance
+    where {facets in integers facets} and number > :after and (cast(:cause as text) is null or cause = :cause)
+        and ledger_index >= :first and ledger_index < :before
+        and (cast(:ami as text) is null or image_id = :ami)
+        and {life in texts lives} and (
+        (cast(:every as bigint) = 1) or (cast(:never as bigint) = 1 and not exists (
+            select 1 from last_seen s where s.instance_id = instance.instance_id)) or exists (
+            select 1 from last_seen s where s.instance_id = instance.instance_id and (
+                (cast(:speaking as bigint) = 1 and s.seen_at >= :silent_before) or (cast(:silent as bigint) = 1 and s.seen_at < :silent_before))))
     order by number limit :limit) i
 left join last_seen l on l.instance_id = i.instance_id
 order by i.number;
 
 -- name: instances_now
-select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, l.seen_at,
+select i.*, l.seen_at,
     (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
-        as recorded_at
-from instance i left join last_seen l on l.instance_id = i.instance_id
-where i.number > :after and i.ledger_index >= 0 and (cast(:cause as text) is null or i.cause = :cause)
-    and i.ledger_index >= :first and i.ledger_index < :before
-    and (cast(:ami as text) is null or i.image_id = :ami)
-order by i.number limit :limit;
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
+        as life_since
+from (
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index, life, life_index
+    from instance
+    where ledger_index >= 0 and number > :after and (cast(:cause as text) is null or cause = :cause)
+        and ledger_index >= :first and ledger_index < :before
+        and (cast(:ami as text) is null or image_id = :ami)
+        and life in ('running', 'unknown') and (life = 'running' or exists (
+        select 1 from last_seen s where s.instance_id = instance.instance_id and s.seen_at >= :silent_before))
+    order by number limit :limit) i
+left join last_seen l on l.instance_id = i.instance_id
+order by i.number;
+
+-- name: instances_state
+select i.*, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
+        as life_since
+from (
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index, life, life_index
+    from instance
+    where ledger_index >= 0 and number > :after and (cast(:cause as text) is null or cause = :cause)
+        and ledger_index >= :first and ledger_index < :before
+        and (cast(:ami as text) is null or image_id = :ami)
+        and {life in texts lives} and (
+        (cast(:every as bigint) = 1) or (cast(:never as bigint) = 1 and not exists (
+            select 1 from last_seen s where s.instance_id = instance.instance_id)) or exists (
+            select 1 from last_seen s where s.instance_id = instance.instance_id and (
+                (cast(:speaking as bigint) = 1 and s.seen_at >= :silent_before) or (cast(:silent as bigint) = 1 and s.seen_at < :silent_before))))
+    order by number limit :limit) i
+left join last_seen l on l.instance_id = i.instance_id
+order by i.number;
 
 -- name: instances_with_facets_at
-select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
-    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
-        as recorded_at
-from (select distinct instance from instance_facets where {facets in integers facets} and instance > :after) c
-join instance i on i.number = c.instance
-join statement s on s.instance = c.instance and (s.enrolment, s.sequence) = (
-    select t.enrolment, t.sequence from statement t where t.instance = c.instance and t.ledger_index < :past
-    order by t.enrolment desc, t.sequence desc limit 1)
-where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
-    and s.ledger_index >= :first and s.ledger_index < :before
-    and (cast(:ami as text) is null or i.image_id = :ami)
-order by c.instance limit :limit;
+select q.*, null as life_since from (
+    select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+        (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+            as recorded_at,
+        coalesce((select h.life from life h where h.instance = i.number and h.ledger_index < :past
+            order by h.ledger_index desc limit 1), 'unknown') as life
+    from (select distinct instance from instance_facets where {facets in integers facets} and instance > :after) c
+    join instance i on i.number = c.instance
+    join statement s on s.instance = c.instance and (s.enrolment, s.sequence) = (
+        select t.enrolment, t.sequence from statement t where t.instance = c.instance and t.ledger_index < :past
+        order by t.enrolment desc, t.sequence desc limit 1)
+    where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+        and s.ledger_index >= :first and s.ledger_index < :before
+        and (cast(:ami as text) is null or i.image_id = :ami)) q
+where {q.life in texts lives} order by q.number limit :limit;
 
 -- name: instances_at
-select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
-    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
-        as recorded_at
-from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
-    select t.enrolment, t.sequence from statement t where t.instance = i.number and t.ledger_index < :past
-    order by t.enrolment desc, t.sequence desc limit 1)
-where i.number > :after and (cast(:cause as text) is null or s.cause = :cause)
-    and s.ledger_index >= :first and s.ledger_index < :before
-    and (cast(:ami as text) is null or i.image_id = :ami)
-order by i.number limit :limit;
+select q.*, null as life_since from (
+    select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+        (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+            as recorded_at,
+        coalesce((select h.life from life h where h.instance = i.number and h.ledger_index < :past
+            order by h.ledger_index desc limit 1), 'unknown') as life
+    from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+        select t.enrolment, t.sequence from statement t where t.instance = i.number and t.ledger_index < :past
+        order by t.enrolment desc, t.sequence desc limit 1)
+    where i.number > :after and (cast(:cause as text) is null or s.cause = :cause)
+        and s.ledger_index >= :first and s.ledger_index < :before
+        and (cast(:ami as text) is null or i.image_id = :ami)) q
+where {q.life in texts lives} order by q.number limit :limit;
 
 -- name: instances_later
-select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
-    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
-        as recorded_at
-from (
-    select number from instance
-    where first_index >= :past and first_index < :soon_past and earliest <= :at and number > :after
-    union select number from instance
-    where late_millis > 600000 and first_index >= :past and earliest <= :at and number > :after) c
-join instance i on i.number = c.number
-join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
-    select t.enrolment, t.sequence from statement t
-    join enrolment n on n.instance = t.instance and n.number = t.enrolment
-    where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
-    order by t.enrolment desc, t.sequence desc limit 1)
-where (cast(:cause as text) is null or s.cause = :cause)
-    and s.ledger_index >= :first and s.ledger_index < :before
-    and (cast(:ami as text) is null or i.image_id = :ami)
-order by c.number limit :limit;
+select q.*, null as life_since from (
+    select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+        (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+            as recorded_at,
+        coalesce((select h.life from life h where h.instance = i.number and h.ledger_index < :past
+            order by h.ledger_index desc limit 1), 'unknown') as life
+    from (
+        select number from instance
+        where first_index >= :past and first_index < :soon_past and earliest <= :at and number > :after
+        union select number from instance
+        where late_millis > 600000 and first_index >= :past and earliest <= :at and number > :after) c
+    join instance i on i.number = c.number join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+        select t.enrolment, t.sequence from statement t
+        join enrolment n on n.instance = t.instance and n.number = t.enrolment
+        where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
+        order by t.enrolment desc, t.sequence desc limit 1)
+    where (cast(:cause as text) is null or s.cause = :cause)
+        and s.ledger_index >= :first and s.ledger_index < :before
+        and (cast(:ami as text) is null or i.image_id = :ami)) q
+where {q.life in texts lives} order by q.number limit :limit;
 
 -- name: instances_with_facets_later
-select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
-    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
-        as recorded_at
-from (
-    select number from instance
-    where first_index >= :past and first_index < :soon_past and earliest <= :at and number > :after
-    union select number from instance
-    where late_millis > 600000 and first_index >= :past and earliest <= :at and number > :after) c
-join instance i on i.number = c.number
-join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
-    select t.enrolment, t.sequence from statement t
-    join enrolment n on n.instance = t.instance and n.number = t.enrolment
-    where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
-    order by t.enrolment desc, t.sequence desc limit 1)
-where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
-    and s.ledger_index >= :first and s.ledger_index < :before
-    and (cast(:ami as text) is null or i.image_id = :ami)
-order by c.number limit :limit;
+select q.*, null as life_since from (
+    select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+        (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+            as recorded_at,
+        coalesce((select h.life from life h where h.instance = i.number and h.ledger_index < :past
+            order by h.ledger_index desc limit 1), 'unknown') as life
+    from (
+        select number from instance
+        where first_index >= :past and first_index < :soon_past and earliest <= :at and number > :after
+        union select number from instance
+        where late_millis > 600000 and first_index >= :past and earliest <= :at and number > :after) c
+    join instance i on i.number = c.number join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+        select t.enrolment, t.sequence from statement t
+        join enrolment n on n.instance = t.instance and n.number = t.enrolment
+        where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
+        order by t.enrolment desc, t.sequence desc limit 1)
+    where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+        and s.ledger_index >= :first and s.ledger_index < :before
+        and (cast(:ami as text) is null or i.image_id = :ami)) q
+where {q.life in texts lives} order by q.number limit :limit;
 
 -- name: unjudged
 select number, instance_id, ledger_index from instance where judged < ledger_index and number > :after
@@ -426,30 +525,75 @@ join image_commit i on i.commit_id = w.commit_id and i.repository = w.repository
 where w.word = :word and w.ledger_index < :known_past and i.ledger_index < :known_past order by i.image_digest limit :limit;
 
 -- name: put_inventory
-insert into inventory (account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index)
-values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_digest, :user_data_unread, :ledger_index)
+insert into inventory (account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread,
+    ledger_index, asked_at)
+values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_digest, :user_data_unread, :ledger_index,
+    :asked_at)
 on conflict (account_id, region, instance_id) do update set state = excluded.state, launched_at = excluded.launched_at,
-    user_data_digest = excluded.user_data_digest, user_data_unread = excluded.user_data_unread,
-    ledger_index = excluded.ledger_index;
+    user_data_digest = excluded.user_data_digest, user_data_unread = excluded.user_data_unread, ledger_index = excluded.ledger_index, asked_at = excluded.asked_at;
 
 -- name: inventory_of_region
-select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index from inventory
-where account_id = :account_id and region = :region;
+select v.account_id, v.region, v.instance_id, v.state, v.launched_at, v.user_data_digest, v.user_data_unread, v.ledger_index, v.asked_at,
+    i.cause, i.spoke_at, i.life
+from inventory v left join instance i on i.instance_id = v.instance_id
+where v.account_id = :account_id and v.region = :region;
 
 -- name: inventory_of
-select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index from inventory
+select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index, asked_at from inventory
 where {instance_id in texts instance_ids};
 
--- name: inventory_collected
-select 1 as collected from inventory where account_id = :account_id and region = :region limit 1;
+-- name: enrolled_unlisted
+select i.instance_id from instance i where i.account_id = :account_id and i.region = :region and i.listed = ''
+    and (select c.recorded_at from clock c where c.ledger_index <= (
+        select min(n.ledger_index) from enrolment n where n.instance = i.number)
+        order by c.ledger_index desc limit 1) < :enrolled_before
+order by i.instance_id limit :limit;
 
--- name: inventory_counts
-select v.account_id, v.region, count(*) as listed, count(i.number) as enrolled,
-    sum(case when i.ledger_index >= 0 then 1 else 0 end) as spoken,
-    sum(case when l.seen_at >= :until then 1 else 0 end) as speaking
-from inventory v left join instance i on i.instance_id = v.instance_id
-left join last_seen l on l.instance_id = v.instance_id
-where v.state in ('pending', 'running', 'stopping') group by v.account_id, v.region order by v.account_id, v.region;
+-- name: put_listing
+insert into listing (account_id, region, listed_at, instances, failed_at, failure)
+values (:account_id, :region, :listed_at, :instances, null, '')
+on conflict (account_id, region) do update set listed_at = excluded.listed_at, instances = excluded.instances,
+    failed_at = null, failure = ''
+where listing.listed_at is null or excluded.listed_at > listing.listed_at;
+
+-- name: fail_listing
+insert into listing (account_id, region, listed_at, instances, failed_at, failure)
+values (:account_id, :region, null, 0, :failed_at, :failure)
+on conflict (account_id, region) do update set failed_at = excluded.failed_at, failure = excluded.failure;
+
+-- name: add_inventory_history
+insert into inventory_history (account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread,
+    ledger_index, asked_at)
+values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_digest, :user_data_unread, :ledger_index,
+    :asked_at);
+
+-- name: inventory_at
+select h.account_id, h.region, h.instance_id, h.state, h.launched_at, h.user_data_digest, h.user_data_unread, h.ledger_index, h.asked_at
+from inventory_history h
+where {h.instance_id in texts instance_ids} and h.ledger_index = (
+    select max(n.ledger_index) from inventory_history n where n.instance_id = h.instance_id and n.ledger_index < :past);
+
+-- name: listings
+select account_id, region, listed_at, instances, failed_at, failure from listing order by account_id, region;
+
+-- name: unjudge_awaiting
+update instance set judged = -1 where account_id = :account_id and region = :region and ledger_index >= 0
+    and number in (select v.instance from verdict v where v.verdict = 'unknown' and {v.rule in texts rules});
+
+-- name: presence_counts
+select account_id, region, life, heard, count(*) as n from (
+    select i.account_id, i.region, i.life,
+        case when l.seen_at >= :silent_before then 'speaking' when l.seen_at is not null then 'silent'
+            when v.launched_at >= :awaited_since then 'awaited' else 'never' end as heard
+    from instance i left join last_seen l on l.instance_id = i.instance_id
+    left join inventory v on v.instance_id = i.instance_id and v.account_id = i.account_id and v.region = i.region
+    where i.life <> 'terminated'
+    union all
+    select v.account_id, v.region, v.state as life,
+        case when v.launched_at >= :awaited_since then 'awaited' else 'never' end as heard
+    from inventory v left join instance i on i.instance_id = v.instance_id
+    where i.number is null and v.state not in ('terminated', 'gone')) p
+group by account_id, region, life, heard order by account_id, region, life, heard;
 
 -- name: inventory_unread
 select account_id, region, instance_id, reason, n from (
@@ -460,12 +604,18 @@ select account_id, region, instance_id, reason, n from (
 where place <= :most order by account_id, region, instance_id;
 
 -- name: inventory_silent
-select v.account_id, v.region, v.instance_id, v.launched_at, l.seen_at, i.ledger_index as spoke
-from inventory v left join instance i on i.instance_id = v.instance_id
-left join last_seen l on l.instance_id = v.instance_id
-where v.state in ('pending', 'running', 'stopping') and v.account_id = :account_id
-    and (l.seen_at is null or l.seen_at < :until) and v.launched_at < :launched_before and v.instance_id > :after
-order by v.instance_id limit :limit;
+select p.instance_id, p.region, p.life, p.launched_at, p.seen_at, p.spoke from (
+    select i.instance_id, i.account_id, i.region, i.life, coalesce(v.launched_at, '') as launched_at, l.seen_at,
+        i.ledger_index as spoke
+    from instance i left join last_seen l on l.instance_id = i.instance_id
+    left join inventory v on v.instance_id = i.instance_id and v.account_id = i.account_id and v.region = i.region
+    where i.account_id = :account_id and i.life in ('running', 'unknown') and i.instance_id > :after
+    union all
+    select v.instance_id, v.account_id, v.region, v.state, v.launched_at, null, -1
+    from inventory v left join instance i on i.instance_id = v.instance_id
+    where v.account_id = :account_id and i.number is null and v.state = 'running' and v.instance_id > :after) p
+where (p.seen_at is null or p.seen_at < :silent_before) and (p.seen_at is not null or p.launched_at < :awaited_since)
+order by p.instance_id limit :limit;
 
 -- name: add_task_unless_known
 insert into task (kind, subject, due_at, attempts, reason)
@@ -714,12 +864,12 @@ select image_digest, facets from facets_image order by image_digest{binary}, fac
 
 -- name: dump_instance
 select i.number, i.instance_id, i.account_id, i.region, i.image_id, i.enrolment, i.sequence, i.ledger_index, i.observed_at, i.cause,
-    i.rules, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest,
+    i.rules, i.listed, i.asked_at, i.spoke_at, i.life, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest,
     f.image_digest, f.other_digests
 from instance i left join facets f on f.number = i.facets order by i.number limit :limit offset :offset;
 
 -- name: dump_instance_first
-select number, first_index, earliest, late_millis from instance order by number limit :limit offset :offset;
+select number, first_index, earliest, late_millis, life_index from instance order by number limit :limit offset :offset;
 
 -- name: dump_instance_facets
 select facets, instance from instance_facets order by facets, instance limit :limit offset :offset;
@@ -746,8 +896,16 @@ order by commit_id{binary}, image_digest{binary}, repository{binary} limit :limi
 -- name: dump_commit_word
 select commit_id, repository, word, ledger_index from commit_word order by commit_id{binary}, repository{binary}, word{binary} limit :limit offset :offset;
 
+-- name: dump_inventory_history
+select instance_id, ledger_index, account_id, region, state, launched_at, user_data_digest, user_data_unread, asked_at
+from inventory_history
+order by instance_id{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_life
+select instance, ledger_index, life from life order by instance, ledger_index limit :limit offset :offset;
+
 -- name: dump_inventory
-select instance_id, account_id, region, state, launched_at, user_data_digest, user_data_unread, ledger_index from inventory
+select instance_id, account_id, region, state, launched_at, user_data_digest, user_data_unread, ledger_index, asked_at from inventory
 order by instance_id{binary}, account_id{binary}, region{binary} limit :limit offset :offset;
 
 -- name: dump_verdict
@@ -829,6 +987,12 @@ delete from image_commit;
 
 -- name: clear_commit_word
 delete from commit_word;
+
+-- name: clear_inventory_history
+delete from inventory_history;
+
+-- name: clear_life
+delete from life;
 
 -- name: clear_inventory
 delete from inventory;

@@ -38,6 +38,10 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         reported_later=facts.reported_later,
         late=facts.late,
         required=required,
+        life=facts.life,
+        life_since=facts.life_since,
+        heard=facts.heard,
+        last_seen=facts.last_seen,
     )
 
 
@@ -105,6 +109,9 @@ def _user_data(facts: Facts) -> Link:
     if not listed.user_data_digest:
         if listed.user_data_unread:
             reason = reason or f"the EC2 API's user data was not read: {listed.user_data_unread}"
+        return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
+    if not facts.same_launch:
+        reason = reason or f"the EC2 API's user data is of another launch, {listed.launched_at}; it is not compared"
         return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
     reason = "the EC2 API has other user data than the agent has seen: it was changed since the boot"
     return Link(link="user_data", state="contradicted", value=value, reason=reason, evidence=(*evidence, ec2))

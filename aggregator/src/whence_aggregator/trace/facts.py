@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
 from whence_aggregator.ports import Row
+from whence_aggregator.trace.life import Life
 from whence_common.clock import from_millis, parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
@@ -18,6 +20,9 @@ from whence_common.statement import Predicate, Statement
 
 BRANCH_KIND = "commit-branch"
 """Facts about whether the default branch reaches a commit: they change, a commit's content does not."""
+LAUNCH_TOLERANCE = timedelta(seconds=20)
+"""EC2's launch time and the identity document's pending time of the same launch differ by less."""
+Heard = Literal["speaking", "silent", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +121,16 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """What the EC2 API says of the instance. `collected` is whether its account and region have been asked at all."""
+    """What the EC2 API lists of the instance.
 
-    collected: bool
+    `listed_at` is when the last complete listing of its account and region began, empty when there was none. The rest
+    is empty when no listing ever showed the instance; `asked_at` is when the listing began that first showed the state.
+    """
+
+    listed_at: str = ""
     state: str = ""
+    asked_at: str = ""
+    launched_at: str = ""
     user_data_digest: str = ""
     user_data_unread: str = ""
     """Why the API's user data is not known; empty where it was read."""
@@ -160,6 +171,14 @@ class Answer:
 NOT_ASKED = Answer(outcome="unknown", reason="nobody has been asked yet")
 
 
+def _instant(text: str) -> datetime | None:
+    """Read an instant that a machine stated; None when it is not one."""
+    try:
+        return parse_instant(text)
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Everything known about one instance at one moment."""
@@ -174,12 +193,24 @@ class Facts:
     """Whether the default branch reaches the commit, as of the time asked about."""
     bindings: Sequence[Binding] = ()
     """All bindings of the instance, oldest first; `binding` is the one that signed the statement."""
-    listed: Listed = Listed(collected=False)
     reported_later: ReportedLater = ReportedLater()
     late: bool = False
     """Whether nothing was recorded by the time asked about: `statement` is the newest of `reported_later`."""
+    listed: Listed = Listed()
+    life: Life = "unknown"
+    life_since: str = ""
+    """When the entry was recorded with which this life began; empty when none moved it."""
+    heard: Heard | None = None
+    """None when a time in the past is asked about: heartbeats are not in the log."""
     tag_digests: Sequence[tuple[str, int]] = ()
     """Which digests the image's tag was ever seen to name, and the entries that say so, oldest first."""
+
+    @property
+    def same_launch(self) -> bool:
+        """Whether statement and inventory are of one launch: while stopped, an instance may get other user data."""
+        stated = self.statement.predicate.instance.pending_time or str(self.binding.identity.get("pending_time", ""))
+        pending, launched = _instant(stated), _instant(self.listed.launched_at)
+        return pending is not None and launched is not None and abs(pending - launched) <= LAUNCH_TOLERANCE
 
     @property
     def agent_source(self) -> ScmSource | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from whence_aggregator.trace.facts import ReportedLater
+from whence_aggregator.trace.facts import Heard, ReportedLater
+from whence_aggregator.trace.life import Life
 
 State = Literal["confirmed", "asserted", "contradicted", "missing", "unknown"]
 LinkName = Literal[
@@ -95,6 +96,10 @@ class Lineage:
     checkpoint: str = ""
     """The signed checkpoint over all entries that the evidence names."""
     reported_later: ReportedLater = field(default_factory=ReportedLater)
+    life: Life = "unknown"
+    life_since: str = ""
+    heard: Heard | None = None
+    last_seen: str | None = None
     late: bool = False
     """Whether no statement was recorded by `at`: the links are those of one that was reported later."""
     required: frozenset[str] = REQUIRED_LINKS
@@ -122,6 +127,10 @@ class Lineage:
             "complete": self.complete,
             "not_checked": [one.to_wire() for one in self.not_checked],
             "recorded_by_then": not self.late,
+            "life": self.life,
+            "life_since": self.life_since or None,
+            "heard": self.heard,
+            "last_seen": self.last_seen,
             "reported_later": self.reported_later.to_wire(),
             "links": [link.to_wire() for link in self.links],
             "checkpoint": self.checkpoint,

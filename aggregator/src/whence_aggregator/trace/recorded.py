@@ -13,12 +13,23 @@ LATER_MAX = 5
 
 
 def questions_about(names: Parameters, moment: Moment) -> list[Asked]:
-    """Ask for the statements of instances by and about a moment, and for what surrounds them."""
+    """Ask for the statements of instances by and about a moment, and for what surrounds them.
+
+    Lists: statements, enrolments, last seen, inventory, lives, and statements that were reported later. The time of the
+    last listing comes in one row with the life, so that no life is older than the listing that it is judged by.
+    """
+    nothing = {"instance_ids": "[]"}
+    past = {**names, "past": moment.past}
     if moment.is_now:
-        return [("statements_now", names), ("enrolments_of", names), ("seen", names), ("inventory_of", names)]
+        return [
+            ("statements_now", names), ("enrolments_of", names), ("seen", names), ("inventory_of", names),
+            ("lives_of", names), ("seen", nothing),
+        ]  # fmt: skip
     bounds = {"past": moment.past, "known_past": moment.known_past, "at": moment.at_millis}
-    later = ("statements_later", {**names, **bounds, "limit": LATER_MAX})
-    return [("statements_at", {**names, "past": moment.past}), ("enrolments_of", names), later]
+    return [
+        ("statements_at", past), ("enrolments_of", names), ("seen", nothing), ("inventory_at", past),
+        ("lives_at", past), ("statements_later", {**names, **bounds, "limit": LATER_MAX}),
+    ]  # fmt: skip
 
 
 def by_instance(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -15,7 +16,8 @@ from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Conflict, Database, Parameters, Row
 from whence_aggregator.trace.moment import EVERY_ENTRY, NOW, Moment
 from whence_aggregator.trace.owners import owned_by
-from whence_common.clock import from_millis
+from whence_aggregator.trace.state import HEARD, NOW_ONLY, States
+from whence_common.clock import Now, from_millis, to_millis
 from whence_common.errors import InputError
 
 PAGE_MAX = 500
@@ -44,6 +46,7 @@ class Wanted:
     before: int = EVERY_ENTRY
     """The entries among which the statement that is shown must be: from `first` on, `before` excluded."""
     moment: Moment = NOW
+    states: States = NOW_ONLY
 
 
 _BRIEF_FACETS_MAX, _BRIEF_ROWS_MAX = 50, 100
@@ -53,8 +56,10 @@ _BRIEF_FACETS_MAX, _BRIEF_ROWS_MAX = 50, 100
 class Search:
     """Finds instances."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, *, database: Database, now: Now, silent_after_seconds: float) -> None:
         self._database = database
+        self._now = now
+        self._silent_after = timedelta(seconds=silent_after_seconds)
 
     async def instances(self, wanted: Wanted, *, after: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Give rows of instances after a cursor, and the cursor of the next page if there is one."""
@@ -69,19 +74,31 @@ class Search:
             page["facets"] = msgspec.json.encode(facets).decode()
             query += "_with_facets"
         brief = facets is not None and len(facets) <= _BRIEF_FACETS_MAX and limit <= _BRIEF_ROWS_MAX
-        rows, late = await self._rows(query, page, wanted.moment, brief=brief)
+        silent_before = to_millis(self._now() - self._silent_after)
+        rows, late = await self._rows(query, page, wanted, silent_before, brief=brief)
         following = str(rows[limit - 1]["number"]) if len(rows) > limit else None
         await self._read_facets({row["facets"] for row in rows[:limit]}, shown)
-        return [_shown(row, shown, wanted.moment, late) for row in rows[:limit]], following
+        return [_shown(row, shown, wanted.moment, late, silent_before) for row in rows[:limit]], following
 
     async def _rows(
-        self, query: str, page: Parameters, moment: Moment, *, brief: bool
+        self, query: str, page: Parameters, wanted: Wanted, silent_before: int, *, brief: bool
     ) -> tuple[Sequence[Row], frozenset[int]]:
         """Read a page's rows by number, and which of them are of statements that were recorded too late."""
+        moment, states = wanted.moment, wanted.states
+        lives = {"lives": msgspec.json.encode(states.lives).decode()}
         if moment.is_now:
-            query += "_now" if query == "instances" else ""
-            return (await self._database.fetch_all([(query, page)], brief=brief))[0], frozenset()
-        at = {**page, "past": moment.past}
+            page = {**page, "silent_before": silent_before}
+            if not states.now:
+                heard: dict[str, object] = {one: int(one in states.heard) for one in HEARD}
+                page = {**page, **lives, **heard, "every": int(not states.hearing)}
+            asked = (query + ("_now" if states.now else "_state"), page)
+            return (await self._database.fetch_all([asked], brief=brief))[0], frozenset()
+        if states.hearing:
+            raise InputError(
+                "parameter-malformed", "state: when agents were heard last is known of the present only",
+                fix="leave at, known_at, speaking, silent and never out, or pass words of life only",
+            )  # fmt: skip
+        at = {**page, **lives, "past": moment.past}
         bounds = {"known_past": moment.known_past, "soon_past": moment.soon_past, "at": moment.at_millis}
         later = {**at, **bounds}
         recorded, late = await self._database.fetch_all([(f"{query}_at", at), (f"{query}_later", later)], brief=brief)
@@ -195,7 +212,9 @@ def _shown_facets(row: Row) -> tuple[int, Facets]:
     return row["number"], {name: row[name] or None for name in names}
 
 
-def _shown(row: Row, facets: Mapping[int, Facets], moment: Moment, late: frozenset[int]) -> dict[str, Any]:
+def _shown(
+    row: Row, facets: Mapping[int, Facets], moment: Moment, late: frozenset[int], silent_before: int
+) -> dict[str, Any]:
     """Return an instance of a list. When it was heard of last is known of the present only."""
     shown: dict[str, Any] = {
         "instance_id": row["instance_id"],
@@ -206,8 +225,11 @@ def _shown(row: Row, facets: Mapping[int, Facets], moment: Moment, late: frozens
         "recorded_at": from_millis(row["recorded_at"]),
         "recorded_by_then": row["number"] not in late,
         "ledger_index": row["ledger_index"],
+        "life": row["life"],
     }
     if moment.is_now:
-        seen_at = row["seen_at"]
+        seen_at, since = row["seen_at"], row["life_since"]
+        shown["life_since"] = from_millis(since) if since is not None else None
+        shown["heard"] = "never" if seen_at is None else "silent" if seen_at < silent_before else "speaking"
         shown["seen_at"] = from_millis(seen_at) if seen_at is not None else None
     return {**shown, **facets[row["facets"]]}

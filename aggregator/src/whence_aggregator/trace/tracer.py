@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from whence_aggregator.trace.facts import (
     Answer,
     Binding,
     Facts,
+    Heard,
     Later,
     Listed,
     Registered,
@@ -27,7 +29,8 @@ from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.moment import NOW, Moment, Moments
 from whence_aggregator.trace.recorded import by_instance, counts, questions_about
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
-from whence_common.clock import Now, from_millis
+from whence_aggregator.trace.state import NOW_ONLY, States
+from whence_common.clock import Now, from_millis, parse_instant
 from whence_common.image_reference import image_subject, tag_reference
 from whence_common.ledger_entry import kind_of
 from whence_common.scm_source import ScmSource, repository_of
@@ -72,11 +75,14 @@ class Tracer:
         search: Search,
         log: Log,
         now: Now,
+        silent_after_seconds: float,
         required: frozenset[str] = REQUIRED_LINKS,
     ) -> None:
         self._database = database
         self._required = required
-        self._search = search
+        self._now = now
+        self._silent_after_seconds = silent_after_seconds
+        self.search = search
         self._log = log
         self.moments = Moments(database=database, now=now)
 
@@ -100,16 +106,16 @@ class Tracer:
         ]
 
     async def matching(
-        self, subject: Subject, *, moment: Moment, after: str, limit: int
+        self, subject: Subject, *, moment: Moment, states: States = NOW_ONLY, after: str, limit: int
     ) -> tuple[list[Lineage], str | None]:
         """Trace back: the lineages of instances that match, and where the next page starts."""
         limit, following = min(limit, PAGE_MAX), after or "0"
-        wanted = _wanted(subject, moment)
+        wanted = replace(_wanted(subject, moment), states=states)
         lineages: list[Lineage] = []
         for _ in range(_PAGES_MAX):
-            rows, next_page = await self._search.instances(wanted, after=following, limit=limit - len(lineages))
+            rows, next_page = await self.search.instances(wanted, after=following, limit=limit - len(lineages))
             found = await self.instances([row["instance_id"] for row in rows], moment=moment)
-            lineages += [lineage for lineage in found if _matches(lineage, subject)]
+            lineages += [one for one in found if _matches(one, subject) and states.includes(one.life, one.heard)]
             if next_page is None or len(lineages) >= limit:
                 return lineages, next_page
             following = next_page
@@ -125,10 +131,10 @@ class Tracer:
     async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
         """Gather what is known of instances; those that have stated nothing about that time are not in it."""
         names = {"instance_ids": msgspec.json.encode(list(instance_ids)).decode()}
-        rows, bindings, *others = await self._database.fetch_all(
+        silent_before = self._now() - timedelta(seconds=self._silent_after_seconds)
+        rows, bindings, seen, listed, alive, later_rows = await self._database.fetch_all(
             questions_about(names, moment), brief=len(instance_ids) <= _BRIEF_INSTANCES
         )
-        seen, listed, later_rows = (*others, []) if moment.is_now else ([], [], *others)
         later = by_instance(later_rows)
         recorded = {row["instance_id"] for row in rows}
         late = {name: found[0] for name, found in later.items() if name not in recorded}
@@ -144,6 +150,7 @@ class Tracer:
             bound.setdefault(row["instance_id"], []).append(Binding.of(stated, row["ledger_index"]))
         last_seen = {row["instance_id"]: from_millis(row["seen_at"]) for row in seen}
         in_ec2 = {row["instance_id"]: row for row in listed}
+        lives = {row["instance_id"]: row for row in alive}
         outside = await self._outside(list(said.values()), moment)
         gathered = {}
         for name, statement in said.items():
@@ -158,7 +165,9 @@ class Tracer:
                 tag_digests=outside.tags.get(tag or "", ()),
                 commit=NOT_ASKED,
                 last_seen=last_seen.get(name),
-                listed=_listed(in_ec2.get(name), outside.collected, statement),
+                listed=_listed(in_ec2.get(name), lives.get(name)),
+                **_life(lives.get(name)),
+                heard=_heard(last_seen.get(name), silent_before) if moment.is_now else None,
                 reported_later=await self._reported_later(later.get(name, ())),
                 late=name in late,
             )
@@ -189,7 +198,6 @@ class Tracer:
         images = sorted({_image_subject(image) for image in found_images})
         tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
         commits = sorted({one for one in map(_commit_in_statement, said) if one is not None})
-        places = sorted({(one.predicate.instance.account_id, one.predicate.instance.region) for one in said})
         (
             rows,
             tag_rows,
@@ -199,7 +207,6 @@ class Tracer:
             commit_tasks,
             branch_facts,
             branch_tasks,
-            *collected,
         ) = await self._database.fetch_all(
             [
                 ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "past": moment.past}),
@@ -207,7 +214,6 @@ class Tracer:
                 *_answers("image-source", images, moment),
                 *_answers("commit", commits, moment),
                 *_answers(BRANCH_KIND, commits, moment),
-                *(("inventory_collected", {"account_id": account, "region": region}) for account, region in places),
             ],
             brief=len(said) <= _BRIEF_INSTANCES,
         )
@@ -217,7 +223,6 @@ class Tracer:
             images=_merged(images, image_facts, image_tasks, moment),
             commits=_merged(commits, commit_facts, commit_tasks, moment),
             branches=_merged(commits, branch_facts, branch_tasks, moment),
-            collected={place for place, one in zip(places, collected, strict=True) if one and moment.is_now},
         )
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
@@ -246,7 +251,6 @@ class _Outside:
     images: dict[str, Answer]
     commits: dict[str, Answer]
     branches: dict[str, Answer]
-    collected: set[tuple[str, str]]
 
 
 def _image_subject(image: ImageFacts) -> str:
@@ -312,18 +316,31 @@ def _commit_subject(source: ScmSource | None) -> str | Answer:
     return f"{repository}@{source.commit_id}"
 
 
-def _listed(row: Row | None, collected: set[tuple[str, str]], statement: StoredStatement) -> Listed:
-    instance = statement.predicate.instance
-    asked = (instance.account_id, instance.region) in collected
+def _listed(row: Row | None, life: Row | None) -> Listed:
+    listed_at = from_millis(life["listed_at"]) if life is not None and life["listed_at"] is not None else ""
     if row is None:
-        return Listed(collected=asked)
+        return Listed(listed_at=listed_at)
     return Listed(
-        collected=asked,
+        listed_at=listed_at,
         state=row["state"],
+        asked_at=from_millis(row["asked_at"]),
+        launched_at=row["launched_at"],
         user_data_digest=row["user_data_digest"],
         user_data_unread=row["user_data_unread"],
         ledger_index=row["ledger_index"],
     )
+
+
+def _life(row: Row | None) -> dict[str, Any]:
+    if row is None:
+        return {}
+    return {"life": row["life"], "life_since": from_millis(row["since"]) if row["since"] is not None else ""}
+
+
+def _heard(last_seen: str | None, silent_before: datetime) -> Heard:
+    if last_seen is None:
+        return "never"
+    return "silent" if parse_instant(last_seen) < silent_before else "speaking"
 
 
 def _matches(lineage: Lineage, subject: Subject) -> bool:
