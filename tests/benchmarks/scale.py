@@ -263,7 +263,7 @@ class _Unsigned(Sampled):
         import msgspec
 
         from whence_aggregator.ledger.packing import to_layout
-        from whence_aggregator.projections.statements import Stated
+        from whence_aggregator.projections.stated import Stated
         from whence_common.merkle import leaf_hash
         from whence_common.statement import Statement
 

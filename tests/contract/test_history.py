@@ -17,14 +17,9 @@ from fakes.machine import COMMIT, DIGEST, FAILED, REPOSITORY, SIDECAR, Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ports import Asked, Parameters, Row, Write
-from whence_aggregator.projections.statements import (
-    Combinations,
-    Known,
-    Said,
-    Stated,
-    named,
-    project_statements,
-)
+from whence_aggregator.projections.known import Known, named
+from whence_aggregator.projections.stated import Said, Stated
+from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.search import Wanted
 from whence_aggregator.trace.state import States

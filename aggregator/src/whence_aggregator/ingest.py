@@ -17,14 +17,9 @@ from whence_aggregator.group_commit import GroupCommit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.limits import Limit
 from whence_aggregator.ports import Conflict, Unauthenticated, WriteConflict
-from whence_aggregator.projections.statements import (
-    Combinations,
-    Known,
-    KnownInstances,
-    Said,
-    named,
-    project_statements,
-)
+from whence_aggregator.projections.known import Known, KnownInstances, named
+from whence_aggregator.projections.stated import Said
+from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.verification import Checked, Refusal, Submitted, Verifier, key_ids
 from whence_common.clock import Now, to_instant, to_millis

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.ledger.packing import Packer, to_layout
 from whence_aggregator.ports import Forbidden
-from whence_aggregator.projections.statements import Stated, image_commits
+from whence_aggregator.projections.stated import Stated, image_commits
 from whence_common.envelope import ENVELOPE_BYTES_MAX, Envelope, EnvelopeInvalid
 from whence_common.errors import InputError
 from whence_common.image_reference import image_subject, tag_reference

@@ -15,8 +15,10 @@ from whence_aggregator.projections.events import (
     project_inventory,
     project_verdicts,
 )
+from whence_aggregator.projections.known import Known, named
 from whence_aggregator.projections.registry import project_push, project_untag
-from whence_aggregator.projections.statements import Combinations, Known, Said, Stated, named, project_statements
+from whence_aggregator.projections.stated import Said, Stated
+from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_common.envelope import Envelope
 from whence_common.errors import InputError
 from whence_common.ledger_entry import EntryInvalid, kind_of

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ports import Transaction
-from whence_aggregator.projections.statements import LifeTally
+from whence_aggregator.projections.known import LifeTally
 from whence_aggregator.trace.life import life_of_row, listed_life
 from whence_aggregator.trace.tickets import words_of
 from whence_common.clock import parse_instant, to_millis

@@ -2,155 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 
-import msgspec
+from whence_aggregator.ports import Parameters, Transaction, Write
+from whence_aggregator.projections.known import Known, LifeTally
+from whence_aggregator.projections.stated import Combination, Said
 
-from whence_aggregator.ports import Asked, Parameters, Row, Transaction, Write
-from whence_aggregator.trace.life import Life, life_of
-from whence_common.clock import parse_instant, to_millis
-from whence_common.digest import is_sha256_digest
-from whence_common.image_reference import tag_reference
-from whence_common.scm_source import ScmSource, repository_of
-from whence_common.statement import Predicate
-
-Combination = tuple[str, str, str, str, str, str, str]
 _COMBINATIONS_KEPT_MAX = 100_000
-_INSTANCES_KEPT_MAX = 50_000
-_KNOWN_NAMES = (
-    "number", "instance_id", "account_id", "region", "facets", "base", "first_index", "earliest", "late_millis",
-    "listed", "asked_at", "spoke_at", "life", "life_index",
-)  # fmt: skip
 _LINK_NAMES = ("commit_id", "image_digest", "repository")
 _NAMES = (
     "image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region",
     "other_digests",
 )  # fmt: skip
-
-
-class Stated(msgspec.Struct, frozen=True, array_like=True):
-    """What the tables take from a statement. `observed_at` is in milliseconds."""
-
-    sequence: int
-    cause: str
-    observed_at: int
-    combination: Combination
-    links: list[tuple[str, str, str]]
-    """(commit, image, repository) as the agent read it out of the image."""
-    tag: tuple[str, str] | None = None
-    """(reference by tag, digest that it named), when the image was asked for by tag."""
-
-    @classmethod
-    def of(cls, predicate: Predicate) -> Stated:
-        return cls(
-            sequence=predicate.sequence,
-            cause=predicate.cause,
-            observed_at=to_millis(parse_instant(predicate.observed_at)),
-            combination=combination(predicate),
-            links=image_commits(predicate),
-            tag=_tag(predicate),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A statement that is in the log. `enrolment` is the number of the binding whose key signed it."""
-
-    ledger_index: int
-    instance_id: str
-    enrolment: int
-    stated: Stated
-    next_base: int = -1
-
-
-@dataclass(slots=True)
-class Known:
-    """An instance as its row has it, moved on while a batch is projected."""
-
-    number: int
-    instance_id: str
-    account_id: str
-    region: str
-    order: tuple[int, int]
-    facets: int
-    base: int = -1
-    newest: Said | None = None
-    first_index: int = -1
-    earliest: int = 0
-    """The earliest time, in milliseconds, that any of its statements names."""
-    late_millis: int = 0
-    """By how much its first statement was recorded after that."""
-    listed: str = ""
-    asked_at: int = 0
-    spoke_at: int = 0
-    life: Life = "unknown"
-    life_index: int = -1
-
-    @classmethod
-    def of(cls, row: Row) -> Known:
-        return cls(**{name: row[name] for name in _KNOWN_NAMES}, order=(row["enrolment"], row["sequence"]))
-
-    def move(self, newest: Said, facets: int, recorded_at: int) -> Life | None:
-        """Take a newer statement, recorded at a time in milliseconds; return the life that it ended, if it did."""
-        self.order = newest.enrolment, newest.stated.sequence
-        self.newest, self.facets, self.spoke_at = newest, facets, recorded_at
-        life = life_of(listed=self.listed, asked_at=self.asked_at, cause=newest.stated.cause, spoke_at=recorded_at)
-        if life == self.life:
-            return None
-        before, self.life, self.life_index = self.life, life, newest.ledger_index
-        return before
-
-
-class KnownInstances:
-    """Instances as they were left by the last commits: read again only when the log was, as it is after any failure.
-
-    `moved_since` returns the instances that other writers changed since an edition, None when that is not known.
-    """
-
-    def __init__(self, moved_since: Callable[[int], frozenset[str] | None]) -> None:
-        self._known: dict[str, Known] = {}
-        self._edition: int | None = None
-        self._moved_since = moved_since
-
-    def moving(self, edition: int | None, keys: Iterable[tuple[str, int, int]]) -> dict[str, Known] | None:
-        """Give the instances of these statements (instance, enrolment, sequence), when each moves one known here."""
-        found: dict[str, Known] = {}
-        self._follow(edition)
-        if edition is None or edition != self._edition:
-            return None
-        for name, enrolment, sequence in keys:
-            known = self._known.get(name)
-            if known is None or (enrolment, sequence) <= known.order:
-                return None
-            found[name] = known
-        return found
-
-    def number(self, instance_id: str) -> int | None:
-        """Give an instance's number, where it is known without looking."""
-        known = self._known.get(instance_id)
-        return known.number if known is not None else None
-
-    def keep(self, edition: int | None, known: Mapping[str, Known]) -> None:
-        """Keep what a commit left, in the edition that it was made on."""
-        self._follow(edition)
-        if edition != self._edition or len(self._known) > _INSTANCES_KEPT_MAX:
-            self._known.clear()
-        self._edition = edition
-        for name, one in known.items():
-            one.newest = None
-            self._known[name] = one
-
-    def _follow(self, edition: int | None) -> None:
-        """Forget only what other writers changed, where that is known."""
-        if edition is None or self._edition is None or edition == self._edition:
-            return
-        moved = self._moved_since(self._edition)
-        if moved is not None:
-            for name in moved:
-                self._known.pop(name, None)
-            self._edition = edition
 
 
 class Combinations:
@@ -184,48 +47,6 @@ class Combinations:
                     added.append({"number": following, **dict(zip(_NAMES, one, strict=True))})
                     following += 1
         return self._numbers, added
-
-
-def combination(predicate: Predicate) -> Combination:
-    """Give what a statement is searched by."""
-    return (
-        predicate.image.digest if predicate.image is not None else "",
-        predicate.application_id or "",
-        predicate.application_version or "",
-        predicate.user_data.digest if predicate.user_data is not None else "",
-        predicate.instance.account_id,
-        predicate.instance.region,
-        " ".join(_other_digests(predicate)),
-    )
-
-
-def _other_digests(predicate: Predicate) -> list[str]:
-    """Give, in order, what runs beside the application's image or is another name of it: sidecars, and the index."""
-    found = {one.image_digest or one.declared_digest for one in predicate.containers}
-    if predicate.image is not None:
-        found.add(predicate.image.index_digest or "")
-        found.discard(predicate.image.digest)
-    return sorted(filter(is_sha256_digest, found))
-
-
-class LifeTally:
-    """How the counts of lives move, account by account, when instances' lives do."""
-
-    def __init__(self) -> None:
-        self._moves: dict[tuple[str, str], int] = {}
-
-    def move(self, account_id: str, before: Life | None, life: Life) -> None:
-        """Count an instance whose life changed; `before` is None for a new instance."""
-        for one, by in ((before, -1), (life, 1)):
-            if one is not None:
-                key = account_id, f"life/{one}"
-                self._moves[key] = self._moves.get(key, 0) + by
-
-    @property
-    def rows(self) -> list[Parameters]:
-        return [
-            {"account_id": account, "subject": subject, "n": n} for (account, subject), n in self._moves.items() if n
-        ]
 
 
 async def project_statements(
@@ -282,38 +103,6 @@ async def project_statements(
         ("add_to_tally", tallied.rows + [_spoken(*one) for one in spoken.items()]),
         ("add_tag_digest", [{"reference": r, "digest": d, "ledger_index": index} for (r, d), index in tags.items()]),
     ]  # fmt: skip
-
-
-def named(instance_ids: Sequence[str]) -> Asked:
-    """Ask for the rows of instances, each with the last index of the log."""
-    names = msgspec.json.encode(list(dict.fromkeys(instance_ids))).decode()
-    return "instances_named", {"instance_ids": names}
-
-
-def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
-    """Give (commit, image, repository) as the agent read it out of the image."""
-    found = predicate.scm_source
-    if predicate.image is None or found is None:
-        return []
-    document = found.document or {}
-    named = [(document.get("url", ""), document.get("revision", ""))]
-    named += [(one.url, one.revision) for one in found.claims or ()]
-    links = dict.fromkeys(_link(url, revision) for url, revision in named)
-    return [(link[0], predicate.image.digest, link[1]) for link in links if link is not None]
-
-
-def _tag(predicate: Predicate) -> tuple[str, str] | None:
-    image = predicate.image
-    reference = tag_reference(image.source) if image is not None else None
-    return (reference, image.index_digest or image.digest) if image is not None and reference is not None else None
-
-
-@lru_cache(maxsize=8192)
-def _link(url: str, revision: str) -> tuple[str, str] | None:
-    """Give commit and repository, where the source names both."""
-    source = ScmSource.from_wire({"url": url, "revision": revision})
-    repository = repository_of(source.url)
-    return (source.commit_id, str(repository)) if source.commit_id is not None and repository is not None else None
 
 
 def _link_row(link: tuple[str, str, str], index: int) -> Parameters:

@@ -1,0 +1,132 @@
+"""Instances as their rows have them, kept between commits so that they are not read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from whence_aggregator.ports import Asked, Parameters, Row
+from whence_aggregator.projections.stated import Said
+from whence_aggregator.trace.life import Life, life_of
+
+_INSTANCES_KEPT_MAX = 50_000
+_KNOWN_NAMES = (
+    "number", "instance_id", "account_id", "region", "facets", "base", "first_index", "earliest", "late_millis",
+    "listed", "asked_at", "spoke_at", "life", "life_index",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Known:
+    """An instance as its row has it, moved on while a batch is projected."""
+
+    number: int
+    instance_id: str
+    account_id: str
+    region: str
+    order: tuple[int, int]
+    facets: int
+    base: int = -1
+    newest: Said | None = None
+    first_index: int = -1
+    earliest: int = 0
+    """The earliest time, in milliseconds, that any of its statements names."""
+    late_millis: int = 0
+    """By how much its first statement was recorded after that."""
+    listed: str = ""
+    asked_at: int = 0
+    spoke_at: int = 0
+    life: Life = "unknown"
+    life_index: int = -1
+
+    @classmethod
+    def of(cls, row: Row) -> Known:
+        return cls(**{name: row[name] for name in _KNOWN_NAMES}, order=(row["enrolment"], row["sequence"]))
+
+    def move(self, newest: Said, facets: int, recorded_at: int) -> Life | None:
+        """Take a newer statement, recorded at a time in milliseconds; return the life that it ended, if it did."""
+        self.order = newest.enrolment, newest.stated.sequence
+        self.newest, self.facets, self.spoke_at = newest, facets, recorded_at
+        life = life_of(listed=self.listed, asked_at=self.asked_at, cause=newest.stated.cause, spoke_at=recorded_at)
+        if life == self.life:
+            return None
+        before, self.life, self.life_index = self.life, life, newest.ledger_index
+        return before
+
+
+class KnownInstances:
+    """Instances as they were left by the last commits: read again only when the log was, as it is after any failure.
+
+    `moved_since` returns the instances that other writers changed since an edition, None when that is not known.
+    """
+
+    def __init__(self, moved_since: Callable[[int], frozenset[str] | None]) -> None:
+        self._known: dict[str, Known] = {}
+        self._edition: int | None = None
+        self._moved_since = moved_since
+
+    def moving(self, edition: int | None, keys: Iterable[tuple[str, int, int]]) -> dict[str, Known] | None:
+        """Give the instances of these statements (instance, enrolment, sequence), when each moves one known here."""
+        found: dict[str, Known] = {}
+        self._follow(edition)
+        if edition is None or edition != self._edition:
+            return None
+        for name, enrolment, sequence in keys:
+            known = self._known.get(name)
+            if known is None or (enrolment, sequence) <= known.order:
+                return None
+            found[name] = known
+        return found
+
+    def number(self, instance_id: str) -> int | None:
+        """Give an instance's number, where it is known without looking."""
+        known = self._known.get(instance_id)
+        return known.number if known is not None else None
+
+    def keep(self, edition: int | None, known: Mapping[str, Known]) -> None:
+        """Keep what a commit left, in the edition that it was made on."""
+        self._follow(edition)
+        if edition != self._edition or len(self._known) > _INSTANCES_KEPT_MAX:
+            self._known.clear()
+        self._edition = edition
+        for name, one in known.items():
+            one.newest = None
+            self._known[name] = one
+
+    def _follow(self, edition: int | None) -> None:
+        """Forget only what other writers changed, where that is known."""
+        if edition is None or self._edition is None or edition == self._edition:
+            return
+        moved = self._moved_since(self._edition)
+        if moved is not None:
+            for name in moved:
+                self._known.pop(name, None)
+            self._edition = edition
+
+
+class LifeTally:
+    """How the counts of lives move, account by account, when instances' lives do."""
+
+    def __init__(self) -> None:
+        self._moves: dict[tuple[str, str], int] = {}
+
+    def move(self, account_id: str, before: Life | None, life: Life) -> None:
+        """Count an instance whose life changed; `before` is None for a new instance."""
+        for one, by in ((before, -1), (life, 1)):
+            if one is not None:
+                key = account_id, f"life/{one}"
+                self._moves[key] = self._moves.get(key, 0) + by
+
+    @property
+    def rows(self) -> list[Parameters]:
+        return [
+            {"account_id": account, "subject": subject, "n": n} for (account, subject), n in self._moves.items() if n
+        ]
+
+
+def named(instance_ids: Sequence[str]) -> Asked:
+    """Ask for the rows of instances, each with the last index of the log."""
+    names = msgspec.json.encode(list(dict.fromkeys(instance_ids))).decode()
+    return "instances_named", {"instance_ids": names}

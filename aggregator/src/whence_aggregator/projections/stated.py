@@ -1,0 +1,99 @@
+"""What the tables take from a statement. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+
+from whence_common.clock import parse_instant, to_millis
+from whence_common.digest import is_sha256_digest
+from whence_common.image_reference import tag_reference
+from whence_common.scm_source import ScmSource, repository_of
+from whence_common.statement import Predicate
+
+Combination = tuple[str, str, str, str, str, str, str]
+
+
+class Stated(msgspec.Struct, frozen=True, array_like=True):
+    """What the tables take from a statement. `observed_at` is in milliseconds."""
+
+    sequence: int
+    cause: str
+    observed_at: int
+    combination: Combination
+    links: list[tuple[str, str, str]]
+    """(commit, image, repository) as the agent read it out of the image."""
+    tag: tuple[str, str] | None = None
+    """(reference by tag, digest that it named), when the image was asked for by tag."""
+
+    @classmethod
+    def of(cls, predicate: Predicate) -> Stated:
+        return cls(
+            sequence=predicate.sequence,
+            cause=predicate.cause,
+            observed_at=to_millis(parse_instant(predicate.observed_at)),
+            combination=combination(predicate),
+            links=image_commits(predicate),
+            tag=_tag(predicate),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A statement that is in the log. `enrolment` is the number of the binding whose key signed it."""
+
+    ledger_index: int
+    instance_id: str
+    enrolment: int
+    stated: Stated
+    next_base: int = -1
+
+
+def combination(predicate: Predicate) -> Combination:
+    """Give what a statement is searched by."""
+    return (
+        predicate.image.digest if predicate.image is not None else "",
+        predicate.application_id or "",
+        predicate.application_version or "",
+        predicate.user_data.digest if predicate.user_data is not None else "",
+        predicate.instance.account_id,
+        predicate.instance.region,
+        " ".join(_other_digests(predicate)),
+    )
+
+
+def _other_digests(predicate: Predicate) -> list[str]:
+    """Give, in order, what runs beside the application's image or is another name of it: sidecars, and the index."""
+    found = {one.image_digest or one.declared_digest for one in predicate.containers}
+    if predicate.image is not None:
+        found.add(predicate.image.index_digest or "")
+        found.discard(predicate.image.digest)
+    return sorted(filter(is_sha256_digest, found))
+
+
+def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
+    """Give (commit, image, repository) as the agent read it out of the image."""
+    found = predicate.scm_source
+    if predicate.image is None or found is None:
+        return []
+    document = found.document or {}
+    named = [(document.get("url", ""), document.get("revision", ""))]
+    named += [(one.url, one.revision) for one in found.claims or ()]
+    links = dict.fromkeys(_link(url, revision) for url, revision in named)
+    return [(link[0], predicate.image.digest, link[1]) for link in links if link is not None]
+
+
+def _tag(predicate: Predicate) -> tuple[str, str] | None:
+    image = predicate.image
+    reference = tag_reference(image.source) if image is not None else None
+    return (reference, image.index_digest or image.digest) if image is not None and reference is not None else None
+
+
+@lru_cache(maxsize=8192)
+def _link(url: str, revision: str) -> tuple[str, str] | None:
+    """Give commit and repository, where the source names both."""
+    source = ScmSource.from_wire({"url": url, "revision": revision})
+    repository = repository_of(source.url)
+    return (source.commit_id, str(repository)) if source.commit_id is not None and repository is not None else None
