@@ -189,3 +189,26 @@ async def test_rows_of_an_earlier_version_are_not_passed_over_by_ami(house: InPr
     for path in ("/v1/instances", "/v1/violations"):
         status, problem = await ask(path, ami="ami-12c6146b")
         assert (status, problem["code"], "rebuild" in problem["fix"]) == (409, "ami-not-derived", True)
+
+
+async def test_violations_are_listed_by_state_and_close_with_their_instance(house: InProcess, ask: Any) -> None:
+    launched = "2026-11-22T11:59:59.000Z"
+    house.ec2.listed = {ONE: ("running", launched), TWO: ("running", launched)}
+    for name in (ONE, TWO):
+        await house.say(await house.machine(name), **FAILED)
+    await house.inventory.collect(PLACE)
+    await house.work()
+    failed = [(name, "boot-failed", "fail") for name in (ONE, TWO)]
+    assert await violations(ask, rule="boot-failed") == failed
+    for state, found in (("now", failed), ("running", failed), ("speaking", failed), ("stopped", []), ("never", [])):
+        assert await violations(ask, rule="boot-failed", state=state) == found, state
+    house.ec2.listed[TWO] = "terminated", launched
+    house.clock.advance(1)
+    await house.inventory.collect(PLACE)
+    await house.work()
+    assert {name for name, _, _ in await violations(ask)} == {ONE}
+    assert await violations(ask, state="terminated") == []
+    house.clock.advance(SILENT_AFTER_SECONDS + 1)
+    assert await violations(ask, rule="boot-failed", state="silent") == failed[:1]
+    assert await violations(ask, rule="boot-failed", state="speaking") == []
+    assert (await ask("/v1/violations", state="gone"))[0] == 400

@@ -249,6 +249,9 @@ def apps(client: Client, application_id: str | None, as_json: bool) -> None:
 @click.option("--ami", help="Only instances that were started from this AMI.")
 @click.option("--application", help="Only this application.")
 @click.option("--instance", help="Only this instance.")
+@click.option(
+    "--state", help="Only of instances in these states, words as in `whence instances --state`; any by default."
+)
 @click.option("--since", help="Only what has been so since this time or later, 2026-11-22T12:00:00Z.")
 @click.option("--until", help="Only what was so already before this time.")
 @listing

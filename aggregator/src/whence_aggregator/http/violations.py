@@ -16,7 +16,8 @@ from whence_aggregator.ports import Database, Row
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.search import check_amis
-from whence_common.clock import Now, parse_instant, to_instant
+from whence_aggregator.trace.state import States
+from whence_common.clock import Now, parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
 
 _RULES = {rule.id: rule for rule in RULES}
@@ -25,7 +26,8 @@ _NEVER = "never~"
 """Cursors of instances that never spoke begin so: they come after all verdicts, by instance id."""
 _NAMES = ("instance_id", "rule", "verdict", "reason", "since", "ledger_index", "account_id", "region", "application_id")
 _FILTERS = (
-    "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "since", "until",
+    "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "state", "since",
+    "until",
 )  # fmt: skip
 
 
@@ -64,7 +66,11 @@ class ViolationCalls:
         if (ami := check_ami(query.text("ami"))) is not None:
             await check_amis(self._database)
         account, instance = query.text("account"), query.text("instance")
+        states = States.parse(query.text("state") or "any")
         return {
+            **states.to_query(),
+            "now": int(states.now),
+            "silent_before": to_millis(self._now() - self._silent_after),
             "verdict": query.choice("verdict", ("fail", "unknown")),
             "rules": msgspec.json.encode(rules).decode(),
             "any_application": int(application is None and owned is None),
@@ -118,6 +124,8 @@ def _may_have_never_spoken(wanted: Mapping[str, Any]) -> bool:
         and wanted["verdict"] in (None, "unknown")
         and wanted["any_application"]
         and wanted["ami"] is None
+        and wanted["never"]
+        and "running" in msgspec.json.decode(wanted["lives"])
     )
 
 

@@ -694,7 +694,14 @@ select v.instance, i.instance_id, v.rule, v.verdict, v.reason, v.since, i.accoun
     nullif(f.application_id, '') as application_id, v.ledger_index
 from verdict v join instance i on i.number = v.instance join facets f on f.number = i.facets
 where (v.instance > :after_instance or (v.instance = :after_instance and v.rule > :after_rule))
-    and v.verdict <> 'pass' and {v.rule in texts rules}
+    and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
+    and {i.life in texts lives} and (cast(:now as bigint) = 0 or i.life = 'running' or exists (
+        select 1 from last_seen s where s.instance_id = i.instance_id and s.seen_at >= :silent_before))
+    and (cast(:every as bigint) = 1 or (cast(:never as bigint) = 1 and not exists (
+        select 1 from last_seen s where s.instance_id = i.instance_id)) or exists (
+        select 1 from last_seen s where s.instance_id = i.instance_id and (
+            (cast(:speaking as bigint) = 1 and s.seen_at >= :silent_before)
+            or (cast(:silent as bigint) = 1 and s.seen_at < :silent_before))))
     and (cast(:any_application as bigint) = 1 or {f.application_id in texts applications})
     and (cast(:verdict as text) is null or v.verdict = :verdict)
     and (cast(:account as text) is null or i.account_id = :account)

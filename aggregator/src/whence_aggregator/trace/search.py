@@ -16,7 +16,7 @@ from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Conflict, Database, Parameters, Row
 from whence_aggregator.trace.moment import EVERY_ENTRY, NOW, Moment
 from whence_aggregator.trace.owners import owned_by
-from whence_aggregator.trace.state import HEARD, NOW_ONLY, States
+from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_common.clock import Now, from_millis, to_millis
 from whence_common.errors import InputError
 
@@ -85,12 +85,10 @@ class Search:
     ) -> tuple[Sequence[Row], frozenset[int]]:
         """Read a page's rows by number, and which of them are of statements that were recorded too late."""
         moment, states = wanted.moment, wanted.states
-        lives = {"lives": msgspec.json.encode(states.lives).decode()}
         if moment.is_now:
             page = {**page, "silent_before": silent_before}
             if not states.now:
-                heard: dict[str, object] = {one: int(one in states.heard) for one in HEARD}
-                page = {**page, **lives, **heard, "every": int(not states.hearing)}
+                page = {**page, **states.to_query()}
             asked = (query + ("_now" if states.now else "_state"), page)
             return (await self._database.fetch_all([asked], brief=brief))[0], frozenset()
         if states.hearing:
@@ -98,7 +96,7 @@ class Search:
                 "parameter-malformed", "state: when agents were heard last is known of the present only",
                 fix="leave at, known_at, speaking, silent and never out, or pass words of life only",
             )  # fmt: skip
-        at = {**page, **lives, "past": moment.past}
+        at = {**page, "lives": states.to_query()["lives"], "past": moment.past}
         bounds = {"known_past": moment.known_past, "soon_past": moment.soon_past, "at": moment.at_millis}
         later = {**at, **bounds}
         recorded, late = await self._database.fetch_all([(f"{query}_at", at), (f"{query}_later", later)], brief=brief)

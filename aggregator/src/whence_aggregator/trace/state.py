@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+import msgspec
+
 from whence_aggregator.trace.facts import Heard
 from whence_aggregator.trace.life import LIVES, Life
 from whence_common.errors import InputError
@@ -40,6 +42,11 @@ class States:
             lives=tuple(one for one in LIVES if one in words) or LIVES,
             heard=tuple(one for one in HEARD if one in words) or HEARD,
         )
+
+    def to_query(self) -> dict[str, object]:
+        """Return the parameters by which queries ask for these states; the arrays are JSON, as queries take them."""
+        heard: dict[str, object] = {one: int(one in self.heard) for one in HEARD}
+        return {"lives": msgspec.json.encode(self.lives).decode(), **heard, "every": int(not self.hearing)}
 
     @property
     def hearing(self) -> bool:
