@@ -294,3 +294,16 @@ async def test_a_check_finds_the_same_reasons(house: InProcess, tmp_path: Path) 
     house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: DENIED}
     await house.inventory.collect(PLACE)
     assert (await checked(house, tmp_path)).findings == []
+
+
+async def test_user_data_that_is_changed_for_the_next_start_is_no_violation(house: InProcess) -> None:
+    """EC2 lets user data be changed only while an instance is stopped, and lists the old launch until it is started."""
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA}
+    facts = UserDataFacts(digest=sha256_digest(USER_DATA), document={})
+    await house.say(await house.machine(ONE), user_data=facts)
+    await house.inventory.collect(PLACE)
+    house.ec2.listed, house.ec2.data = {ONE: ("stopped", STARTED)}, {ONE: USER_DATA + b"# changed"}
+    house.clock.advance(300)
+    await house.inventory.collect(PLACE)
+    assert await verdict(house, "user-data-changed") == "unknown"
+    assert await house.state("user_data", ONE) == "asserted"

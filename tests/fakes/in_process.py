@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from fakes.clocks import CountingRandom, FakeClock
@@ -109,6 +109,9 @@ class FakeEc2:
             ListedInstance(instance_id=name, state=state, launched_at=launched_at)
             for name, (state, launched_at) in self.listed.items()
         ] * (2 if self.twice else 1)
+
+    def asking(self, account_id: str, region: str) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
         self.asked.append(instance_id)

@@ -132,6 +132,9 @@ def test_a_machine_is_an_impostor_only_when_it_speaks_well_after_its_end(
     [
         ({"listed": listing(5)}, "pass", "the same"),
         ({"listed": listing(5, digest=OTHERS)}, "fail", "other user data"),
+        ({"listed": listing(5, "stopped", digest=OTHERS), "life": "stopped"}, "unknown", "of its next start"),
+        ({"listed": listing(5, "stopping", digest=OTHERS), "life": "stopping"}, "unknown", "of its next start"),
+        ({"listed": listing(5, "stopped", digest=OURS), "life": "stopped"}, "pass", "the same"),
         ({"listed": listing(5, digest=OTHERS), "launched": ago(100)}, "unknown", "of another one"),
         ({"listed": listing(5, digest=OTHERS), "launched": ago(9_000)}, "unknown", "of another one"),
         ({"listed": listing(5, digest=OTHERS), "launched": "soon"}, "unknown", "of another one"),

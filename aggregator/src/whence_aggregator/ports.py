@@ -206,5 +206,8 @@ class Ec2Inventory(Protocol):
 
     async def instances(self, account_id: str, region: str) -> Sequence[ListedInstance]: ...
 
+    def asking(self, account_id: str, region: str) -> AbstractAsyncContextManager[None]:
+        """Keep, for the block, what it takes to ask many questions there. One block at a time for a place."""
+
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
         """Return raw user data, None for none. A denial has the code `ec2-denied`, throttling `ec2-throttled`."""

@@ -66,18 +66,19 @@ class UserDataRounds:
         in_turn = sorted(again, key=lambda name: (name <= last, name))
         found: dict[str, UserDataRead] = {}
         failures, until = 0, time.monotonic() + ROUND_SECONDS_MAX
-        for name in [*fresh, *in_turn][:ASKED_MAX]:
-            if failures >= _FAILURES_MAX or time.monotonic() > until:
-                break
-            try:
-                found[name] = _masked(name, await self._ec2.user_data(account_id, region, name))
-                failures = 0
-            except SourceUnavailable as exc:
-                reason = one_line(exc.message, _REASON_CHARACTERS_MAX)
-                found[name] = UserDataRead(unread=reason, denied=exc.code == DENIED)
-                failures = 0 if exc.code == DENIED else failures + 1
-                if exc.code == THROTTLED:
+        async with self._ec2.asking(account_id, region):
+            for name in [*fresh, *in_turn][:ASKED_MAX]:
+                if failures >= _FAILURES_MAX or time.monotonic() > until:
                     break
+                try:
+                    found[name] = _masked(name, await self._ec2.user_data(account_id, region, name))
+                    failures = 0
+                except SourceUnavailable as exc:
+                    reason = one_line(exc.message, _REASON_CHARACTERS_MAX)
+                    found[name] = UserDataRead(unread=reason, denied=exc.code == DENIED)
+                    failures = 0 if exc.code == DENIED else failures + 1
+                    if exc.code == THROTTLED:
+                        break
         asked_again = [name for name in in_turn if name in found]
         if asked_again:
             self._last[account_id, region] = asked_again[-1]

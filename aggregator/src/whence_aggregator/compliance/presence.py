@@ -90,6 +90,9 @@ def user_data_changed(evidence: Evidence) -> Verdict:
         return Verdict(outcome="unknown", reason="only one of agent and EC2 API has user data to compare")
     if listed.user_data_digest == seen.digest:
         return Verdict(outcome="pass", reason="agent and EC2 API have the same user data")
+    if evidence.facts.data_of_next_start:
+        reason = f"the instance is {listed.state}: the EC2 API's user data may be that of its next start"
+        return Verdict(outcome="unknown", reason=reason)
     if not evidence.facts.same_launch:
         reason = f"the listing is of the launch at {listed.launched_at}, the statement of another one"
         return Verdict(outcome="unknown", reason=reason)

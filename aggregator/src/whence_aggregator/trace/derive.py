@@ -110,6 +110,9 @@ def _user_data(facts: Facts) -> Link:
         if listed.user_data_unread:
             reason = reason or f"the EC2 API's user data was not read: {listed.user_data_unread}"
         return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
+    if facts.data_of_next_start:
+        reason = reason or f"the instance is {listed.state}: the EC2 API's user data may be that of its next start"
+        return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
     if not facts.same_launch:
         reason = reason or f"the EC2 API's user data is of another launch, {listed.launched_at}; it is not compared"
         return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))

@@ -207,10 +207,15 @@ class Facts:
 
     @property
     def same_launch(self) -> bool:
-        """Whether statement and inventory are of one launch: while stopped, an instance may get other user data."""
+        """Whether statement and inventory are of one launch: each may have user data of its own."""
         stated = self.statement.predicate.instance.pending_time or str(self.binding.identity.get("pending_time", ""))
         pending, launched = _instant(stated), _instant(self.listed.launched_at)
         return pending is not None and launched is not None and abs(pending - launched) <= LAUNCH_TOLERANCE
+
+    @property
+    def data_of_next_start(self) -> bool:
+        """Whether the EC2 API's user data may be that of the next start: it can be changed only while stopped."""
+        return self.listed.state in ("stopping", "stopped")
 
     @property
     def agent_source(self) -> ScmSource | None:
