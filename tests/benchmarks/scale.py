@@ -74,7 +74,8 @@ async def enrol_all(house: InProcess, machines: list[Sampled]) -> None:
             for said, (index, _) in zip(stated, places, strict=True):
                 number += 1
                 named = {name: said["instance"][name] for name in ("instance_id", "account_id", "region", "image_id")}
-                instances.append({"number": number, **named})
+                unlisted = {"listed": "", "asked_at": 0, "life": "unknown", "life_index": -1}
+                instances.append({"number": number, **named, **unlisted})
                 key_id = bytes.fromhex(said["key_id"])
                 pending_at = to_millis(parse_instant(said["instance"]["pending_time"]))
                 bindings.append(
@@ -297,15 +298,15 @@ async def _ask_all(session: aiohttp.ClientSession, url: str, size: int) -> list[
         "/health": ask(lambda n: "/health"),
         "instance": ask(lambda n: f"/v1/trace?instance={name_of(n)}"),
         "instance at a time": ask(lambda n: f"/v1/trace?instance={name_of(n)}&at={at}"),
-        "50 by digest": ask(lambda n: f"/v1/instances?image={image_of(n)}&limit=100", 50),
+        "50 by digest": ask(lambda n: f"/v1/instances?image={image_of(n)}&state=any&limit=100", 50),
         "50 by digest at a time": ask(lambda n: f"/v1/instances?image={image_of(n)}&limit=100&at={at}", 50),
-        "50 by commit prefix": ask(lambda n: f"/v1/instances?commit={commit_of(n)[:12]}&limit=100", 50),
-        "500 by application": ask(lambda n: f"/v1/instances?application={application_of(n)}&limit=500", 500),
+        "50 by commit prefix": ask(lambda n: f"/v1/instances?commit={commit_of(n)[:12]}&state=any&limit=100", 50),
+        "500 by application": ask(lambda n: f"/v1/instances?application={application_of(n)}&state=any&limit=500", 500),
         "500 by application at a time": ask(
             lambda n: f"/v1/instances?application={application_of(n)}&limit=500&at={at}", 500
         ),
         "compliance counts": ask(lambda n: "/v1/summary"),
-        "lineages of 50 by digest": ask(lambda n: f"/v1/trace?image={image_of(n)}&limit=50"),
+        "lineages of 50 by digest": ask(lambda n: f"/v1/trace?image={image_of(n)}&state=any&limit=50"),
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in questions}
     for _ in range(_ASKED_ROUNDS):
