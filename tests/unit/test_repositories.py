@@ -36,6 +36,11 @@ def test_a_repository_is_the_same_in_all_its_spellings(spelling: str) -> None:
         ("https://bb.example.org/projects/PROJ/repos/app/browse", "https://bb.example.org/scm/proj/app.git"),
         ("https://bb.example.org/users/ada/repos/app", "https://bb.example.org/scm/~ada/app.git"),
         ("https://dev.azure.com/org/project/_git/app", "git@ssh.dev.azure.com:v3/org/project/app"),
+        ("https://org.visualstudio.com/project/_git/app", "https://dev.azure.com/org/project/_git/app"),
+        ("https://org.visualstudio.com/DefaultCollection/project/_git/app", "git@ssh.dev.azure.com:v3/org/project/app"),
+        ("org@vs-ssh.visualstudio.com:v3/org/project/app", "https://org@dev.azure.com/org/project/_git/app"),
+        ("https://dev.azure.com/org/_git/app", "https://dev.azure.com/org/app/_git/app"),
+        ("https://api.github.com/repos/team/app", "https://github.com/team/app"),
         ("https://gitlab.example.org/g/sub/app/-/tree/main", "git@gitlab.example.org:g/sub/app.git"),
     ],
 )
@@ -62,6 +67,8 @@ def test_another_repository_is_another(other: str) -> None:
         "", "see the wiki", "https://git.example.org/team", "https://git.example.org/Team/App", "git@work:team/app.git",
         "https://git.example.org/gitlab/team/app", "https://git.example.org:8443/team/app", "https://git.example.org/",
         "svn://git.example.org/team/app", "/srv/git/app.git", "https://git.example.org/team/app/docs", "http://h:99999/a",
+        "ssh://git@ssh.git.example.org/team/app", "https://www.git.example.org/team/app", "https://10.0.0.5/team/app",
+        "https://git.example.org/gitweb/?p=team/app.git",
     ],
 )  # fmt: skip
 def test_what_may_be_the_same_or_not_is_neither(other: str) -> None:

@@ -13,9 +13,14 @@ Comparison = Literal["same", "other", "unclear"]
 _HOSTS = {
     "ssh.github.com": "github.com", "www.github.com": "github.com", "altssh.gitlab.com": "gitlab.com",
     "www.gitlab.com": "gitlab.com", "altssh.bitbucket.org": "bitbucket.org", "www.bitbucket.org": "bitbucket.org",
-    "ssh.dev.azure.com": "dev.azure.com",
+    "ssh.dev.azure.com": "dev.azure.com", "vs-ssh.visualstudio.com": "dev.azure.com", "api.github.com": "github.com",
 }  # fmt: skip
-"""Hosts of the same service for other ports and for browsers."""
+"""Hosts of the same service for other ports, for browsers and for programs."""
+_OLD_AZURE = ".visualstudio.com"
+"""Azure's older hosts: the organisation stands before this."""
+_ROAD = re.compile(r"\A(?:ssh|www|altssh)\.")
+_ADDRESS = re.compile(r"[0-9.]+\Z")
+_PAGE_OF_GITWEB = re.compile(r"[?&;]p=")
 _CASELESS_HOSTS = frozenset({"github.com", "gitlab.com", "bitbucket.org", "dev.azure.com", "codeberg.org"})
 _WEB_PAGES = frozenset(
     {"-", "tree", "blob", "src", "browse", "commit", "commits", "issues", "pulls", "wiki", "releases", "actions"}
@@ -41,7 +46,7 @@ def compare(one: str, other: str) -> Comparison:
     if first is None or second is None:
         return "unclear"
     if first.host != second.host:
-        return "other" if all("." in host or host == "localhost" for host in (first.host, second.host)) else "unclear"
+        return _compare_hosts(first.host, second.host)
     if first.path != second.path:
         return _compare_paths(first, second)
     web = first.scheme in _WEB and second.scheme in _WEB
@@ -49,6 +54,12 @@ def compare(one: str, other: str) -> Comparison:
     return (
         "unclear" if web and first.port != second.port and not usual else "same"
     )  # two servers of one machine, or not
+
+
+def _compare_hosts(first: str, second: str) -> Comparison:
+    """Compare different hosts: a short name, an address or a host's name for SSH may be the same server."""
+    whole = all(("." in host and not _ADDRESS.match(host)) or host == "localhost" for host in (first, second))
+    return "other" if whole and _ROAD.sub("", first) != _ROAD.sub("", second) else "unclear"
 
 
 def _compare_paths(first: _Place, second: _Place) -> Comparison:
@@ -61,6 +72,8 @@ def _compare_paths(first: _Place, second: _Place) -> Comparison:
 
 
 def _place(url: str) -> _Place | None:
+    if _PAGE_OF_GITWEB.search(url):
+        return None
     text = _PREFIXES.sub("", url.strip()).partition("#")[0].partition("?")[0]
     scheme, marker, rest = text.partition("://")
     if marker:
@@ -75,7 +88,13 @@ def _place(url: str) -> _Place | None:
         return None
     host = repository.host.partition(":")[0].rstrip(".")
     port = (urlsplit(text).port if "://" in text else None) or _PORTS[scheme]
-    return _Place(scheme, _HOSTS.get(host, host), port, _path(repository.path.split("/")))
+    parts = repository.path.split("/")
+    if host.endswith(_OLD_AZURE) and host not in _HOSTS:
+        parts = [host.removesuffix(_OLD_AZURE), *(part for part in parts if part != "DefaultCollection")]
+        host = "dev.azure.com"
+    elif host == "api.github.com" and parts[0] == "repos":
+        parts = parts[1:]
+    return _Place(scheme, _HOSTS.get(host, host), port, _path(parts))
 
 
 def _path(parts: list[str]) -> tuple[str, ...]:
@@ -89,4 +108,6 @@ def _path(parts: list[str]) -> tuple[str, ...]:
             return f"~{user}".lower(), name.removesuffix(".git").lower()
         case ["v3", organisation, project, name]:
             return organisation, project, "_git", name
+        case [organisation, "_git", name]:  # a project's repository of the same name
+            return organisation, name, "_git", name
     return (*parts[:-1], parts[-1].removesuffix(".git"))
