@@ -85,6 +85,15 @@ async def test_provenance_is_found_after_many_referrers(kind: str, predicate: st
     assert shelf.asked == (93 if not predicate and kind == BUNDLE else 3) + 1
 
 
+@pytest.mark.parametrize("kind", ["application/vnd.in-toto.provenance+dsse", "application/vnd.in-toto+dsse"])
+@pytest.mark.parametrize("listed", ["application/vnd.in-toto+json", ""])
+async def test_envelopes_under_in_totos_own_names_count(kind: str, listed: str) -> None:
+    shelf = Shelf()
+    shelf.refer(shelf.layer(PROVENANCE, kind), kind=listed or kind)
+    evidence = await shelf.gathered()
+    assert (attested(evidence), evidence.unread) == (True, ())
+
+
 async def test_referrers_that_state_provenance_are_read_before_those_that_state_nothing() -> None:
     shelf = Shelf()
     for number in range(MANIFESTS_MAX + 50):

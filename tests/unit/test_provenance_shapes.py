@@ -110,6 +110,10 @@ NAMED: dict[str, tuple[dict[str, Any], str]] = {
         v1(CLOUD_BUILD, {"buildConfigSource": {"repository": f"git+{CATALOGUE_URL}"},
                          "sourceToBuild": {"repository": f"git+{URL}"}},
            at(f"git+{CATALOGUE_URL}", CATALOGUE, key="gitCommit"), at(f"git+{URL}", APP)), APP),
+    "Cloud Build, as SLSA's own build type has it": (
+        v1("https://slsa-framework.github.io/gcb-buildtypes/triggered-build/v1",
+           {"buildConfigSource": {"repository": f"git+{CATALOGUE_URL}"}, "sourceToBuild": {"repository": f"git+{URL}"}},
+           at(f"git+{CATALOGUE_URL}", CATALOGUE, key="gitCommit"), at(f"git+{URL}", APP, key="gitCommit")), APP),
     "Jenkins": (
         v02("https://www.jenkins.io/Pipeline", config=at(f"{URL}.git", APP), materials=[at(f"{URL}.git", APP)]), APP),
     "dependencies alone, sha1": (v1("https://x.example.org/b", {}, TARBALL, at(f"git+{URL}", APP)), APP),

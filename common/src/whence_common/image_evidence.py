@@ -25,10 +25,12 @@ _SIGNATURE = "dev.cosignproject.cosign/signature"
 _SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 _DSSE = "application/vnd.dsse.envelope.v1+json"
 _BUNDLE = "application/vnd.dev.sigstore.bundle"
+_SIGNED_IN_TOTO = ("application/vnd.in-toto.provenance+dsse", "application/vnd.in-toto+dsse")
+"""What in-toto's specification calls an envelope of provenance, and one of any predicate; Docker uses the first."""
 _IN_TOTO, _PREDICATE = "application/vnd.in-toto+json", "in-toto.io/predicate-type"
 _PREDICATE_NAMES = ("dev.sigstore.bundle.predicateType", "predicateType", _PREDICATE)
 _ARTIFACT_TYPES = (
-    _BUNDLE, _DSSE, "application/vnd.dev.cosign.", _IN_TOTO, "application/vnd.oci.empty.",
+    _BUNDLE, _DSSE, "application/vnd.dev.cosign.", _IN_TOTO, *_SIGNED_IN_TOTO, "application/vnd.oci.empty.",
     "application/vnd.oci.image.config.", "application/vnd.docker.container.image.", "application/octet-stream",
 )  # fmt: skip
 """How artifact types begin that signatures and provenance were seen under; config types stand in for absent ones."""
@@ -189,6 +191,8 @@ def wanted_blobs(manifest: bytes) -> list[WantedBlob]:
         descriptor = layer if isinstance(layer, dict) else {}
         kind, digest, size = (descriptor.get(name) for name in ("mediaType", "digest", "size"))
         annotations = descriptor.get("annotations")
+        if kind in _SIGNED_IN_TOTO:
+            kind = _DSSE
         wanted = isinstance(kind, str) and (kind in (_SIMPLE_SIGNING, _DSSE) or kind.startswith(_BUNDLE))
         if not wanted or not isinstance(digest, str) or not is_sha256_digest(digest):
             continue

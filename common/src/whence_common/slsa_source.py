@@ -20,7 +20,10 @@ MATERIALS_MAX = 20_000
 _BUILDKIT = ("https://mobyproject.org/buildkit@", "https://github.com/moby/buildkit/")
 _GITLAB = ("https://gitlab.com/gitlab-org/", "https://docs.gitlab.com/")
 _TEKTON = ("tekton.dev/", "https://tekton.dev/", "https://cloud.google.com/build/gcb-buildtypes/google-builder/")
-_CLOUD_BUILD = "https://cloud.google.com/build/gcb-buildtypes/google-worker/"
+_CLOUD_BUILD = (
+    "https://cloud.google.com/build/gcb-buildtypes/google-worker/",
+    "https://slsa-framework.github.io/gcb-buildtypes/triggered-build/",
+)
 _TEKTON_INPUT = "inputs/"
 """How Tekton Chains names what a build took in; pipeline and tasks, which may be a catalogue's, have other names."""
 _BUILDKIT_METADATA_V02 = "https://mobyproject.org/buildkit@v1#metadata"
