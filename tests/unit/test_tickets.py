@@ -61,6 +61,7 @@ def test_an_applications_own_patterns_count_anywhere(
         "Read UTF-8", "UTF-8: read it", "(SHA-256) sums", "ISO-8601 dates", "[RFC-2616] headers", "CVE-2024-1: bump",
         "Fixes CVE-2024-47535", "X-1: y", "X-1 style", "PEP-8", "fix MYSQL-8 support", "fix for MYSQL-8", "Upgrade to JAVA-1.8",
         "see #7", "Bump a from 1.2-3 to #4", "pay-12: pay", "PAY-0: pay", "PAY-012: pay", "PAY-12x pay", "PAY-12-x",
+        "Q3-2024: roadmap", "X86-64: build", "[X86-64] build", "USB-3: support", "DDR-4: x", "WIP-2: x", "PBKDF-2: x",
         "Merge branch 'release/1.2-3'", "Bumps [x](https://github.com/a/b/pull/12)", "Fixes: 1a2b3c4d (\"scale\")",
         "pay\n\nthe text mentions PAY-12 somewhere", "port of PR#38986", "", "\n", "Change-Id: I7c738b31", "a\n\n(#7)",
         "Reviewed-by: Ada <ada+PAY-12@example.org>",
@@ -74,6 +75,7 @@ def test_what_is_not_a_ticket_does_not_count(message: str) -> None:
     "message, tickets",
     [
         ("PAY-12: pay", ("PAY-12",)),
+        ("\ufeffPAY-12: pay\r\n", ("PAY-12",)),
         ("PAY-12 pay (#345)", ("PAY-12",)),
         ("PAY-12. pay", ("PAY-12",)),
         ("[PAY-12] pay", ("PAY-12",)),

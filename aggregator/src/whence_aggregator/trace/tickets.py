@@ -57,7 +57,7 @@ def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
     An application's own patterns count anywhere but in the title that a server gave to a merge. Without patterns the
     well-known forms count, each at its place.
     """
-    message = message[:MESSAGE_CHARACTERS_MAX]
+    message = message.removeprefix("\ufeff")[:MESSAGE_CHARACTERS_MAX]  # editors of Windows put it there
     named = _each_once(tickets_by_form(message))
     if patterns:
         words = frozenset(words_of(message))
