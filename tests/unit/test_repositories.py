@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from whence_aggregator.trace.repositories import compare
+from whence_common.image_provenance import SourceClaim, choose
+from whence_common.repositories import compare
+from whence_common.scm_source import ScmSource
 
 SPELLINGS = (
     "https://git.example.org/team/app", "https://git.example.org/team/app.git", "https://git.example.org/team/app/",
@@ -74,3 +76,19 @@ def test_another_repository_is_another(other: str) -> None:
 def test_what_may_be_the_same_or_not_is_neither(other: str) -> None:
     here = "https://git.example.org/team/app"
     assert (compare(here, other), compare(other, here)) == ("unclear", "unclear")
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("https://bb.example.org/projects/PROJ/repos/app", "ssh://git@bb.example.org:7999/proj/app.git"),
+        ("https://dev.azure.com/org/project/_git/app", "git@ssh.dev.azure.com:v3/org/project/app"),
+        ("https://github.com/Team/App", "ssh://git@ssh.github.com:443/team/app.git"),
+        ("https://gerrit.example.org/a/app", "ssh://ada@gerrit.example.org:29418/app"),
+    ],
+)
+def test_claims_that_spell_one_repository_in_two_ways_do_not_contradict_each_other(one: str, other: str) -> None:
+    commit = "a" * 40
+    sources = [ScmSource(url=url, revision=commit, author="", status="", digest="") for url in (one, other)]
+    claims = [SourceClaim(kind="annotation", source=sources[0]), SourceClaim(kind="scm-source", source=sources[1])]
+    assert choose(claims) == (claims[0], [])

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from whence_common.image_trust import TrustedBuilder, unread_provenance, verified_provenance
 from whence_common.loose_json import loose
-from whence_common.scm_source import ScmSource, repository_of, same_repository, without_credentials
+from whence_common.repositories import compare
+from whence_common.scm_source import ScmSource, repository_of, without_credentials
 from whence_common.slsa_source import PROVENANCE_TYPES, PROVENANCE_V1, built_from, local_context, subjects_of
 
 Kind = Literal[
@@ -204,10 +205,10 @@ def choose(claims: Sequence[SourceClaim]) -> tuple[SourceClaim | None, list[Sour
 
 
 def contradicts(one: ScmSource, other: ScmSource) -> bool:
-    """Say whether two name different commits or repositories; what one of them does not name cannot differ."""
+    """Return whether two name different commits, or certainly different repositories in whatever spelling."""
     if one.commit_id is not None and other.commit_id is not None and one.commit_id != other.commit_id:
         return True
-    return bool(one.url and other.url) and not same_repository(one.url, other.url)
+    return compare(one.url, other.url) == "other"
 
 
 def chains(layers: Sequence[str]) -> list[str]:

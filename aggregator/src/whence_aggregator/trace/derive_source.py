@@ -11,10 +11,10 @@ from typing import Any
 from whence_aggregator.trace.evidence import by_agent, by_collector, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link
-from whence_aggregator.trace.repositories import Comparison, compare
 from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import named_in
 from whence_common.image_provenance import SourceClaim, choose
+from whence_common.repositories import Comparison, compare
 from whence_common.scm_source import ScmSource
 
 NO_TICKET = "the commit message names no ticket"

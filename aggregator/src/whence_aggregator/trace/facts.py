@@ -15,6 +15,7 @@ from whence_common.clock import from_millis, parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
 from whence_common.image_provenance import SourceClaim, choose
+from whence_common.repositories import compare
 from whence_common.scm_source import ScmSource, same_repository, without_credentials
 from whence_common.statement import Predicate, Statement
 
@@ -264,7 +265,9 @@ class Facts:
     def _foreign(self, claim: SourceClaim) -> bool:
         registered = str((self.application.kio if self.application is not None else {}).get("scm_url") or "")
         named = claim.maybe_inherited and registered and claim.source.url
-        return bool(named) and not same_repository(claim.source.url, registered)
+        if not named or same_repository(claim.source.url, registered):
+            return False
+        return compare(claim.source.url, registered) != "same"
 
     @property
     def source(self) -> ScmSource | None:
