@@ -30,6 +30,7 @@ def ids(message: str, *patterns: str) -> tuple[str, ...]:
         ("SHA-256", ("{project}-{number}",), ("SHA-256",)),
         ("squashed (#7)", ("#{number}",), ("#7",)),
         ("Merge pull request #12 from a/b\n\n#7", ("#{number}",), ("#7",)),
+        ("Pull request #12: pay #7", ("#{number}",), ("#7",)),
         ("PAY-12x", ("PAY-{number}",), ()),
         ("xPAY-12", ("PAY-{number}",), ()),
         ("org/repo#12", ("org/repo#{number}",), ("org/repo#12",)),
@@ -55,6 +56,7 @@ def test_an_applications_own_patterns_count_anywhere(
         "Merge pull request #12 from team/branch\n\nScale the group",
         "Merged in feature/x (pull request #3)",
         "Merged PR 12: scale",
+        "Pull request #5: Scale the group\n\nMerge in TEAM/app from x to main",
         "Merge branch 'x' into 'main'\n\nScale\n\nSee merge request group/app!12",
         "Scale\n\nCloses #793 from ada/branch",
         "Scale\n\nPR-URL: https://github.com/nodejs/node/pull/12",
@@ -75,6 +77,7 @@ def test_what_is_not_a_ticket_does_not_count(message: str) -> None:
     "message, tickets",
     [
         ("PAY-12: pay", ("PAY-12",)),
+        ("Pull request #5: PAY-12 pay\n\nMerge in TEAM/app from x to main", ("PAY-12",)),
         ("\ufeffPAY-12: pay\r\n", ("PAY-12",)),
         ("PAY-12 pay (#345)", ("PAY-12",)),
         ("PAY-12. pay", ("PAY-12",)),

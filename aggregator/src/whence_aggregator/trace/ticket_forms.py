@@ -56,7 +56,8 @@ _VERBS = ("fix", "fix for", "fixes for", "close", "resolve", "implement", "addre
 _POINTERS = ("see",)
 """`see #8` may point to a review as well, `see PAY-8` does not."""
 _PREFIX = re.compile(
-    r"\s*(?:(?i:revert(?:s|ed|ing)?|reapply|backport) \"?|(?:fixup|squash|amend)! |\[[^\]\n]{1,40}\]"
+    rf"\s*(?:Pull request #{_NUMBER}: "  # Bitbucket Server's merges
+    r"|(?i:revert(?:s|ed|ing)?|reapply|backport) \"?|(?:fixup|squash|amend)! |\[[^\]\n]{1,40}\]"
     r"|[A-Za-z][A-Za-z0-9_/. -]{0,30}(?:\([^)\n]{1,60}\))?!?:(?=\s))\s*"
 )
 _PREFIXES_MAX = 3
@@ -67,6 +68,7 @@ _OWN_NUMBER = re.compile(rf"\((?:#|GH-|!){_NUMBER}\)")
 _MERGES = (
     (rf"Merge pull request (?P<id>(?:[A-Za-z0-9_./~-]*)#{_NUMBER})\b", "Merge pull request #{number}"),
     (rf"Merged in .{{1,300}} \(pull request (?P<id>#{_NUMBER})\)", "Merged in … (pull request #{number})"),
+    (rf"Pull request (?P<id>#{_NUMBER}): ", "Pull request #{number}:"),
     (rf"Merged PR (?P<id>{_NUMBER})\b", "Merged PR {number}"),
     (rf"Closes (?P<id>#{_NUMBER}) from [A-Za-z0-9_.-]+/", "Closes #{number} from"),
     (rf"See merge request (?P<id>[A-Za-z0-9_./~-]*!{_NUMBER})\b", "See merge request !{number}"),

@@ -25,7 +25,7 @@ _WORD_CHARACTERS_MAX = 150
 """More than a pattern with a project and a number can match."""
 _READ_KEPT_MAX = 256
 _OWN_MERGE = re.compile(
-    r"(?:Merge pull request [A-Za-z0-9_./~-]*#|Merged in .{1,300} \(pull request #|Merged PR )[0-9]+"
+    r"(?:Merge pull request [A-Za-z0-9_./~-]*#|Merged in .{1,300} \(pull request #|Pull request #|Merged PR )[0-9]+"
 )
 
 
