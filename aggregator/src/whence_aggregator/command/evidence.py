@@ -91,7 +91,7 @@ def draw_report(console: Console, report: Report) -> None:
         (str(index), event["instance_id"], one["rule"], one["verdict"], one["reason"], event["at"])
         for index, event in report.verdicts
         for one in event["verdicts"]
-        if one["verdict"] != "pass"
+        if one["verdict"] in ("fail", "unknown")
     ]
     if failed:
         console.print(_table("Verdicts", ("entry", "instance", "rule", "verdict", "reason", "at"), failed))
