@@ -13,6 +13,7 @@ import pytest
 from fakes.auditor import checked
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import Machine
+from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.collect.user_data import ASKED_MAX
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import SourceUnavailable
@@ -23,7 +24,9 @@ from whence_common.statement import UserDataFacts
 PLACE = "123456789012/eu-central-1"
 STARTED = "2026-11-22T11:59:59.000Z"
 USER_DATA = b"#taupage-ami-config\napplication_id: greeter\nenvironment: {PASSWORD: hunter2}\n"
-ONE, TWO, THREE = (f"i-{number:017x}" for number in range(3))
+NAMES = [f"i-{number:017x}" for number in range(3)]
+ONE, TWO, THREE = NAMES
+UNLISTED = "i-000000000000000ff"
 
 
 def bounds(house: InProcess) -> dict[str, object]:
@@ -307,3 +310,45 @@ async def test_user_data_that_is_changed_for_the_next_start_is_no_violation(hous
     await house.inventory.collect(PLACE)
     assert await verdict(house, "user-data-changed") == "unknown"
     assert await house.state("user_data", ONE) == "asserted"
+
+
+async def lived(house: InProcess) -> None:
+    """Have ONE reboot, TWO stop and start, THREE end, and a machine that no listing shows."""
+    house.ec2.listed = dict.fromkeys((ONE, TWO, THREE), ("running", STARTED))
+    machines = [await house.machine(name) for name in (ONE, TWO, THREE, UNLISTED)]
+    for machine in machines:
+        await house.say(machine)
+    for name, cause, state in (
+        (ONE, "stop", "running"), (ONE, "boot", "running"), (TWO, "stop", "stopped"), (TWO, "boot", "pending"),
+        (TWO, "change", "running"), (THREE, "stop", "shutting-down"), (THREE, "stop", "terminated"),
+    ):  # fmt: skip
+        house.clock.advance(60)
+        await house.say(machines[NAMES.index(name)], cause=cause)
+        house.clock.advance(60)
+        house.ec2.listed[name] = state, STARTED
+        await house.inventory.collect(PLACE)
+        await house.work()
+
+
+async def lives(house: InProcess) -> list[object]:
+    rows = [
+        await house.database.fetch(f"dump_{one}", {"limit": 100, "offset": 0}) for one in ("life", "inventory_history")
+    ]
+    return [[dict(row) for row in found] for found in rows] + [
+        (one.instance_id, one.life, one.life_since)
+        for one in await house.tracer.instances([*NAMES, UNLISTED], moment=await house.tracer.moments.of())
+    ]
+
+
+async def test_a_rebuild_gives_the_same_lives_and_a_check_finds_a_changed_one(house: InProcess, tmp_path: Path) -> None:
+    await lived(house)
+    before = await lives(house)
+    assert [one[:2] for one in before[2:]] == [  # type: ignore[index]  # instance and life
+        (ONE, "running"), (TWO, "running"), (THREE, "terminated"), (UNLISTED, "terminated"),
+    ]  # fmt: skip
+    assert (await checked(house, tmp_path)).findings == []
+    await rebuild(house.database, house.reader)
+    assert await lives(house) == before
+    row = {"number": 1, "listed": "terminated", "asked_at": 0, "life": "terminated", "life_index": 0}
+    await house.database.write(("set_life", [row]))
+    assert {one.table for one in (await checked(house, tmp_path)).findings} >= {"instance"}

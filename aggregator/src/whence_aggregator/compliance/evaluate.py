@@ -60,6 +60,8 @@ class Evaluator:
         self._later: dict[str, tuple[datetime, int]] = {}
         """Instances that could not be judged: when they are tried again, and how often they were tried."""
         self._swept: tuple[int, str] = (0, "")
+        self._swept_after: dict[str, int] = {}
+        """By query: the number of the instance that the last sweep ended with, where there were more."""
         self._sweeps = 0
 
     async def work(self) -> int:
@@ -147,25 +149,33 @@ class Evaluator:
             log.warning("violations", extra=fields(violations=failed))
 
     async def sweep(self) -> int:
-        """Have instances judged again whose silence began or ended, or that speak after their end; return how many."""
+        """Have instances judged again whose silence began or ended, or that speak after their end; return how many.
+
+        Each question goes on where the last one ended, and from the start when there were no more.
+        """
         asked: list[Asked] = []
         now, limit = self._now(), SWEEP_INSTANCES_MAX
         until = to_millis(now - timedelta(seconds=self._silent_after_seconds))
         if to_millis(self._listening.since) <= until:  # before, silence may be ours
             since, after = self._swept
             asked.append(("silent_since", {"since": since, "after": after, "until": until, "limit": limit}))
-        asked.append(("speaking_again", {"until": until, "limit": limit}))
+        page = {"limit": limit, "after": self._swept_after.get("speaking_again", 0)}
+        asked.append(("speaking_again", {**page, "until": until}))
         if self._sweeps % ENDED_SWEEPS == 0:
             late = int(ON_THE_WAY.total_seconds() * 1000)
-            asked.append(("speaking_though_ended", {"on_the_way": late, "limit": limit}))
+            page = {"limit": limit, "after": self._swept_after.get("speaking_though_ended", 0)}
+            asked.append(("speaking_though_ended", {**page, "on_the_way": late}))
         self._sweeps += 1
         found = await self._database.fetch_all(asked)
         names = sorted({row["instance_id"] for rows in found for row in rows})
         if names:
             async with self._database.transaction() as transaction:
                 await transaction.execute(("unjudge", [{"instance_ids": msgspec.json.encode(names).decode()}]))
-        if asked[0][0] == "silent_since" and found[0]:
-            self._swept = found[0][-1]["seen_at"], found[0][-1]["instance_id"]
+        for (query, _), rows in zip(asked, found, strict=True):
+            if query != "silent_since":
+                self._swept_after[query] = rows[-1]["number"] if len(rows) == limit else 0
+            elif rows:
+                self._swept = rows[-1]["seen_at"], rows[-1]["instance_id"]
         return len(names)
 
 

@@ -193,15 +193,18 @@ where (l.seen_at, l.instance_id) > (:since, :after) and l.seen_at < :until
 order by l.seen_at, l.instance_id limit :limit;
 
 -- name: speaking_again
-select l.instance_id from verdict v join instance i on i.number = v.instance
+select l.instance_id, v.instance as number from verdict v join instance i on i.number = v.instance
 join last_seen l on l.instance_id = i.instance_id
-where v.rule = 'agent-silent' and v.verdict in ('fail', 'unknown') and l.seen_at >= :until limit :limit;
+where v.rule = 'agent-silent' and v.verdict <> 'pass' and v.verdict <> 'gone' and l.seen_at >= :until
+    and v.instance > :after
+order by v.instance limit :limit;
 
 -- name: speaking_though_ended
-select i.instance_id from instance i join last_seen l on l.instance_id = i.instance_id
+select i.instance_id, i.number from instance i join last_seen l on l.instance_id = i.instance_id
 where i.life = 'terminated' and l.seen_at > i.asked_at + :on_the_way and not exists (
     select 1 from verdict v where v.instance = i.number and v.rule = 'instance-unlisted' and v.verdict = 'fail')
-limit :limit;
+    and i.number > :after
+order by i.number limit :limit;
 
 -- name: statements_now
 select i.instance_id, i.number as instance, i.enrolment, i.sequence, i.cause, i.observed_at, i.ledger_index,

@@ -6,8 +6,9 @@ alter table instance add column spoke_at bigint not null default 0;
 alter table instance add column life text not null default 'unknown';
 alter table instance add column life_index bigint not null default -1;
 create index instance_living on instance (facets, number) where life in ('running', 'unknown');
+create index instance_alive on instance (number) where life in ('running', 'unknown');
 create index instance_never_listed on instance (account_id, region, instance_id) where listed = '';
-create index instance_terminated on instance (instance_id) where life = 'terminated';
+create index instance_terminated on instance (number) where life = 'terminated';
 
 -- The history of life: the newest row before a bound in the log is what was known then. An instance without one: unknown.
 create table life (
