@@ -89,6 +89,16 @@ REFUSED: list[tuple[str, dict[str, str]]] = [
     ("/v1/violations", {"instance": "me"}),
     ("/v1/violations", {"cursor": "x"}),
     ("/v1/violations", {"cursor": "²~"}),
+    ("/v1/violations", {"cursor": "never~'--"}),
+    ("/v1/instances", {"cursor": "\u0661"}),
+    ("/v1/instances", {"cursor": "-1"}),
+    ("/v1/instances", {"image": "sha256:zz"}),
+    ("/v1/instances", {"commit": "ZZ"}),
+    ("/v1/instances", {"user_data": "sha256"}),
+    ("/v1/instances", {"account": "me"}),
+    ("/v1/instances", {"state": "gone"}),
+    ("/v1/instances", {"state": "silent", "at": NOON}),
+    ("/v1/trace", {"instance": ONE, "state": "any"}),
 ]
 
 

@@ -163,6 +163,8 @@ REGION = {
         ([{**REGION, "silent": 1}], 1, "eu-central-1"),
         ([], 1, "not listed: the EC2 API has not been asked"),
         ([{**REGION, "never": 1}], 1, "eu-central-1"),
+        ([{**REGION, "unknown": {"speaking": 3, "silent": 1, "never": 0}}], 0, "3 speaking, 1 silent"),
+        ([{**REGION, "listed_at": None, "listed": None, "asked": ""}], 1, "the EC2 API has not been asked"),
         ([{**REGION, "listed_at": None, "listed": None, "asked": ""}], 1, "eu-central-1"),
         (
             [{**REGION, "failure": {"at": "x", "reason": "AccessDenied"}, "asked": "AccessDenied [not] for us"}],

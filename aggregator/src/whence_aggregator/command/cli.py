@@ -281,7 +281,8 @@ def accounts(client: Client, account: str | None, limit: int, everything: bool, 
         sys.exit(GAPS if found.rows else 0)
     document = ask(lambda: client.get("/v1/accounts"))
     rows = [row for one in document["accounts"] for row in _regions(one)]
-    columns = ("account_id", "region", "listed_at", "listed", "speaking", "silent", "never", "awaited", "asked")
+    columns = ("account_id", "region", "listed_at", "listed", "speaking", "silent", "never", "awaited", "unknown",
+               "asked")  # fmt: skip
     show(document, rows, columns, as_json=as_json)
     sys.exit(GAPS if any(_has_silence(row) for row in rows) else 0)
 
@@ -299,7 +300,14 @@ def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
     name = account["account_id"]
     if not account["regions"]:
         return [{"account_id": name, "asked": _NO_INVENTORY}]
-    return [{"account_id": name, **region} for region in account["regions"]]
+    return [{"account_id": name, **region, **_unlisted(region)} for region in account["regions"]]
+
+
+def _unlisted(region: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the instances of a region are heard whose life is not known, and why it is not where nobody asked."""
+    counts = [f"{n} {heard}" for heard, n in region.get("unknown", {}).items() if n]
+    asked = region["asked"] or (_NO_INVENTORY if region.get("listed_at") is None else "")
+    return {"unknown": ", ".join(counts), "asked": asked}
 
 
 def _kind_of(subject: str) -> str:

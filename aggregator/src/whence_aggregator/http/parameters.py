@@ -65,6 +65,16 @@ class Query:
             raise InputError("parameter-malformed", f"{name} must be one of: {', '.join(choices)}")
         return value
 
+    def filter(self, name: str) -> str | None:
+        """Return what a list is narrowed by, in its own form: one that cannot exist is refused, not found nowhere."""
+        value = self.text(name)
+        if value is not None and name == "account":
+            return account_id(value)
+        kind = next((one for one in _SUBJECTS if one == name), None)
+        if value is not None and kind is not None:
+            _check_subject(kind, value)
+        return value
+
     def subject(self) -> Subject | str:
         """Give what is traced: a Subject, or the id of an instance. Exactly one must be given."""
         given = [name for name in ("instance", *_SUBJECTS) if name in self._query]

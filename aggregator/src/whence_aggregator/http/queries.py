@@ -71,7 +71,7 @@ class QueryCalls:
         moment = await self._moment(query)
         first, before = await self._tracer.moments.period(query.instant("since"), query.instant("until"))
         wanted = Wanted(
-            **{name: query.text(name) for name in filters},
+            **{name: query.filter(name) for name in filters},
             cause=query.choice("cause", _CAUSES),
             ami=check_ami(query.text("ami")),
             team=query.text("team"),

@@ -46,7 +46,9 @@ class ViolationCalls:
         query = Query(request, *_FILTERS, "limit", "cursor")
         wanted, cursor, limit = await self._wanted(query), query.text("cursor") or "0~", query.limit()
         rows: list[dict[str, Any]] = []
-        if not cursor.startswith(_NEVER):
+        if cursor.startswith(_NEVER):
+            instance_id(cursor.removeprefix(_NEVER))
+        else:
             rows = await self._verdicts(wanted, cursor, limit + 1)
             cursor = _NEVER
         if len(rows) <= limit and _may_have_never_spoken(wanted):

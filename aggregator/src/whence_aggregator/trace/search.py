@@ -200,8 +200,8 @@ def _digests(rows: Sequence[Row]) -> set[str]:
 def _cursor(text: str) -> int:
     if not text:
         return 0
-    if not text.isdecimal() or len(text) > 18:
-        raise InputError("parameter-malformed", "cursor is none that this search gave")
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` of the previous page")
     return int(text)
 
 
