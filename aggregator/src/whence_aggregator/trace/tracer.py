@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from whence_aggregator.ports import Asked, Database, NotFound, Row
+from whence_aggregator.ports import Database, NotFound, Row
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
@@ -18,9 +18,7 @@ from whence_aggregator.trace.facts import (
     Answer,
     Binding,
     Facts,
-    Heard,
     Later,
-    Listed,
     Registered,
     ReportedLater,
     StoredStatement,
@@ -28,13 +26,23 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.moment import NOW, Moment, Moments
 from whence_aggregator.trace.recorded import by_instance, counts, questions_about
+from whence_aggregator.trace.rows import (
+    by_tag,
+    commit_in_statement,
+    heard_of,
+    life_facts,
+    listed_of,
+    merged,
+    questions,
+    registered,
+    subject_of_commit,
+    subject_of_image,
+)
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_aggregator.trace.state import NOW_ONLY, States
-from whence_common.clock import Now, from_millis, parse_instant
-from whence_common.image_reference import image_subject, tag_reference
+from whence_common.clock import Now, from_millis
+from whence_common.image_reference import tag_reference
 from whence_common.ledger_entry import kind_of
-from whence_common.scm_source import ScmSource, repository_of
-from whence_common.statement import ImageFacts
 
 SubjectKind = Literal["image", "commit", "ticket", "application", "user_data"]
 _PAGES_MAX = 20
@@ -161,13 +169,13 @@ class Tracer:
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
                 bindings=[one for one in bound[name] if counts(one, statement, moment)],
                 application=outside.applications.get(statement.predicate.application_id or ""),
-                image_source=outside.images[_image_subject(image)] if image else NOT_ASKED,
+                image_source=outside.images[subject_of_image(image)] if image else NOT_ASKED,
                 tag_digests=outside.tags.get(tag or "", ()),
                 commit=NOT_ASKED,
                 last_seen=last_seen.get(name),
-                listed=_listed(in_ec2.get(name), lives.get(name)),
-                **_life(lives.get(name)),
-                heard=_heard(last_seen.get(name), silent_before) if moment.is_now else None,
+                listed=listed_of(in_ec2.get(name), lives.get(name)),
+                **life_facts(lives.get(name)),
+                heard=heard_of(last_seen.get(name), silent_before) if moment.is_now else None,
                 reported_later=await self._reported_later(later.get(name, ())),
                 late=name in late,
             )
@@ -195,9 +203,9 @@ class Tracer:
         """Read what applications, registries, Git servers and the EC2 API have said about these, in one round trip."""
         named = sorted({one.predicate.application_id or "" for one in said})
         found_images = [one.predicate.image for one in said if one.predicate.image is not None]
-        images = sorted({_image_subject(image) for image in found_images})
+        images = sorted({subject_of_image(image) for image in found_images})
         tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
-        commits = sorted({one for one in map(_commit_in_statement, said) if one is not None})
+        commits = sorted({one for one in map(commit_in_statement, said) if one is not None})
         (
             rows,
             tag_rows,
@@ -211,31 +219,31 @@ class Tracer:
             [
                 ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "past": moment.past}),
                 ("tag_digests", {"references": msgspec.json.encode(tags).decode(), "past": moment.past}),
-                *_answers("image-source", images, moment),
-                *_answers("commit", commits, moment),
-                *_answers(BRANCH_KIND, commits, moment),
+                *questions("image-source", images, moment),
+                *questions("commit", commits, moment),
+                *questions(BRANCH_KIND, commits, moment),
             ],
             brief=len(said) <= _BRIEF_INSTANCES,
         )
         return _Outside(
-            applications={row["application_id"]: _registered(row) for row in rows},
-            tags=_by_tag(tag_rows),
-            images=_merged(images, image_facts, image_tasks, moment),
-            commits=_merged(commits, commit_facts, commit_tasks, moment),
-            branches=_merged(commits, branch_facts, branch_tasks, moment),
+            applications={row["application_id"]: registered(row) for row in rows},
+            tags=by_tag(tag_rows),
+            images=merged(images, image_facts, image_tasks, moment),
+            commits=merged(commits, commit_facts, commit_tasks, moment),
+            branches=merged(commits, branch_facts, branch_tasks, moment),
         )
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
         """Add what Git servers said of the commits; those that only a registry named are read now."""
-        subjects = {name: _commit_subject(facts.source) for name, facts in gathered.items()}
+        subjects = {name: subject_of_commit(facts.source) for name, facts in gathered.items()}
         commits, branches = outside.commits, outside.branches
         wanted = sorted({one for one in subjects.values() if isinstance(one, str) and one not in commits})
         if wanted:
             found, waiting, branch_facts, branch_tasks = await self._database.fetch_all(
-                [*_answers("commit", wanted, moment), *_answers(BRANCH_KIND, wanted, moment)]
+                [*questions("commit", wanted, moment), *questions(BRANCH_KIND, wanted, moment)]
             )
-            commits = {**commits, **_merged(wanted, found, waiting, moment)}
-            branches = {**branches, **_merged(wanted, branch_facts, branch_tasks, moment)}
+            commits = {**commits, **merged(wanted, found, waiting, moment)}
+            branches = {**branches, **merged(wanted, branch_facts, branch_tasks, moment)}
         for name, subject in subjects.items():
             if isinstance(subject, str):
                 gathered[name] = replace(gathered[name], commit=commits[subject], branch=branches[subject])
@@ -251,96 +259,6 @@ class _Outside:
     images: dict[str, Answer]
     commits: dict[str, Answer]
     branches: dict[str, Answer]
-
-
-def _image_subject(image: ImageFacts) -> str:
-    return image_subject(image.repository, image.digest, image.index_digest)
-
-
-def _by_tag(rows: Sequence[Row]) -> dict[str, list[tuple[str, int]]]:
-    found: dict[str, list[tuple[str, int]]] = {}
-    for row in rows:
-        found.setdefault(row["reference"], []).append((row["digest"], row["ledger_index"]))
-    return found
-
-
-def _commit_in_statement(statement: StoredStatement) -> str | None:
-    """Name the commit that the agent read out of the image."""
-    seen = statement.predicate.scm_source
-    if seen is None or seen.document is None:
-        return None
-    subject = _commit_subject(ScmSource.from_wire(seen.document))
-    return subject if isinstance(subject, str) else None
-
-
-def _answers(kind: str, subjects: Sequence[str], moment: Moment) -> list[Asked]:
-    """Ask for facts. Contents of images and commits do not change, so they count when known by `known_at`; what a
-    branch reaches changes, and counts when recorded by the time asked about."""
-    parameters = {"kind": kind, "subjects": msgspec.json.encode(list(subjects)).decode()}
-    past = moment.past if kind == BRANCH_KIND else moment.known_past
-    return [("facts_at", {**parameters, "past": past}), ("tasks_of", parameters)]
-
-
-def _merged(subjects: Sequence[str], found: Sequence[Row], waiting: Sequence[Row], moment: Moment) -> dict[str, Answer]:
-    """Return what is known of each subject. What waits is known of the present only."""
-    known = {row["subject"]: Answer.from_row(row) for row in found}
-    if moment.is_now:
-        known = {**{row["subject"]: _waiting(row) for row in waiting}, **known}
-        return {subject: known.get(subject, NOT_ASKED) for subject in subjects}
-    nothing = Answer(outcome="unknown", reason=f"nothing about it was recorded by {moment.known_at}")
-    return {subject: known.get(subject, nothing) for subject in subjects}
-
-
-def _waiting(row: Row) -> Answer:
-    if not row["reason"]:
-        return Answer(outcome="unknown", reason=f"not asked yet; due at {row['due_at']}")
-    return Answer(outcome="unknown", reason=f"{row['reason']}; asked again at {row['due_at']}")
-
-
-def _registered(row: Row) -> Registered:
-    body = msgspec.json.decode(row["body"])
-    return Registered(
-        recorded_at=row["recorded_at"],
-        ledger_index=row["ledger_index"],
-        kio=body["kio"],
-        tickets=body.get("tickets") or {},
-    )
-
-
-def _commit_subject(source: ScmSource | None) -> str | Answer:
-    if source is None or source.commit_id is None:
-        return NOT_ASKED
-    repository = repository_of(source.url)
-    if repository is None:
-        return Answer(outcome="unknown", reason=f"the source's URL names no repository: {source.url[:120]!r}")
-    return f"{repository}@{source.commit_id}"
-
-
-def _listed(row: Row | None, life: Row | None) -> Listed:
-    listed_at = from_millis(life["listed_at"]) if life is not None and life["listed_at"] is not None else ""
-    if row is None:
-        return Listed(listed_at=listed_at)
-    return Listed(
-        listed_at=listed_at,
-        state=row["state"],
-        asked_at=from_millis(row["asked_at"]),
-        launched_at=row["launched_at"],
-        user_data_digest=row["user_data_digest"],
-        user_data_unread=row["user_data_unread"],
-        ledger_index=row["ledger_index"],
-    )
-
-
-def _life(row: Row | None) -> dict[str, Any]:
-    if row is None:
-        return {}
-    return {"life": row["life"], "life_since": from_millis(row["since"]) if row["since"] is not None else ""}
-
-
-def _heard(last_seen: str | None, silent_before: datetime) -> Heard:
-    if last_seen is None:
-        return "never"
-    return "silent" if parse_instant(last_seen) < silent_before else "speaking"
 
 
 def _matches(lineage: Lineage, subject: Subject) -> bool:
