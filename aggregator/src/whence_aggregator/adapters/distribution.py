@@ -6,7 +6,6 @@ Debian's docker-registry, Harbor (a project as the URL's path) and ECR are such 
 from __future__ import annotations
 
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,12 +31,7 @@ KEPT_TAG = "whence-"
 """Each manifest is also tagged so with its digest, because garbage collectors take what no tag names."""
 _PAGE, _PAGES_MAX = 500, 10_000
 _CACHED_MAX, _CACHED_BYTES_MAX = 512, 32 * 1024
-_STORED_MAX = 10_000
-_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
-_TOTAL = re.compile(r"bytes 0-0/([0-9]{1,18})\Z")
-_UPLOAD = re.compile(r"/v2/(.+)/blobs/")
 _MANIFEST = {"Accept": ACCEPT, "Accept-Encoding": "identity"}
-_OCTETS = "application/octet-stream"
 _CATALOG = "registry:catalog:*"
 
 
