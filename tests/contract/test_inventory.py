@@ -16,7 +16,7 @@ from fakes.machine import Machine
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.collect.user_data import ASKED_MAX
 from whence_aggregator.compliance.standing import standing_verdicts
-from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.ports import ListedInstance, SourceUnavailable
 from whence_common.clock import to_instant, to_millis
 from whence_common.digest import sha256_digest
 from whence_common.statement import UserDataFacts
@@ -352,3 +352,25 @@ async def test_a_rebuild_gives_the_same_lives_and_a_check_finds_a_changed_one(ho
     row = {"number": 1, "listed": "terminated", "asked_at": 0, "life": "terminated", "life_index": 0}
     await house.database.write(("set_life", [row]))
     assert {one.table for one in (await checked(house, tmp_path)).findings} >= {"instance"}
+
+
+async def test_a_listing_that_began_earlier_and_ended_later_changes_nothing(house: InProcess) -> None:
+    house.ec2.listed = {ONE: ("running", STARTED)}
+    await house.say(await house.machine(ONE))
+    await house.inventory.collect(PLACE)
+    answer = house.ec2.instances
+
+    async def overtaken(account_id: str, region: str) -> list[ListedInstance]:
+        """Answer with what was, after a second listing began and ended."""
+        before = await answer(account_id, region)
+        house.ec2.instances = answer  # type: ignore[method-assign]  # the fake's own
+        house.ec2.listed = {ONE: ("stopped", STARTED)}
+        house.clock.advance(400)
+        await house.inventory.collect(PLACE)
+        return before
+
+    house.ec2.instances = overtaken  # type: ignore[method-assign]  # slow for once
+    house.clock.advance(60)
+    await house.inventory.collect(PLACE)
+    assert (await house.lineage(ONE)).life == "stopped"
+    assert await verdict(house, "agent-silent") != "fail"

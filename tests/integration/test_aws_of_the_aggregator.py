@@ -130,3 +130,13 @@ async def test_passwords_of_ecr_are_asked_for_by_role_and_again_as_they_expire(a
         await logins.login("app")
     assert caught.value.code == "ecr-no-password"
     assert "ecr:GetAuthorizationToken" in caught.value.fix
+
+
+async def test_a_listing_that_is_not_all_of_it_is_none(aws: Aws) -> None:
+    for _ in range(3):
+        await aws.run_instance(USER_DATA)
+    bounded = AwsInventory(
+        role_name="whence-inventory", session_name="whence-aggregator", endpoint_url=aws.url, instances_max=2
+    )
+    with pytest.raises(SourceUnavailable, match="over 2 instances"):
+        await bounded.instances(ACCOUNT, REGION)

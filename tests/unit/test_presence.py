@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -148,3 +149,12 @@ def test_user_data_is_compared_only_within_one_launch(given: dict[str, object], 
     found = verdict("user-data-changed", **given)
     assert found.outcome == outcome, found.reason
     assert words in found.reason
+
+
+def test_silence_is_judged_no_sooner_than_a_listing_may_lag() -> None:
+    """Where agents are silent after a minute, a listing 90 seconds after the last heartbeat may still show the past."""
+    early = dataclasses.replace(evidence(seen=ago(100), listed=listing(10)), silent_after_seconds=60)
+    rule = next(rule for rule in RULES if rule.id == "agent-silent")
+    assert judge(rule, early).outcome == "unknown"
+    late = dataclasses.replace(evidence(seen=ago(200), listed=listing(10)), silent_after_seconds=60)
+    assert judge(rule, late).outcome == "fail"
