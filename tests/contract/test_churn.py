@@ -344,7 +344,7 @@ class Churn:
         true = Counter(self.heard(self.fleet[name]) for name in self.running)
         words = ("speaking", "silent", "never", "awaited")
         assert {word: region[word] for word in words} == {word: true[word] for word in words}
-        assert region["listed"] == len(self.running)
+        assert region["running"] == len(self.running)
         assert region["life"]["stopped"] == sum(1 for one in self.fleet.values() if one.state == "stopped")
         assert region["unknown"] == {"speaking": 0, "silent": 0, "never": 0}
         assert account["instances_ever"] == sum(1 for one in self.fleet.values() if one.newest)
@@ -413,9 +413,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     calls = QueryCalls(
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
-    calls += AccountCalls(
-        database=house.database, accounts=[ACCOUNT], silent_after_seconds=SILENT_AFTER_SECONDS, now=house.clock
-    ).routes()
+    calls += AccountCalls(database=house.database, accounts=[ACCOUNT], listening=house.listening).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestServer(application) as server:

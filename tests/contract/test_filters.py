@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import FAILED, Machine
 from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
+from whence_common.clock import from_millis, parse_instant
 from whence_common.statement import ApplicationFacts
 
 ONE, TWO, THREE, FOUR, FIVE = (f"i-{number:017x}" for number in range(1, 6))
@@ -25,13 +28,18 @@ NOON, LATER, LATEST = "2026-11-22T12:00:00Z", "2026-11-22T13:00:00Z", "2026-11-2
 
 @pytest.fixture
 async def ask(house: InProcess) -> AsyncIterator[Any]:
+    async with served(house) as asked:
+        yield asked
+
+
+@asynccontextmanager
+async def served(house: InProcess) -> AsyncIterator[Any]:
     """Return what the API answers to a path, as status and document."""
     calls = QueryCalls(
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
-    calls += ViolationCalls(
-        database=house.database, silent_after_seconds=SILENT_AFTER_SECONDS, now=house.clock
-    ).routes()
+    calls += ViolationCalls(database=house.database, listening=house.listening).routes()
+    calls += AccountCalls(database=house.database, accounts=["123456789012"], listening=house.listening).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestClient(TestServer(application)) as client:
@@ -163,10 +171,12 @@ async def test_instances_without_an_agent_are_among_the_violations(house: InProc
 
 
 async def test_an_instance_that_was_just_launched_is_not_missed_yet(house: InProcess, ask: Any) -> None:
-    house.ec2.listed = {ONE: ("running", "2026-11-22T11:56:00.000Z")}
+    house.ec2.listed = {ONE: ("running", "2026-11-22T12:00:00.000Z")}
     await house.inventory.collect(PLACE)
-    assert await violations(ask) == []
-    house.clock.advance(61)
+    for seconds in (0, SILENT_AFTER_SECONDS):
+        house.clock.advance(seconds)
+        assert await violations(ask) == []
+    house.clock.advance(1)
     assert await violations(ask) == [(ONE, "agent-silent", "unknown")]
 
 
@@ -222,3 +232,46 @@ async def test_violations_are_listed_by_state_and_close_with_their_instance(hous
     assert await violations(ask, rule="boot-failed", state="silent") == failed[:1]
     assert await violations(ask, rule="boot-failed", state="speaking") == []
     assert (await ask("/v1/violations", state="gone"))[0] == 400
+
+
+async def restarted(house: InProcess) -> InProcess:
+    """Return an aggregator that starts now on the same store."""
+    (last,) = await house.database.fetch("heard_last", {})
+    until = parse_instant(from_millis(last["seen_at"]))
+    return InProcess(house.database, house.authority, clock=house.clock, keeper=house.keeper, heard_until=until)
+
+
+async def test_an_aggregator_that_was_away_calls_no_agent_silent_before_it_had_time_to_hear(house: InProcess) -> None:
+    """Without an inventory, all instances would be missing in every list until their next heartbeat."""
+    await house.say(await house.machine(ONE))
+    house.clock.advance(SILENT_AFTER_SECONDS + 10)
+    await house.say(await house.machine(TWO))
+    house.clock.advance(3600)
+    async with served(await restarted(house)) as ask:
+        for late in (0, SILENT_AFTER_SECONDS - 1):
+            house.clock.advance(late)
+            for path, state, found in (
+                ("/v1/instances", "now", [TWO]),
+                ("/v1/instances", "speaking", [TWO]),
+                ("/v1/instances", "silent", [ONE]),
+            ):
+                _, document = await ask(path, state=state)
+                assert [row["instance_id"] for row in document["instances"]] == found, (state, late)
+            _, document = await ask("/v1/accounts/123456789012/silent")
+            assert [row["instance_id"] for row in document["silent"]] == [ONE]
+        house.clock.advance(2)
+        _, document = await ask("/v1/instances", state="silent")
+        assert [row["instance_id"] for row in document["instances"]] == [ONE, TWO]
+        assert (await ask("/v1/instances"))[1]["instances"] == []
+
+
+async def test_instances_launched_while_the_aggregator_was_away_are_not_missed_yet(house: InProcess) -> None:
+    await house.say(await house.machine(ONE))
+    house.clock.advance(3600)
+    house.ec2.listed = {ONE: ("running", "2026-11-22T11:59:59.000Z"), TWO: ("running", "2026-11-22T12:30:00.000Z")}
+    await house.inventory.collect(PLACE)
+    async with served(await restarted(house)) as ask:
+        assert await violations(ask, rule="agent-silent") == []
+        assert (await ask("/v1/accounts/123456789012/silent"))[1]["silent"] == []
+        house.clock.advance(SILENT_AFTER_SECONDS + 1)
+        assert (TWO, "agent-silent", "unknown") in await violations(ask, rule="agent-silent")

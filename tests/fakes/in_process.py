@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fakes.clocks import CountingRandom, FakeClock
 from fakes.kept_blobs import KeptBlobs
@@ -166,6 +167,7 @@ class InProcess:
         keeper: CheckpointKeeper | None = None,
         caller_identity: CallerIdentity | None = None,
         seeds: Sequence[bytes] = (b"l" * 32,),
+        heard_until: datetime | None = None,
     ) -> None:
         self.database = database
         self.authority = authority
@@ -177,21 +179,20 @@ class InProcess:
         self.ledger = Ledger(
             database=database, reader=self.reader, signers=self.signers, keeper=self.keeper, now=self.clock
         )
-        self.search = Search(database=database, now=self.clock, silent_after_seconds=SILENT_AFTER_SECONDS)
+        self.listening = Listening(self.clock, silent_after_seconds=SILENT_AFTER_SECONDS, heard_until=heard_until)
+        self.search = Search(database=database, listening=self.listening)
         self.tracer = Tracer(
             database=database,
             search=self.search,
             log=NewestLog(self.ledger),
             now=self.clock,
-            silent_after_seconds=SILENT_AFTER_SECONDS,
+            listening=self.listening,
         )
-        self.listening = Listening(self.clock)
         self.evaluator = Evaluator(
             database=database,
             ledger=self.ledger,
             tracer=self.tracer,
             now=self.clock,
-            silent_after_seconds=SILENT_AFTER_SECONDS,
             listening=self.listening,
         )
         self.ec2 = FakeEc2()

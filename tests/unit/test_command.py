@@ -151,7 +151,7 @@ def test_a_trace_is_complete_only_if_what_it_did_not_show_is(answers: tuple[Answ
 
 
 REGION = {
-    "region": "eu-central-1", "listed_at": "2026-11-22T12:00:00.000Z", "listed": 2, "speaking": 2, "silent": 0, "never": 0,
+    "region": "eu-central-1", "listed_at": "2026-11-22T12:00:00.000Z", "running": 2, "speaking": 2, "silent": 0, "never": 0,
     "awaited": 0, "failure": None, "asked": "2 instances listed at 2026-11-22T12:00:00.000Z, 0 of them changed",
 }  # fmt: skip
 
@@ -164,8 +164,8 @@ REGION = {
         ([], 1, "not listed: the EC2 API has not been asked"),
         ([{**REGION, "never": 1}], 1, "eu-central-1"),
         ([{**REGION, "unknown": {"speaking": 3, "silent": 1, "never": 0}}], 0, "3 speaking, 1 silent"),
-        ([{**REGION, "listed_at": None, "listed": None, "asked": ""}], 1, "the EC2 API has not been asked"),
-        ([{**REGION, "listed_at": None, "listed": None, "asked": ""}], 1, "eu-central-1"),
+        ([{**REGION, "listed_at": None, "running": None, "asked": ""}], 1, "the EC2 API has not been asked"),
+        ([{**REGION, "listed_at": None, "running": None, "asked": ""}], 1, "eu-central-1"),
         (
             [{**REGION, "failure": {"at": "x", "reason": "AccessDenied"}, "asked": "AccessDenied [not] for us"}],
             1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from whence_aggregator.ports import Parameters, Row
 from whence_common.clock import Now
@@ -46,13 +47,29 @@ class Sightings:
 class Listening:
     """Since when agents can be heard without a break: since the start, or since what they sent could last not be kept.
 
-    Silence that falls into a break is the aggregator's own.
+    Silence that falls into a break is the aggregator's own. `heard_until` is when agents were heard last before the
+    start; None means that none ever was.
     """
 
-    def __init__(self, now: Now) -> None:
+    def __init__(self, now: Now, *, silent_after_seconds: float, heard_until: datetime | None = None) -> None:
         self._now = now
+        self.silent_after = timedelta(seconds=silent_after_seconds)
         self.since = now()
+        self._heard_until = heard_until or self.since
 
     def broken(self) -> None:
         """Note that something an agent sent could not be kept."""
-        self.since = self._now()
+        now = self._now()
+        if self.since <= now - self.silent_after:
+            self._heard_until = now
+        self.since = now
+
+    @property
+    def silent_before(self) -> datetime:
+        """Return the time before which an agent must have been heard last to be silent now.
+
+        After a break agents get `silent_after` to be heard again: until then, those that spoke before it still count
+        as speaking.
+        """
+        before = self._now() - self.silent_after
+        return before if self.since <= before else min(before, self._heard_until - self.silent_after)

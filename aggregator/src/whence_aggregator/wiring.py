@@ -108,16 +108,15 @@ async def _speaking(
     return _Speaking(enrolments, ingest, heartbeats)
 
 
-def _tracer(settings: Settings, database: Database, ledger: Ledger) -> Tracer:
-    silent_after = settings.silent_after_seconds
-    search = Search(database=database, now=utc_now, silent_after_seconds=silent_after)
+def _tracer(settings: Settings, database: Database, ledger: Ledger, listening: Listening) -> Tracer:
+    search = Search(database=database, listening=listening)
     log = parts.NewestLog(ledger)
     return Tracer(
         database=database,
         search=search,
         log=log,
         now=utc_now,
-        silent_after_seconds=silent_after,
+        listening=listening,
         required=parts.required_links(settings),
     )
 
@@ -135,7 +134,6 @@ async def _worker(
         ledger=ledger,
         tracer=tracer,
         now=utc_now,
-        silent_after_seconds=settings.silent_after_seconds,
         listening=listening,
     )
     return Worker(
@@ -155,7 +153,13 @@ def _publisher(settings: Settings, database: Database, ledger: Ledger, session: 
 
 
 def _routes(
-    settings: Settings, database: Database, ledger: Ledger, speaking: _Speaking, tracer: Tracer, publisher: Publisher
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    speaking: _Speaking,
+    tracer: Tracer,
+    publisher: Publisher,
+    heard: Listening,
 ) -> list[web.RouteDef]:
     """Give everything that is served but the applications and the registry."""
     challenges = parts.new_limit("address", settings.limits.challenges_per_address)
@@ -168,13 +172,8 @@ def _routes(
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
         *LogCalls(ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)).routes(),
-        *AccountCalls(
-            database=database,
-            accounts=settings.accounts,
-            silent_after_seconds=settings.silent_after_seconds,
-            now=utc_now,
-        ).routes(),
-        *ViolationCalls(database=database, silent_after_seconds=settings.silent_after_seconds, now=utc_now).routes(),
+        *AccountCalls(database=database, accounts=settings.accounts, listening=heard).routes(),
+        *ViolationCalls(database=database, listening=heard).routes(),
         *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
     ]
 
@@ -192,8 +191,8 @@ async def run_aggregator(
         session = await stack.enter_async_context(parts.new_session())
         ledger = parts.load_ledger(settings, database, stack)
         await ledger.start()
-        tracer = _tracer(settings, database, ledger)
-        heard = Listening(utc_now)
+        heard = await parts.load_listening(settings, database)
+        tracer = _tracer(settings, database, ledger, heard)
         behind = load_behind(settings, database, session)
         images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
         collectors = parts.load_collectors(settings, images, session)
@@ -206,7 +205,7 @@ async def run_aggregator(
             front = load_front(settings, behind, database, ledger, images, collectors, callers, session, worker.wake)
         server = Server(
             routes=[
-                *_routes(settings, database, ledger, speaking, tracer, publisher),
+                *_routes(settings, database, ledger, speaking, tracer, publisher, heard),
                 *KioCalls(applications=applications).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
             ],

@@ -36,6 +36,7 @@ from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import Database, ImageStore, Row
 from whence_aggregator.settings import Settings, TrustSettings, log_origin
+from whence_aggregator.sightings import Listening
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import parse_tokens
@@ -43,7 +44,7 @@ from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.verification import InThisProcess, Verifier
 from whence_aggregator.wiring_roads import load_git, load_roads
-from whence_common.clock import utc_now
+from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
@@ -131,6 +132,13 @@ def load_collectors(settings: Settings, images: ImageReader, session: aiohttp.Cl
         "commit": CommitCollector(git),
         BRANCH_KIND: BranchCollector(git),
     }
+
+
+async def load_listening(settings: Settings, database: Database) -> Listening:
+    """Listen from now on, and know when agents were heard last before."""
+    (row,) = await database.fetch("heard_last", {})
+    until = parse_instant(from_millis(row["seen_at"])) if row["seen_at"] is not None else None
+    return Listening(utc_now, silent_after_seconds=settings.silent_after_seconds, heard_until=until)
 
 
 async def load_inventory(

@@ -269,9 +269,9 @@ def violations(client: Client, /, limit: int, everything: bool, as_json: bool, *
 @listing
 @click.pass_obj
 def accounts(client: Client, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
-    """Show how many instances the EC2 API lists in each account and region, and how many of them are heard of.
+    """Show how many instances run in each account and region as the EC2 API lists them, and how many are heard.
 
-    Exits 1 when an instance is silent, and when a region could not be listed: nobody knows then whether one is.
+    Exits 1 when one of them is silent or was never heard, and when a region was not or could not be listed.
     """
     if account is not None:
         path = f"/v1/accounts/{segment(account)}/silent"
@@ -281,14 +281,14 @@ def accounts(client: Client, account: str | None, limit: int, everything: bool, 
         sys.exit(GAPS if found.rows else 0)
     document = ask(lambda: client.get("/v1/accounts"))
     rows = [row for one in document["accounts"] for row in _regions(one)]
-    columns = ("account_id", "region", "listed_at", "listed", "speaking", "silent", "never", "awaited", "unknown",
+    columns = ("account_id", "region", "listed_at", "running", "speaking", "silent", "never", "awaited", "unknown",
                "asked")  # fmt: skip
     show(document, rows, columns, as_json=as_json)
     sys.exit(GAPS if any(_has_silence(row) for row in rows) else 0)
 
 
 def _has_silence(row: Mapping[str, Any]) -> bool:
-    """Whether an instance of a region is silent, or nobody can know because the region could not be listed."""
+    """Whether an instance of a region is silent, or it is not known because the region could not be listed."""
     return bool(row.get("silent") or row.get("never") or row.get("listed_at") is None or row.get("failure"))
 
 

@@ -47,14 +47,12 @@ class Evaluator:
         ledger: Ledger,
         tracer: Tracer,
         now: Now,
-        silent_after_seconds: float,
         listening: Listening,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._tracer = tracer
         self._now = now
-        self._silent_after_seconds = silent_after_seconds
         self._listening = listening
         self._after = 0
         self._later: dict[str, tuple[datetime, int]] = {}
@@ -124,7 +122,7 @@ class Evaluator:
                 facts=facts,
                 lineage=derive(facts, moment=NOW),
                 now=now,
-                silent_after_seconds=self._silent_after_seconds,
+                silent_after_seconds=self._listening.silent_after.total_seconds(),
                 listening_since=self._listening.since,
             )
             verdicts[name] = {rule.id: judge(rule, evidence) for rule in RULES}
@@ -155,7 +153,7 @@ class Evaluator:
         """
         asked: list[Asked] = []
         now, limit = self._now(), SWEEP_INSTANCES_MAX
-        until = to_millis(now - timedelta(seconds=self._silent_after_seconds))
+        until = to_millis(now - self._listening.silent_after)
         if to_millis(self._listening.since) <= until:  # before, silence may be ours
             since, after = self._swept
             asked.append(("silent_since", {"since": since, "after": after, "until": until, "limit": limit}))

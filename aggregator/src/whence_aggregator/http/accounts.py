@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from aiohttp import web
 
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ports import Database, Row
+from whence_aggregator.sightings import Listening
 from whence_aggregator.trace.life import LIVES
-from whence_common.clock import Now, from_millis, to_instant, to_millis
+from whence_common.clock import from_millis, to_instant, to_millis
 
 _UNREAD_NAMED_MAX = 10
 
@@ -19,11 +19,10 @@ _UNREAD_NAMED_MAX = 10
 class AccountCalls:
     """`/v1/accounts`."""
 
-    def __init__(self, *, database: Database, accounts: Sequence[str], silent_after_seconds: float, now: Now) -> None:
+    def __init__(self, *, database: Database, accounts: Sequence[str], listening: Listening) -> None:
         self._database = database
         self._accounts = accounts
-        self._silent_after = timedelta(seconds=silent_after_seconds)
-        self._now = now
+        self._listening = listening
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/accounts", self._list), web.get("/v1/accounts/{id}/silent", self._silent)]
@@ -68,7 +67,7 @@ class AccountCalls:
         )
 
     def _bounds(self) -> dict[str, object]:
-        since = self._now() - self._silent_after
+        since = self._listening.silent_before
         return {"silent_before": to_millis(since), "awaited_since": to_instant(since)}
 
     async def _silent(self, request: web.Request) -> Answer:
@@ -109,9 +108,9 @@ def _by_place(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
 def _presence(rows: Sequence[Row], listing: Row | None) -> dict[str, object]:
     """Return the counts of one region, with the time of the listing that they rest on.
 
-    `listed` is the denominator, the instances that run; None where no listing was ever complete: it is not known.
+    `running` is the denominator; None where no listing was ever complete: it is not known.
     Those not heard are `silent` (no longer heard), `never` (never heard) or `awaited` (launched too recently to tell).
-    `unknown` counts instances without a listed state: `speaking` ones run, of the silent ones nobody can tell.
+    `unknown` counts instances without a listed state: `speaking` ones run, of the silent ones it is not known.
     """
     complete = listing is not None and listing["listed_at"] is not None
     n = {(row["life"], row["heard"]): int(row["n"]) for row in rows}
@@ -120,7 +119,7 @@ def _presence(rows: Sequence[Row], listing: Row | None) -> dict[str, object]:
     unknown = {heard: n.get(("unknown", heard), 0) for heard in ("speaking", "silent", "never")}
     return {
         "listed_at": from_millis(listing["listed_at"]) if complete and listing is not None else None,
-        "listed": sum(running.values()) if complete else None,
+        "running": sum(running.values()) if complete else None,
         "failure": _failure(listing),
         **running,
         "life": lives,

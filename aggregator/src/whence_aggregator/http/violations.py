@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -13,11 +12,12 @@ from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.ports import Database, Row
+from whence_aggregator.sightings import Listening
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.search import check_amis
 from whence_aggregator.trace.state import States
-from whence_common.clock import Now, parse_instant, to_instant, to_millis
+from whence_common.clock import parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
 
 _RULES = {rule.id: rule for rule in RULES}
@@ -34,10 +34,9 @@ _FILTERS = (
 class ViolationCalls:
     """`/v1/violations`."""
 
-    def __init__(self, *, database: Database, silent_after_seconds: float, now: Now) -> None:
+    def __init__(self, *, database: Database, listening: Listening) -> None:
         self._database = database
-        self._silent_after = timedelta(seconds=silent_after_seconds)
-        self._now = now
+        self._listening = listening
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/violations", self._list)]
@@ -72,7 +71,7 @@ class ViolationCalls:
         return {
             **states.to_query(),
             "now": int(states.now),
-            "silent_before": to_millis(self._now() - self._silent_after),
+            "silent_before": to_millis(self._listening.silent_before),
             "verdict": query.choice("verdict", ("fail", "unknown")),
             "rules": msgspec.json.encode(rules).decode(),
             "any_application": int(application is None and owned is None),
@@ -100,12 +99,12 @@ class ViolationCalls:
         """
         period = {name: self._launched(wanted[name]) for name in ("since", "until")}
         place = {name: wanted[name] for name in ("account", "region", "instance")}
-        before = to_instant(self._now() - self._silent_after)
+        before = to_instant(self._listening.silent_before)
         asked = {**place, **period, "launched_before": before, "after": after, "limit": limit}
         return [self._never(row) for row in await self._database.fetch("never_spoke", asked)]
 
     def _launched(self, instant: str | None) -> str | None:
-        return to_instant(parse_instant(instant) - self._silent_after) if instant is not None else None
+        return to_instant(parse_instant(instant) - self._listening.silent_after) if instant is not None else None
 
     def _never(self, row: Row) -> dict[str, Any]:
         shown = {
@@ -113,7 +112,7 @@ class ViolationCalls:
             "rule": _SILENT,
             "verdict": "unknown",
             "reason": f"the EC2 API lists it as running, launched {row['launched_at']}, and it never made a statement",
-            "since": to_instant(parse_instant(row["launched_at"]) + self._silent_after),
+            "since": to_instant(parse_instant(row["launched_at"]) + self._listening.silent_after),
             "application_id": None,
         }
         return _shown(shown, _NEVER + row["instance_id"])

@@ -186,6 +186,9 @@ where {i.instance_id in texts instance_ids};
 -- name: seen
 select instance_id, seen_at, seal from last_seen where {instance_id in texts instance_ids};
 
+-- name: heard_last
+select max(seen_at) as seen_at from last_seen;
+
 -- name: silent_since
 select l.instance_id, l.seen_at from last_seen l join instance i on i.instance_id = l.instance_id
 where (l.seen_at, l.instance_id) > (:since, :after) and l.seen_at < :until

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Conflict, Database, Parameters, Row
+from whence_aggregator.sightings import Listening
 from whence_aggregator.trace.moment import EVERY_ENTRY, NOW, Moment
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.state import NOW_ONLY, States
-from whence_common.clock import Now, from_millis, to_millis
+from whence_common.clock import from_millis, to_millis
 from whence_common.errors import InputError
 
 PAGE_MAX = 500
@@ -56,10 +56,9 @@ _BRIEF_FACETS_MAX, _BRIEF_ROWS_MAX = 50, 100
 class Search:
     """Finds instances."""
 
-    def __init__(self, *, database: Database, now: Now, silent_after_seconds: float) -> None:
+    def __init__(self, *, database: Database, listening: Listening) -> None:
         self._database = database
-        self._now = now
-        self._silent_after = timedelta(seconds=silent_after_seconds)
+        self._listening = listening
 
     async def instances(self, wanted: Wanted, *, after: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Give rows of instances after a cursor, and the cursor of the next page if there is one."""
@@ -74,7 +73,7 @@ class Search:
             page["facets"] = msgspec.json.encode(facets).decode()
             query += "_with_facets"
         brief = facets is not None and len(facets) <= _BRIEF_FACETS_MAX and limit <= _BRIEF_ROWS_MAX
-        silent_before = to_millis(self._now() - self._silent_after)
+        silent_before = to_millis(self._listening.silent_before)
         rows, late = await self._rows(query, page, wanted, silent_before, brief=brief)
         following = str(rows[limit - 1]["number"]) if len(rows) > limit else None
         await self._read_facets({row["facets"] for row in rows[:limit]}, shown)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.sightings import Listening
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
@@ -83,13 +83,12 @@ class Tracer:
         search: Search,
         log: Log,
         now: Now,
-        silent_after_seconds: float,
+        listening: Listening,
         required: frozenset[str] = REQUIRED_LINKS,
     ) -> None:
         self._database = database
         self._required = required
-        self._now = now
-        self._silent_after_seconds = silent_after_seconds
+        self._listening = listening
         self.search = search
         self._log = log
         self.moments = Moments(database=database, now=now)
@@ -139,7 +138,7 @@ class Tracer:
     async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
         """Gather what is known of instances; those that have stated nothing about that time are not in it."""
         names = {"instance_ids": msgspec.json.encode(list(instance_ids)).decode()}
-        silent_before = self._now() - timedelta(seconds=self._silent_after_seconds)
+        silent_before = self._listening.silent_before
         rows, bindings, seen, listed, alive, later_rows = await self._database.fetch_all(
             questions_about(names, moment), brief=len(instance_ids) <= _BRIEF_INSTANCES
         )
