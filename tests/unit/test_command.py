@@ -137,6 +137,17 @@ LINEAGE = {
 }  # fmt: skip
 
 
+def test_a_trace_asks_for_the_states_that_are_wanted_and_else_for_none(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    held.total, held.row = (
+        1,
+        {**LINEAGE, "life": "terminated", "heard": "silent", "last_seen": "2026-11-22T12:00:00.000Z"},
+    )
+    assert "life terminated" in ask(url, "trace", "greeter", "--state", "terminated,silent").stdout
+    ask(url, "trace", "greeter")
+    assert [query.get("state") for path, query in held.asked if path == "/v1/trace"] == ["terminated,silent", None]
+
+
 def test_a_trace_is_complete_only_if_what_it_did_not_show_is(answers: tuple[Answers, str]) -> None:
     held, url = answers
     held.total, held.row = 1_200, LINEAGE

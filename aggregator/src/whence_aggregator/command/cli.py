@@ -121,6 +121,9 @@ def _run() -> int:
 @click.option("--version", "application_version", help="Only this version of the application.")
 @click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
 @click.option("--known-at", help="By what was recorded by this time; now by default.")
+@click.option(
+    "--state", help="Instances in these states, words as in `whence instances --state`; not for one instance."
+)
 @click.option("--evidence", "with_evidence", is_flag=True, help="Show the evidence below each link.")
 @listing
 @click.pass_obj
@@ -131,6 +134,7 @@ def trace(
     application_version: str | None,
     at: str | None,
     known_at: str | None,
+    state: str | None,
     with_evidence: bool,
     limit: int,
     everything: bool,
@@ -141,7 +145,7 @@ def trace(
     Which it is, is seen from its form; the options say it where that is not enough.
     """
     kind = kind or _kind_of(subject)
-    parameters = {kind: subject, "version": application_version, "at": at, "known_at": known_at}
+    parameters = {kind: subject, "version": application_version, "at": at, "known_at": known_at, "state": state}
     if kind == "instance":
         lineage = ask(lambda: client.get("/v1/trace", **parameters))
         if as_json:
@@ -152,7 +156,10 @@ def trace(
     found = listed(client, "/v1/trace", "lineages", parameters, None if everything else limit)
     complete = _draw_lineages(found, as_json=as_json, with_evidence=with_evidence)
     if not found.rows:
-        end(f"nothing that runs is known of {kind} {subject!r}: see --application, --ticket and the others", UNKNOWN)
+        end(
+            f"no instance in that state is known of {kind} {subject!r}: see --state, --application and the others",
+            UNKNOWN,
+        )
     note(found.note())
     if complete and found.following is not None:
         complete = _rest_complete(client, parameters, found.following)
