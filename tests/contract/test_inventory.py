@@ -354,23 +354,29 @@ async def test_a_rebuild_gives_the_same_lives_and_a_check_finds_a_changed_one(ho
     assert {one.table for one in (await checked(house, tmp_path)).findings} >= {"instance"}
 
 
-async def test_a_listing_that_began_earlier_and_ended_later_changes_nothing(house: InProcess) -> None:
-    house.ec2.listed = {ONE: ("running", STARTED)}
+@pytest.mark.parametrize("seen, between", [("running", "stopped"), ("stopped", "running")])
+async def test_a_listing_that_a_later_one_overtook_changes_nothing(house: InProcess, seen: str, between: str) -> None:
+    """Also where the later one finds the state that was kept, so that it appends nothing."""
+    house.ec2.listed = {ONE: (seen, STARTED)}
     await house.say(await house.machine(ONE))
+    house.clock.advance(60)
     await house.inventory.collect(PLACE)
     answer = house.ec2.instances
 
     async def overtaken(account_id: str, region: str) -> list[ListedInstance]:
         """Answer with what was, after a second listing began and ended."""
+        house.ec2.listed = {ONE: (between, STARTED)}
         before = await answer(account_id, region)
         house.ec2.instances = answer  # type: ignore[method-assign]  # the fake's own
-        house.ec2.listed = {ONE: ("stopped", STARTED)}
+        house.ec2.listed = {ONE: (seen, STARTED)}
         house.clock.advance(400)
         await house.inventory.collect(PLACE)
         return before
 
     house.ec2.instances = overtaken  # type: ignore[method-assign]  # slow for once
     house.clock.advance(60)
-    await house.inventory.collect(PLACE)
-    assert (await house.lineage(ONE)).life == "stopped"
-    assert await verdict(house, "agent-silent") != "fail"
+    assert "overtook" in await house.inventory.collect(PLACE)
+    assert (await house.lineage(ONE)).life == seen
+    assert await verdict(house, "agent-silent") == ("fail" if seen == "running" else "gone")
+    (listing,) = await house.database.fetch("listings", {})
+    assert listing["listed_at"] == to_millis(house.clock())

@@ -18,7 +18,7 @@ from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEnt
 from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory
 from whence_aggregator.trace.life import GONE, life_of
-from whence_common.clock import Now, to_instant, to_millis
+from whence_common.clock import Now, from_millis, to_instant, to_millis
 from whence_common.ledger_entry import event
 from whence_common.storable import cleaned
 
@@ -53,6 +53,7 @@ class InventoryCollector:
         account_id, _, region = subject.partition("/")
         asked_at = to_millis(self._now())
         place = {"account_id": account_id, "region": region}
+        await self._database.write(("begin_listing", [{**place, "begun_at": asked_at}]))
         try:
             found = await self._ec2.instances(account_id, region)
         except SourceUnavailable as exc:
@@ -74,9 +75,9 @@ class InventoryCollector:
             if name not in names and row["state"] not in _OVER
         ]
         stated += await self._unlisted(place, names, asked_at)
-        stated = [one for one in stated if _is_newer(asked_at, known.get(one["instance_id"]))]
         changed = [one for one in stated if _differs(one, known.get(one["instance_id"]), asked_at)]
-        await self._append([{**one, "asked_at": asked_at} for one in changed], subject)
+        if not await self._append(changed, place, asked_at):
+            return f"a later listing overtook the one that began at {from_millis(asked_at)}: it is not kept"
         await self._database.write(
             ("put_listing", [{**place, "listed_at": asked_at, "instances": len(listed)}]),
             ("unjudge_awaiting", [{**place, "rules": msgspec.json.encode(AWAIT_LISTINGS).decode()}]),
@@ -101,24 +102,32 @@ class InventoryCollector:
     def next_at(self) -> datetime:
         return self._now() + timedelta(seconds=self._seconds)
 
-    async def _append(self, changed: Sequence[dict[str, Any]], subject: str) -> None:
+    async def _append(self, changed: Sequence[dict[str, Any]], place: Mapping[str, str], asked_at: int) -> bool:
+        """Append what changed; return False, with the rest not appended, when a later listing has begun meanwhile.
+
+        That one may find nothing changed, so what this one found earlier must not be kept after it.
+        """
         observed_at = to_instant(self._now())
         for start in range(0, len(changed), APPENDED_AT_ONCE_MAX):
             events = [
                 {
                     "kind": "ec2-instance",
-                    "subject": f"{subject}/{value['instance_id']}",
+                    "subject": f"{place['account_id']}/{place['region']}/{value['instance_id']}",
                     "observed_at": observed_at,
                     "outcome": "found" if value["state"] not in _OVER else "absent",
-                    "value": value,
+                    "value": {**value, "asked_at": asked_at},
                     "reason": "",
                 }
                 for value in changed[start : start + APPENDED_AT_ONCE_MAX]
             ]
             async with self._ledger.writing() as writing:
+                (newest,) = await writing.transaction.fetch("listing_begun", place)
+                if newest["begun_at"] > asked_at:
+                    return False
                 places = await writing.append([NewEntry(kind="fact", content=event("fact", one)) for one in events])
                 indexed = [(index, one) for (index, _), one in zip(places, events, strict=True)]
                 writing.moved |= await project_inventory(writing.transaction, indexed)
+        return True
 
 
 def _is_fresh(one: ListedInstance, before: Row | None) -> bool:
@@ -163,11 +172,6 @@ def _differs(value: Mapping[str, Any], before: Row | None, asked_at: int) -> boo
     if before is None or any(value[name] != before[name] for name in names):
         return True
     return _lives_otherwise(before, value["state"], asked_at)
-
-
-def _is_newer(asked_at: int, before: Row | None) -> bool:
-    """Whether no listing that began later has been kept meanwhile: this one may have taken long to be answered."""
-    return before is None or bool(before["asked_at"] <= asked_at)
 
 
 def _lives_otherwise(before: Row, state: str, asked_at: int) -> bool:

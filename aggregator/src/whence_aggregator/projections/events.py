@@ -97,16 +97,11 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
 async def project_inventory(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> set[str]:
     """Keep what the EC2 API lists, and move the lives of enrolled instances; return the ids of those.
 
-    No instance may be among the entries twice. A listing that began before the one that is kept changes nothing.
+    No instance may be among the entries twice.
     """
     rows = [_inventory_row(index, one) for index, one in entries]
     names = msgspec.json.encode([row["instance_id"] for row in rows]).decode()
-    instances, stored = await transaction.fetch_all(
-        [("instances_named", {"instance_ids": names}), ("inventory_of", {"instance_ids": names})]
-    )
-    known = {row["instance_id"]: row for row in instances}
-    newest = {_place_of(row): row["asked_at"] for row in stored}
-    rows = [row for row in rows if newest.get(_place_of(row), 0) <= row["asked_at"]]
+    known = {row["instance_id"]: row for row in await transaction.fetch("instances_named", {"instance_ids": names})}
     lives, moved, tallied = [], [], LifeTally()
     for row in rows:
         instance = known.get(row["instance_id"])
@@ -214,10 +209,6 @@ def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: 
     if outcome is not None:
         key = account, f"{rule}/{outcome}"
         tally[key] = tally.get(key, 0) + by
-
-
-def _place_of(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    return row["account_id"], row["region"], row["instance_id"]
 
 
 def _inventory_row(index: int, one: Mapping[str, Any]) -> dict[str, Any]:

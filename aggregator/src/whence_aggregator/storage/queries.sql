@@ -556,16 +556,20 @@ select i.instance_id from instance i where i.account_id = :account_id and i.regi
 order by i.instance_id limit :limit;
 
 -- name: put_listing
-insert into listing (account_id, region, listed_at, instances, failed_at, failure)
-values (:account_id, :region, :listed_at, :instances, null, '')
-on conflict (account_id, region) do update set listed_at = excluded.listed_at, instances = excluded.instances,
-    failed_at = null, failure = ''
-where listing.listed_at is null or excluded.listed_at > listing.listed_at;
+update listing set listed_at = :listed_at, instances = :instances, failed_at = null, failure = ''
+where account_id = :account_id and region = :region and begun_at = :listed_at;
 
 -- name: fail_listing
-insert into listing (account_id, region, listed_at, instances, failed_at, failure)
-values (:account_id, :region, null, 0, :failed_at, :failure)
-on conflict (account_id, region) do update set failed_at = excluded.failed_at, failure = excluded.failure;
+update listing set failed_at = :failed_at, failure = :failure
+where account_id = :account_id and region = :region and begun_at = :failed_at;
+
+-- name: begin_listing
+insert into listing (account_id, region, begun_at, listed_at, instances, failed_at, failure)
+values (:account_id, :region, :begun_at, null, 0, null, '')
+on conflict (account_id, region) do update set begun_at = excluded.begun_at where excluded.begun_at > listing.begun_at;
+
+-- name: listing_begun
+select begun_at from listing where account_id = :account_id and region = :region;
 
 -- name: add_inventory_history
 insert into inventory_history (account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread,

@@ -33,11 +33,12 @@ create table inventory_history (
     primary key (instance_id, ledger_index)
 ){compact};
 
--- When the last complete listing of an account and region began, null before the first, and the failure since, if any. No
--- evidence by itself and in no entry, as last_seen is not.
+-- When the newest listing of an account and region began, when the last complete one did, null before the first, and the
+-- failure since, if any. No evidence by itself and in no entry, as last_seen is not.
 create table listing (
     account_id text not null,
     region text not null,
+    begun_at bigint not null,
     listed_at bigint,
     instances bigint not null,
     failed_at bigint,
