@@ -28,9 +28,10 @@ from typing import Any, NoReturn
 import click
 
 from whence_aggregator import __version__
+from whence_aggregator.command import accounts as account_commands
 from whence_aggregator.command import audit as audit_commands
 from whence_aggregator.command import images as image_commands
-from whence_aggregator.command.client import Client, segment
+from whence_aggregator.command.client import Client
 from whence_aggregator.command.output import (
     FAILED,
     GAPS,
@@ -271,52 +272,6 @@ def violations(client: Client, /, limit: int, everything: bool, as_json: bool, *
     sys.exit(GAPS if found.rows else 0)
 
 
-@whence.command()
-@click.option("--silent", "account", help="List the silent instances of this account.")
-@listing
-@click.pass_obj
-def accounts(client: Client, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
-    """Show how many instances run in each account and region as the EC2 API lists them, and how many are heard.
-
-    Exits 1 when one of them is silent or was never heard, and when a region was not or could not be listed.
-    """
-    if account is not None:
-        path = f"/v1/accounts/{segment(account)}/silent"
-        found = listed(client, path, "silent", {}, None if everything else limit)
-        columns: tuple[str, ...] = ("instance_id", "region", "life", "heard", "launched_at", "last_seen")
-        show_list(found, "silent", columns, as_json=as_json)
-        sys.exit(GAPS if found.rows else 0)
-    document = ask(lambda: client.get("/v1/accounts"))
-    rows = [row for one in document["accounts"] for row in _regions(one)]
-    columns = ("account_id", "region", "listed_at", "running", "speaking", "silent", "never", "awaited", "unknown",
-               "asked")  # fmt: skip
-    show(document, rows, columns, as_json=as_json)
-    sys.exit(GAPS if any(_has_silence(row) for row in rows) else 0)
-
-
-def _has_silence(row: Mapping[str, Any]) -> bool:
-    """Whether an instance of a region is silent, or it is not known because the region could not be listed."""
-    return bool(row.get("silent") or row.get("never") or row.get("listed_at") is None or row.get("failure"))
-
-
-_NO_INVENTORY = "not listed: the EC2 API has not been asked (setting `inventory`)"
-
-
-def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each region of an account, or one that says that there is no inventory of it."""
-    name = account["account_id"]
-    if not account["regions"]:
-        return [{"account_id": name, "asked": _NO_INVENTORY}]
-    return [{"account_id": name, **region, **_unlisted(region)} for region in account["regions"]]
-
-
-def _unlisted(region: Mapping[str, Any]) -> dict[str, str]:
-    """Return how the instances of a region are heard whose life is not known, and why it is not where nobody asked."""
-    counts = [f"{n} {heard}" for heard, n in region.get("unknown", {}).items() if n]
-    asked = region["asked"] or (_NO_INVENTORY if region.get("listed_at") is None else "")
-    return {"unknown": ", ".join(counts), "asked": asked}
-
-
 def _kind_of(subject: str) -> str:
     if _INSTANCE.match(subject):
         return "instance"
@@ -331,6 +286,7 @@ def _kind_of(subject: str) -> str:
 
 whence.add_command(image_commands.images)
 whence.add_command(image_commands.attest)
+whence.add_command(account_commands.accounts)
 whence.add_command(audit_commands.verify)
 whence.add_command(audit_commands.receipt)
 whence.add_command(audit_commands.bundle)

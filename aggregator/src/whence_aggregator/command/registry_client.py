@@ -133,7 +133,7 @@ class RegistryClient:
         token = parse_token(answer.content) if answer.status == 200 else None
         if token is None:
             raise RoadError(
-                "registry-login", f"{self._registry} gives no token (HTTP {answer.status})",
+                "registry-login", f"{self._registry} returned no token (HTTP {answer.status})",
                 fix=f"sign in again: docker login {self._registry}",
             )  # fmt: skip
         self._authorization = f"Bearer {token.value}"
