@@ -125,7 +125,7 @@ def test_the_reason_of_an_asserted_commit_names_all_that_is_missing(world: Any) 
     unasked = world(image_source=Answer(outcome="unknown", reason="the registry is away"), branch=NOT_ASKED)
     assert lineage(unasked).link("commit").reason == (
         "whether a trusted builder has signed where the image comes from is not known: the registry is away; "
-        "whether the default branch reaches it is not known: nobody has been asked yet"
+        "whether the default branch reaches it is not known: no source was asked yet"
     )
 
 

@@ -97,7 +97,7 @@ async def read_bounded(answer: aiohttp.ClientResponse) -> bytes:
     """Read an answer that is no longer than a manifest. Raises RegistryRefusal."""
     content = await read_answer(answer, MANIFEST_BYTES_MAX)
     if content is None:
-        raise unavailable("the registry behind gives an answer without end")
+        raise unavailable("the registry behind sends more than a manifest may have")
     return content
 
 

@@ -195,7 +195,7 @@ class Backend(BackendUploads):
             target = redirected(self._road.place, url, location)
         except RedirectRefused as exc:
             log.error("a redirect is refused", extra=fields(code=exc.code, message=exc.diagnostics()))
-            raise unavailable("the registry behind redirects to where nobody may be sent") from exc
+            raise unavailable("the registry behind redirects to an address that is not allowed") from exc
         parts = urlsplit(target)
         inside = parts.netloc in self._road.place.blob_hosts | {self._road.place.host}
         return target if parts.scheme == "https" and not inside else ""

@@ -153,7 +153,7 @@ class GithubAppLogins:
     def _failed(self, why: str) -> SourceUnavailable:
         return SourceUnavailable(
             "github-app-refused",
-            f"{self._host} gives the GitHub App {self._app_id} no token: {why}",
+            f"{self._host} returned no token to the GitHub App {self._app_id}: {why}",
             fix=f"check the App's id, its key in {self._key_file.path}, and that it is installed there",
         )
 

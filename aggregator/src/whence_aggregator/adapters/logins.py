@@ -183,7 +183,7 @@ class EcrLogins:
         role = self._role_arn or "the aggregator's own role"
         return SourceUnavailable(
             "ecr-no-password",
-            f"ECR in {self._region} gives no password for {self._host}: {why}",
+            f"ECR in {self._region} returned no password for {self._host}: {why}",
             fix=f"allow {role} ecr:GetAuthorizationToken, and to pull from the registry",
         )
 

@@ -192,7 +192,7 @@ class RegistryRoad:
             raise self._logins.refused(login)
         raise SourceUnavailable(
             "registry-no-token",
-            f"{self.place.registry} gives no token for {', '.join(scopes)} (HTTP {answer.status})",
+            f"{self.place.registry} returned no token for {', '.join(scopes)} (HTTP {answer.status})",
             fix=f"see that the login for {self.place.registry} may do that",
         )
 

@@ -169,7 +169,7 @@ class Answer:
         )
 
 
-NOT_ASKED = Answer(outcome="unknown", reason="nobody has been asked yet")
+NOT_ASKED = Answer(outcome="unknown", reason="no source was asked yet")
 
 
 def _instant(text: str) -> datetime | None:
