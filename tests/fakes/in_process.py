@@ -56,6 +56,7 @@ AUDIENCE = "https://whence.example.org"
 SILENT_AFTER_SECONDS = 300.0
 ORIGIN = "whence.example.org"
 SECRET = b"s" * 32
+OTHER_ACCOUNT = "210987654321"
 LIMITLESS = Rate(per_second=1e9, burst=1e9)
 ROOT = Caller(name="root", teams=None)
 
@@ -220,7 +221,7 @@ class InProcess:
                 database=database, secret=SECRET, audience=AUDIENCE, now=self.clock, random_bytes=CountingRandom()
             ),
             authorities=Authorities.from_pem({"eu-central-1": authority.pem}),
-            accounts=frozenset({"123456789012"}),
+            accounts=frozenset({"123456789012", OTHER_ACCOUNT}),
             audience=AUDIENCE,
             heartbeat_secret=SECRET,
             caller_identity=caller_identity,
@@ -285,9 +286,9 @@ class InProcess:
     async def enrol(self, machine: Machine) -> dict[str, object]:
         return await self.enrolments.enrol(machine.request(await self.nonce(), AUDIENCE))
 
-    async def machine(self, instance_id: str = "i-0123456789abcdef0") -> Machine:
+    async def machine(self, instance_id: str = "i-0123456789abcdef0", **document: str) -> Machine:
         """Give a machine that has enrolled."""
-        machine = Machine(self.authority, instance_id)
+        machine = Machine(self.authority, instance_id, **document)
         await self.enrol(machine)
         return machine
 

@@ -122,6 +122,8 @@ def _check(submitted: Submitted) -> Generator[None, None, Checked]:
     bound = (submitted.instance_id, submitted.account_id, submitted.region)
     if (instance.instance_id, instance.account_id, instance.region) != bound:
         raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
+    if predicate.image is not None and not predicate.image.source_names_repository:
+        raise StatementInvalid("image-source-of-other", "the image's source does not name the image's repository")
     digest, leaf = sha256(content).digest(), sha256(b"\x00" + leaf_data(content)).digest()
     stated, questions = Stated.of(predicate), questions_of(predicate)
     yield

@@ -65,6 +65,11 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     built_by: str = ""
     """Id of the trusted builder whose provenance was required and held."""
 
+    @property
+    def source_names_repository(self) -> bool:
+        """Whether `source` is a reference into `repository`; statements in a log of before may have another."""
+        return _repository_of(self.source) == self.repository
+
 
 class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: str
@@ -225,6 +230,14 @@ _DECODER = msgspec.json.Decoder(Statement)
 
 def _subject(name: str, digest: str) -> Subject:
     return Subject(name=name, digest={"sha256": digest.removeprefix("sha256:")})
+
+
+@lru_cache(maxsize=4096)
+def _repository_of(source: str) -> str | None:
+    try:
+        return ImageReference.parse(source).repository
+    except ImageReferenceInvalid:
+        return None
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from whence_common.clock import Now, to_instant, to_millis
 from whence_common.errors import WhenceError
 from whence_common.ledger_entry import event
 from whence_common.logs import fields
+from whence_common.storable import cleaned
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ ENDED_SWEEPS = 20
 """One in so many sweeps also looks at the instances that ended: they are many in an old log, and hardly ever speak."""
 _LATER_SECONDS, _LATER_SECONDS_MAX = 15.0, 3600.0
 _LATER_MAX = 10_000
+_REASON_CHARACTERS_MAX = 1_000
 _ALL_RULES = (1 << len(RULES)) - 1
 
 
@@ -125,7 +128,7 @@ class Evaluator:
                 silent_after_seconds=self._listening.silent_after.total_seconds(),
                 listening_since=self._listening.since,
             )
-            verdicts[name] = {rule.id: judge(rule, evidence) for rule in RULES}
+            verdicts[name] = {rule.id: storable_verdict(judge(rule, evidence)) for rule in RULES}
             await asyncio.sleep(0)
         judged = [{"number": row["number"], "judged": row["ledger_index"]} for row in rows]
         async with self._ledger.writing() as writing:
@@ -175,6 +178,11 @@ class Evaluator:
             elif rows:
                 self._swept = rows[-1]["seen_at"], rows[-1]["instance_id"]
         return len(names)
+
+
+def storable_verdict(verdict: Verdict) -> Verdict:
+    """Return the verdict with a reason that every store keeps: machines' text from before it was checked is in some."""
+    return replace(verdict, reason=cleaned(verdict.reason)[:_REASON_CHARACTERS_MAX])
 
 
 async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict]], now: str) -> list[dict[str, Any]]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.ports import Transaction
+from whence_aggregator.ports import Parameters, Transaction
 from whence_aggregator.projections.known import LifeTally
+from whence_aggregator.projections.registry import tag_named, unjudge_tag
 from whence_aggregator.trace.life import life_of_row, listed_life
+from whence_aggregator.trace.tags import REGISTRY
 from whence_aggregator.trace.tickets import words_of
 from whence_common.clock import parse_instant, to_millis
 from whence_common.image_provenance import SourceClaim
@@ -79,6 +81,7 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         await transaction.execute(
             ("add_fact", [{**event, "value": value, "ledger_index": index}]),
             ("add_tag_digest", _named_by(event, index)),
+            unjudge_tag(event["subject"]),
         )
         return
     if event["kind"] == "image-source":
@@ -172,7 +175,7 @@ def links_of(event: Mapping[str, Any]) -> list[dict[str, object]]:
         if claim.source.commit_id is not None and repository is not None:
             place = str(repository)
             links[claim.source.commit_id, place] = {
-                "commit_id": claim.source.commit_id, "image_digest": digest, "repository": place,
+                "commit_id": claim.source.commit_id, "image_digest": digest, "repository": place, "said_by": REGISTRY,
             }  # fmt: skip
     return list(links.values())
 
@@ -186,9 +189,9 @@ def claims_in(value: Mapping[str, Any]) -> list[SourceClaim]:
     return claims
 
 
-def _named_by(event: Mapping[str, Any], index: int) -> list[dict[str, object]]:
+def _named_by(event: Mapping[str, Any], index: int) -> list[Parameters]:
     digest = event["value"].get("digest")
-    return [{"reference": event["subject"], "digest": digest, "ledger_index": index}] if digest else []
+    return [tag_named(event["subject"], digest, REGISTRY, index)] if digest else []
 
 
 def _chain_of(event: Mapping[str, Any]) -> list[dict[str, object]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.ports import Transaction, Write
+from whence_aggregator.ports import Parameters, Transaction, Write
+from whence_aggregator.trace.tags import FRONT
 
 
 async def project_push(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
@@ -43,9 +44,23 @@ def push_writes(index: int, event: Mapping[str, Any]) -> list[Write]:
         reference = f"{event['registry']}/{repository}:{event['tag']}"
         writes += [
             ("put_tag", [tag]),
-            ("add_tag_digest", [{"reference": reference, "digest": digest, "ledger_index": index}]),
+            ("add_tag_digest", [tag_named(reference, digest, FRONT, index)]),
+            unjudge_tag(reference),
         ]
     return writes
+
+
+def tag_named(reference: str, digest: str, said_by: str, index: int) -> Parameters:
+    """Return the row of a tag that somebody saw name a digest."""
+    return {"reference": reference, "digest": digest, "said_by": said_by, "ledger_index": index}
+
+
+def unjudge_tag(reference: str, account_id: str | None = None) -> Write:
+    """Have the instances judged again that run what this tag was seen to name, where that is more than one image.
+
+    With an account, those of that account alone.
+    """
+    return "unjudge_tag", [{"reference": reference, "account_id": account_id}]
 
 
 async def project_untag(transaction: Transaction, event: Mapping[str, Any]) -> None:

@@ -87,8 +87,10 @@ def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
 
 def _tag(predicate: Predicate) -> tuple[str, str] | None:
     image = predicate.image
-    reference = tag_reference(image.source) if image is not None else None
-    return (reference, image.index_digest or image.digest) if image is not None and reference is not None else None
+    if image is None or not image.source_names_repository:
+        return None
+    reference = tag_reference(image.source)
+    return (reference, image.index_digest or image.digest) if reference is not None else None
 
 
 @lru_cache(maxsize=8192)

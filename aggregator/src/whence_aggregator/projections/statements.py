@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from whence_aggregator.ports import Parameters, Transaction, Write
 from whence_aggregator.projections.known import Known, LifeTally
+from whence_aggregator.projections.registry import tag_named, unjudge_tag
 from whence_aggregator.projections.stated import Combination, Said
 
 _COMBINATIONS_KEPT_MAX = 100_000
@@ -63,7 +64,7 @@ async def project_statements(
     pairs: dict[tuple[int, int], None] = {}
     commits: dict[tuple[str, str, str], int] = {}
     spoken: dict[str, int] = {}
-    tags: dict[tuple[str, str], int] = {}
+    tags: dict[tuple[str, str, str], int] = {}
     firsts: dict[int, Parameters] = {}
     lives: list[Parameters] = []
     tallied = LifeTally()
@@ -73,7 +74,7 @@ async def project_statements(
         number = instance.number
         statements.append(_statement(one, number, facets))
         if facets in added and one.stated.tag is not None:  # a tag that moves makes another combination
-            tags.setdefault(one.stated.tag, one.ledger_index)
+            tags.setdefault((*one.stated.tag, combined_one[4]), one.ledger_index)
         if facets != instance.facets or one.enrolment != instance.order[0]:
             pairs[facets, number] = None
         if instance.order == (0, 0):
@@ -101,12 +102,13 @@ async def project_statements(
         ("set_first", list(firsts.values())),
         ("add_image_commit", [_link_row(*one) for one in commits.items()]),
         ("add_to_tally", tallied.rows + [_spoken(*one) for one in spoken.items()]),
-        ("add_tag_digest", [{"reference": r, "digest": d, "ledger_index": index} for (r, d), index in tags.items()]),
+        ("add_tag_digest", [tag_named(*tag, index) for tag, index in tags.items()]),
+        *[unjudge_tag(*one) for one in dict.fromkeys((tag[0], tag[2]) for tag in tags)],
     ]  # fmt: skip
 
 
 def _link_row(link: tuple[str, str, str], index: int) -> Parameters:
-    return {**dict(zip(_LINK_NAMES, link, strict=True)), "ledger_index": index}
+    return {**dict(zip(_LINK_NAMES, link, strict=True)), "said_by": "agent", "ledger_index": index}
 
 
 def _others(facets: Parameters) -> list[Parameters]:

@@ -12,6 +12,7 @@ from whence_aggregator.ports import Database, Row
 from whence_aggregator.projections.events import claims_in
 from whence_aggregator.registry.sources import subject_of
 from whence_aggregator.trace.moment import EVERY_ENTRY
+from whence_aggregator.trace.tags import FRONT
 from whence_common.image_provenance import choose
 
 _COMMIT_IMAGES_MAX = 500
@@ -76,7 +77,7 @@ class Listing:
         )
         known = {fact["subject"]: fact for fact in facts}
         digests: dict[str, int] = {}
-        for one in seen:
+        for one in (one for one in seen if one["said_by"] == FRONT):
             digests[one["reference"]] = digests.get(one["reference"], 0) + 1
         return [
             {

@@ -157,7 +157,8 @@ class _PostgresTransaction:
         return [await self.fetch(query, parameters) for query, parameters in asked]
 
     async def execute(self, *writes: Write) -> None:
-        await self._begin()
+        if writes:
+            await self._begin()
         for query, rows in writes:
             if len(rows) == 1:
                 numbered = self._database.numbered[query]
@@ -171,21 +172,26 @@ class _PostgresTransaction:
     async def finish(self, *writes: Write) -> None:
         """Run what inserts rows, each query into a table of its own, as one statement: one round trip, not eight.
 
-        Where nothing was asked before, that statement is the whole transaction.
+        Where nothing was asked before, that statement is the whole transaction. What does not insert runs after it, and
+        so sees its rows.
         """
         together: list[Write] = []
+        others: list[Write] = []
         tables: set[str] = set()
         for query, rows in writes:
             table = _TABLE.match(self._database.many[query].before) if query in self._database.many else None
             if not rows:
                 continue
             if table is None or table[1] in tables:
-                await self.execute((query, rows))
+                others.append((query, rows))
             else:
                 tables.add(table[1])
                 together.append((query, rows))
+        if others:
+            await self._begin()
         if together:
             await self._insert_together(together)
+        await self.execute(*others)
 
     async def _begin(self) -> None:
         if not self.begun:

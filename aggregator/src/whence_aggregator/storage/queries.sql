@@ -513,8 +513,8 @@ where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
     where n.kind = f.kind and n.subject = f.subject and n.ledger_index < :past);
 
 -- name: add_image_commit
-insert into image_commit (commit_id, image_digest, repository, ledger_index)
-values (:commit_id, :image_digest, :repository, :ledger_index)
+insert into image_commit (commit_id, image_digest, repository, said_by, ledger_index)
+values (:commit_id, :image_digest, :repository, :said_by, :ledger_index)
 on conflict do nothing;
 
 -- name: images_of_commit
@@ -676,6 +676,18 @@ update instance set judged = -1 where {instance_id in texts instance_ids};
 update instance set judged = -1 where ledger_index >= 0
     and facets in (select number from facets where image_digest = :image_digest);
 
+-- Only a second image of a tag can change what is known of the first one. What an account states counts in that account.
+
+-- name: unjudge_tag
+update instance set judged = -1 where ledger_index >= 0
+    and (cast(:account_id as text) is null or account_id = :account_id) and facets in (
+    select f.number from tag_digest t join facets f on f.image_digest = t.digest
+    where t.reference = :reference and exists (
+        select 1 from tag_digest o where o.reference = t.reference and o.digest <> t.digest)
+    union select x.facets from tag_digest t join facets_image x on x.image_digest = t.digest
+    where t.reference = :reference and exists (
+        select 1 from tag_digest o where o.reference = t.reference and o.digest <> t.digest));
+
 -- name: unjudge_commit
 update instance set judged = -1 where ledger_index >= 0 and facets in (
     select f.number from image_commit c join facets f on f.image_digest = c.image_digest
@@ -766,12 +778,12 @@ delete from image_tag where repository = :repository and tag = :tag;
 select tag from image_tag where repository = :repository and digest = :digest order by tag{binary} limit :limit;
 
 -- name: add_tag_digest
-insert into tag_digest (reference, digest, ledger_index) values (:reference, :digest, :ledger_index)
+insert into tag_digest (reference, digest, said_by, ledger_index) values (:reference, :digest, :said_by, :ledger_index)
 on conflict do nothing;
 
 -- name: tag_digests
-select reference, digest, ledger_index from tag_digest where {reference in texts references} and ledger_index < :past
-order by reference, ledger_index;
+select reference, digest, said_by, ledger_index from tag_digest
+where {reference in texts references} and ledger_index < :past order by reference, ledger_index;
 
 -- name: add_image_chain
 insert into image_chain (chain, image_digest) values (:chain, :image_digest) on conflict do nothing;
@@ -781,7 +793,7 @@ select chain, image_digest from image_chain where {chain in texts chains} order 
 
 -- name: images_of_chains_and_commit
 select c.image_digest from image_chain c join image_commit i on i.image_digest = c.image_digest
-where {c.chain in texts chains} and i.commit_id = :commit_id order by c.chain, c.image_digest limit :limit;
+where {c.chain in texts chains} and i.commit_id = :commit_id and i.said_by = 'registry' order by c.chain, c.image_digest limit :limit;
 
 -- name: tag_of
 select tag, digest, created_at, created_by, ledger_index from image_tag where repository = :repository and tag = :tag;
@@ -907,8 +919,8 @@ select ledger_index, kind, subject, observed_at, outcome, value, reason from fac
 order by ledger_index limit :limit offset :offset;
 
 -- name: dump_image_commit
-select commit_id, image_digest, repository, ledger_index from image_commit
-order by commit_id{binary}, image_digest{binary}, repository{binary} limit :limit offset :offset;
+select commit_id, image_digest, repository, said_by, ledger_index from image_commit
+order by commit_id{binary}, image_digest{binary}, repository{binary}, said_by{binary} limit :limit offset :offset;
 
 -- name: dump_commit_word
 select commit_id, repository, word, ledger_index from commit_word order by commit_id{binary}, repository{binary}, word{binary} limit :limit offset :offset;
@@ -952,7 +964,8 @@ order by repository{binary}, tag{binary} limit :limit offset :offset;
 select digest, size from image_blob order by digest limit :limit offset :offset;
 
 -- name: dump_tag_digest
-select reference, digest, ledger_index from tag_digest order by reference{binary}, digest limit :limit offset :offset;
+select reference, digest, said_by, ledger_index from tag_digest
+order by reference{binary}, digest{binary}, said_by{binary} limit :limit offset :offset;
 
 -- name: dump_image_chain
 select chain, image_digest from image_chain order by chain, image_digest limit :limit offset :offset;

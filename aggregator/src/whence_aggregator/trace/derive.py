@@ -177,14 +177,18 @@ def _image(facts: Facts) -> Link:
     if answer.outcome == "absent":
         evidence += (by_collector(answer, "registry"),)
         return Link(link="image", state="contradicted", value=value, reason=answer.reason, evidence=evidence)
-    if len(facts.tag_digests) > 1:
-        value["tag_digests"] = [digest for digest, _ in facts.tag_digests]
+    if (moved := facts.tag.wrong(image.source, image.digest, image.index_digest)) is not None:
+        value["tag_digests"] = [one.digest for one in facts.tag.seen]
         evidence += tuple(
-            Evidence(source="tag", observed_at="", digest=digest, ledger_index=index)
-            for digest, index in facts.tag_digests
+            Evidence(source="tag", observed_at="", digest=one.digest, ledger_index=one.ledger_index)
+            for one in facts.tag.seen
         )
-        reason = f"the tag has moved: {image.source} was seen to name {len(facts.tag_digests)} images"
-        return Link(link="image", state="contradicted", value=value, reason=reason, evidence=evidence)
+        return Link(link="image", state="contradicted", value=value, reason=moved, evidence=evidence)
+    if facts.tag.elsewhere:
+        value["tag_stated_elsewhere"] = [
+            {"account_id": one.said_by, "digest": one.digest, "ledger_index": one.ledger_index}
+            for one in facts.tag.elsewhere
+        ]
     if image.signed_by and answer.value.get("signed_by", image.signed_by) != image.signed_by:
         value["registry_signed_by"] = answer.value["signed_by"]
         reason = "the agent and the registry's own signatures disagree about who has signed this image"

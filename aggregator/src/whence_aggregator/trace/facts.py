@@ -11,6 +11,7 @@ import msgspec
 
 from whence_aggregator.ports import Row
 from whence_aggregator.trace.life import Life
+from whence_aggregator.trace.tags import TagHistory
 from whence_common.clock import from_millis, parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
@@ -203,8 +204,8 @@ class Facts:
     """When the entry was recorded with which this life began; empty when none moved it."""
     heard: Heard | None = None
     """None when a time in the past is asked about: heartbeats are not in the log."""
-    tag_digests: Sequence[tuple[str, int]] = ()
-    """Which digests the image's tag was ever seen to name, and the entries that say so, oldest first."""
+    tag: TagHistory = field(default_factory=TagHistory)
+    """What the image's tag was ever seen to name."""
 
     @property
     def same_launch(self) -> bool:

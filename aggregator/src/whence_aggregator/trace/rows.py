@@ -11,6 +11,7 @@ import msgspec
 from whence_aggregator.ports import Asked, Row
 from whence_aggregator.trace.facts import BRANCH_KIND, NOT_ASKED, Answer, Heard, Listed, Registered, StoredStatement
 from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.tags import TagSeen
 from whence_common.clock import from_millis, parse_instant
 from whence_common.image_reference import image_subject
 from whence_common.scm_source import ScmSource, repository_of
@@ -21,10 +22,10 @@ def subject_of_image(image: ImageFacts) -> str:
     return image_subject(image.repository, image.digest, image.index_digest)
 
 
-def by_tag(rows: Sequence[Row]) -> dict[str, list[tuple[str, int]]]:
-    found: dict[str, list[tuple[str, int]]] = {}
+def by_tag(rows: Sequence[Row]) -> dict[str, list[TagSeen]]:
+    found: dict[str, list[TagSeen]] = {}
     for row in rows:
-        found.setdefault(row["reference"], []).append((row["digest"], row["ledger_index"]))
+        found.setdefault(row["reference"], []).append(TagSeen.of(row))
     return found
 
 

@@ -40,6 +40,7 @@ from whence_aggregator.trace.rows import (
 )
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_aggregator.trace.state import NOW_ONLY, States
+from whence_aggregator.trace.tags import TagHistory, TagSeen
 from whence_common.clock import Now, from_millis
 from whence_common.image_reference import tag_reference
 from whence_common.ledger_entry import kind_of
@@ -169,7 +170,7 @@ class Tracer:
                 bindings=[one for one in bound[name] if counts(one, statement, moment)],
                 application=outside.applications.get(statement.predicate.application_id or ""),
                 image_source=outside.images[subject_of_image(image)] if image else NOT_ASKED,
-                tag_digests=outside.tags.get(tag or "", ()),
+                tag=TagHistory.of(outside.tags.get(tag or "", ()), account_id=statement.predicate.instance.account_id),
                 commit=NOT_ASKED,
                 last_seen=last_seen.get(name),
                 listed=listed_of(in_ec2.get(name), lives.get(name)),
@@ -254,7 +255,7 @@ class Tracer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outside:
     applications: dict[str, Registered]
-    tags: dict[str, list[tuple[str, int]]]
+    tags: dict[str, list[TagSeen]]
     images: dict[str, Answer]
     commits: dict[str, Answer]
     branches: dict[str, Answer]

@@ -1,0 +1,58 @@
+"""What a tag was seen to name, and whose word counts about it for one instance. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whence_aggregator.ports import Row
+
+FRONT, REGISTRY = "front", "registry"
+"""Values of `said_by` that are no accounts: a push to the registry front, an answer of a registry."""
+_ELSEWHERE_MAX = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagSeen:
+    """Somebody saw the tag name this digest. `said_by` is FRONT, REGISTRY or the account of an instance."""
+
+    digest: str
+    said_by: str
+    ledger_index: int
+
+    @classmethod
+    def of(cls, row: Row) -> TagSeen:
+        return cls(digest=row["digest"], said_by=row["said_by"], ledger_index=row["ledger_index"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagHistory:
+    """What counts about a tag for one instance: `seen`, oldest first, one for each digest.
+
+    The front's own record is whole, so beside it nobody's word counts. For other registries the registry's answers
+    count, and statements of the instance's own account. Statements of other accounts are in `elsewhere`.
+    """
+
+    in_front: bool = False
+    seen: Sequence[TagSeen] = ()
+    elsewhere: Sequence[TagSeen] = ()
+
+    @classmethod
+    def of(cls, seen: Sequence[TagSeen], *, account_id: str) -> TagHistory:
+        in_front = any(one.said_by == FRONT for one in seen)
+        words = (FRONT,) if in_front else (REGISTRY, account_id)
+        counted: dict[str, TagSeen] = {}
+        for one in sorted(seen, key=lambda one: one.ledger_index):
+            if one.said_by in words:
+                counted.setdefault(one.digest, one)
+        others = [one for one in seen if one.said_by not in (FRONT, REGISTRY, account_id) and one.digest not in counted]
+        return cls(in_front=in_front, seen=tuple(counted.values()), elsewhere=tuple(others[:_ELSEWHERE_MAX]))
+
+    def wrong(self, source: str, *digests: str | None) -> str | None:
+        """Say what is wrong with an instance that runs one of `digests` (image or its index) by the tag `source`."""
+        named = [one.digest for one in self.seen]
+        if self.in_front and not set(named) & set(digests):
+            return f"the registry front has never recorded {source} as the name of this image"
+        if len(named) > 1:
+            return f"the tag has moved: {source} was seen to name {len(named)} images"
+        return None
