@@ -60,6 +60,8 @@ def answers() -> Iterator[tuple[Answers, str]]:
                 return
             content = json.dumps(document).encode()
             self.send_response(status)
+            if status in (301, 302, 303, 307, 308):
+                self.send_header("Location", str(document))
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -204,7 +206,7 @@ def problem(status: int, code: str) -> tuple[int, object]:
         (problem(400, "parameter-malformed"), 2, "whence: it is parameter-malformed (mend it)\n"),
         (problem(401, "token-unknown"), 3, "token-unknown"),
         (problem(403, "team-forbidden"), 3, "team-forbidden"),
-        (problem(404, "http-404"), 3, "http-404"),
+        (problem(404, "http-404"), 3, "the server has no path http://127.0.0.1:"),
         (problem(404, "instance-unknown"), 4, "instance-unknown"),
         (problem(503, "storage"), 3, "storage"),
         ((200, []), 3, "is this a whence-aggregator?"),
@@ -222,6 +224,25 @@ def test_each_refusal_has_its_exit_code(
         result = ask(url, "instances", *options)
         assert (result.exit_code, result.stdout) == (code, "")
         assert said in result.stderr
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_named_and_never_followed_with_the_token(answers: tuple[Answers, str], status: int) -> None:
+    held, url = answers
+    held.said["/v1/instances"] = status, f"{url}/v1/elsewhere?\x1b[2J"
+    result = ask(url, "--token-file", "/dev/null", "instances")
+    assert result.exit_code == 3
+    assert f"whence: {url} redirects to {url}/v1/elsewhere?" in result.stderr
+    assert "set WHENCE_URL" in result.stderr
+    assert [path for path, _ in held.asked] == ["/v1/instances"]
+
+
+def test_json_of_strangers_text_acts_on_no_terminal(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    held.total, held.row = 1, {"instance_id": "\x9b31m\u202e\u2066", "application_id": "a\x7f"}
+    result = ask(url, "instances", "--json")
+    assert json.loads(result.stdout)["instances"][0]["instance_id"] == "\x9b31m\u202e\u2066"
+    assert all(character.isprintable() or character == "\n" for character in result.stdout)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from whence_common.user_data.masking import MASKED
+from whence_common.visible import visible_json
 
 _CHARACTERS_MIN = 5
 """Shorter values are words that would be masked everywhere: `true`, `8080`."""
@@ -27,7 +28,13 @@ class Redactor:
         """Remember a secret and how it looks when JSON, a URL or a repr quotes it."""
         if len(value) < _CHARACTERS_MIN:
             return
-        forms = (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value))
+        forms = (
+            value,
+            json.dumps(value)[1:-1],
+            json.dumps(value, ensure_ascii=False)[1:-1],
+            visible_json(value)[1:-1],
+            quote(value),
+        )
         lines = [line for line in value.splitlines()[:_LINES_MAX] if len(line) >= _CHARACTERS_MIN]
         for form in (*forms, repr(value)[1:-1], *lines):
             self._values.pop(form, None)

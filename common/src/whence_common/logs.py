@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from whence_common.clock import to_instant
+from whence_common.visible import visible_json
 
 _FIELDS = "whence_fields"
 
@@ -33,7 +33,7 @@ class JsonLines(logging.Formatter):
             event |= {"level": "info", "event": "a request that is no HTTP was refused"}
         elif record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        text = json.dumps(event, default=str, ensure_ascii=False)
+        text = visible_json(event, default=str)
         return self._scrub(text.encode("utf-8", "backslashreplace").decode())  # half characters come from outside
 
 

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from whence_common.visible import printable
+
 Severity = Literal["error", "warning"]
+_QUOTED_CHARACTERS_MAX = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +54,14 @@ def render(problems: Sequence[Problem], *, name: str, lines: Sequence[str]) -> s
     """
     parts: list[str] = []
     for problem in problems:
-        parts.append(f"{name}:{problem.line}:{problem.column}: {problem.severity}[{problem.code}]: {problem.message}")
+        parts.append(
+            f"{name}:{problem.line}:{problem.column}: {problem.severity}[{problem.code}]: {printable(problem.message)}"
+        )
         if 0 < problem.line <= len(lines):
-            quoted = lines[problem.line - 1].replace("\t", " ")[:160]
-            parts.append(f"{problem.line:5d} | {quoted}")
+            quoted = lines[problem.line - 1].replace("\t", " ")[:_QUOTED_CHARACTERS_MAX]
+            parts.append(f"{problem.line:5d} | {printable(quoted)}")
             if 0 < problem.column <= len(quoted) + 1:
                 parts.append(f"      | {' ' * (problem.column - 1)}^")
         if problem.fix:
-            parts.append(f"      = {problem.fix}")
+            parts.append(f"      = {printable(problem.fix)}")
     return "\n".join(parts)

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 
 from whence_agent.commands.files import read_settings
+from whence_common.visible import printable, visible_json
 
 _ANSWER_BYTES_MAX = 1024 * 1024
 _EXIT_OF_STATE = {"ok": 0, "failed": 1, "degraded": 2, "booting": 2}
@@ -37,12 +38,12 @@ def status(config: str, *, url: str | None, wait: bool, timeout: float, whole: b
         print(f"whence-agent: no agent answers at {url}: see systemctl status whence-agent", file=sys.stderr)
         return 1
     if whole:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(visible_json(document, indent=2))
     else:
         reasons = document["reasons"]
         assert isinstance(reasons, list)
-        print("\n".join([str(document["state"]), *(f"  {reason}" for reason in reasons)]))
-        print(f"  what to do: {document['what_to_do']}")
+        print("\n".join([printable(document["state"]), *(f"  {printable(reason)}" for reason in reasons)]))
+        print(f"  what to do: {printable(document['what_to_do'])}")
     return _EXIT_OF_STATE.get(str(document["state"]), 2)
 
 

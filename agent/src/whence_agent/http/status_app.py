@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Any
 
@@ -18,6 +17,7 @@ from whence_common.clock import parse_instant
 from whence_common.logs import fields
 from whence_common.open_metrics import Metric
 from whence_common.pause import pause
+from whence_common.visible import visible_json
 
 log = logging.getLogger(__name__)
 
@@ -191,5 +191,5 @@ def _about_containers(progress: Progress) -> list[Metric]:
 
 
 def _json(document: object, status: int) -> web.Response:
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = visible_json(document, indent=2) + "\n"
     return web.Response(text=text, status=status, content_type="application/json", headers=_HEADERS)

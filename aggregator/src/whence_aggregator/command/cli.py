@@ -51,9 +51,10 @@ from whence_aggregator.command.output import (
     show_json,
     show_list,
 )
-from whence_aggregator.command.picture import draw, printable
+from whence_aggregator.command.picture import draw
 from whence_common.errors import WhenceError
 from whence_common.identifiers import is_application_id
+from whence_common.visible import printable
 
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")

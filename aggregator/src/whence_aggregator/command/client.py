@@ -15,6 +15,7 @@ from whence_common.errors import InputError, RoadError, WhenceError, one_line
 _PART_BYTES = 64 * 1024
 _PROBLEM_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 30.0
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Refused(WhenceError):
@@ -64,15 +65,22 @@ class Client:
         connection = self._connect()
         try:
             connection.request("GET", target, headers=headers)
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX))
-            while part := answer.read(_PART_BYTES):
-                yield part
+            with connection.getresponse() as answer:
+                if answer.status in _REDIRECTS:
+                    raise self._redirected(answer.getheader("Location", ""))
+                if answer.status != 200:
+                    raise _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX), f"{self._url}{path}")
+                while part := answer.read(_PART_BYTES):
+                    yield part
         except (OSError, http.client.HTTPException, UnicodeError) as exc:
             raise RoadError("unreachable", f"{self._url} does not answer: {exc or type(exc).__name__}") from exc
         finally:
             connection.close()
+
+    def _redirected(self, location: str) -> RoadError:
+        """Say where the answer points to; the token goes nowhere but to the address that was set."""
+        message = f"{self._url} redirects to {one_line(location, 200) or 'no address'}, which is not followed"
+        return RoadError("redirected", message, fix="set WHENCE_URL or --url to the aggregator's own address")
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
@@ -94,11 +102,14 @@ def _decoded(content: bytes) -> Any:
         raise RoadError("answer-not-json", "the answer is not JSON: is this a whence-aggregator?") from exc
 
 
-def _refused(status: int, content: bytes) -> WhenceError:
+def _refused(status: int, content: bytes, asked: str) -> WhenceError:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
         return RoadError("answer-not-json", f"HTTP {status}, and the answer is not JSON: is this a whence-aggregator?")
     problem = document if isinstance(document, dict) else {}
+    if problem.get("code") == "http-404":
+        fix = "check WHENCE_URL; an aggregator of another version may not have this path"
+        return Refused(status, "http-404", f"the server has no path {asked} (HTTP 404)", fix)
     detail = one_line(str(problem.get("detail", f"HTTP {status}, and no reason given")))
     return Refused(status, str(problem.get("code", f"http-{status}")), detail, one_line(str(problem.get("fix", ""))))

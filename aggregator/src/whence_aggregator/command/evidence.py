@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from whence_aggregator.command.picture import printable
 from whence_common.clock import from_millis
 from whence_common.errors import InputError
 from whence_common.evidence_bundle import LINE_BYTES_MAX, Report, check
 from whence_common.identity_document import Authorities
 from whence_common.note import Policy, VerifierKey, parse_keys
 from whence_common.receipt import RECEIPT_BYTES_MAX, Receipt
+from whence_common.visible import printable
 
 _ENTRY_BYTES_MAX = 1024 * 1024
 _SHOWN_MAX = 200

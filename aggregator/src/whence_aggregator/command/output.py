@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from whence_aggregator.command.client import Client, Refused
-from whence_aggregator.command.picture import printable
 from whence_common.errors import RoadError, WhenceError
+from whence_common.visible import printable, visible_json
 
 GAPS, USAGE, UNREACHABLE, UNKNOWN, FAILED = 1, 2, 3, 4, 70
 PAGE_ROWS_MAX = 500
@@ -111,13 +110,13 @@ def show_list(found: Listed, name: str, columns: tuple[str, ...], *, as_json: bo
 
 def json_list(found: Listed, name: str) -> None:
     """Print a list as one JSON document, row by row, so that a long one need not be in memory."""
-    before = "".join(f"  {json.dumps(key)}: {_indented(value)},\n" for key, value in found.first.items())
-    out(f"{{\n{before}  {json.dumps(name)}: [")
+    before = "".join(f"  {visible_json(key)}: {_indented(value)},\n" for key, value in found.first.items())
+    out(f"{{\n{before}  {visible_json(name)}: [")
     separator = "\n    "
     for row in chain.from_iterable(found.pages):
         out(separator + _indented(row, "    "))
         separator = ",\n    "
-    out(f'\n  ],\n  "next": {json.dumps(found.following)}\n}}\n')
+    out(f'\n  ],\n  "next": {visible_json(found.following)}\n}}\n')
 
 
 def show(document: object, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
@@ -130,7 +129,7 @@ def show(document: object, rows: Sequence[Mapping[str, Any]], columns: tuple[str
 
 
 def show_json(document: object) -> None:
-    out(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    out(visible_json(document, indent=2) + "\n")
 
 
 class ReaderGone(Exception):
@@ -148,7 +147,7 @@ def out(text: str) -> None:
 def note(text: str) -> None:
     """Print to stderr, if anybody still reads that."""
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
         sys.stderr.flush()
     except OSError:
         return
@@ -198,7 +197,7 @@ def _cell(value: object) -> str:
 
 
 def _indented(value: object, by: str = "  ") -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n" + by)
+    return visible_json(value, indent=2).replace("\n", "\n" + by)
 
 
 def ask(request: Callable[[], Any]) -> Any:

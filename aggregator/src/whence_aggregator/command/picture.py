@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from whence_common.visible import printable
+
 _STYLES = {
     "confirmed": ("✔", "green"),
     "asserted": ("•", "cyan"),
@@ -133,8 +135,3 @@ def _problems(link: Mapping[str, Any]) -> list[str]:
         for p in value.get("problems", [])
         if isinstance(p, Mapping) and p.get("severity") == "error"
     ]
-
-
-def printable(text: object) -> str:
-    """Keep what came from outside from moving the cursor."""
-    return "".join(c if c.isprintable() else "�" for c in str(text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import os
 import re
@@ -23,6 +22,7 @@ from whence_aggregator.ports import (
 )
 from whence_common.errors import InputError, WhenceError
 from whence_common.logs import fields
+from whence_common.visible import visible_json
 
 log = logging.getLogger(__name__)
 
@@ -121,5 +121,5 @@ def _respond(request: web.Request, status: int, code: str, detail: str, fix: str
     }
     if request.path.startswith("/apps"):
         document["message"] = detail  # what Kio's clients look for
-    text = json.dumps(document, ensure_ascii=False)
+    text = visible_json(document)
     return web.Response(text=text, status=status, content_type="application/problem+json", headers=_HEADERS)

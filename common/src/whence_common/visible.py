@@ -1,0 +1,27 @@
+"""Foreign text as a terminal or a log may show it: nothing in it moves the cursor or changes the reading direction."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+REPLACEMENT = "\ufffd"
+_WORDS = re.compile(r"[^ -~\n]+")
+"""What may be something other than printable ASCII."""
+
+
+def printable(text: object) -> str:
+    """Return the text in one line, with U+FFFD for each control, bidirectional and other invisible character."""
+    return "".join(c if c.isprintable() else REPLACEMENT for c in str(text))
+
+
+def visible_json(value: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    """Encode as JSON; characters that are not printable are written as escapes, so that the value stays the same."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=default)
+    return _WORDS.sub(lambda found: "".join(map(_escaped, found[0])), text)
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
