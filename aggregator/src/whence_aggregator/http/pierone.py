@@ -12,13 +12,15 @@ from whence_aggregator.http.registry import RegistryCalls
 from whence_aggregator.http.registry_errors import registry_guarded
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.catalog import TAGS_MAX, Catalog
+from whence_aggregator.registry.names import Repository, is_repository
 
 _SEGMENT = re.compile(r"[a-z0-9._-]{1,255}\Z")
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+_Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class PierOneCalls:
-    """Handlers; everybody who is known may read."""
+    """Handlers; everybody who is known may read, a granted token only what is told of its repositories."""
 
     def __init__(self, *, calls: RegistryCalls, access: Access, catalog: Catalog) -> None:
         self._calls = calls
@@ -27,26 +29,41 @@ class PierOneCalls:
 
     def routes(self) -> list[web.RouteDef]:
         artifact = "/teams/{team}/artifacts/{artifact:[^{}]+}"
-        paths: list[tuple[str, Callable[[web.Request], Awaitable[web.Response]]]] = [
+        lists: list[tuple[str, _Handler]] = [
             ("/teams", self._teams),
             ("/teams/{team}/artifacts", self._artifacts),
-            (f"{artifact}/tags/{{tag}}/scm-source", self._scm_source),
-            (f"{artifact}/tags", self._tags),
             ("/tags/{image}", self._by_image),
             ("/stats", self._statistics),
             ("/stats/teams", self._all_teams),
             ("/stats/teams/{team}", self._one_team),
+        ]
+        of_repositories: list[tuple[str, _Handler]] = [
+            (f"{artifact}/tags/{{tag}}/scm-source", self._scm_source),
+            (f"{artifact}/tags", self._tags),
             ("/v1/repositories/{team}/{artifact:[^{}]+}/tags", self._tag_map),
         ]
-        return [
-            web.get(path, registry_guarded(self._known(handler), self._calls.challenges)) for path, handler in paths
-        ]
+        paths = [(path, self._of_all(handler)) for path, handler in lists]
+        paths += [(path, self._of_repository(handler)) for path, handler in of_repositories]
+        return [web.get(path, registry_guarded(handler, self._calls.challenges)) for path, handler in paths]
 
-    def _known(
-        self, handler: Callable[[web.Request], Awaitable[web.Response]]
-    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            self._access.check_pull(await self._calls.caller(request))  # refuses parameters as well: no path takes any
+    def _of_all(self, handler: _Handler) -> _Handler:
+        """Wrap what names repositories, whichever there are."""
+
+        async def handle(request: web.Request) -> web.Response:
+            self._access.check_list(await self._calls.caller(request))  # refuses parameters as well: no path takes any
+            return await handler(request)
+
+        return handle
+
+    def _of_repository(self, handler: _Handler) -> _Handler:
+        """Wrap what is told of one repository. A name that cannot be one is answered like one that is not there."""
+
+        async def handle(request: web.Request) -> web.Response:
+            principal, name = await self._calls.caller(request), _repository(request)
+            if name and is_repository(name):
+                self._access.check_pull(principal, Repository.parse(name))
+            else:
+                self._access.check_list(principal)
             return await handler(request)
 
         return handle

@@ -25,6 +25,7 @@ BASIC_CHALLENGE = 'Basic realm="Pier One Docker Registry"'
 _FORM_BYTES_MAX = 64 * 1024
 _HEADER_NOT_TAKEN = "X-SCM-Source is not taken: put scm-source.json into the image, or sign with whence attest"
 _SCOPES_MAX = 20
+_CATALOG_PATH, _CATALOG_SCOPE = "/v2/_catalog", "registry:catalog:*"
 _SCOPE = re.compile(r"repository:([a-z0-9._/-]{1,255}):([a-z,*]{1,60})\Z")
 
 
@@ -58,7 +59,7 @@ class RegistryCalls:
             web.get("/v2", self._version),
             web.get("/v2/token", self._token),
             web.post("/v2/token", self._token),
-            web.get("/v2/_catalog", self._repositories),
+            web.get(_CATALOG_PATH, self._repositories),
             web.get("/v2/{name:.+}/tags/list", self._tags),
             web.get("/v2/{name:.+}/manifests/{reference}", self._manifest, allow_head=False),
             web.head("/v2/{name:.+}/manifests/{reference}", self._manifest),
@@ -74,7 +75,7 @@ class RegistryCalls:
     def challenges(self, request: web.Request) -> list[str]:
         """Say how to sign in: with a token that is granted for what is asked, or as Pier One's clients do."""
         realm = f"{own_url(request, self._url)}/v2/token"
-        scope = ""
+        scope = f',scope="{_CATALOG_SCOPE}"' if request.path == _CATALOG_PATH else ""
         name = request.match_info.get("name")
         if name is not None and _SCOPE.match(f"repository:{name}:pull"):
             of_upload = "number" in request.match_info  # who asks for its state goes on to send
@@ -110,12 +111,12 @@ class RegistryCalls:
             elif not authorization and form.get("grant_type") == ["refresh_token"]:
                 authorization = f"Bearer {form.get('refresh_token', [''])[0]}"
         principal = await self._access.authenticate(authorization)
-        wanted = []
-        for scope in " ".join(scopes).split()[:_SCOPES_MAX]:
+        wanted, asked = [], " ".join(scopes).split()[:_SCOPES_MAX]
+        for scope in asked:
             match = _SCOPE.match(scope)
             if match is not None and is_repository(match[1]):
                 wanted.append((Repository.parse(match[1]), match[2].split(",")))
-        token = await self._access.grant(principal, wanted)
+        token = await self._access.grant(principal, wanted, catalog=_CATALOG_SCOPE in asked)
         document = {"token": token, "access_token": token, "expires_in": GRANT_SECONDS}
         return web.json_response(document, headers={"Cache-Control": "no-store"})
 
@@ -127,7 +128,7 @@ class RegistryCalls:
             raise RegistryRefusal("UNAUTHORIZED", "the form is malformed") from exc
 
     async def _repositories(self, request: web.Request) -> web.Response:
-        self._access.check_pull(await self.caller(request))
+        self._access.check_list(await self.caller(request))
         after, limit = page(request)
         found = await self._catalog.repositories(after=after, limit=limit + 1)
         return paged(request, {"repositories": found[:limit]}, found, limit)

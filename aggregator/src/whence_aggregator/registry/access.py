@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -31,6 +32,8 @@ _EMPLOYEES, _SERVICES = "employees", "services"
 _WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application.write_all_trusted")
 _EVERYTHING = "*"
 """Asks for all that the caller may do: skopeo does so before it deletes."""
+CATALOG = "registry:catalog"
+"""Stands in a grant like a repository's name, which has no colon: the right to list repositories, all that there are."""
 IDENTITY_USER = "instance-identity-document"
 Action = Literal["pull", "push"]
 
@@ -95,12 +98,21 @@ class Access:
             raise RegistryRefusal("UNAUTHORIZED", "the user must be oauth2, and the password the token")
         return await self._by_token(password)
 
-    def check_pull(self, principal: Principal, repository: Repository | None = None) -> None:
+    def check_pull(self, principal: Principal, repository: Repository) -> None:
         """Let everybody read who is known; a granted token, only what it is for. Raises RegistryRefusal."""
         if principal.kind == "public" and not self._public_read and not self._is_open(repository):
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
-        if principal.grant is not None and repository is not None and not _granted(principal, repository, "pull"):
+        if principal.grant is not None and not _granted(principal, repository, "pull"):
             raise _not_granted("pulling", repository)
+
+    def check_list(self, principal: Principal) -> None:
+        """Let repositories be listed, which names all there are, by people and services. Raises RegistryRefusal."""
+        if principal.kind == "public" and not self._public_read:
+            raise RegistryRefusal("UNAUTHORIZED", "authentication required")
+        if principal.grant is not None and CATALOG not in principal.grant:
+            raise RegistryRefusal("DENIED", "this token is not for listing repositories", status=401)
+        if principal.kind == "instance":
+            raise RegistryRefusal("DENIED", "instances pull images: they list no repositories")
 
     async def check_push(self, principal: Principal, repository: Repository) -> None:
         """Let only those write who write for the repository's team. Raises RegistryRefusal."""
@@ -116,14 +128,20 @@ class Access:
         if why:
             raise RegistryRefusal("DENIED", f"{principal.name} may not push for team {repository.team}: {why}")
 
-    def _is_open(self, repository: Repository | None) -> bool:
-        return repository is not None and repository.team in self._open_teams
+    def _is_open(self, repository: Repository) -> bool:
+        return repository.team in self._open_teams
 
-    async def grant(self, principal: Principal, wanted: list[tuple[Repository, list[str]]]) -> str:
+    async def grant(
+        self, principal: Principal, wanted: list[tuple[Repository, list[str]]], *, catalog: bool = False
+    ) -> str:
         """Give a token for what the principal may do of what it asks for. Raises RegistryRefusal."""
         if principal.grant is not None:
             raise RegistryRefusal("UNAUTHORIZED", "a granted token is not renewed: sign in again")
         grant: dict[str, list[str]] = {}
+        if catalog:
+            with suppress(RegistryRefusal):
+                self.check_list(principal)
+                grant[CATALOG] = ["*"]
         for repository, actions in wanted:
             allowed: list[str] = []
             if "pull" in actions or _EVERYTHING in actions:
