@@ -20,7 +20,10 @@ from fakes.machine import FAILED, Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.programs import Aggregator
 
-AGENTS_PATHS = ("/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats")
+AGENTS_PATHS = (
+    "/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats",
+    "/v2/_whence/challenges", "/v2/_whence/enrolments", "/v2/_whence/tokens",
+)  # fmt: skip
 KIO = {"team_id": "hello", "name": "Greeter", "active": True}
 
 

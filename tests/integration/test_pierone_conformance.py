@@ -22,7 +22,9 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 @pytest.fixture(scope="module")
 async def front(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningFront]:
     directory = tmp_path_factory.mktemp("front")
-    async with registry_front(directory, directory, authority_pem={"eu-central-1": authority.pem}) as running:
+    async with registry_front(
+        directory, directory, authority_pem={"eu-central-1": authority.pem}, identity_documents=True
+    ) as running:
         yield running
 
 

@@ -24,7 +24,7 @@ from landscape.front import (
     registry_front,
 )
 from landscape.layers import COMMIT, scm_source, tar, with_source
-from landscape.processes import free_port, run, started
+from landscape.processes import free_port, run
 from landscape.programs import BIN
 from landscape.registry import docker_registry
 from whence_common.pause import pause
@@ -300,14 +300,7 @@ async def test_the_front_runs_alone_beside_an_aggregator_that_leaves_it_out(
         tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, alone=True, listen_port=0
     ) as both:
         assert (await both.client().ask("GET", "/v2/")).status == 404
-        port_file = tmp_path / "registry-port"
-        command = [BIN / "whence-aggregator", "registry", "--config", both.aggregator.config, "--port-file", port_file]
-
-        async def ready() -> bool:
-            return port_file.exists()
-
-        async with started("registry-alone", command, logs=tmp_path, ready=ready):
-            url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        async with both.alone(tmp_path) as url:
             client = Client(both.session, url, both.client().authorization)
             assert (await client.ask("GET", "/health")).status == 200
             for number in range(5):

@@ -18,8 +18,8 @@ from yarl import URL
 
 from fakes.people import People, people
 from landscape.certificates import Certificates
-from landscape.processes import free_port
-from landscape.programs import Aggregator, aggregator
+from landscape.processes import free_port, started
+from landscape.programs import BIN, Aggregator, aggregator
 from landscape.registry import docker_registry
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -125,6 +125,19 @@ class RunningFront:
 
     def nobody(self) -> Client:
         return Client(self.session, self.url, "")
+
+    @asynccontextmanager
+    async def alone(self, logs: Path) -> AsyncIterator[str]:
+        """Run the front as a process of its own, with the settings of this one; give its URL."""
+        port_file = logs / "registry-port"
+        port_file.unlink(missing_ok=True)
+        command = [BIN / "whence-aggregator", "registry", "--config", self.aggregator.config, "--port-file", port_file]
+
+        async def ready() -> bool:
+            return port_file.exists()
+
+        async with started("registry-alone", command, logs=logs, ready=ready):
+            yield f"http://127.0.0.1:{port_file.read_text(encoding='ascii').strip()}"
 
 
 def basic_header(user: str, password: str) -> str:

@@ -116,6 +116,12 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     scm_source_required: bool = False
     """Refuse images without a complete scm-source.json; what is no image for a machine needs none."""
     blob_bytes_max: int = 10 * 1024**3
+    unlisted_seconds_max: float = 86_400.0
+    """How long after its enrolment an instance is given pull tokens that no listing shows, without a proof by STS."""
+    identity_documents: bool = False
+    """Instances may pull by their identity document alone, as at Pier One: whoever has a copy of one may."""
+    identity_document_seconds_max: float = 3600.0
+    """How old such a document may be, by its pendingTime."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -256,6 +262,10 @@ def _wrong_in_registry(registry: RegistrySettings) -> list[str]:
               if not is_repository_path(one) or "/" in one]  # fmt: skip
     if not 0 <= registry.listen_port < 65536:
         wrong.append("registry.listen_port must be from 0 (any free port) to 65535")
+    if not 60 <= registry.unlisted_seconds_max <= 10 * 366 * 86_400:
+        wrong.append("registry.unlisted_seconds_max must be from 60 to 316224000")
+    if not 60 <= registry.identity_document_seconds_max <= 366 * 86_400:
+        wrong.append("registry.identity_document_seconds_max must be from 60 to 31622400")
     if registry.blob_bytes_max < 1024 * 1024:
         wrong.append("registry.blob_bytes_max must be 1048576 at least")
     return wrong

@@ -208,6 +208,7 @@ async def run_aggregator(
                 *_routes(settings, database, ledger, speaking, tracer, publisher, heard),
                 *KioCalls(applications=applications).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
+                *(front.agent_routes if front is not None else []),
             ],
             proving=front.routes if front is not None else (),
             callers=callers,

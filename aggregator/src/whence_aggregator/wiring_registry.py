@@ -37,6 +37,7 @@ from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings import RegistrySettings, Settings
+from whence_aggregator.wiring_pulls import Pulling, load_pulling
 from whence_aggregator.wiring_roads import load_backend
 from whence_common.clock import utc_now
 from whence_common.lifecycle import run_until_signal
@@ -64,6 +65,8 @@ class Front:
     """The front, ready to be served."""
 
     routes: list[web.RouteDef]
+    agent_routes: list[web.RouteDef]
+    """What agents call; the server lets them in, since each call carries its own proof."""
     sources: Sources
     pushes: Pushes
     backend: Backend
@@ -93,7 +96,8 @@ def load_front(
     """Make the front."""
     registry, backend, catalog = behind.settings, behind.backend, behind.catalog
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
-    access = _access(settings, registry, secret, callers, session)
+    pulling = load_pulling(settings, registry, secret, database)
+    access = _access(registry, pulling, callers, session)
     findings = Findings(ledger=ledger, collectors=collectors, now=utc_now)
     sources = Sources(
         database=database,
@@ -130,6 +134,7 @@ def load_front(
     pierone = PierOneCalls(calls=calls, access=access, catalog=catalog)
     return Front(
         routes=[*calls.routes(), *blobs.routes(), *pierone.routes()],
+        agent_routes=pulling.routes(database, ledger, access, session),
         sources=sources,
         pushes=pushes,
         backend=backend,
@@ -138,9 +143,8 @@ def load_front(
 
 
 def _access(
-    settings: Settings,
     registry: RegistrySettings,
-    secret: bytes,
+    pulling: Pulling,
     callers: Mapping[str, Caller],
     session: aiohttp.ClientSession,
 ) -> Access:
@@ -150,11 +154,11 @@ def _access(
         teams=StupsTeams(session=session, url=registry.team_url, policy=registry.team_policy)
         if registry.team_url
         else None,
-        authorities=parts.load_authorities(settings.authorities_directory),
-        accounts=frozenset(settings.accounts),
+        documents=pulling.documents(),
+        instances=pulling.instances,
         public_read=registry.public_read,
         open_teams=frozenset(registry.scratch_teams if registry.insecure_open_scratch else ()),
-        seal=Seal(secret, purpose="token", random_bytes=secrets.token_bytes),
+        seal=Seal(pulling.secret, purpose="token", random_bytes=secrets.token_bytes),
         now=utc_now,
     )
 
@@ -166,7 +170,7 @@ async def run_registry(settings: Settings, *, database_location: str | None, lis
         registry = settings.registry
         assert registry is not None, "open_front has looked"
         server = Server(
-            routes=ProbeCalls().routes(),
+            routes=[*ProbeCalls().routes(), *front.agent_routes],
             proving=front.routes,
             callers={},
             address=registry.listen_address,

@@ -47,12 +47,7 @@ class AgentCalls:
 
     async def _enrol(self, request: web.Request) -> Answer:
         no_parameters(request)
-        content = await read_body(request, _ENROLMENT_BYTES_MAX)
-        try:
-            wanted = _DECODER.decode(content)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise InputError("enrolment-malformed", "the body is no enrolment") from exc
-        return respond_json(await self._enrolments.enrol(wanted), status=201)
+        return respond_json(await self._enrolments.enrol(await read_enrolment(request)), status=201)
 
     async def _statement(self, request: web.Request) -> Answer:
         no_parameters(request)
@@ -65,3 +60,12 @@ class AgentCalls:
         content = ready_body(request, HEARTBEAT_BYTES_MAX) or await read_body(request, HEARTBEAT_BYTES_MAX)
         await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
         return Answer(_SEEN)
+
+
+async def read_enrolment(request: web.Request) -> EnrolmentRequest:
+    """Read the body of an enrolment. Raises InputError."""
+    content = await read_body(request, _ENROLMENT_BYTES_MAX)
+    try:
+        return _DECODER.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise InputError("enrolment-malformed", "the body is no enrolment") from exc

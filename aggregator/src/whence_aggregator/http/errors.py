@@ -54,6 +54,8 @@ REQUEST_ID = web.RequestKey("request_id", str)
 _PROCESS = os.urandom(6).hex()
 _NUMBERS = itertools.count(1)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_AGAIN_SECONDS = 5
+"""After which callers try again what something outside, the database for one, kept us from."""
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -94,6 +96,8 @@ def problem(request: web.Request, error: WhenceError) -> web.Response:
     """Give an error as a problem response; Retry-After where there is a time."""
     response = _respond(request, _status(error), error.code, error.message, error.fix)
     seconds = getattr(error, "retry_after_seconds", None)
+    if seconds is None and response.status == 503:
+        seconds = _AGAIN_SECONDS
     if seconds is not None:
         response.headers["Retry-After"] = str(max(1, round(seconds)))
     if response.status == 401:

@@ -151,7 +151,8 @@ def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challeng
     if refusal.detail is not None:
         error["detail"] = refusal.detail
     document = msgspec.json.encode({"errors": [error]})
-    response = web.Response(body=document, status=refusal.status, content_type="application/json")
+    headers = {"Cache-Control": "no-store"}  # what it says of signing in follows the request's Host
+    response = web.Response(body=document, status=refusal.status, content_type="application/json", headers=headers)
     if refusal.status == 401:
         for one in challenge(request):
             response.headers.add("WWW-Authenticate", one)

@@ -1,4 +1,4 @@
-"""Who may pull and push: people and services by OAuth, callers of the aggregator, instances by AWS's signature.
+"""Who may pull and push: people and services by OAuth, callers of the aggregator, instances by tokens of ours.
 
 What is not configured denies. Decided from headers alone, before any body is read.
 """
@@ -15,14 +15,14 @@ from typing import Any, Literal
 from whence_aggregator.applications.registry import Caller
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.ports_registry import Person, TeamService, TokenInfo
+from whence_aggregator.registry.identity_documents import IdentityDocuments
+from whence_aggregator.registry.instances import Instances, Standing
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_aggregator.registry.sealing import Seal
 from whence_common import strict_base64
 from whence_common.clock import Now
 from whence_common.errors import InputError
-from whence_common.identity_document import Authorities
-from whence_common.identity_document import verify as verify_identity
 
 GRANT_SECONDS = 300
 _TOKENS_KEPT_SECONDS = 60.0
@@ -33,7 +33,7 @@ _WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application
 _EVERYTHING = "*"
 """Asks for all that the caller may do: skopeo does so before it deletes."""
 CATALOG = "registry:catalog"
-"""Stands in a grant like a repository's name, which has no colon: the right to list repositories, all that there are."""
+"""In a grant, like the name of a repository, which has no colon: the right to list repositories, all there are."""
 IDENTITY_USER = "instance-identity-document"
 Action = Literal["pull", "push"]
 
@@ -62,8 +62,8 @@ class Access:
         tokens: Mapping[str, Caller],
         token_info: TokenInfo | None,
         teams: TeamService | None,
-        authorities: Authorities,
-        accounts: frozenset[str],
+        documents: IdentityDocuments | None,
+        instances: Instances,
         public_read: bool,
         open_teams: frozenset[str],
         seal: Seal,
@@ -72,8 +72,8 @@ class Access:
         self._tokens = tokens
         self._token_info = token_info
         self._teams = teams
-        self._authorities = authorities
-        self._accounts = accounts
+        self._documents = documents
+        self._instances = instances
         self._public_read = public_read
         self._open_teams = open_teams
         self._seal = seal
@@ -93,7 +93,7 @@ class Access:
             raise RegistryRefusal("UNAUTHORIZED", "only Basic and Bearer are understood")
         user, _, password = _basic(rest.strip())
         if user == IDENTITY_USER:
-            return self._by_identity(password)
+            return await self._by_identity(password)
         if user != "oauth2":
             raise RegistryRefusal("UNAUTHORIZED", "the user must be oauth2, and the password the token")
         return await self._by_token(password)
@@ -154,15 +154,14 @@ class Access:
                     if exc.code not in ("DENIED", "UNAUTHORIZED"):
                         raise
             grant[str(repository)] = sorted({*allowed, *grant.get(str(repository), [])})
-        until = (self._now() + timedelta(seconds=GRANT_SECONDS)).timestamp()
-        return self._seal.seal({"name": principal.name, "kind": principal.kind, "grant": grant, "until": until})
+        return self._sealed({"name": principal.name, "kind": principal.kind}, grant)
 
     async def _by_token(self, token: str) -> Principal:
         if not token.isascii():
             raise RegistryRefusal("UNAUTHORIZED", "the token is none")
         opened = self._seal.open(token)
         if opened is not None:
-            return self._by_grant(opened)
+            return await self._by_grant(opened)
         caller = self._tokens.get("sha256:" + hashlib.sha256(token.encode()).hexdigest())
         if caller is not None:
             return Principal(name=caller.name, kind="caller", teams=caller.teams)
@@ -171,9 +170,22 @@ class Access:
             raise RegistryRefusal("UNAUTHORIZED", "the token is not known, or no longer valid")
         return Principal(name=person.uid, kind="person", person=person, token=token)
 
-    def _by_grant(self, opened: dict[str, Any]) -> Principal:
-        if opened["until"] < self._now().timestamp():
+    def instance_token(self, standing: Standing, repository: Repository) -> str:
+        """Give a token by which an instance pulls from one repository, as long as the binding is its newest."""
+        return self._sealed(
+            {"name": standing.instance_id, "kind": "instance", "enrolment": standing.enrolment},
+            {str(repository): ["pull"]},
+        )
+
+    def _sealed(self, who: dict[str, Any], grant: Mapping[str, list[str]]) -> str:
+        until = (self._now() + timedelta(seconds=GRANT_SECONDS)).timestamp()
+        return self._seal.seal({**who, "grant": grant, "until": until})
+
+    async def _by_grant(self, opened: dict[str, Any]) -> Principal:
+        if opened["until"] <= self._now().timestamp():
             raise RegistryRefusal("UNAUTHORIZED", "the token has expired")
+        if opened["kind"] == "instance":
+            await self._check_instance(opened["name"], opened.get("enrolment"))
         return Principal(name=opened["name"], kind=opened["kind"], grant=opened["grant"])
 
     async def _person(self, token: str) -> Person | None:
@@ -192,16 +204,20 @@ class Access:
         self._people[key] = now + timedelta(seconds=_TOKENS_KEPT_SECONDS), person
         return person
 
-    def _by_identity(self, blob: str) -> Principal:
-        try:
-            identity = verify_identity(_without_frame(blob), self._authorities)
-        except InputError as exc:
+    async def _by_identity(self, blob: str) -> Principal:
+        if self._documents is None:
             raise RegistryRefusal(
-                "UNAUTHORIZED", f"the instance identity is not accepted: {exc.message}", fix="send rsa2048, not pkcs7"
-            ) from exc
-        if identity.account_id not in self._accounts:
-            raise RegistryRefusal("UNAUTHORIZED", "the instance's account is not among those known here")
-        return Principal(name=identity.instance_id, kind="instance")
+                "UNAUTHORIZED", "identity documents are not taken here", fix="set sign_in: whence on the agent"
+            )
+        instance_id = self._documents.instance(blob)
+        await self._check_instance(instance_id, None)
+        return Principal(name=instance_id, kind="instance")
+
+    async def _check_instance(self, instance_id: str, enrolment: int | None) -> None:
+        try:
+            await self._instances.check(instance_id, enrolment)
+        except InputError as exc:
+            raise RegistryRefusal("UNAUTHORIZED", exc.message, fix=exc.fix) from exc
 
     async def _why_not(self, principal: Principal, team: str) -> str:
         """Say why somebody may not write for a team; empty when they may."""
@@ -241,8 +257,3 @@ def _basic(encoded: str) -> tuple[str, str, str]:
         return strict_base64.decode(encoded).decode("utf-8").partition(":")
     except ValueError as exc:
         raise RegistryRefusal("UNAUTHORIZED", "the Authorization header is malformed") from exc
-
-
-def _without_frame(blob: str) -> str:
-    """Take the lines of PEM away, with which some clients frame the signature."""
-    return "".join(line for line in blob.splitlines() if not line.startswith("-----"))

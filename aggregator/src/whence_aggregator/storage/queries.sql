@@ -94,6 +94,22 @@ from instance i join enrolment n on n.instance = i.number join entry e on e.ledg
 left join entry b on b.ledger_index = e.base
 where {i.instance_id in texts instance_ids} order by n.instance, n.number;
 
+-- name: standing_of_key
+select i.instance_id, i.account_id, i.region, i.life, i.listed, v.listed_at, n.number as enrolment,
+    (select max(m.number) from enrolment m where m.instance = i.number) as newest,
+    (select c.recorded_at from clock c where c.ledger_index <= n.ledger_index order by c.ledger_index desc limit 1) as bound_at
+from enrolment n join instance i on i.number = n.instance
+left join listing v on v.account_id = i.account_id and v.region = i.region
+where n.key_id = :key_id;
+
+-- name: standing_of_instance
+select i.instance_id, i.account_id, i.region, i.life, i.listed, v.listed_at, n.number as enrolment, n.number as newest,
+    (select c.recorded_at from clock c where c.ledger_index <= n.ledger_index order by c.ledger_index desc limit 1) as bound_at
+from instance i join enrolment n on n.instance = i.number
+    and n.number = (select max(m.number) from enrolment m where m.instance = i.number)
+left join listing v on v.account_id = i.account_id and v.region = i.region
+where i.instance_id = :instance_id;
+
 -- name: last_instance
 select coalesce(max(number), 0) as number from instance;
 

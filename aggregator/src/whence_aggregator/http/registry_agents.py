@@ -1,0 +1,57 @@
+"""What agents call at the registry front: challenges, enrolments and tokens to pull with, below `/v2/_whence/`.
+
+There, because proxies before a registry pass `/v2/` on, and no repository's name begins with an underscore. Each call
+carries its own proof; errors are problems, as at the aggregator.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from whence_aggregator.enrolment import Enrolments
+from whence_aggregator.http.agents import read_enrolment
+from whence_aggregator.http.bodies import Answer, read_body, respond_json
+from whence_aggregator.http.parameters import no_parameters
+from whence_aggregator.limits import Limit
+from whence_aggregator.registry.pull_tokens import PullTokenRequest, PullTokens
+from whence_common.errors import InputError
+
+_CHALLENGE_BYTES_MAX = 1024
+_TOKEN_BYTES_MAX = 8 * 1024
+_DECODER = msgspec.json.Decoder(PullTokenRequest)
+
+
+class RegistryAgentCalls:
+    """Handlers."""
+
+    def __init__(self, *, enrolments: Enrolments, pull_tokens: PullTokens, challenges: Limit) -> None:
+        self._enrolments = enrolments
+        self._pull_tokens = pull_tokens
+        self._challenges = challenges
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v2/_whence/challenges", self._challenge),
+            web.post("/v2/_whence/enrolments", self._enrol),
+            web.post("/v2/_whence/tokens", self._token),
+        ]
+
+    async def _challenge(self, request: web.Request) -> Answer:
+        no_parameters(request)
+        await read_body(request, _CHALLENGE_BYTES_MAX)
+        self._challenges.take(request.remote or "")
+        return respond_json(self._enrolments.challenge(), status=201)
+
+    async def _enrol(self, request: web.Request) -> Answer:
+        no_parameters(request)
+        return respond_json(await self._enrolments.enrol(await read_enrolment(request)), status=201)
+
+    async def _token(self, request: web.Request) -> Answer:
+        no_parameters(request)
+        content = await read_body(request, _TOKEN_BYTES_MAX)
+        try:
+            wanted = _DECODER.decode(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise InputError("pull-token-malformed", "the body is not a request for a pull token") from exc
+        return respond_json(await self._pull_tokens.token(wanted), status=201)

@@ -1,0 +1,48 @@
+"""Instances by AWS's signature alone, as Pier One had it: off unless the settings ask for it.
+
+Such a document proves that AWS launched an instance once, and neither who holds it nor that the instance lives. Hence
+the limit on its age.
+"""
+
+from __future__ import annotations
+
+from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_common.clock import Now, to_instant
+from whence_common.errors import InputError
+from whence_common.identity_document import Authorities, verify
+
+_AHEAD_SECONDS_MAX = 60.0
+
+
+class IdentityDocuments:
+    """Verifies documents of allowed accounts that are at most `seconds_max` old, by their `pendingTime`."""
+
+    def __init__(self, *, authorities: Authorities, accounts: frozenset[str], seconds_max: float, now: Now) -> None:
+        self._authorities = authorities
+        self._accounts = accounts
+        self._seconds_max = seconds_max
+        self._now = now
+
+    def instance(self, blob: str) -> str:
+        """Return the id of the instance that the document is of. Raises RegistryRefusal."""
+        try:
+            identity = verify(_without_frame(blob), self._authorities)
+        except InputError as exc:
+            raise RegistryRefusal(
+                "UNAUTHORIZED", f"the instance identity is not accepted: {exc.message}", fix="send rsa2048, not pkcs7"
+            ) from exc
+        if identity.account_id not in self._accounts:
+            raise RegistryRefusal("UNAUTHORIZED", "the instance's account is not among those known here")
+        age = (self._now() - identity.pending_time).total_seconds()
+        if not -_AHEAD_SECONDS_MAX <= age <= self._seconds_max:
+            raise RegistryRefusal(
+                "UNAUTHORIZED",
+                f"the identity document is of {to_instant(identity.pending_time)}, which is too old, or ahead of time",
+                fix="set sign_in: whence on the agent, or start the instance again",
+            )
+        return identity.instance_id
+
+
+def _without_frame(blob: str) -> str:
+    """Take the lines of PEM away, with which some clients frame the signature."""
+    return "".join(line for line in blob.splitlines() if not line.startswith("-----"))

@@ -1,0 +1,126 @@
+"""Tokens for instances, for one repository and for pulling alone, given to a fresh proof by the enrolled key.
+
+Steps in order: challenge of ours, proof of the key, its binding, account and life, challenge used up; then the fresh
+proof by STS where nothing else says that the instance still lives. Whoever copied the disk of an instance that ended
+has its key, and gets nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from whence_aggregator.challenges import Challenges
+from whence_aggregator.limits import Limit
+from whence_aggregator.ports import CallerIdentity, Forbidden, Unauthenticated
+from whence_aggregator.registry.access import GRANT_SECONDS, Access
+from whence_aggregator.registry.instances import Instances, Standing
+from whence_aggregator.registry.names import Repository, is_repository
+from whence_common import strict_base64
+from whence_common.clock import Now
+from whence_common.errors import InputError
+from whence_common.keys import key_id, public_key_from_wire, signature_holds
+from whence_common.logs import fields
+from whence_common.pull_proof import pull_proof_content
+from whence_common.sts_proof import StsProof, check_caller, headers_to_sign
+
+log = logging.getLogger(__name__)
+
+
+class PullTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an agent sends. `sts` only when it was asked for."""
+
+    public_key: str
+    challenge: str
+    proof: str
+    repository: str
+    sts: StsProof | None = None
+
+
+class PullTokens:
+    """Gives tokens. `audience` names this registry in proofs; it comes from the settings and from no request."""
+
+    def __init__(
+        self,
+        *,
+        challenges: Challenges,
+        instances: Instances,
+        access: Access,
+        caller_identity: CallerIdentity | None,
+        audience: str,
+        unlisted_seconds_max: float,
+        limit: Limit,
+        now: Now,
+    ) -> None:
+        self._challenges = challenges
+        self._instances = instances
+        self._access = access
+        self._caller_identity = caller_identity
+        self._audience = audience
+        self._unlisted_seconds_max = unlisted_seconds_max
+        self._limit = limit
+        self._now = now
+
+    async def token(self, request: PullTokenRequest) -> dict[str, object]:
+        """Give a token. Raises an InputError with a stable code for every reason to refuse, or a RoadError."""
+        self._challenges.check(request.challenge)
+        if not is_repository(request.repository):
+            raise InputError("repository-malformed", "the repository is not written as team/artifact")
+        key = self._proved_key(request)
+        standing = await self._instances.of_key(key)
+        if standing is None:
+            raise Unauthenticated("key-unknown", "no instance has bound this key", fix="enrol, then ask again")
+        self._limit.take(standing.instance_id)
+        standing.check(self._instances.accounts)
+        lives = standing.is_known_to_live(self._now(), unlisted_seconds_max=self._unlisted_seconds_max)
+        if not lives and request.sts is None:
+            raise _life_unknown(standing)
+        await self._challenges.redeem(request.challenge)
+        if not lives:
+            await self._prove_life(request, standing, key)
+        log.info(
+            "pull token given", extra=fields(instance=standing.instance_id, repository=request.repository, lives=lives)
+        )
+        token = self._access.instance_token(standing, Repository.parse(request.repository))
+        return {"token": token, "expires_in": GRANT_SECONDS}
+
+    def _proved_key(self, request: PullTokenRequest) -> str:
+        """Return the id of the key that made the proof. Raises Unauthenticated."""
+        public_key = public_key_from_wire(request.public_key)
+        content = pull_proof_content(
+            audience=self._audience,
+            nonce=request.challenge,
+            repository=request.repository,
+            public_key=request.public_key,
+        )
+        try:
+            proof = strict_base64.decode(request.proof)
+        except ValueError as exc:
+            raise Unauthenticated("proof-invalid", "the proof is not base64") from exc
+        if not signature_holds(public_key, proof, content):
+            raise Unauthenticated(
+                "proof-invalid",
+                "the proof does not hold for this key, challenge, repository and registry",
+                fix="name images by the host that registry.name of the front has",
+            )
+        return key_id(public_key)
+
+    async def _prove_life(self, request: PullTokenRequest, standing: Standing, key: str) -> None:
+        """Have STS say that the instance's own credentials are held now. Raises InputError or SourceUnavailable."""
+        if request.sts is None or self._caller_identity is None:
+            raise _life_unknown(standing)
+        request.sts.check(now=self._now())
+        if request.sts.region != standing.region:
+            raise Unauthenticated("sts-region", "the STS proof is for another region than the instance's")
+        signed = headers_to_sign(challenge=request.challenge, audience=self._audience, key_id=key)
+        account, arn, _ = await self._caller_identity.caller(request.sts, signed)
+        check_caller(account, arn, account_id=standing.account_id, instance_id=standing.instance_id)
+
+
+def _life_unknown(standing: Standing) -> Forbidden:
+    return Forbidden(
+        "life-unknown",
+        f"nothing recent says that instance {standing.instance_id} still lives",
+        fix="configure inventory, or sts; or raise registry.unlisted_seconds_max",
+    )
