@@ -95,10 +95,19 @@ async def test_a_proof_is_for_one_repository_one_registry_and_one_key(house: InP
     pulls, machine, other = Pulls(house), await house.machine(ONE), await house.machine(TWO)
     assert await refusal(pulls, machine, repository="alpha/other") == "proof-invalid"
     assert await refusal(pulls, machine, public_key=public_key_to_wire(other.key.public_key())) == "proof-invalid"
+    assert await refusal(pulls, machine, instance_id=TWO) == "proof-invalid"
+    assert await refusal(pulls, machine, instance_id="i-\nx") == "instance-malformed"
     assert await refusal(pulls, machine, proof="AAAA") == "proof-invalid"
     assert await refusal(pulls, machine, proof="!") == "proof-invalid"
     for name in ("alpha", "alpha/*", "../x", "alpha/app\nx", "ALPHA/app", ""):
         assert await refusal(pulls, machine, repository=name) == "repository-malformed"
+
+
+async def test_a_key_pulls_for_no_other_instance_than_the_one_that_bound_it(house: InProcess) -> None:
+    """A machine that was started from the disk of another takes its key for its own."""
+    pulls, machine = Pulls(house), await house.machine(ONE)
+    machine.instance_id = TWO
+    assert await refusal(pulls, machine) == "key-of-other"
 
 
 @pytest.mark.parametrize("audience", ["registry:evil.example.org", AUDIENCE, FRONT, f"registry:{FRONT}:443"])

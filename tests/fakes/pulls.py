@@ -139,6 +139,15 @@ def pull_request(
 ) -> PullTokenRequest:
     """Ask for a token as an agent does."""
     public_key = public_key_to_wire(machine.key.public_key())
-    content = pull_proof_content(audience=audience, nonce=nonce, repository=repository, public_key=public_key)
+    content = pull_proof_content(
+        audience=audience, nonce=nonce, instance_id=machine.instance_id, repository=repository, public_key=public_key
+    )
     proof = base64.b64encode(sign(machine.key, content)).decode()
-    return PullTokenRequest(public_key=public_key, challenge=nonce, proof=proof, repository=repository, sts=sts)
+    return PullTokenRequest(
+        instance_id=machine.instance_id,
+        public_key=public_key,
+        challenge=nonce,
+        proof=proof,
+        repository=repository,
+        sts=sts,
+    )

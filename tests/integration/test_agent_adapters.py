@@ -397,9 +397,12 @@ async def test_an_images_labels_are_read_from_the_engine(scape: Landscape, engin
 
     digest = await asyncio.to_thread(push)
     image = ImageFacts(source=f"{repository}:1.0", repository=repository, digest=digest)
-    image_id, seen = await pull_image(
-        engine, image, None, backoff=Backoff(first_seconds=0.1, longest_seconds=0.1, random=lambda: 0.5)
-    )
+
+    async def nothing() -> None:
+        return None
+
+    backoff = Backoff(first_seconds=0.1, longest_seconds=0.1, random=lambda: 0.5)
+    image_id, seen = await pull_image(engine, image, None, backoff=backoff, again=nothing)
     assert (seen.status, seen.claims) == (
         "missing",
         [SourceClaimFacts(kind="label", url="https://git.example.org/a/b", revision="a" * 40, maybe_inherited=True)],

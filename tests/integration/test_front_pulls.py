@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from fakes.machine import Machine
 from fakes.pulls import FRONT, Pulls, pull_request
 from fakes.signing_authority import SigningAuthority, identity_document
 from landscape.front import Client, RunningFront, basic_header, digest_of, registry_front
+from landscape.postgres import postgres
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
 from whence_aggregator.limits import Limit, Rate
@@ -48,7 +52,9 @@ class Instance:
     machine: Machine
 
     async def post(self, path: str, body: bytes, **headers: str) -> tuple[int, Any, Any]:
-        async with self.session.post(f"{self.url.rstrip('/')}/v2/_whence/{path}", data=body, headers=headers) as answer:
+        async with self.session.post(
+            f"{self.url.rstrip('/')}/v2/_whence/v1/{path}", data=body, headers=headers
+        ) as answer:
             return answer.status, await answer.json(content_type=None), answer.headers.copy()
 
     @property
@@ -141,7 +147,7 @@ async def test_what_is_no_request_is_refused_before_it_costs_anything(
         assert (status, answer["code"]) == (400, "pull-token-malformed")
     status, answer, _ = await one.post("tokens", b"x" * 10_000)
     assert (status, answer["code"]) == (413, "body-too-large")
-    unknown = {"public_key": "", "challenge": "", "proof": "", "repository": APP, "colour": "blue"}
+    unknown = {"instance_id": "", "public_key": "", "challenge": "", "proof": "", "repository": APP, "colour": "blue"}
     assert (await one.post("tokens", json.dumps(unknown).encode()))[0] == 400
     del unknown["colour"]
     assert (await one.post("tokens", json.dumps(unknown).encode()))[1]["code"] == "challenge-unknown"
@@ -188,3 +194,30 @@ async def test_without_the_database_the_front_says_when_to_come_again(
             status, answer, headers = await one.post("tokens", body)
     await database.close()
     assert (status, answer["code"], headers["Retry-After"]) == (503, "storage-unavailable", "5")
+
+
+async def test_a_front_whose_postgresql_is_gone_answers_503_with_retry_after_and_lets_nobody_in(
+    authority: SigningAuthority, tmp_path: Path
+) -> None:
+    cluster = Path("/tmp") / f"whence-pulls-{uuid.uuid4().hex[:8]}"
+    cluster.mkdir(mode=0o755)
+    pem = {"eu-central-1": authority.pem}
+    try:
+        async with AsyncExitStack() as running:
+            dsn = await running.enter_async_context(postgres(cluster, tmp_path))
+            async with registry_front(tmp_path, tmp_path, authority_pem=pem, database=dsn) as own:
+                await own.client().push(APP, "1.0", b"layer")
+                one, two = instance(own, authority, 6), instance(own, authority, 7)
+                for each in (one, two):
+                    assert (await each.enrol())[0] == 201
+                _, challenge, _ = await one.post("challenges", b"{}")
+                token = (await two.token())[1]["token"]
+                await running.aclose()
+                body = msgspec.json.encode(pull_request(one.machine, challenge["challenge"], one.audience))
+                status, answer, headers = await one.post("tokens", body)
+                assert (status, headers["Retry-After"]) == (503, "5"), answer
+                for path in (f"/v2/{APP}/manifests/1.0", f"/v2/{APP}/tags/list"):
+                    said = await own.client(token).ask("GET", path)
+                    assert (said.status, said.code, said.headers["Retry-After"]) == (503, "UNAVAILABLE", "5")
+    finally:
+        shutil.rmtree(cluster)

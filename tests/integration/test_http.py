@@ -22,7 +22,7 @@ from landscape.programs import Aggregator
 
 AGENTS_PATHS = (
     "/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats",
-    "/v2/_whence/challenges", "/v2/_whence/enrolments", "/v2/_whence/tokens",
+    "/v2/_whence/v1/challenges", "/v2/_whence/v1/enrolments", "/v2/_whence/v1/tokens",
 )  # fmt: skip
 KIO = {"team_id": "hello", "name": "Greeter", "active": True}
 

@@ -6,12 +6,14 @@ import pytest
 
 from landscape.signing import BUILDER, new_key, provenance, statement
 from whence_agent.ports import ResolvedImage
+from whence_agent.progress import StageProgress
 from whence_agent.stages.image import ImageResolver, ImageUntrusted, TrustPolicy
 from whence_common.backoff import Backoff
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder
 from whence_common.registry_sign_in import Login
+from whence_common.statement import ImageFacts
 from whence_common.user_data.platform import PlatformRules
 
 KEY, STRANGER = new_key(), new_key()
@@ -57,19 +59,26 @@ def resolver(registry: Held) -> ImageResolver:
     )
 
 
+async def resolved(registry: Held) -> tuple[ImageFacts, ResolvedImage]:
+    async def nothing() -> None:
+        return None
+
+    return await resolver(registry).resolve(REFERENCE, nothing, StageProgress(name="image"))
+
+
 def envelopes(*held: bytes, unread: tuple[str, ...] = ()) -> ImageEvidence:
     return ImageEvidence(envelopes=held, unread=unread)
 
 
 async def test_provenance_of_the_index_counts_beside_a_strangers_sbom_of_the_image() -> None:
     registry = Held(image=envelopes(SBOM), index=envelopes(provenance(KEY, INDEX)))
-    image, _ = await resolver(registry).resolve(REFERENCE, None)
+    image, _ = await resolved(registry)
     assert (image.digest, image.built_by) == (IMAGE, BUILDER)
 
 
 async def test_the_index_is_not_asked_about_where_the_image_is_trusted() -> None:
     registry = Held(image=envelopes(provenance(KEY, IMAGE)))
-    await resolver(registry).resolve(REFERENCE, None)
+    await resolved(registry)
     assert registry.asked == [IMAGE]
 
 
@@ -84,10 +93,10 @@ async def test_the_index_is_not_asked_about_where_the_image_is_trusted() -> None
 )
 async def test_evidence_of_one_never_counts_for_the_other(held: dict[str, ImageEvidence]) -> None:
     with pytest.raises(ImageUntrusted, match="no trusted builder's provenance names it"):
-        await resolver(Held(**held)).resolve(REFERENCE, None)
+        await resolved(Held(**held))
 
 
 async def test_a_refusal_names_what_was_not_read() -> None:
     registry = Held(image=envelopes(unread=("an envelope is too large",)))
     with pytest.raises(ImageUntrusted, match="not everything was read: an envelope is too large"):
-        await resolver(registry).resolve(REFERENCE, None)
+        await resolved(registry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,12 +16,12 @@ from whence_agent.health_watch import HealthWatch
 from whence_agent.host_metrics import HostMetrics
 from whence_agent.ports import ContainerWatch, Engine, EngineFailed, Machine, Probe, ResolvedImage
 from whence_agent.ports_cloud import CloudRefused, LoadBalancers, Volumes
-from whence_agent.progress import Progress
+from whence_agent.progress import Progress, StageProgress
 from whence_agent.settings import Settings
 from whence_agent.sign_in import SignIn
 from whence_agent.stages.container import PulledImage, Specifier, in_order, sidecar_name, write_meta
 from whence_agent.stages.health import until_healthy, until_in_service
-from whence_agent.stages.image import ImageResolver, pull_image
+from whence_agent.stages.image import ImageResolver, LoginSource, pull_image
 from whence_agent.stages.secrets import Resolved, SecretResolver
 from whence_agent.stages.storage import VolumeAttacher, host_request, storage_request, tags_to_forget
 from whence_agent.supervision import Supervision
@@ -45,6 +46,16 @@ LOAD_BALANCER_SECONDS_MAX = 300.0
 
 class CredentialsMissing(RoadError):
     """There is no first generation of credentials, and the platform asks for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """An image that was resolved, and how its registry is signed in to."""
+
+    reference: ImageReference
+    facts: ImageFacts
+    said: ResolvedImage
+    sign_in: LoginSource
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,15 +87,15 @@ class BringUp:
         await self._credentials(user_data)
         async with self.progress.stage("secrets", seconds_max=SECRETS_SECONDS_MAX):
             resolved = await self.secrets.resolve(user_data)
-        async with self.progress.stage("image", seconds_max=IMAGE_SECONDS_MAX):
-            image = await self._resolve(user_data.source, resolved)
-            self.progress.observed.image = image[0]
-            others = {one.name: await self._resolve(one.source, resolved) for one in user_data.sidecars}
+        async with self.progress.stage("image", seconds_max=IMAGE_SECONDS_MAX) as stage:
+            image = await self._resolve(user_data.source, resolved, stage)
+            self.progress.observed.image = image.facts
+            others = {one.name: await self._resolve(one.source, resolved, stage) for one in user_data.sidecars}
         await self._host(user_data)
         await self._storage(user_data)
-        async with self.progress.stage("pull", seconds_max=PULL_SECONDS_MAX):
-            pulled = await self._pull(*image, main=True)
-            pulled_others = {name: await self._pull(*other) for name, other in others.items()}
+        async with self.progress.stage("pull", seconds_max=PULL_SECONDS_MAX) as stage:
+            pulled = await self._pull(image, stage, main=True)
+            pulled_others = {name: await self._pull(other, stage) for name, other in others.items()}
         if not user_data.start:
             self.progress.maintenance = True
             await self.tear_down()
@@ -173,9 +184,10 @@ class BringUp:
                     raise CredentialsMissing("credentials-missing", message) from exc
                 stage.outcome, stage.reason = "deferred", why
 
-    async def _resolve(self, reference: ImageReference, resolved: Resolved) -> tuple[ImageFacts, ResolvedImage]:
-        login = await self.sign_in.login(reference.registry, resolved.sign_in)
-        return await self.images.resolve(reference, login)
+    async def _resolve(self, reference: ImageReference, resolved: Resolved, stage: StageProgress) -> _Wanted:
+        sign_in = partial(self.sign_in.login, reference, resolved.sign_in)
+        facts, said = await self.images.resolve(reference, sign_in, stage)
+        return _Wanted(reference=reference, facts=facts, said=said, sign_in=sign_in)
 
     async def _host(self, user_data: UserData) -> None:
         request = host_request(user_data.host, instance_users=self.settings.instance_users)
@@ -208,13 +220,18 @@ class BringUp:
         message = f"volumes were not attached within {self.settings.volumes_seconds_max:g} seconds: {reason}"
         return CloudRefused("volume-missing", message, fix="check the Name tag, the zone and who else holds the volume")
 
-    async def _pull(self, image: ImageFacts, said: ResolvedImage, *, main: bool = False) -> PulledImage:
+    async def _pull(self, image: _Wanted, stage: StageProgress, *, main: bool = False) -> PulledImage:
         image_id, scm_source = await pull_image(
-            self.engine, image, said.login, backoff=self.images.backoff, claims=said.claims
+            self.engine,
+            image.facts,
+            image.said.login,
+            backoff=self.images.backoff,
+            again=lambda: self.images.sign_in_again(image.facts, image.reference, image.sign_in, stage),
+            claims=image.said.claims,
         )
         if main:
             self.progress.observed.scm_source = scm_source
-        return PulledImage(facts=image, image_id=image_id)
+        return PulledImage(facts=image.facts, image_id=image_id)
 
     async def _start(
         self, user_data: UserData, resolved: Resolved, image: PulledImage, others: dict[str, PulledImage]

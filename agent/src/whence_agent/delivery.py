@@ -11,7 +11,7 @@ from collections.abc import Callable
 from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
 from whence_agent.outbox import Outbox, Waiting
-from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled, IdentityProof
+from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled, EnrolmentRoad, IdentityProof
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.receipts import Receipts
@@ -77,7 +77,13 @@ class Delivery:
         """Bind this instance to its key, unless that is done. Raises AggregatorUnavailable."""
         async with self._enrolling:
             if self._enrolled is None:
-                self._enrolled = await self._bind_own()
+                self._enrolled = await self._bind_own(self._aggregator)
+        self._progress.delivered.enrolled = True
+
+    async def enrol_over(self, road: EnrolmentRoad) -> None:
+        """Bind this instance to its key over another road than the aggregator's own. Raises AggregatorUnavailable."""
+        async with self._enrolling:
+            self._enrolled = await self._bind_own(road)
         self._progress.delivered.enrolled = True
 
     def remember(self) -> None:
@@ -178,20 +184,20 @@ class Delivery:
         self._progress.delivered.waiting = len(self._outbox)
         self._progress.delivered.dropped = self._outbox.dropped
 
-    async def _bind_own(self) -> Enrolled:
+    async def _bind_own(self, road: EnrolmentRoad) -> Enrolled:
         """Bind the key; where it turns out to be another machine's, one of our own, and state everything again."""
         try:
-            bound = await self._bind()
+            bound = await self._bind(road)
         except AggregatorUnavailable as exc:
             if not self._owner.refused(exc.code):
                 raise
             self._reporter.restate()
-            bound = await self._bind()
+            bound = await self._bind(road)
         self._owner.confirm()
         return bound
 
-    async def _bind(self) -> Enrolled:
-        challenge = await self._aggregator.challenge()
+    async def _bind(self, road: EnrolmentRoad) -> Enrolled:
+        challenge = await road.challenge()
         if not _AUDIENCE.match(challenge.audience) or not _AUDIENCE.match(challenge.nonce):
             raise AggregatorUnavailable("challenge-malformed", "the aggregator's challenge is malformed")
         identity = self._progress.observed.identity_blob
@@ -209,7 +215,7 @@ class Delivery:
                 audience=challenge.audience,
                 key_id=key_id(self._key.private.public_key()),
             )
-        enrolled = await self._aggregator.enrol(
+        enrolled = await road.enrol(
             identity=identity, public_key=public_key, nonce=challenge.nonce, proof=proof, sts=sts
         )
         self._receipts.learn(enrolled.log_keys)

@@ -273,7 +273,9 @@ class IdentityProof(Protocol):
         """Give a fresh proof of which instance this is; None where it cannot be had."""
 
 
-class Aggregator(Protocol):
+class EnrolmentRoad(Protocol):
+    """Where this instance can enrol: the aggregator, or a registry front of its."""
+
     async def challenge(self) -> Challenge:
         """Ask for a single-use challenge. Raises AggregatorUnavailable, as all of these do."""
 
@@ -281,9 +283,18 @@ class Aggregator(Protocol):
         self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None
     ) -> Enrolled: ...
 
+
+class Aggregator(EnrolmentRoad, Protocol):
     async def submit(self, envelope: bytes) -> Receipt: ...
 
     async def heartbeat(self, body: bytes, mac: str) -> None: ...
+
+
+class RegistryFront(EnrolmentRoad, Protocol):
+    async def pull_token(
+        self, *, instance_id: str, public_key: str, nonce: str, proof: str, repository: str, sts: StsProof | None
+    ) -> str:
+        """Ask for a token to pull from one repository. Raises AggregatorUnavailable."""
 
 
 class Probe(Protocol):

@@ -128,7 +128,8 @@ class Progress:
             self._failed(stage, exc.diagnostics())
             raise StageFailed(name, (_problem(exc),)) from exc
         except TimeoutError as exc:
-            raise self._broken(stage, "stage-deadline", f"not done within {seconds_max:g} seconds", "") from exc
+            why = f": {stage.reason}" if stage.reason else ""
+            raise self._broken(stage, "stage-deadline", f"not done within {seconds_max:g} seconds{why}", "") from exc
         except OSError as exc:
             raise self._broken(stage, "machine-error", str(exc), "see the disk and the permissions") from exc
         else:

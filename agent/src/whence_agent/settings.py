@@ -17,7 +17,7 @@ from whence_common.user_data.keys import TOP_KEYS
 from whence_common.user_data.options import CAPABILITIES
 from whence_common.user_data.platform import DEFAULT_CAPABILITIES, DEFAULT_SYSCTLS, PlatformRules, is_ecr
 
-SignIn = Literal["auto", "none", "identity", "identity-rsa2048", "mint", "ecr"]
+SignIn = Literal["auto", "none", "identity", "identity-rsa2048", "mint", "ecr", "whence"]
 
 
 class Builder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     single_segment: bool = False
     """Repositories may have no team before the name, as is common in ECR."""
     sign_in: SignIn = "auto"
-    """auto: ECR's token for ECR, user data's dockercfg elsewhere, nothing without one."""
+    """auto: ECR's token for ECR, user data's dockercfg elsewhere, nothing without one. Whence's own front: whence."""
     token_hosts: list[str] = []
     """Hosts, beside the registry's own, that may see its credentials to give a token for them."""
     blob_hosts: list[str] = []

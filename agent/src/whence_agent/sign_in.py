@@ -1,4 +1,4 @@
-"""How this machine signs in at registries: ECR's token, the instance's identity, a mint token, Docker's own forms."""
+"""How this machine signs in at registries: by tokens of their own, by its identity, and in Docker's own forms."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from whence_agent.credentials import CredentialKeeper
 from whence_agent.ports import Metadata, RegistryRefused, SecretUnavailable, TokenIssuer
 from whence_agent.ports_cloud import Repositories
+from whence_agent.pull_tokens import PullTokens
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
+from whence_common.image_reference import ImageReference
 from whence_common.login_file import LoginInvalid, docker_entry, login_of_entry
 from whence_common.registry_sign_in import Login
 
@@ -26,18 +28,22 @@ class SignIn:
     repositories: Repositories
     issuer: TokenIssuer
     keeper: CredentialKeeper
+    pull_tokens: PullTokens
     redactor: Redactor
     platform: Mapping[str, Mapping[str, str]]
     """Logins of the platform's docker_config_file, by registry."""
 
-    async def login(self, registry: str, own: Mapping[str, Mapping[str, str]]) -> Login | None:
-        """Give what to show to a registry; `own` is user data's dockercfg, decrypted. Raises RegistryRefused.
+    async def login(self, image: ImageReference, own: Mapping[str, Mapping[str, str]]) -> Login | None:
+        """Give what to show to an image's registry; `own` is user data's dockercfg, decrypted. Raises RegistryRefused.
 
         MetadataUnavailable, CloudRefused and SecretUnavailable pass through with their own reasons.
         """
+        registry = image.registry
         kind = self.settings.sign_in_of(registry)
         if kind == "none":
             return None
+        if kind == "whence":
+            return self._learned(Login(registry_token=await self.pull_tokens.token(registry, image.path)))
         if kind == "ecr":
             username, password = await self.repositories.sign_in(registry)
             return self._learned(Login(username=username, password=password))

@@ -43,6 +43,7 @@ from whence_agent.notices import NoticeWatch
 from whence_agent.outbox import Outbox
 from whence_agent.platform_files import logins_of, trust_policies
 from whence_agent.progress import Progress
+from whence_agent.pull_tokens import PullTokens
 from whence_agent.pulse import Pulse
 from whence_agent.receipts import Receipts
 from whence_agent.redaction import Redactor
@@ -139,7 +140,8 @@ class _Agent:
         self.machine = MachineSocket(path=settings.machine_socket)
         self.probe = HttpProbe(session=self.session)
         self.issuer = OAuthIssuer(session=self.session, url=settings.oauth_token_url)
-        places = {
+        self.prover = IdentityProver(metadata=self.metadata, now=utc_now)
+        self.places = {
             host: Place(
                 registry=host,
                 plain_http=one.plain_http,
@@ -148,7 +150,12 @@ class _Agent:
             )
             for host, one in settings.registries.items()
         }
-        self.registry = OciRegistry(http=RegistryHttp(session=self.session, places=places))
+        self.registry = OciRegistry(http=RegistryHttp(session=self.session, places=self.places))
+
+    def front_of(self, registry: str) -> HttpAggregator:
+        """Make what speaks to a registry front; it serves a part of the aggregator's calls, and tokens."""
+        place = self.places.get(registry) or Place(registry=registry)
+        return HttpAggregator(session=self.session, url=f"{place.origin}/v2/_whence", ca_file=None)
 
     def assemble(self) -> tuple[dict[str, Service], Callable[[], Awaitable[None]]]:
         """Make the services, and what happens before they are stopped."""
@@ -179,7 +186,14 @@ class _Agent:
             seconds=settings.notice_seconds, drain_on_rebalance=settings.drain_on_rebalance,
         )  # fmt: skip
         metrics = HostMetrics(sink=self.cloud, progress=progress, seconds=settings.metrics_seconds, read=read_host)
-        bring_up = self._bring_up(keeper, tokens, supervision, health, metrics, ending)
+        pull_tokens = PullTokens(
+            key=self.key, prover=self.prover, progress=progress, front_of=self.front_of, enrol=delivery.enrol_over
+        )
+        sign_in = SignIn(
+            settings=settings, metadata=self.metadata, repositories=self.cloud, issuer=self.issuer, keeper=keeper,
+            pull_tokens=pull_tokens, redactor=self.redactor, platform=self.platform_logins,
+        )  # fmt: skip
+        bring_up = self._bring_up(keeper, tokens, supervision, health, metrics, ending, sign_in)
         boot = Boot(
             settings=settings, metadata=self.metadata, notifier=self.notifier, bring_up=bring_up, progress=progress,
             reporter=self.reporter, delivery=delivery, announcer=announcer, redactor=self.redactor, key=self.key,
@@ -209,7 +223,7 @@ class _Agent:
             aggregator=HttpAggregator(
                 session=self.session, url=settings.aggregator_url, ca_file=settings.aggregator_ca_file
             ),
-            prover=IdentityProver(metadata=self.metadata, now=utc_now),
+            prover=self.prover,
             receipts=Receipts(key=self.key, log_keys=settings.aggregator_log_keys),
             key=self.key,
             owner=self.owner,
@@ -246,6 +260,7 @@ class _Agent:
         health: HealthWatch,
         metrics: HostMetrics,
         ending: Ending,
+        sign_in: SignIn,
     ) -> BringUp:
         rules = self.settings.platform_rules()
         return BringUp(
@@ -258,10 +273,7 @@ class _Agent:
             volumes=self.cloud,
             load_balancers=self.cloud,
             probe=self.probe,
-            sign_in=SignIn(
-                settings=self.settings, metadata=self.metadata, repositories=self.cloud, issuer=self.issuer,
-                keeper=keeper, redactor=self.redactor, platform=self.platform_logins,
-            ),
+            sign_in=sign_in,
             secrets=SecretResolver(secrets=AwsSecrets(self.aws), redactor=self.redactor, backoff=self.backoff),
             images=ImageResolver(
                 registry=self.registry, repositories=self.cloud, policies=self.policies, rules=rules,

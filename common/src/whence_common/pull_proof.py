@@ -12,8 +12,8 @@ def registry_audience(registry: str) -> str:
     return f"registry:{registry}"
 
 
-def pull_proof_content(*, audience: str, nonce: str, repository: str, public_key: str) -> bytes:
+def pull_proof_content(*, audience: str, nonce: str, instance_id: str, repository: str, public_key: str) -> bytes:
     """Give the bytes under the proof. Lines, so that no field can run into the next."""
-    lines = ["whence-pull-v1", audience, nonce, repository, public_key]
+    lines = ["whence-pull-v1", audience, nonce, instance_id, repository, public_key]
     assert not any("\n" in line for line in lines)
     return "\n".join(lines).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import uuid
 from typing import Any
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 20.0
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}\Z")
+"""What may follow `Bearer` (RFC 6750, 2.1)."""
 
 
 class HttpAggregator:
@@ -66,6 +69,17 @@ class HttpAggregator:
 
     async def heartbeat(self, body: bytes, mac: str) -> None:
         await self._post("/v1/heartbeats", body, {"Whence-MAC": mac})
+
+    async def pull_token(
+        self, *, instance_id: str, public_key: str, nonce: str, proof: str, repository: str, sts: StsProof | None
+    ) -> str:
+        """Ask for a token; a registry front serves this call, below `/v2/_whence`, and those of enrolment."""
+        stated = {
+            "instance_id": instance_id, "public_key": public_key, "challenge": nonce, "proof": proof,
+            "repository": repository,
+        }  # fmt: skip
+        body = msgspec.json.encode({**stated, "sts": sts} if sts is not None else stated)
+        return _token(await self._post("/v1/tokens", body))
 
     async def _post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
         request_id = uuid.uuid4().hex
@@ -119,6 +133,13 @@ def _object(content: bytes) -> dict[str, Any] | None:
 def _text(answer: dict[str, Any], name: str) -> str:
     value = answer.get(name)
     if not isinstance(value, str):
+        raise _malformed()
+    return value
+
+
+def _token(answer: dict[str, Any]) -> str:
+    value = _text(answer, "token")
+    if not _TOKEN.match(value):
         raise _malformed()
     return value
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_agent.ports import Engine, EngineFailed, Registry, RegistryRefused, ResolvedImage
 from whence_agent.ports_cloud import CloudRefused, Repositories
+from whence_agent.progress import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.errors import InputError
 from whence_common.image_evidence import ImageEvidence
@@ -22,6 +24,9 @@ from whence_common.scm_source import FILE_BYTES_MAX, FILE_NAME, ScmSource, ScmSo
 from whence_common.statement import ImageFacts, ScmSourceFacts, SourceClaimFacts
 from whence_common.user_data.platform import PlatformRules
 
+T = TypeVar("T")
+LoginSource = Callable[[], Awaitable[Login | None]]
+"""Gives what to show to the registry: tokens end, so each try has a login of its own."""
 _NOTHING = ImageEvidence()
 ATTEMPTS_MAX = 5
 PULLS_MAX = 3
@@ -91,24 +96,46 @@ class ImageResolver:
     rules: PlatformRules
     backoff: Backoff
 
-    async def resolve(self, reference: ImageReference, login: Login | None) -> tuple[ImageFacts, ResolvedImage]:
+    async def resolve(
+        self, reference: ImageReference, sign_in: LoginSource, stage: StageProgress
+    ) -> tuple[ImageFacts, ResolvedImage]:
         """Return the image by digest, and what the registry stated about it.
 
         Raises RegistryRefused, ImageUntrusted, CloudRefused.
         """
         await self._tags_stay(reference)
-        attempt = 0
+        return await self._patiently(lambda: self._once(reference, sign_in), stage)
+
+    async def sign_in_again(
+        self, image: ImageFacts, reference: ImageReference, sign_in: LoginSource, stage: StageProgress
+    ) -> Login | None:
+        """Return a login that the registry accepts now, once it answers for the image. Raises RegistryRefused."""
+        pinned = ImageReference.parse(reference.at(image.digest))
+
+        async def once() -> Login | None:
+            return (await self.registry.resolve(pinned, await sign_in())).login
+
+        return await self._patiently(once, stage)
+
+    async def _patiently(self, once: Callable[[], Awaitable[T]], stage: StageProgress) -> T:
+        """Try again where that can help; for ever, until the stage's deadline, where the registry says when to come."""
+        attempt = unannounced = 0
         while True:
             try:
-                return await self._once(reference, login)
+                found = await once()
             except RegistryRefused as exc:
                 attempt += 1
-                if not exc.retryable or attempt >= ATTEMPTS_MAX:
+                unannounced += exc.retry_after_seconds is None
+                if not exc.retryable or unannounced >= ATTEMPTS_MAX:
                     raise
+                stage.reason = exc.diagnostics()
                 await pause(self.backoff.seconds(attempt, at_least_seconds=exc.retry_after_seconds))
+            else:
+                stage.reason = ""
+                return found
 
-    async def _once(self, reference: ImageReference, login: Login | None) -> tuple[ImageFacts, ResolvedImage]:
-        resolved = await self.registry.resolve(reference, login)
+    async def _once(self, reference: ImageReference, sign_in: LoginSource) -> tuple[ImageFacts, ResolvedImage]:
+        resolved = await self.registry.resolve(reference, await sign_in())
         image = ImageFacts(
             source=str(reference),
             repository=reference.repository,
@@ -165,9 +192,12 @@ async def pull_image(
     login: Login | None,
     *,
     backoff: Backoff,
+    again: LoginSource,
     claims: Sequence[SourceClaim] = (),
 ) -> tuple[str, ScmSourceFacts]:
-    """Pull by digest, read what the image states about its source; give the local image id. Raises EngineFailed.
+    """Pull by digest, read what the image states about its source; give the local image id.
+
+    Raises EngineFailed, and what `again` raises: it gives another login for another try, once the registry answers.
 
     `claims` are those of the manifest's annotations. Labels are read from the engine, by the aggregator's rules.
 
@@ -183,6 +213,7 @@ async def pull_image(
             if attempt >= PULLS_MAX or exc.code == "engine-wrong-digest":
                 raise
             await pause(backoff.seconds(attempt))
+            login = await again()
     content = await engine.read_file(image_id, f"/{FILE_NAME}", FILE_BYTES_MAX)
     config = await engine.config(image_id)
     stated = [*claims, *claims_of_labels(config, None)[0]]

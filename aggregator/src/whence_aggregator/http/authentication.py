@@ -15,7 +15,7 @@ OPEN_PATHS = frozenset(
     {
         "/", "/health", "/ready", "/metrics", "/openapi.yaml", "/.well-known/health",
         "/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats",
-        "/v2/_whence/challenges", "/v2/_whence/enrolments", "/v2/_whence/tokens",
+        "/v2/_whence/v1/challenges", "/v2/_whence/v1/enrolments", "/v2/_whence/v1/tokens",
     }
 )  # fmt: skip
 """Operators' probes, and agents' calls: those carry their own proof."""

@@ -32,9 +32,9 @@ class RegistryAgentCalls:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post("/v2/_whence/challenges", self._challenge),
-            web.post("/v2/_whence/enrolments", self._enrol),
-            web.post("/v2/_whence/tokens", self._token),
+            web.post("/v2/_whence/v1/challenges", self._challenge),
+            web.post("/v2/_whence/v1/enrolments", self._enrol),
+            web.post("/v2/_whence/v1/tokens", self._token),
         ]
 
     async def _challenge(self, request: web.Request) -> Answer:

@@ -13,13 +13,14 @@ import msgspec
 
 from whence_aggregator.challenges import Challenges
 from whence_aggregator.limits import Limit
-from whence_aggregator.ports import CallerIdentity, Forbidden, Unauthenticated
+from whence_aggregator.ports import CallerIdentity, Conflict, Forbidden, Unauthenticated
 from whence_aggregator.registry.access import GRANT_SECONDS, Access
 from whence_aggregator.registry.instances import Instances, Standing
 from whence_aggregator.registry.names import Repository, is_repository
 from whence_common import strict_base64
 from whence_common.clock import Now
 from whence_common.errors import InputError
+from whence_common.identifiers import INSTANCE_ID
 from whence_common.keys import key_id, public_key_from_wire, signature_holds
 from whence_common.logs import fields
 from whence_common.pull_proof import pull_proof_content
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 class PullTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an agent sends. `sts` only when it was asked for."""
 
+    instance_id: str
+    """Which instance it takes itself for: a key that was copied with a disk is bound to another."""
     public_key: str
     challenge: str
     proof: str
@@ -67,10 +70,16 @@ class PullTokens:
         self._challenges.check(request.challenge)
         if not is_repository(request.repository):
             raise InputError("repository-malformed", "the repository is not written as team/artifact")
+        if not INSTANCE_ID.match(request.instance_id):
+            raise InputError("instance-malformed", "instance_id is not an instance's id")
         key = self._proved_key(request)
         standing = await self._instances.of_key(key)
         if standing is None:
             raise Unauthenticated("key-unknown", "no instance has bound this key", fix="enrol, then ask again")
+        if standing.instance_id != request.instance_id:
+            raise Conflict(
+                "key-of-other", "this key is bound to another instance: it was copied", fix="enrol another key"
+            )
         self._limit.take(standing.instance_id)
         standing.check(self._instances.accounts)
         lives = standing.is_known_to_live(self._now(), unlisted_seconds_max=self._unlisted_seconds_max)
@@ -91,6 +100,7 @@ class PullTokens:
         content = pull_proof_content(
             audience=self._audience,
             nonce=request.challenge,
+            instance_id=request.instance_id,
             repository=request.repository,
             public_key=request.public_key,
         )
@@ -101,7 +111,7 @@ class PullTokens:
         if not signature_holds(public_key, proof, content):
             raise Unauthenticated(
                 "proof-invalid",
-                "the proof does not hold for this key, challenge, repository and registry",
+                "the proof does not hold for this key, challenge, instance, repository and registry",
                 fix="name images by the host that registry.name of the front has",
             )
         return key_id(public_key)

@@ -1,0 +1,111 @@
+"""Tokens of Whence's registry front, each to pull from one repository: got for a proof by this instance's key.
+
+The proof names the registry as user data does, so what another registry coaxes out of this machine is worth nothing at
+ours. An instance that the front does not know enrols there first: a boot needs the front, and not the aggregator.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from whence_agent.instance_key import InstanceKey
+from whence_agent.key_owner import KEY_OF_OTHER
+from whence_agent.ports import (
+    AggregatorUnavailable,
+    Challenge,
+    Enrolled,
+    EnrolmentRoad,
+    IdentityProof,
+    RegistryFront,
+    RegistryRefused,
+)
+from whence_agent.progress import Progress
+from whence_common.errors import one_line
+from whence_common.keys import key_id, public_key_to_wire, sign
+from whence_common.pull_proof import pull_proof_content, registry_audience
+from whence_common.sts_proof import StsProof
+
+_UNBOUND = ("key-unknown", KEY_OF_OTHER)
+_LIFE_UNKNOWN = "life-unknown"
+"""The front's codes for what this machine can make good: by enrolling, and by the fresh proof of its identity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFront:
+    """A front that is known by one name. Raises AggregatorUnavailable when it goes by another."""
+
+    front: RegistryFront
+    audience: str
+
+    async def challenge(self) -> Challenge:
+        challenge = await self.front.challenge()
+        if challenge.audience != self.audience:
+            raise AggregatorUnavailable(
+                "registry-audience",
+                f"its challenge is of {one_line(challenge.audience, 80)!r}, and not of {self.audience!r}",
+                retryable=False,
+                fix="name images by the host that registry.name of the front has",
+            )
+        return challenge
+
+    async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None) -> Enrolled:
+        return await self.front.enrol(identity=identity, public_key=public_key, nonce=nonce, proof=proof, sts=sts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullTokens:
+    """Gets tokens. `front_of` gives the front of a registry's host, `enrol` binds the key over a road."""
+
+    key: InstanceKey
+    prover: IdentityProof
+    progress: Progress
+    front_of: Callable[[str], RegistryFront]
+    enrol: Callable[[EnrolmentRoad], Awaitable[None]]
+
+    async def token(self, registry: str, repository: str) -> str:
+        """Get a token. Raises RegistryRefused."""
+        own = OwnFront(front=self.front_of(registry), audience=registry_audience(registry))
+        enrolled = proving = False
+        try:
+            while True:
+                try:
+                    return await self._ask(own, repository, proving=proving)
+                except AggregatorUnavailable as exc:
+                    if exc.code in _UNBOUND and not enrolled:
+                        enrolled = True
+                        await self.enrol(own)
+                    elif exc.code == _LIFE_UNKNOWN and not proving:
+                        proving = True
+                    else:
+                        raise
+        except AggregatorUnavailable as exc:
+            raise RegistryRefused(
+                exc.code, f"{registry} gives no pull token: {exc.message}", fix=exc.fix, retryable=exc.retryable,
+                retry_after_seconds=exc.retry_after_seconds,
+            ) from exc  # fmt: skip
+
+    async def _ask(self, own: OwnFront, repository: str, *, proving: bool) -> str:
+        challenge = await own.challenge()
+        public_key = public_key_to_wire(self.key.private.public_key())
+        content = pull_proof_content(
+            audience=own.audience, nonce=challenge.nonce, instance_id=self.progress.instance_id(),
+            repository=repository, public_key=public_key,
+        )  # fmt: skip
+        sts = None
+        if proving:
+            sts = await self.prover.prove(
+                region=self.progress.region(),
+                challenge=challenge.nonce,
+                audience=own.audience,
+                key_id=key_id(self.key.private.public_key()),
+            )
+        return await own.front.pull_token(
+            instance_id=self.progress.instance_id(),
+            public_key=public_key,
+            nonce=challenge.nonce,
+            proof=base64.b64encode(sign(self.key.private, content)).decode(),
+            repository=repository,
+            sts=sts,
+        )
