@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,12 +22,15 @@ from whence_agent.delivery import Delivery
 from whence_agent.ports import AggregatorUnavailable, RegistryRefused
 from whence_agent.pull_tokens import PullTokens
 from whence_agent.receipts import Receipts
+from whence_agent.settings import RegistrySettings, Settings
+from whence_agent.sign_in import SignIn
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
 from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import StorageUnavailable
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.identity_document import read_unverified
+from whence_common.image_reference import ImageReference
 from whence_common.sts_proof import StsProof
 
 ONE, TWO = "i-00000000000000001", "i-00000000000000002"
@@ -132,6 +136,31 @@ async def test_a_new_instance_enrols_at_the_front_and_pulls_while_the_aggregator
         await agent.delivery.enrol()
         assert await agent.token() != await agent.token(), "each is another"
     assert [one.kind for one in await house.entries("enrolment")] == ["enrolment"]
+
+
+class Untouched:
+    """A collaborator that must not be asked for anything."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"{name} was asked for")
+
+
+async def test_signing_in_at_the_front_reads_no_document_and_its_token_is_masked(
+    house: InProcess, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    untouched: Any = Untouched()
+    async with front_of(Pulls(house)) as url:
+        agent = Agent(tmp_path, session, house.authority, url)
+        settings = Settings(aggregator_url=AUDIENCE, registries={FRONT: RegistrySettings(sign_in="whence")})
+        sign_in = SignIn(
+            settings=settings, metadata=untouched, repositories=untouched, issuer=untouched, keeper=untouched,
+            pull_tokens=agent.tokens, redactor=agent.world.redactor, platform={FRONT: {"auth": "Zm9vOmJhcg=="}},
+        )  # fmt: skip
+        login = await sign_in.login(ImageReference.parse(f"{FRONT}/alpha/app:1.0"), {})
+    assert login is not None
+    assert (login.username, login.password, len(login.registry_token) > 100) == ("", "", True)
+    assert login.registry_token not in agent.world.redactor.scrub(f"it said {login.registry_token}")
+    assert login.registry_token not in repr(login)
 
 
 async def test_a_copied_key_is_replaced_when_the_front_says_that_it_is_anothers(

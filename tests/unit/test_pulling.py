@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from fakes.agent_world import DIGEST, FakeEngine
+from fakes.agent_world import DIGEST, FakeEngine, World
 from whence_agent.ports import EngineFailed, RegistryRefused, ResolvedImage
-from whence_agent.progress import StageProgress
+from whence_agent.progress import StageFailed, StageProgress
 from whence_agent.stages.image import ATTEMPTS_MAX, PULLS_MAX, ImageResolver, pull_image
 from whence_common.backoff import Backoff
 from whence_common.image_evidence import ImageEvidence
@@ -149,3 +150,14 @@ async def test_one_that_only_fails_is_asked_a_few_times_and_one_that_refuses_onc
     with pytest.raises(RegistryRefused):
         await resolver(Manifests()).resolve(reference, tokens, stage)
     assert len(tokens.refusals) == 1
+
+
+async def test_a_stage_that_ends_while_it_waits_names_what_it_waited_for(tmp_path: Path) -> None:
+    progress, reference = World(tmp_path).progress, ImageReference.parse(IMAGE.source)
+    with pytest.raises(StageFailed) as caught:
+        async with progress.stage("image", seconds_max=0.1) as stage:
+            await resolver(Manifests()).resolve(reference, Endless(), stage)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.message) == (
+        "stage-deadline", "image: not done within 0.1 seconds: the database does not answer",
+    )  # fmt: skip
