@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
 from landscape.kills import drop_database, new_database
-from whence_aggregator.ports import Asked, WriteConflict
+from whence_aggregator.ports import Asked, StorageUnavailable, WriteConflict
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_common.storable import Unstorable
 
@@ -124,3 +125,17 @@ async def test_what_needs_nothing_to_be_read_is_one_statement_and_waits_for_the_
         await waiting
     await other.close()
     assert not await store.pool.fetch("select from tile")
+
+
+class DyingPool:
+    """A pool whose server said good-bye just as a query was sent: asyncpg calls that an error of its own."""
+
+    async def fetch(self, sql: str, *values: object) -> list[object]:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+
+async def test_a_server_that_shuts_down_in_the_middle_of_a_query_is_away_and_no_bug() -> None:
+    pool = DyingPool()
+    database = PostgresDatabase(pool, pool, pool)
+    with pytest.raises(StorageUnavailable):
+        await database.fetch_all([("standing_of_instance", {"instance_id": "i-00000000000000001"})], brief=True)

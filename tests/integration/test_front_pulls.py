@@ -215,7 +215,7 @@ async def test_a_front_whose_postgresql_is_gone_answers_503_with_retry_after_and
                 await running.aclose()
                 body = msgspec.json.encode(pull_request(one.machine, challenge["challenge"], one.audience))
                 status, answer, headers = await one.post("tokens", body)
-                assert (status, headers["Retry-After"]) == (503, "5"), answer
+                assert (status, headers.get("Retry-After")) == (503, "5"), answer
                 for path in (f"/v2/{APP}/manifests/1.0", f"/v2/{APP}/tags/list"):
                     said = await own.client(token).ask("GET", path)
                     assert (said.status, said.code, said.headers["Retry-After"]) == (503, "UNAVAILABLE", "5")

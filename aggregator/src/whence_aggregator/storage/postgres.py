@@ -33,7 +33,8 @@ _HEX = "set bytea_output = hex"
 _TABLE = re.compile(r"insert into ([a-z_]+)\s")
 _NUMBER = re.compile(r"\$([0-9]+)")
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""The internal error is raised, among others, when a server that shuts down speaks while a query is being sent."""
 _UNSTORABLE = (
     asyncpg.DataError,
     ArgumentRefused,
