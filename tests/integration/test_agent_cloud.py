@@ -330,6 +330,25 @@ async def test_a_misbehaving_token_endpoint_is_named(session: aiohttp.ClientSess
     assert "hunter2" not in caught.value.diagnostics()
 
 
+@pytest.mark.parametrize(
+    "answer, retryable",
+    [
+        (Answer(status=400, body=b'{"error": "invalid_grant"}'), False),
+        (Answer(status=403, body=b"<html>blocked by policy</html>"), True),
+        (Answer(status=404), True),
+        (Answer(status=401, body=b'{"error": {"code": 401}}'), True),
+        (Answer(status=503, body=b'{"error": "temporarily_unavailable"}'), True),
+    ],
+)
+async def test_only_the_token_endpoints_own_word_is_final(
+    session: aiohttp.ClientSession, answer: Answer, retryable: bool
+) -> None:
+    async with misbehaving(answer) as host:
+        with pytest.raises(SecretUnavailable) as caught:
+            await OAuthIssuer(session=session, url=f"http://{host}/token").password_grant(USER, CLIENT)
+    assert (caught.value.code, caught.value.retryable) == ("token-refused", retryable)
+
+
 async def test_without_a_token_endpoint_the_platform_is_asked_for_one(session: aiohttp.ClientSession) -> None:
     with pytest.raises(SecretUnavailable, match="no token endpoint"):
         await OAuthIssuer(session=session, url=None).client_credentials(CLIENT, ())

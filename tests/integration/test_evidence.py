@@ -21,6 +21,7 @@ from landscape.certificates import Certificates, loopback_certificates
 from landscape.processes import Process, started
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
+from whence_agent.delivery import ENDING_CODES
 from whence_agent.ports import AggregatorUnavailable
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_common.errors import RoadError
@@ -293,8 +294,9 @@ async def test_the_same_request_id_stands_in_both_programs_logs(
         agent = HttpAggregator(session=session, url=server.url, ca_file=None)
         with caplog.at_level("INFO"):
             await agent.submit(machine.statement())
-            with pytest.raises(AggregatorUnavailable):
+            with pytest.raises(AggregatorUnavailable) as caught:
                 await agent.submit(b"{}")
+        assert caught.value.code in ENDING_CODES
         ids = [record.whence_fields["request_id"] for record in caplog.records if hasattr(record, "whence_fields")]
         log = server.process.log.read_text(encoding="utf-8")
         assert len(ids) == 2

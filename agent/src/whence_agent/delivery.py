@@ -32,6 +32,19 @@ _ROUND_SECONDS_MAX = 1200.0
 _AUDIENCE = re.compile(r"[\x21-\x7e]{1,300}\Z")
 _LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded", "receipt-invalid")
 """After these the machine enrols again: the binding is gone, or the log has another key now."""
+ENDING_CODES = frozenset(
+    {
+        "body-too-large", "entry-malformed", "envelope-malformed", "envelope-signature", "envelope-signatures",
+        "envelope-too-large", "envelope-type", "sequence-conflict", "statement-malformed", "statement-of-other",
+        "statement-too-deep", "statement-type", "text-unstorable",
+    }
+)  # fmt: skip
+"""What the aggregator says of a statement that it will never take, whenever it is sent: it is kept aside then. After
+every other answer, of the aggregator or of anything else on the road, the statement stays in the outbox."""
+_STOPPED = "http-4"
+"""Codes of refusals by something else than the aggregator: a firewall may stop a statement for its size or content."""
+STOPPED_MAX = 3
+"""So many statements that are stopped end a round; the others wait no longer for fewer than that."""
 _OTHER = "statement-of-other"
 """The aggregator has the key bound to another instance than the one that the statement names."""
 
@@ -124,19 +137,25 @@ class Delivery:
             await self._deliver_waiting()
 
     async def _deliver_waiting(self) -> None:
-        while (waiting := self._outbox.oldest()) is not None:
+        """Deliver in order. What something on the road stops, perhaps for its content, holds back few others."""
+        stopped: list[AggregatorUnavailable] = []
+        after = -1
+        while (waiting := self._outbox.oldest(after=after)) is not None:
             try:
                 receipt = await self._aggregator.submit(waiting.envelope)
             except AggregatorUnavailable as exc:
-                if exc.retryable or exc.code in _LOST_BINDING or self._is_doubted(exc.code):
+                if not exc.retryable and exc.code in ENDING_CODES and not self._is_doubted(exc.code):
+                    self._refused(waiting, exc)
+                    continue
+                stopped.append(exc)
+                if not exc.code.startswith(_STOPPED) or len(stopped) >= STOPPED_MAX:
                     raise
-                log.error("statement refused", extra=fields(sequence=waiting.sequence, code=exc.code))
-                self._outbox.drop(waiting.sequence)
-                self._progress.delivered.error = f"a statement was refused: {exc.diagnostics()}"
-                self._count()
+                after = waiting.sequence
                 continue
             self._receipts.check(receipt, waiting.envelope)
             self._acknowledged(waiting, receipt.ledger_index)
+        if stopped:
+            raise stopped[0]
 
     def _is_doubted(self, code: str) -> bool:
         """Return whether the key may be another machine's: enrolling again will tell. Asked once a process."""
@@ -145,6 +164,17 @@ class Delivery:
         self._doubted, self._enrolled = True, None
         self._progress.delivered.enrolled = False
         return True
+
+    def _refused(self, waiting: Waiting, exc: AggregatorUnavailable) -> None:
+        """Keep a statement aside that the aggregator will never take. Raises AggregatorUnavailable."""
+        log.error("statement refused", extra=fields(sequence=waiting.sequence, code=exc.code, message=exc.message))
+        try:
+            self._outbox.refuse(waiting.sequence, exc.code)
+        except OSError as error:
+            message = f"a refused statement ({exc.code}) cannot be kept aside: {error}"
+            raise AggregatorUnavailable("outbox-unwritable", message, fix="see the disk and the permissions") from error
+        self._progress.delivered.refusal = f"{exc.code}: {exc.message}; see {self._outbox.refused_directory}"
+        self._count()
 
     def _acknowledged(self, waiting: Waiting, ledger_index: int) -> None:
         self._outbox.remove(waiting.sequence)
@@ -183,6 +213,7 @@ class Delivery:
     def _count(self) -> None:
         self._progress.delivered.waiting = len(self._outbox)
         self._progress.delivered.dropped = self._outbox.dropped
+        self._progress.delivered.refused = self._outbox.refused
 
     async def _bind_own(self, road: EnrolmentRoad) -> Enrolled:
         """Bind the key; where it turns out to be another machine's, one of our own, and state everything again."""

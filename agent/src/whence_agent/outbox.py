@@ -1,7 +1,8 @@
 """Statements that the aggregator has not acknowledged yet, on disk: bounded, checksummed, oldest first.
 
 One file a statement, `<sequence>.statement`: 64 hex digits of the SHA-256 of the rest, a newline, the envelope.
-When a bound is reached the oldest is dropped, counted and reported; the newest state matters most.
+When a bound is reached the oldest is dropped, counted and reported; the newest state matters most. What the
+aggregator refused for good is kept in `refused`, as `<sequence>.<code>.statement`, bounded as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
 
+REFUSED_STATEMENTS_MAX = 100
+REFUSED_BYTES_MAX = 4 * 1024 * 1024
 _SUFFIX = ".statement"
 
 
@@ -40,7 +43,7 @@ class Outbox:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_temporaries(directory)
         self._sizes = {int(path.stem): path.stat().st_size for path in directory.glob(f"*{_SUFFIX}") if _is_ours(path)}
-        self.dropped = self._read_dropped()
+        self.dropped, self.refused = self._read_counts()
         self.arrived = asyncio.Event()
         if self._sizes:
             self.arrived.set()
@@ -57,10 +60,9 @@ class Outbox:
         self._sizes[sequence] = len(content)
         self.arrived.set()
 
-    def oldest(self) -> Waiting | None:
-        """Give the oldest statement that is whole; a damaged one is dropped, counted and logged."""
-        while self._sizes:
-            sequence = min(self._sizes)
+    def oldest(self, *, after: int = -1) -> Waiting | None:
+        """Return the oldest whole statement with a sequence above `after`; a damaged one is dropped and counted."""
+        while (sequence := min((one for one in self._sizes if one > after), default=None)) is not None:
             try:
                 content = self._path(sequence).read_bytes()
             except FileNotFoundError:
@@ -76,13 +78,28 @@ class Outbox:
         """Forget a statement whose receipt has been verified."""
         self._disk.step("removed")
         self._path(sequence).unlink(missing_ok=True)
-        self._sizes.pop(sequence, None)
-        if not self._sizes:
-            self.arrived.clear()
+        self._forget(sequence)
 
-    def drop(self, sequence: int) -> None:
-        """Give up on a statement that the aggregator will never take. Counted."""
-        self._drop(sequence)
+    @property
+    def refused_directory(self) -> Path:
+        return self._directory / "refused"
+
+    def refuse(self, sequence: int, code: str) -> None:
+        """Keep aside a statement that the aggregator will never take. Counted as dropped too. Raises OSError."""
+        directory = self.refused_directory
+        directory.mkdir(mode=0o700, exist_ok=True)
+        self._count(refused=1)
+        self._disk.step("refused")
+        self._path(sequence).replace(directory / f"{sequence:016d}.{code}{_SUFFIX}")
+        sync_directory(directory)
+        sync_directory(self._directory)
+        kept = sorted(directory.glob(f"*{_SUFFIX}"), reverse=True)
+        size = 0
+        for place, path in enumerate(kept):
+            size += path.stat().st_size
+            if place >= REFUSED_STATEMENTS_MAX or size > REFUSED_BYTES_MAX:
+                path.unlink()
+        self._forget(sequence)
 
     def set_aside(self, name: str) -> int:
         """Move all statements into `outbox-of-NAME` beside this directory, where nothing delivers them; count them.
@@ -93,13 +110,16 @@ class Outbox:
         target.mkdir(mode=0o700, exist_ok=True)
         for sequence in list(self._sizes):
             self._path(sequence).replace(target / self._path(sequence).name)
+        for path in self.refused_directory.glob(f"*{_SUFFIX}"):
+            (target / "refused").mkdir(mode=0o700, exist_ok=True)
+            path.replace(target / "refused" / path.name)
         dropped = self._directory / "dropped.json"
         if dropped.exists():
             dropped.replace(target / dropped.name)
         sync_directory(target)
         sync_directory(self._directory)
         aside = len(self._sizes)
-        self._sizes, self.dropped = {}, 0
+        self._sizes, self.dropped, self.refused = {}, 0, 0
         self.arrived.clear()
         return aside
 
@@ -108,20 +128,25 @@ class Outbox:
 
     def _drop(self, sequence: int) -> None:
         log.error("statement dropped", extra=fields(sequence=sequence, waiting=len(self._sizes)))
-        self.dropped += 1
-        write_durably(
-            self._directory / "dropped.json",
-            json.dumps({"dropped": self.dropped}).encode(),
-            mode=0o600,
-            disk=self._disk,
-        )
+        self._count()
         self.remove(sequence)
 
-    def _read_dropped(self) -> int:
+    def _count(self, *, refused: int = 0) -> None:
+        self.dropped, self.refused = self.dropped + 1, self.refused + refused
+        content = json.dumps({"dropped": self.dropped, "refused": self.refused}).encode()
+        write_durably(self._directory / "dropped.json", content, mode=0o600, disk=self._disk)
+
+    def _forget(self, sequence: int) -> None:
+        self._sizes.pop(sequence, None)
+        if not self._sizes:
+            self.arrived.clear()
+
+    def _read_counts(self) -> tuple[int, int]:
         try:
-            return int(json.loads((self._directory / "dropped.json").read_bytes())["dropped"])
+            found = json.loads((self._directory / "dropped.json").read_bytes())
+            return int(found["dropped"]), int(found.get("refused", 0))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return 0
+            return 0, 0
 
     def _path(self, sequence: int) -> Path:
         return self._directory / f"{sequence:016d}{_SUFFIX}"

@@ -72,6 +72,10 @@ class Delivered:
     enrolled: bool = False
     waiting: int = 0
     dropped: int = 0
+    refused: int = 0
+    """Of those dropped, how many the aggregator refused for good; they are kept aside."""
+    refusal: str = ""
+    """Why the last one was refused, and where it is kept."""
     acknowledged: int = 0
     acknowledged_at: str = ""
     ledger_index: int | None = None

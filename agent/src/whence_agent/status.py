@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from whence_agent import __version__
-from whence_agent.progress import Progress
+from whence_agent.progress import Delivered, Progress
 from whence_common.clock import parse_instant
 from whence_common.identity_document import InstanceIdentity
 
@@ -57,8 +57,15 @@ def _doubts(progress: Progress) -> list[str]:
         count = f"{delivered.waiting} statements are not" if delivered.waiting else "no statement is"
         reasons.append(f"{count} acknowledged: {delivered.error or 'on their way'}")
     if delivered.dropped:
-        reasons.append(f"{delivered.dropped} statements were dropped")
+        reasons.append(f"{delivered.dropped} statements were dropped{_refused(delivered)}")
     return reasons
+
+
+def _refused(delivered: Delivered) -> str:
+    if not delivered.refused:
+        return ""
+    reason = f" ({delivered.refusal})" if delivered.refusal else ""
+    return f", {delivered.refused} of them because the aggregator refused them{reason}"
 
 
 def status_document(progress: Progress) -> dict[str, Any]:
@@ -93,6 +100,8 @@ def status_document(progress: Progress) -> dict[str, Any]:
             "ledger_index": delivered.ledger_index,
             "waiting": delivered.waiting,
             "dropped": delivered.dropped,
+            "refused": delivered.refused,
+            "refusal": delivered.refusal or None,
             "error": delivered.error or None,
             "heartbeat_at": delivered.heartbeat_at or None,
         },

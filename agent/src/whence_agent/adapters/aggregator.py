@@ -25,10 +25,15 @@ _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 20.0
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}\Z")
 """What may follow `Bearer` (RFC 6750, 2.1)."""
+_PROBLEM_TYPE = re.compile(r"urn:whence:problem:([a-z0-9-]{1,60})\Z")
 
 
 class HttpAggregator:
-    """Speaks `/v1`. Every error carries the problem's code, so that callers need not know HTTP."""
+    """Speaks `/v1`. Every error carries the problem's code, so that callers need not know HTTP.
+
+    Codes come from the aggregator's own problem documents (RFC 9457) alone. Whatever else answers, a proxy, a load
+    balancer, a firewall or a captive portal, is a road that is closed, to be tried again.
+    """
 
     def __init__(self, *, session: aiohttp.ClientSession, url: str, ca_file: str | None) -> None:
         self._session = session
@@ -68,7 +73,9 @@ class HttpAggregator:
         )
 
     async def heartbeat(self, body: bytes, mac: str) -> None:
-        await self._post("/v1/heartbeats", body, {"Whence-MAC": mac})
+        answer = await self._post("/v1/heartbeats", body, {"Whence-MAC": mac})
+        if answer.get("accepted") is not True:
+            raise _malformed()
 
     async def pull_token(
         self, *, instance_id: str, public_key: str, nonce: str, proof: str, repository: str, sts: StsProof | None
@@ -95,24 +102,41 @@ class HttpAggregator:
                 allow_redirects=False,
             ) as answer:
                 content = await read_bounded(answer, _ANSWER_BYTES_MAX)
-                status, retry_after = answer.status, answer.headers.get("Retry-After", "")
+                status, kind, retry_after = answer.status, answer.content_type, answer.headers.get("Retry-After", "")
         except (aiohttp.ClientError, TimeoutError, OSError, BodyTooLarge) as exc:
             message = f"the aggregator at {self._url} does not answer ({type(exc).__name__})"
             raise AggregatorUnavailable("aggregator-unreachable", message) from exc
         document = _object(content)
         if status not in (200, 201):
             log.warning("request refused", extra=fields(path=path, status=status, request_id=request_id))
-            raise _problem(status, document, retry_after)
+            code = _own_code(status, kind, document)
+            if document is None or code is None:
+                raise self._closed(status, retry_after)
+            raise _problem(status, code, document, retry_after)
         if path != "/v1/heartbeats":
             log.info("request answered", extra=fields(path=path, status=status, request_id=request_id))
         if document is None:
             raise _malformed()
         return document
 
+    def _closed(self, status: int, retry_after: str) -> AggregatorUnavailable:
+        return AggregatorUnavailable(
+            f"http-{status}",
+            f"HTTP {status} for {self._url} is not an answer of the aggregator: something between answered",
+            fix="check aggregator_url, and the proxies, load balancers and firewalls on the way to it",
+            retry_after_seconds=retry_after_seconds(retry_after),
+        )
 
-def _problem(status: int, document: dict[str, Any] | None, retry_after: str) -> AggregatorUnavailable:
-    document = document or {}
-    code = one_line(str(document.get("code") or f"http-{status}"), 60)
+
+def _own_code(status: int, kind: str, document: dict[str, Any] | None) -> str | None:
+    """Return the code of the aggregator's own problem document; None when something else answered."""
+    if kind != "application/problem+json" or document is None or document.get("status") != status:
+        return None
+    match = _PROBLEM_TYPE.match(str(document.get("type")))
+    return match[1] if match is not None and document.get("code") == match[1] else None
+
+
+def _problem(status: int, code: str, document: dict[str, Any], retry_after: str) -> AggregatorUnavailable:
     detail = one_line(str(document.get("detail") or document.get("title") or f"HTTP {status}"))
     return AggregatorUnavailable(
         code,

@@ -26,7 +26,8 @@ _RETRY_SECONDS = 0.2
 _OBJECT_BYTES_MAX = 64 * 1024
 _SECRET_BYTES_MAX = 256 * 1024
 _REGIONS_MAX = 2
-_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>")
+_ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<Error(?:\s[^>]*)?>.*?<Code>([A-Za-z0-9.]{1,60})</Code>", re.DOTALL)
+"""S3's error document, which is XML: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 _REGION_IN_BODY = re.compile(rb"<Region>([a-z0-9-]{1,40})</Region>")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z")
 _SUFFIXES = {"cn-": "amazonaws.com.cn", "eusc-": "amazonaws.eu"}
@@ -138,13 +139,10 @@ class S3Objects:
             raise ObjectUnavailable("identity", f"{where}: {exc}") from exc
         except (AwsUnreachable, TimeoutError) as exc:
             raise ObjectUnavailable("unreachable", f"{where}: {exc or 'no answer in time'}") from exc
-        if reply.status == 304:
+        if reply.status == 304 and etag is not None:
             return None
         if reply.status != 200:
-            match = _CODE.search(reply.content[:4096])
-            code = match[1].decode("ascii") if match is not None else f"HTTP {reply.status}"
-            fallback = _DENIED if reply.status == 403 else ("unreachable", f"S3 answers {code}")
-            state, message = _BY_CODE.get(code, fallback)
+            state, message = _refusal(reply)
             raise ObjectUnavailable(state, f"{where}: {message}")
         return StoredObject(content=reply.content, etag=one_line(reply.headers.get("ETag", ""), 200))
 
@@ -225,6 +223,16 @@ class AwsSecrets:
 def dns_suffix(region: str) -> str:
     """Give the domain of a region's partition."""
     return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), "amazonaws.com")
+
+
+def _refusal(reply: Reply) -> tuple[CredentialState, str]:
+    """Read S3's own error document. What a proxy or firewall answers says nothing about the object."""
+    error = _ERROR.match(reply.content[:4096])
+    if error is None:
+        return "unreachable", f"HTTP {reply.status} is not an answer of S3: something between answered"
+    code = error[1].decode("ascii")
+    fallback = _DENIED if reply.status == 403 else ("unreachable", f"S3 answers {code}")
+    return _BY_CODE.get(code, fallback)
 
 
 def _other_region(reply: Reply) -> str | None:

@@ -60,9 +60,11 @@ class OAuthIssuer:
             message = f"the token endpoint does not answer ({type(exc).__name__})"
             raise SecretUnavailable("token-endpoint-unreachable", message) from exc
         if status != 200:
+            word = _error(content)
             raise SecretUnavailable(
-                "token-refused", f"the token endpoint answers HTTP {status}: {_error(content)}",
-                retryable=status >= 500 or status == 429, fix="check the client and its scopes at the provider",
+                "token-refused", f"the token endpoint answers HTTP {status}: {word or 'no OAuth error'}",
+                retryable=not word or status >= 500 or status == 429,
+                fix="check the client and its scopes at the provider" if word else "check what stands on the way to it",
             )  # fmt: skip
         return _token(content)
 
@@ -79,8 +81,9 @@ def _token(content: bytes) -> AccessToken:
 
 
 def _error(content: bytes) -> str:
-    """Give RFC 6749's error word; descriptions may quote what was sent."""
+    """Return RFC 6749's error word, empty where something else answered; descriptions may quote what was sent."""
     try:
-        return one_line(str(msgspec.json.decode(content, type=dict[str, object]).get("error", "no reason")), 60)
+        word = msgspec.json.decode(content, type=dict[str, object]).get("error")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "no reason"
+        return ""
+    return one_line(word, 60) if isinstance(word, str) else ""

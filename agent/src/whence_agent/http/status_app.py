@@ -146,6 +146,7 @@ def _samples(progress: Progress) -> list[Metric]:
     counted = {
         "acknowledged": ("Statements the aggregator has acknowledged since the start.", delivered.acknowledged),
         "dropped": ("Statements given up.", delivered.dropped),
+        "refused": ("Statements given up because the aggregator refused them.", delivered.refused),
     }
     samples += [
         Metric(name=f"whence_agent_statements_{name}", kind="counter", help=text, value=float(count))
