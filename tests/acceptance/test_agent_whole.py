@@ -563,13 +563,13 @@ async def test_a_hangup_reads_the_settings_again_and_restarts_no_application(
             while "running on with the old ones" not in running.process.tail():
                 await pause(0.1)
         assert (await running.get("/status"))[1]["state"] == "ok"
-        config.write_text(json.dumps({**right, "mask_environment": True}), encoding="utf-8")
+        config.write_text(json.dumps({**right, "show_environment": ["VIS*"]}), encoding="utf-8")
         running.process.process.send_signal(signal.SIGHUP)
 
-        def masked(said: dict[str, Any]) -> bool:
-            return bool(said["user_data"]["document"]["environment"]["VISIBLE"] == "MASKED")
+        def shown(said: dict[str, Any]) -> bool:
+            return bool(said["user_data"]["document"]["environment"]["VISIBLE"] == "plain-word")
 
-        await stage.said(server, masked)
+        await stage.said(server, shown)
         after = await stage.inspect()
         assert before is not None
         assert after is not None

@@ -324,3 +324,14 @@ def test_no_yaml_breaks_the_judge_and_every_problem_has_a_place(body: str) -> No
     for problem in judge((HEAD + body).encode(), VOUCHED).problems:
         assert problem.line >= 1
         assert problem.column >= 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["runtime: ghp_16C7e42F292c6912E7710c838347Ae178B4a", "shutdown: 'password=ghp_16C7e42F292c6912E7710c838347Ae178B4a'",
+     "memory: ghp_16C7e42F292c6912E7710c838347Ae178B4a"],
+)  # fmt: skip
+def test_no_problem_quotes_a_secret_that_stands_in_the_wrong_place(more: str) -> None:
+    judgement = judge(f"#taupage-ami-config\n{more}\n".encode(), PlatformRules())
+    assert any("…" in problem.message for problem in judgement.problems)
+    assert "ghp_" not in repr(judgement.problems)

@@ -113,7 +113,11 @@ class Boot:
             self.announcer.announcement = judgement.announcement
             document = judgement.document
             if document is not None:
-                document = masked(document, whole_environment=self.settings.mask_environment)
+                document = masked(
+                    document,
+                    whole_environment=self.settings.mask_environment,
+                    shown=self.settings.show_environment,
+                )
             observed.user_data = UserDataFacts(digest=sha256_digest(raw), document=document)
             if judgement.user_data is None:
                 raise StageFailed("user-data", tuple(p for p in judgement.problems if p.severity == "error"))

@@ -110,8 +110,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_driver: str = "json-file"
     log_options: dict[str, str] = msgspec.field(default_factory=lambda: {"max-size": "64m", "max-file": "4"})
     tokeninfo_url: str | None = None
-    mask_environment: bool = False
-    """Mask every environment value in reports, not only what looks secret."""
+    mask_environment: bool = True
+    """Mask every environment value in reports, not only what looks secret, but those of `show_environment`."""
+    show_environment: list[str] = []
+    """Patterns of names of variables whose values are shown unless they look secret; * stands for anything."""
 
     credentials_required: bool = True
     """Without a first generation of credentials there is no container."""

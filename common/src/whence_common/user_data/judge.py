@@ -181,7 +181,7 @@ def _identifier(root: Section, name: str, accepts: Callable[[str], bool], exampl
     value = root.text(name)
     if value is None or accepts(value):
         return value
-    message = f"{name} {one_line(value, 60)!r} has characters that are not allowed, or is too long"
+    message = f"{name} {readers.quotable(name, value, 60)!r} has characters that are not allowed, or is too long"
     root.error(name, f"{name.replace('_', '-')}-malformed", message, f"write it like {example}")
     return None
 
@@ -189,7 +189,7 @@ def _identifier(root: Section, name: str, accepts: Callable[[str], bool], exampl
 def _runtime(root: Section) -> None:
     value = root.text("runtime")
     if value is not None and value != "Docker":
-        message = f"runtime {one_line(value, 40)!r} is unknown"
+        message = f"runtime {readers.quotable('runtime', value, 40)!r} is unknown"
         root.error("runtime", "runtime-unknown", message, "write runtime: Docker")
 
 

@@ -1,80 +1,93 @@
-"""The copy of user data that may be shown: secret-looking keys, ciphertext and what looks random read MASKED."""
+"""The copy of user data that may be shown: what is a secret, names one or looks like one reads MASKED."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from whence_common.scm_source import without_credentials
+from whence_common.user_data.secret_shapes import holds_secret, is_identifier, is_secret_name, names_secret
 
 MASKED = "MASKED"
-_SECRET_NAMES = (
-    "pass",
-    "private",
-    "secret",
-    "token",
-    "credential",
-    "auth",
-    "apikey",
-    "api_key",
-    "account_key",
-    "access_key",
+_IDENTIFYING = frozenset({"application_id", "application_version", "runtime", "source", "mint_bucket"})
+"""Shown as far as they have the form of an identifier: the trace needs them."""
+_VERSION_NAME = re.compile(
+    r"(?i)(?:version|commit|revision|digest|sha(?:1|256)?|checksum|etag|build|image|tag)(?:_id)?\Z"
 )
-_NEVER_SECRET = frozenset(
-    {"application_id", "application_version", "runtime", "source", "mint_bucket", "health_check_path"}
-)
-_URL_NAME = re.compile(r"_(?:url|uri|host|port|path)\Z")
-_WORD = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
-_ENTROPY_BITS_MIN = 3.6
+_HEX_VALUE = re.compile(r"[0-9a-f]{7,64}\Z")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://\S+\Z")
+_NAME_KEYS, _VALUE_KEYS = ("name", "key", "Name", "Key"), ("value", "Value")
 _TEXT_CHARACTERS_MAX = 2_000
+_LEVELS_MAX = 60
 
 
-def masked(document: Mapping[str, Any], *, whole_environment: bool = False) -> dict[str, Any]:
-    """Copy a document for reports and status. `whole_environment` masks every environment value."""
-    copy = {name: value if name in _NEVER_SECRET else _masked(name, value) for name, value in document.items()}
+def masked(document: Mapping[str, Any], *, whole_environment: bool = True, shown: Sequence[str] = ()) -> dict[str, Any]:
+    """Copy a document for reports and status.
+
+    `whole_environment` masks every environment value, but those whose names match a pattern of `shown`; these are
+    judged like everything else.
+    """
+    copy = _mapping(document, 0)
     if whole_environment:
         sidecars = copy.get("containers")
         for holder in (copy, *(sidecars.values() if isinstance(sidecars, dict) else ())):
             environment = holder.get("environment") if isinstance(holder, dict) else None
             if isinstance(environment, dict):
-                holder["environment"] = dict.fromkeys(environment, MASKED)
+                holder["environment"] = {
+                    name: value if any(fnmatchcase(name, pattern) for pattern in shown) else MASKED
+                    for name, value in environment.items()
+                }
+            elif environment is not None and isinstance(holder, dict):
+                holder["environment"] = MASKED
     return copy
 
 
-def _masked(name: str, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        if is_secret_name(name):
-            return MASKED
-        return {str(key): _masked(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return MASKED if is_secret_name(name) else [_masked(name, inner) for inner in value]
+def _mapping(value: Mapping[str, Any], level: int) -> dict[str, Any]:
+    copy: dict[str, Any] = {}
+    pair = _names_its_value(value)
+    for name, inner in value.items():
+        text = str(name)
+        shown = MASKED if holds_secret(text) else text
+        while shown in copy:
+            shown += " again"
+        copy[shown] = MASKED if pair and text in _VALUE_KEYS else _masked(text, inner, level + 1)
+    return copy
+
+
+def _masked(name: str, value: Any, level: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    if is_secret_name(name):
+    if is_secret_name(name) or level > _LEVELS_MAX:
         return MASKED
-    return _masked_text(value) if isinstance(value, str) else value
+    if isinstance(value, Mapping):
+        return _mapping(value, level)
+    if isinstance(value, list | tuple):
+        return _list(name, value, level)
+    return _masked_text(name, value) if isinstance(value, str) else value
 
 
-def is_secret_name(name: str) -> bool:
-    """Say whether a key, or a dotted path, names something that may be secret."""
-    lowered = name.lower()
-    return any(word in lowered for word in _SECRET_NAMES) and not _URL_NAME.search(lowered)
+def _list(name: str, values: Sequence[Any], level: int) -> list[Any]:
+    """Mask each value, and what follows an option that names a secret."""
+    copy: list[Any] = []
+    follows = False
+    for value in values:
+        copy.append(MASKED if follows else _masked(name, value, level + 1))
+        follows = isinstance(value, str) and names_secret(value)
+    return copy
 
 
-def _masked_text(text: str) -> str:
-    if text.startswith(("aws:kms:", "aws:secretsmanager:", "aws:ssm:")):
-        return MASKED
-    if any(_looks_random(word) for word in _WORD.findall(text)):
-        return MASKED
-    return without_credentials(text)[:_TEXT_CHARACTERS_MAX]
+def _names_its_value(value: Mapping[str, Any]) -> bool:
+    """Return whether this is a pair as `{name: DB_PASSWORD, value: …}`."""
+    return any(isinstance(value.get(one), str) and is_secret_name(value[one]) for one in _NAME_KEYS)
 
 
-def _looks_random(word: str) -> bool:
-    """Judge by Shannon entropy; words of letters only, or with slashes like a path, need not hide."""
-    if not (any(c.isdigit() for c in word) and any(c.isalpha() for c in word)) or word.count("/") > 1:
-        return False
-    bits = -sum(n / len(word) * math.log2(n / len(word)) for n in Counter(word).values())
-    return bits >= _ENTROPY_BITS_MIN
+def _masked_text(name: str, text: str) -> str:
+    if name in _IDENTIFYING and is_identifier(text):
+        return text
+    if _VERSION_NAME.search(name) and _HEX_VALUE.match(text):
+        return text
+    if _URL.match(text) and not text.startswith("ssh://git@"):
+        text = without_credentials(text)
+    return MASKED if holds_secret(text) else text[:_TEXT_CHARACTERS_MAX]

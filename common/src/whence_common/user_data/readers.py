@@ -6,9 +6,9 @@ import re
 
 from whence_common.errors import one_line
 from whence_common.user_data.findings import Findings
-from whence_common.user_data.masking import is_secret_name
 from whence_common.user_data.nodes import Mapping, Node, Scalar, Sequence
 from whence_common.user_data.schema import Kind
+from whence_common.user_data.secret_shapes import holds_secret, is_secret_name
 
 _SHAPES = {
     "text": "text",
@@ -41,6 +41,11 @@ def describe(node: Node) -> str:
     return "text" if isinstance(node.value, str) else "a date"
 
 
+def quotable(path: str, value: str, characters_max: int) -> str:
+    """Return a value as a message may quote it, since messages leave the machine."""
+    return "…" if is_secret_name(path) or holds_secret(value) else one_line(value, characters_max)
+
+
 def is_null(node: Node) -> bool:
     """Null means absent for every known key."""
     return isinstance(node, Scalar) and node.value is None
@@ -56,7 +61,7 @@ def text(node: Node, path: str, findings: Findings) -> str | None:
             findings.error(node, path, "text-several-lines", f"{path} spans lines", "write it on one line")
             return None
         return node.value
-    shown = "…" if is_secret_name(path) else one_line(node.text, 60)  # what is wrong may leave the machine
+    shown = quotable(path, node.text, 60)
     quoted = f'write {path.rpartition(".")[2]}: "{shown}"'
     number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
     if number and str(node.value) == node.text:
@@ -95,7 +100,7 @@ def size(node: Node, path: str, findings: Findings) -> int | None:
     match = _SIZE.match(node.text) if isinstance(node, Scalar) and not isinstance(node.value, bool) else None
     number = float(match["number"]) * _UNITS[match["unit"].lower()] if match is not None else 0.0
     if not 0 < number <= _SIZE_BYTES_MAX:
-        shown = one_line(node.text, 40) if isinstance(node, Scalar) else describe(node)
+        shown = quotable(path, node.text, 40) if isinstance(node, Scalar) else describe(node)
         findings.error(node, path, "size-malformed", f"{path}: {shown} is no size", "write it like 512m or 2g")
         return None
     return int(number)
@@ -118,7 +123,7 @@ def choice(node: Node, path: str, findings: Findings, choices: tuple[str, ...]) 
     value = text(node, path, findings)
     if value is None or value in choices:
         return value
-    message = f"{path} {one_line(value, 40)!r} is unknown"
+    message = f"{path} {quotable(path, value, 40)!r} is unknown"
     findings.error(node, path, "value-unknown", message, "write one of: " + ", ".join(choices))
     return None
 
