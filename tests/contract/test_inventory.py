@@ -20,6 +20,9 @@ from whence_aggregator.ports import ListedInstance, SourceUnavailable
 from whence_common.clock import to_instant, to_millis
 from whence_common.digest import sha256_digest
 from whence_common.statement import UserDataFacts
+from whence_common.user_data.judge import judge
+from whence_common.user_data.masking import masked
+from whence_common.user_data.platform import PlatformRules
 
 PLACE = "123456789012/eu-central-1"
 STARTED = "2026-11-22T11:59:59.000Z"
@@ -133,6 +136,59 @@ async def test_user_data_that_was_changed_is_contradicted_and_a_violation(house:
     await house.inventory.collect(PLACE)
     assert await house.state("user_data", ONE) == "contradicted"
     assert await verdict(house, "user-data-changed") == "fail"
+
+
+PORTS = USER_DATA + b"ports: {8080: 8080}\n"
+CLOSED = "what differs cannot be compared: "
+
+
+@pytest.mark.parametrize(
+    "stated, listed, said",
+    [
+        (USER_DATA, USER_DATA.replace(b"hunter2", b"hunter3"),
+         CLOSED + "it is in masked values (environment.PASSWORD), or in comments and spacing"),
+        (b"#taupage-ami-config\napplication_id: greeter\n", b"#taupage-ami-config\n# new\napplication_id: greeter\n",
+         CLOSED + "it is in comments, spacing or order"),
+        (PORTS, PORTS.replace(b"8080}", b"80}"), "they differ in ports.8080; masked values cannot be compared"),
+        (USER_DATA, b"#taupage-ami-config\n- no document\n",
+         CLOSED + "one of them is not kept as a document"),
+        (USER_DATA, USER_DATA.replace(b"PASSWORD", b"OTHER"),
+         "they differ in environment.OTHER, environment.PASSWORD"),
+    ],
+)  # fmt: skip
+async def test_the_answer_says_what_differs_between_user_data_and_what_cannot_be_compared(
+    house: InProcess, stated: bytes, listed: bytes, said: str
+) -> None:
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: listed}
+    judged = judge(stated, PlatformRules()).document
+    assert judged is not None
+    facts = UserDataFacts(digest=sha256_digest(stated), document=masked(judged))
+    await house.say(await house.machine(ONE), user_data=facts)
+    await house.inventory.collect(PLACE)
+    house.ec2.listed = {ONE: ("shutting-down", STARTED)}
+    await house.inventory.collect(PLACE)  # an entry that repeats the digest alone
+    house.ec2.listed = {ONE: ("running", STARTED)}
+    await house.inventory.collect(PLACE)
+    link = (await house.lineage(ONE)).link("user_data")
+    assert (link.state, link.reason) == (
+        "contradicted",
+        f"the EC2 API has other user data than the agent states: {said}",
+    )
+    assert await verdict(house, "user-data-changed") == "fail"
+    (standing,) = [one for one in await standing_verdicts(house.database, ONE) if one["rule"] == "user-data-changed"]
+    assert standing["reason"] == f"the EC2 API has other user data than the agent has seen: {said}"
+    assert "hunter" not in json.dumps([link.value, standing])
+
+
+async def test_an_agent_that_shows_more_than_the_collector_makes_no_difference_up(house: InProcess) -> None:
+    stated = USER_DATA + b"  \n"
+    house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA.replace(b"hunter2", b"hunter3")}
+    document = {"application_id": "greeter", "environment": {"PASSWORD": "shown by an older agent"}}
+    await house.say(await house.machine(ONE), user_data=UserDataFacts(digest=sha256_digest(stated), document=document))
+    await house.inventory.collect(PLACE)
+    reason = (await house.lineage(ONE)).link("user_data").reason
+    assert reason is not None
+    assert reason.endswith(CLOSED + "it is in masked values (environment.PASSWORD), or in comments and spacing")
 
 
 @pytest.mark.parametrize(

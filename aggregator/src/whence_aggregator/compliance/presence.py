@@ -96,7 +96,8 @@ def user_data_changed(evidence: Evidence) -> Verdict:
     if not evidence.facts.same_launch:
         reason = f"the listing is of the launch at {listed.launched_at}, the statement of another one"
         return Verdict(outcome="unknown", reason=reason)
-    return Verdict(outcome="fail", reason="the EC2 API has other user data than the agent has seen")
+    reason = f"the EC2 API has other user data than the agent has seen: {evidence.facts.difference}"
+    return Verdict(outcome="fail", reason=reason)
 
 
 def _life(evidence: Evidence) -> str:

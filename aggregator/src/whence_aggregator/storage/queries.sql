@@ -599,6 +599,13 @@ from inventory_history h
 where {h.instance_id in texts instance_ids} and h.ledger_index = (
     select max(n.ledger_index) from inventory_history n where n.instance_id = h.instance_id and n.ledger_index < :past);
 
+-- name: user_data_listed
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body
+from entry e left join entry b on b.ledger_index = e.base
+where e.ledger_index = (
+    select min(h.ledger_index) from inventory_history h
+    where h.instance_id = :instance_id and h.user_data_digest = :user_data_digest and h.ledger_index < :past);
+
 -- name: listings
 select account_id, region, listed_at, instances, failed_at, failure from listing order by account_id, region;
 

@@ -116,7 +116,7 @@ def _user_data(facts: Facts) -> Link:
     if not facts.same_launch:
         reason = reason or f"the EC2 API's user data is of another launch, {listed.launched_at}; it is not compared"
         return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
-    reason = "the EC2 API has other user data than the agent states"
+    reason = f"the EC2 API has other user data than the agent states: {facts.difference}"
     return Link(link="user_data", state="contradicted", value=value, reason=reason, evidence=(*evidence, ec2))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from whence_aggregator.ports import Row
+from whence_aggregator.trace.differences import difference
 from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.tags import TagHistory
 from whence_common.clock import from_millis, parse_instant
@@ -136,6 +137,8 @@ class Listed:
     user_data_digest: str = ""
     user_data_unread: str = ""
     """Why the API's user data is not known; empty where it was read."""
+    user_data: Mapping[str, Any] | None = None
+    """The masked document, read only where the digest is not the statement's."""
     ledger_index: int | None = None
 
 
@@ -213,6 +216,20 @@ class Facts:
         stated = self.statement.predicate.instance.pending_time or str(self.binding.identity.get("pending_time", ""))
         pending, launched = _instant(stated), _instant(self.listed.launched_at)
         return pending is not None and launched is not None and abs(pending - launched) <= LAUNCH_TOLERANCE
+
+    @property
+    def user_data_differs(self) -> bool:
+        """Whether agent and EC2 API have other user data of one launch."""
+        stated, listed = self.statement.predicate.user_data, self.listed
+        if stated is None or not listed.state or not listed.user_data_digest or self.data_of_next_start:
+            return False
+        return listed.user_data_digest != stated.digest and self.same_launch
+
+    @property
+    def difference(self) -> str:
+        """What differs between the user data of agent and EC2 API, as far as the masked documents show it."""
+        stated = self.statement.predicate.user_data
+        return difference(stated.document if stated is not None else None, self.listed.user_data)
 
     @property
     def data_of_next_start(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ from whence_aggregator.trace.facts import (
     Binding,
     Facts,
     Later,
+    Listed,
     Registered,
     ReportedLater,
     StoredStatement,
@@ -179,7 +180,20 @@ class Tracer:
                 reported_later=await self._reported_later(later.get(name, ())),
                 late=name in late,
             )
+        for name, one in gathered.items():
+            if one.user_data_differs:
+                listing = replace(one.listed, user_data=await self._listed_document(name, one.listed))
+                gathered[name] = replace(one, listed=listing)
         return await self._with_commits(gathered, outside, moment)
+
+    async def _listed_document(self, name: str, listed: Listed) -> Mapping[str, Any] | None:
+        """Return the masked document that stands in the first entry with this digest; later ones have the digest alone."""
+        past = (listed.ledger_index or 0) + 1
+        asked = {"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past}
+        rows = await self._database.fetch("user_data_listed", asked)
+        content = await self._log.content_of(rows[0]) if rows else None
+        found = kind_of(content)[1]["value"].get("user_data") if content is not None else None
+        return found if isinstance(found, dict) else None
 
     async def _reported_later(self, rows: Sequence[Row]) -> ReportedLater:
         """Show statements that were recorded after the time asked about; those pruned have no digest."""
