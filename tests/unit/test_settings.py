@@ -91,7 +91,22 @@ def test_a_token_without_teams_may_write_for_all() -> None:
     assert parse_tokens(line, name="t")[token_hash(token)].may_write("any")
 
 
-@pytest.mark.parametrize("line", ["secret", "sha256:00 ada *", "sha256:" + "0" * 64 + " a b c"])
+def test_reading_user_data_is_a_right_of_its_own() -> None:
+    plain, allowed = new_token("ada", ["hello"]), new_token("eve", ["hello"], ["user-data"])
+    callers = parse_tokens(f"{plain[1]}\n{allowed[1]}\n{new_token('root', [])[1]}", name="t")
+    assert {one.name: one.may_read_user_data for one in callers.values()} == {"ada": False, "eve": True, "root": True}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "secret",
+        "sha256:" + "0" * 64 + " ada hello may=everything",
+        "sha256:" + "0" * 64 + " ada hello may=",
+        "sha256:00 ada *",
+        "sha256:" + "0" * 64 + " a b c",
+    ],
+)
 def test_a_line_that_is_no_token_is_named(line: str) -> None:
     with pytest.raises(TokensInvalid, match="t:2"):
         parse_tokens(f"\n{line}\n", name="t")

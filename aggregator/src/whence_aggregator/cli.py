@@ -16,6 +16,7 @@ import uvloop
 
 from whence_aggregator import __version__
 from whence_aggregator.adapters.log_files import add_key, load_signers
+from whence_aggregator.applications.registry import RIGHTS
 from whence_aggregator.settings import Settings, log_origin, parse_settings
 from whence_aggregator.tokens import TokensInvalid, new_token
 from whence_aggregator.wiring import run_aggregator
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="make a token: printed once, its hash goes to the file")
     token.add_argument("name", help="who will use it; stands in the history of what it changes")
     token.add_argument("--team", action="append", default=[], help="team it may write for; none means every team")
+    token.add_argument("--may", action="append", default=[], choices=sorted(RIGHTS), help="a right of its own")
     token.add_argument("--file", default="/etc/whence/tokens", help="tokens_file (default: %(default)s)")
     return parser
 
@@ -208,7 +210,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _token(arguments: argparse.Namespace) -> int:
     try:
-        token, line = new_token(arguments.name, arguments.team)
+        token, line = new_token(arguments.name, arguments.team, arguments.may)
         descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         with os.fdopen(descriptor, "a", encoding="ascii") as stream:
             if os.fstat(descriptor).st_size == 0:

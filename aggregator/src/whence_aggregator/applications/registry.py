@@ -19,16 +19,26 @@ from whence_common.errors import InputError
 from whence_common.identifiers import is_application_id
 from whence_common.ledger_entry import event
 
+USER_DATA = "user-data"
+"""The right to read user data, masked as it is kept."""
+RIGHTS = frozenset({USER_DATA})
 _URL_CHARACTERS_MAX = 500
 PAGE_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: a name for the record, and the teams it may write for; None means every team."""
+    """Who asks: a name for the record, and the teams it may write for; None means every team, and every right."""
 
     name: str
     teams: frozenset[str] | None
+    rights: frozenset[str] = frozenset()
+    """Rights beside reading and writing, of RIGHTS."""
+
+    @property
+    def may_read_user_data(self) -> bool:
+        """Whether answers show more of user data than its digest and what the trace names: also what proves it."""
+        return self.teams is None or USER_DATA in self.rights
 
     def may_write(self, team_id: str) -> bool:
         return self.teams is None or team_id in self.teams

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from whence_aggregator.applications.registry import Caller
-from whence_aggregator.ports import Unauthenticated
+from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_aggregator.tokens import token_hash
 from whence_common import strict_base64
 
@@ -33,6 +33,16 @@ def authentication(callers: Mapping[str, Caller]) -> Callable[[web.Request], Non
             request[CALLER] = caller
 
     return authenticate
+
+
+def require_user_data(request: web.Request) -> None:
+    """Refuse what cannot be shown without user data to callers without that right. Raises Forbidden."""
+    if not request[CALLER].may_read_user_data:
+        raise Forbidden(
+            "user-data-forbidden",
+            f"{request[CALLER].name} may not read user data, which stands in this",
+            fix="use a token with the right user-data",
+        )
 
 
 def _token(header: str) -> str:

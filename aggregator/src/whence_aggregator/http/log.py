@@ -7,6 +7,7 @@ import re
 from aiohttp import web
 
 from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.http.authentication import require_user_data
 from whence_aggregator.http.bodies import respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ledger.ledger import Ledger
@@ -56,6 +57,7 @@ class LogCalls:
             raise NotFound("tile-unknown", "this is no tile's path", fix="write it like tile/0/x001/067")
         number = int(match[2].replace("x", "").replace("/", ""))
         if match[1] == "entries":
+            require_user_data(request)
             content = await self._ledger.reader.bundle(number, width)
         elif int(match[1]) > _LEVEL_MAX:
             raise NotFound("tile-unknown", f"levels are from 0 to {_LEVEL_MAX}")
@@ -92,6 +94,7 @@ class LogCalls:
 
     async def _bundle(self, request: web.Request) -> web.StreamResponse:
         query = Query(request, "account", "from", "to")
+        require_user_data(request)
         account = query.text("account")
         since, until = _needed(query, "from"), _needed(query, "to")
         if since >= until:

@@ -8,10 +8,12 @@ from aiohttp import web
 
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
+from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.trace.lineage import Lineage, without_user_data
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.search import Search, Wanted
 from whence_aggregator.trace.state import States
@@ -51,7 +53,7 @@ class QueryCalls:
         if not isinstance(subject, Subject):
             if query.text("state") is not None:
                 raise InputError("parameter-malformed", "state goes with lists; one instance is shown in any state")
-            return respond_json((await self._tracer.instance(subject, moment=moment)).to_wire())
+            return respond_json(_shown(await self._tracer.instance(subject, moment=moment), request))
         states = States.parse(query.text("state"))
         lineages, following = await self._tracer.matching(
             subject, moment=moment, states=states, after=query.text("cursor") or "", limit=query.limit()
@@ -60,7 +62,7 @@ class QueryCalls:
             {
                 "subject": subject.to_wire(),
                 **moment.to_wire(),
-                "lineages": [lineage.to_wire() for lineage in lineages],
+                "lineages": [_shown(lineage, request) for lineage in lineages],
                 "next": following,
             }
         )
@@ -97,7 +99,7 @@ class QueryCalls:
         verdicts = await standing_verdicts(self._database, wanted) if moment.is_now else None
         return respond_json(
             {
-                "lineage": lineage.to_wire(),
+                "lineage": _shown(lineage, request),
                 "statements": [self._history(row) for row in history],
                 "verdicts": verdicts,
             }
@@ -116,6 +118,7 @@ class QueryCalls:
     async def _statement(self, request: web.Request) -> web.Response:
         """Give the envelope's verbatim bytes."""
         stored = await self._stored(request)
+        require_user_data(request)
         if stored.content is None:
             raise NotFound("entry-pruned", f"the body of entry {stored.ledger_index} was pruned; its hash remains")
         return web.Response(body=stored.content, content_type="application/vnd.dsse.envelope.v1+json")
@@ -148,6 +151,11 @@ class QueryCalls:
                 "tasks": [dict(row) for row in tasks],
             }
         )
+
+
+def _shown(lineage: Lineage, request: web.Request) -> dict[str, object]:
+    """Return a lineage as its caller may read it: user data is a right of its own."""
+    return (lineage if request[CALLER].may_read_user_data else without_user_data(lineage)).to_wire()
 
 
 def counts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from whence_aggregator.trace.facts import Heard, ReportedLater
@@ -19,6 +19,8 @@ LINK_NAMES: tuple[LinkName, ...] = (
 )  # fmt: skip
 REQUIRED_LINKS = frozenset((*LINK_NAMES, "review"))
 """What a complete lineage must have where an installation asks for nothing else."""
+_TRACED = ("application_id", "application_version", "runtime", "source")
+"""What the other links rest on: shown to everybody who may trace."""
 GAPS: tuple[State, ...] = ("contradicted", "missing", "unknown")
 
 
@@ -135,3 +137,16 @@ class Lineage:
             "links": [link.to_wire() for link in self.links],
             "checkpoint": self.checkpoint,
         }
+
+
+def without_user_data(lineage: Lineage) -> Lineage:
+    """Return the lineage for a caller who may not read user data: with what other links rest on."""
+    link = lineage.link("user_data")
+    if link.value is None:
+        return lineage
+    document = link.value.get("document")
+    shown = {name: document[name] for name in _TRACED if name in document} if isinstance(document, dict) else None
+    cut = replace(
+        link, value={**link.value, "document": shown, "withheld": "the right user-data is needed for the rest"}
+    )
+    return replace(lineage, links=tuple(cut if one is link else one for one in lineage.links))

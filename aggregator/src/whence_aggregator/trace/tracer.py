@@ -187,7 +187,7 @@ class Tracer:
         return await self._with_commits(gathered, outside, moment)
 
     async def _listed_document(self, name: str, listed: Listed) -> Mapping[str, Any] | None:
-        """Return the masked document that stands in the first entry with this digest; later ones have the digest alone."""
+        """Return the masked document that stands in the first entry with this digest; later ones lack it."""
         past = (listed.ledger_index or 0) + 1
         asked = {"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past}
         rows = await self._database.fetch("user_data_listed", asked)
