@@ -13,6 +13,9 @@ import pytest
 from landscape.disks import Disks, disks, machine_helper
 from landscape.processes import NotReady, run
 from whence_agent.adapters.machine import MachineSocket
+from whence_agent.machine.disks import Disks as MachineDisks
+from whence_agent.machine.place import Place
+from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import ArrayRequest, HostRequest, MachineFailed, MountRequest, StorageRequest
 
 pytestmark = pytest.mark.root
@@ -182,6 +185,42 @@ async def test_a_symlink_among_the_mounts_is_never_followed(
     place.mounts.mkdir()
     (place.mounts / "data").symlink_to(tmp_path)
     assert await refused(helper, asked(mount("/data/x", None))) == "mount-path-link"
+
+
+async def test_a_directory_that_is_replaced_while_its_disk_is_formatted_is_never_mounted_or_opened_elsewhere(
+    place: Disks, tmp_path: Path
+) -> None:
+    """The mkfs of this test exchanges the directory for a link, as a container could that writes above it."""
+    await place.add("xvdf")
+    victim, bin_ = tmp_path / "victim", tmp_path / "bin"
+    victim.mkdir(mode=0o700)
+    bin_.mkdir()
+    data = place.mounts / "data"
+    swap = f"mv {data} {data}.away && ln -s {victim} {data}"
+    (bin_ / "mkfs.ext4").write_text(f'#!/bin/sh\n{swap}\nexec /usr/sbin/mkfs.ext4 "$@"\n', encoding="ascii")
+    (bin_ / "mkfs.ext4").chmod(0o755)
+    said: list[str] = []
+    helper = MachineDisks(
+        place=Place(dev=place.dev, mounts=place.mounts, wait_seconds_max=1),
+        programs=Programs(say=said.append, path=f"{bin_}:/usr/sbin:/usr/bin:/sbin:/bin"),
+    )
+    with pytest.raises(MachineFailed) as caught:
+        helper.prepare(asked(mount(erase=True)))
+    assert caught.value.code == "mount-path-link"
+    assert victim.stat().st_mode & 0o777 == 0o700
+    assert not any(line.split()[4] == str(victim) for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+async def test_an_xfs_volume_that_has_grown_is_filled(place: Disks, helper: MachineSocket) -> None:
+    loop = await place.add("xvdf")
+    await helper.prepare(asked(mount(file_system="xfs", erase=True)))
+    before = os.statvfs(place.mounts / "data").f_blocks
+    await place.unmount("/data")
+    with (tmp_file := next((place.dev.parent / "disks").glob("xvdf"))).open("r+b") as stream:
+        stream.truncate(tmp_file.stat().st_size + 160 * 1024 * 1024)
+    await run("losetup", "--set-capacity", loop)
+    await helper.prepare(asked(mount(file_system="xfs")))
+    assert os.statvfs(place.mounts / "data").f_blocks > before
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +107,130 @@ def test_the_keys_of_a_user_are_removed_but_no_link_is_followed(host: Host) -> N
 def test_power_is_switched_off_in_a_minute_with_the_reason(host: Host) -> None:
     host.program("shutdown")
     assert "done" in host.ask({"type": "power-off", "reason": "the application ended\nwith 0"})
-    assert host.called() == ["shutdown -h +1 the application ended with 0"]
+    assert host.called() == ["shutdown -h -- +1 the application ended with 0"]
+
+
+@pytest.mark.parametrize(
+    "reason, shown",
+    [
+        ("-c", "-c"), ("--reboot", "--reboot"), ("-r now", "-r now"), ("", "no reason was given"),
+        ("\x1b]0;x\x07\x9b31mred\nline", "0;x 31mred line"), ("$(reboot) `id` |x", "(reboot) id x"),
+        ("\u202egnp", "gnp"), ("x" * 500, "x" * 79),
+    ],
+)  # fmt: skip
+def test_a_reason_is_never_an_option_and_only_plain_text(host: Host, reason: str, shown: str) -> None:
+    host.program("shutdown")
+    assert "done" in host.ask({"type": "power-off", "reason": reason})
+    (called,) = host.called()
+    before, _, told = called.partition(" -- +1 ")
+    assert (before, " ".join(told.split())) == ("shutdown -h", shown)
+
+
+def ask_over(channel: socket.socket, host: Host, *, seconds_max: float) -> int:
+    end = channel.fileno()
+    with (
+        channel,
+        open(end, "rb", buffering=0, closefd=False) as source,
+        open(end, "wb", buffering=0, closefd=False) as sink,
+    ):
+        place = Place(mounts=host.directory / "mounts", root=host.root, wait_seconds_max=0)
+        return serve(source, sink, place=place, allowed_sysctls=(), path=str(host.bin), request_seconds_max=seconds_max)
+
+
+def test_a_caller_that_asks_nothing_is_sent_away(host: Host) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        assert ask_over(ours, host, seconds_max=0.05) == 1
+        assert b"request-late" in theirs.recv(1000)
+
+
+def test_a_caller_that_drips_is_sent_away_at_the_same_time(host: Host) -> None:
+    ours, theirs = socket.socketpair()
+    ended = threading.Event()
+
+    def drip() -> None:
+        with suppress(OSError):
+            while not ended.is_set():
+                theirs.send(b" ")
+                ended.wait(0.01)
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    with theirs:
+        assert ask_over(ours, host, seconds_max=0.2) == 1
+        ended.set()
+        dripping.join()
+        assert b"request-late" in theirs.recv(1000)
+
+
+def test_a_caller_that_left_ends_the_work_quietly(host: Host) -> None:
+    host.program("shutdown")
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b'{"type": "power-off"}\n')
+    theirs.close()
+    assert ask_over(ours, host, seconds_max=5) == 1
+    assert host.called() == []
+
+
+def test_the_keys_below_a_link_that_is_swapped_in_stay(host: Host) -> None:
+    """What root would remove must not be reached by a user who exchanges the directory meanwhile."""
+    import pwd
+
+    user = next(one for one in pwd.getpwall() if one.pw_uid > 0 and one.pw_dir not in ("/", "/nonexistent"))
+    home, victim = host.root / user.pw_dir.lstrip("/"), host.directory / "victim"
+    (home / ".ssh").mkdir(parents=True)
+    (home / "link").symlink_to(victim)
+    victim.mkdir()
+    (victim / "authorized_keys").write_text("root's", encoding="ascii")
+    with exchanging(home / ".ssh", home / "link"):
+        for _ in range(300):
+            host.ask({"type": "host", "remove_keys_of": [user.pw_name]})
+    assert (victim / "authorized_keys").exists()
+
+
+def test_a_directory_that_is_exchanged_for_a_link_leaves_what_it_leads_to_as_it_was(host: Host) -> None:
+    mounts, victim = host.directory / "mounts", host.directory / "victim"
+    (mounts / "data" / "logs").mkdir(parents=True)
+    victim.mkdir(mode=0o700)
+    (mounts / "data" / "link").symlink_to(victim)
+    request: dict[str, Any] = {
+        "path": "/data/logs",
+        "device": None,
+        "file_system": "ext4",
+        "options": [],
+        "erase": False,
+    }
+    deeper = {**request, "path": "/data/logs/deeper"}
+    codes = set()
+    with exchanging(mounts / "data" / "logs", mounts / "data" / "link"):
+        for _ in range(300):
+            for one in (request, deeper):
+                answer = host.ask({"type": "storage", "mounts": [one]})
+                codes.add(answer["failed"]["code"] if "failed" in answer else "done")
+    assert victim.stat().st_mode & 0o777 == 0o700
+    assert list(victim.iterdir()) == []
+    assert codes == {"done", "mount-path-link"}
+
+
+@contextmanager
+def exchanging(one: Path, other: Path) -> Iterator[None]:
+    """Have another process exchange two names again and again, each time in one step."""
+    program = (
+        "import ctypes, sys\n"
+        "libc = ctypes.CDLL(None)\n"
+        "one, other = (name.encode() for name in sys.argv[1:])\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        "    assert libc.renameat2(-100, one, -100, other, 2) == 0\n"
+    )
+    command = [sys.executable, "-c", program, str(one), str(other)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def test_a_program_that_fails_is_shown_with_its_words(host: Host) -> None:

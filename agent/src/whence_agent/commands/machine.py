@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from whence_agent.commands.files import read_settings
 from whence_agent.machine.place import Place
 from whence_agent.machine.serve import serve
+
+ANSWER_SECONDS_MAX = 10
 
 
 def machine(config: str, *, dev: str, root: str, wait_seconds: float) -> int:
@@ -16,4 +22,15 @@ def machine(config: str, *, dev: str, root: str, wait_seconds: float) -> int:
     if settings is None:
         return 78
     place = Place(dev=Path(dev), mounts=Path(settings.mounts_directory), root=Path(root), wait_seconds_max=wait_seconds)
-    return serve(sys.stdin.buffer, sys.stdout.buffer, place=place, allowed_sysctls=tuple(settings.allowed_sysctls))
+    _bound_answers(sys.stdout.fileno())
+    with (
+        open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as source,
+        open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as sink,
+    ):
+        return serve(source, sink, place=place, allowed_sysctls=tuple(settings.allowed_sysctls))
+
+
+def _bound_answers(descriptor: int) -> None:
+    """Have the kernel give up on a caller who does not read; nothing to do where the answers go to no socket."""
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as answers:
+        answers.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_SECONDS_MAX, 0))

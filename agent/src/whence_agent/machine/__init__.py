@@ -5,6 +5,7 @@ sent: every device, path, option and value is checked here again, and where thin
 
 protocol   requests and answers
 place      where devices and mounts stand on this machine; tests have a place of their own
+directories  open directories that containers may write to, without following links
 programs   running mkfs, mount and the like, never by a shell
 disks      RAID arrays, file systems, mounts
 host       kernel settings, sshd, users, log rotation, power

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from whence_agent.machine.directories import Directory, directory
 from whence_agent.machine.place import Place
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import ArrayRequest, MachineFailed, MountRequest, StorageRequest
@@ -58,38 +60,36 @@ class Disks:
 
     def _mount(self, mount: MountRequest, volumes: dict[str, str]) -> list[str]:
         _check(mount)
-        target = self._target(mount.path)
-        if mount.device is None:
-            target.chmod(0o777)
-            return []
-        present = self.place.mounted_on(target)
-        if mount.file_system == "tmpfs":
-            if present is None:
-                self._run_mount("tmpfs", mount.options, "none", target)
-            return [] if present is not None else [f"mounted tmpfs at {target}"]
-        device = self.place.device(mount.device, volumes.get(mount.device))
-        if present == device:
+        with directory(self.place.mounts, mount.path) as target:
+            if mount.device is None:
+                target.open_to_all()
+                return []
+            present = self.place.source_of(target.mount_id)
+            if mount.file_system == "tmpfs":
+                if present is None:
+                    self._run_mount("tmpfs", mount.options, "none", target)
+                return [] if present is not None else [f"mounted tmpfs at {target.path}"]
+            return self._mount_device(
+                mount, self.place.device(mount.device, volumes.get(mount.device)), present, target
+            )
+
+    def _mount_device(self, mount: MountRequest, device: Path, present: str | None, target: Directory) -> list[str]:
+        assert mount.device is not None
+        if present is not None and present.startswith("/") and Path(present).resolve() == device:
             return []  # a restart of the agent: what is mounted is in use, and is never erased
         if present is not None:
-            raise MachineFailed("mount-taken", f"{present} is mounted at {target}", fix="name another path")
+            raise MachineFailed("mount-taken", f"{present} is mounted at {target.path}", fix="name another path")
         self.place.unused(device, mount.device)
         done = self._format(device, mount) if mount.erase else self._repair(device, mount)
         self._run_mount(mount.file_system, mount.options, str(device), target)
-        self._grow(device, mount.file_system, target)
-        if "ro" not in mount.options:
-            target.chmod(0o777)
-        return [*done, f"mounted {mount.device} at {target}"]
-
-    def _target(self, path: str) -> Path:
-        """Make the directory below the mounts' own; a symlink on the way is refused."""
-        target = self.place.mounts
-        target.mkdir(parents=True, exist_ok=True)
-        for part in path.strip("/").split("/"):
-            target = target / part
-            if target.is_symlink():
-                raise MachineFailed("mount-path-link", f"{target} is a symlink", fix="remove it")
-            target.mkdir(mode=0o777, exist_ok=True)
-        return target
+        with target.reopened() as root:
+            if os.fstat(root.descriptor).st_dev != device.stat().st_rdev:
+                message = f"{target.path} was replaced while {mount.device} was being mounted"
+                raise MachineFailed("mount-path-changed", message, fix="find out what writes there, and boot again")
+            self._grow(device, mount.file_system, root)
+            if "ro" not in mount.options:
+                root.open_to_all()
+        return [*done, f"mounted {mount.device} at {target.path}"]
 
     def _format(self, device: Path, mount: MountRequest) -> list[str]:
         if mount.file_system == "xfs":
@@ -114,15 +114,19 @@ class Disks:
             self.programs.run("e2fsck", "-f", "-p", str(device), seconds_max=_CHECK_SECONDS_MAX, ends_with=(0, 1))
         return []
 
-    def _run_mount(self, file_system: str, options: list[str], device: str, target: Path) -> None:
+    def _run_mount(self, file_system: str, options: list[str], device: str, target: Directory) -> None:
+        """Mount on the open directory. Making its name canonical would look its path up again."""
         joined = ",".join([*_ALWAYS, *options])
-        self.programs.run("mount", "-t", file_system, "-o", joined, device, str(target), seconds_max=_SHORT_SECONDS_MAX)
+        self.programs.run(
+            "mount", "--no-canonicalize", "-t", file_system, "-o", joined, device, target.place,
+            seconds_max=_SHORT_SECONDS_MAX, inherits=(target.descriptor,),
+        )  # fmt: skip
 
-    def _grow(self, device: Path, file_system: str, target: Path) -> None:
+    def _grow(self, device: Path, file_system: str, root: Directory) -> None:
         """Let the file system fill a volume that has grown; a failure only warns, as the data is there."""
-        command = ("xfs_growfs", str(target)) if file_system == "xfs" else ("resize2fs", str(device))
+        command = ("xfs_growfs", root.place) if file_system == "xfs" else ("resize2fs", str(device))
         try:
-            self.programs.run(*command, seconds_max=_FORMAT_SECONDS_MAX)
+            self.programs.run(*command, seconds_max=_FORMAT_SECONDS_MAX, inherits=(root.descriptor,))
         except MachineFailed as exc:
             self.programs.say(f"not grown: {exc.message}")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
+import os
 import pwd
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from whence_agent.machine.directories import existing
 from whence_agent.machine.place import Place
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import CustomLogsRequest, HostRequest, MachineFailed, PowerOffRequest
@@ -18,6 +21,8 @@ from whence_common.user_data.host import HUGE_PAGES, HUGE_PAGES_VALUES, INTERVAL
 _SYSCTL = re.compile(r"[a-z0-9_]+(?:\.[A-Za-z0-9_-]+)+\Z")
 _VALUE = re.compile(r"[A-Za-z0-9 \t.,:_/-]{1,120}\Z")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
+_NOT_IN_A_REASON = re.compile(r"[^A-Za-z0-9 .,:;()/_'+=#@-]")
+"""The reason is shown on every terminal."""
 _SECONDS_MAX = 30.0
 _NO_SUCH_UNIT = 5
 
@@ -42,7 +47,8 @@ class Host:
 
     def power_off(self, request: PowerOffRequest) -> list[str]:
         """Power off in a minute, so that what is to be told can still be told."""
-        self.programs.run("shutdown", "-h", "+1", one_line(request.reason, 80), seconds_max=_SECONDS_MAX)
+        reason = _NOT_IN_A_REASON.sub(" ", one_line(request.reason, 80)).strip() or "no reason was given"
+        self.programs.run("shutdown", "-h", "--", "+1", reason, seconds_max=_SECONDS_MAX)
         return ["the machine powers off in a minute"]
 
     def _sysctl(self, name: str, value: str) -> str:
@@ -85,10 +91,13 @@ class Host:
             home = Path(pwd.getpwnam(user).pw_dir)
         except KeyError:
             return []
-        keys = self.place.root / str(home).lstrip("/") / ".ssh" / "authorized_keys"
-        if keys.parent.is_symlink() or (not keys.exists() and not keys.is_symlink()):
-            return []
-        keys.unlink()
+        try:
+            with existing(self.place.root / str(home).lstrip("/"), ".ssh") as ssh:
+                os.unlink("authorized_keys", dir_fd=ssh)
+        except OSError as exc:
+            if exc.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+                return []  # there are none, or a link leads to them, which is not followed
+            raise
         return [f"removed the authorized_keys of {user}"]
 
     def _custom_logs(self, logs: CustomLogsRequest) -> list[str]:

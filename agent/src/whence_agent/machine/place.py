@@ -55,13 +55,12 @@ class Place:
             fix = "name another device; nothing in use is formatted or mounted twice"
             raise MachineFailed("device-in-use", f"{name} is in use on this machine", fix=fix)
 
-    def mounted_on(self, target: Path) -> Path | None:
-        """Give the device mounted at a path, the path itself for tmpfs, or None."""
-        for line in _mount_lines():
+    def source_of(self, mount_id: int | None) -> str | None:
+        """Return what is mounted, by the mount's id: a device, or the name of a file system without one."""
+        for line in _mount_lines() if mount_id is not None else ():
             parts = line.split()
-            if _unescaped(parts[4]) == str(target):
-                source = parts[parts.index("-") + 2]
-                return Path(source).resolve() if source.startswith("/") else target
+            if int(parts[0]) == mount_id:
+                return _unescaped(parts[parts.index("-") + 2])
         return None
 
     def _candidates(self, name: str, volume: str | None) -> list[Path]:

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from whence_agent.machine.protocol import MachineFailed
 from whence_common.errors import one_line
 
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "LIBMOUNT_FORCE_MOUNT2": "always",  # move_mount(2), which newer ones call, does not lead from a descriptor's name
+}
 _PACKAGES = {"mdadm": "mdadm", "mkfs.xfs": "xfsprogs", "xfs_repair": "xfsprogs", "xfs_growfs": "xfsprogs",
              "logrotate": "logrotate"}  # fmt: skip
 
@@ -21,8 +25,13 @@ class Programs:
     say: Callable[[str], None]
     path: str = _ENVIRONMENT["PATH"]
 
-    def run(self, *command: str, seconds_max: float, ends_with: tuple[int, ...] = (0,)) -> tuple[int, str]:
-        """Run one program; give its exit code and output. Raises MachineFailed for another code, or none in time."""
+    def run(
+        self, *command: str, seconds_max: float, ends_with: tuple[int, ...] = (0,), inherits: tuple[int, ...] = ()
+    ) -> tuple[int, str]:
+        """Run one program; return its exit code and output. `inherits` are descriptors that it may use.
+
+        Raises MachineFailed for another code, or none in time.
+        """
         shown = " ".join(command)
         self.say(shown)
         environment = {**_ENVIRONMENT, "PATH": self.path}
@@ -34,6 +43,7 @@ class Programs:
                 capture_output=True,
                 timeout=seconds_max,
                 check=False,
+                pass_fds=inherits,
             )
         except FileNotFoundError as exc:
             package = _PACKAGES.get(command[0])

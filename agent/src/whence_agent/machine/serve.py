@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import select
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO
 
 import msgspec
@@ -22,40 +25,73 @@ from whence_agent.machine.protocol import (
     StorageRequest,
 )
 
+REQUEST_SECONDS_MAX = 10.0
+"""A caller that has connected and asks nothing takes a place from others, so it does not keep it long."""
+
 
 def serve(
-    source: BinaryIO, sink: BinaryIO, *, place: Place, allowed_sysctls: tuple[str, ...], path: str | None = None
+    source: BinaryIO,
+    sink: BinaryIO,
+    *,
+    place: Place,
+    allowed_sysctls: tuple[str, ...],
+    path: str | None = None,
+    request_seconds_max: float = REQUEST_SECONDS_MAX,
 ) -> int:
-    """Serve one request; give 0 when it was done, 1 when it was refused or failed. Never raises for what was asked."""
+    """Serve one request; return 0 when it was done, 1 when it was refused or failed. Never raises for what was asked.
+
+    `source` is unbuffered. A caller who goes away or does not read what is said ends the work before its next step.
+    """
 
     def say(answer: Answer) -> None:
         sink.write(msgspec.json.encode(answer) + b"\n")
         sink.flush()
 
     try:
-        request = _read(source)
+        request = _read(source, request_seconds_max)
         done = _do(request, place, allowed_sysctls, lambda text: say(Answer(progress=text)), path)
     except MachineFailed as exc:
-        say(Answer(failed=Failure(code=exc.code, message=exc.message, fix=exc.fix)))
-        return 1
+        answer, code = Answer(failed=Failure(code=exc.code, message=exc.message, fix=exc.fix)), 1
     except OSError as exc:
-        say(Answer(failed=Failure(code="machine-error", message=f"{exc.strerror}: {exc.filename}")))
-        return 1
-    say(Answer(done=done))
-    return 0
+        answer, code = Answer(failed=Failure(code="machine-error", message=f"{exc.strerror}: {exc.filename}")), 1
+    else:
+        answer, code = Answer(done=done), 0
+    with suppress(OSError):  # nobody is there to hear it
+        say(answer)
+    return code
 
 
 _REQUESTS: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
 
-def _read(source: BinaryIO) -> Request:
-    line = source.readline(REQUEST_BYTES_MAX + 1)
+def _read(source: BinaryIO, seconds_max: float) -> Request:
+    """Read one line, within its bounds of size and time however slowly it comes. Raises MachineFailed."""
+    line, until = b"", time.monotonic() + seconds_max
+    while not line.endswith(b"\n") and len(line) <= REQUEST_BYTES_MAX:
+        if not _arrives(source, until - time.monotonic()):
+            message = f"no whole request arrived within {seconds_max:g} seconds"
+            raise MachineFailed("request-late", message, fix="send one line and read the answer")
+        part = source.read(REQUEST_BYTES_MAX + 1 - len(line))
+        if not part:
+            break
+        line += part
     if len(line) > REQUEST_BYTES_MAX or not line.endswith(b"\n"):
         raise MachineFailed("request-malformed", f"a request is one line of at most {REQUEST_BYTES_MAX} bytes")
     try:
         return _REQUESTS.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise MachineFailed("request-malformed", "the request is none that is known here") from exc
+
+
+def _arrives(source: BinaryIO, seconds_max: float) -> bool:
+    """Wait until something can be read; what is in memory always can."""
+    try:
+        descriptor = source.fileno()
+    except OSError:
+        return True
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN | select.POLLHUP)
+    return seconds_max > 0 and bool(waiting.poll(seconds_max * 1000))
 
 
 def _do(
