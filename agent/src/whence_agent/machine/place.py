@@ -51,7 +51,7 @@ class Place:
         used = {os.makedev(*map(int, line.split()[2].split(":"))) for line in _mount_lines()}
         block = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
         below = [number, *_numbers(block)]
-        if used & set(below) or any((block / "holders").glob("*")):
+        if used & set(below) or list((block / "holders").glob("*")):
             fix = "name another device; nothing in use is formatted or mounted twice"
             raise MachineFailed("device-in-use", f"{name} is in use on this machine", fix=fix)
 
