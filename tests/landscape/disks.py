@@ -51,7 +51,7 @@ class Disks:
         """Unmount and detach everything."""
         for line in reversed(Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()):
             target = line.split()[4]
-            if target.startswith(f"{self.mounts}/"):
+            if target.startswith(f"{self.dev.parent}/"):
                 await run("umount", target)
         for loop in self._loops:
             await run("losetup", "--detach", loop)

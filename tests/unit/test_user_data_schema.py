@@ -52,7 +52,8 @@ def test_every_option_of_a_container_is_read() -> None:
         "hostname: pay.example.org\nnetworking: host\nread_only: true\nshm_size: 128M\nmemory: 1.5g\ncpus: 1.5\n"
         "pids_limit: 100\nulimits: {nofile: 65536, core: {soft: 0, hard: 10}}\ninit: false\nno_new_privileges: false\n"
         "stop_timeout: 90\ngpus: all\nuser: '1000:1000'\ncommand: [serve, --fast]\ncapabilities_add: [NET_BIND_SERVICE]\n"
-        "capabilities_drop: [ALL]\nmount_var_log: true\nmount_custom_log: true\nmount_certs: true\n"
+        "capabilities_drop: [ALL]\nmount_var_log: true\nmount_custom_log: true\nmount_certs: true\n",
+        warnings=("host-network",),
     ).options
     assert (options.hostname, options.networking, options.read_only) == ("pay.example.org", "host", True)
     assert (options.shm_bytes, options.memory_bytes, options.cpus) == (134217728, 1610612736, 1.5)
@@ -124,6 +125,28 @@ def test_sidecars_have_the_options_of_the_application() -> None:
     ).sidecars
     assert (sidecar.name, str(sidecar.source)) == ("proxy", "registry.example.org/pay/proxy:3")
     assert (sidecar.options.environment, sidecar.options.memory_bytes) == ({"A": "b"}, 67108864)
+
+
+def test_the_hosts_network_is_warned_about_and_refused_where_the_platform_forbids_it() -> None:
+    sidecar = "containers: {proxy: {source: 'registry.example.org/pay/proxy:3', networking: host}}"
+    for more in ("networking: host", sidecar):
+        assert codes(more, severity="warning") == ["host-network"]
+        assert codes(more) == []
+        assert codes(more, replace(RULES, host_network=False)) == ["host-network-not-allowed"]
+        assert codes(more, replace(RULES, host_network=False, platform_known=False)) == []
+    assert codes("", replace(RULES, host_network=False, defaults={"networking": "host"})) == [
+        "host-network-not-allowed"
+    ]
+
+
+def test_a_container_that_may_have_the_hosts_network_lends_it_only_where_that_is_allowed() -> None:
+    forbidden = replace(RULES, host_network=False)
+    proxy = "containers: {proxy: {source: 'registry.example.org/pay/proxy:3', networking: 'container:%s'}}"
+    assert codes("networking: 'container:datadog'") == []
+    assert codes("networking: 'container:datadog'", forbidden) == ["foreign-network-not-allowed"]
+    assert codes(proxy % "datadog", forbidden) == ["foreign-network-not-allowed"]
+    assert codes(proxy % "application", forbidden) == []
+    assert codes("networking: 'container:proxy'\n" + proxy % "application", forbidden) == []
 
 
 def test_credentials_and_sign_in_are_read() -> None:
@@ -227,7 +250,7 @@ def test_what_cannot_be_meant_is_refused_with_a_fix(line: str, code: str) -> Non
         ("cloudwatch_logs: {/var/log/application.log: 'a b'}", "log-group-malformed"),
         ("dockercfg: {r.example.org: {auth: foo1234}}", "dockercfg-auth-malformed"),
         ("dockercfg: {r.example.org: {username: a}}", "dockercfg-incomplete"),
-        ("networking: host\nports: {80: 80}", "ports-not-published"),
+        ("networking: none\nports: {80: 80}", "ports-not-published"),
         ("capabilities_drop: [CAP_MKNOD]", "capability-prefix"),
         ("keep_instance_users: 'true'", "flag-quoted"),
         ("health_check_timeout_seconds: 7200", "health-check-capped"),

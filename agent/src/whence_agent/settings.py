@@ -79,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """For tests and private endpoints; None means AWS's own."""
     status_address: str = "127.0.0.1"
     status_port: int = 7380
+    status_hosts: list[str] = []
+    """Names, beside the machine's own, loopback's and the address asked, that requests may have as their Host."""
 
     registries: dict[str, RegistrySettings] = {}
     allowed_registries: list[str] | None = None
@@ -95,6 +97,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Instead of application_group, for machines without that group."""
     allow_privileged: bool = False
     allow_engine_socket: bool = False
+    allow_host_network: bool = True
+    """With the host's network a container reaches the instance's role, whatever the metadata service's hop limit is."""
     allowed_capabilities: tuple[str, ...] = tuple(sorted(DEFAULT_CAPABILITIES))
     allowed_sysctls: tuple[str, ...] = DEFAULT_SYSCTLS
     """Patterns; * stands for anything."""
@@ -151,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             single_segment=frozenset(host for host, registry in hosts if registry.single_segment),
             privileged=self.allow_privileged,
             engine_socket=self.allow_engine_socket,
+            host_network=self.allow_host_network,
             capabilities=frozenset(self.allowed_capabilities),
             sysctls=tuple(self.allowed_sysctls),
             defaults=self.user_data_defaults,
@@ -215,6 +220,9 @@ def _about_urls(settings: Settings) -> Iterator[str]:
         parts = urlsplit(getattr(settings, key) or "https://none")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             yield f"{key} must be an http or https URL without user name"
+    for host in settings.status_hosts:
+        if not is_host(host) or ":" in host:
+            yield f"status_hosts: {one_line(host, 60)!r} is not a host; write it without scheme and port"
 
 
 def _about_user_data(settings: Settings) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 
 import aiohttp
 
@@ -36,6 +37,7 @@ from whence_agent.ending import Ending
 from whence_agent.generations import Generations, discard
 from whence_agent.health_watch import HealthWatch
 from whence_agent.host_metrics import HostMetrics, read_host
+from whence_agent.http.connections import Connections
 from whence_agent.http.status_app import StatusEndpoint
 from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
@@ -200,8 +202,9 @@ class _Agent:
             owner=self.owner, backoff=self.backoff, console=self.process.console,
         )  # fmt: skip
         endpoint = StatusEndpoint(
-            progress=progress, redactor=self.redactor, address=settings.status_address, port=settings.status_port
-        )
+            progress=progress, redactor=self.redactor, address=settings.status_address, port=settings.status_port,
+            connections=Connections(monotonic=time.monotonic), names=(gethostname(), *settings.status_hosts),
+        )  # fmt: skip
         services: dict[str, Service] = {
             "status": endpoint.run, "boot": boot.run, "delivery": delivery.run, "supervision": supervision.run,
             "credentials": keeper.run, "tokens": tokens.run, "health": health.run, "notices": notices.run,

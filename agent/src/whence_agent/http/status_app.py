@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from whence_agent.http.connections import Connections, Gate, Held
+from whence_agent.http.host_names import is_own_host
 from whence_agent.http.page import render_page
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
@@ -21,16 +25,14 @@ from whence_common.visible import visible_json
 
 log = logging.getLogger(__name__)
 
-CONNECTIONS_MAX = 64
-"""At once; one more is closed. What runs on the machine could take all of the agent's open files otherwise."""
-CONNECTION_SECONDS_MAX = 30.0
-"""How long a connection is kept at least, whatever is said on it; at most twice as long."""
 _STATES: tuple[State, ...] = ("booting", "ok", "degraded", "failed")
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+_MISDIRECTED = "421: this Host is not a name of this machine; ask by its address, or add the name to status_hosts\n"
 
 
 class StatusEndpoint:
@@ -43,18 +45,21 @@ class StatusEndpoint:
         redactor: Redactor,
         address: str,
         port: int,
-        connection_seconds_max: float = CONNECTION_SECONDS_MAX,
+        connections: Connections,
+        names: Collection[str] = (),
     ) -> None:
         self._redactor = redactor
         self._progress = progress
         self._address = address
-        self._connection_seconds_max = connection_seconds_max
+        self._connections = connections
+        self._names = frozenset({*names, address})
+        self._held_by: dict[asyncio.Protocol, Held] = {}
         self.port = port
         self.listening = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        application = web.Application(client_max_size=1024)
+        application = web.Application(client_max_size=1024, middlewares=[self._guard])
         application.add_routes(
             [
                 web.get("/", self._page),
@@ -70,7 +75,7 @@ class StatusEndpoint:
         serve = runner.server
 
         def connect() -> asyncio.Protocol:
-            return serve() if len(serve.connections) < CONNECTIONS_MAX else _Refused()
+            return Gate(self._connections, serve(), self._held_by)
 
         try:
             listener = await asyncio.get_running_loop().create_server(connect, self._address, self.port)
@@ -78,21 +83,35 @@ class StatusEndpoint:
                 self.port = listener.sockets[0].getsockname()[1]
                 self.listening.set()
                 log.info("status endpoint listens", extra=fields(address=self._address, port=self.port))
-                await self._close_old(serve)
+                await self._close_old()
             finally:
                 listener.close()
+                self._connections.close()
         finally:
             await runner.cleanup()
 
-    async def _close_old(self, server: web.Server) -> None:
-        """Close connections when their time is over; aiohttp waits for a first request for ever."""
-        old: set[web.RequestHandler] = set()
+    async def _close_old(self) -> None:
+        """Close connections when their time is over: one look-out for all, and none while there is no connection."""
         while True:
-            await pause(self._connection_seconds_max)
-            current = set(server.connections)
-            for connection in old & current:
-                connection.force_close()
-            old = current - old
+            await self._connections.arrived.wait()
+            await pause(self._connections.look_seconds)
+            self._connections.expire()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer only who means this machine, and note that the connection is not idle."""
+        held = self._held_by.get(request.protocol)
+        if held is not None:
+            self._connections.begin(held)
+        try:
+            reached = request.transport.get_extra_info("sockname") if request.transport is not None else None
+            address = str(reached[0]) if isinstance(reached, tuple) else ""
+            if not is_own_host(request.headers.getall("Host", []), names=self._names, reached=address):
+                return web.Response(text=_MISDIRECTED, status=421, headers=_HEADERS)
+            return await handler(request)
+        finally:
+            if held is not None:
+                self._connections.end(held)
 
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = self._redactor.scrub_all(status_document(self._progress))
@@ -121,13 +140,6 @@ class StatusEndpoint:
     async def _metrics(self, _: web.Request) -> web.Response:
         text = open_metrics.render(_samples(self._progress))
         return web.Response(body=text.encode(), headers={**_HEADERS, "Content-Type": open_metrics.CONTENT_TYPE})
-
-
-class _Refused(asyncio.Protocol):
-    """A connection that is one too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 def _samples(progress: Progress) -> list[Metric]:

@@ -142,7 +142,7 @@ def _read(
     application_id = _identifier(root, "application_id", identifiers.is_application_id, "pay-api")
     version = _identifier(root, "application_version", identifiers.is_application_version, "1.2")
     _runtime(root)
-    source, options = read_source(root, rules), read_options(root, rules)
+    source, options = read_source(root, rules), read_options(root, rules, _declared(root))
     parts: dict[str, Any] = {
         "sidecars": _sidecars(root, rules),
         "sign_in": _sign_in(root),
@@ -213,10 +213,16 @@ def _sidecars(root: Section, rules: PlatformRules) -> tuple[Sidecar, ...]:
         if not _SIDECAR_NAME.match(name):
             section.error(name, "container-name-malformed", f"{one_line(name, 40)!r} is no container name",
                           "use lower-case letters, digits and -")  # fmt: skip
-        source, options = read_source(sidecar, rules), read_options(sidecar, rules)
+        source, options = read_source(sidecar, rules), read_options(sidecar, rules, _declared(root))
         if source is not None:
             read.append(Sidecar(name=name, source=source, options=options))
     return tuple(read)
+
+
+def _declared(root: Section) -> tuple[str, ...]:
+    """Return the names of the sidecars, as far as they can be read."""
+    node = root.get("containers")
+    return tuple(node.entries) if isinstance(node, Mapping) else ()
 
 
 def _bucket(root: Section) -> str | None:

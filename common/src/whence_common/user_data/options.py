@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection as AnyCollection
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -68,10 +69,13 @@ class ContainerOptions:
     gpus: int | Literal["all"] | None = None
 
 
-def read_options(section: Section, rules: PlatformRules) -> ContainerOptions:
-    """Read a container's options; what the platform does not allow is refused with the setting that would allow it."""
+def read_options(section: Section, rules: PlatformRules, declared: AnyCollection[str] = ()) -> ContainerOptions:
+    """Read a container's options; what the platform does not allow is refused with the setting that would allow it.
+
+    `declared` are the names of the sidecars.
+    """
     findings = section.findings
-    networking = _networking(section)
+    networking = _networking(section, rules, declared)
     ports = read_ports(section.get("ports"), findings, path=section.name_of("ports"))
     hostname = _hostname(section)
     _agree(section, networking, ports, hostname)
@@ -140,11 +144,15 @@ def _capabilities(section: Section, name: str, rules: PlatformRules | None) -> t
     return tuple(read)
 
 
-def _networking(section: Section) -> str:
+def _networking(section: Section, rules: PlatformRules, declared: AnyCollection[str]) -> str:
     value = section.text("networking")
     if value is None:
         return "bridge"
     kind, colon, name = value.partition(":")
+    if value == "host":
+        _about_host_network(section, rules)
+    elif kind == "container" and _CONTAINER.match(name):
+        _about_shared_network(section, name, rules, declared)
     if value in ("bridge", "host", "none") or (kind == "container" and colon and _CONTAINER.match(name)):
         return value
     section.error(
@@ -152,6 +160,31 @@ def _networking(section: Section) -> str:
         "write bridge, host, none or container:NAME",
     )  # fmt: skip
     return "bridge"
+
+
+def _about_host_network(section: Section, rules: PlatformRules) -> None:
+    """Warn: a hop limit of 1 keeps containers from the instance's role only while they have networks of their own."""
+    name = section.name_of("networking")
+    reach = "reaches the instance's role at the metadata service, whatever the hop limit, and what listens on loopback"
+    if rules.host_network or not rules.platform_known:
+        message = f"{name}: with the host's network the container {reach}"
+        fix = "write bridge and publish ports; a platform forbids it by allow_host_network: false"
+        section.warning("networking", "host-network", message, fix)
+    else:
+        section.error("networking", "host-network-not-allowed",
+                      f"{name}: the platform does not allow the host's network, with which the container {reach}",
+                      "write bridge and publish ports, or let the platform set allow_host_network: true")  # fmt: skip
+
+
+def _about_shared_network(section: Section, name: str, rules: PlatformRules, declared: AnyCollection[str]) -> None:
+    """Refuse, where the host's network is not allowed, that of a container which may have it: one not declared here."""
+    if name in ("application", *declared) or rules.host_network or not rules.platform_known:
+        return
+    section.error(
+        "networking", "foreign-network-not-allowed",
+        f"{section.name_of('networking')}: container {one_line(name, 60)} is not declared here and may have the host's "
+        "network, which the platform does not allow", "share the network of the application or of a sidecar",
+    )  # fmt: skip
 
 
 def _hostname(section: Section) -> str | None:

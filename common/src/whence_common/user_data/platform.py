@@ -42,6 +42,7 @@ class PlatformRules:
     single_segment: frozenset[str] = frozenset()
     privileged: bool = False
     engine_socket: bool = False
+    host_network: bool = True
     capabilities: frozenset[str] = DEFAULT_CAPABILITIES
     sysctls: tuple[str, ...] = DEFAULT_SYSCTLS
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,175 @@
+"""Who may keep a connection to the status endpoint: few at once, not for long, and never so that on-call stays outside.
+
+What runs on the machine reaches the endpoint too. A new connection always finds a place while another one does nothing:
+the oldest such is closed for it, first among those of the address that has most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+CONNECTIONS_MAX = 64
+"""At once. What runs on the machine could take all of the agent's open files otherwise."""
+CONNECTIONS_OF_PEER_MAX = 16
+"""Of one address at once, but for loopback, where on-call and everything else on the machine have the same."""
+CONNECTION_SECONDS_MAX = 30.0
+"""How long a connection is kept, whatever is said on it."""
+IDLE_SECONDS_MAX = 5.0
+"""How long a request's head may take to arrive, and the next request after an answer."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Held:
+    """One connection. `quiet_since` is when it was opened or last answered; `requests` how many are being answered."""
+
+    transport: asyncio.BaseTransport
+    peer: str
+    opened: float
+    quiet_since: float
+    requests: int = 0
+
+
+class Connections:
+    """Knows all connections; closes those that have to go."""
+
+    def __init__(
+        self,
+        *,
+        monotonic: Callable[[], float],
+        seconds_max: float = CONNECTION_SECONDS_MAX,
+        idle_seconds_max: float = IDLE_SECONDS_MAX,
+    ) -> None:
+        self._monotonic = monotonic
+        self._seconds_max = seconds_max
+        self._idle_seconds_max = idle_seconds_max
+        self._held: dict[Held, None] = {}
+        """Oldest first."""
+        self._open = True
+        self.arrived = asyncio.Event()
+        """Set while there are any."""
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def admit(self, transport: asyncio.BaseTransport) -> Held | None:
+        """Take a new connection, for which an idle one may have to go; None where all are being answered."""
+        peer = _address(transport)
+        if not self._open:
+            return None
+        if not _is_loopback(peer):
+            of_peer = [one for one in self._held if one.peer == peer]
+            if len(of_peer) >= CONNECTIONS_OF_PEER_MAX and not self._make_room(of_peer):
+                return None
+        if len(self._held) >= CONNECTIONS_MAX and not self._make_room(list(self._held)):
+            return None
+        now = self._monotonic()
+        held = Held(transport=transport, peer=peer, opened=now, quiet_since=now)
+        self._held[held] = None
+        self.arrived.set()
+        return held
+
+    def forget(self, held: Held) -> None:
+        """Take a connection off the list: it is closed."""
+        self._held.pop(held, None)
+        if not self._held:
+            self.arrived.clear()
+
+    def begin(self, held: Held) -> None:
+        """Note that a request is being answered."""
+        held.requests += 1
+
+    def end(self, held: Held) -> None:
+        """Note that a request was answered."""
+        held.requests -= 1
+        held.quiet_since = self._monotonic()
+
+    def expire(self) -> None:
+        """Close the connections whose time is over."""
+        now = self._monotonic()
+        for one in list(self._held):
+            quiet = one.requests == 0 and now - one.quiet_since >= self._idle_seconds_max
+            if quiet or now - one.opened >= self._seconds_max:
+                self._close(one)
+
+    def close(self) -> None:
+        """Close all, and whoever comes from now on."""
+        self._open = False
+        for one in list(self._held):
+            self._close(one)
+
+    @property
+    def look_seconds(self) -> float:
+        """How often to look for those whose time is over, while there are any."""
+        return min(self._idle_seconds_max, self._seconds_max) / 5
+
+    def _make_room(self, among: list[Held]) -> bool:
+        """Close the oldest idle connection of the address that has most. Return whether there was one."""
+        idle = [one for one in among if one.requests == 0]
+        if not idle:
+            return False
+        count = Counter(one.peer for one in among)
+        most = max(count[one.peer] for one in idle)
+        self._close(next(one for one in idle if count[one.peer] == most))
+        return True
+
+    def _close(self, held: Held) -> None:
+        self.forget(held)
+        if isinstance(held.transport, asyncio.Transport):
+            held.transport.abort()  # waits for nobody to read
+
+
+class Gate(asyncio.Protocol):
+    """Stands before a protocol: passes everything on to it once the connection was admitted."""
+
+    def __init__(
+        self, connections: Connections, inner: asyncio.Protocol, held_by: dict[asyncio.Protocol, Held]
+    ) -> None:
+        self._connections = connections
+        self._inner = inner
+        self._held_by = held_by
+        self._held: Held | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._held = self._connections.admit(transport)
+        if self._held is None:
+            transport.close()
+            return
+        self._held_by[self._inner] = self._held
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._held is not None:
+            self._connections.forget(self._held)
+            self._held_by.pop(self._inner, None)
+            self._inner.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._held is not None:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received() if self._held is not None else None
+
+    def pause_writing(self) -> None:
+        if self._held is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._held is not None:
+            self._inner.resume_writing()
+
+
+def _address(transport: asyncio.BaseTransport) -> str:
+    name = transport.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else ""
+
+
+def _is_loopback(peer: str) -> bool:
+    try:
+        return ip_address(peer).is_loopback
+    except ValueError:
+        return False
