@@ -235,3 +235,8 @@ def test_refused_statements_are_kept_within_a_bound_newest_first(tmp_path: Path)
     kept = sorted(path.name for path in box.refused_directory.iterdir())
     assert (len(kept), kept[0]) == (REFUSED_STATEMENTS_MAX, "0000000000000006.envelope-type.statement")
     assert (box.refused, box.dropped, len(box)) == (105, 105, 0)
+
+
+def test_every_code_that_ends_a_statement_is_in_the_operators_text() -> None:
+    text = (Path(__file__).parents[2] / "agent" / "README.md").read_text(encoding="utf-8")
+    assert [code for code in sorted(ENDING_CODES) if f"`{code}`" not in text] == []

@@ -35,8 +35,8 @@ _LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded", "receip
 ENDING_CODES = frozenset(
     {
         "body-too-large", "entry-malformed", "envelope-malformed", "envelope-signature", "envelope-signatures",
-        "envelope-too-large", "envelope-type", "sequence-conflict", "statement-malformed", "statement-of-other",
-        "statement-too-deep", "statement-type", "text-unstorable",
+        "envelope-too-large", "envelope-type", "image-source-of-other", "sequence-ahead", "sequence-conflict",
+        "statement-malformed", "statement-of-other", "statement-too-deep", "statement-type", "text-unstorable",
     }
 )  # fmt: skip
 """What the aggregator says of a statement that it will never take, whenever it is sent: it is kept aside then. After
