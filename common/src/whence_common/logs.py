@@ -1,17 +1,24 @@
-"""One JSON line an event on standard error: constant message, values as fields."""
+"""One JSON line an event on standard error: constant message, values as fields; bounded in length and number."""
 
 from __future__ import annotations
 
 import logging
+import ssl
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from whence_common.clock import to_instant
+from whence_common.log_bounds import LogBounds, LogSampling
 from whence_common.visible import visible_json
 
 _FIELDS = "whence_fields"
+_VALUE_CHARACTERS_MAX = 512
+_EXCEPTION_CHARACTERS_MAX = 8 * 1024
+_STRANGERS = ("aiohttp.server", "asyncio")
+"""Loggers of libraries that tell of what came in from the network."""
 
 
 class JsonLines(logging.Formatter):
@@ -26,15 +33,81 @@ class JsonLines(logging.Formatter):
             "time": to_instant(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": _cut(record.getMessage(), _VALUE_CHARACTERS_MAX),
         }
-        event.update(getattr(record, _FIELDS, {}))
+        event.update((name, _bounded(value)) for name, value in _fields_of(record).items())
         if _is_no_http(record):
-            event |= {"level": "info", "event": "a request that is no HTTP was refused"}
+            event |= {"level": "info", "event": "a request that is no HTTP was refused", **_peer(record)}
+        elif _is_broken_off(record):
+            event |= {"level": "info", "event": "a connection broke off", "reason": type(_error(record)).__name__}
         elif record.exc_info:
-            event["exception"] = self.formatException(record.exc_info)
+            event["exception"] = _cut(self.formatException(record.exc_info), _EXCEPTION_CHARACTERS_MAX)
         text = visible_json(event, default=str)
         return self._scrub(text.encode("utf-8", "backslashreplace").decode())  # half characters come from outside
+
+
+class BoundedStream(logging.StreamHandler[TextIO]):
+    """Writes events, of those that strangers can cause only so many, and says in one line how many it did not write."""
+
+    def __init__(
+        self, stream: TextIO, *, bounds: LogBounds | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(stream)
+        self._sampling = LogSampling(bounds or LogBounds(), clock)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _is_by_strangers(record):
+            address = str(_fields_of(record).get("address", "") or _peer(record).get("address", ""))
+            if not self._sampling.passes(f"{record.name}: {record.msg}", address):
+                return self.tell()
+        super().emit(record)
+        return self.tell()
+
+    def tell(self, *, at_once: bool = False) -> None:
+        """Write how many events were suppressed, when it is time to."""
+        for one in self._sampling.told(at_once=at_once):
+            record = logging.makeLogRecord({"name": __name__, "msg": "events suppressed", "levelno": logging.WARNING})
+            record.levelname = "WARNING"
+            record.__dict__.update(fields(kind=one.kind, events=one.events, addresses=one.addresses))
+            super().emit(record)
+
+
+def tell_suppressed(*, at_once: bool = False) -> None:
+    """Have the log say what it suppressed: called now and then, since a flood may have been its last event."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, BoundedStream):
+            handler.tell(at_once=at_once)
+
+
+def fields(**values: object) -> dict[str, Any]:
+    """Give values to an event: `log.info("statement accepted", extra=fields(instance=…))`.
+
+    `address` is the client's: events that have it are bounded for each address.
+    """
+    return {_FIELDS: values}
+
+
+def set_up(*, verbose: bool, scrub: Callable[[str], str] = str) -> None:
+    """Send this process's events to standard error. Called by a program's `cli`, once."""
+    sink = BoundedStream(sys.stderr)
+    sink.setFormatter(JsonLines(scrub))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[sink], force=True)
+    for chatty in ("aiohttp.access", "aiobotocore", "botocore", "urllib3", "docker", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    found: dict[str, Any] = getattr(record, _FIELDS, {})
+    return found
+
+
+def _is_by_strangers(record: logging.LogRecord) -> bool:
+    """Whether somebody outside may cause events of this kind as often as they like."""
+    return "address" in _fields_of(record) or record.name in _STRANGERS or record.levelno >= logging.WARNING
+
+
+def _error(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
 
 
 def _is_no_http(record: logging.LogRecord) -> bool:
@@ -43,15 +116,20 @@ def _is_no_http(record: logging.LogRecord) -> bool:
     return record.name == "aiohttp.server" and kind is not None and kind.__module__ == "aiohttp.http_exceptions"
 
 
-def fields(**values: object) -> dict[str, Any]:
-    """Give values to an event: `log.info("statement accepted", extra=fields(instance=…))`."""
-    return {_FIELDS: values}
+def _is_broken_off(record: logging.LogRecord) -> bool:
+    """Say whether a library tells of a connection that ended: a handshake that is none, a peer that went away."""
+    return record.name in _STRANGERS and isinstance(_error(record), (ssl.SSLError, ConnectionError, TimeoutError))
 
 
-def set_up(*, verbose: bool, scrub: Callable[[str], str] = str) -> None:
-    """Send this process's events to standard error. Called by a program's `cli`, once."""
-    sink = logging.StreamHandler(sys.stderr)
-    sink.setFormatter(JsonLines(scrub))
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[sink], force=True)
-    for chatty in ("aiohttp.access", "aiobotocore", "botocore", "urllib3", "docker", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+def _peer(record: logging.LogRecord) -> dict[str, str]:
+    """Return the address that aiohttp's server names in its message."""
+    named = record.name == "aiohttp.server" and isinstance(record.args, tuple) and len(record.args) == 1
+    return {"address": str(record.args[0])} if named and isinstance(record.args, tuple) else {}
+
+
+def _bounded(value: object) -> object:
+    return _cut(value, _VALUE_CHARACTERS_MAX) if isinstance(value, str) else value
+
+
+def _cut(text: str, characters_max: int) -> str:
+    return text if len(text) <= characters_max else f"{text[:characters_max]}… ({len(text)} characters)"
