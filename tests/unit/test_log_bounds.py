@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import ssl
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,8 +47,8 @@ class Log:
 
 
 @pytest.fixture
-def log() -> Iterator[Log]:
-    yield Log()
+def log() -> Log:
+    return Log()
 
 
 def test_one_address_has_a_burst_and_then_its_rate() -> None:
@@ -150,7 +149,7 @@ def test_the_address_of_a_peer_that_speaks_no_http_is_told_and_bounded(log: Log)
                 "Error handling request from %s",
                 ("192.0.2.7",),
                 (type(error), error, None),
-            )  # fmt: skip
+            )
         )
     assert len(log.events) == 10
     assert log.events[0]["address"] == "192.0.2.7"
