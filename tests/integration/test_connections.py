@@ -14,6 +14,7 @@ from aiohttp import web
 from fakes.signing_authority import SigningAuthority
 from landscape.programs import aggregator
 from whence_aggregator.http.bodies import Answer
+from whence_aggregator.http.connections import ConnectionBounds
 from whence_aggregator.http.server import Server
 
 ASKED = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -35,7 +36,7 @@ async def port() -> AsyncIterator[int]:
         port=0,
         tls=None,
         listening=listening.set_result,
-        silent_seconds_max=SILENT_SECONDS_MAX,
+        bounds=ConnectionBounds(silent_seconds_max=SILENT_SECONDS_MAX),
     )
     running = asyncio.create_task(server.run())
     yield await listening

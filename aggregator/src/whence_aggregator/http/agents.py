@@ -8,6 +8,7 @@ from aiohttp import web
 from whence_aggregator.enrolment import EnrolmentRequest, Enrolments
 from whence_aggregator.heartbeats import Heartbeats
 from whence_aggregator.http.bodies import Answer, read_body, ready_body, respond_json
+from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.ingest import Ingest
@@ -41,8 +42,8 @@ class AgentCalls:
 
     async def _challenge(self, request: web.Request) -> Answer:
         no_parameters(request)
+        self._challenges.take(limited_address(request))
         await read_body(request, _CHALLENGE_BYTES_MAX)
-        self._challenges.take(request.remote or "")
         return respond_json(self._enrolments.challenge(), status=201)
 
     async def _enrol(self, request: web.Request) -> Answer:

@@ -12,11 +12,13 @@ import msgspec
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
 
+from whence_aggregator.http.pace import Pace, paced_chunks
 from whence_common.errors import InputError
 from whence_common.storable import check_json, check_texts
 
 BODY_SECONDS_MAX = 30.0
-_HEADERS = CIMultiDict(
+_PACE = Pace(grace_seconds=10.0, bytes_per_second_min=1024.0)
+JSON_HEADERS = CIMultiDict(
     {
         "Content-Type": "application/json; charset=utf-8",
         "X-Content-Type-Options": "nosniff",
@@ -45,10 +47,15 @@ class Answer(web.StreamResponse):
     """
 
     def __init__(self, content: bytes, *, status: int = 200) -> None:
-        super().__init__(status=status, headers=_HEADERS)
+        super().__init__(status=status, headers=JSON_HEADERS)
         self.content = content
         self._begun = False
         self._lasting = False
+        self._is_last = False
+
+    def force_close(self) -> None:
+        """Have the connection closed after this answer."""
+        self._is_last = True
 
     @property
     def prepared(self) -> bool:
@@ -61,7 +68,7 @@ class Answer(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> None:
         """Send everything. Raises ConnectionError when the caller is gone."""
         self._begun = True
-        self._lasting = request.keep_alive and request.version == HttpVersion11
+        self._lasting = not self._is_last and request.keep_alive and request.version == HttpVersion11
         headers = self.headers
         headers[hdrs.CONTENT_LENGTH] = str(len(self.content))
         headers[hdrs.DATE] = _date(int(time.time()))
@@ -99,7 +106,7 @@ def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
     return _checked(request.content.read_nowait()) if request.content.is_eof() else None
 
 
-async def read_body(request: web.Request, bytes_max: int) -> bytes:
+async def read_body(request: web.Request, bytes_max: int, *, pace: Pace = _PACE) -> bytes:
     """Read a body of at most so many bytes.
 
     Raises BodyTooLarge, of which the rest is not read, BodyUnreadable, or Unstorable for an escaped NUL.
@@ -109,13 +116,13 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
     chunks, left = [], bytes_max
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
-            async for chunk in request.content.iter_any():
+            async for chunk in paced_chunks(request, pace, passed_on=False):
                 chunks.append(chunk)
                 left -= len(chunk)
                 if left < 0:
                     raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
     except TimeoutError as exc:
-        raise BodyTooSlow("body-too-slow", f"the body did not arrive within {BODY_SECONDS_MAX:g} seconds") from exc
+        raise BodyTooSlow("body-too-slow", "the body stopped coming, or came too slowly") from exc
     except web.RequestPayloadError as exc:
         raise BodyUnreadable("body-malformed", "the body is not framed as its headers say") from exc
     return _checked(b"".join(chunks))

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from whence_aggregator.http.bodies import check_request
+from whence_aggregator.http.client_address import client_address
 from whence_aggregator.ports import (
     Conflict,
     Forbidden,
@@ -81,12 +82,16 @@ def guarded(handler: Handler, authenticate: Callable[[web.Request], None] | None
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request failed by a bug", extra=fields(path=request.path, request_id=request_id))
+            address = client_address(request)
+            log.exception(
+                "a request failed by a bug", extra=fields(address=address, path=request.path, request_id=request_id)
+            )
             response = _respond(request, 500, "internal-error", "the aggregator failed; its log says how", "")
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
         if response.status >= 400:
-            log.info("refused", extra=fields(path=request.path, status=response.status, request_id=request_id))
+            said = {"path": request.path, "status": response.status, "request_id": request_id}
+            log.info("refused", extra=fields(address=client_address(request), **said))
         return response
 
     return handle

@@ -13,8 +13,9 @@ from aiohttp import web
 
 from whence_aggregator.http.registry import RegistryCalls
 from whence_aggregator.http.registry_errors import body, no_continue, registry_guarded
+from whence_aggregator.http.slots import Slots
 from whence_aggregator.ports_registry import BlobAnswer, BlobBackend
-from whence_aggregator.registry.access import Access
+from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.catalog import Catalog
 from whence_aggregator.registry.names import Repository, check_digest, is_repository
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
@@ -22,6 +23,7 @@ from whence_aggregator.registry.uploads import Progress, Uploads
 from whence_common.digest import is_sha256_digest
 
 TRANSFERS_AT_ONCE_MAX = 256
+"""Over all callers; one alone gets a third of them, one address a half."""
 TRANSFER_SECONDS_MAX = 3 * 3600.0
 _OCTETS = "application/octet-stream"
 _PARTS = re.compile(r"multipart/byteranges; ?boundary=[\x20-\x7e]{1,100}", re.IGNORECASE)
@@ -39,7 +41,7 @@ class BlobCalls:
         self._access = access
         self._uploads = uploads
         self._backend = backend
-        self._transfers = 0
+        self._transfers = Slots("transfers", TRANSFERS_AT_ONCE_MAX)
 
     def routes(self) -> list[web.RouteDef]:
         one = "/v2/{name:.+}/blobs/uploads/{number}"
@@ -60,7 +62,7 @@ class BlobCalls:
         ]
 
     async def _size(self, request: web.Request) -> web.Response:
-        repository, digest = await self._readable(request)
+        repository, digest, _ = await self._readable(request)
         size = await self._backend.size(str(repository), digest)
         if size is None:
             raise _unknown(digest)
@@ -68,9 +70,9 @@ class BlobCalls:
         return web.Response(headers={**headers, "Accept-Ranges": "bytes"})
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
-        repository, digest = await self._readable(request)
+        repository, digest, principal = await self._readable(request)
         async with (
-            self._transfer(),
+            self._transfer(request, principal),
             self._backend.read(str(repository), digest, _range(request)) as answer,
         ):
             if answer is None:
@@ -118,7 +120,7 @@ class BlobCalls:
         if digest is None:
             return self._going_on(repository, progress, 202)
         check_digest(digest)  # everything in one call
-        async with self._transfer():
+        async with self._transfer(request, principal):
             progress = await self._uploads.append(
                 repository, principal, progress.number, progress.state, body(request), length=request.content_length
             )
@@ -146,7 +148,7 @@ class BlobCalls:
         repository, principal = await self._calls.writable(request)
         if request.headers.get("Content-Type", _OCTETS).partition(";")[0].strip() != _OCTETS:
             raise RegistryRefusal("BLOB_UPLOAD_INVALID", f"Content-Type must be {_OCTETS}", status=415)
-        async with self._transfer():
+        async with self._transfer(request, principal):
             progress = await self._uploads.append(
                 repository, principal, request.match_info["number"], request.query.get("_state", ""), body(request),
                 length=request.content_length, content_range=request.headers.get("Content-Range", ""),
@@ -158,7 +160,7 @@ class BlobCalls:
         number, state = request.match_info["number"], request.query.get("_state", "")
         digest = check_digest(request.query.get("digest", ""))
         if request.body_exists and request.content_length != 0:
-            async with self._transfer():
+            async with self._transfer(request, principal):
                 progress = await self._uploads.append(
                     repository, principal, number, state, body(request), length=request.content_length,
                     content_range=request.headers.get("Content-Range", ""),
@@ -183,11 +185,11 @@ class BlobCalls:
         await self._calls.caller(request)
         raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
 
-    async def _readable(self, request: web.Request) -> tuple[Repository, str]:
+    async def _readable(self, request: web.Request) -> tuple[Repository, str, Principal]:
         principal = await self._calls.caller(request)
         repository = Repository.parse(request.match_info["name"])
         self._access.check_pull(principal, repository)
-        return repository, check_digest(request.match_info["digest"])
+        return repository, check_digest(request.match_info["digest"]), principal
 
     def _going_on(self, repository: Repository, progress: Progress, status: int) -> web.Response:
         query = urlencode({"_state": progress.state})
@@ -204,18 +206,15 @@ class BlobCalls:
         return web.Response(status=201, headers={"Location": location, "Docker-Content-Digest": digest})
 
     @asynccontextmanager
-    async def _transfer(self) -> AsyncIterator[None]:
-        """Bound how many transfers there are at once, and how long one takes."""
-        if self._transfers >= TRANSFERS_AT_ONCE_MAX:
-            raise RegistryRefusal("TOOMANYREQUESTS", "too many transfers at once: try again later")
-        self._transfers += 1
+    async def _transfer(self, request: web.Request, principal: Principal) -> AsyncIterator[None]:
+        """Bound how many transfers there are at once, of each caller and address too, and how long one takes."""
+        caller = f"{principal.kind} {principal.name}" if principal.name else ""
         try:
-            async with asyncio.timeout(TRANSFER_SECONDS_MAX):
-                yield
+            with self._transfers.take(request, caller):
+                async with asyncio.timeout(TRANSFER_SECONDS_MAX):
+                    yield
         except TimeoutError as exc:
             raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the transfer took too long", status=408) from exc
-        finally:
-            self._transfers -= 1
 
 
 def _range(request: web.Request) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import os
@@ -14,7 +13,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from whence_aggregator.http.bodies import check_request
+from whence_aggregator.http.client_address import client_address
 from whence_aggregator.http.errors import REQUEST_ID
+from whence_aggregator.http.pace import Pace, paced_chunks
 from whence_aggregator.ports import Overloaded, StorageUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.errors import InputError, WhenceError, one_line
@@ -23,7 +24,8 @@ from whence_common.storable import Unstorable, check_json
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS_MAX = 60.0
+_PACE = Pace(grace_seconds=60.0, bytes_per_second_min=4096.0)
+"""An upload: a client may pause for a minute, and is faster than 4 KiB a second otherwise."""
 _VERSION = {"Docker-Distribution-API-Version": "registry/2.0", "X-Content-Type-Options": "nosniff"}
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
 _NUMBERS = itertools.count(1)
@@ -55,7 +57,8 @@ def registry_guarded(handler: Handler, challenge: Challenge) -> Handler:
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:
-            log.exception("a request failed by a bug", extra=fields(path=request.path, request_id=request[REQUEST_ID]))
+            said = {"path": request.path, "request_id": request[REQUEST_ID]}
+            log.exception("a request failed by a bug", extra=fields(address=client_address(request), **said))
             response = _refused(request, RegistryRefusal("UNKNOWN", "the registry failed; its log says how"), challenge)
         if not response.prepared:
             response.headers.update(_VERSION)
@@ -76,25 +79,21 @@ async def no_continue(request: web.Request) -> None:
     """Do not ask for a body before it is known who sends it: `body` does that."""
 
 
-async def body(request: web.Request) -> AsyncIterator[bytes]:
-    """Give a body's bytes as they come. Raises RegistryRefusal when they stop coming."""
+async def body(request: web.Request, *, passed_on: bool = True) -> AsyncIterator[bytes]:
+    """Give a body's bytes as they come. Raises RegistryRefusal when they stop coming, or come too slowly."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         writer = request.transport
         if writer is not None:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    while True:
-        try:
-            async with asyncio.timeout(IDLE_SECONDS_MAX):
-                chunk = await request.content.readany()
-        except TimeoutError as exc:
-            raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body stopped coming", status=408) from exc
-        except web.HTTPException:
-            raise
-        except (ConnectionError, web.RequestPayloadError) as exc:
-            raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body broke off") from exc
-        if not chunk:
-            return
-        yield chunk
+    try:
+        async for chunk in paced_chunks(request, _PACE, passed_on=passed_on):
+            yield chunk
+    except TimeoutError as exc:
+        raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body came too slowly, or stopped", status=408) from exc
+    except web.HTTPException:
+        raise
+    except (ConnectionError, web.RequestPayloadError) as exc:
+        raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body broke off") from exc
 
 
 async def whole_body(request: web.Request, bytes_max: int) -> bytes:
@@ -103,7 +102,7 @@ async def whole_body(request: web.Request, bytes_max: int) -> bytes:
     if (request.content_length or 0) > bytes_max:
         raise too_large
     content = bytearray()
-    async for chunk in body(request):
+    async for chunk in body(request, passed_on=False):
         content += chunk
         if len(content) > bytes_max:
             raise too_large
@@ -160,6 +159,9 @@ def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challeng
         response.headers["Retry-After"] = "5"
     if not request.content.is_eof():
         response.force_close()  # the rest of the body is nobody's
-    said = fields(path=request.path, status=refusal.status, code=refusal.code, request_id=request[REQUEST_ID])
+    said = fields(
+        address=client_address(request), path=request.path, status=refusal.status, code=refusal.code,
+        request_id=request[REQUEST_ID],
+    )  # fmt: skip
     log.log(logging.DEBUG if refusal.status == 404 else logging.INFO, "refused", extra=said)
     return response

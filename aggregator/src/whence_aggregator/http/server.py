@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
+import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from whence_aggregator.applications.registry import Caller
 from whence_aggregator.http.authentication import authentication
+from whence_aggregator.http.connections import ConnectionBounds, Connections
 from whence_aggregator.http.errors import guarded
-from whence_common.logs import fields
+from whence_aggregator.http.introduced import Introduced
+from whence_aggregator.http.refused import RefusedCounts
+from whence_aggregator.trusted_proxies import TrustedProxies
+from whence_common.logs import fields, tell_suppressed
+from whence_common.memory import FreedMemory, malloc_trim, resident_bytes
+from whence_common.pause import pause
 
 log = logging.getLogger(__name__)
 
-SILENT_SECONDS_MAX = 30.0
-"""How long a new connection may be without a request; aiohttp bounds only how long it rests between two."""
 _DRAIN_SECONDS_MAX = 10.0
+_LINGER_SECONDS_MAX = 2.0
+"""How long the rest of a refused body is taken and thrown away: a client that still sends must see why."""
+_HANDSHAKE_SECONDS_MAX = 10.0
+_HOUSE_SECONDS = 5.0
 _READ_BYTES = 64 * 1024
 _BACKLOG = 1024
 """A fleet that comes back at once waits in the kernel."""
+_FILES_SHARE = 0.75
+"""Of the open files that are allowed; the others are for the database, backends and Git."""
 
 
 class Server:
@@ -42,7 +56,9 @@ class Server:
         tls: ssl.SSLContext | None,
         listening: Callable[[int], None],
         proving: Iterable[web.RouteDef] = (),
-        silent_seconds_max: float = SILENT_SECONDS_MAX,
+        proxies: TrustedProxies | None = None,
+        refused: RefusedCounts | None = None,
+        bounds: ConnectionBounds | None = None,
     ) -> None:
         self._application = web.Application()
         self._application.add_routes(
@@ -57,14 +73,18 @@ class Server:
         self._port = port
         self._tls = tls
         self._listening = listening
-        self._silent_seconds_max = silent_seconds_max
-        self._silent: dict[object, asyncio.TimerHandle] = {}
+        self._proxies = proxies or TrustedProxies()
+        self._connections = Connections(
+            bounds=_within_files(bounds or ConnectionBounds()),
+            proxies=self._proxies,
+            refused=refused or RefusedCounts(),
+        )
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer what no route is for; with another method there may be one."""
         allowed: set[str] = set()
-        for resource in self._application.router.resources():
-            allowed |= (await resource.resolve(request))[1]
+        for resource_ in self._application.router.resources():
+            allowed |= (await resource_.resolve(request))[1]
         allowed.discard(hdrs.METH_ANY)
         if allowed:
             raise web.HTTPMethodNotAllowed(request.method, allowed)
@@ -78,40 +98,76 @@ class Server:
             shutdown_timeout=_DRAIN_SECONDS_MAX,
             read_bufsize=_READ_BYTES,
             auto_decompress=False,
+            keepalive_timeout=self._connections.bounds.rest_seconds_max,
+            lingering_time=_LINGER_SECONDS_MAX,
         )
         await runner.setup()
         assert runner.server is not None
-        accept, loop = runner.server, asyncio.get_running_loop()
-
-        def connect() -> asyncio.Protocol:
-            connection = accept()
-            self._silent[connection] = loop.call_later(self._silent_seconds_max, self._end, connection)
-            return connection
-
         try:
-            listener = await loop.create_server(connect, self._address, self._port, ssl=self._tls, backlog=_BACKLOG)
-            try:
-                port = listener.sockets[0].getsockname()[1]
-                log.info("listening", extra=fields(address=self._address, port=port, tls=self._tls is not None))
+            async with self._listener(runner.server) as port:
+                log.info("listening", extra=fields(on=self._address, port=port, tls=self._tls is not None))
                 self._listening(port)
-                await asyncio.Event().wait()
-            finally:
-                listener.close()
+                await self._keep_house()
         finally:
             await runner.cleanup()
+            tell_suppressed(at_once=True)
+
+    @asynccontextmanager
+    async def _listener(self, accept: Callable[[], web.RequestHandler]) -> AsyncIterator[int]:
+        """Listen for the block's duration; give the port."""
+        if self._proxies.told_by == "proxy-protocol" and self._proxies.networks:
+            introduced = Introduced(
+                connections=self._connections, proxies=self._proxies, accept=accept, tls=self._tls,
+                handshake_seconds_max=_HANDSHAKE_SECONDS_MAX,
+            )  # fmt: skip
+            family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+            with socket.create_server((self._address, self._port), family=family, backlog=_BACKLOG) as listening:
+                async with introduced.accepting(listening):
+                    yield listening.getsockname()[1]
+            return
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: self._connections.new(accept()),
+            self._address,
+            self._port,
+            ssl=self._tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS_MAX if self._tls is not None else None,
+        )
+        try:
+            yield listener.sockets[0].getsockname()[1]
+        finally:
+            listener.close()
+
+    async def _keep_house(self) -> None:
+        memory = FreedMemory(resident_bytes=resident_bytes, trim=malloc_trim)
+        while True:
+            await pause(_HOUSE_SECONDS)
+            self._connections.sweep()
+            tell_suppressed()
+            await memory.give_back()
 
     def _heard(self, handler: Handler) -> Handler:
-        """Have a connection count as one that speaks HTTP from its first request on."""
+        """Have a request's connection know that it is busy with it."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            timer = self._silent.pop(request.protocol, None)
-            if timer is not None:
-                timer.cancel()
-            return await handler(request)
+            connection = self._connections.of(request)
+            if connection is None:
+                return web.Response(status=400)  # to nobody: the connection was ended meanwhile
+            self._connections.begin(connection, request)
+            response = None
+            try:
+                response = await handler(request)
+            except ConnectionError:
+                if request.transport is not None and not request.transport.is_closing():
+                    raise
+                return web.Response(status=400)  # to nobody: its client is gone, and no error of ours
+            finally:
+                self._connections.finish(connection, response)
+            return response
 
         return handle
 
-    def _end(self, connection: web.RequestHandler) -> None:
-        """Close a connection that has asked nothing."""
-        del self._silent[connection]
-        connection.force_close()
+
+def _within_files(bounds: ConnectionBounds) -> ConnectionBounds:
+    files_max = int(resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _FILES_SHARE)
+    return replace(bounds, connections_max=min(bounds.connections_max, files_max))

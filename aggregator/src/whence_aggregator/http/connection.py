@@ -1,0 +1,158 @@
+"""One connection: stands between the socket and aiohttp's own protocol, and sees what that does not bound."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import web
+
+from whence_aggregator.trusted_proxies import limit_name
+
+if TYPE_CHECKING:
+    from whence_aggregator.http.connections import Connections
+    from whence_aggregator.http.refused import RefusedKind
+
+
+class Connection(asyncio.Protocol):
+    """Passes everything on to `inner`, and counts."""
+
+    def __init__(self, inner: web.RequestHandler, all_: Connections, client: str | None) -> None:
+        self.inner = inner
+        self._inner: asyncio.Protocol = inner
+        self._all = all_
+        self._bounds = all_.bounds
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._request: web.BaseRequest | None = None
+        self._admitted = False
+        self._refused: aiohttp.StreamReader | None = None
+        self._early_bytes = 0
+        self._unsent_bytes = 0
+        self._blocked_at = 0.0
+        self._credit_seconds = self._bounds.slow_seconds_max
+        self._closing_at: float | None = None
+        self.peer = client or ""
+        self.forwards = False
+        self.name = ""
+        self.holder = ""
+        self.held = 0
+        self.requests = 0
+        self.opened_at = all_.clock()
+        self.ended = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "abort")
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports are no subclasses of asyncio's
+        if not self.peer:
+            peer = transport.get_extra_info("peername")
+            self.peer = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+            self.forwards = self._all.forwards(self.peer)
+        self.name = self.holder = "" if self.forwards else limit_name(self.peer)
+        self._admitted = self._all.admit(self)
+        if not self._admitted:
+            self._abort()
+            return
+        self._wait(self._bounds.silent_seconds_max, "silent")
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._abort()
+        self._all.forget(self)
+        if self._admitted:
+            self._inner.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.ended or not (self._is_discarded() or self._all.hold(self, len(data))):
+            return
+        if self._request is not None and self._request.content.is_eof():
+            self._early_bytes += len(data)
+            if self._early_bytes > self._bounds.early_bytes_max:
+                self.end("early-bytes")
+                return
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        """The client takes an answer more slowly than it comes: what is not sent counts as held, for a time."""
+        self._inner.pause_writing()
+        if self.ended or self._transport is None:
+            return
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._blocked_at = self._all.clock()
+        if self._all.hold(self, self._unsent_bytes):
+            self._wait(self._credit_seconds + self._unsent_bytes / self._bounds.bytes_per_second_min, "slow-reader")
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+        self._stop_waiting()
+        if self.ended or self._transport is None:
+            return
+        self._all.let_go(self, self._unsent_bytes)
+        took = self._unsent_bytes - self._transport.get_write_buffer_size()
+        earned = took / self._bounds.bytes_per_second_min - (self._all.clock() - self._blocked_at)
+        self._unsent_bytes = 0
+        self._credit_seconds = min(self._bounds.slow_seconds_max, self._credit_seconds + earned)
+        if self._credit_seconds <= 0:
+            self.end("slow-reader")
+
+    def begin(self, request: web.BaseRequest) -> None:
+        """A request begins to be handled."""
+        if not self.requests:
+            self._stop_waiting()
+        self.requests += 1
+        self._request = request
+
+    def passed_on(self, size: int) -> None:
+        """Bytes of the body have gone elsewhere: they are no longer held."""
+        self._all.let_go(self, size)
+
+    def finish(self) -> None:
+        """The request is handled: of what came, only what came too early is still held."""
+        request, self._request = self._request, None
+        self._refused = request.content if request is not None and not request.content.is_eof() else None
+        self._all.let_go(self, self.held - self._unsent_bytes - self._early_bytes)
+        self._early_bytes = 0
+
+    def refuse(self, kind: RefusedKind) -> None:
+        """Count a request that is refused, while the connection may go on."""
+        self._all.refused.add(kind)
+
+    def end(self, kind: RefusedKind) -> None:
+        """Close it without sending the rest."""
+        if not self.ended:
+            self._all.count(kind, self)
+            self._abort()
+            self._all.forget(self)
+
+    def sweep(self) -> None:
+        """End it when it has been closing for too long."""
+        if self._transport is None or not self._transport.is_closing():
+            return
+        now = self._all.clock()
+        if self._closing_at is None:
+            self._closing_at = now
+        elif now - self._closing_at >= self._bounds.closing_seconds_max:
+            self.end("unfinished-close")
+
+    def _is_discarded(self) -> bool:
+        """Whether what comes is the rest of a body that was answered already: aiohttp throws it away."""
+        return self._refused is not None and not self._refused.is_eof()
+
+    def _wait(self, seconds: float, kind: RefusedKind) -> None:
+        self._stop_waiting()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.end, kind)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _abort(self) -> None:
+        self.ended = True
+        self._stop_waiting()
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,26 @@
+"""What a server refused to protect itself, counted for `/metrics`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal, get_args
+
+RefusedKind = Literal[
+    "connections", "silent", "slow-reader", "held-bytes", "early-bytes", "unfinished-close", "slow-body", "transfers",
+    "streams", "proxy-header",
+]  # fmt: skip
+REFUSED_KINDS: tuple[RefusedKind, ...] = get_args(RefusedKind)
+
+
+class RefusedCounts:
+    """Counts since the start of the process, by kind."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[RefusedKind] = Counter()
+
+    def add(self, kind: RefusedKind) -> None:
+        self._counts[kind] += 1
+
+    def all(self) -> dict[RefusedKind, int]:
+        """Return every kind, those without a refusal too."""
+        return {kind: self._counts[kind] for kind in REFUSED_KINDS}

@@ -1,0 +1,59 @@
+"""Memory that was freed goes back to the system: glibc keeps what it once had, up to all that a flood made it take."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+GROWTH_BYTES_MIN = 24 * 1024 * 1024
+_STATM = Path("/proc/self/statm")
+
+
+class FreedMemory:
+    """Has freed memory returned once the process has grown by `growth_bytes_min` since the last time."""
+
+    def __init__(
+        self,
+        *,
+        resident_bytes: Callable[[], int],
+        trim: Callable[[], object],
+        growth_bytes_min: int = GROWTH_BYTES_MIN,
+    ) -> None:
+        self._resident_bytes = resident_bytes
+        self._trim = trim
+        self._growth_bytes_min = growth_bytes_min
+        self._kept = resident_bytes()
+
+    async def give_back(self) -> None:
+        """Return it in a thread of its own: walking a large heap takes milliseconds."""
+        before = self._resident_bytes()
+        self._kept = min(self._kept, before)
+        if before - self._kept < self._growth_bytes_min:
+            return
+        await asyncio.to_thread(self._trim)
+        self._kept = self._resident_bytes()
+        if before - self._kept >= self._growth_bytes_min:
+            log.info("memory given back", extra=fields(before_bytes=before, after_bytes=self._kept))
+
+
+def resident_bytes() -> int:
+    """Return this process's resident memory; 0 where there is no /proc."""
+    try:
+        return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def malloc_trim() -> None:
+    """Call glibc's; another C library has none, and gives memory back by itself."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

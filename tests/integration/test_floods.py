@@ -1,0 +1,342 @@
+"""Floods against our server: what one client stalls, holds or leaves unread is bounded, and its neighbours are served."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+
+import pytest
+from aiohttp import web
+
+from fakes.guarded_server import guarded_server
+from whence_aggregator.http.bodies import Answer, read_body
+from whence_aggregator.http.client_address import client_address, limited_address
+from whence_aggregator.http.connections import ConnectionBounds
+from whence_aggregator.http.pace import Pace
+from whence_aggregator.http.slots import Slots
+from whence_aggregator.trusted_proxies import TrustedProxies
+from whence_common.pause import pause
+
+PACE = Pace(grace_seconds=0.3, bytes_per_second_min=100_000.0)
+CHUNK = b"x" * 65_536
+
+
+async def healthy(_: web.Request) -> Answer:
+    return Answer(b"{}")
+
+
+async def take(request: web.Request) -> Answer:
+    return Answer(b"%d" % len(await read_body(request, 1 << 20)))
+
+
+async def take_quickly(request: web.Request) -> Answer:
+    return Answer(b"%d" % len(await read_body(request, 1 << 20, pace=PACE)))
+
+
+async def address(request: web.Request) -> Answer:
+    return Answer(f"{client_address(request)} {limited_address(request)}".encode())
+
+
+class Endless:
+    """Sends without end, and counts how many it is doing that for."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.slots = Slots("transfers", 12)
+
+    async def send(self, request: web.Request) -> web.StreamResponse:
+        with self.slots.take(request, request.headers.get("Caller", "")):
+            self.running += 1
+            try:
+                response = web.StreamResponse()
+                await response.prepare(request)
+                while True:
+                    await response.write(CHUNK)
+            finally:
+                self.running -= 1
+
+    async def settled(self, running: int) -> None:
+        async with asyncio.timeout(20.0):
+            while self.running != running:
+                await pause(0.01)
+
+
+def routes(endless: Endless | None = None) -> Iterable[web.RouteDef]:
+    found = [web.get("/health", healthy), web.post("/take", take), web.post("/quick", take_quickly)]
+    return [*found, web.get("/address", address), *([web.get("/endless", endless.send)] if endless else [])]
+
+
+def head(path: str, size: int) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode()
+
+
+async def test_a_stalled_body_is_refused_when_its_time_is_over() -> None:
+    async with guarded_server(routes()) as server:
+        client = await server.connect()
+        client.send(head("/quick", 1_000) + b"x")
+        first, body = await client.answered()
+        assert first.startswith(b"HTTP/1.1 408")
+        assert b"body-too-slow" in body
+        assert server.refused.all()["slow-body"] == 1
+
+
+async def test_a_body_that_drips_is_refused_although_it_never_stalls() -> None:
+    async with guarded_server(routes()) as server:
+        client = await server.connect()
+        client.send(head("/quick", 1_000_000))
+        dripping = asyncio.create_task(client.answered())
+        while not dripping.done():
+            client.send(b"x" * 100)
+            await pause(0.01)
+        assert (await dripping)[0].startswith(b"HTTP/1.1 408")
+
+
+async def test_a_body_that_comes_steadily_is_taken_however_long_it_takes() -> None:
+    async with guarded_server(routes()) as server:
+        client = await server.connect()
+        client.send(head("/quick", 400_000))
+        for _ in range(10):
+            client.send(b"x" * 40_000)
+            await pause(0.05)
+        assert (await client.answered())[1] == b"400000"
+
+
+async def test_what_stalled_bodies_hold_is_bounded_and_the_oldest_make_room() -> None:
+    async with guarded_server(routes(), bounds=ConnectionBounds(held_bytes_max=1 << 20)) as server:
+        stalled = [await server.connect() for _ in range(12)]
+        for one in stalled:
+            one.send(head("/take", 200_000) + CHUNK)
+        await server.counted("held-bytes", 5)
+        await stalled[0].ended()
+        neighbour = await server.connect()
+        neighbour.send(head("/take", 1_000) + b"x" * 1_000)
+        assert (await neighbour.answered())[1] == b"1000"
+
+
+async def test_another_address_has_room_for_a_large_body_during_a_flood() -> None:
+    async with guarded_server(routes(), bounds=ConnectionBounds(held_bytes_max=1 << 20)) as server:
+        for _ in range(12):
+            (await server.connect("127.0.0.66")).send(head("/take", 200_000) + CHUNK)
+        await server.counted("held-bytes", 5)
+        refused = server.refused.all()["held-bytes"]
+        neighbour = await server.connect("127.0.0.2")
+        neighbour.send(head("/take", 200_000) + b"x" * 200_000)
+        assert (await neighbour.answered())[1] == b"200000"
+        assert server.refused.all()["held-bytes"] == refused
+
+
+async def test_a_head_without_end_counts_as_held_too() -> None:
+    async with guarded_server(routes(), bounds=ConnectionBounds(held_bytes_max=1 << 18)) as server:
+        client = await server.connect()
+        client.send(b"GET /health HTTP/1.1\r\n" + b"".join(b"A%d: %s\r\n" % (n, b"x" * 8_000) for n in range(60)))
+        await client.ended()
+
+
+async def test_requests_sent_ahead_of_their_turn_are_bounded() -> None:
+    over = asyncio.Event()
+
+    async def never(_: web.Request) -> Answer:
+        await over.wait()
+        return Answer(b"{}")
+
+    async with guarded_server([web.get("/never", never)], bounds=ConnectionBounds(early_bytes_max=100_000)) as server:
+        client = await server.connect()
+        client.send(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
+        while not server.refused.all()["early-bytes"]:
+            client.send(b"GET /health HTTP/1.1\r\nHost: a\r\nA: " + b"x" * 5_000 + b"\r\n\r\n")
+            await pause(0.005)
+        await client.ended()
+        over.set()
+
+
+async def test_a_client_that_reads_nothing_is_ended_and_its_handler_with_it() -> None:
+    endless = Endless()
+    bounds = ConnectionBounds(slow_seconds_max=0.3, bytes_per_second_min=10_000_000.0)
+    async with guarded_server(routes(endless), bounds=bounds) as server:
+        client = await server.connect()
+        client.send(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        await server.counted("slow-reader")
+        await endless.settled(0)
+
+
+async def test_a_client_that_reads_a_little_now_and_then_is_ended_too() -> None:
+    endless = Endless()
+    bounds = ConnectionBounds(slow_seconds_max=0.5, bytes_per_second_min=10_000_000.0)
+    async with guarded_server(routes(endless), bounds=bounds) as server:
+        client = await server.connect()
+        client.send(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        reading = asyncio.create_task(server.counted("slow-reader"))
+        while not reading.done():
+            await client.reader.read(10_000)
+            await pause(0.02)
+        await reading
+        await endless.settled(0)
+
+
+async def test_a_large_json_answer_that_nobody_reads_is_not_kept() -> None:
+    async def large(_: web.Request) -> Answer:
+        return Answer(b"x" * 50_000_000)
+
+    bounds = ConnectionBounds(held_bytes_max=60_000_000)
+    async with guarded_server([*routes(), web.get("/large", large)], bounds=bounds) as server:
+        client = await server.connect()
+        client.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        await server.counted("held-bytes")
+        assert await (await server.connect()).ask("/health") == b"{}"
+
+
+async def test_slow_readers_with_one_token_leave_transfers_to_others() -> None:
+    endless = Endless()
+    async with guarded_server(routes(endless)) as server:
+        ask = b"GET /endless HTTP/1.1\r\nHost: a\r\nCaller: %s\r\n\r\n"
+        for _ in range(12):
+            (await server.connect()).send(ask % b"reader")
+        await server.counted("transfers", 8)
+        assert endless.running == 4
+        (await server.connect()).send(ask % b"other")
+        (await server.connect("127.0.0.2")).send(ask % b"reader-elsewhere")
+        await endless.settled(6)
+
+
+async def test_anonymous_slow_readers_are_bounded_by_their_address() -> None:
+    endless = Endless()
+    async with guarded_server(routes(endless)) as server:
+        ask = b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n"
+        for _ in range(12):
+            (await server.connect()).send(ask)
+        await server.counted("transfers", 6)
+        assert endless.running == 6
+        (await server.connect("127.0.0.2")).send(ask)
+        await endless.settled(7)
+
+
+async def test_a_connection_that_made_one_request_is_closed_after_its_rest() -> None:
+    async with guarded_server(routes(), bounds=ConnectionBounds(rest_seconds_max=0.3)) as server:
+        client = await server.connect()
+        assert await client.ask("/health") == b"{}"
+        await client.ended()
+
+
+async def test_a_connection_ends_after_its_last_request_and_says_so() -> None:
+    async with guarded_server(routes(), bounds=ConnectionBounds(requests_max=3)) as server:
+        client = await server.connect()
+        heads = []
+        for _ in range(3):
+            client.send(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            heads.append((await client.answered())[0].lower())
+        assert [b"connection: close" in one for one in heads] == [False, False, True]
+        await client.ended()
+
+
+async def test_a_connection_ends_after_its_life() -> None:
+    async with guarded_server(routes(), bounds=ConnectionBounds(life_seconds_max=0.0)) as server:
+        client = await server.connect()
+        client.send(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"connection: close" in (await client.answered())[0].lower()
+        await client.ended()
+
+
+async def test_one_address_cannot_take_all_connections() -> None:
+    async with guarded_server(routes(), bounds=ConnectionBounds(connections_max=16)) as server:
+        flood = [await server.connect("127.0.0.66") for _ in range(40)]
+        await server.counted("connections", 32)
+        await flood[0].ended()
+        for number in range(2, 6):
+            assert await (await server.connect(f"127.0.0.{number}")).ask("/health") == b"{}"
+
+
+async def test_a_flood_of_connections_leaves_those_busy_with_a_request_alone() -> None:
+    endless = Endless()
+    async with guarded_server(routes(endless), bounds=ConnectionBounds(connections_max=16)) as server:
+        (await server.connect()).send(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        await endless.settled(1)
+        for _ in range(40):
+            await server.connect()
+        await server.counted("connections", 32)
+        assert endless.running == 1
+        assert await (await server.connect()).ask("/health") == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("peer", "said"),
+    [
+        ("127.0.0.9", b"192.0.2.1 192.0.2.1"),
+        ("127.0.1.1", b"127.0.1.1 127.0.1.1"),
+    ],
+)
+async def test_only_a_trusted_peer_may_name_its_client(peer: str, said: bytes) -> None:
+    async with guarded_server(routes(), proxies=TrustedProxies.parse(["127.0.0.0/24"])) as server:
+        client = await server.connect(peer)
+        assert await client.ask("/address", "X-Forwarded-For: 203.0.113.9, 192.0.2.1\r\n") == said
+
+
+async def test_one_connection_of_a_proxy_carries_many_clients() -> None:
+    async with guarded_server(routes(), proxies=TrustedProxies.parse(["127.0.0.0/24"])) as server:
+        client = await server.connect()
+        for name in ("192.0.2.1", "192.0.2.2"):
+            assert await client.ask("/address", f"X-Forwarded-For: {name}\r\n") == f"{name} {name}".encode()
+        said = b"2001:db8:1:2::7 2001:db8:1:2::/64"
+        assert await client.ask("/address", "X-Forwarded-For: [2001:db8:1:2::7]:443\r\n") == said
+        assert await client.ask("/address") == b"127.0.0.1 127.0.0.1"
+
+
+async def test_a_flood_through_a_proxy_counts_for_its_client_and_not_for_the_proxy() -> None:
+    bounds = ConnectionBounds(held_bytes_max=1 << 20, connections_max=40)
+    async with guarded_server(routes(), bounds=bounds, proxies=TrustedProxies.parse(["127.0.0.0/24"])) as server:
+        for _ in range(12):
+            stalled = b"POST /take HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.66\r\nContent-Length: 200000\r\n\r\n"
+            (await server.connect()).send(stalled + CHUNK)
+        await server.counted("held-bytes", 5)
+        refused = server.refused.all()["held-bytes"]
+        neighbour = await server.connect()
+        neighbour.send(
+            b"POST /take HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.2\r\nContent-Length: 200000\r\n\r\n"
+        )
+        neighbour.send(b"x" * 200_000)
+        assert (await neighbour.answered())[1] == b"200000"
+        assert server.refused.all()["held-bytes"] == refused
+
+
+PROXIED = TrustedProxies.parse(["127.0.0.0/24"], "proxy-protocol")
+V2 = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([192, 0, 2, 7, 127, 0, 0, 1, 0x9C, 0x40, 0x01, 0xBB])
+
+
+@pytest.mark.parametrize("header", [b"PROXY TCP4 192.0.2.7 127.0.0.1 40000 443\r\n", V2])
+async def test_a_proxy_header_names_the_client_and_forwarded_headers_do_not(header: bytes) -> None:
+    async with guarded_server(routes(), proxies=PROXIED) as server:
+        client = await server.connect()
+        client.send(header)
+        assert await client.ask("/address", "X-Forwarded-For: 203.0.113.9\r\n") == b"192.0.2.7 192.0.2.7"
+        assert await client.ask("/address") == b"192.0.2.7 192.0.2.7"
+
+
+async def test_an_untrusted_peer_is_served_as_itself_and_its_proxy_header_is_no_http() -> None:
+    async with guarded_server(routes(), proxies=PROXIED) as server:
+        assert await (await server.connect("127.0.1.1")).ask("/address") == b"127.0.1.1 127.0.1.1"
+        liar = await server.connect("127.0.1.1")
+        liar.send(b"PROXY TCP4 192.0.2.7 127.0.0.1 40000 443\r\nGET /address HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await liar.answered())[0].startswith(b"HTTP/1.0 400")
+
+
+async def test_a_trusted_peer_without_a_proxy_header_is_refused() -> None:
+    async with guarded_server(routes(), proxies=PROXIED) as server:
+        client = await server.connect()
+        client.send(b"GET /address HTTP/1.1\r\nHost: a\r\n\r\n")
+        await client.ended()
+        assert server.refused.all()["proxy-header"] == 1
+
+
+async def test_a_closed_connection_whose_client_takes_no_more_is_ended() -> None:
+    async def large(_: web.Request) -> Answer:
+        answer = Answer(b"x" * 10_000_000)
+        answer.force_close()
+        return answer
+
+    bounds = ConnectionBounds(slow_seconds_max=0.2, bytes_per_second_min=100_000_000.0)
+    async with guarded_server([web.get("/large", large)], bounds=bounds) as server:
+        client = await server.connect()
+        sock: socket.socket = client.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        await server.counted("slow-reader")
