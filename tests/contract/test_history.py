@@ -196,8 +196,8 @@ async def test_applications_at_a_time_are_as_they_were_registered_then(house: In
     house.clock.advance(600)
     await house.register(name="Second")
     await house.register("other", name="Other")
-    assert [one["name"] for one in await house.applications.list(at=at(5))] == ["First"]
-    assert [one["name"] for one in await house.applications.list()] == ["Second", "Other"]
+    assert [one["name"] async for page in house.applications.pages(at=at(5)) for one in page] == ["First"]
+    assert [one["name"] async for page in house.applications.pages() for one in page] == ["Second", "Other"]
     assert (await house.applications.read("greeter", at=at(5)))["name"] == "First"
 
 

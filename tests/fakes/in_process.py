@@ -239,6 +239,8 @@ class InProcess:
             sightings=self.sightings,
             instance_limit=Limit("instance", LIMITLESS),
             account_limit=Limit("account", LIMITLESS),
+            instance_bytes=Limit("instance", LIMITLESS, unit="bytes"),
+            account_bytes=Limit("account", LIMITLESS, unit="bytes"),
             now=self.clock,
             on_work=self.worker.wake,
         )
@@ -264,7 +266,12 @@ class InProcess:
             on_work=self.worker.wake,
         )
         self.applications = Applications(
-            database=database, ledger=self.ledger, now=self.clock, on_work=self.worker.wake
+            database=database,
+            ledger=self.ledger,
+            caller_bytes=Limit("caller", LIMITLESS, unit="bytes"),
+            team_bytes=Limit("team", LIMITLESS, unit="bytes"),
+            now=self.clock,
+            on_work=self.worker.wake,
         )
 
     @asynccontextmanager

@@ -84,6 +84,8 @@ class Ingest:
         sightings: Sightings,
         instance_limit: Limit,
         account_limit: Limit,
+        instance_bytes: Limit,
+        account_bytes: Limit,
         now: Now,
         on_work: Callable[[bool], None],
     ) -> None:
@@ -92,6 +94,8 @@ class Ingest:
         self._sightings = sightings
         self._instance_limit = instance_limit
         self._account_limit = account_limit
+        self._instance_bytes = instance_bytes
+        self._account_bytes = account_bytes
         self._now = now
         self._on_work = on_work
         self._by_key: dict[str, Enrolment] = {}
@@ -117,6 +121,8 @@ class Ingest:
             raise checked.error()
         self._instance_limit.take(instance)
         self._account_limit.take(enrolment.account_id)
+        self._instance_bytes.take(instance, len(content))
+        self._account_bytes.take(enrolment.account_id, len(content))
         return await self._commits.submit(
             Verified(checked=checked, content=content, base=base, enrolment=enrolment, request_id=request_id)
         )

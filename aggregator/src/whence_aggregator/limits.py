@@ -22,22 +22,27 @@ class Rate:
 class Limit:
     """One kind of limit, for many names."""
 
-    def __init__(self, what: str, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, what: str, rate: Rate, clock: Callable[[], float] = time.monotonic, *, unit: str = "calls"
+    ) -> None:
         self._what = what
+        self._unit = unit
         self._rate = rate
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, name: str) -> None:
-        """Count one. Raises Overloaded with the time after which there is room."""
+    def take(self, name: str, amount: float = 1.0) -> None:
+        """Count one call, or an amount up to the burst. Raises Overloaded with the time after which there is room."""
         now = self._clock()
         left, then = self._buckets.get(name, (self._rate.burst, now))
         left = min(self._rate.burst, left + (now - then) * self._rate.per_second)
-        if left < 1.0:
-            seconds = (1.0 - left) / self._rate.per_second
+        amount = min(amount, self._rate.burst)
+        if left < amount:
+            seconds = (amount - left) / self._rate.per_second
+            many = "" if self._unit == "calls" else f" {self._unit}"
             raise Overloaded(
-                "rate-limited", f"too many from {self._what} {name}", retry_after_seconds=max(1.0, seconds)
+                "rate-limited", f"too many{many} from {self._what} {name}", retry_after_seconds=max(1.0, seconds)
             )
         if len(self._buckets) >= _NAMES_MAX:
             self._buckets.clear()
-        self._buckets[name] = left - 1.0, now
+        self._buckets[name] = left - amount, now

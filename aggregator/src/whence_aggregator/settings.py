@@ -14,6 +14,7 @@ from whence_aggregator.settings_places import (
     wrong_hosts,
     wrong_in_places,
 )
+from whence_aggregator.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
 from whence_common.image_reference import is_repository_path
@@ -40,10 +41,17 @@ class InventorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rate limits, in calls a second on the long run; ten times as many at once, ten at least."""
+    """Rate limits, in calls a second on the long run; ten times as many at once, ten at least.
+
+    Those in bytes are bytes a second; ten seconds' worth at once, 4 MiB at least.
+    """
 
     statements_per_instance: float = 5.0
     statements_per_account: float = 1_000.0
+    statement_bytes_per_instance: float = 4096.0
+    statement_bytes_per_account: float = 4.0 * 1024 * 1024
+    application_bytes_per_caller: float = 4096.0
+    application_bytes_per_team: float = 4096.0
     heartbeats_per_instance: float = 1.0
     enrolments_per_instance: float = 0.1
     challenges_per_address: float = 50.0
@@ -139,6 +147,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tls_key_file: str | None = None
     insecure_listen: bool = False
     """Listen without TLS on an address that is not loopback: only behind a proxy that speaks TLS."""
+    trusted_proxies: list[str] = []
+    """Networks of the proxies before this server, in CIDR form: only they may say for whom they forward."""
+    client_address_from: AddressFrom = "x-forwarded-for"
+    """How they say it: the header X-Forwarded-For, or the PROXY protocol (version 1 or 2)."""
     heartbeat_secret_file: str = "/var/lib/whence-aggregator/heartbeat.secret"  # noqa: S105 - a path
     """32 bytes or more, the same on all replicas; made when missing."""
     tokens_file: str = "/etc/whence/tokens"
@@ -217,6 +229,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
                 wrong.append(f"witnesses[{number}].key is a log's key, not a witness's")
         except NoteInvalid as exc:
             wrong.append(f"witnesses[{number}].key: {exc.diagnostics()}")
+    wrong += wrong_in_proxies(settings.trusted_proxies)
     if not 1 <= settings.checkpoint_seconds <= 3600:
         wrong.append("checkpoint_seconds must be from 1 to 3600")
     if not 60 <= settings.document_seconds_max <= 30 * 86_400:

@@ -29,9 +29,11 @@ from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.server import Server
+from whence_aggregator.http.slots import STREAMS_AT_ONCE_MAX, Slots
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ingest import Ingest
 from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
@@ -94,6 +96,8 @@ async def _speaking(
         sightings=sightings,
         instance_limit=parts.new_limit("instance", limits.statements_per_instance),
         account_limit=parts.new_limit("account", limits.statements_per_account),
+        instance_bytes=parts.new_bytes_limit("instance", limits.statement_bytes_per_instance),
+        account_bytes=parts.new_bytes_limit("account", limits.statement_bytes_per_account),
         now=utc_now,
         on_work=worker.wake,
     )
@@ -155,13 +159,13 @@ def _publisher(settings: Settings, database: Database, ledger: Ledger, session: 
 def _routes(
     settings: Settings,
     database: Database,
-    ledger: Ledger,
     speaking: _Speaking,
     tracer: Tracer,
     publisher: Publisher,
     heard: Listening,
+    log: LogReader,
 ) -> list[web.RouteDef]:
-    """Give everything that is served but the applications and the registry."""
+    """Give everything that is served but the log, the applications and the registry."""
     challenges = parts.new_limit("address", settings.limits.challenges_per_address)
     return [
         *AgentCalls(
@@ -170,8 +174,7 @@ def _routes(
             heartbeats=speaking.heartbeats,
             challenges=challenges,
         ).routes(),
-        *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
-        *LogCalls(ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)).routes(),
+        *QueryCalls(database=database, log=log, search=tracer.search, tracer=tracer).routes(),
         *AccountCalls(database=database, accounts=settings.accounts, listening=heard).routes(),
         *ViolationCalls(database=database, listening=heard).routes(),
         *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
@@ -198,15 +201,29 @@ async def run_aggregator(
         collectors = parts.load_collectors(settings, images, session)
         worker = await _worker(settings, database, ledger, tracer, collectors, heard)
         speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, stack)
-        applications = Applications(database=database, ledger=ledger, now=utc_now, on_work=worker.wake)
+        applications = Applications(
+            database=database,
+            ledger=ledger,
+            caller_bytes=parts.new_bytes_limit("caller", settings.limits.application_bytes_per_caller),
+            team_bytes=parts.new_bytes_limit("team", settings.limits.application_bytes_per_team),
+            now=utc_now,
+            on_work=worker.wake,
+        )
+        streams = Slots("streams", STREAMS_AT_ONCE_MAX)
         publisher = _publisher(settings, database, ledger, session)
         front = None
         if behind is not None and not behind.settings.alone:
             front = load_front(settings, behind, database, ledger, images, collectors, callers, session, worker.wake)
         server = Server(
             routes=[
-                *_routes(settings, database, ledger, speaking, tracer, publisher, heard),
-                *KioCalls(applications=applications).routes(),
+                *_routes(settings, database, speaking, tracer, publisher, heard, ledger.reader),
+                *LogCalls(
+                    ledger=ledger,
+                    publisher=publisher,
+                    bundles=Bundles(database=database, ledger=ledger),
+                    streams=streams,
+                ).routes(),
+                *KioCalls(applications=applications, streams=streams).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),
             ],
@@ -216,6 +233,7 @@ async def run_aggregator(
             port=settings.listen_port,
             tls=tls,
             listening=listening,
+            proxies=parts.load_proxies(settings),
         )
         services = {
             "http": server.run,

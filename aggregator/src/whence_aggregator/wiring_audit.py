@@ -18,6 +18,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.settings import Settings, log_origin
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_aggregator.wiring_parts import load_authorities, load_reader, load_tls_files, open_database
 from whence_aggregator.witness import WatchedLog, Witness
 from whence_aggregator.witness_settings import WitnessFile
@@ -51,6 +52,7 @@ async def run_witness(settings: WitnessFile, *, listening: Callable[[int], None]
             port=settings.listen_port,
             tls=load_tls_files(settings.tls_certificate_file, settings.tls_key_file),
             listening=listening,
+            proxies=TrustedProxies.parse(settings.trusted_proxies, settings.client_address_from),
         )
         await run_until_signal({"http": server.run})
 

@@ -42,6 +42,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import parse_tokens
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
+from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_aggregator.verification import InThisProcess, Verifier
 from whence_aggregator.wiring_roads import load_git, load_roads
 from whence_common.clock import from_millis, parse_instant, utc_now
@@ -52,6 +53,8 @@ from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
 _READ_BYTES = 128 * 1024
+_BYTES_AT_ONCE_MIN = 4.0 * 1024 * 1024
+"""An outbox of a thousand statements, after an outage."""
 
 
 async def open_database(location: str) -> SqliteDatabase | PostgresDatabase:
@@ -195,6 +198,15 @@ def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.Clie
 
 def new_limit(what: str, per_second: float) -> Limit:
     return Limit(what, Rate(per_second=per_second, burst=max(10.0, per_second * 10)))
+
+
+def new_bytes_limit(what: str, per_second: float) -> Limit:
+    return Limit(what, Rate(per_second=per_second, burst=max(_BYTES_AT_ONCE_MIN, per_second * 10)), unit="bytes")
+
+
+def load_proxies(settings: Settings) -> TrustedProxies:
+    """Make what knows whose word counts for where a request comes from. Raises ProxiesInvalid."""
+    return TrustedProxies.parse(settings.trusted_proxies, settings.client_address_from)
 
 
 def load_authorities(directory: str | None) -> Authorities:

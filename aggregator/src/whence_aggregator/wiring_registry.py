@@ -177,6 +177,7 @@ async def run_registry(settings: Settings, *, database_location: str | None, lis
             port=registry.listen_port,
             tls=parts.load_tls(settings),
             listening=listening,
+            proxies=parts.load_proxies(settings),
         )
         await run_until_signal({"http": server.run, "sources": front.sources.run})
 

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from whence_aggregator.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_common import settings_file
 from whence_common.note import LOG, NoteInvalid, VerifierKey
 
@@ -26,6 +27,8 @@ class WitnessFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
     insecure_listen: bool = False
+    trusted_proxies: list[str] = []
+    client_address_from: AddressFrom = "x-forwarded-for"
 
 
 def parse_witness_settings(content: bytes, *, name: str) -> WitnessFile:
@@ -52,4 +55,4 @@ def _what_is_wrong(settings: WitnessFile) -> list[str]:
     loopback = settings.listen_address in ("127.0.0.1", "::1", "localhost")
     if not loopback and settings.tls_certificate_file is None and not settings.insecure_listen:
         wrong.append("listen_address is not loopback: set tls_certificate_file and tls_key_file, or insecure_listen")
-    return wrong
+    return wrong + wrong_in_proxies(settings.trusted_proxies)

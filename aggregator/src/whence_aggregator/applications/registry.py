@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from whence_aggregator.applications.fields import check_team, merge, required_approvers
+from whence_aggregator.applications.fields import ApplicationInvalid, check_team, merge, required_approvers
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.limits import Limit
 from whence_aggregator.ports import Database, Forbidden, NotFound, Row, Transaction
 from whence_aggregator.projections.events import project_application
 from whence_aggregator.trace.moment import EVERY_ENTRY, Moments
@@ -23,7 +24,10 @@ USER_DATA = "user-data"
 """The right to read user data, masked as it is kept."""
 RIGHTS = frozenset({USER_DATA})
 _URL_CHARACTERS_MAX = 500
-PAGE_MAX = 1_000
+PAGE_MAX = 50
+"""Of a list: as many of the largest records are read and encoded within 20 ms."""
+RECORD_BYTES_MAX = 64 * 1024
+"""Of one revision, each of which stays in the log for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,18 @@ class TicketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class Applications:
     """Reads and writes applications."""
 
-    def __init__(self, *, database: Database, ledger: Ledger, now: Now, on_work: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        caller_bytes: Limit,
+        team_bytes: Limit,
+        now: Now,
+        on_work: Callable[[], None],
+    ) -> None:
+        self._caller_bytes = caller_bytes
+        self._team_bytes = team_bytes
         self._database = database
         self._ledger = ledger
         self._now = now
@@ -74,17 +89,16 @@ class Applications:
         shown = _shown(rows[0], first["recorded_at"], first["recorded_by"])
         return {**shown, "required_approvers": required_approvers(shown)}
 
-    async def list(self, *, at: str | None = None) -> Sequence[dict[str, Any]]:
-        """Give all applications by id, as Kio lists them, now or as they were."""
-        found: list[dict[str, Any]] = []
+    async def pages(self, *, at: str | None = None) -> AsyncIterator[Sequence[dict[str, Any]]]:
+        """Give all applications by id, as Kio lists them, now or as they were: a few at a time, of one moment."""
         after, moment = "", await self._moments.of(at)
         while True:
             rows = await self._database.fetch(
                 "applications_all_at", {"after": after, "past": moment.past, "limit": PAGE_MAX}
             )
-            found += [_shown(row, row["created_at"], row["created_by"]) for row in rows]
+            yield [_shown(row, row["created_at"], row["created_by"]) for row in rows]
             if len(rows) < PAGE_MAX:
-                return found
+                return
             after = rows[-1]["application_id"]
 
     async def write(self, application_id: str, written: Mapping[str, Any], caller: Caller) -> None:
@@ -131,7 +145,16 @@ class Applications:
             "recorded_by": caller.name,
             **body,
         }
-        ((index, _),) = await writing.append([NewEntry(kind="application", content=event("application", stated))])
+        content = event("application", stated)
+        if len(content) > RECORD_BYTES_MAX:
+            raise ApplicationInvalid(
+                "application-too-large",
+                f"the application's record would have {len(content)} bytes, of {RECORD_BYTES_MAX} at most",
+                fix="keep long texts elsewhere, and give their URL in documentation_url or specification_url",
+            )
+        self._team_bytes.take(body["kio"]["team_id"], len(content))
+        self._caller_bytes.take(caller.name, len(content))
+        ((index, _),) = await writing.append([NewEntry(kind="application", content=content)])
         await project_application(writing.transaction, index, stated)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import msgspec
 from aiohttp import web
 
 from whence_aggregator.applications.registry import Applications, TicketSettings
 from whence_aggregator.http.authentication import CALLER
-from whence_aggregator.http.bodies import Answer, read_body, respond_json
+from whence_aggregator.http.bodies import JSON_HEADERS, Answer, read_body, respond_json
 from whence_aggregator.http.parameters import Query, no_parameters
+from whence_aggregator.http.slots import Slots
+from whence_aggregator.http.streams import json_array, streamed
 from whence_common.errors import InputError
 
-_BODY_BYTES_MAX = 256 * 1024
+_BODY_BYTES_MAX = 128 * 1024
 _EQUAL = ("team_id", "incident_contact")
 _NOT_SERVED = (
     ("/apps/{id}/versions", ("GET",)),
@@ -25,8 +30,9 @@ _NOT_SERVED = (
 class KioCalls:
     """`/apps` as Kio answers it. What Kio has and Whence does not serve is refused, and never answered with a guess."""
 
-    def __init__(self, *, applications: Applications) -> None:
+    def __init__(self, *, applications: Applications, streams: Slots) -> None:
         self._applications = applications
+        self._streams = streams
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -37,7 +43,7 @@ class KioCalls:
             web.put("/v1/applications/{id}/tickets", self._tickets),
         ]
 
-    async def _list(self, request: web.Request) -> Answer:
+    async def _list(self, request: web.Request) -> web.StreamResponse:
         query = Query(request, *_EQUAL, "active", "modified_after", "modified_before", "search", "at")
         if query.text("search") is not None:
             fix = f"filter with {', '.join(_EQUAL)}, active, modified_after or modified_before"
@@ -45,16 +51,21 @@ class KioCalls:
         equal = {name: value for name in _EQUAL if (value := query.text(name)) is not None}
         active = query.choice("active", ("true", "false"))
         after, before = query.instant("modified_after"), query.instant("modified_before")
-        return respond_json(
-            [
-                application
-                for application in await self._applications.list(at=query.instant("at"))
-                if all(application[name] == value for name, value in equal.items())
+
+        def wanted(application: dict[str, Any]) -> bool:
+            return (
+                all(application[name] == value for name, value in equal.items())
                 and (active is None or application["active"] is (active == "true"))
                 and (after is None or application["last_modified"] >= after)
                 and (before is None or application["last_modified"] <= before)
-            ]
-        )
+            )
+
+        async def pages() -> AsyncIterator[list[dict[str, Any]]]:
+            async for page in self._applications.pages(at=query.instant("at")):
+                yield [one for one in page if wanted(one)]
+
+        with self._streams.take(request, request[CALLER].name):
+            return await streamed(request, JSON_HEADERS, json_array(pages()))
 
     async def _read(self, request: web.Request) -> Answer:
         at = Query(request, "at").instant("at")

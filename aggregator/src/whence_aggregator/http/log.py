@@ -7,9 +7,11 @@ import re
 from aiohttp import web
 
 from whence_aggregator.audit.bundle import Bundles
-from whence_aggregator.http.authentication import require_user_data
+from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import respond_json
 from whence_aggregator.http.parameters import Query, account_id
+from whence_aggregator.http.slots import Slots
+from whence_aggregator.http.streams import streamed
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import NotFound
@@ -27,7 +29,8 @@ _SHORT = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 class LogCalls:
     """`/v1/log`, receipts and bundles."""
 
-    def __init__(self, *, ledger: Ledger, publisher: Publisher, bundles: Bundles) -> None:
+    def __init__(self, *, ledger: Ledger, publisher: Publisher, bundles: Bundles, streams: Slots) -> None:
+        self._streams = streams
         self._ledger = ledger
         self._publisher = publisher
         self._bundles = bundles
@@ -106,14 +109,8 @@ class LogCalls:
             until=until,
             note=self._publisher.note,
         )
-        response = web.StreamResponse(headers={**_SHORT, "Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
-        if request.method == "HEAD":
-            return response
-        async for line in lines:
-            await response.write(line)
-        await response.write_eof()
-        return response
+        with self._streams.take(request, request[CALLER].name):
+            return await streamed(request, {**_SHORT, "Content-Type": "application/x-ndjson"}, lines)
 
 
 def _needed(query: Query, name: str) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from whence_aggregator.ports import Database
 
-_PAGE_MAX = 1_000
+_PAGE_MAX = 100
 
 
 async def owned_by(database: Database, team_id: str, *, past: int) -> list[str]:

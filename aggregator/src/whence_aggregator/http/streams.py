@@ -1,0 +1,52 @@
+"""Answers of any length: sent piece by piece, so that neither memory nor the event loop knows how long they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import msgspec
+from aiohttp import hdrs, web
+
+from whence_aggregator.http.client_address import client_address
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+
+async def streamed(
+    request: web.Request, headers: Mapping[str, str], pieces: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Send what comes. What goes wrong before the first piece leaves this call; later the connection is cut instead.
+
+    A client must never take a part for the whole, and an answer that has begun cannot become another one.
+    """
+    response = web.StreamResponse(headers=headers)
+    first = await anext(pieces, b"")
+    await response.prepare(request)
+    if request.method == hdrs.METH_HEAD:
+        return response
+    try:
+        await response.write(first)
+        async for piece in pieces:
+            await response.write(piece)
+        await response.write_eof()
+    except ConnectionError:
+        raise
+    except Exception:
+        said = {"address": client_address(request), "path": request.path}
+        log.exception("an answer failed when it had begun", extra=fields(**said))
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+async def json_array(pages: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
+    """Encode pages as one JSON array. The first piece comes once the first page is there."""
+    before = b"["
+    async for page in pages:
+        for_page = b",".join(map(msgspec.json.encode, page))
+        if for_page:
+            yield before + for_page
+            before = b","
+    yield b"]" if before == b"," else b"[]"
