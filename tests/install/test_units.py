@@ -30,3 +30,12 @@ async def test_a_unit_is_closed_up_and_starts_what_there_is(unit: Path) -> None:
 
 def test_there_are_three() -> None:
     assert [path.stem for path in UNITS] == ["whence-aggregator", "whence-registry", "whence-witness"]
+
+
+@pytest.mark.parametrize("unit", ["agent", "aggregator", "registry", "witness"])
+def test_a_service_has_bounds_on_its_memory_and_is_slowed_before_it_is_ended(unit: str) -> None:
+    lines = (ROOT / "systemd" / f"whence-{unit}.service").read_text(encoding="utf-8").splitlines()
+    set_ = dict(line.split("=", 1) for line in lines if line.startswith(("MemoryHigh=", "MemoryMax=")))
+    high, most = (int(set_[name].removesuffix("M").replace("G", "")) for name in ("MemoryHigh", "MemoryMax"))
+    assert set_["MemoryHigh"].endswith("M")
+    assert high < (most * 1024 if set_["MemoryMax"].endswith("G") else most)

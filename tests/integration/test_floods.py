@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from fakes.guarded_server import guarded_server
+from fakes.guarded_server import Client, guarded_server
+from landscape.certificates import loopback_certificates
 from whence_aggregator.http.bodies import Answer, read_body
 from whence_aggregator.http.client_address import client_address, limited_address
 from whence_aggregator.http.connections import ConnectionBounds
 from whence_aggregator.http.pace import Pace
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.trusted_proxies import TrustedProxies
+from whence_common.logs import JsonLines
 from whence_common.pause import pause
 
 PACE = Pace(grace_seconds=0.3, bytes_per_second_min=100_000.0)
@@ -309,6 +313,34 @@ async def test_a_proxy_header_names_the_client_and_forwarded_headers_do_not(head
         client.send(header)
         assert await client.ask("/address", "X-Forwarded-For: 203.0.113.9\r\n") == b"192.0.2.7 192.0.2.7"
         assert await client.ask("/address") == b"192.0.2.7 192.0.2.7"
+
+
+async def test_tls_begins_after_the_proxy_header(tmp_path: Path) -> None:
+    certificates = await loopback_certificates(tmp_path)
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(certificates.certificate, certificates.key)
+    theirs = ssl.create_default_context(cafile=str(certificates.authority))
+    async with guarded_server(routes(), proxies=PROXIED, tls=ours) as server:
+        sock = socket.create_connection(("127.0.0.1", server.port))
+        sock.sendall(V2)
+        reader, writer = await asyncio.open_connection(sock=sock, ssl=theirs, server_hostname="127.0.0.1")
+        assert await Client(reader, writer).ask("/address") == b"192.0.2.7 192.0.2.7"
+        writer.close()
+
+
+async def test_what_is_no_tls_is_told_without_a_traceback(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    certificates = await loopback_certificates(tmp_path)
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(certificates.certificate, certificates.key)
+    async with guarded_server(routes(), tls=ours) as server:
+        for sent in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b""):
+            client = await server.connect()
+            client.send(sent)
+            if not sent:
+                client.writer.close()
+            await client.ended()
+    lines = [JsonLines(str).format(record) for record in caplog.records]
+    assert not [line for line in lines if "Traceback" in line or '"error"' in line]
 
 
 async def test_an_untrusted_peer_is_served_as_itself_and_its_proxy_header_is_no_http() -> None:

@@ -7,6 +7,7 @@ import gzip
 import json
 import tarfile
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,22 @@ async def test_a_client_that_stops_sending_holds_nothing_up(front: RunningFront,
     await asyncio.wait_for(front.client().push(artifact, "1.0", b"meanwhile"), 20)
     for writer in idle:
         writer.close()
+
+
+async def test_256_slow_readers_with_one_token_do_not_stop_the_registry(front: RunningFront, artifact: str) -> None:
+    blob = (await front.client().blob(artifact, b"x" * 7_000_000))["digest"]
+    path, statuses = f"/v2/{artifact}/blobs/{blob}", []
+    asked = f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer bare\r\n\r\n".encode()
+    async with AsyncExitStack() as stack:
+        for _ in range(256):
+            reader, writer = await asyncio.open_connection(*front.host.split(":"), limit=1024)
+            stack.callback(writer.close)
+            writer.write(asked)
+            statuses.append((await asyncio.wait_for(reader.readline(), 20.0)).split()[1])
+        assert (statuses.count(b"200"), statuses.count(b"429")) == (85, 171)
+        said = await front.client("chief").ask("GET", path)
+        assert (said.status, digest_of(said.body)) == (200, blob)
+        assert (await front.client("chief").push(artifact, "1.0", b"meanwhile")).startswith("sha256:")
 
 
 async def test_a_push_that_breaks_off_leaves_no_blob(front: RunningFront, artifact: str) -> None:

@@ -25,6 +25,7 @@ from whence_aggregator.wiring_registry import import_registry, run_registry
 from whence_aggregator.witness_settings import parse_witness_settings
 from whence_common import logs
 from whence_common.errors import WhenceError, leaves
+from whence_common.memory import keep_little
 from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
 
 SETTINGS_FILE = "/etc/whence/aggregator.yaml"
@@ -183,6 +184,7 @@ def _listening(port_file: str | None) -> Callable[[int], None]:
 
 def _run(work: Coroutine[Any, Any, int | None]) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
+    keep_little()
     _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # who forbids it has said how many there may be
         resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))  # a connection is one; systemd gives 1,024

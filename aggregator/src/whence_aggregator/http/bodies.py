@@ -113,19 +113,22 @@ async def read_body(request: web.Request, bytes_max: int, *, pace: Pace = _PACE)
     """
     if (ready := ready_body(request, bytes_max)) is not None:
         return ready
-    chunks, left = [], bytes_max
+    content, left = bytearray(), bytes_max
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             async for chunk in paced_chunks(request, pace, passed_on=False):
-                chunks.append(chunk)
+                content += chunk
                 left -= len(chunk)
+                del chunk  # nothing refers to it twice while the next is awaited
                 if left < 0:
                     raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
+        return _checked(bytes(content))
     except TimeoutError as exc:
         raise BodyTooSlow("body-too-slow", "the body stopped coming, or came too slowly") from exc
     except web.RequestPayloadError as exc:
         raise BodyUnreadable("body-malformed", "the body is not framed as its headers say") from exc
-    return _checked(b"".join(chunks))
+    finally:
+        content.clear()  # an error's traceback would keep it until the garbage is collected
 
 
 def _checked(content: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -126,7 +127,15 @@ class Connection(asyncio.Protocol):
         if not self.ended:
             self._all.count(kind, self)
             self._abort()
+            self._drop_body()
             self._all.forget(self)
+
+    def _drop_body(self) -> None:
+        """Empty the body's buffer now: what aiohttp keeps refers to itself, and waits for the garbage collector."""
+        for content in (self._request.content if self._request is not None else None, self._refused):
+            if content is not None:
+                with suppress(Exception):  # it may have failed already, and nobody reads it any more
+                    content.read_nowait()
 
     def sweep(self) -> None:
         """End it when it has been closing for too long."""

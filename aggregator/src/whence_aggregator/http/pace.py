@@ -44,6 +44,8 @@ async def paced_chunks(
         left = pace.after(left, clock() - began, len(chunk))
         if not chunk:
             return
+        size = len(chunk)
         yield chunk
+        del chunk
         if passed_on and connection is not None:
-            connection.passed_on(len(chunk))
+            connection.passed_on(size)
