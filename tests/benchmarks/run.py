@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import boot, fleet, idle, ingest, judge, kills, peer, registry, scale, trace
+from benchmarks import boot, fleet, hostile, idle, ingest, judge, kills, peer, registry, scale, trace
 from landscape.whole import ROOT
 
 _ALL = {
@@ -19,6 +19,7 @@ _ALL = {
     "receipts": scale.receipts,
     "fleet": fleet.measure,
     "kills": kills.measure,
+    "hostile": hostile.measure,
     "registry": registry.measure,
     "boot": boot.measure,
     "idle": idle.measure,

@@ -52,7 +52,7 @@ from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_publ
 from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
-_READ_BYTES = 128 * 1024
+_READ_BYTES = 64 * 1024
 _BYTES_AT_ONCE_MIN = 4.0 * 1024 * 1024
 """An outbox of a thousand statements, after an outage."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 GROWTH_BYTES_MIN = 24 * 1024 * 1024
 MMAP_BYTES_MIN = 64 * 1024
 """Above the size of what services keep, and not above that of what they read from the network at once."""
+_YOUNG = 1
+"""The generations that a flood's remains are in; the oldest is large, and would take the event loop's time."""
 _M_MMAP_THRESHOLD = -3
 """Of mallopt(3); a threshold that is set stays, the default grows up to 32 MiB."""
 _STATM = Path("/proc/self/statm")
@@ -42,6 +45,7 @@ class FreedMemory:
         self._kept = min(self._kept, before)
         if before - self._kept < self._growth_bytes_min:
             return
+        gc.collect(_YOUNG)
         await asyncio.to_thread(self._trim)
         self._kept = self._resident_bytes()
         if before - self._kept >= self._growth_bytes_min:

@@ -19,6 +19,9 @@ from whence_common.registry_sign_in import scope_of
 
 log = logging.getLogger(__name__)
 
+_CHUNK_BYTES = 128 * 1024
+"""Of a blob, passed on at once: a slow reader holds three of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
@@ -104,7 +107,7 @@ async def read_bounded(answer: aiohttp.ClientResponse) -> bytes:
 async def read_chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """Give bytes as they come. Raises RegistryRefusal when they break off."""
     try:
-        async for chunk in answer.content.iter_any():
+        async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
             yield chunk
     except FAILURES as exc:
         raise unavailable(f"the registry behind broke off ({type(exc).__name__})") from exc

@@ -33,6 +33,8 @@ _LINGER_SECONDS_MAX = 2.0
 _HANDSHAKE_SECONDS_MAX = 10.0
 _HOUSE_SECONDS = 5.0
 _READ_BYTES = 64 * 1024
+_UNSENT_BYTES_MAX = 128 * 1024
+"""Of an answer, in the kernel, before the client takes it: each slow reader was sent megabytes otherwise."""
 _BACKLOG = 1024
 """A fleet that comes back at once waits in the kernel."""
 _FILES_SHARE = 0.75
@@ -115,28 +117,31 @@ class Server:
     @asynccontextmanager
     async def _listener(self, accept: Callable[[], web.RequestHandler]) -> AsyncIterator[int]:
         """Listen for the block's duration; give the port."""
-        if self._proxies.told_by == "proxy-protocol" and self._proxies.networks:
-            introduced = Introduced(
-                connections=self._connections, proxies=self._proxies, accept=accept, tls=self._tls,
-                handshake_seconds_max=_HANDSHAKE_SECONDS_MAX,
-            )  # fmt: skip
-            family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
-            with socket.create_server((self._address, self._port), family=family, backlog=_BACKLOG) as listening:
+        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        handshake = _HANDSHAKE_SECONDS_MAX if self._tls is not None else None
+        with socket.create_server((self._address, self._port), family=family, backlog=_BACKLOG) as listening:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES_MAX)
+            port = listening.getsockname()[1]
+            if self._proxies.told_by == "proxy-protocol" and self._proxies.networks:
+                introduced = Introduced(
+                    connections=self._connections, proxies=self._proxies, accept=accept, tls=self._tls,
+                    handshake_seconds_max=_HANDSHAKE_SECONDS_MAX,
+                )  # fmt: skip
                 async with introduced.accepting(listening):
-                    yield listening.getsockname()[1]
-            return
-        listener = await asyncio.get_running_loop().create_server(
-            lambda: self._connections.new(accept()),
-            self._address,
-            self._port,
-            ssl=self._tls,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS_MAX if self._tls is not None else None,
-        )
-        try:
-            yield listener.sockets[0].getsockname()[1]
-        finally:
-            listener.close()
+                    yield port
+                return
+            listening.setblocking(False)
+            listener = await asyncio.get_running_loop().create_server(
+                lambda: self._connections.new(accept()),
+                sock=listening,
+                ssl=self._tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=handshake,
+            )
+            try:
+                yield port
+            finally:
+                listener.close()
 
     async def _keep_house(self) -> None:
         memory = FreedMemory(resident_bytes=resident_bytes, trim=malloc_trim)
