@@ -36,13 +36,26 @@ async def test_little_growth_is_left_alone() -> None:
     assert process.trimmed == 0
 
 
-async def test_a_process_that_needs_its_memory_is_not_walked_again_and_again() -> None:
+async def test_a_process_that_needs_its_memory_is_looked_at_ever_more_rarely() -> None:
     process = Process(1_000)
     freed = process.freed()
     process.resident = process.live = 2_000
-    for _ in range(5):
+    trimmed = []
+    for _ in range(16):
         await freed.give_back()
-    assert process.trimmed == 1
+        trimmed.append(process.trimmed)
+    assert trimmed == [1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4]
+
+
+async def test_what_was_in_use_during_a_flood_is_given_back_after_it() -> None:
+    process = Process(1_000)
+    freed = process.freed()
+    process.resident = process.live = 2_000
+    await freed.give_back()
+    process.live = 1_000
+    for _ in range(2):
+        await freed.give_back()
+    assert process.resident == 1_000
 
 
 async def test_growth_counts_from_the_least_that_was_resident() -> None:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 GROWTH_BYTES_MIN = 24 * 1024 * 1024
 MMAP_BYTES_MIN = 64 * 1024
 """Above the size of what services keep, and not above that of what they read from the network at once."""
+_TURNS_OFF_MAX = 64
 _YOUNG = 1
 """The generations that a flood's remains are in; the oldest is large, and would take the event loop's time."""
 _M_MMAP_THRESHOLD = -3
@@ -25,7 +26,10 @@ _STATM = Path("/proc/self/statm")
 
 
 class FreedMemory:
-    """Has freed memory returned once the process has grown by `growth_bytes_min` since the last time."""
+    """Has freed memory returned while the process is larger by `growth_bytes_min` than the least it ever was.
+
+    Where that brings nothing the memory is in use, and the next look is put off: twice as long each time.
+    """
 
     def __init__(
         self,
@@ -37,19 +41,27 @@ class FreedMemory:
         self._resident_bytes = resident_bytes
         self._trim = trim
         self._growth_bytes_min = growth_bytes_min
-        self._kept = resident_bytes()
+        self._least_bytes = resident_bytes()
+        self._turns_off = self._turns_left = 0
 
     async def give_back(self) -> None:
-        """Return it in a thread of its own: walking a large heap takes milliseconds."""
+        """Take a turn. The heap is walked in a thread of its own: a large one takes milliseconds."""
         before = self._resident_bytes()
-        self._kept = min(self._kept, before)
-        if before - self._kept < self._growth_bytes_min:
+        self._least_bytes = min(self._least_bytes, before)
+        if before - self._least_bytes < self._growth_bytes_min:
+            self._turns_off = self._turns_left = 0
+            return
+        if self._turns_left > 0:
+            self._turns_left -= 1
             return
         gc.collect(_YOUNG)
         await asyncio.to_thread(self._trim)
-        self._kept = self._resident_bytes()
-        if before - self._kept >= self._growth_bytes_min:
-            log.info("memory given back", extra=fields(before_bytes=before, after_bytes=self._kept))
+        after = self._resident_bytes()
+        if before - after >= self._growth_bytes_min:
+            self._turns_off = 0
+            log.info("memory given back", extra=fields(before_bytes=before, after_bytes=after))
+            return
+        self._turns_off = self._turns_left = min(_TURNS_OFF_MAX, max(1, self._turns_off * 2))
 
 
 def keep_little() -> None:

@@ -38,7 +38,6 @@ class Connection(asyncio.Protocol):
         self.forwards = False
         self.name = ""
         self.holder = ""
-        self.held = 0
         self.requests = 0
         self.opened_at = all_.clock()
         self.ended = False
@@ -65,7 +64,7 @@ class Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.ended or not (self._is_discarded() or self._all.hold(self, len(data))):
+        if self.ended or not (self._is_discarded() or self._all.received.hold(self, len(data))):
             return
         if self._request is not None and self._request.content.is_eof():
             self._early_bytes += len(data)
@@ -84,7 +83,7 @@ class Connection(asyncio.Protocol):
             return
         self._unsent_bytes = self._transport.get_write_buffer_size()
         self._blocked_at = self._all.clock()
-        if self._all.hold(self, self._unsent_bytes):
+        if self._all.unsent.hold(self, self._unsent_bytes):
             self._wait(self._credit_seconds + self._unsent_bytes / self._bounds.bytes_per_second_min, "slow-reader")
 
     def resume_writing(self) -> None:
@@ -92,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._stop_waiting()
         if self.ended or self._transport is None:
             return
-        self._all.let_go(self, self._unsent_bytes)
+        self._all.unsent.let_go(self)
         took = self._unsent_bytes - self._transport.get_write_buffer_size()
         earned = took / self._bounds.bytes_per_second_min - (self._all.clock() - self._blocked_at)
         self._unsent_bytes = 0
@@ -109,13 +108,15 @@ class Connection(asyncio.Protocol):
 
     def passed_on(self, size: int) -> None:
         """Bytes of the body have gone elsewhere: they are no longer held."""
-        self._all.let_go(self, size)
+        self._all.received.let_go(self, size)
 
     def finish(self) -> None:
         """The request is handled: of what came, only what came too early is still held."""
         request, self._request = self._request, None
         self._refused = request.content if request is not None and not request.content.is_eof() else None
-        self._all.let_go(self, self.held - self._unsent_bytes - self._early_bytes)
+        early = min(self._early_bytes, self._all.received.let_go(self))
+        if early:
+            self._all.received.hold(self, early)
         self._early_bytes = 0
 
     def refuse(self, kind: RefusedKind) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from whence_aggregator.http.client_address import CLIENT_ADDRESS
 from whence_aggregator.http.connection import Connection
+from whence_aggregator.http.held import Held, InOrder, names
 from whence_aggregator.http.refused import RefusedCounts, RefusedKind
 from whence_aggregator.shares import Shares
 from whence_aggregator.trusted_proxies import TrustedProxies, limit_name
@@ -29,7 +30,7 @@ class ConnectionBounds:
     connections_max: int = 16_384
     """One is 30 KB. One too many has the one that rested longest closed, of its own address where that has too many."""
     held_bytes_max: int = 64 * 1024 * 1024
-    """Received and not yet handled, or answered and not yet taken by the client, of all connections together."""
+    """Received and not yet handled, of all connections together; as much again answered and not yet taken."""
     silent_seconds_max: float = 30.0
     """How long a new connection may be without a request."""
     rest_seconds_max: float = 120.0
@@ -43,30 +44,6 @@ class ConnectionBounds:
     """What may be sent ahead of the answer to the request before."""
     closing_seconds_max: float = 10.0
     """How long a closed connection may wait for its client to take the rest of an answer."""
-
-
-class InOrder:
-    """Connections in the order in which they came here, all and by address."""
-
-    def __init__(self) -> None:
-        self._all: dict[Connection, None] = {}
-        self._by_name: dict[str, dict[Connection, None]] = {}
-
-    def add(self, name: str, connection: Connection) -> None:
-        self._all[connection] = None
-        self._by_name.setdefault(name, {})[connection] = None
-
-    def discard(self, name: str, connection: Connection) -> None:
-        if connection in self._all:
-            del self._all[connection]
-            named = self._by_name[name]
-            del named[connection]
-            if not named:
-                del self._by_name[name]
-
-    def first(self, name: str) -> Connection | None:
-        """Return the one that has been here longest, of an address; of all for an empty name."""
-        return next(iter(self._by_name.get(name, ()) if name else self._all), None)
 
 
 class Connections:
@@ -89,9 +66,9 @@ class Connections:
         self.clock = clock
         self._proxies = proxies
         self._open = Shares(bounds.connections_max)
-        self._held = Shares(bounds.held_bytes_max)
+        self.received = Held(bounds.held_bytes_max)
+        self.unsent = Held(bounds.held_bytes_max)
         self._resting = InOrder()
-        self._holding = InOrder()
         self._all: dict[asyncio.Protocol, Connection] = {}
 
     def new(self, inner: web.RequestHandler, client: str | None = None) -> Connection:
@@ -107,7 +84,7 @@ class Connections:
 
     def admit(self, connection: Connection) -> bool:
         """Take a new connection in, if need be for one that rests."""
-        while (against := self._open.claim(_names(connection.name))) is not None:
+        while (against := self._open.claim(names(connection.name))) is not None:
             resting = self._resting.first(against)
             if resting is None:
                 self.count("connections", connection)
@@ -119,7 +96,7 @@ class Connections:
 
     def begin(self, connection: Connection, request: web.BaseRequest) -> None:
         """Have it count as busy with a request, and the request as its client's."""
-        self._resting.discard(connection.name, connection)
+        self._resting.discard(connection)
         client = connection.peer
         if connection.forwards:
             client = self._proxies.client(client, request.headers.getall("X-Forwarded-For", []))
@@ -138,32 +115,13 @@ class Connections:
         if response is not None and (old or connection.requests >= self.bounds.requests_max):
             response.force_close()
 
-    def hold(self, connection: Connection, size: int) -> bool:
-        """Count bytes that it holds. Where there is no room, the one that has held some for longest is ended."""
-        while (against := self._held.claim(_names(connection.holder), size)) is not None:
-            oldest = self._holding.first(against) or connection
-            oldest.end("held-bytes")
-            if oldest is connection:
-                return False
-        if not connection.held:
-            self._holding.add(connection.holder, connection)
-        connection.held += size
-        return True
-
-    def let_go(self, connection: Connection, size: int) -> None:
-        size = min(size, connection.held)
-        if size:
-            self._held.release(_names(connection.holder), size)
-            connection.held -= size
-            if not connection.held:
-                self._holding.discard(connection.holder, connection)
-
     def forget(self, connection: Connection) -> None:
         """Have a connection that is ended count no longer."""
         if self._all.pop(connection.inner, None) is not None:
-            self.let_go(connection, connection.held)
-            self._resting.discard(connection.name, connection)
-            self._open.release(_names(connection.name))
+            self.received.let_go(connection)
+            self.unsent.let_go(connection)
+            self._resting.discard(connection)
+            self._open.release(names(connection.name))
 
     def sweep(self) -> None:
         """End connections that are closed on our side, while their clients take no more."""
@@ -174,22 +132,13 @@ class Connections:
         self.refused.add(kind)
         log.info("connection ended", extra=fields(address=connection.peer, reason=kind, requests=connection.requests))
 
-    @property
-    def held_bytes(self) -> int:
-        return self._held.used
-
     def __len__(self) -> int:
         return len(self._all)
 
     def _hold_for(self, connection: Connection, holder: str) -> None:
         """Have what a proxy's connection holds count for another of its clients."""
         if holder != connection.holder:
-            held = connection.held
-            self.let_go(connection, held)
+            held = self.received.let_go(connection)
             connection.holder = holder
             if held:
-                self.hold(connection, held)
-
-
-def _names(name: str) -> dict[str, float]:
-    return {name: 1.0} if name else {}
+                self.received.hold(connection, held)

@@ -1,0 +1,73 @@
+"""Memory that connections hold: shared out by address, and the one that has held some for longest makes room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from whence_aggregator.shares import Shares
+
+if TYPE_CHECKING:
+    from whence_aggregator.http.connection import Connection
+
+
+class InOrder:
+    """Connections in the order in which they came here, all and by name."""
+
+    def __init__(self) -> None:
+        self._all: dict[Connection, str] = {}
+        self._by_name: dict[str, dict[Connection, None]] = {}
+
+    def add(self, name: str, connection: Connection) -> None:
+        self._all[connection] = name
+        self._by_name.setdefault(name, {})[connection] = None
+
+    def discard(self, connection: Connection) -> None:
+        name = self._all.pop(connection, None)
+        if name is not None:
+            named = self._by_name[name]
+            del named[connection]
+            if not named:
+                del self._by_name[name]
+
+    def first(self, name: str) -> Connection | None:
+        """Return the one that has been here longest, of a name; of all for an empty name."""
+        return next(iter(self._by_name.get(name, ()) if name else self._all), None)
+
+
+class Held:
+    """One kind of bytes, `total` of all connections: received and not handled, or answered and not taken."""
+
+    def __init__(self, total: int) -> None:
+        self._shares = Shares(total)
+        self._bytes: dict[Connection, int] = {}
+        self._order = InOrder()
+
+    def hold(self, connection: Connection, size: int) -> bool:
+        """Count bytes for a connection's holder. Where there is no room, whoever has held some for longest is ended."""
+        while (against := self._shares.claim(names(connection.holder), size)) is not None:
+            oldest = self._order.first(against) or connection
+            oldest.end("held-bytes")
+            if oldest is connection:
+                return False
+        if connection not in self._bytes:
+            self._order.add(connection.holder, connection)
+        self._bytes[connection] = self._bytes.get(connection, 0) + size
+        return True
+
+    def let_go(self, connection: Connection, size: int | None = None) -> int:
+        """Count so many bytes, or all, as no longer held; return how many that were."""
+        held = self._bytes.get(connection, 0)
+        released = held if size is None else min(size, held)
+        if released:
+            self._shares.release(names(connection.holder), released)
+        if released == held:
+            self._bytes.pop(connection, None)
+            self._order.discard(connection)
+        else:
+            self._bytes[connection] = held - released
+        return released
+
+
+def names(name: str) -> dict[str, float]:
+    """Return the name that a claim is for; none for the proxies that stand for many."""
+    return {name: 1.0} if name else {}
