@@ -28,7 +28,7 @@ _STATM = Path("/proc/self/statm")
 class FreedMemory:
     """Has freed memory returned while the process is larger by `growth_bytes_min` than the least it ever was.
 
-    Where that brings nothing the memory is in use, and the next look is put off: twice as long each time.
+    Where that brings nothing the memory is in use: the next time is put off, ever longer, until it shrinks.
     """
 
     def __init__(
@@ -43,18 +43,20 @@ class FreedMemory:
         self._growth_bytes_min = growth_bytes_min
         self._least_bytes = resident_bytes()
         self._turns_off = self._turns_left = 0
+        self._seen_bytes = self._least_bytes
 
     async def give_back(self) -> None:
         """Take a turn. The heap is walked in a thread of its own: a large one takes milliseconds."""
         before = self._resident_bytes()
+        is_shrinking, self._seen_bytes = before < self._seen_bytes, before
         self._least_bytes = min(self._least_bytes, before)
         if before - self._least_bytes < self._growth_bytes_min:
             self._turns_off = self._turns_left = 0
             return
-        if self._turns_left > 0:
+        gc.collect(_YOUNG)
+        if self._turns_left > 0 and not is_shrinking:
             self._turns_left -= 1
             return
-        gc.collect(_YOUNG)
         await asyncio.to_thread(self._trim)
         after = self._resident_bytes()
         if before - after >= self._growth_bytes_min:

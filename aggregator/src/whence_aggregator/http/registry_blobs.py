@@ -108,6 +108,8 @@ class BlobCalls:
         except RegistryRefusal:
             if request.transport is not None:
                 request.transport.abort()  # the client must not take what it has for the whole
+        finally:
+            chunk = held = b""  # an error's traceback would keep them until the garbage is collected
         return response
 
     async def _start(self, request: web.Request) -> web.Response:
