@@ -18,8 +18,6 @@ GROWTH_BYTES_MIN = 24 * 1024 * 1024
 MMAP_BYTES_MIN = 64 * 1024
 """Above the size of what services keep, and not above that of what they read from the network at once."""
 _TURNS_OFF_MAX = 64
-_YOUNG = 1
-"""The generations that a flood's remains are in; the oldest is large, and would take the event loop's time."""
 _M_MMAP_THRESHOLD = -3
 """Of mallopt(3); a threshold that is set stays, the default grows up to 32 MiB."""
 _STATM = Path("/proc/self/statm")
@@ -53,10 +51,10 @@ class FreedMemory:
         if before - self._least_bytes < self._growth_bytes_min:
             self._turns_off = self._turns_left = 0
             return
-        gc.collect(_YOUNG)
         if self._turns_left > 0 and not is_shrinking:
             self._turns_left -= 1
             return
+        gc.collect()  # all generations: what a flood left is older than the youngest
         await asyncio.to_thread(self._trim)
         after = self._resident_bytes()
         if before - after >= self._growth_bytes_min:
