@@ -111,10 +111,12 @@ def _here(command: str, directory: Path, digest: str) -> str:
     config = directory / "aggregator" / "aggregator.yaml"
     command = re.sub(r"2026-11-2[23]T[0-9:]+Z", to_instant(utc_now()), command)
     command = command.replace("/etc/whence/tokens", str(directory / "tokens"))
+    if command.startswith("whence-aggregator token dashboard"):
+        command += f" --file {directory}/tokens"
     command = command.replace("--out ", f"--out {directory}/").replace("sha256:" + "a" * 64, digest)
     return (
         f"{command} --config {config}"
-        if command.startswith(("whence-aggregator check", "whence-aggregator ledger"))
+        if command.startswith(("whence-aggregator check", "whence-aggregator ledger", "whence-aggregator token list"))
         else command
     )
 

@@ -7,7 +7,7 @@ import gc
 import os
 import resource
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ import uvloop
 
 from whence_aggregator import __version__
 from whence_aggregator.adapters.log_files import add_key, load_signers
-from whence_aggregator.applications.registry import RIGHTS
+from whence_aggregator.commands import tokens
 from whence_aggregator.settings import Settings, log_origin, parse_settings
-from whence_aggregator.tokens import TokensInvalid, new_token
 from whence_aggregator.wiring import run_aggregator
 from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger, run_witness
 from whence_aggregator.wiring_registry import import_registry, run_registry
 from whence_aggregator.witness_settings import parse_witness_settings
 from whence_common import logs
+from whence_common.clock import utc_now
 from whence_common.errors import WhenceError, leaves
 from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
 
@@ -33,9 +33,9 @@ _SWITCH_SECONDS = 0.0005
 """How long a thread that commits may wait for the loop's to let go: Python's own 5 ms are as long as a commit."""
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; give its exit code."""
-    arguments = _parser().parse_args()
+    arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
     commands["registry"] = _registry
     return commands[arguments.command](arguments)
@@ -72,11 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         "keys: print the verifier keys; add-key: a new key signs first, the others go on (restart all replicas)",
     )
     ledger.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
-    token = commands.add_parser("token", help="make a token: printed once, its hash goes to the file")
-    token.add_argument("name", help="who will use it; stands in the history of what it changes")
-    token.add_argument("--team", action="append", default=[], help="team it may write for; none means every team")
-    token.add_argument("--may", action="append", default=[], choices=sorted(RIGHTS), help="a right of its own")
-    token.add_argument("--file", default="/etc/whence/tokens", help="tokens_file (default: %(default)s)")
+    token = commands.add_parser("token", help="make a token (shown once, its hash goes to the file), list or revoke")
+    tokens.add_arguments(token, config=SETTINGS_FILE)
     return parser
 
 
@@ -209,19 +206,12 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _token(arguments: argparse.Namespace) -> int:
-    try:
-        token, line = new_token(arguments.name, arguments.team, arguments.may)
-        descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        with os.fdopen(descriptor, "a", encoding="ascii") as stream:
-            if os.fstat(descriptor).st_size == 0:
-                os.fchmod(descriptor, 0o644)  # whatever the umask; a file that is there keeps its mode
-            stream.write(line + "\n")
-    except (OSError, TokensInvalid) as exc:
-        print(f"whence-aggregator: {_said(exc)}", file=sys.stderr)
-        return 1
-    print(token)
-    print(f"whence-aggregator: its hash is in {arguments.file}; restart the aggregator to let it in", file=sys.stderr)
-    return 0
+    needed = arguments.file is None or arguments.words == ["list"]
+    there = needed and (arguments.config != SETTINGS_FILE or Path(arguments.config).exists())
+    settings = _settings(arguments.config) if there else None
+    if there and settings is None:
+        return 78
+    return tokens.run(arguments, settings, database_location=os.environ.get("WHENCE_DATABASE"), now=utc_now())
 
 
 def _settings(path: str) -> Settings | None:

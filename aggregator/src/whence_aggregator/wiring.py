@@ -41,6 +41,7 @@ from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring_operations import load_known
 from whence_aggregator.wiring_registry import load_behind, load_front
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
@@ -183,11 +184,12 @@ async def run_aggregator(
 ) -> None:
     """Run the aggregator until a signal ends it. Raises WhenceError or OSError when it cannot start."""
     authorities = parts.load_authorities(settings.authorities_directory)
-    callers = parts.load_callers(settings.tokens_file)
+    parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
     tls = parts.load_tls(settings)
     async with AsyncExitStack() as stack:
         database = await parts.open_database(database_location or settings.database)
         stack.push_async_callback(database.close)
+        known = load_known(settings, database)
         session = await stack.enter_async_context(parts.new_session())
         ledger = parts.load_ledger(settings, database, stack)
         await ledger.start()
@@ -202,7 +204,9 @@ async def run_aggregator(
         publisher = _publisher(settings, database, ledger, session)
         front = None
         if behind is not None and not behind.settings.alone:
-            front = load_front(settings, behind, database, ledger, images, collectors, callers, session, worker.wake)
+            front = load_front(
+                settings, behind, database, ledger, images, collectors, known.callers, session, worker.wake
+            )
         server = Server(
             routes=[
                 *_routes(settings, database, ledger, speaking, tracer, publisher, heard),
@@ -211,7 +215,7 @@ async def run_aggregator(
                 *(front.agent_routes if front is not None else []),
             ],
             proving=front.routes if front is not None else (),
-            callers=callers,
+            callers=known.callers,
             address=settings.listen_address,
             port=settings.listen_port,
             tls=tls,
@@ -224,5 +228,6 @@ async def run_aggregator(
             "worker": worker.run,
             "publisher": publisher.run,
             "retention": parts.load_retention(settings, database, ledger).run,
+            **known.services,
         }
         await run_until_signal(services | ({"sources": front.sources.run} if front is not None else {}))

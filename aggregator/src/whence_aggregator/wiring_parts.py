@@ -20,7 +20,6 @@ from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
-from whence_aggregator.applications.registry import Caller
 from whence_aggregator.collect.collectors import (
     BranchCollector,
     Collector,
@@ -39,7 +38,7 @@ from whence_aggregator.settings import Settings, TrustSettings, log_origin
 from whence_aggregator.sightings import Listening
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.tokens import parse_tokens
+from whence_aggregator.tokens import Token, parse_tokens
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.verification import InThisProcess, Verifier
@@ -51,6 +50,7 @@ from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_publ
 from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
+_TOKENS_BYTES_MAX = 16 * 1024 * 1024
 _READ_BYTES = 128 * 1024
 
 
@@ -211,17 +211,23 @@ def load_authorities(directory: str | None) -> Authorities:
         raise SettingsInvalid("authorities-invalid", f"{directory}: {exc}") from exc
 
 
-def load_callers(path: str) -> Mapping[str, Caller]:
+def load_callers(path: str) -> Mapping[str, Token]:
     """Load the file of token hashes. Raises SettingsInvalid or TokensInvalid."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as stream:
+            content = stream.read(_TOKENS_BYTES_MAX + 1)
     except OSError as exc:
         raise SettingsInvalid(
             "tokens-unreadable",
             f"tokens_file {path} cannot be read: {exc.strerror}",
             fix=f"make one: whence-aggregator token NAME --file {path}",
         ) from exc
-    return parse_tokens(text, name=path)
+    if len(content) > _TOKENS_BYTES_MAX:
+        raise SettingsInvalid("tokens-too-large", f"tokens_file {path} is larger than {_TOKENS_BYTES_MAX} bytes")
+    try:
+        return parse_tokens(content.decode("utf-8"), name=path)
+    except UnicodeDecodeError as exc:
+        raise SettingsInvalid("tokens-not-utf8", f"tokens_file {path} is not UTF-8 at byte {exc.start}") from exc
 
 
 def load_secret(path: Path) -> bytes:

@@ -16,7 +16,7 @@ from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
-from whence_aggregator.applications.registry import Caller
+from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.collect.collectors import Collector, finding_of
 from whence_aggregator.collect.findings import Findings
 from whence_aggregator.collect.image_reader import ImageReader
@@ -37,6 +37,7 @@ from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings import RegistrySettings, Settings
+from whence_aggregator.wiring_operations import Known, load_known
 from whence_aggregator.wiring_pulls import Pulling, load_pulling
 from whence_aggregator.wiring_roads import load_backend
 from whence_common.clock import utc_now
@@ -89,7 +90,7 @@ def load_front(
     ledger: Ledger,
     images: ImageReader,
     collectors: Mapping[str, Collector],
-    callers: Mapping[str, Caller],
+    callers: KnownCallers,
     session: aiohttp.ClientSession,
     on_work: Callable[[], None],
 ) -> Front:
@@ -145,7 +146,7 @@ def load_front(
 def _access(
     registry: RegistrySettings,
     pulling: Pulling,
-    callers: Mapping[str, Caller],
+    callers: KnownCallers,
     session: aiohttp.ClientSession,
 ) -> Access:
     return Access(
@@ -166,7 +167,7 @@ def _access(
 async def run_registry(settings: Settings, *, database_location: str | None, listening: Callable[[int], None]) -> None:
     """Run the front alone until a signal ends it. Raises WhenceError or OSError when it cannot start."""
     async with AsyncExitStack() as stack:
-        front = await open_front(settings, database_location, stack)
+        front, known = await open_front(settings, database_location, stack)
         registry = settings.registry
         assert registry is not None, "open_front has looked"
         server = Server(
@@ -178,7 +179,7 @@ async def run_registry(settings: Settings, *, database_location: str | None, lis
             tls=parts.load_tls(settings),
             listening=listening,
         )
-        await run_until_signal({"http": server.run, "sources": front.sources.run})
+        await run_until_signal({"http": server.run, "sources": front.sources.run, **known.services})
 
 
 async def import_registry(
@@ -186,7 +187,7 @@ async def import_registry(
 ) -> Adopted:
     """Record what the registry behind held before. Raises WhenceError or OSError."""
     async with AsyncExitStack() as stack:
-        front = await open_front(settings, database_location, stack)
+        front, _ = await open_front(settings, database_location, stack)
         assert settings.registry is not None, "open_front has looked"
         adoption = Adoption(
             contents=front.backend,
@@ -198,7 +199,7 @@ async def import_registry(
         return await adoption.run(repositories, say=say)
 
 
-async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> Front:
+async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> tuple[Front, Known]:
     """Open the database and make a front of its own. Raises WhenceError."""
     if settings.registry is None:
         raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry")
@@ -212,5 +213,6 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     assert behind is not None, "there are settings for it"
     images = parts.load_image_reader(settings, database, session, behind.images)
     collectors = parts.load_collectors(settings, images, session)
-    callers = parts.load_callers(settings.tokens_file)
-    return load_front(settings, behind, database, ledger, images, collectors, callers, session, lambda: None)
+    known = load_known(settings, database)
+    front = load_front(settings, behind, database, ledger, images, collectors, known.callers, session, lambda: None)
+    return front, known

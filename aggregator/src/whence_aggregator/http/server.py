@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from whence_aggregator.applications.registry import Caller
+from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.errors import guarded
 from whence_common.logs import fields
@@ -36,7 +36,7 @@ class Server:
         self,
         *,
         routes: Iterable[web.RouteDef],
-        callers: Mapping[str, Caller] | None,
+        callers: KnownCallers | None,
         address: str,
         port: int,
         tls: ssl.SSLContext | None,

@@ -776,6 +776,15 @@ on conflict (account_id, subject) do update set n = tally.n + excluded.n;
 -- name: tallies
 select account_id, subject, n from tally order by account_id, subject;
 
+-- Tokens of callers, by their hash. Two replicas write: the later use stays.
+
+-- name: note_token_use
+insert into token_use (token, used_at) values (:token, :used_at)
+on conflict (token) do update set used_at = excluded.used_at where token_use.used_at < excluded.used_at;
+
+-- name: token_uses
+select token, used_at from token_use order by token;
+
 -- The registry front.
 
 -- name: add_manifest
