@@ -109,6 +109,7 @@ async def aggregator(
         "log_key_file": str(home / "log.key"),
         "checkpoint_file": str(home / "log.checkpoint"),
         "sts": "off",
+        "drain_seconds": 0,
         "tokens_file": str(tokens),
         "authorities_directory": str(authorities),
         "registries": {host: {"plain_http": True} for host in registries},

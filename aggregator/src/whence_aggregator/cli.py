@@ -6,9 +6,11 @@ import argparse
 import gc
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from whence_aggregator.settings import Settings, log_origin, parse_settings
 from whence_aggregator.wiring import run_aggregator
 from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger, run_witness
 from whence_aggregator.wiring_registry import import_registry, run_registry
-from whence_aggregator.witness_settings import parse_witness_settings
+from whence_aggregator.witness_settings import WitnessFile, parse_witness_settings
 from whence_common import logs
 from whence_common.clock import utc_now
 from whence_common.errors import WhenceError, leaves
@@ -85,7 +87,10 @@ def _serve(arguments: argparse.Namespace) -> int:
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)  # looking for cycles that are not there took a sixth of ingest's time
     location = os.environ.get("WHENCE_DATABASE")
-    return _run(run_aggregator(settings, database_location=location, listening=_listening(arguments.port_file)))
+    read = partial(_read_settings, arguments.config)
+    return _run(
+        run_aggregator(settings, read=read, database_location=location, listening=_listening(arguments.port_file))
+    )
 
 
 def _registry(arguments: argparse.Namespace) -> int:
@@ -96,7 +101,10 @@ def _registry(arguments: argparse.Namespace) -> int:
     location = os.environ.get("WHENCE_DATABASE")
     if arguments.adopted is not None:
         return _run(_import(settings, tuple(arguments.adopted), location))
-    return _run(run_registry(settings, database_location=location, listening=_listening(arguments.port_file)))
+    read = partial(_read_settings, arguments.config)
+    return _run(
+        run_registry(settings, read=read, database_location=location, listening=_listening(arguments.port_file))
+    )
 
 
 async def _import(settings: Settings, repositories: tuple[str, ...], location: str | None) -> int:
@@ -110,13 +118,14 @@ async def _import(settings: Settings, repositories: tuple[str, ...], location: s
 
 
 def _witness(arguments: argparse.Namespace) -> int:
+    read = partial(_read_witness_settings, arguments.config)
     try:
-        settings = parse_witness_settings(Path(arguments.config).read_bytes(), name=arguments.config)
+        settings = read()
     except (OSError, SettingsInvalid) as exc:
         print(f"whence-aggregator: {_said(exc)}", file=sys.stderr)
         return 78
     logs.set_up(verbose=False)
-    return _run(run_witness(settings, listening=_listening(arguments.port_file)))
+    return _run(run_witness(settings, read=read, listening=_listening(arguments.port_file)))
 
 
 def _ledger(arguments: argparse.Namespace) -> int:
@@ -180,6 +189,7 @@ def _listening(port_file: str | None) -> Callable[[int], None]:
 
 def _run(work: Coroutine[Any, Any, int | None]) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload before there is anything to reload must not end the start
     _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # who forbids it has said how many there may be
         resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))  # a connection is one; systemd gives 1,024
@@ -214,10 +224,21 @@ def _token(arguments: argparse.Namespace) -> int:
     return tokens.run(arguments, settings, database_location=os.environ.get("WHENCE_DATABASE"), now=utc_now())
 
 
+def _read_settings(path: str) -> Settings:
+    """Read settings. Raises OSError or SettingsInvalid."""
+    with Path(path).open("rb") as stream:
+        return parse_settings(stream.read(SETTINGS_BYTES_MAX + 1), name=path)
+
+
+def _read_witness_settings(path: str) -> WitnessFile:
+    """Read a witness's settings. Raises OSError or SettingsInvalid."""
+    with Path(path).open("rb") as stream:
+        return parse_witness_settings(stream.read(SETTINGS_BYTES_MAX + 1), name=path)
+
+
 def _settings(path: str) -> Settings | None:
     try:
-        with Path(path).open("rb") as stream:
-            return parse_settings(stream.read(SETTINGS_BYTES_MAX + 1), name=path)
+        return _read_settings(path)
     except OSError as exc:
         print(f"whence-aggregator: {path} cannot be read: {exc.strerror}", file=sys.stderr)
     except SettingsInvalid as exc:

@@ -28,6 +28,10 @@ class Limit:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
+    def change(self, rate: Rate) -> None:
+        """Count by another rate from now on."""
+        self._rate = rate
+
     def take(self, name: str) -> None:
         """Count one. Raises Overloaded with the time after which there is room."""
         now = self._clock()

@@ -19,6 +19,8 @@ from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
 from whence_common.image_reference import is_repository_path
 from whence_common.note import WITNESS, NoteInvalid, VerifierKey
 
+DRAIN_SECONDS_MAX = 300.0
+
 
 class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A witness that cosigns this log's checkpoints."""
@@ -137,6 +139,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     listen_port: int = 7381
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
+    drain_seconds: float = 5.0
+    """How long requests are still taken after SIGTERM, while /ready fails: until a load balancer has noticed."""
     insecure_listen: bool = False
     """Listen without TLS on an address that is not loopback: only behind a proxy that speaks TLS."""
     heartbeat_secret_file: str = "/var/lib/whence-aggregator/heartbeat.secret"  # noqa: S105 - a path
@@ -202,6 +206,8 @@ def _what_is_wrong(settings: Settings) -> list[str]:
         wrong.append("listen_address is not loopback: set tls_certificate_file and tls_key_file, or insecure_listen")
     if not 0 <= settings.listen_port < 65536:
         wrong.append("listen_port must be from 0 (any free port) to 65535")
+    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
+        wrong.append(f"drain_seconds must be from 0 to {DRAIN_SECONDS_MAX:g}")
     if not 1 <= settings.silent_after_seconds <= 7 * 86_400:
         wrong.append("silent_after_seconds must be from 1 to 604800")
     return wrong + _wrong_in_parts(settings)

@@ -28,6 +28,7 @@ from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.queries import QueryCalls
+from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ingest import Ingest
@@ -41,12 +42,11 @@ from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
-from whence_aggregator.wiring_operations import load_known
+from whence_aggregator.wiring_operations import Operations, answering, load_known, load_reload
 from whence_aggregator.wiring_registry import load_behind, load_front
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
-from whence_common.lifecycle import run_until_signal
 from whence_common.note import VerifierKey
 
 
@@ -67,10 +67,11 @@ async def _speaking(
     authorities: Authorities,
     session: aiohttp.ClientSession,
     listening: Listening,
+    limits: parts.LiveLimits,
     stack: AsyncExitStack,
 ) -> _Speaking:
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
-    limits, sightings = settings.limits, Sightings(secret)
+    sightings = Sightings(secret)
     enrolments = Enrolments(
         database=database,
         ledger=ledger,
@@ -84,7 +85,7 @@ async def _speaking(
         caller_identity=parts.load_sts(settings, authorities, session),
         sts_required=settings.sts == "required",
         document_seconds_max=settings.document_seconds_max,
-        limit=parts.new_limit("instance", limits.enrolments_per_instance),
+        limit=limits.of("enrolments_per_instance", "instance"),
         now=utc_now,
     )
     ingest = Ingest(
@@ -93,8 +94,8 @@ async def _speaking(
         verifier=await parts.load_verifier(settings, stack),
         combinations=Combinations(),
         sightings=sightings,
-        instance_limit=parts.new_limit("instance", limits.statements_per_instance),
-        account_limit=parts.new_limit("account", limits.statements_per_account),
+        instance_limit=limits.of("statements_per_instance", "instance"),
+        account_limit=limits.of("statements_per_account", "account"),
         now=utc_now,
         on_work=worker.wake,
     )
@@ -103,7 +104,7 @@ async def _speaking(
         secret=secret,
         sightings=sightings,
         listening=listening,
-        limit=parts.new_limit("instance", limits.heartbeats_per_instance),
+        limit=limits.of("heartbeats_per_instance", "instance"),
         now=utc_now,
     )
     return _Speaking(enrolments, ingest, heartbeats)
@@ -161,9 +162,11 @@ def _routes(
     tracer: Tracer,
     publisher: Publisher,
     heard: Listening,
+    limits: parts.LiveLimits,
+    readiness: Readiness,
 ) -> list[web.RouteDef]:
     """Give everything that is served but the applications and the registry."""
-    challenges = parts.new_limit("address", settings.limits.challenges_per_address)
+    challenges = limits.of("challenges_per_address", "address")
     return [
         *AgentCalls(
             enrolments=speaking.enrolments,
@@ -175,14 +178,23 @@ def _routes(
         *LogCalls(ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)).routes(),
         *AccountCalls(database=database, accounts=settings.accounts, listening=heard).routes(),
         *ViolationCalls(database=database, listening=heard).routes(),
-        *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
+        *OperatorCalls(
+            database=database, publisher=publisher, audience=settings.audience, readiness=readiness
+        ).routes(),
     ]
 
 
 async def run_aggregator(
-    settings: Settings, *, database_location: str | None, listening: Callable[[int], None]
+    settings: Settings,
+    *,
+    read: Callable[[], Settings],
+    database_location: str | None,
+    listening: Callable[[int], None],
 ) -> None:
-    """Run the aggregator until a signal ends it. Raises WhenceError or OSError when it cannot start."""
+    """Run the aggregator until a signal ends it; `read` reads the settings again.
+
+    Raises WhenceError or OSError when it cannot start.
+    """
     authorities = parts.load_authorities(settings.authorities_directory)
     parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
     tls = parts.load_tls(settings)
@@ -199,17 +211,19 @@ async def run_aggregator(
         images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
         collectors = parts.load_collectors(settings, images, session)
         worker = await _worker(settings, database, ledger, tracer, collectors, heard)
-        speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, stack)
+        limits = parts.LiveLimits(settings.limits)
+        speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, limits, stack)
         applications = Applications(database=database, ledger=ledger, now=utc_now, on_work=worker.wake)
         publisher = _publisher(settings, database, ledger, session)
         front = None
         if behind is not None and not behind.settings.alone:
             front = load_front(
-                settings, behind, database, ledger, images, collectors, known.callers, session, worker.wake
+                settings, behind, database, ledger, images, collectors, known.callers, limits, session, worker.wake
             )
+        operations = Operations(settings, readiness=Readiness(answering(database)), tls=tls)
         server = Server(
             routes=[
-                *_routes(settings, database, ledger, speaking, tracer, publisher, heard),
+                *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations.readiness),
                 *KioCalls(applications=applications).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),
@@ -218,16 +232,17 @@ async def run_aggregator(
             callers=known.callers,
             address=settings.listen_address,
             port=settings.listen_port,
-            tls=tls,
+            tls=tls.context if tls is not None else None,
             listening=listening,
+            around=operations.around,
         )
         services = {
-            "http": server.run,
             "ingest": speaking.ingest.run,
             "heartbeats": speaking.heartbeats.run,
             "worker": worker.run,
             "publisher": publisher.run,
             "retention": parts.load_retention(settings, database, ledger).run,
-            **known.services,
+            **({"sources": front.sources.run} if front is not None else {}),
         }
-        await run_until_signal(services | ({"sources": front.sources.run} if front is not None else {}))
+        reload = load_reload(operations, known, limits, settings, read)
+        await operations.run(server, services, reload=reload, known=known)

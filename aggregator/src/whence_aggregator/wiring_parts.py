@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib import resources
 from pathlib import Path
@@ -18,6 +17,7 @@ from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.adapters.s3_archive import S3Archive
+from whence_aggregator.adapters.server_tls import ServerTls
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.collect.collectors import (
@@ -34,7 +34,7 @@ from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import Database, ImageStore, Row
-from whence_aggregator.settings import Settings, TrustSettings, log_origin
+from whence_aggregator.settings import LimitSettings, Settings, TrustSettings, log_origin
 from whence_aggregator.sightings import Listening
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -193,8 +193,29 @@ def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.Clie
     )
 
 
-def new_limit(what: str, per_second: float) -> Limit:
-    return Limit(what, Rate(per_second=per_second, burst=max(10.0, per_second * 10)))
+class LiveLimits:
+    """Limits by the setting that each has its rate from; a reload changes them."""
+
+    def __init__(self, settings: LimitSettings) -> None:
+        self._settings = settings
+        self._made: list[tuple[str, Limit]] = []
+
+    def of(self, setting: str, what: str) -> Limit:
+        """Make a limit for each `what`, with the rate of a setting."""
+        limit = Limit(what, _rate(getattr(self._settings, setting)))
+        self._made.append((setting, limit))
+        return limit
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        def apply() -> None:
+            for setting, limit in self._made:
+                limit.change(_rate(getattr(settings.limits, setting)))
+
+        return apply
+
+
+def _rate(per_second: float) -> Rate:
+    return Rate(per_second=per_second, burst=max(10.0, per_second * 10))
 
 
 def load_authorities(directory: str | None) -> Authorities:
@@ -241,22 +262,14 @@ def load_secret(path: Path) -> bytes:
     return content
 
 
-def load_tls(settings: Settings) -> ssl.SSLContext | None:
+def load_tls(settings: Settings) -> ServerTls | None:
     """Load certificate and key. Raises SettingsInvalid."""
     return load_tls_files(settings.tls_certificate_file, settings.tls_key_file)
 
 
-def load_tls_files(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+def load_tls_files(certificate: str | None, key: str | None) -> ServerTls | None:
     """Load certificate and key. Raises SettingsInvalid."""
-    if certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as exc:
-        raise SettingsInvalid("tls-unusable", f"certificate or key cannot be used: {exc}") from exc
-    return context
+    return ServerTls(certificate, key) if certificate is not None and key is not None else None
 
 
 def load_reader(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> LogReader:

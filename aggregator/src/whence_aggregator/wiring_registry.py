@@ -23,6 +23,7 @@ from whence_aggregator.collect.image_reader import ImageReader
 from whence_aggregator.http.images import ImageCalls
 from whence_aggregator.http.operators import ProbeCalls
 from whence_aggregator.http.pierone import PierOneCalls
+from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.registry import RegistryCalls
 from whence_aggregator.http.registry_blobs import BlobCalls
 from whence_aggregator.http.server import Server
@@ -37,11 +38,10 @@ from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings import RegistrySettings, Settings
-from whence_aggregator.wiring_operations import Known, load_known
+from whence_aggregator.wiring_operations import Known, Operations, answering, load_known, load_reload
 from whence_aggregator.wiring_pulls import Pulling, load_pulling
 from whence_aggregator.wiring_roads import load_backend
 from whence_common.clock import utc_now
-from whence_common.lifecycle import run_until_signal
 from whence_common.settings_file import SettingsInvalid
 
 
@@ -91,6 +91,7 @@ def load_front(
     images: ImageReader,
     collectors: Mapping[str, Collector],
     callers: KnownCallers,
+    limits: parts.LiveLimits,
     session: aiohttp.ClientSession,
     on_work: Callable[[], None],
 ) -> Front:
@@ -135,7 +136,7 @@ def load_front(
     pierone = PierOneCalls(calls=calls, access=access, catalog=catalog)
     return Front(
         routes=[*calls.routes(), *blobs.routes(), *pierone.routes()],
-        agent_routes=pulling.routes(database, ledger, access, session),
+        agent_routes=pulling.routes(database, ledger, access, limits, session),
         sources=sources,
         pushes=pushes,
         backend=backend,
@@ -164,22 +165,36 @@ def _access(
     )
 
 
-async def run_registry(settings: Settings, *, database_location: str | None, listening: Callable[[int], None]) -> None:
-    """Run the front alone until a signal ends it. Raises WhenceError or OSError when it cannot start."""
+async def run_registry(
+    settings: Settings,
+    *,
+    read: Callable[[], Settings],
+    database_location: str | None,
+    listening: Callable[[int], None],
+) -> None:
+    """Run the front alone until a signal ends it; `read` reads the settings again.
+
+    Raises WhenceError or OSError when it cannot start.
+    """
     async with AsyncExitStack() as stack:
-        front, known = await open_front(settings, database_location, stack)
+        limits = parts.LiveLimits(settings.limits)
+        front, known = await open_front(settings, database_location, stack, limits)
         registry = settings.registry
         assert registry is not None, "open_front has looked"
+        tls = parts.load_tls(settings)
+        operations = Operations(settings, readiness=Readiness(answering(front.database)), tls=tls)
         server = Server(
-            routes=[*ProbeCalls().routes(), *front.agent_routes],
+            routes=[*ProbeCalls(operations.readiness).routes(), *front.agent_routes],
             proving=front.routes,
-            callers={},
+            callers=known.callers,
             address=registry.listen_address,
             port=registry.listen_port,
-            tls=parts.load_tls(settings),
+            tls=tls.context if tls is not None else None,
             listening=listening,
+            around=operations.around,
         )
-        await run_until_signal({"http": server.run, "sources": front.sources.run, **known.services})
+        reload = load_reload(operations, known, limits, settings, read)
+        await operations.run(server, {"sources": front.sources.run}, reload=reload, known=known)
 
 
 async def import_registry(
@@ -187,7 +202,7 @@ async def import_registry(
 ) -> Adopted:
     """Record what the registry behind held before. Raises WhenceError or OSError."""
     async with AsyncExitStack() as stack:
-        front, _ = await open_front(settings, database_location, stack)
+        front, _ = await open_front(settings, database_location, stack, parts.LiveLimits(settings.limits))
         assert settings.registry is not None, "open_front has looked"
         adoption = Adoption(
             contents=front.backend,
@@ -199,7 +214,9 @@ async def import_registry(
         return await adoption.run(repositories, say=say)
 
 
-async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> tuple[Front, Known]:
+async def open_front(
+    settings: Settings, database_location: str | None, stack: AsyncExitStack, limits: parts.LiveLimits
+) -> tuple[Front, Known]:
     """Open the database and make a front of its own. Raises WhenceError."""
     if settings.registry is None:
         raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry")
@@ -214,5 +231,7 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     images = parts.load_image_reader(settings, database, session, behind.images)
     collectors = parts.load_collectors(settings, images, session)
     known = load_known(settings, database)
-    front = load_front(settings, behind, database, ledger, images, collectors, known.callers, session, lambda: None)
+    front = load_front(
+        settings, behind, database, ledger, images, collectors, known.callers, limits, session, lambda: None
+    )
     return front, known

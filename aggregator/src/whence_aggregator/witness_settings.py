@@ -9,6 +9,7 @@ import msgspec
 from whence_common import settings_file
 from whence_common.note import LOG, NoteInvalid, VerifierKey
 
+DRAIN_SECONDS_MAX = 300.0
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,100}\Z")
 
 
@@ -25,6 +26,8 @@ class WitnessFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     listen_port: int = 7383
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
+    drain_seconds: float = 5.0
+    """How long requests are still taken after SIGTERM, while /ready fails."""
     insecure_listen: bool = False
 
 
@@ -47,6 +50,8 @@ def _what_is_wrong(settings: WitnessFile) -> list[str]:
                 wrong.append(f"log_keys[{number}] is a witness's key, not a log's")
         except NoteInvalid as exc:
             wrong.append(f"log_keys[{number}]: {exc.diagnostics()}")
+    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
+        wrong.append(f"drain_seconds must be from 0 to {DRAIN_SECONDS_MAX:g}")
     if (settings.tls_certificate_file is None) != (settings.tls_key_file is None):
         wrong.append("tls_certificate_file and tls_key_file go together")
     loopback = settings.listen_address in ("127.0.0.1", "::1", "localhost")

@@ -11,6 +11,7 @@ from whence_aggregator import __version__
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.queries import counts
+from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
 from whence_common import open_metrics
@@ -18,32 +19,16 @@ from whence_common.open_metrics import Metric
 
 
 class ProbeCalls:
-    """Whether a process lives that has nothing else for operators. Open to everybody."""
+    """Whether a process lives, and whether to send it requests. Open to everybody."""
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/health", self._health), web.get("/.well-known/health", self._health)]
-
-    async def _health(self, request: web.Request) -> Answer:
-        no_parameters(request)
-        return respond_json({"health": True})
-
-
-class OperatorCalls:
-    """Open to everybody; shows counts by account and rule, and names no instance."""
-
-    def __init__(self, *, database: Database, publisher: Publisher, audience: str) -> None:
-        self._database = database
-        self._publisher = publisher
-        self._audience = audience
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/", self._page),
             web.get("/health", self._health),
             web.get("/.well-known/health", self._health),
             web.get("/ready", self._ready),
-            web.get("/metrics", self._metrics),
-            web.get("/openapi.yaml", self._contract),
         ]
 
     async def _health(self, request: web.Request) -> Answer:
@@ -53,8 +38,26 @@ class OperatorCalls:
 
     async def _ready(self, request: web.Request) -> Answer:
         no_parameters(request)
-        await self._database.fetch("last_index", {})
+        await self._readiness.check()
         return respond_json({"ready": True})
+
+
+class OperatorCalls:
+    """Open to everybody; shows counts by account and rule, and names no instance."""
+
+    def __init__(self, *, database: Database, publisher: Publisher, audience: str, readiness: Readiness) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._audience = audience
+        self._probes = ProbeCalls(readiness)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            *self._probes.routes(),
+            web.get("/", self._page),
+            web.get("/metrics", self._metrics),
+            web.get("/openapi.yaml", self._contract),
+        ]
 
     async def _metrics(self, request: web.Request) -> web.Response:
         no_parameters(request)

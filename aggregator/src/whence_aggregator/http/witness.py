@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from whence_aggregator.http.bodies import Answer, read_body, respond_json
+from whence_aggregator.http.bodies import read_body
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.witness import REQUEST_BYTES_MAX, SizeConflict, Witness, WitnessRefusal
 
@@ -20,7 +20,6 @@ class WitnessCalls:
         return [
             web.post("/add-checkpoint", self._add),
             web.get("/key", self._show_key),
-            web.get("/health", self._health),
         ]
 
     async def _add(self, request: web.Request) -> web.Response:
@@ -36,7 +35,3 @@ class WitnessCalls:
     async def _show_key(self, request: web.Request) -> web.Response:
         no_parameters(request)
         return web.Response(text=self._key + "\n")
-
-    async def _health(self, request: web.Request) -> Answer:
-        no_parameters(request)
-        return respond_json({"health": True})
