@@ -121,6 +121,14 @@ class Ingest:
             Verified(checked=checked, content=content, base=base, enrolment=enrolment, request_id=request_id)
         )
 
+    def queues(self) -> Mapping[str, tuple[int, int]]:
+        """Return how many envelopes wait, and how many may, at each step."""
+        return {
+            "keys": self._bindings.waiting,
+            "signatures": self._checks.waiting,
+            "statements": self._commits.waiting,
+        }
+
     async def run(self) -> None:
         """Look up, verify and commit until cancelled."""
         async with asyncio.TaskGroup() as group:

@@ -19,17 +19,25 @@ Prepare = Callable[[S], Callable[[], None]]
 
 
 class Reload(Generic[S]):
-    """Applies those settings that `live` names. `read` raises InputError or OSError for a file that cannot be used."""
+    """Applies those settings that `live` names, and counts how that ended.
+
+    `read` raises InputError or OSError for a file that cannot be used.
+    """
 
     def __init__(
-        self, *, read: Callable[[], S], settings: S, live: frozenset[str], prepare: Sequence[Prepare[S]]
+        self,
+        *,
+        read: Callable[[], S],
+        settings: S,
+        live: frozenset[str],
+        prepare: Sequence[Prepare[S]],
+        count: Callable[[str], None],
     ) -> None:
         self._read = read
         self._started = settings
         self._live = live
         self._prepare = prepare
-        self.applied = 0
-        self.refused = 0
+        self._count = count
 
     def __call__(self) -> bool:
         """Read everything again; return False: the process runs on with or without what was read."""
@@ -37,13 +45,13 @@ class Reload(Generic[S]):
             settings = self._read()
             apply = [prepare(settings) for prepare in self._prepare]
         except (InputError, OSError) as exc:
-            self.refused += 1
+            self._count("refused")
             said = exc.diagnostics() if isinstance(exc, InputError) else str(exc)
             log.error("reload refused: everything stays as it was", extra=fields(error=said))
             return False
         for one in apply:
             one()
-        self.applied += 1
+        self._count("applied")
         waiting = [
             name
             for name in self._started.__struct_fields__

@@ -139,6 +139,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     listen_port: int = 7381
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
+    metrics_public_labels: bool = False
+    """/metrics names accounts and hosts to everybody, not only to those who show a token."""
     drain_seconds: float = 5.0
     """How long requests are still taken after SIGTERM, while /ready fails: until a load balancer has noticed."""
     insecure_listen: bool = False

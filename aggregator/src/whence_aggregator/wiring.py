@@ -18,6 +18,7 @@ from whence_aggregator.applications.registry import Applications
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.challenges import Challenges
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.measured import Questions
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
@@ -30,6 +31,7 @@ from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
+from whence_aggregator.http.stored_counts import StoredCounts
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ingest import Ingest
 from whence_aggregator.ledger.ledger import Ledger
@@ -38,11 +40,18 @@ from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings import Settings
 from whence_aggregator.sightings import Listening, Sightings
-from whence_aggregator.storage.postgres import PostgresDatabase
-from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
-from whence_aggregator.wiring_operations import Operations, answering, load_known, load_reload
+from whence_aggregator.wiring_operations import (
+    Operations,
+    answering,
+    load_known,
+    load_questions,
+    load_reload,
+    log_families,
+    queue_families,
+)
 from whence_aggregator.wiring_registry import load_behind, load_front
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
@@ -125,10 +134,11 @@ def _tracer(settings: Settings, database: Database, ledger: Ledger, listening: L
 
 async def _worker(
     settings: Settings,
-    database: SqliteDatabase | PostgresDatabase,
+    database: Database,
     ledger: Ledger,
     tracer: Tracer,
     collectors: Mapping[str, Collector],
+    questions: Questions,
     listening: Listening,
 ) -> Worker:
     evaluator = Evaluator(
@@ -143,7 +153,7 @@ async def _worker(
         ledger=ledger,
         collectors=collectors,
         evaluator=evaluator,
-        inventory=await parts.load_inventory(settings, database, ledger),
+        inventory=await parts.load_inventory(settings, database, ledger, questions),
         now=utc_now,
         backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
     )
@@ -156,14 +166,15 @@ def _publisher(settings: Settings, database: Database, ledger: Ledger, session: 
 
 def _routes(
     settings: Settings,
-    database: Database,
+    database: MeasuredDatabase,
     ledger: Ledger,
     speaking: _Speaking,
     tracer: Tracer,
     publisher: Publisher,
     heard: Listening,
     limits: parts.LiveLimits,
-    readiness: Readiness,
+    operations: Operations,
+    questions: Questions,
 ) -> list[web.RouteDef]:
     """Give everything that is served but the applications and the registry."""
     challenges = limits.of("challenges_per_address", "address")
@@ -178,9 +189,14 @@ def _routes(
         *LogCalls(ledger=ledger, publisher=publisher, bundles=Bundles(database=database, ledger=ledger)).routes(),
         *AccountCalls(database=database, accounts=settings.accounts, listening=heard).routes(),
         *ViolationCalls(database=database, listening=heard).routes(),
-        *OperatorCalls(
-            database=database, publisher=publisher, audience=settings.audience, readiness=readiness
-        ).routes(),
+        *OperatorCalls(database=database, audience=settings.audience).routes(),
+        *operations.routes(
+            database.families,
+            questions.families,
+            queue_families(speaking.ingest.queues, speaking.heartbeats.queues),
+            log_families(publisher),
+            stored=StoredCounts(database, now=utc_now).families,
+        ),
     ]
 
 
@@ -199,7 +215,7 @@ async def run_aggregator(
     parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
     tls = parts.load_tls(settings)
     async with AsyncExitStack() as stack:
-        database = await parts.open_database(database_location or settings.database)
+        database = MeasuredDatabase(await parts.open_database(database_location or settings.database))
         stack.push_async_callback(database.close)
         known = load_known(settings, database)
         session = await stack.enter_async_context(parts.new_session())
@@ -209,8 +225,9 @@ async def run_aggregator(
         tracer = _tracer(settings, database, ledger, heard)
         behind = load_behind(settings, database, session)
         images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
-        collectors = parts.load_collectors(settings, images, session)
-        worker = await _worker(settings, database, ledger, tracer, collectors, heard)
+        questions = load_questions(settings)
+        collectors = questions.of(parts.load_collectors(settings, images, session))
+        worker = await _worker(settings, database, ledger, tracer, collectors, questions, heard)
         limits = parts.LiveLimits(settings.limits)
         speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, limits, stack)
         applications = Applications(database=database, ledger=ledger, now=utc_now, on_work=worker.wake)
@@ -220,10 +237,10 @@ async def run_aggregator(
             front = load_front(
                 settings, behind, database, ledger, images, collectors, known.callers, limits, session, worker.wake
             )
-        operations = Operations(settings, readiness=Readiness(answering(database)), tls=tls)
+        operations = Operations("serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known)
         server = Server(
             routes=[
-                *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations.readiness),
+                *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
                 *KioCalls(applications=applications).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),
@@ -244,5 +261,5 @@ async def run_aggregator(
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run} if front is not None else {}),
         }
-        reload = load_reload(operations, known, limits, settings, read)
-        await operations.run(server, services, reload=reload, known=known)
+        reload = load_reload(operations, limits, settings, read)
+        await operations.run(server, services, reload=reload)

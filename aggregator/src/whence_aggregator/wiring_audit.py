@@ -12,7 +12,6 @@ from pathlib import Path
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.audit.check import Check, Outcome
 from whence_aggregator.audit.rebuild import rebuild
-from whence_aggregator.http.operators import ProbeCalls
 from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.witness import WitnessCalls
@@ -51,14 +50,10 @@ async def run_witness(
             stack.callback(keeper.close)
             logs.append(WatchedLog(keys=of_log, keeper=keeper))
         tls = load_tls_files(settings.tls_certificate_file, settings.tls_key_file)
-        operations = Operations(settings, readiness=Readiness(_keeping(logs)), tls=tls)
+        operations = Operations("witness", settings, readiness=Readiness(_keeping(logs)), tls=tls)
+        calls = WitnessCalls(witness=Witness(signer=signer, logs=logs, now=utc_now), key=str(signer.verifier))
         server = Server(
-            routes=[
-                *WitnessCalls(
-                    witness=Witness(signer=signer, logs=logs, now=utc_now), key=str(signer.verifier)
-                ).routes(),
-                *ProbeCalls(operations.readiness).routes(),
-            ],
+            routes=[*calls.routes(), *operations.routes(calls.families)],
             callers=None,
             address=settings.listen_address,
             port=settings.listen_port,

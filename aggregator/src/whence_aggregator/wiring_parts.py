@@ -29,6 +29,7 @@ from whence_aggregator.collect.collectors import (
 )
 from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trust
 from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.collect.measured import Questions
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
@@ -91,7 +92,7 @@ class NewestLog:
         return self._ledger.note
 
 
-def load_ledger(settings: Settings, database: SqliteDatabase | PostgresDatabase, stack: AsyncExitStack) -> Ledger:
+def load_ledger(settings: Settings, database: Database, stack: AsyncExitStack) -> Ledger:
     """Make the log of a database with its keys; `start` it next. Raises SettingsInvalid."""
     keeper = CheckpointFile(Path(settings.checkpoint_file))
     stack.callback(keeper.close)
@@ -142,7 +143,7 @@ async def load_listening(settings: Settings, database: Database) -> Listening:
 
 
 async def load_inventory(
-    settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger
+    settings: Settings, database: Database, ledger: Ledger, questions: Questions
 ) -> InventoryCollector | None:
     """Make what asks the EC2 API, and have it ask every account in every region."""
     if settings.inventory is None:
@@ -153,7 +154,7 @@ async def load_inventory(
         endpoint_url=settings.aws_endpoint_url,
     )
     inventory = InventoryCollector(
-        database=database, ledger=ledger, ec2=ec2, seconds=settings.inventory.seconds, now=utc_now
+        database=database, ledger=ledger, ec2=questions.of_ec2(ec2), seconds=settings.inventory.seconds, now=utc_now
     )
     await inventory.schedule(
         [(account, region) for account in settings.accounts for region in settings.inventory.regions]
@@ -175,7 +176,7 @@ def required_links(settings: Settings) -> frozenset[str]:
     return frozenset(settings.required_links)
 
 
-def load_retention(settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger) -> Retention:
+def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Retention:
     """Make what prunes old bodies; without a policy it prunes nothing."""
     wanted = {"statement": settings.retention.statement_days, "verdict": settings.retention.verdict_days}
     days = {kind: one for kind, one in wanted.items() if one is not None}
@@ -272,7 +273,7 @@ def load_tls_files(certificate: str | None, key: str | None) -> ServerTls | None
     return ServerTls(certificate, key) if certificate is not None and key is not None else None
 
 
-def load_reader(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> LogReader:
+def load_reader(settings: Settings, database: Database) -> LogReader:
     """Make what reads the log, from the archive as well where there is one."""
     retention, archive = settings.retention, None
     if retention.archive_bucket is not None:

@@ -20,8 +20,8 @@ from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.collect.collectors import Collector, finding_of
 from whence_aggregator.collect.findings import Findings
 from whence_aggregator.collect.image_reader import ImageReader
+from whence_aggregator.collect.measured import Questions
 from whence_aggregator.http.images import ImageCalls
-from whence_aggregator.http.operators import ProbeCalls
 from whence_aggregator.http.pierone import PierOneCalls
 from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.registry import RegistryCalls
@@ -38,7 +38,8 @@ from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings import RegistrySettings, Settings
-from whence_aggregator.wiring_operations import Known, Operations, answering, load_known, load_reload
+from whence_aggregator.storage.measured import MeasuredDatabase
+from whence_aggregator.wiring_operations import Known, Operations, answering, load_known, load_questions, load_reload
 from whence_aggregator.wiring_pulls import Pulling, load_pulling
 from whence_aggregator.wiring_roads import load_backend
 from whence_common.clock import utc_now
@@ -72,6 +73,17 @@ class Front:
     pushes: Pushes
     backend: Backend
     database: Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A front of its own, and what is counted of it."""
+
+    front: Front
+    known: Known
+    limits: parts.LiveLimits
+    database: MeasuredDatabase
+    questions: Questions
 
 
 def load_behind(settings: Settings, database: Database, session: aiohttp.ClientSession) -> Behind | None:
@@ -177,14 +189,15 @@ async def run_registry(
     Raises WhenceError or OSError when it cannot start.
     """
     async with AsyncExitStack() as stack:
-        limits = parts.LiveLimits(settings.limits)
-        front, known = await open_front(settings, database_location, stack, limits)
+        opened = await open_front(settings, database_location, stack)
+        front, known = opened.front, opened.known
         registry = settings.registry
         assert registry is not None, "open_front has looked"
         tls = parts.load_tls(settings)
-        operations = Operations(settings, readiness=Readiness(answering(front.database)), tls=tls)
+        readiness = Readiness(answering(front.database))
+        operations = Operations("registry", settings, readiness=readiness, tls=tls, known=known)
         server = Server(
-            routes=[*ProbeCalls(operations.readiness).routes(), *front.agent_routes],
+            routes=[*operations.routes(opened.database.families, opened.questions.families), *front.agent_routes],
             proving=front.routes,
             callers=known.callers,
             address=registry.listen_address,
@@ -193,8 +206,8 @@ async def run_registry(
             listening=listening,
             around=operations.around,
         )
-        reload = load_reload(operations, known, limits, settings, read)
-        await operations.run(server, {"sources": front.sources.run}, reload=reload, known=known)
+        reload = load_reload(operations, opened.limits, settings, read)
+        await operations.run(server, {"sources": front.sources.run}, reload=reload)
 
 
 async def import_registry(
@@ -202,7 +215,7 @@ async def import_registry(
 ) -> Adopted:
     """Record what the registry behind held before. Raises WhenceError or OSError."""
     async with AsyncExitStack() as stack:
-        front, _ = await open_front(settings, database_location, stack, parts.LiveLimits(settings.limits))
+        front = (await open_front(settings, database_location, stack)).front
         assert settings.registry is not None, "open_front has looked"
         adoption = Adoption(
             contents=front.backend,
@@ -214,13 +227,11 @@ async def import_registry(
         return await adoption.run(repositories, say=say)
 
 
-async def open_front(
-    settings: Settings, database_location: str | None, stack: AsyncExitStack, limits: parts.LiveLimits
-) -> tuple[Front, Known]:
+async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> Opened:
     """Open the database and make a front of its own. Raises WhenceError."""
     if settings.registry is None:
         raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry")
-    database = await parts.open_database(database_location or settings.database)
+    database = MeasuredDatabase(await parts.open_database(database_location or settings.database))
     stack.push_async_callback(database.close)
     session = await stack.enter_async_context(parts.new_session())
     own_file = msgspec.structs.replace(settings, checkpoint_file=f"{settings.checkpoint_file}.registry")
@@ -229,9 +240,11 @@ async def open_front(
     behind = load_behind(settings, database, session)
     assert behind is not None, "there are settings for it"
     images = parts.load_image_reader(settings, database, session, behind.images)
-    collectors = parts.load_collectors(settings, images, session)
+    questions = load_questions(settings)
+    collectors = questions.of(parts.load_collectors(settings, images, session))
     known = load_known(settings, database)
+    limits = parts.LiveLimits(settings.limits)
     front = load_front(
         settings, behind, database, ledger, images, collectors, known.callers, limits, session, lambda: None
     )
-    return front, known
+    return Opened(front=front, known=known, limits=limits, database=database, questions=questions)

@@ -42,11 +42,7 @@ class Readiness:
         try:
             await self._check.get(seconds_max=ANSWER_SECONDS_MAX)
         except TimeoutError as exc:
-            raise StorageUnavailable(
-                "storage-slow",
-                f"the database has not answered within {ANSWER_SECONDS_MAX:g} seconds",
-                fix="look at the database: its load, its locks, its disk, and the network on the way",
-            ) from exc
+            raise slow_database() from exc
 
     async def close(self) -> None:
         await self._check.close()
@@ -61,3 +57,11 @@ class Readiness:
             return response
 
         return handle
+
+
+def slow_database() -> StorageUnavailable:
+    return StorageUnavailable(
+        "storage-slow",
+        f"the database has not answered within {ANSWER_SECONDS_MAX:g} seconds",
+        fix="look at the database: its load, its locks, its disk, and the network on the way",
+    )

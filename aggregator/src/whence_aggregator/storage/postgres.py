@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -81,6 +81,17 @@ class PostgresDatabase:
         await self.pool.close()
         await self.brief.close()
         await self.writers.close()
+
+    def connections(self) -> Mapping[tuple[str, str], int]:
+        """Count connections by pool and state."""
+        pools = {"read": self.pool, "look-up": self.brief, "write": self.writers}
+        return {
+            (name, state): count
+            for name, pool in pools.items()
+            for state, count in (
+                ("open", pool.get_size()), ("idle", pool.get_idle_size()), ("most", pool.get_max_size()),
+            )
+        }  # fmt: skip
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[_PostgresTransaction]:

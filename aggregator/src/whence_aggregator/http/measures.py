@@ -1,0 +1,66 @@
+"""Requests counted by the template of their route, never by the path that a caller wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from whence_common.meters import OTHER, Counter, Histogram
+from whence_common.open_metrics import Family, gauge
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PATTERN = re.compile(r"\{([a-z_]+):[^}]*\}")
+_EVERYTHING_ELSE = "/{path}"
+CALLER_LEFT = 499
+"""As nginx has it: there was nobody to answer."""
+
+
+class HttpMeasures:
+    """Counts requests, and measures how long answers took: until they were ready, or sent where they are streamed."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._requests = Counter(
+            "whence_http_requests", "Requests by route, method and status.", ("route", "method", "status")
+        )
+        self._seconds = Histogram("whence_http_request_seconds", "How long answers took, by route.", ("route",))
+        self._under_way = 0
+
+    def around(self, path: str, handler: Handler) -> Handler:
+        """Count the requests of a route."""
+        route = template(path)
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            began, status = self._clock(), 500
+            self._under_way += 1
+            try:
+                response = await handler(request)
+                status = response.status
+                return response
+            except web.HTTPException as exc:
+                status = exc.status
+                raise
+            except (ConnectionError, asyncio.CancelledError):
+                status = CALLER_LEFT
+                raise
+            finally:
+                self._under_way -= 1
+                self._requests.add(route, request.method if request.method in _METHODS else OTHER, str(status))
+                self._seconds.observe(self._clock() - began, route)
+
+        return handle
+
+    def families(self) -> Sequence[Family]:
+        under_way = gauge("whence_http_requests_under_way", "Requests that are being answered.", self._under_way)
+        return self._requests.family(), self._seconds.family(), under_way
+
+
+def template(path: str) -> str:
+    """Name a route: `/v2/{name:.+}/tags/list` is `/v2/{name}/tags/list`; what no route is for is `other`."""
+    route = _PATTERN.sub(r"{\1}", path)
+    return OTHER if route == _EVERYTHING_ELSE else route
