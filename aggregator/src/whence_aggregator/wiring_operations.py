@@ -107,9 +107,9 @@ class Operations:
         self, *sources: Source, stored: Callable[[], Awaitable[Sequence[Family]]] | None = None
     ) -> list[web.RouteDef]:
         """Return the probes and the metrics; `sources` and `stored` are those of this program alone."""
-        own: list[Source] = [self._about, process_families, self.measures.families]
+        own: list[Source] = [self._about, self.measures.families]
         metrics = MetricsCalls(
-            sources=[*own, *sources], stored=stored, labels_public=lambda: self.live.labels_public,
+            sources=[*own, *sources], files=process_families, stored=stored, labels_public=lambda: self.live.labels_public,
             callers=self.known.callers if self.known is not None else None,
         )  # fmt: skip
         return [*ProbeCalls(self.readiness).routes(), *metrics.routes()]

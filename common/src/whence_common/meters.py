@@ -44,6 +44,20 @@ class Counter:
         return Family(name=name, kind="counter", help=help_, samples=samples, hidden=self._hidden)
 
 
+class Series:
+    """How often something took how long."""
+
+    __slots__ = ("buckets", "seconds")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(SECONDS) + 1)
+        self.seconds = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.buckets[bisect_left(SECONDS, seconds)] += 1
+        self.seconds += seconds
+
+
 class Histogram:
     """How long something took, in seconds, by its labels."""
 
@@ -55,25 +69,28 @@ class Histogram:
         self._labels = tuple(labels)
         self._hidden = frozenset(hidden)
         self._series_max = series_max
-        self._series: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
+        self._series: dict[tuple[str, ...], Series] = {}
 
     def observe(self, seconds: float, *values: str) -> None:
+        self.series(*values).observe(seconds)
+
+    def series(self, *values: str) -> Series:
+        """Return what counts for these labels: whoever observes often keeps it."""
         series = self._series.get(values)
         if series is None:
             if len(self._series) >= self._series_max:
                 values = (OTHER,) * len(values)
-            series = self._series.setdefault(values, ([0] * (len(SECONDS) + 1), [0.0]))
-        series[0][bisect_left(SECONDS, seconds)] += 1
-        series[1][0] += seconds
+            series = self._series.setdefault(values, Series())
+        return series
 
     def family(self) -> Family:
         name, help_ = self._about
         samples: list[Sample] = []
-        for values, (buckets, (total,)) in self._series.items():
+        for values, series in self._series.items():
             labels = dict(zip(self._labels, values, strict=True))
             below = 0
-            for bound, count in zip((*SECONDS, math.inf), buckets, strict=True):
+            for bound, count in zip((*SECONDS, math.inf), series.buckets, strict=True):
                 below += count
                 samples.append(Sample(below, {**labels, "le": "+Inf" if math.isinf(bound) else repr(bound)}, "_bucket"))
-            samples += [Sample(below, labels, "_count"), Sample(total, labels, "_sum")]
+            samples += [Sample(below, labels, "_count"), Sample(series.seconds, labels, "_sum")]
         return Family(name=name, kind="histogram", help=help_, samples=samples, hidden=self._hidden)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from whence_common.meters import OTHER, Counter, Histogram
-from whence_common.open_metrics import Family, gauge
+from whence_common.meters import OTHER, Histogram, Series
+from whence_common.open_metrics import Family, Sample, gauge
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _PATTERN = re.compile(r"\{([a-z_]+):[^}]*\}")
@@ -25,17 +25,18 @@ class HttpMeasures:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._requests = Counter(
-            "whence_http_requests", "Requests by route, method and status.", ("route", "method", "status")
-        )
+        self._requests: dict[str, dict[tuple[str, int], int]] = {}
         self._seconds = Histogram("whence_http_request_seconds", "How long answers took, by route.", ("route",))
         self._under_way = 0
 
     def around(self, path: str, handler: Handler) -> Handler:
         """Count the requests of a route."""
         route = template(path)
+        counts = self._requests.setdefault(route, {})
+        series: Series | None = None
 
         async def handle(request: web.Request) -> web.StreamResponse:
+            nonlocal series
             began, status = self._clock(), 500
             self._under_way += 1
             try:
@@ -50,14 +51,24 @@ class HttpMeasures:
                 raise
             finally:
                 self._under_way -= 1
-                self._requests.add(route, request.method if request.method in _METHODS else OTHER, str(status))
-                self._seconds.observe(self._clock() - began, route)
+                one = request.method if request.method in _METHODS else OTHER, status
+                counts[one] = counts.get(one, 0) + 1
+                series = series or self._seconds.series(route)
+                series.observe(self._clock() - began)
 
         return handle
 
     def families(self) -> Sequence[Family]:
         under_way = gauge("whence_http_requests_under_way", "Requests that are being answered.", self._under_way)
-        return self._requests.family(), self._seconds.family(), under_way
+        requests = Family(
+            name="whence_http_requests", kind="counter", help="Requests by route, method and status.",
+            samples=[
+                Sample(n, {"route": route, "method": method, "status": str(status)})
+                for route, counts in self._requests.items()
+                for (method, status), n in counts.items()
+            ],
+        )  # fmt: skip
+        return requests, self._seconds.family(), under_way
 
 
 def template(path: str) -> str:

@@ -26,17 +26,19 @@ _NO_CALLERS: KnownCallers = {}
 
 
 class MetricsCalls:
-    """Shows what `sources` and `stored` count; `sources` may read files, `stored` asks the database."""
+    """Shows what `sources` and `stored` count; `files` reads files, in a thread, and `stored` asks the database."""
 
     def __init__(
         self,
         *,
         sources: Sequence[Source],
+        files: Source,
         stored: Callable[[], Awaitable[Sequence[Family]]] | None,
         callers: KnownCallers | None,
         labels_public: Callable[[], bool],
     ) -> None:
         self._sources = sources
+        self._files = files
         self._stored = Shared(stored) if stored is not None else None
         self._callers = callers or _NO_CALLERS
         self._labels_public = labels_public
@@ -47,7 +49,7 @@ class MetricsCalls:
     async def _metrics(self, request: web.Request) -> web.Response:
         no_parameters(request)
         sees_labels = self._sees_labels(request)
-        found = [family for source in self._sources for family in await asyncio.to_thread(source)]
+        found = [*await asyncio.to_thread(self._files), *(one for source in self._sources for one in source())]
         if self._stored is not None:
             found += await self._from_database(self._stored)
         shown = found if sees_labels else [family.public() for family in found]
