@@ -107,11 +107,13 @@ class Operations:
         self, *sources: Source, stored: Callable[[], Awaitable[Sequence[Family]]] | None = None
     ) -> list[web.RouteDef]:
         """Return the probes and the metrics; `sources` and `stored` are those of this program alone."""
-        own: list[Source] = [self._about, self.measures.families]
         metrics = MetricsCalls(
-            sources=[*own, *sources], files=process_families, stored=stored, labels_public=lambda: self.live.labels_public,
+            sources=[self._about, self.measures.families, *sources],
+            files=process_families,
+            stored=stored,
             callers=self.known.callers if self.known is not None else None,
-        )  # fmt: skip
+            labels_public=lambda: self.live.labels_public,
+        )
         return [*ProbeCalls(self.readiness).routes(), *metrics.routes()]
 
     def _about(self) -> Sequence[Family]:
