@@ -88,6 +88,7 @@ async def server(
     own = Certificates(certificates.authority, tmp_path / "server.pem", tmp_path / "server.key")
     install(certificates, own)
     tls: dict[str, Any] = {"tls_certificate_file": str(own.certificate), "tls_key_file": str(own.key)}
+    tls["registry"] = {"name": "pierone.example.org", "backend": "http://127.0.0.1:1"}
     async with aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, **tls) as running:
         yield running, own
 
@@ -176,6 +177,9 @@ async def test_a_reload_applies_what_it_can_and_names_what_needs_a_restart(
         body = {"team_id": "hello", "name": "Greeter", "active": True}
         async with session.put(url + "/apps/greeter", json=body, headers={"Authorization": f"Bearer {text}"}) as answer:
             assert answer.status == 403
+        headers = {"Authorization": f"Bearer {text}"}
+        async with session.post(url + "/v2/hello/app/blobs/uploads/", headers=headers) as answer:
+            assert (answer.status, (await answer.json())["errors"][0]["code"]) == (403, "DENIED")
         challenged = []
         for _ in range(12):
             async with session.post(url + "/v1/challenges") as answer:

@@ -173,6 +173,16 @@ def test_one_of_several_tokens_of_a_name_is_revoked_by_when_it_was_made(tmp_path
     assert lines(file) == []
 
 
+async def test_tokens_that_are_made_while_others_are_revoked_are_all_kept(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("".join(f"sha256:{number:064x} old{number} *\n" for number in range(20)))
+    work = [("revoke", f"old{number}") for number in range(20)] + [(f"new{number}",) for number in range(20)]
+    codes = await asyncio.gather(*(asyncio.to_thread(command, *one, "--file", file) for one in work))
+    assert set(codes) == {0}
+    names = {one.caller.name for one in parse_tokens(file.read_text(), name="t").values()}
+    assert names == {f"new{number}" for number in range(20)}
+
+
 def test_revoking_in_a_file_with_a_wrong_line_says_that_it_does_not_count_yet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
