@@ -230,11 +230,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     if not 60 <= settings.document_seconds_max <= 30 * 86_400:
         wrong.append("document_seconds_max must be from 60 to 2592000")
     if settings.inventory is not None:
-        wrong += [
-            f"inventory.regions: {one!r} is no region" for one in settings.inventory.regions if not REGION.match(one)
-        ]
-        if not settings.inventory.regions or not 10 <= settings.inventory.seconds <= 86_400:
-            wrong.append("inventory needs regions, and seconds from 10 to 86400")
+        wrong += _wrong_in_inventory(settings.inventory)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     if settings.registry is not None:
         wrong += _wrong_in_registry(settings.registry)
@@ -243,6 +239,17 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     days = (settings.retention.statement_days, settings.retention.verdict_days)
     if any(one is not None and one < 1 for one in days):
         wrong.append("retention must be 1 day at least")
+    return wrong
+
+
+def _wrong_in_inventory(inventory: InventorySettings) -> list[str]:
+    wrong = [f"inventory.regions: {one!r} is no region" for one in inventory.regions if not REGION.match(one)]
+    if not inventory.regions or not 10 <= inventory.seconds <= 86_400:
+        wrong.append("inventory needs regions, and seconds from 10 to 86400")
+    if not re.fullmatch(r"[A-Za-z0-9+=,.@_/-]{1,200}", inventory.role_name):
+        wrong.append("inventory.role_name must be a role's name, with its path if it has one")
+    if not re.fullmatch(r"[A-Za-z0-9+=,.@_-]{2,64}", inventory.session_name):
+        wrong.append("inventory.session_name must be 2 to 64 letters, digits or +=,.@_-")
     return wrong
 
 

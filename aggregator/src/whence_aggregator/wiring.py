@@ -53,6 +53,7 @@ from whence_aggregator.wiring_operations import (
     queue_families,
 )
 from whence_aggregator.wiring_registry import load_behind, load_front
+from whence_aggregator.wiring_roads import open_outgoing
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
@@ -219,12 +220,13 @@ async def run_aggregator(
         stack.push_async_callback(database.close)
         known = load_known(settings, database)
         session = await stack.enter_async_context(parts.new_session())
+        outgoing = open_outgoing(session, stack)
         ledger = parts.load_ledger(settings, database, stack)
         await ledger.start()
         heard = await parts.load_listening(settings, database)
         tracer = _tracer(settings, database, ledger, heard)
-        behind = load_behind(settings, database, session)
-        images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
+        behind = load_behind(settings, database, outgoing)
+        images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
         questions = load_questions(settings)
         collectors = questions.of(parts.load_collectors(settings, images, session))
         worker = await _worker(settings, database, ledger, tracer, collectors, questions, heard)

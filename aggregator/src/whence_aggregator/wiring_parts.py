@@ -43,7 +43,7 @@ from whence_aggregator.tokens import Token, parse_tokens
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.verification import InThisProcess, Verifier
-from whence_aggregator.wiring_roads import load_git, load_roads
+from whence_aggregator.wiring_roads import Outgoing, load_git, load_roads
 from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
@@ -116,10 +116,10 @@ async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
 
 
 def load_image_reader(
-    settings: Settings, database: Database, session: aiohttp.ClientSession, own: Mapping[str, ImageStore]
+    settings: Settings, database: Database, outgoing: Outgoing, own: Mapping[str, ImageStore]
 ) -> ImageReader:
     """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
-    others = RegistryImages(roads=load_roads(settings, session))
+    others = RegistryImages(roads=load_roads(settings, outgoing))
     trust = {host: _trust(host, one) for host, one in settings.trust.items()}
     return ImageReader(stores=Stores(others=others, own=own), bases=KnownBases(database), trust=trust)
 

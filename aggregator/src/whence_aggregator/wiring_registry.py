@@ -41,7 +41,7 @@ from whence_aggregator.settings import RegistrySettings, Settings
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.wiring_operations import Known, Operations, answering, load_known, load_questions, load_reload
 from whence_aggregator.wiring_pulls import Pulling, load_pulling
-from whence_aggregator.wiring_roads import load_backend
+from whence_aggregator.wiring_roads import Outgoing, load_backend, open_outgoing
 from whence_common.clock import utc_now
 from whence_common.settings_file import SettingsInvalid
 
@@ -86,12 +86,12 @@ class Opened:
     questions: Questions
 
 
-def load_behind(settings: Settings, database: Database, session: aiohttp.ClientSession) -> Behind | None:
+def load_behind(settings: Settings, database: Database, outgoing: Outgoing) -> Behind | None:
     """Make what the front stands on; None when there is no front. Raises SettingsInvalid."""
     if settings.registry is None:
         return None
     registry = settings.registry
-    backend = load_backend(registry, settings, session)
+    backend = load_backend(registry, settings, outgoing)
     return Behind(settings=registry, backend=backend, catalog=Catalog(database=database, name=registry.name))
 
 
@@ -234,12 +234,13 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     database = MeasuredDatabase(await parts.open_database(database_location or settings.database))
     stack.push_async_callback(database.close)
     session = await stack.enter_async_context(parts.new_session())
+    outgoing = open_outgoing(session, stack)
     own_file = msgspec.structs.replace(settings, checkpoint_file=f"{settings.checkpoint_file}.registry")
     ledger = parts.load_ledger(own_file, database, stack)
     await ledger.start()
-    behind = load_behind(settings, database, session)
+    behind = load_behind(settings, database, outgoing)
     assert behind is not None, "there are settings for it"
-    images = parts.load_image_reader(settings, database, session, behind.images)
+    images = parts.load_image_reader(settings, database, outgoing, behind.images)
     questions = load_questions(settings)
     collectors = questions.of(parts.load_collectors(settings, images, session))
     known = load_known(settings, database)
