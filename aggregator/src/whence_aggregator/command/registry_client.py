@@ -167,10 +167,13 @@ class RegistryClient:
                 "registry-login", f"docker-credential-{helper}, which Docker's configuration names, is missing"
             )
         key = "https://index.docker.io/v1/" if self._place.host != self._registry else self._registry
+        # our own secrets are not the helper's business; it may need the rest, such as AWS's variables for ECR
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("WHENCE_")}
         try:
             said = subprocess.run(
-                [program, "get"], input=key.encode(), capture_output=True, check=True, timeout=_HELPER_SECONDS_MAX
-            ).stdout
+                [program, "get"], input=key.encode(), capture_output=True, check=True, timeout=_HELPER_SECONDS_MAX,
+                env=environment,
+            ).stdout  # fmt: skip
         except (OSError, subprocess.SubprocessError) as exc:
             raise RoadError("registry-login", f"docker-credential-{helper} gives nothing for {self._registry}") from exc
         found = loose(said)
