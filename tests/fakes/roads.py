@@ -8,6 +8,7 @@ import time
 
 import aiohttp
 
+from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.logins import Logins, NoLogin
 from whence_aggregator.adapters.registry_road import Lookup, RegistryRoad
@@ -34,4 +35,4 @@ def road(
 def git_reader(*hosts: str, logins: Logins | None = None) -> GitServerReader:
     """Give a reader of Git servers without TLS."""
     shown = {} if logins is None else dict.fromkeys(hosts, logins)
-    return GitServerReader(plain_http=dict.fromkeys(hosts, True), logins=shown)
+    return GitServerReader(runs=GitRuns(), plain_http=dict.fromkeys(hosts, True), logins=shown)

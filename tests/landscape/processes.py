@@ -156,3 +156,10 @@ async def answers(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+async def eventually(condition: Callable[[], bool], *, seconds_max: float = READY_SECONDS_MAX) -> None:
+    """Wait until something holds, and fail when it does not in good time."""
+    async with asyncio.timeout(seconds_max):
+        while not condition():
+            await pause(_LOOK_SECONDS)

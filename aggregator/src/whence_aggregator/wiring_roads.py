@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from whence_aggregator.adapters.distribution import Backend
+from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.host_lookup import HostLookup
@@ -48,6 +49,7 @@ def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerRea
     """Make what reads the Git servers that may be asked. Raises SettingsInvalid."""
     servers = settings.git_servers
     return GitServerReader(
+        runs=GitRuns(),
         plain_http={host: one.plain_http for host, one in servers.items()},
         logins={host: _git_logins(host, one, session) for host, one in servers.items()},
     )
