@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -156,6 +157,7 @@ async def _worker(
         evaluator=evaluator,
         inventory=await parts.load_inventory(settings, database, ledger, questions),
         now=utc_now,
+        seconds=time.monotonic,
         backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
     )
 

@@ -26,7 +26,7 @@ from whence_common.registry_urls import url_of
 
 LAYER_BYTES_MAX = 8 * 1024**3
 _MANIFEST_TIMEOUT = aiohttp.ClientTimeout(total=30.0)
-_LAYER_SECONDS_MAX = 600.0
+_LAYER_SECONDS_MAX = 540.0
 _CHUNK_BYTES = 256 * 1024
 
 
