@@ -18,6 +18,7 @@ from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
 from whence_common.image_reference import is_repository_path
 from whence_common.note import WITNESS, NoteInvalid, VerifierKey
+from whence_common.settings_file import Document
 
 DRAIN_SECONDS_MAX = 300.0
 
@@ -135,6 +136,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """AWS accounts whose instances may enrol."""
     database: str = "sqlite:///var/lib/whence-aggregator/ledger.db"
     """sqlite:///PATH or postgresql://…; the environment's WHENCE_DATABASE comes first."""
+    database_connections_max: int = 10
+    """Most connections that this process opens to PostgreSQL: two write, the others read."""
     listen_address: str = "127.0.0.1"
     listen_port: int = 7381
     tls_certificate_file: str | None = None
@@ -186,10 +189,20 @@ def log_origin(settings: Settings) -> str:
 
 
 def parse_settings(content: bytes, *, name: str) -> Settings:
-    """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
-    settings = settings_file.parse(content, Settings, name=name, least="set audience and accounts at least")
-    settings_file.refuse(_what_is_wrong(settings), name=name)
-    return settings
+    """Parse a settings file. Raises SettingsInvalid naming every place and what is wrong there."""
+    return read_settings(content, name=name).settings
+
+
+def read_settings(content: bytes, *, name: str, credentials_directory: str | None = None) -> Document[Settings]:
+    """Read a settings file whole. `credentials_directory` is systemd's. Raises SettingsInvalid, as parsing does."""
+    return settings_file.read(
+        content,
+        Settings,
+        name=name,
+        least="set audience and accounts at least",
+        judge=_what_is_wrong,
+        credentials_directory=credentials_directory,
+    )
 
 
 def _what_is_wrong(settings: Settings) -> list[str]:
@@ -231,6 +244,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong.append("document_seconds_max must be from 60 to 2592000")
     if settings.inventory is not None:
         wrong += _wrong_in_inventory(settings.inventory)
+    wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     if settings.registry is not None:
         wrong += _wrong_in_registry(settings.registry)
@@ -251,6 +265,12 @@ def _wrong_in_inventory(inventory: InventorySettings) -> list[str]:
     if not re.fullmatch(r"[A-Za-z0-9+=,.@_-]{2,64}", inventory.session_name):
         wrong.append("inventory.session_name must be 2 to 64 letters, digits or +=,.@_-")
     return wrong
+
+
+def _wrong_in_database(settings: Settings) -> list[str]:
+    if not 4 <= settings.database_connections_max <= 1000:
+        return ["database_connections_max must be from 4 (two write, two read) to 1000"]
+    return []
 
 
 def _wrong_in_registry(registry: RegistrySettings) -> list[str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from whence_common import settings_file
 from whence_common.note import LOG, NoteInvalid, VerifierKey
+from whence_common.settings_file import Document
 
 DRAIN_SECONDS_MAX = 300.0
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,100}\Z")
@@ -32,10 +33,22 @@ class WitnessFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def parse_witness_settings(content: bytes, *, name: str) -> WitnessFile:
-    """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
-    settings = settings_file.parse(content, WitnessFile, name=name, least="set name and log_keys at least")
-    settings_file.refuse(_what_is_wrong(settings), name=name)
-    return settings
+    """Parse a settings file. Raises SettingsInvalid naming every place and what is wrong there."""
+    return read_witness_settings(content, name=name).settings
+
+
+def read_witness_settings(
+    content: bytes, *, name: str, credentials_directory: str | None = None
+) -> Document[WitnessFile]:
+    """Read a settings file whole. `credentials_directory` is systemd's. Raises SettingsInvalid, as parsing does."""
+    return settings_file.read(
+        content,
+        WitnessFile,
+        name=name,
+        least="set name and log_keys at least",
+        judge=_what_is_wrong,
+        credentials_directory=credentials_directory,
+    )
 
 
 def _what_is_wrong(settings: WitnessFile) -> list[str]:
