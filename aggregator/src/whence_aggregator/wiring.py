@@ -218,7 +218,11 @@ async def run_aggregator(
     parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
     tls = parts.load_tls(settings)
     async with AsyncExitStack() as stack:
-        database = MeasuredDatabase(await parts.open_database(database_location or settings.database))
+        database = MeasuredDatabase(
+            await parts.open_database(
+                database_location or settings.database, connections_max=settings.database_connections_max
+            )
+        )
         stack.push_async_callback(database.close)
         known = load_known(settings, database)
         session = await stack.enter_async_context(parts.new_session())

@@ -37,7 +37,7 @@ from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import Database, ImageStore, Row
 from whence_aggregator.settings import LimitSettings, Settings, TrustSettings, log_origin
 from whence_aggregator.sightings import Listening
-from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import Token, parse_tokens
 from whence_aggregator.trace.facts import BRANCH_KIND
@@ -55,12 +55,12 @@ _TOKENS_BYTES_MAX = 16 * 1024 * 1024
 _READ_BYTES = 128 * 1024
 
 
-async def open_database(location: str) -> SqliteDatabase | PostgresDatabase:
+async def open_database(location: str, *, connections_max: int = CONNECTIONS_MAX) -> SqliteDatabase | PostgresDatabase:
     """Open a database by its URL and migrate it. Raises StorageUnavailable."""
     if location.startswith("sqlite://"):
         path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
         return await SqliteDatabase.open(path)
-    return await PostgresDatabase.open(location)
+    return await PostgresDatabase.open(location, connections_max=connections_max)
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -226,11 +226,11 @@ def load_authorities(directory: str | None) -> Authorities:
         return Authorities.from_pem({file.name.removesuffix(".pem"): file.read_bytes() for file in files})
     pem = {path.stem: path.read_bytes() for path in sorted(Path(directory).glob("*.pem"))}
     if not pem:
-        raise SettingsInvalid("authorities-empty", f"{directory} holds no REGION.pem file")
+        raise SettingsInvalid("authorities-empty", f"authorities_directory: {directory} holds no REGION.pem file")
     try:
         return Authorities.from_pem(pem)
     except ValueError as exc:
-        raise SettingsInvalid("authorities-invalid", f"{directory}: {exc}") from exc
+        raise SettingsInvalid("authorities-invalid", f"authorities_directory: {directory}: {exc}") from exc
 
 
 def load_callers(path: str) -> Mapping[str, Token]:
@@ -258,8 +258,12 @@ def load_secret(path: Path) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError:
         content = make_once_for_owner(path, secrets.token_bytes(_SECRET_BYTES_MIN))
+    except OSError as exc:
+        message = f"heartbeat_secret_file: {path} cannot be read: {exc.strerror}"
+        raise SettingsInvalid("heartbeat-secret", message, fix="give it to the user that the service runs as") from exc
     if len(content) < _SECRET_BYTES_MIN:
-        raise SettingsInvalid("heartbeat-secret", f"{path} holds less than {_SECRET_BYTES_MIN} bytes")
+        message = f"heartbeat_secret_file: {path} holds less than {_SECRET_BYTES_MIN} bytes"
+        raise SettingsInvalid("heartbeat-secret", message, fix="restore it from the backup: every agent depends on it")
     return content
 
 

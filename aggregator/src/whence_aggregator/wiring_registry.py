@@ -231,7 +231,11 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     """Open the database and make a front of its own. Raises WhenceError."""
     if settings.registry is None:
         raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry")
-    database = MeasuredDatabase(await parts.open_database(database_location or settings.database))
+    database = MeasuredDatabase(
+        await parts.open_database(
+            database_location or settings.database, connections_max=settings.database_connections_max
+        )
+    )
     stack.push_async_callback(database.close)
     session = await stack.enter_async_context(parts.new_session())
     outgoing = open_outgoing(session, stack)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from whence_aggregator.ports import SourceUnavailable
-from whence_common.git_call import git_arguments, git_environment
+from whence_common.git_call import PROGRAMS, git_arguments, git_environment
 from whence_common.registry_sign_in import Login
 
 RUNS_AT_ONCE_MAX = 24
@@ -30,6 +31,10 @@ _PIPE_BYTES_MAX = 32 * 1024
 _STALLED_SECONDS_MAX = 30
 _SETTINGS = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={_STALLED_SECONDS_MAX}")
 """A server that sends nothing at all is given up; one that computes sends keep-alives every five seconds."""
+
+
+class GitMissing(SourceUnavailable):
+    """The program git is not installed: no commit can be asked for until it is."""
 
 
 class GitTooSlow(SourceUnavailable):
@@ -61,8 +66,8 @@ class GitRuns:
     ) -> tuple[int, bytes, str]:
         """Run git in a directory; return its exit code, output and the end of its error output.
 
-        Raises GitTooSlow or GitTooMuch. However it ends, also by cancellation, its whole process group has ended with
-        it: git-remote-http is a child of git's, and would go on alone. A login goes through a pipe to its credential
+        Raises GitTooSlow, GitTooMuch or GitMissing. However it ends, also by cancellation, its whole process group has
+        ended with it: git-remote-http is a child of git's, and would go on alone. A login goes through a pipe to its credential
         helper: neither argv nor the environment has it.
         """
         async with self._turns:
@@ -84,6 +89,9 @@ class GitRuns:
             command = git_arguments(
                 *arguments, program=self._program, protocols=_PROTOCOLS, settings=(*_SETTINGS, *helper)
             )
+            if shutil.which(self._program, path=PROGRAMS) is None:
+                fix = "install it on the aggregator's machine: apt-get install git"
+                raise GitMissing("git-missing", f"the program git is not in {PROGRAMS}", fix=fix)
             process = await _started(command, directory, file_bytes_max, descriptor)
         try:
             assert process.stdout is not None

@@ -5,13 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
-from cryptography import x509
-
-from whence_common.settings_file import SettingsInvalid
-
-_CERTIFICATE_BYTES_MAX = 1024 * 1024
+from whence_aggregator.adapters.tls_files import load_tls_context, not_after
 
 
 class ServerTls:
@@ -43,27 +38,4 @@ class ServerTls:
 
 
 def _load(certificate: str, key: str) -> tuple[ssl.SSLContext, datetime]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key, password=_no_password)
-        with Path(certificate).open("rb") as stream:
-            chain = x509.load_pem_x509_certificates(stream.read(_CERTIFICATE_BYTES_MAX))
-    except (OSError, ValueError) as exc:
-        raise SettingsInvalid(
-            "tls-unusable",
-            f"tls_certificate_file {certificate} and tls_key_file {key} cannot be used: {_said(exc)}",
-            fix="both must be PEM and readable by the service, the key not encrypted and that of the first certificate",
-        ) from exc
-    return context, chain[0].not_valid_after_utc
-
-
-def _no_password() -> str:
-    """Refuse an encrypted key: OpenSSL would ask at a terminal."""
-    raise ValueError("the key is encrypted")
-
-
-def _said(exc: Exception) -> str:
-    if isinstance(exc, ssl.SSLError):
-        return exc.reason or "not PEM"
-    return exc.strerror or str(exc) if isinstance(exc, OSError) else str(exc)
+    return load_tls_context(certificate, key), not_after(certificate)

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.errors import guarded
+from whence_aggregator.http.listening import cannot_listen
 from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,10 @@ class Server:
             return connection
 
         try:
-            listener = await loop.create_server(connect, self._address, self._port, ssl=self._tls, backlog=_BACKLOG)
+            try:
+                listener = await loop.create_server(connect, self._address, self._port, ssl=self._tls, backlog=_BACKLOG)
+            except OSError as exc:
+                raise cannot_listen(exc, self._address, self._port) from exc
             try:
                 port = listener.sockets[0].getsockname()[1]
                 log.info("listening", extra=fields(address=self._address, port=port, tls=self._tls is not None))
