@@ -149,7 +149,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
     async def migrate(settings: Settings) -> int:
         await (await open_database(os.environ.get("WHENCE_DATABASE") or settings.database)).close()
-        print("the tables are of the version that this program needs")
+        print("the tables are made, and of the version that this program needs")
         return 0
 
     return _run(migrate(document.settings), document)

@@ -56,8 +56,9 @@ class GitBounds:
 class GitRuns:
     """Runs git. `under_way` counts the process groups that there are now; `program` is what is started."""
 
-    def __init__(self, *, program: str = "git", at_once_max: int = RUNS_AT_ONCE_MAX) -> None:
+    def __init__(self, *, program: str = "git", at_once_max: int = RUNS_AT_ONCE_MAX, path: str = PROGRAMS) -> None:
         self._program = program
+        self._path = path
         self._turns = asyncio.Semaphore(at_once_max)
         self.under_way = 0
 
@@ -67,8 +68,8 @@ class GitRuns:
         """Run git in a directory; return its exit code, output and the end of its error output.
 
         Raises GitTooSlow, GitTooMuch or GitMissing. However it ends, also by cancellation, its whole process group has
-        ended with it: git-remote-http is a child of git's, and would go on alone. A login goes through a pipe to its credential
-        helper: neither argv nor the environment has it.
+        ended with it: git-remote-http is a child of git's, and would go on alone. A login goes through a pipe to its
+        credential helper: neither argv nor the environment has it.
         """
         async with self._turns:
             self.under_way += 1
@@ -89,9 +90,9 @@ class GitRuns:
             command = git_arguments(
                 *arguments, program=self._program, protocols=_PROTOCOLS, settings=(*_SETTINGS, *helper)
             )
-            if shutil.which(self._program, path=PROGRAMS) is None:
+            if shutil.which(self._program, path=self._path) is None:
                 fix = "install it on the aggregator's machine: apt-get install git"
-                raise GitMissing("git-missing", f"the program git is not in {PROGRAMS}", fix=fix)
+                raise GitMissing("git-missing", f"the program git is not in {self._path}", fix=fix)
             process = await _started(command, directory, file_bytes_max, descriptor)
         try:
             assert process.stdout is not None

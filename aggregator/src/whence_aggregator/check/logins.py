@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from whence_aggregator.adapters.git_process import PATH as GIT_PATH
+from whence_common.git_call import PROGRAMS as PATH as GIT_PATH
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.check.findings import Findings

@@ -108,7 +108,7 @@ def _tls(findings: Findings, certificate: str | None, key: str | None, around: S
     there = findings.attempt(CERTIFICATE, partial(read_tls_file, CERTIFICATE, certificate))
     if not findings.attempt(KEY, partial(read_tls_file, KEY, key)) or not there:
         return
-    findings.attempt(CERTIFICATE, lambda: load_tls_context(certificate, key))
+    findings.attempt("tls_", lambda: load_tls_context(certificate, key))  # it says itself which of the two is wrong
     findings.readable_by_others(KEY, key)
     with suppress(SettingsInvalid):  # said already
         for is_error, message, fix in expiry(certificate, now=around.now()):

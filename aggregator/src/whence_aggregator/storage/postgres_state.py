@@ -25,11 +25,11 @@ select current_setting('server_version_num')::int / 10000 as server, current_use
     to_regclass('migration') is not null as made
 """
 _DENIED = """
-select c.relname as name, r.right from pg_class c
+select c.relname as name, r.privilege from pg_class c
 join pg_class m on m.oid = to_regclass('migration') and m.relnamespace = c.relnamespace
-cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as r(right)
-where c.relkind in ('r', 'p') and (c.relname <> 'migration' or r.right = 'SELECT')
-    and not (r.right = 'DELETE' and c.relname = any($1)) and not has_table_privilege(c.oid, r.right)
+cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as r(privilege)
+where c.relkind in ('r', 'p') and (c.relname <> 'migration' or r.privilege = 'SELECT')
+    and not (r.privilege = 'DELETE' and c.relname = any($1)) and not has_table_privilege(c.oid, r.privilege)
 order by 1, 2
 """
 
@@ -72,5 +72,5 @@ async def read_state(dsn: str) -> PostgresState:
         read_only=state["read_only"],
         encrypted=state["encrypted"],
         connections_max=state["connections_max"],
-        denied=tuple(f"{row['name']} ({row['right']})" for row in denied),
+        denied=tuple(f"{row['name']} ({row['privilege']})" for row in denied),
     )
