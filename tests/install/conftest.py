@@ -40,14 +40,19 @@ async def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def copied_root(root: Path, tmp_path: Path) -> AsyncIterator[Path]:
-    """A copy of the root as it was installed, for a test that changes it."""
-    copy = tmp_path / "root"
-    await run("cp", "--archive", "--reflink=auto", root, copy)
-    for settings in ("agent.yaml", "aggregator.yaml", "witness.yaml", "tokens"):
-        (copy / "etc/whence" / settings).unlink(missing_ok=True)
-    shutil.rmtree(copy / "var/log/journal")
-    (copy / "var/log/journal").mkdir()
-    for unit in (copy / "etc/systemd/system").glob("whence-*.d"):
-        shutil.rmtree(unit)
-    yield copy
-    shutil.rmtree(copy)
+    """The root as it was installed, for a test that changes it: what it writes goes to a layer of its own."""
+    copy, upper, work = tmp_path / "root", tmp_path / "upper", tmp_path / "work"
+    for directory in (copy, upper, work):
+        directory.mkdir()
+    layers = f"lowerdir={root},upperdir={upper},workdir={work}"
+    await run("mount", "-t", "overlay", "overlay", "-o", layers, copy)
+    try:
+        for settings in ("agent.yaml", "aggregator.yaml", "witness.yaml", "tokens"):
+            (copy / "etc/whence" / settings).unlink(missing_ok=True)
+        shutil.rmtree(copy / "var/log/journal")
+        (copy / "var/log/journal").mkdir()
+        for unit in (copy / "etc/systemd/system").glob("whence-*.d"):
+            shutil.rmtree(unit)
+        yield copy
+    finally:
+        await run("umount", copy)
