@@ -167,12 +167,14 @@ async def test_a_certificate_out_of_its_time_is_an_error_and_a_warning_before(
 async def test_a_key_of_another_certificate_or_with_a_password_is_named_and_nobody_is_asked_for_it(
     tmp_path: Path,
 ) -> None:
-    times = {"begins": NOW - timedelta(days=1), "ends": NOW + timedelta(days=300)}
-    first, second = certificate(tmp_path, "a", **times), certificate(tmp_path, "b", **times)
+    begins, ends = NOW - timedelta(days=1), NOW + timedelta(days=300)
+    first, second = (certificate(tmp_path, name, begins=begins, ends=ends) for name in ("a", "b"))
     (problem,) = await checked(good(tmp_path, first[0], second[1]))
     assert (problem.line, problem.code) == (10, "tls-mismatch")
     assert "b.key is not the key of the certificate in" in problem.message
-    (problem,) = await checked(good(tmp_path, *certificate(tmp_path, "c", password=b"hunter2", **times)))
+    (problem,) = await checked(
+        good(tmp_path, *certificate(tmp_path, "c", begins=begins, ends=ends, password=b"hunter2"))
+    )
     assert (problem.line, problem.code) == (10, "tls-key-encrypted")
     (tmp_path / "a.key").write_bytes(b"no key")
     (problem,) = await checked(good(tmp_path, *first))

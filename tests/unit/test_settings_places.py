@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from whence_agent import settings as agent
+from whence_agent.platform_files import logins_of
+from whence_agent.wiring import application_gid
 from whence_aggregator import settings as aggregator
 from whence_aggregator import witness_settings as witness
 from whence_aggregator.adapters.tls_files import load_tls_context
@@ -104,6 +106,20 @@ def test_agent_and_witness_say_the_line_as_well() -> None:
         agent.parse_settings(b"aggregator_url: https://whence.example.org\nstatus_port: x\n", name="a.yaml")
     with pytest.raises(SettingsInvalid, match=r"w\.yaml:2:1: .*log_keys: must be a list, but is text"):
         witness.parse_witness_settings(b"name: w.example.org\nlog_keys: x\n", name="w.yaml")
+
+
+def test_an_agents_start_that_finds_a_setting_wrong_later_names_its_line() -> None:
+    least = "aggregator_url: https://whence.example.org\n"
+    document = agent.read_settings(f"{least}application_group: no-such-group\n".encode(), name="agent.yaml")
+    with pytest.raises(SettingsInvalid) as caught:
+        application_gid(document.settings)
+    expected = "agent.yaml:2:1: error[settings-invalid]: application_group: there is no group 'no-such-group'"
+    assert document.explain(caught.value).startswith(expected)
+    document = agent.read_settings(f"{least}docker_config_file: /none/config.json\n".encode(), name="agent.yaml")
+    with pytest.raises(SettingsInvalid) as caught:
+        logins_of(document.settings.docker_config_file)
+    expected = "agent.yaml:2:1: error[settings-file-unreadable]: docker_config_file: "
+    assert document.explain(caught.value).startswith(expected)
 
 
 TLS = (
