@@ -16,6 +16,7 @@ from pathlib import Path
 from packages import PACKAGES, Package
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
 DEBIAN_PYTHON = "/usr/bin/python3"
 _LAUNCHER = f"""#!{DEBIAN_PYTHON} -IS
 import sys
@@ -31,7 +32,7 @@ Architecture: {architecture}
 Maintainer: The Whence developers <whence@example.org>
 Section: admin
 Priority: optional
-Depends: python3 (>= 3.11), python3 (<< 3.12), systemd, ca-certificates
+Depends: python3 (>= 3.11), python3 (<< 3.12), systemd, ca-certificates, {depends}
 Installed-Size: {size}
 """
 
@@ -83,23 +84,31 @@ def _environment(package: Package, root: Path, wheels: Path) -> None:
 def _files(package: Package, root: Path) -> None:
     for source, place in package.files:
         (root / place).mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / source, root / place / Path(source).name)
+        copied = Path(shutil.copyfile(ROOT / source, root / place / Path(source).name))
+        copied.chmod(0o644)
     (root / "usr/bin").mkdir(parents=True)
     for command, module in package.commands.items():
         launcher = root / "usr/bin" / command
         launcher.write_text(_LAUNCHER.format(home=package.home, module=module), encoding="utf-8")
         launcher.chmod(0o755)
-    (root / "etc/whence").mkdir(parents=True)
+    for private in package.private:
+        (root / private).mkdir(parents=True)
+        (root / private).chmod(0o700)
 
 
 def _control(package: Package, root: Path, version: str, architecture: str) -> None:
     control = root / "DEBIAN"
     control.mkdir()
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) // 1024
-    text = _CONTROL.format(name=package.name, version=version, architecture=architecture, size=size) + package.control
-    (control / "control").write_text(text, encoding="utf-8")
-    for name, script in (("postinst", package.postinst), ("prerm", package.prerm)):
-        (control / name).write_text(script, encoding="utf-8")
+    head = _CONTROL.format(
+        name=package.name, version=version, architecture=architecture, size=size, depends=package.depends
+    )
+    (control / "control").write_text(head + package.control, encoding="utf-8")
+    settings = sorted(path for path in (root / "etc").rglob("*") if path.is_file())
+    conffiles = "".join(f"/{path.relative_to(root)}\n" for path in settings)
+    (control / "conffiles").write_text(conffiles, encoding="utf-8")
+    for name in ("postinst", "prerm", "postrm"):
+        shutil.copyfile(SCRIPTS / f"{package.name}.{name}", control / name)
         (control / name).chmod(0o755)
 
 

@@ -1,4 +1,7 @@
-"""What the two Debian packages are: the commands they give, their files, and what is done at their installation."""
+"""What the two Debian packages are: the commands they give, their files, and what they need.
+
+scripts/ has what is done when they are installed, upgraded, removed and purged.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,11 @@ class Package:
     """botocore describes every service of AWS, 27 MB of them; these are spoken to."""
     files: tuple[tuple[str, str], ...]
     """(file of the repository, folder that it goes to)."""
+    private: tuple[str, ...] = ()
+    """Folders that only root enters."""
+    depends: str
+    """Beside what both packages need."""
     control: str
-    postinst: str
-    prerm: str
 
     @property
     def home(self) -> str:
@@ -43,40 +48,19 @@ AGENT = Package(
         ("systemd/whence-shutdown.service", _UNITS),
         ("systemd/sysusers.d/whence-agent.conf", "usr/lib/sysusers.d"),
         ("systemd/tmpfiles.d/whence-agent.conf", "usr/lib/tmpfiles.d"),
+        ("packaging/settings/agent.sample.yaml", "etc/whence"),
         ("agent/README.md", "usr/share/doc/whence-agent"),
         ("LICENSE", "usr/share/doc/whence-agent"),
     ),
-    control="""Recommends: docker.io | docker-ce, e2fsprogs, mount, util-linux
+    depends="systemd-sysv, init-system-helpers (>= 1.54), mount",
+    control="""Recommends: docker.io | docker-ce | moby-engine, e2fsprogs
 Suggests: mdadm, xfsprogs, logrotate, tini
 Description: boots an EC2 instance from its user data and reports what runs there
  Validates the user data, pulls only immutable images, keeps the application's
  credentials, runs its container, and reports, signed, where it all comes from.
 """,
-    postinst="""#!/bin/sh
-set -e
-if [ "$1" = configure ]; then
-    systemd-sysusers whence-agent.conf
-    systemd-tmpfiles --create whence-agent.conf || true
-    if [ -d /run/systemd/system ]; then
-        systemctl daemon-reload
-        systemctl enable whence-machine.socket whence-shutdown.service whence-agent.service
-        [ ! -e /etc/whence/agent.yaml ] || systemctl restart whence-machine.socket
-        [ ! -e /etc/whence/agent.yaml ] || systemctl start whence-shutdown.service
-        [ ! -e /etc/whence/agent.yaml ] || systemctl restart whence-agent.service
-    else
-        systemctl enable whence-machine.socket whence-shutdown.service whence-agent.service || true
-    fi
-fi
-""",
-    prerm="""#!/bin/sh
-set -e
-if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-    systemctl disable --now whence-agent.service whence-shutdown.service whence-machine.socket
-fi
-""",
 )  # fmt: skip
 
-_SERVICES = "whence-aggregator.service whence-registry.service whence-witness.service"
 AGGREGATOR = Package(
     name="whence-aggregator",
     part="aggregator",
@@ -86,27 +70,18 @@ AGGREGATOR = Package(
         ("systemd/whence-aggregator.service", _UNITS),
         ("systemd/whence-registry.service", _UNITS),
         ("systemd/whence-witness.service", _UNITS),
+        ("packaging/settings/aggregator.sample.yaml", "etc/whence"),
+        ("packaging/settings/witness.sample.yaml", "etc/whence"),
         ("aggregator/README.md", "usr/share/doc/whence-aggregator"),
         ("LICENSE", "usr/share/doc/whence-aggregator"),
     ),
+    private=("etc/whence/credentials",),
+    depends="git",
     control="""Suggests: postgresql, docker-registry
 Description: keeps what instances say in a tamper-evident ledger and traces it
  Takes signed statements from whence-agent, collects what registries, Git servers
  and the EC2 API know, and answers where what runs came from. Also the command
  whence, the registry front and the witness.
-""",
-    postinst=f"""#!/bin/sh
-set -e
-if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
-    systemctl daemon-reload
-    systemctl try-restart {_SERVICES}
-fi
-""",
-    prerm=f"""#!/bin/sh
-set -e
-if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-    systemctl disable --now {_SERVICES}
-fi
 """,
 )
 PACKAGES = (AGENT, AGGREGATOR)

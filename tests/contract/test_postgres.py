@@ -15,7 +15,7 @@ from whence_aggregator.ports import Asked, StorageUnavailable, WriteConflict
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_common.storable import Unstorable
 
-TASK = {"kind": "commit", "subject": "x", "due_at": "2026-11-22T12:00:00.000Z"}
+TASK = {"kind": "commit", "subject": "x", "due_at": "2026-11-22T12:00:00.000Z", "lane": "a", "host": "x"}
 CLOCK = {"ledger_index": 0, "recorded_at": 1, "latest": 1}
 WAITING = "select query from pg_stat_activity where wait_event = 'advisory'"
 

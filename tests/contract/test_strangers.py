@@ -15,6 +15,7 @@ from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ingest import Accepted
 from whence_aggregator.ports import ImageSaid, Row
+from whence_aggregator.questions import question
 from whence_common.envelope import seal
 from whence_common.errors import InputError
 from whence_common.statement import ApplicationFacts, Statement, UserDataFacts
@@ -66,7 +67,7 @@ async def test_lone_surrogates_invalid_utf8_and_long_numbers_in_a_statement_are_
 @pytest.mark.parametrize("text", [NUL, "\ud800", "x" * 1_000_000])
 async def test_a_value_that_a_store_refuses_is_the_senders_fault_and_no_outage(house: InProcess, text: str) -> None:
     """SQLite keeps NUL and long keys: there it is the edge alone that refuses them."""
-    row = {"kind": "tag", "subject": text, "due_at": "2026-11-22T12:00:00.000Z"}
+    row = {**question("tag", "good", due_at="2026-11-22T12:00:00.000Z", lane="123456789012"), "subject": text}
     if text != "\ud800" and type(house.database).__name__ == "SqliteDatabase":
         return
     with pytest.raises(Unstorable):

@@ -212,6 +212,7 @@ class InProcess:
             evaluator=self.evaluator,
             inventory=self.inventory,
             now=self.clock,
+            seconds=lambda: self.clock().timestamp(),
             backoff=Backoff(first_seconds=10.0, longest_seconds=10.0, random=lambda: 1.0),
         )
         self.enrolments = Enrolments(

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 
 import aiohttp
 
+from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.logins import Logins, NoLogin
-from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_aggregator.adapters.registry_road import Lookup, RegistryRoad
 from whence_common.registry_address import Place
 
 
-def road(session: aiohttp.ClientSession, place: str | Place, logins: Logins | None = None) -> RegistryRoad:
+async def addresses(host: str) -> list[str]:
+    """Look a host up, as the system does."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(one[4][0]) for one in found]
+
+
+def road(
+    session: aiohttp.ClientSession, place: str | Place, logins: Logins | None = None, *, lookup: Lookup = addresses
+) -> RegistryRoad:
     """Give a road to one registry; nothing is shown to it where no logins are given."""
     if isinstance(place, str):
         place = Place(registry=place)
-    return RegistryRoad(session=session, place=place, logins=logins or NoLogin(place.registry), seconds=time.monotonic)
+    return RegistryRoad(
+        session=session, place=place, logins=logins or NoLogin(place.registry), seconds=time.monotonic, lookup=lookup
+    )
 
 
 def git_reader(*hosts: str, logins: Logins | None = None) -> GitServerReader:
     """Give a reader of Git servers without TLS."""
     shown = {} if logins is None else dict.fromkeys(hosts, logins)
-    return GitServerReader(plain_http=dict.fromkeys(hosts, True), logins=shown)
+    return GitServerReader(runs=GitRuns(), plain_http=dict.fromkeys(hosts, True), logins=shown)

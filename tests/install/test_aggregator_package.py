@@ -132,8 +132,10 @@ async def configured(root: Path, scape: Landscape, authority: SigningAuthority) 
         },
     }
     (settings / "aggregator.yaml").write_text(json.dumps(document), encoding="utf-8")
+    token = (await operator(root, "token", "ada", "--team", "hello", "--file", "/etc/whence/tokens")).strip()
     await operator(root, "check")
-    return (await operator(root, "token", "ada", "--team", "hello", "--file", "/etc/whence/tokens")).strip()
+    await operator(root, "check", "registry")
+    return token
 
 
 async def watched(root: Path, keys: str) -> None:

@@ -25,6 +25,7 @@ async def test_a_unit_is_closed_up_and_starts_what_there_is(unit: Path) -> None:
     assert float(exposure[1]) <= EXPOSURE_MAX
     command = re.search(r"^ExecStart=/usr/bin/whence-aggregator (\w+)$", unit.read_text("utf-8"), re.M)
     assert command is not None
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in unit.read_text("utf-8")
     assert "--config" in await run(BIN / "whence-aggregator", command[1], "--help")
 
 

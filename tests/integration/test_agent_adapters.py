@@ -29,7 +29,7 @@ from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.http_probe import HttpProbe
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp
+from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.role import GivenKeys, RoleKeys
 from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
 from whence_agent.ports import (
@@ -124,7 +124,7 @@ async def test_no_metadata_service_at_all_is_unreachable(session: aiohttp.Client
 
 
 def registry(session: aiohttp.ClientSession) -> OciRegistry:
-    return OciRegistry(http=RegistryHttp(session=session, places={}))
+    return OciRegistry(http=RegistryHttp(session=session, places={}, lookup=system_lookup))
 
 
 async def refusal(session: aiohttp.ClientSession, reference: str) -> RegistryRefused:

@@ -193,7 +193,15 @@ async def witness(audited: Audited) -> AsyncIterator[tuple[Process, str, str, Pa
     config, port = home / "witness.yaml", home / "port"
     keys = audited.keys.read_text(encoding="ascii").split()
     config.write_text(
-        json.dumps({"name": "witness.example.org", "log_keys": keys, "state_directory": str(home), "listen_port": 0})
+        json.dumps(
+            {
+                "name": "witness.example.org",
+                "log_keys": keys,
+                "state_directory": str(home),
+                "listen_port": 0,
+                "drain_seconds": 0,
+            }
+        )
     )
 
     async def ready() -> bool:

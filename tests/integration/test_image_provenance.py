@@ -16,7 +16,7 @@ from landscape.layers import COMMIT, scm_source, tar, with_source
 from landscape.registry import docker_registry
 from landscape.signing import BUILDER, BUNDLE, Pusher, bundle, new_key, sign_digest, simple_signing, statement
 from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp
+from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.stages.image import ImageUntrusted, TrustPolicy
 from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
@@ -197,7 +197,7 @@ async def test_buildkits_attestations_are_found_in_the_index_and_are_nobodys_wor
 
 async def test_the_agent_reads_the_annotations_that_the_aggregator_reads(place: Place) -> None:
     image = await place.push(tar({"a": b"annotated"}), annotations=OCI)
-    agent = OciRegistry(http=RegistryHttp(session=place.session, places={}))
+    agent = OciRegistry(http=RegistryHttp(session=place.session, places={}, lookup=system_lookup))
     resolved = await agent.resolve(ImageReference.parse(f"{place.registry}/{place.path}:1.0"), None)
     assert resolved.digest == image
     assert list(resolved.claims) == (await place.said(image)).claims
@@ -349,7 +349,7 @@ async def test_the_agents_verdict_at_boot_and_the_aggregators_later_agree(
     assert (await place.said(digest)).awaited == ""
     expected = [COMMIT] if is_built else []
     assert [one.source.revision for one in said.claims if one.kind == "provenance"] == expected
-    agent = OciRegistry(http=RegistryHttp(session=place.session, places={}))
+    agent = OciRegistry(http=RegistryHttp(session=place.session, places={}, lookup=system_lookup))
     reference = ImageReference.parse(f"{place.registry}/{place.path}:1.0")
     evidence = await agent.evidence(reference, digest, None)
     facts = ImageFacts(source=str(reference), repository=reference.repository, digest=digest)

@@ -24,7 +24,7 @@ from landscape.signing import (
 from landscape.whole import Landscape
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp
+from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.ports import RegistryRefused
 from whence_agent.stages.image import ImageUntrusted, TrustPolicy
 from whence_common.image_evidence import ImageEvidence
@@ -59,7 +59,9 @@ async def image(scape: Landscape) -> BuiltImage:
 
 
 def registry(session: aiohttp.ClientSession, *places: Place) -> OciRegistry:
-    return OciRegistry(http=RegistryHttp(session=session, places={place.registry: place for place in places}))
+    return OciRegistry(
+        http=RegistryHttp(session=session, places={place.registry: place for place in places}, lookup=system_lookup)
+    )
 
 
 async def refusal(session: aiohttp.ClientSession, host: str, login: Login | None) -> RegistryRefused:
@@ -162,7 +164,8 @@ async def test_a_redirect_never_carries_the_sign_in_to_another_host(
         guard = GuardedRegistry(backend=scape.registry, redirect_blobs_to=elsewhere.host)
         async with guard.serve():
             reference = ImageReference.parse(f"{guard.host}/demo/trusted:1.0")
-            evidence = await registry(session).evidence(reference, image.digest, ROBOT)
+            place = Place(registry=guard.host, blob_hosts=frozenset({elsewhere.host}))
+            evidence = await registry(session, place).evidence(reference, image.digest, ROBOT)
         assert len(evidence.signatures) == 1
         assert elsewhere.seen
         assert elsewhere.shown() == set()

@@ -16,13 +16,13 @@ import pytest
 
 from fakes.guarded_registry import GuardedRegistry
 from fakes.misbehaving import Answer, misbehaving
-from fakes.roads import road
+from fakes.roads import addresses, road
 from fakes.token_server import ISSUER, SERVICE, TokenServer
 from landscape.certificates import loopback_certificates
 from landscape.registry import docker_registry
 from landscape.signing import BUNDLE, INDEX, MANIFEST, Pusher
 from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import Access, RegistryHttp
+from whence_agent.adapters.registry_http import Access, RegistryHttp, system_lookup
 from whence_agent.ports import RegistryRefused
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.logins import FileLogins, Logins
@@ -141,7 +141,7 @@ async def test_a_public_image_is_read_with_an_anonymous_token_and_a_private_one_
     session: aiohttp.ClientSession, registries: Registries
 ) -> None:
     host = registries.token
-    reader = images(session, Place(registry=host))
+    reader = images(session, registries.place(host))
     assert await reader.manifest(f"{host}/public/app", "1.0") is not None
     assert registries.tokens.asked[-1][:2] == ("GET", "")
     with pytest.raises(SourceUnavailable) as caught:
@@ -152,7 +152,9 @@ async def test_a_public_image_is_read_with_an_anonymous_token_and_a_private_one_
 
 async def test_an_agent_resolves_at_both(session: aiohttp.ClientSession, registries: Registries) -> None:
     for host in (registries.basic, registries.token):
-        agent = OciRegistry(http=RegistryHttp(session=session, places={host: registries.place(host)}))
+        agent = OciRegistry(
+            http=RegistryHttp(session=session, places={host: registries.place(host)}, lookup=system_lookup)
+        )
         reference = ImageReference.parse(f"{host}/private/app:1.0")
         assert (await agent.resolve(reference, ROBOT)).digest == registries.digest
         with pytest.raises(RegistryRefused) as caught:
@@ -182,7 +184,11 @@ async def test_a_token_is_kept_while_it_holds_and_renewed_when_it_expires(
     host, now = registries.token, [1000.0]
     logins = file_logins(tmp_path / "login", host, b"robot:hunter2hunter2")
     reader = RegistryImages(
-        roads={host: RegistryRoad(session=session, place=registries.place(host), logins=logins, seconds=lambda: now[0])}
+        roads={
+            host: RegistryRoad(
+                session=session, place=registries.place(host), logins=logins, seconds=lambda: now[0], lookup=addresses
+            )
+        }
     )
     before = len(registries.tokens.asked)
     for _ in range(3):
@@ -269,7 +275,7 @@ async def test_redirected_blobs_are_read_and_the_login_stays_at_home(
         guard = GuardedRegistry(backend=registries.open, redirect_blobs_to=storage.host, redirect_status=status)
         async with guard.serve():
             logins = file_logins(tmp_path / "login", guard.host, b"robot:hunter2hunter2")
-            reader = images(session, Place(registry=guard.host), logins)
+            reader = images(session, Place(registry=guard.host, blob_hosts=frozenset({storage.host})), logins)
             assert await reader.blob(f"{guard.host}/private/app", sha256_digest(LAYER)) == LAYER
             assert await reader.layer(f"{guard.host}/private/app", sha256_digest(LAYER)) is not None
         assert storage.seen
@@ -281,9 +287,9 @@ async def test_a_redirect_by_name_to_a_private_address_is_refused_unless_it_is_n
 ) -> None:
     own = road(session, Place(registry="192.0.2.1", blob_hosts=frozenset({"named.example.org"})))
     with pytest.raises(RoadError) as caught:
-        await own._check_addresses("https://127.0.0.1/x")
+        await own._checked("https://127.0.0.1/x")
     assert caught.value.code == "registry-redirect"
-    await own._check_addresses("https://named.example.org/x")
+    await own._checked("https://named.example.org/x")
 
 
 # --- referrers
@@ -310,7 +316,7 @@ async def test_a_registry_without_referrers_loses_that_road_only(
     }
     async with misbehaving(answers) as host:
         assert await images(session, Place(registry=host)).referrers(f"{host}/demo/x", digest) is None
-        agent = OciRegistry(http=RegistryHttp(session=session, places={}))
+        agent = OciRegistry(http=RegistryHttp(session=session, places={}, lookup=system_lookup))
         reference = ImageReference.parse(f"{host}/demo/x@{digest}")
         assert await agent._referrers(_access(host), reference, digest) == index
 
@@ -326,7 +332,7 @@ async def test_a_list_of_referrers_is_read_page_by_page(session: aiohttp.ClientS
     async with misbehaving(answers) as host:
         reader, agent = (
             images(session, Place(registry=host)),
-            OciRegistry(http=RegistryHttp(session=session, places={})),
+            OciRegistry(http=RegistryHttp(session=session, places={}, lookup=system_lookup)),
         )
         reference = ImageReference.parse(f"{host}/demo/x@{digest}")
         of_agent = await agent._referrers(_access(host), reference, digest)
@@ -347,7 +353,7 @@ async def test_a_registry_in_trouble_is_not_one_without_referrers(session: aioht
     async with misbehaving(Answer(status=status)) as host:
         with pytest.raises(SourceUnavailable):
             await images(session, Place(registry=host)).referrers(f"{host}/demo/x", digest)
-        agent = OciRegistry(http=RegistryHttp(session=session, places={}))
+        agent = OciRegistry(http=RegistryHttp(session=session, places={}, lookup=system_lookup))
         with pytest.raises(RegistryRefused) as caught:
             await agent._referrers(_access(host), ImageReference.parse(f"{host}/demo/x@{digest}"), digest)
         assert caught.value.retryable

@@ -23,6 +23,7 @@ from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.digest import sha256_digest
+from whence_common.registry_address import Place
 
 BLOB = b"a blob of a test"
 DIGEST = sha256_digest(BLOB)
@@ -112,7 +113,8 @@ async def test_blobs_behind_a_redirect_are_read_by_us_and_by_clients(
     async with GuardedRegistry(backend=registry, kind="open").serve() as storage:
         guard = GuardedRegistry(backend=registry, redirect_blobs_to=storage.host, redirect_status=status)
         async with guard.serve():
-            backend = Backend(road=road(session, guard.host, logins(tmp_path / "login", guard.host)))
+            place = Place(registry=guard.host, blob_hosts=frozenset({storage.host}))
+            backend = Backend(road=road(session, place, logins(tmp_path / "login", guard.host)))
             assert await backend.size("redirected/app", DIGEST) == len(BLOB)
             assert await read(backend, "redirected/app", follow=False) == (200, "", BLOB)
             own = FrontImages(backend=backend, catalog=None)  # type: ignore[arg-type]  # blobs are in no catalogue
@@ -158,7 +160,8 @@ async def test_the_size_is_asked_for_by_get_where_storage_refuses_head(session: 
             return web.Response(status=307, headers={"Location": f"http://{elsewhere}/storage"})
 
         async with serving(registry) as host:
-            assert await Backend(road=road(session, host)).size("app", DIGEST) == len(BLOB)
+            place = Place(registry=host, blob_hosts=frozenset({elsewhere}))
+            assert await Backend(road=road(session, place)).size("app", DIGEST) == len(BLOB)
 
 
 # --- the end of an upload

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.programs import Aggregator, aggregator
 from whence_aggregator.tokens import new_token
+from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
 from whence_common.statement import UserDataFacts
 
@@ -45,8 +47,12 @@ class Asked:
 async def asked(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asked]:
     directory: Path = tmp_path_factory.mktemp("rights")
     (directory / "aggregator").mkdir()
-    made = {"reader": new_token("reader", ["hello"]), "auditor": new_token("auditor", ["hello"], ["user-data"])}
-    (directory / "aggregator" / "tokens").write_text("".join(f"{line}\n" for _, line in made.values()))
+    now = utc_now()
+    made = {
+        name: new_token(name, ["hello"], admin=False, made=now, until=now + timedelta(days=1), rights=rights)
+        for name, rights in (("reader", ()), ("auditor", ("user-data",)))
+    }
+    (directory / "aggregator" / "tokens").write_text("".join(f"{token.to_line()}\n" for _, token in made.values()))
     async with (
         aggregator(directory, directory, authority_pem={"eu-central-1": authority.pem}) as server,
         aiohttp.ClientSession() as session,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,9 +13,18 @@ import asyncpg
 from landscape.processes import NotReady, free_port, run, started
 
 
+def _as_it_is(_: Path) -> Sequence[str]:
+    return ()
+
+
 @asynccontextmanager
-async def postgres(directory: Path, logs: Path) -> AsyncIterator[str]:
-    """Give the DSN of the cluster's database. Durability is left on: it is what is tested."""
+async def postgres(
+    directory: Path, logs: Path, *, superuser: str = "whence", prepare: Callable[[Path], Sequence[str]] = _as_it_is
+) -> AsyncIterator[str]:
+    """Give the DSN of the cluster's database. Durability is left on: it is what is tested.
+
+    `prepare` may change the files of the cluster before it starts, and gives further settings, `name=value`.
+    """
     programs = _programs()
     port, home = free_port(), directory / "postgres"
     home.mkdir()
@@ -24,13 +33,14 @@ async def postgres(directory: Path, logs: Path) -> AsyncIterator[str]:
         shutil.chown(home, "postgres", "postgres")
         directory.chmod(0o755)
         prefix = ("runuser", "-u", "postgres", "--")
-    initdb = (programs / "initdb", "-D", home, "-U", "whence", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+    initdb = (programs / "initdb", "-D", home, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
     await run(*prefix, *initdb, cwd=Path("/"))
+    further = [word for setting in prepare(home) for word in ("-c", setting)]
     command = [
         *prefix, programs / "postgres", "-D", home, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-        "-c", "unix_socket_directories=", "-c", "max_connections=50",
+        "-c", "unix_socket_directories=", "-c", "max_connections=50", *further,
     ]  # fmt: skip
-    dsn = f"postgresql://whence@127.0.0.1:{port}/postgres"
+    dsn = f"postgresql://{superuser}@127.0.0.1:{port}/postgres"
     async with started("postgres", command, logs=logs, ready=lambda: _serves(dsn), cwd=Path("/")):
         yield dsn
 

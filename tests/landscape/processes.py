@@ -139,6 +139,13 @@ def booting(root: Path, *options: str) -> list[str]:
     ]  # fmt: skip
 
 
+def within(booted: Process, *command: str) -> list[str]:
+    """Give the command that runs another one as root within a machine that `booting` booted."""
+    pid = booted.process.pid
+    (leader,) = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--", *command]
+
+
 def free_port() -> int:
     """Give a loopback port that nobody listens on now, and that this process has not given before."""
     for port in itertools.islice(_ports, len(_PORTS)):
@@ -156,3 +163,10 @@ async def answers(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+async def eventually(condition: Callable[[], bool], *, seconds_max: float = READY_SECONDS_MAX) -> None:
+    """Wait until something holds, and fail when it does not in good time."""
+    async with asyncio.timeout(seconds_max):
+        while not condition():
+            await pause(_LOOK_SECONDS)

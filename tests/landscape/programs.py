@@ -99,7 +99,7 @@ async def aggregator(
         (authorities / f"{region}.pem").write_bytes(pem)
     tokens, config, port_file = home / "tokens", home / "aggregator.yaml", home / "port"
     port_file.unlink(missing_ok=True)
-    token = (await run(BIN / "whence-aggregator", "token", "demo", "--file", tokens)).strip()
+    token = (await run(BIN / "whence-aggregator", "token", "demo", "--admin", "--file", tokens)).strip()
     document = {
         "audience": "https://whence.example.org",
         "accounts": list(accounts),
@@ -109,6 +109,7 @@ async def aggregator(
         "log_key_file": str(home / "log.key"),
         "checkpoint_file": str(home / "log.checkpoint"),
         "sts": "off",
+        "drain_seconds": 0,
         "tokens_file": str(tokens),
         "authorities_directory": str(authorities),
         "registries": {host: {"plain_http": True} for host in registries},

@@ -13,6 +13,7 @@ from whence_common.registry_address import (
     check_addresses,
     ecr_region,
     kind_of,
+    pinned,
     redirected,
     referrers_closed,
     same_origin,
@@ -30,8 +31,10 @@ BLOB = "https://r.example.org/v2/a/blobs/sha256:1"
         (OUTSIDE, BLOB, "//cdn.example.org/x", "https://cdn.example.org/x"),
         (OUTSIDE, BLOB, "https://93.184.216.34/x", "https://93.184.216.34/x"),
         (Place(registry="r.example.org", plain_http=True), "http://r.example.org/v2/x", "http://minio.example.org/x", "http://minio.example.org/x"),
-        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://10.0.0.6:9000/x", "http://10.0.0.6:9000/x"),
-        (Place(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/v2/x", "http://127.0.0.1:9000/x", "http://127.0.0.1:9000/x"),
+        (OUTSIDE, BLOB, "https://my_bucket.s3.amazonaws.com:443/x", "https://my_bucket.s3.amazonaws.com:443/x"),
+        (OUTSIDE, BLOB, "https://[2606:4700::1111]/x", "https://[2606:4700::1111]/x"),
+        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://10.0.0.5:5000/blob", "http://10.0.0.5:5000/blob"),
+        (Place(registry="10.0.0.5:5000", plain_http=True, blob_hosts=frozenset({"10.0.0.6:9000"})), "http://10.0.0.5:5000/v2/x", "http://10.0.0.6:9000/x", "http://10.0.0.6:9000/x"),
         (Place(registry="r.example.org", blob_hosts=frozenset({"10.0.0.6:9000"})), BLOB, "https://10.0.0.6:9000/x", "https://10.0.0.6:9000/x"),
     ],
 )  # fmt: skip
@@ -66,6 +69,32 @@ def test_a_redirect_is_followed_to_where_blobs_are(place: Place, url: str, locat
         (OUTSIDE, BLOB, "https://2130706433/"),
         (OUTSIDE, BLOB, "https://127.1/"),
         (OUTSIDE, BLOB, "https://0x7f.0.0.1/"),
+        (OUTSIDE, BLOB, "https://0177.0.0.1/"),
+        (OUTSIDE, BLOB, "https://017700000001/"),
+        (OUTSIDE, BLOB, "https://0xa9fea9fe/latest"),
+        (OUTSIDE, BLOB, "https://[::ffff:127.0.0.1]/"),
+        (OUTSIDE, BLOB, "https://[::ffff:a9fe:a9fe]/"),
+        (OUTSIDE, BLOB, "https://[::127.0.0.1]/"),
+        (OUTSIDE, BLOB, "https://[64:ff9b::a9fe:a9fe]/latest"),
+        (OUTSIDE, BLOB, "https://[64:ff9b:1::7f00:1]/"),
+        (OUTSIDE, BLOB, "https://[2002:7f00:1::]/"),
+        (OUTSIDE, BLOB, "https://[2001:0:0:0:0:0:80ff:fffe]/"),
+        (OUTSIDE, BLOB, "https://[fe80::1%25eth0]/"),
+        (OUTSIDE, BLOB, "https://１２７.0.0.1/"),
+        (OUTSIDE, BLOB, "https://127。0。0。1/"),
+        (OUTSIDE, BLOB, "https://cdn.example.org\\@127.0.0.1/"),
+        (OUTSIDE, BLOB, "https://cdn.example.org/a b"),
+        (OUTSIDE, BLOB, "https://cdn.example.org/a\x00b"),
+        (OUTSIDE, BLOB, "https://93.184.216.34:22/x"),
+        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://10.0.0.6:9000/x"),
+        (
+            Place(registry="10.0.0.5:5000", plain_http=True),
+            "http://10.0.0.5:5000/v2/x",
+            "http://10.0.0.5:2375/containers/json",
+        ),
+        (Place(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/v2/x", "http://127.0.0.1:9000/x"),
+        (Place(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/v2/x", "http://127.0.0.2:5000/x"),
+        (Place(registry="localhost:5000"), "http://localhost:5000/v2/x", "http://127.0.0.1:22/"),
         (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://169.254.169.254/"),
         (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://127.0.0.1/"),
     ],
@@ -78,24 +107,43 @@ def test_a_redirect_is_refused_that_leads_inside_or_off_tls(place: Place, url: s
 
 
 @pytest.mark.parametrize(
-    "addresses, own, allowed",
+    "url, addresses, own, allowed",
     [
-        (["93.184.216.34"], ["93.184.216.35"], True),
-        (["93.184.216.34", "10.0.0.1"], ["93.184.216.35"], False),
-        (["10.0.0.1"], ["10.9.9.9"], True),
-        (["169.254.169.254"], ["10.9.9.9"], False),
-        (["127.0.0.1"], ["10.9.9.9"], False),
-        (["10.0.0.1"], ["127.0.0.1"], True),
-        (["fd00:ec2::254"], ["fd12::1"], False),
-        (["fe80::1%eth0"], ["93.184.216.35"], False),
+        ("https://cdn.example.org/", ["93.184.216.34"], ["93.184.216.35"], True),
+        ("https://cdn.example.org/", ["93.184.216.34", "10.0.0.1"], ["93.184.216.35"], False),
+        ("https://cdn.example.org/", [], ["93.184.216.35"], False),
+        ("https://cdn.example.org/", ["10.0.0.1"], ["10.9.9.9"], False),
+        ("https://cdn.example.org/", ["10.9.9.9"], ["10.9.9.9"], True),
+        ("https://cdn.example.org:2375/", ["10.9.9.9"], ["10.9.9.9"], False),
+        ("https://cdn.example.org:2375/", ["93.184.216.34"], ["93.184.216.35"], False),
+        ("https://cdn.example.org/", ["169.254.169.254"], ["10.9.9.9"], False),
+        ("https://cdn.example.org/", ["127.0.0.1"], ["10.9.9.9"], False),
+        ("https://cdn.example.org/", ["10.0.0.1"], ["127.0.0.1"], False),
+        ("https://cdn.example.org/", ["::ffff:127.0.0.1"], ["93.184.216.35"], False),
+        ("https://cdn.example.org/", ["64:ff9b::a00:1"], ["93.184.216.35"], False),
+        ("https://cdn.example.org/", ["fd00:ec2::254"], ["fd12::1"], False),
+        ("https://cdn.example.org/", ["fe80::1%eth0"], ["93.184.216.35"], False),
     ],
 )
-def test_a_name_is_followed_by_the_addresses_it_has(addresses: list[str], own: list[str], allowed: bool) -> None:
+def test_a_name_is_followed_by_the_addresses_and_the_port_it_has(
+    url: str, addresses: list[str], own: list[str], allowed: bool
+) -> None:
     if allowed:
-        check_addresses(OUTSIDE, "https://cdn.example.org/", addresses, own)
+        check_addresses(OUTSIDE, url, addresses, own)
         return
     with pytest.raises(RedirectRefused):
-        check_addresses(OUTSIDE, "https://cdn.example.org/", addresses, own)
+        check_addresses(OUTSIDE, url, addresses, own)
+
+
+def test_the_address_that_was_checked_is_asked_under_the_name_it_was_found_by() -> None:
+    for address, url in (
+        ("93.184.216.34", "https://93.184.216.34/x?a=%2Fb"),
+        ("2606:4700::1", "https://[2606:4700::1]/x?a=%2Fb"),
+    ):
+        to = pinned("https://cdn.example.org/x?a=%2Fb", address)
+        assert (to.url, to.host, to.server_hostname) == (url, "cdn.example.org", "cdn.example.org")
+    to = pinned("http://minio.example.org:9000/x", "93.184.216.34")
+    assert (to.url, to.host, to.server_hostname) == ("http://93.184.216.34:9000/x", "minio.example.org:9000", None)
 
 
 def test_a_host_that_the_settings_name_may_be_private() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from whence_agent import settings as agent
 from whence_aggregator import settings as aggregator
-from whence_aggregator.tokens import TokensInvalid, new_token, parse_tokens, token_hash
 from whence_common.settings_file import SettingsInvalid
 
 AGENT = "aggregator_url: https://whence.example.org\n"
@@ -80,45 +79,6 @@ def test_wrong_aggregator_settings_are_refused_by_name(line: str, says: str) -> 
     kept = [one for one in AGGREGATOR.splitlines() if not line.startswith(one.split(":")[0])]
     with pytest.raises(SettingsInvalid, match=says):
         aggregator.parse_settings("\n".join([*kept, line]).encode(), name="a")
-
-
-def test_a_token_is_known_by_its_hash_alone() -> None:
-    token, line = new_token("ada", ["hello", "platform"])
-    assert token not in line
-    caller = parse_tokens(f"# ours\n\n{line}\n", name="t")[token_hash(token)]
-    assert (caller.name, caller.may_write("hello"), caller.may_write("other")) == ("ada", True, False)
-
-
-def test_a_token_without_teams_may_write_for_all() -> None:
-    token, line = new_token("root", [])
-    assert parse_tokens(line, name="t")[token_hash(token)].may_write("any")
-
-
-def test_reading_user_data_is_a_right_of_its_own() -> None:
-    plain, allowed = new_token("ada", ["hello"]), new_token("eve", ["hello"], ["user-data"])
-    callers = parse_tokens(f"{plain[1]}\n{allowed[1]}\n{new_token('root', [])[1]}", name="t")
-    assert {one.name: one.may_read_user_data for one in callers.values()} == {"ada": False, "eve": True, "root": True}
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "secret",
-        "sha256:" + "0" * 64 + " ada hello may=everything",
-        "sha256:" + "0" * 64 + " ada hello may=",
-        "sha256:00 ada *",
-        "sha256:" + "0" * 64 + " a b c",
-    ],
-)
-def test_a_line_that_is_no_token_is_named(line: str) -> None:
-    with pytest.raises(TokensInvalid, match="t:2"):
-        parse_tokens(f"\n{line}\n", name="t")
-
-
-@pytest.mark.parametrize("name", ["a b", "", "a\nb", "é"])
-def test_a_token_name_cannot_break_the_file(name: str) -> None:
-    with pytest.raises(TokensInvalid):
-        new_token(name, [])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from whence_common import settings_file
 from whence_common.errors import one_line
 from whence_common.image_reference import is_host
 from whence_common.note import NoteInvalid, VerifierKey
+from whence_common.settings_file import Document
 from whence_common.user_data.keys import TOP_KEYS
 from whence_common.user_data.options import CAPABILITIES
 from whence_common.user_data.platform import DEFAULT_CAPABILITIES, DEFAULT_SYSCTLS, PlatformRules, is_ecr
@@ -172,10 +173,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def parse_settings(content: bytes, *, name: str) -> Settings:
-    """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
-    settings = settings_file.parse(content, Settings, name=name, least="set aggregator_url at least")
-    settings_file.refuse(list(_what_is_wrong(settings)), name=name)
-    return settings
+    """Parse a settings file. Raises SettingsInvalid naming every place and what is wrong there."""
+    return read_settings(content, name=name).settings
+
+
+def read_settings(content: bytes, *, name: str, credentials_directory: str | None = None) -> Document[Settings]:
+    """Read a settings file whole. `credentials_directory` is systemd's. Raises SettingsInvalid, as parsing does."""
+    return settings_file.read(
+        content,
+        Settings,
+        name=name,
+        least="set aggregator_url at least",
+        judge=_what_is_wrong,
+        credentials_directory=credentials_directory,
+    )
 
 
 _SECONDS = (

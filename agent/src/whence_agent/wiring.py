@@ -25,7 +25,7 @@ from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp
+from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.role import RoleKeys
 from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
 from whence_agent.announcement import Announcer
@@ -152,7 +152,7 @@ class _Agent:
             )
             for host, one in settings.registries.items()
         }
-        self.registry = OciRegistry(http=RegistryHttp(session=self.session, places=self.places))
+        self.registry = OciRegistry(http=RegistryHttp(session=self.session, places=self.places, lookup=system_lookup))
 
     def front_of(self, registry: str) -> HttpAggregator:
         """Make what speaks to a registry front; it serves a part of the aggregator's calls, and tokens."""

@@ -6,9 +6,11 @@ import argparse
 import gc
 import os
 import resource
+import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +18,30 @@ import uvloop
 
 from whence_aggregator import __version__
 from whence_aggregator.adapters.log_files import add_key, load_signers
-from whence_aggregator.applications.registry import RIGHTS
-from whence_aggregator.settings import Settings, log_origin, parse_settings
-from whence_aggregator.tokens import TokensInvalid, new_token
+from whence_aggregator.check.command import PROGRAMS, SETTINGS_FILE, WITNESS_FILE, check, load_settings, open_settings
+from whence_aggregator.commands import tokens
+from whence_aggregator.settings import Settings, log_origin, read_settings
+from whence_aggregator.tokens import TokensInvalid
 from whence_aggregator.wiring import run_aggregator
 from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger, run_witness
+from whence_aggregator.wiring_parts import open_database
 from whence_aggregator.wiring_registry import import_registry, run_registry
-from whence_aggregator.witness_settings import parse_witness_settings
+from whence_aggregator.witness_settings import WitnessFile, read_witness_settings
 from whence_common import logs
+from whence_common.clock import utc_now
 from whence_common.errors import WhenceError, leaves
 from whence_common.memory import keep_little
-from whence_common.settings_file import SETTINGS_BYTES_MAX, SettingsInvalid
+from whence_common.settings_file import Document, SettingsInvalid
 
-SETTINGS_FILE = "/etc/whence/aggregator.yaml"
-WITNESS_FILE = "/etc/whence/witness.yaml"
 _SWITCH_SECONDS = 0.0005
 """How long a thread that commits may wait for the loop's to let go: Python's own 5 ms are as long as a commit."""
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; give its exit code."""
-    arguments = _parser().parse_args()
+    arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
-    commands["registry"] = _registry
+    commands |= {"registry": _registry, "migrate": _migrate}
     return commands[arguments.command](arguments)
 
 
@@ -50,8 +53,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     serve.add_argument("--verbose", action="store_true", help="log more")
     serve.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
-    check = commands.add_parser("check", help="check the settings and stop (exit 0 good, 78 bad)")
-    check.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
+    check = commands.add_parser(
+        "check", help="find everything that a program would die of at its start (exit 0 good, 78 bad)"
+    )
+    check.add_argument("program", nargs="?", choices=PROGRAMS, default="serve", help="default: %(default)s")
+    check.add_argument("--config", help="settings (default: the program's own)")
+    check.add_argument("--as-user", metavar="USER", help="become this user first (needs root)")
+    migrate = commands.add_parser("migrate", help="make or update the database's tables and stop")
+    migrate.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     witness = commands.add_parser("witness", help="cosign checkpoints of other teams' logs until SIGTERM")
     witness.add_argument("--config", default=WITNESS_FILE, help="settings (default: %(default)s)")
     witness.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
@@ -73,34 +82,46 @@ def _parser() -> argparse.ArgumentParser:
         "keys: print the verifier keys; add-key: a new key signs first, the others go on (restart all replicas)",
     )
     ledger.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
-    token = commands.add_parser("token", help="make a token: printed once, its hash goes to the file")
-    token.add_argument("name", help="who will use it; stands in the history of what it changes")
-    token.add_argument("--team", action="append", default=[], help="team it may write for; none means every team")
-    token.add_argument("--may", action="append", default=[], choices=sorted(RIGHTS), help="a right of its own")
-    token.add_argument("--file", default="/etc/whence/tokens", help="tokens_file (default: %(default)s)")
+    token = commands.add_parser("token", help="make a token (shown once, its hash goes to the file), list or revoke")
+    tokens.add_arguments(token, config=SETTINGS_FILE)
     return parser
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    settings = _settings(arguments.config)
-    if settings is None:
+    document = _document(arguments.config)
+    if document is None:
         return 78
     logs.set_up(verbose=arguments.verbose)
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)  # looking for cycles that are not there took a sixth of ingest's time
-    location = os.environ.get("WHENCE_DATABASE")
-    return _run(run_aggregator(settings, database_location=location, listening=_listening(arguments.port_file)))
+    return _run(
+        run_aggregator(
+            document.settings,
+            read=partial(_read_settings, arguments.config),
+            database_location=os.environ.get("WHENCE_DATABASE"),
+            listening=_listening(arguments.port_file),
+        ),
+        document,
+    )
 
 
 def _registry(arguments: argparse.Namespace) -> int:
-    settings = _settings(arguments.config)
-    if settings is None:
+    document = _document(arguments.config)
+    if document is None:
         return 78
     logs.set_up(verbose=arguments.verbose)
     location = os.environ.get("WHENCE_DATABASE")
     if arguments.adopted is not None:
-        return _run(_import(settings, tuple(arguments.adopted), location))
-    return _run(run_registry(settings, database_location=location, listening=_listening(arguments.port_file)))
+        return _run(_import(document.settings, tuple(arguments.adopted), location), document)
+    return _run(
+        run_registry(
+            document.settings,
+            read=partial(_read_settings, arguments.config),
+            database_location=location,
+            listening=_listening(arguments.port_file),
+        ),
+        document,
+    )
 
 
 async def _import(settings: Settings, repositories: tuple[str, ...], location: str | None) -> int:
@@ -114,22 +135,36 @@ async def _import(settings: Settings, repositories: tuple[str, ...], location: s
 
 
 def _witness(arguments: argparse.Namespace) -> int:
-    try:
-        settings = parse_witness_settings(Path(arguments.config).read_bytes(), name=arguments.config)
-    except (OSError, SettingsInvalid) as exc:
-        print(f"whence-aggregator: {_said(exc)}", file=sys.stderr)
+    document = open_settings(arguments.config, read_witness_settings, os.environ)
+    if document is None:
         return 78
     logs.set_up(verbose=False)
-    return _run(run_witness(settings, listening=_listening(arguments.port_file)))
+    read = partial(_read_witness_settings, arguments.config)
+    return _run(run_witness(document.settings, read=read, listening=_listening(arguments.port_file)), document)
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    document = _document(arguments.config)
+    if document is None:
+        return 78
+
+    async def migrate(settings: Settings) -> int:
+        await (await open_database(os.environ.get("WHENCE_DATABASE") or settings.database)).close()
+        print("the tables are made, and of the version that this program needs")
+        return 0
+
+    return _run(migrate(document.settings), document)
 
 
 def _ledger(arguments: argparse.Namespace) -> int:
-    settings = _settings(arguments.config)
-    if settings is None:
+    document = _document(arguments.config)
+    if document is None:
         return 78
+    settings = document.settings
     logs.set_up(verbose=False)
     return _run(
-        {"check": _check_ledger, "rebuild": _rebuild, "keys": _keys, "add-key": _add_key}[arguments.action](settings)
+        {"check": _check_ledger, "rebuild": _rebuild, "keys": _keys, "add-key": _add_key}[arguments.action](settings),
+        document,
     )
 
 
@@ -182,16 +217,18 @@ def _listening(port_file: str | None) -> Callable[[int], None]:
     return listening
 
 
-def _run(work: Coroutine[Any, Any, int | None]) -> int:
+def _run(work: Coroutine[Any, Any, int | None], document: Document[Any]) -> int:
+    """Run to the end; 78 for what only an operator can mend, so that systemd does not try again and again."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_little()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload before there is anything to reload must not end the start
     _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # who forbids it has said how many there may be
         resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))  # a connection is one; systemd gives 1,024
     try:
         return uvloop.run(work) or 0
-    except SettingsInvalid as exc:
-        print(f"whence-aggregator: {exc.diagnostics()}", file=sys.stderr)
+    except (SettingsInvalid, TokensInvalid) as exc:
+        print(f"whence-aggregator: {document.explain(exc)}", file=sys.stderr)
         return 78
     except (OSError, WhenceError) as exc:
         print(f"whence-aggregator: cannot run: {_said(exc)}", file=sys.stderr)
@@ -199,42 +236,39 @@ def _run(work: Coroutine[Any, Any, int | None]) -> int:
     except BaseExceptionGroup as group:
         if group.split((OSError, WhenceError))[1] is not None:
             raise
-        print(f"whence-aggregator: cannot run: {'; '.join(map(_said, leaves(group)))}", file=sys.stderr)
-        return 1
+        found = leaves(group)
+        print(f"whence-aggregator: cannot run: {'; '.join(map(_said, found))}", file=sys.stderr)
+        return 78 if any(isinstance(one, SettingsInvalid) for one in found) else 1
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    if _settings(arguments.config) is None:
-        return 78
-    print(f"{arguments.config}: good")
-    return 0
+    return check(arguments.program, config=arguments.config, as_user=arguments.as_user, environment=os.environ)
 
 
 def _token(arguments: argparse.Namespace) -> int:
-    try:
-        token, line = new_token(arguments.name, arguments.team, arguments.may)
-        descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        with os.fdopen(descriptor, "a", encoding="ascii") as stream:
-            if os.fstat(descriptor).st_size == 0:
-                os.fchmod(descriptor, 0o644)  # whatever the umask; a file that is there keeps its mode
-            stream.write(line + "\n")
-    except (OSError, TokensInvalid) as exc:
-        print(f"whence-aggregator: {_said(exc)}", file=sys.stderr)
-        return 1
-    print(token)
-    print(f"whence-aggregator: its hash is in {arguments.file}; restart the aggregator to let it in", file=sys.stderr)
-    return 0
+    needed = arguments.file is None or arguments.words == ["list"]
+    there = needed and (arguments.config != SETTINGS_FILE or Path(arguments.config).exists())
+    document = _document(arguments.config) if there else None
+    if there and document is None:
+        return 78
+    settings = document.settings if document is not None else None
+    return tokens.run(arguments, settings, database_location=os.environ.get("WHENCE_DATABASE"), now=utc_now())
 
 
-def _settings(path: str) -> Settings | None:
-    try:
-        with Path(path).open("rb") as stream:
-            return parse_settings(stream.read(SETTINGS_BYTES_MAX + 1), name=path)
-    except OSError as exc:
-        print(f"whence-aggregator: {path} cannot be read: {exc.strerror}", file=sys.stderr)
-    except SettingsInvalid as exc:
-        print(f"whence-aggregator: {exc.diagnostics()}", file=sys.stderr)
-    return None
+def _document(path: str) -> Document[Settings] | None:
+    return open_settings(path, read_settings, os.environ)
+
+
+def _read_settings(path: str) -> Settings:
+    """Read settings again. Raises OSError or SettingsInvalid."""
+    document: Document[Settings] = load_settings(path, read_settings, os.environ)
+    return document.settings
+
+
+def _read_witness_settings(path: str) -> WitnessFile:
+    """Read a witness's settings again. Raises OSError or SettingsInvalid."""
+    document: Document[WitnessFile] = load_settings(path, read_witness_settings, os.environ)
+    return document.settings
 
 
 def _said(exc: BaseException) -> str:

@@ -55,6 +55,11 @@ class GroupCommit(Generic[C, R]):
         self._waiting = 0
         self._arrived = asyncio.Event()
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many commands wait, and how many may."""
+        return self._waiting, self._queue_max
+
     async def submit(self, command: C) -> R:
         """Give the command's result once its transaction is durable. Raises Overloaded when too many wait."""
         if self._waiting >= self._queue_max:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from whence_aggregator.group_commit import GroupCommit
 from whence_aggregator.limits import Limit
@@ -52,6 +52,10 @@ class Heartbeats:
         except (Overloaded, StorageUnavailable):
             self._listening.broken()
             raise
+
+    def queues(self) -> Mapping[str, tuple[int, int]]:
+        """Return how many heartbeats wait, and how many may."""
+        return {"heartbeats": self._commits.waiting}
 
     def _key(self, heartbeat: Heartbeat) -> bytes:
         name = heartbeat.instance_id, heartbeat.enrolment

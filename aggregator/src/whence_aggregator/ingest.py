@@ -20,6 +20,7 @@ from whence_aggregator.ports import Conflict, Unauthenticated, WriteConflict
 from whence_aggregator.projections.known import Known, KnownInstances, named
 from whence_aggregator.projections.stated import Said
 from whence_aggregator.projections.statements import Combinations, project_statements
+from whence_aggregator.questions import question
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.verification import Checked, Refusal, Submitted, Verifier, key_ids
 from whence_common.clock import Now, to_instant, to_millis
@@ -100,7 +101,8 @@ class Ingest:
         self._on_work = on_work
         self._by_key: dict[str, Enrolment] = {}
         self._instances = KnownInstances(ledger.moved_since)
-        self._asked: set[tuple[str, str]] = set()
+        self._asked: set[tuple[str, str, str]] = set()
+        """(account, kind, subject): each account asks for itself, and waits behind nobody else's questions."""
         self._bindings = GroupCommit[str, Enrolment | None](
             enrolments.by_keys, batch_max=KEYS_AT_ONCE_MAX, queue_max=QUEUE_MAX
         )
@@ -126,6 +128,14 @@ class Ingest:
         return await self._commits.submit(
             Verified(checked=checked, content=content, base=base, enrolment=enrolment, request_id=request_id)
         )
+
+    def queues(self) -> Mapping[str, tuple[int, int]]:
+        """Return how many envelopes wait, and how many may, at each step."""
+        return {
+            "keys": self._bindings.waiting,
+            "signatures": self._checks.waiting,
+            "statements": self._commits.waiting,
+        }
 
     async def run(self) -> None:
         """Look up, verify and commit until cancelled."""
@@ -161,7 +171,7 @@ class Ingest:
         self, batch: Sequence[Verified], opened: AbstractAsyncContextManager[Writing], known: dict[str, Known] | None
     ) -> Sequence[Accepted | Exception]:
         now = self._now()
-        questions: set[tuple[str, str]] = set()
+        questions: set[tuple[str, str, str]] = set()
         try:
             async with opened as writing:
                 if known is None:
@@ -183,8 +193,10 @@ class Ingest:
                         writing.transaction, said, known, self._combinations, writing.latest
                     )
                     seen = self._sightings.rows(((one.instance_id, one.enrolment) for one in said), to_millis(now))
-                    questions = {q for one in fresh for q in one.checked.questions} - self._asked
-                    tasks = [{"kind": kind, "subject": s, "due_at": to_instant(now)} for kind, s in sorted(questions)]
+                    questions = {(one.enrolment.account_id, *q) for one in fresh for q in one.checked.questions}
+                    questions -= self._asked
+                    due = to_instant(now)
+                    tasks = [question(kind, s, due_at=due, lane=lane) for lane, kind, s in sorted(questions)]
                     writing.writes += [("see", seen), ("add_task_unless_known", tasks)]
         except BaseException:
             self._combinations.forget()

@@ -31,6 +31,10 @@ class Limit:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
+    def change(self, rate: Rate) -> None:
+        """Count by another rate from now on."""
+        self._rate = rate
+
     def take(self, name: str, amount: float = 1.0) -> None:
         """Count one call, or an amount up to the burst. Raises Overloaded with the time after which there is room."""
         now = self._clock()

@@ -19,6 +19,9 @@ from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
 from whence_common.image_reference import is_repository_path
 from whence_common.note import WITNESS, NoteInvalid, VerifierKey
+from whence_common.settings_file import Document
+
+DRAIN_SECONDS_MAX = 300.0
 
 
 class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,10 +144,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """AWS accounts whose instances may enrol."""
     database: str = "sqlite:///var/lib/whence-aggregator/ledger.db"
     """sqlite:///PATH or postgresql://…; the environment's WHENCE_DATABASE comes first."""
+    database_connections_max: int = 10
+    """Most connections that this process opens to PostgreSQL: two write, the others read."""
     listen_address: str = "127.0.0.1"
     listen_port: int = 7381
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
+    metrics_public_labels: bool = False
+    """/metrics names accounts and hosts to everybody, not only to those who show a token."""
+    drain_seconds: float = 5.0
+    """How long requests are still taken after SIGTERM, while /ready fails: until a load balancer has noticed."""
     insecure_listen: bool = False
     """Listen without TLS on an address that is not loopback: only behind a proxy that speaks TLS."""
     trusted_proxies: list[str] = []
@@ -192,10 +201,20 @@ def log_origin(settings: Settings) -> str:
 
 
 def parse_settings(content: bytes, *, name: str) -> Settings:
-    """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
-    settings = settings_file.parse(content, Settings, name=name, least="set audience and accounts at least")
-    settings_file.refuse(_what_is_wrong(settings), name=name)
-    return settings
+    """Parse a settings file. Raises SettingsInvalid naming every place and what is wrong there."""
+    return read_settings(content, name=name).settings
+
+
+def read_settings(content: bytes, *, name: str, credentials_directory: str | None = None) -> Document[Settings]:
+    """Read a settings file whole. `credentials_directory` is systemd's. Raises SettingsInvalid, as parsing does."""
+    return settings_file.read(
+        content,
+        Settings,
+        name=name,
+        least="set audience and accounts at least",
+        judge=_what_is_wrong,
+        credentials_directory=credentials_directory,
+    )
 
 
 def _what_is_wrong(settings: Settings) -> list[str]:
@@ -214,6 +233,8 @@ def _what_is_wrong(settings: Settings) -> list[str]:
         wrong.append("listen_address is not loopback: set tls_certificate_file and tls_key_file, or insecure_listen")
     if not 0 <= settings.listen_port < 65536:
         wrong.append("listen_port must be from 0 (any free port) to 65535")
+    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
+        wrong.append(f"drain_seconds must be from 0 to {DRAIN_SECONDS_MAX:g}")
     if not 1 <= settings.silent_after_seconds <= 7 * 86_400:
         wrong.append("silent_after_seconds must be from 1 to 604800")
     return wrong + _wrong_in_parts(settings)
@@ -235,11 +256,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     if not 60 <= settings.document_seconds_max <= 30 * 86_400:
         wrong.append("document_seconds_max must be from 60 to 2592000")
     if settings.inventory is not None:
-        wrong += [
-            f"inventory.regions: {one!r} is no region" for one in settings.inventory.regions if not REGION.match(one)
-        ]
-        if not settings.inventory.regions or not 10 <= settings.inventory.seconds <= 86_400:
-            wrong.append("inventory needs regions, and seconds from 10 to 86400")
+        wrong += _wrong_in_inventory(settings.inventory)
+    wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     if settings.registry is not None:
         wrong += _wrong_in_registry(settings.registry)
@@ -249,6 +267,23 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     if any(one is not None and one < 1 for one in days):
         wrong.append("retention must be 1 day at least")
     return wrong
+
+
+def _wrong_in_inventory(inventory: InventorySettings) -> list[str]:
+    wrong = [f"inventory.regions: {one!r} is no region" for one in inventory.regions if not REGION.match(one)]
+    if not inventory.regions or not 10 <= inventory.seconds <= 86_400:
+        wrong.append("inventory needs regions, and seconds from 10 to 86400")
+    if not re.fullmatch(r"[A-Za-z0-9+=,.@_/-]{1,200}", inventory.role_name):
+        wrong.append("inventory.role_name must be a role's name, with its path if it has one")
+    if not re.fullmatch(r"[A-Za-z0-9+=,.@_-]{2,64}", inventory.session_name):
+        wrong.append("inventory.session_name must be 2 to 64 letters, digits or +=,.@_-")
+    return wrong
+
+
+def _wrong_in_database(settings: Settings) -> list[str]:
+    if not 4 <= settings.database_connections_max <= 1000:
+        return ["database_connections_max must be from 4 (two write, two read) to 1000"]
+    return []
 
 
 def _wrong_in_registry(registry: RegistrySettings) -> list[str]:

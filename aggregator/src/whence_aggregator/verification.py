@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from whence_aggregator.ledger.packing import Packer, to_layout
 from whence_aggregator.ports import Forbidden
 from whence_aggregator.projections.stated import Stated, image_commits
+from whence_common.digest import is_sha256_digest
 from whence_common.envelope import ENVELOPE_BYTES_MAX, Envelope, EnvelopeInvalid
 from whence_common.errors import InputError
 from whence_common.image_reference import image_subject, tag_reference
@@ -29,6 +30,8 @@ from whence_common.storable import check_json
 log = logging.getLogger(__name__)
 
 _SIGNATURES_MAX = 8
+_QUESTIONS_MAX = 32
+"""An image names a handful of sources; a statement that names thousands would only fill the queue."""
 
 
 class Submitted(msgspec.Struct, frozen=True, array_like=True):
@@ -124,6 +127,8 @@ def _check(submitted: Submitted) -> Generator[None, None, Checked]:
         raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
     if predicate.image is not None and not predicate.image.source_names_repository:
         raise StatementInvalid("image-source-of-other", "the image's source does not name the image's repository")
+    if predicate.image is not None and not is_sha256_digest(predicate.image.index_digest or predicate.image.digest):
+        raise StatementInvalid("statement-malformed", "the digest of the image's index is malformed")
     digest, leaf = sha256(content).digest(), sha256(b"\x00" + leaf_data(content)).digest()
     stated, questions = Stated.of(predicate), questions_of(predicate)
     yield
@@ -152,7 +157,7 @@ def questions_of(predicate: Predicate) -> list[tuple[str, str]]:
         reference = tag_reference(image.source)
         if reference is not None:
             questions.append(("tag", reference))
-    return questions
+    return questions[-_QUESTIONS_MAX:]
 
 
 class _Named(msgspec.Struct):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from whence_aggregator.applications.registry import Applications
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.challenges import Challenges
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.measured import Questions
 from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.enrolment import Enrolments
@@ -28,26 +30,35 @@ from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.queries import QueryCalls
+from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.slots import STREAMS_AT_ONCE_MAX, Slots
+from whence_aggregator.http.stored_counts import StoredCounts
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ingest import Ingest
 from whence_aggregator.ledger.ledger import Ledger
-from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings import Settings
 from whence_aggregator.sightings import Listening, Sightings
-from whence_aggregator.storage.postgres import PostgresDatabase
-from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring_operations import (
+    Operations,
+    answering,
+    load_known,
+    load_questions,
+    load_reload,
+    log_families,
+    queue_families,
+)
 from whence_aggregator.wiring_registry import load_behind, load_front
+from whence_aggregator.wiring_roads import open_outgoing
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
-from whence_common.lifecycle import run_until_signal
 from whence_common.note import VerifierKey
 
 
@@ -68,10 +79,11 @@ async def _speaking(
     authorities: Authorities,
     session: aiohttp.ClientSession,
     listening: Listening,
+    limits: parts.LiveLimits,
     stack: AsyncExitStack,
 ) -> _Speaking:
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
-    limits, sightings = settings.limits, Sightings(secret)
+    sightings = Sightings(secret)
     enrolments = Enrolments(
         database=database,
         ledger=ledger,
@@ -85,7 +97,7 @@ async def _speaking(
         caller_identity=parts.load_sts(settings, authorities, session),
         sts_required=settings.sts == "required",
         document_seconds_max=settings.document_seconds_max,
-        limit=parts.new_limit("instance", limits.enrolments_per_instance),
+        limit=limits.of("enrolments_per_instance", "instance"),
         now=utc_now,
     )
     ingest = Ingest(
@@ -94,10 +106,10 @@ async def _speaking(
         verifier=await parts.load_verifier(settings, stack),
         combinations=Combinations(),
         sightings=sightings,
-        instance_limit=parts.new_limit("instance", limits.statements_per_instance),
-        account_limit=parts.new_limit("account", limits.statements_per_account),
-        instance_bytes=parts.new_bytes_limit("instance", limits.statement_bytes_per_instance),
-        account_bytes=parts.new_bytes_limit("account", limits.statement_bytes_per_account),
+        instance_limit=limits.of("statements_per_instance", "instance"),
+        account_limit=limits.of("statements_per_account", "account"),
+        instance_bytes=limits.of("statement_bytes_per_instance", "instance"),
+        account_bytes=limits.of("statement_bytes_per_account", "account"),
         now=utc_now,
         on_work=worker.wake,
     )
@@ -106,7 +118,7 @@ async def _speaking(
         secret=secret,
         sightings=sightings,
         listening=listening,
-        limit=parts.new_limit("instance", limits.heartbeats_per_instance),
+        limit=limits.of("heartbeats_per_instance", "instance"),
         now=utc_now,
     )
     return _Speaking(enrolments, ingest, heartbeats)
@@ -127,10 +139,11 @@ def _tracer(settings: Settings, database: Database, ledger: Ledger, listening: L
 
 async def _worker(
     settings: Settings,
-    database: SqliteDatabase | PostgresDatabase,
+    database: Database,
     ledger: Ledger,
     tracer: Tracer,
     collectors: Mapping[str, Collector],
+    questions: Questions,
     listening: Listening,
 ) -> Worker:
     evaluator = Evaluator(
@@ -145,8 +158,9 @@ async def _worker(
         ledger=ledger,
         collectors=collectors,
         evaluator=evaluator,
-        inventory=await parts.load_inventory(settings, database, ledger),
+        inventory=await parts.load_inventory(settings, database, ledger, questions),
         now=utc_now,
+        seconds=time.monotonic,
         backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
     )
 
@@ -158,15 +172,18 @@ def _publisher(settings: Settings, database: Database, ledger: Ledger, session: 
 
 def _routes(
     settings: Settings,
-    database: Database,
+    database: MeasuredDatabase,
+    ledger: Ledger,
     speaking: _Speaking,
     tracer: Tracer,
     publisher: Publisher,
     heard: Listening,
-    log: LogReader,
+    limits: parts.LiveLimits,
+    operations: Operations,
+    questions: Questions,
 ) -> list[web.RouteDef]:
     """Give everything that is served but the log, the applications and the registry."""
-    challenges = parts.new_limit("address", settings.limits.challenges_per_address)
+    challenges = limits.of("challenges_per_address", "address")
     return [
         *AgentCalls(
             enrolments=speaking.enrolments,
@@ -174,38 +191,60 @@ def _routes(
             heartbeats=speaking.heartbeats,
             challenges=challenges,
         ).routes(),
-        *QueryCalls(database=database, log=log, search=tracer.search, tracer=tracer).routes(),
+        *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
         *AccountCalls(database=database, accounts=settings.accounts, listening=heard).routes(),
         *ViolationCalls(database=database, listening=heard).routes(),
-        *OperatorCalls(database=database, publisher=publisher, audience=settings.audience).routes(),
+        *OperatorCalls(database=database, audience=settings.audience).routes(),
+        *operations.routes(
+            database.families,
+            questions.families,
+            queue_families(speaking.ingest.queues, speaking.heartbeats.queues),
+            log_families(publisher),
+            stored=StoredCounts(database, now=utc_now).families,
+        ),
     ]
 
 
 async def run_aggregator(
-    settings: Settings, *, database_location: str | None, listening: Callable[[int], None]
+    settings: Settings,
+    *,
+    read: Callable[[], Settings],
+    database_location: str | None,
+    listening: Callable[[int], None],
 ) -> None:
-    """Run the aggregator until a signal ends it. Raises WhenceError or OSError when it cannot start."""
+    """Run the aggregator until a signal ends it; `read` reads the settings again.
+
+    Raises WhenceError or OSError when it cannot start.
+    """
     authorities = parts.load_authorities(settings.authorities_directory)
-    callers = parts.load_callers(settings.tokens_file)
+    parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
     tls = parts.load_tls(settings)
     async with AsyncExitStack() as stack:
-        database = await parts.open_database(database_location or settings.database)
+        database = MeasuredDatabase(
+            await parts.open_database(
+                database_location or settings.database, connections_max=settings.database_connections_max
+            )
+        )
         stack.push_async_callback(database.close)
+        known = load_known(settings, database)
         session = await stack.enter_async_context(parts.new_session())
+        outgoing = open_outgoing(session, stack)
         ledger = parts.load_ledger(settings, database, stack)
         await ledger.start()
         heard = await parts.load_listening(settings, database)
         tracer = _tracer(settings, database, ledger, heard)
-        behind = load_behind(settings, database, session)
-        images = parts.load_image_reader(settings, database, session, behind.images if behind is not None else {})
-        collectors = parts.load_collectors(settings, images, session)
-        worker = await _worker(settings, database, ledger, tracer, collectors, heard)
-        speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, stack)
+        behind = load_behind(settings, database, outgoing)
+        images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
+        questions = load_questions(settings)
+        collectors = questions.of(parts.load_collectors(settings, images, session))
+        worker = await _worker(settings, database, ledger, tracer, collectors, questions, heard)
+        limits = parts.LiveLimits(settings.limits)
+        speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, limits, stack)
         applications = Applications(
             database=database,
             ledger=ledger,
-            caller_bytes=parts.new_bytes_limit("caller", settings.limits.application_bytes_per_caller),
-            team_bytes=parts.new_bytes_limit("team", settings.limits.application_bytes_per_team),
+            caller_bytes=limits.of("application_bytes_per_caller", "caller"),
+            team_bytes=limits.of("application_bytes_per_team", "team"),
             now=utc_now,
             on_work=worker.wake,
         )
@@ -213,10 +252,13 @@ async def run_aggregator(
         publisher = _publisher(settings, database, ledger, session)
         front = None
         if behind is not None and not behind.settings.alone:
-            front = load_front(settings, behind, database, ledger, images, collectors, callers, session, worker.wake)
+            front = load_front(
+                settings, behind, database, ledger, images, collectors, known.callers, limits, session, worker.wake
+            )
+        operations = Operations("serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known)
         server = Server(
             routes=[
-                *_routes(settings, database, speaking, tracer, publisher, heard, ledger.reader),
+                *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
                 *LogCalls(
                     ledger=ledger,
                     publisher=publisher,
@@ -228,19 +270,21 @@ async def run_aggregator(
                 *(front.agent_routes if front is not None else []),
             ],
             proving=front.routes if front is not None else (),
-            callers=callers,
+            callers=known.callers,
             address=settings.listen_address,
             port=settings.listen_port,
-            tls=tls,
+            tls=tls.context if tls is not None else None,
             listening=listening,
             proxies=parts.load_proxies(settings),
+            around=operations.around,
         )
         services = {
-            "http": server.run,
             "ingest": speaking.ingest.run,
             "heartbeats": speaking.heartbeats.run,
             "worker": worker.run,
             "publisher": publisher.run,
             "retention": parts.load_retention(settings, database, ledger).run,
+            **({"sources": front.sources.run} if front is not None else {}),
         }
-        await run_until_signal(services | ({"sources": front.sources.run} if front is not None else {}))
+        reload = load_reload(operations, limits, settings, read)
+        await operations.run(server, services, reload=reload)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.audit.check import Check, Outcome
 from whence_aggregator.audit.rebuild import rebuild
+from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.witness import WitnessCalls
 from whence_aggregator.ledger.log_reader import LogReader
@@ -19,18 +21,23 @@ from whence_aggregator.settings import Settings, log_origin
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trusted_proxies import TrustedProxies
+from whence_aggregator.wiring_operations import Operations, load_witness_reload
 from whence_aggregator.wiring_parts import load_authorities, load_reader, load_tls_files, open_database
 from whence_aggregator.witness import WatchedLog, Witness
 from whence_aggregator.witness_settings import WitnessFile
 from whence_common.clock import utc_now
-from whence_common.lifecycle import run_until_signal
 from whence_common.note import WITNESS, Policy, VerifierKey
 
 _CHECKS_MAX = 3
 
 
-async def run_witness(settings: WitnessFile, *, listening: Callable[[int], None]) -> None:
-    """Run a witness until a signal ends it. Raises WhenceError or OSError when it cannot start."""
+async def run_witness(
+    settings: WitnessFile, *, read: Callable[[], WitnessFile], listening: Callable[[int], None]
+) -> None:
+    """Run a witness until a signal ends it; `read` reads the settings again.
+
+    Raises WhenceError or OSError when it cannot start.
+    """
     state = Path(settings.state_directory)
     signer = load_signers(state / "witness.key", name=settings.name, type_=WITNESS)[0]
     keys: dict[str, list[VerifierKey]] = {}
@@ -43,18 +50,30 @@ async def run_witness(settings: WitnessFile, *, listening: Callable[[int], None]
             keeper = CheckpointFile(file, synced_at_once=True)
             stack.callback(keeper.close)
             logs.append(WatchedLog(keys=of_log, keeper=keeper))
+        tls = load_tls_files(settings.tls_certificate_file, settings.tls_key_file)
+        operations = Operations("witness", settings, readiness=Readiness(_keeping(logs)), tls=tls)
+        calls = WitnessCalls(witness=Witness(signer=signer, logs=logs, now=utc_now), key=str(signer.verifier))
         server = Server(
-            routes=WitnessCalls(
-                witness=Witness(signer=signer, logs=logs, now=utc_now), key=str(signer.verifier)
-            ).routes(),
+            routes=[*calls.routes(), *operations.routes(calls.families)],
             callers=None,
             address=settings.listen_address,
             port=settings.listen_port,
-            tls=load_tls_files(settings.tls_certificate_file, settings.tls_key_file),
+            tls=tls.context if tls is not None else None,
             listening=listening,
             proxies=TrustedProxies.parse(settings.trusted_proxies, settings.client_address_from),
+            around=operations.around,
         )
-        await run_until_signal({"http": server.run})
+        await operations.run(server, {}, reload=load_witness_reload(operations, settings, read))
+
+
+def _keeping(logs: Sequence[WatchedLog]) -> Callable[[], Awaitable[object]]:
+    """Return what finds out whether the witness can read what it saw."""
+
+    async def check() -> None:
+        for one in logs:
+            await asyncio.to_thread(one.keeper.load)
+
+    return check
 
 
 async def check_ledger(
@@ -62,7 +81,9 @@ async def check_ledger(
 ) -> Outcome:
     """Check a database. Raises WhenceError or OSError when that cannot be done."""
     async with AsyncExitStack() as stack:
-        database = await open_database(database_location or settings.database)
+        database = await open_database(
+            database_location or settings.database, connections_max=settings.database_connections_max
+        )
         stack.push_async_callback(database.close)
         reader = load_reader(settings, database)
         for _ in range(_CHECKS_MAX):
@@ -96,7 +117,9 @@ async def _check_once(
 
 async def rebuild_ledger(settings: Settings, *, database_location: str | None) -> int:
     """Make the projections of a database again; give the number of entries."""
-    database = await open_database(database_location or settings.database)
+    database = await open_database(
+        database_location or settings.database, connections_max=settings.database_connections_max
+    )
     try:
         return await rebuild(database, load_reader(settings, database))
     finally:

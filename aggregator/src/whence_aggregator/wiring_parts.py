@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib import resources
 from pathlib import Path
@@ -18,9 +17,9 @@ from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.adapters.s3_archive import S3Archive
+from whence_aggregator.adapters.server_tls import ServerTls
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
-from whence_aggregator.applications.registry import Caller
 from whence_aggregator.collect.collectors import (
     BranchCollector,
     Collector,
@@ -30,21 +29,22 @@ from whence_aggregator.collect.collectors import (
 )
 from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trust
 from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.collect.measured import Questions
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import Database, ImageStore, Row
-from whence_aggregator.settings import Settings, TrustSettings, log_origin
+from whence_aggregator.settings import LimitSettings, Settings, TrustSettings, log_origin
 from whence_aggregator.sightings import Listening
-from whence_aggregator.storage.postgres import PostgresDatabase
+from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.tokens import parse_tokens
+from whence_aggregator.tokens import Token, parse_tokens
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_aggregator.verification import InThisProcess, Verifier
-from whence_aggregator.wiring_roads import load_git, load_roads
+from whence_aggregator.wiring_roads import Outgoing, load_git, load_roads
 from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
@@ -52,17 +52,18 @@ from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_publ
 from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
+_TOKENS_BYTES_MAX = 16 * 1024 * 1024
 _READ_BYTES = 64 * 1024
 _BYTES_AT_ONCE_MIN = 4.0 * 1024 * 1024
 """An outbox of a thousand statements, after an outage."""
 
 
-async def open_database(location: str) -> SqliteDatabase | PostgresDatabase:
+async def open_database(location: str, *, connections_max: int = CONNECTIONS_MAX) -> SqliteDatabase | PostgresDatabase:
     """Open a database by its URL and migrate it. Raises StorageUnavailable."""
     if location.startswith("sqlite://"):
         path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
         return await SqliteDatabase.open(path)
-    return await PostgresDatabase.open(location)
+    return await PostgresDatabase.open(location, connections_max=connections_max)
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -94,7 +95,7 @@ class NewestLog:
         return self._ledger.note
 
 
-def load_ledger(settings: Settings, database: SqliteDatabase | PostgresDatabase, stack: AsyncExitStack) -> Ledger:
+def load_ledger(settings: Settings, database: Database, stack: AsyncExitStack) -> Ledger:
     """Make the log of a database with its keys; `start` it next. Raises SettingsInvalid."""
     keeper = CheckpointFile(Path(settings.checkpoint_file))
     stack.callback(keeper.close)
@@ -118,10 +119,10 @@ async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
 
 
 def load_image_reader(
-    settings: Settings, database: Database, session: aiohttp.ClientSession, own: Mapping[str, ImageStore]
+    settings: Settings, database: Database, outgoing: Outgoing, own: Mapping[str, ImageStore]
 ) -> ImageReader:
     """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
-    others = RegistryImages(roads=load_roads(settings, session))
+    others = RegistryImages(roads=load_roads(settings, outgoing))
     trust = {host: _trust(host, one) for host, one in settings.trust.items()}
     return ImageReader(stores=Stores(others=others, own=own), bases=KnownBases(database), trust=trust)
 
@@ -145,7 +146,7 @@ async def load_listening(settings: Settings, database: Database) -> Listening:
 
 
 async def load_inventory(
-    settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger
+    settings: Settings, database: Database, ledger: Ledger, questions: Questions
 ) -> InventoryCollector | None:
     """Make what asks the EC2 API, and have it ask every account in every region."""
     if settings.inventory is None:
@@ -156,7 +157,7 @@ async def load_inventory(
         endpoint_url=settings.aws_endpoint_url,
     )
     inventory = InventoryCollector(
-        database=database, ledger=ledger, ec2=ec2, seconds=settings.inventory.seconds, now=utc_now
+        database=database, ledger=ledger, ec2=questions.of_ec2(ec2), seconds=settings.inventory.seconds, now=utc_now
     )
     await inventory.schedule(
         [(account, region) for account in settings.accounts for region in settings.inventory.regions]
@@ -178,7 +179,7 @@ def required_links(settings: Settings) -> frozenset[str]:
     return frozenset(settings.required_links)
 
 
-def load_retention(settings: Settings, database: SqliteDatabase | PostgresDatabase, ledger: Ledger) -> Retention:
+def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Retention:
     """Make what prunes old bodies; without a policy it prunes nothing."""
     wanted = {"statement": settings.retention.statement_days, "verdict": settings.retention.verdict_days}
     days = {kind: one for kind, one in wanted.items() if one is not None}
@@ -196,12 +197,35 @@ def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.Clie
     )
 
 
-def new_limit(what: str, per_second: float) -> Limit:
-    return Limit(what, Rate(per_second=per_second, burst=max(10.0, per_second * 10)))
+class LiveLimits:
+    """Limits by the setting that each has its rate from; a reload changes them."""
+
+    def __init__(self, settings: LimitSettings) -> None:
+        self._settings = settings
+        self._made: list[tuple[str, Limit]] = []
+
+    def of(self, setting: str, what: str) -> Limit:
+        """Make a limit for each `what`, with the rate of a setting."""
+        rate = _rate(setting, getattr(self._settings, setting))
+        limit = Limit(what, rate, unit="bytes" if _is_in_bytes(setting) else "calls")
+        self._made.append((setting, limit))
+        return limit
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        def apply() -> None:
+            for setting, limit in self._made:
+                limit.change(_rate(setting, getattr(settings.limits, setting)))
+
+        return apply
 
 
-def new_bytes_limit(what: str, per_second: float) -> Limit:
-    return Limit(what, Rate(per_second=per_second, burst=max(_BYTES_AT_ONCE_MIN, per_second * 10)), unit="bytes")
+def _rate(setting: str, per_second: float) -> Rate:
+    at_once_min = _BYTES_AT_ONCE_MIN if _is_in_bytes(setting) else 10.0
+    return Rate(per_second=per_second, burst=max(at_once_min, per_second * 10))
+
+
+def _is_in_bytes(setting: str) -> bool:
+    return "_bytes_" in setting
 
 
 def load_proxies(settings: Settings) -> TrustedProxies:
@@ -216,24 +240,30 @@ def load_authorities(directory: str | None) -> Authorities:
         return Authorities.from_pem({file.name.removesuffix(".pem"): file.read_bytes() for file in files})
     pem = {path.stem: path.read_bytes() for path in sorted(Path(directory).glob("*.pem"))}
     if not pem:
-        raise SettingsInvalid("authorities-empty", f"{directory} holds no REGION.pem file")
+        raise SettingsInvalid("authorities-empty", f"authorities_directory: {directory} holds no REGION.pem file")
     try:
         return Authorities.from_pem(pem)
     except ValueError as exc:
-        raise SettingsInvalid("authorities-invalid", f"{directory}: {exc}") from exc
+        raise SettingsInvalid("authorities-invalid", f"authorities_directory: {directory}: {exc}") from exc
 
 
-def load_callers(path: str) -> Mapping[str, Caller]:
+def load_callers(path: str) -> Mapping[str, Token]:
     """Load the file of token hashes. Raises SettingsInvalid or TokensInvalid."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as stream:
+            content = stream.read(_TOKENS_BYTES_MAX + 1)
     except OSError as exc:
         raise SettingsInvalid(
             "tokens-unreadable",
             f"tokens_file {path} cannot be read: {exc.strerror}",
             fix=f"make one: whence-aggregator token NAME --file {path}",
         ) from exc
-    return parse_tokens(text, name=path)
+    if len(content) > _TOKENS_BYTES_MAX:
+        raise SettingsInvalid("tokens-too-large", f"tokens_file {path} is larger than {_TOKENS_BYTES_MAX} bytes")
+    try:
+        return parse_tokens(content.decode("utf-8"), name=path)
+    except UnicodeDecodeError as exc:
+        raise SettingsInvalid("tokens-not-utf8", f"tokens_file {path} is not UTF-8 at byte {exc.start}") from exc
 
 
 def load_secret(path: Path) -> bytes:
@@ -242,30 +272,26 @@ def load_secret(path: Path) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError:
         content = make_once_for_owner(path, secrets.token_bytes(_SECRET_BYTES_MIN))
+    except OSError as exc:
+        message = f"heartbeat_secret_file: {path} cannot be read: {exc.strerror}"
+        raise SettingsInvalid("heartbeat-secret", message, fix="give it to the user that the service runs as") from exc
     if len(content) < _SECRET_BYTES_MIN:
-        raise SettingsInvalid("heartbeat-secret", f"{path} holds less than {_SECRET_BYTES_MIN} bytes")
+        message = f"heartbeat_secret_file: {path} holds less than {_SECRET_BYTES_MIN} bytes"
+        raise SettingsInvalid("heartbeat-secret", message, fix="restore it from the backup: every agent depends on it")
     return content
 
 
-def load_tls(settings: Settings) -> ssl.SSLContext | None:
+def load_tls(settings: Settings) -> ServerTls | None:
     """Load certificate and key. Raises SettingsInvalid."""
     return load_tls_files(settings.tls_certificate_file, settings.tls_key_file)
 
 
-def load_tls_files(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+def load_tls_files(certificate: str | None, key: str | None) -> ServerTls | None:
     """Load certificate and key. Raises SettingsInvalid."""
-    if certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as exc:
-        raise SettingsInvalid("tls-unusable", f"certificate or key cannot be used: {exc}") from exc
-    return context
+    return ServerTls(certificate, key) if certificate is not None and key is not None else None
 
 
-def load_reader(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> LogReader:
+def load_reader(settings: Settings, database: Database) -> LogReader:
     """Make what reads the log, from the archive as well where there is one."""
     retention, archive = settings.retention, None
     if retention.archive_bucket is not None:

@@ -49,11 +49,15 @@ class Pulling:
         )
 
     def routes(
-        self, database: Database, ledger: Ledger, access: Access, session: aiohttp.ClientSession
+        self,
+        database: Database,
+        ledger: Ledger,
+        access: Access,
+        limits: parts.LiveLimits,
+        session: aiohttp.ClientSession,
     ) -> list[web.RouteDef]:
         """Give what agents call. Its audience is the registry's own: what is proved here holds nowhere else."""
-        settings, limits = self.settings, self.settings.limits
-        audience = registry_audience(self.registry.name)
+        settings, audience = self.settings, registry_audience(self.registry.name)
         caller_identity = parts.load_sts(settings, self.authorities, session)
         challenges = Challenges(
             database=database, secret=self.secret, audience=audience, now=utc_now, random_bytes=secrets.token_bytes
@@ -69,7 +73,7 @@ class Pulling:
             caller_identity=caller_identity,
             sts_required=settings.sts == "required",
             document_seconds_max=settings.document_seconds_max,
-            limit=parts.new_limit("instance", limits.enrolments_per_instance),
+            limit=limits.of("enrolments_per_instance", "instance"),
             now=utc_now,
         )
         pull_tokens = PullTokens(
@@ -82,7 +86,7 @@ class Pulling:
             limit=Limit("instance", _TOKENS_PER_INSTANCE),
             now=utc_now,
         )
-        addresses = parts.new_limit("address", limits.challenges_per_address)
+        addresses = limits.of("challenges_per_address", "address")
         return RegistryAgentCalls(enrolments=enrolments, pull_tokens=pull_tokens, challenges=addresses).routes()
 
 

@@ -16,13 +16,14 @@ from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
-from whence_aggregator.applications.registry import Caller
+from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.collect.collectors import Collector, finding_of
 from whence_aggregator.collect.findings import Findings
 from whence_aggregator.collect.image_reader import ImageReader
+from whence_aggregator.collect.measured import Questions
 from whence_aggregator.http.images import ImageCalls
-from whence_aggregator.http.operators import ProbeCalls
 from whence_aggregator.http.pierone import PierOneCalls
+from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.registry import RegistryCalls
 from whence_aggregator.http.registry_blobs import BlobCalls
 from whence_aggregator.http.server import Server
@@ -37,10 +38,11 @@ from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings import RegistrySettings, Settings
+from whence_aggregator.storage.measured import MeasuredDatabase
+from whence_aggregator.wiring_operations import Known, Operations, answering, load_known, load_questions, load_reload
 from whence_aggregator.wiring_pulls import Pulling, load_pulling
-from whence_aggregator.wiring_roads import load_backend
+from whence_aggregator.wiring_roads import Outgoing, load_backend, open_outgoing
 from whence_common.clock import utc_now
-from whence_common.lifecycle import run_until_signal
 from whence_common.settings_file import SettingsInvalid
 
 
@@ -73,12 +75,23 @@ class Front:
     database: Database
 
 
-def load_behind(settings: Settings, database: Database, session: aiohttp.ClientSession) -> Behind | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A front of its own, and what is counted of it."""
+
+    front: Front
+    known: Known
+    limits: parts.LiveLimits
+    database: MeasuredDatabase
+    questions: Questions
+
+
+def load_behind(settings: Settings, database: Database, outgoing: Outgoing) -> Behind | None:
     """Make what the front stands on; None when there is no front. Raises SettingsInvalid."""
     if settings.registry is None:
         return None
     registry = settings.registry
-    backend = load_backend(registry, settings, session)
+    backend = load_backend(registry, settings, outgoing)
     return Behind(settings=registry, backend=backend, catalog=Catalog(database=database, name=registry.name))
 
 
@@ -89,7 +102,8 @@ def load_front(
     ledger: Ledger,
     images: ImageReader,
     collectors: Mapping[str, Collector],
-    callers: Mapping[str, Caller],
+    callers: KnownCallers,
+    limits: parts.LiveLimits,
     session: aiohttp.ClientSession,
     on_work: Callable[[], None],
 ) -> Front:
@@ -134,7 +148,7 @@ def load_front(
     pierone = PierOneCalls(calls=calls, access=access, catalog=catalog)
     return Front(
         routes=[*calls.routes(), *blobs.routes(), *pierone.routes()],
-        agent_routes=pulling.routes(database, ledger, access, session),
+        agent_routes=pulling.routes(database, ledger, access, limits, session),
         sources=sources,
         pushes=pushes,
         backend=backend,
@@ -145,7 +159,7 @@ def load_front(
 def _access(
     registry: RegistrySettings,
     pulling: Pulling,
-    callers: Mapping[str, Caller],
+    callers: KnownCallers,
     session: aiohttp.ClientSession,
 ) -> Access:
     return Access(
@@ -163,23 +177,38 @@ def _access(
     )
 
 
-async def run_registry(settings: Settings, *, database_location: str | None, listening: Callable[[int], None]) -> None:
-    """Run the front alone until a signal ends it. Raises WhenceError or OSError when it cannot start."""
+async def run_registry(
+    settings: Settings,
+    *,
+    read: Callable[[], Settings],
+    database_location: str | None,
+    listening: Callable[[int], None],
+) -> None:
+    """Run the front alone until a signal ends it; `read` reads the settings again.
+
+    Raises WhenceError or OSError when it cannot start.
+    """
     async with AsyncExitStack() as stack:
-        front = await open_front(settings, database_location, stack)
+        opened = await open_front(settings, database_location, stack)
+        front, known = opened.front, opened.known
         registry = settings.registry
         assert registry is not None, "open_front has looked"
+        tls = parts.load_tls(settings)
+        readiness = Readiness(answering(front.database))
+        operations = Operations("registry", settings, readiness=readiness, tls=tls, known=known)
         server = Server(
-            routes=[*ProbeCalls().routes(), *front.agent_routes],
+            routes=[*operations.routes(opened.database.families, opened.questions.families), *front.agent_routes],
             proving=front.routes,
-            callers={},
+            callers=known.callers,
             address=registry.listen_address,
             port=registry.listen_port,
-            tls=parts.load_tls(settings),
+            tls=tls.context if tls is not None else None,
             listening=listening,
             proxies=parts.load_proxies(settings),
+            around=operations.around,
         )
-        await run_until_signal({"http": server.run, "sources": front.sources.run})
+        reload = load_reload(operations, opened.limits, settings, read)
+        await operations.run(server, {"sources": front.sources.run}, reload=reload)
 
 
 async def import_registry(
@@ -187,7 +216,7 @@ async def import_registry(
 ) -> Adopted:
     """Record what the registry behind held before. Raises WhenceError or OSError."""
     async with AsyncExitStack() as stack:
-        front = await open_front(settings, database_location, stack)
+        front = (await open_front(settings, database_location, stack)).front
         assert settings.registry is not None, "open_front has looked"
         adoption = Adoption(
             contents=front.backend,
@@ -199,19 +228,29 @@ async def import_registry(
         return await adoption.run(repositories, say=say)
 
 
-async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> Front:
+async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> Opened:
     """Open the database and make a front of its own. Raises WhenceError."""
     if settings.registry is None:
         raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry")
-    database = await parts.open_database(database_location or settings.database)
+    database = MeasuredDatabase(
+        await parts.open_database(
+            database_location or settings.database, connections_max=settings.database_connections_max
+        )
+    )
     stack.push_async_callback(database.close)
     session = await stack.enter_async_context(parts.new_session())
+    outgoing = open_outgoing(session, stack)
     own_file = msgspec.structs.replace(settings, checkpoint_file=f"{settings.checkpoint_file}.registry")
     ledger = parts.load_ledger(own_file, database, stack)
     await ledger.start()
-    behind = load_behind(settings, database, session)
+    behind = load_behind(settings, database, outgoing)
     assert behind is not None, "there are settings for it"
-    images = parts.load_image_reader(settings, database, session, behind.images)
-    collectors = parts.load_collectors(settings, images, session)
-    callers = parts.load_callers(settings.tokens_file)
-    return load_front(settings, behind, database, ledger, images, collectors, callers, session, lambda: None)
+    images = parts.load_image_reader(settings, database, outgoing, behind.images)
+    questions = load_questions(settings)
+    collectors = questions.of(parts.load_collectors(settings, images, session))
+    known = load_known(settings, database)
+    limits = parts.LiveLimits(settings.limits)
+    front = load_front(
+        settings, behind, database, ledger, images, collectors, known.callers, limits, session, lambda: None
+    )
+    return Opened(front=front, known=known, limits=limits, database=database, questions=questions)

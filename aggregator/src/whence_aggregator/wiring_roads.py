@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from whence_aggregator.adapters.distribution import Backend
+from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.github_app import GithubAppLogins
+from whence_aggregator.adapters.host_lookup import HostLookup
 from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
 from whence_aggregator.adapters.registry_road import RegistryRoad
 from whence_aggregator.settings import RegistrySettings, Settings
@@ -21,21 +25,37 @@ from whence_common.registry_address import Place, ecr_region
 _TOKEN_USER = "x-access-token"  # noqa: S105 - the user name beside a token that stands alone in its file
 
 
-def load_roads(settings: Settings, session: aiohttp.ClientSession) -> dict[str, RegistryRoad]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """What requests to registries go through."""
+
+    session: aiohttp.ClientSession
+    lookup: HostLookup
+
+
+def open_outgoing(session: aiohttp.ClientSession, stack: AsyncExitStack) -> Outgoing:
+    """Put the look-up of hosts beside the session of all outgoing HTTP."""
+    lookup = HostLookup()
+    stack.callback(lookup.close)
+    return Outgoing(session=session, lookup=lookup)
+
+
+def load_roads(settings: Settings, outgoing: Outgoing) -> dict[str, RegistryRoad]:
     """Make the roads to the registries that may be asked. Raises SettingsInvalid."""
-    return {host: _road(host, one, settings, session) for host, one in settings.registries.items()}
+    return {host: _road(host, one, settings, outgoing) for host, one in settings.registries.items()}
 
 
 def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerReader:
     """Make what reads the Git servers that may be asked. Raises SettingsInvalid."""
     servers = settings.git_servers
     return GitServerReader(
+        runs=GitRuns(),
         plain_http={host: one.plain_http for host, one in servers.items()},
         logins={host: _git_logins(host, one, session) for host, one in servers.items()},
     )
 
 
-def load_backend(registry: RegistrySettings, settings: Settings, session: aiohttp.ClientSession) -> Backend:
+def load_backend(registry: RegistrySettings, settings: Settings, outgoing: Outgoing) -> Backend:
     """Make what speaks to the registry behind the front. Raises SettingsInvalid."""
     parts = urlsplit(registry.backend)
     place = Place(
@@ -49,11 +69,10 @@ def load_backend(registry: RegistrySettings, settings: Settings, session: aiohtt
         logins = _file(registry.backend_login_file, place.registry, "")
     elif registry.backend_ecr_region is not None:
         logins = _ecr(place.registry, registry.backend_ecr_region, registry.backend_ecr_role_arn, settings)
-    road = RegistryRoad(session=session, place=place, logins=logins, seconds=time.monotonic)
-    return Backend(road=road, path=parts.path)
+    return Backend(road=_to(place, logins, outgoing), path=parts.path)
 
 
-def _road(host: str, one: PlaceSettings, settings: Settings, session: aiohttp.ClientSession) -> RegistryRoad:
+def _road(host: str, one: PlaceSettings, settings: Settings, outgoing: Outgoing) -> RegistryRoad:
     place = Place(
         registry=host,
         plain_http=one.plain_http,
@@ -66,7 +85,13 @@ def _road(host: str, one: PlaceSettings, settings: Settings, session: aiohttp.Cl
         logins = _file(one.login_file, host, "")
     elif region is not None:
         logins = _ecr(host, region, one.ecr_role_arn, settings)
-    return RegistryRoad(session=session, place=place, logins=logins, seconds=time.monotonic)
+    return _to(place, logins, outgoing)
+
+
+def _to(place: Place, logins: Logins, outgoing: Outgoing) -> RegistryRoad:
+    return RegistryRoad(
+        session=outgoing.session, place=place, logins=logins, seconds=time.monotonic, lookup=outgoing.lookup
+    )
 
 
 def _git_logins(host: str, one: GitServerSettings, session: aiohttp.ClientSession) -> Logins:

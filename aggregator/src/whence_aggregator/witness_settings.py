@@ -9,7 +9,9 @@ import msgspec
 from whence_aggregator.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_common import settings_file
 from whence_common.note import LOG, NoteInvalid, VerifierKey
+from whence_common.settings_file import Document
 
+DRAIN_SECONDS_MAX = 300.0
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,100}\Z")
 
 
@@ -26,16 +28,30 @@ class WitnessFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     listen_port: int = 7383
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
+    drain_seconds: float = 5.0
+    """How long requests are still taken after SIGTERM, while /ready fails."""
     insecure_listen: bool = False
     trusted_proxies: list[str] = []
     client_address_from: AddressFrom = "x-forwarded-for"
 
 
 def parse_witness_settings(content: bytes, *, name: str) -> WitnessFile:
-    """Parse a settings file. Raises SettingsInvalid naming the place and what is wrong there."""
-    settings = settings_file.parse(content, WitnessFile, name=name, least="set name and log_keys at least")
-    settings_file.refuse(_what_is_wrong(settings), name=name)
-    return settings
+    """Parse a settings file. Raises SettingsInvalid naming every place and what is wrong there."""
+    return read_witness_settings(content, name=name).settings
+
+
+def read_witness_settings(
+    content: bytes, *, name: str, credentials_directory: str | None = None
+) -> Document[WitnessFile]:
+    """Read a settings file whole. `credentials_directory` is systemd's. Raises SettingsInvalid, as parsing does."""
+    return settings_file.read(
+        content,
+        WitnessFile,
+        name=name,
+        least="set name and log_keys at least",
+        judge=_what_is_wrong,
+        credentials_directory=credentials_directory,
+    )
 
 
 def _what_is_wrong(settings: WitnessFile) -> list[str]:
@@ -50,6 +66,8 @@ def _what_is_wrong(settings: WitnessFile) -> list[str]:
                 wrong.append(f"log_keys[{number}] is a witness's key, not a log's")
         except NoteInvalid as exc:
             wrong.append(f"log_keys[{number}]: {exc.diagnostics()}")
+    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
+        wrong.append(f"drain_seconds must be from 0 to {DRAIN_SECONDS_MAX:g}")
     if (settings.tls_certificate_file is None) != (settings.tls_key_file is None):
         wrong.append("tls_certificate_file and tls_key_file go together")
     loopback = settings.listen_address in ("127.0.0.1", "::1", "localhost")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
@@ -125,19 +126,38 @@ def _malformed(why: str) -> ImageReferenceInvalid:
     )
 
 
+@lru_cache(maxsize=4096)
 def tag_reference(source: str) -> str | None:
-    """Give `registry/path:tag` where a source names an image by its tag alone."""
-    _, _, last = source.rpartition("/")
-    return source if "@" not in source and ":" in last else None
+    """Return `registry/path:tag` where a source names an image by its tag alone; None also for a malformed source."""
+    try:
+        reference = ImageReference.parse(source)
+    except ImageReferenceInvalid:
+        return None
+    return str(reference) if reference.digest is None else None
 
 
 def image_subject(repository: str, digest: str, index_digest: str | None) -> str:
-    """Name an image, and the index it was chosen from, as questions about it do."""
-    return f"{repository}@{digest}" + (f"^{index_digest}" if index_digest else "")
+    """Name an image, and the index it was chosen from, as questions about it do. What is no digest is left out."""
+    return f"{repository}@{digest}" + (f"^{index_digest}" if index_digest and is_sha256_digest(index_digest) else "")
 
 
 def parse_image_subject(subject: str) -> tuple[str, str, str | None]:
-    """Give repository, digest, and digest of the index."""
+    """Return repository, digest, and digest of the index. Raises ImageReferenceInvalid."""
     repository, _, digests = subject.rpartition("@")
     digest, _, index_digest = digests.partition("^")
+    check_repository(repository)
+    if not is_sha256_digest(digest) or (index_digest and not is_sha256_digest(index_digest)):
+        raise _malformed("does not name an image by its digest")
     return repository, digest, index_digest or None
+
+
+def check_repository(repository: str) -> None:
+    """Check `registry/path`. Raises ImageReferenceInvalid."""
+    registry, _, path = repository.partition("/")
+    if not is_host(registry) or not is_repository_path(path):
+        raise _malformed("has no registry and repository before its tag or digest")
+
+
+def digest_of_subject(subject: str) -> str:
+    """Return the digest in an image's subject; of a malformed one, what stands in its place."""
+    return subject.rpartition("@")[2].partition("^")[0]

@@ -1,12 +1,14 @@
-"""Metrics in the OpenMetrics text format: enough of it for gauges and counters with labels."""
+"""Metrics in the OpenMetrics text format: gauges, counters, histograms and infos, with labels that may be hidden."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+Kind = Literal["gauge", "counter", "histogram", "info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,29 +16,76 @@ class Metric:
     """One sample. Counters are named without `_total`; it is added when written."""
 
     name: str
-    kind: Literal["gauge", "counter"]
+    kind: Kind
     help: str
     value: float
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(metrics: list[Metric]) -> str:
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A value with its labels. `suffix` follows the family's name, as `_bucket` does."""
+
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """All samples of one metric; there may be none yet. `hidden` are labels that not everybody may see."""
+
+    name: str
+    kind: Kind
+    help: str
+    samples: Sequence[Sample] = ()
+    hidden: frozenset[str] = frozenset()
+
+    def public(self) -> Family:
+        """Return the family without its hidden labels: samples that differ in nothing else are added up."""
+        if not self.hidden:
+            return self
+        sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+        for sample in self.samples:
+            shown = tuple((name, value) for name, value in sample.labels.items() if name not in self.hidden)
+            sums[sample.suffix, shown] = sums.get((sample.suffix, shown), 0.0) + sample.value
+        samples = tuple(Sample(value, dict(shown), suffix) for (suffix, shown), value in sums.items())
+        return replace(self, samples=samples, hidden=frozenset())
+
+
+def gauge(name: str, help_: str, value: float | None) -> Family:
+    """Make a gauge without labels; None is no sample."""
+    return Family(name=name, kind="gauge", help=help_, samples=() if value is None else (Sample(value),))
+
+
+def render(metrics: Sequence[Metric]) -> str:
     """Write samples as one exposition; samples of one name must stand together."""
+    families: dict[str, Family] = {}
+    for one in metrics:
+        known = families.get(one.name, Family(name=one.name, kind=one.kind, help=one.help))
+        families[one.name] = replace(known, samples=(*known.samples, Sample(one.value, one.labels)))
+    return render_families(families.values())
+
+
+def render_families(families: Iterable[Family]) -> str:
+    """Write families as one exposition; no two may have one name."""
     lines: list[str] = []
-    described = ""
-    for metric in metrics:
-        if metric.name != described:
-            lines.append(f"# TYPE {metric.name} {metric.kind}")
-            lines.append(f"# HELP {metric.name} {metric.help}")
-            described = metric.name
-        labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in metric.labels.items())
-        suffix = "_total" if metric.kind == "counter" else ""
-        lines.append(
-            f"{metric.name}{suffix}{{{labels}}} {metric.value:g}"
-            if labels
-            else f"{metric.name}{suffix} {metric.value:g}"
-        )
+    for family in families:
+        lines.append(f"# TYPE {family.name} {family.kind}")
+        lines.append(f"# HELP {family.name} {_escaped(family.help)}")
+        suffix = {"counter": "_total", "info": "_info"}.get(family.kind, "")
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels.items())
+            shown = f"{{{labels}}}" if labels else ""
+            lines.append(f"{family.name}{sample.suffix or suffix}{shown} {number(sample.value)}")
     return "\n".join([*lines, "# EOF", ""])
+
+
+def number(value: float) -> str:
+    """Write a number with every digit that it has."""
+    if math.isinf(value) or math.isnan(value):
+        return {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
 def _escaped(value: str) -> str:

@@ -54,9 +54,8 @@ def render(problems: Sequence[Problem], *, name: str, lines: Sequence[str]) -> s
     """
     parts: list[str] = []
     for problem in problems:
-        parts.append(
-            f"{name}:{problem.line}:{problem.column}: {problem.severity}[{problem.code}]: {printable(problem.message)}"
-        )
+        place = f"{name}:{problem.line}:{problem.column}" if problem.line else name
+        parts.append(f"{place}: {problem.severity}[{problem.code}]: {printable(problem.message)}")
         if 0 < problem.line <= len(lines):
             quoted = lines[problem.line - 1].replace("\t", " ")[:_QUOTED_CHARACTERS_MAX]
             parts.append(f"{problem.line:5d} | {printable(quoted)}")

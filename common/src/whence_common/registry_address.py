@@ -1,6 +1,7 @@
 """Where a registry is reached and where it may send its clients. No I/O is done here: adapters look addresses up.
 
-A redirect comes from outside. It is followed to public hosts over TLS, and never with the registry's credentials.
+A redirect comes from outside. It is followed to public hosts over TLS, and never with the registry's credentials. What
+a name resolves to is checked, and the connection goes to the address that was checked: the next lookup may differ.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from whence_common.errors import RoadError, one_line
 from whence_common.image_reference import is_loopback_registry
@@ -28,6 +29,13 @@ _ECR = re.compile(
 )
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?\Z", re.IGNORECASE)
 _EC2_IPV6 = ipaddress.ip_network("fd00:ec2::/32")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""RFC 6052: the last 32 bits are the IPv4 address that a translator connects to."""
+_VISIBLE = re.compile(r"[\x21-\x7e]+\Z")
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?(?::[0-9]{1,5})?\Z")
+"""Underscores too: old buckets of S3 have them."""
+_PORTS = {"http": 80, "https": 443}
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Kind = Literal["public", "private", "link-local", "loopback"]
 
 
@@ -76,14 +84,12 @@ def ecr_region(registry: str) -> str | None:
 
 def kind_of(address: str) -> Kind:
     """Say which kind of network an IP address is in. Raises ValueError."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    parsed = mapped if mapped is not None else parsed
+    parsed = _embedded(ipaddress.ip_address(address.partition("%")[0]))
     if parsed.is_loopback or parsed.is_unspecified:
         return "loopback"
     if parsed.is_link_local or (parsed.version == 6 and parsed in _EC2_IPV6):
         return "link-local"  # the metadata service is here, in both versions
-    return "public" if parsed.is_global and not parsed.is_multicast else "private"
+    return "public" if parsed.is_global and not parsed.is_multicast and not parsed.is_reserved else "private"
 
 
 def redirected(place: Place, url: str, location: str) -> str:
@@ -96,31 +102,74 @@ def redirected(place: Place, url: str, location: str) -> str:
         target, parts = "", urlsplit("")
     if urlsplit(url).scheme == "https" and parts.scheme == "http":
         raise _refused(place, parts.hostname or "", "over plain HTTP")
-    if (
-        not location or parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None
-        or len(target) > _URL_CHARACTERS_MAX
-    ):  # fmt: skip
+    if not location or not is_usable_url(target):
         raise _refused(place, parts.hostname or "", "with a URL that is not usable")
-    literal = _literal(parts.hostname)
+    literal = _literal(parts.hostname or "")
     if literal is not None:
         check_addresses(place, target, [literal], _literals(place))
     return target
 
 
+def is_usable_url(url: str) -> bool:
+    """Return whether a URL from outside names one host in only one way, whoever reads it."""
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return (
+        parts.scheme in _PORTS and port_is_valid and parts.username is None and parts.password is None
+        and (_HOST.match(parts.netloc) is not None or _is_ipv6(parts.hostname or ""))
+        and len(url) <= _URL_CHARACTERS_MAX and _VISIBLE.match(url) is not None
+    )  # fmt: skip
+
+
 def check_addresses(place: Place, url: str, addresses: Iterable[str], own: Iterable[str]) -> None:
     """Check the addresses behind a URL against those of the registry itself (`own`). Raises RedirectRefused.
 
-    Public addresses are allowed; others only where the registry is itself, or where the settings name the host.
+    Public addresses are allowed at the scheme's port; others, and other ports, only where the settings name the host,
+    or where it is the registry itself by another name: the same address and port.
     """
     parts = urlsplit(url)
-    if parts.netloc in place.blob_hosts | {place.host}:
+    if is_named(parts.netloc, place.blob_hosts | {place.host}):
         return
-    allowed: set[Kind] = {"public", *(kind_of(one) for one in own)}
-    if "loopback" in allowed:
-        allowed.add("private")
-    kinds = {kind_of(one) for one in addresses} - allowed
-    if kinds:
-        raise _refused(place, parts.hostname or "", f"which has a {min(kinds)} address")
+    found, port = {_embedded(ipaddress.ip_address(one.partition("%")[0])) for one in addresses}, _port(url)
+    itself = {_embedded(ipaddress.ip_address(one.partition("%")[0])) for one in own}
+    if found and found <= itself and port == _port(place.origin):
+        return
+    kinds = {kind_of(str(one)) for one in found} - {"public"}
+    if kinds or not found:
+        raise _refused(place, parts.hostname or "", f"which has a {min(kinds) if kinds else 'missing'} address")
+    if port != _PORTS.get(parts.scheme):
+        raise _refused(place, parts.netloc, f"whose address has the port {port}")
+
+
+def is_named(netloc: str, hosts: Iterable[str]) -> bool:
+    """Return whether a URL's host, with its port, is among hosts."""
+    return netloc.lower() in {one.lower() for one in hosts}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """How an address that was checked is asked under the name that it was found by."""
+
+    url: str
+    host: str
+    """For the Host header."""
+    server_hostname: str | None
+    """For TLS; None without it."""
+
+
+def pinned(url: str, address: str) -> Pinned:
+    """Return how to ask exactly this address for a URL."""
+    parts = urlsplit(url)
+    literal = f"[{address}]" if ":" in address else address
+    port = f":{parts.port}" if parts.port is not None else ""
+    return Pinned(
+        url=urlunsplit(parts._replace(netloc=f"{literal}{port}")),
+        host=parts.netloc,
+        server_hostname=parts.hostname if parts.scheme == "https" else None,
+    )
 
 
 def referrers_closed(status: int, content: bytes) -> bool:
@@ -132,6 +181,28 @@ def same_origin(place: Place, url: str) -> bool:
     """Say whether a URL is at the registry itself, where its credentials may be shown."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" == place.origin
+
+
+def _embedded(address: _Address) -> _Address:
+    """Return the IPv4 address that an IPv6 address leads to by mapping, translation or a tunnel."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo is not None else None) or address
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6 and "%" not in host
+    except ValueError:
+        return False
+
+
+def _port(url: str) -> int | None:
+    parts = urlsplit(url)
+    return parts.port or _PORTS.get(parts.scheme)
 
 
 def _literal(host: str) -> str | None:
@@ -153,7 +224,7 @@ def _refused(place: Place, host: str, why: str) -> RedirectRefused:
         "registry-redirect",
         f"{place.registry} redirects to {one_line(host, 80) or 'no host'} {why}, which is refused",
         retryable=False,
-        fix=f"if that host belongs to the registry, add it to blob_hosts of {place.registry}"
+        fix=f"if that host is the registry's, add it to blob_hosts of {place.registry} (to token_hosts for tokens)"
         if "address" in why
         else "the registry's owner must correct it",
     )

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from whence_common.errors import RoadError, one_line
 from whence_common.loose_json import loose
-from whence_common.registry_address import Place
+from whence_common.registry_address import Place, is_usable_url
 
 TOKEN_BYTES_MAX = 64 * 1024
 _HEADER_CHARACTERS_MAX = 8 * 1024
@@ -121,14 +121,10 @@ def choose(challenges: Iterable[Challenge], login: Login | None, place: Place) -
 
 def check_realm(realm: str, place: Place, *, shown: bool) -> None:
     """Check where tokens are given. A login is shown to the registry's own hosts only. Raises SignInRefused."""
-    try:
-        parts = urlsplit(realm)
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        parts, port_is_valid = urlsplit(""), False
     schemes = ("http", "https") if place.plain else ("https",)
-    if parts.scheme not in schemes or not parts.hostname or parts.username is not None or not port_is_valid:
+    if not is_usable_url(realm) or urlsplit(realm).scheme not in schemes:
         raise SignInRefused("registry-realm", f"{place.registry} names no usable token endpoint", retryable=False)
+    parts = urlsplit(realm)
     if shown and parts.netloc not in place.own_hosts:
         raise SignInRefused(
             "registry-realm-foreign",

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whence_common.digest import sha256_digest
-from whence_common.errors import InputError
+from whence_common.errors import InputError, one_line
 from whence_common.identifiers import COMMIT_ID
 
 FILE_NAME = "scm-source.json"
@@ -19,10 +19,17 @@ FILE_BYTES_MAX = 64 * 1024
 KEYS = ("url", "revision", "author", "status")
 _FIELD_CHARACTERS_MAX = 4096
 _LOCALLY_MODIFIED = " (locally modified)"
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
+_PATH_CHARACTERS_MAX = 500
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?\Z")
+"""No option of Git's (`-x`) and no IPv6 address; which hosts are asked, the settings say."""
+_PATH = re.compile(r"[A-Za-z0-9._/~+-]+\Z")
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!//)[^:]+)\Z")
 _REFERENCE = re.compile(r"\A((?:[A-Za-z:]+://)?+(?:[^@/\s]*@)?+[^@/\s:]+(?::[0-9]+)?[/:][^@\s]*)@.*\Z")
 """A repository's URL, then `@` and a reference. An `@` before the host belongs to the user."""
+
+
+class RepositoryInvalid(InputError):
+    """The text does not name a repository."""
 
 
 class ScmSourceInvalid(InputError):
@@ -100,6 +107,28 @@ class Repository:
     def __str__(self) -> str:
         return f"{self.host}/{self.path}"
 
+    @classmethod
+    def parse(cls, text: str) -> Repository:
+        """Parse `host/path`. Raises RepositoryInvalid."""
+        host, _, path = text.partition("/")
+        if not is_git_host(host) or not _is_path(path):
+            raise RepositoryInvalid(
+                "repository-malformed", f"{one_line(text, 80)!r} is not a repository's host and path",
+                fix="write git.example.org/team/name",
+            )  # fmt: skip
+        return cls(host=host, path=path)
+
+
+def is_git_host(text: str) -> bool:
+    """Return whether a text is a host with a port or without: nothing that an URL, or Git, reads otherwise."""
+    return _HOST.match(text) is not None and text == text.lower()
+
+
+def _is_path(path: str) -> bool:
+    if len(path) > _PATH_CHARACTERS_MAX or not _PATH.match(path) or path.startswith("-"):
+        return False
+    return not any(part in ("", ".", "..") for part in path.split("/"))
+
 
 def repository_of(url: str) -> Repository | None:
     """Name the repository behind a URL in any of the forms seen in the field; None when it names none.
@@ -125,12 +154,8 @@ def repository_of(url: str) -> Repository | None:
         if match is None:
             return None
         host, path = match["host"], match["path"]
-    path = path.strip("/").removesuffix(".git")
-    if not _HOST.match(host) or not path or any(part in ("", ".", "..") for part in path.split("/")):
-        return None
-    if not re.fullmatch(r"[A-Za-z0-9._/~+-]+", path) or len(path) > 500 or path.startswith("-"):
-        return None
-    return Repository(host=host.lower(), path=path)
+    path, host = path.strip("/").removesuffix(".git"), host.lower()
+    return Repository(host=host, path=path) if is_git_host(host) and _is_path(path) else None
 
 
 def same_repository(one: str, other: str) -> bool:

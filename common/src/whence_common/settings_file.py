@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-import msgspec
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from whence_common.errors import InputError
-from whence_common.problems import render
+from whence_common.problems import Problem, Severity, in_document_order, render
+from whence_common.settings_typed import FIX, typed
 from whence_common.user_data import nodes, strict_yaml
 
 SETTINGS_BYTES_MAX = 1024 * 1024
+CREDENTIALS = "${CREDENTIALS_DIRECTORY}/"
+"""How the name of a file begins that systemd hands to a unit by LoadCredential=."""
+_NO_CREDENTIALS = (
+    "CREDENTIALS_DIRECTORY is not set here: systemd sets it for units with LoadCredential=. Start the unit; to check "
+    "by hand use systemd-run as the README shows (Check)"
+)
+_FILES = re.compile(r"\w+_(files?|directory)\Z")
+_INDEX = re.compile(r"\[([0-9]+)\]")
+_QUOTED = re.compile(r": '([^']*)'")
 T = TypeVar("T")
 
 
@@ -18,28 +29,130 @@ class SettingsInvalid(InputError):
     """The settings cannot be used; the message names every place that can be named."""
 
 
-def parse(content: bytes, structure: type[T], *, name: str, least: str) -> T:
-    """Parse a settings file. `least` says what an empty one lacks. Raises SettingsInvalid."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(Generic[T]):
+    """A settings file that was read: what it sets, and where."""
+
+    name: str
+    settings: T
+    root: nodes.Mapping
+
+    def problem(self, message: str, *, fix: str = "", code: str = "settings-invalid",
+                severity: Severity = "error") -> Problem:  # fmt: skip
+        """Make a problem of a message that begins with the name of a setting, `registry.backend is …`."""
+        fix = _NO_CREDENTIALS if CREDENTIALS in message else fix
+        return _placed(self.root, message, fix=fix, code=code, severity=severity)
+
+    def render(self, problems: Iterable[Problem]) -> str:
+        """Return problems as text. No line of the file is quoted: it may hold a password."""
+        return render(in_document_order(problems), name=self.name, lines=())
+
+    def explain(self, exc: InputError) -> str:
+        """Return what an error says that was found later, with the place of the setting that its message names."""
+        problem = self.problem(exc.message, fix=exc.fix, code=exc.code)
+        if not problem.line:  # it may say only which file is wrong
+            named = (one for one in _scalars(self.root) if "/" in one.text[:-1] and one.text in exc.message)
+            scalar = max(named, key=lambda one: len(one.text), default=None)
+            if scalar is None:
+                return exc.diagnostics()
+            problem = replace(problem, line=scalar.line, column=scalar.column)
+        return self.render([problem])
+
+
+def read(
+    content: bytes, structure: type[T], *, name: str, least: str,
+    judge: Callable[[T], Iterable[str]], credentials_directory: str | None = None,
+) -> Document[T]:  # fmt: skip
+    """Read a settings file whole. `least` says what an empty one lacks, `judge` what is wrong with values that fit.
+
+    What `judge` finds begins with the name of a setting. Raises SettingsInvalid with everything that was found.
+    """
+    root = _mapping(content, name=name, least=least)
+    if credentials_directory is not None:
+        _expand(root, credentials_directory)
+    settings, problems, left_out = typed(root, structure)
+    found = [*problems]
+    if settings is not None:
+        follows = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in left_out) or r"(?!)")
+        found += [_placed(root, one, fix=FIX) for one in judge(settings) if not follows.search(one)]
+    if found or settings is None:
+        raise SettingsInvalid("settings-invalid", render(in_document_order(found), name=name, lines=()))
+    return Document(name=name, settings=settings, root=root)
+
+
+def _mapping(content: bytes, *, name: str, least: str) -> nodes.Mapping:
     if len(content) > SETTINGS_BYTES_MAX:
         raise SettingsInvalid("settings-too-large", f"{name} is larger than {SETTINGS_BYTES_MAX} bytes")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as exc:
-        raise SettingsInvalid("settings-not-utf8", f"{name} is not UTF-8 at byte {exc.start}") from exc
+        line = content.count(b"\n", 0, exc.start) + 1
+        fix = "save the file as UTF-8"
+        raise SettingsInvalid("settings-not-utf8", f"{name}:{line}: byte {exc.start} is not UTF-8", fix=fix) from exc
     root, problems = strict_yaml.parse(text)
     if problems:
-        raise SettingsInvalid("settings-yaml", render(problems, name=name, lines=text.splitlines()))
+        raise SettingsInvalid("settings-yaml", render(problems, name=name, lines=()))
     if not isinstance(root, nodes.Mapping):
-        raise SettingsInvalid("settings-not-mapping", f"{name} must be a mapping", fix=least)
-    try:
-        return msgspec.convert(nodes.to_python(root), structure)
-    except msgspec.ValidationError as exc:
-        fix = "the README of the program explains every setting"
-        raise SettingsInvalid("settings-invalid", f"{name}: {exc}", fix=fix) from exc
+        raise SettingsInvalid("settings-not-mapping", f"{name} must be a mapping (name: value)", fix=least)
+    return root
 
 
-def refuse(wrong: list[str], *, name: str) -> None:
-    """Raises SettingsInvalid when anything is wrong; every finding is in its message."""
-    if wrong:
-        fix = "the README of the program explains every setting"
-        raise SettingsInvalid("settings-invalid", f"{name}: " + "; ".join(wrong), fix=fix)
+def _expand(node: nodes.Node, directory: str, key: str = "") -> nodes.Node:
+    """Replace CREDENTIALS at the beginning of files' names by the directory that systemd made."""
+    if isinstance(node, nodes.Mapping):
+        node.entries = {name: _expand(inner, directory, name) for name, inner in node.entries.items()}
+    elif isinstance(node, nodes.Sequence):
+        node.items = [_expand(inner, directory, key) for inner in node.items]
+    elif _FILES.match(key) and isinstance(node.value, str) and node.value.startswith(CREDENTIALS):
+        text = f"{directory.rstrip('/')}/{node.value.removeprefix(CREDENTIALS)}"
+        return nodes.Scalar(line=node.line, column=node.column, text=text, value=text, plain=node.plain)
+    return node
+
+
+def _placed(root: nodes.Mapping, message: str, *, fix: str, code: str = "settings-invalid",
+            severity: Severity = "error") -> Problem:  # fmt: skip
+    """Find the setting whose name a message begins with; an entry of a list that it quotes next, too."""
+    found: nodes.Node = root
+    at, start = (0, 0), 0
+    while True:
+        index = _INDEX.match(message, start)
+        if isinstance(found, nodes.Mapping):
+            key = max((one for one in found.entries if _begins(message, one, start)), key=len, default=None)
+            if key is None:
+                break
+            at, found, start = (found.keys[key].line, found.keys[key].column), found.entries[key], start + len(key)
+        elif isinstance(found, nodes.Sequence) and index is not None and int(index[1]) < len(found.items):
+            found, start = found.items[int(index[1])], index.end()
+            at = (found.line, found.column)
+        else:
+            break
+        start += message.startswith(".", start)
+    quoted = _QUOTED.match(message, start)
+    if isinstance(found, nodes.Sequence) and quoted is not None:
+        at = next(
+            ((one.line, one.column) for one in found.items if isinstance(one, nodes.Scalar) and one.text == quoted[1]),
+            at,
+        )
+    return Problem(
+        severity=severity,
+        code=code,
+        line=at[0],
+        column=at[1],
+        path=message[:start].rstrip("."),
+        message=message,
+        fix=fix,
+    )
+
+
+def _scalars(node: nodes.Node) -> Iterator[nodes.Scalar]:
+    if isinstance(node, nodes.Scalar):
+        yield node
+    else:
+        for inner in node.items if isinstance(node, nodes.Sequence) else node.entries.values():
+            yield from _scalars(inner)
+
+
+def _begins(message: str, name: str, start: int) -> bool:
+    """Return whether a name stands here, and not only the beginning of a longer one."""
+    after = message[start + len(name) : start + len(name) + 1]
+    return message.startswith(name, start) and not (after.isalnum() or after in ("_", "-"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from whence_agent.adapters.engine_archive import read_file
 from whence_agent.adapters.engine_create import FINGERPRINT, create_arguments
-from whence_agent.adapters.engine_stream import EngineStream
+from whence_agent.adapters.engine_stream import ENGINE_AWAY_FIX, EngineStream
 from whence_agent.ports import ContainerSpec, ContainerState, EngineEvent, EngineFailed
 from whence_common.errors import one_line
 from whence_common.image_provenance import ImageConfig
@@ -98,7 +98,7 @@ class DockerEngine:
             raise EngineFailed(
                 "engine-unreachable",
                 f"the Docker Engine at {self._socket} does not answer ({type(exc).__name__})",
-                fix="systemctl status docker",
+                fix=ENGINE_AWAY_FIX,
             ) from exc
 
 

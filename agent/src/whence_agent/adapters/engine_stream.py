@@ -13,6 +13,7 @@ from whence_agent.ports import EngineEvent, EngineFailed
 from whence_common.errors import one_line
 from whence_common.registry_sign_in import Login
 
+ENGINE_AWAY_FIX = "systemctl status docker; where there is no Engine yet: apt-get install docker.io, or docker-ce"
 _LINE_BYTES_MAX = 256 * 1024
 _CONNECT_SECONDS_MAX = 10.0
 _ACTIONS = ("create", "start", "die", "destroy", "exec_start", "update", "rename", "oom", "pause", "unpause")
@@ -64,7 +65,7 @@ class EngineStream:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             raise EngineFailed(
                 "engine-unreachable", f"the Docker Engine at {self._socket} does not answer ({type(exc).__name__})",
-                fix="systemctl status docker",
+                fix=ENGINE_AWAY_FIX,
             ) from exc  # fmt: skip
 
     def _connected(self) -> tuple[aiohttp.ClientSession, str]:

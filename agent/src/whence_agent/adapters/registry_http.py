@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -13,13 +14,17 @@ from yarl import URL
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.ports import RegistryRefused
+from whence_common.image_reference import ImageReferenceInvalid
 from whence_common.referrer_pages import next_page
 from whence_common.registry_address import (
     REDIRECTS,
     REDIRECTS_MAX,
+    Pinned,
     Place,
     RedirectRefused,
     check_addresses,
+    is_named,
+    pinned,
     redirected,
     same_origin,
 )
@@ -33,8 +38,12 @@ from whence_common.registry_sign_in import (
     scope_of,
     token_request,
 )
+from whence_common.registry_urls import url_of
 
 REQUEST_SECONDS_MAX = 30.0
+_ADDRESSES_TRIED_MAX = 4
+Lookup = Callable[[str], Awaitable[list[str]]]
+"""Returns the addresses of a host. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +76,9 @@ class Access:
 class RegistryHttp:
     """GETs below `/v2/<path>/`. `places` are the registries that the platform says more of than their name."""
 
-    def __init__(self, *, session: aiohttp.ClientSession, places: Mapping[str, Place]) -> None:
+    def __init__(self, *, session: aiohttp.ClientSession, places: Mapping[str, Place], lookup: Lookup) -> None:
         self._session = session
+        self._lookup = lookup
         self._places = places
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS_MAX)
 
@@ -78,7 +88,7 @@ class RegistryHttp:
         `path` is one below the repository, or what `next_page` gave.
         """
         place = self._place(access)
-        url = path if "://" in path else f"{place.origin}/v2/{place.path(access.path)}/{path}"
+        url = path if path.startswith(f"{place.origin}/") else _url(place, access.path, path)
         try:
             answer = await self._fetch(place, url, access, accept, bytes_max, follow)
             if answer.status != 401 or access.authorization:
@@ -100,11 +110,11 @@ class RegistryHttp:
             headers = {"Accept": accept, "Accept-Encoding": "identity"}
             if access.authorization and same_origin(place, url):
                 headers["Authorization"] = access.authorization
-            answer = await self._once(url, headers, bytes_max, registry=access.registry)
+            targets = [_as_named(url)] if same_origin(place, url) else await self._checked(place, url)
+            answer = await self._once(url, targets, headers, bytes_max, registry=access.registry)
             if answer.status not in REDIRECTS or not follow:
                 return answer
             url = redirected(place, url, answer.headers.get("Location", ""))
-            await self._check_addresses(place, url)
         raise RegistryRefused("registry-redirects", f"{access.registry} redirects without end", retryable=False)
 
     async def _sign_in(self, place: Place, access: Access, asked: Answer) -> None:
@@ -121,11 +131,13 @@ class RegistryHttp:
             access.authorization = login.basic()
             return
         wanted = token_request(challenge, login, (scope_of(place.path(access.path)),), place)
-        await self._check_addresses(place, wanted.url)
+        targets = await self._checked(place, wanted.url)
         headers = {"Accept": "application/json"}
         if wanted.authorization:
             headers["Authorization"] = wanted.authorization
-        answer = await self._once(wanted.url, headers, TOKEN_BYTES_MAX, registry=access.registry, form=wanted.form)
+        answer = await self._once(
+            wanted.url, targets, headers, TOKEN_BYTES_MAX, registry=access.registry, form=wanted.form
+        )
         token = parse_token(answer.content) if answer.status == 200 else None
         if token is None:
             raise RegistryRefused(
@@ -136,34 +148,37 @@ class RegistryHttp:
         access.token = token.value
         access.authorization = f"Bearer {access.token}"
 
-    async def _check_addresses(self, place: Place, url: str) -> None:
-        """Look up where a URL leads that came from the registry. Raises RedirectRefused or RegistryRefused."""
+    async def _checked(self, place: Place, url: str) -> list[Pinned]:
+        """Return how to ask a URL that came from the registry: at the addresses that were checked, and no others.
+
+        Raises RedirectRefused or RegistryRefused.
+        """
         parts = urlsplit(url)
-        if parts.netloc in place.own_hosts | place.blob_hosts:
-            return
-        check_addresses(place, url, await _addresses(parts.hostname or "", place.registry),
-                        await _addresses(urlsplit(place.origin).hostname or "", place.registry))  # fmt: skip
+        if is_named(parts.netloc, place.own_hosts | place.blob_hosts):
+            return [_as_named(url)]
+        try:
+            found = await self._lookup(parts.hostname or "")
+            check_addresses(place, url, found, await self._lookup(urlsplit(place.origin).hostname or ""))
+        except OSError as exc:
+            message = f"the registry {place.registry} sends us to a host whose address is not found"
+            raise RegistryRefused("registry-unreachable", message) from exc
+        return [pinned(url, one) for one in dict.fromkeys(found)][:_ADDRESSES_TRIED_MAX]
 
     async def _once(
         self,
         url: str,
+        targets: list[Pinned],
         headers: Mapping[str, str],
         bytes_max: int,
         *,
         registry: str,
         form: Mapping[str, str] | None = None,
     ) -> Answer:
-        method = "GET" if form is None else "POST"
         try:
-            async with self._session.request(
-                method, URL(url, encoded=True), headers=headers, data=form, timeout=self._timeout,
-                allow_redirects=False,
-            ) as answer:  # fmt: skip
-                content = await read_bounded(answer, bytes_max)
-                return Answer(
-                    status=answer.status, content=content, content_type=answer.content_type, headers=answer.headers,
-                    challenges=tuple(answer.headers.getall("WWW-Authenticate", [])), url=url,
-                )  # fmt: skip
+            for to in targets[:-1]:
+                with suppress(aiohttp.ClientConnectorError):
+                    return await self._asked(url, to, headers, bytes_max, form)
+            return await self._asked(url, targets[-1], headers, bytes_max, form)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             message = f"the registry {registry} does not answer ({type(exc).__name__})"
             raise RegistryRefused("registry-unreachable", message) from exc
@@ -171,15 +186,42 @@ class RegistryHttp:
             message = f"the registry {registry} sends {exc}"
             raise RegistryRefused("registry-answer-too-large", message, retryable=False) from exc
 
+    async def _asked(
+        self, url: str, to: Pinned, headers: Mapping[str, str], bytes_max: int, form: Mapping[str, str] | None
+    ) -> Answer:
+        method = "GET" if form is None else "POST"
+        async with self._session.request(
+            method, URL(to.url, encoded=True), headers={**headers, "Host": to.host}, data=form, timeout=self._timeout,
+            allow_redirects=False, server_hostname=to.server_hostname,
+        ) as answer:  # fmt: skip
+            content = await read_bounded(answer, bytes_max)
+            return Answer(
+                status=answer.status, content=content, content_type=answer.content_type, headers=answer.headers,
+                challenges=tuple(answer.headers.getall("WWW-Authenticate", [])), url=url,
+            )  # fmt: skip
+
     def _place(self, access: Access) -> Place:
         return self._places.get(access.registry) or Place(registry=access.registry)
 
 
-async def _addresses(host: str, registry: str) -> list[str]:
+def _url(place: Place, repository: str, path: str) -> str:
+    """Return the URL of `manifests/…`, `blobs/…` or `referrers/…`, out of names that are checked."""
+    part, _, name = path.partition("/")
+    try:
+        return url_of(place, repository, part, name)
+    except ImageReferenceInvalid as exc:
+        raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=False) from exc
+
+
+def _as_named(url: str) -> Pinned:
+    return Pinned(url=url, host=urlsplit(url).netloc, server_hostname=None)
+
+
+async def system_lookup(host: str) -> list[str]:
+    """Look a host up as the system does. Raises OSError."""
     try:
         async with asyncio.timeout(REQUEST_SECONDS_MAX):
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError, UnicodeError) as exc:
-        message = f"the registry {registry} sends us to a host whose address is not found"
-        raise RegistryRefused("registry-unreachable", message) from exc
+    except UnicodeError as exc:
+        raise OSError(type(exc).__name__) from exc
     return [str(one[4][0]) for one in found]

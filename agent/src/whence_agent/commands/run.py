@@ -7,12 +7,12 @@ import logging
 import sys
 from dataclasses import dataclass
 
-from whence_agent.commands.files import read_settings
+from whence_agent.commands.files import read_document
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
 from whence_common import logs
 from whence_common.errors import WhenceError, leaves
-from whence_common.settings_file import SettingsInvalid
+from whence_common.settings_file import Document, SettingsInvalid
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,14 @@ class _Held:
     """The settings in use. A file that is wrong changes nothing: the agent runs on with what it has."""
 
     path: str
-    settings: Settings
+    document: Document[Settings]
 
     def reload(self) -> bool:
-        found = read_settings(self.path)
+        found = read_document(self.path)
         if found is None:
             log.error("the settings are wrong; running on with the old ones")
             return False
-        self.settings = found
+        self.document = found
         return True
 
 
@@ -39,12 +39,12 @@ def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec:
     """Run until a signal: 0 after SIGTERM, 1 when it could not, 78 for wrong settings."""
     from whence_agent.wiring import Process, run_agent
 
-    settings = read_settings(config)
-    if settings is None:
+    document = read_document(config)
+    if document is None:
         return SETTINGS_WRONG
     redactor = Redactor()
     logs.set_up(verbose=verbose, scrub=redactor.scrub)
-    held = _Held(config, settings)
+    held = _Held(config, document)
     process = Process(
         notify_socket=notify_socket,
         watchdog_seconds=int(watchdog_usec) / 1e6 if watchdog_usec is not None and watchdog_usec.isdigit() else None,
@@ -53,10 +53,10 @@ def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec:
         console=lambda line: print(line, flush=True),
     )
     try:
-        while asyncio.run(run_agent(held.settings, process)) == "reload":
+        while asyncio.run(run_agent(held.document.settings, process)) == "reload":
             log.info("settings read again")
     except SettingsInvalid as exc:
-        print(f"whence-agent: {exc.diagnostics()}", file=sys.stderr)
+        print(f"whence-agent: {held.document.explain(exc)}", file=sys.stderr)
         return SETTINGS_WRONG
     except (OSError, WhenceError) as exc:
         print(f"whence-agent: cannot run: {exc}", file=sys.stderr)

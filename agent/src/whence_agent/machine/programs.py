@@ -14,8 +14,13 @@ _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "LIBMOUNT_FORCE_MOUNT2": "always",  # move_mount(2), which newer ones call, does not lead from a descriptor's name
 }
-_PACKAGES = {"mdadm": "mdadm", "mkfs.xfs": "xfsprogs", "xfs_repair": "xfsprogs", "xfs_growfs": "xfsprogs",
-             "logrotate": "logrotate"}  # fmt: skip
+PACKAGES = {
+    "mdadm": "mdadm", "mkfs.xfs": "xfsprogs", "xfs_repair": "xfsprogs", "xfs_growfs": "xfsprogs",
+    "mkfs.ext4": "e2fsprogs", "mkfs.ext3": "e2fsprogs", "mkfs.ext2": "e2fsprogs",
+    "e2fsck": "e2fsprogs", "resize2fs": "e2fsprogs",
+    "mount": "mount", "blkid": "util-linux", "shutdown": "systemd-sysv", "systemctl": "systemd",
+}  # fmt: skip
+"""Which of Debian's packages has each program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,7 @@ class Programs:
                 pass_fds=inherits,
             )
         except FileNotFoundError as exc:
-            package = _PACKAGES.get(command[0])
+            package = PACKAGES.get(command[0])
             fix = f"install the package {package} in the AMI" if package else "install it in the AMI"
             raise MachineFailed("program-missing", f"{command[0]} is not installed", fix=fix) from exc
         except subprocess.TimeoutExpired as exc:

@@ -13,9 +13,12 @@ from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.adapters.registry_road import FAILURES, RegistryRoad, Scopes
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
+from whence_common.errors import one_line
+from whence_common.image_reference import ImageReferenceInvalid, is_repository_path
 from whence_common.logs import fields
 from whence_common.oci_manifest import MANIFEST_BYTES_MAX
 from whence_common.registry_sign_in import scope_of
+from whence_common.registry_urls import checked_path
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,19 @@ class BackendCalls:
         return (scope_of(self._path(repository), push=True),)
 
     def _blob(self, repository: str, digest: str) -> str:
-        return f"{self._base}/{repository}/blobs/{digest}"
+        return self._url(repository, "blobs", digest)
+
+    def _url(self, repository: str, part: str, name: str) -> str:
+        """Return where a part of a repository is, out of names that are checked. Raises RegistryRefusal."""
+        try:
+            return f"{self._base}/{checked_path(repository, part, name)}"
+        except ImageReferenceInvalid as exc:
+            raise RegistryRefusal("NAME_INVALID", exc.message) from exc
+
+    def _uploads(self, repository: str) -> str:
+        if not is_repository_path(repository):
+            raise RegistryRefusal("NAME_INVALID", f"{one_line(repository, 80)!r} is not a repository")
+        return f"{self._base}/{repository}/blobs/uploads/"
 
     @asynccontextmanager
     async def _ask(

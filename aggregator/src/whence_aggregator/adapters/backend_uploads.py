@@ -47,7 +47,7 @@ class BackendUploads(BackendCalls):
 
     async def start(self, repository: str) -> Upload:
         """Begin an upload. Raises RegistryRefusal."""
-        url = f"{self._base}/{repository}/blobs/uploads/"
+        url = self._uploads(repository)
         async with self._ask("POST", url, self._push(repository), data=b"") as answer:
             await check_place(answer, self._path(repository))
             self._expect(answer, 202)

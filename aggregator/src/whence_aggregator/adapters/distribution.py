@@ -19,9 +19,11 @@ from whence_aggregator.adapters.registry_road import RegistryRoad, Scopes
 from whence_aggregator.ports_registry import BlobAnswer
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.digest import sha256_digest
+from whence_common.image_reference import is_repository_path, is_tag
 from whence_common.logs import fields
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
+from whence_common.referrer_pages import next_page
 from whence_common.registry_address import REDIRECTS, RedirectRefused, redirected
 
 log = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ class Backend(BackendUploads):
     async def mount(self, repository: str, digest: str, source: str) -> bool:
         """Mount a blob. Raises RegistryRefusal."""
         from_ = self._path(source)
-        url = f"{self._base}/{repository}/blobs/uploads/"
+        url = self._uploads(repository)
         scopes = (*self._push(repository), *self._pull(source))
         async with self._ask(
             "POST", f"{url}?{urlencode({'mount': digest, 'from': from_})}", scopes, data=b""
@@ -98,7 +100,7 @@ class Backend(BackendUploads):
         if known is not None:
             self._manifests.move_to_end(digest)
             return known
-        url = f"{self._base}/{repository}/manifests/{digest}"
+        url = self._url(repository, "manifests", digest)
         async with self._ask("GET", url, self._pull(repository), headers=_MANIFEST, follow=True) as answer:
             if answer.status == 404:
                 return None
@@ -126,7 +128,7 @@ class Backend(BackendUploads):
             raise unavailable("the registry behind stores other bytes than it was given")
 
     async def _put_manifest(self, repository: str, tag: str, digest: str, content: bytes, media_type: str) -> str:
-        url = f"{self._base}/{repository}/manifests/{tag}"
+        url = self._url(repository, "manifests", tag)
         headers = {"Content-Type": media_type}
         async with self._ask("PUT", url, self._push(repository), data=content, headers=headers) as answer:
             if answer.status in (400, 409, 412):
@@ -146,18 +148,18 @@ class Backend(BackendUploads):
         """Give the repositories of the registry's catalogue that lie below ours. Raises RegistryRefusal."""
         below = f"{self._prefix}/" if self._prefix else ""
         async for name in self._listed(f"{self._origin}/v2/_catalog?n={_PAGE}", "repositories", (_CATALOG,)):
-            if name.startswith(below):
+            if name.startswith(below) and is_repository_path(name.removeprefix(below)):
                 yield name.removeprefix(below)
 
     async def tags(self, repository: str) -> list[str]:
         """Give all tags but those that the front itself has set. Raises RegistryRefusal."""
         url = f"{self._base}/{repository}/tags/list?n={_PAGE}"
         found = [one async for one in self._listed(url, "tags", self._pull(repository))]
-        return [one for one in found if not one.startswith(KEPT_TAG)]
+        return [one for one in found if is_tag(one) and not one.startswith(KEPT_TAG)]
 
     async def tagged(self, repository: str, reference: str) -> bytes:
         """Give a manifest by tag or digest. Raises RegistryRefusal."""
-        url = f"{self._base}/{repository}/manifests/{reference}"
+        url = self._url(repository, "manifests", reference)
         async with self._ask("GET", url, self._pull(repository), headers=_MANIFEST, follow=True) as answer:
             self._expect(answer, 200)
             return await read_bounded(answer)
@@ -175,17 +177,22 @@ class Backend(BackendUploads):
             async with self._ask("GET", url, scopes) as answer:
                 self._expect(answer, 200)
                 found = loose(await read_bounded(answer)).get(name)
-                link = answer.links.get("next")
-                following = str(link["url"]) if link is not None else ""
+                following = self._next_page(url, answer.headers.get("Link", ""))
             for one in found if isinstance(found, list) else []:
                 if isinstance(one, str):
                     yield one
-            if not following.startswith(self._origin):
+            if not following:
                 return
             url = following
 
+    def _next_page(self, url: str, link: str) -> str:
+        try:
+            return next_page(self._road.place, url, link)
+        except RedirectRefused as exc:
+            raise unavailable("the registry behind names a next page that is not allowed") from exc
+
     async def _has_manifest(self, repository: str, reference: str) -> bool:
-        url = f"{self._base}/{repository}/manifests/{reference}"
+        url = self._url(repository, "manifests", reference)
         async with self._ask("HEAD", url, self._pull(repository), headers={"Accept": ACCEPT}) as answer:
             return answer.status == 200
 

@@ -1,70 +1,201 @@
-"""One run of the git program: no settings of the machine, no prompts, bounded files and time, and no child left."""
+"""Runs of the git program: as `git_call` says, few at once, with bounded files, output and time, and no child left."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import resource
+import shutil
 import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from whence_aggregator.ports import SourceUnavailable
+from whence_common.git_call import PROGRAMS, git_arguments, git_environment
 from whence_common.registry_sign_in import Login
 
+RUNS_AT_ONCE_MAX = 24
+"""Each is a process or three; hosts and accounts have smaller shares of the work (collect/lanes.py)."""
+OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+"""More than the largest commit that is read."""
 _ERROR_BYTES_MAX = 8 * 1024
+_READ_BYTES = 64 * 1024
+_END_SECONDS_MAX = 5.0
+"""For a killed process to be gone; it takes longer only in the kernel, where nothing can be done."""
+_PROTOCOLS = ("http", "https")
 _HELPER = '!f() {{ test "$1" = get && cat /dev/fd/{}; }}; f'
 """Read once: a login that is refused is not shown again, and "store" and "erase" find nothing to do."""
 _PIPE_BYTES_MAX = 32 * 1024
-_ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": "/nonexistent",
-    "LC_ALL": "C",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "http:https",
-    "GIT_NO_LAZY_FETCH": "1",
-}
+_STALLED_SECONDS_MAX = 30
+_SETTINGS = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={_STALLED_SECONDS_MAX}")
+"""A server that sends nothing at all is given up; one that computes sends keep-alives every five seconds."""
+
+
+class GitMissing(SourceUnavailable):
+    """The program git is not installed: no commit can be asked for until it is."""
 
 
 class GitTooSlow(SourceUnavailable):
     """Git was given up after its time."""
 
 
-async def run_git(
-    directory: str, *arguments: str, seconds_max: float, file_bytes_max: int, login: Login | None = None
-) -> tuple[int, bytes, str]:
-    """Run git in a directory; return its exit code, output and the end of its error output. Raises GitTooSlow.
+class GitTooMuch(SourceUnavailable):
+    """Git printed more than it can have to say."""
 
-    A login goes through a pipe to its credential helper: neither argv nor the environment has it.
-    """
-    with _credentials(login) as descriptor:
-        helper = () if descriptor is None else ("-c", f"credential.helper={_HELPER.format(descriptor)}")
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *helper,
-            *arguments,
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitBounds:
+    """What one run may take."""
+
+    seconds_max: float
+    file_bytes_max: int
+
+
+class GitRuns:
+    """Runs git. `under_way` counts the process groups that there are now; `program` is what is started."""
+
+    def __init__(self, *, program: str = "git", at_once_max: int = RUNS_AT_ONCE_MAX, path: str = PROGRAMS) -> None:
+        self._program = program
+        self._path = path
+        self._turns = asyncio.Semaphore(at_once_max)
+        self.under_way = 0
+
+    async def run(
+        self, directory: str, *arguments: str, bounds: GitBounds, login: Login | None = None
+    ) -> tuple[int, bytes, str]:
+        """Run git in a directory; return its exit code, output and the end of its error output.
+
+        Raises GitTooSlow, GitTooMuch or GitMissing. However it ends, also by cancellation, its whole process group has
+        ended with it: git-remote-http is a child of git's, and would go on alone. A login goes through a pipe to its
+        credential helper: neither argv nor the environment has it.
+        """
+        async with self._turns:
+            self.under_way += 1
+            try:
+                async with asyncio.timeout(bounds.seconds_max):
+                    return await self._run(directory, arguments, bounds.file_bytes_max, login)
+            except TimeoutError as exc:
+                message = f"git {arguments[0]} took over {bounds.seconds_max:g} seconds"
+                raise GitTooSlow("git-too-slow", message) from exc
+            finally:
+                self.under_way -= 1
+
+    async def _run(
+        self, directory: str, arguments: tuple[str, ...], file_bytes_max: int, login: Login | None
+    ) -> tuple[int, bytes, str]:
+        with _credentials(login) as descriptor:
+            helper = () if descriptor is None else (f"credential.helper={_HELPER.format(descriptor)}",)
+            command = git_arguments(
+                *arguments, program=self._program, protocols=_PROTOCOLS, settings=(*_SETTINGS, *helper)
+            )
+            if shutil.which(self._program, path=self._path) is None:
+                fix = "install it on the aggregator's machine: apt-get install git"
+                raise GitMissing("git-missing", f"the program git is not in {self._path}", fix=fix)
+            process = await _started(command, directory, file_bytes_max, descriptor)
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            async with asyncio.TaskGroup() as group:
+                output = group.create_task(_whole(process.stdout, process.pid))
+                error = group.create_task(_end_of(process.stderr))
+                # its children may hold the pipes longer than it lives; what they would say then is of no use
+                group.create_task(_ended(process))
+        finally:
+            await _end(process)
+        if output.result() is None:
+            raise GitTooMuch("git-too-much", f"git printed over {OUTPUT_BYTES_MAX >> 20} MiB")
+        return process.returncode or 0, output.result() or b"", error.result().decode("utf-8", "replace")
+
+
+async def _started(command: list[str], directory: str, file_bytes_max: int, descriptor: int | None) -> Process:
+    """Start git as the leader of a session and group of its own; cancelled meanwhile, the group is ended."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
             cwd=directory,
-            env=_ENVIRONMENT,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            env=git_environment(protocols=_PROTOCOLS),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
             start_new_session=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max)),
             pass_fds=() if descriptor is None else (descriptor,),
         )
+    )
     try:
-        async with asyncio.timeout(seconds_max):
-            output, error = await process.communicate()
-    except TimeoutError as exc:
-        raise GitTooSlow("git-too-slow", f"git took over {seconds_max:g} seconds") from exc
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_end_started)
+        done, _ = await asyncio.wait({starting}, timeout=_END_SECONDS_MAX)
+        if done and starting.exception() is None:
+            await _end(starting.result())
+        raise
+
+
+def _end_started(starting: asyncio.Future[Process]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        _kill(starting.result().pid)
+
+
+async def _ended(process: Process) -> None:
+    """Wait for git itself, then end its children.
+
+    NOTE: not by `process.wait()`, which waits in some versions of Python for the pipes too, and its children hold them.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        descriptor = -1
+    if descriptor >= 0:
+        loop, exited = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(descriptor, exited.set)
+        try:
+            await exited.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+    _kill(process.pid)
+
+
+async def _end(process: Process) -> None:
+    """End the process group, and wait for its leader and for its pipes to close.
+
+    The group's id is not given to another process while a member lives; a group that is gone is no error.
+    """
+    _kill(process.pid)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS_MAX):
+            for stream in (process.stdout, process.stderr):
+                while stream is not None and await stream.read(_READ_BYTES):
+                    pass
             await process.wait()
-    return process.returncode or 0, output, error[-_ERROR_BYTES_MAX:].decode("utf-8", "replace")
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+async def _whole(stream: asyncio.StreamReader, group: int) -> bytes | None:
+    """Read output to its end; None, and the group is ended, when there is too much."""
+    content, kept = bytearray(), True
+    while chunk := await stream.read(_READ_BYTES):
+        if kept:
+            content += chunk
+        if kept and len(content) > OUTPUT_BYTES_MAX:
+            kept = False
+            _kill(group)
+    return bytes(content) if kept else None
+
+
+async def _end_of(stream: asyncio.StreamReader) -> bytes:
+    """Read error output, which a server can make endless, and keep its end."""
+    kept = b""
+    while chunk := await stream.read(_READ_BYTES):
+        kept = (kept + chunk)[-_ERROR_BYTES_MAX:]
+    return kept
 
 
 @contextmanager

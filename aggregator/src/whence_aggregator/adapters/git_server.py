@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whence_aggregator.adapters.git_process import GitTooSlow, run_git
+from whence_aggregator.adapters.git_process import GitBounds, GitRuns, GitTooSlow
 from whence_aggregator.adapters.logins import Logins, NoLogin
 from whence_aggregator.ports import BranchAnswer, SourceUnavailable
 from whence_common.errors import one_line
@@ -33,8 +33,6 @@ _DENIED = "The requested URL returned error: 403"
 _BRANCHES = "refs/heads/"
 _BRANCH = re.compile(r"refs/heads/[^\x00-\x20\x7f~^:?*\[\\]{1,250}\Z")
 _HEAD = "refs/whence/head"
-_OPTIONS = ("-c", "http.followRedirects=false", "-c", "fetch.fsckObjects=true", "-c", "gc.auto=0",
-            "-c", "protocol.version=2")  # fmt: skip
 _FETCH = ("fetch", "--quiet", "--filter=tree:0", "--no-tags")
 
 
@@ -55,11 +53,13 @@ class GitServerReader:
     def __init__(
         self,
         *,
+        runs: GitRuns,
         plain_http: Mapping[str, bool],
         logins: Mapping[str, Logins],
         seconds_max: float = FETCH_SECONDS_MAX,
         file_bytes_max: int = FILE_BYTES_MAX,
     ) -> None:
+        self._runs = runs
         self._plain_http = plain_http
         self._logins = logins
         self._seconds_max = seconds_max
@@ -214,17 +214,10 @@ class GitServerReader:
         return status, output, error
 
     async def _run(self, clone: _Clone, *arguments: str, login: Login | None = None) -> tuple[int, bytes, str]:
-        """Run git; it may follow no redirect even where it asks the server by itself for what is missing."""
-        seconds = min(self._seconds_max, max(clone.until - asyncio.get_running_loop().time(), 1.0))
+        left = clone.until - asyncio.get_running_loop().time()
+        bounds = GitBounds(seconds_max=min(self._seconds_max, max(left, 1.0)), file_bytes_max=self._file_bytes_max)
         try:
-            return await run_git(
-                clone.directory,
-                *_OPTIONS,
-                *arguments,
-                seconds_max=seconds,
-                file_bytes_max=self._file_bytes_max,
-                login=login,
-            )
+            return await self._runs.run(clone.directory, *arguments, bounds=bounds, login=login)
         except GitTooSlow as exc:
             raise GitTooSlow(exc.code, f"{clone.url}: {exc.message}") from exc
 

@@ -14,16 +14,19 @@ from whence_aggregator.adapters.registry_road import FAILURES, RegistryRoad
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.backoff import retry_after_seconds
 from whence_common.digest import is_sha256_digest, sha256_digest
+from whence_common.errors import one_line
 from whence_common.image_layers import LayerFinding
+from whence_common.image_reference import ImageReferenceInvalid
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 from whence_common.referrer_pages import PAGES_MAX, merged, next_page
 from whence_common.registry_address import RedirectRefused, referrers_closed
 from whence_common.registry_sign_in import scope_of
+from whence_common.registry_urls import url_of
 
 LAYER_BYTES_MAX = 8 * 1024**3
 _MANIFEST_TIMEOUT = aiohttp.ClientTimeout(total=30.0)
-_LAYER_SECONDS_MAX = 600.0
+_LAYER_SECONDS_MAX = 540.0
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -36,7 +39,7 @@ class RegistryImages:
     async def manifest(self, repository: str, reference: str) -> bytes | None:
         """Give a manifest's bytes; None when there is none. Raises SourceUnavailable."""
         url = f"{repository}/manifests/{reference}"
-        content = await self._small(repository, f"manifests/{reference}", MANIFEST_BYTES_MAX, accept=ACCEPT)
+        content = await self._small(repository, "manifests", reference, MANIFEST_BYTES_MAX, accept=ACCEPT)
         if content is not None and is_sha256_digest(reference) and sha256_digest(content) != reference:
             raise SourceUnavailable("registry-wrong-digest", f"{url}: the manifest is not the one that was asked for")
         return content
@@ -44,7 +47,7 @@ class RegistryImages:
     async def blob(self, repository: str, digest: str) -> bytes | None:
         """Give a small blob's bytes; None when there is none. Raises SourceUnavailable."""
         url = f"{repository}/blobs/{digest}"
-        content = await self._small(repository, f"blobs/{digest}", EVIDENCE_BYTES_MAX, accept="*/*")
+        content = await self._small(repository, "blobs", digest, EVIDENCE_BYTES_MAX, accept="*/*")
         if content is not None and sha256_digest(content) != digest:
             raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
         return content
@@ -52,7 +55,7 @@ class RegistryImages:
     async def referrers(self, repository: str, digest: str) -> bytes | None:
         """Give the index of what refers to a digest; None where the registry knows no referrers."""
         road, named = self._road(repository)
-        url, pages = f"{road.place.origin}/v2/{named}/referrers/{digest}", list[bytes]()
+        url, pages = _url(road, repository, "referrers", digest), list[bytes]()
         for _ in range(PAGES_MAX):
             try:
                 async with self._asked(road, named, url, accept=ACCEPT, follow=False) as answer:
@@ -86,7 +89,7 @@ class RegistryImages:
         timeout = aiohttp.ClientTimeout(total=_LAYER_SECONDS_MAX)
         try:
             road, named = self._road(repository)
-            place = f"{road.place.origin}/v2/{named}/blobs/{digest}"
+            place = _url(road, repository, "blobs", digest)
             async with self._asked(road, named, place, accept="*/*", timeout=timeout) as answer:
                 _check(answer, url)
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
@@ -98,11 +101,11 @@ class RegistryImages:
         except FAILURES as exc:
             raise _unreachable(url, exc) from exc
 
-    async def _small(self, repository: str, path: str, bytes_max: int, *, accept: str) -> bytes | None:
-        url = f"{repository}/{path}"
+    async def _small(self, repository: str, part: str, name: str, bytes_max: int, *, accept: str) -> bytes | None:
+        url = f"{repository}/{part}/{one_line(name, 80)}"
         try:
             road, named = self._road(repository)
-            place = f"{road.place.origin}/v2/{named}/{path}"
+            place = _url(road, repository, part, name)
             async with self._asked(road, named, place, accept=accept) as answer:
                 if answer.status == 404:
                     return None
@@ -134,6 +137,14 @@ class RegistryImages:
                 "registry-not-configured", f"{registry} is not among the registries in the aggregator's settings"
             )
         return road, road.place.path(name)
+
+
+def _url(road: RegistryRoad, repository: str, part: str, name: str) -> str:
+    """Return where a part of a repository is, out of names that are checked. Raises SourceUnavailable."""
+    try:
+        return url_of(road.place, repository.partition("/")[2], part, name)
+    except ImageReferenceInvalid as exc:
+        raise SourceUnavailable(exc.code, exc.message, fix=exc.fix, retryable=False) from exc
 
 
 def _check(answer: aiohttp.ClientResponse, url: str) -> None:

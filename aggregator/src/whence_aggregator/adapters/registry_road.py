@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,9 +17,12 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_common.registry_address import (
     REDIRECTS,
     REDIRECTS_MAX,
+    Pinned,
     Place,
     RedirectRefused,
     check_addresses,
+    is_named,
+    pinned,
     redirected,
     same_origin,
 )
@@ -40,18 +42,23 @@ _SECONDS_MAX = 30.0
 _TOKENS_MAX = 1_000
 Scopes = tuple[str, ...]
 Body = bytes | AsyncIterator[bytes] | None
+Lookup = Callable[[str], Awaitable[list[str]]]
+"""Returns the addresses of a host. Raises OSError."""
+_ADDRESSES_TRIED_MAX = 4
 
 
 class RegistryRoad:
     """One registry. `seconds` is a clock that only moves forward. Raises SourceUnavailable, or one of FAILURES."""
 
     def __init__(
-        self, *, session: aiohttp.ClientSession, place: Place, logins: Logins, seconds: Callable[[], float]
-    ) -> None:
+        self, *, session: aiohttp.ClientSession, place: Place, logins: Logins, seconds: Callable[[], float],
+        lookup: Lookup,
+    ) -> None:  # fmt: skip
         self.place = place
         self._session = session
         self._logins = logins
         self._seconds = seconds
+        self._lookup = lookup
         self._challenges: list[Challenge] | None = None
         """How it wants to be signed in to; None until it has asked for that."""
         self._answered = False
@@ -110,6 +117,31 @@ class RegistryRoad:
             )
         )
 
+    async def _send_checked(
+        self, stack: AsyncExitStack, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:  # fmt: skip
+        """Send to a URL that came from the registry: only to addresses that it may name."""
+        try:
+            addresses = await self._checked(url)
+        except RedirectRefused as exc:
+            raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
+        as_named = Pinned(url=url, host=urlsplit(url).netloc, server_hostname=None)
+        *others, last = [pinned(url, one) for one in addresses] or [as_named]
+
+        async def asked(to: Pinned) -> aiohttp.ClientResponse:
+            return await stack.enter_async_context(
+                self._session.request(
+                    method, URL(to.url, encoded=True), headers={**headers, "Host": to.host}, data=form,
+                    timeout=timeout, allow_redirects=False, server_hostname=to.server_hostname,
+                )
+            )  # fmt: skip
+
+        for to in others:
+            with suppress(aiohttp.ClientConnectorError):
+                return await asked(to)
+        return await asked(last)
+
     async def _followed(
         self, stack: AsyncExitStack, answer: aiohttp.ClientResponse, method: str, url: str, authorization: str,
         headers: Mapping[str, str] | None, timeout: aiohttp.ClientTimeout,
@@ -120,11 +152,13 @@ class RegistryRoad:
                 return answer
             try:
                 url = redirected(self.place, url, answer.headers.get("Location", ""))
-                await self._check_addresses(url)
             except RedirectRefused as exc:
                 raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
             answer.release()
-            answer = await self._send(stack, method, url, authorization, headers, None, timeout)
+            if same_origin(self.place, url):
+                answer = await self._send(stack, method, url, authorization, headers, None, timeout)
+            else:
+                answer = await self._send_checked(stack, method, url, headers or {}, None, timeout)
         if answer.status in REDIRECTS:
             raise SourceUnavailable("registry-redirects", f"{self.place.registry} redirects without end")
         return answer
@@ -173,17 +207,12 @@ class RegistryRoad:
 
     async def _token(self, challenge: Challenge, login: Login | None, scopes: Scopes) -> tuple[str, float]:
         wanted = token_request(challenge, login, scopes, self.place)
-        try:
-            await self._check_addresses(wanted.url)
-        except RedirectRefused as exc:
-            raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
         headers = {"Accept": "application/json"}
         if wanted.authorization:
             headers["Authorization"] = wanted.authorization
-        async with self._session.request(
-            "GET" if wanted.form is None else "POST", URL(wanted.url, encoded=True), headers=headers,
-            data=wanted.form, timeout=self._timeout, allow_redirects=False,
-        ) as answer:  # fmt: skip
+        method = "GET" if wanted.form is None else "POST"
+        async with AsyncExitStack() as stack:
+            answer = await self._send_checked(stack, method, wanted.url, headers, wanted.form, self._timeout)
             content = await read_answer(answer, TOKEN_BYTES_MAX)
         token = parse_token(content) if answer.status == 200 and content is not None else None
         if token is not None:
@@ -207,19 +236,15 @@ class RegistryRoad:
             fix=f"see that the repository exists, and that the login for {self.place.registry} may read it",
         )
 
-    async def _check_addresses(self, url: str) -> None:
-        """Look up where a URL leads that came from the registry. Raises RedirectRefused or OSError."""
+    async def _checked(self, url: str) -> list[str]:
+        """Return the addresses to ask for a URL that came from the registry; none for hosts that the settings name.
+
+        Raises RedirectRefused or OSError.
+        """
         parts = urlsplit(url)
-        if parts.netloc in self.place.own_hosts | self.place.blob_hosts:
-            return
-        own = await _addresses(urlsplit(self.place.origin).hostname or "")
-        check_addresses(self.place, url, await _addresses(parts.hostname or ""), own)
-
-
-async def _addresses(host: str) -> list[str]:
-    async with asyncio.timeout(_SECONDS_MAX):
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except UnicodeError as exc:
-            raise OSError(f"{type(exc).__name__}") from exc
-    return [str(one[4][0]) for one in found]
+        if is_named(parts.netloc, self.place.own_hosts | self.place.blob_hosts):
+            return []
+        own = await self._lookup(urlsplit(self.place.origin).hostname or "")
+        found = await self._lookup(parts.hostname or "")
+        check_addresses(self.place, url, found, own)
+        return list(dict.fromkeys(found))[:_ADDRESSES_TRIED_MAX]

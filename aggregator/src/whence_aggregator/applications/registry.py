@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -46,6 +46,12 @@ class Caller:
 
     def may_write(self, team_id: str) -> bool:
         return self.teams is None or team_id in self.teams
+
+
+class KnownCallers(Protocol):
+    """Callers by the hash of their token."""
+
+    def get(self, token_hash: str, /) -> Caller | None: ...
 
 
 class TicketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

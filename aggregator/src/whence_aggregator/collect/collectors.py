@@ -16,16 +16,20 @@ from whence_aggregator.ports import (
 )
 from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX
 from whence_common.clock import to_instant
+from whence_common.errors import one_line
 from whence_common.identifiers import COMMIT_ID
-from whence_common.image_reference import parse_image_subject
-from whence_common.scm_source import Repository, ScmSource, ScmSourceInvalid
+from whence_common.image_reference import ImageReferenceInvalid, parse_image_subject, tag_reference
+from whence_common.scm_source import Repository, RepositoryInvalid, ScmSource, ScmSourceInvalid
 
 _LINE_CHARACTERS_MAX = 300
 
 
 class Collector(Protocol):
     async def collect(self, subject: str) -> Finding:
-        """Find out about one subject. Raises SourceUnavailable when that cannot be done now."""
+        """Find out about one subject.
+
+        Raises SourceUnavailable when that cannot be done now, and InputError for a subject that names nothing.
+        """
 
 
 class ImageSourceCollector:
@@ -52,6 +56,10 @@ class TagCollector:
         self._tags = tags
 
     async def collect(self, subject: str) -> Finding:
+        if tag_reference(subject) != subject:
+            raise ImageReferenceInvalid(
+                "image-tag-malformed", f"{one_line(subject, 80)!r} does not name an image by its tag"
+            )
         digest = await self._tags.digest_of(subject)
         if digest is None:
             return Finding(outcome="missing", reason="the registry has no such tag")
@@ -117,11 +125,11 @@ class BranchCollector:
 
 
 def _commit_of(subject: str) -> tuple[Repository, str]:
-    """Read `host/path@commit id`."""
+    """Read `host/path@commit id`. Raises RepositoryInvalid."""
     place, _, commit_id = subject.rpartition("@")
-    host, _, path = place.partition("/")
-    assert COMMIT_ID.match(commit_id), "such a task is made for commit ids only"
-    return Repository(host=host, path=path), commit_id
+    if not COMMIT_ID.match(commit_id):
+        raise RepositoryInvalid("commit-malformed", f"{one_line(commit_id, 80)!r} is not a full commit id")
+    return Repository.parse(place), commit_id
 
 
 def parse_commit(content: bytes) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +13,9 @@ import msgspec
 
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
-from whence_aggregator.ports import Finding, Row
+from whence_aggregator.ports import Finding, Row, SourceUnavailable
 from whence_aggregator.projections.events import links_of, project_fact
+from whence_aggregator.questions import question
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
@@ -22,22 +24,38 @@ from whence_common.storable import cleaned
 
 log = logging.getLogger(__name__)
 
+ANSWER_SECONDS_MAX = 600.0
+"""For one whole answer, whatever parts it has: a layer alone may take nine minutes."""
+_FOLLOW_UP_MAX = 32
+"""An image names a handful of sources; one that names thousands would only fill the queue."""
+
 
 class Findings:
     """Asks collectors by the kind of what is asked about."""
 
-    def __init__(self, *, ledger: Ledger, collectors: Mapping[str, Collector], now: Now) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        collectors: Mapping[str, Collector],
+        now: Now,
+        answer_seconds_max: float = ANSWER_SECONDS_MAX,
+    ) -> None:
         self._ledger = ledger
         self._collectors = collectors
         self._now = now
+        self._answer_seconds_max = answer_seconds_max
 
-    async def collect(self, kind: str, subject: str) -> Finding:
-        """Find out about a subject now, and store it. Raises SourceUnavailable or StorageUnavailable."""
-        return (await self.ask(kind, subject))[0]
+    async def collect(self, kind: str, subject: str, lane: str) -> Finding:
+        """Find out about a subject now, and store it. Raises SourceUnavailable, StorageUnavailable or InputError.
 
-    async def ask(self, kind: str, subject: str) -> tuple[Finding, datetime]:
+        Questions that follow from the answer wait in the `lane` of this one.
+        """
+        return (await self.ask(kind, subject, lane))[0]
+
+    async def ask(self, kind: str, subject: str, lane: str) -> tuple[Finding, datetime]:
         """Do that, and say since when the source says so."""
-        found = await self._collectors[kind].collect(subject)
+        found = await self._answer(kind, subject)
         finding = replace(found, value=cleaned(found.value), reason=cleaned(found.reason))
         now = self._now()
         asked = {"kind": kind, "subjects": msgspec.json.encode([subject]).decode()}
@@ -45,9 +63,18 @@ class Findings:
             standing = _standing(writing.found[0], finding)
             if standing is not None:
                 return finding, parse_instant(standing["observed_at"])  # what says the same again is no new entry
-            await _store(writing, kind, subject, finding, now)
+            await _store(writing, (kind, subject, lane), finding, now)
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
         return finding, now
+
+    async def _answer(self, kind: str, subject: str) -> Finding:
+        """Wait for an answer no longer than for any. Raises SourceUnavailable."""
+        try:
+            async with asyncio.timeout(self._answer_seconds_max):
+                return await self._collectors[kind].collect(subject)
+        except TimeoutError as exc:
+            message = f"{subject}: no whole answer came within {self._answer_seconds_max:g} seconds"
+            raise SourceUnavailable("source-too-slow", message) from exc
 
 
 def _standing(rows: Sequence[Row], finding: Finding) -> Row | None:
@@ -58,8 +85,9 @@ def _standing(rows: Sequence[Row], finding: Finding) -> Row | None:
     return None
 
 
-async def _store(writing: Writing, kind: str, subject: str, finding: Finding, now: datetime) -> None:
-    """Append the fact to the log, project it, and ask the questions that follow from it."""
+async def _store(writing: Writing, asked: tuple[str, str, str], finding: Finding, now: datetime) -> None:
+    """Append the fact to the log, project it, and ask the questions that follow from it in the same lane."""
+    kind, subject, lane = asked
     observed_at = to_instant(now)
     stated: dict[str, Any] = {
         "kind": kind,
@@ -72,9 +100,9 @@ async def _store(writing: Writing, kind: str, subject: str, finding: Finding, no
     ((index, _),) = await writing.append([NewEntry(kind="fact", content=event("fact", stated))])
     await project_fact(writing.transaction, index, stated)
     follow_up = [
-        {"kind": "commit", "subject": f"{row['repository']}@{row['commit_id']}", "due_at": observed_at}
-        for row in links_of(stated)
+        question("commit", f"{row['repository']}@{row['commit_id']}", due_at=observed_at, lane=lane)
+        for row in links_of(stated)[:_FOLLOW_UP_MAX]
     ]
     if kind == "commit" and finding.outcome == "found":
-        follow_up.append({"kind": BRANCH_KIND, "subject": subject, "due_at": observed_at})
+        follow_up.append(question(BRANCH_KIND, subject, due_at=observed_at, lane=lane))
     writing.writes.append(("add_task_unless_known", follow_up))

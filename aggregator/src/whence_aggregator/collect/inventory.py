@@ -6,6 +6,7 @@ could not be read, the reason is kept in its place and it is asked for again (co
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from whence_aggregator.compliance.presence import EC2_LAG
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
 from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory
+from whence_aggregator.questions import INVENTORY_KIND, question
 from whence_aggregator.trace.life import GONE, life_of
 from whence_common.clock import Now, from_millis, to_instant, to_millis
 from whence_common.ledger_entry import event
@@ -29,6 +31,7 @@ _NAMED_MAX = 5
 AWAIT_LISTINGS = ("agent-silent", "instance-unlisted", "user-data-changed")
 """Rules whose unknown verdicts may be settled by a newer listing."""
 _UNLISTED_MAX = 500
+LISTING_SECONDS_MAX = 240.0
 
 
 class InventoryCollector:
@@ -45,7 +48,7 @@ class InventoryCollector:
     async def schedule(self, places: Sequence[tuple[str, str]]) -> None:
         """Have accounts and regions asked from now on, where they are not yet."""
         due = to_instant(self._now())
-        rows = [{"kind": "inventory", "subject": f"{account}/{region}", "due_at": due} for account, region in places]
+        rows = [question(INVENTORY_KIND, f"{account}/{region}", due_at=due, lane=account) for account, region in places]
         await self._database.write(("add_task_unless_known", rows))
 
     async def collect(self, subject: str) -> str:
@@ -55,7 +58,7 @@ class InventoryCollector:
         place = {"account_id": account_id, "region": region}
         await self._database.write(("begin_listing", [{**place, "begun_at": asked_at}]))
         try:
-            found = await self._ec2.instances(account_id, region)
+            found = await self._listed(account_id, region)
         except SourceUnavailable as exc:
             await self._database.write(("fail_listing", [{**place, "failed_at": asked_at, "failure": exc.message}]))
             raise
@@ -88,6 +91,15 @@ class InventoryCollector:
             return said
         more = f" and {len(unread) - _NAMED_MAX} more" if len(unread) > _NAMED_MAX else ""
         return f"{said}; user data not read of {', '.join(unread[:_NAMED_MAX])}{more}"
+
+    async def _listed(self, account_id: str, region: str) -> Sequence[ListedInstance]:
+        """List, within a bound for all pages together. Raises SourceUnavailable."""
+        try:
+            async with asyncio.timeout(LISTING_SECONDS_MAX):
+                return await self._ec2.instances(account_id, region)
+        except TimeoutError as exc:
+            message = f"EC2 of account {account_id} in {region} did not list all within {LISTING_SECONDS_MAX:g} seconds"
+            raise SourceUnavailable("ec2-too-slow", message) from exc
 
     async def _unlisted(self, place: Mapping[str, str], listed: set[str], asked_at: int) -> list[dict[str, Any]]:
         """Return instances that enrolled well before this listing began, and that no listing ever showed."""

@@ -1,30 +1,44 @@
-"""The worker: claims due tasks, lets collectors and the evaluator do them, stores what was found."""
+"""The worker: claims due tasks, lets collectors and the evaluator do them, stores what was found.
+
+Tasks are claimed as places become free, never in batches: none waits for the slowest of others. Lanes take turns, and
+hosts and lanes have their shares (lanes.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.findings import Findings
 from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.collect.lanes import SHARES, Lanes, Shares, choose
 from whence_aggregator.compliance.evaluate import PAGE_INSTANCES, Evaluator
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, Finding, Row, SourceUnavailable, StorageUnavailable
+from whence_aggregator.questions import INVENTORY_KIND
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
+from whence_common.errors import InputError
 from whence_common.logs import fields
 from whence_common.pause import pause
 from whence_common.storable import Unstorable, cleaned
 
 log = logging.getLogger(__name__)
 
-TASKS_AT_ONCE = 16
-LEASE_SECONDS = 300
+CLAIMED_AT_ONCE_MAX = 16
+DUE_MAX = 512
+"""Tasks that are looked at when some are claimed; with more than these due, the oldest of each lane and host are."""
+DUE_OF_EACH_MAX = 8
+DUE_IN_FLOOD_MAX = 8_192
+LEASE_SECONDS = 660
+"""Longer than any answer is waited for (findings.ANSWER_SECONDS_MAX): nobody else asks meanwhile."""
+SLOW_SECONDS = 20.0
+"""A question that failed after so long was asked of a slow host."""
 IDLE_SECONDS_MAX = 5.0
 EVALUATE_AFTER_SECONDS = 1.0
 """An instance that says much is judged once for all of it."""
@@ -42,6 +56,9 @@ BUSY_REST = 30.0
 BUSY_SECONDS_MAX = 5.0
 SWEEP_SECONDS = 15.0
 _BUG_PAUSE_SECONDS = 3600.0
+NOT_CONFIGURED = ("registry-not-configured", "git-not-configured")
+UNLISTED = "-"
+"""In place of every host that is never asked: there may be any number of them."""
 
 
 class Worker:
@@ -56,10 +73,16 @@ class Worker:
         evaluator: Evaluator,
         inventory: InventoryCollector | None,
         now: Now,
+        seconds: Callable[[], float],
         backoff: Backoff,
+        shares: Shares = SHARES,
     ) -> None:
         self._database = database
         self._findings = Findings(ledger=ledger, collectors=collectors, now=now)
+        self._lanes = Lanes(shares)
+        self._turn = ""
+        """The lane that was served last."""
+        self._seconds = seconds
         self._evaluator = evaluator
         self._inventory = inventory
         self._now = now
@@ -79,15 +102,24 @@ class Worker:
             group.create_task(self._run_tasks())
             group.create_task(self._run_evaluations())
 
+    @property
+    def under_way(self) -> int:
+        """How many questions are asked now."""
+        return self._lanes.under_way
+
     async def _run_tasks(self) -> None:
-        while True:
-            self._woken.clear()
-            try:
-                if await self.work() == 0:
-                    await pause(await self._idle_seconds(), self._woken)
-            except StorageUnavailable as exc:
-                log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
-                await pause(IDLE_SECONDS_MAX)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._woken.clear()
+                try:
+                    claimed = await self._claim()
+                    for task in claimed:
+                        group.create_task(self._do(task))
+                    if len(claimed) < CLAIMED_AT_ONCE_MAX:
+                        await pause(await self._idle_seconds(), self._woken)
+                except StorageUnavailable as exc:
+                    log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
+                    await pause(IDLE_SECONDS_MAX)
 
     async def _run_evaluations(self) -> None:
         """Judge in pages. While much is said, do it a tenth of the time only: what is not kept yet comes first."""
@@ -110,59 +142,104 @@ class Worker:
                 await pause(took)
 
     async def work(self) -> int:
-        """Do what is due now, a bounded number of tasks at once; give how many there were."""
-        now = self._now()
-        lease = to_instant(now + timedelta(seconds=LEASE_SECONDS))
-        async with self._database.transaction() as transaction:
-            parameters = {"now": to_instant(now), "lease": lease, "limit": TASKS_AT_ONCE}
-            claimed = await transaction.fetch("claim_tasks", parameters)
+        """Do what is due now, a bounded number of tasks at once; return how many there were."""
+        claimed = await self._claim()
         async with asyncio.TaskGroup() as group:
             for task in claimed:
-                group.create_task(self._do(task, lease))
+                group.create_task(self._do(task))
         return len(claimed)
 
-    async def _do(self, task: Row, lease: str) -> None:
+    async def _claim(self) -> list[Row]:
+        """Claim what there is room for, one task of each lane in turn; another replica may have been faster."""
+        now = self._now()
+        chosen = choose(await self._due(now), self._lanes, after=self._turn, tasks_max=CLAIMED_AT_ONCE_MAX)
+        if not chosen:
+            return []
+        self._turn = chosen[-1]["lane"]
+        lease, claimed = to_instant(now + timedelta(seconds=LEASE_SECONDS)), list[Row]()
+        names = ("kind", "subject", "lane", "host")
         try:
-            await self._attempt(task, lease)
+            async with self._database.transaction() as transaction:
+                for task in chosen:
+                    wanted = {name: task[name] for name in ("kind", "subject", "due_at")}
+                    rows = await transaction.fetch("claim_task", {**wanted, "lease": lease})
+                    named = {name: task[name] for name in names}
+                    claimed += [{**named, "lease": lease, "attempts": row["attempts"]} for row in rows]
+        except BaseException:
+            claimed.clear()
+            raise
+        finally:
+            kept = {(one["kind"], one["subject"]) for one in claimed}
+            for task in chosen:
+                if (task["kind"], task["subject"]) not in kept:
+                    self._lanes.give_back(task["lane"], task["host"])
+        return claimed
+
+    async def _due(self, now: datetime) -> Sequence[Row]:
+        """Read what is due, the oldest first."""
+        if not self._lanes.has_room:
+            return ()
+        due = await self._database.fetch("due_tasks", {"now": to_instant(now), "limit": DUE_MAX})
+        if len(due) < DUE_MAX:
+            return due
+        # a flood: what came after it is looked for by lane and host, of which there are few
+        bounds = {"each": DUE_OF_EACH_MAX, "limit": DUE_IN_FLOOD_MAX}
+        return await self._database.fetch("due_tasks_of_each", {"now": to_instant(now), **bounds})
+
+    async def _do(self, task: Row) -> None:
+        try:
+            await self._attempt(task)
         except StorageUnavailable as exc:
             # the claim ends by itself, and the task is done then
             log.error(
                 "storage unavailable", extra=fields(kind=task["kind"], subject=task["subject"], message=exc.message)
             )
+        finally:
+            self._lanes.give_back(task["lane"], task["host"])
+            self._woken.set()
 
-    async def _attempt(self, task: Row, lease: str) -> None:
-        kind, subject = task["kind"], task["subject"]
+    async def _attempt(self, task: Row) -> None:
+        kind, subject, began = task["kind"], task["subject"], self._seconds()
+        named = {"kind": kind, "subject": subject}
         try:
-            if kind == "inventory":
+            if kind == INVENTORY_KIND:
                 await self._list(task)
                 return
-            if await self._look_again(task, *await self._findings.ask(kind, subject)):
+            answer = await self._findings.ask(kind, subject, task["lane"])
+            self._lanes.answered(task["lane"], task["host"])
+            if await self._look_again(task, *answer):
                 return
         except SourceUnavailable as exc:
+            if self._seconds() - began >= SLOW_SECONDS:
+                self._lanes.was_slow(task["lane"], task["host"])
             seconds = self._backoff.seconds(task["attempts"], at_least_seconds=exc.retry_after_seconds)
-            await self._postpone(task, cleaned(exc.message), seconds)
+            host = UNLISTED if exc.code in NOT_CONFIGURED else task["host"]
+            await self._postpone({**task, "host": host}, cleaned(exc.message), seconds)
         except Unstorable as exc:
             await self._postpone(task, f"the answer cannot be kept: {exc.message}", TAG_SECONDS)
+        except InputError as exc:
+            log.warning("a question that names nothing is dropped", extra=fields(**named, reason=exc.message))
+            await self._database.write(("forget_task", [named]))
         except StorageUnavailable:
             raise
         except Exception:
-            log.exception("a task failed by a bug", extra=fields(kind=kind, subject=subject))
+            log.exception("a task failed by a bug", extra=fields(**named))
             await self._postpone(task, "the aggregator failed at it; see its log", _BUG_PAUSE_SECONDS)
         else:
             async with self._database.transaction() as transaction:
-                await transaction.execute(("finish_task", [{"kind": kind, "subject": subject, "lease": lease}]))
+                await transaction.execute(("finish_task", [{**named, "lease": task["lease"]}]))
 
     async def _list(self, task: Row) -> None:
         """Ask for one account's instances and come again later; an account that is asked no more is forgotten."""
         subject = task["subject"]
         if self._inventory is None:
-            await self._database.write(("forget_task", [{"kind": "inventory", "subject": subject}]))
+            await self._database.write(("forget_task", [{"kind": INVENTORY_KIND, "subject": subject}]))
             return
         said = await self._inventory.collect(subject)
         log.info("inventory", extra=fields(subject=subject, said=said))
         due_at = to_instant(self._inventory.next_at())
         await self._database.write(
-            ("repeat_task", [{"kind": "inventory", "subject": subject, "due_at": due_at, "reason": said}])
+            ("repeat_task", [{"kind": INVENTORY_KIND, "subject": subject, "due_at": due_at, "reason": said}])
         )
 
     async def _look_again(self, task: Row, finding: Finding, since: datetime) -> bool:
@@ -188,12 +265,13 @@ class Worker:
     async def _postpone(self, task: Row, reason: str, seconds: float) -> None:
         log.warning("task postponed", extra=fields(kind=task["kind"], subject=task["subject"], reason=reason))
         due = to_instant(self._now() + timedelta(seconds=seconds))
-        row = {"kind": task["kind"], "subject": task["subject"], "due_at": due, "reason": reason}
+        named = {name: task[name] for name in ("kind", "subject", "host")}
         async with self._database.transaction() as transaction:
-            await transaction.execute(("postpone_task", [row]))
+            await transaction.execute(("postpone_task", [{**named, "due_at": due, "reason": reason}]))
 
     async def _idle_seconds(self) -> float:
-        due = (await self._database.fetch("next_due", {}))[0]["due_at"]
+        """Return how long nothing becomes due. What is due and has no room waits for an end of what is under way."""
+        due = (await self._database.fetch("next_due", {"now": to_instant(self._now())}))[0]["due_at"]
         if due is None:
             return IDLE_SECONDS_MAX
         seconds = (datetime.fromisoformat(due) - self._now()).total_seconds()

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_aggregator.command.git_checkout import read_checkout
 from whence_aggregator.command.registry_client import RegistryClient
 from whence_common.clock import to_instant
 from whence_common.envelope import seal
@@ -31,7 +31,6 @@ BUILDER = "urn:whence:attest"
 """The builder's id when none is named: whoever holds the key."""
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _KEY_BYTES_MAX = 16 * 1024
-_GIT_SECONDS_MAX = 60.0
 
 
 def source_of_file(path: Path) -> ScmSource:
@@ -42,11 +41,8 @@ def source_of_file(path: Path) -> ScmSource:
 
 def source_of_git(directory: Path) -> ScmSource:
     """Ask Git for the commit that is checked out, its remote and what was changed. Raises InputError."""
-    url = _git(directory, "config", "--get", "remote.origin.url")
-    document = {
-        "url": f"git:{url}", "revision": _git(directory, "rev-parse", "HEAD"), "author": "",
-        "status": _git(directory, "status", "--porcelain"),
-    }  # fmt: skip
+    found = read_checkout(directory, path=os.environ.get("PATH", ""))
+    document = {"url": f"git:{found.url}", "revision": found.commit_id, "author": "", "status": found.changes}
     return ScmSource.parse(json.dumps(document).encode())
 
 
@@ -166,17 +162,3 @@ def _bundle(envelope: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
         "dsseEnvelope": json.loads(envelope),
     }
     return json.dumps(document).encode()
-
-
-def _git(directory: Path, *arguments: str) -> str:
-    try:
-        return subprocess.run(
-            ["git", "-C", str(directory), *arguments], capture_output=True, check=True, text=True,
-            timeout=_GIT_SECONDS_MAX,
-        ).stdout.strip()  # fmt: skip
-    except FileNotFoundError as exc:
-        raise InputError("git-missing", "git is not installed", fix="install it, or use --scm-source FILE") from exc
-    except (OSError, subprocess.SubprocessError) as exc:
-        said = one_line(str(getattr(exc, "stderr", "") or ""), 200)
-        raise InputError("git-failed", f"git {arguments[0]} in {directory} failed: {said or type(exc).__name__}",
-                         fix="give a clone with a commit and a remote named origin") from exc  # fmt: skip

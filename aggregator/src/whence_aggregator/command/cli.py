@@ -67,12 +67,15 @@ _INTERRUPTED, _READER_GONE = 130, 141
 @click.version_option(__version__, prog_name="whence")
 @click.option("--url", envvar="WHENCE_URL", default="http://127.0.0.1:7381", show_default=True, help="The aggregator.")
 @click.option("--token-file", type=click.Path(dir_okay=False), help="File with the token; else WHENCE_TOKEN is used.")
+@click.option(
+    "--ca-file", envvar="WHENCE_CA_FILE", help="PEM file with further authorities to trust for the aggregator."
+)
 @click.pass_context
-def whence(context: click.Context, url: str, token_file: str | None) -> None:
+def whence(context: click.Context, url: str, token_file: str | None, ca_file: str | None) -> None:
     """Make the client that the subcommands use."""
     try:
         token = Path(token_file).read_text("ascii").strip() if token_file else os.environ.get("WHENCE_TOKEN")
-        context.obj = Client(url=url, token=token)
+        context.obj = Client(url=url, token=token, ca_file=ca_file or None)
     except (OSError, ValueError) as exc:
         end(f"{token_file} cannot be read: {exc}", USAGE)
     except WhenceError as exc:

@@ -16,6 +16,8 @@ _PART_BYTES = 64 * 1024
 _PROBLEM_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 30.0
 _REDIRECTS = (301, 302, 303, 307, 308)
+_OTHER_NAME = (62, 64)
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 
 
 class Refused(WhenceError):
@@ -32,7 +34,8 @@ class Client:
     Paths are sent as they are given: `segment` writes a value so that it is one segment of a path.
     """
 
-    def __init__(self, *, url: str, token: str | None) -> None:
+    def __init__(self, *, url: str, token: str | None, ca_file: str | None = None) -> None:
+        """`ca_file` names further authorities to trust, beside those of the system; never instead of verifying."""
         fix = "set WHENCE_URL or --url, as in https://whence.example.org"
         try:
             parts = urlsplit(url)
@@ -46,6 +49,7 @@ class Client:
         self._url = url.rstrip("/")
         self._parts = parts
         self._token = token
+        self._context = _context(ca_file) if parts.scheme == "https" or ca_file is not None else None
 
     def get(self, path: str, **parameters: str | None) -> Any:
         """GET a path with the parameters that are set; give the JSON value."""
@@ -72,6 +76,8 @@ class Client:
                     raise _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX), f"{self._url}{path}")
                 while part := answer.read(_PART_BYTES):
                     yield part
+        except ssl.SSLCertVerificationError as exc:
+            raise _untrusted(self._url, exc) from exc
         except (OSError, http.client.HTTPException, UnicodeError) as exc:
             raise RoadError("unreachable", f"{self._url} does not answer: {exc or type(exc).__name__}") from exc
         finally:
@@ -85,9 +91,29 @@ class Client:
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, port, timeout=_REQUEST_SECONDS_MAX, context=context)
+            return http.client.HTTPSConnection(host, port, timeout=_REQUEST_SECONDS_MAX, context=self._context)
         return http.client.HTTPConnection(host, port, timeout=_REQUEST_SECONDS_MAX)
+
+
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is None:
+        return context
+    fix = "WHENCE_CA_FILE or --ca-file names a file with certificates in PEM"
+    try:
+        context.load_verify_locations(ca_file)
+    except ssl.SSLError as exc:
+        raise InputError("ca-file-unusable", f"{ca_file} holds no certificate in PEM", fix=fix) from exc
+    except OSError as exc:
+        raise InputError("ca-file-unusable", f"{ca_file} cannot be read: {exc.strerror}", fix=fix) from exc
+    return context
+
+
+def _untrusted(url: str, exc: ssl.SSLCertVerificationError) -> RoadError:
+    fix = "name the authority that signed it: --ca-file FILE or WHENCE_CA_FILE"
+    if exc.verify_code in _OTHER_NAME:
+        fix = "use the name that its certificate has in WHENCE_URL or --url"
+    return RoadError("certificate-untrusted", f"{url}: its certificate is refused: {exc.verify_message}", fix=fix)
 
 
 def segment(text: str) -> str:

@@ -28,6 +28,7 @@ from whence_common.registry_sign_in import (
     scope_of,
     token_request,
 )
+from whence_common.registry_urls import checked_path
 
 _SECONDS_MAX = 60.0
 _HELPER_SECONDS_MAX = 30.0
@@ -57,7 +58,7 @@ class RegistryClient:
 
     def manifest(self, name: str) -> bytes:
         """GET a manifest by tag or digest. Raises RoadError or InputError."""
-        answer = self._ask("GET", f"/v2/{self._path}/manifests/{name}", headers={"Accept": ACCEPT})
+        answer = self._ask("GET", self._url("manifests", name), headers={"Accept": ACCEPT})
         if answer.status == 404:
             raise InputError(
                 "image-unknown", f"{self._registry} has no {self._path}:{name}", fix="push the image first"
@@ -67,7 +68,7 @@ class RegistryClient:
     def push_blob(self, content: bytes) -> str:
         """Upload a blob; give its digest. Raises RoadError."""
         digest = sha256_digest(content)
-        if self._ask("HEAD", f"/v2/{self._path}/blobs/{digest}").status in (200, *REDIRECTS):
+        if self._ask("HEAD", self._url("blobs", digest)).status in (200, *REDIRECTS):
             return digest  # a registry redirects to blobs that it has
         begun = _expect(self._ask("POST", f"/v2/{self._path}/blobs/uploads/"), 202)
         location = urljoin(self._base, begun.headers.get("location", ""))
@@ -81,18 +82,21 @@ class RegistryClient:
     def push_manifest(self, content: bytes, media_type: str) -> tuple[str, bool]:
         """PUT a manifest by its digest; give the digest, and whether the registry lists referrers by itself."""
         digest = sha256_digest(content)
-        path = f"/v2/{self._path}/manifests/{digest}"
+        path = self._url("manifests", digest)
         answer = _expect(self._ask("PUT", path, body=content, headers={"Content-Type": media_type}), 201)
         return digest, "oci-subject" in answer.headers
 
     def put_tag(self, tag: str, content: bytes, media_type: str) -> None:
         """PUT a manifest under a tag. Raises RoadError."""
-        path = f"/v2/{self._path}/manifests/{tag}"
+        path = self._url("manifests", tag)
         _expect(self._ask("PUT", path, body=content, headers={"Content-Type": media_type}), 201)
 
     def find_manifest(self, name: str) -> bytes | None:
-        answer = self._ask("GET", f"/v2/{self._path}/manifests/{name}", headers={"Accept": ACCEPT})
+        answer = self._ask("GET", self._url("manifests", name), headers={"Accept": ACCEPT})
         return None if answer.status == 404 else _expect(answer, 200).content
+
+    def _url(self, part: str, name: str) -> str:
+        return f"/v2/{checked_path(self._path, part, name)}"
 
     def _ask(
         self, method: str, target: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -163,10 +167,13 @@ class RegistryClient:
                 "registry-login", f"docker-credential-{helper}, which Docker's configuration names, is missing"
             )
         key = "https://index.docker.io/v1/" if self._place.host != self._registry else self._registry
+        # our own secrets are not the helper's business; it may need the rest, such as AWS's variables for ECR
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("WHENCE_")}
         try:
             said = subprocess.run(
-                [program, "get"], input=key.encode(), capture_output=True, check=True, timeout=_HELPER_SECONDS_MAX
-            ).stdout
+                [program, "get"], input=key.encode(), capture_output=True, check=True, timeout=_HELPER_SECONDS_MAX,
+                env=environment,
+            ).stdout  # fmt: skip
         except (OSError, subprocess.SubprocessError) as exc:
             raise RoadError("registry-login", f"docker-credential-{helper} gives nothing for {self._registry}") from exc
         found = loose(said)

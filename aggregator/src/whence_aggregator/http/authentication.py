@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from aiohttp import web
 
-from whence_aggregator.applications.registry import Caller
+from whence_aggregator.applications.registry import Caller, KnownCallers
 from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_aggregator.tokens import token_hash
 from whence_common import strict_base64
@@ -22,14 +22,18 @@ OPEN_PATHS = frozenset(
 CALLER = web.RequestKey("caller", Caller)
 
 
-def authentication(callers: Mapping[str, Caller]) -> Callable[[web.Request], None]:
+def authentication(callers: KnownCallers) -> Callable[[web.Request], None]:
     """Make the check that lets only known callers pass. No callers known: nobody passes."""
 
     def authenticate(request: web.Request) -> None:
         if request.path not in OPEN_PATHS:
-            caller = callers.get(token_hash(_token(request.headers.get("Authorization", ""))))
+            caller = known_caller(request, callers)
             if caller is None:
-                raise Unauthenticated("token-unknown", "a known bearer token is needed", fix="set WHENCE_TOKEN")
+                raise Unauthenticated(
+                    "token-unknown",
+                    "a bearer token is needed that is known here and has not expired",
+                    fix="set WHENCE_TOKEN; whence-aggregator token list shows when tokens expire",
+                )
             request[CALLER] = caller
 
     return authenticate
@@ -43,6 +47,11 @@ def require_user_data(request: web.Request) -> None:
             f"{request[CALLER].name} may not read user data, which stands in this",
             fix="use a token with the right user-data",
         )
+
+
+def known_caller(request: web.Request, callers: KnownCallers) -> Caller | None:
+    """Return who calls, by the token that the request shows."""
+    return callers.get(token_hash(_token(request.headers.get("Authorization", ""))))
 
 
 def _token(header: str) -> str:

@@ -51,11 +51,11 @@ class Answer(web.StreamResponse):
         self.content = content
         self._begun = False
         self._lasting = False
-        self._is_last = False
+        self._ending = False
 
     def force_close(self) -> None:
-        """Have the connection closed after this answer."""
-        self._is_last = True
+        """Close the connection after this answer."""
+        self._ending = True
 
     @property
     def prepared(self) -> bool:
@@ -68,7 +68,7 @@ class Answer(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> None:
         """Send everything. Raises ConnectionError when the caller is gone."""
         self._begun = True
-        self._lasting = not self._is_last and request.keep_alive and request.version == HttpVersion11
+        self._lasting = request.keep_alive and request.version == HttpVersion11 and not self._ending
         headers = self.headers
         headers[hdrs.CONTENT_LENGTH] = str(len(self.content))
         headers[hdrs.DATE] = _date(int(time.time()))

@@ -48,6 +48,7 @@ _STATUS_BY_CODE = {
     "internal-error": 500,
     "entry-damaged": 500,
     "not-served": 501,
+    "draining": 503,
 }
 _PROOF_CODES = ("identity-", "cms-", "sts-")
 REQUEST_ID = web.RequestKey("request_id", str)

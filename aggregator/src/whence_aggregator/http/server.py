@@ -7,18 +7,19 @@ import logging
 import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from whence_aggregator.applications.registry import Caller
+from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.connections import ConnectionBounds, Connections
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.introduced import Introduced
+from whence_aggregator.http.listening import cannot_listen
 from whence_aggregator.http.refused import RefusedCounts
 from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_common.logs import fields, tell_suppressed
@@ -27,7 +28,11 @@ from whence_common.pause import pause
 
 log = logging.getLogger(__name__)
 
-_DRAIN_SECONDS_MAX = 10.0
+Around = Callable[[str, Handler], Handler]
+FINISH_SECONDS_MAX = 35.0
+"""How long requests under way may take at the end: a body may take 30 seconds to arrive."""
+_ANSWER_SECONDS_MAX = 10.0
+_AT_ONCE_SECONDS = 0.1
 _LINGER_SECONDS_MAX = 2.0
 """How long the rest of a refused body is taken and thrown away: a client that still sends must see why."""
 _HANDSHAKE_SECONDS_MAX = 10.0
@@ -45,30 +50,32 @@ class Server:
     """Serves routes on one address. `listening` is called with the port once it listens.
 
     `callers` None leaves every path open: for programs whose callers prove in what they send who they are. Routes that
-    are `proving` find out themselves who calls.
+    are `proving` find out themselves who calls. `around` is put around each handler, with the path of its route.
     """
 
     def __init__(
         self,
         *,
         routes: Iterable[web.RouteDef],
-        callers: Mapping[str, Caller] | None,
+        callers: KnownCallers | None,
         address: str,
         port: int,
         tls: ssl.SSLContext | None,
         listening: Callable[[int], None],
         proving: Iterable[web.RouteDef] = (),
+        around: Around | None = None,
         proxies: TrustedProxies | None = None,
         refused: RefusedCounts | None = None,
         bounds: ConnectionBounds | None = None,
     ) -> None:
+        around = around or _as_it_is
         self._application = web.Application()
         self._application.add_routes(
-            web.route(one.method, one.path, self._heard(one.handler), **one.kwargs) for one in proving
+            web.route(one.method, one.path, self._heard(around(one.path, one.handler)), **one.kwargs) for one in proving
         )
         authenticate = authentication(callers) if callers is not None else None
         for route in (*routes, web.route("*", "/{path:.*}", self._unknown)):
-            handler = self._heard(guarded(route.handler, authenticate))
+            handler = self._heard(around(route.path, guarded(route.handler, authenticate)))
             for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
                 self._application.router.add_route(method, route.path, handler)
         self._address = address
@@ -81,23 +88,31 @@ class Server:
             proxies=self._proxies,
             refused=refused or RefusedCounts(),
         )
+        self._under_way = 0
+        self._none_under_way = asyncio.Event()
+        self._finishing, self._finished = asyncio.Event(), asyncio.Event()
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer what no route is for; with another method there may be one."""
         allowed: set[str] = set()
-        for resource_ in self._application.router.resources():
-            allowed |= (await resource_.resolve(request))[1]
+        for one in self._application.router.resources():
+            allowed |= (await one.resolve(request))[1]
         allowed.discard(hdrs.METH_ANY)
         if allowed:
             raise web.HTTPMethodNotAllowed(request.method, allowed)
         raise web.HTTPNotFound
 
+    async def finish(self) -> None:
+        """Take no more connections, and return once the requests under way have their answers."""
+        self._finishing.set()
+        await self._finished.wait()
+
     async def run(self) -> None:
-        """Serve until cancelled, then let requests under way end."""
+        """Serve until cancelled, which ends all at once; `finish` comes first where requests under way matter."""
         runner = web.AppRunner(
             self._application,
             access_log=None,
-            shutdown_timeout=_DRAIN_SECONDS_MAX,
+            shutdown_timeout=_ANSWER_SECONDS_MAX,
             read_bufsize=_READ_BYTES,
             auto_decompress=False,
             keepalive_timeout=self._connections.bounds.rest_seconds_max,
@@ -105,12 +120,22 @@ class Server:
         )
         await runner.setup()
         assert runner.server is not None
+        house = asyncio.create_task(self._keep_house())
         try:
             async with self._listener(runner.server) as port:
                 log.info("listening", extra=fields(on=self._address, port=port, tls=self._tls is not None))
                 self._listening(port)
-                await self._keep_house()
+                await self._finishing.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_SECONDS_MAX):
+                    await self._answered()
+            await runner.cleanup()  # reads no more of any body, and lets answers go out
+            self._finished.set()
+            await asyncio.Event().wait()
         finally:
+            house.cancel()
+            if runner.server is not None:
+                await runner.server.shutdown(_AT_ONCE_SECONDS)
             await runner.cleanup()
             tell_suppressed(at_once=True)
 
@@ -118,9 +143,13 @@ class Server:
     async def _listener(self, accept: Callable[[], web.RequestHandler]) -> AsyncIterator[int]:
         """Listen for the block's duration; give the port."""
         family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
-        handshake = _HANDSHAKE_SECONDS_MAX if self._tls is not None else None
-        with socket.create_server((self._address, self._port), family=family, backlog=_BACKLOG) as listening:
+        try:
+            listening = socket.create_server((self._address, self._port), family=family, backlog=_BACKLOG)
+        except OSError as exc:
+            raise cannot_listen(exc, self._address, self._port) from exc
+        with listening:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES_MAX)
+            listening.setblocking(False)
             port = listening.getsockname()[1]
             if self._proxies.told_by == "proxy-protocol" and self._proxies.networks:
                 introduced = Introduced(
@@ -130,14 +159,10 @@ class Server:
                 async with introduced.accepting(listening):
                     yield port
                 return
-            listening.setblocking(False)
             listener = await asyncio.get_running_loop().create_server(
-                lambda: self._connections.new(accept()),
-                sock=listening,
-                ssl=self._tls,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=handshake,
-            )
+                lambda: self._connections.new(accept()), sock=listening, ssl=self._tls, backlog=_BACKLOG,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS_MAX if self._tls is not None else None,
+            )  # fmt: skip
             try:
                 yield port
             finally:
@@ -152,12 +177,13 @@ class Server:
             await memory.give_back()
 
     def _heard(self, handler: Handler) -> Handler:
-        """Have a request's connection know that it is busy with it."""
+        """Have a request's connection know that it is busy with it, and count those under way."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             connection = self._connections.of(request)
             if connection is None:
                 return web.Response(status=400)  # to nobody: the connection was ended meanwhile
+            self._under_way += 1
             self._connections.begin(connection, request)
             response = None
             try:
@@ -168,9 +194,22 @@ class Server:
                 return web.Response(status=400)  # to nobody: its client is gone, and no error of ours
             finally:
                 self._connections.finish(connection, response)
+                self._under_way -= 1
+                if self._under_way == 0:
+                    self._none_under_way.set()
             return response
 
         return handle
+
+    async def _answered(self) -> None:
+        """Wait until no request is under way."""
+        while self._under_way:
+            self._none_under_way.clear()
+            await self._none_under_way.wait()
+
+
+def _as_it_is(_: str, handler: Handler) -> Handler:
+    return handler
 
 
 def _within_files(bounds: ConnectionBounds) -> ConnectionBounds:

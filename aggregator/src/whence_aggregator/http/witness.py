@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
-from whence_aggregator.http.bodies import Answer, read_body, respond_json
+from whence_aggregator.http.bodies import read_body
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.witness import REQUEST_BYTES_MAX, SizeConflict, Witness, WitnessRefusal
+from whence_common.meters import Counter
+from whence_common.open_metrics import Family
 
 
 class WitnessCalls:
@@ -15,28 +19,34 @@ class WitnessCalls:
     def __init__(self, *, witness: Witness, key: str) -> None:
         self._witness = witness
         self._key = key
+        self._answers = Counter(
+            "whence_witness_answers", "Checkpoints shown, by what became of them.", ("outcome",),
+            known=[("cosigned",), ("conflict",), ("refused",)],
+        )  # fmt: skip
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/add-checkpoint", self._add),
             web.get("/key", self._show_key),
-            web.get("/health", self._health),
         ]
+
+    def families(self) -> Sequence[Family]:
+        return (self._answers.family(),)
 
     async def _add(self, request: web.Request) -> web.Response:
         no_parameters(request)
         body = await read_body(request, REQUEST_BYTES_MAX)
         try:
-            return web.Response(text=self._witness.add_checkpoint(body))
+            cosignature = self._witness.add_checkpoint(body)
+            self._answers.add("cosigned")
+            return web.Response(text=cosignature)
         except SizeConflict as exc:
+            self._answers.add("conflict")
             return web.Response(status=409, body=exc.message.encode(), content_type="text/x.tlog.size")
         except WitnessRefusal as exc:
+            self._answers.add("refused")
             return web.Response(status=exc.status, text=exc.message + "\n")
 
     async def _show_key(self, request: web.Request) -> web.Response:
         no_parameters(request)
         return web.Response(text=self._key + "\n")
-
-    async def _health(self, request: web.Request) -> Answer:
-        no_parameters(request)
-        return respond_json({"health": True})

@@ -15,7 +15,7 @@ from whence_aggregator.trace.tags import REGISTRY
 from whence_aggregator.trace.tickets import words_of
 from whence_common.clock import parse_instant, to_millis
 from whence_common.image_provenance import SourceClaim
-from whence_common.image_reference import parse_image_subject
+from whence_common.image_reference import digest_of_subject
 from whence_common.scm_source import ScmSource, repository_of
 
 INVENTORY_KIND = "ec2-instance"
@@ -85,7 +85,7 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         )
         return
     if event["kind"] == "image-source":
-        unjudge = ("unjudge_image", [{"image_digest": parse_image_subject(event["subject"])[1]}])
+        unjudge = ("unjudge_image", [{"image_digest": digest_of_subject(event["subject"])}])
     else:
         unjudge = ("unjudge_commit", [{"commit_id": event["subject"].rpartition("@")[2]}])
     await transaction.execute(
@@ -168,7 +168,7 @@ def links_of(event: Mapping[str, Any]) -> list[dict[str, object]]:
     """Give the commits that an image or its registry says it was built from."""
     if event["kind"] != "image-source":
         return []
-    digest = parse_image_subject(event["subject"])[1]
+    digest = digest_of_subject(event["subject"])
     links: dict[tuple[str, str], dict[str, object]] = {}
     for claim in claims_in(event["value"]):
         repository = repository_of(claim.source.url)
@@ -196,7 +196,7 @@ def _named_by(event: Mapping[str, Any], index: int) -> list[Parameters]:
 
 def _chain_of(event: Mapping[str, Any]) -> list[dict[str, object]]:
     chain = event["value"].get("chain") if event["kind"] == "image-source" else None
-    return [{"chain": chain, "image_digest": parse_image_subject(event["subject"])[1]}] if chain else []
+    return [{"chain": chain, "image_digest": digest_of_subject(event["subject"])}] if chain else []
 
 
 def words_in(event: Mapping[str, Any]) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from whence_aggregator.applications.registry import Caller
+from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.ports_registry import Person, TeamService, TokenInfo
 from whence_aggregator.registry.identity_documents import IdentityDocuments
@@ -59,7 +59,7 @@ class Access:
     def __init__(
         self,
         *,
-        tokens: Mapping[str, Caller],
+        tokens: KnownCallers,
         token_info: TokenInfo | None,
         teams: TeamService | None,
         documents: IdentityDocuments | None,

@@ -13,8 +13,8 @@ from whence_aggregator.registry.kinds import is_manifest, kind_of
 from whence_aggregator.registry.names import LATEST, Repository
 from whence_aggregator.registry.pushes import Pushes
 from whence_aggregator.registry.refusals import RegistryRefusal
-from whence_aggregator.registry.sources import subject_of
-from whence_common.clock import Now, to_instant
+from whence_aggregator.registry.sources import image_question, subject_of
+from whence_common.clock import Now
 from whence_common.errors import InputError
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import Manifest
@@ -105,5 +105,4 @@ class Adoption:
         if created and created_at:
             meant = manifest.image.digest if manifest.image is not None else ""
             subject = subject_of(self._name, str(repository), manifest.digest, meant)
-            task = {"kind": "image-source", "subject": subject, "due_at": to_instant(self._now())}
-            await self._database.write(("add_task", [task]))
+            await self._database.write(("add_task", [image_question(subject, str(repository), self._now())]))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
-from whence_aggregator.ports import Database, Finding, ImageSaid, SourceUnavailable, StorageUnavailable
+from whence_aggregator.ports import Database, Finding, ImageSaid, Parameters, SourceUnavailable, StorageUnavailable
+from whence_aggregator.questions import lane_of_team, question
 from whence_aggregator.registry.refusals import unavailable
 from whence_common.clock import Now, to_instant
 from whence_common.image_reference import image_subject
@@ -26,7 +28,7 @@ class Reader(Protocol):
 
 
 class Collect(Protocol):
-    async def __call__(self, kind: str, subject: str) -> Finding:
+    async def __call__(self, kind: str, subject: str, lane: str) -> Finding:
         """Find out about a subject and store what was found. Raises SourceUnavailable or StorageUnavailable."""
 
 
@@ -55,7 +57,7 @@ class Sources:
         if not rows or not (rows[0]["image"] or rows[0]["child"]):
             return None
         subject = subject_of(self._name, repository, digest, rows[0]["child"])
-        task = {"kind": "image-source", "subject": subject, "due_at": to_instant(self._now())}
+        task = image_question(subject, repository, self._now())
         if len(self._looks) >= _LOOKS_WAITING_MAX:
             await self._database.write(("add_task", [task]))
             return None
@@ -89,7 +91,7 @@ class Sources:
     async def _look(self, subject: str, task: Mapping[str, Any]) -> Finding | None:
         try:
             async with self._turns:
-                return await self._collect("image-source", subject)
+                return await self._collect("image-source", subject, str(task["lane"]))
         except (SourceUnavailable, StorageUnavailable) as exc:
             log.warning("an image's source is found out later", extra=fields(subject=subject, reason=exc.message))
         except asyncio.CancelledError:
@@ -100,6 +102,12 @@ class Sources:
         except StorageUnavailable as exc:
             log.error("storage unavailable", extra=fields(subject=subject, message=exc.message))
         return None
+
+
+def image_question(subject: str, repository: str, now: datetime) -> Parameters:
+    """Return the question about an image that was pushed here, in the lane of its team."""
+    lane = lane_of_team(repository.partition("/")[0])
+    return question("image-source", subject, due_at=to_instant(now), lane=lane)
 
 
 def subject_of(name: str, repository: str, digest: str, child: str) -> str:

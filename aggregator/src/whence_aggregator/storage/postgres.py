@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from asyncpg.exceptions._base import DataError as ArgumentRefused
 from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write, WriteConflict
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery
+from whence_aggregator.storage.postgres_errors import unavailable
 from whence_common.logs import fields
 from whence_common.storable import Unstorable
 
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 _SEQUENCER_LOCK = 0x5748454E4345
 """The key of the advisory lock: `WHENCE` in ASCII."""
 _LOCK = f"select pg_advisory_xact_lock({_SEQUENCER_LOCK})"
-_READERS_MAX = 4
-_BRIEF_READERS_MAX = 4
+CONNECTIONS_MAX = 10
+CONNECTIONS_MIN = 4
 _WRITERS_MAX = 2
 _COMMAND_SECONDS_MAX = 30.0
 _HEX = "set bytea_output = hex"
@@ -63,24 +64,50 @@ class PostgresDatabase:
         self._writing = asyncio.Lock()
 
     @classmethod
-    async def open(cls, dsn: str) -> PostgresDatabase:
-        """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN."""
+    async def open(cls, dsn: str, *, connections_max: int = CONNECTIONS_MAX) -> PostgresDatabase:
+        """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN.
+
+        Two connections write, one as the sequencer and one beside it. Half of the others answer what is brief, so that
+        long searches never keep it waiting.
+        """
+        assert connections_max >= CONNECTIONS_MIN
+        brief_max = (connections_max - _WRITERS_MAX) // 2
+        long_max = connections_max - _WRITERS_MAX - brief_max
+        pools: list[Any] = []
+
+        async def pool(size: int, **options: Any) -> Any:
+            pools.append(await asyncpg.create_pool(dsn, max_size=size, **common, **options))
+            return pools[-1]
+
         common = {"min_size": 1, "command_timeout": _COMMAND_SECONDS_MAX, "reset": _keep}
         try:
-            writers = await asyncpg.create_pool(dsn, max_size=_WRITERS_MAX, **common)
+            writers = await pool(_WRITERS_MAX)
             async with writers.acquire() as connection:
                 await _migrate(connection)
-            pool = await asyncpg.create_pool(dsn, max_size=_READERS_MAX, init=_plan_each_time, **common)
-            brief = await asyncpg.create_pool(dsn, max_size=_BRIEF_READERS_MAX, init=_plan_once, **common)
-        except (*_FAILURES, ValueError) as exc:
-            raise _unavailable(exc) from exc
-        return cls(pool, brief, writers)
+            return cls(await pool(long_max, init=_plan_each_time), await pool(brief_max, init=_plan_once), writers)
+        except BaseException as exc:
+            for one in pools:
+                one.terminate()
+            if isinstance(exc, (*_FAILURES, ValueError)):
+                raise unavailable(exc) from exc
+            raise
 
     async def close(self) -> None:
         """Close all connections once their work is done."""
         await self.pool.close()
         await self.brief.close()
         await self.writers.close()
+
+    def connections(self) -> Mapping[tuple[str, str], int]:
+        """Count connections by pool and state."""
+        pools = {"read": self.pool, "look-up": self.brief, "write": self.writers}
+        return {
+            (name, state): count
+            for name, pool in pools.items()
+            for state, count in (
+                ("open", pool.get_size()), ("idle", pool.get_idle_size()), ("most", pool.get_max_size()),
+            )
+        }  # fmt: skip
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[_PostgresTransaction]:
@@ -110,7 +137,7 @@ class PostgresDatabase:
         except _UNSTORABLE as exc:
             raise _unstorable(exc) from exc
         except _FAILURES as exc:
-            raise _unavailable(exc) from exc
+            raise unavailable(exc) from exc
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         return (await self.fetch_all([(query, parameters)]))[0]
@@ -126,7 +153,7 @@ class PostgresDatabase:
         except _UNSTORABLE as exc:
             raise _unstorable(exc) from exc
         except _FAILURES as exc:
-            raise _unavailable(exc) from exc
+            raise unavailable(exc) from exc
 
     async def _fetch_together(self, connection: Any, asked: Sequence[Asked]) -> list[Sequence[Row]]:
         """Ask everything in one statement: that is one round trip, and one moment that all answers are of."""
@@ -293,11 +320,16 @@ async def _keep(connection: Any) -> None:
 
 
 async def _migrate(connection: Any) -> None:
+    """Bring the tables to the newest version; where they are, no right to make any is needed."""
+    steps = named_queries.migrations("postgres")
+    if await connection.fetchval("select to_regclass('migration') is not null"):
+        version = await connection.fetchval("select coalesce(max(number), 0) from migration")
+        if version == steps[-1][0]:
+            return
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _SEQUENCER_LOCK)
         await connection.execute("create table if not exists migration (number bigint primary key)")
         version = int(await connection.fetchval("select coalesce(max(number), 0) from migration"))
-        steps = named_queries.migrations("postgres")
         wrong = named_queries.check_version(version, steps)
         if wrong is not None:
             raise StorageUnavailable("storage-postgres", wrong)
@@ -317,9 +349,3 @@ def _values(query: NumberedQuery, parameters: Parameters) -> list[object]:
 def _unstorable(exc: BaseException) -> Unstorable:
     log.warning("PostgreSQL refuses a value", extra=fields(error=type(exc).__name__))
     return Unstorable("what was sent")
-
-
-def _unavailable(exc: BaseException) -> StorageUnavailable:
-    return StorageUnavailable(
-        "storage-postgres", f"PostgreSQL: {type(exc).__name__}", fix="see PostgreSQL's log and the connection settings"
-    )

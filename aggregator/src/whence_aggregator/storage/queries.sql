@@ -652,21 +652,37 @@ where (p.seen_at is null or p.seen_at < :silent_before) and (p.seen_at is not nu
 order by p.instance_id limit :limit;
 
 -- name: add_task_unless_known
-insert into task (kind, subject, due_at, attempts, reason)
-select cast(:kind as text), cast(:subject as text), cast(:due_at as text), 0, ''
+insert into task (kind, subject, due_at, attempts, reason, lane, host)
+select cast(:kind as text), cast(:subject as text), cast(:due_at as text), 0, '', cast(:lane as text), cast(:host as text)
 where not exists (select 1 from fact where kind = :kind and subject = :subject)
-on conflict do nothing;
+on conflict (kind, subject) do update set lane = 'shared' where task.lane <> excluded.lane;
 
 -- name: add_task
-insert into task (kind, subject, due_at, attempts, reason) values (:kind, :subject, :due_at, 0, '') on conflict do nothing;
+insert into task (kind, subject, due_at, attempts, reason, lane, host)
+values (:kind, :subject, :due_at, 0, '', :lane, :host)
+on conflict (kind, subject) do update set lane = 'shared' where task.lane <> excluded.lane;
 
--- name: claim_tasks
+-- name: due_tasks
+select kind, subject, due_at, lane, host from task where due_at <= :now order by due_at, kind limit :limit;
+
+-- name: due_tasks_of_each
+with recursive pairs (lane, host) as (
+    select lane, host from (select lane, host from task order by lane, host limit 1) as first
+    union all
+    select n.lane, n.host from pairs p join task n on n.rowid = (
+        select t.rowid from task t where (t.lane, t.host) > (p.lane, p.host) order by t.lane, t.host limit 1))
+select t.kind, t.subject, t.due_at, t.lane, t.host from pairs p join task t on t.rowid in (
+    select d.rowid from task d where d.lane = p.lane and d.host = p.host and d.due_at <= :now
+    order by d.due_at limit :each)
+limit :limit;
+
+-- name: claim_task
 update task set due_at = :lease, attempts = attempts + 1
-where (kind, subject) in (select kind, subject from task where due_at <= :now order by due_at, kind limit :limit)
-returning kind, subject, attempts;
+where kind = :kind and subject = :subject and due_at = :due_at
+returning attempts;
 
 -- name: next_due
-select min(due_at) as due_at from task;
+select min(due_at) as due_at from task where due_at > :now;
 
 -- name: count_tasks
 select kind, n from (
@@ -676,7 +692,7 @@ select kind, n from (
 ) as waiting where n > 0 order by kind;
 
 -- name: postpone_task
-update task set due_at = :due_at, reason = :reason where kind = :kind and subject = :subject;
+update task set due_at = :due_at, reason = :reason, host = :host where kind = :kind and subject = :subject;
 
 -- name: forget_task
 delete from task where kind = :kind and subject = :subject;
@@ -776,6 +792,15 @@ on conflict (account_id, subject) do update set n = tally.n + excluded.n;
 
 -- name: tallies
 select account_id, subject, n from tally order by account_id, subject;
+
+-- Tokens of callers, by their hash. Two replicas write: the later use stays.
+
+-- name: note_token_use
+insert into token_use (token, used_at) values (:token, :used_at)
+on conflict (token) do update set used_at = excluded.used_at where token_use.used_at < excluded.used_at;
+
+-- name: token_uses
+select token, used_at from token_use order by token;
 
 -- The registry front.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -43,6 +43,7 @@ class SqliteDatabase:
         self._reader_threads = ThreadPoolExecutor(READERS, "sqlite-reader")
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
+        self._reading = 0
         self._writer: sqlite3.Connection | None = None
         self._checkpoints: Checkpoints | None = None
 
@@ -63,6 +64,17 @@ class SqliteDatabase:
         if self._writer is not None:
             await self._in_writer(self._writer.close)
         await asyncio.to_thread(self._writer_thread.shutdown)
+
+    def connections(self) -> Mapping[tuple[str, str], int]:
+        """Count connections by pool and state. The readers are a thread's each, and the loop's for brief look-ups."""
+        return {
+            ("read", "open"): len(self._readers),
+            ("read", "idle"): max(0, len(self._readers) - self._reading),
+            ("read", "most"): READERS + 1,
+            ("write", "open"): int(self._writer is not None),
+            ("write", "idle"): int(not self._writing.locked()),
+            ("write", "most"): 1,
+        }
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[_SqliteTransaction]:
@@ -87,7 +99,11 @@ class SqliteDatabase:
         if brief:  # waking a thread takes longer than such a look-up
             with _told():
                 return self._read(asked)
-        return await _in(self._reader_threads, lambda: self._read(asked))
+        self._reading += 1
+        try:
+            return await _in(self._reader_threads, lambda: self._read(asked))
+        finally:
+            self._reading -= 1
 
     async def in_transaction(self, reads: Sequence[Asked], writes: Sequence[Write]) -> list[Sequence[Row]]:
         """Write, then read, through the writer's connection; the first such call begins its transaction."""

@@ -1,0 +1,73 @@
+"""The file of tokens, read again when it changes. A file that cannot be used changes nothing, and is logged once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from whence_aggregator.callers import Callers
+from whence_aggregator.tokens import Token
+from whence_common.errors import InputError
+from whence_common.logs import fields
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+"""How long a token that was revoked, or one that is new, waits at most."""
+_Seen = tuple[int, int, int] | None
+
+
+class TokensFile:
+    """Keeps `callers` as the file states them. `load` raises InputError for a file that cannot be used."""
+
+    def __init__(self, path: str, *, callers: Callers, load: Callable[[str], Mapping[str, Token]]) -> None:
+        self._path = path
+        self._callers = callers
+        self._load = load
+        self._seen = _seen(path)
+
+    async def run(self) -> None:
+        """Look at the file now and then until cancelled."""
+        while True:
+            await pause(LOOK_SECONDS)
+            if await asyncio.to_thread(_seen, self._path) != self._seen:
+                self.look()
+
+    def look(self) -> None:
+        """Read the file again when it is another one than before."""
+        seen = _seen(self._path)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            tokens = self._load(self._path)
+        except InputError as exc:
+            log.error(
+                "tokens_file cannot be used: the tokens known before stay",
+                extra=fields(file=self._path, error=exc.diagnostics()),
+            )
+            return
+        self._callers.replace(tokens)
+        log.info("tokens_file has changed and was read again", extra=fields(file=self._path, tokens=len(tokens)))
+
+    def prepare(self, path: str) -> Callable[[], None]:
+        """Read a file, maybe another one; return what makes it count. Raises InputError."""
+        seen, tokens = _seen(path), self._load(path)
+
+        def apply() -> None:
+            self._path, self._seen = path, seen
+            self._callers.replace(tokens)
+
+        return apply
+
+
+def _seen(path: str) -> _Seen:
+    """Return what tells a file from what it was before; None when it is not there."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,113 @@
+"""The command: settings read, the program's start judged, all of it printed; and both as another user where asked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whence_aggregator.check.programs import Surroundings, check_registry, check_serve, check_witness
+from whence_aggregator.settings import read_settings
+from whence_aggregator.witness_settings import read_witness_settings
+from whence_common.clock import utc_now
+from whence_common.problems import Problem, has_errors
+from whence_common.settings_file import SETTINGS_BYTES_MAX, Document, SettingsInvalid
+
+GOOD, NO_PERMISSION, SETTINGS_WRONG = 0, 77, 78
+SETTINGS_FILE = "/etc/whence/aggregator.yaml"
+WITNESS_FILE = "/etc/whence/witness.yaml"
+_SAMPLES = {SETTINGS_FILE: "aggregator", WITNESS_FILE: "witness"}
+
+
+class CannotBecome(Exception):
+    """There is no such user, or we may not become it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    settings_file: str
+    read: Callable[..., Document[Any]]
+    check: Callable[[Document[Any], Surroundings], Coroutine[Any, Any, Sequence[Problem]]]
+
+
+_PROGRAMS: Mapping[str, _Program] = {
+    "serve": _Program(SETTINGS_FILE, read_settings, check_serve),
+    "registry": _Program(SETTINGS_FILE, read_settings, check_registry),
+    "witness": _Program(WITNESS_FILE, read_witness_settings, check_witness),
+}
+PROGRAMS = tuple(_PROGRAMS)
+
+
+def check(program: str, *, config: str | None, as_user: str | None, environment: Mapping[str, str]) -> int:
+    """Check one program: 0 good (warnings allowed), 77 when we may not become the user, 78 bad."""
+    of = _PROGRAMS[program]
+    try:
+        if as_user is not None:
+            become(as_user)
+    except CannotBecome as exc:
+        print(f"whence-aggregator: {exc}", file=sys.stderr)
+        return NO_PERMISSION
+    document = open_settings(config or of.settings_file, of.read, environment)
+    if document is None:
+        return SETTINGS_WRONG
+    around = Surroundings(database_location=environment.get("WHENCE_DATABASE"), now=utc_now)
+    problems = asyncio.run(of.check(document, around))
+    if problems:
+        print(document.render(problems), file=sys.stderr)
+    if os.geteuid() == 0:
+        print(
+            "whence-aggregator: checked as root; README (Check) shows how to check as the service's user",
+            file=sys.stderr,
+        )
+    errors = sum(one.severity == "error" for one in problems)
+    counted = f"{errors} errors, {len(problems) - errors} warnings"
+    print(f"{document.name}: {counted}" if problems else f"{document.name}: good")
+    return SETTINGS_WRONG if has_errors(problems) else GOOD
+
+
+def open_settings(
+    path: str, read: Callable[..., Document[Any]], environment: Mapping[str, str]
+) -> Document[Any] | None:
+    """Read a settings file; None after saying everything that is wrong."""
+    try:
+        return load_settings(path, read, environment)
+    except FileNotFoundError:
+        sample = _SAMPLES.get(path)
+        fix = f"copy /etc/whence/{sample}.sample.yaml to it and edit it" if sample else "name another file by --config"
+        said = f"there are no settings: {path} does not exist ({fix})"
+    except PermissionError:
+        said = f"{path} cannot be read by this user (chmod 0644 it: secrets stand in files of their own)"
+    except OSError as exc:
+        said = f"{path} cannot be read: {exc.strerror}"
+    except SettingsInvalid as exc:
+        said = exc.diagnostics()
+    print(f"whence-aggregator: {said}", file=sys.stderr)
+    return None
+
+
+def load_settings(path: str, read: Callable[..., Document[Any]], environment: Mapping[str, str]) -> Document[Any]:
+    """Read a settings file. Raises OSError or SettingsInvalid."""
+    with Path(path).open("rb") as stream:
+        content = stream.read(SETTINGS_BYTES_MAX + 1)
+    return read(content, name=path, credentials_directory=environment.get("CREDENTIALS_DIRECTORY"))
+
+
+def become(name: str) -> None:
+    """Become a user, by name or number, for good. Raises CannotBecome."""
+    if os.geteuid() != 0:
+        raise CannotBecome("--as-user needs root: use sudo")
+    try:
+        entry = pwd.getpwuid(int(name)) if name.isascii() and name.isdigit() else pwd.getpwnam(name)
+    except (KeyError, OverflowError) as exc:
+        raise CannotBecome(
+            f"there is no user {name!r}; the user of a unit with DynamicUser=yes exists only while it runs: "
+            "use systemd-run as the README shows (Check)"
+        ) from exc
+    os.initgroups(entry.pw_name, entry.pw_gid)
+    os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+    os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)

@@ -1,0 +1,105 @@
+"""Whether the database can be opened as a start opens it: reached, of a version that is known, with all rights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from whence_aggregator.check.findings import Findings
+from whence_aggregator.ports import StorageUnavailable
+from whence_aggregator.storage import named_queries
+from whence_aggregator.storage.postgres_state import PostgresState, read_state
+
+_HEADER_BYTES = 100
+_MAGIC = b"SQLite format 3\0"
+_VERSION = slice(60, 64)
+"""user_version in the header, big-endian: https://www.sqlite.org/fileformat.html"""
+_POSTGRES_MIN = 12
+_LOOPBACK = ("localhost", "127.0.0.1", "::1", "", None)
+
+
+async def check_database(findings: Findings, location: str, *, connections_max: int) -> None:
+    """Note what keeps the database from being opened. Nothing is made or migrated."""
+    if location.startswith("sqlite://"):
+        _sqlite(findings, Path("/" + location.removeprefix("sqlite://").lstrip("/")))
+        return
+    try:
+        state = await read_state(location)
+    except StorageUnavailable as exc:
+        findings.error(f"database: {exc.message}", fix=exc.fix, code=exc.code)
+        return
+    _postgres(findings, state, connections_max=connections_max)
+    if not state.encrypted and _host(location) not in _LOOPBACK and not (_host(location) or "").startswith("/"):
+        findings.warn(
+            "database: the connection to PostgreSQL is not encrypted",
+            fix="set sslmode=verify-full and sslrootcert=FILE in the DSN",
+            code="database-not-encrypted",
+        )
+
+
+def _sqlite(findings: Findings, path: Path) -> None:
+    if not path.exists():
+        findings.writable("database", path.parent)
+        return
+    content = findings.content("database", str(path))
+    if content is None:
+        return
+    header = content[:_HEADER_BYTES]
+    if header and not header.startswith(_MAGIC):
+        fix = "name the file of the ledger, or one that does not exist yet"
+        findings.error(f"database: {path} is not an SQLite database", fix=fix, code="database-not-sqlite")
+        return
+    wrong = named_queries.check_version(int.from_bytes(header[_VERSION], "big"), named_queries.migrations("sqlite"))
+    if wrong is not None:
+        findings.error(
+            f"database: {path}: {wrong}", fix="use the program that made it, or a newer one", code="database-version"
+        )
+    if not os.access(path, os.W_OK, effective_ids=True):
+        findings.error(f"database: this user may not write {path}", fix="chown USER it", code="database-rights")
+    findings.writable("database", path.parent)
+
+
+def _postgres(findings: Findings, state: PostgresState, *, connections_max: int) -> None:
+    steps = named_queries.migrations("postgres")
+    wrong = named_queries.check_version(state.version, steps)
+    if state.server < _POSTGRES_MIN:
+        message = f"database: PostgreSQL {state.server} is too old"
+        findings.error(message, fix=f"use version {_POSTGRES_MIN} or newer", code="database-version")
+    if wrong is not None:
+        findings.error(
+            f"database: {wrong}", fix="use the program that made it, or a newer one", code="database-version"
+        )
+    if state.read_only:
+        findings.error(
+            "database: this PostgreSQL takes no writes: it is a standby or set to read only",
+            fix="name the primary in the DSN: several hosts and target_session_attrs=read-write find it",
+            code="database-read-only",
+        )
+    if state.version < steps[-1][0] and not state.may_create:
+        findings.error(
+            f"database: the tables are of version {state.version}, this program needs {steps[-1][0]}, and the role "
+            f"{state.role} may not make any",
+            fix="run `whence-aggregator migrate` as the role that owns the database",
+            code="database-rights",
+        )
+    if state.denied:
+        findings.error(
+            f"database: the role {state.role} lacks rights on {', '.join(state.denied[:10])}",
+            fix="grant them as the README shows (PostgreSQL)",
+            code="database-rights",
+        )
+    if connections_max > state.connections_max:
+        findings.error(
+            f"database_connections_max: {connections_max} connections are more than the {state.connections_max} that "
+            f"PostgreSQL allows the role {state.role}",
+            fix="lower it, or raise max_connections or the connection limit of role and database",
+            code="database-connections",
+        )
+
+
+def _host(location: str) -> str | None:
+    try:
+        return urlsplit(location).hostname
+    except ValueError:
+        return None

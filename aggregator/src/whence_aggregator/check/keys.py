@@ -1,0 +1,59 @@
+"""Keys and secrets in files: readable, whole, and of the right name; one that is not there yet can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from whence_aggregator.adapters.log_files import load_signers
+from whence_aggregator.check.findings import Findings
+from whence_aggregator.settings import Settings, TrustSettings, log_origin
+from whence_aggregator.wiring_parts import load_secret
+from whence_common.image_trust import load_public_key
+from whence_common.note import LOG
+
+
+def check_keys(findings: Findings, settings: Settings) -> None:
+    """Note what is wrong with the log's keys, the heartbeat secret and the file of the last checkpoint."""
+    check_signers(findings, "log_key_file", Path(settings.log_key_file), name=log_origin(settings))
+    secret = Path(settings.heartbeat_secret_file)
+    if is_there(findings, "heartbeat_secret_file", secret):
+        findings.attempt("heartbeat_secret_file", lambda: load_secret(secret))
+    findings.writable("checkpoint_file", Path(settings.checkpoint_file).parent)
+
+
+def check_signers(findings: Findings, setting: str, path: Path, *, name: str, type_: int = LOG) -> None:
+    """Note what is wrong with a file of private keys."""
+    if is_there(findings, setting, path):
+        findings.attempt(setting, lambda: load_signers(path, name=name, type_=type_))
+
+
+def is_there(findings: Findings, setting: str, path: Path) -> bool:
+    """Return whether a file is there. One that is not is made at the first start, so its directory is looked at."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        findings.writable(setting, path.parent)
+        return False
+    except OSError as exc:
+        fix = "let the service's user enter its directories"
+        findings.error(f"{setting}: {path} cannot be read: {exc.strerror}", fix=fix)
+        return False
+    return True
+
+
+def check_trust(findings: Findings, trust: Mapping[str, TrustSettings]) -> None:
+    """Note public keys that cannot be used."""
+    for setting, name in _public_keys(trust):
+        content = findings.content(setting, name)
+        if content is not None:
+            findings.attempt(setting, partial(load_public_key, content, name=name))
+
+
+def _public_keys(trust: Mapping[str, TrustSettings]) -> Iterator[tuple[str, str]]:
+    for host, one in trust.items():
+        for number, name in enumerate(one.signature_key_files):
+            yield f"trust.{host}.signature_key_files[{number}]", name
+        for number, builder in enumerate(one.builders):
+            yield f"trust.{host}.builders[{number}].key_file", builder.key_file

@@ -1,0 +1,51 @@
+"""Files with logins for registries and Git servers, and the program that asks Git servers."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from whence_common.git_call import PROGRAMS as PATH as GIT_PATH
+from whence_aggregator.adapters.github_app import GithubAppLogins
+from whence_aggregator.adapters.logins import FileLogins
+from whence_aggregator.check.findings import Findings
+from whence_aggregator.settings import RegistrySettings, Settings
+from whence_common.clock import utc_now
+
+
+def check_logins(findings: Findings, settings: Settings, session: aiohttp.ClientSession) -> None:
+    """Note logins that cannot be read, and Git where it is needed and missing. The session is not used for it."""
+    for host, place in settings.registries.items():
+        _file(findings, f"registries.{host}.login_file", place.login_file, host)
+    for host, server in settings.git_servers.items():
+        _file(findings, f"git_servers.{host}.login_file", server.login_file, host)
+        if server.github_app is not None:
+            setting, app = f"git_servers.{host}.github_app.key_file", server.github_app
+            logins = GithubAppLogins(
+                session=session, host=host, app_id=app.app_id, key_file=Path(app.key_file), api_url="",
+                installation_id=app.installation_id, now=utc_now,
+            )  # fmt: skip
+            if findings.attempt(setting, logins.check):
+                findings.readable_by_others(setting, app.key_file)
+    if settings.git_servers and shutil.which("git", path=GIT_PATH) is None:
+        findings.warn(
+            f"git_servers: the program git is not in {GIT_PATH}: no commit can be looked up",
+            fix="install it: apt-get install git",
+            code="git-missing",
+        )
+
+
+def check_backend_login(findings: Findings, registry: RegistrySettings) -> None:
+    """Note a login for the registry behind the front that cannot be read."""
+    _file(findings, "registry.backend_login_file", registry.backend_login_file, urlsplit(registry.backend).netloc)
+
+
+def _file(findings: Findings, setting: str, name: str | None, host: str) -> None:
+    if name is not None:
+        logins = FileLogins(path=Path(name), host=host, token_user="", seconds=time.monotonic)  # the user is not asked
+        if findings.attempt(setting, logins.check):
+            findings.readable_by_others(setting, name)

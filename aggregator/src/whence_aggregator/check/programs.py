@@ -1,0 +1,115 @@
+"""What each program dies of at its start, in one list: `serve`, `registry` and `witness`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+
+from whence_aggregator import wiring_parts as parts
+from whence_aggregator.adapters.tls_files import CERTIFICATE, KEY, expiry, load_tls_context, read_tls_file
+from whence_aggregator.check.database import check_database
+from whence_aggregator.check.findings import Findings
+from whence_aggregator.check.keys import check_keys, check_signers, check_trust
+from whence_aggregator.check.listening import check_listening
+from whence_aggregator.check.logins import check_backend_login, check_logins
+from whence_aggregator.check.witnesses import check_witnesses
+from whence_aggregator.settings import Settings
+from whence_aggregator.witness_settings import WitnessFile
+from whence_common.note import WITNESS
+from whence_common.problems import Problem
+from whence_common.settings_file import Document, SettingsInvalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a program finds around it. `database_location` is WHENCE_DATABASE."""
+
+    database_location: str | None
+    now: Callable[[], datetime]
+
+
+async def check_serve(document: Document[Settings], around: Surroundings) -> Sequence[Problem]:
+    """Return what `serve` would die of, and what its operator should know."""
+    settings, findings = document.settings, Findings(document)
+    async with parts.new_session() as session:
+        await _shared(findings, settings, session, around)
+        await check_witnesses(findings, settings.witnesses, session)
+    findings.attempt("required_links", lambda: parts.required_links(settings))
+    if settings.registry is not None and not settings.registry.alone:
+        check_backend_login(findings, settings.registry)
+    check_listening(
+        findings, "listen_port", settings.listen_address, settings.listen_port,
+        tls=settings.tls_certificate_file is not None,
+    )  # fmt: skip
+    return findings.problems
+
+
+async def check_registry(document: Document[Settings], around: Surroundings) -> Sequence[Problem]:
+    """Return what `registry` would die of, and what its operator should know."""
+    settings, findings = document.settings, Findings(document)
+    async with parts.new_session() as session:
+        await _shared(findings, settings, session, around)
+    registry = settings.registry
+    if registry is None:
+        findings.error("registry: there is no front in these settings", fix="set registry", code="registry-unset")
+        return findings.problems
+    if not registry.alone:
+        findings.warn(
+            "registry: `serve` has this front already", code="registry-not-alone",
+            fix="set registry.alone: true to have it in a process of its own",
+        )  # fmt: skip
+    check_backend_login(findings, registry)
+    check_listening(
+        findings, "registry.listen_port", registry.listen_address, registry.listen_port,
+        tls=settings.tls_certificate_file is not None,
+    )  # fmt: skip
+    return findings.problems
+
+
+async def check_witness(document: Document[WitnessFile], around: Surroundings) -> Sequence[Problem]:
+    """Return what `witness` would die of, and what its operator should know."""
+    settings, findings = document.settings, Findings(document)
+    state = Path(settings.state_directory)
+    findings.writable("state_directory", state)
+    with suppress(OSError):
+        if (state / "witness.key").exists():
+            check_signers(findings, "state_directory", state / "witness.key", name=settings.name, type_=WITNESS)
+    _tls(findings, settings.tls_certificate_file, settings.tls_key_file, around)
+    check_listening(
+        findings, "listen_port", settings.listen_address, settings.listen_port,
+        tls=settings.tls_certificate_file is not None,
+    )  # fmt: skip
+    return findings.problems
+
+
+async def _shared(findings: Findings, settings: Settings, session: aiohttp.ClientSession, around: Surroundings) -> None:
+    """Check what `serve` and `registry` have in common."""
+    await check_database(
+        findings, around.database_location or settings.database, connections_max=settings.database_connections_max
+    )
+    if findings.attempt("tokens_file", lambda: parts.load_callers(settings.tokens_file)):
+        findings.readable_by_others("tokens_file", settings.tokens_file)
+    findings.attempt("authorities_directory", lambda: parts.load_authorities(settings.authorities_directory))
+    check_keys(findings, settings)
+    check_trust(findings, settings.trust)
+    check_logins(findings, settings, session)
+    _tls(findings, settings.tls_certificate_file, settings.tls_key_file, around)
+
+
+def _tls(findings: Findings, certificate: str | None, key: str | None, around: Surroundings) -> None:
+    if certificate is None or key is None:
+        return
+    there = findings.attempt(CERTIFICATE, partial(read_tls_file, CERTIFICATE, certificate))
+    if not findings.attempt(KEY, partial(read_tls_file, KEY, key)) or not there:
+        return
+    findings.attempt("tls_", lambda: load_tls_context(certificate, key))  # it says itself which of the two is wrong
+    findings.readable_by_others(KEY, key)
+    with suppress(SettingsInvalid):  # said already
+        for is_error, message, fix in expiry(certificate, now=around.now()):
+            (findings.error if is_error else findings.warn)(message, fix=fix, code="tls-expiry")

@@ -1,0 +1,80 @@
+"""/metrics: open to everybody, but for the labels that name accounts and hosts; they need a token, or a setting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from whence_aggregator.applications.registry import KnownCallers
+from whence_aggregator.http.authentication import known_caller
+from whence_aggregator.http.parameters import no_parameters
+from whence_aggregator.http.shared import Shared
+from whence_aggregator.ports import StorageUnavailable, Unauthenticated
+from whence_common import open_metrics
+from whence_common.logs import fields
+from whence_common.open_metrics import Family, gauge
+
+log = logging.getLogger(__name__)
+
+STORED_SECONDS_MAX = 2.0
+"""How long the database has: the rest is shown without it, most of all when it is in trouble."""
+Source = Callable[[], Sequence[Family]]
+_NO_CALLERS: KnownCallers = {}
+
+
+class MetricsCalls:
+    """Shows what `sources` and `stored` count; `files` reads files, in a thread, and `stored` asks the database."""
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[Source],
+        files: Source,
+        stored: Callable[[], Awaitable[Sequence[Family]]] | None,
+        callers: KnownCallers | None,
+        labels_public: Callable[[], bool],
+    ) -> None:
+        self._sources = sources
+        self._files = files
+        self._stored = Shared(stored) if stored is not None else None
+        self._callers = callers or _NO_CALLERS
+        self._labels_public = labels_public
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/metrics", self._metrics)]
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        no_parameters(request)
+        sees_labels = self._sees_labels(request)
+        found = [*await asyncio.to_thread(self._files), *(one for source in self._sources for one in source())]
+        if self._stored is not None:
+            found += await self._from_database(self._stored)
+        shown = found if sees_labels else [family.public() for family in found]
+        body = open_metrics.render_families(shown).encode()
+        return web.Response(body=body, headers={"Content-Type": open_metrics.CONTENT_TYPE, "Cache-Control": "no-store"})
+
+    def _sees_labels(self, request: web.Request) -> bool:
+        """Say whether to show accounts and hosts. Raises Unauthenticated for a token that is not known."""
+        if "Authorization" in request.headers:
+            if known_caller(request, self._callers) is None:
+                raise Unauthenticated(
+                    "token-unknown", "the token is not known here, or has expired",
+                    fix="leave it out to see the metrics without accounts and hosts",
+                )  # fmt: skip
+            return True
+        return self._labels_public()
+
+    async def _from_database(self, stored: Shared[Sequence[Family]]) -> list[Family]:
+        try:
+            families = await stored.get(seconds_max=STORED_SECONDS_MAX)
+        except (TimeoutError, StorageUnavailable) as exc:
+            log.warning("metrics are shown without the database's", extra=fields(error=type(exc).__name__))
+            return [_answering(answers=False)]
+        return [*families, _answering(answers=True)]
+
+
+def _answering(*, answers: bool) -> Family:
+    return gauge("whence_database_up", "1 when the database has just answered.", float(answers))

@@ -1,0 +1,55 @@
+"""A question that many may ask at once, and that is asked once: probes must not add to a database's trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+FRESH_SECONDS = 1.0
+ASKED_SECONDS_MAX = 10.0
+T = TypeVar("T")
+
+
+class Shared(Generic[T]):
+    """Asks once at a time, and not again while the answer is fresh, however many want it."""
+
+    def __init__(
+        self,
+        ask: Callable[[], Awaitable[T]],
+        *,
+        fresh_seconds: float = FRESH_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._fresh_seconds = fresh_seconds
+        self._clock = clock
+        self._asked: asyncio.Task[T] | None = None
+        self._answered_at = 0.0
+
+    async def get(self, *, seconds_max: float) -> T:
+        """Return the answer. Raises TimeoutError when it takes longer, and whatever the question raises."""
+        asked = self._asked
+        if asked is None or (asked.done() and self._clock() - self._answered_at >= self._fresh_seconds):
+            asked = self._asked = asyncio.create_task(self._bounded())
+            asked.add_done_callback(self._note)
+        done, _ = await asyncio.wait({asked}, timeout=seconds_max)
+        if not done:
+            raise TimeoutError
+        return asked.result()
+
+    async def close(self) -> None:
+        """Give up a question that is under way."""
+        if self._asked is not None:
+            self._asked.cancel()
+            await asyncio.wait({self._asked}, timeout=FRESH_SECONDS)
+
+    async def _bounded(self) -> T:
+        async with asyncio.timeout(ASKED_SECONDS_MAX):
+            return await self._ask()
+
+    def _note(self, asked: asyncio.Task[T]) -> None:
+        self._answered_at = self._clock()
+        if not asked.cancelled():
+            asked.exception()  # whoever waits for it raises it, and maybe nobody does any more

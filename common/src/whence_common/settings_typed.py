@@ -1,0 +1,211 @@
+"""A settings file's values as a typed structure: every value that does not fit is found, each with its place.
+
+msgspec stops at the first mistake. What it names is noted and taken out of a copy, and the rest is read again.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
+
+from whence_common.errors import one_line
+from whence_common.problems import Problem
+from whence_common.user_data import nodes
+from whence_common.user_data.nodes import Mapping, Node, Sequence
+
+T = TypeVar("T")
+Path = tuple[str | int, ...]
+
+PROBLEMS_MAX = 100
+FIX = "the README of the program explains every setting"
+_AT = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
+_STEP = re.compile(r"\.([A-Za-z0-9_]+)|\[([0-9]+)\]|(\[\.\.\.\])")
+_EXPECTED = re.compile(r"Expected `(.*)`, got `(.*)`\Z")
+_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
+_ENUM = re.compile(r"Invalid enum value (.*)\Z", re.DOTALL)
+_WORDS = {
+    "object": "a mapping (name: value)", "array": "a list", "str": "text", "int": "a whole number", "float": "a number",
+    "bool": "true or false", "null": "empty",
+}  # fmt: skip
+
+
+def typed(root: Mapping, structure: type[T]) -> tuple[T | None, tuple[Problem, ...], frozenset[str]]:
+    """Return the settings as far as they fit, what does not fit, and the names that were left out for it.
+
+    There are no settings where something that is required is missing.
+    """
+    reader = _Reader(root, structure)
+    value: T | None = reader.read()
+    return value, tuple(reader.problems), frozenset(reader.left_out)
+
+
+class _Reader:
+    def __init__(self, root: Mapping, structure: type[Any]) -> None:
+        self._root = copy.deepcopy(root)
+        self._numbers = dict(_numbered(self._root))
+        self._structure = structure
+        self.problems: list[Problem] = []
+        self.left_out: set[str] = set()
+
+    def read(self) -> Any:
+        for _ in range(PROBLEMS_MAX):
+            document = nodes.to_python(self._root)
+            try:
+                return msgspec.convert(document, self._structure)
+            except msgspec.ValidationError as exc:
+                text = str(exc)
+                match = _AT.match(text)
+                message, written = (match[1], match[2]) if match is not None else (text, "")
+                path = self._path(document, written, text)
+            if not self._note(path, message):
+                return None
+        return None
+
+    def _path(self, document: Any, written: str, text: str) -> Path:
+        """Return the place that msgspec means: it does not say which entry of a mapping, so each is tried alone."""
+        path: Path = ()
+        found = document
+        for name, number, any_ in _STEP.findall(written):
+            step: str | int = name or (int(number) if number else "")
+            if any_:
+                alone = (key for key in found if self._error(_with(document, path, {key: found[key]})) == text)
+                step = next(alone, "")
+            if isinstance(found, dict) and step not in found:
+                break
+            path, found = (*path, step), found[step]
+        return path
+
+    def _error(self, document: Any) -> str:
+        try:
+            msgspec.convert(document, self._structure)
+        except msgspec.ValidationError as exc:
+            return str(exc)
+        return ""
+
+    def _note(self, path: Path, message: str) -> bool:
+        """Note one mistake and leave out what has it; return whether anything is left to read."""
+        field = _FIELD.match(message)
+        if field is None:
+            self._problem(path, _in_words(message))
+            return self._leave_out(path)
+        if field[1] == "contains unknown":
+            path = (*path, field[2])
+            close = difflib.get_close_matches(field[2], [one.name for one in self._fields(path[:-1])], n=1)
+            self._problem(path, "there is no such setting", f"did you mean {close[0]}?" if close else FIX)
+            return self._leave_out(path)
+        there = _node(self._root, path)
+        assert isinstance(there, Mapping)
+        for one in self._fields(path):
+            if one.required and one.name not in there.entries and self._shown((*path, one.name)) not in self.left_out:
+                self._problem((*path, one.name), "is required, but not set")
+        return self._leave_out(path)
+
+    def _fields(self, path: Path) -> tuple[Field, ...]:
+        """Return the fields of the structure at a path."""
+        found: Type = type_info(self._structure)
+        for step in path:
+            found = next(_inside(found, step))
+        of = next((one for one in _kinds(found) if isinstance(one, StructType)), None)
+        return of.fields if of is not None else ()
+
+    def _problem(self, path: Path, message: str, fix: str = FIX) -> None:
+        line, column = place(self._root, path)
+        shown = self._shown(path)
+        said = f"{one_line(shown, 100)}: {message}" if shown else message
+        self.problems.append(
+            Problem(
+                severity="error", code="settings-invalid", line=line, column=column, path=shown, message=said, fix=fix
+            )
+        )
+
+    def _shown(self, path: Path) -> str:
+        steps = []
+        for number, step in enumerate(path, start=1):
+            if isinstance(step, int):
+                steps.append(f"[{self._numbers[id(_node(self._root, path[:number]))]}]")
+            else:
+                steps.append(f".{step}")
+        return "".join(steps).lstrip(".")
+
+    def _leave_out(self, path: Path) -> bool:
+        if not path:
+            return False
+        parent = _node(self._root, path[:-1])
+        self.left_out.add(self._shown(path))
+        if isinstance(parent, Mapping):
+            del parent.entries[str(path[-1])]
+        elif isinstance(parent, Sequence):
+            del parent.items[int(path[-1])]
+        return True
+
+
+def place(root: Mapping, path: Path) -> tuple[int, int]:
+    """Return line and column of the last step of a path that is in the document; (0, 0) for none."""
+    found: Node = root
+    at = (0, 0)
+    for step in path:
+        if isinstance(found, Mapping) and step in found.entries:
+            key = found.keys[str(step)]
+            found, at = found.entries[str(step)], (key.line, key.column)
+        elif isinstance(found, Sequence) and isinstance(step, int) and step < len(found.items):
+            found = found.items[step]
+            at = (found.line, found.column)
+        else:
+            break
+    return at
+
+
+def _numbered(node: Node) -> Iterator[tuple[int, int]]:
+    """Yield the identity of each item of a list, and its number, which stays when one before it is left out."""
+    if isinstance(node, Sequence):
+        yield from ((id(one), number) for number, one in enumerate(node.items))
+    inside = node.items if isinstance(node, Sequence) else node.entries.values() if isinstance(node, Mapping) else ()
+    for one in inside:
+        yield from _numbered(one)
+
+
+def _node(root: Mapping, path: Path) -> Node:
+    found: Node = root
+    for step in path:
+        found = found.entries[str(step)] if isinstance(found, Mapping) else found.items[int(step)]  # type: ignore[union-attr]  # msgspec went this way
+    return found
+
+
+def _with(document: Any, path: Path, value: Any) -> Any:
+    """Return a copy of a document with another value at a path."""
+    if not path:
+        return value
+    inner = _with(document[path[0]], path[1:], value)
+    if isinstance(document, dict):
+        return {**document, path[0]: inner}
+    return [inner if number == path[0] else one for number, one in enumerate(document)]
+
+
+def _kinds(found: Type) -> tuple[Type, ...]:
+    return found.types if isinstance(found, UnionType) else (found,)
+
+
+def _inside(found: Type, step: str | int) -> Iterator[Type]:
+    for kind in _kinds(found):
+        if isinstance(kind, StructType):
+            yield from (one.type for one in kind.fields if one.name == step)
+        elif isinstance(kind, DictType):
+            yield kind.value_type
+        elif isinstance(kind, ListType):
+            yield kind.item_type
+
+
+def _in_words(message: str) -> str:
+    expected, enum = _EXPECTED.match(message), _ENUM.match(message)
+    if expected is not None:
+        kinds = [_WORDS.get(one, one) for one in expected[1].split(" | ") if one != "null"]
+        return f"must be {' or '.join(kinds)}, but is {_WORDS.get(expected[2], expected[2])}"
+    if enum is not None:
+        return f"{one_line(enum[1], 60)} is not one of the words that it may be"
+    return one_line(message, 200)

@@ -1,0 +1,300 @@
+"""`check`: all that a start would die of, at once, each at its line; and nothing is made while looking."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from landscape.processes import free_port
+from landscape.programs import BIN
+from whence_aggregator.adapters.git_process import GitBounds, GitMissing, GitRuns
+from whence_aggregator.check.command import WITNESS_FILE, CannotBecome, become, open_settings
+from whence_aggregator.check.programs import Surroundings, check_registry, check_serve, check_witness
+from whence_aggregator.settings import read_settings
+from whence_aggregator.tokens import new_token
+from whence_aggregator.witness_settings import read_witness_settings
+from whence_common.note import WITNESS, Signer
+from whence_common.problems import Problem
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+AROUND = Surroundings(database_location=None, now=lambda: NOW)
+_VERIFIER = "whence.example.org+9105e734+AchTrQ8M0rYZrqks7sT9VqJNZJnVhM55JX5Fz9gTm2Cn"
+
+
+def good(home: Path, *more: str) -> str:
+    """Give settings that a start would take, and make the file of tokens that it needs."""
+    (home / "tokens").write_text(new_token("ada", ["hello"])[1] + "\n", encoding="utf-8")
+    lines = [
+        "audience: https://whence.example.org",
+        'accounts: ["123456789012"]',
+        f"database: sqlite://{home}/ledger.db",
+        f"tokens_file: {home}/tokens",
+        f"log_key_file: {home}/log.key",
+        f"heartbeat_secret_file: {home}/heartbeat.secret",
+        f"checkpoint_file: {home}/log.checkpoint",
+    ]
+    if not any(one.startswith("listen_port") for one in more):
+        lines.append("listen_port: 0")
+    return "\n".join([*lines, *more]) + "\n"
+
+
+async def checked(text: str) -> list[Problem]:
+    return list(await check_serve(read_settings(text.encode(), name="a.yaml"), AROUND))
+
+
+def said(problems: Iterable[Problem]) -> list[tuple[int, str, str]]:
+    return [(one.line, one.severity, one.code) for one in sorted(problems, key=lambda one: one.line)]
+
+
+async def command(*arguments: object) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        BIN / "whence-aggregator",
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+def certificate(home: Path, name: str, *, begins: datetime, ends: datetime, password: bytes | None = None) -> list[str]:
+    """Make a certificate and its key; give the settings that name them."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "whence")])
+    made = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+        .serial_number(1).not_valid_before(begins).not_valid_after(ends).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    (home / f"{name}.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    (home / f"{name}.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    )
+    return [f"tls_certificate_file: {home}/{name}.crt", f"tls_key_file: {home}/{name}.key"]
+
+
+async def test_settings_that_a_start_takes_are_good_and_nothing_is_made(tmp_path: Path) -> None:
+    assert await checked(good(tmp_path)) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+
+
+async def test_everything_that_a_start_would_die_of_is_found_at_once(tmp_path: Path) -> None:
+    text = good(
+        tmp_path,
+        f"authorities_directory: {tmp_path}/none",
+        f"tls_certificate_file: {tmp_path}/none.crt",
+        f"tls_key_file: {tmp_path}/none.key",
+        "required_links: [nothing]",
+        "registries:",
+        f"  r.example.org: {{login_file: {tmp_path}/none.login}}",
+        "git_servers:",
+        f"  github.com: {{github_app: {{app_id: '1', key_file: {tmp_path}/none.pem}}}}",
+        "trust:",
+        f"  r.example.org: {{signature_key_files: [{tmp_path}/none.pub, {tmp_path}/log.key]}}",
+        "registry:",
+        "  name: r.example.org",
+        "  backend: http://127.0.0.1:5000",
+        f"  backend_login_file: {tmp_path}/none.backend",
+    )
+    (tmp_path / "tokens").write_text("no token\n", encoding="utf-8")
+    (tmp_path / "log.key").write_text("no key\n", encoding="utf-8")
+    (tmp_path / "heartbeat.secret").write_text("short", encoding="utf-8")
+    (tmp_path / "ledger.db").write_text("this is no database, but a text of some length\n" * 4, encoding="utf-8")
+    assert said(await checked(text)) == [
+        (3, "error", "database-not-sqlite"),
+        (4, "error", "tokens-line"),
+        (5, "error", "log-key"),
+        (6, "error", "heartbeat-secret"),
+        (9, "error", "authorities-empty"),
+        (10, "error", "tls-unreadable"),
+        (11, "error", "tls-unreadable"),
+        (12, "error", "required-links"),
+        (14, "error", "login-unreadable"),
+        (16, "error", "github-app-key"),
+        (18, "error", "check"),
+        (18, "error", "trust-key"),
+        (22, "error", "login-unreadable"),
+    ]
+
+
+async def test_a_directory_that_cannot_be_written_or_is_missing_is_found(tmp_path: Path) -> None:
+    text = good(tmp_path).replace(f"{tmp_path}/log.checkpoint", f"{tmp_path}/none/log.checkpoint")
+    assert said(await checked(text)) == [(7, "error", "directory-missing")]
+    with pytest.raises(CannotBecome, match="there is no user '4294967294'"):
+        become("4294967294")
+
+
+async def test_a_database_of_a_newer_program_is_found_before_it_is_opened(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.execute("pragma user_version = 9999")
+    connection.execute("create table a (b)")
+    connection.close()
+    before = (tmp_path / "ledger.db").read_bytes()
+    (problem,) = await checked(good(tmp_path))
+    assert (problem.line, problem.code) == (3, "database-version")
+    assert "newer version (9999)" in problem.message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.db", "tokens"]
+    assert (tmp_path / "ledger.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "begins, ends, expected",
+    [
+        (-10, 300, []),
+        (-10, 20, [(9, "warning", "tls-expiry")]),
+        (-10, -1, [(9, "error", "tls-expiry")]),
+        (1, 300, [(9, "error", "tls-expiry")]),
+    ],
+)
+async def test_a_certificate_out_of_its_time_is_an_error_and_a_warning_before(
+    begins: int, ends: int, expected: list[tuple[int, str, str]], tmp_path: Path
+) -> None:
+    lines = certificate(tmp_path, "a", begins=NOW + timedelta(days=begins), ends=NOW + timedelta(days=ends))
+    assert said(await checked(good(tmp_path, *lines))) == expected
+
+
+async def test_a_key_of_another_certificate_or_with_a_password_is_named_and_nobody_is_asked_for_it(
+    tmp_path: Path,
+) -> None:
+    begins, ends = NOW - timedelta(days=1), NOW + timedelta(days=300)
+    first, second = (certificate(tmp_path, name, begins=begins, ends=ends) for name in ("a", "b"))
+    (problem,) = await checked(good(tmp_path, first[0], second[1]))
+    assert (problem.line, problem.code) == (10, "tls-mismatch")
+    assert "b.key is not the key of the certificate in" in problem.message
+    (problem,) = await checked(
+        good(tmp_path, *certificate(tmp_path, "c", begins=begins, ends=ends, password=b"hunter2"))
+    )
+    assert (problem.line, problem.code) == (10, "tls-key-encrypted")
+    (tmp_path / "a.key").write_bytes(b"no key")
+    (problem,) = await checked(good(tmp_path, *first))
+    assert (problem.line, problem.code) == (10, "tls-key")
+
+
+async def test_a_port_that_another_program_has_is_an_error_and_one_of_ours_a_warning(tmp_path: Path) -> None:
+    port = free_port()
+    application = web.Application()
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        (problem,) = await asyncio.wait_for(checked_in_thread(good(tmp_path, f"listen_port: {port}")), 30)
+        assert (problem.line, problem.severity) == (8, "error")
+        assert f"port {port} of 127.0.0.1 is in use by another program" in problem.message
+    finally:
+        await runner.cleanup()
+
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response({"health": True})
+
+    application = web.Application()
+    application.router.add_get("/health", health)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        (problem,) = await checked_in_thread(good(tmp_path, f"listen_port: {port}"))
+        assert (problem.line, problem.severity) == (8, "warning")
+    finally:
+        await runner.cleanup()
+
+
+async def checked_in_thread(text: str) -> list[Problem]:
+    """Check from another thread, as the server that is asked runs in this one."""
+    return await asyncio.to_thread(lambda: asyncio.run(checked(text)))
+
+
+async def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:
+    (problem,) = await checked(good(tmp_path, "listen_address: 192.0.2.1", "insecure_listen: true"))
+    assert (problem.line, problem.code) == (9, "listen-address")
+
+
+async def test_a_witness_that_is_away_or_has_another_key_is_a_warning(tmp_path: Path) -> None:
+    key = str(Signer("w.example.org", b"1" * 32, WITNESS).verifier)
+    text = good(tmp_path, "witnesses:", f"  - {{url: 'http://127.0.0.1:{free_port()}', key: {key}}}")
+    (problem,) = await checked(text)
+    assert (problem.line, problem.severity, problem.code) == (10, "warning", "witness-unreachable")
+
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(text=str(Signer("w.example.org", b"2" * 32, WITNESS).verifier) + "\n")
+
+    application = web.Application()
+    application.router.add_get("/key", other)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        port = runner.addresses[0][1]
+        text = good(tmp_path, "witnesses:", f"  - {{url: 'http://127.0.0.1:{port}', key: {key}}}")
+        (problem,) = await checked(text)
+        assert (problem.line, problem.severity, problem.code) == (10, "warning", "witness-key")
+    finally:
+        await runner.cleanup()
+
+
+async def test_registry_and_witness_are_checked_for_themselves(tmp_path: Path) -> None:
+    problems = await check_registry(read_settings(good(tmp_path).encode(), name="a.yaml"), AROUND)
+    assert said(problems) == [(0, "error", "registry-unset")]
+    more = (
+        "registry: {name: r.example.org, backend: 'http://127.0.0.1:5000', alone: true, listen_address: 192.0.2.1}",
+        "insecure_listen: true",
+    )
+    problems = await check_registry(read_settings(good(tmp_path, *more).encode(), name="a.yaml"), AROUND)
+    assert said(problems) == [(9, "error", "listen-address")]
+
+    text = f"name: w.example.org\nlog_keys: [{_VERIFIER}]\nstate_directory: {tmp_path}/none\nlisten_port: 0\n"
+    problems = await check_witness(read_witness_settings(text.encode(), name="w.yaml"), AROUND)
+    assert said(problems) == [(3, "error", "directory-missing")]
+    (tmp_path / "witness.key").write_text("no key\n", encoding="utf-8")
+    text = text.replace("/none", "")
+    problems = await check_witness(read_witness_settings(text.encode(), name="w.yaml"), AROUND)
+    assert said(problems) == [(3, "error", "log-key")]
+
+
+async def test_a_start_names_the_line_too_and_ends_with_the_code_that_is_not_restarted(tmp_path: Path) -> None:
+    config = tmp_path / "a.yaml"
+    config.write_text(good(tmp_path, f"authorities_directory: {tmp_path}/none"), encoding="utf-8")
+    code, output = await command("serve", "--config", config)
+    assert (code, f"{config}:9:1: error[authorities-empty]" in output) == (78, True), output
+    config.write_text(good(tmp_path), encoding="utf-8")
+    (tmp_path / "tokens").write_text("no token\n", encoding="utf-8")
+    code, output = await command("serve", "--config", config)
+    assert (code, f"{config}:4:" in output, "error[tokens-line]" in output) == (78, True, True), output
+
+
+async def test_a_port_in_use_is_said_with_what_to_do_and_is_tried_again(tmp_path: Path) -> None:
+    config = tmp_path / "a.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        config.write_text(good(tmp_path, f"listen_port: {other.getsockname()[1]}"), encoding="utf-8")
+        code, output = await command("serve", "--config", config)
+    assert code == 1
+    assert "is in use by another program (end what listens there" in output
+
+
+def test_settings_that_are_missing_are_answered_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert open_settings(str(tmp_path / "none.yaml"), read_settings, {}) is None
+    assert "there are no settings: " in capsys.readouterr().err
+    assert open_settings(WITNESS_FILE, read_witness_settings, {}) is None
+    assert f"{WITNESS_FILE} does not exist (copy /etc/whence/witness.sample.yaml to it" in capsys.readouterr().err
+
+
+async def test_git_that_is_missing_is_no_bug_but_a_program_to_install(tmp_path: Path) -> None:
+    with pytest.raises(GitMissing) as caught:
+        await GitRuns(path=str(tmp_path)).run(
+            str(tmp_path), "--version", bounds=GitBounds(seconds_max=5, file_bytes_max=1024)
+        )
+    assert "the program git is not in" in caught.value.message
+    assert "apt-get install git" in caught.value.fix

@@ -1,0 +1,195 @@
+"""Shares of the collecting: of each host, of each account, and of both together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+
+from landscape.processes import eventually
+from whence_aggregator.adapters.layer_stream import scan
+from whence_aggregator.adapters.pace import Floor, Pace, TooSlow, paced
+from whence_aggregator.collect.lanes import Lanes, Shares, choose
+from whence_aggregator.questions import host_of, lane_of_team, question
+
+SHARES = Shares(all_max=10, lane_max=6, host_max=4, pair_max=3, slow_host_max=2, slow_pair_max=1)
+FLOOR = Floor(bytes_per_second_min=100, window_seconds=10.0)
+
+
+def test_a_lane_gets_its_share_of_a_host_and_others_get_theirs() -> None:
+    lanes = Lanes(SHARES)
+    for _ in range(3):
+        lanes.take("a", "r.example.org")
+    assert not lanes.has_room_for("a", "r.example.org")
+    assert lanes.has_room_for("b", "r.example.org")
+    lanes.take("b", "r.example.org")
+    assert not lanes.has_room_for("b", "r.example.org")
+    assert lanes.has_room_for("b", "elsewhere.example.org")
+    for host in ("x", "y", "z"):
+        lanes.take("a", host)
+    assert not lanes.has_room_for("a", "elsewhere.example.org")
+    for lane in ("c", "d", "e"):
+        assert lanes.has_room_for(lane, lane)
+        lanes.take(lane, lane)
+    assert (lanes.under_way, lanes.has_room, lanes.has_room_for("f", "f")) == (10, False, False)
+
+
+def test_what_is_given_back_is_there_for_the_next() -> None:
+    lanes = Lanes(SHARES)
+    for _ in range(100):
+        assert lanes.has_room_for("a", "h")
+        lanes.take("a", "h")
+        lanes.give_back("a", "h")
+    assert lanes.under_way == 0
+
+
+def test_a_lane_that_found_a_host_slow_has_one_place_there_and_the_others_keep_theirs() -> None:
+    lanes = Lanes(SHARES)
+    lanes.was_slow("a", "h")
+    lanes.take("a", "h")
+    lanes.take("b", "h")
+    assert (lanes.has_room_for("a", "h"), lanes.has_room_for("b", "h")) == (False, True)
+    lanes.answered("b", "h")
+    assert not lanes.has_room_for("a", "h")
+    lanes.answered("a", "h")
+    assert lanes.has_room_for("a", "h")
+
+
+def test_a_host_that_is_slow_for_several_has_two_places_until_it_answers_them() -> None:
+    lanes = Lanes(SHARES)
+    for lane in ("a", "b"):
+        lanes.was_slow(lane, "h")
+    lanes.take("c", "h")
+    lanes.take("d", "h")
+    assert not lanes.has_room_for("e", "h")
+    lanes.answered("a", "h")
+    assert lanes.has_room_for("e", "h")
+
+
+def test_slow_hosts_are_remembered_within_a_bound() -> None:
+    lanes = Lanes(SHARES)
+    for number in range(10_050):
+        lanes.was_slow("a", f"h{number}")
+    lanes.take("a", "h0")
+    lanes.take("a", "h10049")
+    assert (lanes.has_room_for("a", "h0"), lanes.has_room_for("a", "h10049")) == (True, False)
+
+
+def due(*named: str) -> list[dict[str, str]]:
+    """Give tasks, the oldest first, of texts such as `lane@host`."""
+    return [
+        dict(zip(("lane", "host", "subject"), (*one.split("@"), f"{one}#{n}"), strict=True))
+        for n, one in enumerate(named)
+    ]
+
+
+def chosen(tasks: list[dict[str, str]], lanes: Lanes, *, after: str = "", tasks_max: int = 100) -> list[str]:
+    return [str(one["subject"]) for one in choose(tasks, lanes, after=after, tasks_max=tasks_max)]
+
+
+def test_lanes_take_turns_from_the_one_that_follows_the_last() -> None:
+    tasks = due("b@1", "b@2", "b@3", "c@1", "a@1")
+    assert chosen(tasks, Lanes(SHARES)) == ["a@1#4", "b@1#0", "c@1#3", "b@2#1", "b@3#2"]
+    assert chosen(tasks, Lanes(SHARES), after="a", tasks_max=3) == ["b@1#0", "c@1#3", "a@1#4"]
+    assert chosen(tasks, Lanes(SHARES), after="c", tasks_max=1) == ["a@1#4"]
+    assert chosen([], Lanes(SHARES)) == []
+
+
+def test_what_there_is_no_room_for_does_not_hide_what_is_behind_it() -> None:
+    tasks = due(*["a@h"] * 50, "a@other", "b@h", "b@h")
+    lanes = Lanes(SHARES)
+    assert chosen(tasks, lanes) == ["a@h#0", "b@h#51", "a@h#1", "b@h#52", "a@other#50"]
+    assert lanes.under_way == 5
+    assert chosen(tasks, lanes) == ["a@other#50"]
+
+
+@pytest.mark.parametrize(
+    "kind, subject, host",
+    [
+        ("tag", "r.example.org:5000/team/app:1.0", "r.example.org:5000"),
+        ("image-source", "r.example.org/team/app@sha256:1", "r.example.org"),
+        ("commit", "git.example.org/team/app@c", "git.example.org"),
+        ("inventory", "123456789012/eu-central-1", "ec2/123456789012/eu-central-1"),
+        ("tag", "x" * 500, "x" * 300),
+    ],
+)
+def test_a_question_names_the_host_that_is_asked(kind: str, subject: str, host: str) -> None:
+    assert host_of(kind, subject) == host
+    row = question(kind, subject, due_at="2026-11-22T12:00:00.000Z", lane=lane_of_team("hello"))
+    assert (row["lane"], row["host"], row["kind"], row["subject"]) == ("team:hello", host, kind, subject)
+
+
+def test_a_body_that_comes_fast_enough_is_never_too_slow() -> None:
+    pace = Pace(FLOOR)
+    for _ in range(1_000):
+        pace.took(1.0, 100)
+    assert pace.left_seconds <= 10.0
+
+
+@pytest.mark.parametrize(
+    "waits", [[(10.0, 999)], [(1.0, 1)] * 10, [(5.0, 10_000), (5.0, 0), (10.0, 999)], [(0.0, 9), (10.0, 0)]]
+)
+def test_a_body_that_drips_is_too_slow_at_the_end_of_a_window(waits: list[tuple[float, int]]) -> None:
+    pace, last = Pace(FLOOR), waits.pop()
+    for waited, came in waits:
+        pace.took(waited, came)
+    with pytest.raises(TooSlow) as caught:
+        pace.took(*last)
+    assert caught.value.code == "source-too-slow"
+
+
+def test_time_that_the_reader_takes_for_itself_counts_against_nobody() -> None:
+    pace = Pace(FLOOR)
+    for _ in range(1_000):
+        pace.took(0.0, 1)  # an hour may have passed between them
+    assert pace.left_seconds == 10.0
+
+
+async def dripping(clock: list[float]) -> AsyncIterator[bytes]:
+    while True:
+        clock[0] += 1.0
+        yield b"x"
+
+
+async def test_a_stream_that_drips_is_given_up() -> None:
+    clock = [0.0]
+    with pytest.raises(TooSlow, match="came in 10 seconds"):
+        async for _ in paced(dripping(clock), FLOOR, seconds=lambda: clock[0]):
+            pass
+    assert clock == [10.0]
+
+
+async def hanging(closed: asyncio.Event) -> AsyncIterator[bytes]:
+    try:
+        yield b"x"
+        await asyncio.Event().wait()
+    finally:
+        closed.set()
+
+
+async def test_a_layer_that_stalls_is_given_up_and_its_connection_closed() -> None:
+    closed = asyncio.Event()
+    with pytest.raises(TooSlow):
+        await scan(hanging(closed), floor=Floor(bytes_per_second_min=1_000, window_seconds=0.05))
+    assert closed.is_set()
+    await eventually(lambda: not _layer_threads())
+
+
+async def test_many_stalled_layers_hold_up_no_other_thread() -> None:
+    """The threads that all else shares are few: six of them on two cores."""
+    closed = asyncio.Event()
+    scans = [asyncio.create_task(scan(hanging(closed))) for _ in range(40)]
+    await eventually(lambda: len(_layer_threads()) == 40)
+    async with asyncio.timeout(30):
+        assert await asyncio.to_thread(lambda: "free") == "free"
+    for one in scans:
+        one.cancel()
+    ended = await asyncio.gather(*scans, return_exceptions=True)
+    assert {type(one) for one in ended} == {asyncio.CancelledError}
+    await eventually(lambda: not _layer_threads())
+
+
+def _layer_threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("whence-layer")]

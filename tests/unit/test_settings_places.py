@@ -1,0 +1,153 @@
+"""Wrong settings: all of them are found at once, each with its line and column and what is expected there."""
+
+from __future__ import annotations
+
+import pytest
+
+from whence_agent import settings as agent
+from whence_agent.platform_files import logins_of
+from whence_agent.wiring import application_gid
+from whence_aggregator import settings as aggregator
+from whence_aggregator import witness_settings as witness
+from whence_aggregator.adapters.tls_files import load_tls_context
+from whence_common.settings_file import SettingsInvalid
+
+LEAST = 'audience: https://whence.example.org\naccounts: ["123456789012"]\n'
+
+
+def said(text: str) -> list[str]:
+    """Return the problems of an aggregator's settings, without what is said about the fix."""
+    with pytest.raises(SettingsInvalid) as caught:
+        aggregator.parse_settings(text.encode(), name="a.yaml")
+    return [line for line in caught.value.message.splitlines() if line.startswith("a.yaml")]
+
+
+def test_a_list_where_a_mapping_belongs_is_named_with_its_line_and_in_words_of_yaml() -> None:
+    assert said(LEAST + "registries:\n  - registry.example.org\n") == [
+        "a.yaml:3:1: error[settings-invalid]: registries: must be a mapping (name: value), but is a list"
+    ]
+
+
+def test_every_wrong_value_is_found_at_once_in_the_order_of_the_file() -> None:
+    text = (
+        "accounts: [\n  '123456789012',\n  42,\n  true]\n"
+        "listen_port: lots\nsts: maybe\nregistry: {backend: 1}\nregistrys: {}\ncheckpoint_seconds: 0\n"
+    )
+    assert said(text) == [
+        "a.yaml: error[settings-invalid]: audience: is required, but not set",
+        "a.yaml:3:3: error[settings-invalid]: accounts[1]: must be text, but is a whole number",
+        "a.yaml:4:3: error[settings-invalid]: accounts[2]: must be text, but is true or false",
+        "a.yaml:5:1: error[settings-invalid]: listen_port: must be a whole number, but is text",
+        "a.yaml:6:1: error[settings-invalid]: sts: 'maybe' is not one of the words that it may be",
+        "a.yaml:7:1: error[settings-invalid]: registry.name: is required, but not set",
+        "a.yaml:7:12: error[settings-invalid]: registry.backend: must be text, but is a whole number",
+        "a.yaml:8:1: error[settings-invalid]: registrys: there is no such setting",
+    ]
+
+
+def test_values_that_fit_but_are_wrong_are_found_beside_those_that_do_not_fit() -> None:
+    assert said(LEAST + "listen_port: x\ncheckpoint_seconds: 0\n") == [
+        "a.yaml:3:1: error[settings-invalid]: listen_port: must be a whole number, but is text",
+        "a.yaml:4:1: error[settings-invalid]: checkpoint_seconds must be from 1 to 3600",
+    ]
+
+
+def test_what_only_follows_from_a_wrong_value_is_not_said() -> None:
+    assert said(LEAST + "tls_certificate_file: /a\ntls_key_file: [b]\n") == [
+        "a.yaml:4:1: error[settings-invalid]: tls_key_file: must be text, but is a list"
+    ]
+
+
+def test_the_host_that_is_meant_is_found_among_all_hosts() -> None:
+    text = (
+        LEAST
+        + "registries:\n  a.example.org: {}\n  b.example.org:\n    plain_http: 3\n  c.example.org: {plain_http: 4}\n"
+    )
+    assert said(text) == [
+        "a.yaml:6:5: error[settings-invalid]: registries.b.example.org.plain_http: must be true or false, but is a whole number",
+        "a.yaml:7:19: error[settings-invalid]: registries.c.example.org.plain_http: must be true or false, but is a whole number",
+    ]
+
+
+def test_a_rule_about_a_host_leads_to_its_line_though_its_name_has_dots() -> None:
+    text = LEAST + "registries:\n  r.example.org:\n    token_hosts: ['https://x']\n"
+    assert said(text)[0].startswith("a.yaml:4:3: ")
+
+
+def test_a_wrong_account_is_found_in_its_list() -> None:
+    text = "audience: https://whence.example.org\naccounts:\n  - '123456789012'\n  - '12'\n"
+    assert said(text) == ["a.yaml:4:5: error[settings-invalid]: accounts: '12' is no account id (12 digits, in quotes)"]
+
+
+def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:
+    with pytest.raises(SettingsInvalid, match="did you mean listen_port"):
+        aggregator.parse_settings((LEAST + "listen_prot: 1\n").encode(), name="a.yaml")
+
+
+def test_a_password_in_the_settings_is_quoted_by_no_message() -> None:
+    for line in (
+        "database: 'postgresql://whence:hunter2@db/whence",
+        "database: [postgresql://whence:hunter2@db/whence]",
+        "database: postgresql://whence:hunter2@db/whence\ndatabase: x",
+        "database: mysql://whence:hunter2@db/whence",
+    ):
+        with pytest.raises(SettingsInvalid) as caught:
+            aggregator.parse_settings((LEAST + line).encode(), name="a.yaml")
+        assert "hunter2" not in caught.value.diagnostics(), line
+
+
+def test_a_thousand_mistakes_are_answered_with_a_bounded_number_of_lines() -> None:
+    text = LEAST + "".join(f"unknown_{number}: 1\n" for number in range(1000))
+    assert 10 < len(said(text)) <= 100
+
+
+def test_agent_and_witness_say_the_line_as_well() -> None:
+    with pytest.raises(SettingsInvalid, match=r"a\.yaml:2:1: .*status_port: must be a whole number, but is text"):
+        agent.parse_settings(b"aggregator_url: https://whence.example.org\nstatus_port: x\n", name="a.yaml")
+    with pytest.raises(SettingsInvalid, match=r"w\.yaml:2:1: .*log_keys: must be a list, but is text"):
+        witness.parse_witness_settings(b"name: w.example.org\nlog_keys: x\n", name="w.yaml")
+
+
+def test_an_agents_start_that_finds_a_setting_wrong_later_names_its_line() -> None:
+    least = "aggregator_url: https://whence.example.org\n"
+    document = agent.read_settings(f"{least}application_group: no-such-group\n".encode(), name="agent.yaml")
+    with pytest.raises(SettingsInvalid) as caught:
+        application_gid(document.settings)
+    expected = "agent.yaml:2:1: error[settings-invalid]: application_group: there is no group 'no-such-group'"
+    assert document.explain(caught.value).startswith(expected)
+    document = agent.read_settings(f"{least}docker_config_file: /none/config.json\n".encode(), name="agent.yaml")
+    with pytest.raises(SettingsInvalid) as caught:
+        logins_of(document.settings.docker_config_file)
+    expected = "agent.yaml:2:1: error[settings-file-unreadable]: docker_config_file: "
+    assert document.explain(caught.value).startswith(expected)
+
+
+TLS = (
+    LEAST
+    + "tls_certificate_file: ${CREDENTIALS_DIRECTORY}/whence_tls.crt\ntls_key_file: ${CREDENTIALS_DIRECTORY}/whence_tls.key\n"
+)
+
+
+def test_files_that_systemd_hands_over_are_named_by_its_variable() -> None:
+    document = aggregator.read_settings(TLS.encode(), name="a.yaml", credentials_directory="/run/credentials/x.service")
+    assert document.settings.tls_key_file == "/run/credentials/x.service/whence_tls.key"
+    assert document.settings.tls_certificate_file == "/run/credentials/x.service/whence_tls.crt"
+
+
+def test_without_systemds_variable_only_a_program_that_reads_the_file_complains_and_says_why() -> None:
+    document = aggregator.read_settings(TLS.encode(), name="a.yaml")
+    with pytest.raises(SettingsInvalid) as caught:
+        load_tls_context(document.settings.tls_certificate_file or "", document.settings.tls_key_file or "")
+    said = document.explain(caught.value)
+    assert said.startswith(
+        "a.yaml:3:1: error[tls-unreadable]: tls_certificate_file: ${CREDENTIALS_DIRECTORY}/whence_tls.crt"
+    )
+    assert "CREDENTIALS_DIRECTORY is not set here" in said
+
+
+def test_the_variable_is_replaced_in_names_of_files_only_and_at_their_beginning() -> None:
+    text = (
+        "audience: ${CREDENTIALS_DIRECTORY}/x\naccounts: ['123456789012']\ntokens_file: /a${CREDENTIALS_DIRECTORY}/b\n"
+    )
+    settings = aggregator.read_settings(text.encode(), name="a.yaml", credentials_directory="/c").settings
+    assert (settings.audience, settings.tokens_file) == ("${CREDENTIALS_DIRECTORY}/x", "/a${CREDENTIALS_DIRECTORY}/b")
