@@ -34,7 +34,8 @@ _VERIFIER = "whence.example.org+9105e734+AchTrQ8M0rYZrqks7sT9VqJNZJnVhM55JX5Fz9g
 
 def good(home: Path, *more: str) -> str:
     """Give settings that a start would take, and make the file of tokens that it needs."""
-    (home / "tokens").write_text(new_token("ada", ["hello"])[1] + "\n", encoding="utf-8")
+    _, token = new_token("ada", ["hello"], admin=False, made=NOW, until=datetime(2030, 1, 1, tzinfo=UTC))
+    (home / "tokens").write_text(token.to_line() + "\n", encoding="utf-8")
     lines = [
         "audience: https://whence.example.org",
         'accounts: ["123456789012"]',

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from whence_common.git_call import PROGRAMS as PATH as GIT_PATH
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.check.findings import Findings
 from whence_aggregator.settings import RegistrySettings, Settings
 from whence_common.clock import utc_now
+from whence_common.git_call import PROGRAMS as GIT_PATH
 
 
 def check_logins(findings: Findings, settings: Settings, session: aiohttp.ClientSession) -> None:
