@@ -25,7 +25,8 @@ from fakes.signing_authority import SigningAuthority
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_common.backoff import Backoff
 from whence_common.heartbeat import Heartbeat, mac
-from whence_common.note import Policy, VerifierKey
+from whence_common.log_policy import Policy
+from whence_common.note import VerifierKey
 from whence_common.pause import pause
 from whence_common.receipt import Receipt
 

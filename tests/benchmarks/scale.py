@@ -41,7 +41,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.verification import Checked, Submitted, check
 from whence_common.clock import parse_instant, to_millis
 from whence_common.ledger_entry import event
-from whence_common.note import Policy
+from whence_common.log_policy import Policy
 from whence_common.receipt import Receipt
 
 _BATCH = 240

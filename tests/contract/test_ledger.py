@@ -28,8 +28,9 @@ from whence_aggregator.trace.search import Wanted
 from whence_common.errors import InputError
 from whence_common.evidence_bundle import BundleInvalid, check
 from whence_common.identity_document import Authorities
+from whence_common.log_policy import Policy
 from whence_common.merkle import Tile, leaf_hash
-from whence_common.note import Note, Policy, Signer
+from whence_common.note import Note, Signer
 from whence_common.receipt import Receipt
 
 MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nDEMO-1: greet"

@@ -13,7 +13,7 @@ from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.ports import NotFound
 from whence_common.clock import to_instant
-from whence_common.note import Policy
+from whence_common.log_policy import Policy
 from whence_common.receipt import Receipt
 
 

@@ -11,7 +11,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.evidence_bundle import Report, check
 from whence_common.identity_document import Authorities
-from whence_common.note import Policy
+from whence_common.log_policy import Policy
 
 
 def policy(house: InProcess) -> Policy:

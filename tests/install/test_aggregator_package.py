@@ -21,7 +21,8 @@ from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.processes import answers, booting, free_port, process_of, run, started
 from landscape.whole import ROOT, Landscape
-from whence_common.note import Policy, VerifierKey
+from whence_common.log_policy import Policy
+from whence_common.note import VerifierKey
 from whence_common.pause import pause
 from whence_common.receipt import Receipt
 

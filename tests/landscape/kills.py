@@ -23,7 +23,7 @@ from whence_aggregator.sightings import Sightings
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.identity_document import Authorities
-from whence_common.note import Policy
+from whence_common.log_policy import Policy
 
 _LIFE_SECONDS_MAX = 60
 CALLS = ("pwrite64", "fdatasync", "ftruncate")

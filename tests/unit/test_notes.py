@@ -6,18 +6,9 @@ import pytest
 
 from whence_common.errors import InputError
 from whence_common.ledger_entry import ENTRY_BYTES_MAX, EntryInvalid, event, kind_of, leaf_data
+from whence_common.log_policy import Policy, parse_keys
 from whence_common.merkle import leaf_hash, node_hash
-from whence_common.note import (
-    NOTE_BYTES_MAX,
-    WITNESS,
-    Checkpoint,
-    Note,
-    NoteInvalid,
-    Policy,
-    Signer,
-    VerifierKey,
-    parse_keys,
-)
+from whence_common.note import NOTE_BYTES_MAX, WITNESS, Checkpoint, Note, NoteInvalid, Signer, VerifierKey
 from whence_common.receipt import HEADER, Receipt, receipt_text
 
 LOG = Signer("whence.example.org/log", b"l" * 32)
@@ -182,7 +173,7 @@ def test_a_witness_signs_the_time_too() -> None:
 
 
 def test_a_file_of_keys_is_read() -> None:
-    assert parse_keys(f"# ours\n\n{LOG.verifier}\n") == (LOG.verifier,)
+    assert parse_keys(f"# ours\n\n{LOG.verifier}\n").keys == (LOG.verifier,)
     with pytest.raises(NoteInvalid):
         parse_keys("# none\n")
     with pytest.raises(NoteInvalid):

@@ -11,7 +11,8 @@ from whence_agent.instance_key import InstanceKey
 from whence_agent.ports import AggregatorUnavailable, Receipt
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError
-from whence_common.note import Policy, VerifierKey
+from whence_common.log_policy import Policy
+from whence_common.note import VerifierKey
 from whence_common.receipt import Receipt as Proof
 
 _REMEMBERED = "log-keys"

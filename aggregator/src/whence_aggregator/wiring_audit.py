@@ -26,7 +26,8 @@ from whence_aggregator.wiring_parts import load_authorities, load_reader, load_t
 from whence_aggregator.witness import WatchedLog, Witness
 from whence_aggregator.witness_settings import WitnessFile
 from whence_common.clock import utc_now
-from whence_common.note import WITNESS, Policy, VerifierKey
+from whence_common.log_policy import Policy
+from whence_common.note import WITNESS, VerifierKey
 
 _CHECKS_MAX = 3
 

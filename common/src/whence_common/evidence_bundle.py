@@ -23,8 +23,9 @@ from whence_common.errors import InputError
 from whence_common.identity_document import Authorities, verify
 from whence_common.keys import key_id, public_key_from_wire, signature_holds
 from whence_common.ledger_entry import kind_of, leaf_data
+from whence_common.log_policy import Policy
 from whence_common.merkle import check_inclusion, leaf_hash, node_hash
-from whence_common.note import Checkpoint, Note, Policy
+from whence_common.note import Checkpoint, Note
 from whence_common.statement import Predicate, Statement
 
 HEADER_TYPE, END_TYPE = "urn:whence:bundle:v1", "urn:whence:bundle-end:v1"

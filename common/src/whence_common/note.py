@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -182,37 +182,6 @@ class Signer:
         """Sign a checkpoint as a witness does, with the time it was seen."""
         content = seconds.to_bytes(8, "big") + self._key.sign(_cosigned(seconds, text.encode()))
         return Signature(self.verifier.name, self.verifier.id, content)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """Whose signatures make a checkpoint believable: one log key, and `witnesses_least` of the witnesses."""
-
-    log_keys: Sequence[VerifierKey]
-    witness_keys: Sequence[VerifierKey] = ()
-    witnesses_least: int = 0
-
-    def check(self, note: Note) -> tuple[Checkpoint, tuple[VerifierKey, ...]]:
-        """Give the checkpoint and the witnesses that cosigned it. Raises NoteInvalid."""
-        signed = note.verify([*self.log_keys, *self.witness_keys])
-        checkpoint = Checkpoint.parse(note.text)
-        if not any(key in self.log_keys and key.name == checkpoint.origin for key in signed):
-            raise NoteInvalid("checkpoint-unsigned", "the checkpoint is not signed by the log's own key")
-        witnesses = tuple(key for key in signed if key in self.witness_keys)
-        if len({key.name for key in witnesses}) < self.witnesses_least:
-            raise NoteInvalid(
-                "checkpoint-unwitnessed", f"{len(witnesses)} witnesses cosigned; {self.witnesses_least} are needed"
-            )
-        return checkpoint, witnesses
-
-
-def parse_keys(text: str) -> tuple[VerifierKey, ...]:
-    """Read a file of verifier keys, one a line; lines that start with # are passed over. Raises NoteInvalid."""
-    lines = [line.strip() for line in text.splitlines()]
-    found = tuple(VerifierKey.parse(line) for line in lines if line and not line.startswith("#"))
-    if not found:
-        raise NoteInvalid("note-key", "there is no verifier key", fix="write one a line, like name+1a2b3c4d+BASE64")
-    return found
 
 
 def _signature(line: str) -> Signature:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from whence_common import strict_base64
 from whence_common.errors import InputError
 from whence_common.ledger_entry import leaf_data
+from whence_common.log_policy import Policy
 from whence_common.merkle import PROOF_HASHES_MAX, check_inclusion, leaf_hash
-from whence_common.note import NOTE_BYTES_MAX, Checkpoint, Note, Policy, VerifierKey
+from whence_common.note import NOTE_BYTES_MAX, Checkpoint, Note, VerifierKey
 
 HEADER = "c2sp.org/tlog-proof@v1"
 RECEIPT_BYTES_MAX = NOTE_BYTES_MAX + 8 * 1024

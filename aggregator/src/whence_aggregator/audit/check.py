@@ -21,8 +21,9 @@ from whence_common.evidence_bundle import check_enrolment
 from whence_common.identity_document import Authorities
 from whence_common.keys import public_key_from_wire
 from whence_common.ledger_entry import kind_of, leaf_data
+from whence_common.log_policy import Policy
 from whence_common.merkle import TILE_WIDTH, Tile, leaf_hash, range_hash
-from whence_common.note import Note, Policy
+from whence_common.note import Note
 
 PAGE_ROWS = 5_000
 PROGRESS_ENTRIES = 20_000

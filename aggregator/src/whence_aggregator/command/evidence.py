@@ -17,7 +17,8 @@ from whence_common.clock import from_millis
 from whence_common.errors import InputError
 from whence_common.evidence_bundle import LINE_BYTES_MAX, Report, check
 from whence_common.identity_document import Authorities
-from whence_common.note import Policy, VerifierKey, parse_keys
+from whence_common.log_policy import LogKeys, Policy, RevokedKey, parse_keys
+from whence_common.note import VerifierKey
 from whence_common.receipt import RECEIPT_BYTES_MAX, Receipt
 from whence_common.visible import printable
 
@@ -27,9 +28,9 @@ _SHOWN_MAX = 200
 
 def policy(log_keys: tuple[str, ...], witness_keys: tuple[str, ...], least: int | None) -> Policy:
     """Read keys, each a verifier key or a file of them. Raises InputError or OSError."""
-    logs, witnesses = _keys(log_keys), _keys(witness_keys)
+    logs, witnesses = _keys(log_keys), _keys(witness_keys).keys
     wanted = least if least is not None else min(1, len(witnesses))
-    return Policy(log_keys=logs, witness_keys=witnesses, witnesses_least=wanted)
+    return Policy(log_keys=logs.keys, witness_keys=witnesses, witnesses_least=wanted, revoked=logs.revoked)
 
 
 def authorities(directory: str | None) -> Authorities:
@@ -159,11 +160,17 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def _keys(given: tuple[str, ...]) -> tuple[VerifierKey, ...]:
-    found: list[VerifierKey] = []
+def _keys(given: tuple[str, ...]) -> LogKeys:
+    """Read keys that are given, or stand in files that are given."""
+    keys: list[VerifierKey] = []
+    revoked: list[RevokedKey] = []
     for one in given:
         if Path(one).is_file():
-            found += parse_keys(Path(one).read_text(encoding="ascii", errors="replace"))
+            found = parse_keys(Path(one).read_text(encoding="ascii", errors="replace"))
+            keys += found.keys
+            revoked += found.revoked
+        elif one.startswith("revoked "):
+            revoked.append(RevokedKey.parse(one))
         else:
-            found.append(VerifierKey.parse(one))
-    return tuple(found)
+            keys.append(VerifierKey.parse(one))
+    return LogKeys(keys=tuple(keys), revoked=tuple(revoked))
