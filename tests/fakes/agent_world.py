@@ -28,8 +28,10 @@ from whence_agent.ports import (
 from whence_agent.ports_cloud import CloudRefused
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
+from whence_agent.receipts import Receipts, Trusted
 from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
+from whence_agent.seen_logs import SeenLogs
 from whence_common.envelope import Envelope
 from whence_common.identity_document import InstanceIdentity, read_unverified
 from whence_common.image_provenance import ImageConfig
@@ -219,6 +221,7 @@ class World:
     """One booted machine's progress, reporter and pulse, on disk in a test's folder."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.ticks = Ticks()
         self.redactor = Redactor()
         self.notifier = FakeNotifier()
@@ -233,6 +236,11 @@ class World:
         self.key = InstanceKey(directory)
         self.owner = KeyOwner(key=self.key, outbox=self.outbox, progress=self.progress)
         self.reporter = Reporter(key=self.key, outbox=self.outbox, progress=self.progress, redactor=self.redactor)
+
+    def receipts(self, trusted: Trusted = Trusted()) -> Receipts:  # noqa: B008 - a frozen value
+        """Give what checks receipts, over what this machine has seen of logs."""
+        return Receipts(key=self.key, trusted=trusted, seen=SeenLogs(self.directory / "log-seen.json"),
+                        progress=self.progress)  # fmt: skip
 
     def statements(self) -> list[Predicate]:
         """Give what was stated, oldest first, and forget it."""

@@ -21,7 +21,6 @@ from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.delivery import Delivery
 from whence_agent.ports import AggregatorUnavailable, RegistryRefused
 from whence_agent.pull_tokens import PullTokens
-from whence_agent.receipts import Receipts
 from whence_agent.settings import RegistrySettings, Settings
 from whence_agent.sign_in import SignIn
 from whence_aggregator.http.errors import guarded
@@ -104,7 +103,7 @@ class Agent:
         self.prover = Prover(self)
         self.delivery = Delivery(
             aggregator=HttpAggregator(session=session, url="http://127.0.0.1:1", ca_file=None), prover=self.prover,
-            receipts=Receipts(key=world.key, log_keys=[]), key=world.key, owner=world.owner, outbox=world.outbox,
+            receipts=world.receipts(), key=world.key, owner=world.owner, outbox=world.outbox,
             reporter=world.reporter, progress=world.progress, pulse=world.pulse, heartbeat_seconds=60,
             pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip

@@ -15,7 +15,6 @@ from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.delivery import ENDING_CODES, STOPPED_MAX, Delivery
 from whence_agent.outbox import REFUSED_STATEMENTS_MAX, Outbox
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
-from whence_agent.receipts import Receipts
 from whence_agent.status import state_of, status_document
 from whence_common.digest import sha256_digest
 from whence_common.sts_proof import StsProof
@@ -58,7 +57,7 @@ class Told:
 
 def delivery(world: World, aggregator: Told | Blocking) -> Delivery:
     return Delivery(
-        aggregator=aggregator, prover=NoProof(), receipts=Receipts(key=world.key, log_keys=[]), key=world.key,
+        aggregator=aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key,
         owner=world.owner, outbox=world.outbox, reporter=world.reporter, progress=world.progress, pulse=world.pulse,
         heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
     )  # fmt: skip

@@ -18,7 +18,6 @@ from whence_agent.machine.protocol import PowerOffRequest
 from whence_agent.notices import NoticeWatch
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Notices, Receipt
 from whence_agent.ports_cloud import CloudRefused
-from whence_agent.receipts import Receipts
 from whence_agent.status import state_of
 from whence_common.backoff import Backoff
 from whence_common.digest import sha256_digest
@@ -80,7 +79,7 @@ class Machine:
             signals=world.account, progress=world.progress, backoff=NO_PAUSE, on_failure=on_failure, announcement=TOLD
         )
         delivery = Delivery(
-            aggregator=self.aggregator, prover=NoProof(), receipts=Receipts(key=world.key, log_keys=[]), key=world.key, owner=world.owner, outbox=world.outbox, reporter=world.reporter,
+            aggregator=self.aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key, owner=world.owner, outbox=world.outbox, reporter=world.reporter,
             progress=world.progress, pulse=world.pulse, heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip
         self.ending = Ending(

@@ -15,7 +15,6 @@ from fakes.signing_authority import identity_document
 from whence_agent.delivery import Delivery
 from whence_agent.generations import Generations, discard
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
-from whence_agent.receipts import Receipts
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope, EnvelopeInvalid
 from whence_common.identity_document import read_unverified
@@ -74,7 +73,7 @@ class Booted:
         world.progress.observed.identity = read_unverified(identity_document(instance_id))
         world.progress.observed.identity_blob = instance_id
         self.delivery = Delivery(
-            aggregator=aggregator, prover=NoProof(), receipts=Receipts(key=world.key, log_keys=[]), key=world.key,
+            aggregator=aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key,
             owner=world.owner, outbox=world.outbox, reporter=world.reporter, progress=world.progress, pulse=world.pulse,
             heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip

@@ -1,50 +1,52 @@
-"""The agent's side of receipts: nothing leaves the disk for an acknowledgement that proves nothing."""
+"""The agent's side of receipts: nothing leaves the disk for an acknowledgement that proves nothing, or another history."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from whence_agent.instance_key import InstanceKey
+from fakes.agent_world import World
+from fakes.signed_logs import LOG, OTHER, WITNESSES, SignedLog
 from whence_agent.ports import AggregatorUnavailable, Receipt
-from whence_agent.receipts import Receipts
+from whence_agent.receipts import Receipts, Trusted
+from whence_agent.seen_logs import LOGS_MAX
+from whence_agent.status import state_of, what_to_do
 from whence_common.digest import sha256_digest
-from whence_common.merkle import leaf_hash
-from whence_common.note import Checkpoint, Signer
-from whence_common.receipt import receipt_text
+from whence_common.note import WITNESS, Signer
 
 ENVELOPE = b'{"payload": "x"}'
-LOG, OTHER = Signer("whence.example.org", b"l" * 32), Signer("whence.example.org", b"o" * 32)
+PINNED = Trusted(log_keys=[LOG.verifier])
 
 
 def receipt(*, signer: Signer = LOG, index: int = 0, said: int = 0, content: bytes = ENVELOPE) -> Receipt:
-    text = str(Checkpoint(origin="whence.example.org", size=1, root=leaf_hash(content)))
-    proof = receipt_text(index, [], f"{text}\n{signer.sign(text)}")
-    return Receipt(digest=sha256_digest(ENVELOPE), ledger_index=said, proof=proof)
+    answer = SignedLog([content], signers=[signer]).receipt(0, index=index)
+    return Receipt(digest=sha256_digest(ENVELOPE), ledger_index=said, proof=answer.proof)
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> InstanceKey:
-    return InstanceKey(tmp_path)
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
 
 
-def refused(receipts: Receipts, given: Receipt) -> str:
+def refused(receipts: Receipts, given: Receipt, content: bytes = ENVELOPE) -> str:
     with pytest.raises(AggregatorUnavailable) as caught:
-        receipts.check(given, ENVELOPE)
+        receipts.check(given, content)
+    assert caught.value.retryable
     return caught.value.code
 
 
-def test_a_receipt_of_the_log_that_was_named_at_enrolment_is_taken(key: InstanceKey) -> None:
-    receipts = Receipts(key=key, log_keys=[])
+def test_a_receipt_of_the_log_that_was_named_at_enrolment_is_taken(world: World) -> None:
+    receipts = world.receipts()
     receipts.learn([str(LOG.verifier)])
     receipts.check(receipt(), ENVELOPE)
-    Receipts(key=key, log_keys=[]).check(receipt(), ENVELOPE)
+    world.receipts().check(receipt(), ENVELOPE)
     assert refused(receipts, receipt(signer=OTHER)) == "receipt-invalid"
 
 
-def test_the_keys_of_the_settings_are_the_only_ones_where_there_are_any(key: InstanceKey) -> None:
-    receipts = Receipts(key=key, log_keys=[str(LOG.verifier)])
+def test_the_keys_of_the_settings_are_the_only_ones_where_there_are_any(world: World) -> None:
+    receipts = world.receipts(PINNED)
     receipts.learn([str(OTHER.verifier)])
     assert refused(receipts, receipt(signer=OTHER)) == "receipt-invalid"
     receipts.check(receipt(), ENVELOPE)
@@ -61,16 +63,185 @@ def test_the_keys_of_the_settings_are_the_only_ones_where_there_are_any(key: Ins
         (receipt(index=1), "receipt-invalid"),
     ],
 )
-def test_a_receipt_that_proves_nothing_is_refused(key: InstanceKey, given: Receipt, code: str) -> None:
-    assert refused(Receipts(key=key, log_keys=[str(LOG.verifier)]), given) == code
+def test_a_receipt_that_proves_nothing_is_refused(world: World, given: Receipt, code: str) -> None:
+    assert refused(world.receipts(PINNED), given) == code
 
 
-def test_an_aggregator_that_names_something_else_as_its_key_is_refused(key: InstanceKey) -> None:
+def test_an_aggregator_that_names_something_else_as_its_key_is_refused(world: World) -> None:
     with pytest.raises(AggregatorUnavailable):
-        Receipts(key=key, log_keys=[]).learn(["no key"])
+        world.receipts().learn(["no key"])
 
 
-def test_without_any_key_only_the_digest_is_compared(key: InstanceKey) -> None:
-    receipts = Receipts(key=key, log_keys=[])
+def test_without_any_key_only_the_digest_is_compared(world: World) -> None:
+    receipts = world.receipts()
     receipts.check(Receipt(digest=sha256_digest(ENVELOPE), ledger_index=0), ENVELOPE)
     assert refused(receipts, Receipt(digest="sha256:" + "0" * 64, ledger_index=0)) == "receipt-for-other"
+
+
+# --- witnesses
+
+
+def watched(*witnesses: Signer, least: int | None = None) -> Trusted:
+    keys = [one.verifier for one in witnesses]
+    return Trusted(log_keys=[LOG.verifier], witness_keys=keys, witnesses_least=len(keys) if least is None else least)
+
+
+def test_a_receipt_that_no_witness_cosigned_is_asked_for_again(world: World) -> None:
+    receipts, log = world.receipts(watched(*WITNESSES)), SignedLog([ENVELOPE])
+    assert refused(receipts, log.receipt(0)) == "receipt-unwitnessed"
+    assert refused(receipts, log.receipt(0, witnesses=WITNESSES[:1])) == "receipt-unwitnessed"
+    assert receipts.seen_size is None
+    receipts.check(log.receipt(0, witnesses=WITNESSES), ENVELOPE)
+    assert receipts.seen_size == 1
+
+
+def test_so_many_witnesses_as_the_settings_ask_for_are_enough(world: World) -> None:
+    world.receipts(watched(*WITNESSES, least=1)).check(
+        SignedLog([ENVELOPE]).receipt(0, witnesses=WITNESSES[1:]), ENVELOPE
+    )
+
+
+def test_a_cosignature_that_does_not_hold_counts_as_none(world: World) -> None:
+    forged = Signer(WITNESSES[0].verifier.name, b"f" * 32, WITNESS)
+    given = SignedLog([ENVELOPE]).receipt(0, witnesses=[forged])
+    assert refused(world.receipts(watched(WITNESSES[0])), given) == "receipt-unwitnessed"
+
+
+def test_a_replica_cannot_cosign_its_own_log_as_a_witness(world: World) -> None:
+    """A rogue replica holds the log's key, and whoever configured that key as a witness's gets no false comfort."""
+    own = Signer("witness.example.org", b"l" * 32, WITNESS)
+    given = SignedLog([ENVELOPE]).receipt(0, witnesses=[own])
+    receipts = world.receipts(Trusted(witness_keys=[own.verifier], witnesses_least=1))
+    receipts.learn([str(LOG.verifier)])
+    assert refused(receipts, given) == "receipt-unwitnessed"
+
+
+def test_an_aggregator_without_a_signed_log_does_not_satisfy_witnesses(world: World) -> None:
+    receipts = world.receipts(Trusted(witness_keys=[WITNESSES[0].verifier], witnesses_least=1))
+    assert refused(receipts, Receipt(digest=sha256_digest(ENVELOPE), ledger_index=0)) == "receipt-unwitnessed"
+
+
+# --- one history
+
+
+def grown(first: int = 3, more: int = 4) -> tuple[SignedLog, SignedLog]:
+    """Give a log, and the same one later."""
+    entries = [b"entry %d" % number for number in range(first + more)]
+    return SignedLog(entries[:first]), SignedLog(entries)
+
+
+def test_a_log_that_grows_is_followed_over_restarts(world: World) -> None:
+    before, after = grown()
+    world.receipts(PINNED).check(before.receipt(2), b"entry 2")
+    again = world.receipts(PINNED)
+    assert again.seen_size == 3
+    again.check(after.receipt(6, seen=3), b"entry 6")
+    assert world.receipts(PINNED).seen_size == 7
+
+
+def test_an_older_checkpoint_of_the_same_log_is_taken_and_the_newer_stays_in_mind(world: World) -> None:
+    before, after = grown()
+    receipts = world.receipts(PINNED)
+    receipts.check(after.receipt(6), b"entry 6")
+    receipts.check(before.receipt(2, seen=7, proof=after.consistency(3, 7)), b"entry 2")
+    assert receipts.seen_size == 7
+
+
+def fork(world: World, given: Receipt, content: bytes) -> None:
+    receipts = world.receipts(PINNED)
+    assert refused(receipts, given, content) == "log-forked"
+    assert (receipts.take_news(), receipts.take_news()) == (True, False)
+    assert refused(receipts, given, content) == "log-forked"
+    assert not receipts.take_news()
+    assert receipts.seen_size == 3
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_second_history_is_never_accepted_and_is_told_for_good(world: World, size: int) -> None:
+    before, _ = grown()
+    world.receipts(PINNED).check(before.receipt(2), b"entry 2")
+    other = SignedLog([b"other %d" % number for number in range(size)])
+    proof = other.consistency(*sorted((3, size))) if size > 3 else []
+    fork(world, other.receipt(0, seen=3, proof=proof), b"other 0")
+    world.progress.state = "up"
+    restarted = world.receipts(PINNED)
+    assert restarted.seen_size == 3
+    world.reporter.report("change")
+    (said,) = world.statements()
+    assert [(problem["code"], problem["severity"]) for problem in said.problems] == [("log-forked", "error")]
+    state, reasons = state_of(world.progress)
+    assert (state, any("has forked" in reason for reason in reasons)) == ("degraded", True)
+    assert "two histories" in what_to_do(world.progress, state)
+
+
+def test_both_signed_checkpoints_are_kept_as_the_proof_of_a_fork(world: World) -> None:
+    before, _ = grown()
+    world.receipts(PINNED).check(before.receipt(2), b"entry 2")
+    other = SignedLog([b"other"] * 3)
+    fork(world, other.receipt(0, seen=3), b"other")
+    (kept,) = json.loads((world.directory / "log-seen.json").read_bytes())["forks"]
+    assert (kept["kept"], kept["shown"]) == (before.note(), other.note())
+
+
+def test_what_was_seen_outlives_the_machines_key(world: World) -> None:
+    """Whoever answers `key-of-other` has the key replaced; a fork must be noticed all the same."""
+    before, _ = grown()
+    world.receipts(PINNED).check(before.receipt(2), b"entry 2")
+    world.key.replace({"name": "replaced"})
+    fork(world, SignedLog([b"other"] * 3).receipt(0, seen=3), b"other")
+
+
+def test_a_shorter_log_is_refused_with_what_to_do(world: World) -> None:
+    before, after = grown()
+    receipts = world.receipts(PINNED)
+    receipts.check(after.receipt(6), b"entry 6")
+    with pytest.raises(AggregatorUnavailable) as caught:
+        receipts.check(before.receipt(2), b"entry 2")
+    assert (caught.value.code, "ledger continue" in caught.value.diagnostics()) == ("log-shorter", True)
+    assert (receipts.seen_size, receipts.take_news()) == (7, False)
+
+
+def test_a_log_that_proves_nothing_is_refused(world: World) -> None:
+    before, after = grown()
+    receipts = world.receipts(PINNED)
+    receipts.check(before.receipt(2), b"entry 2")
+    assert refused(receipts, after.receipt(6), b"entry 6") == "log-unproven"
+
+
+def test_a_log_under_a_new_name_is_taken_and_told(world: World) -> None:
+    before, after = grown()
+    receipts = world.receipts()
+    receipts.learn([str(LOG.verifier)])
+    receipts.check(before.receipt(2), b"entry 2")
+    new = Signer("whence.example.org/2", b"2" * 32)
+    receipts.learn([str(new.verifier), str(LOG.verifier)])
+    receipts.check(SignedLog([b"entry 0"], signers=[new]).receipt(0), b"entry 0")
+    assert receipts.take_news()
+    assert [one.code for one in world.progress.log_problems] == ["log-changed"]
+    assert refused(receipts, after.receipt(6), b"entry 6") == "log-unproven"
+    receipts.check(after.receipt(6, seen=3), b"entry 6")
+    assert receipts.take_news()
+
+
+def test_the_first_name_is_not_forgotten_for_many_new_ones(world: World) -> None:
+    """A rogue replica without the log's key shows one log after another, so that a fork of the first goes unnoticed."""
+    before, _ = grown()
+    receipts = world.receipts()
+    receipts.learn([str(LOG.verifier)])
+    receipts.check(before.receipt(2), b"entry 2")
+    for number in range(LOGS_MAX + 3):
+        new = Signer(f"log-{number}", b"2" * 32)
+        receipts.learn([str(new.verifier)])
+        given = SignedLog([b"x"], signers=[new]).receipt(0)
+        if number < LOGS_MAX - 1:
+            receipts.check(given, b"x")
+        else:
+            assert refused(receipts, given, b"x") == "logs-too-many"
+    receipts.learn([str(LOG.verifier)])
+    assert refused(receipts, SignedLog([b"other"] * 3).receipt(0, seen=3), b"other") == "log-forked"
+
+
+def test_a_damaged_memory_of_the_log_is_told(world: World) -> None:
+    (world.directory / "log-seen.json").write_bytes(b'{"notes": ["no note"]}')
+    world.receipts(PINNED).check(receipt(), ENVELOPE)
+    assert [one.code for one in world.progress.log_problems] == ["log-seen-damaged"]

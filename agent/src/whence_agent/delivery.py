@@ -11,10 +11,10 @@ from collections.abc import Callable
 from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
 from whence_agent.outbox import Outbox, Waiting
-from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled, EnrolmentRoad, IdentityProof
+from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled, EnrolmentRoad, IdentityProof, Receipt
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
-from whence_agent.receipts import Receipts
+from whence_agent.receipts import ReceiptRefused, Receipts
 from whence_agent.reporter import Reporter
 from whence_common import strict_base64
 from whence_common.backoff import Backoff
@@ -83,6 +83,8 @@ class Delivery:
         self._backoff = Backoff(first_seconds=0.5, longest_seconds=pause_seconds_max, random=random)
         self._enrolled = self._remembered()
         self._doubted = False
+        self._submitted: set[int] = set()
+        """Sequences that the aggregator took, and whose receipts are not accepted yet."""
         self._enrolling = asyncio.Lock()
         self._delivering = asyncio.Lock()
 
@@ -111,7 +113,11 @@ class Delivery:
             self._pulse.beat("delivery", silent_seconds_max=self._silent_seconds_max)
             try:
                 await self.enrol()
-                await self._deliver_all()
+                try:
+                    await self._deliver_all()
+                except ReceiptRefused:
+                    await self._heartbeat()  # the machine speaks, whatever the log is worth
+                    raise
                 await self._heartbeat()
             except AggregatorUnavailable as exc:
                 attempt += 1
@@ -137,10 +143,14 @@ class Delivery:
             await self._deliver_waiting()
 
     async def _deliver_waiting(self) -> None:
-        """Deliver in order. What something on the road stops, perhaps for its content, holds back few others."""
+        """Deliver in order. What something on the road stops, or whose receipt is not enough, holds back few others."""
         stopped: list[AggregatorUnavailable] = []
+        unproven: list[AggregatorUnavailable] = []
         after = -1
         while (waiting := self._outbox.oldest(after=after)) is not None:
+            after = waiting.sequence
+            if unproven and after in self._submitted:
+                continue  # what is older waits still, and so would this one
             try:
                 receipt = await self._aggregator.submit(waiting.envelope)
             except AggregatorUnavailable as exc:
@@ -150,12 +160,29 @@ class Delivery:
                 stopped.append(exc)
                 if not exc.code.startswith(_STOPPED) or len(stopped) >= STOPPED_MAX:
                     raise
-                after = waiting.sequence
                 continue
+            try:
+                self._accept(waiting, receipt)
+            except ReceiptRefused as exc:
+                unproven.append(exc)
+        for first in (*stopped, *unproven):
+            raise first
+
+    def _accept(self, waiting: Waiting, receipt: Receipt) -> None:
+        """Let a statement leave the disk whose receipt is enough. Raises AggregatorUnavailable."""
+        try:
             self._receipts.check(receipt, waiting.envelope)
-            self._acknowledged(waiting, receipt.ledger_index)
-        if stopped:
-            raise stopped[0]
+        except ReceiptRefused:
+            self._submitted.add(waiting.sequence)
+            raise
+        self._submitted.discard(waiting.sequence)
+        self._acknowledged(waiting, receipt.ledger_index)
+        self._state_news()
+
+    def _state_news(self) -> None:
+        """State everything once more when there is news of the log: another one lacks what the last one had."""
+        if self._receipts.take_news():
+            self._reporter.restate()
 
     def _is_doubted(self, code: str) -> bool:
         """Return whether the key may be another machine's: enrolling again will tell. Asked once a process."""
@@ -202,6 +229,7 @@ class Delivery:
         self._owner.confirm()
 
     def _failed(self, exc: AggregatorUnavailable) -> None:
+        self._state_news()
         if exc.code in _LOST_BINDING:
             self._enrolled = None
             self._progress.delivered.enrolled = False

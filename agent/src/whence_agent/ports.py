@@ -266,6 +266,8 @@ class Receipt:
     ledger_index: int
     proof: str = ""
     """A C2SP tlog-proof, to be checked."""
+    consistency: tuple[bytes, ...] | None = None
+    """Proves that its log and the log seen last are one; None when the aggregator has no such proof."""
 
 
 class IdentityProof(Protocol):
@@ -285,7 +287,8 @@ class EnrolmentRoad(Protocol):
 
 
 class Aggregator(EnrolmentRoad, Protocol):
-    async def submit(self, envelope: bytes) -> Receipt: ...
+    async def submit(self, envelope: bytes) -> Receipt:
+        """Submit a statement; again for a receipt under a newer checkpoint."""
 
     async def heartbeat(self, body: bytes, mac: str) -> None: ...
 

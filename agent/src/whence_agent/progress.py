@@ -111,6 +111,8 @@ class Progress:
     credentials_message: str = ""
     tokens_error: str = ""
     notices: str = ""
+    log_problems: tuple[Problem, ...] = ()
+    """What is wrong with the aggregator's log: it forked, or it is another one than before."""
     untold: str = ""
     """Who could not be told how the boot went."""
     on_stage: Callable[[str], None] = lambda _: None

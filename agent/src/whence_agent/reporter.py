@@ -113,7 +113,7 @@ class Reporter:
             scm_source=observed.scm_source,
             credentials=observed.credentials,
             drift=list(observed.drift),
-            problems=[problem.to_wire() for problem in observed.problems] + self._notices(),
+            problems=[one.to_wire() for one in (*observed.problems, *self._progress.log_problems)] + self._notices(),
             stages=self._progress.stage_facts(),
             statements_dropped=self._outbox.dropped,
         )

@@ -12,6 +12,7 @@ import msgspec
 from whence_common import settings_file
 from whence_common.errors import one_line
 from whence_common.image_reference import is_host
+from whence_common.log_policy import count_distinct, wrong_witnesses
 from whence_common.note import NoteInvalid, VerifierKey
 from whence_common.settings_file import Document
 from whence_common.user_data.keys import TOP_KEYS
@@ -65,6 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """PEM file with further authorities to trust for the aggregator; never instead of verifying."""
     aggregator_log_keys: list[str] = []
     """Verifier keys of the aggregator's log, that receipts must be signed with; none means those named at enrolment."""
+    aggregator_witness_keys: list[str] = []
+    """Verifier keys of witnesses: a statement leaves the disk only once its receipt carries their cosignatures."""
+    aggregator_witnesses_least: int | None = None
+    """So many of them are needed; None means all of them."""
     state_directory: str = "/var/lib/whence-agent"
     container_directory: str = "/var/lib/whence-agent/container"
     """Mounted read-only at /meta in the container: the filtered taupage.yaml and credentials/."""
@@ -219,11 +224,19 @@ def _what_is_wrong(settings: Settings) -> Iterator[str]:
 
 
 def _about_log_keys(settings: Settings) -> Iterator[str]:
-    for number, text in enumerate(settings.aggregator_log_keys):
-        try:
-            VerifierKey.parse(text)
-        except NoteInvalid as exc:
-            yield f"aggregator_log_keys[{number}]: {exc.diagnostics()}"
+    found: dict[str, list[VerifierKey]] = {"aggregator_log_keys": [], "aggregator_witness_keys": []}
+    for name, keys in found.items():
+        for number, text in enumerate(getattr(settings, name)):
+            try:
+                keys.append(VerifierKey.parse(text))
+            except NoteInvalid as exc:
+                yield f"{name}[{number}]: {exc.diagnostics()}"
+    witnesses = found["aggregator_witness_keys"]
+    for wrong in wrong_witnesses(found["aggregator_log_keys"], (), witnesses):
+        yield f"aggregator_witness_keys or aggregator_log_keys: {wrong}"
+    least, known = settings.aggregator_witnesses_least, count_distinct(witnesses)
+    if least is not None and not 1 <= least <= known:
+        yield f"aggregator_witnesses_least must be from 1 to {known}, the number of aggregator_witness_keys"
 
 
 def _about_urls(settings: Settings) -> Iterator[str]:

@@ -51,6 +51,7 @@ def _doubts(progress: Progress) -> list[str]:
     observed, delivered = progress.observed, progress.delivered
     told = (progress.engine_error, progress.disk_error, progress.tokens_error, progress.notices, progress.untold)
     reasons = [reason for reason in told if reason]
+    reasons += [problem.message for problem in progress.log_problems]
     if observed.credentials is not None and observed.credentials.state not in _GOOD_CREDENTIALS:
         reasons.append(f"credentials are {observed.credentials.state}: {progress.credentials_message}")
     if delivered.waiting or not delivered.acknowledged_at:
@@ -91,7 +92,7 @@ def status_document(progress: Progress) -> dict[str, Any]:
         "sidecars": msgspec.to_builtins(list(observed.sidecars.values())),
         "drift": msgspec.to_builtins(list(observed.drift)),
         "credentials": _credentials(progress),
-        "problems": [problem.to_wire() for problem in observed.problems],
+        "problems": [problem.to_wire() for problem in (*observed.problems, *progress.log_problems)],
         "stages": [msgspec.to_builtins(facts) for facts in progress.stage_facts()],
         "statements": {
             "enrolled": delivered.enrolled,
@@ -134,6 +135,8 @@ def what_to_do(progress: Progress, state: State) -> str:
         return f"ask the application: docker logs {container.name}"
     if progress.observed.drift:
         return "find out who did that and why; an instance from its user data has no drift, so replace this one"
+    if progress.log_problems:
+        return progress.log_problems[0].fix
     if progress.delivered.waiting:
         return "the application runs; find out why the aggregator does not take statements"
     return "look at the reasons above and at: journalctl -u whence-agent"

@@ -47,9 +47,10 @@ from whence_agent.platform_files import logins_of, trust_policies
 from whence_agent.progress import Progress
 from whence_agent.pull_tokens import PullTokens
 from whence_agent.pulse import Pulse
-from whence_agent.receipts import Receipts
+from whence_agent.receipts import Receipts, Trusted
 from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
+from whence_agent.seen_logs import SeenLogs
 from whence_agent.settings import Settings
 from whence_agent.sign_in import SignIn
 from whence_agent.stages.image import ImageResolver
@@ -222,12 +223,21 @@ class _Agent:
 
     def _delivery(self) -> Delivery:
         settings = self.settings
+        receipts = Receipts(
+            key=self.key,
+            trusted=Trusted.of(settings),
+            seen=SeenLogs(self.state / "log-seen.json"),
+            progress=self.progress,
+        )
         return Delivery(
             aggregator=HttpAggregator(
-                session=self.session, url=settings.aggregator_url, ca_file=settings.aggregator_ca_file
+                session=self.session,
+                url=settings.aggregator_url,
+                ca_file=settings.aggregator_ca_file,
+                log_size=lambda: receipts.seen_size,
             ),
             prover=self.prover,
-            receipts=Receipts(key=self.key, log_keys=settings.aggregator_log_keys),
+            receipts=receipts,
             key=self.key,
             owner=self.owner,
             outbox=self.outbox,

@@ -189,6 +189,7 @@ def _routes(
             enrolments=speaking.enrolments,
             ingest=speaking.ingest,
             heartbeats=speaking.heartbeats,
+            publisher=publisher,
             challenges=challenges,
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),

@@ -6,6 +6,7 @@ import logging
 import re
 import ssl
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,7 @@ from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
 from whence_common.errors import one_line
 from whence_common.logs import fields
+from whence_common.merkle import PROOF_HASHES_MAX
 from whence_common.sts_proof import StsProof
 
 log = logging.getLogger(__name__)
@@ -33,10 +35,20 @@ class HttpAggregator:
 
     Codes come from the aggregator's own problem documents (RFC 9457) alone. Whatever else answers, a proxy, a load
     balancer, a firewall or a captive portal, is a road that is closed, to be tried again.
+
+    `log_size` returns the size of the log that was seen last: the aggregator proves that receipts continue it.
     """
 
-    def __init__(self, *, session: aiohttp.ClientSession, url: str, ca_file: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        url: str,
+        ca_file: str | None,
+        log_size: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._session = session
+        self._log_size = log_size
         self._url = url.rstrip("/")
         self._ssl: ssl.SSLContext | bool = True
         if ca_file is not None:
@@ -65,11 +77,14 @@ class HttpAggregator:
         )
 
     async def submit(self, envelope: bytes) -> Receipt:
-        answer = await self._post("/v1/statements", envelope)
+        seen = self._log_size()
+        headers = {"Whence-Log-Size": str(seen)} if seen is not None else None
+        answer = await self._post("/v1/statements", envelope, headers)
         return Receipt(
             digest=_text(answer, "digest"),
             ledger_index=_number(answer, "ledger_index"),
             proof=str(answer.get("receipt", "")),
+            consistency=_hashes(answer.get("consistency")),
         )
 
     async def heartbeat(self, body: bytes, mac: str) -> None:
@@ -173,6 +188,17 @@ def _number(answer: dict[str, Any], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _malformed()
     return value
+
+
+def _hashes(value: object) -> tuple[bytes, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) > PROOF_HASHES_MAX or not all(isinstance(one, str) for one in value):
+        raise _malformed()
+    try:
+        return tuple(strict_base64.decode(one) for one in value)
+    except ValueError as exc:
+        raise _malformed() from exc
 
 
 def _malformed() -> AggregatorUnavailable:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import re
+
 import msgspec
 from aiohttp import web
 
@@ -11,7 +14,8 @@ from whence_aggregator.http.bodies import Answer, read_body, ready_body, respond
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.http.parameters import no_parameters
-from whence_aggregator.ingest import Ingest
+from whence_aggregator.ingest import Accepted, Ingest
+from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.limits import Limit
 from whence_common.envelope import ENVELOPE_BYTES_MAX
 from whence_common.errors import InputError
@@ -20,14 +24,18 @@ from whence_common.heartbeat import HEARTBEAT_BYTES_MAX
 _CHALLENGE_BYTES_MAX = 1024
 _ENROLMENT_BYTES_MAX = 16 * 1024
 _SEEN = b'{"accepted":true}'
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\Z")
 _DECODER = msgspec.json.Decoder(EnrolmentRequest)
 
 
 class AgentCalls:
     """The four calls of an agent. None of them needs a token: each carries its own proof."""
 
-    def __init__(self, *, enrolments: Enrolments, ingest: Ingest, heartbeats: Heartbeats, challenges: Limit) -> None:
+    def __init__(
+        self, *, enrolments: Enrolments, ingest: Ingest, heartbeats: Heartbeats, publisher: Publisher, challenges: Limit
+    ) -> None:
         self._enrolments = enrolments
+        self._publisher = publisher
         self._ingest = ingest
         self._heartbeats = heartbeats
         self._challenges = challenges
@@ -53,8 +61,19 @@ class AgentCalls:
     async def _statement(self, request: web.Request) -> Answer:
         no_parameters(request)
         content = await read_body(request, ENVELOPE_BYTES_MAX)
+        seen = _log_size(request)
         accepted = await self._ingest.accept(content, request_id=request[REQUEST_ID])
-        return respond_json(accepted.to_wire(), status=200 if accepted.replayed else 201)
+        return respond_json(await self._acknowledge(accepted, seen), status=200 if accepted.replayed else 201)
+
+    async def _acknowledge(self, accepted: Accepted, seen: int | None) -> dict[str, object]:
+        """Return the receipt, with cosignatures once there are any, and a proof that it continues what was seen."""
+        answer = accepted.to_wire()
+        receipt = await self._publisher.receipt(accepted.ledger_index) if accepted.replayed else accepted.receipt
+        answer["receipt"] = receipt
+        if seen is not None:
+            proof = await self._publisher.consistency(seen, receipt)
+            answer["consistency"] = None if proof is None else [base64.b64encode(one).decode("ascii") for one in proof]
+        return answer
 
     async def _heartbeat(self, request: web.Request) -> Answer:
         no_parameters(request)
@@ -70,3 +89,13 @@ async def read_enrolment(request: web.Request) -> EnrolmentRequest:
         return _DECODER.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise InputError("enrolment-malformed", "the body is no enrolment") from exc
+
+
+def _log_size(request: web.Request) -> int | None:
+    """Return the size of the log that the agent saw last, if it says."""
+    text = request.headers.get("Whence-Log-Size")
+    if text is None:
+        return None
+    if not _SIZE.match(text):
+        raise InputError("log-size-malformed", "Whence-Log-Size is not a size", fix="send a whole number, or nothing")
+    return int(text)

@@ -18,7 +18,6 @@ from whence_aggregator.ports import NotFound
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
 from whence_common.merkle import TILE_WIDTH
-from whence_common.receipt import receipt_text
 
 _TILE = re.compile(r"(0|[1-9][0-9]?|entries)/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?\Z")
 _LEVEL_MAX = 63
@@ -76,7 +75,7 @@ class LogCalls:
         stored = await self._ledger.reader.find(digest)
         if stored is None:
             raise NotFound("statement-unknown", f"there is no entry {digest}")
-        text = await self._receipt_text(stored.ledger_index)
+        text = await self._publisher.receipt(stored.ledger_index)
         if suffix:
             return web.Response(text=text, headers=_SHORT)
         return respond_json(
@@ -87,13 +86,6 @@ class LogCalls:
                 "receipt": text,
             }
         )
-
-    async def _receipt_text(self, index: int) -> str:
-        """Give a receipt under the published checkpoint, with its cosignatures, once that covers the entry."""
-        note, size = self._publisher.note, self._publisher.size
-        if index >= size:
-            return await self._ledger.receipt(index)
-        return receipt_text(index, await self._ledger.reader.inclusion(index, size), note)
 
     async def _bundle(self, request: web.Request) -> web.StreamResponse:
         query = Query(request, "account", "from", "to")

@@ -144,8 +144,7 @@ class Ledger:
             async with self.writing() as writing:
                 await writing.append([NewEntry(kind="log-key", content=event("log-key", {"keys": keys}))])
         else:
-            async with self.writing():
-                pass
+            await self.refresh()
 
     @asynccontextmanager
     async def writing(self, *first: Asked, sized: bool = False, edition: int | None = None) -> AsyncIterator[Writing]:
@@ -186,9 +185,16 @@ class Ledger:
         proofs = self._tree.proofs(min(indexes), max(indexes) + 1)
         return [f"{HEADER}\nindex {index}\n{proofs[index]}\n{self.note}" for index in indexes]
 
+    async def refresh(self) -> None:
+        """Read what other replicas appended meanwhile, and sign. Raises LedgerInconsistent."""
+        async with self.writing():
+            pass
+
     async def receipt(self, index: int) -> str:
         """Give a receipt for any entry, under the newest checkpoint."""
         assert self._signed is not None
+        if index >= self._signed.size:  # another replica appended it
+            await self.refresh()
         note, size = self.note, self._signed.size
         return receipt_text(index, await self.reader.inclusion(index, size), note)
 

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_common.errors import RoadError
 from whence_common.logs import fields
-from whence_common.note import Note, NoteInvalid, VerifierKey
+from whence_common.note import Checkpoint, Note, NoteInvalid, VerifierKey
 from whence_common.pause import pause
+from whence_common.receipt import Receipt, receipt_text
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,15 @@ class WitnessBehind(RoadError):
         self.size = size
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A checkpoint with its cosignatures; `cosigned` is how many."""
+
+    note: str = ""
+    size: int = 0
+    cosigned: int = 0
+
+
 class Publisher:
     """Publishes checkpoints. `note` is the last published one with its cosignatures."""
 
@@ -46,6 +57,7 @@ class Publisher:
         self._seconds = seconds
         self._published_at = self._witnessed_at = time.monotonic()
         self._publishing = asyncio.Lock()
+        self._best = Published()  # newest with most cosignatures: a witness that is away does not take any from it
         self.note = ""
         self.size = 0
 
@@ -63,6 +75,24 @@ class Publisher:
         async with self._publishing:
             await self._publish()
 
+    async def receipt(self, index: int) -> str:
+        """Return a receipt for an entry, under the checkpoint over it that has most cosignatures."""
+        if index < self._best.size:
+            note, size = self._best.note, self._best.size
+        elif index < self.size:
+            note, size = self.note, self.size
+        else:
+            return await self._ledger.receipt(index)
+        return receipt_text(index, await self._ledger.reader.inclusion(index, size), note)
+
+    async def consistency(self, seen: int, receipt: str) -> list[bytes] | None:
+        """Prove that the trees of `seen` entries and of a receipt's checkpoint are one log; None for a shorter log."""
+        size = Checkpoint.parse(Receipt.parse(receipt.encode()).note.text).size
+        first, past = min(seen, size), max(seen, size)
+        if past > await self._ledger.reader.size():
+            return None
+        return await self._ledger.reader.consistency(first, past)
+
     async def _publish(self) -> None:
         note, size = self._ledger.note, self._ledger.signed.size
         if size == self.size and self._complete():
@@ -73,6 +103,9 @@ class Publisher:
         async with self._database.transaction() as transaction:
             await transaction.execute(("put_checkpoint", [{"size": size, "note": note}]))
         self.note, self.size = note, size
+        cosigned = len([line for line in lines if line])
+        if cosigned >= self._best.cosigned:
+            self._best = Published(note=note, size=size, cosigned=cosigned)
         self._published_at = time.monotonic()
         if all(lines):
             self._witnessed_at = self._published_at
@@ -87,7 +120,10 @@ class Publisher:
         return all(one.key.name in signed for one in self._witnesses)
 
     async def _cosign(self, witness: Witness, note: str, size: int) -> str:
-        """Ask one witness; ask once more when it knows another size than we thought."""
+        """Ask one witness; ask once more when it knows another size than we thought.
+
+        One that has seen more than this checkpoint cosigns a later one, if another replica appended meanwhile.
+        """
         for _ in range(2):
             try:
                 proof = await self._ledger.reader.consistency(witness.size, size)
@@ -97,7 +133,15 @@ class Publisher:
                 return lines
             except WitnessBehind as exc:
                 if not 0 <= exc.size <= size:
-                    log.error("a witness has seen a larger log", extra=fields(witness=witness.key.name, size=exc.size))
+                    await self._ledger.refresh()
+                    if exc.size > self._ledger.signed.size:
+                        log.error(
+                            "a witness has seen a larger log: this database is older than what it cosigned",
+                            extra=fields(
+                                witness=witness.key.name, size=exc.size, entries=self._ledger.signed.size,
+                                fix="stop, and see `A restored database` in aggregator/README.md",
+                            ),
+                        )  # fmt: skip
                     return ""
                 witness.size = exc.size
             except (RoadError, NoteInvalid) as exc:
