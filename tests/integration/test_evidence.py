@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import aiohttp
 import pytest
 
 from fakes.agent_client import AgentClient
+from fakes.agent_world import World
 from fakes.machine import Machine
 from fakes.misbehaving import Answer, misbehaving
 from fakes.signing_authority import SigningAuthority
@@ -23,9 +26,12 @@ from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.delivery import ENDING_CODES
 from whence_agent.ports import AggregatorUnavailable
+from whence_agent.receipts import ReceiptUnwitnessed, Trusted
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_common.errors import RoadError
-from whence_common.note import WITNESS, Signer
+from whence_common.log_policy import parse_keys
+from whence_common.note import WITNESS, Signer, VerifierKey
+from whence_common.pause import pause
 
 PERIOD = ("--from", "2020-01-01", "--to", "2100-01-01")
 
@@ -188,10 +194,15 @@ async def test_tiles_and_checkpoint_are_served_as_c2sp_says(audited: Audited) ->
 
 @pytest.fixture(scope="module")
 async def witness(audited: Audited) -> AsyncIterator[tuple[Process, str, str, Path]]:
-    home = audited.directory / "witness"
+    async with witnessing(audited.directory / "witness", audited.keys) as running:
+        yield running
+
+
+@asynccontextmanager
+async def witnessing(home: Path, log_keys: Path) -> AsyncIterator[tuple[Process, str, str, Path]]:
     home.mkdir()
     config, port = home / "witness.yaml", home / "port"
-    keys = audited.keys.read_text(encoding="ascii").split()
+    keys = log_keys.read_text(encoding="ascii").split()
     config.write_text(
         json.dumps(
             {
@@ -237,9 +248,72 @@ async def test_a_witness_cosigns_and_its_cosignature_is_in_checkpoint_and_receip
         arguments = ("verify", output.strip(), "--log-key", str(audited.keys), "--witness-key", key)
         code, said = await server.whence(*arguments)
         assert (code, "cosigned by witness.example.org" in said) == (0, True), said
-        assert (await server.whence(*arguments[:-2], "--witness-key", key, "--witnesses", "2"))[0] == 1
+        assert (await server.whence(*arguments[:-2], "--witness-key", key, "--witnesses", "2"))[0] == 2
+        code, said = await server.whence(*arguments[:-2], "--witness-key", audited.keys.read_text().split()[0])
+        assert (code, "log's own key" in said) == (2, True), said
         async with session.get(server.url + "/metrics") as answer:
             assert "whence_unwitnessed_age_seconds" in await answer.text()
+
+
+async def test_an_agent_keeps_a_statement_until_the_witness_has_cosigned_its_receipt(
+    authority: SigningAuthority, tmp_path: Path, audited: Audited
+) -> None:
+    async with witnessing(tmp_path / "witness", audited.keys) as (_, url, key, _):
+        await deliver_beside_a_witness(audited, tmp_path, authority, url, key)
+
+
+async def deliver_beside_a_witness(
+    audited: Audited, tmp_path: Path, authority: SigningAuthority, url: str, key: str
+) -> None:
+    (tmp_path / "aggregator").mkdir()
+    (tmp_path / "aggregator" / "log.key").write_bytes((audited.directory / "aggregator" / "log.key").read_bytes())
+    world = World(tmp_path)
+    trusted = Trusted(
+        log_keys=parse_keys(audited.keys.read_text()).keys, witness_keys=[VerifierKey.parse(key)], witnesses_least=1
+    )
+    receipts = world.receipts(trusted)
+    pem = {"eu-central-1": authority.pem}
+    watched = [{"url": url, "key": key}]
+    async with (
+        aggregator(tmp_path, tmp_path, authority_pem=pem, witnesses=watched, checkpoint_seconds=1) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        machine, client = Machine(authority), AgentClient(session, server.url)
+        await client.enrol(machine)
+        agent = HttpAggregator(session=session, url=server.url, ca_file=None, log_size=lambda: receipts.seen_size)
+        refused = 0
+        for _ in range(2):  # the second must continue what the first showed
+            content = machine.statement()
+            async with asyncio.timeout(30):
+                while True:
+                    try:
+                        receipts.check(await agent.submit(content), content)
+                        break
+                    except ReceiptUnwitnessed:
+                        refused += 1
+                        await pause(0.2)
+        assert refused >= 2
+        assert (receipts.seen_size or 0) > 3
+        status, answer = await client.post("/v1/statements", machine.statement(), **{"Whence-Log-Size": "1000000"})
+        assert (status, answer["consistency"]) == (201, None)
+        status, answer = await client.post("/v1/statements", machine.statement(), **{"Whence-Log-Size": "-1"})
+        assert (status, answer["code"]) == (400, "log-size-malformed")
+
+
+async def test_a_witness_does_not_watch_a_log_with_its_own_key(audited: Audited, tmp_path: Path) -> None:
+    seed = (audited.directory / "aggregator" / "log.key").read_text().split("+")[-1]
+    own = Signer("whence.example.org", base64.b64decode(seed)[1:])
+    witness = Signer("witness.example.org", base64.b64decode(seed)[1:], WITNESS)
+    encoded = base64.b64encode(bytes([WITNESS]) + base64.b64decode(seed)[1:]).decode()
+    line = f"PRIVATE+KEY+witness.example.org+{witness.verifier.id.hex()}+{encoded}\n"
+    (tmp_path / "witness.key").write_text(line)
+    config = tmp_path / "witness.yaml"
+    document = {"name": "witness.example.org", "log_keys": [str(own.verifier)], "state_directory": str(tmp_path)}
+    config.write_text(json.dumps(document))
+    done = subprocess.run(
+        [BIN / "whence-aggregator", "witness", "--config", config], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, "the log would vouch for itself" in done.stderr) == (78, True), done.stderr
 
 
 async def test_a_witness_answers_what_it_does_not_cosign_with_the_protocols_status(

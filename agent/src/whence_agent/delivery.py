@@ -113,12 +113,7 @@ class Delivery:
             self._pulse.beat("delivery", silent_seconds_max=self._silent_seconds_max)
             try:
                 await self.enrol()
-                try:
-                    await self._deliver_all()
-                except ReceiptRefused:
-                    await self._heartbeat()  # the machine speaks, whatever the log is worth
-                    raise
-                await self._heartbeat()
+                await self.deliver()
             except AggregatorUnavailable as exc:
                 attempt += 1
                 self._failed(exc)
@@ -127,6 +122,15 @@ class Delivery:
             attempt = 0
             self._progress.delivered.error = ""
             await pause(self._heartbeat_seconds * (0.75 + 0.5 * self._random()), self._outbox.arrived)
+
+    async def deliver(self) -> None:
+        """Tell what waits, and that the machine is there, whatever receipts are worth. Raises AggregatorUnavailable."""
+        try:
+            await self._deliver_all()
+        except ReceiptRefused:
+            await self._heartbeat()
+            raise
+        await self._heartbeat()
 
     async def flush(self, *, seconds_max: float) -> None:
         """Deliver what waits, as far as that is possible in so many seconds; the rest stays on disk."""

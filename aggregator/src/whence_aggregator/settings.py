@@ -18,6 +18,7 @@ from whence_aggregator.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
 from whence_common.image_reference import is_repository_path
+from whence_common.log_policy import count_distinct
 from whence_common.note import WITNESS, NoteInvalid, VerifierKey
 from whence_common.settings_file import Document
 
@@ -241,15 +242,7 @@ def _what_is_wrong(settings: Settings) -> list[str]:
 
 
 def _wrong_in_parts(settings: Settings) -> list[str]:
-    wrong = []
-    for number, witness in enumerate(settings.witnesses):
-        if urlsplit(witness.url).scheme not in ("http", "https"):
-            wrong.append(f"witnesses[{number}].url must be an http or https URL")
-        try:
-            if VerifierKey.parse(witness.key).type != WITNESS:
-                wrong.append(f"witnesses[{number}].key is a log's key, not a witness's")
-        except NoteInvalid as exc:
-            wrong.append(f"witnesses[{number}].key: {exc.diagnostics()}")
+    wrong = _wrong_in_witnesses(settings.witnesses)
     wrong += wrong_in_proxies(settings.trusted_proxies)
     if not 1 <= settings.checkpoint_seconds <= 3600:
         wrong.append("checkpoint_seconds must be from 1 to 3600")
@@ -284,6 +277,22 @@ def _wrong_in_database(settings: Settings) -> list[str]:
     if not 4 <= settings.database_connections_max <= 1000:
         return ["database_connections_max must be from 4 (two write, two read) to 1000"]
     return []
+
+
+def _wrong_in_witnesses(witnesses: list[WitnessSettings]) -> list[str]:
+    wrong, witness_keys = [], list[VerifierKey]()
+    for number, witness in enumerate(witnesses):
+        if urlsplit(witness.url).scheme not in ("http", "https"):
+            wrong.append(f"witnesses[{number}].url must be an http or https URL")
+        try:
+            witness_keys.append(VerifierKey.parse(witness.key))
+            if witness_keys[-1].type != WITNESS:
+                wrong.append(f"witnesses[{number}].key is a log's key, not a witness's")
+        except NoteInvalid as exc:
+            wrong.append(f"witnesses[{number}].key: {exc.diagnostics()}")
+    if count_distinct(witness_keys) < len(witness_keys):
+        wrong.append("witnesses: one witness is named twice, by its key or by its name")
+    return wrong
 
 
 def _wrong_in_registry(registry: RegistrySettings) -> list[str]:

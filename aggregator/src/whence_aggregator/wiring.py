@@ -167,6 +167,7 @@ async def _worker(
 
 def _publisher(settings: Settings, database: Database, ledger: Ledger, session: aiohttp.ClientSession) -> Publisher:
     witnesses = [HttpWitness(session=session, url=w.url, key=VerifierKey.parse(w.key)) for w in settings.witnesses]
+    parts.check_witnesses([VerifierKey.parse(one) for one in ledger.keys], [one.key for one in witnesses])
     return Publisher(database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds)
 
 

@@ -22,7 +22,7 @@ from whence_aggregator.sightings import Sightings
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_aggregator.wiring_operations import Operations, load_witness_reload
-from whence_aggregator.wiring_parts import load_authorities, load_reader, load_tls_files, open_database
+from whence_aggregator.wiring_parts import check_witnesses, load_authorities, load_reader, load_tls_files, open_database
 from whence_aggregator.witness import WatchedLog, Witness
 from whence_aggregator.witness_settings import WitnessFile
 from whence_common.clock import utc_now
@@ -44,6 +44,7 @@ async def run_witness(
     keys: dict[str, list[VerifierKey]] = {}
     for text in settings.log_keys:
         keys.setdefault(VerifierKey.parse(text).name, []).append(VerifierKey.parse(text))
+    check_witnesses([one for of_log in keys.values() for one in of_log], [signer.verifier])
     async with AsyncExitStack() as stack:
         logs = []
         for name, of_log in keys.items():

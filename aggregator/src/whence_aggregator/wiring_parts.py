@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib import resources
 from pathlib import Path
@@ -49,6 +49,8 @@ from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
+from whence_common.log_policy import wrong_witnesses
+from whence_common.note import VerifierKey
 from whence_common.settings_file import SettingsInvalid
 
 _SECRET_BYTES_MIN = 32
@@ -195,6 +197,12 @@ def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.Clie
     return StsCallers(
         session=session, regions=regions, endpoints=dict.fromkeys(regions, endpoint) if endpoint else None
     )
+
+
+def check_witnesses(log_keys: Sequence[VerifierKey], witness_keys: Sequence[VerifierKey]) -> None:
+    """Raises SettingsInvalid where a witness is the log itself."""
+    if wrong := wrong_witnesses(log_keys, (), witness_keys):
+        raise SettingsInvalid("witness-key", "; ".join(wrong), fix="name witnesses with keys and names of their own")
 
 
 class LiveLimits:
