@@ -12,6 +12,7 @@ import pytest
 
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.storage import named_queries
+from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
@@ -89,7 +90,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) 
     connection.close()
 
 
-@pytest.mark.parametrize(("version", "message"), [(2, "before there was a Merkle log"), (99, "newer version")])
+@pytest.mark.parametrize(("version", "message"), [(2, "before there was a Merkle log"), (99, "is of version 99")])
 async def test_a_version_that_is_not_known_is_refused_and_left_as_it_is(
     tmp_path: Path, version: int, message: str
 ) -> None:
@@ -102,3 +103,66 @@ async def test_a_version_that_is_not_known_is_refused_and_left_as_it_is(
     assert connection.execute("select * from facets").fetchone()[0] == 7
     assert connection.execute("pragma user_version").fetchone()[0] == version
     connection.close()
+
+
+@pytest.mark.parametrize("mode", ["read", "migrate"])
+async def test_a_mistyped_path_makes_no_file(tmp_path: Path, mode: OpenMode) -> None:
+    for path in (tmp_path / "leger.db", tmp_path / "mistyped" / "ledger.db", tmp_path):
+        with pytest.raises(StorageUnavailable, match="there is no database") as caught:
+            await SqliteDatabase.open(path, mode)
+        assert caught.value.code == "database-missing"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["read", "migrate"])
+async def test_a_file_that_holds_no_ledger_is_left_as_it_is(tmp_path: Path, mode: OpenMode) -> None:
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(StorageUnavailable, match="holds no ledger"):
+        await SqliteDatabase.open(tmp_path / "empty.db", mode)
+    assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [("empty.db", 0)]
+
+
+async def test_what_only_reads_does_not_migrate(tmp_path: Path) -> None:
+    made_before(tmp_path / "ledger.db").close()
+    before = (tmp_path / "ledger.db").read_bytes()
+    with pytest.raises(StorageUnavailable, match="version 5, and this program reads version") as caught:
+        await SqliteDatabase.open(tmp_path / "ledger.db", "read")
+    assert "take a backup" in caught.value.fix
+    assert (tmp_path / "ledger.db").read_bytes() == before
+    await (await SqliteDatabase.open(tmp_path / "ledger.db", "migrate")).close()
+    await (await SqliteDatabase.open(tmp_path / "ledger.db", "read")).close()
+
+
+async def test_an_older_program_refuses_a_newer_database_and_says_how_to_go_back(tmp_path: Path) -> None:
+    connection = made_before(tmp_path / "ledger.db")
+    connection.execute("pragma user_version = 99")
+    connection.close()
+    with pytest.raises(StorageUnavailable) as caught:
+        await SqliteDatabase.open(tmp_path / "ledger.db")
+    assert (caught.value.code, "restore the backup taken before the upgrade" in caught.value.fix) == (
+        "database-newer",
+        True,
+    )
+
+
+async def test_postgres_refuses_and_makes_as_sqlite_does(postgres_dsn: str) -> None:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    dsn = postgres_dsn.removesuffix("postgres") + name
+    modes: tuple[OpenMode, ...] = ("read", "migrate")
+    for mode in modes:
+        with pytest.raises(StorageUnavailable, match="holds no ledger"):
+            await PostgresDatabase.open(dsn, mode)
+    connection = await asyncpg.connect(dsn)
+    assert await connection.fetchval("select count(*) from pg_tables where schemaname = 'public'") == 0
+    await (await PostgresDatabase.open(dsn)).close()
+    await (await PostgresDatabase.open(dsn, "read")).close()
+    await connection.execute("insert into migration (number) values (99)")
+    every: tuple[OpenMode, ...] = ("make", *modes)
+    for mode in every:
+        with pytest.raises(StorageUnavailable, match="is of version 99") as caught:
+            await PostgresDatabase.open(dsn, mode)
+        assert caught.value.code == "database-newer"
+    await connection.close()

@@ -84,7 +84,7 @@ async def check_ledger(
     """Check a database. Raises WhenceError or OSError when that cannot be done."""
     async with AsyncExitStack() as stack:
         database = await open_database(
-            database_location or settings.database, connections_max=settings.database_connections_max
+            database_location or settings.database, "read", connections_max=settings.database_connections_max
         )
         stack.push_async_callback(database.close)
         reader = load_reader(settings, database)
@@ -120,7 +120,7 @@ async def _check_once(
 async def rebuild_ledger(settings: Settings, *, database_location: str | None) -> int:
     """Make the projections of a database again; give the number of entries."""
     database = await open_database(
-        database_location or settings.database, connections_max=settings.database_connections_max
+        database_location or settings.database, "migrate", connections_max=settings.database_connections_max
     )
     try:
         return await rebuild(database, load_reader(settings, database))

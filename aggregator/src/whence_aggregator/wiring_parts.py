@@ -37,6 +37,7 @@ from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import Database, ImageStore, Row
 from whence_aggregator.settings import LimitSettings, Settings, TrustSettings, log_origin
 from whence_aggregator.sightings import Listening
+from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.tokens import Token, parse_tokens
@@ -60,12 +61,14 @@ _BYTES_AT_ONCE_MIN = 4.0 * 1024 * 1024
 """An outbox of a thousand statements, after an outage."""
 
 
-async def open_database(location: str, *, connections_max: int = CONNECTIONS_MAX) -> SqliteDatabase | PostgresDatabase:
-    """Open a database by its URL and migrate it. Raises StorageUnavailable."""
+async def open_database(
+    location: str, mode: OpenMode = "make", *, connections_max: int = CONNECTIONS_MAX
+) -> SqliteDatabase | PostgresDatabase:
+    """Open a database by its URL; commands that only look open it to `read`. Raises StorageUnavailable."""
     if location.startswith("sqlite://"):
         path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
-        return await SqliteDatabase.open(path)
-    return await PostgresDatabase.open(location, connections_max=connections_max)
+        return await SqliteDatabase.open(path, mode)
+    return await PostgresDatabase.open(location, mode, connections_max=connections_max)
 
 
 def new_session() -> aiohttp.ClientSession:

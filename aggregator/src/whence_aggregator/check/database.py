@@ -50,11 +50,7 @@ def _sqlite(findings: Findings, path: Path) -> None:
         fix = "name the file of the ledger, or one that does not exist yet"
         findings.error(f"database: {path} is not an SQLite database", fix=fix, code="database-not-sqlite")
         return
-    wrong = named_queries.check_version(int.from_bytes(header[_VERSION], "big"), named_queries.migrations("sqlite"))
-    if wrong is not None:
-        findings.error(
-            f"database: {path}: {wrong}", fix="use the program that made it, or a newer one", code="database-version"
-        )
+    _version(findings, int.from_bytes(header[_VERSION], "big"), named_queries.migrations("sqlite"), place=f"{path}: ")
     if not os.access(path, os.W_OK, effective_ids=True):
         findings.error(f"database: this user may not write {path}", fix="chown USER it", code="database-rights")
     findings.writable("database", path.parent)
@@ -62,14 +58,10 @@ def _sqlite(findings: Findings, path: Path) -> None:
 
 def _postgres(findings: Findings, state: PostgresState, *, connections_max: int) -> None:
     steps = named_queries.migrations("postgres")
-    wrong = named_queries.check_version(state.version, steps)
+    _version(findings, state.version, steps)
     if state.server < _POSTGRES_MIN:
         message = f"database: PostgreSQL {state.server} is too old"
         findings.error(message, fix=f"use version {_POSTGRES_MIN} or newer", code="database-version")
-    if wrong is not None:
-        findings.error(
-            f"database: {wrong}", fix="use the program that made it, or a newer one", code="database-version"
-        )
     if state.read_only:
         findings.error(
             "database: this PostgreSQL takes no writes: it is a standby or set to read only",
@@ -96,6 +88,13 @@ def _postgres(findings: Findings, state: PostgresState, *, connections_max: int)
             fix="lower it, or raise max_connections or the connection limit of role and database",
             code="database-connections",
         )
+
+
+def _version(findings: Findings, version: int, steps: list[tuple[int, str]], *, place: str = "") -> None:
+    try:
+        named_queries.check_version(version, steps, "make")
+    except StorageUnavailable as exc:
+        findings.error(f"database: {place}{exc.message}", fix=exc.fix, code="database-version")
 
 
 def _host(location: str) -> str | None:

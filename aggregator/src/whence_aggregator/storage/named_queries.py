@@ -9,6 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Literal
+
+from whence_aggregator.ports import StorageUnavailable
 
 _NAME = re.compile(r"^-- name: ([a-z_]+)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
@@ -16,6 +19,8 @@ _TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.I
 _MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
 FIRST_MIGRATION = 3
 """What was made by earlier ones held no Merkle tree and cannot be carried over."""
+OpenMode = Literal["make", "migrate", "read"]
+"""What opening a database may do: make it and its tables; bring those that are there to this version; neither."""
 _ARRAY = re.compile(r"\bcast\(:([a-z_]+) as [a-z]+\[\]\)")
 _DIALECTS = {
     "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid", "{binary}": ""},
@@ -82,13 +87,30 @@ def migrations(dialect: str) -> list[tuple[int, str]]:
     return sorted(found)
 
 
-def check_version(version: int, steps: list[tuple[int, str]]) -> str | None:
-    """Say what is wrong with a database of this version, if anything is."""
-    if version > steps[-1][0]:
-        return f"the database is of a newer version ({version}) than this program knows"
+def check_version(version: int, steps: list[tuple[int, str]], mode: OpenMode) -> None:
+    """Raises StorageUnavailable for a database of this version (0: nothing is in it) that cannot be opened so."""
+    newest = steps[-1][0]
+    if version > newest:
+        raise StorageUnavailable(
+            "database-newer", f"the database is of version {version}, and this program knows versions up to {newest}",
+            fix="run the newer program; to go back to this one, restore the backup taken before the upgrade",
+            retryable=False,
+        )  # fmt: skip
     if 0 < version < FIRST_MIGRATION:
-        return "the database was made before there was a Merkle log: start with a new one"
-    return None
+        raise StorageUnavailable(
+            "database-older", "the database was made before there was a Merkle log", fix="start with a new one",
+            retryable=False,
+        )  # fmt: skip
+    if version == 0 and mode != "make":
+        raise StorageUnavailable(
+            "database-empty", "the database holds no ledger", fix="see `database` in the settings", retryable=False
+        )
+    if version < newest and mode == "read":
+        raise StorageUnavailable(
+            "database-older", f"the database is of version {version}, and this program reads version {newest}",
+            fix="take a backup, then start `whence-aggregator serve`: it brings the database to this version",
+            retryable=False,
+        )  # fmt: skip
 
 
 def _sqlite_member(match: re.Match[str]) -> str:

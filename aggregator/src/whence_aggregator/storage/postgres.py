@@ -13,9 +13,9 @@ import asyncpg
 import msgspec
 from asyncpg.exceptions._base import DataError as ArgumentRefused
 
-from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write, WriteConflict
+from whence_aggregator.ports import Asked, Parameters, Row, Write, WriteConflict
 from whence_aggregator.storage import named_queries
-from whence_aggregator.storage.named_queries import NumberedQuery
+from whence_aggregator.storage.named_queries import NumberedQuery, OpenMode
 from whence_aggregator.storage.postgres_errors import unavailable
 from whence_common.logs import fields
 from whence_common.storable import Unstorable
@@ -64,8 +64,12 @@ class PostgresDatabase:
         self._writing = asyncio.Lock()
 
     @classmethod
-    async def open(cls, dsn: str, *, connections_max: int = CONNECTIONS_MAX) -> PostgresDatabase:
-        """Connect and migrate. Raises StorageUnavailable; its message never holds the DSN.
+    async def open(
+        cls, dsn: str, mode: OpenMode = "make", *, connections_max: int = CONNECTIONS_MAX
+    ) -> PostgresDatabase:
+        """Connect, and make tables and migrate as far as the mode allows.
+
+        Raises StorageUnavailable; its message never holds the DSN.
 
         Two connections write, one as the sequencer and one beside it. Half of the others answer what is brief, so that
         long searches never keep it waiting.
@@ -83,7 +87,7 @@ class PostgresDatabase:
         try:
             writers = await pool(_WRITERS_MAX)
             async with writers.acquire() as connection:
-                await _migrate(connection)
+                await _migrate(connection, mode)
             return cls(await pool(long_max, init=_plan_each_time), await pool(brief_max, init=_plan_once), writers)
         except BaseException as exc:
             for one in pools:
@@ -319,24 +323,29 @@ async def _keep(connection: Any) -> None:
     """Leave a connection as it is when it goes back to the pool: nothing else is set for its session."""
 
 
-async def _migrate(connection: Any) -> None:
+async def _migrate(connection: Any, mode: OpenMode) -> None:
     """Bring the tables to the newest version; where they are, no right to make any is needed."""
     steps = named_queries.migrations("postgres")
-    if await connection.fetchval("select to_regclass('migration') is not null"):
-        version = await connection.fetchval("select coalesce(max(number), 0) from migration")
-        if version == steps[-1][0]:
-            return
+    version = await _version(connection)
+    if version == steps[-1][0]:
+        return
+    named_queries.check_version(version, steps, mode)
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _SEQUENCER_LOCK)
         await connection.execute("create table if not exists migration (number bigint primary key)")
-        version = int(await connection.fetchval("select coalesce(max(number), 0) from migration"))
-        wrong = named_queries.check_version(version, steps)
-        if wrong is not None:
-            raise StorageUnavailable("storage-postgres", wrong)
+        version = await _version(connection)
+        named_queries.check_version(version, steps, mode)
         for number, sql in steps:
             if number > version:
                 await connection.execute(sql)
                 await connection.execute("insert into migration (number) values ($1)", number)
+
+
+async def _version(connection: Any) -> int:
+    """Return the version of the tables; 0 where there are none."""
+    if not await connection.fetchval("select to_regclass('migration') is not null"):
+        return 0
+    return int(await connection.fetchval("select coalesce(max(number), 0) from migration"))
 
 
 def _values(query: NumberedQuery, parameters: Parameters) -> list[object]:

@@ -13,9 +13,9 @@ from typing import TypeVar, cast
 
 from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write, WriteConflict
 from whence_aggregator.storage import named_queries
-from whence_aggregator.storage.named_queries import ManyRows
+from whence_aggregator.storage.named_queries import ManyRows, OpenMode
 from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
-from whence_aggregator.storage.sqlite_migration import migrate, write_ahead
+from whence_aggregator.storage.sqlite_migration import check_file, migrate, write_ahead
 from whence_common.errors import one_line
 from whence_common.storable import Unstorable
 
@@ -48,10 +48,14 @@ class SqliteDatabase:
         self._checkpoints: Checkpoints | None = None
 
     @classmethod
-    async def open(cls, path: Path) -> SqliteDatabase:
-        """Open or make the file and migrate it. Raises StorageUnavailable."""
+    async def open(cls, path: Path, mode: OpenMode = "make") -> SqliteDatabase:
+        """Open the file, and make and migrate it as far as the mode allows. Raises StorageUnavailable."""
         database = cls(path)
-        await database._in_writer(database._connect_writer)
+        try:
+            await database._in_writer(lambda: database._connect_writer(mode))
+        except BaseException:
+            await database.close()
+            raise
         return database
 
     async def close(self) -> None:
@@ -189,24 +193,31 @@ class SqliteDatabase:
         if self._connection().in_transaction:
             self._connection().execute("rollback")
 
-    def _connect_writer(self) -> None:
+    def _connect_writer(self, mode: OpenMode) -> None:
+        if mode != "make" and not self.path.is_file():
+            fix = "see `database` in the settings; nothing was made"
+            raise StorageUnavailable("database-missing", f"there is no database {self.path}", fix=fix, retryable=False)
         connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS_MAX,
-            cached_statements=_STATEMENTS_KEPT,
+            self._uri("rwc" if mode == "make" else "rw"), uri=True, isolation_level=None, check_same_thread=False,
+            timeout=_BUSY_SECONDS_MAX, cached_statements=_STATEMENTS_KEPT,
         )  # fmt: skip
+        self._writer = connection
         connection.row_factory = sqlite3.Row
+        check_file(connection, mode)
         write_ahead(connection, seconds_max=_BUSY_SECONDS_MAX)
         for pragma in _PRAGMAS:
             connection.execute(f"pragma {pragma}")
-        migrate(connection)
-        self._writer = connection
+        migrate(connection, mode)
         self._checkpoints = Checkpoints(self.path)
+
+    def _uri(self, mode: str) -> str:
+        return f"{self.path.absolute().as_uri()}?mode={mode}"
 
     def _reader(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(
-                f"file:{self.path}?mode=ro", uri=True, check_same_thread=False, timeout=_BUSY_SECONDS_MAX,
+                self._uri("ro"), uri=True, check_same_thread=False, timeout=_BUSY_SECONDS_MAX,
                 isolation_level=None,
             )  # fmt: skip
             connection.row_factory = sqlite3.Row

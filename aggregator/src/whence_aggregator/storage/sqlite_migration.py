@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from whence_aggregator.storage import named_queries
+from whence_aggregator.storage.named_queries import OpenMode
 
 _LOOK_SECONDS = 0.02
 
@@ -25,17 +26,20 @@ def write_ahead(connection: sqlite3.Connection, *, seconds_max: float) -> None:
             return
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to the newest version. Raises sqlite3.Error where it cannot be."""
+def check_file(connection: sqlite3.Connection, mode: OpenMode) -> None:
+    """Refuse a file that cannot be opened so, before anything in it is changed. Raises StorageUnavailable."""
+    named_queries.check_version(_version(connection), named_queries.migrations("sqlite"), mode)
+
+
+def migrate(connection: sqlite3.Connection, mode: OpenMode) -> None:
+    """Bring the file to the newest version. Raises sqlite3.Error or StorageUnavailable where it cannot be."""
     steps = named_queries.migrations("sqlite")
     if _version(connection) == steps[-1][0]:
         return
     connection.execute("begin immediate")
     try:
         version = _version(connection)
-        wrong = named_queries.check_version(version, steps)
-        if wrong is not None:
-            raise sqlite3.DatabaseError(wrong)
+        named_queries.check_version(version, steps, mode)
         for number, sql in steps:
             if number > version:
                 for statement in _statements(sql):
