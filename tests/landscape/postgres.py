@@ -25,7 +25,7 @@ async def postgres(
 
     `prepare` may change the files of the cluster before it starts, and gives further settings, `name=value`.
     """
-    programs = _programs()
+    folder = programs()
     port, home = free_port(), directory / "postgres"
     home.mkdir()
     prefix: tuple[str, ...] = ()
@@ -33,11 +33,11 @@ async def postgres(
         shutil.chown(home, "postgres", "postgres")
         directory.chmod(0o755)
         prefix = ("runuser", "-u", "postgres", "--")
-    initdb = (programs / "initdb", "-D", home, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+    initdb = (folder / "initdb", "-D", home, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
     await run(*prefix, *initdb, cwd=Path("/"))
     further = [word for setting in prepare(home) for word in ("-c", setting)]
     command = [
-        *prefix, programs / "postgres", "-D", home, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+        *prefix, folder / "postgres", "-D", home, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
         "-c", "unix_socket_directories=", "-c", "max_connections=50", *further,
     ]  # fmt: skip
     dsn = f"postgresql://{superuser}@127.0.0.1:{port}/postgres"
@@ -54,7 +54,8 @@ async def _serves(dsn: str) -> bool:
     return True
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """Give the folder of PostgreSQL's programs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         raise NotReady("PostgreSQL's server is not installed: apt-get install postgresql")

@@ -17,13 +17,12 @@ from typing import Any
 import uvloop
 
 from whence_aggregator import __version__
-from whence_aggregator.adapters.log_files import add_key, load_signers
 from whence_aggregator.check.command import PROGRAMS, SETTINGS_FILE, WITNESS_FILE, check, load_settings, open_settings
-from whence_aggregator.commands import tokens
-from whence_aggregator.settings import Settings, log_origin, read_settings
+from whence_aggregator.commands import ledger, tokens
+from whence_aggregator.settings import Settings, read_settings
 from whence_aggregator.tokens import TokensInvalid
 from whence_aggregator.wiring import run_aggregator
-from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger, run_witness
+from whence_aggregator.wiring_audit import run_witness
 from whence_aggregator.wiring_parts import open_database
 from whence_aggregator.wiring_registry import import_registry, run_registry
 from whence_aggregator.witness_settings import WitnessFile, read_witness_settings
@@ -41,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; give its exit code."""
     arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
-    commands |= {"registry": _registry, "migrate": _migrate}
+    commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup}
     return commands[arguments.command](arguments)
 
 
@@ -72,16 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     registry.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     registry.add_argument("--verbose", action="store_true", help="log more")
     registry.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
-    ledger = commands.add_parser(
-        "ledger", help="check the ledger, rebuild what is derived from it, show or add its keys"
-    )
-    ledger.add_argument(
-        "action",
-        choices=["check", "rebuild", "keys", "add-key"],
-        help="check: every entry, hash and row (exit 0 clean, 1 not); rebuild: make all tables again from the entries; "
-        "keys: print the verifier keys; add-key: a new key signs first, the others go on (restart all replicas)",
-    )
-    ledger.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
+    ledger.add_parsers(commands, settings_file=SETTINGS_FILE)
     token = commands.add_parser("token", help="make a token (shown once, its hash goes to the file), list or revoke")
     tokens.add_arguments(token, config=SETTINGS_FILE)
     return parser
@@ -157,54 +147,22 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
 
 def _ledger(arguments: argparse.Namespace) -> int:
+    return _about_log(arguments, ledger.run_ledger)
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    return _about_log(arguments, ledger.run_backup)
+
+
+def _about_log(
+    arguments: argparse.Namespace, work: Callable[[Settings, argparse.Namespace, str | None], Coroutine[Any, Any, int]]
+) -> int:
     document = _document(arguments.config)
     if document is None:
         return 78
     settings = document.settings
     logs.set_up(verbose=False)
-    return _run(
-        {"check": _check_ledger, "rebuild": _rebuild, "keys": _keys, "add-key": _add_key}[arguments.action](settings),
-        document,
-    )
-
-
-async def _check_ledger(settings: Settings) -> int:
-    shows = sys.stderr.isatty()
-
-    def progress(said: str) -> None:
-        if shows:
-            print(f"\r\033[K{said}", end="", file=sys.stderr, flush=True)
-
-    location = os.environ.get("WHENCE_DATABASE")
-    outcome = await check_ledger(settings, database_location=location, progress=progress)
-    if shows:
-        print("\r\033[K", end="", file=sys.stderr)
-    for finding in outcome.findings:
-        print(finding)
-    pruned = "".join(f", {count} bodies of kind {kind} pruned" for kind, count in sorted(outcome.pruned.items()))
-    verdict = f"{len(outcome.findings)} findings" if outcome.findings else "clean"
-    print(f"{outcome.entries} entries{pruned}: {verdict}")
-    return 1 if outcome.findings else 0
-
-
-async def _rebuild(settings: Settings) -> int:
-    count = await rebuild_ledger(settings, database_location=os.environ.get("WHENCE_DATABASE"))
-    print(f"{count} entries: everything derived from them was made again")
-    return 0
-
-
-async def _keys(settings: Settings) -> int:
-    for signer in load_signers(Path(settings.log_key_file), name=log_origin(settings)):
-        print(signer.verifier)
-    return 0
-
-
-async def _add_key(settings: Settings) -> int:
-    path = Path(settings.log_key_file)
-    load_signers(path, name=log_origin(settings))
-    add_key(path, name=log_origin(settings))
-    print(f"{path}: a new key signs first; give its verifier key to auditors and agents, and restart", file=sys.stderr)
-    return await _keys(settings)
+    return _run(work(settings, arguments, os.environ.get("WHENCE_DATABASE")), document)
 
 
 def _listening(port_file: str | None) -> Callable[[int], None]:

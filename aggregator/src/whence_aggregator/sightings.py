@@ -33,6 +33,11 @@ class Sightings:
             for instance_id, enrolment in dict(sorted(heard)).items()
         ]
 
+    def sealed(self, row: Row) -> Parameters:
+        """Give a row its seal anew: after the secret was lost."""
+        stated = {name: row[name] for name in ("instance_id", "seen_at", "enrolment")}
+        return {**stated, "seal": self._seal(**stated)}
+
     def holds(self, row: Row) -> bool:
         """Say whether a row is as it was written."""
         seal = self._seal(row["instance_id"], row["seen_at"], row["enrolment"])

@@ -14,7 +14,6 @@ import aiohttp
 from aiohttp import web
 
 from whence_aggregator import wiring_parts as parts
-from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.applications.registry import Applications
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.challenges import Challenges
@@ -59,7 +58,6 @@ from whence_aggregator.wiring_roads import open_outgoing
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
-from whence_common.note import VerifierKey
 
 
 @dataclass(frozen=True)
@@ -165,12 +163,6 @@ async def _worker(
     )
 
 
-def _publisher(settings: Settings, database: Database, ledger: Ledger, session: aiohttp.ClientSession) -> Publisher:
-    witnesses = [HttpWitness(session=session, url=w.url, key=VerifierKey.parse(w.key)) for w in settings.witnesses]
-    parts.check_witnesses([VerifierKey.parse(one) for one in ledger.keys], [one.key for one in witnesses])
-    return Publisher(database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds)
-
-
 def _routes(
     settings: Settings,
     database: MeasuredDatabase,
@@ -231,8 +223,10 @@ async def run_aggregator(
         known = load_known(settings, database)
         session = await stack.enter_async_context(parts.new_session())
         outgoing = open_outgoing(session, stack)
-        ledger = parts.load_ledger(settings, database, stack)
-        await ledger.start()
+        await parts.check_heartbeat_secret(settings, database)
+        witnesses = parts.load_witnesses(settings, session)
+        beside = Path(f"{settings.checkpoint_file}.registry")
+        ledger = await parts.start_ledger(settings, database, stack, witnesses=witnesses, beside=beside)
         heard = await parts.load_listening(settings, database)
         tracer = _tracer(settings, database, ledger, heard)
         behind = load_behind(settings, database, outgoing)
@@ -251,7 +245,9 @@ async def run_aggregator(
             on_work=worker.wake,
         )
         streams = Slots("streams", STREAMS_AT_ONCE_MAX)
-        publisher = _publisher(settings, database, ledger, session)
+        publisher = Publisher(
+            database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds
+        )
         front = None
         if behind is not None and not behind.settings.alone:
             front = load_front(

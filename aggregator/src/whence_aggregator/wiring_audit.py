@@ -134,5 +134,5 @@ def _sightings(secret: Path) -> Sightings | None:
 
 
 def _log_keys(settings: Settings) -> list[VerifierKey]:
-    signers = load_signers(Path(settings.log_key_file), name=log_origin(settings))
+    signers = load_signers(Path(settings.log_key_file), name=log_origin(settings), made=False)
     return [one.verifier for one in signers]

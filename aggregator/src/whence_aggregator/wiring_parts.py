@@ -20,6 +20,7 @@ from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.adapters.server_tls import ServerTls
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
+from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.collect.collectors import (
     BranchCollector,
     Collector,
@@ -30,6 +31,8 @@ from whence_aggregator.collect.collectors import (
 from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trust
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.measured import Questions
+from whence_aggregator.heartbeat_secret import check_secret, keep_secret
+from whence_aggregator.ledger.continuity import check_start
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
@@ -111,6 +114,38 @@ def load_ledger(settings: Settings, database: Database, stack: AsyncExitStack) -
         keeper=keeper,
         now=utc_now,
     )
+
+
+async def start_ledger(
+    settings: Settings,
+    database: Database,
+    stack: AsyncExitStack,
+    *,
+    witnesses: Sequence[HttpWitness] = (),
+    beside: Path | None = None,
+) -> Ledger:
+    """Make the log and start it, where it is the one that was signed. Raises WhenceError.
+
+    `beside`: the checkpoint file of a program that serves the same log on this machine, for a first start.
+    """
+    ledger = load_ledger(settings, database, stack)
+    log_keys = [VerifierKey.parse(one) for one in ledger.keys]
+    check_witnesses(log_keys, [one.key for one in witnesses])
+    keeper = CheckpointFile(Path(settings.checkpoint_file))
+    if keeper.load() is None and beside is not None and (other := CheckpointFile(beside).load()) is not None:
+        keeper.keep(other)
+    keeper.close()
+    await check_start(reader=ledger.reader, keeper=keeper, origin=ledger.origin, keys=ledger.keys, witnesses=witnesses)
+    await ledger.start()
+    return ledger
+
+
+async def check_heartbeat_secret(settings: Settings, database: Database) -> None:
+    """Have the secret that agents enrolled under, or make one where none did. Raises SettingsInvalid."""
+    path = Path(settings.heartbeat_secret_file)
+    secret = load_secret(path) if path.exists() else None  # noqa: ASYNC240 - at the start
+    await check_secret(database, secret, path=str(path))
+    await keep_secret(database, load_secret(path))
 
 
 async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
@@ -200,6 +235,11 @@ def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.Clie
     return StsCallers(
         session=session, regions=regions, endpoints=dict.fromkeys(regions, endpoint) if endpoint else None
     )
+
+
+def load_witnesses(settings: Settings, session: aiohttp.ClientSession) -> list[HttpWitness]:
+    """Make what asks the witnesses."""
+    return [HttpWitness(session=session, url=one.url, key=VerifierKey.parse(one.key)) for one in settings.witnesses]
 
 
 def check_witnesses(log_keys: Sequence[VerifierKey], witness_keys: Sequence[VerifierKey]) -> None:

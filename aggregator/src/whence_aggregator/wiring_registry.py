@@ -241,8 +241,8 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     session = await stack.enter_async_context(parts.new_session())
     outgoing = open_outgoing(session, stack)
     own_file = msgspec.structs.replace(settings, checkpoint_file=f"{settings.checkpoint_file}.registry")
-    ledger = parts.load_ledger(own_file, database, stack)
-    await ledger.start()
+    await parts.check_heartbeat_secret(settings, database)
+    ledger = await parts.start_ledger(own_file, database, stack, beside=Path(settings.checkpoint_file))
     behind = load_behind(settings, database, outgoing)
     assert behind is not None, "there are settings for it"
     images = parts.load_image_reader(settings, database, outgoing, behind.images)

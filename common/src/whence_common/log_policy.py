@@ -7,8 +7,11 @@ beside a witness's. A lost key's signatures below that size count as before, for
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
 
 from whence_common.note import LOG, WITNESS, Checkpoint, Note, NoteInvalid, VerifierKey
 
@@ -124,6 +127,23 @@ def parse_keys(text: str) -> LogKeys:
     if not keys:
         raise NoteInvalid("note-key", "there is no verifier key", fix="write one a line, like name+1a2b3c4d+BASE64")
     return LogKeys(keys=keys, revoked=revoked)
+
+
+def revoked_of(event: Mapping[str, Any]) -> tuple[RevokedKey, ...]:
+    """Read the revoked keys that an entry `log-key` names. Raises NoteInvalid."""
+    try:
+        found = msgspec.convert(event.get("revoked", []), list[_Revoked])
+    except msgspec.ValidationError as exc:
+        raise NoteInvalid("log-key-malformed", f"the revoked keys of an entry log-key cannot be read: {exc}") from exc
+    return tuple(
+        RevokedKey(key=VerifierKey.parse(one.key), from_size=one.from_size, stolen=one.stolen) for one in found
+    )
+
+
+class _Revoked(msgspec.Struct, frozen=True):
+    key: str
+    from_size: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    stolen: bool
 
 
 def _check_revoked(signers: Sequence[RevokedKey], checkpoint: Checkpoint, witnesses: Sequence[VerifierKey]) -> None:

@@ -14,19 +14,25 @@ from pathlib import Path
 
 from whence_aggregator.ports import StorageUnavailable
 from whence_common import strict_base64
-from whence_common.files import make_once_for_owner, replace_for_owner
-from whence_common.note import LOG, WITNESS, NoteInvalid, Signer
+from whence_common.files import make_once_for_owner, replace_for_owner, sync_directory
+from whence_common.note import LOG, WITNESS, NoteInvalid, Signer, VerifierKey
 from whence_common.settings_file import SettingsInvalid
 
 _PREFIX = "PRIVATE+KEY+"
 _SYNC_SECONDS = 1.0
 
 
-def load_signers(path: Path, *, name: str, type_: int = LOG) -> list[Signer]:
-    """Load the keys of a log or witness; make the first one when there is no file. Raises SettingsInvalid."""
+def load_signers(path: Path, *, name: str, type_: int = LOG, made: bool = True) -> list[Signer]:
+    """Load the keys of a log or witness; make the first one when there is no file, if that may be.
+
+    Raises SettingsInvalid.
+    """
     try:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
+        if not made:
+            fix = "see log_key_file in the settings; nothing was made"
+            raise SettingsInvalid("log-key", f"there is no log_key_file {path}", fix=fix) from None
         text = make_once_for_owner(path, _new_line(name, type_).encode("ascii")).decode("ascii")
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsInvalid("log-key", f"{path} cannot be read: {exc}") from exc
@@ -46,6 +52,46 @@ def add_key(path: Path, *, name: str) -> None:
     """Put a new key first in a log's file. Raises OSError."""
     before = path.read_text(encoding="ascii")
     replace_for_owner(path, (_new_line(name, LOG) + before).encode("ascii"), mode=0o600)
+
+
+def drop_key(path: Path, verifier: VerifierKey) -> bool:
+    """Take a key out of a log's file; return whether it was there. Raises OSError or SettingsInvalid."""
+    lines = [line for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
+    left = [line for line in lines if _signer(line, path).verifier != verifier]
+    if len(left) == len(lines):
+        return False
+    replace_for_owner(path, "".join(f"{line}\n" for line in left).encode("ascii"), mode=0o600)
+    return True
+
+
+def make_keys(path: Path, *, name: str) -> list[Signer]:
+    """Make a file with one new key, in place of what was there. Raises OSError."""
+    replace_for_owner(path, _new_line(name, LOG).encode("ascii"), mode=0o600)
+    return load_signers(path, name=name)
+
+
+def set_aside(path: Path, name: str) -> Path | None:
+    """Rename a file to `FILE.NAME`, where it is kept; None where there is no such file. Raises OSError."""
+    aside = path.with_name(f"{path.name}.{name}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return None
+    sync_directory(path.parent)
+    return aside
+
+
+class MemoryCheckpoint:
+    """Keeps a checkpoint for a command that writes it to its file at its end."""
+
+    def __init__(self) -> None:
+        self.note: str | None = None
+
+    def load(self) -> str | None:
+        return self.note
+
+    def keep(self, note: str) -> None:
+        self.note = note
 
 
 def _new_line(name: str, type_: int) -> str:

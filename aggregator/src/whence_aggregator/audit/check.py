@@ -23,7 +23,7 @@ from whence_common.keys import public_key_from_wire
 from whence_common.ledger_entry import kind_of, leaf_data
 from whence_common.log_policy import Policy
 from whence_common.merkle import TILE_WIDTH, Tile, leaf_hash, range_hash
-from whence_common.note import Note
+from whence_common.note import Note, VerifierKey
 
 PAGE_ROWS = 5_000
 PROGRESS_ENTRIES = 20_000
@@ -83,7 +83,6 @@ class Check:
         self._database = database
         self._reader = reader
         self._scratch = scratch
-        self._policy = policy
         self._authorities = authorities
         self._sightings = sightings
         self._kept_note = kept_note
@@ -92,6 +91,8 @@ class Check:
         self._tree: list[list[Tile]] = [[Tile()]]
         self._missing: list[tuple[int, str]] = []
         self._taken: list[tuple[str, int, int]] = []
+        self._named = set(policy.log_keys)
+        """Keys that ever signed the log. A revoked one signs no lie here: roots are compared with the entries."""
 
     async def run(self) -> Outcome:
         """Check everything; never raises for what is wrong in the data."""
@@ -172,7 +173,9 @@ class Check:
                 self._outcome.find("entry", index, f"it is a {kind}, and its row says {stored.kind}")
             if digest_head(bytes.fromhex(sha256_digest(content)[7:])) != row["digest_head"]:
                 self._outcome.find("entry", index, "its row names another digest than its bytes have")
-            if kind == "pruned":
+            if kind == "log-key":
+                self._named |= {VerifierKey.parse(one) for one in event["keys"]}
+            elif kind == "pruned":
                 self._taken.append((event["kind"], event["first"], event["past"]))
             elif kind == "enrolment":
                 check_enrolment(event, self._authorities)
@@ -222,10 +225,11 @@ class Check:
         found = [(row["size"], row["note"]) async for row in _pages(self._database, "dump_checkpoint")]
         if self._kept_note is not None:
             found.append((None, self._kept_note))
+        policy = Policy(log_keys=list(self._named))
         for stated, note in found:
             place = stated if stated is not None else "file"
             try:
-                checkpoint, _ = self._policy.check(Note.parse(note.encode()))
+                checkpoint, _ = policy.check(Note.parse(note.encode()))
             except InputError as exc:
                 self._outcome.find("checkpoint", place, exc.message)
                 continue

@@ -49,7 +49,8 @@ class LogCalls:
 
     async def _keys(self, request: web.Request) -> web.Response:
         Query(request)
-        return web.Response(text="".join(f"{key}\n" for key in self._ledger.keys), headers=_SHORT)
+        lines = [*self._ledger.keys, *map(str, self._ledger.revoked)]
+        return web.Response(text="".join(f"{line}\n" for line in lines), headers=_SHORT)
 
     async def _tile(self, request: web.Request) -> web.Response:
         Query(request)

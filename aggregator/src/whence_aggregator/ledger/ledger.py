@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -33,6 +33,7 @@ from whence_aggregator.ports import (
 )
 from whence_common.clock import Now, to_millis
 from whence_common.ledger_entry import event, leaf_data
+from whence_common.log_policy import RevokedKey, revoked_of
 from whence_common.merkle import ProofInvalid, check_consistency, leaf_hash
 from whence_common.note import Checkpoint, Note, NoteInvalid, Signer
 from whence_common.receipt import HEADER, receipt_text
@@ -50,8 +51,18 @@ class LedgerInconsistent(StorageUnavailable):
     """The database is not the one whose checkpoints were signed: it is older, or it was changed."""
 
     def __init__(self, message: str) -> None:
-        fix = "restore the newer database; `whence-aggregator ledger check` tells what is wrong"
+        fix = (
+            "restore the newer database; where there is none: whence-aggregator ledger continue (aggregator/README.md)"
+        )
         super().__init__("ledger-inconsistent", message, fix=fix, retryable=False)
+
+
+class LogKeyRevoked(StorageUnavailable):
+    """A key that this process signs with was revoked, here or by another replica."""
+
+    def __init__(self, key: str) -> None:
+        fix = "take its line out of log_key_file (on every replica), and restart"
+        super().__init__("log-key-revoked", f"the log's key {key} was revoked", fix=fix, retryable=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +106,9 @@ class Ledger:
         self._tree: Tree | None = None
         self._clock = self._latest = -(10**18)
         self._signed: Checkpoint | None = None
+        self._key_index: int | None = None
+        self.revoked: tuple[RevokedKey, ...] = ()
+        """Keys of the log that were revoked."""
         self.note = ""
         """The newest signed checkpoint, without cosignatures."""
         self.bases = Bases()
@@ -128,8 +142,11 @@ class Ledger:
         """The log's verifier keys."""
         return tuple(str(one.verifier) for one in self._signers)
 
-    async def start(self) -> None:
-        """Compare the database with what was signed before, and sign. Raises LedgerInconsistent or NoteInvalid."""
+    async def start(self, *, decided: Mapping[str, Any] | None = None) -> None:
+        """Compare the database with what was signed before, and sign. Raises LedgerInconsistent or NoteInvalid.
+
+        `decided`: what an operator decided about the log, to stand in its entry `log-key`.
+        """
         kept = self._keeper.load()
         if kept is not None:
             checkpoint = Checkpoint.parse(Note.parse(kept.encode()).text)
@@ -138,13 +155,15 @@ class Ledger:
                     "checkpoint-origin", f"the last checkpoint is of the log {checkpoint.origin}, not {self.origin}"
                 )
             self._signed = checkpoint
-        stated = await self.reader.newest_event("log-key")
+        await self.refresh()  # so that an empty log has a signed checkpoint before its first entry
+        stated = await self.reader.newest_event("log-key") or {}
         keys = list(self.keys)
-        if stated is None or stated.get("keys") != keys:
+        if stated.get("keys") != keys or decided:
+            revoked = {"revoked": stated["revoked"]} if stated.get("revoked") else {}
+            content = event("log-key", {"keys": keys, **revoked, **(decided or {})})
             async with self.writing() as writing:
-                await writing.append([NewEntry(kind="log-key", content=event("log-key", {"keys": keys}))])
-        else:
-            await self.refresh()
+                await writing.append([NewEntry(kind="log-key", content=content)])
+            await self._read_keys()
 
     @asynccontextmanager
     async def writing(self, *first: Asked, sized: bool = False, edition: int | None = None) -> AsyncIterator[Writing]:
@@ -248,9 +267,19 @@ class Ledger:
         clock = await transaction.fetch("last_clock", {})
         self._clock = clock[0]["recorded_at"] if clock else -(10**18)
         self._latest = clock[0]["latest"] if clock else -(10**18)
+        if clock and clock[0]["key_index"] != self._key_index:
+            await self._read_keys()
+            self._key_index = clock[0]["key_index"]
         self._tree = await self.reader.edge(size)
         if self._signed is not None:
             await self._check_continues(self._tree)
+
+    async def _read_keys(self) -> None:
+        """Read which keys were revoked. Raises LogKeyRevoked when this process would go on to sign with one."""
+        self.revoked = revoked_of(await self.reader.newest_event("log-key") or {})
+        own = {str(one.key) for one in self.revoked} & set(self.keys)
+        if own:
+            raise LogKeyRevoked(min(own))
 
     async def _check_continues(self, tree: Tree) -> None:
         assert self._signed is not None

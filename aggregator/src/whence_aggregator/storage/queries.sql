@@ -4,7 +4,9 @@
 select coalesce(max(ledger_index), -1) as last_index from entry;
 
 -- name: last_clock
-select ledger_index, recorded_at, latest from clock order by ledger_index desc limit 1;
+select ledger_index, recorded_at, latest,
+    (select max(e.ledger_index) from entry e where e.kind = 'log-key' and e.kind in ('log-key', 'pruned')) as key_index
+from clock order by ledger_index desc limit 1;
 
 -- name: append_entry
 insert into entry (ledger_index, kind, base, body, digest_head)
@@ -19,6 +21,26 @@ select level, number, hashes from tile where level = :level and {number in integ
 
 -- name: put_checkpoint
 insert into checkpoint (size, note) values (:size, :note) on conflict (size) do update set note = excluded.note;
+
+-- name: newest_checkpoint
+select size, note from checkpoint order by size desc limit 1;
+
+-- name: secret_fingerprint
+select fingerprint from secret_fingerprint where name = :name;
+
+-- name: keep_secret_fingerprint
+insert into secret_fingerprint (name, fingerprint) values (:name, :fingerprint) on conflict (name) do nothing;
+
+-- name: replace_secret_fingerprint
+insert into secret_fingerprint (name, fingerprint) values (:name, :fingerprint)
+on conflict (name) do update set fingerprint = excluded.fingerprint;
+
+-- name: count_enrolments
+select count(*) as n from enrolment;
+
+-- name: reseal
+update last_seen set seal = :seal
+where instance_id = :instance_id and seen_at = :seen_at and enrolment = :enrolment;
 
 -- name: add_clock
 insert into clock (ledger_index, recorded_at, latest) values (:ledger_index, :recorded_at, :latest);

@@ -1,0 +1,158 @@
+"""whence-aggregator ledger …, backup: what an operator looks at, decides and saves about a log."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from whence_aggregator.adapters.log_files import add_key, load_signers
+from whence_aggregator.settings import Settings, log_origin
+from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger
+from whence_aggregator.wiring_backup import back_up
+from whence_aggregator.wiring_ledger import (
+    Decision,
+    accept_checkpoint,
+    accept_heartbeat_secret,
+    continue_log,
+    known_keys,
+    revoke_key,
+)
+from whence_common.errors import WhenceError
+
+
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, settings_file: str) -> None:
+    """Add `ledger` with its actions, and `backup`."""
+    ledger = commands.add_parser("ledger", help="check, rebuild and decide about the log")
+    actions = ledger.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(name: str, about: str, *, reasoned: bool = False) -> argparse.ArgumentParser:
+        one = actions.add_parser(name, help=about, description=about)
+        one.add_argument("--config", default=settings_file, help="settings (default: %(default)s)")
+        if reasoned:
+            one.add_argument("--reason", required=True, help="why; stands in the log for everybody to read")
+        return one
+
+    action("check", "check every entry, hash and row (exit 0 clean, 1 not)")
+    action("rebuild", "make all tables again from the entries")
+    action("keys", "print the verifier keys, and those that were revoked")
+    action("add-key", "a new key signs first, the others go on (restart all replicas)")
+    revoke = action("revoke-key", "a stolen or lost key signs no more, a new one does; the log says so", reasoned=True)
+    revoke.add_argument("key", help="the verifier key, or its id (8 hex digits)")
+    revoke.add_argument("--lost", action="store_true", help="nobody else has it: what it signed before still counts")
+    revoke.add_argument("--from-size", type=int, help="since how many entries it is not believed (default: all now)")
+    about = "go on under a new name after entries were lost; the log says so"
+    action("continue", about, reasoned=True).add_argument("--origin", required=True, help="the log's new name")
+    action("accept-checkpoint", "sign for the log as it is, after the checkpoint file was lost", reasoned=True)
+    action("accept-secret", "have agents enrol again, after the heartbeat secret was lost")
+    backup = commands.add_parser("backup", help="save database, keys, secret, tokens and settings in a new directory")
+    backup.add_argument("directory", type=Path, help="made for its owner alone: it holds the log's private keys")
+    backup.add_argument("--config", default=settings_file, help="settings (default: %(default)s)")
+
+
+async def run_ledger(settings: Settings, arguments: argparse.Namespace, location: str | None) -> int:
+    """Run one action of `ledger`."""
+    decision = Decision(
+        settings=settings, location=location or settings.database, reason=getattr(arguments, "reason", "")
+    )
+    actions: dict[str, Callable[[Decision, argparse.Namespace], Awaitable[int]]] = {
+        "check": _check, "rebuild": _rebuild, "keys": _keys, "add-key": _add_key, "revoke-key": _revoke,
+        "continue": _continue, "accept-checkpoint": _accept_checkpoint, "accept-secret": _accept_secret,
+    }  # fmt: skip
+    return await actions[arguments.action](decision, arguments)
+
+
+async def run_backup(settings: Settings, arguments: argparse.Namespace, location: str | None) -> int:
+    """Run `backup`."""
+    saved = await back_up(
+        settings, arguments.directory, location=location or settings.database, config=Path(arguments.config)
+    )
+    print(f"{arguments.directory}: {', '.join(saved.files)}")
+    for name in saved.missing:
+        print(f"not there, and not saved: {name}", file=sys.stderr)
+    if saved.size is None:
+        print("the database is not in it: PostgreSQL's is saved by pg_dump or pg_basebackup", file=sys.stderr)
+    else:
+        print(f"the log has {saved.size} entries in it")
+    return 0
+
+
+async def _check(decision: Decision, arguments: argparse.Namespace) -> int:
+    shows = sys.stderr.isatty()
+
+    def progress(said: str) -> None:
+        if shows:
+            print(f"\r\033[K{said}", end="", file=sys.stderr, flush=True)
+
+    outcome = await check_ledger(decision.settings, database_location=decision.location, progress=progress)
+    if shows:
+        print("\r\033[K", end="", file=sys.stderr)
+    for finding in outcome.findings:
+        print(finding)
+    pruned = "".join(f", {count} bodies of kind {kind} pruned" for kind, count in sorted(outcome.pruned.items()))
+    verdict = f"{len(outcome.findings)} findings" if outcome.findings else "clean"
+    print(f"{outcome.entries} entries{pruned}: {verdict}")
+    return 1 if outcome.findings else 0
+
+
+async def _rebuild(decision: Decision, arguments: argparse.Namespace) -> int:
+    count = await rebuild_ledger(decision.settings, database_location=decision.location)
+    print(f"{count} entries: everything derived from them was made again")
+    return 0
+
+
+async def _keys(decision: Decision, arguments: argparse.Namespace) -> int:
+    try:
+        signers, revoked = await known_keys(decision)
+    except WhenceError as exc:
+        signers, revoked = load_signers(decision.keys_file, name=log_origin(decision.settings), made=False), ()
+        print(f"whence-aggregator: revoked keys are not shown: {exc.diagnostics()}", file=sys.stderr)
+    for line in (*(one.verifier for one in signers), *revoked):
+        print(line)
+    return 0
+
+
+async def _add_key(decision: Decision, arguments: argparse.Namespace) -> int:
+    path, name = decision.keys_file, log_origin(decision.settings)
+    load_signers(path, name=name, made=False)
+    add_key(path, name=name)
+    print(f"{path}: a new key signs first; give its verifier key to auditors and agents, and restart", file=sys.stderr)
+    return await _keys(decision, arguments)
+
+
+async def _revoke(decision: Decision, arguments: argparse.Namespace) -> int:
+    revoked = await revoke_key(decision, arguments.key, stolen=not arguments.lost, from_size=arguments.from_size)
+    print(
+        f"{revoked.key} signs no more. Copy {decision.keys_file} to all replicas, restart them, and give these lines"
+        " to auditors, agents and witnesses:",
+        file=sys.stderr,
+    )
+    return await _keys(decision, arguments)
+
+
+async def _continue(decision: Decision, arguments: argparse.Namespace) -> int:
+    key, size, lost = await continue_log(decision, arguments.origin)
+    print(
+        f"the log goes on with {size} entries; {lost} that were signed are lost, and the log says so. Now set"
+        f" log_origin: {arguments.origin}, copy {decision.keys_file} to all replicas, give this key to auditors,"
+        " agents and witnesses, and start:",
+        file=sys.stderr,
+    )
+    print(key)
+    return 0
+
+
+async def _accept_checkpoint(decision: Decision, arguments: argparse.Namespace) -> int:
+    size, names = await accept_checkpoint(decision)
+    print(f"signed for {size} entries; witnesses that saw no more than these: {', '.join(names) or 'none was asked'}")
+    return 0
+
+
+async def _accept_secret(decision: Decision, arguments: argparse.Namespace) -> int:
+    count = await accept_heartbeat_secret(decision)
+    print(
+        f"{count} rows of heartbeats were sealed again; copy {decision.settings.heartbeat_secret_file} to all"
+        " replicas and restart them: each agent's next heartbeat is refused, and it enrols again by itself"
+    )
+    return 0

@@ -1,0 +1,472 @@
+"""What befalls a log, on SQLite and PostgreSQL: files lost, databases restored, keys stolen. Nothing is decided silently."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fakes.in_process import ORIGIN, InProcess, KeptCheckpoint
+from fakes.misbehaving import Answer, misbehaving
+from fakes.signing_authority import SigningAuthority
+from landscape.installation import SEED, Installation
+from whence_aggregator import wiring_parts as parts
+from whence_aggregator.heartbeat_secret import fingerprint
+from whence_aggregator.ledger.ledger import LedgerInconsistent, LogKeyRevoked
+from whence_aggregator.ledger.publishing import Publisher, WitnessBehind
+from whence_aggregator.settings import WitnessSettings
+from whence_aggregator.wiring_backup import back_up
+from whence_aggregator.wiring_ledger import (
+    accept_checkpoint,
+    accept_heartbeat_secret,
+    continue_log,
+    known_keys,
+    revoke_key,
+)
+from whence_common.errors import RoadError, WhenceError
+from whence_common.log_policy import Policy, RevokedKey
+from whence_common.note import WITNESS, Checkpoint, Note, NoteInvalid, Signer, VerifierKey
+from whence_common.receipt import Receipt
+from whence_common.settings_file import SettingsInvalid
+
+OLD = Signer(ORIGIN, SEED)
+NAME = f"{ORIGIN}/2"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def place(
+    request: pytest.FixtureRequest, tmp_path: Path, authority: SigningAuthority, postgres_dsn: str
+) -> Installation:
+    made = Installation(tmp_path, authority, postgres_dsn if request.param == "postgres" else None)
+    await made.make()
+    return made
+
+
+@pytest.fixture
+def lone(tmp_path: Path, authority: SigningAuthority) -> Installation:
+    """One on SQLite, for what no database has a part in."""
+    return Installation(tmp_path, authority, None)
+
+
+async def spoken(place: Installation, *, times: int = 3) -> list[str]:
+    """Have the machine say something, once it has enrolled; give its receipts."""
+    async with place.house() as house:
+        if not await house.entries("enrolment"):
+            await house.enrol(place.machine)
+        return [(await house.say(place.machine)).receipt for _ in range(times)]
+
+
+async def refusal(place: Installation, *, witnesses: Sequence[StillWitness] = ()) -> str:
+    """Give the code of what the start is refused with."""
+    with pytest.raises(WhenceError) as caught:
+        async with place.started(witnesses=witnesses):
+            pass
+    assert caught.value.fix
+    return caught.value.code
+
+
+def size_of(note: str) -> int:
+    return Checkpoint.parse(Note.parse(note.encode()).text).size
+
+
+class StillWitness:
+    """A witness that has seen so many entries; None does not answer."""
+
+    def __init__(self, seen: int | None) -> None:
+        self.key = Signer("witness.example.org", b"w" * 32, WITNESS).verifier
+        self.size = 0
+        self.seen = seen
+
+    async def add_checkpoint(self, proof: Sequence[bytes], note: str) -> str:
+        if self.seen is None:
+            raise RoadError("witness-unreachable", "it does not answer")
+        if self.size != self.seen:
+            raise WitnessBehind(self.seen)
+        return ""
+
+
+# --- the checkpoint file
+
+
+async def test_a_new_log_has_a_checkpoint_before_its_first_entry(place: Installation) -> None:
+    """Killed in between, it must not be taken for one whose checkpoint file was lost."""
+    kept: list[int] = []
+
+    class Keeper(KeptCheckpoint):
+        def keep(self, note: str) -> None:
+            kept.append(size_of(note))
+
+    database = await parts.open_database(place.location)
+    await InProcess(database, place.authority, keeper=Keeper()).ledger.start()
+    await database.close()
+    assert kept[0] == 0
+    assert len(kept) == 2
+
+
+async def test_a_lost_checkpoint_file_is_told_and_nothing_is_signed(place: Installation) -> None:
+    await spoken(place)
+    place.checkpoint_file.unlink()
+    assert await refusal(place) == "checkpoint-missing"
+    assert not place.checkpoint_file.exists()
+
+
+async def test_a_lost_checkpoint_file_is_accepted_by_a_command_and_the_log_says_so(place: Installation) -> None:
+    await spoken(place)
+    place.checkpoint_file.unlink()
+    size, names = await accept_checkpoint(place.decision("the disk was replaced"))
+    (_, entry) = await place.log_key_entries()
+    told = entry["accepted"]
+    assert (told["size"], told["reason"], told["witnesses"], names) == (size, "the disk was replaced", [], [])
+    async with place.started():
+        pass
+    assert await place.findings() == []
+    with pytest.raises(SettingsInvalid, match="is there: start the server"):
+        await accept_checkpoint(place.decision())
+
+
+async def test_a_restored_database_is_refused_with_its_checkpoint_file_and_without(place: Installation) -> None:
+    await spoken(place)
+    saved = await place.save()
+    await spoken(place)
+    await place.restore(saved)
+    assert await refusal(place) == "ledger-inconsistent"
+    place.checkpoint_file.unlink()
+    assert await refusal(place) == "checkpoint-missing"
+
+
+async def test_a_start_is_refused_when_a_witness_has_seen_more(lone: Installation) -> None:
+    """The checkpoint file was restored together with the database: only a witness knows."""
+    await spoken(lone)
+    assert await refusal(lone, witnesses=[StillWitness(50)]) == "witness-ahead"
+    async with lone.started(witnesses=[StillWitness(None), StillWitness(2)]):
+        pass
+
+
+async def test_a_lost_checkpoint_is_not_accepted_while_a_witness_knows_better_or_does_not_answer(
+    place: Installation, authority: SigningAuthority
+) -> None:
+    await spoken(place)
+    async with place.house() as house:
+        await Publisher(database=house.database, ledger=house.ledger, witnesses=[], seconds=1).publish()
+    place.checkpoint_file.unlink()
+    key = str(StillWitness(0).key)
+    for answer, code in (
+        (Answer(status=409, headers={"Content-Type": "text/x.tlog.size"}, body=b"50\n"), "witness-ahead"),
+        (Answer(status=500), "witness-silent"),
+    ):
+        async with misbehaving(answer) as address:
+            watched = [WitnessSettings(url=f"http://{address}", key=key)]
+            place.settings = msgspec.structs.replace(place.settings, witnesses=watched)
+            with pytest.raises(WhenceError) as caught:
+                await accept_checkpoint(place.decision())
+        assert caught.value.code == code
+    assert not place.checkpoint_file.exists()
+
+
+async def test_a_second_replica_needs_a_checkpoint_file_and_a_copy_is_enough(lone: Installation) -> None:
+    await spoken(lone)
+    copy = lone.home / "elsewhere.checkpoint"
+    shutil.copy(lone.checkpoint_file, copy)
+    lone.checkpoint_file.unlink()
+    assert await refusal(lone) == "checkpoint-missing"
+    shutil.copy(copy, lone.checkpoint_file)
+    async with lone.started():
+        pass
+
+
+async def test_the_front_on_the_same_machine_starts_from_the_servers_checkpoint(lone: Installation) -> None:
+    await spoken(lone)
+    beside = lone.checkpoint_file.rename(lone.home / "log.checkpoint.registry")
+    async with lone.started(beside=beside):
+        pass
+    assert lone.checkpoint_file.exists()
+
+
+async def test_the_front_does_not_start_a_restored_database_either(lone: Installation) -> None:
+    await spoken(lone)
+    saved = await lone.save()
+    await spoken(lone)
+    await lone.restore(saved)
+    beside = lone.checkpoint_file.rename(lone.home / "log.checkpoint.registry")
+    with pytest.raises(LedgerInconsistent):
+        async with lone.started(beside=beside):
+            pass
+
+
+# --- a restored database goes on under a new name
+
+
+async def test_a_log_that_lost_entries_goes_on_under_a_new_name_and_says_what_it_lost(place: Installation) -> None:
+    await spoken(place)
+    saved = await place.save()
+    (*_, lost) = await spoken(place)
+    kept = place.checkpoint_file.read_text().partition("\0")[0]
+    await place.restore(saved)
+    key, size, count = await continue_log(place.decision("Monday's backup"), NAME)
+    assert (key.name, count) == (NAME, size_of(kept) - size)
+    assert await refusal_of_settings(place) == "log-key"  # the settings still have the old name
+    place.renamed(NAME)
+    async with place.started() as (ledger, _):
+        assert ledger.keys == (str(key),)
+        assert Policy(log_keys=[key]).check(Note.parse(ledger.note.encode()))[0].origin == NAME
+    told = (await place.log_key_entries())[-1]["continues"]
+    assert {name: told[name] for name in ("origin", "checkpoint", "size", "lost", "reason")} == {
+        "origin": ORIGIN, "checkpoint": kept, "size": size, "lost": count, "reason": "Monday's backup",
+    }  # fmt: skip
+    assert await place.findings() == []
+    with pytest.raises(NoteInvalid):
+        Policy(log_keys=[key]).check(Receipt.parse(lost.encode()).note)
+    aside = sorted(path.name for path in place.home.glob("log.*.before-*"))
+    assert [name.rpartition("-")[0] for name in aside] == ["log.checkpoint.before", "log.key.before"]
+
+
+async def refusal_of_settings(place: Installation) -> str:
+    with pytest.raises(SettingsInvalid) as caught:
+        async with place.started():
+            pass
+    return caught.value.code
+
+
+async def test_agents_that_enrolled_before_go_on_under_the_new_name(place: Installation) -> None:
+    async with place.house() as house:
+        machine = await house.machine()
+        await house.say(machine)
+    saved = await place.save()
+    async with place.house() as house:
+        await house.say(machine)
+    await place.restore(saved)
+    await continue_log(place.decision(), NAME)
+    place.renamed(NAME)
+    async with place.started() as (ledger, database):
+        house = InProcess(database, place.authority)
+        house.ledger = house.ingest._ledger = house.enrolments._ledger = ledger
+        task = asyncio.create_task(house.ingest.run())
+        receipt = Receipt.parse((await house.say(machine)).receipt.encode())
+        task.cancel()
+        assert Policy(log_keys=[VerifierKey.parse(ledger.keys[0])]).check(receipt.note)[0].origin == NAME
+
+
+async def test_a_log_that_lost_nothing_is_not_continued(lone: Installation) -> None:
+    await spoken(lone)
+    before = lone.keys_file.read_bytes()
+    with pytest.raises(SettingsInvalid, match="nothing is lost"):
+        await continue_log(lone.decision(), NAME)
+    with pytest.raises(SettingsInvalid, match="already"):
+        await continue_log(lone.decision(), ORIGIN)
+    assert (lone.keys_file.read_bytes(), len(await lone.log_key_entries())) == (before, 1)
+
+
+async def test_a_decision_that_was_interrupted_is_made_once_more(lone: Installation) -> None:
+    """Killed between the entry and the files: the same command ends what was begun."""
+    await spoken(lone)
+    saved = await lone.save()
+    await spoken(lone)
+    await lone.restore(saved)
+    kept, keys = lone.checkpoint_file.read_bytes(), lone.keys_file.read_bytes()
+    await continue_log(lone.decision(), NAME)
+    lone.checkpoint_file.write_bytes(kept)
+    lone.keys_file.write_bytes(keys)
+    await continue_log(lone.decision(), NAME)
+    lone.renamed(NAME)
+    async with lone.started():
+        pass
+    assert await lone.findings() == []
+
+
+# --- keys
+
+
+async def test_a_stolen_key_is_revoked_and_everything_is_signed_anew(place: Installation) -> None:
+    receipts = await spoken(place)
+    revoked = await revoke_key(place.decision("found on a laptop"), str(OLD.verifier), stolen=True, from_size=None)
+    signers, told = await known_keys(place.decision())
+    assert told == (revoked,) == (RevokedKey(key=OLD.verifier, from_size=revoked.from_size, stolen=True),)
+    keys = [one.verifier for one in signers]
+    assert OLD.verifier not in keys
+    async with place.started() as (ledger, _):
+        note = Note.parse(ledger.note.encode())
+        assert [line.key_id for line in note.signatures] == [keys[0].id]
+        policy = Policy(log_keys=keys, revoked=told)
+        with pytest.raises(NoteInvalid, match="stolen"):
+            policy.check(Receipt.parse(receipts[0].encode()).note)
+        stored = await ledger.reader.entry(Receipt.parse(receipts[0].encode()).index)
+        again = await ledger.receipt(stored.ledger_index)
+        Receipt.parse(again.encode()).check(stored.content or b"", policy)
+    entry = (await place.log_key_entries())[-1]
+    assert entry["revoked"][0]["reason"] == "found on a laptop"
+    assert (entry["keys"], entry["revoked"][0]["key"]) == (list(map(str, keys)), str(OLD.verifier))
+    assert await place.findings() == []
+
+
+async def test_a_thief_with_the_stolen_key_convinces_nobody_who_knows(lone: Installation) -> None:
+    """Also with a checkpoint that claims to be older than the theft."""
+    await spoken(lone)
+    revoked = await revoke_key(lone.decision(), OLD.verifier.id.hex(), stolen=True, from_size=5)
+    signers, _ = await known_keys(lone.decision())
+    for size in (1, 5, 1_000):
+        text = str(Checkpoint(origin=ORIGIN, size=size, root=b"\0" * 32))
+        forged = Note.parse(f"{text}\n{OLD.sign(text)}".encode())
+        with pytest.raises(NoteInvalid) as caught:
+            Policy(log_keys=[signers[0].verifier], revoked=[revoked]).check(forged)
+        assert caught.value.code == "checkpoint-revoked"
+
+
+async def test_a_replica_that_still_has_a_revoked_key_signs_no_more(place: Installation) -> None:
+    async with place.house() as house:
+        machine = await house.machine()
+        await house.say(machine)
+        before = house.ledger.note
+        await revoke_key(place.decision(), str(OLD.verifier), stolen=True, from_size=None)
+        for _ in range(2):
+            with pytest.raises(LogKeyRevoked, match="was revoked") as caught:
+                await house.say(machine)
+            assert "restart" in caught.value.fix
+        assert house.ledger.note == before
+    place.write_keys(OLD)
+    assert await refusal(place) == "log-key-revoked"
+
+
+async def test_keys_beside_the_revoked_one_go_on(lone: Installation) -> None:
+    other = Signer(ORIGIN, b"x" * 32)
+    await spoken(lone)
+    lone.write_keys(other, OLD, seeds=(b"x" * 32, SEED))
+    await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=None)
+    assert [one.verifier for one in (await known_keys(lone.decision()))[0]] == [other.verifier]
+
+
+async def test_a_second_revocation_leaves_the_first_in_force(lone: Installation) -> None:
+    await spoken(lone)
+    await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=3)
+    (second,), _ = await known_keys(lone.decision())
+    await revoke_key(lone.decision(), str(second.verifier), stolen=True, from_size=None)
+    await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=1)
+    _, revoked = await known_keys(lone.decision())
+    assert {str(one.key): one.from_size for one in revoked}[str(OLD.verifier)] == 1
+    assert len(revoked) == 2
+    async with lone.started():
+        pass
+
+
+async def test_a_lost_key_is_told_and_replaced_by_a_command(place: Installation) -> None:
+    receipts = await spoken(place)
+    place.keys_file.unlink()
+    assert await refusal(place) == "log-key-lost"
+    revoked = await revoke_key(place.decision(), str(OLD.verifier), stolen=False, from_size=None)
+    (new,), told = await known_keys(place.decision())
+    async with place.started() as (ledger, _):
+        assert ledger.keys == (str(new.verifier),)
+    assert told == (revoked,)
+    Policy(log_keys=[new.verifier], revoked=told).check(Receipt.parse(receipts[0].encode()).note)
+
+
+@pytest.mark.parametrize("key", ["nothing", "0" * 8, str(Signer("elsewhere", b"e" * 32).verifier)])
+async def test_a_key_that_is_not_the_logs_is_not_revoked(lone: Installation, key: str) -> None:
+    await spoken(lone, times=1)
+    with pytest.raises(SettingsInvalid):
+        await revoke_key(lone.decision(), key, stolen=True, from_size=None)
+    with pytest.raises(SettingsInvalid, match="--from-size"):
+        await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=10_000)
+    assert len(await lone.log_key_entries()) == 1
+
+
+@pytest.mark.parametrize("reason", ["x" * 501, "two\nlines", "\x1b[2J"])
+def test_a_reason_is_one_line_that_can_be_shown(tmp_path: Path, authority: SigningAuthority, reason: str) -> None:
+    with pytest.raises(SettingsInvalid):
+        Installation(tmp_path, authority, None).decision(reason)
+
+
+# --- the heartbeat secret
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_lost_or_other_heartbeat_secret_is_told_at_the_start(lone: Installation, lost: bool) -> None:
+    await spoken(lone)
+    secret = lone.home / "heartbeat.secret"
+    if lost:
+        secret.unlink()
+    else:
+        secret.write_bytes(b"o" * 32)
+    assert await refusal(lone) == "heartbeat-secret"
+    assert secret.exists() is not lost
+
+
+async def test_a_new_heartbeat_secret_is_accepted_by_a_command_and_agents_enrol_again(place: Installation) -> None:
+    async with place.house() as house:
+        machine = await house.machine()
+        await house.say(machine)
+    (place.home / "heartbeat.secret").unlink()
+    assert await accept_heartbeat_secret(place.decision()) == 1
+    async with place.started():
+        pass
+    assert await place.findings() == []
+
+
+async def test_a_secret_may_change_while_nobody_has_enrolled(place: Installation) -> None:
+    async with place.started():
+        pass
+    (place.home / "heartbeat.secret").write_bytes(b"o" * 32)
+    async with place.started() as (_, database):
+        (row,) = await database.fetch("secret_fingerprint", {"name": "heartbeat"})
+        assert row["fingerprint"] == fingerprint(b"o" * 32)
+        assert b"o" * 8 not in row["fingerprint"].encode()
+
+
+# --- backups
+
+
+@pytest.fixture
+async def busy(place: Installation) -> AsyncIterator[InProcess]:
+    """A server that is written to all the time."""
+    async with place.house() as house:
+        machine = await house.machine()
+
+        async def talk() -> None:
+            while True:
+                await house.say(machine)
+
+        task = asyncio.create_task(talk())
+        yield house
+        assert not task.done(), "the backup kept the server from writing"
+        task.cancel()
+
+
+async def test_a_backup_beside_a_running_server_is_whole_and_is_restored(place: Installation, busy: InProcess) -> None:
+    config = place.home / "aggregator.yaml"
+    config.write_text("audience: https://whence.example.org\n")
+    dumped = await place.save()
+    saved = await back_up(place.settings, place.home / "backup", location=place.location, config=config)
+    files = {path.name: path for path in (place.home / "backup").iterdir()}
+    assert {"log.key", "heartbeat.secret", "tokens", "aggregator.yaml", "backup.json"} <= files.keys()
+    assert "log.checkpoint" not in files
+    assert (place.home / "backup").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
+    manifest = json.loads(files["backup.json"].read_bytes())
+    assert (manifest["size"], manifest["log_origin"]) == (saved.size, ORIGIN)
+    if "ledger.db" in files:
+        dumped = "backup/ledger.db"
+    later = (await busy.say(await busy.machine("i-00000000000000009"))).ledger_index
+    restored = place.beside()
+    await restored.restore(dumped)
+    (finding,) = await restored.findings()
+    assert re.fullmatch(r"checkpoint file: it is over \d+ entries, and there are \d+", finding)
+    assert int(finding.split()[5]) > later
+    assert await refusal(restored) == "ledger-inconsistent"
+
+
+async def test_a_backup_overwrites_nothing_and_makes_nothing_on_a_mistyped_path(place: Installation) -> None:
+    await spoken(place, times=1)
+    config = place.home / "aggregator.yaml"
+    config.write_text("")
+    (place.home / "there").mkdir()
+    with pytest.raises(WhenceError, match="is there already"):
+        await back_up(place.settings, place.home / "there", location=place.location, config=config)
+    with pytest.raises(WhenceError):
+        await back_up(place.settings, place.home / "new", location=f"sqlite://{place.home}/leger.db", config=config)
+    assert not (place.home / "new").exists()
+    assert not (place.home / "leger.db").exists()
