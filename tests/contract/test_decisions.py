@@ -17,6 +17,7 @@ from fakes.misbehaving import Answer, misbehaving
 from fakes.signing_authority import SigningAuthority
 from landscape.installation import SEED, Installation
 from whence_aggregator import wiring_parts as parts
+from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.heartbeat_secret import fingerprint
 from whence_aggregator.ledger.ledger import LedgerInconsistent, LogKeyRevoked
 from whence_aggregator.ledger.publishing import Publisher, WitnessBehind
@@ -30,6 +31,8 @@ from whence_aggregator.wiring_ledger import (
     revoke_key,
 )
 from whence_common.errors import RoadError, WhenceError
+from whence_common.evidence_bundle import check
+from whence_common.identity_document import Authorities
 from whence_common.log_policy import Policy, RevokedKey
 from whence_common.note import WITNESS, Checkpoint, Note, NoteInvalid, Signer, VerifierKey
 from whence_common.receipt import Receipt
@@ -315,6 +318,26 @@ async def test_a_thief_with_the_stolen_key_convinces_nobody_who_knows(lone: Inst
         with pytest.raises(NoteInvalid) as caught:
             Policy(log_keys=[signers[0].verifier], revoked=[revoked]).check(forged)
         assert caught.value.code == "checkpoint-revoked"
+
+
+async def test_a_bundle_that_tells_of_a_theft_is_not_believed_from_the_thief(place: Installation) -> None:
+    """Also by an auditor who was never told: the log itself says so."""
+    await spoken(place)
+    await revoke_key(place.decision(), str(OLD.verifier), stolen=True, from_size=2)
+    (new,), _ = await known_keys(place.decision())
+    async with place.started() as (ledger, database):
+        text = str(ledger.signed)
+        lines = Bundles(database=database, ledger=ledger).lines(
+            account=None, since="2020-01-01T00:00:00Z", until="2100-01-01T00:00:00Z", note=f"{text}\n{OLD.sign(text)}"
+        )
+        forged = [line async for line in lines]
+    certificates = Authorities.from_pem({"eu-central-1": place.authority.pem})
+    with pytest.raises(NoteInvalid) as caught:
+        check(forged, Policy(log_keys=[OLD.verifier, new.verifier]), certificates)
+    assert caught.value.code == "checkpoint-revoked"
+    honest = [line.replace(str(OLD.sign(text)).encode()[:-1], str(new.sign(text)).encode()[:-1]) for line in forged]
+    found = check(honest, Policy(log_keys=[OLD.verifier, new.verifier]), certificates)
+    assert [one.key for _, one in found.revoked] == [OLD.verifier]
 
 
 async def test_a_replica_that_still_has_a_revoked_key_signs_no_more(place: Installation) -> None:

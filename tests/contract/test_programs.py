@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import asyncpg
@@ -51,15 +55,27 @@ async def test_nothing_acknowledged_is_lost_on_postgresql_either(
     assert not (tmp_path / "aggregator" / "ledger.db").exists()
 
 
+@asynccontextmanager
+async def joined(running: Path, joining: Path) -> AsyncIterator[None]:
+    """Copy a running replica's checkpoint file to one that joins, as an operator does."""
+    shutil.copy(running, joining)
+    yield
+
+
 async def test_two_replicas_write_one_ledger_without_gap_or_fork(
     dsn: str, tmp_path: Path, authority: SigningAuthority
 ) -> None:
     pem = {"eu-central-1": authority.pem}
     machines = [Machine(authority, f"i-{number:017x}") for number in range(6)]
-    key = str(tmp_path / "log.key")
+    shared: dict[str, Any] = {
+        "log_key_file": str(tmp_path / "log.key"),
+        "heartbeat_secret_file": str(tmp_path / "secret"),
+    }
+    (tmp_path / "two").mkdir()
     async with (
-        aggregator(tmp_path, tmp_path, authority_pem=pem, database=dsn, name="one", log_key_file=key) as one,
-        aggregator(tmp_path, tmp_path, authority_pem=pem, database=dsn, name="two", log_key_file=key) as two,
+        aggregator(tmp_path, tmp_path, authority_pem=pem, database=dsn, name="one", **shared) as one,
+        joined(tmp_path / "one" / "log.checkpoint", tmp_path / "two" / "log.checkpoint"),
+        aggregator(tmp_path, tmp_path, authority_pem=pem, database=dsn, name="two", **shared) as two,
         aiohttp.ClientSession() as session,
     ):
         clients = [AgentClient(session, replica.url) for replica in (one, two)]

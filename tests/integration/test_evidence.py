@@ -424,8 +424,7 @@ def test_a_command_that_finds_no_state_directory_names_it(tmp_path: Path) -> Non
     done = subprocess.run(
         [BIN / "whence-aggregator", "ledger", "keys", "--config", config], capture_output=True, text=True, timeout=30
     )
-    assert done.returncode == 1
-    assert (
-        done.stderr.strip()
-        == f"whence-aggregator: cannot run: {state} cannot be opened: it, or its directory, is not there"
-    )
+    assert done.returncode == 78
+    said = f"there is no log_key_file {state}/log.key (see log_key_file in the settings; nothing was made)"
+    assert done.stderr.strip() == f"whence-aggregator: {said}"
+    assert not state.exists()

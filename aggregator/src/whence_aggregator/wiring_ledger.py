@@ -139,8 +139,9 @@ async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, in
         database = await _open(decision, stack, "migrate")
         reader = parts.load_reader(settings, database)
         size = await reader.size()
-        if signed is not None and signed.size <= size and await reader.root(signed.size) == signed.root:
-            message = f"the log has all {signed.size} entries that were signed: nothing is lost, start the server"
+        whole = signed is not None and signed.size <= size and await reader.root(signed.size) == signed.root
+        if whole and "accepted" not in (await reader.newest_event("log-key") or {}):
+            message = "the log has all entries that were signed: nothing is lost, start the server"
             raise SettingsInvalid("log-whole", message)
         signers = make_keys(next_keys, name=origin)
         lost = max(0, signed.size - size) if signed is not None else 0

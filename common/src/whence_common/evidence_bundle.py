@@ -9,7 +9,7 @@ From these the checkpoint's root is computed, so nothing can be left out, put in
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -23,7 +23,7 @@ from whence_common.errors import InputError
 from whence_common.identity_document import Authorities, verify
 from whence_common.keys import key_id, public_key_from_wire, signature_holds
 from whence_common.ledger_entry import kind_of, leaf_data
-from whence_common.log_policy import Policy
+from whence_common.log_policy import Policy, RevokedKey, revoked_of
 from whence_common.merkle import check_inclusion, leaf_hash, node_hash
 from whence_common.note import Checkpoint, Note
 from whence_common.statement import Predicate, Statement
@@ -109,6 +109,8 @@ class Report:
     """(index, time of recording, what was stated)."""
     enrolments: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
     verdicts: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
+    revoked: list[tuple[int, RevokedKey]] = field(default_factory=list)
+    """Keys of the log that entries of the period name as revoked."""
     others: dict[str, int] = field(default_factory=dict)
     """How many entries of other kinds."""
     hidden: int = 0
@@ -163,6 +165,9 @@ def check(lines: Iterable[bytes], policy: Policy, authorities: Authorities) -> R
     if len(leaves) != header.past - header.first:
         raise BundleInvalid(f"{len(leaves)} entries, and the period has {header.past - header.first}")
     _check_root(header, checkpoint, leaves)
+    if report.revoked:
+        found = [one for _, one in report.revoked]
+        replace(policy, revoked=[*policy.revoked, *found]).check(Note.parse(header.checkpoint.encode()))
     return report
 
 
@@ -192,6 +197,8 @@ def _read(
     elif kind == "clock":
         return str(_shaped(index, stated, _Clock).recorded_at)
     else:
+        if kind == "log-key":
+            report.revoked += [(index, one) for one in _at(index, lambda: revoked_of(stated))]
         report.others[kind] = report.others.get(kind, 0) + 1
     return recorded_at
 

@@ -78,6 +78,10 @@ def draw_report(console: Console, report: Report) -> None:
         else f"verified: nothing was recorded in this period; {printable(checkpoint.origin)}, {checkpoint.size} entries"
     )
     console.print(f"cosigned by: {', '.join(report.witnesses) or 'no witness whose key was given'}")
+    for index, revoked in report.revoked:
+        how = "stolen" if revoked.stolen else "lost"
+        about = f"entry {index}: revoked from {revoked.from_size} entries on, {how}: "
+        console.print(about + printable(str(revoked.key)))
     if report.hidden:
         console.print(f"{report.hidden} entries of other accounts, or pruned, are shown by their hash only")
     if report.enrolments:
