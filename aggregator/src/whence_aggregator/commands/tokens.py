@@ -181,7 +181,7 @@ def _uses(location: str | None) -> tuple[Mapping[str, str], str]:
 
 
 async def _read_uses(location: str) -> Mapping[str, str]:
-    database = await open_database(location)
+    database = await open_database(location, "read")
     try:
         return {row["token"]: row["used_at"] for row in await database.fetch("token_uses", {})}
     finally:

@@ -108,7 +108,7 @@ def check_version(version: int, steps: list[tuple[int, str]], mode: OpenMode) ->
     if version < newest and mode == "read":
         raise StorageUnavailable(
             "database-older", f"the database is of version {version}, and this program reads version {newest}",
-            fix="take a backup, then start `whence-aggregator serve`: it brings the database to this version",
+            fix="take a backup, then run `whence-aggregator migrate`: it brings the database to this version",
             retryable=False,
         )  # fmt: skip
 
