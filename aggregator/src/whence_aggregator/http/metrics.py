@@ -71,7 +71,8 @@ class MetricsCalls:
         try:
             families = await stored.get(seconds_max=STORED_SECONDS_MAX)
         except (TimeoutError, StorageUnavailable) as exc:
-            log.warning("metrics are shown without the database's", extra=fields(error=type(exc).__name__))
+            said = str(exc) or f"no answer within {STORED_SECONDS_MAX:g} seconds"
+            log.warning("metrics are shown without the database's", extra=fields(error=said))
             return [_answering(answers=False)]
         return [*families, _answering(answers=True)]
 

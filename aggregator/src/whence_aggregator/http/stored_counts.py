@@ -22,7 +22,7 @@ class StoredCounts:
 
     async def families(self) -> Sequence[Family]:
         size, tallies, tasks, due = await self._database.fetch_all(
-            [("last_index", {}), ("tallies", {}), ("count_tasks", {}), ("next_due", {})]
+            [("last_index", {}), ("tallies", {}), ("count_tasks", {}), ("oldest_due", {})]
         )
         instances, lives, verdicts, _ = counts(tallies)
         return (

@@ -706,6 +706,9 @@ returning attempts;
 -- name: next_due
 select min(due_at) as due_at from task where due_at > :now;
 
+-- name: oldest_due
+select min(due_at) as due_at from task;
+
 -- name: count_tasks
 select kind, n from (
     select kind, count(*) as n from task
