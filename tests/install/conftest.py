@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,8 @@ BARE = "systemd,systemd-sysv,dbus"
 
 
 @pytest.fixture(scope="session")
-async def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Debian root with the packages installed in it, and with what they depend on, but nothing more."""
+async def pristine_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Debian root with the packages installed in it, and with what they depend on, but nothing more. Nobody boots it."""
     assert os.geteuid() == 0, "this test boots a machine, which needs root"
     work = tmp_path_factory.mktemp("package")
     for part in ("common", "agent", "aggregator"):
@@ -38,21 +38,29 @@ async def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+async def root(pristine_root: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
+    """The root as it was installed, for tests that go on from what others left in it."""
+    async with layered(pristine_root, tmp_path_factory.mktemp("shared")) as layer:
+        yield layer
+
+
 @pytest.fixture
-async def copied_root(root: Path, tmp_path: Path) -> AsyncIterator[Path]:
-    """The root as it was installed, for a test that changes it: what it writes goes to a layer of its own."""
-    copy, upper, work = tmp_path / "root", tmp_path / "upper", tmp_path / "work"
-    for directory in (copy, upper, work):
-        directory.mkdir()
-    layers = f"lowerdir={root},upperdir={upper},workdir={work}"
-    await run("mount", "-t", "overlay", "overlay", "-o", layers, copy)
+async def copied_root(pristine_root: Path, tmp_path: Path) -> AsyncIterator[Path]:
+    """The root as it was installed, for one test."""
+    async with layered(pristine_root, tmp_path) as layer:
+        yield layer
+
+
+@asynccontextmanager
+async def layered(below: Path, directory: Path) -> AsyncIterator[Path]:
+    """Mount a root so that what is written goes to a layer of its own."""
+    mounted, upper, work = directory / "root", directory / "upper", directory / "work"
+    for one in (mounted, upper, work):
+        one.mkdir()
+    layers = f"lowerdir={below},upperdir={upper},workdir={work}"
+    await run("mount", "-t", "overlay", "overlay", "-o", layers, mounted)
     try:
-        for settings in ("agent.yaml", "aggregator.yaml", "witness.yaml", "tokens"):
-            (copy / "etc/whence" / settings).unlink(missing_ok=True)
-        shutil.rmtree(copy / "var/log/journal")
-        (copy / "var/log/journal").mkdir()
-        for unit in (copy / "etc/systemd/system").glob("whence-*.d"):
-            shutil.rmtree(unit)
-        yield copy
+        yield mounted
     finally:
-        await run("umount", copy)
+        await run("umount", mounted)
