@@ -163,7 +163,7 @@ async def test_a_registry_that_is_down_may_be_asked_again(session: aiohttp.Clien
         (Answer(status=500), "registry-error", True),
         (Answer(status=503, headers={"Retry-After": "7"}), "registry-error", True),
         (Answer(status=429), "registry-error", True),
-        (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), "registry-unreachable", True),
+        (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), "registry-redirect", False),
         (Answer(body=MANIFEST, headers={**TYPE, "Docker-Content-Digest": "sha256:" + "0" * 64}), "registry-wrong-digest", False),
         (Answer(body=MANIFEST, headers=TYPE, cut_off=True), "registry-unreachable", True),
         (Answer(endless=True, headers=TYPE), "registry-answer-too-large", False),
