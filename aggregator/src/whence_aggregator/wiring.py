@@ -275,6 +275,7 @@ async def run_aggregator(
             listening=listening,
             proxies=parts.load_proxies(settings),
             around=operations.around,
+            refused=operations.refused,
         )
         services = {
             "ingest": speaking.ingest.run,

@@ -64,6 +64,7 @@ async def run_witness(
             listening=listening,
             proxies=TrustedProxies.parse(settings.trusted_proxies, settings.client_address_from),
             around=operations.around,
+            refused=operations.refused,
         )
         await operations.run(server, {}, reload=load_witness_reload(operations, settings, read))
 

@@ -20,6 +20,7 @@ from whence_aggregator.http.measures import HttpMeasures
 from whence_aggregator.http.metrics import MetricsCalls, Source
 from whence_aggregator.http.operators import ProbeCalls
 from whence_aggregator.http.readiness import Readiness
+from whence_aggregator.http.refused import RefusedCounts
 from whence_aggregator.http.server import Server
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
@@ -95,6 +96,7 @@ class Operations:
         self.tls = tls
         self.known = known
         self.measures = HttpMeasures()
+        self.refused = RefusedCounts()
         self.reloads = Counter(
             "whence_reloads", "Reloads, by how they ended.", ("outcome",), known=[("applied",), ("refused",)]
         )
@@ -122,6 +124,7 @@ class Operations:
         found = [
             Family(name="whence_build", kind="info", help="Which program this is.", samples=(about,)),
             self.reloads.family(),
+            self.refused.family(),
         ]
         if self.tls is not None:
             name = "whence_tls_certificate_expires_timestamp_seconds"

@@ -206,6 +206,7 @@ async def run_registry(
             listening=listening,
             proxies=parts.load_proxies(settings),
             around=operations.around,
+            refused=operations.refused,
         )
         reload = load_reload(operations, opened.limits, settings, read)
         await operations.run(server, {"sources": front.sources.run}, reload=reload)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal, get_args
 
+from whence_common.open_metrics import Family, Sample
+
 RefusedKind = Literal[
     "connections", "silent", "slow-reader", "held-bytes", "early-bytes", "unfinished-close", "slow-body", "transfers",
     "streams", "proxy-header",
@@ -24,3 +26,10 @@ class RefusedCounts:
     def all(self) -> dict[RefusedKind, int]:
         """Return every kind, those without a refusal too."""
         return {kind: self._counts[kind] for kind in REFUSED_KINDS}
+
+    def family(self) -> Family:
+        """Return them as a metric."""
+        samples = tuple(Sample(float(count), {"kind": kind}) for kind, count in self.all().items())
+        return Family(
+            name="whence_refused", kind="counter", help="What the server refused to protect itself.", samples=samples
+        )
