@@ -19,7 +19,8 @@ from landscape.installation import SEED, Installation
 from whence_aggregator import wiring_parts as parts
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.heartbeat_secret import fingerprint
-from whence_aggregator.ledger.ledger import LedgerInconsistent, LogKeyRevoked
+from whence_aggregator.ledger.continuity import StartRefused
+from whence_aggregator.ledger.ledger import LogKeyRevoked
 from whence_aggregator.ledger.publishing import Publisher, WitnessBehind
 from whence_aggregator.settings import WitnessSettings
 from whence_aggregator.wiring_backup import back_up
@@ -197,7 +198,7 @@ async def test_the_front_does_not_start_a_restored_database_either(lone: Install
     await spoken(lone)
     await lone.restore(saved)
     beside = lone.checkpoint_file.rename(lone.home / "log.checkpoint.registry")
-    with pytest.raises(LedgerInconsistent):
+    with pytest.raises(StartRefused, match="an older database"):
         async with lone.started(beside=beside):
             pass
 
@@ -438,6 +439,33 @@ async def test_a_secret_may_change_while_nobody_has_enrolled(place: Installation
         (row,) = await database.fetch("secret_fingerprint", {"name": "heartbeat"})
         assert row["fingerprint"] == fingerprint(b"o" * 32)
         assert b"o" * 8 not in row["fingerprint"].encode()
+
+
+# --- check, before the start
+
+
+async def test_check_finds_what_the_start_of_a_log_would_be_refused_with(lone: Installation) -> None:
+    assert await lone.found_by_check() == []
+    await spoken(lone)
+    assert await lone.found_by_check() == []
+    saved = await lone.save()
+    await spoken(lone)
+    now = await lone.save()
+    await lone.restore(saved)
+    assert await lone.found_by_check() == ["ledger-inconsistent"]
+    lone.checkpoint_file.unlink()
+    assert await lone.found_by_check() == ["checkpoint-missing"]
+    await lone.restore(now)
+    await accept_checkpoint(lone.decision())
+    keys = lone.keys_file.read_bytes()
+    lone.keys_file.unlink()
+    (lone.home / "heartbeat.secret").unlink()
+    assert await lone.found_by_check() == ["log-key-lost", "heartbeat-secret"]
+    assert not lone.keys_file.exists()
+    lone.keys_file.write_bytes(keys)
+    await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=None)
+    lone.keys_file.write_bytes(keys)
+    assert await lone.found_by_check() == ["log-key-revoked", "heartbeat-secret"]
 
 
 # --- backups

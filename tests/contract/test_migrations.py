@@ -90,7 +90,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) 
     connection.close()
 
 
-@pytest.mark.parametrize(("version", "message"), [(2, "before there was a Merkle log"), (99, "is of version 99")])
+@pytest.mark.parametrize(("version", "message"), [(2, "before there was a Merkle log"), (99, "a newer version")])
 async def test_a_version_that_is_not_known_is_refused_and_left_as_it_is(
     tmp_path: Path, version: int, message: str
 ) -> None:
@@ -162,7 +162,7 @@ async def test_postgres_refuses_and_makes_as_sqlite_does(postgres_dsn: str) -> N
     await connection.execute("insert into migration (number) values (99)")
     every: tuple[OpenMode, ...] = ("make", *modes)
     for mode in every:
-        with pytest.raises(StorageUnavailable, match="is of version 99") as caught:
+        with pytest.raises(StorageUnavailable, match="a newer version") as caught:
             await PostgresDatabase.open(dsn, mode)
         assert caught.value.code == "database-newer"
     await connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import json
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -22,12 +23,14 @@ from landscape.processes import run
 from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.backup import copy_database
 from whence_aggregator.adapters.log_files import CheckpointFile
+from whence_aggregator.check.programs import Surroundings, check_serve
 from whence_aggregator.ledger.ledger import Ledger
-from whence_aggregator.settings import Settings
+from whence_aggregator.settings import Settings, read_settings
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.wiring_audit import check_ledger
 from whence_aggregator.wiring_ledger import Decision
+from whence_common.clock import utc_now
 from whence_common.ledger_entry import kind_of
 from whence_common.note import LOG, Signer
 
@@ -128,6 +131,13 @@ class Installation:
     async def findings(self) -> list[str]:
         outcome = await check_ledger(self.settings, database_location=self.location, progress=lambda _: None)
         return list(map(str, outcome.findings))
+
+    async def found_by_check(self) -> list[str]:
+        """Give the codes of the errors that `check` finds."""
+        content = json.dumps({**msgspec.to_builtins(self.settings), "listen_port": 0}, indent=1).encode()
+        around = Surroundings(database_location=self.location, now=utc_now)
+        problems = await check_serve(read_settings(content, name="aggregator.yaml"), around)
+        return [one.code for one in problems if one.severity == "error"]
 
     async def save(self) -> str:
         """Save the database as the chapter on backups says; give what `restore` takes."""

@@ -17,6 +17,7 @@ from whence_aggregator.check.database import check_database
 from whence_aggregator.check.findings import Findings
 from whence_aggregator.check.keys import check_keys, check_signers, check_trust
 from whence_aggregator.check.listening import check_listening
+from whence_aggregator.check.log import check_log
 from whence_aggregator.check.logins import check_backend_login, check_logins
 from whence_aggregator.check.witnesses import check_witnesses
 from whence_aggregator.settings import Settings
@@ -97,6 +98,7 @@ async def _shared(findings: Findings, settings: Settings, session: aiohttp.Clien
         findings.readable_by_others("tokens_file", settings.tokens_file)
     findings.attempt("authorities_directory", lambda: parts.load_authorities(settings.authorities_directory))
     check_keys(findings, settings)
+    await check_log(findings, settings, around.database_location or settings.database)
     check_trust(findings, settings.trust)
     check_logins(findings, settings, session)
     _tls(findings, settings.tls_certificate_file, settings.tls_key_file, around)

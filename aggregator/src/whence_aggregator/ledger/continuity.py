@@ -32,7 +32,7 @@ async def check_start(
 ) -> None:
     """Raises StartRefused unless the log may go on under these keys."""
     size, kept = await reader.size(), keeper.load()
-    if size == 0:
+    if kept is None and size == 0:
         return
     if kept is None:
         raise StartRefused(
@@ -48,6 +48,14 @@ async def check_start(
             "checkpoint-origin", f"the last checkpoint is of the log {signed.origin}, and log_origin is {origin}",
             fix=f"set log_origin to {signed.origin}; a new name is given by whence-aggregator ledger continue",
         )  # fmt: skip
+    if signed.size > size or await reader.root(signed.size) != signed.root:
+        raise StartRefused(
+            "ledger-inconsistent",
+            f"the log has {size} entries, and a checkpoint over {signed.size} was signed: an older database"
+            if signed.size > size
+            else f"the log's first {signed.size} entries are not those that were signed",
+            fix=f"restore the newer one; where it is lost: whence-aggregator ledger continue; {CHAPTER}",
+        )
     _check_keys(await reader.newest_event("log-key") or {}, keys)
     await check_witnesses(witnesses, kept, size)
 

@@ -92,7 +92,7 @@ def check_version(version: int, steps: list[tuple[int, str]], mode: OpenMode) ->
     newest = steps[-1][0]
     if version > newest:
         raise StorageUnavailable(
-            "database-newer", f"the database is of version {version}, and this program knows versions up to {newest}",
+            "database-newer", f"the database is of a newer version ({version}) than this program knows ({newest})",
             fix="run the newer program; to go back to this one, restore the backup taken before the upgrade",
             retryable=False,
         )  # fmt: skip

@@ -1,0 +1,64 @@
+"""Whether database, keys, last checkpoint and secret belong together, as a start asks before it signs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from whence_aggregator import wiring_parts as parts
+from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.check.findings import Findings
+from whence_aggregator.heartbeat_secret import check_secret
+from whence_aggregator.ledger.continuity import check_start
+from whence_aggregator.ports import Database, StorageUnavailable
+from whence_aggregator.settings import Settings, log_origin
+from whence_common.errors import WhenceError
+
+_SETTINGS = {
+    "checkpoint-missing": "checkpoint_file", "checkpoint-origin": "log_origin", "ledger-inconsistent": "database",
+    "log-key-lost": "log_key_file", "log-key-revoked": "log_key_file", "heartbeat-secret": "heartbeat_secret_file",
+}  # fmt: skip
+"""Which setting a refusal is about."""
+
+
+async def check_log(findings: Findings, settings: Settings, location: str) -> None:
+    """Note why the log cannot go on. A database that cannot be read yet is noted elsewhere, or made at the start."""
+    if findings.failed:
+        return
+    try:
+        database = await parts.open_database(location, "read")
+    except StorageUnavailable:
+        return
+    try:
+        await _check_start(findings, settings, database)
+        await _check_secret(findings, settings, database)
+    finally:
+        await database.close()
+
+
+async def _check_start(findings: Findings, settings: Settings, database: Database) -> None:
+    keeper = CheckpointFile(Path(settings.checkpoint_file))
+    beside = CheckpointFile(Path(f"{settings.checkpoint_file}.registry"))
+    keys, origin = Path(settings.log_key_file), log_origin(settings)
+    signers = load_signers(keys, name=origin) if keys.is_file() else []  # noqa: ASYNC240 - a command that looks
+    try:
+        await check_start(
+            reader=parts.load_reader(settings, database), origin=origin, witnesses=(),
+            keeper=keeper if keeper.load() is not None else beside, keys=[str(one.verifier) for one in signers],
+        )  # fmt: skip
+    except WhenceError as exc:
+        _note(findings, exc)
+
+
+async def _check_secret(findings: Findings, settings: Settings, database: Database) -> None:
+    path = Path(settings.heartbeat_secret_file)
+    try:
+        secret = parts.load_secret(path) if path.is_file() else None  # noqa: ASYNC240 - a command that looks
+        await check_secret(database, secret, path=str(path))
+    except WhenceError as exc:
+        _note(findings, exc)
+
+
+def _note(findings: Findings, exc: WhenceError) -> None:
+    setting = _SETTINGS.get(exc.code, "database")
+    message = exc.message if exc.message.startswith(setting) else f"{setting}: {exc.message}"
+    findings.error(message, fix=exc.fix, code=exc.code)
