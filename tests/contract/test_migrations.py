@@ -32,10 +32,10 @@ async def carried_over(database: Database) -> None:
         assert [one["number"] for one in found] == [7]
 
 
-def made_before(path: Path) -> sqlite3.Connection:
+def made_before(path: Path, before: int = _BEFORE) -> sqlite3.Connection:
     connection = sqlite3.connect(path)
     for number, sql in named_queries.migrations("sqlite"):
-        if number < _BEFORE:
+        if number < before:
             connection.executescript(f"{sql}\npragma user_version = {number};")
     return connection
 
@@ -50,7 +50,7 @@ async def test_a_sqlite_file_of_an_earlier_version_is_carried_over(tmp_path: Pat
     await database.close()
 
 
-async def test_a_postgres_database_of_an_earlier_version_is_carried_over(postgres_dsn: str) -> None:
+async def made_before_in_postgres(postgres_dsn: str, before: int, *rows: str) -> str:
     name = f"test_{uuid.uuid4().hex[:12]}"
     connection = await asyncpg.connect(postgres_dsn)
     await connection.execute(f"create database {name}")
@@ -59,14 +59,78 @@ async def test_a_postgres_database_of_an_earlier_version_is_carried_over(postgre
     connection = await asyncpg.connect(dsn)
     await connection.execute("create table migration (number bigint primary key)")
     for number, sql in named_queries.migrations("postgres"):
-        if number < _BEFORE:
+        if number < before:
             await connection.execute(sql)
             await connection.execute("insert into migration (number) values ($1)", number)
-    await connection.execute(_FACETS)
+    for row in rows:
+        await connection.execute(row)
     await connection.close()
-    database = await PostgresDatabase.open(dsn)
+    return dsn
+
+
+async def test_a_postgres_database_of_an_earlier_version_is_carried_over(postgres_dsn: str) -> None:
+    database = await PostgresDatabase.open(await made_before_in_postgres(postgres_dsn, _BEFORE, _FACETS))
     await carried_over(database)
     await database.close()
+
+
+_SAID_BY = 19
+_SAID = (
+    "insert into facets (number, account_id, region, application_id, application_version, user_data_digest, image_digest,"
+    " other_digests) values (7, '123456789012', 'r', 'greeter', '1.0', 'sha256:u', 'sha256:i', '')",
+    "insert into entry (ledger_index, kind, digest_head) values (10, 'push', 0), (11, 'push', 0), (12, 'statement', 0), (13, 'fact', 0)",
+    "insert into statement values (1, 1, 1, 12, 0, 'boot', 7)",
+    "insert into image_tag values ('a/b', 'moved', 'sha256:2', 'a', '', '', 11)",
+    "insert into tag_digest values ('r/a/b:moved', 'sha256:1', 10), ('r/a/b:moved', 'sha256:2', 11),"
+    " ('r/c/d:1', 'sha256:3', 12), ('r/c/d:1', 'sha256:4', 13)",
+    "insert into image_commit values ('c', 'sha256:3', 'g', 12), ('c', 'sha256:4', 'g', 13)",
+)  # fmt: skip
+
+
+async def said_by_those_who_said_it(database: Database) -> None:
+    tags = [(row["digest"], row["said_by"]) for row in await database.fetch("dump_tag_digest", _PAGE)]
+    assert tags == [
+        ("sha256:1", "front"), ("sha256:2", "front"), ("sha256:3", "123456789012"), ("sha256:4", "registry"),
+    ]  # fmt: skip
+    commits = [(row["image_digest"], row["said_by"]) for row in await database.fetch("dump_image_commit", _PAGE)]
+    assert commits == [("sha256:3", "agent"), ("sha256:4", "registry")]
+
+
+async def test_a_tag_that_moved_in_the_front_is_still_the_fronts_word_after_an_upgrade(tmp_path: Path) -> None:
+    connection = made_before(tmp_path / "ledger.db", _SAID_BY)
+    for row in _SAID:
+        connection.execute(row)
+    connection.commit()
+    connection.close()
+    database = await SqliteDatabase.open(tmp_path / "ledger.db")
+    await said_by_those_who_said_it(database)
+    await database.close()
+
+
+async def test_a_tag_that_moved_in_the_front_is_still_the_fronts_word_in_postgres(postgres_dsn: str) -> None:
+    database = await PostgresDatabase.open(await made_before_in_postgres(postgres_dsn, _SAID_BY, *_SAID))
+    await said_by_those_who_said_it(database)
+    await database.close()
+
+
+def test_an_upgrade_looks_through_all_statements_once_and_not_once_for_each_tag(tmp_path: Path) -> None:
+    """Each tag took a look through all statements, tags and manifests: hours for a fleet of a few years."""
+    connection = made_before(tmp_path / "ledger.db", _SAID_BY)
+    many = range(2_000)
+    connection.execute(_SAID[0])
+    connection.executemany(
+        "insert into entry (ledger_index, kind, digest_head) values (?, 'push', 0)", [(n,) for n in many]
+    )
+    connection.executemany("insert into statement values (1, 1, ?, ?, 0, '', 7)", [(n, 2_000 + n) for n in many])
+    connection.executemany("insert into tag_digest values (?, 'sha256:1', ?)", [(f"r/a/b:{n}", n) for n in many])
+    connection.executemany("insert into image_commit values (?, 'sha256:1', 'g', ?)", [(str(n), n) for n in many])
+    thousands = iter(range(1_000))
+    connection.set_progress_handler(lambda: int(next(thousands, None) is None), 1_000)
+    connection.executescript(dict(named_queries.migrations("sqlite"))[_SAID_BY])
+    assert connection.execute("select said_by, count(*) from tag_digest group by said_by").fetchall() == [
+        ("front", 2_000)
+    ]
+    connection.close()
 
 
 async def test_many_that_open_a_new_file_at_once_make_it_once(tmp_path: Path) -> None:

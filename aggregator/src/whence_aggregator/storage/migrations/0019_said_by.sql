@@ -1,6 +1,6 @@
 -- Who said so: `front` for a push here, `registry` for what a registry answered, else the account of the instance. What one
--- account states is no evidence about another one's images. Earlier rows keep the account of the statement they came
--- from; what other accounts stated after it comes with `ledger rebuild`.
+-- account states is no evidence about another one's images. Earlier rows keep who said so in the entry that they came
+-- from; what others said after it comes with `ledger rebuild`.
 create table tag_digest_next (
     reference text not null,
     digest text not null,
@@ -8,13 +8,14 @@ create table tag_digest_next (
     ledger_index bigint not null,
     primary key (reference, digest, said_by)
 );
+create index tag_digest_entry on tag_digest (ledger_index); -- statements are many, and have no index by entry
 insert into tag_digest_next
-select t.reference, t.digest, coalesce(
-    (select f.account_id from statement s join facets f on f.number = s.facets where s.ledger_index = t.ledger_index),
-    (select 'front' from image_tag i where i.ledger_index = t.ledger_index),
-    (select 'front' from image_manifest i where i.ledger_index = t.ledger_index),
-    'registry'), t.ledger_index
-from tag_digest t;
+select t.reference, t.digest, case when e.kind = 'push' then 'front' else 'registry' end, t.ledger_index
+from tag_digest t join entry e on e.ledger_index = t.ledger_index
+where e.kind <> 'statement';
+insert into tag_digest_next
+select t.reference, t.digest, f.account_id, t.ledger_index
+from tag_digest t join statement s on s.ledger_index = t.ledger_index join facets f on f.number = s.facets;
 drop table tag_digest;
 alter table tag_digest_next rename to tag_digest;
 
@@ -27,9 +28,9 @@ create table image_commit_next (
     primary key (commit_id, image_digest, repository, said_by)
 );
 insert into image_commit_next
-select c.commit_id, c.image_digest, c.repository, coalesce(
-    (select 'agent' from statement s where s.ledger_index = c.ledger_index), 'registry'), c.ledger_index
-from image_commit c;
+select c.commit_id, c.image_digest, c.repository, case when e.kind = 'statement' then 'agent' else 'registry' end,
+    c.ledger_index
+from image_commit c join entry e on e.ledger_index = c.ledger_index;
 drop table image_commit;
 alter table image_commit_next rename to image_commit;
 create index image_commit_image on image_commit (image_digest);
