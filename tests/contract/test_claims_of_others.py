@@ -61,6 +61,20 @@ async def test_another_accounts_statement_about_a_tag_is_shown_and_contradicts_n
     assert await verdict(house, VICTIM) == "pass"
 
 
+async def test_an_account_that_states_ever_other_images_of_a_tag_is_written_down_a_hundred_times(
+    house: InProcess,
+) -> None:
+    """Every judgement of every account reads these rows, and every statement that adds one looks through them."""
+    await runs(house, await house.machine(VICTIM), named(REPOSITORY, DIGEST))
+    liar = await rival(house)
+    for number in range(103):
+        await house.say(liar, image=named(REPOSITORY, f"sha256:{number:064x}"), containers=[])
+    rows = await house.database.fetch("tag_digests", {"references": f'["{REPOSITORY}:1.0"]', "past": 10_000})
+    assert [row["said_by"] for row in rows] == ["123456789012"] + [OTHER_ACCOUNT] * 100
+    assert await verdict(house, VICTIM) == "pass"
+    assert await verdict(house, RIVAL) == "fail"
+
+
 async def test_the_registrys_word_contradicts_every_account(house: InProcess) -> None:
     await runs(house, await house.machine(VICTIM), named(REPOSITORY, DIGEST))
     await runs(house, await rival(house), named(REPOSITORY, FALSE))
