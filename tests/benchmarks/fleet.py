@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Agent:
     machine: Machine
     fleet: Fleet
     heartbeat_key: bytes = b""
+    beats: int = 0
     backoff: Backoff = field(
         default_factory=lambda: Backoff(first_seconds=0.2, longest_seconds=5.0, random=random.random)
     )
@@ -63,9 +65,11 @@ class Agent:
         self.fleet.acknowledged[answer["digest"]] = answer["ledger_index"]
 
     async def beat(self) -> None:
+        self.beats += 1
         body = Heartbeat(
-            instance_id=self.machine.instance_id, enrolment=1, sequence=1, state_digest="sha256:" + "0" * 64, sent_at=""
-        ).to_wire()
+            instance_id=self.machine.instance_id, enrolment=1, counter=self.beats, sequence=1,
+            state_digest="sha256:" + "0" * 64, sent_at=datetime.now(UTC),
+        ).to_wire()  # fmt: skip
         await self._post("/v1/heartbeats", body, {"Whence-MAC": mac(self.heartbeat_key, body)})
 
     async def _post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> Any:
@@ -79,6 +83,8 @@ class Agent:
                     if answer.status < 300:
                         self.fleet.taken_ms.append((time.perf_counter() - began) * 1e3)
                         return document
+                    if document["code"] == "heartbeat-behind":
+                        return document  # it was taken, and its answer was lost
                     assert answer.status in (429, 503), document
                     after = float(answer.headers.get("Retry-After", 1))
                     self.fleet.told_to_wait += 1

@@ -18,6 +18,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,10 @@ class Fleet:
     def beat(self, machine: Machine) -> tuple[bytes, str]:
         """Return the next heartbeat, and its MAC."""
         self.beats += 1
-        sent_at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
         body = Heartbeat(
-            instance_id=machine.instance_id, enrolment=1, sequence=self.beats, state_digest=DIGEST, sent_at=sent_at
-        ).to_wire()
+            instance_id=machine.instance_id, enrolment=1, counter=self.beats, sequence=1, state_digest=DIGEST,
+            sent_at=datetime.now(UTC),
+        ).to_wire()  # fmt: skip
         return body, mac(self.keys[machine.instance_id], body)
 
     async def _state(self, machine: Machine) -> bool:

@@ -21,6 +21,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,8 @@ async def _on(directory: Path, dsn: str | None, *, rounds: int, program: Any) ->
         await _beside(ours, "sqlite-full" if dsn is None else "pg-full", directory, dsn, rounds, program)
         if dsn is None:
             secret = (directory / "aggregator" / "heartbeat.secret").read_bytes()
-            ours = Side(server.url + "/v1/heartbeats", lambda: _beats(secret))
+            numbers = itertools.count()
+            ours = Side(server.url + "/v1/heartbeats", lambda: _beats(secret, numbers))
             await _beside(ours, "sqlite-hb", directory, dsn, rounds, program)
 
 
@@ -205,12 +207,13 @@ def statements(machines: list[Machine]) -> Iterator[bytes]:
         yield b"\t\t" + machines[number % len(machines)].statement()
 
 
-def _beats(secret: bytes) -> Iterator[bytes]:
-    for number in range(_BEATS_A_TURN):
+def _beats(secret: bytes, numbers: Iterator[int]) -> Iterator[bytes]:
+    for number in itertools.islice(numbers, _BEATS_A_TURN):
         name = f"i-{number % MACHINES:017x}"
         beat = Heartbeat(
-            instance_id=name, enrolment=1, sequence=1, state_digest=DIGEST, sent_at=from_millis(_BEGIN_MILLIS + number)
-        )
+            instance_id=name, enrolment=1, counter=number // MACHINES + 1, sequence=1, state_digest=DIGEST,
+            sent_at=datetime.now(UTC),
+        )  # fmt: skip
         body = beat.to_wire()
         stated = mac(derive_key(secret, instance_id=name, enrolment=1), body)
         yield b"Whence-MAC: " + stated.encode() + b"\t\t" + body

@@ -83,6 +83,13 @@ class Instance:
     off: bool = False
     """Whether the clock of the newest statement that arrived was certainly off."""
     lied: bool = False
+    beats: int = 0
+    """How many heartbeats arrived."""
+
+    @property
+    def clock_is_off(self) -> bool:
+        """Whether statements, or heartbeats, can tell for certain: one that is ahead, or several that are behind."""
+        return self.off or (abs(self.skew) > CLOCK_OFF_SECONDS and self.beats >= (1 if self.skew > 0 else 2))
 
     @property
     def name(self) -> str:
@@ -244,10 +251,10 @@ class Churn:
         await asyncio.gather(*(self.beat(one) for one in beating))
 
     async def beat(self, one: Instance) -> None:
-        sent_at = to_instant(self.now + timedelta(seconds=one.skew))
+        one.beats += 1
         content = Heartbeat(
-            instance_id=one.name, enrolment=1, sequence=one.machine.sequence, state_digest="sha256:" + "0" * 64,
-            sent_at=sent_at,
+            instance_id=one.name, enrolment=1, counter=one.beats, sequence=one.machine.sequence,
+            state_digest="sha256:" + "0" * 64, sent_at=self.now + timedelta(seconds=one.skew),
         ).to_wire()  # fmt: skip
         key = derive_key(SECRET, instance_id=one.name, enrolment=1)
         await self.house.heartbeats.accept(content, mac(key, content))
@@ -367,7 +374,7 @@ class Churn:
             return one.state == "running" and one.mute_since is not None and self.heard(one) == "silent"
         if rule == "instance-unlisted":
             return one.state == "terminated" and one.impostor and one.mute_since is None
-        return one.lied and one.state == "running" if rule == "user-data-changed" else one.off
+        return one.lied and one.state == "running" if rule == "user-data-changed" else one.clock_is_off
 
     async def open_failures(self, rule: str) -> set[str]:
         rows = await self.house.database.fetch_all([("verdicts_of", {"instance_ids": json.dumps(sorted(self.fleet))})])

@@ -152,8 +152,9 @@ async def test_a_heartbeat_moves_last_seen_and_leaves_the_ledger_alone(house: In
     accepted = await house.say(machine)
     house.clock.advance(60)
     beat = Heartbeat(
-        instance_id=machine.instance_id, enrolment=1, sequence=1, state_digest=accepted.digest, sent_at=""
-    ).to_wire()
+        instance_id=machine.instance_id, enrolment=1, counter=1, sequence=1, state_digest=accepted.digest,
+        sent_at=house.clock(),
+    ).to_wire()  # fmt: skip
     await house.heartbeats.accept(beat, mac(base64.b64decode(str(answer["heartbeat_key"])), beat))
     value = (await house.lineage()).link("instance").value
     assert value is not None

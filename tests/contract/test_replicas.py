@@ -22,6 +22,7 @@ class Watched:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.write = database.write
+        self.write_returning = database.write_returning
         self.fetch = database.fetch
         self.fetch_all = database.fetch_all
         self.read: list[str] = []

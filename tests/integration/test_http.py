@@ -281,7 +281,9 @@ async def test_every_answer_has_a_request_id_and_ours_is_kept(session: aiohttp.C
         assert re.fullmatch(r"[0-9a-f]{12}-[0-9]+", answer.headers["X-Request-Id"])
 
 
-BEAT = b'{"instance_id":"i-00000001","enrolment":1,"sequence":1,"state_digest":"sha256:%s","sent_at":""}' % (b"0" * 64)
+BEAT = b'{"instance_id":"i-00000001","enrolment":1,"counter":1,"sequence":1,"state_digest":"sha256:%s","sent_at":"%s"}' % (
+    b"0" * 64, b"2026-11-22T12:00:00Z",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,13 @@ async def test_the_old_key_of_a_replaced_binding_still_tells_history_and_moves_n
     newest = await place.house.say(second)
     place.house.clock.advance(60)
     await place.house.say(first, cause="stop")
-    beat = Heartbeat(instance_id=INSTANCE, enrolment=1, sequence=1, state_digest=newest.digest, sent_at="").to_wire()
-    await place.house.heartbeats.accept(beat, mac(key, beat))
+    beat = Heartbeat(
+        instance_id=INSTANCE, enrolment=1, counter=1, sequence=1, state_digest=newest.digest,
+        sent_at=place.house.clock(),
+    ).to_wire()  # fmt: skip
+    with pytest.raises(WhenceError) as caught:
+        await place.house.heartbeats.accept(beat, mac(key, beat))
+    assert caught.value.code == "enrolment-superseded"
     names = {"instance_ids": json.dumps([INSTANCE])}
     (row,) = await place.house.database.fetch("statements_now", names)
     assert row["ledger_index"] == newest.ledger_index

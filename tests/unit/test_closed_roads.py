@@ -13,6 +13,7 @@ from fakes.agent_world import World
 from fakes.misbehaving import Answer, misbehaving
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.delivery import ENDING_CODES, STOPPED_MAX, Delivery
+from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.outbox import REFUSED_STATEMENTS_MAX, Outbox
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
 from whence_agent.status import state_of, status_document
@@ -57,7 +58,7 @@ class Told:
 
 def delivery(world: World, aggregator: Told | Blocking) -> Delivery:
     return Delivery(
-        aggregator=aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key,
+        aggregator=aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key, counter=HeartbeatCounter(world.key),
         owner=world.owner, outbox=world.outbox, reporter=world.reporter, progress=world.progress, pulse=world.pulse,
         heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from fakes.agent_world import World
 from fakes.signed_logs import LOG, WITNESSES, SignedLog
 from whence_agent.delivery import Delivery
+from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
 from whence_agent.receipts import Receipts, Trusted
 from whence_common.envelope import Envelope
@@ -72,7 +73,7 @@ class Delivering:
         self.aggregator = LoggingAggregator()
         self.aggregator.receipts = world.receipts(trusted)
         self.delivery = Delivery(
-            aggregator=self.aggregator, prover=NoProof(), receipts=self.aggregator.receipts, key=world.key,
+            aggregator=self.aggregator, prover=NoProof(), receipts=self.aggregator.receipts, key=world.key, counter=HeartbeatCounter(world.key),
             owner=world.owner, outbox=world.outbox, reporter=world.reporter, progress=world.progress, pulse=world.pulse,
             heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from whence_agent.announcement import ATTEMPTS_MAX, Announcer
 from whence_agent.delivery import Delivery
 from whence_agent.ending import Ending
 from whence_agent.health_watch import FAILURES_MAX, HealthWatch
+from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.host_metrics import HostMetrics, read_host
 from whence_agent.machine.protocol import PowerOffRequest
 from whence_agent.notices import NoticeWatch
@@ -79,7 +80,8 @@ class Machine:
             signals=world.account, progress=world.progress, backoff=NO_PAUSE, on_failure=on_failure, announcement=TOLD
         )
         delivery = Delivery(
-            aggregator=self.aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key, owner=world.owner, outbox=world.outbox, reporter=world.reporter,
+            aggregator=self.aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key,
+            counter=HeartbeatCounter(world.key), owner=world.owner, outbox=world.outbox, reporter=world.reporter,
             progress=world.progress, pulse=world.pulse, heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip
         self.ending = Ending(

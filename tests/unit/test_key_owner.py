@@ -14,6 +14,7 @@ from fakes.agent_world import World
 from fakes.signing_authority import identity_document
 from whence_agent.delivery import Delivery
 from whence_agent.generations import Generations, discard
+from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope, EnvelopeInvalid
@@ -74,7 +75,7 @@ class Booted:
         world.progress.observed.identity_blob = instance_id
         self.delivery = Delivery(
             aggregator=aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key,
-            owner=world.owner, outbox=world.outbox, reporter=world.reporter, progress=world.progress, pulse=world.pulse,
+            counter=HeartbeatCounter(world.key), owner=world.owner, outbox=world.outbox, reporter=world.reporter, progress=world.progress, pulse=world.pulse,
             heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip
         if checked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,9 @@ def test_a_key_on_another_curve_is_refused() -> None:
 
 def test_a_heartbeat_holds_only_under_its_own_key() -> None:
     beat = heartbeat.Heartbeat(
-        instance_id="i-00000001", enrolment=1, sequence=2, state_digest="sha256:" + "a" * 64, sent_at=""
-    )
+        instance_id="i-00000001", enrolment=1, counter=7, sequence=2, state_digest="sha256:" + "a" * 64,
+        sent_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+    )  # fmt: skip
     key = heartbeat.derive_key(b"s" * 32, instance_id="i-00000001", enrolment=1)
     body = beat.to_wire()
     assert heartbeat.Heartbeat.from_wire(body) == beat
@@ -182,6 +184,50 @@ def test_a_heartbeat_holds_only_under_its_own_key() -> None:
 def test_what_is_no_heartbeat_is_refused(content: bytes) -> None:
     with pytest.raises(heartbeat.HeartbeatInvalid):
         heartbeat.Heartbeat.from_wire(content)
+
+
+@pytest.mark.parametrize(
+    "field, value, code",
+    [
+        ("sent_at", "not a time", "heartbeat-malformed"),
+        ("sent_at", "", "heartbeat-malformed"),
+        ("sent_at", "2026-11-22T12:00:00", "heartbeat-malformed"),
+        ("sent_at", "2026-13-22T12:00:00Z", "heartbeat-malformed"),
+        ("sent_at", 1_790_000_000, "heartbeat-malformed"),
+        ("counter", None, "heartbeat-without-counter"),
+        ("counter", 0, "heartbeat-without-counter"),
+        ("counter", -1, "heartbeat-malformed"),
+        ("counter", 2**53, "heartbeat-malformed"),
+        ("counter", 2**63, "heartbeat-malformed"),
+        ("counter", 10**40, "heartbeat-malformed"),
+        ("counter", 1.5, "heartbeat-malformed"),
+        ("counter", True, "heartbeat-malformed"),
+        ("counter", "7", "heartbeat-malformed"),
+        ("enrolment", 0, "heartbeat-malformed"),
+        ("enrolment", 10**40, "heartbeat-malformed"),
+    ],
+)
+def test_a_heartbeat_needs_a_counter_within_bounds_and_a_time(field: str, value: object, code: str) -> None:
+    wire = {
+        "instance_id": "i-00000001", "enrolment": 1, "counter": 7, "sequence": 2,
+        "state_digest": "sha256:" + "a" * 64, "sent_at": "2026-11-22T12:00:00.000Z",
+    }  # fmt: skip
+    assert heartbeat.Heartbeat.from_wire(json.dumps(wire).encode()).counter == 7
+    changed = {name: one for name, one in {**wire, field: value}.items() if one is not None}
+    with pytest.raises(heartbeat.HeartbeatInvalid) as caught:
+        heartbeat.Heartbeat.from_wire(json.dumps(changed).encode())
+    assert caught.value.code == code
+
+
+def test_a_heartbeat_of_an_agent_of_before_is_told_to_upgrade() -> None:
+    body = b'{"enrolment":1,"instance_id":"i-00000001","sent_at":"2026-11-22T12:00:00.000Z","sequence":2,'
+    body += b'"state_digest":"sha256:%s"}' % (b"a" * 64)
+    with pytest.raises(heartbeat.HeartbeatInvalid) as caught:
+        heartbeat.Heartbeat.from_wire(body)
+    assert caught.value.diagnostics() == (
+        "the heartbeat has no counter: whoever recorded it could send it again "
+        "(upgrade the agent; its statements are accepted meanwhile)"
+    )
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable
 
+from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
 from whence_agent.outbox import Outbox, Waiting
@@ -45,6 +46,11 @@ _STOPPED = "http-4"
 """Codes of refusals by something else than the aggregator: a firewall may stop a statement for its size or content."""
 STOPPED_MAX = 3
 """So many statements that are stopped end a round; the others wait no longer for fewer than that."""
+_COUNTER_MOVES = ("heartbeat-behind", "heartbeat-ahead")
+_SEQUENCE_MOVES = ("sequence-conflict", "sequence-ahead")
+"""After these the agent goes on after the number that the aggregator states: its state directory is an older copy."""
+_BEATS_A_ROUND_MAX = 3
+"""Each replica may know a newer number than the one before."""
 _OTHER = "statement-of-other"
 """The aggregator has the key bound to another instance than the one that the statement names."""
 
@@ -59,6 +65,7 @@ class Delivery:
         prover: IdentityProof,
         receipts: Receipts,
         key: InstanceKey,
+        counter: HeartbeatCounter,
         owner: KeyOwner,
         outbox: Outbox,
         reporter: Reporter,
@@ -72,6 +79,7 @@ class Delivery:
         self._prover = prover
         self._receipts = receipts
         self._key = key
+        self._counter = counter
         self._owner = owner
         self._outbox = outbox
         self._reporter = reporter
@@ -85,6 +93,7 @@ class Delivery:
         self._doubted = False
         self._submitted: set[int] = set()
         """Sequences that the aggregator took, and whose receipts are not accepted yet."""
+        self._followed = False
         self._enrolling = asyncio.Lock()
         self._delivering = asyncio.Lock()
 
@@ -160,6 +169,7 @@ class Delivery:
             except AggregatorUnavailable as exc:
                 if not exc.retryable and exc.code in ENDING_CODES and not self._is_doubted(exc.code):
                     self._refused(waiting, exc)
+                    self._follow(exc)
                     continue
                 stopped.append(exc)
                 if not exc.code.startswith(_STOPPED) or len(stopped) >= STOPPED_MAX:
@@ -207,8 +217,16 @@ class Delivery:
         self._progress.delivered.refusal = f"{exc.code}: {exc.message}; see {self._outbox.refused_directory}"
         self._count()
 
+    def _follow(self, exc: AggregatorUnavailable) -> None:
+        """State everything once more after the last sequence taken; not again before something is acknowledged."""
+        if exc.code in _SEQUENCE_MOVES and exc.last_taken is not None and not self._followed:
+            self._followed = True
+            self._key.continue_after(exc.last_taken)
+            self._reporter.restate()
+
     def _acknowledged(self, waiting: Waiting, ledger_index: int) -> None:
         self._outbox.remove(waiting.sequence)
+        self._followed = False
         delivered = self._progress.delivered
         delivered.acknowledged += 1
         delivered.acknowledged_at = to_instant(self._progress.now())
@@ -220,16 +238,27 @@ class Delivery:
         identity, enrolled = self._progress.observed.identity, self._enrolled
         if identity is None or enrolled is None or self._reporter.last_digest is None:
             return
-        heartbeat = Heartbeat(
-            instance_id=identity.instance_id,
-            enrolment=enrolled.number,
-            sequence=self._reporter.last_sequence,
-            state_digest=self._reporter.last_digest,
-            sent_at=to_instant(self._progress.now()),
-        )
-        body = heartbeat.to_wire()
-        await self._aggregator.heartbeat(body, mac(enrolled.heartbeat_key, body))
-        self._progress.delivered.heartbeat_at = heartbeat.sent_at
+        for attempt in range(1, _BEATS_A_ROUND_MAX + 1):
+            heartbeat = Heartbeat(
+                instance_id=identity.instance_id,
+                enrolment=enrolled.number,
+                counter=self._counter.take(),
+                sequence=self._reporter.last_sequence,
+                state_digest=self._reporter.last_digest,
+                sent_at=self._progress.now(),
+            )
+            body = heartbeat.to_wire()
+            try:
+                await self._aggregator.heartbeat(body, mac(enrolled.heartbeat_key, body))
+            except AggregatorUnavailable as exc:
+                if exc.code not in _COUNTER_MOVES or exc.last_taken is None:
+                    raise
+                self._counter.follow(exc.last_taken, ahead=exc.code == "heartbeat-ahead")
+                if attempt == _BEATS_A_ROUND_MAX:
+                    raise
+            else:
+                break
+        self._progress.delivered.heartbeat_at = to_instant(heartbeat.sent_at)
         self._owner.confirm()
 
     def _failed(self, exc: AggregatorUnavailable) -> None:

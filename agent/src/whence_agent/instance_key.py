@@ -9,6 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_common.counting import is_number
 from whence_common.errors import InputError
 from whence_common.files import write_durably
 from whence_common.keys import key_id
@@ -29,10 +30,18 @@ class InstanceKey:
         self.id = key_id(self.private.public_key())
 
     def next_sequence(self) -> int:
-        """Take the next sequence; never given twice for one key, whatever happens in between."""
-        sequence = int(self.remembered("sequence").get("next", 1))
+        """Take the next sequence; never given twice for one key, whatever happens in between.
+
+        Where the record holds no number, begin at 1: the aggregator states which one is the newest it took.
+        """
+        found = self.remembered("sequence").get("next")
+        sequence = found if isinstance(found, int) and is_number(found) else 1
         self.remember("sequence", {"next": sequence + 1})
         return sequence
+
+    def continue_after(self, sequence: int) -> None:
+        """Have the next statement follow a sequence that the aggregator states: this directory is an older copy."""
+        self.remember("sequence", {"next": sequence + 1})
 
     def remembered(self, name: str) -> dict[str, Any]:
         """Give what was remembered beside this key; empty when nothing was, or for another key."""

@@ -35,6 +35,9 @@ class EngineFailed(RoadError):
 class AggregatorUnavailable(RoadError):
     """The aggregator is away or refuses; its code says which."""
 
+    last_taken: int | None = None
+    """Where a number was out of order: the last one that the aggregator took, to go on after."""
+
 
 class SecretUnavailable(RoadError):
     """A secret reference could not be resolved. The message never holds the value."""

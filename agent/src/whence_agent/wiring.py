@@ -36,6 +36,7 @@ from whence_agent.delivery import Delivery
 from whence_agent.ending import Ending
 from whence_agent.generations import Generations, discard
 from whence_agent.health_watch import HealthWatch
+from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.host_metrics import HostMetrics, read_host
 from whence_agent.http.connections import Connections
 from whence_agent.http.status_app import StatusEndpoint
@@ -239,6 +240,7 @@ class _Agent:
             prover=self.prover,
             receipts=receipts,
             key=self.key,
+            counter=HeartbeatCounter(self.key),
             owner=self.owner,
             outbox=self.outbox,
             reporter=self.reporter,

@@ -35,6 +35,18 @@ class Conflict(InputError):
     """What is asked contradicts what is stored."""
 
 
+class OutOfOrder(Conflict):
+    """A number that must grow did not, or leapt too far.
+
+    `last_taken` is the last one taken, where it is known: an honest sender goes on after it, and to anybody else it is
+    of no use without the sender's key.
+    """
+
+    def __init__(self, code: str, message: str, *, fix: str, last_taken: int | None) -> None:
+        super().__init__(code, message, fix=fix)
+        self.last_taken = last_taken
+
+
 class Forbidden(InputError):
     """The caller is known and may not do this, or is not who it must be."""
 
@@ -81,6 +93,9 @@ class Database(Protocol):
 
     async def write(self, *writes: Write) -> None:
         """Write what touches no entry of the log, durably, in a transaction of its own."""
+
+    async def write_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+        """Write rows as `write` does, no row twice, and return what the query returns of those that it wrote."""
 
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         """Read, beside any writer."""

@@ -1,33 +1,42 @@
 """Heartbeats: small messages under a MAC, so that staying in touch costs no public-key operation.
 
 The key of an instance is derived from the aggregator's secret; every replica can derive it again without a look-up.
+The MAC covers all of the body, so also the counter, which alone keeps a recorded heartbeat from being taken again, and
+the time, which is the machine's own and refuses nothing.
 """
 
 from __future__ import annotations
 
 import hmac
+from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
+from whence_common.counting import NUMBER_MAX
 from whence_common.digest import is_sha256_digest
-from whence_common.errors import InputError
+from whence_common.errors import InputError, one_line
 from whence_common.identifiers import INSTANCE_ID
 
 HEARTBEAT_BYTES_MAX = 1024
 
 
 class HeartbeatInvalid(InputError):
-    """The body is no heartbeat, or its MAC does not hold."""
+    """The body is not a heartbeat, or its MAC does not hold."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """`state_digest` is the digest of the last statement's envelope; `enrolment` says under which binding."""
+    """`state_digest` is the digest of the last statement's envelope; `enrolment` says under which binding.
+
+    `counter` grows with each heartbeat of a binding and is never used twice; 0 where an agent of before sent none.
+    """
 
     instance_id: str
     enrolment: int
+    counter: int = 0
     sequence: int
     state_digest: str
-    sent_at: str
+    sent_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
     def to_wire(self) -> bytes:
         return msgspec.json.encode(self, order="deterministic")
@@ -38,9 +47,18 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
         try:
             heartbeat = _DECODER.decode(content[: HEARTBEAT_BYTES_MAX + 1])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise HeartbeatInvalid("heartbeat-malformed", "the body is no heartbeat") from exc
+            reason = one_line(str(exc), 120)
+            raise HeartbeatInvalid("heartbeat-malformed", f"the body is not a heartbeat: {reason}") from exc
         if not INSTANCE_ID.match(heartbeat.instance_id) or not is_sha256_digest(heartbeat.state_digest):
             raise HeartbeatInvalid("heartbeat-malformed", "the instance id or the state's digest is malformed")
+        if heartbeat.counter == 0:
+            raise HeartbeatInvalid(
+                "heartbeat-without-counter",
+                "the heartbeat has no counter: whoever recorded it could send it again",
+                fix="upgrade the agent; its statements are accepted meanwhile",
+            )
+        if not 0 < heartbeat.counter <= NUMBER_MAX or not 0 < heartbeat.enrolment <= NUMBER_MAX:
+            raise HeartbeatInvalid("heartbeat-malformed", "the counter or the enrolment is not between 1 and 2^53 - 1")
         return heartbeat
 
 
@@ -53,7 +71,7 @@ def derive_key(secret: bytes, *, instance_id: str, enrolment: int) -> bytes:
 
 
 def mac(key: bytes, content: bytes) -> str:
-    """Give the hex HMAC-SHA256 of a heartbeat's bytes."""
+    """Return the hex HMAC-SHA256 of a heartbeat's bytes."""
     return hmac.digest(key, content, "sha256").hex()
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from whence_common.clock import parse_instant
+from whence_common.counting import is_number
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
 from whence_common.identifiers import is_application_id, is_application_version
@@ -19,7 +20,6 @@ from whence_common.image_reference import ImageReference, ImageReferenceInvalid
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:whence:predicate:runtime:v1"
 DEPTH_MAX = 32
-_SEQUENCE_MAX = 2**53
 
 Cause = Literal["boot", "change", "stop", "failed"]
 
@@ -216,9 +216,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         _check_depth([predicate.user_data.document if predicate.user_data else None, predicate.problems])
         digests = [predicate.image.digest if predicate.image else None]
         digests += [predicate.user_data.digest if predicate.user_data else None]
-        if not 0 < predicate.sequence < _SEQUENCE_MAX or any(
-            d is not None and not is_sha256_digest(d) for d in digests
-        ):
+        if not is_number(predicate.sequence) or any(d is not None and not is_sha256_digest(d) for d in digests):
             raise StatementInvalid("statement-malformed", "the sequence or a digest is malformed")
         if predicate.image is not None and not _is_repository(predicate.image.repository, predicate.image.digest):
             raise StatementInvalid("statement-malformed", "the image's repository is malformed")

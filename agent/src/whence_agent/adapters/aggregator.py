@@ -16,6 +16,7 @@ from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
 from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
+from whence_common.counting import NUMBER_MAX
 from whence_common.errors import one_line
 from whence_common.logs import fields
 from whence_common.merkle import PROOF_HASHES_MAX
@@ -153,12 +154,16 @@ def _own_code(status: int, kind: str, document: dict[str, Any] | None) -> str | 
 
 def _problem(status: int, code: str, document: dict[str, Any], retry_after: str) -> AggregatorUnavailable:
     detail = one_line(str(document.get("detail") or document.get("title") or f"HTTP {status}"))
-    return AggregatorUnavailable(
+    refusal = AggregatorUnavailable(
         code,
         f"the aggregator answers HTTP {status}: {detail}",
         retryable=status == 429 or status >= 500,
         retry_after_seconds=retry_after_seconds(retry_after),
     )
+    last_taken = document.get("last_taken")
+    if isinstance(last_taken, int) and not isinstance(last_taken, bool) and 0 <= last_taken <= NUMBER_MAX:
+        refusal.last_taken = last_taken
+    return refusal
 
 
 def _object(content: bytes) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from whence_aggregator.compliance.clock_rule import BY_HEARTBEATS
 from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rule import Evidence, Verdict
 from whence_aggregator.compliance.rules import RULES, judge
@@ -150,7 +151,8 @@ class Evaluator:
             log.warning("violations", extra=fields(violations=failed))
 
     async def sweep(self) -> int:
-        """Have instances judged again whose silence began or ended, or that speak after their end; return how many.
+        """Have instances judged again whose silence began or ended, whose clock went wrong or was set right, or that
+        speak after their end; return how many.
 
         Each question goes on where the last one ended, and from the start when there were no more.
         """
@@ -162,6 +164,10 @@ class Evaluator:
             asked.append(("silent_since", {"since": since, "after": after, "until": until, "limit": limit}))
         page = {"limit": limit, "after": self._swept_after.get("speaking_again", 0)}
         asked.append(("speaking_again", {**page, "until": until}))
+        page = {"limit": limit, "after": self._swept_after.get("clocks_gone_wrong", 0)}
+        asked.append(("clocks_gone_wrong", page))
+        page = {"limit": limit, "after": self._swept_after.get("clocks_set_right", 0)}
+        asked.append(("clocks_set_right", {**page, "by_heartbeats": f"{BY_HEARTBEATS}%"}))
         if self._sweeps % ENDED_SWEEPS == 0:
             late = int(ON_THE_WAY.total_seconds() * 1000)
             page = {"limit": limit, "after": self._swept_after.get("speaking_though_ended", 0)}

@@ -100,7 +100,9 @@ def guarded(handler: Handler, authenticate: Callable[[web.Request], None] | None
 
 def problem(request: web.Request, error: WhenceError) -> web.Response:
     """Give an error as a problem response; Retry-After where there is a time."""
-    response = _respond(request, _status(error), error.code, error.message, error.fix)
+    response = _respond(
+        request, _status(error), error.code, error.message, error.fix, last_taken=getattr(error, "last_taken", None)
+    )
     seconds = getattr(error, "retry_after_seconds", None)
     if seconds is None and response.status == 503:
         seconds = _AGAIN_SECONDS
@@ -119,8 +121,10 @@ def _status(error: WhenceError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 502)
 
 
-def _respond(request: web.Request, status: int, code: str, detail: str, fix: str) -> web.Response:
-    document = {
+def _respond(
+    request: web.Request, status: int, code: str, detail: str, fix: str, *, last_taken: int | None = None
+) -> web.Response:
+    document: dict[str, object] = {
         "type": f"urn:whence:problem:{code}",
         "title": code,
         "status": status,
@@ -129,6 +133,8 @@ def _respond(request: web.Request, status: int, code: str, detail: str, fix: str
         "fix": fix,
         "instance": request.path,
     }
+    if last_taken is not None:
+        document["last_taken"] = last_taken
     if request.path.startswith("/apps"):
         document["message"] = detail  # what Kio's clients look for
     text = visible_json(document)

@@ -57,6 +57,10 @@ class MeasuredDatabase:
         with self._measured("write"):
             await self._database.write(*writes)
 
+    async def write_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+        with self._measured("write"):
+            return await self._database.write_returning(query, rows)
+
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         with self._measured("read"):
             return await self._database.fetch(query, parameters)

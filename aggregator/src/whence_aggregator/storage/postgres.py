@@ -122,6 +122,12 @@ class PostgresDatabase:
         async with self._opened(sequenced=False) as transaction:
             await transaction.finish(*writes)
 
+    async def write_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+        if not rows:
+            return []
+        async with self._opened(sequenced=False) as transaction:
+            return await transaction.insert_returning(query, rows)
+
     @asynccontextmanager
     async def _opened(self, *, sequenced: bool) -> AsyncIterator[_PostgresTransaction]:
         try:
@@ -224,6 +230,14 @@ class _PostgresTransaction:
         if together:
             await self._insert_together(together)
         await self.execute(*others)
+
+    async def insert_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+        """Run one insert, which is the whole transaction; return what it returns."""
+        batch = await self._batch(query)
+        found: Sequence[Row] = await self._connection.fetch(
+            f"with sequencer as (select) {batch.sql}", *_columns(batch, rows)
+        )
+        return found
 
     async def _begin(self) -> None:
         if not self.begun:

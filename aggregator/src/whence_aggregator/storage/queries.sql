@@ -39,8 +39,8 @@ on conflict (name) do update set fingerprint = excluded.fingerprint;
 select count(*) as n from enrolment;
 
 -- name: reseal
-update last_seen set seal = :seal
-where instance_id = :instance_id and seen_at = :seen_at and enrolment = :enrolment;
+update last_seen set seal = :seal, beat_seal = :beat_seal
+where instance_id = :instance_id and seen_at = :seen_at and enrolment = :enrolment and counter = :counter;
 
 -- name: add_clock
 insert into clock (ledger_index, recorded_at, latest) values (:ledger_index, :recorded_at, :latest);
@@ -205,8 +205,26 @@ insert into instance_facets (facets, instance) values (:facets, :instance) on co
 
 -- name: see
 insert into last_seen (instance_id, seen_at, enrolment, seal) values (:instance_id, :seen_at, :enrolment, :seal)
-on conflict (instance_id) do update set seen_at = excluded.seen_at, enrolment = excluded.enrolment, seal = excluded.seal
+on conflict (instance_id) do update set seen_at = excluded.seen_at, enrolment = excluded.enrolment, seal = excluded.seal,
+    counter = case when excluded.enrolment > last_seen.enrolment then 0 else last_seen.counter end,
+    skew_millis = case when excluded.enrolment > last_seen.enrolment then 0 else last_seen.skew_millis end
 where (excluded.enrolment, excluded.seen_at) > (last_seen.enrolment, last_seen.seen_at);
+
+-- name: hear
+insert into last_seen (instance_id, seen_at, enrolment, seal, counter, skew_millis, skew_confirmed, beat_seal)
+values (:instance_id, :seen_at, :enrolment, :seal, :counter, :skew_millis, :skew_confirmed, :beat_seal)
+on conflict (instance_id) do update set
+    seal = case when (excluded.enrolment, excluded.seen_at) > (last_seen.enrolment, last_seen.seen_at)
+        then excluded.seal else last_seen.seal end,
+    seen_at = case when (excluded.enrolment, excluded.seen_at) > (last_seen.enrolment, last_seen.seen_at)
+        then excluded.seen_at else last_seen.seen_at end,
+    enrolment = excluded.enrolment, counter = excluded.counter, skew_millis = excluded.skew_millis,
+    skew_confirmed = excluded.skew_confirmed, beat_seal = excluded.beat_seal
+where (excluded.enrolment, excluded.counter) > (last_seen.enrolment, last_seen.counter)
+returning instance_id;
+
+-- name: heard_counters
+select instance_id, enrolment, counter from last_seen where {instance_id in texts instance_ids};
 
 -- name: lives_of
 select i.instance_id, i.life, v.listed_at,
@@ -222,7 +240,7 @@ from instance i join life h on h.instance = i.number and h.ledger_index = (
 where {i.instance_id in texts instance_ids};
 
 -- name: seen
-select instance_id, seen_at, seal from last_seen where {instance_id in texts instance_ids};
+select instance_id, seen_at, counter, skew_millis, skew_confirmed from last_seen where {instance_id in texts instance_ids};
 
 -- name: heard_last
 select max(seen_at) as seen_at from last_seen;
@@ -238,6 +256,21 @@ select l.instance_id, v.instance as number from verdict v join instance i on i.n
 join last_seen l on l.instance_id = i.instance_id
 where v.rule = 'agent-silent' and v.verdict <> 'pass' and v.verdict <> 'gone' and l.seen_at >= :until
     and v.instance > :after
+order by v.instance limit :limit;
+
+-- name: clocks_gone_wrong
+select i.instance_id, i.number from last_seen l join instance i on i.instance_id = l.instance_id
+where (l.skew_millis > 300000 or (l.skew_millis < -300000 and l.skew_confirmed = 1))
+    and i.life in ('pending', 'running', 'unknown') and not exists (
+    select 1 from verdict v where v.instance = i.number and v.rule = 'clock-off' and v.verdict = 'fail')
+    and i.number > :after
+order by i.number limit :limit;
+
+-- name: clocks_set_right
+select l.instance_id, v.instance as number from verdict v join instance i on i.number = v.instance
+join last_seen l on l.instance_id = i.instance_id
+where v.rule = 'clock-off' and v.verdict <> 'pass' and v.verdict <> 'gone' and v.reason like :by_heartbeats
+    and l.skew_millis between -300000 and 300000 and v.instance > :after
 order by v.instance limit :limit;
 
 -- name: speaking_though_ended
@@ -1025,7 +1058,7 @@ order by instance, rule{binary} limit :limit offset :offset;
 select account_id, subject, n from tally order by account_id{binary}, subject{binary} limit :limit offset :offset;
 
 -- name: dump_last_seen
-select instance_id, seen_at, enrolment, seal from last_seen order by instance_id{binary} limit :limit offset :offset;
+select instance_id, seen_at, enrolment, seal, counter, skew_millis, skew_confirmed, beat_seal from last_seen order by instance_id{binary} limit :limit offset :offset;
 
 -- name: dump_unseen
 select i.instance_id from instance i left join last_seen l on l.instance_id = i.instance_id

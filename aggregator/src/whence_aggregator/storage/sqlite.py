@@ -96,6 +96,12 @@ class SqliteDatabase:
         async with self._writing:
             await asyncio.shield(self._in_writer(lambda: self._finish(writes)))
 
+    async def write_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+        if not rows:
+            return []
+        async with self._writing:
+            return await asyncio.shield(self._in_writer(lambda: self._returned(query, rows)))
+
     async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
         return (await self.fetch_all([(query, parameters)]))[0]
 
@@ -149,18 +155,31 @@ class SqliteDatabase:
         _insert(connection, many, rows)
         return True
 
+    def _returned(self, query: str, rows: Sequence[Parameters]) -> list[Row]:
+        """Write rows, in one statement where there are few, commit, and return what the query returns."""
+        connection, many = self._connection(), self._many[query]
+        found: list[Row] = []
+        try:
+            if len(rows) <= _ROWS_ALONE_MAX:
+                found += _insert(connection, many, rows)
+            else:
+                connection.execute("begin immediate")
+                for part in _parts(many, rows):
+                    found += _insert(connection, many, part)
+        except BaseException:
+            self._rollback()
+            raise
+        self._commit()
+        return found
+
     def _write(self, connection: sqlite3.Connection, query: str, rows: Sequence[Parameters]) -> None:
         """Insert many rows by one statement: the interpreter's lock is given up once a statement, not once a row."""
         many = self._many.get(query)
         if many is None or len(rows) < 2:
             connection.executemany(self._queries[query], rows)
             return
-        most, start = min(_ROWS_AT_ONCE_MAX, _VARIABLES_MAX // len(many.parameters)), 0
-        while start < len(rows):
-            left = min(len(rows) - start, most)
-            count = left if left < _ROWS_STEP else left - left % _ROWS_STEP
-            _insert(connection, many, rows[start : start + count])
-            start += count
+        for part in _parts(many, rows):
+            _insert(connection, many, part)
 
     def _read(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
         connection = self._reader()
@@ -248,10 +267,20 @@ class _SqliteTransaction:
         self.finished = True
 
 
-def _insert(connection: sqlite3.Connection, many: ManyRows, rows: Sequence[Parameters]) -> None:
+def _parts(many: ManyRows, rows: Sequence[Parameters]) -> Iterator[Sequence[Parameters]]:
+    """Split rows into as few statements as may be, of few lengths."""
+    most, start = min(_ROWS_AT_ONCE_MAX, _VARIABLES_MAX // len(many.parameters)), 0
+    while start < len(rows):
+        left = min(len(rows) - start, most)
+        count = left if left < _ROWS_STEP else left - left % _ROWS_STEP
+        yield rows[start : start + count]
+        start += count
+
+
+def _insert(connection: sqlite3.Connection, many: ManyRows, rows: Sequence[Parameters]) -> Sequence[Row]:
     one = f"({','.join('?' * len(many.parameters))})"
     sql = f"{many.before}values {','.join([one] * len(rows))}{many.after}"
-    connection.execute(sql, [row[name] for row in rows for name in many.parameters])
+    return _rows(connection.execute(sql, [row[name] for row in rows for name in many.parameters]))
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:

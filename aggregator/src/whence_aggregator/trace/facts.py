@@ -173,6 +173,22 @@ class Answer:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardClock:
+    """What the newest heartbeat shows of the machine's clock: its stated time less the time it arrived."""
+
+    skew: timedelta
+    confirmed: bool
+    """Whether the heartbeats before it, over some time, were as late: no single delay explains that."""
+
+    @classmethod
+    def from_row(cls, row: Row) -> HeardClock | None:
+        """Read it; None where no heartbeat of the newest binding was taken."""
+        if not row["counter"]:
+            return None
+        return cls(skew=timedelta(milliseconds=row["skew_millis"]), confirmed=bool(row["skew_confirmed"]))
+
+
 NOT_ASKED = Answer(outcome="unknown", reason="no source was asked yet")
 
 
@@ -194,6 +210,8 @@ class Facts:
     image_source: Answer
     commit: Answer
     last_seen: str | None
+    heard_clock: HeardClock | None = None
+    """None where no heartbeat was taken, and when a time in the past is asked about."""
     branch: Answer = NOT_ASKED
     """Whether the default branch reaches the commit, as of the time asked about."""
     bindings: Sequence[Binding] = ()

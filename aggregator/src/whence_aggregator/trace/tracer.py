@@ -18,6 +18,7 @@ from whence_aggregator.trace.facts import (
     Answer,
     Binding,
     Facts,
+    HeardClock,
     Later,
     Listed,
     Registered,
@@ -158,6 +159,7 @@ class Tracer:
             stated = kind_of(self._log.content(row))[1]
             bound.setdefault(row["instance_id"], []).append(Binding.of(stated, row["ledger_index"]))
         last_seen = {row["instance_id"]: from_millis(row["seen_at"]) for row in seen}
+        clocks = {row["instance_id"]: HeardClock.from_row(row) for row in seen}
         in_ec2 = {row["instance_id"]: row for row in listed}
         lives = {row["instance_id"]: row for row in alive}
         outside = await self._outside(list(said.values()), moment)
@@ -174,6 +176,7 @@ class Tracer:
                 tag=TagHistory.of(outside.tags.get(tag or "", ()), account_id=statement.predicate.instance.account_id),
                 commit=NOT_ASKED,
                 last_seen=last_seen.get(name),
+                heard_clock=clocks.get(name),
                 listed=listed_of(in_ec2.get(name), lives.get(name)),
                 **life_facts(lives.get(name)),
                 heard=heard_of(last_seen.get(name), silent_before) if moment.is_now else None,
