@@ -11,6 +11,7 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.machine import DIGEST, FAILED, Machine, scm
+from whence_aggregator.ports import OutOfOrder
 from whence_common.errors import WhenceError
 from whence_common.statement import ApplicationFacts, ImageFacts, InstanceFacts, UserDataFacts
 
@@ -192,3 +193,44 @@ async def _raw(house: InProcess, sql: str) -> None:
     else:
         assert isinstance(house.database, PostgresDatabase)
         await house.database.pool.execute(sql)
+
+
+@pytest.mark.parametrize("sequence", [2**24 + 3, 2**53 - 1])
+async def test_a_sequence_far_ahead_is_refused_and_freezes_nothing(house: InProcess, sequence: int) -> None:
+    machine = await house.machine()
+    await house.say(machine)
+    await house.say(machine)
+    with pytest.raises(OutOfOrder) as caught:
+        await house.ingest.accept(machine.statement(sequence=sequence))
+    assert (caught.value.code, caught.value.last_taken) == ("sequence-ahead", 2)
+    assert caught.value.message == f"sequence {sequence} is more than 16777216 above the last one taken, 2"
+    following = await house.ingest.accept(machine.statement(sequence=3, cause="change"))
+    (row,) = await house.database.fetch("statements_now", {"instance_ids": f'["{machine.instance_id}"]'})
+    assert (row["sequence"], row["ledger_index"]) == (3, following.ledger_index)
+
+
+async def test_a_first_sequence_far_ahead_is_refused(house: InProcess) -> None:
+    machine = await house.machine()
+    with pytest.raises(OutOfOrder) as caught:
+        await house.ingest.accept(machine.statement(sequence=2**24 + 1))
+    assert (caught.value.code, caught.value.last_taken) == ("sequence-ahead", 0)
+
+
+async def test_one_statement_far_ahead_keeps_no_other_of_its_batch(house: InProcess) -> None:
+    machine, other = await house.machine(), await house.machine("i-00000000000000001")
+    good, far, theirs = machine.statement(), machine.statement(sequence=2**53 - 1), other.statement()
+    answers = await asyncio.gather(
+        *(house.ingest.accept(one) for one in (far, good, theirs, far)), return_exceptions=True
+    )
+    assert [getattr(answer, "code", "taken") for answer in answers] == [
+        "sequence-ahead", "taken", "taken", "sequence-ahead",
+    ]  # fmt: skip
+
+
+async def test_a_taken_sequence_is_refused_with_the_newest_to_go_on_after(house: InProcess) -> None:
+    machine = await house.machine()
+    for _ in range(4):
+        await house.say(machine)
+    with pytest.raises(OutOfOrder) as caught:
+        await house.ingest.accept(machine.statement(sequence=2, cause="change"))
+    assert (caught.value.code, caught.value.last_taken) == ("sequence-conflict", 4)

@@ -16,7 +16,7 @@ from whence_aggregator.enrolment import Enrolment, Enrolments
 from whence_aggregator.group_commit import GroupCommit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.limits import Limit
-from whence_aggregator.ports import Conflict, Unauthenticated, WriteConflict
+from whence_aggregator.ports import OutOfOrder, Unauthenticated, WriteConflict
 from whence_aggregator.projections.known import Known, KnownInstances, named
 from whence_aggregator.projections.stated import Said
 from whence_aggregator.projections.statements import Combinations, project_statements
@@ -24,6 +24,7 @@ from whence_aggregator.questions import question
 from whence_aggregator.sightings import Sightings
 from whence_aggregator.verification import Checked, Refusal, Submitted, Verifier, key_ids
 from whence_common.clock import Now, to_instant, to_millis
+from whence_common.counting import LEAP_MAX
 from whence_common.logs import fields
 
 log = logging.getLogger(__name__)
@@ -222,11 +223,14 @@ class Ingest:
             if digest in standing:
                 continue
             first = fresh.get(one.key)
+            instance = known[one.enrolment.instance_id]
             if first is not None:
                 if first.checked.digest != digest:
-                    standing[digest] = _taken(one)
+                    standing[digest] = _taken(one, instance)
                 continue
-            instance = known[one.enrolment.instance_id]
+            if (ahead := _ahead(one, instance)) is not None:
+                standing[digest] = ahead
+                continue
             if (one.enrolment.number, one.checked.stated.sequence) > instance.order:
                 fresh[one.key] = one
                 continue
@@ -241,7 +245,7 @@ class Ingest:
                 continue
             found = await self._ledger.reader.find(f"sha256:{digest.hex()}")
             same = found is not None and found.ledger_index == rows[0]["ledger_index"]
-            standing[digest] = rows[0]["ledger_index"] if same else _taken(one)
+            standing[digest] = rows[0]["ledger_index"] if same else _taken(one, instance)
         return list(fresh.values()), standing
 
     async def _append(
@@ -294,7 +298,20 @@ class Ingest:
         return answers
 
 
-def _taken(one: Verified) -> Conflict:
-    return Conflict(
-        "sequence-conflict", f"sequence {one.checked.stated.sequence} of this instance is another statement"
-    )
+def _ahead(one: Verified, instance: Known) -> OutOfOrder | None:
+    """Refuse a sequence so high that hardly any could follow it: the instance's state would stay as it is for ever."""
+    enrolment, newest = instance.order
+    last = newest if enrolment == one.enrolment.number else 0
+    sequence = one.checked.stated.sequence
+    if one.enrolment.number < enrolment or sequence - last <= LEAP_MAX:
+        return None
+    message = f"sequence {sequence} is more than {LEAP_MAX} above the last one taken, {last}"
+    return OutOfOrder("sequence-ahead", message, fix="go on after the last one taken", last_taken=last)
+
+
+def _taken(one: Verified, instance: Known) -> OutOfOrder:
+    enrolment, newest = instance.order
+    return OutOfOrder(
+        "sequence-conflict", f"sequence {one.checked.stated.sequence} of this instance is another statement",
+        fix="go on after the last one taken", last_taken=newest if enrolment == one.enrolment.number else None,
+    )  # fmt: skip
