@@ -34,7 +34,12 @@ from whence_common.receipt import Receipt
 _AGENTS = int(os.environ.get("BENCH_FLEET_AGENTS", "500"))
 _SECONDS = float(os.environ.get("BENCH_FLEET_SECONDS", "10"))
 _BEATS_SECONDS = 5.0
-_LIMITS = {"challenges_per_address": 1e6, "statements_per_account": 1e6, "enrolments_per_instance": 1e6}
+_LIMITS = {
+    "challenges_per_address": 1e6,
+    "enrolments_per_account": 1e6,
+    "statements_per_account": 1e6,
+    "enrolments_per_instance": 1e6,
+}
 
 
 @dataclass

@@ -46,7 +46,7 @@ _STATEMENTS_A_TURN = 30_000
 _BEATS_A_TURN = 150_000
 _QUIET_SECONDS_MAX = 15
 _BEGIN_MILLIS = 1_793_000_000_000
-LIMITS = dict.fromkeys(("statements_per_instance", "statements_per_account", "heartbeats_per_instance", "enrolments_per_instance", "challenges_per_address"), 1000000.0)  # fmt: skip
+LIMITS = dict.fromkeys(("statements_per_instance", "statements_per_account", "heartbeats_per_instance", "enrolments_per_instance", "enrolments_per_account", "challenges_per_address", "enrolment_attempts_per_address"), 1000000.0)  # fmt: skip
 LUA = r"""
 local requests, n = {}, 0
 function init(args)

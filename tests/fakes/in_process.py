@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +28,7 @@ from whence_aggregator.heartbeats import Heartbeats
 from whence_aggregator.ingest import Accepted, Ingest
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
-from whence_aggregator.limits import Limit, Rate
+from whence_aggregator.limits import EnrolmentLimits, Limit, Rate
 from whence_aggregator.ports import (
     BranchAnswer,
     CallerIdentity,
@@ -156,6 +156,19 @@ class NewestLog:
         return self._ledger.note
 
 
+def limits_of(rate: Rate, clock: Callable[[], float] = lambda: 0.0) -> EnrolmentLimits:
+    """Make limits for enrolments that all have the same rate."""
+    names = ("instance", "account", "address", "instance", "instance")
+    return EnrolmentLimits(
+        **dict(
+            zip(
+                ("instance", "account", "address_attempts", "instance_attempts", "refusals"),
+                (Limit(name, rate, clock) for name in names), strict=True,
+            )
+        )
+    )  # fmt: skip
+
+
 class InProcess:
     """Everything wired as the program wires it, but for the outside."""
 
@@ -169,6 +182,8 @@ class InProcess:
         caller_identity: CallerIdentity | None = None,
         seeds: Sequence[bytes] = (b"l" * 32,),
         heard_until: datetime | None = None,
+        limits: EnrolmentLimits | None = None,
+        sts_required: bool = False,
     ) -> None:
         self.database = database
         self.authority = authority
@@ -226,9 +241,9 @@ class InProcess:
             audience=AUDIENCE,
             heartbeat_secret=SECRET,
             caller_identity=caller_identity,
-            sts_required=False,
+            sts_required=sts_required,
             document_seconds_max=3600.0,
-            limit=Limit("instance", LIMITLESS),
+            limits=limits or limits_of(LIMITLESS),
             now=self.clock,
         )
         self.sightings = Sightings(SECRET)

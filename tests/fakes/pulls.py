@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Mapping
 
-from fakes.in_process import LIMITLESS, SECRET, InProcess
+from fakes.in_process import LIMITLESS, SECRET, InProcess, limits_of
 from fakes.machine import Machine
 from whence_aggregator.challenges import Challenges
 from whence_aggregator.enrolment import Enrolments
@@ -101,7 +101,7 @@ class Pulls:
             caller_identity=caller_identity,
             sts_required=False,
             document_seconds_max=3600.0,
-            limit=Limit("instance", LIMITLESS),
+            limits=limits_of(LIMITLESS),
             now=house.clock,
         )
         self.tokens = PullTokens(

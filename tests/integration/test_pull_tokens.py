@@ -13,19 +13,20 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from fakes.agent_world import World
-from fakes.in_process import AUDIENCE, InProcess
+from fakes.in_process import AUDIENCE, LIMITLESS, InProcess
 from fakes.machine import Machine
 from fakes.pulls import FRONT, FakeSts, Pulls
 from fakes.signing_authority import SigningAuthority, identity_document
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.delivery import Delivery
+from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.ports import AggregatorUnavailable, RegistryRefused
 from whence_agent.pull_tokens import PullTokens
 from whence_agent.settings import RegistrySettings, Settings
 from whence_agent.sign_in import SignIn
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
-from whence_aggregator.limits import Limit, Rate
+from whence_aggregator.limits import ChallengeLimits, Limit
 from whence_aggregator.ports import StorageUnavailable
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.identity_document import read_unverified
@@ -62,8 +63,8 @@ async def served(handler: Handler) -> AsyncIterator[str]:
 @asynccontextmanager
 async def front_of(pulls: Pulls) -> AsyncIterator[str]:
     """Serve a front as its program does; give the URL."""
-    limit = Limit("address", Rate(per_second=1e9, burst=1e9))
-    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=limit)
+    limits = ChallengeLimits(address=Limit("address", LIMITLESS), key=Limit("key", LIMITLESS))
+    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=limits)
     application = web.Application()
     application.add_routes(web.post(one.path, guarded(one.handler, None)) for one in calls.routes())
     async with TestServer(application) as server:
@@ -103,7 +104,7 @@ class Agent:
         self.prover = Prover(self)
         self.delivery = Delivery(
             aggregator=HttpAggregator(session=session, url="http://127.0.0.1:1", ca_file=None), prover=self.prover,
-            receipts=world.receipts(), key=world.key, owner=world.owner, outbox=world.outbox,
+            receipts=world.receipts(), key=world.key, counter=HeartbeatCounter(world.key), owner=world.owner, outbox=world.outbox,
             reporter=world.reporter, progress=world.progress, pulse=world.pulse, heartbeat_seconds=60,
             pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip

@@ -159,7 +159,9 @@ class _Agent:
     def front_of(self, registry: str) -> HttpAggregator:
         """Make what speaks to a registry front; it serves a part of the aggregator's calls, and tokens."""
         place = self.places.get(registry) or Place(registry=registry)
-        return HttpAggregator(session=self.session, url=f"{place.origin}/v2/_whence", ca_file=None)
+        return HttpAggregator(
+            session=self.session, url=f"{place.origin}/v2/_whence", ca_file=None, key_id=lambda: self.key.id
+        )
 
     def assemble(self) -> tuple[dict[str, Service], Callable[[], Awaitable[None]]]:
         """Make the services, and what happens before they are stopped."""
@@ -236,6 +238,7 @@ class _Agent:
                 url=settings.aggregator_url,
                 ca_file=settings.aggregator_ca_file,
                 log_size=lambda: receipts.seen_size,
+                key_id=lambda: self.key.id,
             ),
             prover=self.prover,
             receipts=receipts,

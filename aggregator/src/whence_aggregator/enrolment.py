@@ -1,8 +1,9 @@
 """Enrolment: an instance proves by AWS's signature who it is, and binds a key of its own.
 
-Steps in order: challenge of ours, CMS verified, account allowed, proof of the key, challenge used up, then the fresh
-proof by STS, or a document that is young enough; then, in one transaction, the binding. A second key needs the fresh
-proof; without it the attempt is refused and stands in the log, for it may be anybody's.
+Steps in order: challenge of ours, CMS verified, account allowed, proof of the key, limits, challenge used up, then the
+fresh proof by STS, or a document that is young enough; then, in one transaction, the binding. A second key needs the
+fresh proof; without it the attempt is refused and stands in the log, for it may be anybody's. What is wrong up to the
+proof of the key counts against nobody: checking it costs no more than its request, and anybody can send it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from whence_aggregator.challenges import Challenges
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ledger.packing import EntryDamaged
-from whence_aggregator.limits import Limit
+from whence_aggregator.limits import EnrolmentLimits
 from whence_aggregator.ports import (
     CallerIdentity,
     Conflict,
@@ -34,6 +35,7 @@ from whence_aggregator.projections.events import project_enrolment
 from whence_common import strict_base64
 from whence_common.clock import Now, to_instant
 from whence_common.enrolment_proof import proof_content
+from whence_common.errors import RoadError
 from whence_common.heartbeat import derive_key
 from whence_common.identity_document import Authorities, InstanceIdentity, verify
 from whence_common.keys import key_id, public_key_from_wire, signature_holds
@@ -101,7 +103,7 @@ class Enrolments:
         caller_identity: CallerIdentity | None,
         sts_required: bool,
         document_seconds_max: float,
-        limit: Limit,
+        limits: EnrolmentLimits,
         now: Now,
     ) -> None:
         self._database = database
@@ -113,7 +115,7 @@ class Enrolments:
         self._caller_identity = caller_identity
         self._sts_required = sts_required
         self._document_seconds_max = document_seconds_max
-        self._limit = limit
+        self._limits = limits
         self._now = now
         self.audience = audience
 
@@ -122,18 +124,15 @@ class Enrolments:
         challenge, expires_at = self._challenges.make()
         return {"challenge": challenge, "audience": self.audience, "expires_at": expires_at}
 
-    async def enrol(self, request: EnrolmentRequest) -> dict[str, object]:
-        """Bind a key. Raises an InputError with a stable code for every reason to refuse."""
+    async def enrol(self, request: EnrolmentRequest, *, address: str = "") -> dict[str, object]:
+        """Bind a key; `address` is the sender's. Raises an InputError with a stable code for every reason to refuse."""
         self._challenges.check(request.challenge)
         identity = verify(request.identity, self._authorities)
         if identity.account_id not in self._accounts:
             raise Forbidden("account-not-allowed", f"account {identity.account_id} is not on the allow-list")
-        self._limit.take(identity.instance_id)
         public_key = public_key_from_wire(request.public_key)
         self._check_proof(request, public_key)
-        await self._challenges.redeem(request.challenge)
-        proved = await self._prove_freshness(request, identity, key_id(public_key))
-        enrolment = await self._bind(identity, request, key_id(public_key), proved)
+        enrolment = await self._within_limits(identity, request, key_id(public_key), address)
         key = derive_key(self._heartbeat_secret, instance_id=enrolment.instance_id, enrolment=enrolment.number)
         return {
             "enrolment": enrolment.number,
@@ -142,6 +141,32 @@ class Enrolments:
             "heartbeat_key": base64.b64encode(key).decode("ascii"),
             "log_keys": list(self._ledger.keys),
         }
+
+    async def _within_limits(
+        self, identity: InstanceIdentity, request: EnrolmentRequest, key: str, address: str
+    ) -> Enrolment:
+        """Bind the key, counting against the instance what is proved, and against the sender what is not."""
+        instance_id = identity.instance_id
+        (bound,) = await self.by_keys([key])
+        if isinstance(bound, Enrolment) and bound.instance_id == instance_id:
+            self._limits.instance.take(instance_id)
+            return await self._proved_and_bound(identity, request, key)
+        self._limits.attempt(address, instance_id)
+        try:
+            enrolment = await self._proved_and_bound(identity, request, key)
+        except RoadError:
+            self._limits.no_attempt(address, instance_id)
+            raise
+        self._limits.no_attempt(address, instance_id)
+        return enrolment
+
+    async def _proved_and_bound(self, identity: InstanceIdentity, request: EnrolmentRequest, key: str) -> Enrolment:
+        await self._challenges.redeem(request.challenge)
+        proved = await self._prove_freshness(request, identity, key)
+        if proved is not None:
+            self._limits.instance.take(identity.instance_id)
+            self._limits.account.take(identity.account_id)
+        return await self._bind(identity, request, key, proved)
 
     async def by_keys(self, keys: Sequence[str]) -> list[Enrolment | Exception | None]:
         """Find the bindings of keys by their ids, in order: a fleet that comes back asks for all of its own at once.
@@ -219,7 +244,7 @@ class Enrolments:
                 ((index, _),) = await writing.append([new])
                 await writing.flush()
                 await project_enrolment(writing.transaction, index, stated)
-            else:
+            elif self._limits.refusals.took(identity.instance_id):
                 facts = {
                     "instance": _to_wire(identity),
                     "key_id": key,

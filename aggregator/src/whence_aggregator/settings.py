@@ -58,7 +58,11 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     application_bytes_per_team: float = 4096.0
     heartbeats_per_instance: float = 1.0
     enrolments_per_instance: float = 0.1
+    enrolments_per_account: float = 50.0
     challenges_per_address: float = 50.0
+    """A challenge that names its key is refused where this is used up for its address and for the key."""
+    enrolment_attempts_per_address: float = 1.0
+    """An attempt that proves nothing is refused where this and its instance's `enrolments_per_instance` are used up."""
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

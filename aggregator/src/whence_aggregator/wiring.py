@@ -95,7 +95,7 @@ async def _speaking(
         caller_identity=parts.load_sts(settings, authorities, session),
         sts_required=settings.sts == "required",
         document_seconds_max=settings.document_seconds_max,
-        limit=limits.of("enrolments_per_instance", "instance"),
+        limits=limits.of_enrolments(),
         now=utc_now,
     )
     ingest = Ingest(
@@ -176,7 +176,7 @@ def _routes(
     questions: Questions,
 ) -> list[web.RouteDef]:
     """Give everything that is served but the log, the applications and the registry."""
-    challenges = limits.of("challenges_per_address", "address")
+    challenges = limits.of_challenges()
     return [
         *AgentCalls(
             enrolments=speaking.enrolments,

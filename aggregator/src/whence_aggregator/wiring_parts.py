@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ from whence_aggregator.ledger.continuity import check_start
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
-from whence_aggregator.limits import Limit, Rate
+from whence_aggregator.limits import ChallengeLimits, EnrolmentLimits, Limit, Rate
 from whence_aggregator.ports import Database, ImageStore, Row
 from whence_aggregator.settings import LimitSettings, Settings, TrustSettings, log_origin
 from whence_aggregator.sightings import Listening
@@ -54,8 +55,11 @@ from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
 from whence_common.log_policy import wrong_witnesses
+from whence_common.logs import fields
 from whence_common.note import VerifierKey
 from whence_common.settings_file import SettingsInvalid
+
+log = logging.getLogger(__name__)
 
 _SECRET_BYTES_MIN = 32
 _TOKENS_BYTES_MAX = 16 * 1024 * 1024
@@ -227,7 +231,12 @@ def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Re
 
 
 def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.ClientSession) -> StsCallers | None:
-    """Make what asks STS, in the regions whose certificates are known."""
+    """Make what asks STS, in the regions whose certificates are known. Warn where keys are bound without it."""
+    if settings.sts != "required":
+        log.warning(
+            "keys are bound without the fresh proof: whoever has an instance's document may enrol in its place",
+            extra=fields(sts=settings.sts, fix="set sts: required"),
+        )
     if settings.sts == "off":
         return None
     regions = frozenset(authorities.by_region)
@@ -261,6 +270,21 @@ class LiveLimits:
         limit = Limit(what, rate, unit="bytes" if _is_in_bytes(setting) else "calls")
         self._made.append((setting, limit))
         return limit
+
+    def of_challenges(self) -> ChallengeLimits:
+        """Make the limits of challenges: a key that is named has as many as an address."""
+        setting = "challenges_per_address"
+        return ChallengeLimits(address=self.of(setting, "address"), key=self.of(setting, "key"))
+
+    def of_enrolments(self) -> EnrolmentLimits:
+        """Make the limits of enrolments."""
+        return EnrolmentLimits(
+            instance=self.of("enrolments_per_instance", "instance"),
+            account=self.of("enrolments_per_account", "account"),
+            address_attempts=self.of("enrolment_attempts_per_address", "address"),
+            instance_attempts=self.of("enrolments_per_instance", "instance"),
+            refusals=self.of("enrolments_per_instance", "instance"),
+        )
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
         def apply() -> None:

@@ -73,7 +73,7 @@ class Pulling:
             caller_identity=caller_identity,
             sts_required=settings.sts == "required",
             document_seconds_max=settings.document_seconds_max,
-            limit=limits.of("enrolments_per_instance", "instance"),
+            limits=limits.of_enrolments(),
             now=utc_now,
         )
         pull_tokens = PullTokens(
@@ -86,8 +86,8 @@ class Pulling:
             limit=Limit("instance", _TOKENS_PER_INSTANCE),
             now=utc_now,
         )
-        addresses = limits.of("challenges_per_address", "address")
-        return RegistryAgentCalls(enrolments=enrolments, pull_tokens=pull_tokens, challenges=addresses).routes()
+        asked = limits.of_challenges()
+        return RegistryAgentCalls(enrolments=enrolments, pull_tokens=pull_tokens, challenges=asked).routes()
 
 
 def load_pulling(settings: Settings, registry: RegistrySettings, secret: bytes, database: Database) -> Pulling:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+KEY_HEADER = "Whence-Key"
+"""Names the key that a challenge is asked for, by its id: a key of its own has an allowance of its own."""
+
 
 def proof_content(*, audience: str, nonce: str, identity: str, public_key: str) -> bytes:
     """Give the bytes under an enrolment's proof. Lines, so that no field can run into the next.

@@ -17,6 +17,7 @@ from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Recei
 from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
 from whence_common.counting import NUMBER_MAX
+from whence_common.enrolment_proof import KEY_HEADER
 from whence_common.errors import one_line
 from whence_common.logs import fields
 from whence_common.merkle import PROOF_HASHES_MAX
@@ -37,7 +38,8 @@ class HttpAggregator:
     Codes come from the aggregator's own problem documents (RFC 9457) alone. Whatever else answers, a proxy, a load
     balancer, a firewall or a captive portal, is a road that is closed, to be tried again.
 
-    `log_size` returns the size of the log that was seen last: the aggregator proves that receipts continue it.
+    `log_size` returns the size of the log that was seen last: the aggregator proves that receipts continue it. `key_id`
+    names the key that challenges are for: neighbours behind the same address cannot use up what is for this one.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class HttpAggregator:
         url: str,
         ca_file: str | None,
         log_size: Callable[[], int | None] = lambda: None,
+        key_id: Callable[[], str] = lambda: "",
     ) -> None:
         self._session = session
         self._log_size = log_size
+        self._key_id = key_id
         self._url = url.rstrip("/")
         self._ssl: ssl.SSLContext | bool = True
         if ca_file is not None:
@@ -58,7 +62,8 @@ class HttpAggregator:
         self._timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
 
     async def challenge(self) -> Challenge:
-        answer = await self._post("/v1/challenges", b"{}")
+        named = self._key_id()
+        answer = await self._post("/v1/challenges", b"{}", {KEY_HEADER: named} if named else None)
         return Challenge(nonce=_text(answer, "challenge"), audience=_text(answer, "audience"))
 
     async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None) -> Enrolled:

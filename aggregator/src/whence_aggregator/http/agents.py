@@ -16,10 +16,12 @@ from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.ingest import Accepted, Ingest
 from whence_aggregator.ledger.publishing import Publisher
-from whence_aggregator.limits import Limit
+from whence_aggregator.limits import ChallengeLimits
+from whence_common.enrolment_proof import KEY_HEADER
 from whence_common.envelope import ENVELOPE_BYTES_MAX
 from whence_common.errors import InputError
 from whence_common.heartbeat import HEARTBEAT_BYTES_MAX
+from whence_common.keys import is_key_id
 
 _CHALLENGE_BYTES_MAX = 1024
 _ENROLMENT_BYTES_MAX = 16 * 1024
@@ -32,7 +34,13 @@ class AgentCalls:
     """The four calls of an agent. None of them needs a token: each carries its own proof."""
 
     def __init__(
-        self, *, enrolments: Enrolments, ingest: Ingest, heartbeats: Heartbeats, publisher: Publisher, challenges: Limit
+        self,
+        *,
+        enrolments: Enrolments,
+        ingest: Ingest,
+        heartbeats: Heartbeats,
+        publisher: Publisher,
+        challenges: ChallengeLimits,
     ) -> None:
         self._enrolments = enrolments
         self._publisher = publisher
@@ -50,13 +58,14 @@ class AgentCalls:
 
     async def _challenge(self, request: web.Request) -> Answer:
         no_parameters(request)
-        self._challenges.take(limited_address(request))
+        self._challenges.take(limited_address(request), named_key(request))
         await read_body(request, _CHALLENGE_BYTES_MAX)
         return respond_json(self._enrolments.challenge(), status=201)
 
     async def _enrol(self, request: web.Request) -> Answer:
         no_parameters(request)
-        return respond_json(await self._enrolments.enrol(await read_enrolment(request)), status=201)
+        wanted = await read_enrolment(request)
+        return respond_json(await self._enrolments.enrol(wanted, address=limited_address(request)), status=201)
 
     async def _statement(self, request: web.Request) -> Answer:
         no_parameters(request)
@@ -80,6 +89,12 @@ class AgentCalls:
         content = ready_body(request, HEARTBEAT_BYTES_MAX) or await read_body(request, HEARTBEAT_BYTES_MAX)
         await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
         return Answer(_SEEN)
+
+
+def named_key(request: web.Request) -> str | None:
+    """Return the key that a challenge is for, if the request names one: for limits, nothing else believes it."""
+    named = request.headers.get(KEY_HEADER, "")
+    return named if is_key_id(named) else None
 
 
 async def read_enrolment(request: web.Request) -> EnrolmentRequest:

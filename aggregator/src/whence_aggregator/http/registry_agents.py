@@ -10,10 +10,11 @@ import msgspec
 from aiohttp import web
 
 from whence_aggregator.enrolment import Enrolments
-from whence_aggregator.http.agents import read_enrolment
+from whence_aggregator.http.agents import named_key, read_enrolment
 from whence_aggregator.http.bodies import Answer, read_body, respond_json
+from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.parameters import no_parameters
-from whence_aggregator.limits import Limit
+from whence_aggregator.limits import ChallengeLimits
 from whence_aggregator.registry.pull_tokens import PullTokenRequest, PullTokens
 from whence_common.errors import InputError
 
@@ -25,7 +26,7 @@ _DECODER = msgspec.json.Decoder(PullTokenRequest)
 class RegistryAgentCalls:
     """Handlers."""
 
-    def __init__(self, *, enrolments: Enrolments, pull_tokens: PullTokens, challenges: Limit) -> None:
+    def __init__(self, *, enrolments: Enrolments, pull_tokens: PullTokens, challenges: ChallengeLimits) -> None:
         self._enrolments = enrolments
         self._pull_tokens = pull_tokens
         self._challenges = challenges
@@ -39,13 +40,14 @@ class RegistryAgentCalls:
 
     async def _challenge(self, request: web.Request) -> Answer:
         no_parameters(request)
+        self._challenges.take(limited_address(request), named_key(request))
         await read_body(request, _CHALLENGE_BYTES_MAX)
-        self._challenges.take(request.remote or "")
         return respond_json(self._enrolments.challenge(), status=201)
 
     async def _enrol(self, request: web.Request) -> Answer:
         no_parameters(request)
-        return respond_json(await self._enrolments.enrol(await read_enrolment(request)), status=201)
+        wanted = await read_enrolment(request)
+        return respond_json(await self._enrolments.enrol(wanted, address=limited_address(request)), status=201)
 
     async def _token(self, request: web.Request) -> Answer:
         no_parameters(request)
