@@ -63,6 +63,8 @@ async def server(scape: Landscape, tmp_path: Path) -> AsyncIterator[Aggregator]:
         authority_pem=scape.authority_pem,
         registries=(scape.registry,),
         git_servers=(scape.sources.host,),
+        sts="required",
+        aws_endpoint_url=scape.sts.url,
     ) as running:
         yield running
 

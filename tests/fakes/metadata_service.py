@@ -16,9 +16,11 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 
 from fakes.signing_authority import SigningAuthority, launched_now
+from whence_agent.adapters.sigv4 import AwsKeys
 
 _TTL_SECONDS_MAX = 21_600
 _ROLE = "app-demo"
+_KEYS = AwsKeys("ASIADEMODEMODEMODEMO", "not-a-secret-moto-takes-any", "not-a-secret-either")
 
 
 @dataclass
@@ -80,7 +82,7 @@ class MetadataService:
         return web.Response(status=404) if content is None else web.Response(body=content, content_type="text/plain")
 
     def _role(self) -> bytes | None:
-        return _credentials() if self.role_document == b"as on an instance" else self.role_document
+        return credentials() if self.role_document == b"as on an instance" else self.role_document
 
     def _content(self, path: str) -> bytes | None:
         document = json.loads(self.document)
@@ -105,22 +107,23 @@ class MetadataService:
             "meta-data/iam/security-credentials": _ROLE.encode(),
             f"meta-data/iam/security-credentials/{_ROLE}": self._role(),
             "meta-data/identity-credentials/ec2/security-credentials/ec2-instance": (
-                _credentials() if self.identity_credentials == b"as on an instance" else self.identity_credentials
+                credentials() if self.identity_credentials == b"as on an instance" else self.identity_credentials
             ),
         }
         return contents.get(path)
 
 
-def _credentials() -> bytes:
+def credentials(keys: AwsKeys = _KEYS) -> bytes:
+    """Return keys as the service does."""
     now = datetime.now(UTC)
     return json.dumps(
         {
             "Code": "Success",
             "LastUpdated": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "Type": "AWS-HMAC",
-            "AccessKeyId": "ASIADEMODEMODEMODEMO",
-            "SecretAccessKey": "not-a-secret-moto-takes-any",
-            "Token": "not-a-secret-either",
+            "AccessKeyId": keys.access_key,
+            "SecretAccessKey": keys.secret_key,
+            "Token": keys.token,
             "Expiration": (now + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     ).encode()

@@ -98,6 +98,8 @@ async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, 
             registries=(scape.registry,),
             git_servers=(scape.sources.host,),
             trust={scape.registry: {"builders": builders}},
+            sts="required",
+            aws_endpoint_url=scape.sts.url,
         )
     )
     await _register(server, scape)

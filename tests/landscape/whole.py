@@ -12,8 +12,9 @@ from pathlib import Path
 
 import docker
 
-from fakes.metadata_service import MetadataService
+from fakes.metadata_service import MetadataService, credentials
 from fakes.signing_authority import SigningAuthority, launched_now
+from fakes.sts import StsFront
 from landscape.aws import REGION, Aws, moto_server
 from landscape.engine import docker_engine
 from landscape.git_server import git_server
@@ -52,6 +53,7 @@ class Landscape:
     aws: Aws
     sources: Sources
     authority: SigningAuthority
+    sts: StsFront
 
     @property
     def authority_pem(self) -> dict[str, bytes]:
@@ -80,8 +82,9 @@ class Landscape:
         """Start an instance: known to EC2, with a metadata service of its own."""
         instance_id = await self.aws.run_instance(user_data)
         service = MetadataService(
-            instance_id, user_data, self.authority, document=launched_now(instance_id, **document)
-        )
+            instance_id, user_data, self.authority, document=launched_now(instance_id, **document),
+            identity_credentials=credentials(await self.sts.keys(instance_id)),
+        )  # fmt: skip
         async with service.serve():
             yield service
 
@@ -119,6 +122,7 @@ async def landscape(*, say: Callable[[str], None] = lambda _: None) -> AsyncIter
             stack.push_async_callback(remove_images, engine, registry)
             say("AWS: S3, KMS, STS, EC2 (moto)")
             aws = await stack.enter_async_context(moto_server(logs))
+            sts = await stack.enter_async_context(StsFront(aws).serve())
             say("Git server: a sample repository, and this clone")
             repositories = directory / "git"
             repositories.mkdir()
@@ -133,6 +137,7 @@ async def landscape(*, say: Callable[[str], None] = lambda _: None) -> AsyncIter
                 aws=aws,
                 sources=Sources(host=host, commits=commits, head=head, head_message=message),
                 authority=SigningAuthority.make(),
+                sts=sts,
             )
     except Exception as exc:
         kept = Path(tempfile.mkdtemp(prefix="whence-logs-"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import aiohttp
 import pytest
 
 from whence_agent import settings as agent
 from whence_aggregator import settings as aggregator
+from whence_aggregator.wiring_parts import load_sts
+from whence_common.identity_document import Authorities
 from whence_common.settings_file import SettingsInvalid
 
 AGENT = "aggregator_url: https://whence.example.org\n"
@@ -15,6 +18,23 @@ AGGREGATOR = 'audience: https://whence.example.org\naccounts: ["123456789012"]\n
 def test_the_least_that_must_be_said_is_enough() -> None:
     assert agent.parse_settings(AGENT.encode(), name="a").status_port == 7380
     assert aggregator.parse_settings(AGGREGATOR.encode(), name="a").listen_port == 7381
+
+
+def test_keys_are_bound_by_the_fresh_proof_unless_the_settings_state_otherwise() -> None:
+    assert aggregator.parse_settings(AGGREGATOR.encode(), name="a").sts == "required"
+
+
+@pytest.mark.parametrize("sts, warned", [("required", []), ("accepted", ["accepted"]), ("off", ["off"])])
+async def test_the_start_warns_where_keys_are_bound_without_the_fresh_proof(
+    sts: str, warned: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = aggregator.parse_settings(f"{AGGREGATOR}sts: '{sts}'\n".encode(), name="a")
+    async with aiohttp.ClientSession() as session:
+        load_sts(settings, Authorities.from_pem({}), session)
+    found = [record for record in caplog.records if "without the fresh proof" in record.message]
+    assert [record.whence_fields for record in found] == [  # type: ignore[attr-defined]  # fields() adds it
+        {"sts": one, "fix": "set sts: required"} for one in warned
+    ]
 
 
 def test_the_rules_for_registries_come_from_the_settings() -> None:

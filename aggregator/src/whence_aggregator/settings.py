@@ -179,8 +179,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     checkpoint_seconds: float = 10.0
     """How often a checkpoint is published and witnesses are asked."""
     witnesses: list[WitnessSettings] = []
-    sts: Literal["off", "accepted", "required"] = "accepted"
-    """The fresh proof of identity at enrolment."""
+    sts: Literal["off", "accepted", "required"] = "required"
+    """The fresh proof of identity at enrolment. Without it, whoever holds an identity document may bind a key first."""
     document_seconds_max: float = 3600.0
     """How old an identity document may be that binds a key without that proof."""
     aws_endpoint_url: str | None = None
