@@ -1,29 +1,36 @@
 """Which Host a request may name. Pure.
 
 A page in somebody's browser can have its own name lead here (DNS rebinding) and read what the endpoint shows; its
-requests then name that page's host, not this machine.
+requests then name that page's host. An address cannot be led elsewhere, nor can the names that Amazon gives instances.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
-_LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "127.0.0.1", "::1"})
+_LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
+_EC2_NAME = re.compile(
+    r"(?:ip-[0-9-]{7,15}|i-[0-9a-f]{8,17})\.(?:ec2|[a-z0-9-]{1,30}\.compute)\.internal\Z|"
+    r"ec2-[0-9-]{7,15}\.(?:compute-1|[a-z0-9-]{1,30}\.compute)\.amazonaws\.com(?:\.cn)?\Z"
+)
+"""As on-call copies them from EC2's console: by private address, by instance, by public address."""
 
 
-def is_own_host(stated: list[str], *, names: Collection[str], reached: str) -> bool:
-    """Return whether the Host headers of a request name this machine.
+def is_own_host(stated: list[str], *, names: Collection[str]) -> bool:
+    """Return whether the Host headers of a request may mean this machine.
 
-    `names` are the machine's own and those of the settings, `reached` is the address that the connection came to.
-    Without a Host the request is of HTTP/1.0, which no browser sends.
+    `names` are the machine's own and those of the settings. Without a Host the request is of HTTP/1.0, which no browser
+    sends.
     """
     if not stated:
         return True
     host = _without_port(stated[0].strip().lower())
     if len(stated) > 1 or host is None:
         return False
-    return host in _LOOPBACK_NAMES or host in {name.lower() for name in names} or _same_address(host, reached)
+    own = host in _LOOPBACK_NAMES or host in {name.lower() for name in names}
+    return own or _EC2_NAME.match(host) is not None or _is_address(host)
 
 
 def _without_port(authority: str) -> str | None:
@@ -36,14 +43,8 @@ def _without_port(authority: str) -> str | None:
     return host.removesuffix(".") if host and (not colon or (port.isascii() and port.isdigit())) else None
 
 
-def _same_address(host: str, reached: str) -> bool:
+def _is_address(host: str) -> bool:
     try:
-        return _plain(host) == _plain(reached.partition("%")[0])
+        return bool(ip_address(host))
     except ValueError:
         return False
-
-
-def _plain(address: str) -> IPv4Address | IPv6Address:
-    """Read an address; one of IPv4 within IPv6 is the former. Raises ValueError."""
-    found = ip_address(address)
-    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found

@@ -104,9 +104,7 @@ class StatusEndpoint:
         if held is not None:
             self._connections.begin(held)
         try:
-            reached = request.transport.get_extra_info("sockname") if request.transport is not None else None
-            address = str(reached[0]) if isinstance(reached, tuple) else ""
-            if not is_own_host(request.headers.getall("Host", []), names=self._names, reached=address):
+            if not is_own_host(request.headers.getall("Host", []), names=self._names):
                 return web.Response(text=_MISDIRECTED, status=421, headers=_HEADERS)
             return await handler(request)
         finally:
