@@ -169,7 +169,8 @@ class Delivery:
             except AggregatorUnavailable as exc:
                 if not exc.retryable and exc.code in ENDING_CODES and not self._is_doubted(exc.code):
                     self._refused(waiting, exc)
-                    self._follow(exc)
+                    if self._follow(exc):
+                        after = -1  # what is stated again may have a lower sequence
                     continue
                 stopped.append(exc)
                 if not exc.code.startswith(_STOPPED) or len(stopped) >= STOPPED_MAX:
@@ -217,12 +218,17 @@ class Delivery:
         self._progress.delivered.refusal = f"{exc.code}: {exc.message}; see {self._outbox.refused_directory}"
         self._count()
 
-    def _follow(self, exc: AggregatorUnavailable) -> None:
-        """State everything once more after the last sequence taken; not again before something is acknowledged."""
-        if exc.code in _SEQUENCE_MOVES and exc.last_taken is not None and not self._followed:
-            self._followed = True
-            self._key.continue_after(exc.last_taken)
-            self._reporter.restate()
+    def _follow(self, exc: AggregatorUnavailable) -> bool:
+        """State everything once more after the last sequence taken; not again before something is acknowledged.
+
+        Return whether that was done.
+        """
+        if exc.code not in _SEQUENCE_MOVES or exc.last_taken is None or self._followed:
+            return False
+        self._followed = True
+        self._key.continue_after(exc.last_taken)
+        self._reporter.restate()
+        return True
 
     def _acknowledged(self, waiting: Waiting, ledger_index: int) -> None:
         self._outbox.remove(waiting.sequence)
