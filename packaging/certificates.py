@@ -47,7 +47,7 @@ def main() -> int:
 
 def _what_is_wrong(file: Path) -> str:
     if not _REGION.match(file.stem):
-        return f"{file}: the name is no region"
+        return f"{file}: the name is not a region"
     try:
         found = x509.load_pem_x509_certificates(file.read_bytes())
     except ValueError as exc:

@@ -322,7 +322,7 @@ async def test_an_image_must_be_signed_and_built_where_the_platform_says(
 
 
 async def test_an_image_that_is_only_on_the_machine_is_never_run(stage: Stage, server: Aggregator, source: str) -> None:
-    """A cached image under the right name is no answer of the registry."""
+    """A cached image under the right name is not an answer of the registry."""
     dead = f"127.0.0.1:{free_port()}/demo/whole"
 
     def cache(client: Any) -> None:

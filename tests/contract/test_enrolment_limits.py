@@ -61,7 +61,7 @@ class Fleet:
             proof = StsProof(
                 region="eu-central-1", access_key="ASIA" + "A" * 16, session_token=token, date=date, signature="0" * 64
             )
-            changes = {**changes, "sts": proof}  # type: ignore[dict-item]  # the one that is no text
+            changes = {**changes, "sts": proof}  # type: ignore[dict-item]  # the one that is not a text
         try:
             answer = await self.house.enrolments.enrol(msgspec.structs.replace(request, **changes), address=address)
         except WhenceError as exc:
@@ -119,7 +119,7 @@ async def test_an_account_has_a_limit_of_its_own(database: Database, authority: 
     names = [f"i-{number:017x}" for number in range(6)]
     answers = [await fleet.enrol(Machine(authority, name), name, SHARED) for name in names]
     assert answers == ["document+sts"] * 3 + ["rate-limited"] * 3
-    assert all(fleet.limits.instance_attempts.took(name) for name in names), "it is no failed attempt"
+    assert all(fleet.limits.instance_attempts.took(name) for name in names), "it is not a failed attempt"
 
 
 async def test_what_is_proved_counts_against_the_instance_alone(fleet: Fleet) -> None:

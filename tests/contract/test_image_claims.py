@@ -222,7 +222,7 @@ async def test_a_tag_that_moves_in_its_registry_is_seen_without_any_boot(house: 
     facts = [one.content for one in await house.entries("fact")]
     house.clock.advance(86_401)
     await house.work()
-    assert [one.content for one in await house.entries("fact")] == facts, "the same again is no new entry"
+    assert [one.content for one in await house.entries("fact")] == facts, "the same again is not a new entry"
     house.sources.tags[f"{REPOSITORY}:1.0"] = "sha256:" + "9" * 64
     house.clock.advance(86_401)
     await house.work()

@@ -288,7 +288,7 @@ async def test_user_data_that_was_not_read_is_read_in_a_later_round(
     await house.say(await house.machine(ONE), user_data=UserDataFacts(digest=sha256_digest(USER_DATA), document={}))
     await house.inventory.collect(PLACE)
     await house.inventory.collect(PLACE)
-    assert len(await house.entries("fact")) == 1  # the same reason again is no new entry
+    assert len(await house.entries("fact")) == 1  # the same reason again is not a new entry
     house.ec2.data[ONE] = USER_DATA
     await house.inventory.collect(PLACE)
     assert await unread(house) == {}

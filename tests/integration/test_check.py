@@ -111,7 +111,7 @@ async def test_everything_that_a_start_would_die_of_is_found_at_once(tmp_path: P
     (tmp_path / "tokens").write_text("no token\n", encoding="utf-8")
     (tmp_path / "log.key").write_text("no key\n", encoding="utf-8")
     (tmp_path / "heartbeat.secret").write_text("short", encoding="utf-8")
-    (tmp_path / "ledger.db").write_text("this is no database, but a text of some length\n" * 4, encoding="utf-8")
+    (tmp_path / "ledger.db").write_text("this is not a database, but a text of some length\n" * 4, encoding="utf-8")
     assert said(await checked(text)) == [
         (3, "error", "database-not-sqlite"),
         (4, "error", "tokens-line"),

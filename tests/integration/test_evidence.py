@@ -119,7 +119,7 @@ async def test_a_bundle_that_was_changed_is_not_verified_and_the_entry_is_named(
 async def test_a_period_that_begins_at_no_time_is_refused(audited: Audited, since: str, tmp_path: Path) -> None:
     out = str(tmp_path / "bundle")
     code, said = await audited.server.whence("bundle", "--from", since, "--to", "2100-01-01", "--out", out)
-    assert (code, f"{since!r} is no time" in said, "Traceback" in said) == (2, True, False)
+    assert (code, f"{since!r} is not a time" in said, "Traceback" in said) == (2, True, False)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"c2sp.org/tlog-proof@v1\n", b"{}\n" * 5, b"[" * 100_000])

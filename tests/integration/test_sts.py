@@ -277,7 +277,7 @@ async def test_an_answer_of_another_shape_proves_nothing(
 
 
 async def test_what_a_reporter_sends_as_an_answer_is_not_listened_to(place: Place) -> None:
-    """A body that reflects STS's answer back is no part of any request."""
+    """A body that reflects STS's answer back is not a part of any request."""
     machine = Machine(place.house.authority, INSTANCE)
     wire = msgspec.to_builtins(await place.request(machine, await place.sts.keys(INSTANCE)))
     for name in ("sts_answer", "arn", "response"):

@@ -59,7 +59,7 @@ async def this_clone(root: Path, directory: Path) -> tuple[Path, str, str]:
     try:
         head = (await run(*_GIT, "rev-parse", "HEAD", cwd=root)).strip()
     except NotReady as exc:
-        raise NotReady(f"{root} is no git clone with a commit: clone the repository to run this") from exc
+        raise NotReady(f"{root} is not a git clone with a commit: clone the repository to run this") from exc
     message = await run(*_GIT, "log", "-1", "--format=%B", cwd=root)
     await _bare(root, bare)
     await run(*_GIT, "update-ref", "refs/heads/main", head, cwd=bare)  # also where what was cloned is on no branch

@@ -55,7 +55,7 @@ def evidence(observed_at: str, stated_launch: str) -> Evidence:
     ],
 )
 def test_a_clock_is_judged_where_it_is_certain(observed_at: str, stated_launch: str, outcome: str, words: str) -> None:
-    """A statement of an earlier boot, delivered after the next, names the launch of that boot: it is no wrong clock."""
+    """A statement of an earlier boot, delivered after the next, names the launch of that boot: it is not a wrong clock."""
     verdict = JUDGE(evidence(observed_at, stated_launch))
     assert verdict.outcome == outcome, verdict.reason
     assert words in verdict.reason

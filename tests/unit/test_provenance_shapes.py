@@ -151,7 +151,7 @@ UNCLEAR: dict[str, tuple[dict[str, Any], str]] = {
         "several"),
     "a builder not known, configuration alone": (
         v02("https://ci.example.org/v1", config=at(f"git+{URL}", APP)), "no source in its materials"),
-    "the workflow's repository is no dependency": (
+    "the workflow's repository is not a dependency": (
         v1(GITHUB_V1, {"workflow": {"repository": URL}}, at("git+https://git.example.org/l/l", LIBRARY, key="gitCommit")),
         "no resolved dependency"),
     "BuildKit, a local context with a library": (

@@ -105,9 +105,9 @@ def test_wrong_aggregator_settings_are_refused_by_name(line: str, says: str) -> 
     "lines, says",
     [
         ("registries: {r.example.org: {token_hosts: ['https://x']}}", "registries.r.example.org: 'https://x' in token_hosts"),
-        ("registries: {r.example.org: {blob_hosts: ['a b']}}", "'a b' in token_hosts or blob_hosts is no host"),
+        ("registries: {r.example.org: {blob_hosts: ['a b']}}", "'a b' in token_hosts or blob_hosts is not a host"),
         ("registries: {r.example.org: {ecr_role_arn: 'arn:aws:iam::123456789012:role/x'}}", "ecr_role_arn is for ECR"),
-        ("registries: {123456789012.dkr.ecr.eu-central-1.amazonaws.com: {ecr_role_arn: x}}", "no ARN of a role"),
+        ("registries: {123456789012.dkr.ecr.eu-central-1.amazonaws.com: {ecr_role_arn: x}}", "not an ARN of a role"),
         ("registries: {r.example.org: {plain_http: true, login_file: /x}}", "login_file with plain_http"),
         ("git_servers: {g.example.org: {plain_http: true, login_file: /x}}", "a sign-in with plain_http"),
         ("git_servers: {g.example.org: {login_file: /x, github_app: {app_id: '1', key_file: /y}}}", "exclude each other"),

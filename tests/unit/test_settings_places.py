@@ -76,7 +76,9 @@ def test_a_rule_about_a_host_leads_to_its_line_though_its_name_has_dots() -> Non
 
 def test_a_wrong_account_is_found_in_its_list() -> None:
     text = "audience: https://whence.example.org\naccounts:\n  - '123456789012'\n  - '12'\n"
-    assert said(text) == ["a.yaml:4:5: error[settings-invalid]: accounts: '12' is no account id (12 digits, in quotes)"]
+    assert said(text) == [
+        "a.yaml:4:5: error[settings-invalid]: accounts: '12' is not an account id (12 digits, in quotes)"
+    ]
 
 
 def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:

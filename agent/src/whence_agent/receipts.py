@@ -98,7 +98,8 @@ class Receipts:
         try:
             known = [str(VerifierKey.parse(one)) for one in log_keys]
         except InputError as exc:
-            raise AggregatorUnavailable("answer-malformed", "the aggregator named a log key that is none") from exc
+            message = "the aggregator named a log key that is not a verifier key"
+            raise AggregatorUnavailable("answer-malformed", message) from exc
         self._key.remember(_REMEMBERED, {"keys": known})
 
     def check(self, receipt: Receipt, envelope: bytes) -> None:

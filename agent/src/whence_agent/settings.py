@@ -252,18 +252,18 @@ def _about_urls(settings: Settings) -> Iterator[str]:
 def _about_user_data(settings: Settings) -> Iterator[str]:
     unknown = sorted(set(settings.allowed_capabilities) - CAPABILITIES)
     if unknown:
-        yield f"allowed_capabilities: {', '.join(unknown)} is no capability; write it without CAP_"
+        yield f"allowed_capabilities: {', '.join(unknown)} is not a capability; write it without CAP_"
     required = sorted(name for name in settings.user_data_defaults if TOP_KEYS.get(name) and TOP_KEYS[name].required)
     if required:
         yield f"user_data_defaults must leave {', '.join(required)} to user data"
     for host, registry in settings.registries.items():
         for other in (*registry.token_hosts, *registry.blob_hosts):
             if not is_host(other):
-                yield f"registries.{host}: {one_line(other, 60)!r} in token_hosts or blob_hosts is no host"
+                yield f"registries.{host}: {one_line(other, 60)!r} in token_hosts or blob_hosts is not a host"
         if registry.sign_in == "mint" and settings.oauth_token_url is None:
             yield f"registries.{host}: sign_in: mint needs oauth_token_url"
         if registry.immutable_tags == "ask" and settings.sign_in_of(host) != "ecr":
             yield f"registries.{host}: only ECR can be asked; set sign_in: ecr, or immutable_tags: true or false"
     for user in settings.instance_users:
         if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", user) or user == "root":
-            yield f"instance_users: {user!r} is no name of an ordinary user"
+            yield f"instance_users: {user!r} is not the name of an ordinary user"

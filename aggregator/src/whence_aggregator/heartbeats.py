@@ -62,7 +62,7 @@ class Heartbeats:
         self._check_order(place, self._last.get(name))
         self._limit.take(name)
         try:
-            if heartbeat.counter > LEAP_MAX:  # a lower one is no leap, whatever was taken before
+            if heartbeat.counter > LEAP_MAX:  # a lower one is not a leap, whatever was taken before
                 await self._check_leap(name, place)
             last = self._last.get(name)
             self._check_order(place, last)

@@ -108,7 +108,7 @@ class PushSources(Protocol):
     """What finds out which source an image names."""
 
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
-        """Give what was found out about an image within a moment; None when it takes longer, or is no image."""
+        """Give what was found out about an image within a moment; None when it takes longer, or is not an image."""
 
     async def judge(self, repository: str, manifest: Manifest) -> str:
         """Say why the source of an image that is being pushed is not known; empty when it is."""

@@ -130,7 +130,7 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     signature_tags_move: bool = False
     """cosign's tags `sha256-<hex>.sig` and `.att` may be written again, as it does for a second signer."""
     scm_source_required: bool = False
-    """Refuse images without a complete scm-source.json; what is no image for a machine needs none."""
+    """Refuse images without a complete scm-source.json; what is not an image for a machine needs none."""
     blob_bytes_max: int = 10 * 1024**3
     unlisted_seconds_max: float = 86_400.0
     """How long after its enrolment an instance is given pull tokens that no listing shows, without a proof by STS."""
@@ -223,7 +223,7 @@ def read_settings(content: bytes, *, name: str, credentials_directory: str | Non
 
 
 def _what_is_wrong(settings: Settings) -> list[str]:
-    wrong = [f"accounts: {account!r} is no account id (12 digits, in quotes)" for account in settings.accounts
+    wrong = [f"accounts: {account!r} is not an account id (12 digits, in quotes)" for account in settings.accounts
              if not ACCOUNT_ID.match(account)]  # fmt: skip
     if not settings.accounts:
         wrong.append("accounts must name at least one account: an empty list would let nobody enrol")
@@ -267,7 +267,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
 
 
 def _wrong_in_inventory(inventory: InventorySettings) -> list[str]:
-    wrong = [f"inventory.regions: {one!r} is no region" for one in inventory.regions if not REGION.match(one)]
+    wrong = [f"inventory.regions: {one!r} is not a region" for one in inventory.regions if not REGION.match(one)]
     if not inventory.regions or not 10 <= inventory.seconds <= 86_400:
         wrong.append("inventory needs regions, and seconds from 10 to 86400")
     if not re.fullmatch(r"[A-Za-z0-9+=,.@_/-]{1,200}", inventory.role_name):
@@ -312,14 +312,14 @@ def _wrong_in_registry(registry: RegistrySettings) -> list[str]:
     if registry.backend_ecr_role_arn is not None and registry.backend_ecr_region is None:
         wrong.append("registry.backend_ecr_role_arn needs backend_ecr_region")
     if registry.backend_ecr_role_arn is not None and not ROLE_ARN.match(registry.backend_ecr_role_arn):
-        wrong.append("registry.backend_ecr_role_arn is no ARN of a role")
+        wrong.append("registry.backend_ecr_role_arn is not an ARN of a role")
     wrong += wrong_hosts(
         "registry", [*registry.backend_token_hosts, *registry.backend_blob_hosts],
         "backend_token_hosts or backend_blob_hosts",
     )  # fmt: skip
     if registry.backend_ecr_region is not None and not REGION.match(registry.backend_ecr_region):
-        wrong.append("registry.backend_ecr_region is no region")
-    wrong += [f"registry.scratch_teams: {one!r} is no team" for one in registry.scratch_teams
+        wrong.append("registry.backend_ecr_region is not a region")
+    wrong += [f"registry.scratch_teams: {one!r} is not a team" for one in registry.scratch_teams
               if not is_repository_path(one) or "/" in one]  # fmt: skip
     if not 0 <= registry.listen_port < 65536:
         wrong.append("registry.listen_port must be from 0 (any free port) to 65535")

@@ -59,7 +59,7 @@ def wrong_in_places(registries: Mapping[str, PlaceSettings], git_servers: Mappin
         if place.ecr_role_arn is not None and ecr_region(host) is None:
             wrong.append(f"{name}.ecr_role_arn is for ECR's own hosts only")
         if place.ecr_role_arn is not None and not ROLE_ARN.match(place.ecr_role_arn):
-            wrong.append(f"{name}.ecr_role_arn is no ARN of a role")
+            wrong.append(f"{name}.ecr_role_arn is not an ARN of a role")
         if place.login_file is not None and place.ecr_role_arn is not None:
             wrong.append(f"{name}.login_file and ecr_role_arn exclude each other")
         if place.login_file is not None and place.plain_http and not is_loopback_registry(host):
@@ -84,17 +84,17 @@ def _wrong_in_git_servers(git_servers: Mapping[str, GitServerSettings]) -> list[
 def _wrong_in_app(name: str, app: GithubAppSettings) -> list[str]:
     wrong = []
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", app.app_id):
-        wrong.append(f"{name}.app_id is no id of an App")
+        wrong.append(f"{name}.app_id is not an id of an App")
     if app.installation_id is not None and not re.fullmatch(r"[0-9]{1,20}", app.installation_id):
-        wrong.append(f"{name}.installation_id is no number (in quotes)")
+        wrong.append(f"{name}.installation_id is not a number (in quotes)")
     if app.api_url is not None and not _is_safe_url(app.api_url):
         wrong.append(f"{name}.api_url must be an https URL")
     return wrong
 
 
 def wrong_hosts(name: str, hosts: list[str], where: str) -> list[str]:
-    """Return what is no host in a list of hosts."""
-    return [f"{name}: {one_line(one, 60)!r} in {where} is no host" for one in hosts if not is_host(one)]
+    """Return what is not a host in a list of hosts."""
+    return [f"{name}: {one_line(one, 60)!r} in {where} is not a host" for one in hosts if not is_host(one)]
 
 
 def _is_safe_url(url: str) -> bool:

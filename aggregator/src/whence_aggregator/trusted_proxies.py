@@ -88,7 +88,7 @@ def limit_name(address: str) -> str:
 
 
 def parse_address(text: str) -> Address | None:
-    """Parse an address; one of IPv4 in IPv6's form is one of IPv4. None where it is no address."""
+    """Parse an address; one of IPv4 in IPv6's form is one of IPv4. None where it is not an address."""
     try:
         parsed = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

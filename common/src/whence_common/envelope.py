@@ -21,7 +21,7 @@ _SIGNATURES_MAX = 8
 
 
 class EnvelopeInvalid(InputError):
-    """The bytes are no DSSE envelope, or its signature does not hold."""
+    """The bytes are not a DSSE envelope, or its signature does not hold."""
 
 
 class _Signature(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class Envelope:
             payload = _base64(wire.payload)
             signatures = tuple((one.keyid[:200], _base64(one.sig)) for one in wire.signatures)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
-            raise EnvelopeInvalid("envelope-malformed", "this is no DSSE envelope") from exc
+            raise EnvelopeInvalid("envelope-malformed", "this is not a DSSE envelope") from exc
         if not 0 < len(signatures) <= _SIGNATURES_MAX:
             raise EnvelopeInvalid("envelope-signatures", f"an envelope has 1 to {_SIGNATURES_MAX} signatures")
         return cls(content=content, payload_type=wire.payloadType, payload=payload, signatures=signatures, exact=exact)

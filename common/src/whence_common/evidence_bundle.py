@@ -35,7 +35,7 @@ S = TypeVar("S")
 
 
 class BundleInvalid(InputError):
-    """The file is no bundle, or something in it is not what was signed. `index` names the entry where one is meant."""
+    """The file is not a bundle, or something in it is not what was signed. `index` names the entry that is wrong."""
 
     def __init__(self, message: str, index: int | None = None) -> None:
         super().__init__("bundle-invalid", message if index is None else f"entry {index}: {message}")
@@ -267,7 +267,7 @@ class _Reader:
         try:
             return _HEADERS.decode(next(self._lines, b""))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise BundleInvalid("the first line is no bundle's header") from exc
+            raise BundleInvalid("the first line is not a bundle's header") from exc
 
     def entries(self) -> Iterator[Line]:
         for count, line in enumerate(self._lines):
@@ -276,7 +276,7 @@ class _Reader:
             try:
                 found = _LINES.decode(line) if not line.startswith(b'{"type"') else _ENDS.decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-                raise BundleInvalid(f"line {count + 2} is no entry") from exc
+                raise BundleInvalid(f"line {count + 2} is not an entry") from exc
             if isinstance(found, End):
                 if found.entries != count or next(self._lines, None) is not None:
                     raise BundleInvalid("the end is not where it says")

@@ -57,7 +57,7 @@ class Authorities:
 
     @classmethod
     def from_pem(cls, pem_by_region: Mapping[str, bytes]) -> Authorities:
-        """Load PEM certificates by region. Raises ValueError when one is no RSA-2048 certificate."""
+        """Load PEM certificates by region. Raises ValueError when one is not an RSA-2048 certificate."""
         loaded = {region: x509.load_pem_x509_certificates(pem) for region, pem in pem_by_region.items()}
         for region, certificates in loaded.items():
             for certificate in certificates:
@@ -110,9 +110,9 @@ def _document(content: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(content, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as exc:
-        raise DocumentRefused("identity-not-json", "the document is no JSON, or names a key twice") from exc
+        raise DocumentRefused("identity-not-json", "the document is not JSON, or names a key twice") from exc
     if not isinstance(document, dict):
-        raise DocumentRefused("identity-not-json", "the document is no JSON object")
+        raise DocumentRefused("identity-not-json", "the document is not a JSON object")
     return document
 
 
@@ -130,7 +130,7 @@ def _identity(document: Mapping[str, Any], content: bytes) -> InstanceIdentity:
     try:
         pending_time = parse_instant(_text(document, "pendingTime"))
     except ValueError as exc:
-        raise DocumentRefused("identity-malformed", "pendingTime in the document is no instant") from exc
+        raise DocumentRefused("identity-malformed", "pendingTime in the document is not an instant") from exc
     return InstanceIdentity(
         account_id=account_id,
         region=region,

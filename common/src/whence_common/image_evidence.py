@@ -116,7 +116,7 @@ class Gathering:
             self.digest_signatures += [plain] if plain is not None else []
 
     def _add_envelope(self, blob: WantedBlob, envelope: bytes) -> None:
-        """Keep an envelope. One that is malformed is no evidence; one that exceeds a bound is unread."""
+        """Keep an envelope. One that is malformed is not evidence; one that exceeds a bound is unread."""
         try:
             Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX)
         except EnvelopeInvalid as exc:

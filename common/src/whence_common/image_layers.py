@@ -68,7 +68,7 @@ def read_layer(layer: BinaryIO, *, bytes_max: int = INFLATED_BYTES_MAX) -> Layer
 
 def _file(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> LayerFinding:
     if not entry.isreg():
-        return LayerFinding(outcome="unreadable", reason=f"{FILE_NAME} is no regular file")
+        return LayerFinding(outcome="unreadable", reason=f"{FILE_NAME} is not a regular file")
     if entry.size > FILE_BYTES_MAX:
         return LayerFinding(outcome="unreadable", reason=f"{FILE_NAME} is larger than {FILE_BYTES_MAX} bytes")
     stream = archive.extractfile(entry)

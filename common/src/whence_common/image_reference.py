@@ -40,7 +40,7 @@ class ImageReference:
         if at and not is_sha256_digest(digest):
             raise ImageReferenceInvalid(
                 "image-digest-malformed",
-                "what follows @ is no digest: sha256: and 64 lower-case hex digits are needed",
+                "what follows @ is not a digest: sha256: and 64 lower-case hex digits are needed",
                 fix="copy the digest that the registry printed when the image was pushed",
             )
         registry, slash, remainder = rest.partition("/")
@@ -115,7 +115,7 @@ def _check_registry(registry: str) -> None:
     if not is_host(registry):
         raise _malformed("has no host, or host and port, before its first slash")
     if "." not in host and not colon and host != "localhost":
-        raise _malformed(f"names no registry: {host!r} is no host name with a dot, no localhost and has no port")
+        raise _malformed(f"names no registry: {host!r} is not a host name with a dot, no localhost and has no port")
 
 
 def _malformed(why: str) -> ImageReferenceInvalid:
@@ -137,7 +137,7 @@ def tag_reference(source: str) -> str | None:
 
 
 def image_subject(repository: str, digest: str, index_digest: str | None) -> str:
-    """Name an image, and the index it was chosen from, as questions about it do. What is no digest is left out."""
+    """Name an image, and the index it was chosen from, as questions about it do. What is not a digest is left out."""
     return f"{repository}@{digest}" + (f"^{index_digest}" if index_digest and is_sha256_digest(index_digest) else "")
 
 

@@ -19,7 +19,7 @@ _ECDSA = ec.ECDSA(hashes.SHA256())
 
 
 class PublicKeyInvalid(InputError):
-    """The bytes are no P-256 public key."""
+    """The bytes are not a P-256 public key."""
 
 
 def key_id(public_key: ec.EllipticCurvePublicKey) -> str:

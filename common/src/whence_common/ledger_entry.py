@@ -22,7 +22,7 @@ _TYPE_PREFIX, _TYPE_SUFFIX = "urn:whence:", ":v1"
 
 
 class EntryInvalid(InputError):
-    """The bytes are no entry of a ledger."""
+    """The bytes are not an entry of a ledger."""
 
     def __init__(self, message: str) -> None:
         super().__init__("entry-malformed", message)
@@ -45,7 +45,7 @@ def kind_of(content: bytes) -> tuple[str, dict[str, Any]]:
     try:
         members = _DECODER.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise EntryInvalid("the entry is no JSON object") from exc
+        raise EntryInvalid("the entry is not a JSON object") from exc
     if "payloadType" in members:
         return "statement", {}
     stated = str(members.get("type", ""))

@@ -72,7 +72,7 @@ def login_of_entry(entry: Mapping[str, Any], *, host: str, name: str) -> Login:
     password = password.rstrip("\x00")
     identity = texts.get("identitytoken", "")
     if not (username + password).isprintable() or len(username + password) > _CHARACTERS_MAX:
-        raise LoginInvalid("login-malformed", f"{name}: the sign-in for {host} is no user and password")
+        raise LoginInvalid("login-malformed", f"{name}: the sign-in for {host} is not a user and password")
     if username == _TOKEN_USER and not identity:
         username, password, identity = "", "", password
     return Login(

@@ -37,7 +37,7 @@ class JsonLines(logging.Formatter):
         }
         event.update((name, _bounded(value)) for name, value in _fields_of(record).items())
         if _is_no_http(record):
-            event |= {"level": "info", "event": "a request that is no HTTP was refused", **_peer(record)}
+            event |= {"level": "info", "event": "a request that is not HTTP was refused", **_peer(record)}
         elif _is_broken_off(record):
             event |= {"level": "info", "event": "a connection broke off", "reason": type(_error(record)).__name__}
         elif record.exc_info:

@@ -44,7 +44,7 @@ class Tile:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Tile:
-        """Read the concatenated hashes. Raises ProofInvalid when they are no whole number of at most 256."""
+        """Read the concatenated hashes. Raises ProofInvalid when they are not a whole number of at most 256."""
         if len(content) % HASH_BYTES or len(content) > HASH_BYTES * TILE_WIDTH:
             raise ProofInvalid(f"a tile of {len(content)} bytes")
         tile = cls()

@@ -28,7 +28,7 @@ _SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\Z")
 
 
 class NoteInvalid(InputError):
-    """The bytes are no signed note, or no key that is trusted has signed it."""
+    """The bytes are not a signed note, or no key that is trusted has signed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,13 @@ class VerifierKey:
             content = strict_base64.decode(encoded)
             stated = bytes.fromhex(identifier)
         except ValueError as exc:
-            raise NoteInvalid("note-key", "this is no verifier key", fix="write it like name+1a2b3c4d+BASE64") from exc
+            raise NoteInvalid(
+                "note-key", "this is not a verifier key", fix="write it like name+1a2b3c4d+BASE64"
+            ) from exc
         if not _NAME.match(name) or len(content) != 33 or content[0] not in (LOG, WITNESS):
-            raise NoteInvalid("note-key", "this is no Ed25519 verifier key", fix="write it like name+1a2b3c4d+BASE64")
+            raise NoteInvalid(
+                "note-key", "this is not an Ed25519 verifier key", fix="write it like name+1a2b3c4d+BASE64"
+            )
         key = cls(name=name, type=content[0], key=content[1:])
         if key.id != stated:
             raise NoteInvalid("note-key", f"the key's id should be {key.id.hex()}")
@@ -151,13 +155,13 @@ class Checkpoint:
         """Read a note's text; extension lines are passed over. Raises NoteInvalid."""
         lines = text.split("\n")
         if len(lines) < 4 or lines[-1] != "" or any(not line for line in lines[:-1]) or not _SIZE.match(lines[1]):
-            raise NoteInvalid("checkpoint-malformed", "the text is no checkpoint: origin, size, root")
+            raise NoteInvalid("checkpoint-malformed", "the text is not a checkpoint: origin, size, root")
         try:
             root = strict_base64.decode(lines[2])
         except ValueError as exc:
             raise NoteInvalid("checkpoint-malformed", "the root is not base64") from exc
         if len(root) != 32:
-            raise NoteInvalid("checkpoint-malformed", "the root is no SHA-256 hash")
+            raise NoteInvalid("checkpoint-malformed", "the root is not a SHA-256 hash")
         return cls(origin=lines[0], size=int(lines[1]), root=root)
 
     def __str__(self) -> str:

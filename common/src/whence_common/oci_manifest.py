@@ -40,7 +40,7 @@ _TYPE_CHARACTERS_MAX = 255
 
 
 class ManifestInvalid(InputError):
-    """The bytes are no manifest that can be kept."""
+    """The bytes are not a manifest that can be kept."""
 
     def __init__(self, message: str) -> None:
         super().__init__("manifest-invalid", message)
@@ -138,9 +138,9 @@ def _document(content: bytes) -> Mapping[str, Any]:
     except ManifestInvalid:
         raise
     except (ValueError, RecursionError, msgspec.DecodeError) as exc:
-        raise ManifestInvalid("the manifest is no JSON, or nested too deep") from exc
+        raise ManifestInvalid("the manifest is not JSON, or nested too deep") from exc
     if not isinstance(document, dict):
-        raise ManifestInvalid("the manifest is no JSON object")
+        raise ManifestInvalid("the manifest is not a JSON object")
     if document.get("schemaVersion") != 2 or isinstance(document.get("schemaVersion"), bool):
         raise ManifestInvalid(f"schemaVersion must be 2, not {one_line(repr(document.get('schemaVersion')), 40)}")
     _check_letters(document, _KNOWN)
@@ -181,7 +181,7 @@ def _media_type(document: Mapping[str, Any], content_type: str) -> str:
     if found in _UNTYPED:
         found = OCI_INDEX if document.get("manifests") is not None else OCI_MANIFEST
     if found not in INDEXES + MANIFESTS:
-        raise ManifestInvalid(f"{one_line(found, 80)} is no manifest that is kept here")
+        raise ManifestInvalid(f"{one_line(found, 80)} is not a manifest that is kept here")
     return found
 
 

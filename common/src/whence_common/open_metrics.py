@@ -54,7 +54,7 @@ class Family:
 
 
 def gauge(name: str, help_: str, value: float | None) -> Family:
-    """Make a gauge without labels; None is no sample."""
+    """Make a gauge without labels; None is not a sample."""
     return Family(name=name, kind="gauge", help=help_, samples=() if value is None else (Sample(value),))
 
 

@@ -24,7 +24,7 @@ _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})\Z")
 
 
 class ReceiptInvalid(InputError):
-    """The text is no receipt."""
+    """The text is not a receipt."""
 
     def __init__(self, message: str) -> None:
         super().__init__("receipt-malformed", message)
@@ -57,7 +57,7 @@ class Receipt:
             raise ReceiptInvalid("there is no line `index N`")
         proof = tuple(_decoded(line) for line in lines)
         if len(proof) > PROOF_HASHES_MAX or any(len(one) != 32 for one in proof):
-            raise ReceiptInvalid("the proof is no list of SHA-256 hashes")
+            raise ReceiptInvalid("the proof is not a list of SHA-256 hashes")
         return cls(index=int(index[1]), proof=proof, note=Note.parse(note))
 
     def check(self, content: bytes, policy: Policy) -> tuple[Checkpoint, tuple[VerifierKey, ...]]:

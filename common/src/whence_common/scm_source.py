@@ -33,7 +33,7 @@ class RepositoryInvalid(InputError):
 
 
 class ScmSourceInvalid(InputError):
-    """The file is there, but it is no scm-source.json."""
+    """The file is there, but it is not a scm-source.json."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

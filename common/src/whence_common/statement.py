@@ -25,7 +25,7 @@ Cause = Literal["boot", "change", "stop", "failed"]
 
 
 class StatementInvalid(InputError):
-    """The payload is no statement that Whence understands."""
+    """The payload is not a statement that Whence understands."""
 
 
 class InstanceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -209,7 +209,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         except RecursionError as exc:
             raise StatementInvalid("statement-too-deep", f"nested deeper than {DEPTH_MAX} levels") from exc
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
-            raise StatementInvalid("statement-malformed", "the payload is no runtime statement") from exc
+            raise StatementInvalid("statement-malformed", "the payload is not a runtime statement") from exc
         if statement.type_ != STATEMENT_TYPE or statement.predicate_type != PREDICATE_TYPE:
             raise StatementInvalid("statement-type", f"only {PREDICATE_TYPE} in {STATEMENT_TYPE} is understood")
         predicate = statement.predicate

@@ -153,7 +153,7 @@ def _media_type(content: bytes, header: str, reference: ImageReference) -> str:
         raise _refused("registry-media-type", reference, "Content-Type and mediaType disagree")
     media_type = header if header in INDEXES + MANIFESTS else stated
     if media_type not in INDEXES + MANIFESTS:
-        raise _refused("registry-media-type", reference, f"{one_line(str(media_type), 80)} is no image manifest")
+        raise _refused("registry-media-type", reference, f"{one_line(str(media_type), 80)} is not an image manifest")
     return str(media_type)
 
 
@@ -174,9 +174,9 @@ def _json(content: bytes, reference: ImageReference) -> dict[str, Any]:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as exc:
-        raise _refused("registry-not-json", reference, "the manifest is no JSON") from exc
+        raise _refused("registry-not-json", reference, "the manifest is not JSON") from exc
     if not isinstance(document, dict):
-        raise _refused("registry-not-json", reference, "the manifest is no JSON object")
+        raise _refused("registry-not-json", reference, "the manifest is not a JSON object")
     return document
 
 

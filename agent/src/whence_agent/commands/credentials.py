@@ -1,4 +1,4 @@
-"""whence-agent credentials: berry's command line, for machines that are no instances, and for a look by hand."""
+"""whence-agent credentials: berry's command line, for machines that are not instances, and for a look by hand."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def credentials(options: Options) -> int:
         bucket, application_id = _where(options)
         keys = _keys(options.credentials_file, application_id) or options.environment_keys
         if not Path(options.directory).is_dir():
-            raise Usage(f"{options.directory} is no directory; make it first")
+            raise Usage(f"{options.directory} is not a directory; make it first")
         return asyncio.run(_keep(options, bucket, application_id, keys, redactor))
     except Usage as exc:
         print(f"whence-agent: {exc}", file=sys.stderr)
@@ -129,7 +129,7 @@ def _where(options: Options) -> tuple[str, str]:
             raise Usage("name the application with -a and the bucket with -m, or a configuration file with -f")
         root, problems = strict_yaml.parse(content.decode("utf-8", "replace"))
         if problems or not isinstance(root, nodes.Mapping):
-            why = problems[0].message if problems else "it is no mapping"
+            why = problems[0].message if problems else "it is not a mapping"
             raise Usage(f"{options.config} cannot be read: {why}")
         found = nodes.to_python(root)
     bucket = options.mint_bucket or found.get("mint_bucket")

@@ -25,7 +25,7 @@ def status(config: str, *, url: str | None, wait: bool, timeout: float, whole: b
         host = "127.0.0.1" if settings.status_address == "0.0.0.0" else settings.status_address  # noqa: S104 - compared
         url = f"http://{host}:{settings.status_port}"
     if not url.startswith(("http://", "https://")):
-        print(f"whence-agent: {url!r} is no http URL", file=sys.stderr)
+        print(f"whence-agent: {url!r} is not an http URL", file=sys.stderr)
         return _USAGE
     ends = time.monotonic() + timeout
     while True:

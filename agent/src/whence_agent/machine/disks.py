@@ -39,7 +39,9 @@ class Disks:
 
     def _array(self, array: ArrayRequest, volumes: dict[str, str], *, may_overwrite: bool) -> list[str]:
         if not _ARRAY.match(array.device) or array.level not in RAID_LEVELS or len(set(array.devices)) < 2:
-            raise MachineFailed("array-malformed", f"{one_line(array.device, 60)!r} is no array of two devices or more")
+            raise MachineFailed(
+                "array-malformed", f"{one_line(array.device, 60)!r} is not an array of two devices or more"
+            )
         if self.place.exists(array.device):
             return []
         members = [self.place.device(name, volumes.get(name)) for name in array.devices]
@@ -146,9 +148,11 @@ class Disks:
 def _check(mount: MountRequest) -> None:
     parts = mount.path.split("/")
     if not _PATH.match(mount.path) or ".." in parts or "." in parts:
-        raise MachineFailed("mount-path-malformed", f"{one_line(mount.path, 60)!r} is no absolute path")
+        raise MachineFailed("mount-path-malformed", f"{one_line(mount.path, 60)!r} is not an absolute path")
     if mount.file_system not in FILE_SYSTEMS:
-        raise MachineFailed("file-system-unknown", f"{one_line(mount.file_system, 30)!r} is no file system known here")
+        raise MachineFailed(
+            "file-system-unknown", f"{one_line(mount.file_system, 30)!r} is not a file system known here"
+        )
     if not all(is_mount_option(option) for option in mount.options):
         raise MachineFailed("mount-option-refused", f"an option of {mount.path} is not allowed")
     if mount.owner is not None and not all(0 < part < 2**31 for part in mount.owner):

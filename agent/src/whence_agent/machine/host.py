@@ -53,7 +53,7 @@ class Host:
 
     def _sysctl(self, name: str, value: str) -> str:
         if not _SYSCTL.match(name) or ".." in name or not _VALUE.match(value):
-            raise MachineFailed("sysctl-malformed", f"{one_line(name, 60)!r} is no kernel setting")
+            raise MachineFailed("sysctl-malformed", f"{one_line(name, 60)!r} is not a kernel setting")
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.allowed_sysctls):
             raise MachineFailed("sysctl-not-allowed", f"{name} may not be set", fix="see allowed_sysctls")
         self._write_kernel(Path("proc/sys") / name.replace(".", "/"), value, name)
@@ -86,7 +86,7 @@ class Host:
 
     def _remove_keys(self, user: str) -> list[str]:
         if not _USER.match(user) or user == "root":
-            raise MachineFailed("user-malformed", f"{one_line(user, 40)!r} is no ordinary user")
+            raise MachineFailed("user-malformed", f"{one_line(user, 40)!r} is not an ordinary user")
         try:
             home = Path(pwd.getpwnam(user).pw_dir)
         except KeyError:

@@ -30,7 +30,7 @@ class Place:
     def device(self, name: str, volume: str | None = None) -> Path:
         """Give the block device behind a name, waiting a moment for it. Raises MachineFailed."""
         if not _DEVICE.match(name) or ".." in name or (volume is not None and not _VOLUME.match(volume)):
-            raise MachineFailed("device-malformed", f"{one_line(name, 60)!r} is no device")
+            raise MachineFailed("device-malformed", f"{one_line(name, 60)!r} is not a device")
         ends = time.monotonic() + self.wait_seconds_max
         while True:
             for candidate in self._candidates(name, volume):
@@ -74,7 +74,7 @@ class Place:
 def _block_device(path: Path, name: str) -> Path:
     real = path.resolve()
     if not stat.S_ISBLK(real.stat().st_mode):
-        raise MachineFailed("device-not-block", f"{name} is no block device")
+        raise MachineFailed("device-not-block", f"{name} is not a block device")
     return real
 
 

@@ -80,7 +80,7 @@ def _read(source: BinaryIO, seconds_max: float) -> Request:
     try:
         return _REQUESTS.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise MachineFailed("request-malformed", "the request is none that is known here") from exc
+        raise MachineFailed("request-malformed", "the request has no operation that this version knows") from exc
 
 
 def _arrives(source: BinaryIO, seconds_max: float) -> bool:

@@ -162,7 +162,7 @@ async def _ended(process: Process) -> None:
 async def _end(process: Process) -> None:
     """End the process group, and wait for its leader and for its pipes to close.
 
-    The group's id is not given to another process while a member lives; a group that is gone is no error.
+    The group's id is not given to another process while a member lives; a group that is gone is not an error.
     """
     _kill(process.pid)
     with suppress(TimeoutError):

@@ -155,4 +155,4 @@ def _signer(line: str, path: Path) -> Signer:
             raise ValueError("no key")
         return Signer(name, content[1:], content[0])
     except (ValueError, NoteInvalid) as exc:
-        raise SettingsInvalid("log-key", f"{path} holds a line that is no private key") from exc
+        raise SettingsInvalid("log-key", f"{path} holds a line that is not a private key") from exc

@@ -62,7 +62,7 @@ class Findings:
         async with self._ledger.writing(("facts_now", asked)) as writing:
             standing = _standing(writing.found[0], finding)
             if standing is not None:
-                return finding, parse_instant(standing["observed_at"])  # what says the same again is no new entry
+                return finding, parse_instant(standing["observed_at"])  # what says the same again is not a new entry
             await _store(writing, (kind, subject, lane), finding, now)
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
         return finding, now

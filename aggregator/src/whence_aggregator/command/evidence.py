@@ -126,7 +126,7 @@ def instant(text: str) -> str:
         return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC).isoformat()
     except (ValueError, OverflowError) as exc:
         raise InputError(
-            "time-malformed", f"{text!r} is no time", fix="write 2026-11-22 or 2026-11-22T12:00:00Z"
+            "time-malformed", f"{text!r} is not a time", fix="write 2026-11-22 or 2026-11-22T12:00:00Z"
         ) from exc
 
 

@@ -222,7 +222,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _small(path: Path) -> bytes:
-    """Read a small file; what is no file, such as a pipe, is not waited for. Raises InputError."""
+    """Read a small file; what is not a file, such as a pipe, is not waited for. Raises InputError."""
     with _opened(path) as descriptor:
         return os.read(descriptor, _SMALL_BYTES_MAX)
 
@@ -242,7 +242,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _text(text: str) -> str:
-    """Return text with U+FFFD in place of bytes that are no UTF-8."""
+    """Return text with U+FFFD in place of bytes that are not UTF-8."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

@@ -22,7 +22,7 @@ PAGE_ROWS_MAX = 500
 """The most that the API returns at once."""
 _SHOWN_DEFAULT = 100
 _PIPE_COLUMNS = 1_000_000
-"""The width where the output is no terminal: nothing is folded or cut there."""
+"""The width where the output is not a terminal: nothing is folded or cut there."""
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -160,7 +160,7 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Return a console that takes values as they are; as wide as it must be where the output is no terminal."""
+    """Return a console that takes values as they are; as wide as it must be where the output is not a terminal."""
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     return _Console(highlight=False, markup=False, emoji=False, width=width)
 

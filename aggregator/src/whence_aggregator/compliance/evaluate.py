@@ -95,9 +95,10 @@ class Evaluator:
             again = self._put_off(name)
             if isinstance(exc, WhenceError):
                 said = fields(instance=name, code=exc.code, message=exc.message, fix=exc.fix, seconds=again)
-                log.error("an instance cannot be judged", extra=said)
+                log.error("the rules cannot be evaluated for an instance", extra=said)
             else:
-                log.exception("an instance cannot be judged, by a bug", extra=fields(instance=name, seconds=again))
+                said = fields(instance=name, seconds=again)
+                log.exception("the rules cannot be evaluated for an instance: a bug", extra=said)
             return 0
         for row in rows:
             self._later.pop(row["instance_id"], None)

@@ -103,7 +103,7 @@ async def read_enrolment(request: web.Request) -> EnrolmentRequest:
     try:
         return _DECODER.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise InputError("enrolment-malformed", "the body is no enrolment") from exc
+        raise InputError("enrolment-malformed", "the body is not an enrolment") from exc
 
 
 def _log_size(request: web.Request) -> int | None:

@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "abort")
-        self._transport = transport  # type: ignore[assignment]  # uvloop's transports are no subclasses of asyncio's
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports are not subclasses of asyncio's
         if not self.peer:
             peer = transport.get_extra_info("peername")
             self.peer = str(peer[0]) if isinstance(peer, tuple) and peer else ""

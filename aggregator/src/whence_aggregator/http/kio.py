@@ -100,7 +100,7 @@ async def _object(request: web.Request) -> dict[str, object]:
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InputError("body-not-json", "the body is no JSON") from exc
+        raise InputError("body-not-json", "the body is not JSON") from exc
     if not isinstance(document, dict):
-        raise InputError("body-not-object", "the body is no JSON object")
+        raise InputError("body-not-object", "the body is not a JSON object")
     return document

@@ -57,7 +57,7 @@ class LogCalls:
         match = _TILE.match(request.match_info["path"])
         width = int(match[3] or TILE_WIDTH) if match else 0
         if match is None or not 0 < width <= TILE_WIDTH or (match[3] is not None and width == TILE_WIDTH):
-            raise NotFound("tile-unknown", "this is no tile's path", fix="write it like tile/0/x001/067")
+            raise NotFound("tile-unknown", "this is not a tile's path", fix="write it like tile/0/x001/067")
         number = int(match[2].replace("x", "").replace("/", ""))
         if match[1] == "entries":
             require_user_data(request)

@@ -110,14 +110,14 @@ def instant(text: str, *, name: str) -> str:
 def instance_id(text: str) -> str:
     """Check an instance id. Raises InputError."""
     if not INSTANCE_ID.match(text):
-        raise InputError("instance-malformed", "this is no instance id", fix="write it like i-0123456789abcdef0")
+        raise InputError("instance-malformed", "this is not an instance id", fix="write it like i-0123456789abcdef0")
     return text
 
 
 def account_id(text: str) -> str:
     """Check an account id. Raises InputError."""
     if not ACCOUNT_ID.match(text):
-        raise InputError("parameter-malformed", "this is no account id", fix="write its 12 digits")
+        raise InputError("parameter-malformed", "this is not an account id", fix="write its 12 digits")
     return text
 
 

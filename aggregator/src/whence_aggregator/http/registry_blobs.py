@@ -227,5 +227,5 @@ def _range(request: web.Request) -> str:
 
 def _unknown(digest: str) -> RegistryRefusal:
     if not is_sha256_digest(digest):
-        return RegistryRefusal("DIGEST_INVALID", "this is no digest")
+        return RegistryRefusal("DIGEST_INVALID", "this is not a digest")
     return RegistryRefusal("BLOB_UNKNOWN", "blob unknown to registry", detail=digest)

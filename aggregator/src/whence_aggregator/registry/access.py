@@ -158,7 +158,7 @@ class Access:
 
     async def _by_token(self, token: str) -> Principal:
         if not token.isascii():
-            raise RegistryRefusal("UNAUTHORIZED", "the token is none")
+            raise RegistryRefusal("UNAUTHORIZED", "the token has characters that no token has")
         opened = self._seal.open(token)
         if opened is not None:
             return await self._by_grant(opened)

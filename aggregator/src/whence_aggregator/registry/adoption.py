@@ -60,7 +60,7 @@ class Adoption:
         return outcome
 
     async def _aged(self, repository: Repository, tags: list[str], outcome: Adopted) -> tuple[list[AgedTag], list[str]]:
-        """Find out how old each image is; give them, and the tags of what is no image."""
+        """Find out how old each image is; give them, and the tags of what is not an image."""
         images, others = [], []
         for tag in tags:
             if tag == LATEST:

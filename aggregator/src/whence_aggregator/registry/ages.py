@@ -12,7 +12,7 @@ from whence_common.clock import parse_instant, to_instant
 
 CREATED = "org.opencontainers.image.created"
 _FIRST = datetime(2013, 1, 1, tzinfo=UTC)
-"""Before that there was no docker: reproducible builds state 1970 or 1980, which is no age."""
+"""Before that there was no docker: reproducible builds state 1970 or 1980, which is not an age."""
 _TOKEN = re.compile(r"(-?)([0-9]+)|([A-Za-z]+)")
 UNKNOWN_AGE = to_instant(datetime.fromtimestamp(0, UTC))
 

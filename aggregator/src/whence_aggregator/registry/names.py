@@ -29,7 +29,7 @@ class Repository:
         team, _, artifact = text.partition("/")
         if not is_repository(text):
             raise RegistryRefusal(
-                "NAME_INVALID", f"{one_line(text, 80)!r} is no repository: write team/artifact in lower-case letters"
+                "NAME_INVALID", f"{one_line(text, 80)!r} is not a repository: write team/artifact in lower-case letters"
             )
         return cls(team=team, artifact=artifact)
 
@@ -49,5 +49,5 @@ def check_reference(text: str) -> str:
 def check_digest(text: str) -> str:
     """Give a digest. Raises RegistryRefusal."""
     if not is_sha256_digest(text):
-        raise RegistryRefusal("DIGEST_INVALID", f"{one_line(text, 80)!r} is no digest: sha256: and 64 hex digits")
+        raise RegistryRefusal("DIGEST_INVALID", f"{one_line(text, 80)!r} is not a digest: sha256: and 64 hex digits")
     return text

@@ -175,7 +175,7 @@ class Pushes:
     def _stated(
         self, repository: Repository, tag: str | None, manifest: Manifest, by: Principal, meant: str
     ) -> dict[str, object]:
-        """Describe a push. `image` is empty for what is no image, `child` for an index of no images."""
+        """Describe a push. `image` is empty for what is not an image, `child` for an index of no images."""
         image = manifest.config.digest if manifest.config is not None and kind_of(manifest) == "image" else ""
         parts = (*manifest.blobs, *(one for one in manifest.children if not is_manifest(one)))
         return {

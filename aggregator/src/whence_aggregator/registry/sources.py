@@ -52,7 +52,7 @@ class Sources:
         self._turns = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
-        """Find out about an image and store it; None when that takes longer than a moment, or is no image."""
+        """Find out about an image and store it; None when that takes longer than a moment, or is not an image."""
         rows = await self._database.fetch("manifest_of", {"repository": repository, "digest": digest})
         if not rows or not (rows[0]["image"] or rows[0]["child"]):
             return None

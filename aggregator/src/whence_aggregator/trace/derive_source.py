@@ -92,7 +92,7 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
     if source is None:
         return Link(link="commit", state="unknown", reason="no source is known for the image")
     if source.commit_id is None:
-        reason = f"the source's revision is no commit id: {source.revision[:80]!r}"
+        reason = f"the source's revision is not a commit id: {source.revision[:80]!r}"
         return Link(link="commit", state="missing", reason=reason, evidence=(by_agent(facts, source.digest),))
     value: dict[str, Any] = {"commit": source.commit_id, "url": source.url}
     if answer.outcome == "unknown":

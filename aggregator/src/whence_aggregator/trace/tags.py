@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from whence_aggregator.ports import Row
 
 FRONT, REGISTRY = "front", "registry"
-"""Values of `said_by` that are no accounts: a push to the registry front, an answer of a registry."""
+"""Values of `said_by` that are not accounts: a push to the registry front, an answer of a registry."""
 _ELSEWHERE_MAX = 10
 
 

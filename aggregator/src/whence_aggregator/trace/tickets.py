@@ -30,7 +30,7 @@ _OWN_MERGE = re.compile(
 
 
 class TicketPatternInvalid(InputError):
-    """The text is no pattern for tickets."""
+    """The text is not a pattern for tickets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def check_pattern(pattern: str) -> None:
     rest = pattern.replace("{number}", "", 1).replace("{project}", "", 1)
     if not _PATTERN.match(pattern) or "{" in rest or "}" in rest:
         raise TicketPatternInvalid(
-            "ticket-pattern-invalid", f"{pattern[:100]!r} is no ticket pattern", fix="write it like PAY-{number}"
+            "ticket-pattern-invalid", f"{pattern[:100]!r} is not a ticket pattern", fix="write it like PAY-{number}"
         )
 
 

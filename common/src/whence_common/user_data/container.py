@@ -61,7 +61,7 @@ def read_environment(node: Node | None, findings: Findings, *, path: str = "envi
     for name, value in node.entries.items():
         where = f"{path}.{one_line(name, 60)}"
         if not _VARIABLE.match(name):
-            message = f"{one_line(name, 60)!r} is no name of a variable"
+            message = f"{one_line(name, 60)!r} is not the name of a variable"
             findings.error(node.keys[name], where, "environment-name", message, "use letters, digits and _")
         elif not isinstance(value, Scalar):
             message = f"{where} must be one value, but is {readers.describe(value)}"
@@ -89,7 +89,7 @@ def _port(node: Node, path: str, findings: Findings) -> tuple[int, Protocol | No
     match = _PORT.match(node.text) if isinstance(node, Scalar) else None
     if match is None or int(match["port"]) > 65535:
         shown = one_line(node.text, 40) if isinstance(node, Scalar) else readers.describe(node)
-        message = f"{shown} is no port"
+        message = f"{shown} is not a port"
         findings.error(node, path, "port-malformed", message, "write a number from 1 to 65535, /tcp or /udp may follow")
         return None
     protocol = match["protocol"]

@@ -119,7 +119,7 @@ def _not_utf8(raw: bytes, start: int) -> Envelope:
     line = raw.count(b"\n", 0, start) + 1
     column = start - (raw.rfind(b"\n", 0, start) + 1) + 1
     problem = _problem(
-        "user-data-not-utf8", "this byte is no UTF-8", "save the file as UTF-8 without a code page", line, column
+        "user-data-not-utf8", "this byte is not UTF-8", "save the file as UTF-8 without a code page", line, column
     )
     return Envelope(parts=(), view=raw.decode("utf-8", "replace"), problems=(problem,))
 

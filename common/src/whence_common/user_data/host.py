@@ -58,7 +58,10 @@ def _sysctl(root: Section, rules: PlatformRules) -> dict[str, str]:
         dotted = name.replace("/", ".")
         if not _SYSCTL.match(name) or ".." in dotted:
             section.error(
-                name, "sysctl-malformed", f"{one_line(name, 60)!r} is no kernel setting", "write it like vm.swappiness"
+                name,
+                "sysctl-malformed",
+                f"{one_line(name, 60)!r} is not a kernel setting",
+                "write it like vm.swappiness",
             )
         elif not isinstance(node, Scalar) or isinstance(node.value, bool) or not _SYSCTL_VALUE.match(node.text):
             section.error(name, "sysctl-value-malformed", f"{section.name_of(name)} must be a number or a short text",

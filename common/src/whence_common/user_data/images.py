@@ -42,5 +42,5 @@ def _judge_tag(section: Section, reference: ImageReference, rules: PlatformRules
         report("source", "image-tag-mutable", message, by_digest)
     elif reference.digest is None and policy in ("not-vouched", "unknown"):
         report = section.error if policy == "not-vouched" else section.warning
-        message = f"nobody vouches that tags in {reference.registry} never move"
+        message = f"tags in {reference.registry} are not configured as immutable"
         report("source", "image-tag-not-vouched", message, by_digest)

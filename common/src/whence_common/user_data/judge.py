@@ -211,7 +211,7 @@ def _sidecars(root: Section, rules: PlatformRules) -> tuple[Sidecar, ...]:
         )
     for name, sidecar in section.sections():
         if not _SIDECAR_NAME.match(name):
-            section.error(name, "container-name-malformed", f"{one_line(name, 40)!r} is no container name",
+            section.error(name, "container-name-malformed", f"{one_line(name, 40)!r} is not a container name",
                           "use lower-case letters, digits and -")  # fmt: skip
         source, options = read_source(sidecar, rules), read_options(sidecar, rules, _declared(root))
         if source is not None:
@@ -229,7 +229,10 @@ def _bucket(root: Section) -> str | None:
     bucket = root.text("mint_bucket")
     if bucket is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
         root.error(
-            "mint_bucket", "mint-bucket-malformed", "this is no name of a bucket", "write the name alone, without s3://"
+            "mint_bucket",
+            "mint-bucket-malformed",
+            "this is not the name of a bucket",
+            "write the name alone, without s3://",
         )
         return None
     return bucket
@@ -244,7 +247,7 @@ def _tokens(root: Section) -> dict[str, tuple[str, ...]]:
             section.error(
                 name,
                 "token-name-malformed",
-                f"{one_line(name, 40)!r} is no name of a token",
+                f"{one_line(name, 40)!r} is not the name of a token",
                 "use letters, digits and -",
             )
         else:

@@ -62,7 +62,7 @@ def read_health_check(root: Section, ports: tuple[PortMapping, ...]) -> HealthCh
         return None
     if not path.startswith("/") or " " in path or len(path) > 1024 or not path.isprintable():
         root.error(
-            "health_check_path", "health-check-path-malformed", "the path is no URL path", "write it like /health"
+            "health_check_path", "health-check-path-malformed", "the path is not a URL path", "write it like /health"
         )
         return None
     if port is None:
@@ -112,9 +112,9 @@ def read_stack_resource(root: Section) -> StackResource | None:
         )
         return None
     if not _STACK.match(stack) and not stack.startswith("arn:aws"):
-        section.warning("stack", "stack-malformed", "this is no stack name", "use letters, digits and -")
+        section.warning("stack", "stack-malformed", "this is not a stack name", "use letters, digits and -")
     if not _RESOURCE.match(resource):
-        section.warning("resource", "resource-malformed", "this is no logical resource id", "use letters and digits")
+        section.warning("resource", "resource-malformed", "this is not a logical resource id", "use letters and digits")
     return StackResource(stack=stack, resource=resource)
 
 
@@ -125,7 +125,7 @@ def read_lifecycle_hooks(root: Section) -> LifecycleHooks | None:
     group, launching, terminating = (section.text(name) for name in ("group", "launching", "terminating"))
     for name, value in (("group", group), ("launching", launching), ("terminating", terminating)):
         if value is not None and not _NAME.match(value):
-            section.error(name, "name-malformed", f"{section.name_of(name)} is no name AWS accepts", "copy the name")
+            section.error(name, "name-malformed", f"{section.name_of(name)} is not a name AWS accepts", "copy the name")
     if group is None or (launching is None and terminating is None):
         section.error(
             "", "lifecycle-hook-incomplete", "lifecycle_hook needs group, and launching or terminating", "add them"

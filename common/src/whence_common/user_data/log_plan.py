@@ -58,8 +58,8 @@ def read_log_plan(root: Section, application_id: str) -> LogPlan:
         logging.warning("rsyslog_host", "rsyslog-host-missing", message, "name the host")
         return plan
     if not _PROGRAM.match(program):
-        logging.error("rsyslog_program", "rsyslog-program-malformed", f"{one_line(program, 40)!r} is no program name",
-                      "use letters, digits, _ . and -")  # fmt: skip
+        message = f"{one_line(program, 40)!r} is not the name of a program"
+        logging.error("rsyslog_program", "rsyslog-program-malformed", message, "use letters, digits, _ . and -")
     options = {
         "syslog-address": f"{protocol}://{host}:{port}",
         "syslog-format": "rfc3164" if legacy == "legacy" else "rfc5424",
@@ -76,7 +76,7 @@ def _log_group(root: Section) -> str | None:
     for path in section.node.entries:
         group = section.text(path)
         if group is not None and not _GROUP.match(group):
-            section.warning(path, "log-group-malformed", "this is no name of a log group", "copy its name")
+            section.warning(path, "log-group-malformed", "this is not the name of a log group", "copy its name")
         elif path == APPLICATION_LOG:
             found = group
         else:

@@ -89,7 +89,7 @@ def _what_is_wrong(leaf: Message, content: str | None, number: int, line: int) -
         why = f"part {number} is {one_line(kind, 60)}, which nothing here reads"
         return _refused(line, "user-data-part-foreign", why, f"keep only parts of type {_OURS}")
     if content is None:
-        return _refused(line, "user-data-part-not-utf8", f"part {number} is no UTF-8 text", "save it as UTF-8")
+        return _refused(line, "user-data-part-not-utf8", f"part {number} is not a UTF-8 text", "save it as UTF-8")
     return None
 
 

@@ -128,7 +128,7 @@ def _capabilities(section: Section, name: str, rules: PlatformRules | None) -> t
         if capability not in CAPABILITIES:
             close = closest(dict.fromkeys(CAPABILITIES), capability)  # type: ignore[arg-type]
             fix = f"did you mean {close[0]}?" if close else "see capabilities(7)"
-            message = f"{section.name_of(name)}: {one_line(word, 40)} is no capability"
+            message = f"{section.name_of(name)}: {one_line(word, 40)} is not a capability"
             section.error(name, "capability-unknown", message, fix)
             continue
         if word.upper().startswith("CAP_"):
@@ -191,7 +191,7 @@ def _hostname(section: Section) -> str | None:
     value = section.text("hostname")
     if value is not None and not _HOST_NAME.match(value):
         section.error(
-            "hostname", "hostname-malformed", f"{section.name_of('hostname')} is no host name",
+            "hostname", "hostname-malformed", f"{section.name_of('hostname')} is not a host name",
             "use letters, digits and -, parts joined by dots",
         )  # fmt: skip
         return None
@@ -266,7 +266,7 @@ def _ulimits(section: Section) -> tuple[Ulimit, ...]:
     for name in nested.node.entries:
         if name not in ULIMITS:
             fix = "write one of: " + ", ".join(sorted(ULIMITS))
-            nested.error(name, "ulimit-unknown", f"{one_line(name, 40)} is no limit", fix)
+            nested.error(name, "ulimit-unknown", f"{one_line(name, 40)} is not a limit", fix)
             continue
         node = nested.get(name)
         if isinstance(node, Mapping):

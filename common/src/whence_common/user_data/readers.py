@@ -101,7 +101,7 @@ def size(node: Node, path: str, findings: Findings) -> int | None:
     number = float(match["number"]) * _UNITS[match["unit"].lower()] if match is not None else 0.0
     if not 0 < number <= _SIZE_BYTES_MAX:
         shown = quotable(path, node.text, 40) if isinstance(node, Scalar) else describe(node)
-        findings.error(node, path, "size-malformed", f"{path}: {shown} is no size", "write it like 512m or 2g")
+        findings.error(node, path, "size-malformed", f"{path}: {shown} is not a size", "write it like 512m or 2g")
         return None
     return int(number)
 

@@ -1,4 +1,4 @@
-"""One mapping of user data, top or nested, read key by key; what stands there and is no key is reported at once."""
+"""One mapping of user data, top or nested, read key by key; what stands there and is not a key is reported at once."""
 
 from __future__ import annotations
 
@@ -138,4 +138,4 @@ class Section:
             fix = "the keys here are: " + ", ".join(sorted(self.keys))[:200]
         else:
             fix = "keep it if the application reads it, else remove it"
-        self.findings.warning(at, shown, "key-unknown", f"{shown} is no key of the schema; it is kept", fix)
+        self.findings.warning(at, shown, "key-unknown", f"{shown} is not a key of the schema; it is kept", fix)

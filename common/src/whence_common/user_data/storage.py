@@ -126,7 +126,7 @@ def _mounts(root: Section) -> tuple[Mount, ...]:
         assert section is not None
         if not _PATH.match(path) or ".." in path.split("/") or "." in path.split("/"):
             section.error(
-                path, "mount-path-malformed", f"{one_line(path, 60)!r} is no absolute path", "write it like /data"
+                path, "mount-path-malformed", f"{one_line(path, 60)!r} is not an absolute path", "write it like /data"
             )
             continue
         if path.rstrip("/") in _NOT_MOUNTED_OVER:
@@ -185,4 +185,4 @@ def _used_once(
 
 
 def _no_device(section: Section, name: str, device: str) -> None:
-    section.error(name, "device-malformed", f"{one_line(device, 60)!r} is no device", "write it like /dev/xvdf")
+    section.error(name, "device-malformed", f"{one_line(device, 60)!r} is not a device", "write it like /dev/xvdf")

@@ -219,7 +219,7 @@ class _Composer:
                         "yaml-scalar-broken",
                         line,
                         column,
-                        "this looks like a number or date, but is none",
+                        "this looks like a number or date, but is neither",
                         "put it in quotes",
                     )
                 )
@@ -251,7 +251,7 @@ def _events(text: str) -> Iterator[Any]:
             "yaml-syntax",
             line,
             column,
-            f"this is no YAML: {one_line(exc.problem or exc.context or 'cannot be read', 120)}",
+            f"this is not YAML: {one_line(exc.problem or exc.context or 'cannot be read', 120)}",
             "mind the indentation and close every quote and bracket",
         ) from exc
     except yaml.reader.ReaderError as exc:
@@ -265,7 +265,9 @@ def _events(text: str) -> Iterator[Any]:
             "remove it",
         ) from exc
     except yaml.YAMLError as exc:
-        raise _unplaced("yaml-syntax", 1, 1, f"this is no YAML: {one_line(str(exc), 120)}", "check the syntax") from exc
+        raise _unplaced(
+            "yaml-syntax", 1, 1, f"this is not YAML: {one_line(str(exc), 120)}", "check the syntax"
+        ) from exc
 
 
 def _problem(code: str, line: int, column: int, message: str, fix: str, *, path: str = "") -> Problem:
