@@ -37,12 +37,12 @@ def user_data(reference: str, more: str = "") -> bytes:
 
 
 async def test_an_installed_agent_boots_its_instance_and_the_container_can_be_traced(
-    root: Path, scape: Landscape, server: Aggregator
+    copied_root: Path, scape: Landscape, server: Aggregator
 ) -> None:
     image = await scape.build("installed", "1.0", scm=scape.greeter_scm(0))
     assert await server.put("/apps/greeter", {"team_id": "hello", "name": "Greeter", "active": True}) == 200
     async with scape.instance(user_data(image.reference)) as service:
-        async with machine(root, scape, server, metadata_url=service.url) as booted:
+        async with machine(copied_root, scape, server, metadata_url=service.url) as booted:
             status = await booted.until("ok", "failed", seconds_max=_BOOT_SECONDS_MAX)
             assert status["state"] == "ok", status["reasons"]
             lineage = await server.settled(service.instance_id)
@@ -52,22 +52,22 @@ async def test_an_installed_agent_boots_its_instance_and_the_container_can_be_tr
             assert links["commit"]["value"]["commit"] == scape.sources.commits[0]
             assert links["team"]["value"]["team_id"] == "hello"
         # the machine was shut down, not only the agent
-        assert "SUCCESS: running greeter 1.0" in await journal(root)
+        assert "SUCCESS: running greeter 1.0" in await journal(copied_root)
         shown = await server.get(f"/v1/instances/{service.instance_id}")
         assert [one["cause"] for one in shown["statements"]] == ["stop", "boot"]
 
 
 async def test_a_hung_agent_is_restarted_and_its_application_is_not(
-    root: Path, scape: Landscape, server: Aggregator
+    copied_root: Path, scape: Landscape, server: Aggregator
 ) -> None:
     image = await scape.build("installed", "1.0", scm=scape.greeter_scm(0))
-    dropin = root / f"etc/systemd/system/{_UNIT}.d/watchdog.conf"
+    dropin = copied_root / f"etc/systemd/system/{_UNIT}.d/watchdog.conf"
     dropin.parent.mkdir(parents=True, exist_ok=True)
     dropin.write_text("[Service]\nWatchdogSec=3s\nRestartSec=1s\n", encoding="utf-8")
     try:
         async with (
             scape.instance(user_data(image.reference)) as service,
-            machine(root, scape, server, metadata_url=service.url) as booted,
+            machine(copied_root, scape, server, metadata_url=service.url) as booted,
         ):
             before = await booted.until("ok", seconds_max=_BOOT_SECONDS_MAX)
             hung = process_of(*_COMMAND)
@@ -84,20 +84,20 @@ async def test_a_hung_agent_is_restarted_and_its_application_is_not(
 
 
 async def test_the_helper_sets_the_host_up_and_an_application_that_ends_switches_it_off(
-    root: Path, scape: Landscape, server: Aggregator
+    copied_root: Path, scape: Landscape, server: Aggregator
 ) -> None:
     command = ("/bin/busybox", "sh", "-c", "sleep 3; exit 0")
     image = await scape.build("ending", "1.0", scm=None, command=command)
-    (root / "etc/ssh").mkdir(exist_ok=True)
+    (copied_root / "etc/ssh").mkdir(exist_ok=True)
     text = user_data(image.reference, "shutdown: on-success\nssh_ports: [2222]\n")
     text = text.replace(b"health_check_path: /health\n", b"")
     async with scape.instance(text) as service:
-        async with machine(root, scape, server, metadata_url=service.url) as booted:
+        async with machine(copied_root, scape, server, metadata_url=service.url) as booted:
             async with asyncio.timeout(_BOOT_SECONDS_MAX + 90):  # shutdown gives everybody a minute
                 assert await booted.process.process.wait() == 0
         shown = await server.get(f"/v1/instances/{service.instance_id}")
         assert shown["statements"][0]["cause"] == "stop"
-    written = (root / "etc/ssh/sshd_config.d/50-whence.conf").read_text(encoding="ascii")
+    written = (copied_root / "etc/ssh/sshd_config.d/50-whence.conf").read_text(encoding="ascii")
     assert "Port 2222" in written
 
 
