@@ -68,7 +68,7 @@ _HARMLESS = re.compile(
     r"/(?:commits?|tree|blob|raw|archive|compare)/[0-9a-f]{40}\b",
     re.IGNORECASE,
 )
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{7,}={0,2}")
 _CHUNK = re.compile(r"[A-Za-z0-9]+")
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=~-]{16,}")
 _RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
@@ -162,7 +162,7 @@ def _decoded(text: str) -> Iterator[str]:
                 plain = content.decode("utf-8")
             except (binascii.Error, ValueError):
                 continue
-            if len(plain) >= 6 and all(c.isprintable() or c in "\r\n\t" for c in plain):
+            if len(plain) >= 5 and all(c.isprintable() or c in "\r\n\t" for c in plain):
                 yield plain
 
 
