@@ -6,6 +6,7 @@ and it is asked for again in a later round.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -71,7 +72,8 @@ class UserDataRounds:
                 if failures >= _FAILURES_MAX or time.monotonic() > until:
                     break
                 try:
-                    found[name] = _masked(name, await self._ec2.user_data(account_id, region, name))
+                    raw = await self._ec2.user_data(account_id, region, name)
+                    found[name] = await asyncio.to_thread(_masked, name, raw)  # up to a second, where it is made to
                     failures = 0
                 except SourceUnavailable as exc:
                     reason = one_line(exc.message, _REASON_CHARACTERS_MAX)

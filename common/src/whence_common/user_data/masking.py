@@ -8,7 +8,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from whence_common.scm_source import without_credentials
-from whence_common.user_data.secret_shapes import holds_secret, is_identifier, is_secret_name, names_secret
+from whence_common.user_data.secret_shapes import (
+    holds_secret,
+    is_identifier,
+    is_secret_name,
+    names_secret,
+    passes_secret,
+)
 
 MASKED = "MASKED"
 _IDENTIFYING = frozenset({"application_id", "application_version", "runtime", "source", "mint_bucket"})
@@ -21,6 +27,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://\S+\Z")
 _NAME_KEYS, _VALUE_KEYS = ("name", "key", "Name", "Key"), ("value", "Value")
 _TEXT_CHARACTERS_MAX = 2_000
 _LEVELS_MAX = 60
+_WORD_CHARACTERS_MAX = 200
 
 
 def masked(document: Mapping[str, Any], *, whole_environment: bool = True, shown: Sequence[str] = ()) -> dict[str, Any]:
@@ -69,12 +76,14 @@ def _masked(name: str, value: Any, level: int) -> Any:
 
 
 def _list(name: str, values: Sequence[Any], level: int) -> list[Any]:
-    """Mask each value, and what follows an option that names a secret."""
+    """Mask each value, what follows an option that names a secret, and a command that passes one without a name."""
     copy: list[Any] = []
     follows = False
     for value in values:
         copy.append(MASKED if follows else _masked(name, value, level + 1))
         follows = isinstance(value, str) and names_secret(value)
+    if passes_secret([str(value)[:_WORD_CHARACTERS_MAX] for value in values]):
+        copy[1:] = [MASKED] * (len(copy) - 1)
     return copy
 
 

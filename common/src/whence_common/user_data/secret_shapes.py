@@ -12,7 +12,7 @@ import binascii
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
 _DEPTH_MAX = 3
@@ -38,18 +38,43 @@ _PLACE_NAME = re.compile(r"[_.-](?:url|uri|host|port|path|endpoint)\Z")
 _PAIR = re.compile(
     r"""(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,80})\\{0,3}["']{0,2}\s{0,4}(?:=>|:=|=|:(?!//))\s{0,80}(?=\\{0,3}["']{0,2}[^\s"'\\,;&}])"""
 )
-_OPTION = re.compile(r"""(?:\A|[\s"'\[,])--?(?P<name>[A-Za-z][A-Za-z0-9_.-]{0,80})["']?[\s,]+(?=["']?[^\s"'-])""")
+_OPTION = re.compile(r"""(?:\A|[\s"'\[(,;=`|])--?(?P<name>[A-Za-z][A-Za-z0-9_.-]{0,80})["']?[\s,]+(?=["']?[^\s"'-])""")
 _ELEMENT = re.compile(r"<(?P<name>[A-Za-z_][A-Za-z0-9_.:-]{0,80})(?:\s[^<>]{0,200})?>\s*(?=[^<\s])")
+_BESIDE = re.compile(
+    r"""\b(?:name|key)\\{0,3}["']?\s{0,4}[:=]\s{0,4}\\{0,3}["']?(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,80})\\{0,3}["']?[\s,]{1,80}(?:-\s)?\\{0,3}["']?value\b""",
+    re.IGNORECASE,
+)
+"""As in `{name: DB_PASSWORD, value: …}`, JSON, YAML or XML."""
+_ATTRIBUTE = re.compile(r"""<(?P<name>[A-Za-z_][A-Za-z0-9_.:-]{0,80})\s[^<>]{0,200}?\bvalue\s?=\s?["'][^"']""")
+_DIRECTIVE = re.compile(
+    r"^[ \t]*(?:(?:set|setenv|export|env|arg|config)[ \t]+)?"
+    r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,80})[ \t]{1,80}[^\s]{1,300}[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line of a name and one value, as `requirepass …` or `ENV DB_PASSWORD …`."""
+_QUOTED = re.compile(r"""\b(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,80})\s{1,4}\\{0,3}["'][^\s"']""")
+_ARGUMENT = re.compile(
+    r"\b(?:mysql|mariadb)[a-z-]{0,10}\s(?:[^\n;|&]{0,200}?\s)?-p\S|\bsshpass\s{1,4}-p\s{0,4}\S|"
+    r"\b(?:docker|podman|skopeo|helm)\s[^\n;|&]{0,80}?\blogin\s(?:[^\n;|&]{0,200}?\s)?-p\s{0,4}\S|"
+    r"\bredis-cli\s(?:[^\n;|&]{0,200}?\s)?-a\s{0,4}\S|\bsqlplus\s{1,4}(?:-\w{1,9}\s{1,4}){0,4}[^\s/]{1,60}/[^\s@]|"
+    r"\bhtpasswd\s(?:[^\n;|&]{0,200}?\s)?-[A-Za-z]{0,5}b|\bopenssl\s[^\n;|&]{0,200}?\s-(?:k|K)\s{1,4}\S|"
+    r"\b(?i:identified\s{1,4}by)\s"
+)
+"""Programs and SQL that take a password where nothing names it."""
+_SIGN_IN = re.compile(r"""(?:\A|\s)(?:-u|--(?:proxy-)?user)[\s=]{0,4}["']?[^\s:"']{1,300}:[^\s"'/]""")
 _FORMS = re.compile(
     r"-----BEGIN |"
-    r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}|"
+    r"\beyJ[A-Za-z0-9_-]{6,2000}\.[A-Za-z0-9_-]{6}|"
     r"\b(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|AROA)[A-Z0-9]{12,}|"
-    r"\b(?:gh[pousr]_|github_pat_|glpat-|gldt-|glsa_|glrt-|xox[abeoprs]-|xapp-|npm_|pypi-|dckr_pat_|hvs\.|hvb\.|hf_|"
-    r"whsec_|dop_v1_|shpat_|NRAK-|PMAK-|lin_api_|ya29\.|SG\.|sl\.|AIza|[sr]k_(?:live|test)_|sk-)[A-Za-z0-9._-]{8,}|"
-    r"\b(?i:bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}|"
+    r"\b(?:gh[pousr]_|github_pat_|glpat-|gldt-|glsa_|glrt-|xox[abeoprs]-|xapp-|pypi-AgE|dckr_pat_|hvs\.|hvb\.|"
+    r"whsec_|dop_v1_|shp(?:at|ss|pa|ca)_|NRAK-|PMAK-|lin_api_|ya29\.|sbp_|figd_|GOCSPX-|ATATT|tskey-|pscale_|ops_eyJ|"
+    r"AGE-SECRET-KEY-|[sr]k_(?:live|test)_)[A-Za-z0-9._-]{8}|"
+    r"\b(?:npm_|hf_)[A-Za-z0-9]{16}|\bAIza[A-Za-z0-9_-]{30}|\bsl\.[A-Za-z0-9._-]{40}|\bdapi[0-9a-f]{32}|"
+    r"\bSG\.[A-Za-z0-9_-]{10,40}\.[A-Za-z0-9_-]{10}|\bsk-(?=[A-Za-z_-]{0,80}[0-9])[A-Za-z0-9_-]{16}|"
+    r"\b(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8}|\b(?i:basic)\s+(?=\S{1,80}[A-Z0-9=])[A-Za-z0-9+/_-]{8}|"
+    r"\$(?:1|2[abxy]|5|6|7|y|argon2[id]{1,2}|apr1)\$[A-Za-z0-9./$,=]{8}|"
     r"\b(?i:login)\s+\S+\s+(?i:password)\s+\S|"
-    r"(?:\A|\s)-u\s*[\"']?[^\s:\"']+:[^\s\"']+|"
-    r"\baws:(?:kms|secretsmanager|ssm):"
+    r"(?<!\barn:)\baws:(?:kms|secretsmanager|ssm):"
 )
 _URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s"'<>\\]+""")
 _USER = re.compile(r"://[^/?#\s@]{1,300}@")
@@ -71,6 +96,11 @@ _HARMLESS = re.compile(
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{7,}={0,2}")
 _CHUNK = re.compile(r"[A-Za-z0-9]+")
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=~-]{16,}")
+_PASSWORD = re.compile(r"""[^\s"'`,;={}\[\]<>|/\\:]{10,200}""")
+_SYMBOL_WITHIN = re.compile(r"[A-Za-z0-9][!$%^&*#?@~+_.()-]{0,3}[!$%^&*#][!$%^&*#?@~+_.()-]{0,3}[A-Za-z0-9]")
+_PASSWORD_CHARACTERS_MIN = 8
+_PASSWORD_RUN_CHARACTERS_MIN = 2.1
+"""Letters and digits beside symbols, as password managers make them, change more often than that."""
 _RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-f]{32,}|[0-9A-F]{32,})(?![A-Za-z0-9])")
 _CHUNK_CHARACTERS_MIN = 6
@@ -114,14 +144,22 @@ def names_secret(text: str) -> bool:
     return match is not None and is_secret_name(match[1])
 
 
+def passes_secret(words: Sequence[str]) -> bool:
+    """Return whether the words of a command, each of them harmless, pass a password to its program."""
+    command = " ".join(words)
+    return _ARGUMENT.search(command) is not None or _SIGN_IN.search(command) is not None
+
+
 def holds_secret(text: str, depth: int = 0) -> bool:
     """Return whether anything in a text is, names or looks like a secret; encodings are looked into."""
-    if _FORMS.search(text) or any(is_secret_name(name) for name in _named(text)):
+    if _FORMS.search(text) or passes_secret([text]) or any(is_secret_name(name) for name in _named(text)):
         return True
     if any(_is_secret_url(match[0], depth) for match in _URL.finditer(text)):
         return True
     rest = _HARMLESS.sub(" ", text)
     if _HEX.search(rest) or any(_is_jumbled(token) for token in _TOKEN.findall(rest)):
+        return True
+    if any(_is_made_password(word) for word in _PASSWORD.findall(rest)):
         return True
     if depth >= _DEPTH_MAX:
         return False
@@ -137,7 +175,7 @@ def is_identifier(text: str) -> bool:
 
 
 def _named(text: str) -> Iterator[str]:
-    for pattern in (_PAIR, _OPTION, _ELEMENT):
+    for pattern in (_PAIR, _OPTION, _ELEMENT, _ATTRIBUTE, _BESIDE, _DIRECTIVE, _QUOTED):
         for match in pattern.finditer(text):
             yield match["name"]
 
@@ -164,6 +202,7 @@ def _decoded(text: str) -> Iterator[str]:
                 continue
             if len(plain) >= 5 and all(c.isprintable() or c in "\r\n\t" for c in plain):
                 yield plain
+            break  # the other alphabet says the same
 
 
 def _is_secret_within(plain: str, depth: int) -> bool:
@@ -175,6 +214,16 @@ def _is_jumbled(text: str) -> bool:
     """Return whether so much of a text consists of neither words nor numbers that it was made by chance."""
     jumbled = "".join(chunk for chunk in _CHUNK.findall(text) if _is_jumbled_chunk(chunk))
     return len(jumbled) >= _JUMBLED_CHARACTERS_MIN and _entropy_bits(jumbled) >= _ENTROPY_BITS_MIN
+
+
+def _is_made_password(word: str) -> bool:
+    """Return whether a word with symbols within was made by chance."""
+    if not _SYMBOL_WITHIN.search(word):
+        return False
+    letters = "".join(_CHUNK.findall(word))
+    if len(letters) < _PASSWORD_CHARACTERS_MIN or letters.isdigit():
+        return False
+    return len(letters) / len(_RUN.findall(letters)) < _PASSWORD_RUN_CHARACTERS_MIN
 
 
 def _is_jumbled_chunk(chunk: str) -> bool:
