@@ -62,6 +62,17 @@ async def lived_in(house: InProcess) -> InProcess:
     return house
 
 
+async def test_a_changed_row_cannot_erase_its_finding_from_the_auditors_terminal(
+    house: InProcess, tmp_path: Path
+) -> None:
+    await house.say(await house.machine())
+    named = {"reference": "r/a/b:1\x1b[2K\r", "digest": "sha256:1", "said_by": "registry", "ledger_index": 1}
+    await house.database.write(("add_tag_digest", [named]))
+    (found,) = [str(one) for one in (await checked(house, tmp_path)).findings if one.table == "tag_digest"]
+    assert found.isprintable()
+    assert "reference r/a/b:1\ufffd[2K\ufffd, digest sha256:1" in found
+
+
 async def test_an_acknowledgement_carries_a_receipt_that_proves_it(house: InProcess) -> None:
     machine = await house.machine()
     for _ in range(3):

@@ -31,6 +31,7 @@ from whence_common.clock import utc_now
 from whence_common.errors import WhenceError, leaves
 from whence_common.memory import keep_little
 from whence_common.settings_file import Document, SettingsInvalid
+from whence_common.visible import printable
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread that commits may wait for the loop's to let go: Python's own 5 ms are as long as a commit."""
@@ -116,10 +117,10 @@ def _registry(arguments: argparse.Namespace) -> int:
 
 async def _import(settings: Settings, repositories: tuple[str, ...], location: str | None) -> int:
     outcome = await import_registry(
-        settings, repositories, database_location=location, say=lambda said: print(said, flush=True)
+        settings, repositories, database_location=location, say=lambda said: print(printable(said), flush=True)
     )
     for refused in outcome.refused:
-        print(f"not taken: {refused}")
+        print(f"not taken: {printable(refused)}")
     print(f"{outcome.new} tags recorded, {outcome.known} were known, {len(outcome.refused)} not taken")
     return 1 if outcome.refused else 0
 

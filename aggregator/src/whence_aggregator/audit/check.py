@@ -24,6 +24,7 @@ from whence_common.ledger_entry import kind_of, leaf_data
 from whence_common.log_policy import Policy
 from whence_common.merkle import TILE_WIDTH, Tile, leaf_hash, range_hash
 from whence_common.note import Note, VerifierKey
+from whence_common.visible import printable
 
 PAGE_ROWS = 5_000
 PROGRESS_ENTRIES = 20_000
@@ -49,7 +50,7 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.table} {self.place}: {self.message}"
+        return printable(f"{self.table} {self.place}: {self.message}")  # whoever changed a row chose what stands in it
 
 
 @dataclass(slots=True)
