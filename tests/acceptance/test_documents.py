@@ -56,8 +56,22 @@ SHOWN_ELSEWHERE = {
 BEGUN_ELSEWHERE = {
     "systemd-run ": "tests/install/test_operation.py",
     "WHENCE_DATABASE=": "tests/integration/test_postgres_chapter.py",
+    "pg_dump ": "tests/contract/test_decisions.py",
+    "pg_restore ": "tests/contract/test_decisions.py",
+    "whence-aggregator ledger continue ": "tests/integration/test_operators_hour.py",
+    "whence-aggregator ledger revoke-key ": "tests/integration/test_operators_hour.py",
+    "whence-aggregator ledger accept-": "tests/contract/test_decisions.py",
+    "systemctl stop whence-aggregator": "tests/integration/test_operators_hour.py",
+    "systemctl start whence-aggregator": "tests/integration/test_operators_hour.py",
+    "rm -f /var/lib/whence-aggregator/": "tests/integration/test_operators_hour.py",
+    "cp /var/backups/whence/": "tests/integration/test_operators_hour.py",
+    "chown --reference=": "tests/integration/test_operators_hour.py",
 }
 """The same, by the beginning of long commands."""
+WITH_SETTINGS = (
+    "whence-aggregator check", "whence-aggregator ledger", "whence-aggregator backup", "whence-aggregator token list",
+)  # fmt: skip
+"""Commands that get this test's settings."""
 DRY = ("make bench", "make wheels", "make deb", "make lock")
 """Targets that take minutes: make says what it would do."""
 ENDS_WITH = {"whence violations --verdict fail": 1, "whence accounts": 1, "whence trace": 1}
@@ -124,14 +138,11 @@ def _here(command: str, directory: Path, digest: str) -> str:
     config = directory / "aggregator" / "aggregator.yaml"
     command = re.sub(r"2026-11-2[23]T[0-9:]+Z", to_instant(utc_now()), command)
     command = command.replace("/etc/whence/tokens", str(directory / "tokens"))
+    command = command.replace("/var/backups/whence/", f"{directory}/backup-")
     if command.startswith("whence-aggregator token dashboard"):
         command += f" --file {directory}/tokens"
     command = command.replace("--out ", f"--out {directory}/").replace("sha256:" + "a" * 64, digest)
-    return (
-        f"{command} --config {config}"
-        if command.startswith(("whence-aggregator check", "whence-aggregator ledger", "whence-aggregator token list"))
-        else command
-    )
+    return f"{command} --config {config}" if command.startswith(WITH_SETTINGS) else command
 
 
 async def shell(command: str, environment: dict[str, str]) -> tuple[int, str]:
