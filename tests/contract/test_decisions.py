@@ -283,6 +283,70 @@ async def test_a_decision_that_was_interrupted_is_made_once_more(lone: Installat
     assert await lone.findings() == []
 
 
+# --- witnesses, and replicas beside each other
+
+
+class CosigningWitness(StillWitness):
+    """Cosigns whatever continues what it has seen; `away` does not answer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(0)
+        self.signer = Signer(name, name.encode().ljust(32, b"w")[:32], WITNESS)
+        self.key = self.signer.verifier
+        self.away = False
+
+    async def add_checkpoint(self, proof: Sequence[bytes], note: str) -> str:
+        if self.away:
+            raise RoadError("witness-unreachable", "it does not answer")
+        await super().add_checkpoint(proof, note)
+        self.seen = size_of(note)
+        return str(self.signer.cosign(Note.parse(note.encode()).text, 1_700_000_000))
+
+
+async def test_a_replica_that_was_idle_catches_up_with_what_the_witness_has_seen(place: Installation) -> None:
+    async with place.house() as busy, place.house() as idle:
+        witness = CosigningWitness("one.example.org")
+        publishers = [
+            Publisher(database=one.database, ledger=one.ledger, witnesses=[witness], seconds=1) for one in (busy, idle)
+        ]
+        await busy.enrol(place.machine)
+        accepted = await busy.say(place.machine)
+        await publishers[0].publish()
+        for _ in range(2):
+            await publishers[1].publish()
+        receipt = Receipt.parse((await publishers[1].receipt(accepted.ledger_index)).encode())
+        Policy(log_keys=[OLD.verifier], witness_keys=[witness.key], witnesses_least=1).check(receipt.note)
+
+
+async def test_a_witness_that_has_seen_more_than_the_database_holds_is_told(
+    place: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with place.house() as house:
+        await Publisher(
+            database=house.database, ledger=house.ledger, witnesses=[StillWitness(10_000)], seconds=1
+        ).publish()
+    assert any("this database is older than what it cosigned" in one.message for one in caplog.records)
+
+
+async def test_a_witness_that_is_away_takes_no_cosignature_from_receipts_that_had_it(lone: Installation) -> None:
+    witnesses = [CosigningWitness("one.example.org"), CosigningWitness("two.example.org")]
+    keys = [one.key for one in witnesses]
+    async with lone.house() as house:
+        publisher = Publisher(database=house.database, ledger=house.ledger, witnesses=witnesses, seconds=1)
+        await house.enrol(lone.machine)
+        first = await house.say(lone.machine)
+        await publisher.publish()
+        witnesses[1].away = True
+        second = await house.say(lone.machine)
+        await publisher.publish()
+        for accepted, least in ((first, 2), (second, 1)):
+            note = Receipt.parse((await publisher.receipt(accepted.ledger_index)).encode()).note
+            assert len(Policy(log_keys=[OLD.verifier], witness_keys=keys).check(note)[1]) == least
+        third = await house.say(lone.machine)
+        note = Receipt.parse((await publisher.receipt(third.ledger_index)).encode()).note
+        assert Policy(log_keys=[OLD.verifier], witness_keys=keys).check(note)[1] == ()
+
+
 # --- keys
 
 

@@ -9,6 +9,7 @@ from whence_agent import settings as agent
 from whence_aggregator import settings as aggregator
 from whence_aggregator.wiring_parts import load_sts
 from whence_common.identity_document import Authorities
+from whence_common.note import WITNESS, Signer
 from whence_common.settings_file import SettingsInvalid
 
 AGENT = "aggregator_url: https://whence.example.org\n"
@@ -125,3 +126,35 @@ def test_roads_that_cannot_be_are_refused_by_name(lines: str, says: str) -> None
 def test_hosts_of_the_agents_registries_are_hosts() -> None:
     with pytest.raises(SettingsInvalid, match="blob_hosts"):
         agent.parse_settings((AGENT + "registries: {r.example.org: {blob_hosts: ['http://x']}}").encode(), name="a")
+
+
+LOG = Signer("whence.example.org", b"l" * 32)
+OWN_AS_WITNESS = Signer("witness.example.org", b"l" * 32, WITNESS).verifier
+ONE, ALIAS = (Signer(f"{name}.example.org", b"1" * 32, WITNESS).verifier for name in ("one", "alias"))
+
+
+@pytest.mark.parametrize(
+    "lines, says",
+    [
+        (f"aggregator_witness_keys: ['{ONE}']\naggregator_witnesses_least: 2", "aggregator_witnesses_least"),
+        (f"aggregator_witness_keys: ['{ONE}', '{ALIAS}']\naggregator_witnesses_least: 2", "from 1 to 1"),
+        ("aggregator_witnesses_least: 0", "aggregator_witnesses_least"),
+        ("aggregator_witness_keys: [x]", "aggregator_witness_keys[0]"),
+        (f"aggregator_witness_keys: ['{LOG.verifier}']", "is a log's key"),
+        (f"aggregator_log_keys: ['{ONE}']", "a log's is needed"),
+        (
+            f"aggregator_log_keys: ['{LOG.verifier}']\naggregator_witness_keys: ['{OWN_AS_WITNESS}']",
+            "the log would vouch for itself",
+        ),
+    ],
+)
+def test_agents_take_no_witness_that_could_be_the_log_itself(lines: str, says: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        agent.parse_settings(f"{AGENT}{lines}\n".encode(), name="a.yaml")
+    assert says in caught.value.message
+
+
+def test_one_witness_is_named_once() -> None:
+    witnesses = f"witnesses: [{{url: 'https://a', key: '{ONE}'}}, {{url: 'https://b', key: '{ALIAS}'}}]"
+    with pytest.raises(SettingsInvalid, match="named twice"):
+        aggregator.parse_settings(f"{AGGREGATOR}{witnesses}\n".encode(), name="a.yaml")

@@ -124,6 +124,7 @@ class Publisher:
 
         One that has seen more than this checkpoint cosigns a later one, if another replica appended meanwhile.
         """
+        witness.size = min(witness.size, size)
         for _ in range(2):
             try:
                 proof = await self._ledger.reader.consistency(witness.size, size)
