@@ -32,7 +32,7 @@ ONE, TWO = "i-00000000000000001", "i-00000000000000002"
 def running(version: str, digest: str = DIGEST) -> dict[str, object]:
     return {
         "application": ApplicationFacts(id="greeter", version=version),
-        "image": ImageFacts(source="x", repository=REPOSITORY, digest=digest),
+        "image": ImageFacts(source=f"{REPOSITORY}@{digest}", repository=REPOSITORY, digest=digest),
         "containers": [],
     }
 
@@ -55,6 +55,11 @@ async def say_at(house: InProcess, machine: Machine, minute: int, **changes: obj
 async def version(house: InProcess, when: str | None = None) -> object:
     value = (await house.lineage(ONE, at=when)).link("version").value
     return value["application_version"] if value is not None else None
+
+
+def sidecars_image() -> ImageFacts:
+    digest = SIDECAR.image_digest
+    return ImageFacts(source=f"{REPOSITORY}@{digest}", repository=REPOSITORY, digest=digest)
 
 
 async def test_a_trace_at_a_time_shows_the_state_of_that_time(house: InProcess) -> None:
@@ -118,7 +123,7 @@ async def test_all_that_run_an_image_are_found_when_each_has_user_data_of_its_ow
 
 async def test_an_instance_is_found_by_every_digest_that_runs_on_it(house: InProcess) -> None:
     index, other = "sha256:" + "1" * 64, "sha256:" + "2" * 64
-    chosen = ImageFacts(source="x", repository=REPOSITORY, digest=DIGEST, index_digest=index)
+    chosen = ImageFacts(source=f"{REPOSITORY}@{index}", repository=REPOSITORY, digest=DIGEST, index_digest=index)
     replaced = msgspec.structs.replace(SIDECAR, image_digest=other)
     one, two = await house.machine(ONE), await house.machine(TWO)
     await say_at(house, one, 0, image=chosen)
@@ -155,18 +160,14 @@ async def test_two_with_the_same_user_data_and_other_sidecars_are_told_apart(hou
 
 async def test_a_commit_leads_to_those_that_run_its_image_as_a_sidecar(house: InProcess) -> None:
     one, two = await house.machine(ONE), await house.machine(TWO)
-    await house.say(
-        one, image=ImageFacts(source="x", repository=REPOSITORY, digest=SIDECAR.image_digest), containers=[]
-    )
+    await house.say(one, image=sidecars_image(), containers=[])
     await house.say(two, containers=[SIDECAR], scm_source=None)
     assert await found(house, commit=COMMIT) == [ONE, TWO]
 
 
 async def test_one_that_runs_two_images_of_a_commit_is_found_once(house: InProcess) -> None:
     one, two = await house.machine(ONE), await house.machine(TWO)
-    await house.say(
-        two, image=ImageFacts(source="x", repository=REPOSITORY, digest=SIDECAR.image_digest), containers=[]
-    )
+    await house.say(two, image=sidecars_image(), containers=[])
     await house.say(one, containers=[SIDECAR])
     reach(house, 59)
     assert await found(house, commit=COMMIT) == [ONE, TWO]
