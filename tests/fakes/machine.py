@@ -69,6 +69,7 @@ class Machine:
             "cause": "boot",
             "observed_at": "2026-11-22T12:00:00.000Z",
             "agent_version": "0.1.0",
+            "heartbeats": 1,
             "user_data": UserDataFacts(digest="sha256:" + "a" * 64, document={"application_id": "greeter"}),
             "application": ApplicationFacts(id="greeter", version="1.0"),
             "image": image,

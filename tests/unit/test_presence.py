@@ -27,13 +27,13 @@ def ago(seconds: float) -> str:
 
 def evidence(
     *, life: Life = "running", seen: str | None = None, listed: Listed | None = None, listening: float = 86_400,
-    launched: str = "", digest: str | None = OURS,
+    launched: str = "", digest: str | None = OURS, heartbeats: int = 1,
 ) -> Evidence:  # fmt: skip
     instance = InstanceFacts(account_id="1", region="r", instance_id="i-1", pending_time=launched or ago(7_200))
     user_data = UserDataFacts(digest=digest) if digest is not None else None
     predicate = Predicate(
         instance=instance, boot_id="b", sequence=1, cause="boot", observed_at=ago(7_200), agent_version="1",
-        user_data=user_data,
+        user_data=user_data, heartbeats=heartbeats,
     )  # fmt: skip
     statement = StoredStatement(
         digest="sha256:0", ledger_index=1, instance_id="i-1", observed_at=ago(7_200), recorded_at=ago(7_200),
@@ -77,6 +77,9 @@ def listing(seconds_ago: float, state: str = "running", since: float = 7_000, di
         ({"seen": ago(900), "listed": listing(50), "listening": 340}, "unknown", "is awaited"),
         ({"seen": ago(900), "listed": listing(20), "listening": 340}, "fail", "silent since"),
         ({"seen": ago(10), "listed": listing(5), "listening": 1}, "pass", "speaks"),
+        ({"seen": ago(10), "listed": listing(5), "heartbeats": 0}, "pass", "speaks"),
+        ({"seen": ago(400), "listed": listing(50), "heartbeats": 0}, "unknown", "upgrade the agent"),
+        ({"seen": ago(400), "listed": listing(100), "heartbeats": 0}, "unknown", "upgrade the agent"),
     ],
 )
 def test_silence_fails_only_where_a_later_listing_shows_the_machine_running(

@@ -30,6 +30,7 @@ def predicate(**changes: Any) -> Predicate:
         "cause": "boot",
         "observed_at": "2026-11-22T12:00:00.000Z",
         "agent_version": "0.1.0",
+        "heartbeats": 1,
         "user_data": UserDataFacts(digest="sha256:" + "a" * 64, document={"application_id": "pay-api"}),
         "image": ImageFacts(
             source="registry.example.org/pay/api:1.2",

@@ -15,6 +15,7 @@ from whence_agent.redaction import Redactor
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import seal
+from whence_common.heartbeat import HEARTBEATS
 from whence_common.identity_document import InstanceIdentity
 from whence_common.logs import fields
 from whence_common.problems import Problem
@@ -106,6 +107,7 @@ class Reporter:
             cause=cause,
             observed_at=to_instant(self._progress.now()),
             agent_version=__version__,
+            heartbeats=HEARTBEATS,
             user_data=observed.user_data,
             application=observed.application,
             image=observed.image,

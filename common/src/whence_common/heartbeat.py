@@ -20,6 +20,9 @@ from whence_common.identifiers import INSTANCE_ID
 
 HEARTBEAT_BYTES_MAX = 1024
 
+HEARTBEATS = 1
+"""What statements name this form of heartbeats by: with a counter."""
+
 
 class HeartbeatInvalid(InputError):
     """The body is not a heartbeat, or its MAC does not hold."""

@@ -154,6 +154,8 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
     stages: list[StageFacts] = msgspec.field(default_factory=list)
     statements_dropped: int = 0
     """How many statements this machine has had to give up so far: what is missing from its history."""
+    heartbeats: int = 0
+    """The form of this agent's heartbeats: 1 with a counter, 0 without, as those before it; these are not taken."""
 
     @property
     def application_id(self) -> str | None:

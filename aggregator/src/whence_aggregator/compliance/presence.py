@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from whence_aggregator.compliance.rule import NOT_COLLECTED, Evidence, Verdict
 from whence_aggregator.trace.life import ENDED, GONE
 from whence_common.clock import parse_instant, to_instant
+from whence_common.heartbeat import HEARTBEATS
 
 EC2_LAG = timedelta(seconds=120)
 """For so long a listing may lack an instance that enrolled, and show a state that has ended."""
@@ -44,6 +45,9 @@ def agent_silent(evidence: Evidence) -> Verdict:
         return Verdict(outcome="unknown", reason=f"{silent}; the aggregator itself has listened only since {since}")
     if not facts.listed.listed_at:
         return Verdict(outcome="unknown", reason=f"{silent}; {NOT_COLLECTED.reason}")
+    if facts.life == "running" and facts.statement.predicate.heartbeats < HEARTBEATS:
+        upgrade = "its agent sends heartbeats without a counter, which are not taken: upgrade the agent"
+        return Verdict(outcome="unknown", reason=f"{silent}; {upgrade}")
     if facts.life == "running" and parse_instant(facts.listed.listed_at) > due:
         return Verdict(outcome="fail", reason=f"{silent}, and running in the listing of {facts.listed.listed_at}")
     awaited = f"a listing after {to_instant(due)} is awaited, the last one was at {facts.listed.listed_at}"
