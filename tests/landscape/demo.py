@@ -227,6 +227,8 @@ def _check(title: str, lineage: dict[str, Any], scape: Landscape) -> list[str]:
     states = {name: link["state"] for name, link in links.items()}
     expected: dict[str, str] = {"account": "confirmed", "instance": "confirmed", "application": "confirmed"}
     wrong: list[str] = []
+    if (links["instance"]["value"] or {}).get("proof") != "document+sts":
+        wrong.append("the instance has not proved by STS that it is itself")
     if title == "right":
         named = named_in(scape.sources.head_message, (_OUR_TICKETS,)).tickets
         expected |= {"image": "confirmed", "source": "confirmed", "commit": "confirmed", "team": "asserted"}
