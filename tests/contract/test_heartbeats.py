@@ -14,9 +14,11 @@ from fakes.beats import Recorded, recorded
 from fakes.clocks import FakeClock
 from fakes.in_process import SECRET, InProcess
 from fakes.signing_authority import SigningAuthority
+from whence_aggregator.heartbeat_secret import accept_secret
 from whence_aggregator.heartbeats import Heartbeats
 from whence_aggregator.limits import Limit, Rate
 from whence_aggregator.ports import Database, OutOfOrder
+from whence_aggregator.sightings import Sightings
 from whence_common.clock import from_millis, to_millis
 from whence_common.counting import LEAP_MAX
 from whence_common.errors import WhenceError
@@ -366,3 +368,13 @@ async def test_whatever_the_order_of_heartbeats_replays_and_restarts_each_is_tak
     database: Database, authority: SigningAuthority, seed: int
 ) -> None:
     await Walk(database, authority, seed).run(steps=120)
+
+
+async def test_rows_of_heartbeats_are_sealed_again_after_the_secret_was_lost(house: InProcess) -> None:
+    await told(house, recorded(ONE, 5, house.clock()))
+    await house.database.write(("see", house.sightings.rows([(TWO, 1)], to_millis(house.clock()))))
+    assert await accept_secret(house.database, b"n" * 32) == 2
+    rows = await house.database.fetch("dump_last_seen", {"limit": 9, "offset": 0})
+    assert [(row["instance_id"], row["counter"]) for row in rows] == [(ONE, 5), (TWO, 0)]
+    assert all(Sightings(b"n" * 32).holds(row) for row in rows)
+    assert not any(house.sightings.holds(row) for row in rows)
