@@ -75,6 +75,12 @@ def test_a_flood_from_many_addresses_is_bounded_by_its_kind() -> None:
     assert sampling.told(at_once=True) == [Suppressed(kind="refused", events=170, addresses=170)]
 
 
+def test_a_value_takes_the_place_of_nothing_that_each_event_has(log: Log) -> None:
+    log.say("enrolled", event="a value", time="never")
+    assert (log.events[0]["event"], log.events[0]["event_"], log.events[0]["time_"]) == ("enrolled", "a value", "never")
+    assert log.events[0]["time"] != "never"
+
+
 def test_two_thousand_refusals_are_a_few_lines_and_one_that_counts_the_rest(log: Log) -> None:
     for number in range(2_000):
         log.say("refused", address="192.0.2.1", path="/" + "x" * 8_000, request_id=str(number))

@@ -319,7 +319,7 @@ class Delivery:
         self._receipts.learn(enrolled.log_keys)
         key = base64.b64encode(enrolled.heartbeat_key).decode()
         self._key.remember("enrolment", {"number": enrolled.number, "heartbeat_key": key})
-        log.info("enrolled", extra=fields(enrolment=enrolled.number, level=enrolled.level))
+        log.info("enrolled", extra=fields(enrolment=enrolled.number, proof=enrolled.level))
         return enrolled
 
     def _remembered(self) -> Enrolled | None:

@@ -259,7 +259,7 @@ class Enrolments:
         enrolment = Enrolment.of(stated, index)
         log.info(
             "enrolled",
-            extra=fields(instance=enrolment.instance_id, account=enrolment.account_id, level=enrolment.level),
+            extra=fields(instance=enrolment.instance_id, account=enrolment.account_id, proof=enrolment.level),
         )
         return enrolment
 

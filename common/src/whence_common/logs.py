@@ -35,7 +35,8 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "event": _cut(record.getMessage(), _VALUE_CHARACTERS_MAX),
         }
-        event.update((name, _bounded(value)) for name, value in _fields_of(record).items())
+        values = _fields_of(record).items()
+        event |= {f"{name}_" if name in event else name: _bounded(value) for name, value in values}
         if _is_no_http(record):
             event |= {"level": "info", "event": "a request that is not HTTP was refused", **_peer(record)}
         elif _is_broken_off(record):

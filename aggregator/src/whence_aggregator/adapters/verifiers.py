@@ -104,7 +104,7 @@ class VerifierProcess:
             await process.wait()
 
     def _ended(self, exc: Exception) -> RoadError:
-        log.error("a verifier ended", extra=fields(error=type(exc).__name__))
+        log.error("a verifier ended", extra=fields(error=type(exc).__name__, reason=str(exc)))
         return RoadError("verifier-ended", "statements cannot be verified now", retry_after_seconds=1.0)
 
 
