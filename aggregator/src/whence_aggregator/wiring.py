@@ -44,6 +44,7 @@ from whence_aggregator.sightings import Listening, Sightings
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring_limits import LiveLimits
 from whence_aggregator.wiring_operations import (
     Operations,
     answering,
@@ -77,7 +78,7 @@ async def _speaking(
     authorities: Authorities,
     session: aiohttp.ClientSession,
     listening: Listening,
-    limits: parts.LiveLimits,
+    limits: LiveLimits,
     stack: AsyncExitStack,
 ) -> _Speaking:
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
@@ -171,7 +172,7 @@ def _routes(
     tracer: Tracer,
     publisher: Publisher,
     heard: Listening,
-    limits: parts.LiveLimits,
+    limits: LiveLimits,
     operations: Operations,
     questions: Questions,
 ) -> list[web.RouteDef]:
@@ -199,6 +200,26 @@ def _routes(
     ]
 
 
+def _streamed(
+    database: Database, ledger: Ledger, publisher: Publisher, limits: LiveLimits, worker: Worker
+) -> list[web.RouteDef]:
+    """Return the log and the applications, whose long answers share their slots."""
+    streams = Slots("streams", STREAMS_AT_ONCE_MAX)
+    bundles = Bundles(database=database, ledger=ledger)
+    applications = Applications(
+        database=database,
+        ledger=ledger,
+        caller_bytes=limits.of("application_bytes_per_caller", "caller"),
+        team_bytes=limits.of("application_bytes_per_team", "team"),
+        now=utc_now,
+        on_work=worker.wake,
+    )
+    return [
+        *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
+        *KioCalls(applications=applications, streams=streams).routes(),
+    ]
+
+
 async def run_aggregator(
     settings: Settings,
     *,
@@ -214,12 +235,7 @@ async def run_aggregator(
     parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
     tls = parts.load_tls(settings)
     async with AsyncExitStack() as stack:
-        database = MeasuredDatabase(
-            await parts.open_database(
-                database_location or settings.database, connections_max=settings.database_connections_max
-            )
-        )
-        stack.push_async_callback(database.close)
+        database = await parts.open_measured(settings, database_location, stack)
         known = load_known(settings, database)
         session = await stack.enter_async_context(parts.new_session())
         outgoing = open_outgoing(session, stack)
@@ -234,17 +250,8 @@ async def run_aggregator(
         questions = load_questions(settings)
         collectors = questions.of(parts.load_collectors(settings, images, session))
         worker = await _worker(settings, database, ledger, tracer, collectors, questions, heard)
-        limits = parts.LiveLimits(settings.limits)
+        limits = LiveLimits(settings.limits)
         speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, limits, stack)
-        applications = Applications(
-            database=database,
-            ledger=ledger,
-            caller_bytes=limits.of("application_bytes_per_caller", "caller"),
-            team_bytes=limits.of("application_bytes_per_team", "team"),
-            now=utc_now,
-            on_work=worker.wake,
-        )
-        streams = Slots("streams", STREAMS_AT_ONCE_MAX)
         publisher = Publisher(
             database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds
         )
@@ -257,13 +264,7 @@ async def run_aggregator(
         server = Server(
             routes=[
                 *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
-                *LogCalls(
-                    ledger=ledger,
-                    publisher=publisher,
-                    bundles=Bundles(database=database, ledger=ledger),
-                    streams=streams,
-                ).routes(),
-                *KioCalls(applications=applications, streams=streams).routes(),
+                *_streamed(database, ledger, publisher, limits, worker),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),
             ],
@@ -285,5 +286,4 @@ async def run_aggregator(
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run} if front is not None else {}),
         }
-        reload = load_reload(operations, limits, settings, read)
-        await operations.run(server, services, reload=reload)
+        await operations.run(server, services, reload=load_reload(operations, limits, settings, read))

@@ -26,6 +26,7 @@ from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
 from whence_aggregator.reload import Reload
 from whence_aggregator.settings import Settings
+from whence_aggregator.wiring_limits import LiveLimits
 from whence_aggregator.witness_settings import WitnessFile
 from whence_common.clock import utc_now
 from whence_common.lifecycle import Service, run_until_signal
@@ -171,7 +172,7 @@ class Operations:
 
 
 def load_reload(
-    operations: Operations, limits: parts.LiveLimits, settings: Settings, read: Callable[[], Settings]
+    operations: Operations, limits: LiveLimits, settings: Settings, read: Callable[[], Settings]
 ) -> Reload[Settings]:
     """Make what a SIGHUP starts, in `serve` and in the front alone."""
     known = operations.known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib import resources
 from pathlib import Path
@@ -37,10 +37,10 @@ from whence_aggregator.ledger.continuity import check_start
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
-from whence_aggregator.limits import ChallengeLimits, EnrolmentLimits, Limit, Rate
 from whence_aggregator.ports import Database, ImageStore, Row
-from whence_aggregator.settings import LimitSettings, Settings, TrustSettings, log_origin
+from whence_aggregator.settings import Settings, TrustSettings, log_origin
 from whence_aggregator.sightings import Listening
+from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -64,8 +64,6 @@ log = logging.getLogger(__name__)
 _SECRET_BYTES_MIN = 32
 _TOKENS_BYTES_MAX = 16 * 1024 * 1024
 _READ_BYTES = 64 * 1024
-_BYTES_AT_ONCE_MIN = 4.0 * 1024 * 1024
-"""An outbox of a thousand statements, after an outage."""
 
 
 async def open_database(
@@ -76,6 +74,15 @@ async def open_database(
         path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
         return await SqliteDatabase.open(path, mode)
     return await PostgresDatabase.open(location, mode, connections_max=connections_max)
+
+
+async def open_measured(settings: Settings, location: str | None, stack: AsyncExitStack) -> MeasuredDatabase:
+    """Open the database of a program that serves, and close it with the stack. Raises StorageUnavailable."""
+    database = MeasuredDatabase(
+        await open_database(location or settings.database, connections_max=settings.database_connections_max)
+    )
+    stack.push_async_callback(database.close)
+    return database
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -255,52 +262,6 @@ def check_witnesses(log_keys: Sequence[VerifierKey], witness_keys: Sequence[Veri
     """Raises SettingsInvalid where a witness is the log itself."""
     if wrong := wrong_witnesses(log_keys, (), witness_keys):
         raise SettingsInvalid("witness-key", "; ".join(wrong), fix="name witnesses with keys and names of their own")
-
-
-class LiveLimits:
-    """Limits by the setting that each has its rate from; a reload changes them."""
-
-    def __init__(self, settings: LimitSettings) -> None:
-        self._settings = settings
-        self._made: list[tuple[str, Limit]] = []
-
-    def of(self, setting: str, what: str) -> Limit:
-        """Make a limit for each `what`, with the rate of a setting."""
-        rate = _rate(setting, getattr(self._settings, setting))
-        limit = Limit(what, rate, unit="bytes" if _is_in_bytes(setting) else "calls")
-        self._made.append((setting, limit))
-        return limit
-
-    def of_challenges(self) -> ChallengeLimits:
-        """Make the limits of challenges: a key that is named has as many as an address."""
-        setting = "challenges_per_address"
-        return ChallengeLimits(address=self.of(setting, "address"), key=self.of(setting, "key"))
-
-    def of_enrolments(self) -> EnrolmentLimits:
-        """Make the limits of enrolments."""
-        return EnrolmentLimits(
-            instance=self.of("enrolments_per_instance", "instance"),
-            account=self.of("enrolments_per_account", "account"),
-            address_attempts=self.of("enrolment_attempts_per_address", "address"),
-            instance_attempts=self.of("enrolments_per_instance", "instance"),
-            refusals=self.of("enrolments_per_instance", "instance"),
-        )
-
-    def prepare(self, settings: Settings) -> Callable[[], None]:
-        def apply() -> None:
-            for setting, limit in self._made:
-                limit.change(_rate(setting, getattr(settings.limits, setting)))
-
-        return apply
-
-
-def _rate(setting: str, per_second: float) -> Rate:
-    at_once_min = _BYTES_AT_ONCE_MIN if _is_in_bytes(setting) else 10.0
-    return Rate(per_second=per_second, burst=max(at_once_min, per_second * 10))
-
-
-def _is_in_bytes(setting: str) -> bool:
-    return "_bytes_" in setting
 
 
 def load_proxies(settings: Settings) -> TrustedProxies:

@@ -20,6 +20,7 @@ from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.pull_tokens import PullTokens
 from whence_aggregator.settings import RegistrySettings, Settings
+from whence_aggregator.wiring_limits import LiveLimits
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
 from whence_common.pull_proof import registry_audience
@@ -53,7 +54,7 @@ class Pulling:
         database: Database,
         ledger: Ledger,
         access: Access,
-        limits: parts.LiveLimits,
+        limits: LiveLimits,
         session: aiohttp.ClientSession,
     ) -> list[web.RouteDef]:
         """Give what agents call. Its audience is the registry's own: what is proved here holds nowhere else."""

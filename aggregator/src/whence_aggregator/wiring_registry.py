@@ -39,6 +39,7 @@ from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings import RegistrySettings, Settings
 from whence_aggregator.storage.measured import MeasuredDatabase
+from whence_aggregator.wiring_limits import LiveLimits
 from whence_aggregator.wiring_operations import Known, Operations, answering, load_known, load_questions, load_reload
 from whence_aggregator.wiring_pulls import Pulling, load_pulling
 from whence_aggregator.wiring_roads import Outgoing, load_backend, open_outgoing
@@ -81,7 +82,7 @@ class Opened:
 
     front: Front
     known: Known
-    limits: parts.LiveLimits
+    limits: LiveLimits
     database: MeasuredDatabase
     questions: Questions
 
@@ -103,7 +104,7 @@ def load_front(
     images: ImageReader,
     collectors: Mapping[str, Collector],
     callers: KnownCallers,
-    limits: parts.LiveLimits,
+    limits: LiveLimits,
     session: aiohttp.ClientSession,
     on_work: Callable[[], None],
 ) -> Front:
@@ -233,12 +234,7 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     """Open the database and make a front of its own. Raises WhenceError."""
     if settings.registry is None:
         raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry")
-    database = MeasuredDatabase(
-        await parts.open_database(
-            database_location or settings.database, connections_max=settings.database_connections_max
-        )
-    )
-    stack.push_async_callback(database.close)
+    database = await parts.open_measured(settings, database_location, stack)
     session = await stack.enter_async_context(parts.new_session())
     outgoing = open_outgoing(session, stack)
     own_file = msgspec.structs.replace(settings, checkpoint_file=f"{settings.checkpoint_file}.registry")
@@ -250,7 +246,7 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     questions = load_questions(settings)
     collectors = questions.of(parts.load_collectors(settings, images, session))
     known = load_known(settings, database)
-    limits = parts.LiveLimits(settings.limits)
+    limits = LiveLimits(settings.limits)
     front = load_front(
         settings, behind, database, ledger, images, collectors, known.callers, limits, session, lambda: None
     )
