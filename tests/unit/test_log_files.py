@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.signed_logs import LOG, OTHER, SignedLog
 from whence_aggregator.adapters.log_files import CheckpointFile, add_key, load_signers
 from whence_aggregator.ports import StorageUnavailable
 from whence_aggregator.wiring_parts import load_secret
@@ -87,11 +88,13 @@ def test_the_last_checkpoint_is_there_again(tmp_path: Path, at_once: bool) -> No
     file = tmp_path / "checkpoint"
     assert CheckpointFile(file, synced_at_once=at_once).load() is None
     keeper = CheckpointFile(file, synced_at_once=at_once)
-    for note in ("a long checkpoint\n", "short\n", "another one\n"):
+    notes = [SignedLog([b"entry"] * 3, signers=signers).note() for signers in ((LOG, OTHER), (LOG,), (OTHER, LOG))]
+    assert len(notes[1]) < len(notes[0])
+    for note in notes:
         keeper.keep(note)
         assert CheckpointFile(file).load() == note
     keeper.close()
-    assert CheckpointFile(file).load() == "another one\n"
+    assert CheckpointFile(file).load() == notes[2]
 
 
 @pytest.mark.parametrize("at_once", [False, True])

@@ -15,11 +15,15 @@ from pathlib import Path
 from whence_aggregator.ports import StorageUnavailable
 from whence_common import strict_base64
 from whence_common.files import make_once_for_owner, replace_for_owner, sync_directory
-from whence_common.note import LOG, WITNESS, NoteInvalid, Signer, VerifierKey
+from whence_common.note import LOG, WITNESS, Checkpoint, Note, NoteInvalid, Signer, VerifierKey
 from whence_common.settings_file import SettingsInvalid
 
 _PREFIX = "PRIVATE+KEY+"
 _SYNC_SECONDS = 1.0
+_DAMAGED = (
+    "restore it, or copy a running replica's; where it is lost, move it away and see `A lost checkpoint file` in"
+    " aggregator/README.md"
+)
 
 
 def load_signers(path: Path, *, name: str, type_: int = LOG, made: bool = True) -> list[Signer]:
@@ -81,6 +85,13 @@ def set_aside(path: Path, name: str) -> Path | None:
     return aside
 
 
+def fix_of(exc: OSError) -> str:
+    """Return what to do about a file that could not be written."""
+    if isinstance(exc, PermissionError):
+        return "let the service's user write it and its directory: chown USER them"
+    return "see the disk's space and health"
+
+
 class MemoryCheckpoint:
     """Keeps a checkpoint for a command that writes it to its file at its end."""
 
@@ -113,10 +124,23 @@ class CheckpointFile:
         self._at_once = synced_at_once
 
     def load(self) -> str | None:
+        """Return the checkpoint; None where none was kept. Raises StorageUnavailable."""
         try:
-            return self._path.read_text(encoding="utf-8").partition("\0")[0] or None
+            note = self._path.read_bytes().partition(b"\0")[0].decode()  # behind it is what was longer before
+            if note:
+                Checkpoint.parse(Note.parse(note.encode()).text)
         except FileNotFoundError:
             return None
+        except OSError as exc:
+            message, fix = (
+                f"{self._path} cannot be read: {exc.strerror}",
+                "give it to the service's user: chown USER it",
+            )
+            raise StorageUnavailable("checkpoint-unreadable", message, fix=fix, retryable=False) from exc
+        except (UnicodeDecodeError, NoteInvalid) as exc:
+            message = f"{self._path} holds something else than a signed checkpoint"
+            raise StorageUnavailable("checkpoint-unreadable", message, fix=_DAMAGED, retryable=False) from exc
+        return note or None
 
     def keep(self, note: str) -> None:
         """Keep a checkpoint. Raises StorageUnavailable."""
@@ -127,7 +151,7 @@ class CheckpointFile:
                 self._overwrite(note.encode())
         except OSError as exc:
             message = f"the checkpoint cannot be kept in {self._path}: {exc.strerror}"
-            raise StorageUnavailable("checkpoint-file", message, fix="see the disk's space and health") from exc
+            raise StorageUnavailable("checkpoint-file", message, fix=fix_of(exc)) from exc
 
     def _overwrite(self, content: bytes) -> None:
         if self._descriptor is None:
