@@ -28,6 +28,16 @@ def test_a_list_where_a_mapping_belongs_is_named_with_its_line_and_in_words_of_y
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ['tokens_file: "/etc/whence\\0/tokens"\n', 'registries: {r.example.org: {login_file: "\\e"}}\n']
+)
+def test_a_control_character_in_any_text_is_named_with_its_place_and_never_reaches_a_system_call(text: str) -> None:
+    column = text.index('"') + 1
+    assert said(LEAST + text) == [
+        f"a.yaml:3:{column}: error[settings-control-character]: this text holds a control character"
+    ]
+
+
 def test_every_wrong_value_is_found_at_once_in_the_order_of_the_file() -> None:
     text = (
         "accounts: [\n  '123456789012',\n  42,\n  true]\n"

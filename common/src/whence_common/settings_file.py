@@ -20,6 +20,7 @@ _NO_CREDENTIALS = (
     "by hand use systemd-run as the README shows (Check)"
 )
 _FILES = re.compile(r"\w+_(files?|directory)\Z")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INDEX = re.compile(r"\[([0-9]+)\]")
 _QUOTED = re.compile(r": '([^']*)'")
 T = TypeVar("T")
@@ -68,6 +69,7 @@ def read(
     What `judge` finds begins with the name of a setting. Raises SettingsInvalid with everything that was found.
     """
     root = _mapping(content, name=name, least=least)
+    _refuse_control_characters(root, name=name)
     if credentials_directory is not None:
         _expand(root, credentials_directory)
     settings, problems, left_out = typed(root, structure)
@@ -95,6 +97,20 @@ def _mapping(content: bytes, *, name: str, least: str) -> nodes.Mapping:
     if not isinstance(root, nodes.Mapping):
         raise SettingsInvalid("settings-not-mapping", f"{name} must be a mapping (name: value)", fix=least)
     return root
+
+
+def _refuse_control_characters(root: nodes.Mapping, *, name: str) -> None:
+    """Refuse all but tabs and ends of lines: systems refuse a file's name with NUL in it, or end it there."""
+    fix = "remove it: an escape within double quotes makes one, such as \\0"
+    found = [
+        Problem(
+            severity="error", code="settings-control-character", line=one.line, column=one.column, path="",
+            message="this text holds a control character", fix=fix,
+        )
+        for one in _scalars(root) if _CONTROL.search(one.text)
+    ]  # fmt: skip
+    if found:
+        raise SettingsInvalid("settings-invalid", render(found, name=name, lines=()))
 
 
 def _expand(node: nodes.Node, directory: str, key: str = "") -> nodes.Node:
