@@ -574,6 +574,16 @@ async def test_a_backup_beside_a_running_server_is_whole_and_is_restored(place: 
     assert await refusal(restored) == "ledger-inconsistent"
 
 
+async def test_the_first_backup_makes_the_directory_that_backups_go_to(place: Installation) -> None:
+    await spoken(place, times=1)
+    config = place.home / "aggregator.yaml"
+    config.write_text("audience: https://whence.example.org\n")
+    first = place.home / "backups" / "whence" / "2026-11-26"
+    await back_up(place.settings, first, location=place.location, config=config)
+    assert (first / "backup.json").exists()
+    assert [one.stat().st_mode & 0o777 for one in (first, *first.parents[:2])] == [0o700] * 3
+
+
 async def test_a_backup_overwrites_nothing_and_makes_nothing_on_a_mistyped_path(place: Installation) -> None:
     await spoken(place, times=1)
     config = place.home / "aggregator.yaml"

@@ -27,7 +27,10 @@ class BackupRefused(InputError):
 
 
 def new_directory(directory: Path) -> None:
-    """Make the backup's directory, for its owner alone. Raises BackupRefused or OSError."""
+    """Make the backup's directory, and those above it, for their owner alone. Raises BackupRefused or OSError."""
+    above = [one for one in directory.absolute().parents if not one.exists()]
+    for one in reversed(above):
+        one.mkdir(mode=0o700)
     try:
         directory.mkdir(mode=0o700)
     except FileExistsError:
