@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from whence_aggregator.check.command import WITNESS_FILE, CannotBecome, become, 
 from whence_aggregator.check.programs import Surroundings, check_registry, check_serve, check_witness
 from whence_aggregator.settings import read_settings
 from whence_aggregator.tokens import new_token
+from whence_aggregator.wiring_parts import check_heartbeat_secret, open_database, start_ledger
 from whence_aggregator.witness_settings import read_witness_settings
 from whence_common.note import WITNESS, Signer
 from whence_common.problems import Problem
@@ -147,6 +152,100 @@ async def test_a_database_of_a_newer_program_is_found_before_it_is_opened(tmp_pa
     assert "newer version (9999)" in problem.message
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.db", "tokens"]
     assert (tmp_path / "ledger.db").read_bytes() == before
+
+
+async def seeded(home: Path) -> str:
+    """Make a log as a first start does; give its settings."""
+    text = good(home)
+    async with AsyncExitStack() as stack:
+        settings = read_settings(text.encode(), name="a.yaml").settings
+        database = await open_database(settings.database)
+        stack.push_async_callback(database.close)
+        await check_heartbeat_secret(settings, database)
+        await start_ledger(settings, database, stack)
+    return text
+
+
+async def started(home: Path, text: str) -> tuple[int, str]:
+    (home / "a.yaml").write_text(text, encoding="utf-8")
+    return await command("serve", "--config", home / "a.yaml")
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+async def test_a_signed_log_whose_database_is_not_there_is_found_and_no_other_is_made(
+    tmp_path: Path, emptied: bool
+) -> None:
+    """A mistyped path, a disk that is not mounted, a file that was cut to nothing."""
+    text = (await seeded(tmp_path)).replace("ledger.db", "leger.db")
+    if emptied:
+        (tmp_path / "leger.db").touch()
+    (problem,) = await checked(text)
+    assert (problem.line, problem.code) == (3, "ledger-missing")
+    assert str(tmp_path / "log.checkpoint") in problem.message
+    code, output = await started(tmp_path, text)
+    assert (code, "a checkpoint over 2 entries was signed" in output) == (1, True)
+    assert not (tmp_path / "leger.db").exists() or (tmp_path / "leger.db").stat().st_size == 0
+
+
+@pytest.mark.parametrize("content", [b"\xff\0garbage", b"no checkpoint\n"])
+async def test_a_checkpoint_file_that_holds_something_else_is_named(tmp_path: Path, content: bytes) -> None:
+    text = await seeded(tmp_path)
+    (tmp_path / "log.checkpoint").write_bytes(content)
+    (problem,) = await checked(text)
+    assert (problem.line, problem.code) == (7, "checkpoint-unreadable")
+    code, output = await started(tmp_path, text)
+    assert (code, output.count("\n")) == (1, 1)
+    assert f"{tmp_path}/log.checkpoint holds something else than a signed checkpoint (restore it" in output
+
+
+async def test_a_damaged_database_is_an_error_that_names_its_file(tmp_path: Path) -> None:
+    text = await seeded(tmp_path)
+    whole = (tmp_path / "ledger.db").read_bytes()
+    (tmp_path / "ledger.db").write_bytes(whole[: len(whole) // 2])
+    (problem,) = await checked(text)
+    assert (problem.line, problem.code) == (3, "storage-sqlite")
+    assert f"{tmp_path}/ledger.db: SQLite: " in problem.message
+    assert "restore a backup" in problem.fix
+
+
+async def test_files_of_the_state_that_the_services_user_may_not_write_are_found(tmp_path: Path) -> None:
+    """What a command of root's, or a copy, left beside files that are right."""
+    text = await seeded(tmp_path)
+    for name in ("ledger.db-wal", "log.checkpoint"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o444)
+    found = await asyncio.to_thread(_found_by_nobody, tmp_path, text)
+    assert found == ["checkpoint-rights", "database-rights"]
+
+
+def _found_by_nobody(home: Path, text: str) -> list[str]:
+    """Check in a process that has no rights over others' files."""
+    (home / "a.yaml").write_text(text, encoding="utf-8")
+    code = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from whence_aggregator.check.programs import Surroundings, check_serve\n"
+        "from whence_aggregator.settings import read_settings\n"
+        "from whence_common.clock import utc_now\n"
+        "document = read_settings(Path(sys.argv[1]).read_bytes(), name='a.yaml')\n"
+        "around = Surroundings(database_location=None, now=utc_now)\n"
+        "print(*sorted(one.code for one in asyncio.run(check_serve(document, around))))"
+    )
+    rightless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*rightless, sys.executable, "-c", code, home / "a.yaml"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+async def test_a_ledger_of_any_size_is_checked_by_its_beginning(tmp_path: Path) -> None:
+    with (tmp_path / "ledger.db").open("wb") as stream:
+        stream.truncate(1 << 40)
+    (problem,) = await checked(good(tmp_path))
+    assert (problem.line, problem.code) == (3, "database-not-sqlite")
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,11 @@ from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trus
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.heartbeat_secret import check_secret, keep_secret
-from whence_aggregator.ledger.continuity import check_start
+from whence_aggregator.ledger.continuity import CHAPTER, StartRefused, check_start, checkpoint_of
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
-from whence_aggregator.ports import Database, ImageStore, Row
+from whence_aggregator.ports import Database, ImageStore, Row, StorageUnavailable
 from whence_aggregator.settings import Settings, TrustSettings, log_origin
 from whence_aggregator.sightings import Listening
 from whence_aggregator.storage.measured import MeasuredDatabase
@@ -78,11 +78,42 @@ async def open_database(
 
 async def open_measured(settings: Settings, location: str | None, stack: AsyncExitStack) -> MeasuredDatabase:
     """Open the database of a program that serves, and close it with the stack. Raises StorageUnavailable."""
-    database = MeasuredDatabase(
-        await open_database(location or settings.database, connections_max=settings.database_connections_max)
-    )
+    database = MeasuredDatabase(await open_at_start(settings, location or settings.database))
     stack.push_async_callback(database.close)
     return database
+
+
+NO_LEDGER = ("database-missing", "database-empty")
+
+
+async def open_at_start(settings: Settings, location: str) -> SqliteDatabase | PostgresDatabase:
+    """Open the database of a server; make it only where nothing was ever signed here. Raises WhenceError."""
+    mode: OpenMode = "migrate" if _signed_size(settings) else "make"
+    try:
+        return await open_database(location, mode, connections_max=settings.database_connections_max)
+    except StorageUnavailable as exc:
+        if exc.code in NO_LEDGER:
+            refuse_new_ledger(settings, exc)
+        raise
+
+
+def refuse_new_ledger(settings: Settings, exc: StorageUnavailable) -> None:
+    """Raises StartRefused where a database is missing and a checkpoint of its entries is there."""
+    size = _signed_size(settings)
+    if size:
+        raise StartRefused(
+            "ledger-missing",
+            f"{exc.message}, and a checkpoint over {size} entries was signed ({settings.checkpoint_file}): nothing was"
+            " made",
+            fix="correct `database`, or restore it; where all of it is lost: whence-aggregator migrate makes an empty"
+            f" one, and ledger continue goes on; {CHAPTER}",
+        ) from exc
+
+
+def _signed_size(settings: Settings) -> int:
+    """Return how many entries were signed, as `serve` or the front on this machine kept it."""
+    files = (CheckpointFile(Path(f"{settings.checkpoint_file}{suffix}")) for suffix in ("", ".registry"))
+    return max(checkpoint_of(note).size if (note := file.load()) is not None else 0 for file in files)
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -292,7 +323,9 @@ def load_callers(path: str) -> Mapping[str, Token]:
         raise SettingsInvalid(
             "tokens-unreadable",
             f"tokens_file {path} cannot be read: {exc.strerror}",
-            fix=f"make one: whence-aggregator token NAME --file {path}",
+            fix=f"make one: whence-aggregator token NAME --file {path}"
+            if isinstance(exc, FileNotFoundError)
+            else "it must be a file that the service's user may read",
         ) from exc
     if len(content) > _TOKENS_BYTES_MAX:
         raise SettingsInvalid("tokens-too-large", f"tokens_file {path} is larger than {_TOKENS_BYTES_MAX} bytes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,17 +41,16 @@ def _sqlite(findings: Findings, path: Path) -> None:
     if not path.exists():
         findings.writable("database", path.parent)
         return
-    content = findings.content("database", str(path))
-    if content is None:
+    header = findings.content("database", str(path), bytes_max=_HEADER_BYTES)
+    if header is None:
         return
-    header = content[:_HEADER_BYTES]
     if header and not header.startswith(_MAGIC):
         fix = "name the file of the ledger, or one that does not exist yet"
         findings.error(f"database: {path} is not an SQLite database", fix=fix, code="database-not-sqlite")
         return
     _version(findings, int.from_bytes(header[_VERSION], "big"), named_queries.migrations("sqlite"), place=f"{path}: ")
-    if not os.access(path, os.W_OK, effective_ids=True):
-        findings.error(f"database: this user may not write {path}", fix="chown USER it", code="database-rights")
+    for suffix in ("", "-wal", "-shm"):  # a command of root's may have left the latter
+        findings.file_writable("database", Path(f"{path}{suffix}"), code="database-rights")
     findings.writable("database", path.parent)
 
 

@@ -13,6 +13,7 @@ from whence_common.problems import Problem, has_errors
 from whence_common.settings_file import Document
 
 _ROOT = 0
+_CONTENT_BYTES_MAX = 1024 * 1024
 _SYSTEMD = ("/var/lib/whence-aggregator", "/var/lib/whence-witness")
 """Directories that systemd makes for the units at their start, and gives to their user."""
 
@@ -46,10 +47,15 @@ class Findings:
             return False
         return True
 
-    def content(self, setting: str, name: str) -> bytes | None:
-        """Return what a file holds; None after noting that it cannot be read."""
+    def content(self, setting: str, name: str, *, bytes_max: int = _CONTENT_BYTES_MAX) -> bytes | None:
+        """Return what a file holds, or how it begins; None after noting that it cannot be read."""
         found: list[bytes] = []
-        self.attempt(setting, lambda: found.append(Path(name).read_bytes()))
+
+        def read() -> None:
+            with Path(name).open("rb") as stream:
+                found.append(stream.read(bytes_max))
+
+        self.attempt(setting, read)
         if not found:
             return None
         self.readable_by_others(setting, name)
@@ -86,6 +92,11 @@ class Findings:
                 fix=f"give it to the service's user: chown USER {directory}",
                 code="directory-not-writable",
             )
+
+    def file_writable(self, setting: str, path: Path, *, code: str) -> None:
+        """Note a file that is there and may not be written."""
+        if os.access(path, os.F_OK) and not os.access(path, os.W_OK, effective_ids=True):
+            self.error(f"{setting}: this user may not write {path}", fix=f"chown USER {path}", code=code)
 
     @property
     def failed(self) -> bool:

@@ -20,7 +20,9 @@ def check_keys(findings: Findings, settings: Settings) -> None:
     secret = Path(settings.heartbeat_secret_file)
     if is_there(findings, "heartbeat_secret_file", secret):
         findings.attempt("heartbeat_secret_file", lambda: load_secret(secret))
-    findings.writable("checkpoint_file", Path(settings.checkpoint_file).parent)
+    checkpoint = Path(settings.checkpoint_file)
+    findings.writable("checkpoint_file", checkpoint.parent)
+    findings.file_writable("checkpoint_file", checkpoint, code="checkpoint-rights")
 
 
 def check_signers(findings: Findings, setting: str, path: Path, *, name: str, type_: int = LOG) -> None:

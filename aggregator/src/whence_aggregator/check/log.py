@@ -14,7 +14,8 @@ from whence_aggregator.settings import Settings, log_origin
 from whence_common.errors import WhenceError
 
 _SETTINGS = {
-    "checkpoint-missing": "checkpoint_file", "checkpoint-origin": "log_origin", "ledger-inconsistent": "database",
+    "checkpoint-missing": "checkpoint_file", "checkpoint-unreadable": "checkpoint_file",
+    "checkpoint-origin": "log_origin", "ledger-inconsistent": "database",
     "log-key-lost": "log_key_file", "log-key-revoked": "log_key_file", "heartbeat-secret": "heartbeat_secret_file",
 }  # fmt: skip
 """Which setting a refusal is about."""
@@ -26,13 +27,26 @@ async def check_log(findings: Findings, settings: Settings, location: str) -> No
         return
     try:
         database = await parts.open_database(location, "read")
-    except StorageUnavailable:
+    except StorageUnavailable as exc:
+        _not_opened(findings, settings, exc)
         return
     try:
         await _check_start(findings, settings, database)
         await _check_secret(findings, settings, database)
     finally:
         await database.close()
+
+
+def _not_opened(findings: Findings, settings: Settings, exc: StorageUnavailable) -> None:
+    if exc.code == "database-older":
+        return  # the start brings it to this version
+    if exc.code not in parts.NO_LEDGER:
+        _note(findings, exc)
+        return
+    try:
+        parts.refuse_new_ledger(settings, exc)
+    except WhenceError as refused:
+        _note(findings, refused)
 
 
 async def _check_start(findings: Findings, settings: Settings, database: Database) -> None:

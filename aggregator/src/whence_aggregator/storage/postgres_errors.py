@@ -93,5 +93,6 @@ def _said(exc: BaseException) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
         return one_line(exc.verify_message or "verification failed", 200)
     if isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
-        return one_line(exc.strerror or str(exc), 200)
+        named = f"{exc.filename}: " if isinstance(exc.filename, str) else ""
+        return one_line(f"{named}{exc.strerror or exc}", 200)
     return type(exc).__name__

@@ -28,6 +28,14 @@ _ROWS_STEP = 8
 _STATEMENTS_KEPT = 1_024
 _VARIABLES_MAX = 30_000
 _PRAGMAS = ("synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=0")
+_CODE = "storage-sqlite"
+_DAMAGED = "it is damaged, or not a ledger: correct `database`, or restore a backup (README: Backup, restore, upgrade)"
+_RIGHTS = "the service's user must own it, its -wal and -shm beside it, and their directory: chown USER them"
+_FIXES = {
+    sqlite3.SQLITE_CANTOPEN: "its directory must be there, and the service's user must be able to write in it",
+    sqlite3.SQLITE_READONLY: _RIGHTS, sqlite3.SQLITE_PERM: _RIGHTS,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED, sqlite3.SQLITE_NOTADB: _DAMAGED,
+}  # fmt: skip
 T = TypeVar("T")
 
 
@@ -53,8 +61,10 @@ class SqliteDatabase:
         database = cls(path)
         try:
             await database._in_writer(lambda: database._connect_writer(mode))
-        except BaseException:
+        except BaseException as exc:
             await database.close()
+            if isinstance(exc, StorageUnavailable) and exc.code == _CODE:
+                raise StorageUnavailable(_CODE, f"{path}: {exc.message}", fix=exc.fix) from exc
             raise
         return database
 
@@ -299,7 +309,12 @@ def _told() -> Iterator[None]:
         raise Unstorable("what was sent") from exc
     except sqlite3.Error as exc:
         message = f"SQLite: {one_line(str(exc), 200)}"
-        raise StorageUnavailable("storage-sqlite", message, fix="see the disk's space and health") from exc
+        raise StorageUnavailable(_CODE, message, fix=_fix(exc)) from exc
+
+
+def _fix(exc: sqlite3.Error) -> str:
+    code = (getattr(exc, "sqlite_errorcode", None) or 0) & 0xFF
+    return _FIXES.get(code, "see the disk's space and health")
 
 
 def _rows(cursor: sqlite3.Cursor) -> Sequence[Row]:
