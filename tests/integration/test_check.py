@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -216,6 +217,21 @@ async def test_files_of_the_state_that_the_services_user_may_not_write_are_found
         (tmp_path / name).chmod(0o444)
     found = await asyncio.to_thread(_found_by_nobody, tmp_path, text)
     assert found == ["checkpoint-rights", "database-rights"]
+
+
+async def test_a_database_of_the_version_before_is_saved_before_it_is_upgraded(tmp_path: Path) -> None:
+    """The package was upgraded first, and the message of the start says to take a backup."""
+    text = await seeded(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        (newest,) = connection.execute("pragma user_version").fetchone()
+        connection.execute(f"pragma user_version = {newest - 1}")
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    code, output = await command("backup", tmp_path / "backup", "--config", tmp_path / "a.yaml")
+    assert (code, "its entries were not counted" in output) == (0, True)
+    with closing(sqlite3.connect(tmp_path / "backup" / "ledger.db")) as connection:
+        assert connection.execute("pragma user_version").fetchone() == (newest - 1,)
+        assert connection.execute("select count(*) from entry").fetchone() == (2,)
+    assert json.loads((tmp_path / "backup" / "backup.json").read_bytes())["size"] is None
 
 
 def _found_by_nobody(home: Path, text: str) -> list[str]:

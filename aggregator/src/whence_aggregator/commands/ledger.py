@@ -71,8 +71,8 @@ async def run_backup(settings: Settings, arguments: argparse.Namespace, location
     print(f"{arguments.directory}: {', '.join(saved.files)}")
     for name in saved.missing:
         print(f"not there, and not saved: {name}", file=sys.stderr)
-    if saved.size is None:
-        print("the database is not in it: PostgreSQL's is saved by pg_dump or pg_basebackup", file=sys.stderr)
+    if saved.without:
+        print(saved.without, file=sys.stderr)
     else:
         print(f"the log has {saved.size} entries in it")
     return 0
