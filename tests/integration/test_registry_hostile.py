@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -21,6 +22,7 @@ from landscape.front import LAYER, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, RunningF
 from landscape.layers import archive, gzipped, link, scm_source, tar, with_source, zstd
 from landscape.processes import run
 from landscape.programs import BIN
+from whence_common.pause import pause
 
 EMPTY = digest_of(b"{}")
 
@@ -369,6 +371,28 @@ async def test_256_slow_readers_with_one_token_do_not_stop_the_registry(front: R
         said = await front.client("chief").ask("GET", path)
         assert (said.status, digest_of(said.body)) == (200, blob)
         assert (await front.client("chief").push(artifact, "1.0", b"meanwhile")).startswith("sha256:")
+
+
+async def test_a_client_that_leaves_a_blob_unread_is_no_failure_of_the_registry_behind(
+    front: RunningFront, artifact: str
+) -> None:
+    digest = (await front.client().blob(artifact, os.urandom(4_000_000)))["digest"]
+
+    async def answered(status: int) -> int:
+        wanted = f'route="/v2/{{name}}/blobs/{{digest}}",method="GET",status="{status}"'
+        text = (await front.nobody().ask("GET", "/metrics")).body.decode()
+        return int(next((line.split()[-1] for line in text.splitlines() if wanted in line), "0"))
+
+    failed, left = await answered(503), await answered(499)
+    reader, writer = await asyncio.open_connection(*front.host.split(":"), limit=1024)
+    head = f"GET /v2/{artifact}/blobs/{digest} HTTP/1.1\r\nHost: a\r\nAuthorization: {front.client().authorization}\r\n\r\n"
+    writer.write(head.encode())
+    assert b"200" in await reader.readline()
+    writer.transport.abort()
+    async with asyncio.timeout(20.0):
+        while await answered(499) == left:
+            assert await answered(503) == failed
+            await pause(0.05)
 
 
 async def test_a_push_that_breaks_off_leaves_no_blob(front: RunningFront, artifact: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlencode
 
@@ -28,6 +28,10 @@ TRANSFER_SECONDS_MAX = 3 * 3600.0
 _OCTETS = "application/octet-stream"
 _PARTS = re.compile(r"multipart/byteranges; ?boundary=[\x20-\x7e]{1,100}", re.IGNORECASE)
 """Several ranges in one answer: without the boundary its parts cannot be told apart (RFC 9110, 14.6)."""
+
+
+class CallerLeft(Exception):
+    """The caller takes no more of a blob. Not a ConnectionError: that is the registry's behind while it is asked."""
 
 
 class BlobCalls:
@@ -71,17 +75,23 @@ class BlobCalls:
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
         repository, digest, principal = await self._readable(request)
-        async with (
-            self._transfer(request, principal),
-            self._backend.read(str(repository), digest, _range(request)) as answer,
-        ):
-            if answer is None:
-                raise _unknown(digest)
-            if answer.status == 416:
-                raise RegistryRefusal("SIZE_INVALID", "the blob has no such range", status=416)
-            if answer.status == 307:
-                return web.Response(status=307, headers={"Location": answer.location, "Docker-Content-Digest": digest})
-            return await self._stream(request, digest, answer)
+        try:
+            async with (
+                self._transfer(request, principal),
+                self._backend.read(str(repository), digest, _range(request)) as answer,
+            ):
+                return await self._answer(request, digest, answer)
+        except CallerLeft as exc:
+            raise ConnectionResetError(str(exc)) from exc
+
+    async def _answer(self, request: web.Request, digest: str, answer: BlobAnswer | None) -> web.StreamResponse:
+        if answer is None:
+            raise _unknown(digest)
+        if answer.status == 416:
+            raise RegistryRefusal("SIZE_INVALID", "the blob has no such range", status=416)
+        if answer.status == 307:
+            return web.Response(status=307, headers={"Location": answer.location, "Docker-Content-Digest": digest})
+        return await self._stream(request, digest, answer)
 
     async def _stream(self, request: web.Request, digest: str, answer: BlobAnswer) -> web.StreamResponse:
         """Pass bytes on; the last of them only when all are those of the digest."""
@@ -94,17 +104,17 @@ class BlobCalls:
         response = web.StreamResponse(status=answer.status, headers=headers)
         whole, hashed, held = answer.status == 200, hashlib.sha256(), b""
         try:
-            await response.prepare(request)
+            await _to_caller(response.prepare(request))
             async for chunk in answer.chunks:
                 if whole:
                     hashed.update(chunk)
                 if held:
-                    await response.write(held)
+                    await _to_caller(response.write(held))
                 held = chunk
             if whole and f"sha256:{hashed.hexdigest()}" != digest:
                 raise unavailable("the registry behind gives other bytes than the digest's")
-            await response.write(held)
-            await response.write_eof()
+            await _to_caller(response.write(held))
+            await _to_caller(response.write_eof())
         except RegistryRefusal:
             if request.transport is not None:
                 request.transport.abort()  # the client must not take what it has for the whole
@@ -217,6 +227,14 @@ class BlobCalls:
                     yield
         except TimeoutError as exc:
             raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the transfer took too long", status=408) from exc
+
+
+async def _to_caller(sending: Awaitable[object]) -> None:
+    """Send something. Raises CallerLeft."""
+    try:
+        await sending
+    except ConnectionError as exc:
+        raise CallerLeft("the caller takes no more") from exc
 
 
 def _range(request: web.Request) -> str:
