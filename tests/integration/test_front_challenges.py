@@ -12,7 +12,7 @@ from fakes.in_process import InProcess
 from fakes.pulls import Pulls
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
-from whence_aggregator.limits import Limit, Rate
+from whence_aggregator.limits import ChallengeLimits, Limit, Rate
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trusted_proxies import TrustedProxies
 
@@ -27,8 +27,9 @@ async def house(tmp_path: Path, authority: SigningAuthority) -> AsyncIterator[In
 
 async def test_the_fronts_challenges_are_limited_for_each_client_behind_a_proxy(house: InProcess) -> None:
     pulls = Pulls(house)
-    limit = Limit("address", Rate(per_second=0.001, burst=2.0))
-    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=limit)
+    limit, key = (Limit(what, Rate(per_second=0.001, burst=2.0)) for what in ("address", "key"))
+    challenges = ChallengeLimits(address=limit, key=key)
+    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=challenges)
     async with guarded_server(calls.routes(), proxies=TrustedProxies.parse(["127.0.0.0/24"])) as server:
 
         async def ask(client: str) -> bytes:
@@ -46,8 +47,9 @@ async def test_the_fronts_challenges_are_limited_for_each_client_behind_a_proxy(
 
 async def test_who_may_ask_for_no_challenge_is_refused_before_its_body_is_read(house: InProcess) -> None:
     pulls = Pulls(house)
-    limit = Limit("address", Rate(per_second=0.001, burst=1.0))
-    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=limit)
+    limit, key = (Limit(what, Rate(per_second=0.001, burst=1.0)) for what in ("address", "key"))
+    challenges = ChallengeLimits(address=limit, key=key)
+    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=challenges)
     limit.take("127.0.0.1")
     async with guarded_server(calls.routes()) as server:
         client = await server.connect()
