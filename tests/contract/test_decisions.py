@@ -445,6 +445,7 @@ async def test_a_lost_key_is_told_and_replaced_by_a_command(place: Installation)
     receipts = await spoken(place)
     place.keys_file.unlink()
     assert await refusal(place) == "log-key-lost"
+    assert not place.keys_file.exists(), "a new key would be taken for the log's"
     revoked = await revoke_key(place.decision(), str(OLD.verifier), stolen=False, from_size=None)
     (new,), told = await known_keys(place.decision())
     async with place.started() as (ledger, _):

@@ -145,19 +145,6 @@ class NewestLog:
         return self._ledger.note
 
 
-def load_ledger(settings: Settings, database: Database, stack: AsyncExitStack) -> Ledger:
-    """Make the log of a database with its keys; `start` it next. Raises SettingsInvalid."""
-    keeper = CheckpointFile(Path(settings.checkpoint_file))
-    stack.callback(keeper.close)
-    return Ledger(
-        database=database,
-        reader=load_reader(settings, database),
-        signers=load_signers(Path(settings.log_key_file), name=log_origin(settings)),
-        keeper=keeper,
-        now=utc_now,
-    )
-
-
 async def start_ledger(
     settings: Settings,
     database: Database,
@@ -170,14 +157,19 @@ async def start_ledger(
 
     `beside`: the checkpoint file of a program that serves the same log on this machine, for a first start.
     """
-    ledger = load_ledger(settings, database, stack)
-    log_keys = [VerifierKey.parse(one) for one in ledger.keys]
-    check_witnesses(log_keys, [one.key for one in witnesses])
-    keeper = CheckpointFile(Path(settings.checkpoint_file))
+    keeper, reader = CheckpointFile(Path(settings.checkpoint_file)), load_reader(settings, database)
+    origin, file = log_origin(settings), Path(settings.log_key_file)
+    stack.callback(keeper.close)
     if keeper.load() is None and beside is not None and (other := CheckpointFile(beside).load()) is not None:
         keeper.keep(other)
     keeper.close()
-    await check_start(reader=ledger.reader, keeper=keeper, origin=ledger.origin, keys=ledger.keys, witnesses=witnesses)
+    begun = await reader.size() > 0
+    if begun and not file.exists():  # noqa: ASYNC240 - at the start
+        await check_start(reader=reader, keeper=keeper, origin=origin, keys=(), witnesses=())  # names those it had
+    signers = load_signers(file, name=origin, made=not begun)
+    ledger = Ledger(database=database, reader=reader, signers=signers, keeper=keeper, now=utc_now)
+    check_witnesses([VerifierKey.parse(one) for one in ledger.keys], [one.key for one in witnesses])
+    await check_start(reader=reader, keeper=keeper, origin=origin, keys=ledger.keys, witnesses=witnesses)
     await ledger.start()
     return ledger
 
