@@ -237,6 +237,17 @@ async def refusal_of_settings(place: Installation) -> str:
     return caught.value.code
 
 
+async def test_a_log_that_goes_on_without_its_checkpoint_file_does_not_say_that_nothing_is_lost(
+    lone: Installation,
+) -> None:
+    await spoken(lone, times=1)
+    lone.checkpoint_file.unlink()
+    _, size, lost = await continue_log(lone.decision("both disks failed"), "whence.example.org/2")
+    lone.renamed("whence.example.org/2")
+    (*_, told) = [one["continues"] for one in await lone.log_key_entries() if "continues" in one]
+    assert (lost, told["lost"], told["size"], told["checkpoint"]) == (None, None, size, None)
+
+
 async def test_agents_that_enrolled_before_go_on_under_the_new_name(place: Installation) -> None:
     async with place.house() as house:
         machine = await house.machine()

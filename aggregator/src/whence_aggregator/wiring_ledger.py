@@ -123,8 +123,10 @@ async def accept_checkpoint(decision: Decision) -> tuple[int, list[str]]:
     return size, names
 
 
-async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, int, int]:
+async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, int, int | None]:
     """Continue a log that lost entries under a new name and key; return the key, the size, and how many are lost.
+
+    How many is not known (None) where the last signed checkpoint is lost too.
 
     No history is signed twice under one name: the old checkpoint is kept beside the new one, and in the log.
     Raises WhenceError or OSError.
@@ -144,7 +146,7 @@ async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, in
             message = "the log has all entries that were signed: nothing is lost, start the server"
             raise SettingsInvalid("log-whole", message)
         signers = make_keys(next_keys, name=origin)
-        lost = max(0, signed.size - size) if signed is not None else 0
+        lost = max(0, signed.size - size) if signed is not None else None
         told = {
             "origin": before, "checkpoint": kept, "size": size, "lost": lost, "reason": decision.reason, "at": _now(),
         }  # fmt: skip

@@ -133,8 +133,9 @@ async def _revoke(decision: Decision, arguments: argparse.Namespace) -> int:
 
 async def _continue(decision: Decision, arguments: argparse.Namespace) -> int:
     key, size, lost = await continue_log(decision, arguments.origin)
+    count = "an unknown number" if lost is None else lost
     print(
-        f"the log goes on with {size} entries; {lost} that were signed are lost, and the log says so. Now set"
+        f"the log goes on with {size} entries; {count} that were signed are lost, and the log says so. Now set"
         f" log_origin: {arguments.origin}, copy {decision.keys_file} to all replicas, give this key to auditors,"
         " agents and witnesses, and start:",
         file=sys.stderr,
