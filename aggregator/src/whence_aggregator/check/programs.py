@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -99,9 +99,19 @@ async def _shared(findings: Findings, settings: Settings, session: aiohttp.Clien
     findings.attempt("authorities_directory", lambda: parts.load_authorities(settings.authorities_directory))
     check_keys(findings, settings)
     await check_log(findings, settings, around.database_location or settings.database)
+    if around.database_location is not None:
+        findings.problems = [_of_environment(one) for one in findings.problems]
     check_trust(findings, settings.trust)
     check_logins(findings, settings, session)
     _tls(findings, settings.tls_certificate_file, settings.tls_key_file, around)
+
+
+def _of_environment(problem: Problem) -> Problem:
+    """Name what the location of the database was read from; the line of the setting has no part in it."""
+    if not problem.message.startswith("database:"):
+        return problem
+    message = f"WHENCE_DATABASE, which comes before `database`:{problem.message.removeprefix('database:')}"
+    return replace(problem, line=0, column=0, path="", message=message)
 
 
 def _tls(findings: Findings, certificate: str | None, key: str | None, around: Surroundings) -> None:

@@ -52,6 +52,10 @@ _KNOWN: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
         "it is postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE, with special "
         "characters of the password written as %XX",
     ),
+    (
+        (asyncpg.UndefinedObjectError,), "PostgreSQL does not know an option that the DSN names",
+        "correct its name: sslmode, sslrootcert, target_session_attrs; what it does not know has no effect",
+    ),
     ((ssl.SSLCertVerificationError,), "the certificate of PostgreSQL is not trusted", _CERTIFICATE),
     (
         (ssl.SSLError,), "TLS with PostgreSQL failed",
@@ -75,6 +79,9 @@ _KNOWN: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
 
 def unavailable(exc: BaseException) -> StorageUnavailable:
     """Return the error for an operator: what PostgreSQL said, and what to do about it."""
+    if isinstance(exc, ConnectionError) and "SSL upgrade" in str(exc):  # asyncpg's own words
+        fix = "set ssl, ssl_cert_file and ssl_key_file in postgresql.conf; sslmode in the DSN demands it"
+        return StorageUnavailable(_CODE, "PostgreSQL does not speak TLS", fix=fix)
     for kinds, message, fix in _KNOWN:
         if isinstance(exc, kinds):
             return StorageUnavailable(_CODE, f"{message} ({_said(exc)})", fix=fix)
