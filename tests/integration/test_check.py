@@ -199,6 +199,13 @@ async def test_a_checkpoint_file_that_holds_something_else_is_named(tmp_path: Pa
     assert f"{tmp_path}/log.checkpoint holds something else than a signed checkpoint (restore it" in output
 
 
+async def test_a_database_that_the_environment_names_is_not_looked_for_in_the_settings(tmp_path: Path) -> None:
+    around = Surroundings(database_location=f"sqlite://{tmp_path}/none/ledger.db", now=lambda: NOW)
+    (problem,) = await check_serve(read_settings(good(tmp_path).encode(), name="a.yaml"), around)
+    assert (problem.line, problem.code) == (0, "directory-missing")
+    assert problem.message.startswith(f"WHENCE_DATABASE, which comes before `database`: {tmp_path}/none")
+
+
 async def test_a_damaged_database_is_an_error_that_names_its_file(tmp_path: Path) -> None:
     text = await seeded(tmp_path)
     whole = (tmp_path / "ledger.db").read_bytes()
@@ -232,6 +239,21 @@ async def test_a_database_of_the_version_before_is_saved_before_it_is_upgraded(t
         assert connection.execute("pragma user_version").fetchone() == (newest - 1,)
         assert connection.execute("select count(*) from entry").fetchone() == (2,)
     assert json.loads((tmp_path / "backup" / "backup.json").read_bytes())["size"] is None
+
+
+async def test_what_root_restored_and_did_not_give_to_the_service_is_a_warning(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    text = await seeded(tmp_path)
+    os.chown(tmp_path, 1234, 1235)
+    for path in (tmp_path / "ledger.db", tmp_path / "log.checkpoint", tmp_path / "log.key"):
+        os.chown(path, 0, 0)
+    found = await checked(text)
+    assert [one for one in said(found) if one[2] != "readable-by-root-only"] == [
+        (3, "warning", "database-rights"),
+        (7, "warning", "checkpoint-rights"),
+    ]
+    assert {one.fix for one in found if one.line == 3} == {f"chown --reference={tmp_path} {tmp_path}/ledger.db"}
 
 
 def _found_by_nobody(home: Path, text: str) -> list[str]:

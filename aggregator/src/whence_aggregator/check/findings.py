@@ -58,7 +58,8 @@ class Findings:
         self.attempt(setting, read)
         if not found:
             return None
-        self.readable_by_others(setting, name)
+        if bytes_max == _CONTENT_BYTES_MAX:
+            self.readable_by_others(setting, name)
         return found[0]
 
     def readable_by_others(self, setting: str, name: str) -> None:
@@ -97,6 +98,12 @@ class Findings:
         """Note a file that is there and may not be written."""
         if os.access(path, os.F_OK) and not os.access(path, os.W_OK, effective_ids=True):
             self.error(f"{setting}: this user may not write {path}", fix=f"chown USER {path}", code=code)
+        elif path.exists() and path.stat().st_uid == _ROOT != path.parent.stat().st_uid:
+            self.warn(
+                f"{setting}: {path} belongs to root, and its directory does not: the service may not write it",
+                fix=f"chown --reference={path.parent} {path}",
+                code=code,
+            )
 
     @property
     def failed(self) -> bool:
