@@ -205,7 +205,7 @@ async def test_a_limit_of_connections_is_found_before_it_is_reached_and_said_whe
         (problem,) = [one for one in problems if one.code == "database-connections"]
         assert problem.line == 4
         assert "6 connections are more than the 5 that PostgreSQL allows the role whence" in problem.message
-        held = [await asyncpg.connect(server.service) for _ in range(4)]
+        held = [await asyncpg.connect(server.service) for _ in range(5)]
         try:
             with pytest.raises(StorageUnavailable) as caught:
                 await PostgresDatabase.open(server.service)
