@@ -11,9 +11,11 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
+from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.registry import RegistryCalls
 from whence_aggregator.http.registry_errors import body, no_continue, registry_guarded
 from whence_aggregator.http.slots import Slots
+from whence_aggregator.http.turns import Turns
 from whence_aggregator.ports_registry import BlobAnswer, BlobBackend
 from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.catalog import Catalog
@@ -25,6 +27,8 @@ from whence_common.digest import is_sha256_digest
 TRANSFERS_AT_ONCE_MAX = 256
 """Over all callers; one alone gets a third of them, one address a half."""
 TRANSFER_SECONDS_MAX = 3 * 3600.0
+PIECES_A_ROUND = 4
+"""A piece is hashed and sent in half a millisecond. Heartbeats waited for all of 85 transfers that began at once."""
 _OCTETS = "application/octet-stream"
 _PARTS = re.compile(r"multipart/byteranges; ?boundary=[\x20-\x7e]{1,100}", re.IGNORECASE)
 """Several ranges in one answer: without the boundary its parts cannot be told apart (RFC 9110, 14.6)."""
@@ -46,6 +50,7 @@ class BlobCalls:
         self._uploads = uploads
         self._backend = backend
         self._transfers = Slots("transfers", TRANSFERS_AT_ONCE_MAX)
+        self._turns = Turns(PIECES_A_ROUND)
 
     def routes(self) -> list[web.RouteDef]:
         one = "/v2/{name:.+}/blobs/uploads/{number}"
@@ -105,7 +110,7 @@ class BlobCalls:
         whole, hashed, held = answer.status == 200, hashlib.sha256(), b""
         try:
             await _to_caller(response.prepare(request))
-            async for chunk in answer.chunks:
+            async for chunk in self._turns.each(limited_address(request), answer.chunks):
                 if whole:
                     hashed.update(chunk)
                 if held:
@@ -134,8 +139,9 @@ class BlobCalls:
         check_digest(digest)  # everything in one call
         async with self._transfer(request, principal):
             progress = await self._uploads.append(
-                repository, principal, progress.number, progress.state, body(request), length=request.content_length
-            )
+                repository, principal, progress.number, progress.state, self._sent(request),
+                length=request.content_length,
+            )  # fmt: skip
         await self._uploads.finish(repository, principal, progress.number, progress.state, digest)
         return await self._made(repository, digest)
 
@@ -162,8 +168,9 @@ class BlobCalls:
             raise RegistryRefusal("BLOB_UPLOAD_INVALID", f"Content-Type must be {_OCTETS}", status=415)
         async with self._transfer(request, principal):
             progress = await self._uploads.append(
-                repository, principal, request.match_info["number"], request.query.get("_state", ""), body(request),
-                length=request.content_length, content_range=request.headers.get("Content-Range", ""),
+                repository, principal, request.match_info["number"], request.query.get("_state", ""),
+                self._sent(request), length=request.content_length,
+                content_range=request.headers.get("Content-Range", ""),
             )  # fmt: skip
         return self._going_on(repository, progress, 202)
 
@@ -174,7 +181,7 @@ class BlobCalls:
         if request.body_exists and request.content_length != 0:
             async with self._transfer(request, principal):
                 progress = await self._uploads.append(
-                    repository, principal, number, state, body(request), length=request.content_length,
+                    repository, principal, number, state, self._sent(request), length=request.content_length,
                     content_range=request.headers.get("Content-Range", ""),
                 )  # fmt: skip
             state = progress.state
@@ -217,6 +224,9 @@ class BlobCalls:
         location = f"/v2/{quote(str(repository))}/blobs/{digest}"
         return web.Response(status=201, headers={"Location": location, "Docker-Content-Digest": digest})
 
+    def _sent(self, request: web.Request) -> AsyncIterator[bytes]:
+        return self._turns.each(limited_address(request), body(request))
+
     @asynccontextmanager
     async def _transfer(self, request: web.Request, principal: Principal) -> AsyncIterator[None]:
         """Bound how many transfers there are at once, of each caller and address too, and how long one takes."""
@@ -224,6 +234,7 @@ class BlobCalls:
         try:
             with self._transfers.take(request, caller):
                 async with asyncio.timeout(TRANSFER_SECONDS_MAX):
+                    await self._turns.take(limited_address(request))
                     yield
         except TimeoutError as exc:
             raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the transfer took too long", status=408) from exc
