@@ -16,10 +16,12 @@ from landscape.certificates import loopback_certificates
 from whence_aggregator.http.bodies import Answer, read_body
 from whence_aggregator.http.client_address import client_address, limited_address
 from whence_aggregator.http.connections import ConnectionBounds
+from whence_aggregator.http.metrics import MetricsCalls
 from whence_aggregator.http.pace import Pace
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_common.logs import JsonLines
+from whence_common.open_metrics import Family
 from whence_common.pause import pause
 
 PACE = Pace(grace_seconds=0.3, bytes_per_second_min=100_000.0)
@@ -372,3 +374,37 @@ async def test_a_closed_connection_whose_client_takes_no_more_is_ended() -> None
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         await server.counted("slow-reader")
+
+
+async def test_a_crowd_of_one_address_makes_no_other_wait_for_all_of_it() -> None:
+    handled: list[str] = []
+
+    async def note(request: web.Request) -> Answer:
+        handled.append(client_address(request))
+        return Answer(b"{}")
+
+    async with guarded_server([web.get("/note", note)]) as server:
+        crowd = [await server.connect("127.0.0.66") for _ in range(200)]
+        neighbour = await server.connect("127.0.0.2")
+        for one in (*crowd, neighbour):  # all of it is there before the server looks
+            one.send(b"GET /note HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.gather(*(one.answered() for one in (*crowd, neighbour)))
+    assert len(handled) == 201
+    assert handled.index("127.0.0.2") < 50
+
+
+async def test_metrics_are_rendered_once_for_all_who_ask_meanwhile() -> None:
+    rendered = []
+
+    def files() -> list[Family]:
+        rendered.append(1)
+        return []
+
+    calls = MetricsCalls(sources=[], files=files, stored=None, callers=None, labels_public=lambda: False)
+    async with guarded_server(calls.routes()) as server:
+        crowd = [await server.connect() for _ in range(100)]
+        for one in crowd:
+            one.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        heads = [(await one.answered())[0] for one in crowd]
+    assert all(head.startswith(b"HTTP/1.1 200") for head in heads)
+    assert len(rendered) < 50

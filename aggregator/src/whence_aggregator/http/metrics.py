@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -11,7 +12,7 @@ from aiohttp import web
 from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.http.authentication import known_caller
 from whence_aggregator.http.parameters import no_parameters
-from whence_aggregator.http.shared import Shared
+from whence_aggregator.http.shared import ASKED_SECONDS_MAX, Shared
 from whence_aggregator.ports import StorageUnavailable, Unauthenticated
 from whence_common import open_metrics
 from whence_common.logs import fields
@@ -40,6 +41,11 @@ class MetricsCalls:
         self._sources = sources
         self._files = files
         self._stored = Shared(stored) if stored is not None else None
+        self._shown = {
+            labels: Shared(functools.partial(self._render, labels=labels), fresh_seconds=0.0)
+            for labels in (True, False)
+        }
+        """Rendered once for all who ask meanwhile: it costs more than whatever else strangers may ask for."""
         self._callers = callers or _NO_CALLERS
         self._labels_public = labels_public
 
@@ -48,13 +54,15 @@ class MetricsCalls:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         no_parameters(request)
-        sees_labels = self._sees_labels(request)
+        body = await self._shown[self._sees_labels(request)].get(seconds_max=ASKED_SECONDS_MAX)
+        return web.Response(body=body, headers={"Content-Type": open_metrics.CONTENT_TYPE, "Cache-Control": "no-store"})
+
+    async def _render(self, *, labels: bool) -> bytes:
         found = [*await asyncio.to_thread(self._files), *(one for source in self._sources for one in source())]
         if self._stored is not None:
             found += await self._from_database(self._stored)
-        shown = found if sees_labels else [family.public() for family in found]
-        body = open_metrics.render_families(shown).encode()
-        return web.Response(body=body, headers={"Content-Type": open_metrics.CONTENT_TYPE, "Cache-Control": "no-store"})
+        shown = found if labels else [family.public() for family in found]
+        return open_metrics.render_families(shown).encode()
 
     def _sees_labels(self, request: web.Request) -> bool:
         """Say whether to show accounts and hosts. Raises Unauthenticated for a token that is not known."""

@@ -45,14 +45,14 @@ class OperatorCalls:
     def __init__(self, *, database: Database, audience: str) -> None:
         self._size = Shared(lambda: database.fetch("last_index", {}))
         self._audience = audience
+        self._text = (resources.files("whence_aggregator") / "openapi.yaml").read_bytes()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/", self._page), web.get("/openapi.yaml", self._contract)]
 
     async def _contract(self, request: web.Request) -> web.Response:
         no_parameters(request)
-        text = (resources.files("whence_aggregator") / "openapi.yaml").read_text(encoding="utf-8")
-        return web.Response(text=text, content_type="application/yaml")
+        return web.Response(body=self._text, content_type="application/yaml", charset="utf-8")
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         no_parameters(request)

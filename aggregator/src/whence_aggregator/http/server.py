@@ -21,6 +21,7 @@ from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.introduced import Introduced
 from whence_aggregator.http.listening import cannot_listen
 from whence_aggregator.http.refused import RefusedCounts
+from whence_aggregator.http.turns import Turns
 from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_common.logs import fields, tell_suppressed
 from whence_common.memory import FreedMemory, malloc_trim, resident_bytes
@@ -42,6 +43,8 @@ _UNSENT_BYTES_MAX = 128 * 1024
 """Of an answer, in the kernel, before the client takes it: each slow reader was sent megabytes otherwise."""
 _BACKLOG = 1024
 """A fleet that comes back at once waits in the kernel."""
+_REQUESTS_A_ROUND = 16
+"""That begin in one round of the event loop, addresses in turn: 500 connections of one made others wait a second."""
 _FILES_SHARE = 0.75
 """Of the open files that are allowed; the others are for the database, backends and Git."""
 
@@ -88,6 +91,7 @@ class Server:
             proxies=self._proxies,
             refused=refused or RefusedCounts(),
         )
+        self._turns = Turns(_REQUESTS_A_ROUND)
         self._under_way = 0
         self._none_under_way = asyncio.Event()
         self._finishing, self._finished = asyncio.Event(), asyncio.Event()
@@ -187,6 +191,7 @@ class Server:
             self._connections.begin(connection, request)
             response = None
             try:
+                await self._turns.take(connection.holder)
                 response = await handler(request)
             except ConnectionError:
                 if request.transport is not None and not request.transport.is_closing():
