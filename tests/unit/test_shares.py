@@ -35,3 +35,12 @@ def test_a_claim_says_what_stands_against_it() -> None:
     assert [shares.claim({"a": 1.0}), shares.claim({"a": 1.0}), shares.claim({"a": 1.0})] == [None, None, "a"]
     assert shares.claim({}, 3) == ""
     assert shares.claim({}, 2) is None
+
+
+def test_a_name_that_holds_nothing_is_told_that_others_hold_too_much() -> None:
+    shares = Shares(4)
+    for number in range(3):
+        shares.claim({f"stranger-{number}": 1.0})
+    assert shares.claim({"newcomer": 1.0}) == ""
+    assert shares.claim({"stranger-1": 1.0}) == "stranger-1"
+    assert shares.held("newcomer") == 0

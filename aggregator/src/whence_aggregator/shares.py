@@ -19,13 +19,13 @@ class Shares:
         self._held: Counter[str] = Counter()
 
     def claim(self, names: Mapping[str, float], amount: int = 1) -> str | None:
-        """Take an amount. Return None, or what stands against it: a name, or "" when there is no room for anybody."""
+        """Take an amount. Return None, or what stands against it: a name that holds too much, or "" when others do."""
         free = self.total - self.used - amount
         if free < 0:
             return ""
         for name, factor in names.items():
             if self._held[name] + amount > factor * free:
-                return name
+                return name if self._held[name] else ""
         self.used += amount
         for name in names:
             self._held[name] += amount
