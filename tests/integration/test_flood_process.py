@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import aiohttp
 import pytest
 
 from fakes.signing_authority import SigningAuthority
+from landscape.certificates import loopback_certificates
 from landscape.programs import Aggregator, aggregator
 from whence_common.pause import pause
 
@@ -113,3 +115,25 @@ async def test_a_list_of_many_large_records_is_sent_piece_by_piece(server: Aggre
     assert resident_bytes(server) - before < 32 * MEGABYTE
     assert [one["id"] for one in await server.get("/apps", active="false")] == ["app-007"]
     assert await server.get("/apps", team_id="nobody") == []
+
+
+async def test_handshakes_that_never_end_leave_files_for_the_database(
+    authority: SigningAuthority, tmp_path: Path
+) -> None:
+    certificates = await loopback_certificates(tmp_path)
+    async with (
+        aggregator(
+            tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, within=("prlimit", "--nofile=200"),
+            tls_certificate_file=str(certificates.certificate), tls_key_file=str(certificates.key),
+        ) as server,
+        AsyncExitStack() as stack,
+    ):  # fmt: skip
+        for _ in range(400):
+            await connect(server, stack)
+        trusted = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=str(certificates.authority)))
+        url = server.url.replace("http://", "https://")
+        async with aiohttp.ClientSession(connector=trusted) as session:
+            for _ in range(3):
+                async with session.get(f"{url}/ready", headers={"Connection": "close"}) as answer:
+                    assert answer.status == 200
+        assert "unable to open" not in server.process.log.read_text(encoding="utf-8")

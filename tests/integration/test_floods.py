@@ -252,6 +252,25 @@ async def test_one_address_cannot_take_all_connections() -> None:
             assert await (await server.connect(f"127.0.0.{number}")).ask("/health") == b"{}"
 
 
+async def test_connections_of_ever_other_addresses_keep_no_newcomer_out() -> None:
+    """One customer has 65,536 networks of IPv6, and each of them counts for itself."""
+    async with guarded_server(routes(), bounds=ConnectionBounds(connections_max=8)) as server:
+        strangers = [await server.connect(f"127.0.1.{number}") for number in range(1, 21)]
+        await server.counted("connections", 12)
+        assert await (await server.connect("127.0.0.2")).ask("/health") == b"{}"
+        await strangers[0].ended()
+
+
+async def test_bodies_of_ever_other_addresses_leave_room_for_a_newcomers() -> None:
+    async with guarded_server(routes(), bounds=ConnectionBounds(held_bytes_max=1 << 20)) as server:
+        for number in range(1, 21):
+            (await server.connect(f"127.0.1.{number}")).send(head("/take", 200_000) + CHUNK)
+        await server.counted("held-bytes", 4)
+        neighbour = await server.connect("127.0.0.2")
+        neighbour.send(head("/take", 100_000) + b"x" * 100_000)
+        assert (await neighbour.answered())[1] == b"100000"
+
+
 async def test_a_flood_of_connections_leaves_those_busy_with_a_request_alone() -> None:
     endless = Endless()
     async with guarded_server(routes(endless), bounds=ConnectionBounds(connections_max=16)) as server:
@@ -408,3 +427,53 @@ async def test_metrics_are_rendered_once_for_all_who_ask_meanwhile() -> None:
         heads = [(await one.answered())[0] for one in crowd]
     assert all(head.startswith(b"HTTP/1.1 200") for head in heads)
     assert len(rendered) < 50
+
+
+@pytest.fixture(scope="module")
+async def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Give the server's side and its clients'."""
+    certificates = await loopback_certificates(tmp_path_factory.mktemp("certificates"))
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(certificates.certificate, certificates.key)
+    return ours, ssl.create_default_context(cafile=str(certificates.authority))
+
+
+async def test_handshakes_that_never_end_are_bounded_and_keep_nobody_out(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    async with guarded_server(routes(), tls=tls[0], bounds=ConnectionBounds(introduced_max=8)) as server:
+        stalled = [await server.connect("127.0.0.66") for _ in range(20)]
+        await server.counted("connections", 16)
+        for one in stalled[:16]:
+            await one.ended()
+        for address in ("127.0.0.2", "127.0.0.66"):
+            client = await server.connect(address, ssl=tls[1], server_hostname="127.0.0.1")
+            assert await client.ask("/health") == b"{}"
+
+
+async def test_handshakes_through_a_proxy_count_for_the_client_that_it_names(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    bounds = ConnectionBounds(introduced_max=8)
+    async with guarded_server(routes(), proxies=PROXIED, tls=tls[0], bounds=bounds) as server:
+        stalled = [await server.connect() for _ in range(20)]
+        for one in stalled:
+            one.send(b"PROXY TCP4 192.0.2.66 127.0.0.1 40000 443\r\n")
+        await server.counted("connections", 16)
+        await asyncio.gather(*(one.ended() for one in stalled[:16]))
+        sock = socket.create_connection(("127.0.0.1", server.port))
+        sock.sendall(V2)
+        reader, writer = await asyncio.open_connection(sock=sock, ssl=tls[1], server_hostname="127.0.0.1")
+        assert await Client(reader, writer).ask("/address") == b"192.0.2.7 192.0.2.7"
+        writer.close()
+
+
+async def test_a_header_that_never_comes_keeps_no_other_client_of_the_proxy_out() -> None:
+    bounds = ConnectionBounds(introduced_max=4)
+    async with guarded_server(routes(), proxies=PROXIED, bounds=bounds) as server:
+        for _ in range(10):
+            await server.connect()
+        await server.counted("connections", 6)
+        client = await server.connect()
+        client.send(V2)
+        assert await client.ask("/address") == b"192.0.2.7 192.0.2.7"

@@ -29,6 +29,8 @@ class ConnectionBounds:
 
     connections_max: int = 16_384
     """One is 30 KB. One too many has the one that rested longest closed, of its own address where that has too many."""
+    introduced_max: int = 2_048
+    """What is no connection yet: its TLS handshake, or its proxy's header, has not ended. One is 60 KB."""
     held_bytes_max: int = 64 * 1024 * 1024
     """Received and not yet handled, of all connections together; as much again answered and not yet taken."""
     silent_seconds_max: float = 30.0
@@ -68,7 +70,7 @@ class Connections:
         self._open = Shares(bounds.connections_max)
         self.received = Held(bounds.held_bytes_max)
         self.unsent = Held(bounds.held_bytes_max)
-        self._resting = InOrder()
+        self._resting = InOrder[Connection]()
         self._all: dict[asyncio.Protocol, Connection] = {}
 
     def new(self, inner: web.RequestHandler, client: str | None = None) -> Connection:

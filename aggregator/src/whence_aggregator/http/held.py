@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from whence_aggregator.shares import Shares
 
 if TYPE_CHECKING:
     from whence_aggregator.http.connection import Connection
 
+C = TypeVar("C")
 
-class InOrder:
+
+class InOrder(Generic[C]):
     """Connections in the order in which they came here, all and by name."""
 
     def __init__(self) -> None:
-        self._all: dict[Connection, str] = {}
-        self._by_name: dict[str, dict[Connection, None]] = {}
+        self._all: dict[C, str] = {}
+        self._by_name: dict[str, dict[C, None]] = {}
 
-    def add(self, name: str, connection: Connection) -> None:
+    def add(self, name: str, connection: C) -> None:
         self._all[connection] = name
         self._by_name.setdefault(name, {})[connection] = None
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: C) -> str | None:
+        """Return the name that it was here under; None when it was not."""
         name = self._all.pop(connection, None)
         if name is not None:
             named = self._by_name[name]
             del named[connection]
             if not named:
                 del self._by_name[name]
+        return name
 
-    def first(self, name: str) -> Connection | None:
+    def first(self, name: str) -> C | None:
         """Return the one that has been here longest, of a name; of all for an empty name."""
         return next(iter(self._by_name.get(name, ()) if name else self._all), None)
 
@@ -40,7 +44,7 @@ class Held:
     def __init__(self, total: int) -> None:
         self._shares = Shares(total)
         self._bytes: dict[Connection, int] = {}
-        self._order = InOrder()
+        self._order: InOrder[Connection] = InOrder()
 
     def hold(self, connection: Connection, size: int) -> bool:
         """Count bytes for a connection's holder. Where there is no room, whoever has held some for longest is ended."""

@@ -1,8 +1,13 @@
-"""Connections that a proxy introduces with the PROXY protocol: the header first, then TLS, then HTTP."""
+"""Connections before they are one: the PROXY header of a trusted proxy first, then the TLS handshake, then HTTP.
+
+Strangers can begin this as often as they like and never end it, so what has begun is shared out by address, and who
+has been at it for longest makes room: a handshake that is meant takes a fraction of a second.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import ssl
@@ -12,21 +17,22 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from whence_aggregator.http.connections import Connections
+from whence_aggregator.http.held import InOrder, names
 from whence_aggregator.http.proxy_protocol import ProxyHeaderInvalid, read_client
-from whence_aggregator.trusted_proxies import TrustedProxies
+from whence_aggregator.shares import Shares
+from whence_aggregator.trusted_proxies import TrustedProxies, limit_name
 from whence_common.logs import fields
 from whence_common.pause import pause
 
 log = logging.getLogger(__name__)
 
-_WAITING_MAX = 1_024
-"""Connections whose header or handshake has not ended."""
+_ACCEPTED_A_ROUND = 64
 _PAUSE_SECONDS = 0.1
 """After an accept that failed: all files are open, most likely."""
 
 
 class Introduced:
-    """Accepts connections: from trusted proxies with a header, which must be there; from others as they are."""
+    """Accepts connections; those of proxies that are `introducing` begin with a header, which must be there."""
 
     def __init__(
         self,
@@ -42,7 +48,9 @@ class Introduced:
         self._accept = accept
         self._tls = tls
         self._handshake_seconds_max = handshake_seconds_max
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._shares = Shares(connections.bounds.introduced_max)
+        self._begun = InOrder[asyncio.Task[None]]()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def accepting(self, listening: socket.socket) -> AsyncIterator[None]:
@@ -52,30 +60,62 @@ class Introduced:
         try:
             yield
         finally:
-            for task in (loop_task, *self._waiting):
+            for task in (loop_task, *self._tasks):
                 task.cancel()
-            await asyncio.gather(loop_task, *self._waiting, return_exceptions=True)
+            await asyncio.gather(loop_task, *self._tasks, return_exceptions=True)
 
     async def _run(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, peer = await loop.sock_accept(listening)
+                connection, peer = await asyncio.get_running_loop().sock_accept(listening)
+                self._begin(connection, str(peer[0]))
+                for _ in range(_ACCEPTED_A_ROUND - 1):
+                    connection, peer = listening.accept()
+                    connection.setblocking(False)
+                    self._begin(connection, str(peer[0]))
+            except BlockingIOError:
+                continue  # those were all
             except OSError as exc:
                 log.warning("a connection cannot be accepted", extra=fields(reason=str(exc)))
                 await pause(_PAUSE_SECONDS)
-                continue
-            if len(self._waiting) >= _WAITING_MAX:
-                self._connections.refused.add("connections")
-                connection.close()
-                continue
-            task = asyncio.create_task(self._introduce(connection, str(peer[0])))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+
+    def _begin(self, connection: socket.socket, peer: str) -> None:
+        task = asyncio.create_task(self._introduce(connection, peer))
+        self._tasks.add(task)
+        task.add_done_callback(functools.partial(self._ended, connection))
+        of_many = self._introduces(peer) or self._connections.forwards(peer)
+        if not self._admit(task, "" if of_many else limit_name(peer)):
+            task.cancel()
+
+    def _introduces(self, peer: str) -> bool:
+        return self._proxies.told_by == "proxy-protocol" and self._proxies.trusts(peer)
+
+    def _admit(self, task: asyncio.Task[None], name: str) -> bool:
+        """Count it under a name, if need be in place of the one that began first."""
+        while (against := self._shares.claim(names(name))) is not None:
+            self._connections.refused.add("connections")
+            first = self._begun.first(against)
+            if first is None:
+                return False
+            self._forget(first)
+            first.cancel()
+        self._begun.add(name, task)
+        return True
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        name = self._begun.discard(task)
+        if name is not None:
+            self._shares.release(names(name))
+
+    def _ended(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._forget(task)
+        if task.cancelled():
+            connection.close()
 
     async def _introduce(self, connection: socket.socket, peer: str) -> None:
         try:
-            client = await read_client(connection) if self._proxies.trusts(peer) else None
+            client = await self._client(connection, peer)
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self._connections.new(self._accept(), client),
                 connection,
@@ -88,6 +128,15 @@ class Introduced:
             connection.close()
         except (OSError, TimeoutError):
             connection.close()  # gone, or a handshake that was none
-        except asyncio.CancelledError:
-            connection.close()
-            raise
+
+    async def _client(self, connection: socket.socket, peer: str) -> str | None:
+        """Return whom a proxy introduces; from now on it counts as that client's."""
+        if not self._introduces(peer):
+            return None
+        client = await read_client(connection)
+        task = asyncio.current_task()
+        if client is not None and task is not None:
+            self._forget(task)
+            if not self._admit(task, limit_name(client)):
+                raise ConnectionAbortedError("too many connections of this client have begun")
+        return client

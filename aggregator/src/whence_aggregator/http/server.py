@@ -46,6 +46,7 @@ _BACKLOG = 1024
 _REQUESTS_A_ROUND = 16
 """That begin in one round of the event loop, addresses in turn: 500 connections of one made others wait a second."""
 _FILES_SHARE = 0.75
+_INTRODUCED_FILES_SHARE = 0.1
 """Of the open files that are allowed; the others are for the database, backends and Git."""
 
 
@@ -155,7 +156,7 @@ class Server:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES_MAX)
             listening.setblocking(False)
             port = listening.getsockname()[1]
-            if self._proxies.told_by == "proxy-protocol" and self._proxies.networks:
+            if self._tls is not None or (self._proxies.told_by == "proxy-protocol" and self._proxies.networks):
                 introduced = Introduced(
                     connections=self._connections, proxies=self._proxies, accept=accept, tls=self._tls,
                     handshake_seconds_max=_HANDSHAKE_SECONDS_MAX,
@@ -164,9 +165,8 @@ class Server:
                     yield port
                 return
             listener = await asyncio.get_running_loop().create_server(
-                lambda: self._connections.new(accept()), sock=listening, ssl=self._tls, backlog=_BACKLOG,
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS_MAX if self._tls is not None else None,
-            )  # fmt: skip
+                lambda: self._connections.new(accept()), sock=listening, backlog=_BACKLOG
+            )
             try:
                 yield port
             finally:
@@ -218,5 +218,9 @@ def _as_it_is(_: str, handler: Handler) -> Handler:
 
 
 def _within_files(bounds: ConnectionBounds) -> ConnectionBounds:
-    files_max = int(resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _FILES_SHARE)
-    return replace(bounds, connections_max=min(bounds.connections_max, files_max))
+    files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return replace(
+        bounds,
+        connections_max=min(bounds.connections_max, int(files_max * _FILES_SHARE)),
+        introduced_max=min(bounds.introduced_max, int(files_max * _INTRODUCED_FILES_SHARE)),
+    )
