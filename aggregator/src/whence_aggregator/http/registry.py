@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode
 import msgspec
 from aiohttp import web
 
+from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.registry_errors import check_parameters, no_continue, own_url, registry_guarded, whole_body
 from whence_aggregator.ports_registry import BlobBackend, PushSources
 from whence_aggregator.registry.access import GRANT_SECONDS, PUBLIC, Access, Principal
@@ -89,7 +90,9 @@ class RegistryCalls:
 
     async def caller(self, request: web.Request) -> Principal:
         """Return who calls, once the parameters are known ones. Raises RegistryRefusal."""
-        principal = await self._access.authenticate(request.headers.get("Authorization", ""))
+        principal = await self._access.authenticate(
+            request.headers.get("Authorization", ""), client=limited_address(request)
+        )
         check_parameters(request)
         return principal
 
@@ -110,7 +113,7 @@ class RegistryCalls:
                 authorization = f"Basic {_encoded(user, password)}"
             elif not authorization and form.get("grant_type") == ["refresh_token"]:
                 authorization = f"Bearer {form.get('refresh_token', [''])[0]}"
-        principal = await self._access.authenticate(authorization)
+        principal = await self._access.authenticate(authorization, client=limited_address(request))
         wanted, asked = [], " ".join(scopes).split()[:_SCOPES_MAX]
         for scope in asked:
             match = _SCOPE.match(scope)

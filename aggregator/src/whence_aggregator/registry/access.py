@@ -20,6 +20,7 @@ from whence_aggregator.registry.instances import Instances, Standing
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_aggregator.registry.sealing import Seal
+from whence_aggregator.shares import Shares
 from whence_common import strict_base64
 from whence_common.clock import Now
 from whence_common.errors import InputError
@@ -27,6 +28,8 @@ from whence_common.errors import InputError
 GRANT_SECONDS = 300
 _TOKENS_KEPT_SECONDS = 60.0
 _TOKENS_KEPT_MAX = 10_000
+_TOKENS_ASKED_AT_ONCE_MAX = 256
+"""Of the token service, for strangers; one address gets a half. Each is a connection of ours."""
 _TOKEN_CHARACTERS_MAX = 16_384
 _EMPLOYEES, _SERVICES = "employees", "services"
 _WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application.write_all_trusted")
@@ -47,6 +50,8 @@ class Principal:
     teams: frozenset[str] | None = frozenset()
     person: Person | None = None
     token: str = field(default="", repr=False)
+    token_hash: str = ""
+    """Of a caller: by it a granted token is good no longer than the one it was granted for."""
     grant: Mapping[str, list[str]] | None = None
 
 
@@ -78,17 +83,18 @@ class Access:
         self._open_teams = open_teams
         self._seal = seal
         self._now = now
+        self._asked = Shares(_TOKENS_ASKED_AT_ONCE_MAX)
         self._people: dict[bytes, tuple[datetime, Person | None]] = {}
 
-    async def authenticate(self, authorization: str) -> Principal:
-        """Say who calls. Raises RegistryRefusal."""
+    async def authenticate(self, authorization: str, *, client: str = "") -> Principal:
+        """Say who calls, from which client. Raises RegistryRefusal."""
         if not authorization:
             if self._public_read or self._open_teams:
                 return PUBLIC
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
         scheme, _, rest = authorization[:_TOKEN_CHARACTERS_MAX].partition(" ")
         if scheme.lower() in ("bearer", "token"):
-            return await self._by_token(rest.strip())
+            return await self._by_token(rest.strip(), client)
         if scheme.lower() != "basic":
             raise RegistryRefusal("UNAUTHORIZED", "only Basic and Bearer are understood")
         user, _, password = _basic(rest.strip())
@@ -96,7 +102,7 @@ class Access:
             return await self._by_identity(password)
         if user != "oauth2":
             raise RegistryRefusal("UNAUTHORIZED", "the user must be oauth2, and the password the token")
-        return await self._by_token(password)
+        return await self._by_token(password, client)
 
     def check_pull(self, principal: Principal, repository: Repository) -> None:
         """Let everybody read who is known; a granted token, only what it is for. Raises RegistryRefusal."""
@@ -123,7 +129,8 @@ class Access:
         if principal.grant is not None:
             if not _granted(principal, repository, "push"):
                 raise _not_granted("pushing to", repository)
-            return
+            if principal.kind != "caller":
+                return
         why = await self._why_not(principal, repository.team)
         if why:
             raise RegistryRefusal("DENIED", f"{principal.name} may not push for team {repository.team}: {why}")
@@ -154,18 +161,19 @@ class Access:
                     if exc.code not in ("DENIED", "UNAUTHORIZED"):
                         raise
             grant[str(repository)] = sorted({*allowed, *grant.get(str(repository), [])})
-        return self._sealed({"name": principal.name, "kind": principal.kind}, grant)
+        return self._sealed({"name": principal.name, "kind": principal.kind, "by": principal.token_hash}, grant)
 
-    async def _by_token(self, token: str) -> Principal:
+    async def _by_token(self, token: str, client: str) -> Principal:
         if not token.isascii():
             raise RegistryRefusal("UNAUTHORIZED", "the token has characters that no token has")
         opened = self._seal.open(token)
         if opened is not None:
             return await self._by_grant(opened)
-        caller = self._tokens.get("sha256:" + hashlib.sha256(token.encode()).hexdigest())
+        hashed = "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+        caller = self._tokens.get(hashed)
         if caller is not None:
-            return Principal(name=caller.name, kind="caller", teams=caller.teams)
-        person = await self._person(token)
+            return Principal(name=caller.name, kind="caller", teams=caller.teams, token_hash=hashed)
+        person = await self._person(token, client)
         if person is None:
             raise RegistryRefusal("UNAUTHORIZED", "the token is not known, or no longer valid")
         return Principal(name=person.uid, kind="person", person=person, token=token)
@@ -186,19 +194,30 @@ class Access:
             raise RegistryRefusal("UNAUTHORIZED", "the token has expired")
         if opened["kind"] == "instance":
             await self._check_instance(opened["name"], opened.get("enrolment"))
-        return Principal(name=opened["name"], kind=opened["kind"], grant=opened["grant"])
+        if opened["kind"] != "caller":
+            return Principal(name=opened["name"], kind=opened["kind"], grant=opened["grant"])
+        by = opened.get("by", "")
+        caller = self._tokens.get(by)
+        if caller is None:
+            raise RegistryRefusal("UNAUTHORIZED", "the token that this one was granted for is not known any more")
+        return Principal(name=caller.name, kind="caller", teams=caller.teams, token_hash=by, grant=opened["grant"])
 
-    async def _person(self, token: str) -> Person | None:
+    async def _person(self, token: str, client: str) -> Person | None:
         if self._token_info is None or not token or not token.isprintable():
             return None
         key, now = hashlib.sha256(token.encode()).digest(), self._now()
         known = self._people.get(key)
         if known is not None and known[0] > now:
             return known[1]
+        asking = {f"address {client}": 1.0}
+        if self._asked.claim(asking) is not None:
+            raise RegistryRefusal("TOOMANYREQUESTS", "too many unknown tokens are being checked: try again later")
         try:
             person = await self._token_info.person(token)
         except SourceUnavailable as exc:
             raise unavailable("tokens cannot be checked now") from exc
+        finally:
+            self._asked.release(asking)
         if len(self._people) >= _TOKENS_KEPT_MAX:
             self._people.clear()
         self._people[key] = now + timedelta(seconds=_TOKENS_KEPT_SECONDS), person
