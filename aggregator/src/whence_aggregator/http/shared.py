@@ -46,10 +46,12 @@ class Shared(Generic[T]):
             await asyncio.wait({self._asked}, timeout=FRESH_SECONDS)
 
     async def _bounded(self) -> T:
-        async with asyncio.timeout(ASKED_SECONDS_MAX):
-            return await self._ask()
+        try:
+            async with asyncio.timeout(ASKED_SECONDS_MAX):
+                return await self._ask()
+        finally:
+            self._answered_at = self._clock()  # before the task is done: whoever comes then must see it
 
     def _note(self, asked: asyncio.Task[T]) -> None:
-        self._answered_at = self._clock()
         if not asked.cancelled():
             asked.exception()  # whoever waits for it raises it, and maybe nobody does any more
