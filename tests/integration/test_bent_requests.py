@@ -18,6 +18,7 @@ from whence_agent.ports import RegistryRefused
 from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.host_lookup import HostLookup
 from whence_aggregator.adapters.image_registry import RegistryImages
+from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.registry_road import Lookup
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
@@ -56,7 +57,7 @@ async def asked_of(content: bytes = LAYER) -> AsyncIterator[tuple[str, list[str]
 
 
 def images(session: aiohttp.ClientSession, place: Place, lookup: Lookup) -> RegistryImages:
-    return RegistryImages(roads={place.registry: road(session, place, lookup=lookup)})
+    return RegistryImages(roads={place.registry: road(session, place, lookup=lookup)}, windows=Windows())
 
 
 def resolving(**addresses: list[str]) -> Lookup:

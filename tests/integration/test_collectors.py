@@ -18,6 +18,7 @@ from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
+from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.collect.collectors import parse_commit
 from whence_aggregator.collect.image_reader import ImageReader
 from whence_aggregator.ports import CommitReader, SourceUnavailable
@@ -43,7 +44,7 @@ class NoBases:
 
 
 def reader(session: aiohttp.ClientSession, host: str) -> ImageReader:
-    stores = Stores(others=RegistryImages(roads={host: road(session, host)}), own={})
+    stores = Stores(others=RegistryImages(roads={host: road(session, host)}, windows=Windows()), own={})
     return ImageReader(stores=stores, bases=NoBases(), trust={})
 
 

@@ -20,6 +20,7 @@ from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.stages.image import ImageUntrusted, TrustPolicy
 from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
+from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.collect.collectors import finding_of
 from whence_aggregator.collect.image_reader import ImageReader, Trust
 from whence_aggregator.ports import ImageSaid, SourceUnavailable
@@ -81,7 +82,9 @@ class Place:
         trust: Trust = NOBODY,
         known: Known | None = None,
     ) -> ImageSaid:
-        stores = Stores(others=RegistryImages(roads={self.registry: road(self.session, self.registry)}), own={})
+        stores = Stores(
+            others=RegistryImages(roads={self.registry: road(self.session, self.registry)}, windows=Windows()), own={}
+        )
         reader = ImageReader(stores=stores, bases=known or Known(), trust={self.registry: trust})
         return await reader.said(f"{self.registry}/{self.path}", digest, index)
 

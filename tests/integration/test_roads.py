@@ -25,6 +25,7 @@ from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import Access, RegistryHttp, system_lookup
 from whence_agent.ports import RegistryRefused
 from whence_aggregator.adapters.image_registry import RegistryImages
+from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins, Logins
 from whence_aggregator.adapters.registry_road import RegistryRoad
 from whence_aggregator.command.registry_client import RegistryClient
@@ -99,7 +100,7 @@ def file_logins(path: Path, host: str, content: bytes | None = None) -> FileLogi
 
 
 def images(session: aiohttp.ClientSession, place: Place, logins: Logins | None = None) -> RegistryImages:
-    return RegistryImages(roads={place.registry: road(session, place, logins)})
+    return RegistryImages(roads={place.registry: road(session, place, logins)}, windows=Windows())
 
 
 def docker_config(host: str, **entry: str) -> bytes:
@@ -188,7 +189,8 @@ async def test_a_token_is_kept_while_it_holds_and_renewed_when_it_expires(
             host: RegistryRoad(
                 session=session, place=registries.place(host), logins=logins, seconds=lambda: now[0], lookup=addresses
             )
-        }
+        },
+        windows=Windows(),
     )
     before = len(registries.tokens.asked)
     for _ in range(3):

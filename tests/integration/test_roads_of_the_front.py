@@ -20,6 +20,7 @@ from landscape.registry import docker_registry
 from whence_aggregator.adapters.backend_calls import Patience
 from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.front_images import FrontImages
+from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.digest import sha256_digest
@@ -117,7 +118,7 @@ async def test_blobs_behind_a_redirect_are_read_by_us_and_by_clients(
             backend = Backend(road=road(session, place, logins(tmp_path / "login", guard.host)))
             assert await backend.size("redirected/app", DIGEST) == len(BLOB)
             assert await read(backend, "redirected/app", follow=False) == (200, "", BLOB)
-            own = FrontImages(backend=backend, catalog=None)  # type: ignore[arg-type]  # blobs are in no catalogue
+            own = FrontImages(backend=backend, catalog=None, windows=Windows())  # type: ignore[arg-type]  # blobs are in no catalogue
             assert await own.blob("pierone.example.org/redirected/app", DIGEST) == BLOB
             assert (await own.layer("pierone.example.org/redirected/app", DIGEST)).outcome == "unreadable"
         assert storage.shown() == set()

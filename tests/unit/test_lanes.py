@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from landscape.processes import eventually
-from whence_aggregator.adapters.layer_stream import scan
+from whence_aggregator.adapters.layer_stream import Windows, scan
 from whence_aggregator.adapters.pace import Floor, Pace, TooSlow, paced
 from whence_aggregator.collect.lanes import Lanes, Shares, choose
 from whence_aggregator.questions import host_of, lane_of_team, question
@@ -172,7 +172,7 @@ async def hanging(closed: asyncio.Event) -> AsyncIterator[bytes]:
 async def test_a_layer_that_stalls_is_given_up_and_its_connection_closed() -> None:
     closed = asyncio.Event()
     with pytest.raises(TooSlow):
-        await scan(hanging(closed), floor=Floor(bytes_per_second_min=1_000, window_seconds=0.05))
+        await scan(hanging(closed), windows=Windows(), floor=Floor(bytes_per_second_min=1_000, window_seconds=0.05))
     assert closed.is_set()
     await eventually(lambda: not _layer_threads())
 
@@ -180,7 +180,7 @@ async def test_a_layer_that_stalls_is_given_up_and_its_connection_closed() -> No
 async def test_many_stalled_layers_hold_up_no_other_thread() -> None:
     """The threads that all else shares are few: six of them on two cores."""
     closed = asyncio.Event()
-    scans = [asyncio.create_task(scan(hanging(closed))) for _ in range(40)]
+    scans = [asyncio.create_task(scan(hanging(closed), windows=Windows())) for _ in range(40)]
     await eventually(lambda: len(_layer_threads()) == 40)
     async with asyncio.timeout(30):
         assert await asyncio.to_thread(lambda: "free") == "free"

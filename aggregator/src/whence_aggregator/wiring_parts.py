@@ -196,7 +196,7 @@ def load_image_reader(
     settings: Settings, database: Database, outgoing: Outgoing, own: Mapping[str, ImageStore]
 ) -> ImageReader:
     """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
-    others = RegistryImages(roads=load_roads(settings, outgoing))
+    others = RegistryImages(roads=load_roads(settings, outgoing), windows=outgoing.windows)
     trust = {host: _trust(host, one) for host, one in settings.trust.items()}
     return ImageReader(stores=Stores(others=others, own=own), bases=KnownBases(database), trust=trust)
 

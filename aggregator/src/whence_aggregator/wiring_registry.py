@@ -15,6 +15,7 @@ from aiohttp import web
 from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.front_images import FrontImages
+from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
 from whence_aggregator.applications.registry import KnownCallers
 from whence_aggregator.collect.collectors import Collector, finding_of
@@ -54,13 +55,14 @@ class Behind:
     settings: RegistrySettings
     backend: Backend
     catalog: Catalog
+    windows: Windows
 
     def listing_routes(self, database: Database) -> list[web.RouteDef]:
         return ImageCalls(listing=Listing(database=database, name=self.settings.name)).routes()
 
     @property
     def images(self) -> dict[str, ImageStore]:
-        return {self.settings.name: FrontImages(backend=self.backend, catalog=self.catalog)}
+        return {self.settings.name: FrontImages(backend=self.backend, catalog=self.catalog, windows=self.windows)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,8 @@ def load_behind(settings: Settings, database: Database, outgoing: Outgoing) -> B
         return None
     registry = settings.registry
     backend = load_backend(registry, settings, outgoing)
-    return Behind(settings=registry, backend=backend, catalog=Catalog(database=database, name=registry.name))
+    catalog = Catalog(database=database, name=registry.name)
+    return Behind(settings=registry, backend=backend, catalog=catalog, windows=outgoing.windows)
 
 
 def load_front(

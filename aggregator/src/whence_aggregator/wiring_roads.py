@@ -15,6 +15,7 @@ from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.host_lookup import HostLookup
+from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
 from whence_aggregator.adapters.registry_road import RegistryRoad
 from whence_aggregator.settings import RegistrySettings, Settings
@@ -31,13 +32,14 @@ class Outgoing:
 
     session: aiohttp.ClientSession
     lookup: HostLookup
+    windows: Windows
 
 
 def open_outgoing(session: aiohttp.ClientSession, stack: AsyncExitStack) -> Outgoing:
     """Put the look-up of hosts beside the session of all outgoing HTTP."""
     lookup = HostLookup()
     stack.callback(lookup.close)
-    return Outgoing(session=session, lookup=lookup)
+    return Outgoing(session=session, lookup=lookup, windows=Windows())
 
 
 def load_roads(settings: Settings, outgoing: Outgoing) -> dict[str, RegistryRoad]:

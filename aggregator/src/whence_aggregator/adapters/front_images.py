@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.adapters.image_registry import LAYER_BYTES_MAX
-from whence_aggregator.adapters.layer_stream import scan
+from whence_aggregator.adapters.layer_stream import Windows, scan
 from whence_aggregator.ports import ImageStore, SourceUnavailable
 from whence_aggregator.ports_registry import BlobBackend
 from whence_aggregator.registry.catalog import PAGE_MAX, Catalog
@@ -25,7 +25,8 @@ _REFERRER_PAGES_MAX = 10
 class FrontImages:
     """Reads images that were pushed here. Raises SourceUnavailable."""
 
-    def __init__(self, *, backend: BlobBackend, catalog: Catalog) -> None:
+    def __init__(self, *, backend: BlobBackend, catalog: Catalog, windows: Windows) -> None:
+        self._windows = windows
         self._backend = backend
         self._catalog = catalog
 
@@ -74,7 +75,7 @@ class FrontImages:
             async with self._backend.read(str(_place(repository)), digest, "", follow=True) as answer:
                 if answer is None or answer.status != 200:
                     raise SourceUnavailable("registry-error", f"{repository}: layer {digest} cannot be read")
-                finding = await scan(_bounded(answer.chunks, hashed))
+                finding = await scan(_bounded(answer.chunks, hashed), windows=self._windows)
         except RegistryRefusal as exc:
             raise _unavailable(exc) from exc
         if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:

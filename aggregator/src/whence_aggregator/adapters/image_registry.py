@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
-from whence_aggregator.adapters.layer_stream import scan
+from whence_aggregator.adapters.layer_stream import Windows, scan
 from whence_aggregator.adapters.registry_road import FAILURES, RegistryRoad
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.backoff import retry_after_seconds
@@ -33,8 +33,9 @@ _CHUNK_BYTES = 256 * 1024
 class RegistryImages:
     """Asks the registries that `roads` lead to, and no others."""
 
-    def __init__(self, *, roads: Mapping[str, RegistryRoad]) -> None:
+    def __init__(self, *, roads: Mapping[str, RegistryRoad], windows: Windows) -> None:
         self._roads = roads
+        self._windows = windows
 
     async def manifest(self, repository: str, reference: str) -> bytes | None:
         """Give a manifest's bytes; None when there is none. Raises SourceUnavailable."""
@@ -79,7 +80,7 @@ class RegistryImages:
         """Scan a layer for its scm-source.json. Raises SourceUnavailable."""
         url = f"{repository}/blobs/{digest}"
         hashed = hashlib.sha256()
-        finding = await scan(self._chunks(repository, digest, hashed))
+        finding = await scan(self._chunks(repository, digest, hashed), windows=self._windows)
         if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:
             raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
         return finding

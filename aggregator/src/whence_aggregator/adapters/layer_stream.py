@@ -10,27 +10,58 @@ import gzip
 import os
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO, cast
 
 import zstandard
 
 from whence_aggregator.adapters.pace import LAYER_FLOOR, Floor, paced
+from whence_aggregator.ports import SourceUnavailable
 from whence_common.image_layers import LayerFinding, read_layer
 
 SCAN_SECONDS_MAX = 300.0
-_ZSTD_WINDOW_MAX = 1 << 27
+SMALL_WINDOW_BYTES = 8 * 1024 * 1024
+"""What every decoder of zstd should take (RFC 8878, 3.1.1.1.2), and most images have."""
+_ZSTD_WINDOW_BYTES_MAX = 32 * 1024 * 1024
+"""BuildKit's highest level makes these."""
+_LARGE_WINDOWS_BYTES_MAX = 256 * 1024 * 1024
+_HEADER_BYTES_MAX = 18
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-async def scan(chunks: AsyncIterator[bytes], *, floor: Floor = LAYER_FLOOR) -> LayerFinding:
-    """Read a layer to its end, or until it is seen to be unreadable. Raises what the chunks raise, and TooSlow."""
+class Windows:
+    """Memory for large windows of zstd, for all scans of a process: ten kilobytes can ask for all of it."""
+
+    def __init__(self, total_bytes: int = _LARGE_WINDOWS_BYTES_MAX) -> None:
+        self._left = total_bytes
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Hold a window for the block's duration; small ones count for nothing. Raises SourceUnavailable."""
+        counted = size if size > SMALL_WINDOW_BYTES else 0
+        with self._lock:
+            if counted > self._left:
+                raise SourceUnavailable("layer-window", "too many layers with large zstd windows are read at once")
+            self._left -= counted
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._left += counted
+
+
+async def scan(chunks: AsyncIterator[bytes], *, windows: Windows, floor: Floor = LAYER_FLOOR) -> LayerFinding:
+    """Read a layer to its end, or until it is seen to be unreadable.
+
+    Raises what the chunks raise, TooSlow, and SourceUnavailable for a large window while there is no room for it.
+    """
     read_end, write_end = os.pipe()
     stopped, thread = threading.Event(), ThreadPoolExecutor(1, thread_name_prefix="whence-layer")
     loop = asyncio.get_running_loop()
-    scanning = loop.run_in_executor(thread, _scan, read_end, stopped)
+    scanning = loop.run_in_executor(thread, _scan, read_end, stopped, windows)
     try:
         sink = os.fdopen(write_end, "wb", buffering=0)
         transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sink)
@@ -59,20 +90,30 @@ def _seen(scanning: asyncio.Future[LayerFinding]) -> None:
         scanning.exception()
 
 
-def _scan(descriptor: int, stopped: threading.Event) -> LayerFinding:
-    with open(descriptor, "rb", buffering=1 << 20) as layer:
-        return read_layer(cast("BinaryIO", _Timed(_inflated(layer), stopped)))
+def _scan(descriptor: int, stopped: threading.Event, windows: Windows) -> LayerFinding:
+    with open(descriptor, "rb", buffering=1 << 20) as layer, ExitStack() as stack:
+        return read_layer(cast("BinaryIO", _Timed(_inflated(layer, windows, stack), stopped)))
 
 
-def _inflated(layer: BinaryIO) -> BinaryIO:
+def _inflated(layer: BinaryIO, windows: Windows, stack: ExitStack) -> BinaryIO:
     """Tell by its first bytes how a layer is compressed."""
-    magic = layer.peek(4)[:4]  # type: ignore[attr-defined]  # a buffered reader has it
-    if magic == _ZSTD:
-        reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_MAX)
+    head = layer.peek(_HEADER_BYTES_MAX)  # type: ignore[attr-defined]  # a buffered reader has it
+    if head[:4] == _ZSTD:
+        size = max(SMALL_WINDOW_BYTES, _window_bytes(head))
+        stack.enter_context(windows.held(size))
+        reader = zstandard.ZstdDecompressor(max_window_size=size)
         return cast("BinaryIO", _Zstd(reader.stream_reader(layer, read_across_frames=True)))
-    if magic[:2] == _GZIP:
+    if head[:2] == _GZIP:
         return cast("BinaryIO", gzip.GzipFile(fileobj=layer))
     return layer
+
+
+def _window_bytes(head: bytes) -> int:
+    """Return the window of the first frame; the others must not have larger ones. None larger is let in."""
+    try:
+        return min(zstandard.get_frame_parameters(head).window_size, _ZSTD_WINDOW_BYTES_MAX)
+    except zstandard.ZstdError:
+        return 0  # cut off within its first bytes, or not zstd after all: the decoder says which
 
 
 class _Zstd:
