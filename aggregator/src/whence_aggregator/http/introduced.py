@@ -27,6 +27,7 @@ from whence_common.pause import pause
 log = logging.getLogger(__name__)
 
 _ACCEPTED_A_ROUND = 64
+"""uvloop accepts one: 500 that came at once kept the next one waiting for as many rounds of a busy loop."""
 _PAUSE_SECONDS = 0.1
 """After an accept that failed: all files are open, most likely."""
 

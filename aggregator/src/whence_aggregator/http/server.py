@@ -156,21 +156,12 @@ class Server:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES_MAX)
             listening.setblocking(False)
             port = listening.getsockname()[1]
-            if self._tls is not None or (self._proxies.told_by == "proxy-protocol" and self._proxies.networks):
-                introduced = Introduced(
-                    connections=self._connections, proxies=self._proxies, accept=accept, tls=self._tls,
-                    handshake_seconds_max=_HANDSHAKE_SECONDS_MAX,
-                )  # fmt: skip
-                async with introduced.accepting(listening):
-                    yield port
-                return
-            listener = await asyncio.get_running_loop().create_server(
-                lambda: self._connections.new(accept()), sock=listening, backlog=_BACKLOG
-            )
-            try:
+            introduced = Introduced(
+                connections=self._connections, proxies=self._proxies, accept=accept, tls=self._tls,
+                handshake_seconds_max=_HANDSHAKE_SECONDS_MAX,
+            )  # fmt: skip
+            async with introduced.accepting(listening):
                 yield port
-            finally:
-                listener.close()
 
     async def _keep_house(self) -> None:
         memory = FreedMemory(resident_bytes=resident_bytes, trim=malloc_trim)
