@@ -412,6 +412,16 @@ async def test_a_crowd_of_one_address_makes_no_other_wait_for_all_of_it() -> Non
     assert handled.index("127.0.0.2") < 50
 
 
+async def test_bodies_in_chunks_of_one_byte_arrive_whole_however_many_come_at_once() -> None:
+    async with guarded_server(routes()) as server:
+        crowd = [await server.connect("127.0.0.66") for _ in range(40)]
+        for one in crowd:
+            one.send(b"POST /take HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+            one.send(b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
+        assert {(await one.answered())[1] for one in crowd} == {b"20000"}
+        assert await crowd[0].ask("/health") == b"{}"
+
+
 async def test_metrics_are_rendered_once_for_all_who_ask_meanwhile() -> None:
     rendered = []
 

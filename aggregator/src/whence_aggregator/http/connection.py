@@ -64,7 +64,13 @@ class Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.ended or not (self._is_discarded() or self._all.received.hold(self, len(data))):
+        if self.ended or self.is_left_unread or not self._all.received.hold(self, len(data)):
+            return
+        self._all.reading.take(self, data)
+
+    def feed(self, data: bytes) -> None:
+        """Hand on bytes that were received, when it is their turn."""
+        if self.is_left_unread:
             return
         if self._request is not None and self._request.content.is_eof():
             self._early_bytes += len(data)
@@ -72,6 +78,17 @@ class Connection(asyncio.Protocol):
                 self.end("early-bytes")
                 return
         self._inner.data_received(data)
+
+    def pause_reading(self) -> None:
+        """Receive no more until what was received is handed on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Receive again, unless aiohttp has enough for now: then it resumes by itself."""
+        has_enough = self.inner._reading_paused or self.inner._buffer_paused
+        if self._transport is not None and not self._transport.is_closing() and not has_enough:
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received()
@@ -148,8 +165,9 @@ class Connection(asyncio.Protocol):
         elif now - self._closing_at >= self._bounds.closing_seconds_max:
             self.end("unfinished-close")
 
-    def _is_discarded(self) -> bool:
-        """Whether what comes is the rest of a body that was answered already: aiohttp throws it away."""
+    @property
+    def is_left_unread(self) -> bool:
+        """Whether what comes is the rest of a body that was answered already: it is not even looked at."""
         return self._refused is not None and not self._refused.is_eof()
 
     def _wait(self, seconds: float, kind: RefusedKind) -> None:

@@ -13,6 +13,7 @@ from aiohttp import web
 from whence_aggregator.http.client_address import CLIENT_ADDRESS
 from whence_aggregator.http.connection import Connection
 from whence_aggregator.http.held import Held, InOrder, names
+from whence_aggregator.http.reading import Reading
 from whence_aggregator.http.refused import RefusedCounts, RefusedKind
 from whence_aggregator.shares import Shares
 from whence_aggregator.trusted_proxies import TrustedProxies, limit_name
@@ -70,6 +71,7 @@ class Connections:
         self._open = Shares(bounds.connections_max)
         self.received = Held(bounds.held_bytes_max)
         self.unsent = Held(bounds.held_bytes_max)
+        self.reading = Reading()
         self._resting = InOrder[Connection]()
         self._all: dict[asyncio.Protocol, Connection] = {}
 
@@ -108,18 +110,20 @@ class Connections:
         connection.begin(request)
 
     def finish(self, connection: Connection, response: web.StreamResponse | None) -> None:
-        """Have it count as resting; close it after this answer when it is old."""
+        """Have it count as resting; close it after this answer when it is old, or still sends what nobody reads."""
         connection.finish()
         if connection.ended:
             return
         self._resting.add(connection.name, connection)
         old = self.clock() - connection.opened_at > self.bounds.life_seconds_max
-        if response is not None and (old or connection.requests >= self.bounds.requests_max):
+        old = old or connection.requests >= self.bounds.requests_max
+        if response is not None and (old or connection.is_left_unread):
             response.force_close()
 
     def forget(self, connection: Connection) -> None:
         """Have a connection that is ended count no longer."""
         if self._all.pop(connection.inner, None) is not None:
+            self.reading.forget(connection)
             self.received.let_go(connection)
             self.unsent.let_go(connection)
             self._resting.discard(connection)
