@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
@@ -222,6 +222,42 @@ STEPS = st.lists(
 )
 
 
+STARTED_AGAIN = [
+    ("forward", 1, 0),
+    ("mute", 1, 0),
+    ("list", 0, 0),
+    ("reboot", 0, 20),
+    ("list", 2, 1),
+    ("end", 0, 0),
+    ("forward", 0, 90),
+    ("mute", 0, 0),
+    ("list", 0, 400),
+    ("forward", 0, 20),
+    ("list", 2, 20),
+    ("list", 2, 0),
+    ("forward", 2, 0),
+    ("list", 1, 1),
+    ("list", 1, 90),
+    ("list", 1, 20),
+    ("forward", 2, 20),
+    ("list", 1, 400),
+    ("forward", 0, 90),
+    ("list", 2, 20),
+    ("list", 2, 20),
+    ("list", 2, 90),
+    ("list", 0, 90),
+    ("forward", 0, 1),
+    ("forward", 1, 20),
+    ("forward", 2, 0),
+    ("forward", 0, 20),
+    ("list", 1, 0),
+    ("list", 1, 0),
+    ("forward", 0, 1),
+]
+"""An instance that was stopped is started again: it was not silent meanwhile."""
+
+
+@example(steps=STARTED_AGAIN, within=[("forward", 1, 0), ("forward", 0, 5)], seed=139946)
 @given(steps=STEPS, within=st.lists(st.tuples(st.just("forward"), st.integers(0, 2), st.sampled_from([0, 5])), max_size=3),
        seed=st.integers(0, 2**32))  # fmt: skip
 @settings(max_examples=EXAMPLES, deadline=None, phases=(Phase.explicit, Phase.generate))

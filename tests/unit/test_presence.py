@@ -55,9 +55,11 @@ def verdict(rule_id: str, **given: object) -> Verdict:
     return judge(rule, evidence(**given))  # type: ignore[arg-type]  # what each test gives
 
 
-def listing(seconds_ago: float, state: str = "running", since: float = 7_000, digest: str = OURS) -> Listed:
+def listing(
+    seconds_ago: float, state: str = "running", since: float = 7_000, digest: str = OURS, launched: float = 7_200
+) -> Listed:
     return Listed(
-        listed_at=ago(seconds_ago), state=state, asked_at=ago(since), launched_at=ago(7_200), user_data_digest=digest
+        listed_at=ago(seconds_ago), state=state, asked_at=ago(since), launched_at=ago(launched), user_data_digest=digest
     )
 
 
@@ -73,12 +75,15 @@ def listing(seconds_ago: float, state: str = "running", since: float = 7_000, di
         ({"seen": ago(400), "life": "unknown", "listed": listing(50, "stopped")}, "unknown", "is unknown"),
         ({"seen": ago(400), "life": "pending", "listed": listing(50, "pending")}, "unknown", "is pending"),
         ({"seen": None, "listed": listing(5)}, "unknown", "never seen"),
-        ({"seen": ago(400), "listed": listing(50), "listening": 200}, "unknown", "listened only since"),
+        ({"seen": ago(400), "listed": listing(50), "listening": 200}, "unknown", "listened to only since"),
         ({"seen": ago(900), "listed": listing(50), "listening": 340}, "unknown", "is awaited"),
         ({"seen": ago(900), "listed": listing(20), "listening": 340}, "fail", "silent since"),
         ({"seen": ago(10), "listed": listing(5), "listening": 1}, "pass", "speaks"),
         ({"seen": ago(10), "listed": listing(5), "heartbeats": 0}, "pass", "speaks"),
         ({"seen": ago(400), "listed": listing(50), "heartbeats": 0}, "unknown", "upgrade the agent"),
+        ({"seen": ago(4_000), "listed": listing(5, launched=100)}, "unknown", "was launched at"),
+        ({"seen": ago(4_000), "listed": listing(5, launched=305)}, "unknown", "is awaited"),
+        ({"seen": ago(4_000), "listed": listing(5, launched=310)}, "fail", "silent since"),
         ({"seen": ago(400), "listed": listing(100), "heartbeats": 0}, "unknown", "upgrade the agent"),
     ],
 )

@@ -36,13 +36,15 @@ def agent_silent(evidence: Evidence) -> Verdict:
     if facts.last_seen is None:
         return Verdict(outcome="unknown", reason="the agent was never seen")
     seen = parse_instant(facts.last_seen)
-    due = max(seen, evidence.listening_since) + max(timedelta(seconds=evidence.silent_after_seconds), EC2_LAG)
+    owed = max(seen, evidence.listening_since, _launched(evidence) or seen)
+    due = owed + max(timedelta(seconds=evidence.silent_after_seconds), EC2_LAG)
     if seen + timedelta(seconds=evidence.silent_after_seconds) >= evidence.now:
         return Verdict(outcome="pass", reason="the agent speaks")
     silent = f"silent since {facts.last_seen}"
     if due >= evidence.now:
-        since = to_instant(evidence.listening_since)
-        return Verdict(outcome="unknown", reason=f"{silent}; the aggregator itself has listened only since {since}")
+        since = to_instant(owed)
+        why = f"was launched at {since}" if owed == _launched(evidence) else f"is listened to only since {since}"
+        return Verdict(outcome="unknown", reason=f"{silent}; it {why}")
     if not facts.listed.listed_at:
         return Verdict(outcome="unknown", reason=f"{silent}; {NOT_COLLECTED.reason}")
     if facts.life == "running" and facts.statement.predicate.heartbeats < HEARTBEATS:
@@ -52,6 +54,14 @@ def agent_silent(evidence: Evidence) -> Verdict:
         return Verdict(outcome="fail", reason=f"{silent}, and running in the listing of {facts.listed.listed_at}")
     awaited = f"a listing after {to_instant(due)} is awaited, the last one was at {facts.listed.listed_at}"
     return Verdict(outcome="unknown", reason=f"{silent}; {_life(evidence)}, and {awaited}")
+
+
+def _launched(evidence: Evidence) -> datetime | None:
+    """Return when EC2 launched the machine last: one that was stopped owes nothing for the time before."""
+    try:
+        return parse_instant(evidence.facts.listed.launched_at)
+    except ValueError:
+        return None
 
 
 def instance_unlisted(evidence: Evidence) -> Verdict:
