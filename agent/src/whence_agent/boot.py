@@ -40,9 +40,7 @@ from whence_common.user_data.masking import masked
 
 log = logging.getLogger(__name__)
 
-IDENTITY_SECONDS_MAX = 120.0
-ENROL_SECONDS_MAX = 10.0
-NOTIFY_SECONDS_MAX = 120.0
+FLUSH_SECONDS_MAX = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,7 +91,7 @@ class Boot:
         log.info("booted", extra=fields(application=user_data.application_id, version=user_data.application_version))
 
     async def _identity(self) -> bytes:
-        async with self.progress.stage("identity", seconds_max=IDENTITY_SECONDS_MAX):
+        async with self.progress.stage("identity", seconds_max=self.settings.stage_seconds("identity")):
             return await read_identity(self.metadata, self.progress, backoff=self.backoff, check=self._check)
 
     def _check(self, identity: InstanceIdentity) -> None:
@@ -107,7 +105,7 @@ class Boot:
 
     async def _judge(self, raw: bytes) -> UserData:
         observed = self.progress.observed
-        async with self.progress.stage("user-data", seconds_max=10.0):
+        async with self.progress.stage("user-data", seconds_max=self.settings.stage_seconds("user-data")):
             judgement = judge(raw, self.settings.platform_rules())
             observed.problems = judgement.problems
             self.announcer.announcement = judgement.announcement
@@ -127,9 +125,10 @@ class Boot:
 
     async def _enrol(self) -> None:
         """Enrol if that is quickly done; the aggregator being away never stops a boot."""
-        async with self.progress.stage("enrol", seconds_max=ENROL_SECONDS_MAX + 5) as stage:
+        seconds_max = self.settings.stage_seconds("enrol")
+        async with self.progress.stage("enrol", seconds_max=seconds_max + 5) as stage:
             try:
-                async with asyncio.timeout(ENROL_SECONDS_MAX):
+                async with asyncio.timeout(seconds_max):
                     await self.delivery.enrol()
             except AggregatorUnavailable as exc:
                 stage.outcome, stage.reason = "deferred", exc.diagnostics()
@@ -141,9 +140,10 @@ class Boot:
         told = self.announcer.announcement
         if told.stack_resource is None and told.lifecycle_hooks is None:
             return
-        async with self.progress.stage("notify", seconds_max=NOTIFY_SECONDS_MAX + 5) as stage:
+        seconds_max = self.settings.stage_seconds("notify")
+        async with self.progress.stage("notify", seconds_max=seconds_max + 5) as stage:
             try:
-                async with asyncio.timeout(NOTIFY_SECONDS_MAX):
+                async with asyncio.timeout(seconds_max):
                     await self.announcer.booted(success=success)
             except TimeoutError:
                 self.progress.untold = "CloudFormation or Auto Scaling did not answer in time"
@@ -156,7 +156,7 @@ class Boot:
         if remembered.get("boot_id") != self.progress.boot_id or remembered.get("user_data") != user_data.digest:
             return False
         known = remembered.get("containers", {})
-        async with self.progress.stage("run", seconds_max=120.0) as stage:
+        async with self.progress.stage("run", seconds_max=self.settings.stage_seconds("run")) as stage:
             found = await self.bring_up.find(user_data)
             if not known or {name: one.container_id for name, one in found.items()} != known:
                 return False
@@ -210,5 +210,5 @@ class Boot:
                 await self._announce(success=False)
             except StageFailed:
                 log.error("who waits for this machine could not be told")
-            await self.delivery.flush(seconds_max=ENROL_SECONDS_MAX)
+            await self.delivery.flush(seconds_max=FLUSH_SECONDS_MAX)
             await self.announcer.failed(f"boot failed at {failure.stage}")

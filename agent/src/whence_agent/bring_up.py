@@ -35,14 +35,6 @@ from whence_common.user_data.judge import UserData
 
 log = logging.getLogger(__name__)
 
-SECRETS_SECONDS_MAX = 90.0
-IMAGE_SECONDS_MAX = 120.0
-HOST_SECONDS_MAX = 60.0
-PREPARE_SECONDS_MAX = 1800.0
-PULL_SECONDS_MAX = 900.0
-RUN_SECONDS_MAX = 180.0
-LOAD_BALANCER_SECONDS_MAX = 300.0
-
 
 class CredentialsMissing(RoadError):
     """There is no first generation of credentials, and the platform asks for one."""
@@ -85,22 +77,22 @@ class BringUp:
     async def run(self, user_data: UserData) -> None:
         """Go through the acting stages. Raises StageFailed."""
         await self._credentials(user_data)
-        async with self.progress.stage("secrets", seconds_max=SECRETS_SECONDS_MAX):
+        async with self.progress.stage("secrets", seconds_max=self.settings.stage_seconds("secrets")):
             resolved = await self.secrets.resolve(user_data)
-        async with self.progress.stage("image", seconds_max=IMAGE_SECONDS_MAX) as stage:
+        async with self.progress.stage("image", seconds_max=self.settings.stage_seconds("image")) as stage:
             image = await self._resolve(user_data.source, resolved, stage)
             self.progress.observed.image = image.facts
             others = {one.name: await self._resolve(one.source, resolved, stage) for one in user_data.sidecars}
         await self._host(user_data)
         await self._storage(user_data)
-        async with self.progress.stage("pull", seconds_max=PULL_SECONDS_MAX) as stage:
+        async with self.progress.stage("pull", seconds_max=self.settings.stage_seconds("pull")) as stage:
             pulled = await self._pull(image, stage, main=True)
             pulled_others = {name: await self._pull(other, stage) for name, other in others.items()}
         if not user_data.start:
             self.progress.maintenance = True
             await self.tear_down()
             return
-        async with self.progress.stage("run", seconds_max=RUN_SECONDS_MAX):
+        async with self.progress.stage("run", seconds_max=self.settings.stage_seconds("run")):
             await self._start(user_data, resolved, pulled, pulled_others)
         await self._health(user_data)
         await self._in_service(user_data)
@@ -156,7 +148,7 @@ class BringUp:
         """See to it that none of our containers runs."""
         prefix = f"{self.settings.container_name}-"
         try:
-            async with asyncio.timeout(RUN_SECONDS_MAX):
+            async with asyncio.timeout(self.settings.stage_seconds("run")):
                 sidecars = [one.name for one in await self.containers.running() if one.name.startswith(prefix)]
                 for name in (self.settings.container_name, *sidecars):
                     await self.engine.stop(name)
@@ -193,14 +185,14 @@ class BringUp:
         request = host_request(user_data.host, instance_users=self.settings.instance_users)
         if request is None:
             return
-        async with self.progress.stage("host", seconds_max=HOST_SECONDS_MAX) as stage:
+        async with self.progress.stage("host", seconds_max=self.settings.stage_seconds("host")) as stage:
             stage.reason = "; ".join(await self.machine.prepare(request))
 
     async def _storage(self, user_data: UserData) -> None:
         storage = user_data.storage
         if not storage:
             return
-        seconds_max = self.settings.volumes_seconds_max + PREPARE_SECONDS_MAX
+        seconds_max = self.settings.volumes_seconds_max + self.settings.stage_seconds("prepare")
         owner = None if user_data.options.root else (self.settings.application_uid, self.gid)
         async with self.progress.stage("storage", seconds_max=seconds_max) as stage:
             try:
@@ -273,7 +265,9 @@ class BringUp:
         target = user_data.load_balancer
         if target is None:
             return
-        async with self.progress.stage("load-balancer", seconds_max=LOAD_BALANCER_SECONDS_MAX) as stage:
+        async with self.progress.stage(
+            "load-balancer", seconds_max=self.settings.stage_seconds("load-balancer")
+        ) as stage:
             await until_in_service(target, self.load_balancers, instance_id=self.progress.instance_id(), stage=stage)
 
 

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from whence_agent.stage_table import STAGES
 from whence_common.clock import Now, to_instant
-from whence_common.errors import WhenceError
+from whence_common.errors import RoadError, WhenceError
 from whence_common.identity_document import InstanceIdentity
 from whence_common.problems import Problem
 from whence_common.statement import (
@@ -23,10 +24,6 @@ from whence_common.statement import (
     UserDataFacts,
 )
 
-STAGES = (
-    "identity", "user-data", "enrol", "credentials", "secrets", "image", "host", "storage", "pull", "run", "health",
-    "load-balancer", "notify",
-)  # fmt: skip
 BootState = Literal["booting", "up", "failed"]
 
 
@@ -46,6 +43,31 @@ class StageProgress:
     since: str = ""
     seconds: float = 0.0
     reason: str = ""
+    deadline: float | None = None
+    """When it ends at the latest, on the agent's monotonic clock, in seconds."""
+    waiting_for: str = ""
+    """Whom it waits for before it tries again, in words for people; empty while it waits for nobody."""
+    attempt: int = 1
+    """The number of the try that comes next, or runs, while it waits for somebody."""
+    last_error: RoadError | None = None
+    """What went wrong with the last try; the cause that is stated when the deadline passes."""
+
+    def wait_for(self, whom: str, *, attempt: int, error: RoadError) -> None:
+        """Note that a try failed and another one follows."""
+        self.waiting_for, self.attempt, self.last_error = whom, attempt, error
+        self.reason = error.diagnostics()
+
+    def waits_no_more(self) -> None:
+        """Note that a try succeeded."""
+        if self.waiting_for:
+            self.waiting_for, self.attempt, self.last_error, self.reason = "", 1, None, ""
+
+    def waiting(self, now: float) -> str:
+        """Return what it waits for: "waiting for the registry, try 3, 84 s left"; empty when for nothing. Pure."""
+        if not self.waiting_for or self.outcome != "running":
+            return ""
+        left = "" if self.deadline is None else f", {max(0.0, self.deadline - now):.0f} s left"
+        return f"waiting for {self.waiting_for}, try {self.attempt}{left}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,9 +141,14 @@ class Progress:
 
     @asynccontextmanager
     async def stage(self, name: str, *, seconds_max: float) -> AsyncIterator[StageProgress]:
-        """Run one boot stage under its deadline. Raises StageFailed for whatever a person can act on."""
+        """Run one boot stage under its deadline. Raises StageFailed for whatever a person can act on.
+
+        When the deadline passes while something was waited for, the failure has the code and the fix of the last try.
+        """
         stage = self.stages[name]
         began = self.monotonic()
+        stage.deadline, stage.reason = began + seconds_max, ""
+        stage.waits_no_more()
         stage.outcome, stage.since = "running", to_instant(self.now())
         self.on_stage(name)
         try:
@@ -134,8 +161,7 @@ class Progress:
             self._failed(stage, exc.diagnostics())
             raise StageFailed(name, (_problem(exc),)) from exc
         except TimeoutError as exc:
-            why = f": {stage.reason}" if stage.reason else ""
-            raise self._broken(stage, "stage-deadline", f"not done within {seconds_max:g} seconds{why}", "") from exc
+            raise self._late(stage, seconds_max) from exc
         except OSError as exc:
             raise self._broken(stage, "machine-error", str(exc), "see the disk and the permissions") from exc
         else:
@@ -173,6 +199,14 @@ class Progress:
             if stage.outcome in ("running", "failed"):
                 return stage
         return None
+
+    def _late(self, stage: StageProgress, seconds_max: float) -> StageFailed:
+        message, last = f"not done within {seconds_max:g} seconds", stage.last_error
+        if last is not None:
+            tries = f"{stage.attempt} tries" if stage.attempt > 1 else "one try"
+            return self._broken(stage, last.code, f"{message} and {tries}: {last.message}", last.fix)
+        why = f": {stage.reason}" if stage.reason else ""
+        return self._broken(stage, "stage-deadline", f"{message}{why}", "")
 
     def _broken(self, stage: StageProgress, code: str, message: str, fix: str) -> StageFailed:
         error = WhenceError(code, f"{stage.name}: {message}", fix=fix)

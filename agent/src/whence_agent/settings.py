@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from whence_agent.stage_table import STAGE_SECONDS_MAX
 from whence_common import settings_file
 from whence_common.errors import one_line
 from whence_common.image_reference import is_host
@@ -135,6 +136,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expired_tokens: Literal["keep", "remove"] = "keep"
 
     on_failure: Literal["hold", "terminate", "unhealthy"] = "hold"
+    stage_seconds_max: dict[str, float] = {}
+    """Deadlines of boot stages that differ from the usual ones (stage_table.STAGE_SECONDS_MAX), by stage."""
     volumes_seconds_max: float = 300.0
     heartbeat_seconds: float = 60.0
     watch_seconds: float = 5.0
@@ -167,6 +170,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             defaults=self.user_data_defaults,
             values={**platform, **self.user_data_platform},
         )
+
+    def stage_seconds(self, stage: str) -> float:
+        """Return a stage's deadline in seconds."""
+        return self.stage_seconds_max.get(stage, STAGE_SECONDS_MAX[stage])
 
     def registry(self, host: str) -> RegistrySettings:
         return self.registries.get(host, RegistrySettings())
@@ -205,6 +212,7 @@ def _what_is_wrong(settings: Settings) -> Iterator[str]:
     for key in _SECONDS:
         if not 0 < getattr(settings, key) <= 86_400:
             yield f"{key} must be more than 0 and at most 86400"
+    yield from _about_stages(settings)
     for key in ("outbox_statements_max", "outbox_bytes_max", "pids_max"):
         if getattr(settings, key) < 1:
             yield f"{key} must be at least 1"
@@ -221,6 +229,14 @@ def _what_is_wrong(settings: Settings) -> Iterator[str]:
         yield "credentials_revoked_after_polls must be at least 0"
     yield from _about_log_keys(settings)
     yield from _about_user_data(settings)
+
+
+def _about_stages(settings: Settings) -> Iterator[str]:
+    for stage, seconds in settings.stage_seconds_max.items():
+        if stage not in STAGE_SECONDS_MAX:
+            yield f"stage_seconds_max: {one_line(stage, 60)!r} is not one of {', '.join(STAGE_SECONDS_MAX)}"
+        elif not 0 < seconds <= 86_400:
+            yield f"stage_seconds_max.{stage} must be more than 0 and at most 86400"
 
 
 def _about_log_keys(settings: Settings) -> Iterator[str]:

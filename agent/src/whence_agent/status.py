@@ -22,7 +22,12 @@ def state_of(progress: Progress) -> tuple[State, list[str]]:
         return "failed", [f"boot failed at stage {stage.name}: {stage.reason}" if stage else "boot failed"]
     if progress.state == "booting":
         stage = progress.current_stage()
-        return "booting", [f"stage {stage.name} since {stage.since}" if stage else "not started"]
+        if stage is None:
+            return "booting", ["not started"]
+        reasons = [f"stage {stage.name} since {stage.since}"]
+        if waiting := stage.waiting(progress.monotonic()):
+            reasons.append(f"{waiting}: {stage.reason}")
+        return "booting", reasons
     reasons = [*_about_containers(progress), *_doubts(progress)]
     return ("degraded", reasons) if reasons else ("ok", [])
 
