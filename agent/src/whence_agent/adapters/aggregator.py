@@ -16,6 +16,7 @@ from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
 from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
+from whence_common.clock import utc_now
 from whence_common.counting import NUMBER_MAX
 from whence_common.enrolment_proof import KEY_HEADER
 from whence_common.errors import one_line
@@ -145,7 +146,7 @@ class HttpAggregator:
             f"http-{status}",
             f"HTTP {status} for {self._url} is not an answer of the aggregator: something between answered",
             fix="check aggregator_url, and the proxies, load balancers and firewalls on the way to it",
-            retry_after_seconds=retry_after_seconds(retry_after),
+            retry_after_seconds=retry_after_seconds(retry_after, now=utc_now()),
         )
 
 
@@ -163,7 +164,7 @@ def _problem(status: int, code: str, document: dict[str, Any], retry_after: str)
         code,
         f"the aggregator answers HTTP {status}: {detail}",
         retryable=status == 429 or status >= 500,
-        retry_after_seconds=retry_after_seconds(retry_after),
+        retry_after_seconds=retry_after_seconds(retry_after, now=utc_now()),
     )
     last_taken = document.get("last_taken")
     if isinstance(last_taken, int) and not isinstance(last_taken, bool) and 0 <= last_taken <= NUMBER_MAX:

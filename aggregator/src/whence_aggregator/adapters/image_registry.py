@@ -13,6 +13,7 @@ from whence_aggregator.adapters.layer_stream import Windows, scan
 from whence_aggregator.adapters.registry_road import FAILURES, RegistryRoad
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.backoff import retry_after_seconds
+from whence_common.clock import utc_now
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_layers import LayerFinding
@@ -156,7 +157,7 @@ def _check(answer: aiohttp.ClientResponse, url: str) -> None:
             fix="set login_file of the registry to a login that may pull, and see that the repository exists",
         )
     if answer.status != 200:
-        seconds = retry_after_seconds(answer.headers.get("Retry-After", ""))
+        seconds = retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now())
         raise SourceUnavailable("registry-error", f"{url}: HTTP {answer.status}", retry_after_seconds=seconds)
 
 
