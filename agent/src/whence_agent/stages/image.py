@@ -9,8 +9,9 @@ from typing import TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_agent.patience import Patience
 from whence_agent.ports import Engine, EngineFailed, Registry, RegistryRefused, ResolvedImage
-from whence_agent.ports_cloud import CloudRefused, Repositories
+from whence_agent.ports_cloud import Repositories
 from whence_agent.progress import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.errors import InputError
@@ -28,7 +29,6 @@ T = TypeVar("T")
 LoginSource = Callable[[], Awaitable[Login | None]]
 """Gives what to show to the registry: tokens end, so each try has a login of its own."""
 _NOTHING = ImageEvidence()
-ATTEMPTS_MAX = 5
 PULLS_MAX = 3
 
 
@@ -88,7 +88,7 @@ class TrustPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageResolver:
-    """Resolves references, trying again only where that can help."""
+    """Resolves references, trying again until the stage's deadline where that can help."""
 
     registry: Registry
     repositories: Repositories
@@ -103,8 +103,8 @@ class ImageResolver:
 
         Raises RegistryRefused, ImageUntrusted, CloudRefused.
         """
-        await self._tags_stay(reference)
-        return await self._patiently(lambda: self._once(reference, sign_in), stage)
+        await self._tags_stay(reference, stage)
+        return await self._patiently(lambda login: self._once(reference, login), reference, sign_in, stage)
 
     async def sign_in_again(
         self, image: ImageFacts, reference: ImageReference, sign_in: LoginSource, stage: StageProgress
@@ -112,30 +112,47 @@ class ImageResolver:
         """Return a login that the registry accepts now, once it answers for the image. Raises RegistryRefused."""
         pinned = ImageReference.parse(reference.at(image.digest))
 
-        async def once() -> Login | None:
-            return (await self.registry.resolve(pinned, await sign_in())).login
+        async def once(login: Login | None) -> Login | None:
+            return (await self.registry.resolve(pinned, login)).login
 
-        return await self._patiently(once, stage)
+        return await self._patiently(once, reference, sign_in, stage)
 
-    async def _patiently(self, once: Callable[[], Awaitable[T]], stage: StageProgress) -> T:
-        """Try again where that can help; for ever, until the stage's deadline, where the registry says when to come."""
-        attempt = unannounced = 0
-        while True:
+    async def _patiently(
+        self,
+        ask: Callable[[Login | None], Awaitable[T]],
+        reference: ImageReference,
+        sign_in: LoginSource,
+        stage: StageProgress,
+    ) -> T:
+        """Ask until the stage's deadline, each time with a login of its own.
+
+        A login that is not accepted may have ended on the way: the registry is asked once more with another one, where
+        there is another one, and then believed.
+        """
+
+        async def once() -> T:
+            login = await sign_in()
             try:
-                found = await once()
+                return await ask(login)
             except RegistryRefused as exc:
-                attempt += 1
-                unannounced += exc.retry_after_seconds is None
-                if not exc.retryable or unannounced >= ATTEMPTS_MAX:
+                if exc.code != "registry-unauthorised" or exc.retryable or login is None:
                     raise
-                stage.reason = exc.diagnostics()
-                await pause(self.backoff.seconds(attempt, at_least_seconds=exc.retry_after_seconds))
-            else:
-                stage.reason = ""
-                return found
+                fresh = await sign_in()
+                if fresh == login:
+                    raise
+                return await ask(fresh)
 
-    async def _once(self, reference: ImageReference, sign_in: LoginSource) -> tuple[ImageFacts, ResolvedImage]:
-        resolved = await self.registry.resolve(reference, await sign_in())
+        before, stage.reason = stage.reason, f"the registry {reference.registry} has not answered yet"
+        found = await self._patience.keep_trying(once, stage, waiting_for=f"the registry {reference.registry}")
+        stage.reason = before
+        return found
+
+    @property
+    def _patience(self) -> Patience:
+        return Patience(backoff=self.backoff)
+
+    async def _once(self, reference: ImageReference, login: Login | None) -> tuple[ImageFacts, ResolvedImage]:
+        resolved = await self.registry.resolve(reference, login)
         image = ImageFacts(
             source=str(reference),
             repository=reference.repository,
@@ -162,28 +179,22 @@ class ImageResolver:
         of_index = await self.registry.evidence(reference, image.index_digest, resolved.login)
         return policy.verify(image, evidence, of_index=of_index, production_ready=resolved.production_ready)
 
-    async def _tags_stay(self, reference: ImageReference) -> None:
+    async def _tags_stay(self, reference: ImageReference, stage: StageProgress) -> None:
         if reference.digest is not None:
             return
         policy = self.rules.tags_of(reference.registry)
         assert policy in ("vouched", "asked"), "the judgement of user data refuses tags nobody vouches for"
-        if policy == "asked" and (said := await self._asked(reference)):
+        if policy == "asked" and (said := await self._asked(reference, stage)):
             raise ImageUntrusted(
                 "image-tag-not-vouched",
                 f"ECR says {said} of tags in {reference.repository}, so {reference.tag} may move",
                 fix="switch tag immutability on for the repository, or name the image by digest",
             )
 
-    async def _asked(self, reference: ImageReference) -> str:
-        attempt = 0
-        while True:
-            try:
-                return await self.repositories.tags_move(reference)
-            except CloudRefused as exc:
-                attempt += 1
-                if not exc.retryable or attempt >= ATTEMPTS_MAX:
-                    raise
-                await pause(self.backoff.seconds(attempt))
+    async def _asked(self, reference: ImageReference, stage: StageProgress) -> str:
+        return await self._patience.keep_trying(
+            lambda: self.repositories.tags_move(reference), stage, waiting_for=f"ECR, for {reference.registry}"
+        )
 
 
 async def pull_image(
