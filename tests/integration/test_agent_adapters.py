@@ -32,6 +32,7 @@ from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.role import GivenKeys, RoleKeys
 from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
+from whence_agent.adapters.this_processor import this_processor
 from whence_agent.ports import (
     AggregatorUnavailable,
     ContainerSpec,
@@ -54,6 +55,7 @@ from whence_common.user_data.options import ContainerOptions
 MANIFEST = json.dumps(
     {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {}, "layers": []}
 ).encode()
+SCHEMA_1 = b'{"schemaVersion": 1, "name": "demo/x", "tag": "1", "fsLayers": [], "history": [], "signatures": []}'
 TYPE = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
 INDEX_TYPE = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
 
@@ -124,7 +126,14 @@ async def test_no_metadata_service_at_all_is_unreachable(session: aiohttp.Client
 
 
 def registry(session: aiohttp.ClientSession) -> OciRegistry:
-    return OciRegistry(http=RegistryHttp(session=session, places={}, lookup=system_lookup))
+    return OciRegistry(
+        http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
+    )
+
+
+def own_word(code: str, message: str = "m") -> bytes:
+    """Give an error document as the distribution specification has it."""
+    return json.dumps({"errors": [{"code": code, "message": message}]}).encode()
 
 
 async def refusal(session: aiohttp.ClientSession, reference: str) -> RegistryRefused:
@@ -158,8 +167,18 @@ async def test_a_registry_that_is_down_may_be_asked_again(session: aiohttp.Clien
     "answer, code, retryable",
     [
         (Answer(status=401), "registry-unauthorised", False),
-        (Answer(status=403), "registry-unauthorised", False),
-        (Answer(status=404), "registry-image-unknown", False),
+        (Answer(status=403), "registry-unauthorised", True),
+        (Answer(status=403, body=own_word("DENIED")), "registry-unauthorised", False),
+        (Answer(status=403, body=own_word("DENIED", "Request exceeded pull rate limit")), "registry-error", True),
+        (Answer(status=404), "registry-image-unknown", True),
+        (Answer(status=404, body=b"<html>"), "registry-image-unknown", True),
+        (Answer(status=404, body=own_word("MANIFEST_UNKNOWN")), "registry-image-unknown", False),
+        (Answer(status=404, body=own_word("NAME_UNKNOWN")), "registry-image-unknown", False),
+        (Answer(status=400), "registry-error", False),
+        (Answer(status=405), "registry-error", False),
+        (Answer(status=408), "registry-error", True),
+        (Answer(status=425), "registry-error", True),
+        (Answer(status=502, body=b"<html>" * 2_000_000), "registry-error", True),
         (Answer(status=500), "registry-error", True),
         (Answer(status=503, headers={"Retry-After": "7"}), "registry-error", True),
         (Answer(status=429), "registry-error", True),
@@ -168,6 +187,9 @@ async def test_a_registry_that_is_down_may_be_asked_again(session: aiohttp.Clien
         (Answer(body=MANIFEST, headers=TYPE, cut_off=True), "registry-unreachable", True),
         (Answer(endless=True, headers=TYPE), "registry-answer-too-large", False),
         (Answer(body=b"<html>", headers=TYPE), "registry-not-json", False),
+        (Answer(body=b"<html>", headers={"Content-Type": "text/html"}), "registry-not-json", True),
+        (Answer(body=SCHEMA_1, headers=TYPE), "image-schema-1", False),
+        (Answer(body=SCHEMA_1, headers={"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws"}), "image-schema-1", False),
         (Answer(body=b"[]", headers=TYPE), "registry-not-json", False),
         (Answer(body=b"[" * 100_000, headers=TYPE), "registry-not-json", False),
         (Answer(body=b"{}", headers={"Content-Type": "text/html"}), "registry-media-type", False),

@@ -22,6 +22,7 @@ from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.registry_road import Lookup
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
 from whence_common.registry_address import Place
 
@@ -79,7 +80,7 @@ async def test_a_bent_tag_or_digest_makes_no_request(session: aiohttp.ClientSess
             assert (caught.value.code, caught.value.retryable) == ("image-name-malformed", False)
         with pytest.raises(SourceUnavailable):
             await reader.manifest(f"{host}/../../secret/admin", "1.0")
-        agent = RegistryHttp(session=session, places={}, lookup=resolving())
+        agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
         with pytest.raises(RegistryRefused):
             await agent.get(
                 Access(registry=host, path="team/app", login=None), f"manifests/{name}", accept="*/*", bytes_max=9
@@ -101,7 +102,7 @@ async def test_a_layers_redirect_to_another_port_of_this_machine_is_not_followed
             with pytest.raises(SourceUnavailable) as caught:
                 await images(session, Place(registry=host), resolving()).layer(f"{host}/team/app", DIGEST)
             assert caught.value.code == "registry-redirect"
-            agent = RegistryHttp(session=session, places={}, lookup=resolving())
+            agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
             with pytest.raises(RegistryRefused):
                 await agent.get(Access(registry=host, path="team/app", login=None), BLOB, accept="*/*", bytes_max=9)
         assert seen == []
@@ -119,7 +120,7 @@ async def test_a_redirect_to_a_name_with_a_private_address_is_not_followed(
             with pytest.raises(SourceUnavailable) as caught:
                 await images(session, Place(registry=host), lookup).blob(f"{host}/team/app", DIGEST)
             assert caught.value.code == "registry-redirect"
-            agent = RegistryHttp(session=session, places={}, lookup=lookup)
+            agent = RegistryHttp(session=session, places={}, lookup=lookup, now=utc_now)
             with pytest.raises(RegistryRefused):
                 await agent.get(Access(registry=host, path="team/app", login=None), BLOB, accept="*/*", bytes_max=9)
         assert seen == []
@@ -150,7 +151,7 @@ async def test_a_token_realm_on_another_port_of_this_machine_is_not_asked(sessio
             with pytest.raises(SourceUnavailable) as caught:
                 await images(session, Place(registry=host), resolving()).manifest(f"{host}/team/app", "1.0")
             assert caught.value.code == "registry-redirect"
-            agent = RegistryHttp(session=session, places={}, lookup=resolving())
+            agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
             access = Access(registry=host, path="team/app", login=None)
             with pytest.raises(RegistryRefused):
                 await agent.get(access, "manifests/1.0", accept="*/*", bytes_max=9)

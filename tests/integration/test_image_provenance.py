@@ -17,6 +17,7 @@ from landscape.registry import docker_registry
 from landscape.signing import BUILDER, BUNDLE, Pusher, bundle, new_key, sign_digest, simple_signing, statement
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.this_processor import this_processor
 from whence_agent.stages.image import ImageUntrusted, TrustPolicy
 from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
@@ -24,6 +25,7 @@ from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.collect.collectors import finding_of
 from whence_aggregator.collect.image_reader import ImageReader, Trust
 from whence_aggregator.ports import ImageSaid, SourceUnavailable
+from whence_common.clock import utc_now
 from whence_common.image_provenance import SOURCE, chains
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder
@@ -200,7 +202,10 @@ async def test_buildkits_attestations_are_found_in_the_index_and_are_nobodys_wor
 
 async def test_the_agent_reads_the_annotations_that_the_aggregator_reads(place: Place) -> None:
     image = await place.push(tar({"a": b"annotated"}), annotations=OCI)
-    agent = OciRegistry(http=RegistryHttp(session=place.session, places={}, lookup=system_lookup))
+    agent = OciRegistry(
+        http=RegistryHttp(session=place.session, places={}, lookup=system_lookup, now=utc_now),
+        processor=this_processor(),
+    )
     resolved = await agent.resolve(ImageReference.parse(f"{place.registry}/{place.path}:1.0"), None)
     assert resolved.digest == image
     assert list(resolved.claims) == (await place.said(image)).claims
@@ -352,7 +357,10 @@ async def test_the_agents_verdict_at_boot_and_the_aggregators_later_agree(
     assert (await place.said(digest)).awaited == ""
     expected = [COMMIT] if is_built else []
     assert [one.source.revision for one in said.claims if one.kind == "provenance"] == expected
-    agent = OciRegistry(http=RegistryHttp(session=place.session, places={}, lookup=system_lookup))
+    agent = OciRegistry(
+        http=RegistryHttp(session=place.session, places={}, lookup=system_lookup, now=utc_now),
+        processor=this_processor(),
+    )
     reference = ImageReference.parse(f"{place.registry}/{place.path}:1.0")
     evidence = await agent.evidence(reference, digest, None)
     facts = ImageFacts(source=str(reference), repository=reference.repository, digest=digest)

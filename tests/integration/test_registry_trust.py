@@ -25,8 +25,10 @@ from landscape.whole import Landscape
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.this_processor import this_processor
 from whence_agent.ports import RegistryRefused
 from whence_agent.stages.image import ImageUntrusted, TrustPolicy
+from whence_common.clock import utc_now
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder, builder_of, read_bundle, signer_of
@@ -60,7 +62,10 @@ async def image(scape: Landscape) -> BuiltImage:
 
 def registry(session: aiohttp.ClientSession, *places: Place) -> OciRegistry:
     return OciRegistry(
-        http=RegistryHttp(session=session, places={place.registry: place for place in places}, lookup=system_lookup)
+        http=RegistryHttp(
+            session=session, places={place.registry: place for place in places}, lookup=system_lookup, now=utc_now
+        ),
+        processor=this_processor(),
     )
 
 

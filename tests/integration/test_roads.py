@@ -23,6 +23,7 @@ from landscape.registry import docker_registry
 from landscape.signing import BUNDLE, INDEX, MANIFEST, Pusher
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import Access, RegistryHttp, system_lookup
+from whence_agent.adapters.this_processor import this_processor
 from whence_agent.ports import RegistryRefused
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
@@ -30,6 +31,7 @@ from whence_aggregator.adapters.logins import FileLogins, Logins
 from whence_aggregator.adapters.registry_road import RegistryRoad
 from whence_aggregator.command.registry_client import RegistryClient
 from whence_aggregator.ports import SourceUnavailable
+from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
 from whence_common.errors import RoadError
 from whence_common.image_evidence import fallback_tag
@@ -154,7 +156,10 @@ async def test_a_public_image_is_read_with_an_anonymous_token_and_a_private_one_
 async def test_an_agent_resolves_at_both(session: aiohttp.ClientSession, registries: Registries) -> None:
     for host in (registries.basic, registries.token):
         agent = OciRegistry(
-            http=RegistryHttp(session=session, places={host: registries.place(host)}, lookup=system_lookup)
+            http=RegistryHttp(
+                session=session, places={host: registries.place(host)}, lookup=system_lookup, now=utc_now
+            ),
+            processor=this_processor(),
         )
         reference = ImageReference.parse(f"{host}/private/app:1.0")
         assert (await agent.resolve(reference, ROBOT)).digest == registries.digest
@@ -318,7 +323,9 @@ async def test_a_registry_without_referrers_loses_that_road_only(
     }
     async with misbehaving(answers) as host:
         assert await images(session, Place(registry=host)).referrers(f"{host}/demo/x", digest) is None
-        agent = OciRegistry(http=RegistryHttp(session=session, places={}, lookup=system_lookup))
+        agent = OciRegistry(
+            http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
+        )
         reference = ImageReference.parse(f"{host}/demo/x@{digest}")
         assert await agent._referrers(_access(host), reference, digest) == index
 
@@ -334,7 +341,10 @@ async def test_a_list_of_referrers_is_read_page_by_page(session: aiohttp.ClientS
     async with misbehaving(answers) as host:
         reader, agent = (
             images(session, Place(registry=host)),
-            OciRegistry(http=RegistryHttp(session=session, places={}, lookup=system_lookup)),
+            OciRegistry(
+                http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now),
+                processor=this_processor(),
+            ),
         )
         reference = ImageReference.parse(f"{host}/demo/x@{digest}")
         of_agent = await agent._referrers(_access(host), reference, digest)
@@ -355,7 +365,9 @@ async def test_a_registry_in_trouble_is_not_one_without_referrers(session: aioht
     async with misbehaving(Answer(status=status)) as host:
         with pytest.raises(SourceUnavailable):
             await images(session, Place(registry=host)).referrers(f"{host}/demo/x", digest)
-        agent = OciRegistry(http=RegistryHttp(session=session, places={}, lookup=system_lookup))
+        agent = OciRegistry(
+            http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
+        )
         with pytest.raises(RegistryRefused) as caught:
             await agent._referrers(_access(host), ImageReference.parse(f"{host}/demo/x@{digest}"), digest)
         assert caught.value.retryable

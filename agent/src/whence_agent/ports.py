@@ -91,6 +91,8 @@ class ResolvedImage:
     production_ready: bool = False
     claims: tuple[SourceClaim, ...] = ()
     """What the annotations of the manifest and of the index state about the source."""
+    layer_types: tuple[str, ...] = ()
+    """The media types of its layers, each once: an engine may be unable to unpack some, such as zstd."""
 
 
 class Registry(Protocol):

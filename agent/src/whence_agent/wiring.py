@@ -28,6 +28,7 @@ from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.role import RoleKeys
 from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
+from whence_agent.adapters.this_processor import this_processor
 from whence_agent.announcement import Announcer
 from whence_agent.boot import Boot
 from whence_agent.bring_up import BringUp, probe_address
@@ -154,7 +155,10 @@ class _Agent:
             )
             for host, one in settings.registries.items()
         }
-        self.registry = OciRegistry(http=RegistryHttp(session=self.session, places=self.places, lookup=system_lookup))
+        self.registry = OciRegistry(
+            http=RegistryHttp(session=self.session, places=self.places, lookup=system_lookup, now=utc_now),
+            processor=this_processor(),
+        )
 
     def front_of(self, registry: str) -> HttpAggregator:
         """Make what speaks to a registry front; it serves a part of the aggregator's calls, and tokens."""

@@ -18,3 +18,14 @@ async def read_bounded(response: aiohttp.ClientResponse, bytes_max: int) -> byte
             raise BodyTooLarge(f"more than {bytes_max} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def read_first(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """Read a body as far as a bound: what explains an error need not be whole."""
+    chunks, left = [], bytes_max
+    async for chunk in response.content.iter_chunked(16 * 1024):
+        chunks.append(chunk[:left])
+        left -= len(chunk)
+        if left <= 0:
+            break
+    return b"".join(chunks)

@@ -2,52 +2,76 @@
 
 from __future__ import annotations
 
-import json
-import platform
+from collections.abc import Mapping
 from typing import Any
 
 from whence_agent.adapters.registry_http import Access, Answer, RegistryHttp
+from whence_agent.adapters.registry_manifests import (
+    check_runs_here,
+    choose_image,
+    layer_types,
+    media_type_of,
+    refused,
+)
+from whence_agent.adapters.registry_refusals import may_pass
 from whence_agent.ports import RegistryRefused, ResolvedImage
-from whence_common.backoff import retry_after_seconds
+from whence_agent.processor import Processor
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_evidence import ImageEvidence, Unreadable, fallback_tag, gather
-from whence_common.image_provenance import claims_of_index, claims_of_manifest
+from whence_common.image_provenance import SourceClaim, claims_of_index, claims_of_manifest
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
-from whence_common.oci_manifest import ACCEPT, INDEXES, MANIFEST_BYTES_MAX, MANIFESTS
+from whence_common.loose_json import loose
+from whence_common.oci_manifest import ACCEPT, INDEXES, MANIFEST_BYTES_MAX
 from whence_common.referrer_pages import PAGES_MAX, merged
 from whence_common.registry_address import referrers_closed
 from whence_common.registry_sign_in import Login
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+CONFIG_BYTES_MAX = 4 * 1024 * 1024
 _READY_HEADERS = ("X-Production-Ready-Taupage", "X-Trusted")
 
 
 class OciRegistry:
-    """Resolves references; fetches signatures and attestations for the trust policy."""
+    """Resolves references to what runs on a processor; fetches signatures and attestations for the trust policy."""
 
-    def __init__(self, *, http: RegistryHttp) -> None:
+    def __init__(self, *, http: RegistryHttp, processor: Processor) -> None:
         self._http = http
+        self._processor = processor
 
     async def resolve(self, reference: ImageReference, login: Login | None) -> ResolvedImage:
         access = Access(registry=reference.registry, path=reference.path, login=login)
         answer, media_type = await self._manifest(access, reference, reference.digest or reference.tag or "")
         digest = sha256_digest(answer.content)
         ready = any(answer.headers.get(name) == "true" for name in _READY_HEADERS)
-        if media_type not in INDEXES:
-            own = claims_of_manifest(answer.content)
-            return ResolvedImage(
-                digest=digest, index_digest=None, login=access.accepted(), production_ready=ready, claims=tuple(own)
-            )
-        chosen = _choose(answer.content, reference)
-        image, media_type = await self._manifest(access, reference, chosen)
+        image, chosen, claims = answer, digest, list[SourceClaim]()
         if media_type in INDEXES:
-            raise _refused("registry-index-of-indexes", reference, "an image index leads to another index")
-        claims = [*claims_of_manifest(image.content), *claims_of_index(answer.content, chosen)]
+            chosen = choose_image(answer.content, reference, self._processor)
+            image, media_type = await self._manifest(access, reference, chosen)
+            if media_type in INDEXES:
+                raise refused("registry-index-of-indexes", reference, "an image index leads to another index")
+            claims = claims_of_index(answer.content, chosen)
+        document = loose(image.content)
+        await self._check_platform(access, reference, document, in_index=chosen != digest)
         return ResolvedImage(
-            digest=chosen, index_digest=digest, login=access.accepted(), production_ready=ready, claims=tuple(claims)
-        )
+            digest=chosen, index_digest=digest if chosen != digest else None, login=access.accepted(),
+            production_ready=ready, claims=(*claims_of_manifest(image.content), *claims),
+            layer_types=layer_types(document),
+        )  # fmt: skip
+
+    async def _check_platform(
+        self, access: Access, reference: ImageReference, manifest: Mapping[str, Any], *, in_index: bool
+    ) -> None:
+        """Read the image's configuration: an image for another processor is refused before anything is done with it."""
+        descriptor = manifest.get("config")
+        digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+        if not isinstance(digest, str) or not is_sha256_digest(digest):
+            return  # nothing is stated; the engine decides
+        answer = await self._http.get(access, f"blobs/{digest}", accept="*/*", bytes_max=CONFIG_BYTES_MAX)
+        self._http.check(access, answer, digest)
+        if sha256_digest(answer.content) != digest:
+            raise refused("registry-wrong-digest", reference, f"{digest} was asked for, but the bytes are others")
+        check_runs_here(loose(answer.content), reference, self._processor, in_index=in_index)
 
     async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
         access = Access(registry=reference.registry, path=reference.path, login=login)
@@ -60,26 +84,26 @@ class OciRegistry:
             answer = await self._http.get(access, url, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX, follow=False)
             if not pages and referrers_closed(answer.status, answer.content):
                 return await self._by_tag(access, reference, digest)
-            _check_status(answer, reference, digest)
+            self._http.check(access, answer, digest)
             pages.append(answer.content)
             url = self._http.next_page(access, answer)
             if not url:
                 return merged(pages)
-        raise _refused("registry-referrers", reference, "the list of referrers is too long")
+        raise refused("registry-referrers", reference, "the list of referrers is too long")
 
     async def _by_tag(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
         path = f"manifests/{fallback_tag(digest)}"
         answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
-        if answer.status == 404:
+        if answer.status == 404 and not _is_page(answer):
             return None
-        _check_status(answer, reference, digest)
+        self._http.check(access, answer, digest)
         return answer.content
 
     async def _manifest(self, access: Access, reference: ImageReference, name: str) -> tuple[Answer, str]:
         answer = await self._http.get(access, f"manifests/{name}", accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
-        _check_status(answer, reference, name)
+        self._http.check(access, answer, name)
         _check_digests(answer.content, name, answer.headers.get("Docker-Content-Digest"), reference)
-        return answer, _media_type(answer.content, answer.content_type, reference)
+        return answer, media_type_of(answer.content, answer.content_type, reference)
 
 
 class _Pieces:
@@ -102,88 +126,29 @@ class _Pieces:
             if exc.retryable:
                 raise
             raise Unreadable(exc.message) from exc
-        if answer.status == 404:
+        if answer.status == 404 and not _is_page(answer):
             return None
         if answer.status != 200:
+            if may_pass(answer.status, answer.content) or _is_page(answer):
+                self._http.check(self._access, answer, name)
             raise Unreadable(f"HTTP {answer.status}")
         if is_sha256_digest(name) and sha256_digest(answer.content) != name:
             raise Unreadable("the bytes are not those of the digest")
         return answer.content
 
 
-def _check_status(answer: Answer, reference: ImageReference, name: str) -> None:
-    if answer.status == 200:
-        return
-    where = f"{reference.registry} for {reference.path}:{name}" if not is_sha256_digest(name) else reference.repository
-    if answer.status in (401, 403):
-        raise RegistryRefused(
-            "registry-unauthorised", f"HTTP {answer.status} from {where}: sign-in is needed", retryable=False,
-            fix="allow this instance to pull from the registry",
-        )  # fmt: skip
-    if answer.status == 404:
-        raise RegistryRefused(
-            "registry-image-unknown", f"{where}: the registry has no such image", retryable=False,
-            fix="push the image, or correct source",
-        )  # fmt: skip
-    raise RegistryRefused(
-        "registry-error",
-        f"HTTP {answer.status} from {where}",
-        retryable=answer.status == 429 or answer.status >= 500,
-        retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", "")),
-    )
+def _is_page(answer: Answer) -> bool:
+    """Whether an answer is a page for people, which no registry sends, but load balancers and proxies before it do."""
+    return answer.content_type in ("text/html", "application/xhtml+xml")
 
 
 def _check_digests(content: bytes, name: str, stated: str | None, reference: ImageReference) -> None:
     actual = sha256_digest(content)
     if is_sha256_digest(name) and actual != name:
-        raise _refused("registry-wrong-digest", reference, f"{name} was asked for, but the bytes are {actual}")
+        raise refused("registry-wrong-digest", reference, f"{name} was asked for, but the bytes are {actual}")
     if stated is not None and stated != actual:
-        raise _refused(
+        raise refused(
             "registry-wrong-digest",
             reference,
             f"the registry states {one_line(stated, 80)}, but the bytes are {actual}",
         )
-
-
-def _media_type(content: bytes, header: str, reference: ImageReference) -> str:
-    """Give the manifest's media type; header and body must not disagree."""
-    document = _json(content, reference)
-    stated = document.get("mediaType")
-    if isinstance(stated, str) and header in INDEXES + MANIFESTS and stated != header:
-        raise _refused("registry-media-type", reference, "Content-Type and mediaType disagree")
-    media_type = header if header in INDEXES + MANIFESTS else stated
-    if media_type not in INDEXES + MANIFESTS:
-        raise _refused("registry-media-type", reference, f"{one_line(str(media_type), 80)} is not an image manifest")
-    return str(media_type)
-
-
-def _choose(content: bytes, reference: ImageReference) -> str:
-    """Pick this machine's platform from an index."""
-    wanted = _ARCHITECTURES.get(platform.machine(), platform.machine())
-    manifests = _json(content, reference).get("manifests")
-    for entry in manifests if isinstance(manifests, list) else []:
-        place = entry.get("platform") if isinstance(entry, dict) else None
-        if isinstance(place, dict) and place.get("os") == "linux" and place.get("architecture") == wanted:
-            digest = entry.get("digest")
-            if isinstance(digest, str) and is_sha256_digest(digest):
-                return digest
-    raise _refused("registry-no-platform", reference, f"the image index has nothing for linux/{wanted}")
-
-
-def _json(content: bytes, reference: ImageReference) -> dict[str, Any]:
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as exc:
-        raise _refused("registry-not-json", reference, "the manifest is not JSON") from exc
-    if not isinstance(document, dict):
-        raise _refused("registry-not-json", reference, "the manifest is not a JSON object")
-    return document
-
-
-def _refused(code: str, reference: ImageReference, why: str) -> RegistryRefused:
-    return RegistryRefused(
-        code,
-        f"{reference}: {why}",
-        retryable=False,
-        fix="the registry or something before it is at fault; tell its owner",
-    )

@@ -12,8 +12,13 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.bodies import BodyTooLarge, read_bounded, read_first
+from whence_agent.adapters.registry_refusals import UNAUTHORISED, may_pass, refusal, unreachable
 from whence_agent.ports import RegistryRefused
+from whence_common.backoff import retry_after_seconds
+from whence_common.clock import Now
+from whence_common.digest import is_sha256_digest
+from whence_common.errors import one_line
 from whence_common.image_reference import ImageReferenceInvalid
 from whence_common.referrer_pages import next_page
 from whence_common.registry_address import (
@@ -40,7 +45,14 @@ from whence_common.registry_sign_in import (
 )
 from whence_common.registry_urls import url_of
 
-REQUEST_SECONDS_MAX = 30.0
+REQUEST_SECONDS_MAX = 20.0
+TRY_SECONDS_MAX = 25.0
+"""For one piece, with its sign-in and redirects: well below the deadline of the image stage, which tries again."""
+CONNECT_SECONDS_MAX = 8.0
+"""With the look-up of the name."""
+SILENCE_SECONDS_MAX = 10.0
+"""So long nothing may come of an answer that has begun, or is awaited."""
+_ERROR_BYTES_MAX = 64 * 1024
 _ADDRESSES_TRIED_MAX = 4
 Lookup = Callable[[str], Awaitable[list[str]]]
 """Returns the addresses of a host. Raises OSError."""
@@ -76,11 +88,22 @@ class Access:
 class RegistryHttp:
     """GETs below `/v2/<path>/`. `places` are the registries that the platform says more of than their name."""
 
-    def __init__(self, *, session: aiohttp.ClientSession, places: Mapping[str, Place], lookup: Lookup) -> None:
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        places: Mapping[str, Place],
+        lookup: Lookup,
+        now: Now,
+        silence_seconds_max: float = SILENCE_SECONDS_MAX,
+    ) -> None:
         self._session = session
         self._lookup = lookup
+        self._now = now
         self._places = places
-        self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS_MAX)
+        self._timeout = aiohttp.ClientTimeout(
+            total=REQUEST_SECONDS_MAX, connect=CONNECT_SECONDS_MAX, sock_read=silence_seconds_max
+        )
 
     async def get(self, access: Access, path: str, *, accept: str, bytes_max: int, follow: bool = True) -> Answer:
         """GET once, and once more signed in when the registry asks for it. Raises RegistryRefused.
@@ -90,13 +113,27 @@ class RegistryHttp:
         place = self._place(access)
         url = path if path.startswith(f"{place.origin}/") else _url(place, access.path, path)
         try:
-            answer = await self._fetch(place, url, access, accept, bytes_max, follow)
-            if answer.status != 401 or access.authorization:
-                return answer
-            await self._sign_in(place, access, answer)
-            return await self._fetch(place, url, access, accept, bytes_max, follow) if access.authorization else answer
+            async with asyncio.timeout(TRY_SECONDS_MAX):
+                answer = await self._fetch(place, url, access, accept, bytes_max, follow)
+                if answer.status != 401 or access.authorization:
+                    return answer
+                await self._sign_in(place, access, answer)
+                return (
+                    await self._fetch(place, url, access, accept, bytes_max, follow) if access.authorization else answer
+                )
+        except TimeoutError as exc:
+            raise unreachable(access.registry, exc, self._now()) from exc
         except (SignInRefused, RedirectRefused) as exc:
             raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=exc.retryable) from exc
+
+    def check(self, access: Access, answer: Answer, name: str) -> None:
+        """Check that an answer is what was asked for, by its status. Raises RegistryRefused."""
+        if answer.status != 200:
+            raise refusal(
+                answer.status, answer.content, answer.headers, registry=access.registry,
+                what=f"{access.path}{'@' if is_sha256_digest(name) else ':'}{name}",
+                shown=access.login is not None and bool(access.authorization), now=self._now(),
+            )  # fmt: skip
 
     def next_page(self, access: Access, answer: Answer) -> str:
         """Give what to get after a page of a list; empty after the last. Raises RegistryRefused."""
@@ -140,9 +177,11 @@ class RegistryHttp:
         )
         token = parse_token(answer.content) if answer.status == 200 else None
         if token is None:
+            host = urlsplit(wanted.url).netloc
             raise RegistryRefused(
-                "registry-unauthorised", f"{access.registry}: no token was given (HTTP {answer.status})",
-                retryable=answer.status >= 500 or answer.status == 429,
+                UNAUTHORISED, f"{access.registry}: no token was given by {one_line(host, 80)} (HTTP {answer.status})",
+                retryable=may_pass(answer.status, answer.content),
+                retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=self._now()),
                 fix="check the credentials for this registry, and that they may pull",
             )  # fmt: skip
         access.token = token.value
@@ -160,8 +199,10 @@ class RegistryHttp:
             found = await self._lookup(parts.hostname or "")
             check_addresses(place, url, found, await self._lookup(urlsplit(place.origin).hostname or ""))
         except OSError as exc:
-            message = f"the registry {place.registry} sends us to a host whose address is not found"
-            raise RegistryRefused("registry-unreachable", message) from exc
+            host = one_line(parts.hostname or "", 80)
+            message = f"the registry {place.registry} sends us to {host}, whose name does not resolve"
+            fix = "see the DNS of this network"
+            raise RegistryRefused("registry-unreachable", message, fix=fix) from exc
         return [pinned(url, one) for one in dict.fromkeys(found)][:_ADDRESSES_TRIED_MAX]
 
     async def _once(
@@ -180,8 +221,9 @@ class RegistryHttp:
                     return await self._asked(url, to, headers, bytes_max, form)
             return await self._asked(url, targets[-1], headers, bytes_max, form)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
-            message = f"the registry {registry} does not answer ({type(exc).__name__})"
-            raise RegistryRefused("registry-unreachable", message) from exc
+            host = urlsplit(url).hostname or ""
+            whom = registry if registry.startswith(host) else f"{registry} (at {one_line(host, 80)})"
+            raise unreachable(whom, exc, self._now()) from exc
         except BodyTooLarge as exc:
             message = f"the registry {registry} sends {exc}"
             raise RegistryRefused("registry-answer-too-large", message, retryable=False) from exc
@@ -194,7 +236,10 @@ class RegistryHttp:
             method, URL(to.url, encoded=True), headers={**headers, "Host": to.host}, data=form, timeout=self._timeout,
             allow_redirects=False, server_hostname=to.server_hostname,
         ) as answer:  # fmt: skip
-            content = await read_bounded(answer, bytes_max)
+            if answer.status >= 400:
+                content = await read_first(answer, _ERROR_BYTES_MAX)
+            else:
+                content = await read_bounded(answer, bytes_max)
             return Answer(
                 status=answer.status, content=content, content_type=answer.content_type, headers=answer.headers,
                 challenges=tuple(answer.headers.getall("WWW-Authenticate", [])), url=url,
