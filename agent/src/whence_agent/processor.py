@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from whence_common.digest import is_sha256_digest
@@ -97,14 +97,15 @@ class Processor:
     def is_too_old_for(self, wanted: ImagePlatform) -> bool:
         """Whether an image is for this architecture, and needs what only other processors of it have."""
         variant = _SAME.get((wanted.architecture, wanted.variant), wanted.variant)
-        here = (wanted.system, wanted.architecture) == ("linux", self.architecture)
-        return here and _is_version(self.architecture, variant) and self.rank(wanted) is None
+        if wanted.system not in ("", "linux") or wanted.architecture != self.architecture:
+            return False
+        return _is_version(self.architecture, variant) and variant not in self.variants
 
     def cannot_run(self, wanted: ImagePlatform) -> bool:
         """Whether an image is certain not to run here. What its configuration does not state is not held against it."""
         if wanted.system not in ("", "linux") or wanted.architecture not in ("", self.architecture):
             return True
-        return self.is_too_old_for(replace(wanted, system="linux"))
+        return self.is_too_old_for(wanted)
 
 
 def flags_of(cpuinfo: str) -> frozenset[str]:
