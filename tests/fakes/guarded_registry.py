@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class GuardedRegistry:
         self._tokens: set[str] = set()
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator[GuardedRegistry]:
+    async def serve(self, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[GuardedRegistry]:
         """Serve on a loopback port for the block's duration; `host` says which."""
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_get("/token", self._token)
@@ -44,7 +45,7 @@ class GuardedRegistry:
         await runner.setup()
         try:
             async with aiohttp.ClientSession(auto_decompress=False) as self._session:
-                await web.TCPSite(runner, "127.0.0.1", 0).start()
+                await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
                 self.host = f"127.0.0.1:{runner.addresses[0][1]}"
                 yield self
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import platform
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -15,10 +14,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from fakes.agent_world import World
 from fakes.guarded_registry import GuardedRegistry
+from fakes.names import LateNames
 from fakes.registry_weather import Fault, RegistryWeather
 from landscape.certificates import dated_certificate
 from landscape.front import OCI_INDEX, OCI_MANIFEST, Client, digest_of
@@ -247,24 +246,6 @@ async def test_a_refused_connection_is_called_that(session: aiohttp.ClientSessio
     assert await unreachable(registry(session), f"127.0.0.1:{free_port()}") == (
         "registry-unreachable", True, "the connection is refused",
     )  # fmt: skip
-
-
-class LateNames(AbstractResolver):
-    """Names that resolve to loopback, at a port, once they were asked for so often."""
-
-    def __init__(self, port: int, *, failures: int) -> None:
-        self.port, self.failures = port, failures
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        if self.failures > 0:
-            self.failures -= 1
-            raise OSError(None, "Temporary failure in name resolution")
-        return [ResolveResult(hostname=host, host="127.0.0.1", port=self.port, family=socket.AF_INET, proto=0, flags=0)]
-
-    async def close(self) -> None:
-        pass
 
 
 async def test_a_name_that_does_not_resolve_yet_is_waited_for(weather: RegistryWeather) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whence_common.login_file import LoginInvalid, parse_login
+from whence_common.login_file import LoginInvalid, docker_entry, parse_login
 from whence_common.registry_address import Place
 from whence_common.registry_sign_in import (
     Challenge,
@@ -190,6 +190,42 @@ def test_a_login_is_read_from_each_form_of_file(content: bytes, login: Login) ->
 def test_docker_hubs_login_is_found_under_its_old_name() -> None:
     content = b'{"auths": {"https://index.docker.io/v1/": {"auth": "cm9ib3Q6aHVudGVyMmh1bnRlcjI="}}}'
     assert parse_login(content, host="docker.io", name="f") == ROBOT
+
+
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "https://index.docker.io/v1/", "https://index.docker.io/v1", "https://index.docker.io", "https://docker.io",
+        "https://docker.io/", "http://docker.io/v1/", "index.docker.io", "index.docker.io/v1/", "docker.io",
+        "docker.io/library", "registry-1.docker.io", "https://registry-1.docker.io/v2/",
+    ],
+)  # fmt: skip
+def test_docker_hubs_login_is_found_by_each_key_for_each_name(host: str, key: str) -> None:
+    entry = {"auth": "cm9ib3Q6aHVudGVyMmh1bnRlcjI="}
+    assert docker_entry({"auths": {"registry.example.org": {"auth": "b3RoZXI6eA=="}, key: entry}}, host) == entry
+
+
+@pytest.mark.parametrize(
+    "entries, host, wanted",
+    [
+        ({"https://index.docker.io/v1/": {}, "docker.io": {"auth": "a"}}, "docker.io", "a"),
+        ({"docker.io": {}, "https://index.docker.io/v1/": {"auth": "a"}}, "docker.io", "a"),
+        ({"https://index.docker.io/v1/access-token": {"auth": "b"}, "https://index.docker.io/v1/": {"auth": "a"}}, "docker.io", "a"),
+        ({"https://index.docker.io/v1/refresh-token": {"auth": "b"}}, "docker.io", None),
+        ({"registry.example.org/team": {"auth": "b"}, "https://registry.example.org": {"auth": "a"}}, "registry.example.org", "a"),
+        ({"registry.example.org.evil.example": {"auth": "b"}}, "registry.example.org", None),
+        ({"ftp://registry.example.org": {"auth": "b"}}, "registry.example.org", None),
+        ({"registry.example.org:5000": {"auth": "b"}}, "registry.example.org", None),
+        ({"docker.io.example.org": {"auth": "b"}}, "docker.io", None),
+        ({"docker.io": "b"}, "docker.io", None),
+    ],
+)  # fmt: skip
+def test_the_best_entry_that_has_a_login_is_taken_and_no_other_hosts(
+    entries: dict[str, object], host: str, wanted: str | None
+) -> None:
+    found = docker_entry({"auths": entries}, host)
+    assert (None if found is None else found["auth"]) == wanted
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from whence_agent import settings as agent
+from whence_agent.platform_files import trust_policies
 from whence_aggregator import settings as aggregator
 from whence_aggregator.wiring_parts import load_sts
 from whence_common.identity_document import Authorities
@@ -121,6 +122,32 @@ def test_wrong_aggregator_settings_are_refused_by_name(line: str, says: str) -> 
 def test_roads_that_cannot_be_are_refused_by_name(lines: str, says: str) -> None:
     with pytest.raises(SettingsInvalid, match=says):
         aggregator.parse_settings((AGGREGATOR + lines).encode(), name="a")
+
+
+def test_what_is_said_of_docker_hub_by_one_name_holds_for_all() -> None:
+    settings = agent.parse_settings(
+        b"aggregator_url: https://whence.example.org\n"
+        b"registries:\n  index.docker.io: {immutable_tags: true, sign_in: none, trust: {production_ready_header: true}}\n"
+        b"allowed_registries: [registry-1.docker.io]\n",
+        name="agent.yaml",
+    )
+    rules = settings.platform_rules()
+    assert (rules.tags_of("docker.io"), rules.tags_of("r.example.org")) == ("vouched", "not-allowed")
+    assert (settings.sign_in_of("docker.io"), settings.sign_in_of("registry-1.docker.io")) == ("none", "none")
+    assert list(trust_policies(settings)) == ["docker.io"]
+
+
+def test_a_registry_that_is_written_twice_is_refused() -> None:
+    twice, told = (
+        "{docker.io: {}, index.docker.io: {}}\n",
+        "docker.io and index.docker.io are one registry; write it once",
+    )
+    with pytest.raises(SettingsInvalid, match=f"registries: {told}"):
+        agent.parse_settings(f"{AGENT}registries: {twice}".encode(), name="a")
+    with pytest.raises(SettingsInvalid, match=f"registries: {told}"):
+        aggregator.parse_settings(f"{AGGREGATOR}registries: {twice}".encode(), name="a")
+    with pytest.raises(SettingsInvalid, match=f"trust: {told}"):
+        aggregator.parse_settings(f"{AGGREGATOR}trust: {twice}".encode(), name="a")
 
 
 def test_hosts_of_the_agents_registries_are_hosts() -> None:

@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from whence_common.image_layers import read_layer
-from whence_common.image_reference import ImageReference, is_loopback_registry
+from whence_common.image_reference import ImageReference, is_loopback_registry, twice_named
 from whence_common.scm_source import ScmSource, ScmSourceInvalid, repository_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -153,6 +153,30 @@ def test_an_image_reference_comes_back_as_written() -> None:
         "r.example.org/a/b:1@sha256:" + "0" * 64,
     ):
         assert str(ImageReference.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text, canonical",
+    [
+        ("docker.io/nginx:1.25", "docker.io/library/nginx:1.25"),
+        ("index.docker.io/nginx:1.25", "docker.io/library/nginx:1.25"),
+        ("registry-1.docker.io/library/nginx:1.25", "docker.io/library/nginx:1.25"),
+        ("Index.Docker.io/nginx:1.25", "docker.io/library/nginx:1.25"),
+        ("index.docker.io/bitnami/nginx@sha256:" + "0" * 64, "docker.io/bitnami/nginx@sha256:" + "0" * 64),
+        ("docker.io:443/nginx:1", "docker.io:443/nginx:1"),
+        ("docker.io.example.org/nginx:1", "docker.io.example.org/nginx:1"),
+        ("registry.example.org/nginx:1", "registry.example.org/nginx:1"),
+        ("Registry.example.org/a/b:1", "Registry.example.org/a/b:1"),
+    ],
+)
+def test_docker_hubs_names_are_one_and_others_stay_as_written(text: str, canonical: str) -> None:
+    assert str(ImageReference.parse(text).canonical()) == canonical
+    assert str(ImageReference.parse(text)) == text, "what was recorded is read as it was recorded"
+
+
+def test_registries_that_are_named_twice_are_found() -> None:
+    named = ["index.docker.io", "r.example.org", "docker.io", "R.example.org"]
+    assert twice_named(named) == ["docker.io and index.docker.io"]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,14 @@ def test_a_right_document_has_no_problem() -> None:
     assert judgement.user_data.source.tag == "1.2"
 
 
+@pytest.mark.parametrize("written", ["docker.io/nginx", "index.docker.io/library/nginx", "registry-1.docker.io/nginx"])
+def test_docker_hubs_image_is_one_whichever_name_is_written(written: str) -> None:
+    rules = PlatformRules(immutable=frozenset({"docker.io"}), allowed=frozenset({"docker.io"}))
+    user_data = judged(GOOD.replace("registry.example.org/pay/api", written), rules).user_data
+    assert user_data is not None
+    assert str(user_data.source) == "docker.io/library/nginx:1.2"
+
+
 def test_everything_acted_on_is_read() -> None:
     text = GOOD + (
         "ports: {8080: 80, '53/udp': 53}\nenvironment: {A: text, B: 1}\nmint_bucket: some-bucket\n"

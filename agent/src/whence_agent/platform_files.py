@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_agent.settings import Settings
 from whence_agent.stages.image import TrustPolicy
+from whence_common.image_reference import registry_name
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
 from whence_common.settings_file import SettingsInvalid
 
@@ -28,7 +29,7 @@ def trust_policies(settings: Settings) -> dict[str, TrustPolicy]:
             production_ready_header=trust.production_ready_header,
         )
         if policy != TrustPolicy():
-            policies[host] = policy
+            policies[registry_name(host)] = policy
     return policies
 
 

@@ -12,7 +12,7 @@ import msgspec
 from whence_agent.stage_table import STAGE_SECONDS_MAX
 from whence_common import settings_file
 from whence_common.errors import one_line
-from whence_common.image_reference import is_host
+from whence_common.image_reference import is_host, registry_name, twice_named
 from whence_common.log_policy import count_distinct, wrong_witnesses
 from whence_common.note import NoteInvalid, VerifierKey
 from whence_common.settings_file import Document
@@ -155,12 +155,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def platform_rules(self) -> PlatformRules:
         """Give what user data is judged by."""
-        hosts = self.registries.items()
+        hosts = [(registry_name(host), registry) for host, registry in self.registries.items()]
         platform = {"tokeninfo_url": self.tokeninfo_url} if self.tokeninfo_url is not None else {}
         return PlatformRules(
             immutable=frozenset(host for host, registry in hosts if registry.immutable_tags is True),
             asked=frozenset(host for host, registry in hosts if registry.immutable_tags == "ask"),
-            allowed=None if self.allowed_registries is None else frozenset(self.allowed_registries),
+            allowed=None if self.allowed_registries is None else frozenset(map(registry_name, self.allowed_registries)),
             single_segment=frozenset(host for host, registry in hosts if registry.single_segment),
             privileged=self.allow_privileged,
             engine_socket=self.allow_engine_socket,
@@ -176,7 +176,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.stage_seconds_max.get(stage, STAGE_SECONDS_MAX[stage])
 
     def registry(self, host: str) -> RegistrySettings:
-        return self.registries.get(host, RegistrySettings())
+        """Return what is said of a registry by any of its names."""
+        named = {registry_name(name): one for name, one in self.registries.items()}
+        return named.get(registry_name(host), RegistrySettings())
 
     def sign_in_of(self, host: str) -> SignIn:
         """Give how to sign in at a registry; auto is resolved as far as the host's name tells."""
@@ -272,6 +274,8 @@ def _about_user_data(settings: Settings) -> Iterator[str]:
     required = sorted(name for name in settings.user_data_defaults if TOP_KEYS.get(name) and TOP_KEYS[name].required)
     if required:
         yield f"user_data_defaults must leave {', '.join(required)} to user data"
+    for names in twice_named(settings.registries):
+        yield f"registries: {names} are one registry; write it once"
     for host, registry in settings.registries.items():
         for other in (*registry.token_hosts, *registry.blob_hosts):
             if not is_host(other):

@@ -63,6 +63,7 @@ from whence_agent.tokens import TokenKeeper
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant, utc_now
 from whence_common.files import remove_temporaries
+from whence_common.image_reference import registry_name
 from whence_common.lifecycle import Ended, Service, run_until_signal
 from whence_common.registry_address import Place
 from whence_common.settings_file import SettingsInvalid
@@ -147,8 +148,8 @@ class _Agent:
         self.issuer = OAuthIssuer(session=self.session, url=settings.oauth_token_url)
         self.prover = IdentityProver(metadata=self.metadata, now=utc_now)
         self.places = {
-            host: Place(
-                registry=host,
+            registry_name(host): Place(
+                registry=registry_name(host),
                 plain_http=one.plain_http,
                 token_hosts=frozenset(one.token_hosts),
                 blob_hosts=frozenset(one.blob_hosts),
@@ -162,7 +163,7 @@ class _Agent:
 
     def front_of(self, registry: str) -> HttpAggregator:
         """Make what speaks to a registry front; it serves a part of the aggregator's calls, and tokens."""
-        place = self.places.get(registry) or Place(registry=registry)
+        place = self.places.get(registry_name(registry)) or Place(registry=registry)
         return HttpAggregator(
             session=self.session, url=f"{place.origin}/v2/_whence", ca_file=None, key_id=lambda: self.key.id
         )

@@ -17,7 +17,7 @@ from whence_aggregator.settings_places import (
 from whence_aggregator.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
-from whence_common.image_reference import is_repository_path
+from whence_common.image_reference import is_repository_path, twice_named
 from whence_common.log_policy import count_distinct
 from whence_common.note import WITNESS, NoteInvalid, VerifierKey
 from whence_common.settings_file import Document
@@ -256,6 +256,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += _wrong_in_inventory(settings.inventory)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
+    wrong += [f"trust: {names} are one registry; write it once" for names in twice_named(settings.trust)]
     if settings.registry is not None:
         wrong += _wrong_in_registry(settings.registry)
     if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):

@@ -10,7 +10,7 @@ import msgspec
 
 from whence_common.errors import one_line
 from whence_common.identifiers import ROLE_ARN
-from whence_common.image_reference import is_host, is_loopback_registry
+from whence_common.image_reference import is_host, is_loopback_registry, twice_named
 from whence_common.registry_address import ecr_region
 
 
@@ -52,7 +52,7 @@ class GitServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 def wrong_in_places(registries: Mapping[str, PlaceSettings], git_servers: Mapping[str, GitServerSettings]) -> list[str]:
     """Return what is wrong, each with its place."""
-    wrong = []
+    wrong = [f"registries: {names} are one registry; write it once" for names in twice_named(registries)]
     for host, place in registries.items():
         name = f"registries.{host}"
         wrong += wrong_hosts(name, [*place.token_hosts, *place.blob_hosts], "token_hosts or blob_hosts")

@@ -29,6 +29,7 @@ from whence_aggregator.settings import Settings
 from whence_aggregator.wiring_limits import LiveLimits
 from whence_aggregator.witness_settings import WitnessFile
 from whence_common.clock import utc_now
+from whence_common.image_reference import registry_name
 from whence_common.lifecycle import Service, run_until_signal
 from whence_common.meters import Counter
 from whence_common.open_metrics import Family, Sample, gauge
@@ -195,7 +196,7 @@ def load_witness_reload(
 def load_questions(settings: Settings) -> Questions:
     """Make what counts questions to other systems."""
     own = [settings.registry.name] if settings.registry is not None else []
-    return Questions(frozenset([*settings.registries, *settings.git_servers, *own]))
+    return Questions(frozenset([*map(registry_name, settings.registries), *settings.git_servers, *own]))
 
 
 def queue_families(*queues: Callable[[], Mapping[str, tuple[int, int]]]) -> Source:

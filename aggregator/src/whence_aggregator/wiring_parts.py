@@ -53,6 +53,7 @@ from whence_aggregator.wiring_roads import Outgoing, load_git, load_roads
 from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
+from whence_common.image_reference import registry_name
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
 from whence_common.log_policy import wrong_witnesses
 from whence_common.logs import fields
@@ -197,7 +198,7 @@ def load_image_reader(
 ) -> ImageReader:
     """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
     others = RegistryImages(roads=load_roads(settings, outgoing), windows=outgoing.windows)
-    trust = {host: _trust(host, one) for host, one in settings.trust.items()}
+    trust = {registry_name(host): _trust(host, one) for host, one in settings.trust.items()}
     return ImageReader(stores=Stores(others=others, own=own), bases=KnownBases(database), trust=trust)
 
 

@@ -21,6 +21,7 @@ from whence_aggregator.adapters.registry_road import RegistryRoad
 from whence_aggregator.settings import RegistrySettings, Settings
 from whence_aggregator.settings_places import GithubAppSettings, GitServerSettings, PlaceSettings
 from whence_common.clock import utc_now
+from whence_common.image_reference import registry_name
 from whence_common.registry_address import Place, ecr_region
 
 _TOKEN_USER = "x-access-token"  # noqa: S105 - the user name beside a token that stands alone in its file
@@ -44,7 +45,10 @@ def open_outgoing(session: aiohttp.ClientSession, stack: AsyncExitStack) -> Outg
 
 def load_roads(settings: Settings, outgoing: Outgoing) -> dict[str, RegistryRoad]:
     """Make the roads to the registries that may be asked. Raises SettingsInvalid."""
-    return {host: _road(host, one, settings, outgoing) for host, one in settings.registries.items()}
+    return {
+        registry_name(host): _road(registry_name(host), one, settings, outgoing)
+        for host, one in settings.registries.items()
+    }
 
 
 def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerReader:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from whence_common.digest import is_sha256_digest
@@ -16,6 +17,14 @@ _SEGMENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _REFERENCE_CHARACTERS_MAX = 512
 _PATH_CHARACTERS_MAX = 255
+
+
+DOCKER_HUB = "docker.io"
+"""The name that Docker Hub has here, whichever of its names was written."""
+DOCKER_HUB_HOST = "registry-1.docker.io"
+"""Where Docker Hub's API is."""
+_HUB_NAMES = frozenset({DOCKER_HUB, DOCKER_HUB_HOST, "index.docker.io", "registry.hub.docker.com"})
+_HUB_OFFICIAL = "library/"
 
 
 class ImageReferenceInvalid(InputError):
@@ -60,6 +69,14 @@ class ImageReference:
             )
         return cls(registry=registry, path=path, tag=tag if colon else None, digest=digest if at else None)
 
+    def canonical(self) -> ImageReference:
+        """Return the reference with the one name of its registry, and with Docker Hub's library/ where it was left out.
+
+        What was recorded keeps the name that it was recorded with; this is for what is read or asked from now on.
+        """
+        registry = registry_name(self.registry)
+        return replace(self, registry=registry, path=registry_path(registry, self.path))
+
     @property
     def repository(self) -> str:
         """`registry/path`, without tag and digest."""
@@ -81,6 +98,24 @@ class ImageReference:
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag is not None else ""
         return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest is not None else "")
+
+
+def registry_name(host: str) -> str:
+    """Return the one name of a registry: Docker Hub goes by several, and every other registry by its host alone."""
+    return DOCKER_HUB if host.lower() in _HUB_NAMES else host
+
+
+def registry_path(host: str, path: str) -> str:
+    """Return a repository's path in the API of its registry: Docker Hub keeps single names below library/."""
+    return f"{_HUB_OFFICIAL}{path}" if registry_name(host) == DOCKER_HUB and "/" not in path else path
+
+
+def twice_named(hosts: Iterable[str]) -> list[str]:
+    """Return, for messages, registries that are named more than once, by different names."""
+    found: dict[str, list[str]] = {}
+    for host in hosts:
+        found.setdefault(registry_name(host), []).append(host)
+    return [" and ".join(sorted(names)) for names in found.values() if len(names) > 1]
 
 
 def is_repository_path(text: str) -> bool:

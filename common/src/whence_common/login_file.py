@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from whence_common.errors import InputError
+from whence_common.image_reference import registry_name
 from whence_common.loose_json import loose
 from whence_common.registry_sign_in import Login
 
 LOGIN_BYTES_MAX = 256 * 1024
 _CHARACTERS_MAX = 4 * 1024
-_HUB_KEYS = ("docker.io", "https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
+_SCHEME = re.compile(r"\Ahttps?://")
+_NO_LOGINS = ("access-token", "refresh-token")
+"""What Docker's desktop program keeps beside its login for Docker Hub."""
 _TOKEN_USER = "<token>"  # noqa: S105 - how Docker's credential helpers mark an identity token
 
 
@@ -43,17 +47,32 @@ def parse_login(content: bytes, *, host: str, name: str, token_user: str = "") -
 
 
 def docker_entry(document: Mapping[str, Any], host: str) -> Mapping[str, Any] | None:
-    """Find a registry's entry in Docker's configuration; old files have the entries without `auths` around them."""
+    """Find a registry's entry in Docker's configuration; old files have the entries without `auths` around them.
+
+    An empty entry is what `docker login` leaves where a helper keeps the login: another name's entry may have one.
+    """
     entries = document.get("auths", document)
     if not isinstance(entries, dict):
         return None
-    wanted = _HUB_KEYS if host in _HUB_KEYS else (host,)
-    for key in (*wanted, *(f"https://{one}" for one in wanted), *(f"http://{one}" for one in wanted)):
-        for spelled in (key, f"{key}/", f"{key}/v1/", f"{key}/v2/"):
-            if isinstance(entries.get(spelled), dict):
-                found: Mapping[str, Any] = entries[spelled]
-                return found
-    return None
+    found = [one for key in docker_keys(entries, host) if isinstance(one := entries[key], dict)]
+    return next((one for one in found if one), found[0] if found else None)
+
+
+def docker_keys(keys: Iterable[str], host: str) -> list[str]:
+    """Return the keys that name a registry, the best first: as Docker writes them, with or without scheme and path.
+
+    Docker Hub's is `https://index.docker.io/v1/`, whichever of its names an image has.
+    """
+    fitting = [(fit, key) for key in keys if isinstance(key, str) and (fit := _fit(key, host)) is not None]
+    return [key for _, key in sorted(fitting)]
+
+
+def _fit(key: str, host: str) -> tuple[bool, bool, str] | None:
+    name, _, path = _SCHEME.sub("", key, count=1).partition("/")
+    path = path.strip("/")
+    if registry_name(name) != registry_name(host) or path.endswith(_NO_LOGINS):
+        return None
+    return name != host, path not in ("", "v1", "v2"), name
 
 
 def login_of_entry(entry: Mapping[str, Any], *, host: str, name: str) -> Login:

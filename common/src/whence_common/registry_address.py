@@ -14,7 +14,13 @@ from typing import Literal
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from whence_common.errors import RoadError, one_line
-from whence_common.image_reference import is_loopback_registry
+from whence_common.image_reference import (
+    DOCKER_HUB,
+    DOCKER_HUB_HOST,
+    is_loopback_registry,
+    registry_name,
+    registry_path,
+)
 from whence_common.loose_json import loose
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -22,8 +28,7 @@ REDIRECTS_MAX = 5
 _REFERRERS_CLOSED = (*REDIRECTS, 400, 401, 403, 404, 405, 406, 410, 415, 501)
 """What registries without the referrers API answer to it."""
 _URL_CHARACTERS_MAX = 16 * 1024
-_HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
-_TOKEN_HOSTS = {"registry-1.docker.io": "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
+_TOKEN_HOSTS = {DOCKER_HUB_HOST: "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
 _ECR = re.compile(
     r"[0-9]{12}\.dkr(?:\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.(?:com(?:\.cn)?|eu)|-ecr(?:-fips)?\.([a-z0-9-]+)\.on\.aws)\Z"
 )
@@ -61,7 +66,7 @@ class Place:
     @property
     def host(self) -> str:
         """Return the host, with its port, that the API is at: Docker Hub's is not the one that images name."""
-        return "registry-1.docker.io" if self.registry in _HUB else self.registry
+        return DOCKER_HUB_HOST if registry_name(self.registry) == DOCKER_HUB else self.registry
 
     @property
     def origin(self) -> str:
@@ -73,7 +78,7 @@ class Place:
 
     def path(self, path: str) -> str:
         """Return a repository's path in the API: Docker Hub keeps single names below library/."""
-        return f"library/{path}" if self.registry in _HUB and "/" not in path else path
+        return registry_path(self.registry, path)
 
 
 def ecr_region(registry: str) -> str | None:

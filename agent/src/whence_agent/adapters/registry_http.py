@@ -19,7 +19,7 @@ from whence_common.backoff import retry_after_seconds
 from whence_common.clock import Now
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import one_line
-from whence_common.image_reference import ImageReferenceInvalid
+from whence_common.image_reference import ImageReferenceInvalid, registry_name
 from whence_common.referrer_pages import next_page
 from whence_common.registry_address import (
     REDIRECTS,
@@ -86,7 +86,7 @@ class Access:
 
 
 class RegistryHttp:
-    """GETs below `/v2/<path>/`. `places` are the registries that the platform says more of than their name."""
+    """GETs below `/v2/<path>/`. `places`, by canonical name, are the registries that the platform says more of."""
 
     def __init__(
         self,
@@ -246,7 +246,7 @@ class RegistryHttp:
             )  # fmt: skip
 
     def _place(self, access: Access) -> Place:
-        return self._places.get(access.registry) or Place(registry=access.registry)
+        return self._places.get(registry_name(access.registry)) or Place(registry=access.registry)
 
 
 def _url(place: Place, repository: str, path: str) -> str:

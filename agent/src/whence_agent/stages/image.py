@@ -17,7 +17,7 @@ from whence_common.backoff import Backoff
 from whence_common.errors import InputError
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_provenance import SourceClaim, claims_of_labels
-from whence_common.image_reference import ImageReference
+from whence_common.image_reference import ImageReference, registry_name
 from whence_common.image_trust import TrustedBuilder, builder_of, signer_of
 from whence_common.pause import pause
 from whence_common.registry_sign_in import Login
@@ -159,7 +159,7 @@ class ImageResolver:
             digest=resolved.digest,
             index_digest=resolved.index_digest,
         )
-        policy = self.policies.get(reference.registry)
+        policy = self.policies.get(registry_name(reference.registry))
         if policy is None:
             return image, resolved
         return await self._trusted(policy, reference, image, resolved), resolved

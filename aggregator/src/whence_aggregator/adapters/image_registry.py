@@ -17,7 +17,7 @@ from whence_common.clock import utc_now
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_layers import LayerFinding
-from whence_common.image_reference import ImageReferenceInvalid
+from whence_common.image_reference import ImageReferenceInvalid, registry_name
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 from whence_common.referrer_pages import PAGES_MAX, merged, next_page
@@ -133,7 +133,7 @@ class RegistryImages:
     def _road(self, repository: str) -> tuple[RegistryRoad, str]:
         """Give the road to a repository's registry, and its path there. Raises SourceUnavailable."""
         registry, _, name = repository.partition("/")
-        road = self._roads.get(registry)
+        road = self._roads.get(registry_name(registry))
         if road is None:
             raise SourceUnavailable(
                 "registry-not-configured", f"{registry} is not among the registries in the aggregator's settings"

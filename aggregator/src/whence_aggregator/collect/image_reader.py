@@ -33,7 +33,7 @@ from whence_common.image_provenance import (
     claims_of_manifest,
     claims_of_provenance,
 )
-from whence_common.image_reference import ImageReference
+from whence_common.image_reference import ImageReference, registry_name
 from whence_common.image_trust import EVIDENCE_BYTES_MAX, TrustedBuilder, builder_of, signer_of
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import Descriptor, Manifest, ManifestInvalid
@@ -147,7 +147,7 @@ class ImageReader:
 
     async def _judge(self, said: ImageSaid, store: ImageStore, repository: str, manifests: list[Manifest]) -> None:
         """Believe what the configured keys have signed: the image itself, or the index it is in."""
-        trust = self._trust.get(repository.partition("/")[0], Trust())
+        trust = self._trust.get(registry_name(repository.partition("/")[0]), Trust())
         said.signer_known = False
         if not trust.keys and not trust.builders:
             return

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.ports import Ec2Inventory, Finding, ListedInstance
+from whence_common.image_reference import registry_name
 from whence_common.meters import OTHER, Counter, Histogram
 from whence_common.open_metrics import Family
 
@@ -51,7 +52,7 @@ class Questions:
 
     def host(self, subject: str) -> str:
         """Return the host of `host/path…` where the settings name it."""
-        host = subject.partition("/")[0]
+        host = registry_name(subject.partition("/")[0])
         return host if host in self._hosts else OTHER
 
     def families(self) -> Sequence[Family]:

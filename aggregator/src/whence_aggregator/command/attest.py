@@ -76,7 +76,7 @@ def attest(
 ) -> str:
     """Push provenance for an image; give the digest of the referrer. Raises InputError or RoadError."""
     _check(source, allow_dirty=allow_dirty)
-    reference = ImageReference.parse(image)
+    reference = ImageReference.parse(image).canonical()
     registry = RegistryClient(reference, token_hosts=token_hosts)
     manifest = Manifest.parse(registry.manifest(reference.digest or reference.tag or ""))
     if reference.digest not in (None, manifest.digest):

@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError, RoadError, one_line
-from whence_common.image_reference import ImageReference
-from whence_common.login_file import docker_entry, login_of_entry
+from whence_common.image_reference import DOCKER_HUB, ImageReference, registry_name
+from whence_common.login_file import docker_entry, docker_keys, login_of_entry
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 from whence_common.registry_address import REDIRECTS, REDIRECTS_MAX, Place, redirected, same_origin
@@ -50,8 +50,8 @@ class RegistryClient:
     """
 
     def __init__(self, reference: ImageReference, *, token_hosts: tuple[str, ...] = ()) -> None:
-        self._place = Place(registry=reference.registry, token_hosts=frozenset(token_hosts))
-        self._registry = reference.registry
+        self._registry = registry_name(reference.registry)
+        self._place = Place(registry=self._registry, token_hosts=frozenset(token_hosts))
         self._path = self._place.path(reference.path)
         self._base = self._place.origin
         self._authorization = ""
@@ -153,7 +153,8 @@ class RegistryClient:
         except OSError:
             return None
         helpers = config.get("credHelpers")
-        named = helpers.get(self._registry) if isinstance(helpers, dict) else None
+        known = helpers if isinstance(helpers, dict) else {}
+        named = next((known[key] for key in docker_keys(known, self._registry)), None)
         helper = named or config.get("credsStore")
         if isinstance(helper, str) and _HELPER.match(helper):
             return self._helped(helper)
@@ -166,7 +167,7 @@ class RegistryClient:
             raise RoadError(
                 "registry-login", f"docker-credential-{helper}, which Docker's configuration names, is missing"
             )
-        key = "https://index.docker.io/v1/" if self._place.host != self._registry else self._registry
+        key = "https://index.docker.io/v1/" if self._registry == DOCKER_HUB else self._registry
         # our own secrets are not the helper's business; it may need the rest, such as AWS's variables for ECR
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WHENCE_")}
         try:

@@ -13,7 +13,7 @@ def read_source(section: Section, rules: PlatformRules) -> ImageReference | None
     if text is None:
         return None
     try:
-        reference = ImageReference.parse(text)
+        reference = ImageReference.parse(text).canonical()
     except ImageReferenceInvalid as exc:
         section.error("source", exc.code, exc.message, exc.fix)
         return None

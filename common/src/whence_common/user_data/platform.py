@@ -52,6 +52,7 @@ class PlatformRules:
     platform_known: bool = True
 
     def tags_of(self, registry: str) -> TagPolicy:
+        """Return the policy for a registry, whose name and those of the sets are canonical."""
         if self.allowed is not None and registry not in self.allowed:
             return "not-allowed"
         if registry in self.immutable:
