@@ -191,9 +191,9 @@ async def test_a_registry_that_wants_a_sign_in_says_so(stage: Stage, server: Agg
     assert status["problems"][-1]["code"] == "registry-unauthorised"
 
 
-async def test_a_registry_that_is_down_fails_the_boot_after_a_few_tries(stage: Stage, server: Aggregator) -> None:
+async def test_a_registry_that_is_down_fails_the_boot_at_the_stages_deadline(stage: Stage, server: Aggregator) -> None:
     await stage.instance(user_data(f"127.0.0.1:{free_port()}/demo/x@sha256:{'0' * 64}"))
-    status = await failed(stage, server)
+    status = await failed(stage, server, stage_seconds_max={"image": 2.0})
     assert status["problems"][-1]["code"] == "registry-unreachable"
 
 

@@ -331,7 +331,9 @@ async def test_an_image_that_is_only_on_the_machine_is_never_run(stage: Stage, s
 
     await stage.on_engine(cache)
     await stage.instance(user_data(f"{dead}:1.0"))
-    status = await failed(stage, server, registries={dead.partition("/")[0]: {"immutable_tags": True}})
+    status = await failed(
+        stage, server, registries={dead.partition("/")[0]: {"immutable_tags": True}}, stage_seconds_max={"image": 2.0}
+    )
     assert status["problems"][-1]["code"] == "registry-unreachable"
     await stage.on_engine(lambda client: client.remove_image(f"{dead}:1.0"))
 

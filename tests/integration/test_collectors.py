@@ -120,6 +120,7 @@ async def test_a_registry_that_lies_about_manifest_or_layer_is_caught(session: a
     "answer, code",
     [
         (Answer(status=404), "registry-image-unknown"),
+        (Answer(status=404, body=b"<html>", headers={"Content-Type": "text/html"}), "registry-error"),
         (Answer(status=401), "registry-denied"),
         (Answer(status=403), "registry-denied"),
         (Answer(status=500), "registry-error"),

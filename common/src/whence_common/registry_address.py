@@ -182,6 +182,11 @@ def referrers_closed(status: int, content: bytes) -> bool:
     return status in _REFERRERS_CLOSED or (status == 200 and not isinstance(loose(content).get("manifests"), list))
 
 
+def is_page(content_type: str) -> bool:
+    """Say whether an answer is a page for people: registries send none, load balancers and proxies do."""
+    return content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
+
+
 def same_origin(place: Place, url: str) -> bool:
     """Say whether a URL is at the registry itself, where its credentials may be shown."""
     parts = urlsplit(url)

@@ -25,7 +25,7 @@ from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, INDEXES, MANIFEST_BYTES_MAX
 from whence_common.referrer_pages import PAGES_MAX, merged
-from whence_common.registry_address import referrers_closed
+from whence_common.registry_address import is_page, referrers_closed
 from whence_common.registry_sign_in import Login
 
 CONFIG_BYTES_MAX = 4 * 1024 * 1024
@@ -94,7 +94,7 @@ class OciRegistry:
     async def _by_tag(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
         path = f"manifests/{fallback_tag(digest)}"
         answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
-        if answer.status == 404 and not _is_page(answer):
+        if answer.status == 404 and not is_page(answer.content_type):
             return None
         self._http.check(access, answer, digest)
         return answer.content
@@ -126,20 +126,15 @@ class _Pieces:
             if exc.retryable:
                 raise
             raise Unreadable(exc.message) from exc
-        if answer.status == 404 and not _is_page(answer):
+        if answer.status == 404 and not is_page(answer.content_type):
             return None
         if answer.status != 200:
-            if may_pass(answer.status, answer.content) or _is_page(answer):
+            if may_pass(answer.status, answer.content) or is_page(answer.content_type):
                 self._http.check(self._access, answer, name)
             raise Unreadable(f"HTTP {answer.status}")
         if is_sha256_digest(name) and sha256_digest(answer.content) != name:
             raise Unreadable("the bytes are not those of the digest")
         return answer.content
-
-
-def _is_page(answer: Answer) -> bool:
-    """Whether an answer is a page for people, which no registry sends, but load balancers and proxies before it do."""
-    return answer.content_type in ("text/html", "application/xhtml+xml")
 
 
 def _check_digests(content: bytes, name: str, stated: str | None, reference: ImageReference) -> None:

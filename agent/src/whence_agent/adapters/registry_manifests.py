@@ -11,6 +11,7 @@ from whence_agent.processor import Processor, choose, offers, platform_of, writt
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReference
 from whence_common.oci_manifest import INDEXES, LAYERS_MAX, MANIFESTS
+from whence_common.registry_address import is_page
 
 _OTHER = "image-other-architecture"
 _AT_FAULT = "the registry or something before it is at fault; tell its owner"
@@ -105,5 +106,4 @@ def _document(content: bytes, header: str, reference: ImageReference) -> dict[st
 
 
 def _not_json(reference: ImageReference, header: str, why: str) -> RegistryRefused:
-    page = header in ("text/html", "application/xhtml+xml")
-    return RegistryRefused("registry-not-json", f"{reference}: {why}", retryable=page, fix=_AT_FAULT)
+    return RegistryRefused("registry-not-json", f"{reference}: {why}", retryable=is_page(header), fix=_AT_FAULT)

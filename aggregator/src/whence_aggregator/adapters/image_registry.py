@@ -21,7 +21,7 @@ from whence_common.image_reference import ImageReferenceInvalid, registry_name
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 from whence_common.referrer_pages import PAGES_MAX, merged, next_page
-from whence_common.registry_address import RedirectRefused, referrers_closed
+from whence_common.registry_address import RedirectRefused, is_page, referrers_closed
 from whence_common.registry_sign_in import scope_of
 from whence_common.registry_urls import url_of
 
@@ -109,7 +109,7 @@ class RegistryImages:
             road, named = self._road(repository)
             place = _url(road, repository, part, name)
             async with self._asked(road, named, place, accept=accept) as answer:
-                if answer.status == 404:
+                if answer.status == 404 and not is_page(answer.content_type):
                     return None
                 _check(answer, url)
                 content = await read_answer(answer, bytes_max)
