@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import codecs
 import re
-import zlib
 from dataclasses import dataclass
 
 from whence_common.problems import Problem
 from whence_common.user_data import multipart
-from whence_common.user_data.multipart import Part
+from whence_common.user_data.inflate import MAGIC, inflate
+from whence_common.user_data.multipart import HEADER, Part
 
 RAW_BYTES_MAX = 16 * 1024
 """EC2's limit for raw user data."""
 INFLATED_BYTES_MAX = 256 * 1024
-HEADER = "#taupage-ami-config"
+_ENCODINGS_MAX = 4
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
+_STARTS = re.compile(rb"#|mime-version:|content-type:|from ")
+"""What user data of any kind starts with, in lower case."""
 _FOREIGN = (
     ("#cloud-config", "cloud-config is not read: what runs here is decided by this file alone"),
     ("#include", "includes are never fetched"),
@@ -48,15 +54,26 @@ def open_envelope(raw: bytes) -> Envelope:
             f"user data is {len(raw)} bytes; EC2 takes at most {RAW_BYTES_MAX}",
             "shorten it, or compress it with gzip",
         )
-    if raw[:2] == b"\x1f\x8b":
-        inflated = _inflate(raw)
+    if raw.startswith(MAGIC):
+        inflated = inflate(raw, INFLATED_BYTES_MAX)
         if inflated is None:
             return _refused(
                 "user-data-gzip-broken",
                 f"user data starts like gzip, but does not inflate whole to at most {INFLATED_BYTES_MAX} bytes",
                 "compress the file again, or give it uncompressed",
             )
+        if inflated.startswith(MAGIC):
+            return _refused("user-data-gzip-twice", "user data is compressed twice", "compress it once")
         raw = inflated
+    times = _times_encoded(raw)
+    if times:
+        return _refused(
+            "user-data-encoded-twice",
+            f"this is base64 of user data{'' if times == 1 else f', encoded {times} times'}; EC2 decodes once what it "
+            "is given, so an instance that sees this was given user data that was encoded twice",
+            "give the plain file: the AWS CLI (--user-data file://), the SDKs, Terraform's user_data and Fn::Base64 "
+            "encode it themselves",
+        )
     if not raw.strip():
         return _refused("user-data-empty", "there is no user data", f"start it with the line {HEADER}")
     try:
@@ -65,15 +82,15 @@ def open_envelope(raw: bytes) -> Envelope:
         return _not_utf8(raw, exc.start)
     text = text.removeprefix("\ufeff")
     if multipart.is_multipart(text):
-        return _multipart(text)
+        return _multipart(text, INFLATED_BYTES_MAX)
     problem = _check_header(text, 1)
     readable = problem is None or problem.severity == "warning"
     part = Part(text=text, first_line=1, headed=True)
     return Envelope(parts=(part,) if readable else (), view=text, problems=(problem,) if problem else ())
 
 
-def _multipart(text: str) -> Envelope:
-    parts, view, problems = multipart.split(text)
+def _multipart(text: str, inflated_bytes_max: int) -> Envelope:
+    parts, view, problems = multipart.split(text, inflated_bytes_max)
     readable = []
     for part in parts:
         problem = _check_header(part.text, part.first_line) if part.headed else None
@@ -116,6 +133,8 @@ def _check_header(text: str, first_line: int) -> Problem | None:
 
 
 def _not_utf8(raw: bytes, start: int) -> Envelope:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _refused("user-data-not-utf8", "user data is UTF-16, as PowerShell's > writes it", "save it as UTF-8")
     line = raw.count(b"\n", 0, start) + 1
     column = start - (raw.rfind(b"\n", 0, start) + 1) + 1
     problem = _problem(
@@ -124,14 +143,19 @@ def _not_utf8(raw: bytes, start: int) -> Envelope:
     return Envelope(parts=(), view=raw.decode("utf-8", "replace"), problems=(problem,))
 
 
-def _inflate(raw: bytes) -> bytes | None:
-    decompressor = zlib.decompressobj(wbits=31)
-    try:
-        inflated = decompressor.decompress(raw, INFLATED_BYTES_MAX + 1)
-    except zlib.error:
-        return None
-    whole = decompressor.eof and not decompressor.unused_data
-    return inflated if whole and len(inflated) <= INFLATED_BYTES_MAX else None
+def _times_encoded(raw: bytes) -> int:
+    """Return how often user data was encoded as base64; 0 for what does not look like that."""
+    for times in range(_ENCODINGS_MAX + 1):
+        if times and (raw.startswith(MAGIC) or _STARTS.match(raw.removeprefix(codecs.BOM_UTF8).lstrip().lower())):
+            return times
+        text = b"".join(raw.split())
+        if len(text) < len(HEADER) or not _BASE64.match(text):
+            return 0
+        try:
+            raw = base64.b64decode(text + b"=" * (-len(text) % 4))
+        except binascii.Error:
+            return 0
+    return 0
 
 
 def _problem(code: str, message: str, fix: str, line: int = 1, column: int = 1) -> Problem:

@@ -10,8 +10,10 @@ from email.message import Message
 
 from whence_common.errors import one_line
 from whence_common.problems import Problem
+from whence_common.user_data.inflate import inflate
 
 PARTS_MAX = 20
+HEADER = "#taupage-ami-config"
 _OURS = "text/x-taupage-ami-config"
 _FOREIGN = {
     "text/cloud-config": "cloud-config is not read",
@@ -26,10 +28,21 @@ _FOREIGN = {
     "text/x-include-once-url": "includes are never fetched",
 }
 _PLAIN = ("", "7bit", "8bit", "binary")
+_GZIP = frozenset(
+    f"application/{kind}"
+    for kind in ("gzip", "gzip-compressed", "gzipped", "x-compress", "x-compressed", "x-gunzip", "x-gzip",
+                 "x-gzip-compressed")
+)  # fmt: skip
+"""Types that cloud-init decompresses; the type of what comes out is told by its first line."""
+_SHELL_SCRIPT = "text/x-shellscript"
 _STARTS = re.compile(
     r"(?:(?:mime-version|content-type|content-transfer-encoding|from|subject|date|message-id|number-attachments):[^\n]*\n)",
     re.IGNORECASE,
 )
+_MIME_VERSION = re.compile(r"^mime-version:", re.IGNORECASE | re.MULTILINE)
+_MIME_CHARACTERS_MAX = 4096
+"""So far cloud-init looks for MIME-Version, whatever stands before it: an mbox line, other headers."""
+_CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +56,17 @@ class Part:
 
 def is_multipart(text: str) -> bool:
     """Say whether this is a MIME message rather than a document."""
-    return _STARTS.match(text.lstrip("\r\n")) is not None
+    text = text.lstrip("\r\n")
+    if _STARTS.match(text):
+        return True
+    return not text.lstrip().startswith("#") and _MIME_VERSION.search(text[:_MIME_CHARACTERS_MAX]) is not None
 
 
-def split(text: str) -> tuple[list[Part], str, list[Problem]]:
-    """Give the parts that are ours, the text that line numbers refer to, and what is wrong with the others."""
+def split(text: str, inflated_bytes_max: int) -> tuple[list[Part], str, list[Problem]]:
+    """Give the parts that are ours, the text that line numbers refer to, and what is wrong with the others.
+
+    All that is compressed may have `inflated_bytes_max` bytes together.
+    """
     message = email.message_from_string(text.lstrip("\r\n"))
     leaves = [part for part in message.walk() if not part.is_multipart()]
     problems: list[Problem] = []
@@ -63,7 +82,8 @@ def split(text: str) -> tuple[list[Part], str, list[Problem]]:
     parts: list[Part] = []
     position = 0
     for number, leaf in enumerate(leaves, start=1):
-        content = _content(leaf)
+        content, inflated = _content(leaf, inflated_bytes_max)
+        inflated_bytes_max -= inflated
         if encoded:
             view += f"--- part {number}: {one_line(leaf.get_content_type(), 60)} ---\n"
             start = len(view)
@@ -82,12 +102,17 @@ def split(text: str) -> tuple[list[Part], str, list[Problem]]:
 
 def _what_is_wrong(leaf: Message, content: str | None, number: int, line: int) -> Problem | None:
     kind = leaf.get_content_type()
+    if kind == _SHELL_SCRIPT and content is not None and content.lstrip().lower().startswith(HEADER):
+        kind = "text/plain"  # as cloud-init: the first line, not the type, tells what a script is
     if kind in _FOREIGN:
         why = f"part {number} is {kind}: {_FOREIGN[kind]}"
         return _refused(line, "user-data-part-foreign", why, f"keep only parts of type {_OURS}")
-    if kind not in (_OURS, "text/plain"):
+    if kind not in (_OURS, "text/plain", "text/x-not-multipart", *_GZIP):
         why = f"part {number} is {one_line(kind, 60)}, which nothing here reads"
         return _refused(line, "user-data-part-foreign", why, f"keep only parts of type {_OURS}")
+    if content is None and kind in _GZIP:
+        why = f"part {number} is {kind}, but does not inflate whole, or to too much, or to no UTF-8 text"
+        return _refused(line, "user-data-gzip-broken", why, "compress the part again, and encode it as base64")
     if content is None:
         return _refused(line, "user-data-part-not-utf8", f"part {number} is not a UTF-8 text", "save it as UTF-8")
     return None
@@ -97,15 +122,27 @@ def _encoding(part: Message) -> str:
     return str(part.get("Content-Transfer-Encoding", "")).strip().lower()
 
 
-def _content(part: Message) -> str | None:
-    if _encoding(part) in _PLAIN:
+def _content(part: Message, inflated_bytes_max: int) -> tuple[str | None, int]:
+    """Return a part's text, None where there is none, and how many bytes came out of compression."""
+    if _encoding(part) in _PLAIN and part.get_content_type() not in _GZIP:
         payload = part.get_payload()
-        return payload if isinstance(payload, str) else None
-    decoded = part.get_payload(decode=True)
-    try:
-        return decoded.decode("utf-8") if isinstance(decoded, bytes) else None
-    except UnicodeDecodeError:
-        return None
+        return (payload.removeprefix("\ufeff") if isinstance(payload, str) else None), 0
+    content = part.get_payload(decode=True)
+    if not isinstance(content, bytes) or part.defects:
+        return None, 0
+    inflated = 0
+    if part.get_content_type() in _GZIP:
+        found = inflate(content, inflated_bytes_max)
+        if found is None:
+            return None, 0
+        content, inflated = found, len(found)
+    charset = (part.get_content_charset() or "utf-8").lower()
+    for one in (charset if charset in _CHARSETS and not inflated else "utf-8", "utf-8"):
+        try:
+            return content.decode(one).removeprefix("\ufeff"), inflated
+        except UnicodeDecodeError:
+            continue
+    return None, inflated
 
 
 def _refused(line: int, code: str, message: str, fix: str) -> Problem:
