@@ -19,6 +19,9 @@ DEPTH_MAX = 20
 NODES_MAX = 5_000
 """Counted with aliases expanded, so that a few lines cannot stand for a billion."""
 
+_NUMBER_BITS_MAX = 14_000
+"""Python refuses to print a number of more than 4300 decimal digits, and 0x… may stand for one."""
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STRING = "tag:yaml.org,2002:str"
 
@@ -212,14 +215,17 @@ class _Composer:
         construct = _CONSTRUCTORS.get(resolved)
         if construct is not None and tag is None:
             try:
-                value = construct(self._constructor, yaml.ScalarNode(resolved, event.value))
+                found = construct(self._constructor, yaml.ScalarNode(resolved, event.value))
+                if isinstance(found, int) and found.bit_length() > _NUMBER_BITS_MAX:
+                    raise ValueError("Python prints no number of that length")
+                value = found
             except (ValueError, OverflowError, yaml.YAMLError):
                 self.problems.append(
                     _problem(
                         "yaml-scalar-broken",
                         line,
                         column,
-                        "this looks like a number or date, but is neither",
+                        "this looks like a number or date, but is neither, or is too long",
                         "put it in quotes",
                     )
                 )
