@@ -169,6 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             sysctls=tuple(self.allowed_sysctls),
             defaults=self.user_data_defaults,
             values={**platform, **self.user_data_platform},
+            own_ports=frozenset({self.status_port} - {0}),
         )
 
     def stage_seconds(self, stage: str) -> float:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from whence_agent.ports import ContainerSpec
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
 
 FINGERPRINT = "org.whence.fingerprint"
 _NANO = 1_000_000_000
+_TMP = "/tmp"  # noqa: S108 - inside the container
 
 
 def create_arguments(client: Any, spec: ContainerSpec) -> dict[str, Any]:
@@ -23,17 +28,17 @@ def create_arguments(client: Any, spec: ContainerSpec) -> dict[str, Any]:
         "environment": dict(spec.environment),
         "ports": [(port.container, port.protocol) for port in published],
         "labels": {FINGERPRINT: spec.fingerprint},
-        "host_config": client.create_host_config(**_host_config(spec)),
+        "host_config": client.create_host_config(**_host_config(client, spec)),
     }
 
 
-def _host_config(spec: ContainerSpec) -> dict[str, Any]:
+def _host_config(client: Any, spec: ContainerSpec) -> dict[str, Any]:
     options = spec.options
     config: dict[str, Any] = {
         "binds": [f"{one.source}:{one.inside}:{'ro' if one.read_only else 'rw'}" for one in spec.mounts],
         "network_mode": spec.network,
         "read_only": options.read_only,
-        "tmpfs": {"/tmp": "rw,nosuid,nodev"} if options.read_only else None,  # noqa: S108 - inside the container
+        "tmpfs": {_TMP: "rw,nosuid,nodev"} if options.read_only and not _is_mounted(spec, _TMP) else None,
         "restart_policy": {"Name": "no"},
         "log_config": {"Type": spec.log.name, "Config": dict(spec.log.options)},
         "cap_add": list(options.capabilities_add) or None,
@@ -50,7 +55,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     if options.memory_bytes is not None:
         config["mem_limit"] = config["memswap_limit"] = options.memory_bytes
     if options.cpus is not None:
-        config["nano_cpus"] = int(options.cpus * _NANO)
+        config["nano_cpus"] = _nano_cpus(client, options.cpus)
     if options.init is not None:
         config["init"] = options.init
     if options.gpus is not None:
@@ -58,6 +63,19 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         config["device_requests"] = [{"Driver": "", "Count": count, "DeviceIDs": None, "Capabilities": [["gpu"]],
                                       "Options": {}}]  # fmt: skip
     return config
+
+
+def _nano_cpus(client: Any, wanted: float) -> int:
+    """Return the limit for the engine, which refuses more processors than the machine has."""
+    present = int(client.info().get("NCPU") or 0)
+    if not 0 < present < wanted:
+        return round(wanted * _NANO)
+    log.warning("the machine has fewer processors than cpus asks for", extra=fields(cpus=wanted, processors=present))
+    return present * _NANO
+
+
+def _is_mounted(spec: ContainerSpec, place: str) -> bool:
+    return any(one.inside == place for one in spec.mounts)
 
 
 def _port_bindings(spec: ContainerSpec) -> Mapping[str, list[tuple[str, int]]]:

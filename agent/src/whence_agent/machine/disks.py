@@ -12,7 +12,8 @@ from whence_agent.machine.place import Place
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import ArrayRequest, MachineFailed, MountRequest, StorageRequest
 from whence_common.errors import one_line
-from whence_common.user_data.storage import FILE_SYSTEMS, RAID_LEVELS, is_mount_option
+from whence_common.user_data.mount_options import is_mount_option
+from whence_common.user_data.storage import FILE_SYSTEMS, RAID_LEVELS
 
 _PATH = re.compile(r"(/[A-Za-z0-9._@%+-]{1,255})+\Z")
 _ARRAY = re.compile(r"/dev/md[0-9]{1,3}\Z|/dev/md/[a-z0-9_-]{1,32}\Z")

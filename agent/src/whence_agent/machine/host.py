@@ -16,7 +16,7 @@ from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import CustomLogsRequest, HostRequest, MachineFailed, PowerOffRequest
 from whence_common.errors import one_line
 from whence_common.files import write_durably
-from whence_common.user_data.host import HUGE_PAGES, HUGE_PAGES_VALUES, INTERVALS
+from whence_common.user_data.host import HUGE_PAGES, HUGE_PAGES_VALUES, INTERVALS, LOG_FILES_MAX
 
 _SYSCTL = re.compile(r"[a-z0-9_]+(?:\.[A-Za-z0-9_-]+)+\Z")
 _VALUE = re.compile(r"[A-Za-z0-9 \t.,:_/-]{1,120}\Z")
@@ -101,7 +101,7 @@ class Host:
         return [f"removed the authorized_keys of {user}"]
 
     def _custom_logs(self, logs: CustomLogsRequest) -> list[str]:
-        if logs.interval not in INTERVALS or not 0 < logs.size_bytes <= 2**50 or not 0 < logs.files <= 1000:
+        if logs.interval not in INTERVALS or not 0 < logs.size_bytes <= 2**50 or not 0 <= logs.files <= LOG_FILES_MAX:
             raise MachineFailed("log-rotation-malformed", "the rotation of custom logs is malformed")
         (self.place.root / "var/log-custom").mkdir(mode=0o777, parents=True, exist_ok=True)
         content = (

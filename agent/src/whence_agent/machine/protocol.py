@@ -6,7 +6,8 @@ import msgspec
 
 from whence_common.errors import WhenceError
 
-REQUEST_BYTES_MAX = 64 * 1024
+REQUEST_BYTES_MAX = 256 * 1024
+"""More than the largest storage that user data can ask for."""
 ANSWER_LINE_BYTES_MAX = 64 * 1024
 
 

@@ -18,6 +18,7 @@ from whence_agent.settings import Settings
 from whence_common.files import write_durably
 from whence_common.identity_document import InstanceIdentity
 from whence_common.statement import ImageFacts
+from whence_common.user_data.agreement import APPLICATION, shared_network
 from whence_common.user_data.judge import Sidecar, UserData
 from whence_common.user_data.log_plan import LogPlan
 from whence_common.user_data.options import ContainerOptions
@@ -27,6 +28,8 @@ CREDENTIALS = f"{META}/credentials"
 STOP_SECONDS_DEFAULT = 30
 _NOT_FOR_APPLICATIONS = ("instance_logs_url", "logsink_username", "logsink_password", "dockercfg")
 _ENGINE_SOCKET = "/var/run/docker.sock"
+_FILES_TO_COMPRESS = 2
+"""Only rotated logs are compressed, and with one file there are none."""
 
 
 def write_meta(directory: Path, user_data: UserData, *, gid: int) -> None:
@@ -112,7 +115,7 @@ class Specifier:
         kind, _, name = options.networking.partition(":")
         if kind != "container":
             return options.networking
-        if name == "application":
+        if name == APPLICATION:
             return f"container:{self.settings.container_name}"
         known = {one.name: sidecar_name(self.settings, one) for one in self.user_data.sidecars}
         return f"container:{known.get(name, name)}"
@@ -123,9 +126,23 @@ def sidecar_name(settings: Settings, sidecar: Sidecar) -> str:
 
 
 def in_order(user_data: UserData) -> tuple[tuple[Sidecar, ...], tuple[Sidecar, ...]]:
-    """Give the sidecars that start before the application, and those that share its network and so start after it."""
-    after = tuple(one for one in user_data.sidecars if one.options.networking == "container:application")
-    return tuple(one for one in user_data.sidecars if one not in after), after
+    """Give the sidecars that start before the application, and those that share its network and so start after it.
+
+    In each, a sidecar starts after the one whose network it shares. The judge has refused circles.
+    """
+    sidecars = {one.name: one for one in user_data.sidecars}
+    ways = {name: _networks_before(one, sidecars) for name, one in sidecars.items()}
+    ordered = sorted(user_data.sidecars, key=lambda one: len(ways[one.name]))
+    after = tuple(one for one in ordered if APPLICATION in ways[one.name])
+    return tuple(one for one in ordered if one not in after), after
+
+
+def _networks_before(sidecar: Sidecar, sidecars: Mapping[str, Sidecar]) -> list[str]:
+    """Return the containers that must run first, as each uses the network of the next."""
+    found = [shared_network(sidecar.options)]
+    while found[-1] in sidecars and len(found) <= len(sidecars):
+        found.append(shared_network(sidecars[found[-1]].options))
+    return [name for name in found if name]
 
 
 def log_driver(plan: LogPlan, settings: Settings, identity: InstanceIdentity) -> LogDriver:
@@ -148,6 +165,8 @@ def log_driver(plan: LogPlan, settings: Settings, identity: InstanceIdentity) ->
             options["max-size"] = str(plan.size_bytes)
         if plan.files is not None:
             options["max-file"] = str(plan.files)
+            if plan.files < _FILES_TO_COMPRESS and (settings.log_driver == "local" or "compress" in options):
+                options["compress"] = "false"  # the engine refuses the default of `local` for a single file
     return LogDriver(name=settings.log_driver, options=options)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from whence_agent.ports import Secrets, SecretUnavailable
 from whence_agent.redaction import Redactor
 from whence_common.backoff import Backoff
 from whence_common.pause import pause
+from whence_common.user_data import secret_references
 from whence_common.user_data.judge import SECRET_REFERENCES, UserData
 
 ATTEMPTS_MAX = 4
@@ -79,14 +78,11 @@ class SecretResolver:
 
 
 def _ciphertext(text: str) -> bytes:
+    """Decode as the judge of user data did. Raises SecretUnavailable."""
     try:
-        # NOTE: not strict, as stock was not: KMS alone judges a ciphertext, and nothing compares its text
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise SecretUnavailable(
-            "secret-not-base64", "what follows aws:kms: is not base64", retryable=False,
-            fix="paste the ciphertext again, whole",
-        ) from exc  # fmt: skip
+        return secret_references.ciphertext(text)
+    except secret_references.ReferenceInvalid as exc:
+        raise SecretUnavailable(exc.code, exc.message, retryable=False, fix=exc.fix) from exc
 
 
 def _member(text: str, key: str) -> str:

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from whence_common.errors import one_line
-from whence_common.user_data import readers
+from whence_common.user_data import readers, secret_references
 from whence_common.user_data.findings import Findings
 from whence_common.user_data.nodes import Mapping, Node, Scalar
 
 Protocol = Literal["tcp", "udp"]
 _PORT = re.compile(r"(?P<port>[1-9][0-9]{0,4})(?:/(?P<protocol>tcp|udp))?\Z")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_VARIABLE = re.compile(r"[!-<>-~]{1,255}\Z")
+"""Whatever the engine takes that a name may hold: printable, no space, no =."""
+VARIABLE_BYTES_MAX = 128 * 1024 - 1
+"""Longest string that execve(2) passes on (MAX_ARG_STRLEN), without the byte that ends it."""
+_OVERWRITTEN = ("APPLICATION_ID", "APPLICATION_VERSION")
 _PORTS_MAX = 100
 
 
@@ -69,8 +73,37 @@ def read_environment(node: Node | None, findings: Findings, *, path: str = "envi
         elif "\x00" in value.text:
             findings.error(value, where, "environment-nul", f"{where} holds a NUL character", "remove it")
         else:
-            environment[name] = _rendered(value, where, findings)
+            environment[name] = secret_or_text(value, _rendered(value, where, findings), where, findings)
+            _judge_variable(node.keys[name], name, environment[name], where, findings)
     return environment
+
+
+def secret_or_text(node: Node, value: str, path: str, findings: Findings) -> str:
+    """Return a value; a reference to a secret as the boot resolves it, judged as the boot judges it."""
+    if secret_references.is_nearly_reference(value):
+        message = f"{path} looks like a reference to a secret, but is taken as it is written"
+        fix = "begin it with one of " + ", ".join(secret_references.PREFIXES)
+        findings.warning(node, path, "secret-reference-unknown", message, fix)
+    if not secret_references.is_reference(value):
+        return value
+    try:
+        reference = secret_references.checked(value)
+    except secret_references.ReferenceInvalid as exc:
+        findings.error(node, path, exc.code, f"{path}: {exc.message}", exc.fix)
+        return value
+    doubt = secret_references.doubt(reference)
+    if doubt is not None:
+        findings.warning(node, path, doubt[0], f"{path}: {doubt[1]}", doubt[2])
+    return reference
+
+
+def _judge_variable(at: Node, name: str, value: str, path: str, findings: Findings) -> None:
+    if len(f"{name}={value}".encode()) > VARIABLE_BYTES_MAX:
+        message = f"{path} has more than {VARIABLE_BYTES_MAX} bytes with its name; the kernel passes no longer one on"
+        findings.error(at, path, "environment-too-long", message, "put it into a file, or into the image")
+    if name in _OVERWRITTEN:
+        message = f"{path} is overwritten: the agent sets {name}, as Taupage did"
+        findings.warning(at, path, "environment-overwritten", message, "remove it, or name it otherwise")
 
 
 def _rendered(value: Scalar, path: str, findings: Findings) -> str:

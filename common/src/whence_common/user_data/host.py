@@ -8,7 +8,7 @@ from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 
 from whence_common.errors import one_line
-from whence_common.user_data import readers
+from whence_common.user_data import readers, sysctl_bounds
 from whence_common.user_data.nodes import Scalar, Sequence
 from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.section import Section
@@ -17,7 +17,12 @@ HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage/enabled"
 HUGE_PAGES_VALUES = ("always", "madvise", "never")
 _SYSCTL = re.compile(r"[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+\Z")
 _SYSCTL_VALUE = re.compile(r"[A-Za-z0-9 \t.,:_/-]{1,120}\Z")
-INTERVALS = ("hourly", "daily", "weekly", "monthly")
+_SYSCTL_CHARACTERS_MAX = 120
+_SYSCTLS_MAX = 100
+INTERVALS = ("hourly", "daily", "weekly", "monthly", "yearly")
+LOG_FILES_MAX = 1000
+SSH_PORTS_MAX = 256
+"""What sshd listens on at most (MAX_PORTS)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,11 @@ class HostSettings:
     keep_instance_users: bool = False
     custom_logs: CustomLogs | None = None
 
+    def number(self, name: str, default: int) -> int:
+        """Return a kernel setting that is one number; the default where it is not set."""
+        text = self.sysctl.get(name, "")
+        return int(text) if text.isdecimal() else default
+
 
 def read_host(root: Section, rules: PlatformRules) -> HostSettings:
     """Read what the host is to be like."""
@@ -52,11 +62,16 @@ def read_host(root: Section, rules: PlatformRules) -> HostSettings:
 def _sysctl(root: Section, rules: PlatformRules) -> dict[str, str]:
     section = root.section("sysctl")
     read: dict[str, str] = {}
+    if section is not None and len(section.node.entries) > _SYSCTLS_MAX:
+        section.error("", "mapping-too-long", f"sysctl has more than {_SYSCTLS_MAX} entries", "shorten it")
+        return read
     for name in section.node.entries if section is not None else ():
         assert section is not None
         node = section.get(name)
         dotted = name.replace("/", ".")
-        if not _SYSCTL.match(name) or ".." in dotted:
+        if node is None:
+            continue
+        if not _SYSCTL.match(name) or ".." in dotted or len(name) > _SYSCTL_CHARACTERS_MAX:
             section.error(
                 name,
                 "sysctl-malformed",
@@ -70,6 +85,9 @@ def _sysctl(root: Section, rules: PlatformRules) -> dict[str, str]:
             report = section.error if rules.platform_known else section.warning
             report(name, "sysctl-not-allowed", f"the platform does not allow {one_line(dotted, 60)} to be set",
                    "leave it out, or let the platform add it to allowed_sysctls")  # fmt: skip
+        elif (why := sysctl_bounds.out_of_range(dotted, node.text)) is not None:
+            section.error(name, "sysctl-out-of-range", f"{section.name_of(name)}: the kernel takes {why}",
+                          "correct its value")  # fmt: skip
         else:
             read[dotted] = node.text
     return read
@@ -92,17 +110,22 @@ def _ssh_ports(root: Section) -> tuple[int, ...]:
     if node is None:
         return ()
     items = node.items if isinstance(node, Sequence) else [node]
+    if len(items) > SSH_PORTS_MAX:
+        root.error("ssh_ports", "list-too-long", f"sshd listens on {SSH_PORTS_MAX} ports at most", "shorten it")
+        return ()
     read = [
         readers.integer(item, f"ssh_ports.{number}", root.findings, least=1, most=65535)
-        for number, item in enumerate(items[:20])
+        for number, item in enumerate(items)
     ]
-    return tuple(port for port in read if port is not None)
+    return tuple(dict.fromkeys(port for port in read if port is not None))
 
 
 def _custom_logs(root: Section) -> CustomLogs | None:
     size = root.size("customlog_logrotate_size")
-    files = root.integer("customlog_logrotate_rotate", least=1, most=1000)
+    files = root.integer("customlog_logrotate_rotate", least=0, most=LOG_FILES_MAX)
     interval = root.choice("customlog_logrotate_interval", *INTERVALS)
     if size is None and files is None and interval is None and not root.flag("mount_custom_log"):
         return None
-    return CustomLogs(size_bytes=size or 256 * 1024**2, interval=interval or "daily", files=files or 5)
+    return CustomLogs(
+        size_bytes=size or 256 * 1024**2, interval=interval or "daily", files=5 if files is None else files
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from collections.abc import Mapping as AnyMapping
@@ -15,7 +13,8 @@ from whence_common.digest import sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReference
 from whence_common.problems import Problem, has_errors, in_document_order
-from whence_common.user_data import nodes, readers, strict_yaml
+from whence_common.user_data import nodes, readers, secret_references, strict_yaml
+from whence_common.user_data.agreement import APPLICATION, Together, judge_together
 from whence_common.user_data.envelope import open_envelope
 from whence_common.user_data.findings import Findings
 from whence_common.user_data.host import HostSettings, read_host
@@ -34,17 +33,19 @@ from whence_common.user_data.lifecycle import (
     read_shutdown,
     read_stack_resource,
 )
+from whence_common.user_data.limits import NR_OPEN
 from whence_common.user_data.log_plan import LogPlan, read_log_plan
 from whence_common.user_data.nodes import Mapping, Node
 from whence_common.user_data.options import ContainerOptions, read_options
 from whence_common.user_data.platform import PlatformRules, effective
 from whence_common.user_data.section import Section
+from whence_common.user_data.sign_in import read_sign_in
 from whence_common.user_data.storage import Storage, read_storage
 
 SIDECARS_MAX = 10
 _SIDECAR_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
 _TOKEN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,60}[A-Za-z0-9])?\Z")
-SECRET_REFERENCES = ("aws:kms:", "aws:secretsmanager:", "aws:ssm:")
+SECRET_REFERENCES = secret_references.PREFIXES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +143,15 @@ def _read(
     application_id = _identifier(root, "application_id", identifiers.is_application_id, "pay-api")
     version = _identifier(root, "application_version", identifiers.is_application_version, "1.2")
     _runtime(root)
-    source, options = read_source(root, rules), read_options(root, rules, _declared(root))
+    host, storage = read_host(root, rules), read_storage(root)
+    nofile_max = host.number("fs.nr_open", NR_OPEN)
+    source, options = read_source(root, rules), read_options(root, rules, _declared(root), nofile_max=nofile_max)
+    sidecars = _sidecars(root, rules, nofile_max)
+    containers = {APPLICATION: options, **{one.name: one.options for one in sidecars}}
+    judge_together(root, Together(containers=containers, mounts=storage.mounts, host=host), rules)
     parts: dict[str, Any] = {
-        "sidecars": _sidecars(root, rules),
-        "sign_in": _sign_in(root),
+        "sidecars": sidecars,
+        "sign_in": read_sign_in(root),
         "mint_bucket": _bucket(root),
         "tokens": _tokens(root),
         "encryption_context": _texts_by_name(root, "encryption_context"),
@@ -156,9 +162,9 @@ def _read(
         "start": root.flag("start", default=True),
         "shutdown": read_shutdown(root),
         "on_failure": announcement.on_failure,
-        "storage": read_storage(root),
+        "storage": storage,
         "logs": read_log_plan(root, application_id or ""),
-        "host": read_host(root, rules),
+        "host": host,
         "cloudwatch_metrics": root.soft_flag("enhanced_cloudwatch_metrics"),
     }
     root.text("deployment_id")
@@ -200,7 +206,7 @@ def _version_beside_tag(root: Section, version: str, source: ImageReference) -> 
         root.warning("application_version", "version-differs-from-tag", message, fix)
 
 
-def _sidecars(root: Section, rules: PlatformRules) -> tuple[Sidecar, ...]:
+def _sidecars(root: Section, rules: PlatformRules, nofile_max: int) -> tuple[Sidecar, ...]:
     section = root.section("containers")
     if section is None:
         return ()
@@ -213,7 +219,10 @@ def _sidecars(root: Section, rules: PlatformRules) -> tuple[Sidecar, ...]:
         if not _SIDECAR_NAME.match(name):
             section.error(name, "container-name-malformed", f"{one_line(name, 40)!r} is not a container name",
                           "use lower-case letters, digits and -")  # fmt: skip
-        source, options = read_source(sidecar, rules), read_options(sidecar, rules, _declared(root))
+        elif name == APPLICATION:
+            section.error(name, "container-name-taken", f"{name} means the application itself", "name it otherwise")
+        source = read_source(sidecar, rules)
+        options = read_options(sidecar, rules, _declared(root), nofile_max=nofile_max)
         if source is not None:
             read.append(Sidecar(name=name, source=source, options=options))
     return tuple(read)
@@ -227,7 +236,7 @@ def _declared(root: Section) -> tuple[str, ...]:
 
 def _bucket(root: Section) -> str | None:
     bucket = root.text("mint_bucket")
-    if bucket is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+    if bucket is not None and not _is_bucket(bucket):
         root.error(
             "mint_bucket",
             "mint-bucket-malformed",
@@ -236,6 +245,12 @@ def _bucket(root: Section) -> str | None:
         )
         return None
     return bucket
+
+
+def _is_bucket(text: str) -> bool:
+    """Return whether S3 takes this as a bucket's name."""
+    shaped = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text) is not None
+    return shaped and ".." not in text and not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", text)
 
 
 def _tokens(root: Section) -> dict[str, tuple[str, ...]]:
@@ -268,35 +283,6 @@ def _texts_by_name(root: Section, name: str) -> dict[str, str]:
         return {}
     read = {key: section.text(key) for key in section.node.entries}
     return {key: value for key, value in read.items() if value is not None}
-
-
-def _sign_in(root: Section) -> dict[str, dict[str, str]]:
-    """Read `dockercfg`: Docker's own forms of credentials. What it says is secret and is never quoted.
-
-    An entry that cannot sign in anywhere is left out with a warning, since it may be for a registry that is not asked.
-    """
-    section = root.section("dockercfg")
-    read: dict[str, dict[str, str]] = {}
-    for host, one in section.sections() if section is not None else ():
-        values = {name: one.text(name) for name in ("auth", "username", "password", "identitytoken")}
-        given = {name: value for name, value in values.items() if value is not None}
-        auth, copy = given.get("auth"), "copy it from docker's configuration"
-        if auth is not None and not auth.startswith(SECRET_REFERENCES) and not _is_auth(auth):
-            message = f"{one.path}: auth is not user:password in base64; it is left out"
-            one.warning("auth", "dockercfg-auth-malformed", message, copy)
-        elif not ({"auth", "identitytoken"} & given.keys() or {"username", "password"} <= given.keys()):
-            message = f"{one.path} needs auth, or username and password; it is left out"
-            one.warning("", "dockercfg-incomplete", message, copy)
-        else:
-            read[re.sub(r"^https?://|/.*$", "", host)] = given
-    return read
-
-
-def _is_auth(text: str) -> bool:
-    try:
-        return ":" in base64.b64decode(text, validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return False
 
 
 def _not_a_mapping(root: Node | None, first_line: int) -> Problem:

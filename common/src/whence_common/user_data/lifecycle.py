@@ -16,9 +16,12 @@ _HEALTH_CHECK_SECONDS_MAX = 3600
 _TARGET_GROUP = re.compile(
     r"arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]+\Z"
 )
+_LOAD_BALANCER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\Z")
 _STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}\Z")
 _RESOURCE = re.compile(r"[A-Za-z0-9]{1,255}\Z")
-_NAME = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_/.-]{0,254}\Z")
+_HOOK = re.compile(r"[A-Za-z0-9_/-]{1,255}\Z")
+_GROUP = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,255}\Z")
+"""AWS takes any printable text for the name of an Auto Scaling group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,10 @@ def read_load_balancer(root: Section) -> LoadBalancer | None:
         if name is None:
             section.error("", "load-balancer-name-missing", "healthcheck.type elb needs loadbalancer_name", "name it")
             return None
+        if not _LOAD_BALANCER.match(name):
+            message = "the name of a classic load balancer has letters, digits and -, 32 at most"
+            section.error("loadbalancer_name", "load-balancer-name-malformed", message, "copy the name alone")
+            return None
         return LoadBalancer(kind="classic", name=name)
     if kind in ("alb", "target-group"):
         if arn is None or not _TARGET_GROUP.match(arn):
@@ -124,7 +131,7 @@ def read_lifecycle_hooks(root: Section) -> LifecycleHooks | None:
         return None
     group, launching, terminating = (section.text(name) for name in ("group", "launching", "terminating"))
     for name, value in (("group", group), ("launching", launching), ("terminating", terminating)):
-        if value is not None and not _NAME.match(value):
+        if value is not None and not (_GROUP if name == "group" else _HOOK).match(value):
             section.error(name, "name-malformed", f"{section.name_of(name)} is not a name AWS accepts", "copy the name")
     if group is None or (launching is None and terminating is None):
         section.error(

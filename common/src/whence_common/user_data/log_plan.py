@@ -6,10 +6,14 @@ import re
 from dataclasses import dataclass, field
 
 from whence_common.errors import one_line
+from whence_common.user_data.host import LOG_FILES_MAX
 from whence_common.user_data.section import Section
 
 APPLICATION_LOG = "/var/log/application.log"
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})\Z")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?\Z")
+_PROGRAM_CHARACTERS_MAX = 32
+"""Longest tag of RFC 3164."""
 _PROGRAM = re.compile(r"[A-Za-z0-9_.-]{1,32}\Z")
 _GROUP = re.compile(r"[A-Za-z0-9_/.#-]{1,512}\Z")
 _SHIPPED_BY_PLATFORM = ("s3", "scalyr", "scalyr_s3")
@@ -31,10 +35,7 @@ class LogPlan:
 
 def read_log_plan(root: Section, application_id: str) -> LogPlan:
     """Read every logging key. What the agent does not ship is said, where it is written."""
-    size, files = (
-        root.size("application_logrotate_size"),
-        root.integer("application_logrotate_rotate", least=1, most=1000),
-    )
+    size, files = root.size("application_logrotate_size"), _files(root)
     metadata = root.soft_flag("rsyslog_aws_metadata")
     legacy = root.text("rsyslog_application_log_format")
     group = _log_group(root)
@@ -44,7 +45,7 @@ def read_log_plan(root: Section, application_id: str) -> LogPlan:
         return plan
     host, protocol = logging.text("rsyslog_host"), logging.choice("rsyslog_protocol", "tcp", "udp") or "tcp"
     port = logging.integer("rsyslog_port", least=1, most=65535) or 514
-    program = logging.text("rsyslog_program") or application_id
+    program = logging.text("rsyslog_program") or application_id[:_PROGRAM_CHARACTERS_MAX]
     general = logging.choice("log_destination", *_DESTINATIONS)
     destination = logging.choice("applog_destination", *_DESTINATIONS) or general
     if destination in _SHIPPED_BY_PLATFORM:
@@ -66,6 +67,16 @@ def read_log_plan(root: Section, application_id: str) -> LogPlan:
         "tag": program,
     }
     return LogPlan(driver="syslog", options=options, aws_metadata=metadata)
+
+
+def _files(root: Section) -> int | None:
+    """Read how many logs are kept. The Engine keeps one at least, the one that it writes to."""
+    files = root.integer("application_logrotate_rotate", least=0, most=LOG_FILES_MAX)
+    if files == 0:
+        message = "the Engine keeps one log at least; it is cut when it is full, and no rotated one is kept"
+        root.warning("application_logrotate_rotate", "log-rotate-least", message, "write 1")
+        return 1
+    return files
 
 
 def _log_group(root: Section) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection as AnyCollection
 from collections.abc import Mapping as AnyMapping
@@ -11,7 +10,15 @@ from typing import Literal
 
 from whence_common.errors import one_line
 from whence_common.user_data.container import PortMapping, read_environment, read_ports
-from whence_common.user_data.nodes import Mapping, Scalar
+from whence_common.user_data.limits import (
+    NR_OPEN,
+    Ulimit,
+    judge_arguments,
+    read_cpus,
+    read_memory,
+    read_ulimits,
+)
+from whence_common.user_data.nodes import Scalar
 from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.schema import closest
 from whence_common.user_data.section import Section
@@ -22,21 +29,14 @@ FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNO
 NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE
 SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM ALL
 """
-_ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
 CAPABILITIES = frozenset(_CAPABILITIES.split())
-ULIMITS = frozenset(_ULIMITS.split())
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\Z")
+_RECENT_CAPABILITIES = ("BPF", "CHECKPOINT_RESTORE", "PERFMON")
+"""Engines before 23.0 do not know these."""
+_HOST_NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
+"""sethostname(2) takes 64 bytes, dots included; RFC 1123 gives a label 63."""
 _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}\Z")
 _USER = re.compile(r"(?P<uid>[0-9]{1,10}):(?P<gid>[0-9]{1,10})\Z")
 _ID_MAX = 2**31 - 1
-MEMORY_BYTES_MIN = 6 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ulimit:
-    name: str
-    soft: int
-    hard: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,20 +69,25 @@ class ContainerOptions:
     gpus: int | Literal["all"] | None = None
 
 
-def read_options(section: Section, rules: PlatformRules, declared: AnyCollection[str] = ()) -> ContainerOptions:
+def read_options(
+    section: Section, rules: PlatformRules, declared: AnyCollection[str] = (), *, nofile_max: int = NR_OPEN
+) -> ContainerOptions:
     """Read a container's options; what the platform does not allow is refused with the setting that would allow it.
 
-    `declared` are the names of the sidecars.
+    `declared` are the names of the sidecars; `nofile_max` is what fs.nr_open will be.
     """
     findings = section.findings
     networking = _networking(section, rules, declared)
     ports = read_ports(section.get("ports"), findings, path=section.name_of("ports"))
     hostname = _hostname(section)
     _agree(section, networking, ports, hostname)
+    environment = read_environment(section.get("environment"), findings, path=section.name_of("environment"))
+    command, ulimits = section.texts("command"), read_ulimits(section, nofile_max=nofile_max)
+    judge_arguments(section, environment, command, ulimits)
     return ContainerOptions(
         ports=ports,
-        environment=read_environment(section.get("environment"), findings, path=section.name_of("environment")),
-        command=section.texts("command"),
+        environment=environment,
+        command=command,
         capabilities_add=_capabilities(section, "capabilities_add", rules),
         capabilities_drop=_capabilities(section, "capabilities_drop", None),
         hostname=hostname,
@@ -96,10 +101,10 @@ def read_options(section: Section, rules: PlatformRules, declared: AnyCollection
         mount_custom_log=section.flag("mount_custom_log"),
         mount_certs=section.flag("mount_certs"),
         shm_bytes=section.size("shm_size"),
-        memory_bytes=_memory(section),
-        cpus=_cpus(section),
+        memory_bytes=read_memory(section),
+        cpus=read_cpus(section),
         pids_max=section.integer("pids_limit", least=1, most=4_194_304),
-        ulimits=_ulimits(section),
+        ulimits=ulimits,
         init=section.flag("init", default=True) if section.get("init") is not None else None,
         no_new_privileges=section.flag("no_new_privileges", default=True),
         stop_seconds=section.integer("stop_timeout", least=0, most=3600),
@@ -135,6 +140,9 @@ def _capabilities(section: Section, name: str, rules: PlatformRules | None) -> t
             section.warning(
                 name, "capability-prefix", f"{section.name_of(name)}: CAP_ is left out", f"write {capability}"
             )
+        if capability in _RECENT_CAPABILITIES:
+            message = f"{section.name_of(name)}: Docker Engine before 23.0 refuses {capability}, as it does not know it"
+            section.warning(name, "capability-recent", message, "make sure that the AMI has a newer engine")
         if rules is not None and capability not in rules.capabilities:
             report = section.error if rules.platform_known else section.warning
             message = f"{section.name_of(name)}: the platform does not allow {capability}"
@@ -192,7 +200,7 @@ def _hostname(section: Section) -> str | None:
     if value is not None and not _HOST_NAME.match(value):
         section.error(
             "hostname", "hostname-malformed", f"{section.name_of('hostname')} is not a host name",
-            "use letters, digits and -, parts joined by dots",
+            "use letters, digits and -, parts joined by dots, 64 characters at most",
         )  # fmt: skip
         return None
     return value
@@ -229,26 +237,6 @@ def _user(section: Section) -> str | None:
     return value
 
 
-def _memory(section: Section) -> int | None:
-    size = section.size("memory")
-    if size is not None and size < MEMORY_BYTES_MIN:
-        section.error("memory", "memory-too-small", "the Engine takes no limit below 6m", "write it like 512m")
-    return size
-
-
-def _cpus(section: Section) -> float | None:
-    node = section.get("cpus")
-    if node is None:
-        return None
-    text = node.text if isinstance(node, Scalar) and not isinstance(node.value, bool) else ""
-    number = float(text) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) else math.nan
-    if not 0.01 <= number <= 1024:
-        section.error("cpus", "cpus-malformed", f"{section.name_of('cpus')} must be a number from 0.01 to 1024",
-                      "write it like 1.5")  # fmt: skip
-        return None
-    return number
-
-
 def _gpus(section: Section) -> int | Literal["all"] | None:
     node = section.get("gpus")
     if node is None:
@@ -256,27 +244,3 @@ def _gpus(section: Section) -> int | Literal["all"] | None:
     if isinstance(node, Scalar) and node.text == "all":
         return "all"
     return section.integer("gpus", least=1, most=64)
-
-
-def _ulimits(section: Section) -> tuple[Ulimit, ...]:
-    nested = section.section("ulimits")
-    if nested is None:
-        return ()
-    read = []
-    for name in nested.node.entries:
-        if name not in ULIMITS:
-            fix = "write one of: " + ", ".join(sorted(ULIMITS))
-            nested.error(name, "ulimit-unknown", f"{one_line(name, 40)} is not a limit", fix)
-            continue
-        node = nested.get(name)
-        if isinstance(node, Mapping):
-            pair = Section(node, section.findings, path=nested.name_of(name), schema_path="?")
-            soft, hard = (pair.integer(part, least=0, most=_ID_MAX) for part in ("soft", "hard"))
-        else:
-            soft = hard = nested.integer(name, least=0, most=_ID_MAX)
-        if soft is None or hard is None or soft > hard:
-            message = f"{nested.name_of(name)} must be a number, or soft and hard, soft ≤ hard"
-            nested.error(name, "ulimit-malformed", message, "write it like 65536, or {soft: 1024, hard: 65536}")
-            continue
-        read.append(Ulimit(name=name, soft=soft, hard=hard))
-    return tuple(read)

@@ -49,6 +49,8 @@ class PlatformRules:
     """Values for keys that user data leaves out."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """Values that user data cannot change."""
+    own_ports: frozenset[int] = frozenset()
+    """TCP ports of the machine that the agent itself listens on."""
     platform_known: bool = True
 
     def tags_of(self, registry: str) -> TagPolicy:

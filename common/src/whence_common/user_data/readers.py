@@ -99,7 +99,7 @@ def size(node: Node, path: str, findings: Findings) -> int | None:
     """Read a size in bytes: a number, or one with a unit of 1024 (k, m, g, t)."""
     match = _SIZE.match(node.text) if isinstance(node, Scalar) and not isinstance(node.value, bool) else None
     number = float(match["number"]) * _UNITS[match["unit"].lower()] if match is not None else 0.0
-    if not 0 < number <= _SIZE_BYTES_MAX:
+    if not 1 <= number <= _SIZE_BYTES_MAX:
         shown = quotable(path, node.text, 40) if isinstance(node, Scalar) else describe(node)
         findings.error(node, path, "size-malformed", f"{path}: {shown} is not a size", "write it like 512m or 2g")
         return None
@@ -133,7 +133,7 @@ def integer(node: Node, path: str, findings: Findings, *, least: int, most: int)
     if not isinstance(node, Scalar) or isinstance(node.value, bool):
         wrong_shape(node, path, "integer", findings)
         return None
-    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", node.text):
+    if not re.fullmatch(r"0|[1-9][0-9]{0,17}", node.text):
         wrong_shape(node, path, "integer", findings)
         return None
     number = int(node.text)

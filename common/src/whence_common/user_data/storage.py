@@ -8,23 +8,31 @@ from typing import Literal
 
 from whence_common.errors import one_line
 from whence_common.user_data import readers
+from whence_common.user_data.mount_options import read_mount_options
 from whence_common.user_data.section import Section
 
 FileSystem = Literal["ext2", "ext3", "ext4", "xfs", "tmpfs"]
 FILE_SYSTEMS: tuple[FileSystem, ...] = ("ext2", "ext3", "ext4", "xfs", "tmpfs")
 RAID_LEVELS = ("0", "1", "4", "5", "6", "10")
-_MOUNT_OPTIONS = """
-_netdev acl async atime auto barrier data=journal data=ordered data=writeback defaults diratime dirsync discard exec
-inode64 journal_checksum largeio lazytime noacl noatime noauto nobarrier nodelalloc nodev nodiratime nodiscard noexec
-nofail nolargeio noquota norelatime nosuid nouser nouuid relatime ro rw strictatime sync user_xattr
-"""
-MOUNT_OPTIONS = frozenset(_MOUNT_OPTIONS.split())
-_SIZED_OPTION = re.compile(
-    r"(size|nr_inodes|mode|commit|logbufs|logbsize|allocsize|stripe|barrier|errors)=[a-z0-9%.-]{1,20}\Z"
-)
 _DEVICE = re.compile(r"/dev/[a-z0-9][a-z0-9/_-]{0,62}\Z")
-_PATH = re.compile(r"/[A-Za-z0-9._@%+-]+(/[A-Za-z0-9._@%+-]+)*/?\Z")
-_NOT_MOUNTED_OVER = ("/meta", "/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib", "/boot")
+_EBS_DEVICE = re.compile(r"/dev/(?:sd|xvd|hd)[a-z]{1,2}[0-9]{0,2}\Z")
+"""EC2 attaches to no other name, whatever the instance calls the device then."""
+_PATH = re.compile(r"(?:/[A-Za-z0-9._@%+-]{1,255})+/?\Z")
+_PATH_CHARACTERS_MAX = 512
+_MOUNTS_MAX = 50
+_NOT_MOUNTED_OVER = frozenset(
+    {"/meta", "/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib", "/boot",
+     "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+)  # fmt: skip
+"""The system's and the agent's, and what the engine writes into each container."""
+_NOT_MOUNTED_BELOW = ("/meta/", "/proc/", "/sys/")
+_LEVEL_NAMES = {
+    "raid0": "0", "stripe": "0", "raid1": "1", "mirror": "1", "raid4": "4", "raid5": "5", "raid6": "6", "raid10": "10",
+}  # fmt: skip
+"""mdadm's other names, which Taupage passed on."""
+_DEVICES_LEAST = {"6": 4}
+_DEVICES_MAX = 128
+_ARRAYS_MAX = 16
 _NAME_CHARACTERS_MAX = 255
 
 
@@ -67,11 +75,6 @@ def read_storage(root: Section) -> Storage:
     return Storage(volumes=volumes, arrays=arrays, mounts=mounts)
 
 
-def is_mount_option(option: str) -> bool:
-    """Say whether an option of mount is harmless."""
-    return option in MOUNT_OPTIONS or _SIZED_OPTION.match(option) is not None
-
-
 def twins(device: str) -> tuple[str, ...]:
     """Give the names one device may have: /dev/sdX and /dev/xvdX are the same disk."""
     for one, other in (("/dev/sd", "/dev/xvd"), ("/dev/xvd", "/dev/sd")):
@@ -89,7 +92,7 @@ def _volumes(section: Section) -> tuple[tuple[str, str], ...]:
         name = ebs.text(device)
         if name is None:
             continue
-        if not _DEVICE.match(device):
+        if not _EBS_DEVICE.match(device):
             _no_device(ebs, device, device)
         elif not name or len(name) > _NAME_CHARACTERS_MAX:
             ebs.error(
@@ -105,15 +108,20 @@ def _arrays(section: Section) -> tuple[RaidArray, ...]:
     if raid is None:
         return ()
     read = []
+    if len(raid.node.entries) > _ARRAYS_MAX:
+        raid.error("", "arrays-too-many", f"there are more than {_ARRAYS_MAX} arrays", "use fewer")
     for device, array in raid.sections():
         if not re.fullmatch(r"/dev/md[0-9]{1,3}|/dev/md/[a-z0-9_-]{1,32}", device):
             _no_device(raid, device, device)
-        level, devices = array.choice("level", *RAID_LEVELS), array.texts("devices")
+        level, devices = array.choice("level", *RAID_LEVELS, *_LEVEL_NAMES), array.texts("devices")
+        level = _LEVEL_NAMES.get(level or "", level)
         for one in devices:
             if not _DEVICE.match(one):
                 _no_device(array, "devices", one)
-        if array.get("devices") is not None and len(set(devices)) < 2:
-            array.error("devices", "raid-devices", f"{array.path} needs at least two devices", "name two or more")
+        least = _DEVICES_LEAST.get(level or "", 2)
+        if array.get("devices") is not None and not least <= len(set(devices)) <= _DEVICES_MAX:
+            message = f"{array.path} needs from {least} to {_DEVICES_MAX} devices"
+            array.error("devices", "raid-devices", message, f"name at least {least}")
         if level is not None:
             read.append(RaidArray(device=device, level=level, devices=devices))
     return tuple(read)
@@ -121,17 +129,28 @@ def _arrays(section: Section) -> tuple[RaidArray, ...]:
 
 def _mounts(root: Section) -> tuple[Mount, ...]:
     section = root.section("mounts")
-    read = []
+    read: list[Mount] = []
+    if section is not None and len(section.node.entries) > _MOUNTS_MAX:
+        section.error("", "mounts-too-many", f"there are more than {_MOUNTS_MAX} mounts", "use fewer")
     for path, mount in section.sections(null_as_empty=True) if section is not None else ():
         assert section is not None
-        if not _PATH.match(path) or ".." in path.split("/") or "." in path.split("/"):
+        malformed = not _PATH.match(path) or len(path) > _PATH_CHARACTERS_MAX
+        if malformed or ".." in path.split("/") or "." in path.split("/"):
             section.error(
                 path, "mount-path-malformed", f"{one_line(path, 60)!r} is not an absolute path", "write it like /data"
             )
             continue
-        if path.rstrip("/") in _NOT_MOUNTED_OVER:
+        place = path.rstrip("/")
+        if place in _NOT_MOUNTED_OVER or place.startswith(_NOT_MOUNTED_BELOW):
             section.error(path, "mount-path-refused", f"{path} is the system's or the agent's", "mount it elsewhere")
-        read.append(_mount(path.rstrip("/"), mount))
+        if any(place == one.path for one in read):
+            section.error(path, "mount-path-twice", f"{place} is written twice", "keep one")
+        read.append(_mount(place, mount))
+    for one in read:
+        above = next((other for other in read if one.path.startswith(f"{other.path}/") and "ro" in other.options), None)
+        if above is not None and section is not None:
+            message = f"{one.path} cannot be made in {above.path}, which is mounted read-only"
+            section.error("", "mount-below-read-only", message, "leave ro out, or mount it elsewhere")
     return tuple(sorted(read, key=lambda one: one.path))
 
 
@@ -148,19 +167,9 @@ def _mount(path: str, section: Section) -> Mount:
         path=path,
         device="none" if system == "tmpfs" else device,
         file_system=next(one for one in FILE_SYSTEMS if one == system),
-        options=_options(section),
+        options=read_mount_options(section, system),
         erase=erase,
     )
-
-
-def _options(section: Section) -> tuple[str, ...]:
-    text = section.text("options") or ""
-    options = tuple(option for option in text.replace(" ", "").split(",") if option)
-    for option in options:
-        if not is_mount_option(option):
-            message = f"{section.name_of('options')}: {one_line(option, 40)} is not allowed"
-            section.error("options", "mount-option-refused", message, "leave it out")
-    return options
 
 
 def _used_once(
@@ -178,6 +187,11 @@ def _used_once(
                 "mounts" if root.get("mounts") is not None else "volumes", "device-twice", message, "use it once"
             )
         used[name] = user
+    devices = [twins(device)[-1] if device.startswith("/dev/sd") else device for device, _ in volumes]
+    if len(set(devices)) < len(devices):
+        root.error(
+            "volumes", "device-twice", "volumes.ebs names one device twice, as sd and as xvd", "name two devices"
+        )
     names = [name for _, name in volumes]
     for name in {name for name in names if names.count(name) > 1}:
         message = f"the volume {one_line(name, 60)} is attached twice"

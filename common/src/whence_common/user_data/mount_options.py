@@ -1,0 +1,69 @@
+"""Options of mount: harmless ones alone, and each only with a file system whose driver in the kernel knows it."""
+
+from __future__ import annotations
+
+import re
+
+from whence_common.errors import one_line
+from whence_common.user_data.section import Section
+
+_ALL = """
+_netdev async atime auto defaults diratime dirsync exec lazytime noatime noauto nodev nodiratime noexec nofail
+norelatime nosuid nouser relatime ro rw strictatime sync
+"""
+_EXT = "acl noacl user_xattr barrier nobarrier discard nodiscard noquota"
+_JOURNAL = f"{_EXT} data=ordered data=writeback data=journal journal_checksum"
+_OF_ALL = frozenset(_ALL.split())
+_OF_ONE = {
+    name: frozenset(options.split())
+    for name, options in {
+        "ext2": _EXT,
+        "ext3": _JOURNAL,
+        "ext4": f"{_JOURNAL} nodelalloc",
+        "xfs": "discard nodiscard inode64 largeio nolargeio nouuid noquota",
+        "tmpfs": "inode64",
+    }.items()
+}
+_SIZED = {
+    "ext2": r"stripe=[0-9]{1,9}|errors=(?:continue|remount-ro|panic)|barrier=[01]",
+    "ext3": r"commit=[0-9]{1,6}|stripe=[0-9]{1,9}|errors=(?:continue|remount-ro|panic)|barrier=[01]",
+    "ext4": r"commit=[0-9]{1,6}|stripe=[0-9]{1,9}|errors=(?:continue|remount-ro|panic)|barrier=[01]",
+    "xfs": r"logbufs=[2-8]|logbsize=(?:16k|32k|64k|128k|256k|16384|32768|65536|131072|262144)|"
+    r"allocsize=(?:4|8|16|32|64|128|256|512)k|allocsize=(?:1|2|4|8|16|32|64|128|256|512)m|allocsize=1g",
+    "tmpfs": r"size=(?:[0-9]{1,15}[kmg]?|[0-9]{1,3}%)|nr_inodes=[0-9]{1,12}[kmg]?|mode=[0-7]{1,4}",
+}
+_GONE = {"xfs": frozenset({"barrier", "nobarrier"})}
+"""The kernel no longer knows these (xfs since 4.19), and refuses the mount; what they asked for is the only way now."""
+_OPTIONS_MAX = 40
+
+
+def is_mount_option(option: str) -> bool:
+    """Return whether an option is harmless, whatever the file system."""
+    return any(_fits(option, system) for system in _OF_ONE)
+
+
+def read_mount_options(section: Section, file_system: str) -> tuple[str, ...]:
+    """Read `options` as far as they are harmless and the file system's own; stock removed spaces."""
+    text = section.text("options") or ""
+    read = []
+    for option in dict.fromkeys(option for option in text.replace(" ", "").split(",") if option):
+        if option in _GONE.get(file_system, ()):
+            message = f"{section.name_of('options')}: {option} is left out, as {file_system} no longer has it"
+            section.warning("options", "mount-option-gone", message, "leave it out")
+        elif _fits(option, file_system):
+            read.append(option)
+        elif is_mount_option(option):
+            message = f"{section.name_of('options')}: {file_system} does not know {option}, and would not be mounted"
+            section.error("options", "mount-option-of-another", message, "leave it out, or correct filesystem")
+        else:
+            message = f"{section.name_of('options')}: {one_line(option, 40)} is not allowed"
+            section.error("options", "mount-option-refused", message, "leave it out")
+    if len(read) > _OPTIONS_MAX:
+        section.error("options", "mount-option-refused", f"there are more than {_OPTIONS_MAX} options", "use fewer")
+    return tuple(read)
+
+
+def _fits(option: str, file_system: str) -> bool:
+    if option in _OF_ALL or option in _OF_ONE[file_system]:
+        return True
+    return re.fullmatch(_SIZED[file_system], option) is not None

@@ -1,0 +1,120 @@
+"""Registries' sign-in in user data, `dockercfg`: Docker's own forms. What it holds is secret and is never quoted.
+
+Taken as people paste it: entries alone or below `auths`, as YAML or as JSON in a text, folded over lines or not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from whence_common.login_file import LoginInvalid, login_of_entry
+from whence_common.loose_json import loose
+from whence_common.user_data import readers, secret_references
+from whence_common.user_data.container import secret_or_text
+from whence_common.user_data.nodes import Mapping, Node, Scalar
+from whence_common.user_data.section import Section
+
+_KEY = "dockercfg"
+_NAMES = ("auth", "username", "password", "identitytoken")
+_ENTRIES_MAX = 200
+_COPY = "copy it from docker's configuration"
+_KEPT = "docker keeps it in a credential helper: write auth, which is user:password in base64"
+_HELPERS = ("credHelpers", "credsStore")
+
+
+def read_sign_in(root: Section) -> dict[str, dict[str, str]]:
+    """Read `dockercfg`.
+
+    An entry that cannot sign in anywhere is left out with a warning, since it may be for a registry that is not asked.
+    """
+    node = root.get(_KEY)
+    if isinstance(node, Scalar) and isinstance(node.value, str) and (document := loose(node.value.encode())):
+        node = _placed(document, node)
+    if node is None:
+        return {}
+    if not isinstance(node, Mapping):
+        readers.wrong_shape(node, _KEY, "mapping", root.findings)
+        return {}
+    read: dict[str, dict[str, str]] = {}
+    for host, one in _entries(root, node):
+        given = _given(one)
+        if given is not None:
+            read[re.sub(r"^https?://|/.*$", "", host)] = given
+    return read
+
+
+def _entries(root: Section, node: Mapping) -> Iterator[tuple[str, Section]]:
+    """Yield the entries by host, out of `auths` where they stand below it as in Docker's config.json."""
+    for name in _HELPERS:
+        if name in node.entries:
+            message = f"{_KEY}.{name} is left out: a credential helper is a program of your own machine"
+            fix = "write auths with auth; ECR needs neither, as the instance's role signs in"
+            root.findings.warning(node.keys[name], f"{_KEY}.{name}", "dockercfg-helper", message, fix)
+    path, wrapped = _KEY, node.entries.get("auths")
+    if isinstance(wrapped, Mapping):
+        path, node = f"{_KEY}.auths", wrapped
+    else:
+        entries = {name: one for name, one in node.entries.items() if name not in _HELPERS}
+        node = replace(node, entries=entries, keys={name: node.keys[name] for name in entries})
+    yield from Section(node, root.findings, path=path, schema_path=_KEY).sections()
+
+
+def _given(one: Section) -> dict[str, str] | None:
+    """Return what an entry holds, as the sign-in takes it; None after a warning for one that cannot sign in."""
+    values = {name: _value(one, name) for name in _NAMES}
+    given = {name: value for name, value in values.items() if value is not None}
+    if not ({"auth", "identitytoken"} & given.keys() or {"username", "password"} <= given.keys()):
+        message = f"{one.path} needs auth, or username and password; it is left out"
+        fix = (
+            "docker keeps it in a credential helper: write auth, which is user:password in base64"
+            if not given
+            else _COPY
+        )
+        one.warning("", "dockercfg-incomplete", message, fix)
+        return None
+    if any(secret_references.is_reference(value) for value in given.values()):
+        return given
+    try:
+        login = login_of_entry(given, host=one.path, name=_KEY)
+    except LoginInvalid as exc:
+        one.warning("", exc.code, f"{one.path} is no user and password; it is left out", exc.fix or _COPY)
+        return None
+    if "auth" in given and not (login.password or login.identity_token):
+        message = f"{one.path}: auth is not user:password in base64; it is left out"
+        one.warning("auth", "dockercfg-auth-malformed", message, _COPY)
+        return None
+    return given
+
+
+def _value(one: Section, name: str) -> str | None:
+    """Read one text. Line breaks that folding left in base64 mean nothing, as Docker reads it."""
+    node = one.get(name)
+    if node is None:
+        return None
+    path = one.name_of(name)
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        reference = secret_references.is_reference(node.value.lstrip())
+        folded = node.value.strip() if reference or name != "auth" else "".join(node.value.split())
+        if reference:
+            return secret_or_text(node, folded, path, one.findings)
+        node = replace(node, text=folded, value=folded)
+    return readers.text(node, path, one.findings)
+
+
+def _placed(document: dict[str, object], at: Scalar) -> Mapping:
+    """Return the entries of a JSON document as nodes that stand where its text stands: two levels below the root."""
+    return _mapping(document, at, levels=3)
+
+
+def _mapping(document: dict[str, object], at: Scalar, levels: int) -> Mapping:
+    entries: dict[str, Node] = {}
+    for name, value in list(document.items())[: _ENTRIES_MAX + 1]:
+        if isinstance(value, dict) and levels:
+            entries[name] = _mapping(value, at, levels - 1)
+        else:
+            known = value if isinstance(value, str | bool | int | float | None) else ""
+            entries[name] = replace(at, text=str(known), value=known)
+    keys = {name: replace(at, text=name, value=name) for name in entries}
+    return Mapping(line=at.line, column=at.column, entries=entries, keys=keys)
