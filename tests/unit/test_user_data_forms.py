@@ -293,6 +293,7 @@ def test_what_the_tool_that_reads_it_refuses_is_refused_offline(line: str, code:
         ("application_logrotate_rotate: 0", "log-rotate-least"),
         ("customlog_logrotate_rotate: 0\ncustomlog_logrotate_interval: yearly", None),
         ("mounts: {/a: {partition: /dev/xvdf, filesystem: xfs, options: 'noatime,nobarrier'}}", "mount-option-gone"),
+        ("mounts: {/a: {partition: /dev/xvdf, options: 'noacl'}}", "mount-option-gone"),
         ("mounts: {/a: {partition: none, filesystem: tmpfs, options: 'size=50%,mode=1777,nr_inodes=1k'}}", None),
         ("volumes: {raid: {/dev/md0: {level: raid5, devices: [/dev/xvdf, /dev/xvdg]}}}", None),
         ("sysctl: {net.ipv4.tcp_rmem: 4096 87380 6291456, kernel.sem: '250 32000', vm.swappiness: 0x10}", None),
@@ -308,6 +309,7 @@ def test_what_the_tool_that_reads_it_takes_is_taken(line: str, warning: str | No
 def test_recent_capabilities_are_taken_with_a_warning() -> None:
     rules = PlatformRules(immutable=RULES.immutable, capabilities=frozenset({"BPF"}))
     assert [problem.code for problem in judged("capabilities_add: [BPF]\n", rules).problems] == ["capability-recent"]
+    assert accepted("capabilities_drop: [BPF, CHOWN]\n").options.capabilities_drop == ("CHOWN",)
 
 
 def test_limits_of_the_kernel_are_read_with_unlimited_ones() -> None:

@@ -42,7 +42,7 @@ def read_ports(node: Node | None, findings: Findings, *, path: str = "ports") ->
         container = _port(value, f"{path}.{one_line(name, 40)}", findings)
         if host is None or container is None:
             continue
-        protocol = _protocol(host[1], container[1], key, findings)
+        protocol = _protocol(host[1], container[1], key, findings, path)
         if protocol is None:
             continue
         if (host[0], protocol) in mappings:
@@ -129,8 +129,10 @@ def _port(node: Node, path: str, findings: Findings) -> tuple[int, Protocol | No
     return int(match["port"]), None if protocol is None else ("udp" if protocol == "udp" else "tcp")
 
 
-def _protocol(host: Protocol | None, container: Protocol | None, at: Node, findings: Findings) -> Protocol | None:
+def _protocol(
+    host: Protocol | None, container: Protocol | None, at: Node, findings: Findings, path: str
+) -> Protocol | None:
     if host is not None and container is not None and host != container:
-        findings.error(at, "ports", "port-protocols-differ", f"{host} cannot lead to {container}", "use one protocol")
+        findings.error(at, path, "port-protocols-differ", f"{host} cannot lead to {container}", "use one protocol")
         return None
     return host or container or "tcp"

@@ -11,15 +11,15 @@ _ALL = """
 _netdev async atime auto defaults diratime dirsync exec lazytime noatime noauto nodev nodiratime noexec nofail
 norelatime nosuid nouser relatime ro rw strictatime sync
 """
-_EXT = "acl noacl user_xattr barrier nobarrier discard nodiscard noquota"
-_JOURNAL = f"{_EXT} data=ordered data=writeback data=journal journal_checksum"
+_EXT = "acl user_xattr barrier nobarrier discard nodiscard noquota"
+_JOURNAL = f"{_EXT} data=ordered data=writeback data=journal"
 _OF_ALL = frozenset(_ALL.split())
 _OF_ONE = {
     name: frozenset(options.split())
     for name, options in {
         "ext2": _EXT,
         "ext3": _JOURNAL,
-        "ext4": f"{_JOURNAL} nodelalloc",
+        "ext4": f"{_JOURNAL} journal_checksum nodelalloc",
         "xfs": "discard nodiscard inode64 largeio nolargeio nouuid noquota",
         "tmpfs": "inode64",
     }.items()
@@ -32,14 +32,20 @@ _SIZED = {
     r"allocsize=(?:4|8|16|32|64|128|256|512)k|allocsize=(?:1|2|4|8|16|32|64|128|256|512)m|allocsize=1g",
     "tmpfs": r"size=(?:[0-9]{1,15}[kmg]?|[0-9]{1,3}%)|nr_inodes=[0-9]{1,12}[kmg]?|mode=[0-7]{1,4}",
 }
-_GONE = {"xfs": frozenset({"barrier", "nobarrier"})}
-"""The kernel no longer knows these (xfs since 4.19), and refuses the mount; what they asked for is the only way now."""
+_NOACL = frozenset({"noacl"})
+_GONE = {"xfs": frozenset({"barrier", "nobarrier"}), "ext2": _NOACL, "ext3": _NOACL, "ext4": _NOACL}
+"""Kernels of today refuse the mount for these: barriers and access lists can no longer be switched off."""
 _OPTIONS_MAX = 40
 
 
 def is_mount_option(option: str) -> bool:
     """Return whether an option is harmless, whatever the file system."""
     return any(_fits(option, system) for system in _OF_ONE)
+
+
+def plain_options(file_system: str) -> frozenset[str]:
+    """Return the options without a size that a file system has."""
+    return _OF_ALL | _OF_ONE[file_system]
 
 
 def read_mount_options(section: Section, file_system: str) -> tuple[str, ...]:
@@ -64,6 +70,4 @@ def read_mount_options(section: Section, file_system: str) -> tuple[str, ...]:
 
 
 def _fits(option: str, file_system: str) -> bool:
-    if option in _OF_ALL or option in _OF_ONE[file_system]:
-        return True
-    return re.fullmatch(_SIZED[file_system], option) is not None
+    return option in plain_options(file_system) or re.fullmatch(_SIZED[file_system], option) is not None

@@ -84,12 +84,13 @@ def read_options(
     environment = read_environment(section.get("environment"), findings, path=section.name_of("environment"))
     command, ulimits = section.texts("command"), read_ulimits(section, nofile_max=nofile_max)
     judge_arguments(section, environment, command, ulimits)
+    added = _capabilities(section, "capabilities_add", rules)
     return ContainerOptions(
         ports=ports,
         environment=environment,
         command=command,
-        capabilities_add=_capabilities(section, "capabilities_add", rules),
-        capabilities_drop=_capabilities(section, "capabilities_drop", None),
+        capabilities_add=added,
+        capabilities_drop=_dropped(_capabilities(section, "capabilities_drop", None), added),
         hostname=hostname,
         networking=networking,
         user=_user(section),
@@ -140,7 +141,7 @@ def _capabilities(section: Section, name: str, rules: PlatformRules | None) -> t
             section.warning(
                 name, "capability-prefix", f"{section.name_of(name)}: CAP_ is left out", f"write {capability}"
             )
-        if capability in _RECENT_CAPABILITIES:
+        if rules is not None and capability in _RECENT_CAPABILITIES:
             message = f"{section.name_of(name)}: Docker Engine before 23.0 refuses {capability}, as it does not know it"
             section.warning(name, "capability-recent", message, "make sure that the AMI has a newer engine")
         if rules is not None and capability not in rules.capabilities:
@@ -150,6 +151,11 @@ def _capabilities(section: Section, name: str, rules: PlatformRules | None) -> t
             report(name, "capability-not-allowed", message, fix)
         read.append(capability)
     return tuple(read)
+
+
+def _dropped(dropped: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out what no container has unless it is added, and what older engines would refuse to drop."""
+    return tuple(one for one in dropped if one not in _RECENT_CAPABILITIES or one in added or "ALL" in added)
 
 
 def _networking(section: Section, rules: PlatformRules, declared: AnyCollection[str]) -> str:
