@@ -32,9 +32,9 @@ from whence_agent.stages.secrets import _ciphertext
 from whence_agent.stages.storage import host_request, storage_request
 from whence_common.identity_document import InstanceIdentity
 from whence_common.statement import ImageFacts
+from whence_common.user_data.container import VARIABLE_BYTES_MAX
 from whence_common.user_data.host import HUGE_PAGES
 from whence_common.user_data.judge import UserData, judge
-from whence_common.user_data.limits import VARIABLE_BYTES_MAX
 from whence_common.user_data.masking import masked
 from whence_common.user_data.secret_references import CIPHERTEXT_BYTES_MAX, PREFIXES
 
@@ -124,10 +124,12 @@ def check_host(user_data: UserData, directory: Path) -> None:
     parts = [StorageRequest(mounts=[one]) for one in whole.mounts]
     for part in (*parts, *(StorageRequest(arrays=[one]) for one in whole.arrays)):
         assert isinstance(_sent(whole), StorageRequest)
+        code = "device-missing"
         try:
             Disks(place=place, programs=programs).prepare(part)
         except MachineFailed as exc:
-            assert exc.code == "device-missing", exc.diagnostics()
+            code = exc.code
+        assert code == "device-missing"
 
 
 def _sent(request: Any) -> Any:
