@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +21,8 @@ from whence_common.user_data import secret_references
 from whence_common.user_data.judge import Judgement, UserData, judge
 from whence_common.user_data.limits import Ulimit
 from whence_common.user_data.masking import masked
-from whence_common.user_data.platform import PlatformRules
+from whence_common.user_data.platform import DEFAULT_SYSCTLS, PlatformRules
+from whence_common.user_data.sysctl_bounds import out_of_range
 
 RULES = PlatformRules(immutable=frozenset({"registry.example.org"}))
 GOOD = """#taupage-ami-config
@@ -388,3 +392,15 @@ def test_an_application_id_that_is_long_is_cut_for_syslog() -> None:
     user_data = judge(text.encode(), RULES).user_data
     assert user_data is not None
     assert user_data.logs.options["tag"] == "pay-" + "x" * 28
+
+
+def test_what_this_machines_kernel_has_is_within_the_bounds_of_its_settings() -> None:
+    root, seen = Path("/proc/sys"), 0
+    for path in root.rglob("*"):
+        name = str(path.relative_to(root)).replace("/", ".")
+        if not path.is_file() or not any(fnmatchcase(name, pattern) for pattern in DEFAULT_SYSCTLS):
+            continue
+        with suppress(OSError):
+            seen += 1
+            assert out_of_range(name, path.read_text(encoding="ascii")) is None, name
+    assert seen > 20

@@ -27,6 +27,7 @@ _BOUNDS: tuple[tuple[str, int, int, int], ...] = (
     ("kernel.shmmax", 1, 0, 2**64 - 1),
     ("kernel.shmmni", 1, 0, 2**24),
     ("kernel.sem", 4, 0, _INT_MAX),
+    ("kernel.msg_next_id", 1, -1, _INT_MAX),
     ("kernel.msg*", 1, 0, _INT_MAX),
     ("fs.file-max", 1, 0, _LONG_MAX),
     ("fs.aio-max-nr", 1, 0, _LONG_MAX),
