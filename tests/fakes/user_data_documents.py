@@ -41,12 +41,11 @@ ports = st.dictionaries(
     st.sampled_from([80, 20080, 20081, 20082, "20080/udp", "20081/tcp", 7380, 22, 0, 65535, 65536, "20083-20085"]),
     st.sampled_from([80, 8080, 65535, "53/udp", "80/tcp", 0, "127.0.0.1:80"]), max_size=4,
 )  # fmt: skip
-references = st.sampled_from(
-    [f"aws:kms:{ENCODED}", f"aws:kms:{ENCODED}\n", f"aws:kms:{ENCODED[:60]}\n  {ENCODED[60:]} ", f"aws:kms:\"{ENCODED}\"",
+REFERENCES = [f"aws:kms:{ENCODED}", f"aws:kms:{ENCODED}\n", f"aws:kms:{ENCODED[:60]}\n  {ENCODED[60:]} ", f"aws:kms:\"{ENCODED}\"",
      f"aws:kms:{ENCODED[:-1]}", "aws:kms:", "aws:kms:arn:aws:kms:eu-central-1:123456789012:key/x", "aws:kms:alias/x",
      "aws:ssm:/a/b", "aws:ssm:a/b", "aws:ssm: /a", "aws:secretsmanager:a#b", "aws:secretsmanager:", "aws:kms:é",
-     "aws:kms:" + base64.b64encode(bytes(6144)).decode(), "aws:kms:" + base64.b64encode(bytes(6145)).decode()]
-)  # fmt: skip
+     "aws:kms:" + base64.b64encode(bytes(6144)).decode(), "aws:kms:" + base64.b64encode(bytes(6145)).decode()]  # fmt: skip
+references = st.sampled_from(REFERENCES)
 environment = st.dictionaries(
     st.sampled_from(["A", "B", "a.b", "A-B", "1A", "A=B", "A B", "", "é", "APPLICATION_ID", "LONG", "a/b[0]"]),
     references | references | references | texts | flags | numbers | st.sampled_from(["LONG 131069", "LONG 131070", "a\nb", "a\x00b"]), max_size=5,

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from fakes.user_data_documents import CIPHERTEXT, documents, valid, with_ciphertext
+from fakes.user_data_documents import CIPHERTEXT, REFERENCES, documents, valid, with_ciphertext
 from landscape.aws import REGION
 from landscape.whole import Landscape
 from whence_agent.adapters.aws_http import AwsSecrets, SignedHttp
@@ -33,7 +33,7 @@ from whence_common.clock import utc_now
 from whence_common.identity_document import InstanceIdentity
 from whence_common.statement import ImageFacts
 from whence_common.user_data.judge import UserData
-from whence_common.user_data.limits import UNLIMITED, Ulimit
+from whence_common.user_data.limits import MEMORY_BYTES_ENOUGH, UNLIMITED, Ulimit
 from whence_common.user_data.options import ContainerOptions
 
 EXAMPLES = int(os.environ.get("WHENCE_MODEL_EXAMPLES", "25"))
@@ -106,7 +106,8 @@ async def test_kms_and_the_fake_take_what_they_made_and_refuse_the_rest(
 async def test_kms_decrypts_what_is_valid_however_it_was_written(moto: Secrets, scape: Landscape) -> None:
     encoded = await scape.aws.encrypt(PLAINTEXT)
     asked = 0
-    for document in sample():
+    for number, document in enumerate(sample()):
+        document["environment"] = {**document.get("environment", {}), "KMS": REFERENCES[number % len(REFERENCES)]}
         found = valid(with_ciphertext(document, encoded))
         assert found is not None
         for value in found.user_data.options.environment.values():
@@ -160,7 +161,7 @@ def _present(network: str, names: set[str]) -> str:
 
 
 def of_this_machine(options: ContainerOptions) -> ContainerOptions:
-    """Leave out what only a machine can be granted that has every capability, as a machine of its own has."""
+    """Leave out what only a machine with every capability grants, and memory that the judge warns about."""
     command = ("/bin/busybox", "true", *options.command) if options.command else ()
     status = Path("/proc/self/status").read_text(encoding="ascii")
     bounding = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")), 16)
@@ -168,6 +169,7 @@ def of_this_machine(options: ContainerOptions) -> ContainerOptions:
     return replace(
         options,
         command=command,
+        memory_bytes=None if options.memory_bytes is None else max(options.memory_bytes, MEMORY_BYTES_ENOUGH),
         ulimits=tuple(one for one in options.ulimits if _can_be_set(one)),
         privileged=options.privileged and bounding == 2 ** (bounding.bit_length()) - 1,
         capabilities_add=tuple(

@@ -287,6 +287,8 @@ def test_what_the_tool_that_reads_it_refuses_is_refused_offline(line: str, code:
     "line, warning",
     [
         ("hostname: " + "a" * 63, None),
+        ("memory: 6m", "memory-tight"),
+        ("memory: 16m", None),
         ("hostname: pay_api.example.org.", None),
         ("environment: {'spring.datasource[0].url': x, 1A: y, a/b-c: z}", None),
         ("environment: {APPLICATION_ID: mine}", "environment-overwritten"),

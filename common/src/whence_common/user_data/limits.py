@@ -23,6 +23,8 @@ _ULIMIT_LEAST = {"cpu": 1, "data": 128 * _MIB, "nofile": 20, "stack": 64 * _KIB}
 NR_OPEN = 1_048_576
 """The kernel's default fs.nr_open: the highest nofile that setrlimit(2) takes."""
 MEMORY_BYTES_MIN = 6 * _MIB
+MEMORY_BYTES_ENOUGH = 16 * _MIB
+"""runc starts each container within its limit, and needs nearly 10 MB itself."""
 _STACK_BYTES_DEFAULT = 8 * _MIB
 _ARGUMENTS_BYTES_LEAST = 128 * _KIB
 _ARGUMENTS_BYTES_MOST = 6 * _MIB
@@ -43,6 +45,9 @@ def read_memory(section: Section) -> int | None:
     size = section.size("memory")
     if size is not None and size < MEMORY_BYTES_MIN:
         section.error("memory", "memory-too-small", "the Engine takes no limit below 6m", "write it like 512m")
+    elif size is not None and size < MEMORY_BYTES_ENOUGH:
+        message = "with so little memory, runc itself may be killed before the application starts"
+        section.warning("memory", "memory-tight", message, "write 16m or more")
     return size
 
 
