@@ -71,6 +71,7 @@ def test_a_compressed_part_within_a_compressed_message_is_read() -> None:
         (gzip.compress(MORE), "user-data-gzip-broken"),
         (b"\xff\xfe", "user-data-gzip-broken"),
     ],
+    ids=["cloud-config", "script", "no header", "gzip again", "not gzip"],
 )
 def test_what_comes_out_of_a_compressed_part_is_judged_like_any_other(content: bytes, code: str) -> None:
     assert codes(message(ours(), compressed(content)).as_bytes()) == [code]
@@ -161,6 +162,7 @@ def test_cloud_config_beside_ours_is_refused_by_its_type_and_by_its_first_line()
     "content",
     [GOOD, b"\xef\xbb\xbf" + GOOD, gzip.compress(GOOD), message(ours()).as_bytes(), b"#cloud-config\nx: y\n",
      b"\n\n" + GOOD],
+    ids=["plain", "mark", "gzip", "mime", "cloud-config", "blank lines"],
 )  # fmt: skip
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
 def test_user_data_that_was_encoded_twice_is_named_as_that(content: bytes, encode: object) -> None:
