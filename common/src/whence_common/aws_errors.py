@@ -1,0 +1,166 @@
+"""What an error of AWS means for who asked: whether it may pass, and what to do. One table for every caller. Pure.
+
+The lists of throttling and transient codes are those that the SDKs try again for (botocore's `retries/standard.py` and
+`_retry.json`), and what the SDKs leave to their callers: codes of KMS, EC2's eventual consistency, the clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+from whence_common.backoff import retry_after_seconds
+from whence_common.errors import one_line
+
+Kind = Literal["throttled", "transient", "settling", "clock", "keys", "denied", "final"]
+"""throttled, transient: the same request may succeed later. settling: AWS is eventually consistent, or something else
+moves first. clock: the time is wrong. keys: others are needed. denied: a permission is missing. final: no."""
+
+DENIED_SECONDS_MAX = 120.0
+"""So long after the machine's start a denial may pass: IAM is eventually consistent, and stacks attach policies while
+instances boot. Later it is final: no boot waits for a permission that nobody gives."""
+SKEW_SECONDS_MAX = 240.0
+"""The SDKs believe that a refused signature is the clock's fault from here on; AWS itself allows 5 minutes, S3 15."""
+MESSAGE_CHARACTERS_MAX = 240
+
+_THROTTLED = frozenset({
+    "BandwidthLimitExceeded", "EC2ThrottledException", "LimitExceededException", "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException",
+    "SlowDown", "ThrottledException", "Throttling", "ThrottlingException", "TooManyRequestsException",
+    "TransactionInProgressException",
+})  # fmt: skip
+_TRANSIENT = frozenset({
+    "DependencyTimeoutException", "InternalError", "InternalFailure", "InternalServerError", "InternalServerException",
+    "InternalServiceError", "InternalServiceException", "KMSInternalException", "KeyUnavailableException",
+    "OperationAborted", "RequestTimeout", "RequestTimeoutException", "ResourceContention", "ResourceContentionFault",
+    "ServerException", "ServiceUnavailable", "ServiceUnavailableException", "Unavailable",
+})  # fmt: skip
+_SETTLING = frozenset({
+    "IncorrectInstanceState", "IncorrectState", "InvalidInstanceID.NotFound", "InvalidVolume.NotFound", "VolumeInUse",
+    "ScalingActivityInProgress", "ScalingActivityInProgressFault",
+})  # fmt: skip
+"""EC2 does not know yet what has just been started or made, or a volume still leaves its last instance."""
+_CLOCK = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
+_SIGNATURE = frozenset({"AuthFailure", "IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"})
+"""Refused signatures: the clock's fault where the message or the measured skew says so."""
+_KEYS = frozenset({
+    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId",
+    "TokenRefreshRequired", "UnrecognizedClientException",
+})  # fmt: skip
+_DENIED = frozenset({
+    "AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedAccess", "UnauthorizedOperation",
+})  # fmt: skip
+_TRANSIENT_STATUSES = frozenset({500, 502, 503, 504, 509})
+_OF_THE_CLOCK = re.compile(
+    r"signature (?:has )?expired|not yet current|is now earlier than|is still later than|request has expired",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"[A-Za-z0-9._:-]{1,80}\Z")
+_QUOTES_THE_REQUEST = re.compile(r"(?:The )?(?:Canonical String|String-to-Sign|CanonicalRequest)\b", re.IGNORECASE)
+"""Refused signatures quote the request's headers, the session token among them."""
+_SECRET = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|[A-Za-z0-9+/=]{65,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsError:
+    """An error as AWS answered it. `code` is AWS's own, empty where something else answered."""
+
+    status: int
+    code: str = ""
+    message: str = ""
+    skew_seconds: float | None = None
+    """How far this machine's clock is ahead of AWS's, by the Date header; None where there was none."""
+    retry_after_seconds: float | None = None
+
+    @classmethod
+    def of(cls, *, status: int, code: str, message: str, date: str, retry_after: str, now: datetime) -> AwsError:
+        """Make one of an answer; whatever AWS wrote is bounded, and secrets are taken out."""
+        code = code.rpartition("#")[2].partition(":")[0].removeprefix("Client.").removeprefix("Server.").strip()
+        return cls(
+            status=status,
+            code=code if _CODE.match(code) else "",
+            message=scrubbed(message),
+            skew_seconds=_skew(date, now),
+            retry_after_seconds=retry_after_seconds(retry_after),
+        )
+
+    @classmethod
+    def of_sdk(cls, response: Mapping[str, Any], *, now: datetime) -> AwsError:
+        """Make one of the `response` of botocore's ClientError."""
+        error, about = response.get("Error", {}), response.get("ResponseMetadata", {})
+        code, headers = str(error.get("Code", "")), about.get("HTTPHeaders", {})
+        return cls.of(
+            status=int(about.get("HTTPStatusCode", 0)),
+            code="" if code.isdigit() else code,  # the status, where the body held no code
+            message=str(error.get("Message", "")),
+            date=str(headers.get("date", "")),
+            retry_after=str(headers.get("retry-after", "")),
+            now=now,
+        )
+
+    @property
+    def kind(self) -> Kind:
+        if self.code in _CLOCK or _OF_THE_CLOCK.search(self.message) or (self.code in _SIGNATURE and self._is_skewed):
+            return "clock"
+        for kind, codes in _TABLE:
+            if self.code in codes:
+                return kind
+        if self.status == 429:
+            return "throttled"
+        return "transient" if not self.code or self.status in _TRANSIENT_STATUSES else "final"
+
+    def may_pass(self, *, up_seconds: float) -> bool:
+        """Return whether the same request may succeed later; `up_seconds` is for how long the machine is up."""
+        if self.kind == "denied":
+            return up_seconds < DENIED_SECONDS_MAX
+        return self.kind != "final"
+
+    @property
+    def fix(self) -> str:
+        """Say what to do, as far as the code alone tells."""
+        if self.kind == "clock":
+            return "see that chrony or another NTP client runs and reaches its server; it passes once the clock is set"
+        if self.kind == "keys":
+            return (
+                "see that the instance's profile and its role exist, and what the metadata service returns as its keys"
+            )
+        return ""
+
+    def __str__(self) -> str:
+        """Return AWS's code and message in one bounded line; where it is the clock, that and by how much."""
+        said = f"{self.code or f'HTTP {self.status}'}{': ' if self.message else ''}{self.message}"
+        if self.kind != "clock":
+            return said
+        skew = self.skew_seconds
+        if skew is None or abs(skew) < 1:
+            return f"the clock of this machine is wrong ({said})"
+        return f"the clock of this machine is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS's ({said})"
+
+    @property
+    def _is_skewed(self) -> bool:
+        return self.skew_seconds is not None and abs(self.skew_seconds) > SKEW_SECONDS_MAX
+
+
+_TABLE: tuple[tuple[Kind, frozenset[str]], ...] = (
+    ("throttled", _THROTTLED), ("transient", _TRANSIENT), ("settling", _SETTLING), ("keys", _KEYS), ("denied", _DENIED),
+)  # fmt: skip
+
+
+def scrubbed(message: str) -> str:
+    """Return AWS's message in one bounded line, without what it quotes of the request, and without keys."""
+    quoted = _QUOTES_THE_REQUEST.search(message)
+    text = message[: quoted.start()] if quoted is not None else message
+    return one_line(_SECRET.sub("…", one_line(text, MESSAGE_CHARACTERS_MAX * 8)), MESSAGE_CHARACTERS_MAX)
+
+
+def _skew(date: str, now: datetime) -> float | None:
+    """Return by how many seconds `now` is later than a Date header (RFC 9110, 6.6.1); None without one."""
+    try:
+        parsed = parsedate_to_datetime(date)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return (now - (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC))).total_seconds()
