@@ -49,12 +49,14 @@ def _command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name
 def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     def run(arguments: argparse.Namespace) -> int:
         from whence_agent.commands.run import run
+        from whence_agent.proxies import Proxies
 
         return run(
             arguments.config,
             verbose=arguments.verbose,
             notify_socket=os.environ.get("NOTIFY_SOCKET"),
             watchdog_usec=os.environ.get("WATCHDOG_USEC"),
+            proxies=Proxies.of_environment(os.environ),
         )
 
     help_ = (

@@ -1,4 +1,4 @@
-"""The files that platform settings name: trust keys, Docker's own configuration. Read at start."""
+"""The files that platform settings name: trust keys, Docker's own configuration, the proxy's login. Read at start."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_agent.proxies import Proxies, what_is_wrong, with_login
 from whence_agent.settings import Settings
 from whence_agent.stages.image import TrustPolicy
 from whence_common.image_reference import registry_name
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
+from whence_common.login_file import LoginInvalid, parse_login
 from whence_common.settings_file import SettingsInvalid
 
 _FILE_BYTES_MAX = 1024 * 1024
@@ -49,6 +51,29 @@ def logins_of(name: str | None) -> dict[str, dict[str, str]]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         fix = 'it is JSON like {"auths": {"registry.example.org": {"auth": "…"}}}'
         raise SettingsInvalid("settings-invalid", f"docker_config_file: {name} cannot be read", fix=fix) from exc
+
+
+def proxies_of(settings: Settings, environment: Proxies) -> Proxies:
+    """Return the proxies of the settings with their login, or those of the environment. Raises SettingsInvalid."""
+    given = settings.proxy
+    if given is None:
+        wrong = next(what_is_wrong(environment, "environment"), "")
+        if wrong:
+            fix = "correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY of the unit, or set proxy in the settings"
+            raise SettingsInvalid("proxy-invalid", wrong, fix=fix)
+        return environment
+    proxies = given.proxies()
+    if given.login_file is None:
+        return proxies
+    try:
+        login = parse_login(_read(given.login_file, "proxy.login_file"), host="the proxy", name=given.login_file)
+    except LoginInvalid as exc:
+        raise SettingsInvalid(exc.code, f"proxy.login_file: {exc.message}", fix=exc.fix) from exc
+    return Proxies(
+        https=with_login(proxies.https, login.username, login.password),
+        http=with_login(proxies.http, login.username, login.password),
+        no_proxy=proxies.no_proxy,
+    )
 
 
 def _key(name: str, host: str) -> ec.EllipticCurvePublicKey:

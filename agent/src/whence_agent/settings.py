@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from whence_agent.proxies import Proxies, what_is_wrong
 from whence_agent.stage_table import STAGE_SECONDS_MAX
 from whence_common import settings_file
 from whence_common.errors import one_line
@@ -59,6 +60,22 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     trust: TrustSettings = TrustSettings()
 
 
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The proxies to the outside, instead of those of the environment; an empty mapping means none."""
+
+    https: str = ""
+    """URL of the proxy for https, of which CONNECT is asked."""
+    http: str = ""
+    no_proxy: list[str] = []
+    """Hosts, domains, addresses, networks, each with a port or without, that are reached directly; * is everything."""
+    login_file: str | None = None
+    """One line, USER:PASSWORD, for proxies that ask for it."""
+
+    def proxies(self) -> Proxies:
+        """Return them, without the login."""
+        return Proxies(https=self.https, http=self.http, no_proxy=tuple(self.no_proxy))
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Platform settings with their defaults. Times are in seconds."""
 
@@ -84,6 +101,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metadata_url: str = "http://169.254.169.254"
     aws_endpoint_url: str | None = None
     """For tests and private endpoints; None means AWS's own."""
+    proxy: ProxySettings | None = None
+    """None means HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."""
     status_address: str = "127.0.0.1"
     status_port: int = 7380
     status_hosts: list[str] = []
@@ -263,6 +282,8 @@ def _about_urls(settings: Settings) -> Iterator[str]:
         parts = urlsplit(getattr(settings, key) or "https://none")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             yield f"{key} must be an http or https URL without user name"
+    if settings.proxy is not None:
+        yield from what_is_wrong(settings.proxy.proxies(), "proxy")
     for host in settings.status_hosts:
         if not is_host(host) or ":" in host:
             yield f"status_hosts: {one_line(host, 60)!r} is not a host; write it without scheme and port"

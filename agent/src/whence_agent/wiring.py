@@ -18,6 +18,7 @@ from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.adapters.aws import AwsClients
 from whence_agent.adapters.aws_cloud import AwsCloud
 from whence_agent.adapters.aws_http import AwsSecrets, S3Objects, SignedHttp
+from whence_agent.adapters.by_proxy import ByProxy
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.http_probe import HttpProbe
 from whence_agent.adapters.identity_prover import IdentityProver
@@ -45,8 +46,9 @@ from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
 from whence_agent.notices import NoticeWatch
 from whence_agent.outbox import Outbox
-from whence_agent.platform_files import logins_of, trust_policies
+from whence_agent.platform_files import logins_of, proxies_of, trust_policies
 from whence_agent.progress import Progress
+from whence_agent.proxies import Proxies, passwords
 from whence_agent.pull_tokens import PullTokens
 from whence_agent.pulse import Pulse
 from whence_agent.receipts import Receipts, Trusted
@@ -80,6 +82,8 @@ class Process:
     redactor: Redactor
     may_reload: Callable[[], bool]
     console: Callable[[str], None]
+    proxies: Proxies
+    """Those of the environment."""
 
 
 async def run_agent(settings: Settings, process: Process) -> Ended:
@@ -100,6 +104,9 @@ class _Agent:
         self.stack = stack
         self.gid = application_gid(settings)
         self.redactor = process.redactor
+        self.proxies = proxies_of(settings, process.proxies)
+        for password in passwords(self.proxies):
+            self.redactor.learn(password)
         self.policies = trust_policies(settings)
         self.platform_logins = logins_of(settings.docker_config_file)
         self.state = _state_directory(settings)
@@ -128,9 +135,11 @@ class _Agent:
     async def connect(self) -> None:
         """Make the adapters; none of them speaks to anybody yet."""
         settings = self.settings
-        self.session = await self.stack.enter_async_context(
-            aiohttp.ClientSession(trust_env=False, auto_decompress=False)
-        )
+        self.direct = await self.stack.enter_async_context(_session())
+        self.session = self.direct
+        if self.proxies:
+            self.session = await self.stack.enter_async_context(_session(ByProxy(self.proxies)))
+        self.metadata = ImdsMetadata(session=self.direct, url=settings.metadata_url)
         self.cloud = AwsCloud(
             AwsClients(
                 endpoint_url=settings.aws_endpoint_url, metadata_url=settings.metadata_url, region=self.progress.region
@@ -138,13 +147,12 @@ class _Agent:
         )
         self.engine = DockerEngine(socket=settings.engine_socket)
         self.stack.push_async_callback(self.engine.close)
-        self.metadata = ImdsMetadata(session=self.session, url=settings.metadata_url)
         self.aws = SignedHttp(
             session=self.session, keys=RoleKeys(metadata=self.metadata, now=utc_now), region=self.progress.region,
             endpoint_url=settings.aws_endpoint_url, now=utc_now,
         )  # fmt: skip
         self.machine = MachineSocket(path=settings.machine_socket)
-        self.probe = HttpProbe(session=self.session)
+        self.probe = HttpProbe(session=self.direct)
         self.issuer = OAuthIssuer(session=self.session, url=settings.oauth_token_url)
         self.prover = IdentityProver(metadata=self.metadata, now=utc_now)
         self.places = {
@@ -156,10 +164,11 @@ class _Agent:
             )
             for host, one in settings.registries.items()
         }
-        self.registry = OciRegistry(
-            http=RegistryHttp(session=self.session, places=self.places, lookup=system_lookup, now=utc_now),
-            processor=this_processor(),
-        )
+        http = RegistryHttp(
+            session=self.session, direct=self.direct, proxy_for=self.proxies.url_for, places=self.places,
+            lookup=system_lookup, now=utc_now,
+        )  # fmt: skip
+        self.registry = OciRegistry(http=http, processor=this_processor())
 
     def front_of(self, registry: str) -> HttpAggregator:
         """Make what speaks to a registry front; it serves a part of the aggregator's calls, and tokens."""
@@ -312,6 +321,11 @@ class _Agent:
             metrics=metrics,
             ending=ending,
         )  # fmt: skip
+
+
+def _session(*middlewares: ByProxy) -> aiohttp.ClientSession:
+    """Make a session. It never reads the environment: that would bring ~/.netrc along."""
+    return aiohttp.ClientSession(trust_env=False, auto_decompress=False, middlewares=middlewares)
 
 
 def application_gid(settings: Settings) -> int:

@@ -149,6 +149,19 @@ def check_addresses(place: Place, url: str, addresses: Iterable[str], own: Itera
         raise _refused(place, parts.netloc, f"whose address has the port {port}")
 
 
+def check_by_proxy(place: Place, url: str) -> None:
+    """Check a URL that a proxy is asked for, whose addresses it looks up itself. Raises RedirectRefused.
+
+    Only hosts that the settings name have other ports, and addresses that are written out must be public.
+    """
+    parts = urlsplit(url)
+    literal = _literal(parts.hostname or "")
+    if literal is not None:
+        check_addresses(place, url, [literal], _literals(place))
+    elif _port(url) != _PORTS.get(parts.scheme):
+        raise _refused(place, parts.netloc, f"whose address has the port {_port(url)}")
+
+
 def is_named(netloc: str, hosts: Iterable[str]) -> bool:
     """Return whether a URL's host, with its port, is among hosts."""
     return netloc.lower() in {one.lower() for one in hosts}

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.by_proxy import reason
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
 from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
@@ -126,7 +127,7 @@ class HttpAggregator:
                 content = await read_bounded(answer, _ANSWER_BYTES_MAX)
                 status, kind, retry_after = answer.status, answer.content_type, answer.headers.get("Retry-After", "")
         except (aiohttp.ClientError, TimeoutError, OSError, BodyTooLarge) as exc:
-            message = f"the aggregator at {self._url} does not answer ({type(exc).__name__})"
+            message = f"the aggregator at {self._url} does not answer ({reason(exc)})"
             raise AggregatorUnavailable("aggregator-unreachable", message) from exc
         document = _object(content)
         if status not in (200, 201):

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.by_proxy import reason
 from whence_agent.ports import AccessToken, SecretUnavailable
 from whence_common.errors import one_line
 
@@ -57,7 +58,7 @@ class OAuthIssuer:
             ) as answer:
                 status, content = answer.status, await read_bounded(answer, _ANSWER_BYTES_MAX)
         except (aiohttp.ClientError, TimeoutError, OSError, BodyTooLarge) as exc:
-            message = f"the token endpoint does not answer ({type(exc).__name__})"
+            message = f"the token endpoint does not answer ({reason(exc)})"
             raise SecretUnavailable("token-endpoint-unreachable", message) from exc
         if status != 200:
             word = _error(content)

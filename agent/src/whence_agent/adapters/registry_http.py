@@ -28,6 +28,7 @@ from whence_common.registry_address import (
     Place,
     RedirectRefused,
     check_addresses,
+    check_by_proxy,
     is_named,
     pinned,
     redirected,
@@ -86,7 +87,10 @@ class Access:
 
 
 class RegistryHttp:
-    """GETs below `/v2/<path>/`. `places`, by canonical name, are the registries that the platform says more of."""
+    """GETs below `/v2/<path>/`. `places`, by canonical name, are the registries that the platform says more of.
+
+    `proxy_for` returns the proxy that `session` sends a URL by, empty for none; `direct` never sends by one.
+    """
 
     def __init__(
         self,
@@ -96,8 +100,12 @@ class RegistryHttp:
         lookup: Lookup,
         now: Now,
         silence_seconds_max: float = SILENCE_SECONDS_MAX,
+        direct: aiohttp.ClientSession | None = None,
+        proxy_for: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._session = session
+        self._direct = direct or session
+        self._proxy_for = proxy_for
         self._lookup = lookup
         self._now = now
         self._places = places
@@ -190,10 +198,15 @@ class RegistryHttp:
     async def _checked(self, place: Place, url: str) -> list[Pinned]:
         """Return how to ask a URL that came from the registry: at the addresses that were checked, and no others.
 
+        A proxy looks names up itself, and connects from where it stands: what is left to check here is the name and the
+        port. Addresses written out were checked when the redirect was read, and TLS proves the name at the other end.
         Raises RedirectRefused or RegistryRefused.
         """
         parts = urlsplit(url)
         if is_named(parts.netloc, place.own_hosts | place.blob_hosts):
+            return [_as_named(url)]
+        if self._proxy_for(url):
+            check_by_proxy(place, url)
             return [_as_named(url)]
         try:
             found = await self._lookup(parts.hostname or "")
@@ -232,7 +245,8 @@ class RegistryHttp:
         self, url: str, to: Pinned, headers: Mapping[str, str], bytes_max: int, form: Mapping[str, str] | None
     ) -> Answer:
         method = "GET" if form is None else "POST"
-        async with self._session.request(
+        session = self._session if to.url == url else self._direct
+        async with session.request(
             method, URL(to.url, encoded=True), headers={**headers, "Host": to.host}, data=form, timeout=self._timeout,
             allow_redirects=False, server_hostname=to.server_hostname,
         ) as answer:  # fmt: skip

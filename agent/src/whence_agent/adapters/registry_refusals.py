@@ -8,6 +8,7 @@ from datetime import datetime
 
 import aiohttp
 
+from whence_agent.adapters.by_proxy import reason
 from whence_agent.ports import RegistryRefused
 from whence_common.backoff import retry_after_seconds
 from whence_common.clock import to_instant
@@ -81,14 +82,16 @@ def may_pass(status: int, content: bytes) -> bool:
 
 def unreachable(registry: str, exc: Exception, now: datetime) -> RegistryRefused:
     """Return the error for a registry, or a host that it sent us to, that did not answer: DNS, network, TLS or time."""
+    if isinstance(exc, (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)):
+        return _away(registry, reason(exc), "see the setting proxy, and the proxy itself")
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
         return _certificate(registry, exc.certificate_error, now)
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return _away(registry, "its name does not resolve", "see the name, and the DNS of this network")
     if isinstance(exc, aiohttp.ClientSSLError):
-        reason = getattr(exc.os_error, "reason", None) or type(exc.os_error).__name__
+        broken = getattr(exc.os_error, "reason", None) or type(exc.os_error).__name__
         return _away(
-            registry, f"TLS fails ({one_line(str(reason), 80)})", "see whether it has TLS; plain_http is without"
+            registry, f"TLS fails ({one_line(str(broken), 80)})", "see whether it has TLS; plain_http is without"
         )
     if isinstance(exc, (UnicodeError, aiohttp.InvalidURL)):
         return RegistryRefused(
@@ -118,9 +121,9 @@ def _certificate(registry: str, error: Exception, now: datetime) -> RegistryRefu
             f"the certificate of {registry} {state}, where it is {to_instant(now)} by this machine's clock",
             fix="if that is not the time, set the clock (chronyc tracking); else renew the registry's certificate",
         )
-    reason = getattr(error, "verify_message", "") or type(error).__name__
+    broken = getattr(error, "verify_message", "") or type(error).__name__
     return RegistryRefused(
-        "registry-certificate", f"the certificate of {registry} is not trusted: {one_line(str(reason), 120)}",
+        "registry-certificate", f"the certificate of {registry} is not trusted: {one_line(str(broken), 120)}",
         retryable=False, fix="add its authority to those of this machine, or correct the registry's certificate",
     )  # fmt: skip
 

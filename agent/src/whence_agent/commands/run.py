@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from whence_agent.commands.files import read_document
+from whence_agent.proxies import Proxies
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
 from whence_common import logs
@@ -35,7 +36,7 @@ class _Held:
         return True
 
 
-def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec: str | None) -> int:
+def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec: str | None, proxies: Proxies) -> int:
     """Run until a signal: 0 after SIGTERM, 1 when it could not, 78 for wrong settings."""
     from whence_agent.wiring import Process, run_agent
 
@@ -51,6 +52,7 @@ def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec:
         redactor=redactor,
         may_reload=held.reload,
         console=lambda line: print(line, flush=True),
+        proxies=proxies,
     )
     try:
         while asyncio.run(run_agent(held.document.settings, process)) == "reload":
