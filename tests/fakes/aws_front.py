@@ -1,11 +1,14 @@
-"""What moto's server lacks: CloudFormation's SignalResource and Auto Scaling's CompleteLifecycleAction. The rest goes on to moto.
+"""What moto's server lacks: CloudFormation's SignalResource and Auto Scaling's CompleteLifecycleAction, and refusals.
 
-It speaks AWS's query protocol: a form with an Action in, XML out (CloudFormation 2010-05-15, Auto Scaling 2011-01-01).
+The rest goes on to moto. It speaks AWS's query protocol (a form with an Action in, XML out: CloudFormation 2010-05-15,
+Auto Scaling 2011-01-01), and refuses in the form of each service: the query protocol's, EC2's, S3's XML, and JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -16,13 +19,30 @@ from aiohttp import web
 _OURS = ("SignalResource", "CompleteLifecycleAction")
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """One refusal, as AWS writes it."""
+
+    code: str
+    message: str = "no"
+    status: int = 400
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class AwsFront:
-    """`told` holds the calls that were answered here. `errors` are codes for the next of them."""
+    """`told` holds the calls that were answered here. `errors` are codes for the next of them.
+
+    `refusals` are for the next calls of an action (`Decrypt`, `AttachVolume`, `GET` of S3), whoever answers the others;
+    `asked` counts the calls by action, refused ones too, and `keys` are the access keys that were used, in order.
+    """
 
     backend: str
     told: list[dict[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    refusals: dict[str, list[Refusal]] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    keys: list[str] = field(default_factory=list)
     url: str = ""
 
     @asynccontextmanager
@@ -47,14 +67,17 @@ class AwsFront:
     async def _answer(self, request: web.Request) -> web.Response:
         body = await request.read()
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
-        action = form.get("Action", "")
+        target = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        action = form.get("Action", "") or target or request.method
+        self.asked[action] += 1
+        self.keys.append(request.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0])
+        if self.refusals.get(action):
+            return _refused(request, self.refusals[action].pop(0), query="Action" in form)
         if action not in _OURS:
             return await self._forward(request, body)
         assert "Signature=" in request.headers.get("Authorization", ""), "AWS takes no unsigned call"
         if self.errors:
-            code = self.errors.pop(0)
-            text = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
-            return web.Response(status=400, text=text, content_type="text/xml")
+            return _refused(request, Refusal(self.errors.pop(0)), query=True)
         self.told.append(form)
         inner = "" if action == "SignalResource" else "<CompleteLifecycleActionResult/>"
         text = (
@@ -69,3 +92,16 @@ class AwsFront:
         ) as answer:
             passed = {name: value for name, value in answer.headers.items() if name not in ("Transfer-Encoding",)}
             return web.Response(status=answer.status, body=await answer.read(), headers=passed)
+
+
+def _refused(request: web.Request, refusal: Refusal, *, query: bool) -> web.Response:
+    service = request.headers.get("Authorization", "").partition("Credential=")[2].split("/")[3:4]
+    if "X-Amz-Target" in request.headers:
+        text, kind = json.dumps({"__type": refusal.code, "message": refusal.message}), "application/x-amz-json-1.1"
+        return web.Response(status=refusal.status, text=text, content_type=kind, headers=refusal.headers)
+    error = f"<Error><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>"
+    if service == ["ec2"]:
+        text = f"<Response><Errors>{error}</Errors><RequestID>1</RequestID></Response>"
+    else:
+        text = f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>" if query else error
+    return web.Response(status=refusal.status, text=text, content_type="text/xml", headers=refusal.headers)

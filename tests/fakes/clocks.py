@@ -18,6 +18,11 @@ class FakeClock:
         self.moment += timedelta(seconds=seconds)
 
 
+def a_day() -> float:
+    """For how long a machine is up that has not just started, in seconds."""
+    return 86_400.0
+
+
 class CountingRandom:
     """Random bytes that never repeat and are the same in every run."""
 

@@ -39,6 +39,8 @@ class MetadataService:
     lifecycle_state: bytes | None = b"InService"
     role_document: bytes | None = b"as on an instance"
     identity_credentials: bytes | None = b"as on an instance"
+    away: bool = False
+    """Whether it answers nothing but 503."""
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -62,6 +64,8 @@ class MetadataService:
 
     async def _token(self, request: web.Request) -> web.Response:
         self.requests.append(request.path)
+        if self.away:
+            return web.Response(status=503)
         if self.version_1_only:
             return web.Response(status=404)
         if "X-Forwarded-For" in request.headers:
@@ -76,6 +80,8 @@ class MetadataService:
     async def _get(self, request: web.Request) -> web.Response:
         self.requests.append(request.path)
         token = request.headers.get("X-aws-ec2-metadata-token", "")
+        if self.away:
+            return web.Response(status=503)
         if self._tokens.get(token, 0.0) < time.monotonic():
             return web.Response(status=401)
         content = self._content(request.match_info["path"].rstrip("/"))
@@ -113,9 +119,10 @@ class MetadataService:
         return contents.get(path)
 
 
-def credentials(keys: AwsKeys = _KEYS) -> bytes:
+def credentials(keys: AwsKeys = _KEYS, *, ends: datetime | None = None) -> bytes:
     """Return keys as the service does."""
     now = datetime.now(UTC)
+    ends = ends or now + timedelta(hours=6)
     return json.dumps(
         {
             "Code": "Success",
@@ -124,6 +131,6 @@ def credentials(keys: AwsKeys = _KEYS) -> bytes:
             "AccessKeyId": keys.access_key,
             "SecretAccessKey": keys.secret_key,
             "Token": keys.token,
-            "Expiration": (now + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     ).encode()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.clocks import FakeClock
+from fakes.clocks import FakeClock, a_day
 from fakes.metadata_service import MetadataService
 from fakes.misbehaving import Answer, misbehaving
 from fakes.object_store import FakeObjectStore
@@ -240,8 +240,10 @@ async def aws(
 ) -> AsyncIterator[SignedHttp]:
     """Requests signed with the role's keys from the metadata service, as on an instance."""
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
-        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now)
-        yield SignedHttp(session=session, keys=keys, region=lambda: REGION, endpoint_url=scape.aws.url, now=utc_now)
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now, up_seconds=a_day)
+        yield SignedHttp(
+            session=session, keys=keys, region=lambda: REGION, endpoint_url=scape.aws.url, now=utc_now, up_seconds=a_day
+        )
 
 
 @pytest.fixture(params=["fake", "s3"])
@@ -298,7 +300,7 @@ async def test_each_bad_answer_of_s3_has_its_own_state(
     async with misbehaving(answer) as host:
         http = SignedHttp(
             session=session, keys=GivenKeys(AwsKeys("a", "b")), region=lambda: REGION, endpoint_url=f"http://{host}",
-            now=utc_now,
+            now=utc_now, up_seconds=a_day,
         )  # fmt: skip
         with pytest.raises(ObjectUnavailable) as caught:
             await S3Objects(http).get("b-b-b", "app/user.json", etag=None)
@@ -310,9 +312,14 @@ async def test_an_instance_without_usable_keys_says_so(
     session: aiohttp.ClientSession, authority: SigningAuthority, document: bytes | None
 ) -> None:
     async with MetadataService("i-0123456789abcdef0", b"", authority, role_document=document).serve() as service:
-        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now)
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now, up_seconds=a_day)
         http = SignedHttp(
-            session=session, keys=keys, region=lambda: REGION, endpoint_url="http://127.0.0.1:1", now=utc_now
+            session=session,
+            keys=keys,
+            region=lambda: REGION,
+            endpoint_url="http://127.0.0.1:1",
+            now=utc_now,
+            up_seconds=a_day,
         )
         with pytest.raises(ObjectUnavailable) as caught:
             await S3Objects(http).get("b-b-b", "app/user.json", etag=None)
@@ -325,7 +332,7 @@ async def test_the_roles_keys_are_asked_for_again_before_they_end(
     clock = FakeClock()
     clock.moment = datetime.now(UTC)
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
-        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=clock)
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=clock, up_seconds=a_day)
         for seconds in (0, 3_600, 5 * 3_600):
             clock.advance(seconds)
             await keys()
@@ -343,7 +350,7 @@ async def test_the_roles_keys_are_asked_for_again_before_they_end(
     ],
 )
 def test_an_object_is_asked_for_where_its_partition_keeps_it(region: str, bucket: str, place: str) -> None:
-    http = SignedHttp(session=None, keys=None, region=lambda: region, endpoint_url=None, now=utc_now)  # type: ignore[arg-type]  # nothing is sent
+    http = SignedHttp(session=None, keys=None, region=lambda: region, endpoint_url=None, now=utc_now, up_seconds=a_day)  # type: ignore[arg-type]  # nothing is sent
     assert "".join(S3Objects(http)._place(bucket, "app/user.json", region)) == place
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from fakes.aws_front import AwsFront
+from fakes.clocks import a_day
 from fakes.metadata_service import MetadataService
 from fakes.misbehaving import Answer, misbehaving
 from fakes.signing_authority import SigningAuthority
@@ -28,10 +29,15 @@ from whence_agent.adapters.role import RoleKeys
 from whence_agent.machine.protocol import MachineFailed, PowerOffRequest
 from whence_agent.ports import Notices, SecretUnavailable
 from whence_agent.ports_cloud import CloudRefused
+from whence_agent.proxies import Proxies
 from whence_common.clock import utc_now
 from whence_common.image_reference import ImageReference
 
 ZONE = "eu-central-1a"
+
+
+def role(session: aiohttp.ClientSession, service: MetadataService) -> RoleKeys:
+    return RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now, up_seconds=a_day)
 
 
 @pytest.fixture
@@ -41,9 +47,11 @@ async def front(scape: Landscape) -> AsyncIterator[AwsFront]:
 
 
 @pytest.fixture
-async def clients(front: AwsFront, authority: SigningAuthority) -> AsyncIterator[AwsClients]:
+async def clients(
+    front: AwsFront, session: aiohttp.ClientSession, authority: SigningAuthority
+) -> AsyncIterator[AwsClients]:
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
-        yield AwsClients(endpoint_url=front.url, metadata_url=service.url, region=lambda: REGION)
+        yield AwsClients(keys=role(session, service), endpoint_url=front.url, region=lambda: REGION, proxies=Proxies())
 
 
 @pytest.fixture
@@ -51,13 +59,15 @@ async def http(
     front: AwsFront, session: aiohttp.ClientSession, authority: SigningAuthority
 ) -> AsyncIterator[SignedHttp]:
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
-        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now)
-        yield SignedHttp(session=session, keys=keys, region=lambda: REGION, endpoint_url=front.url, now=utc_now)
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now, up_seconds=a_day)
+        yield SignedHttp(
+            session=session, keys=keys, region=lambda: REGION, endpoint_url=front.url, now=utc_now, up_seconds=a_day
+        )
 
 
 @pytest.fixture
 def cloud(clients: AwsClients) -> AwsCloud:
-    return AwsCloud(clients)
+    return AwsCloud(clients, now=utc_now, up_seconds=a_day)
 
 
 @pytest.fixture
@@ -198,12 +208,15 @@ async def test_an_encryption_context_must_be_the_one_that_was_encrypted_with(
         await secrets.decrypt(encrypted["CiphertextBlob"], {})
 
 
-async def test_an_account_that_does_not_answer_is_unreachable(authority: SigningAuthority) -> None:
+async def test_an_account_that_does_not_answer_is_unreachable(
+    session: aiohttp.ClientSession, authority: SigningAuthority
+) -> None:
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
         away = f"http://127.0.0.1:{free_port()}"
-        clients = AwsClients(endpoint_url=away, metadata_url=service.url, region=lambda: REGION)
+        keys = role(session, service)
+        clients = AwsClients(keys=keys, endpoint_url=away, region=lambda: REGION, proxies=Proxies())
         with pytest.raises(CloudRefused) as caught:
-            await AwsCloud(clients).terminate("i-1")
+            await AwsCloud(clients, now=utc_now, up_seconds=a_day).terminate("i-1")
         assert (caught.value.code, caught.value.retryable) == ("cloud-unreachable", True)
 
 
@@ -229,8 +242,12 @@ async def test_a_bucket_in_another_region_is_asked_there(
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with MetadataService("i-0123456789abcdef0", b"", authority).serve() as service:
-        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now)
-        store = S3Objects(SignedHttp(session=session, keys=keys, region=lambda: REGION, endpoint_url=url, now=utc_now))
+        keys = RoleKeys(metadata=ImdsMetadata(session=session, url=service.url), now=utc_now, up_seconds=a_day)
+        store = S3Objects(
+            SignedHttp(
+                session=session, keys=keys, region=lambda: REGION, endpoint_url=url, now=utc_now, up_seconds=a_day
+            )
+        )
         try:
             for _ in range(2):
                 assert await store.get("mint", "app/user.json", etag=None) is not None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from fakes.clocks import FakeClock, a_day
 from fakes.connect_proxy import ConnectProxy
 from fakes.metadata_service import MetadataService
 from fakes.misbehaving import Answer, misbehaving
@@ -18,11 +20,17 @@ from fakes.signing_authority import SigningAuthority
 from landscape.certificates import Certificates, loopback_certificates
 from landscape.processes import free_port
 from whence_agent.adapters.aggregator import HttpAggregator
+from whence_agent.adapters.aws import AwsClients
+from whence_agent.adapters.aws_cloud import AwsCloud
+from whence_agent.adapters.aws_http import S3Objects, SignedHttp
 from whence_agent.adapters.by_proxy import ByProxy
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.registry_http import Access, RegistryHttp
-from whence_agent.ports import AggregatorUnavailable, RegistryRefused, SecretUnavailable
+from whence_agent.adapters.role import GivenKeys
+from whence_agent.adapters.sigv4 import AwsKeys
+from whence_agent.ports import AggregatorUnavailable, ObjectUnavailable, RegistryRefused, SecretUnavailable
+from whence_agent.ports_cloud import CloudRefused
 from whence_agent.proxies import Proxies
 from whence_common.registry_address import Place
 
@@ -131,6 +139,29 @@ async def test_a_proxy_that_refuses_or_is_away_is_named_without_its_credentials(
     assert f"the proxy at 127.0.0.1:{away.port} does not answer" in secret.value.message
     assert secret.value.retryable
     assert "hunter" not in secret.value.diagnostics()
+
+
+async def test_aws_is_asked_by_the_proxy_and_endpoints_of_no_proxy_are_not() -> None:
+    clock, keys = FakeClock(), GivenKeys(AwsKeys("AKIAEXAMPLEEXAMPLE12", "secret"))
+    clock.moment = datetime.now(UTC)
+    async with ConnectProxy().serve() as proxy, sending(by(proxy)) as session:
+        clients = AwsClients(keys=keys, endpoint_url=None, region=lambda: "eu-central-1", proxies=by(proxy))
+        cloud = AwsCloud(clients, now=clock, up_seconds=a_day)
+        with pytest.raises(CloudRefused) as caught:
+            await cloud.terminate("i-1")
+        assert (caught.value.code, caught.value.retryable) == ("cloud-unreachable", True)
+        with pytest.raises(CloudRefused):
+            await cloud.deregister("target-group", "arn:x", instance_id="i-1")
+        http = SignedHttp(
+            session=session, keys=keys, region=lambda: "eu-central-1", endpoint_url=None, now=clock, up_seconds=a_day
+        )
+        with pytest.raises(ObjectUnavailable, match="the proxy refuses the connection with HTTP 502"):
+            await S3Objects(http).get("mint", "app/user.json", etag=None)
+        assert proxy.asked == [
+            "CONNECT ec2.eu-central-1.amazonaws.com:443",
+            "CONNECT elasticloadbalancing.eu-central-1.amazonaws.com:443",
+            "CONNECT mint.s3.eu-central-1.amazonaws.com:443",
+        ]
 
 
 # --- a registry behind a proxy

@@ -124,6 +124,7 @@ def _status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _credentials(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     def credentials(arguments: argparse.Namespace) -> int:
         from whence_agent.commands.credentials import Options, credentials
+        from whence_agent.proxies import Proxies
 
         return credentials(
             Options(
@@ -138,6 +139,7 @@ def _credentials(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
                 region=arguments.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
                 endpoint_url=arguments.endpoint_url,
                 environment_keys=_environment_keys(),
+                proxies=Proxies.of_environment(os.environ),
             )
         )
 

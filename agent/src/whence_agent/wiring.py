@@ -140,16 +140,16 @@ class _Agent:
         if self.proxies:
             self.session = await self.stack.enter_async_context(_session(ByProxy(self.proxies)))
         self.metadata = ImdsMetadata(session=self.direct, url=settings.metadata_url)
-        self.cloud = AwsCloud(
-            AwsClients(
-                endpoint_url=settings.aws_endpoint_url, metadata_url=settings.metadata_url, region=self.progress.region
-            )
+        keys = RoleKeys(metadata=self.metadata, now=utc_now, up_seconds=_up_seconds)
+        clients = AwsClients(
+            keys=keys, endpoint_url=settings.aws_endpoint_url, region=self.progress.region, proxies=self.proxies
         )
+        self.cloud = AwsCloud(clients, now=utc_now, up_seconds=_up_seconds)
         self.engine = DockerEngine(socket=settings.engine_socket)
         self.stack.push_async_callback(self.engine.close)
         self.aws = SignedHttp(
-            session=self.session, keys=RoleKeys(metadata=self.metadata, now=utc_now), region=self.progress.region,
-            endpoint_url=settings.aws_endpoint_url, now=utc_now,
+            session=self.session, keys=keys, region=self.progress.region, endpoint_url=settings.aws_endpoint_url,
+            now=utc_now, up_seconds=_up_seconds,
         )  # fmt: skip
         self.machine = MachineSocket(path=settings.machine_socket)
         self.probe = HttpProbe(session=self.direct)
@@ -326,6 +326,11 @@ class _Agent:
 def _session(*middlewares: ByProxy) -> aiohttp.ClientSession:
     """Make a session. It never reads the environment: that would bring ~/.netrc along."""
     return aiohttp.ClientSession(trust_env=False, auto_decompress=False, middlewares=middlewares)
+
+
+def _up_seconds() -> float:
+    """Return for how long this machine is up, whatever its clock says."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def application_gid(settings: Settings) -> int:

@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from whence_agent.adapters.aws_http import dns_suffix
+from whence_agent.adapters.role import KeySource
+from whence_agent.adapters.sigv4 import AwsKeys
+from whence_agent.proxies import Proxies
+
 _REQUEST_SECONDS_MAX = 10.0
-_ATTEMPTS_MAX = 3
+_HOSTS = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "ecr": "api.ecr", "cloudwatch": "monitoring"}
+"""Where a service's name in the SDK is not its name in hosts."""
 
 
 class AwsClients:
-    """Makes clients in the instance's region, known once they are needed, with the instance role's credentials."""
+    """Makes clients in the instance's region, known once they are needed, with the instance role's credentials.
 
-    def __init__(self, *, endpoint_url: str | None, metadata_url: str, region: Callable[[], str]) -> None:
+    The SDK's own tries are switched off, and its own ways to credentials and proxies: there is one policy for each.
+    """
+
+    def __init__(
+        self, *, keys: KeySource, endpoint_url: str | None, region: Callable[[], str], proxies: Proxies
+    ) -> None:
+        self.keys = keys
         self._region = region
         self._endpoint_url = endpoint_url
-        self._metadata_url = metadata_url
+        self._proxies = proxies
 
-    def once(self, service: str) -> Any:
-        """Give a client for one use, as an async context. Entering it raises what botocore raises."""
+    @asynccontextmanager
+    async def once(self, service: str, keys: AwsKeys) -> AsyncIterator[Any]:
+        """Make a client for one use. Raises what botocore raises."""
         from aiobotocore.config import AioConfig
         from aiobotocore.session import get_session
 
-        session = get_session()
-        session.set_config_variable("ec2_metadata_service_endpoint", self._metadata_url)
+        region = self._region()
+        host = f"{_HOSTS.get(service, service)}.{region}.{dns_suffix(region)}"
+        proxy = self._proxies.url_for(self._endpoint_url or f"https://{host}")
         config = AioConfig(
             connect_timeout=_REQUEST_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,
-            retries={"max_attempts": _ATTEMPTS_MAX, "mode": "standard"},
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            proxies={"https": proxy, "http": proxy} if proxy else {},
         )
-        return session.create_client(
-            service, region_name=self._region(), endpoint_url=self._endpoint_url, config=config
-        )
+        async with get_session().create_client(
+            service, region_name=region, endpoint_url=self._endpoint_url, config=config,
+            aws_access_key_id=keys.access_key, aws_secret_access_key=keys.secret_key,
+            aws_session_token=keys.token or None,
+        ) as client:  # fmt: skip
+            yield client

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from whence_agent.adapters.aws import AwsClients
+from whence_agent.adapters.role import NoKeys
+from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports_cloud import CloudRefused, Volume
 from whence_common import strict_base64
+from whence_common.aws_errors import AwsError
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReference
 
 _CALL_SECONDS_MAX = 30.0
 _ERASE_TAG = "Taupage:erase-on-boot"
-_RETRYABLE = ("Throttling", "RequestLimitExceeded", "ServiceUnavailable", "InternalError", "InternalFailure")
 
 
 class AwsCloud:
     """All of them behind one error: what was refused, and the permission that is needed."""
 
-    def __init__(self, clients: AwsClients) -> None:
+    def __init__(self, clients: AwsClients, *, now: Callable[[], datetime], up_seconds: Callable[[], float]) -> None:
         self._clients = clients
+        self._now = now
+        self._up_seconds = up_seconds
 
     async def by_name(self, name: str, *, zone: str, instance_id: str) -> list[Volume]:
         filters = [
@@ -123,23 +128,42 @@ class AwsCloud:
         await self._call("cloudwatch", "put_metric_data", Namespace=namespace, MetricData=metrics)
 
     async def _call(self, service: str, operation: str, **parameters: Any) -> Any:
+        """Call once, and once more with other keys where these are refused. Raises CloudRefused."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         action = f"{service}:{''.join(part.capitalize() for part in operation.split('_'))}"
+        keys = self._clients.keys
         try:
-            async with asyncio.timeout(_CALL_SECONDS_MAX), self._clients.once(service) as client:
-                return await getattr(client, operation)(**parameters)
+            async with asyncio.timeout(_CALL_SECONDS_MAX):
+                offered = await keys()
+                try:
+                    return await self._once(service, operation, offered, parameters)
+                except ClientError as exc:
+                    if AwsError.of_sdk(exc.response, now=self._now()).kind != "keys":
+                        raise
+                    keys.refused(offered)
+                    if (others := await keys()) == offered:
+                        raise
+                return await self._once(service, operation, others, parameters)
         except ClientError as exc:
-            error = exc.response.get("Error", {})
-            code, why = str(error.get("Code", "")), one_line(str(error.get("Message", "")), 200)
-            denied = "AccessDenied" in code or "Unauthorized" in code
-            raise CloudRefused(
-                "cloud-refused", f"{action}: {one_line(code, 60)} {why}".strip(),
-                retryable=code.startswith(_RETRYABLE),
-                fix=f"allow the instance's role {action}" if denied else "",
-            ) from exc  # fmt: skip
+            raise self._refused(action, AwsError.of_sdk(exc.response, now=self._now())) from exc
+        except NoKeys as exc:
+            raise CloudRefused("cloud-no-keys", f"{action}: {exc}", retryable=exc.retryable) from exc
         except (BotoCoreError, OSError, TimeoutError) as exc:
             raise CloudRefused("cloud-unreachable", f"{action}: AWS does not answer ({type(exc).__name__})") from exc
+
+    async def _once(self, service: str, operation: str, keys: AwsKeys, parameters: Mapping[str, Any]) -> Any:
+        async with self._clients.once(service, keys) as client:
+            return await getattr(client, operation)(**parameters)
+
+    def _refused(self, action: str, error: AwsError) -> CloudRefused:
+        doubt = f"; {self._clients.keys.doubt}" if error.kind == "keys" and self._clients.keys.doubt else ""
+        return CloudRefused(
+            "clock-wrong" if error.kind == "clock" else "cloud-refused", f"{action}: {error}{doubt}",
+            retryable=error.may_pass(up_seconds=self._up_seconds()),
+            retry_after_seconds=error.retry_after_seconds,
+            fix=f"allow the instance's role {action}" if error.kind == "denied" else error.fix,
+        )  # fmt: skip
 
 
 def _owner(registry: str) -> dict[str, str]:

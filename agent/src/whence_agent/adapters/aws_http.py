@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,44 +14,37 @@ import msgspec
 from yarl import URL
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.by_proxy import reason
+from whence_agent.adapters.role import KeySource, NoKeys
 from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
 from whence_agent.ports import CredentialState, ObjectUnavailable, SecretUnavailable, StoredObject
 from whence_common import strict_base64
+from whence_common.aws_errors import AwsError
 from whence_common.errors import one_line
-from whence_common.pause import pause
 
 _REQUEST_SECONDS_MAX = 10.0
-_ATTEMPTS_MAX = 3
-_RETRY_SECONDS = 0.2
 _OBJECT_BYTES_MAX = 64 * 1024
 _SECRET_BYTES_MAX = 256 * 1024
 _REGIONS_MAX = 2
 _ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<Error(?:\s[^>]*)?>.*?<Code>([A-Za-z0-9.]{1,60})</Code>", re.DOTALL)
 """S3's error document, which is XML: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+_MESSAGE = re.compile(rb"<Message>([^<]{0,1000})</Message>")
 _REGION_IN_BODY = re.compile(rb"<Region>([a-z0-9-]{1,40})</Region>")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z")
 _SUFFIXES = {"cn-": "amazonaws.com.cn", "eusc-": "amazonaws.eu"}
-_DENIED: tuple[CredentialState, str] = (
-    "not-synced-or-denied",
-    "HTTP 403: not synchronised yet, or the instance's role may not read it",
-)
 _BY_CODE: dict[str, tuple[CredentialState, str]] = {
     "NoSuchKey": ("not-synced", "the object does not exist yet: mint has not synchronised it"),
     "NoSuchBucket": ("bucket-missing", "the bucket does not exist: check mint_bucket"),
-    "AccessDenied": _DENIED,
-    "ExpiredToken": ("identity", "the instance role's credentials have expired"),
-    "InvalidAccessKeyId": ("identity", "the access key is not known to AWS"),
-    "SignatureDoesNotMatch": ("identity", "the secret key is not the access key's"),
-    "RequestTimeTooSkewed": ("identity", "this machine's clock is wrong by more than 15 minutes"),
+}
+_BY_KIND: dict[str, tuple[CredentialState, str]] = {
+    "denied": ("not-synced-or-denied", "HTTP 403: not synchronised yet, or the instance's role may not read it"),
+    "clock": ("identity", "S3 does not accept the time of the request"),
+    "keys": ("identity", "S3 does not accept the keys of the instance's role"),
 }
 
 
 class AwsUnreachable(Exception):
     """No whole answer came; the message says why and holds nothing secret."""
-
-
-class NoKeys(Exception):
-    """There are no credentials to sign with; the message says why."""
 
 
 class Reply(NamedTuple):
@@ -62,53 +55,73 @@ class Reply(NamedTuple):
     def __repr__(self) -> str:
         return f"Reply({self.status})"
 
+    def error(self, now: datetime) -> AwsError:
+        """Read what AWS says is wrong, in S3's XML or in JSON; without a code where something else answered."""
+        code = message = ""
+        if (found := _ERROR.match(self.content[:4096])) is not None:
+            code = found[1].decode("ascii")
+            said = _MESSAGE.search(self.content[:4096])
+            message = said[1].decode("utf-8", "replace") if said is not None else ""
+        elif document := _object(self.content):
+            code = str(document.get("__type") or self.headers.get("x-amzn-ErrorType") or "")
+            message = str(document.get("message") or document.get("Message") or "")
+        return AwsError.of(
+            status=self.status, code=code, message=message, date=self.headers.get("Date", ""),
+            retry_after=self.headers.get("Retry-After", ""), now=now,
+        )  # fmt: skip
+
 
 class SignedHttp:
-    """Signed requests with bounds, tried again only where that can help. `keys` may raise NoKeys."""
+    """Signed requests with bounds, each sent once: whoever asks knows how long it may wait for an answer.
+
+    Only keys that AWS refuses as ended are replaced here, and the request sent again with the new ones.
+    """
 
     def __init__(
         self,
         *,
         session: aiohttp.ClientSession,
-        keys: Callable[[], Awaitable[AwsKeys]],
+        keys: KeySource,
         region: Callable[[], str],
         endpoint_url: str | None,
         now: Callable[[], datetime],
+        up_seconds: Callable[[], float],
     ) -> None:
         self._session = session
         self._keys = keys
         self.region = region
         self.endpoint_url = endpoint_url.rstrip("/") if endpoint_url is not None else None
-        self._now = now
+        self.now = now
+        self.up_seconds = up_seconds
         self._timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
+
+    @property
+    def doubt(self) -> str:
+        """What is known to be wrong with the keys, to be said beside a refusal."""
+        return f"; {self._keys.doubt}" if self._keys.doubt else ""
 
     async def send(
         self, method: str, base: str, path: str, *, service: str, region: str, body: bytes, headers: Mapping[str, str],
         bytes_max: int,
     ) -> Reply:  # fmt: skip
-        """Send once, and again after 5xx or nothing. Raises AwsUnreachable, NoKeys."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                reply = await self._once(method, base, path, service, region, body, headers, bytes_max)
-            except AwsUnreachable:
-                if attempt >= _ATTEMPTS_MAX:
-                    raise
-            else:
-                if reply.status < 500 or attempt >= _ATTEMPTS_MAX:
-                    return reply
-            await pause(_RETRY_SECONDS * attempt)
+        """Send once, and once more with other keys where these are refused. Raises AwsUnreachable, NoKeys."""
+        keys = await self._keys()
+        reply = await self._once(keys, method, base, path, service, region, body, headers, bytes_max)
+        if reply.status >= 400 and reply.error(self.now()).kind == "keys":
+            self._keys.refused(keys)
+            others = await self._keys()
+            if others != keys:
+                return await self._once(others, method, base, path, service, region, body, headers, bytes_max)
+        return reply
 
     async def _once(
-        self, method: str, base: str, path: str, service: str, region: str, body: bytes, headers: Mapping[str, str],
-        bytes_max: int,
+        self, keys: AwsKeys, method: str, base: str, path: str, service: str, region: str, body: bytes,
+        headers: Mapping[str, str], bytes_max: int,
     ) -> Reply:  # fmt: skip
         host = base.partition("://")[2]
-        keys = await self._keys()
         signed = signed_headers(
             method=method, host=host, path=path, headers=headers, body=body, keys=keys, region=region, service=service,
-            now=self._now(),
+            now=self.now(),
         )  # fmt: skip
         try:
             async with self._session.request(
@@ -117,7 +130,7 @@ class SignedHttp:
             ) as answer:  # fmt: skip
                 return Reply(answer.status, answer.headers, await read_bounded(answer, bytes_max))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
-            raise AwsUnreachable(f"the answer broke off, or none came ({type(exc).__name__})") from exc
+            raise AwsUnreachable(f"the answer broke off, or none came ({reason(exc)})") from exc
         except BodyTooLarge as exc:
             raise AwsUnreachable(f"the answer is {exc}") from exc
 
@@ -142,9 +155,21 @@ class S3Objects:
         if reply.status == 304 and etag is not None:
             return None
         if reply.status != 200:
-            state, message = _refusal(reply)
-            raise ObjectUnavailable(state, f"{where}: {message}")
+            raise self._refused(reply, where)
         return StoredObject(content=reply.content, etag=one_line(reply.headers.get("ETag", ""), 200))
+
+    def _refused(self, reply: Reply, where: str) -> ObjectUnavailable:
+        """Read S3's own error document. What a proxy or firewall answers says nothing about the object."""
+        error = reply.error(self._http.now())
+        if not error.code:
+            message = f"HTTP {reply.status} is not an answer of S3: something between answered"
+            return ObjectUnavailable("unreachable", f"{where}: {message}")
+        fallback = (
+            _BY_KIND["denied"] if reply.status == 403 and error.kind == "final" else ("unreachable", "S3 refuses")
+        )
+        state, message = _BY_CODE.get(error.code) or _BY_KIND.get(error.kind) or fallback
+        doubt = self._http.doubt if state == "identity" else ""
+        return ObjectUnavailable(state, f"{where}: {message} ({error}){doubt}", fix=error.fix)
 
     async def _in_its_region(self, bucket: str, key: str, headers: Mapping[str, str]) -> Reply:
         for _ in range(_REGIONS_MAX):
@@ -207,32 +232,32 @@ class AwsSecrets:
                 "POST", base, "/", service=service, region=region, body=msgspec.json.encode(body), headers=headers,
                 bytes_max=_SECRET_BYTES_MAX,
             )  # fmt: skip
-        except (AwsUnreachable, NoKeys) as exc:
+        except AwsUnreachable as exc:
             raise SecretUnavailable("secret-unreachable", f"{service}: {exc}") from exc
-        document = _object(reply.content)
+        except NoKeys as exc:
+            raise SecretUnavailable("secret-unreachable", f"{service}: {exc}", retryable=exc.retryable) from exc
         if reply.status != 200:
-            code = str(document.get("__type") or reply.headers.get("x-amzn-ErrorType") or f"HTTP {reply.status}")
-            code = one_line(code.rpartition("#")[2].partition(":")[0], 60)
-            raise SecretUnavailable(
-                "secret-refused" if reply.status < 500 else "secret-unreachable", f"{service} answers {code}",
-                fix=f"correct the reference, or allow the instance's role {permission}",
-            )  # fmt: skip
-        return document
+            raise self._refused(reply, service, permission)
+        return _object(reply.content)
+
+    def _refused(self, reply: Reply, service: str, permission: str) -> SecretUnavailable:
+        error = reply.error(self._http.now())
+        if not error.code and error.kind == "transient":
+            message = f"{service}: HTTP {reply.status} is not an answer of AWS: something between answered"
+            return SecretUnavailable("secret-unreachable", message, retry_after_seconds=error.retry_after_seconds)
+        doubt = self._http.doubt if error.kind == "keys" else ""
+        final = error.kind in ("denied", "final")
+        return SecretUnavailable(
+            "clock-wrong" if error.kind == "clock" else "secret-refused", f"{service}: {error}{doubt}",
+            fix=f"correct the reference, or allow the instance's role {permission}" if final else error.fix,
+            retryable=error.may_pass(up_seconds=self._http.up_seconds()),
+            retry_after_seconds=error.retry_after_seconds,
+        )  # fmt: skip
 
 
 def dns_suffix(region: str) -> str:
     """Give the domain of a region's partition."""
     return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), "amazonaws.com")
-
-
-def _refusal(reply: Reply) -> tuple[CredentialState, str]:
-    """Read S3's own error document. What a proxy or firewall answers says nothing about the object."""
-    error = _ERROR.match(reply.content[:4096])
-    if error is None:
-        return "unreachable", f"HTTP {reply.status} is not an answer of S3: something between answered"
-    code = error[1].decode("ascii")
-    fallback = _DENIED if reply.status == 403 else ("unreachable", f"S3 answers {code}")
-    return _BY_CODE.get(code, fallback)
 
 
 def _other_region(reply: Reply) -> str | None:

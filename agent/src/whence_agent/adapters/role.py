@@ -2,46 +2,135 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from whence_agent.adapters.aws_http import NoKeys
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import MetadataUnavailable
+from whence_common.aws_errors import DENIED_SECONDS_MAX
+from whence_common.clock import to_instant
+from whence_common.logs import fields
 
-_SPARE = timedelta(minutes=5)
+log = logging.getLogger(__name__)
+
+EARLY = timedelta(minutes=15)
+"""So long before the keys end new ones are asked for; AWS has them there by then."""
+PAUSE = timedelta(seconds=30)
+"""So long the metadata service is not asked again while the keys at hand still hold: it may take seconds to fail."""
+
+
+class NoKeys(Exception):
+    """There are no credentials to sign with; the message says why."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class KeySource(Protocol):
+    """Where keys come from."""
+
+    async def __call__(self) -> AwsKeys:
+        """Return keys to sign with. Raises NoKeys."""
+
+    def refused(self, keys: AwsKeys) -> None:
+        """Take note that AWS does not accept these, or no longer: the next call asks for others."""
+
+    @property
+    def doubt(self) -> str:
+        """What is known to be wrong with the keys at hand; empty when nothing is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    keys: AwsKeys
+    ends: datetime
 
 
 class RoleKeys:
-    """Asks again shortly before the keys end; AWS has new ones there by then."""
+    """Keeps the role's keys until they end. A metadata service that is away is missed by nobody until then.
 
-    def __init__(self, *, metadata: ImdsMetadata, now: Callable[[], datetime]) -> None:
+    Keys that have ended by our clock are used all the same when the service has no others, as the SDKs do: AWS judges
+    them, and its answer tells whether the keys are at fault or this machine's clock.
+    """
+
+    def __init__(self, *, metadata: ImdsMetadata, now: Callable[[], datetime], up_seconds: Callable[[], float]) -> None:
         self._metadata = metadata
         self._now = now
-        self._held: tuple[AwsKeys, datetime] | None = None
+        self._up_seconds = up_seconds
+        self._held: _Held | None = None
+        self._refused: AwsKeys | None = None
+        self._asked_at: datetime | None = None
+        self._doubt = ""
+
+    @property
+    def doubt(self) -> str:
+        return self._doubt
+
+    def refused(self, keys: AwsKeys) -> None:
+        self._refused = keys
 
     async def __call__(self) -> AwsKeys:
-        """Give usable keys. Raises NoKeys."""
-        if self._held is None or self._now() >= self._held[1] - _SPARE:
+        now, held = self._now(), self._held
+        if held is None or not self._holds(held, now):
+            return await self._asked(now)
+        early = now >= held.ends - EARLY
+        if early and (self._asked_at is None or not timedelta() <= now - self._asked_at < PAUSE):
+            self._asked_at = now
             try:
-                found = await self._metadata.role_keys()
-            except MetadataUnavailable as exc:
-                raise NoKeys(exc.message) from exc
-            if found is None:
-                raise NoKeys("this instance has no role: attach an instance profile")
-            self._held = found
-        return self._held[0]
+                return await self._asked(now)
+            except NoKeys as exc:
+                ends = to_instant(held.ends)
+                log.warning("keys are not renewed", extra=fields(reason=str(exc), held_until=ends))
+        return held.keys
+
+    async def _asked(self, now: datetime) -> AwsKeys:
+        try:
+            found = await self._metadata.role_keys()
+        except MetadataUnavailable as exc:
+            raise NoKeys(f"{exc.message}{self._ended()}", retryable=exc.retryable) from exc
+        if found is None:
+            # An instance that has just started may not see its role yet.
+            young = self._up_seconds() < DENIED_SECONDS_MAX
+            raise NoKeys("this instance has no role: attach an instance profile", retryable=young)
+        keys, ends = found
+        self._doubt = ""
+        if ends <= now:
+            ended = to_instant(ends)
+            self._doubt = (
+                f"the metadata service returned keys that ended at {ended}: it renews none, or the clock is wrong"
+            )
+            log.warning("keys have ended", extra=fields(ended=ended))
+        held = self._held
+        if held is None or ends >= held.ends or not self._holds(held, now):
+            self._held, self._refused = _Held(keys=keys, ends=ends), None
+        assert self._held is not None
+        return self._held.keys
+
+    def _holds(self, held: _Held, now: datetime) -> bool:
+        return now < held.ends and held.keys != self._refused
+
+    def _ended(self) -> str:
+        return f"; the keys at hand ended at {to_instant(self._held.ends)}" if self._held is not None else ""
 
 
 class GivenKeys:
     """Keys from a file or the environment."""
 
+    doubt = ""
+
     def __init__(self, keys: AwsKeys | None) -> None:
         self._keys = keys
 
     async def __call__(self) -> AwsKeys:
-        """Give them. Raises NoKeys when there are none."""
+        """Return them. Raises NoKeys when there are none."""
         if self._keys is None:
-            raise NoKeys("there are no AWS credentials: name a file with -c, or set AWS_ACCESS_KEY_ID")
+            raise NoKeys("there are no AWS credentials: name a file with -c, or set AWS_ACCESS_KEY_ID", retryable=False)
         return self._keys
+
+    def refused(self, keys: AwsKeys) -> None:
+        """Take note; there are no others."""

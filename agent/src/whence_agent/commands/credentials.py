@@ -9,12 +9,14 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
 from whence_agent.adapters.aws_http import S3Objects, SignedHttp
+from whence_agent.adapters.by_proxy import ByProxy
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.role import GivenKeys, RoleKeys
 from whence_agent.adapters.sigv4 import AwsKeys
@@ -22,6 +24,7 @@ from whence_agent.commands.files import read
 from whence_agent.credentials import CredentialKeeper, Revocation
 from whence_agent.generations import Generations
 from whence_agent.progress import Progress
+from whence_agent.proxies import Proxies, passwords, what_is_wrong
 from whence_agent.redaction import Redactor
 from whence_common import logs
 from whence_common.clock import to_instant, utc_now
@@ -54,6 +57,7 @@ class Options:
     region: str | None
     endpoint_url: str | None
     environment_keys: AwsKeys | None
+    proxies: Proxies
 
 
 class Usage(Exception):
@@ -65,6 +69,10 @@ def credentials(options: Options) -> int:
     redactor = Redactor()
     logs.set_up(verbose=options.verbose, scrub=redactor.scrub)
     try:
+        if wrong := next(what_is_wrong(options.proxies, "environment"), ""):
+            raise Usage(f"{wrong}; correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY")
+        for password in passwords(options.proxies):
+            redactor.learn(password)
         bucket, application_id = _where(options)
         keys = _keys(options.credentials_file, application_id) or options.environment_keys
         if not Path(options.directory).is_dir():
@@ -80,11 +88,17 @@ def credentials(options: Options) -> int:
 
 async def _keep(options: Options, bucket: str, application_id: str, keys: AwsKeys | None, redactor: Redactor) -> int:
     progress = Progress(now=utc_now, monotonic=time.monotonic, boot_id="", started_at=to_instant(utc_now()))
-    async with aiohttp.ClientSession(trust_env=False, auto_decompress=False) as session:
-        role = RoleKeys(metadata=ImdsMetadata(session=session, url=METADATA_URL), now=utc_now)
+    async with AsyncExitStack() as stack:
+        direct, session = [
+            await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False, middlewares=middlewares))
+            for middlewares in ((), (ByProxy(options.proxies),))
+        ]
+        metadata = ImdsMetadata(session=direct, url=METADATA_URL)
+        role = RoleKeys(metadata=metadata, now=utc_now, up_seconds=time.monotonic)
         http = SignedHttp(
             session=session, keys=role if keys is None else GivenKeys(keys),
             region=lambda: options.region or REGION_DEFAULT, endpoint_url=options.endpoint_url, now=utc_now,
+            up_seconds=time.monotonic,
         )  # fmt: skip
         keeper = CredentialKeeper(
             store=S3Objects(http),
