@@ -80,12 +80,25 @@ async def test_an_instance_that_ec2_does_not_know_yet_is_asked_again_instead_of_
         ("AccessDenied", "ec2-denied"),
         ("RequestLimitExceeded", "ec2-throttled"),
         ("Throttling", "ec2-throttled"),
+        ("EC2ThrottledException", "ec2-throttled"),
+        ("AuthFailure", "ec2-denied"),
         ("InternalError", "ec2-unavailable"),
+        ("ExpiredToken", "ec2-unavailable"),
+        ("RequestExpired", "ec2-unavailable"),
     ],
 )
 def test_a_denial_is_told_from_throttling_and_from_a_failure(code: str, expected: str) -> None:
-    error = ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeInstanceAttribute")
-    assert _unavailable(ACCOUNT, REGION, error).code == expected
+    error = ClientError({"Error": {"Code": code, "Message": "AWS's own words"}}, "DescribeInstanceAttribute")
+    found = _unavailable(ACCOUNT, REGION, error)
+    assert (found.code, f"{code}: AWS's own words" in found.message) == (expected, True)
+
+
+def test_a_clock_that_is_wrong_is_named_to_who_runs_the_aggregator() -> None:
+    about = {"HTTPStatusCode": 400, "HTTPHeaders": {"date": "Sun, 22 Nov 2020 12:00:00 GMT"}}
+    error = ClientError({"Error": {"Code": "RequestExpired"}, "ResponseMetadata": about}, "DescribeInstances")
+    found = _unavailable(ACCOUNT, REGION, error)
+    assert "the clock of this machine is" in found.message
+    assert "chrony" in found.fix
 
 
 def test_an_instance_without_a_launch_time_or_state_is_listed_all_the_same() -> None:

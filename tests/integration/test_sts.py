@@ -266,6 +266,9 @@ RIGHT = {"GetCallerIdentityResponse": {"GetCallerIdentityResult": RESULT}}
         ((200, JSON, json.dumps({"GetCallerIdentityResponse": {"GetCallerIdentityResult": {**RESULT, "Arn": 5}}}).encode()), "sts-answer-malformed"),
         ((302, {"Location": "http://127.0.0.1:1/"}, b""), "sts-refused"),
         ((201, JSON, json.dumps(RIGHT).encode()), "sts-refused"),
+        ((403, JSON, b'{"Error": {"Code": "ExpiredToken"}}'), "sts-refused"),
+        ((403, JSON, b'{"Error": {"Code": "AccessDenied"}}'), "sts-refused"),
+        ((403, JSON, b'{"Error": ["Throttling"]}'), "sts-refused"),
     ],
 )  # fmt: skip
 async def test_an_answer_of_another_shape_proves_nothing(
@@ -306,8 +309,19 @@ async def test_an_agent_proves_itself_with_what_its_metadata_service_gives_it(pl
             assert await prover.prove(**asked) is None
 
 
-async def test_while_sts_is_away_the_document_alone_is_what_was_proved(place: Place) -> None:
-    place.sts.answer = (503, {}, b"")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (503, {}, b""),
+        (400, JSON, b'{"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}'),
+        (400, JSON, b'{"Error": {"Code": "RequestThrottled"}}'),
+        (403, JSON, b'{"Error": {"Code": "ServiceUnavailable"}}'),
+    ],
+)
+async def test_while_sts_is_away_or_throttles_the_document_alone_is_what_was_proved(
+    place: Place, answer: tuple[int, dict[str, str], bytes]
+) -> None:
+    place.sts.answer = answer
     machine = Machine(place.house.authority, INSTANCE)
     request = await place.request(machine, AwsKeys("A" * 20, "s", "t"))
     assert (await place.house.enrolments.enrol(request))["level"] == "document"

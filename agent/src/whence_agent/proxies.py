@@ -90,7 +90,8 @@ def passwords(proxies: Proxies) -> Iterator[str]:
 def _is_place(netloc: str) -> bool:
     address, bracket, port = netloc.removeprefix("[").partition("]")
     if netloc.startswith("[") and bracket:
-        return ":" in address and _network(address) is not None and (not port or (port.startswith(":") and is_host(f"x{port}")))
+        placed = not port or (port.startswith(":") and is_host(f"x{port}"))
+        return placed and ":" in address and _network(address) is not None
     return is_host(netloc)
 
 

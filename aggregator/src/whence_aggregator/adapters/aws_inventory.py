@@ -13,6 +13,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_aggregator.ports import ListedInstance, SourceUnavailable
 from whence_common.clock import to_instant
 
@@ -21,11 +22,6 @@ _PAGE_INSTANCES = 500
 _INSTANCES_MAX = 100_000
 _ROLE_SECONDS = 3600
 _SPARE_SECONDS = 300
-_DENIALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure")
-_THROTTLED = (
-    "RequestLimitExceeded", "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled",
-    "RequestThrottledException", "TooManyRequestsException", "EC2ThrottledException", "BandwidthLimitExceeded",
-)  # fmt: skip
 
 
 class AwsInventory:
@@ -68,7 +64,7 @@ class AwsInventory:
                 message = f"EC2's answer for account {account_id} in {region} lacks {exc}: it is not a listing"
                 raise SourceUnavailable("ec2-malformed", message) from exc
             except (BotoCoreError, ClientError, OSError, TimeoutError) as exc:
-                raise _unavailable(account_id, region, exc) from exc
+                raise self._failed(account_id, region, exc) from exc
         return found
 
     @asynccontextmanager
@@ -89,13 +85,20 @@ class AwsInventory:
                 ec2 = await stack.enter_async_context(await self._ec2(account_id, region))
                 answer = await ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
             except (BotoCoreError, ClientError, OSError, TimeoutError) as exc:
-                raise _unavailable(account_id, region, exc) from exc
+                raise self._failed(account_id, region, exc) from exc
         encoded = answer.get("UserData", {}).get("Value")
         try:
             # NOTE: not strict: it is what somebody gave RunInstances, and no proof of anything
             return base64.b64decode(encoded) if encoded else None
         except (binascii.Error, ValueError) as exc:
             raise SourceUnavailable("ec2-user-data", "the user data in EC2's answer is not base64") from exc
+
+    def _failed(self, account_id: str, region: str, exc: Exception) -> SourceUnavailable:
+        """Say what is wrong; keys that AWS does not accept are not shown again."""
+        error = refusal(exc)
+        if error is not None and error.kind == "keys":
+            self._keys.pop((account_id, region), None)
+        return _unavailable(account_id, region, exc)
 
     async def _ec2(self, account_id: str, region: str) -> AbstractAsyncContextManager[Any]:
         stack, made = self._kept.get((account_id, region), (None, []))
@@ -146,15 +149,18 @@ def _listed(one: dict[str, Any]) -> ListedInstance:
 
 def _unavailable(account_id: str, region: str, exc: Exception) -> SourceUnavailable:
     """Tell a denial, which lasts until a policy changes, from throttling and from everything else."""
-    code = exc.response.get("Error", {}).get("Code", "") if isinstance(exc, ClientError) else type(exc).__name__
-    place = f"EC2 of account {account_id} in {region}"
-    if code in _DENIALS:
+    error, place = refusal(exc), f"EC2 of account {account_id} in {region}"
+    kind = error.kind if error is not None else None
+    if error is not None and (kind == "denied" or (kind == "keys" and error.code == "AuthFailure")):
         fix = "have the inventory's role allow ec2:DescribeInstances and ec2:DescribeInstanceAttribute"
-        return SourceUnavailable("ec2-denied", f"{place} denies it: {code}", fix=fix)
-    if code in _THROTTLED:
-        return SourceUnavailable("ec2-throttled", f"{place} throttles requests: {code}")
+        return SourceUnavailable("ec2-denied", f"{place} denies it: {error}", fix=fix)
+    if error is not None and kind == "throttled":
+        return SourceUnavailable(
+            "ec2-throttled", f"{place} throttles requests: {error}", retry_after_seconds=error.retry_after_seconds
+        )
+    fix = error.fix if error is not None and kind == "clock" else ""
     return SourceUnavailable(
         "ec2-unavailable",
-        f"{place} cannot be asked: {code}",
-        fix="see that the inventory's role exists there and may be assumed",
+        f"{place} cannot be asked: {why(exc)}",
+        fix=fix or "see that the inventory's role exists there and may be assumed",
     )

@@ -16,6 +16,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from whence_aggregator.adapters.aws_refusals import why
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.clock import Now
 from whence_common.login_file import LOGIN_BYTES_MAX, LoginInvalid, parse_login
@@ -145,7 +146,7 @@ class EcrLogins:
                 token = await self._token()
                 username, _, password = base64.b64decode(token, validate=True).decode("ascii").partition(":")
             except (ClientError, BotoCoreError, OSError, TimeoutError, LookupError, binascii.Error, ValueError) as exc:
-                raise self._said(_reason(exc)) from exc
+                raise self._said(why(exc)) from exc
             self._known = now + _KEPT, Login(username=username, password=password)
         return self._known[1]
 
@@ -186,7 +187,3 @@ class EcrLogins:
             f"ECR in {self._region} returned no password for {self._host}: {why}",
             fix=f"allow {role} ecr:GetAuthorizationToken, and to pull from the registry",
         )
-
-
-def _reason(exc: Exception) -> str:
-    return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__

@@ -10,6 +10,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_aggregator.ports import StorageUnavailable
 from whence_common.merkle import TILE_WIDTH, group_digits
 
@@ -82,7 +83,6 @@ def _split(content: bytes) -> list[bytes]:
 
 
 def _unavailable(exc: Exception) -> StorageUnavailable:
-    code = exc.response.get("Error", {}).get("Code", "") if isinstance(exc, ClientError) else type(exc).__name__
-    return StorageUnavailable(
-        "archive-unavailable", f"the archive of old entries: {code}", fix="see the bucket and role"
-    )
+    error = refusal(exc)
+    fix = error.fix if error is not None and error.kind == "clock" else "see the bucket and role"
+    return StorageUnavailable("archive-unavailable", f"the archive of old entries: {why(exc)}", fix=fix)

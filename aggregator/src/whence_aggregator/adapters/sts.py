@@ -8,6 +8,9 @@ import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.ports import SourceUnavailable
+from whence_common.aws_errors import AwsError
+from whence_common.clock import utc_now
+from whence_common.loose_json import loose
 from whence_common.sts_proof import BODY, StsProof, StsProofInvalid, caller_arn, sts_host
 
 _SECONDS_MAX = 10.0
@@ -37,14 +40,25 @@ class StsCallers:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=_SECONDS_MAX),
             ) as answer:
-                status, kind = answer.status, answer.content_type
+                status, kind, date = answer.status, answer.content_type, answer.headers.get("Date", "")
                 content = await read_answer(answer, _ANSWER_BYTES_MAX)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise SourceUnavailable("sts-unreachable", f"STS at {host} does not answer ({type(exc).__name__})") from exc
         if status >= 500 or status == 429:
             raise SourceUnavailable("sts-unavailable", f"STS at {host} answers HTTP {status}")
+        error = _refusal(status, content, date) if status != 200 else None
+        if error is not None and error.code and error.kind in ("throttled", "transient"):
+            raise SourceUnavailable("sts-unavailable", f"STS at {host}: {error}")
         if status != 200:
             raise StsProofInvalid("sts-refused", f"STS does not accept the signature (HTTP {status})")
         if kind != "application/json" or content is None:
             raise StsProofInvalid("sts-answer-malformed", "the answer of STS is not what it must be")
         return *caller_arn(content), host
+
+
+def _refusal(status: int, content: bytes | None, date: str) -> AwsError:
+    """Read `{"Error": {"Code": …, "Message": …}}`, which STS sends to who accepts JSON."""
+    found = loose(content or b"").get("Error")
+    error = found if isinstance(found, dict) else {}
+    code, message = str(error.get("Code", "")), str(error.get("Message", ""))
+    return AwsError.of(status=status, code=code, message=message, date=date, retry_after="", now=utc_now())
