@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from fakes.aws_front import AwsFront
+from fakes.aws_front import AwsFront, Refusal
 from fakes.guarded_registry import GuardedRegistry
 from landscape.aws import ACCOUNT
 from landscape.disks import disks, machine_helper
@@ -76,6 +76,20 @@ async def issuer() -> AsyncIterator[str]:
 
 def outcome(status: Mapping[str, Any], stage: str) -> str:
     return next((one["outcome"] for one in status["stages"] if one["name"] == stage), "not reached")
+
+
+async def made_balancer(stage: Stage) -> None:
+    """Make the classic load balancer `web`, the instance in it."""
+
+    def make() -> None:
+        elb = stage.scape.aws.client("elb")
+        listener = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstancePort": 8080}
+        elb.create_load_balancer(LoadBalancerName="web", Listeners=[listener], AvailabilityZones=["eu-central-1a"])
+        elb.register_instances_with_load_balancer(
+            LoadBalancerName="web", Instances=[{"InstanceId": stage.service.instance_id}]
+        )
+
+    await asyncio.to_thread(make)
 
 
 # --- container
@@ -471,6 +485,60 @@ async def test_a_stack_that_cannot_be_told_is_on_the_status_and_fails_nothing(
     async with stage.agent(server.url, aws_endpoint_url=front.url) as running:
         status = await running.until("degraded")
         assert any("allow the instance's role cloudformation:SignalResource" in reason for reason in status["reasons"])
+
+
+async def test_a_stack_that_waits_no_longer_leaves_the_machine_ok_with_a_note(
+    stage: Stage, server: Aggregator, source: str, front: AwsFront
+) -> None:
+    """As at every scale-out after the stack was made. Its throttling before that is waited for."""
+    said = "Stack pay-1 is in CREATE_COMPLETE state and cannot be signaled"
+    front.refusals = {
+        "SignalResource": [*[Refusal("Throttling", "Rate exceeded")] * 8, Refusal("ValidationError", said)],
+        "CompleteLifecycleAction": [Refusal("ValidationError", "No active Lifecycle Action found with instance ID x")],
+    }
+    more = "notify_cfn: {stack: pay-1, resource: App}\nlifecycle_hook: {group: pay, launching: up}\n"
+    await stage.instance(user_data(source, more))
+    async with stage.agent(server.url, aws_endpoint_url=front.url) as running:
+        status = await running.until("ok")
+        (note,) = [one["reason"] for one in status["stages"] if one["name"] == "notify"]
+        assert (outcome(status, "notify"), said in note, "No active Lifecycle Action" in note) == ("done", True, True)
+
+
+async def test_an_instance_of_a_warm_pool_is_prepared_drained_and_booted_again_when_it_is_called(
+    stage: Stage, server: Aggregator, source: str, front: AwsFront
+) -> None:
+    more = "stop_timeout: 1\nlifecycle_hook: {group: pay, launching: up, terminating: down}\nhealthcheck: {type: elb}\nelastic_load_balancer: web\n"
+    await stage.instance(user_data(source, more))
+    stage.service.lifecycle_state = b"Warmed:Stopped"
+    front.refusals["DeregisterInstancesFromLoadBalancer"] = [
+        Refusal("LoadBalancerNotFound", "There is none of this name")
+    ]
+    async with stage.agent(server.url, aws_endpoint_url=front.url, notice_seconds=0.2) as running:
+        said = await stage.said(server, lambda one: one["cause"] == "stop")
+        assert said["containers"][0]["state"] == "exited"
+        assert [call["LifecycleActionResult"] for call in front.told] == ["CONTINUE", "CONTINUE"], (
+            "no failure is announced"
+        )
+        status = await running.until("degraded")
+        assert "stopped in its warm pool" in status["reasons"][0]
+        (balancer,) = [one for one in status["stages"] if one["name"] == "load-balancer"]
+        assert (balancer["outcome"], "Warmed:Stopped" in balancer["reason"]) == ("done", True)
+        await made_balancer(stage)
+        stage.service.lifecycle_state = b"InService"
+        await running.until("ok")
+        container = await stage.inspect()
+        assert container is not None
+        assert container["State"]["Running"]
+
+
+async def test_a_proxy_that_is_away_keeps_nothing_on_this_machine_from_being_asked(
+    stage: Stage, server: Aggregator, source: str, mint: str
+) -> None:
+    dead = f"http://user:hunter2hunter2@127.0.0.1:{free_port()}"
+    await stage.instance(user_data(source, f"mint_bucket: {mint}\n"))
+    async with stage.agent(server.url, proxy={"https": dead, "http": dead}) as running:
+        status = await running.until("ok")
+        assert outcome(status, "credentials") == "done"
 
 
 async def test_a_failed_machine_is_terminated_when_that_is_the_policy(

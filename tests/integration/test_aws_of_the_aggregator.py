@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
+from fakes.misbehaving import Answer, misbehaving
 from landscape.aws import ACCOUNT, REGION, Aws, moto_server
 from whence_aggregator.adapters.aws_inventory import AwsInventory, _listed, _unavailable
 from whence_aggregator.adapters.logins import EcrLogins
@@ -153,3 +154,11 @@ async def test_a_listing_that_is_not_all_of_it_is_none(aws: Aws) -> None:
     )
     with pytest.raises(SourceUnavailable, match="over 2 instances"):
         await bounded.instances(ACCOUNT, REGION)
+
+
+async def test_a_page_in_the_place_of_an_answer_is_an_aws_that_is_away() -> None:
+    page = b"<!doctype html>\n<html lang=en>\n<title>502</title>\n<p>a proxy's page<br>\n"
+    async with misbehaving(Answer(status=502, body=page)) as host:
+        with pytest.raises(SourceUnavailable, match="cannot be asked: ResponseParserError") as caught:
+            await inventory(f"http://{host}").instances(ACCOUNT, REGION)
+        assert caught.value.code == "ec2-unavailable"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.role import EARLY, PAUSE, GivenKeys, NoKeys, RoleKeys
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import ObjectUnavailable, SecretUnavailable
-from whence_agent.ports_cloud import CloudRefused
+from whence_agent.ports_cloud import CloudRefused, NobodyWaits
 from whence_agent.proxies import Proxies
 
 OTHER = AwsKeys("ASIAOTHEROTHEROTHER1", "another-secret", "another-token")
@@ -176,7 +177,7 @@ async def test_a_clock_that_is_wrong_is_named_with_its_skew_and_passes_once_it_i
     with pytest.raises(ObjectUnavailable) as stored:
         await S3Objects(account.http).get("mint-mint", "app/user.json", etag=None)
     for error in (secret.value, cloud.value, stored.value):
-        assert "the clock of this machine is 7200 s ahead of AWS's" in error.message
+        assert re.search("the clock of this machine is 720[01] s ahead of AWS's", error.message)
         assert (error.retryable, "chrony" in error.fix) == (True, True)
     assert (secret.value.code, cloud.value.code, stored.value.state) == ("clock-wrong", "clock-wrong", "identity")
     account.clock.moment = right
@@ -271,3 +272,87 @@ async def test_many_callers_near_the_end_of_keys_ask_the_metadata_service_once(a
     account.metadata.requests.clear()
     await asyncio.gather(*(account.keys() for _ in range(20)))
     assert len([path for path in account.metadata.requests if path.endswith("/app-demo")]) == 1
+
+
+# --- nobody waits
+
+STACK = "arn:aws:cloudformation:eu-central-1:123456789012:stack/pay-1/0f4ae510-c386-11e7-b43f-503f23fb5536"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"Stack {STACK} is in CREATE_COMPLETE state and cannot be signaled",
+        f"Stack {STACK.replace('pay-1', 'p-' * 64)} is in UPDATE_ROLLBACK_COMPLETE state and cannot be signaled",
+        f"Stack {STACK} does not exist",
+        "Stack pay-1 does not exist",
+        "Resource App is in CREATE_COMPLETE state and cannot be signaled",
+        "Signal with ID i-1 for resource App already exists. Signals may only be updated with a FAILURE status.",
+    ],
+)
+async def test_a_stack_that_waits_no_longer_is_nobody_and_no_refusal(account: Account, message: str) -> None:
+    account.front.refusals["SignalResource"] = [Refusal("ValidationError", message)]
+    with pytest.raises(NobodyWaits) as caught:
+        await account.cloud.stack("pay-1", "App", unique_id="i-1", success=True)
+    assert caught.value.message == f"ValidationError: {message}"
+
+
+@pytest.mark.parametrize(
+    "refusal, retryable",
+    [
+        (Refusal("ValidationError", "Resource Ap does not exist for stack pay-1"), False),
+        (Refusal("ValidationError", "1 validation error detected: Value '' at 'stackName' failed"), False),
+        (Refusal("AccessDenied", "User: x is not authorized: Stack pay-1 does not exist", status=403), False),
+        (Refusal("Throttling", "Rate exceeded"), True),
+    ],
+)
+async def test_a_mistake_a_denial_and_throttling_are_never_nobody(
+    account: Account, refusal: Refusal, retryable: bool
+) -> None:
+    account.front.refusals["SignalResource"] = [refusal]
+    with pytest.raises(CloudRefused) as caught:
+        await account.cloud.stack("pay-1", "App", unique_id="i-1", success=True)
+    assert (type(caught.value), caught.value.retryable) == (CloudRefused, retryable)
+
+
+async def test_hooks_groups_and_balancers_that_are_gone_are_nobody(account: Account, scape: Landscape) -> None:
+    account.front.refusals["CompleteLifecycleAction"] = [
+        Refusal("ValidationError", "No active Lifecycle Action found with instance ID i-0123456789abcdef0"),
+        Refusal("ValidationError", "AutoScalingGroup name not found - AutoScalingGroup pya not found"),
+    ]
+    account.front.refusals["SetInstanceHealth"] = [
+        Refusal("ValidationError", "Instance Id not found - No managed instance found for instance ID: i-1")
+    ]
+    with pytest.raises(NobodyWaits):
+        await account.cloud.lifecycle("pay", "up", instance_id="i-1", proceed=True)
+    with pytest.raises(CloudRefused, match="AutoScalingGroup pya not found") as caught:
+        await account.cloud.lifecycle("pya", "up", instance_id="i-1", proceed=True)
+    assert not isinstance(caught.value, NobodyWaits), "a group that there is none of is a mistake in user data"
+    with pytest.raises(NobodyWaits):
+        await account.cloud.unhealthy("i-1")
+    for code in ("LoadBalancerNotFound", "InvalidInstance"):
+        account.front.refusals["DeregisterInstancesFromLoadBalancer"] = [Refusal(code, "There is none")]
+        with pytest.raises(NobodyWaits):
+            await account.cloud.deregister("classic", "no-such-balancer", instance_id="i-1")
+    arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/none/50dc6c495c0c9188"
+    with pytest.raises(NobodyWaits):
+        await account.cloud.deregister("target-group", arn, instance_id="i-1")
+    ec2, elbv2 = scape.aws.client("ec2"), scape.aws.client("elbv2")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    made = elbv2.create_target_group(Name="weather", Protocol="HTTP", Port=80, VpcId=vpc)
+    with pytest.raises(NobodyWaits, match="InvalidTarget"):
+        await account.cloud.deregister("target-group", made["TargetGroups"][0]["TargetGroupArn"], instance_id="i-1")
+
+
+async def test_a_page_in_the_place_of_aws_answer_is_a_road_that_is_closed(
+    session: aiohttp.ClientSession,
+) -> None:
+    """The SDK raises an error of its own kind for it, that is no error of the SDK's tree."""
+    page = b"<!doctype html>\n<html lang=en>\n<title>502</title>\n<p>a proxy's page<br>\n"
+    async with misbehaving(Answer(status=502, body=page)) as host:
+        clients = AwsClients(
+            keys=GivenKeys(AwsKeys("a", "b")), endpoint_url=f"http://{host}", region=lambda: REGION, proxies=Proxies()
+        )
+        with pytest.raises(CloudRefused) as caught:
+            await AwsCloud(clients, now=FakeClock(), up_seconds=a_day).deregister("classic", "web", instance_id="i-1")
+    assert (caught.value.code, caught.value.retryable) == ("cloud-unreachable", True)

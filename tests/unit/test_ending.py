@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fakes.agent_world import FakeNotices, World
-from whence_agent.announcement import ATTEMPTS_MAX, Announcer
+from fakes.clocks import a_day
+from whence_agent.announcement import HOOK_UP_SECONDS, Announcer
 from whence_agent.delivery import Delivery
 from whence_agent.ending import Ending
 from whence_agent.health_watch import FAILURES_MAX, HealthWatch
@@ -17,8 +18,10 @@ from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.host_metrics import HostMetrics, read_host
 from whence_agent.machine.protocol import PowerOffRequest
 from whence_agent.notices import NoticeWatch
+from whence_agent.patience import Patience
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Notices, Receipt
-from whence_agent.ports_cloud import CloudRefused
+from whence_agent.ports_cloud import CloudRefused, NobodyWaits
+from whence_agent.progress import StageProgress
 from whence_agent.status import state_of
 from whence_common.backoff import Backoff
 from whence_common.digest import sha256_digest
@@ -75,10 +78,13 @@ class Machine:
 
     def __init__(self, world: World, *, shutdown: Shutdown = "never", on_failure: OnFailure = "hold") -> None:
         self.world = world
+        self.up_seconds = a_day()
+        self.boots: list[str] = []
         self.aggregator = FakeAggregator()
         self.announcer = Announcer(
-            signals=world.account, progress=world.progress, backoff=NO_PAUSE, on_failure=on_failure, announcement=TOLD
-        )
+            signals=world.account, progress=world.progress, patience=Patience(backoff=NO_PAUSE), seconds_max=0.5,
+            up_seconds=lambda: self.up_seconds, on_failure=on_failure, announcement=TOLD,
+        )  # fmt: skip
         delivery = Delivery(
             aggregator=self.aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key,
             counter=HeartbeatCounter(world.key), owner=world.owner, outbox=world.outbox, reporter=world.reporter,
@@ -144,22 +150,62 @@ async def test_a_machine_that_cannot_be_powered_off_says_so(world: World) -> Non
 
 @pytest.mark.parametrize("success, word, result", [(True, "SUCCESS", "CONTINUE"), (False, "FAILURE", "ABANDON")])
 async def test_stack_and_group_hear_how_the_boot_went(world: World, success: bool, word: str, result: str) -> None:
-    await Machine(world).announcer.booted(success=success)
+    await Machine(world).announcer.booted(success=success, stage=world.progress.stages["notify"])
     assert world.account.told == [f"stack pay-1 App i-0123456789abcdef0 {word}", f"hook pay up {result}"]
     assert world.progress.untold == ""
 
 
+def notify(world: World) -> StageProgress:
+    return world.progress.stages["notify"]
+
+
 async def test_throttling_is_waited_for_and_a_refusal_is_shown_with_its_fix(world: World) -> None:
     machine = Machine(world)
-    world.account.fail_with = [CloudRefused("x", "throttled")] * 3
-    await machine.announcer.booted(success=True)
-    assert len(world.account.told) == 2
+    world.account.fail_with = [CloudRefused("x", "throttled")] * 30
+    await machine.announcer.booted(success=True, stage=notify(world))
+    assert (len(world.account.told), world.progress.untold) == (2, "")
     world.account.fail_with = [CloudRefused("x", "denied", retryable=False, fix="allow cloudformation:SignalResource")]
-    await machine.announcer.booted(success=True)
+    await machine.announcer.booted(success=True, stage=notify(world))
     assert "allow cloudformation:SignalResource" in world.progress.untold
-    world.account.fail_with = [CloudRefused("x", "throttled")] * ATTEMPTS_MAX
-    await machine.announcer.booted(success=True)
-    assert "throttled" in world.progress.untold
+    assert len(world.account.told) == 3, "the group hears of it although the stack cannot"
+
+
+async def test_who_throttles_until_the_deadline_is_named_with_its_own_words(world: World) -> None:
+    machine = Machine(world)
+    machine.announcer.patience = Patience(backoff=Backoff(first_seconds=0.1, longest_seconds=0.1, random=lambda: 0.5))
+    world.account.fail_with = [CloudRefused("x", "throttled")] * 1_000
+    await machine.announcer.booted(success=True, stage=notify(world))
+    assert world.progress.untold == (
+        "CloudFormation pay-1/App could not be told within 0.5 seconds: throttled; "
+        "Auto Scaling hook up could not be told within 0.5 seconds: throttled"
+    )
+
+
+async def test_nobody_waiting_is_noted_and_is_no_fault(world: World) -> None:
+    machine = Machine(world)
+    said = "ValidationError: Stack pay-1 is in CREATE_COMPLETE state and cannot be signaled"
+    world.account.fail_with = [NobodyWaits(said), NobodyWaits("ValidationError: No active Lifecycle Action found")]
+    await machine.announcer.booted(success=True, stage=notify(world))
+    assert world.progress.untold == ""
+    assert notify(world).reason == (
+        f"CloudFormation pay-1/App: nobody waits ({said}); "
+        "Auto Scaling hook up: nobody waits (ValidationError: No active Lifecycle Action found)"
+    )
+    world.account.fail_with = [NobodyWaits("gone")] * 3
+    await machine.ending.drain("spot notice: terminate")
+    assert world.progress.untold == ""
+    machine.announcer.on_failure = "unhealthy"
+    await machine.announcer.failed("crash loop")
+    assert world.progress.untold == ""
+
+
+async def test_a_hook_that_does_not_wait_yet_is_asked_again_by_a_machine_that_has_just_started(world: World) -> None:
+    machine = Machine(world)
+    machine.announcer.announcement = Announcement(lifecycle_hooks=TOLD.lifecycle_hooks)
+    machine.up_seconds = HOOK_UP_SECONDS - 30
+    world.account.fail_with = [NobodyWaits("ValidationError: No active Lifecycle Action found")] * 3
+    await machine.announcer.booted(success=True, stage=notify(world))
+    assert world.account.told == ["hook pay up CONTINUE"]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +232,7 @@ def watch(machine: Machine, metadata: FakeNotices, *, rebalance_drains: bool = F
     return NoticeWatch(
         metadata=metadata, ending=machine.ending, progress=world.progress, reporter=world.reporter,  # type: ignore[arg-type]  # as far as notices go
         pulse=world.pulse, seconds=5.0, drain_on_rebalance=rebalance_drains,
+        again=lambda: machine.boots.append("again"),
     )  # fmt: skip
 
 
@@ -196,12 +243,66 @@ def watch(machine: Machine, metadata: FakeNotices, *, rebalance_drains: bool = F
         (Notices(spot_action="terminate"), "spot notice: terminate"),
         (Notices(lifecycle_state="InService"), ""),
         (Notices(lifecycle_state="Terminated"), "Auto Scaling terminates this instance"),
+        (Notices(lifecycle_state="Terminating:Wait"), "Auto Scaling terminates this instance"),
+        (Notices(lifecycle_state="Warmed:Terminated"), "Auto Scaling terminates this instance"),
+        (Notices(lifecycle_state="Warmed:Terminating:Proceed"), "Auto Scaling terminates this instance"),
+        (Notices(lifecycle_state="Warmed:Stopped"), "Auto Scaling keeps this instance stopped in its warm pool"),
+        (Notices(lifecycle_state="Warmed:Running"), ""),
+        (Notices(lifecycle_state="Warmed:Hibernated"), ""),
+        (Notices(lifecycle_state="Warmed:Pending"), ""),
+        (Notices(lifecycle_state="Warmed:Pending:Wait"), ""),
+        (Notices(lifecycle_state="Warmed:Pending:Proceed"), ""),
+        (Notices(lifecycle_state="Standby"), ""),
+        (Notices(lifecycle_state="Detached"), ""),
+        (Notices(lifecycle_state="Warmed:"), ""),
         (Notices(rebalance=True), ""),
     ],
 )
 async def test_an_announced_end_drains(world: World, notices: Notices, drained: str) -> None:
     await watch(Machine(world), FakeNotices(notices)).look()
     assert world.progress.ending == drained
+
+
+@pytest.mark.parametrize("state", ["Warmed:Running", "Warmed:Hibernated"])
+async def test_an_instance_that_leaves_its_warm_pool_awake_completes_the_hook_once_more(
+    world: World, state: str
+) -> None:
+    machine, metadata = Machine(world), FakeNotices(Notices(lifecycle_state=state))
+    watcher = watch(machine, metadata)
+    await watcher.look()
+    assert (world.progress.pool, world.account.told) == (state, [])
+    metadata.found = Notices(lifecycle_state="InService")
+    world.account.fail_with = [NobodyWaits("ValidationError: No active Lifecycle Action found"), CloudRefused("x", "y")]
+    await watcher.look()
+    await watcher.look()
+    assert (world.progress.pool, world.account.told, machine.boots) == ("", ["hook pay up CONTINUE"], [])
+
+
+async def test_an_instance_that_leaves_its_warm_pool_with_a_dead_application_is_abandoned(world: World) -> None:
+    machine, metadata = Machine(world), FakeNotices(Notices(lifecycle_state="Warmed:Running"))
+    watcher = watch(machine, metadata)
+    await watcher.look()
+    world.engine.end(APP, 1)
+    world.progress.observed.container = world.engine.containers[APP].facts
+    metadata.found = Notices(lifecycle_state="InService")
+    await watcher.look()
+    assert world.account.told == ["hook pay up ABANDON"]
+
+
+async def test_what_was_stopped_for_the_warm_pool_boots_again_when_it_is_called_before_the_machine_stops(
+    world: World,
+) -> None:
+    machine, metadata = Machine(world), FakeNotices(Notices(lifecycle_state="Warmed:Stopped"))
+    watcher = watch(machine, metadata)
+    await watcher.look()
+    await watcher.look()
+    assert world.engine.calls == [f"stop {APP} 45"]
+    assert world.causes() == []  # delivered
+    assert "stopped in its warm pool" in state_of(world.progress)[1][0]
+    metadata.found = Notices(lifecycle_state="InService")
+    await watcher.look()
+    await watcher.look()
+    assert (machine.boots, world.account.told) == (["again"], ["deregister classic web", "hook pay down CONTINUE"])
 
 
 async def test_a_recommendation_to_rebalance_is_told_once_and_drains_where_the_platform_says_so(world: World) -> None:

@@ -15,7 +15,8 @@ from whence_agent.bring_up import BringUp
 from whence_agent.delivery import Delivery
 from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
-from whence_agent.ports import AggregatorUnavailable, Metadata, Notifier
+from whence_agent.lifecycle_states import in_pool
+from whence_agent.ports import AggregatorUnavailable, Metadata, MetadataUnavailable, Notifier
 from whence_agent.progress import Progress, StageFailed
 from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
@@ -76,6 +77,7 @@ class Boot:
         await self._enrol()
         adopted = await self._adopt(user_data)
         if not adopted:
+            await self._look_for_pool(user_data)
             await self.bring_up.run(user_data)
             self._remember(user_data)
         self.bring_up.watch(user_data)
@@ -135,6 +137,17 @@ class Boot:
             except TimeoutError:
                 stage.outcome, stage.reason = "deferred", "the aggregator did not answer in time"
 
+    async def _look_for_pool(self, user_data: UserData) -> None:
+        """See whether this machine goes into its group's warm pool: no load balancer asks for it there."""
+        if user_data.load_balancer is None and self.announcer.announcement.lifecycle_hooks is None:
+            return
+        try:
+            state = (await self.metadata.notices()).lifecycle_state
+        except MetadataUnavailable as exc:
+            log.warning("not known whether this is a warm pool", extra=fields(reason=exc.message))
+            return
+        self.progress.pool = state if in_pool(state) else ""
+
     async def _announce(self, *, success: bool) -> None:
         """Tell who waits; not having been told is on the status, but fails nothing."""
         told = self.announcer.announcement
@@ -142,11 +155,7 @@ class Boot:
             return
         seconds_max = self.settings.stage_seconds("notify")
         async with self.progress.stage("notify", seconds_max=seconds_max + 5) as stage:
-            try:
-                async with asyncio.timeout(seconds_max):
-                    await self.announcer.booted(success=success)
-            except TimeoutError:
-                self.progress.untold = "CloudFormation or Auto Scaling did not answer in time"
+            await self.announcer.booted(success=success, stage=stage)
             if self.progress.untold:
                 stage.outcome, stage.reason = "deferred", self.progress.untold
 

@@ -268,6 +268,9 @@ class BringUp:
         async with self.progress.stage(
             "load-balancer", seconds_max=self.settings.stage_seconds("load-balancer")
         ) as stage:
+            if self.progress.pool:
+                stage.reason = f"not asked: this machine goes into its warm pool ({self.progress.pool})"
+                return
             await until_in_service(target, self.load_balancers, instance_id=self.progress.instance_id(), stage=stage)
 
 

@@ -12,8 +12,8 @@ from whence_agent.announcement import Announcer
 from whence_agent.delivery import Delivery
 from whence_agent.machine.protocol import MachineFailed, PowerOffRequest
 from whence_agent.ports import Engine, EngineFailed, Machine
-from whence_agent.ports_cloud import CloudRefused, LoadBalancers
-from whence_agent.progress import Progress
+from whence_agent.ports_cloud import CloudRefused, LoadBalancers, NobodyWaits
+from whence_agent.progress import Progress, StageProgress
 from whence_agent.reporter import Reporter
 from whence_common.logs import fields
 from whence_common.user_data.lifecycle import LoadBalancer, Shutdown
@@ -72,9 +72,16 @@ class Ending:
         target = self.load_balancer
         if target is None:
             return
+        instance_id = self.progress.instance_id()
         try:
             async with asyncio.timeout(DEREGISTER_SECONDS_MAX):
-                await self.load_balancers.deregister(target.kind, target.name, instance_id=self.progress.instance_id())
+                await self.announcer.patience.keep_trying(
+                    lambda: self.load_balancers.deregister(target.kind, target.name, instance_id=instance_id),
+                    StageProgress(name="ending"),
+                    waiting_for=f"the load balancer {target.name}",
+                )
+        except NobodyWaits as exc:
+            log.info("not in the load balancer", extra=fields(reason=exc.message))
         except (CloudRefused, TimeoutError) as exc:
             log.error("not taken out of the load balancer", extra=fields(reason=str(exc)))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from whence_agent.ending import Ending
+from whence_agent.lifecycle_states import plan_of
 from whence_agent.ports import Metadata, MetadataUnavailable
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
@@ -28,6 +30,7 @@ class NoticeWatch:
         pulse: Pulse,
         seconds: float,
         drain_on_rebalance: bool,
+        again: Callable[[], None],
     ) -> None:
         self._metadata = metadata
         self._ending = ending
@@ -36,6 +39,9 @@ class NoticeWatch:
         self._pulse = pulse
         self._seconds = seconds
         self._drain_on_rebalance = drain_on_rebalance
+        self._again = again
+        """Has this machine boot again, its containers stopped."""
+        self._stopped_for_pool = False
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -53,8 +59,8 @@ class NoticeWatch:
             return
         if notices.spot_action:
             await self._ending.drain(f"spot notice: {notices.spot_action}")
-        elif notices.lifecycle_state == "Terminated":
-            await self._ending.drain("Auto Scaling terminates this instance")
+        elif await self._planned(notices.lifecycle_state):
+            return
         elif notices.rebalance:
             if self._drain_on_rebalance:
                 await self._ending.drain("rebalance recommendation")
@@ -62,3 +68,30 @@ class NoticeWatch:
                 self._progress.notices = "AWS recommends to rebalance: a spot interruption is likely"
                 log.warning("rebalance recommendation", extra=fields(drains=False))
                 self._reporter.report("change")
+
+    async def _planned(self, state: str) -> bool:
+        """Act on what Auto Scaling has in mind; return whether that leaves nothing else to do."""
+        plan = plan_of(state)
+        if plan == "ends":
+            await self._ending.drain("Auto Scaling terminates this instance")
+        elif plan == "stops":
+            self._progress.pool = state
+            self._stopped_for_pool = self._stopped_for_pool or not self._progress.ending
+            await self._ending.drain("Auto Scaling keeps this instance stopped in its warm pool")
+        elif plan == "waits":
+            self._progress.pool = state
+        elif plan == "runs" and self._progress.pool:
+            await self._left_pool()
+        return plan in ("ends", "stops")
+
+    async def _left_pool(self) -> None:
+        """Serve: boot again what was stopped for the pool, or say once more that what runs here is ready."""
+        log.info("left the warm pool", extra=fields(state=self._progress.pool))
+        self._progress.pool = ""
+        if self._stopped_for_pool:
+            self._stopped_for_pool = False
+            self._again()
+        elif not self._progress.ending:
+            container = self._progress.observed.container
+            up = container is not None and container.state == "running" and container.health != "unhealthy"
+            await self._ending.announcer.left_pool(success=up or self._progress.maintenance)

@@ -14,6 +14,13 @@ class CloudRefused(RoadError):
     """An AWS API does not answer, or does not allow what was asked; the message names the permission."""
 
 
+class NobodyWaits(CloudRefused):
+    """What was to be told is nobody's to hear any more: the stack is done, the hook has passed, the target is gone."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("nobody-waits", message, retryable=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
     """One EBS volume. `device` is set while it is attached to this instance."""
@@ -36,7 +43,7 @@ class Volumes(Protocol):
 
 class Signals(Protocol):
     async def stack(self, stack: str, resource: str, *, unique_id: str, success: bool) -> None:
-        """Signal a CloudFormation resource. Raises CloudRefused, as all of these do."""
+        """Signal a CloudFormation resource. Raises CloudRefused, NobodyWaits among them, as all of these do."""
 
     async def lifecycle(self, group: str, hook: str, *, instance_id: str, proceed: bool) -> None:
         """Complete an Auto Scaling lifecycle action."""
@@ -53,7 +60,7 @@ class LoadBalancers(Protocol):
         """Give an empty text when the instance is in service, else the state and its reason. Raises CloudRefused."""
 
     async def deregister(self, kind: Literal["classic", "target-group"], name: str, *, instance_id: str) -> None:
-        """Take the instance out. Raises CloudRefused."""
+        """Take the instance out. Raises CloudRefused; NobodyWaits when it is not in there."""
 
 
 class Repositories(Protocol):

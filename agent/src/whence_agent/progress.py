@@ -133,6 +133,8 @@ class Progress:
     credentials_message: str = ""
     tokens_error: str = ""
     notices: str = ""
+    pool: str = ""
+    """The state in its group's warm pool that Auto Scaling has for this machine, while it has one."""
     log_problems: tuple[Problem, ...] = ()
     """What is wrong with the aggregator's log: it forked, or it is another one than before."""
     untold: str = ""

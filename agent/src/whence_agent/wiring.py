@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import random
+import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -46,6 +47,7 @@ from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
 from whence_agent.notices import NoticeWatch
 from whence_agent.outbox import Outbox
+from whence_agent.patience import Patience
 from whence_agent.platform_files import logins_of, proxies_of, trust_policies
 from whence_agent.progress import Progress
 from whence_agent.proxies import Proxies, passwords
@@ -186,8 +188,9 @@ class _Agent:
             expired=settings.expired_tokens, random=random.random,
         )  # fmt: skip
         announcer = Announcer(
-            signals=self.cloud, progress=progress, backoff=self.backoff, on_failure=settings.on_failure
-        )
+            signals=self.cloud, progress=progress, patience=Patience(backoff=self.backoff), up_seconds=_up_seconds,
+            seconds_max=settings.stage_seconds("notify"), on_failure=settings.on_failure,
+        )  # fmt: skip
         ending = Ending(
             engine=self.engine, machine=self.machine, load_balancers=self.cloud, announcer=announcer,
             reporter=self.reporter, delivery=delivery, progress=progress,
@@ -204,6 +207,7 @@ class _Agent:
         notices = NoticeWatch(
             metadata=self.metadata, ending=ending, progress=progress, reporter=self.reporter, pulse=self.pulse,
             seconds=settings.notice_seconds, drain_on_rebalance=settings.drain_on_rebalance,
+            again=lambda: signal.raise_signal(signal.SIGHUP),
         )  # fmt: skip
         metrics = HostMetrics(sink=self.cloud, progress=progress, seconds=settings.metrics_seconds, read=read_host)
         pull_tokens = PullTokens(

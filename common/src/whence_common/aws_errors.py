@@ -25,7 +25,7 @@ DENIED_SECONDS_MAX = 120.0
 instances boot. Later it is final: no boot waits for a permission that nobody gives."""
 SKEW_SECONDS_MAX = 240.0
 """The SDKs believe that a refused signature is the clock's fault from here on; AWS itself allows 5 minutes, S3 15."""
-MESSAGE_CHARACTERS_MAX = 240
+MESSAGE_CHARACTERS_MAX = 400
 
 _THROTTLED = frozenset({
     "BandwidthLimitExceeded", "EC2ThrottledException", "LimitExceededException", "PriorRequestNotComplete",

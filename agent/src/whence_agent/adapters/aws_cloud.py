@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from whence_agent.adapters.aws import AwsClients
+from whence_agent.adapters.aws_waiting import nobody_waits
 from whence_agent.adapters.role import NoKeys
 from whence_agent.adapters.sigv4 import AwsKeys
-from whence_agent.ports_cloud import CloudRefused, Volume
+from whence_agent.ports_cloud import CloudRefused, NobodyWaits, Volume
 from whence_common import strict_base64
 from whence_common.aws_errors import AwsError
 from whence_common.errors import one_line
@@ -130,6 +131,7 @@ class AwsCloud:
     async def _call(self, service: str, operation: str, **parameters: Any) -> Any:
         """Call once, and once more with other keys where these are refused. Raises CloudRefused."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         action = f"{service}:{''.join(part.capitalize() for part in operation.split('_'))}"
         keys = self._clients.keys
@@ -146,9 +148,15 @@ class AwsCloud:
                         raise
                 return await self._once(service, operation, others, parameters)
         except ClientError as exc:
-            raise self._refused(action, AwsError.of_sdk(exc.response, now=self._now())) from exc
+            error = AwsError.of_sdk(exc.response, now=self._now())
+            if nobody_waits(operation, error):
+                raise NobodyWaits(str(error)) from exc
+            raise self._refused(action, error) from exc
         except NoKeys as exc:
             raise CloudRefused("cloud-no-keys", f"{action}: {exc}", retryable=exc.retryable) from exc
+        except ResponseParserError as exc:
+            message = f"{action}: what came is not an answer of AWS: something between answered, or AWS stumbled"
+            raise CloudRefused("cloud-unreachable", message) from exc
         except (BotoCoreError, OSError, TimeoutError) as exc:
             raise CloudRefused("cloud-unreachable", f"{action}: AWS does not answer ({type(exc).__name__})") from exc
 

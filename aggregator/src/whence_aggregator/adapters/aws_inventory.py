@@ -11,9 +11,8 @@ from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
 
-from whence_aggregator.adapters.aws_refusals import refusal, why
+from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
 from whence_aggregator.ports import ListedInstance, SourceUnavailable
 from whence_common.clock import to_instant
 
@@ -63,7 +62,7 @@ class AwsInventory:
             except KeyError as exc:
                 message = f"EC2's answer for account {account_id} in {region} lacks {exc}: it is not a listing"
                 raise SourceUnavailable("ec2-malformed", message) from exc
-            except (BotoCoreError, ClientError, OSError, TimeoutError) as exc:
+            except FAILURES as exc:
                 raise self._failed(account_id, region, exc) from exc
         return found
 
@@ -84,7 +83,7 @@ class AwsInventory:
             try:
                 ec2 = await stack.enter_async_context(await self._ec2(account_id, region))
                 answer = await ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
-            except (BotoCoreError, ClientError, OSError, TimeoutError) as exc:
+            except FAILURES as exc:
                 raise self._failed(account_id, region, exc) from exc
         encoded = answer.get("UserData", {}).get("Value")
         try:

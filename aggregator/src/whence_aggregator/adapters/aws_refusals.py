@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from whence_common.aws_errors import AwsError
 from whence_common.clock import utc_now
+
+FAILURES = (BotoCoreError, ClientError, ResponseParserError, OSError, TimeoutError)
+"""What a call of the SDK raises. Its parser's error, for a page in the place of an answer, is not of its own tree."""
 
 
 def refusal(exc: BaseException) -> AwsError | None:

@@ -14,9 +14,8 @@ from typing import Any, Protocol
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
 
-from whence_aggregator.adapters.aws_refusals import why
+from whence_aggregator.adapters.aws_refusals import FAILURES, why
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.clock import Now
 from whence_common.login_file import LOGIN_BYTES_MAX, LoginInvalid, parse_login
@@ -145,7 +144,7 @@ class EcrLogins:
             try:
                 token = await self._token()
                 username, _, password = base64.b64decode(token, validate=True).decode("ascii").partition(":")
-            except (ClientError, BotoCoreError, OSError, TimeoutError, LookupError, binascii.Error, ValueError) as exc:
+            except (*FAILURES, LookupError, binascii.Error, ValueError) as exc:
                 raise self._said(why(exc)) from exc
             self._known = now + _KEPT, Login(username=username, password=password)
         return self._known[1]

@@ -8,9 +8,9 @@ from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from whence_aggregator.adapters.aws_refusals import refusal, why
+from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
 from whence_aggregator.ports import StorageUnavailable
 from whence_common.merkle import TILE_WIDTH, group_digits
 
@@ -41,7 +41,7 @@ class S3Archive:
             if exc.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
                 return None
             raise _unavailable(exc) from exc
-        except (BotoCoreError, OSError, EOFError, TimeoutError) as exc:
+        except (*FAILURES, EOFError) as exc:
             raise _unavailable(exc) from exc
         if len(self._kept) >= _KEPT_MAX:
             self._kept.pop(next(iter(self._kept)))
@@ -58,7 +58,7 @@ class S3Archive:
                     Bucket=self._bucket, Key=self._key(number), Body=gzip.compress(content, mtime=0),
                     ContentType="application/gzip",
                 )  # fmt: skip
-        except (ClientError, BotoCoreError, OSError, TimeoutError) as exc:
+        except FAILURES as exc:
             raise _unavailable(exc) from exc
 
     def _client(self) -> Any:
