@@ -87,11 +87,11 @@ class NoticeWatch:
     async def _left_pool(self) -> None:
         """Serve: boot again what was stopped for the pool, or say once more that what runs here is ready."""
         log.info("left the warm pool", extra=fields(state=self._progress.pool))
-        self._progress.pool = ""
         if self._stopped_for_pool:
-            self._stopped_for_pool = False
-            self._again()
-        elif not self._progress.ending:
+            self._again()  # at each look, until it does: the settings, which are read again, may be wrong
+            return
+        self._progress.pool = ""
+        if not self._progress.ending:
             container = self._progress.observed.container
             up = container is not None and container.state == "running" and container.health != "unhealthy"
             await self._ending.announcer.left_pool(success=up or self._progress.maintenance)

@@ -85,7 +85,7 @@ class AwsError:
             code=code if _CODE.match(code) else "",
             message=scrubbed(message),
             skew_seconds=_skew(date, now),
-            retry_after_seconds=retry_after_seconds(retry_after),
+            retry_after_seconds=retry_after_seconds(retry_after, now=now),
         )
 
     @classmethod
