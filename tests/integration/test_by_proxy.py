@@ -32,6 +32,7 @@ from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import AggregatorUnavailable, ObjectUnavailable, RegistryRefused, SecretUnavailable
 from whence_agent.ports_cloud import CloudRefused
 from whence_agent.proxies import Proxies
+from whence_common.clock import utc_now
 from whence_common.registry_address import Place
 
 NAME = "pierone.example.org"
@@ -199,7 +200,7 @@ async def test_a_redirect_is_followed_by_the_proxy_to_public_names_at_their_port
             aiohttp.ClientSession() as direct,
         ):
             http = RegistryHttp(
-                session=session, direct=direct, proxy_for=by(proxy).url_for, lookup=nobody_knows,
+                session=session, direct=direct, proxy_for=by(proxy).url_for, lookup=nobody_knows, now=utc_now,
                 places={REGISTRY: Place(registry=REGISTRY, plain_http=True)},
             )  # fmt: skip
             access = Access(registry=REGISTRY, path="team/app", login=None)
@@ -224,7 +225,7 @@ async def test_what_no_proxy_names_is_pinned_as_ever_although_its_address_is_not
         proxies = by(proxy, "internal")
         async with sending(proxies) as session:
             http = RegistryHttp(
-                session=session, direct=direct, proxy_for=proxies.url_for, lookup=lookup,
+                session=session, direct=direct, proxy_for=proxies.url_for, lookup=lookup, now=utc_now,
                 places={host: Place(registry=host)},
             )  # fmt: skip
             access = Access(registry=host, path="team/app", login=None)

@@ -73,7 +73,14 @@ async def moto(scape: Landscape) -> AsyncIterator[Secrets]:
     keys = GivenKeys(AwsKeys(access_key="test", secret_key="test"))
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         yield AwsSecrets(
-            SignedHttp(session=session, keys=keys, region=lambda: REGION, endpoint_url=scape.aws.url, now=utc_now)
+            SignedHttp(
+                session=session,
+                keys=keys,
+                region=lambda: REGION,
+                endpoint_url=scape.aws.url,
+                now=utc_now,
+                up_seconds=lambda: 3600.0,
+            )
         )
 
 
