@@ -41,6 +41,8 @@ class MetadataService:
     identity_credentials: bytes | None = b"as on an instance"
     away: bool = False
     """Whether it answers nothing but 503."""
+    faults: dict[str, list[int]] = field(default_factory=dict)
+    """Statuses of the next answers, by the end of the path; afterwards it answers as it should."""
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -66,6 +68,8 @@ class MetadataService:
         self.requests.append(request.path)
         if self.away:
             return web.Response(status=503)
+        if (fault := self._fault(request.path)) is not None:
+            return fault
         if self.version_1_only:
             return web.Response(status=404)
         if "X-Forwarded-For" in request.headers:
@@ -79,6 +83,8 @@ class MetadataService:
 
     async def _get(self, request: web.Request) -> web.Response:
         self.requests.append(request.path)
+        if (fault := self._fault(request.path)) is not None:
+            return fault
         token = request.headers.get("X-aws-ec2-metadata-token", "")
         if self.away:
             return web.Response(status=503)
@@ -86,6 +92,16 @@ class MetadataService:
             return web.Response(status=401)
         content = self._content(request.match_info["path"].rstrip("/"))
         return web.Response(status=404) if content is None else web.Response(body=content, content_type="text/plain")
+
+    def forget_tokens(self) -> None:
+        """End every session token, whatever time was granted."""
+        self._tokens.clear()
+
+    def _fault(self, path: str) -> web.Response | None:
+        for end, statuses in self.faults.items():
+            if path.endswith(end) and statuses:
+                return web.Response(status=statuses.pop(0))
+        return None
 
     def _role(self) -> bytes | None:
         return credentials() if self.role_document == b"as on an instance" else self.role_document

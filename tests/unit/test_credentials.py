@@ -13,13 +13,16 @@ from fakes.clocks import FakeClock
 from fakes.object_store import FakeObjectStore
 from whence_agent.credentials import CredentialKeeper, Revocation
 from whence_agent.generations import DirectoryTaken, Generations
+from whence_agent.patience import Patience
 from whence_agent.ports import ObjectUnavailable, SecretUnavailable
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.tokens import TokenKeeper
+from whence_common.backoff import Backoff
 
 USER = json.dumps({"application_username": "u", "application_password": "p1", "more": 1}).encode()
 CLIENT = json.dumps({"client_id": "c", "client_secret": None}).encode()
+PATIENCE = Patience(backoff=Backoff(first_seconds=0.001, longest_seconds=0.002, random=lambda: 0.5))
 
 
 class Kept:
@@ -271,7 +274,8 @@ class Tokens:
 async def test_token_files_stand_beside_the_pair_in_one_generation(kept: Kept) -> None:
     tokens = Tokens(kept)
     await kept.keeper.poll()
-    await tokens.tokens.first()
+    async with kept.progress.stage("credentials", seconds_max=30) as stage:
+        await tokens.tokens.first(stage, PATIENCE)
     assert (tokens.file("type"), tokens.file("secret")) == (b"Bearer", b"token-uid-pay.read-1")
     assert kept.files()["pay-client-id"] == b"c"
     assert kept.files()["user.json"] == USER

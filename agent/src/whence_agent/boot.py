@@ -22,7 +22,6 @@ from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
 from whence_agent.settings import Settings
 from whence_agent.stages.identity import read_identity
-from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.identity_document import InstanceIdentity
@@ -59,7 +58,6 @@ class Boot:
     redactor: Redactor
     key: InstanceKey
     owner: KeyOwner
-    backoff: Backoff
     console: Callable[[str], None]
 
     async def run(self) -> None:
@@ -93,8 +91,10 @@ class Boot:
         log.info("booted", extra=fields(application=user_data.application_id, version=user_data.application_version))
 
     async def _identity(self) -> bytes:
-        async with self.progress.stage("identity", seconds_max=self.settings.stage_seconds("identity")):
-            return await read_identity(self.metadata, self.progress, backoff=self.backoff, check=self._check)
+        async with self.progress.stage("identity", seconds_max=self.settings.stage_seconds("identity")) as stage:
+            return await read_identity(
+                self.metadata, self.progress, stage, patience=self.bring_up.patience, check=self._check
+            )
 
     def _check(self, identity: InstanceIdentity) -> None:
         """See whose key this is, before it signs anything. A disk that refuses stops no boot."""
@@ -166,7 +166,7 @@ class Boot:
             return False
         known = remembered.get("containers", {})
         async with self.progress.stage("run", seconds_max=self.settings.stage_seconds("run")) as stage:
-            found = await self.bring_up.find(user_data)
+            found = await self.bring_up.runner.find(user_data, stage)
             if not known or {name: one.container_id for name, one in found.items()} != known:
                 return False
             if any(one.state != "running" for one in found.values()):
@@ -206,7 +206,7 @@ class Boot:
         progress = self.progress
         known = progress.observed.problems
         progress.observed.problems = known if has_errors(known) else (*known, *failure.problems)
-        await self.bring_up.tear_down()
+        await self.bring_up.runner.tear_down()
         progress.state = "failed"
         progress.failed_at = to_instant(progress.now())
         reason = progress.stages[failure.stage].reason

@@ -6,34 +6,41 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-
-import msgspec
 
 from whence_agent.credentials import CredentialKeeper
 from whence_agent.ending import Ending
 from whence_agent.health_watch import HealthWatch
 from whence_agent.host_metrics import HostMetrics
-from whence_agent.ports import ContainerWatch, Engine, EngineFailed, Machine, Probe, ResolvedImage
+from whence_agent.machine.protocol import MachineFailed, Request
+from whence_agent.patience import Patience
+from whence_agent.ports import ContainerWatch, Engine, Machine, Probe, ResolvedImage
 from whence_agent.ports_cloud import CloudRefused, LoadBalancers, Volumes
 from whence_agent.progress import Progress, StageProgress
 from whence_agent.settings import Settings
 from whence_agent.sign_in import SignIn
-from whence_agent.stages.container import PulledImage, Specifier, in_order, sidecar_name, write_meta
-from whence_agent.stages.health import until_healthy, until_in_service
+from whence_agent.stages.container import PulledImage, in_order, sidecar_name
+from whence_agent.stages.health import Checked, until_healthy, until_in_service
 from whence_agent.stages.image import ImageResolver, LoginSource, pull_image
+from whence_agent.stages.run import Runner
 from whence_agent.stages.secrets import Resolved, SecretResolver
-from whence_agent.stages.storage import VolumeAttacher, host_request, storage_request, tags_to_forget
+from whence_agent.stages.storage import (
+    VOLUME_MISSING_FIX,
+    VolumeAttacher,
+    host_request,
+    storage_request,
+    tags_to_forget,
+)
 from whence_agent.supervision import Supervision
 from whence_agent.tokens import TokenKeeper
 from whence_common.errors import RoadError
 from whence_common.image_reference import ImageReference
-from whence_common.logs import fields
-from whence_common.pause import pause
-from whence_common.statement import ContainerFacts, ImageFacts
+from whence_common.statement import ImageFacts
 from whence_common.user_data.judge import UserData
 
 log = logging.getLogger(__name__)
+
+HOST_TRY_SECONDS_MAX = 20.0
+"""One try of the host's settings, which take a moment; disks may take as long as their stage."""
 
 
 class CredentialsMissing(RoadError):
@@ -73,12 +80,14 @@ class BringUp:
     health: HealthWatch
     metrics: HostMetrics
     ending: Ending
+    runner: Runner
+    patience: Patience
 
     async def run(self, user_data: UserData) -> None:
         """Go through the acting stages. Raises StageFailed."""
         await self._credentials(user_data)
-        async with self.progress.stage("secrets", seconds_max=self.settings.stage_seconds("secrets")):
-            resolved = await self.secrets.resolve(user_data)
+        async with self.progress.stage("secrets", seconds_max=self.settings.stage_seconds("secrets")) as stage:
+            resolved = await self.secrets.resolve(user_data, stage)
         async with self.progress.stage("image", seconds_max=self.settings.stage_seconds("image")) as stage:
             image = await self._resolve(user_data.source, resolved, stage)
             self.progress.observed.image = image.facts
@@ -90,10 +99,10 @@ class BringUp:
             pulled_others = {name: await self._pull(other, stage) for name, other in others.items()}
         if not user_data.start:
             self.progress.maintenance = True
-            await self.tear_down()
+            await self.runner.tear_down()
             return
-        async with self.progress.stage("run", seconds_max=self.settings.stage_seconds("run")):
-            await self._start(user_data, resolved, pulled, pulled_others)
+        async with self.progress.stage("run", seconds_max=self.settings.stage_seconds("run")) as stage:
+            await self.runner.start(user_data, resolved, pulled, pulled_others, stage)
         await self._health(user_data)
         await self._in_service(user_data)
 
@@ -116,46 +125,12 @@ class BringUp:
         if user_data.cloudwatch_metrics:
             self.metrics.want()
 
-    async def find(self, user_data: UserData) -> dict[str, ContainerFacts]:
-        """Give the declared containers that are there, by name, waiting for an engine that is away.
-
-        The stage's deadline ends the waiting. Raises EngineFailed for anything else.
-        """
-        attempt = 0
-        while True:
-            try:
-                return await self._found(user_data)
-            except EngineFailed as exc:
-                if exc.code != "engine-unreachable":
-                    raise
-                attempt += 1
-                self.progress.stages["run"].reason = exc.diagnostics()
-                await pause(self.images.backoff.seconds(attempt))
-
-    async def _found(self, user_data: UserData) -> dict[str, ContainerFacts]:
-        names = [self.settings.container_name, *(sidecar_name(self.settings, one) for one in user_data.sidecars)]
-        found = {name: await self.containers.inspect(name) for name in names}
-        return {name: state.facts for name, state in found.items() if state is not None}
-
     async def keep_credentials(self, user_data: UserData) -> None:
         """Go on keeping credentials for containers that run already."""
         if user_data.mint_bucket is not None:
             self.keeper.configure(user_data.mint_bucket, user_data.application_id, user_data.tokens)
             self.tokens.configure(user_data.tokens)
             await self.keeper.poll()
-
-    async def tear_down(self) -> None:
-        """See to it that none of our containers runs."""
-        prefix = f"{self.settings.container_name}-"
-        try:
-            async with asyncio.timeout(self.settings.stage_seconds("run")):
-                sidecars = [one.name for one in await self.containers.running() if one.name.startswith(prefix)]
-                for name in (self.settings.container_name, *sidecars):
-                    await self.engine.stop(name)
-            self.progress.observed.container = None
-            self.progress.observed.sidecars = {}
-        except (EngineFailed, TimeoutError) as exc:
-            log.error("a container may still run", extra=fields(error=str(exc)))
 
     async def _credentials(self, user_data: UserData) -> None:
         if user_data.mint_bucket is None:
@@ -165,10 +140,10 @@ class BringUp:
             self.keeper.configure(user_data.mint_bucket, user_data.application_id, user_data.tokens)
             self.tokens.configure(user_data.tokens)
             try:
-                async with asyncio.timeout(seconds_max):
-                    await self.keeper.first()
+                async with self.progress.part(stage, seconds_max=seconds_max):
+                    await self.keeper.first(stage, self.patience)
                     if user_data.tokens:
-                        await self.tokens.first()
+                        await self.tokens.first(stage, self.patience)
             except TimeoutError as exc:
                 why = self.keeper.message if self.keeper.state != "current" else self.progress.tokens_error
                 if self.settings.credentials_required:
@@ -186,7 +161,20 @@ class BringUp:
         if request is None:
             return
         async with self.progress.stage("host", seconds_max=self.settings.stage_seconds("host")) as stage:
-            stage.reason = "; ".join(await self.machine.prepare(request))
+            await self._prepare(request, stage, seconds_max=HOST_TRY_SECONDS_MAX)
+
+    async def _prepare(self, request: Request, stage: StageProgress, *, seconds_max: float | None = None) -> None:
+        """Have the helper work, waiting for one that is away; doing it again is harmless. Raises MachineFailed."""
+
+        async def once() -> list[str]:
+            try:
+                async with asyncio.timeout(seconds_max):
+                    return await self.machine.prepare(request)
+            except TimeoutError as exc:
+                message = f"the helper was not done within {seconds_max} seconds"
+                raise MachineFailed("machine-helper-late", message, retryable=True) from exc
+
+        stage.reason = "; ".join(await self.patience.keep_trying(once, stage, waiting_for="the machine helper"))
 
     async def _storage(self, user_data: UserData) -> None:
         storage = user_data.storage
@@ -196,21 +184,19 @@ class BringUp:
         owner = None if user_data.options.root else (self.settings.application_uid, self.gid)
         async with self.progress.stage("storage", seconds_max=seconds_max) as stage:
             try:
-                async with asyncio.timeout(self.settings.volumes_seconds_max):
-                    attached = await self.attacher.attach(storage)
+                async with self.progress.part(stage, seconds_max=self.settings.volumes_seconds_max):
+                    attached = await self.attacher.attach(storage, stage)
             except TimeoutError as exc:
-                raise self._volumes_late(stage.reason) from exc
-            stage.reason = "; ".join(await self.machine.prepare(storage_request(storage, attached, owner=owner)))
+                raise self._volumes_late(stage) from exc
+            await self._prepare(storage_request(storage, attached, owner=owner), stage)
             for volume_id in tags_to_forget(storage, attached):
-                try:
-                    await self.volumes.forget_erase_tag(volume_id)
-                except CloudRefused as exc:
-                    fix = "take the tag Taupage:erase-on-boot away by hand, or the next boot formats it again"
-                    raise CloudRefused(exc.code, f"{volume_id}: {exc.message}", fix=fix) from exc
+                await self.attacher.forget_erase_tag(volume_id, stage)
 
-    def _volumes_late(self, reason: str) -> CloudRefused:
-        message = f"volumes were not attached within {self.settings.volumes_seconds_max:g} seconds: {reason}"
-        return CloudRefused("volume-missing", message, fix="check the Name tag, the zone and who else holds the volume")
+    def _volumes_late(self, stage: StageProgress) -> CloudRefused:
+        last = stage.last_error
+        why = last.message if last is not None else "EC2 does not answer"
+        message = f"volumes were not attached within {self.settings.volumes_seconds_max:g} seconds: {why}"
+        return CloudRefused("volume-missing", message, fix=(last.fix if last is not None else "") or VOLUME_MISSING_FIX)
 
     async def _pull(self, image: _Wanted, stage: StageProgress, *, main: bool = False) -> PulledImage:
         image_id, scm_source = await pull_image(
@@ -225,41 +211,17 @@ class BringUp:
             self.progress.observed.scm_source = scm_source
         return PulledImage(facts=image.facts, image_id=image_id)
 
-    async def _start(
-        self, user_data: UserData, resolved: Resolved, image: PulledImage, others: dict[str, PulledImage]
-    ) -> None:
-        observed = self.progress.observed
-        assert observed.identity is not None
-        await asyncio.to_thread(write_meta, Path(self.settings.container_directory), user_data, gid=self.gid)
-        say = Specifier(settings=self.settings, gid=self.gid, user_data=user_data, identity=observed.identity)
-        before, after = in_order(user_data)
-        await self._clear({sidecar_name(self.settings, one) for one in before})
-        for sidecar in before:
-            spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
-            observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
-        observed.container = await self.engine.run(say.application(image, resolved.environment))
-        for sidecar in after:
-            spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
-            observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
-
-    async def _clear(self, kept: set[str]) -> None:
-        """Stop what is left of other user data, and what would keep the network of an application that is replaced."""
-        for event in await self.containers.running():
-            if event.name.startswith(f"{self.settings.container_name}-") and event.name not in kept:
-                await self.engine.stop(event.name)
-
     async def _health(self, user_data: UserData) -> None:
         check = user_data.health_check
         if check is None:
             return
-        async with self.progress.stage("health", seconds_max=float(check.timeout_seconds)):
-            await until_healthy(
-                check,
-                probe=self.probe,
-                engine=self.containers,
-                name=self.settings.container_name,
-                address=probe_address(self.settings),
-            )
+        checked = Checked(
+            name=self.settings.container_name,
+            address=probe_address(self.settings),
+            revive=partial(self.runner.revive, user_data),
+        )
+        async with self.progress.stage("health", seconds_max=float(check.timeout_seconds)) as stage:
+            await until_healthy(check, checked, probe=self.probe, engine=self.containers, stage=stage)
 
     async def _in_service(self, user_data: UserData) -> None:
         target = user_data.load_balancer
@@ -272,11 +234,6 @@ class BringUp:
                 stage.reason = f"not asked: this machine goes into its warm pool ({self.progress.pool})"
                 return
             await until_in_service(target, self.load_balancers, instance_id=self.progress.instance_id(), stage=stage)
-
-
-def _declared(facts: ContainerFacts) -> ContainerFacts:
-    """Note that a sidecar was started from this very digest, which is not the application's."""
-    return msgspec.structs.replace(facts, declared_digest=facts.image_digest)
 
 
 def probe_address(settings: Settings) -> str:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from whence_agent.generations import Generations
+from whence_agent.patience import Patience
 from whence_agent.ports import CredentialState, ObjectStore, ObjectUnavailable, StoredObject
-from whence_agent.progress import Progress
+from whence_agent.progress import Progress, StageProgress
 from whence_agent.redaction import Redactor
-from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 from whence_common.logs import fields
 from whence_common.pause import pause
@@ -89,16 +89,20 @@ class CredentialKeeper:
         user, client = (json.loads(self._read[name].content) for name in _FILES)
         return user, client
 
-    async def first(self) -> None:
+    @property
+    def configured(self) -> bool:
+        """Whether there are credentials to wait for."""
+        return self._where is not None
+
+    async def first(self, stage: StageProgress, patience: Patience) -> None:
         """Poll until a first pair is published; the caller sets the deadline."""
-        backoff = Backoff(first_seconds=0.5, longest_seconds=15.0, random=self._random)
-        attempt = 0
-        while True:
+
+        async def once() -> None:
             await self.poll()
-            if self._state == "current":
-                return
-            attempt += 1
-            await pause(backoff.seconds(attempt))
+            if self._state is not None and self._state != "current":
+                raise ObjectUnavailable(self._state, self.message)
+
+        await patience.keep_trying(once, stage, waiting_for="the credentials of the mint bucket")
 
     async def run(self) -> None:
         """Keep polling, spread out by jitter, until cancelled."""

@@ -12,7 +12,16 @@ from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
 from whence_agent.outbox import Outbox, Waiting
-from whence_agent.ports import Aggregator, AggregatorUnavailable, Enrolled, EnrolmentRoad, IdentityProof, Receipt
+from whence_agent.ports import (
+    Aggregator,
+    AggregatorUnavailable,
+    Challenge,
+    Enrolled,
+    EnrolmentRoad,
+    IdentityProof,
+    MetadataUnavailable,
+    Receipt,
+)
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.receipts import ReceiptRefused, Receipts
@@ -25,6 +34,7 @@ from whence_common.heartbeat import Heartbeat, mac
 from whence_common.keys import key_id, public_key_to_wire, sign
 from whence_common.logs import fields
 from whence_common.pause import pause
+from whence_common.sts_proof import StsProof
 
 log = logging.getLogger(__name__)
 
@@ -307,12 +317,7 @@ class Delivery:
         observed = self._progress.observed.identity
         sts = None
         if observed is not None:
-            sts = await self._prover.prove(
-                region=observed.region,
-                challenge=challenge.nonce,
-                audience=challenge.audience,
-                key_id=key_id(self._key.private.public_key()),
-            )
+            sts = await self._proof(observed.region, challenge)
         enrolled = await road.enrol(
             identity=identity, public_key=public_key, nonce=challenge.nonce, proof=proof, sts=sts
         )
@@ -321,6 +326,17 @@ class Delivery:
         self._key.remember("enrolment", {"number": enrolled.number, "heartbeat_key": key})
         log.info("enrolled", extra=fields(enrolment=enrolled.number, proof=enrolled.level))
         return enrolled
+
+    async def _proof(self, region: str, challenge: Challenge) -> StsProof | None:
+        """Prove which instance this is. Raises AggregatorUnavailable when the proof has to be waited for."""
+        key = key_id(self._key.private.public_key())
+        try:
+            return await self._prover.prove(
+                region=region, challenge=challenge.nonce, audience=challenge.audience, key_id=key
+            )
+        except MetadataUnavailable as exc:
+            message = f"there is no proof of identity to enrol with: {exc.message}"
+            raise AggregatorUnavailable(exc.code, message, fix=exc.fix) from exc
 
     def _remembered(self) -> Enrolled | None:
         found = self._key.remembered("enrolment")

@@ -277,7 +277,7 @@ class Receipt:
 
 class IdentityProof(Protocol):
     async def prove(self, *, region: str, challenge: str, audience: str, key_id: str) -> StsProof | None:
-        """Give a fresh proof of which instance this is; None where it cannot be had."""
+        """Give a fresh proof of which instance this is; None where there is none. Raises MetadataUnavailable."""
 
 
 class EnrolmentRoad(Protocol):

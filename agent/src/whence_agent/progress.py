@@ -28,12 +28,16 @@ BootState = Literal["booting", "up", "failed"]
 
 
 class StageFailed(Exception):
-    """A boot stage failed; `problems` say why. The boot ends here, without a container."""
+    """A boot stage failed; `problems` say why. The boot ends here, without a container.
 
-    def __init__(self, stage: str, problems: tuple[Problem, ...]) -> None:
+    `may_pass` tells whether another try of the whole boot can succeed with the same user data.
+    """
+
+    def __init__(self, stage: str, problems: tuple[Problem, ...], *, may_pass: bool = False) -> None:
         super().__init__(f"stage {stage} failed: {problems[0].message if problems else ''}")
         self.stage = stage
         self.problems = problems
+        self.may_pass = may_pass
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +75,20 @@ class StageProgress:
 
 
 @dataclass(slots=True, kw_only=True)
+class Tries:
+    """The tries of this boot: there are several where `on_failure` is retry."""
+
+    number: int = 1
+    """Of the try that runs, or that ran last."""
+    last_failure: str = ""
+    """How the try before the present one failed, as "image: why"; empty in the first."""
+    next_at: str = ""
+    """When the next one begins, while there is one to come."""
+    given_up: str = ""
+    """Why there is no next one, although the policy is to retry."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Observed:
     """What has been seen on this machine; grows stage by stage."""
 
@@ -105,6 +123,10 @@ class Delivered:
     heartbeat_at: str = ""
 
 
+def _all_waiting() -> dict[str, StageProgress]:
+    return {name: StageProgress(name=name) for name in STAGES}
+
+
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """Mutable, owned by the event loop; `changed` is set whenever something moved."""
@@ -116,14 +138,13 @@ class Progress:
     state: BootState = "booting"
     observed: Observed = field(default_factory=Observed)
     delivered: Delivered = field(default_factory=Delivered)
-    stages: dict[str, StageProgress] = field(
-        default_factory=lambda: {name: StageProgress(name=name) for name in STAGES}
-    )
+    stages: dict[str, StageProgress] = field(default_factory=_all_waiting)
     identified: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the machine knows who it is; nothing can be told before."""
     booted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the application runs and is healthy."""
     failed_at: str = ""
+    tries: Tries = field(default_factory=Tries)
     ending: str = ""
     """Why the containers were drained, once they are."""
     maintenance: bool = False
@@ -161,7 +182,8 @@ class Progress:
             raise
         except WhenceError as exc:
             self._failed(stage, exc.diagnostics())
-            raise StageFailed(name, (_problem(exc),)) from exc
+            may_pass = isinstance(exc, RoadError) and exc.retryable
+            raise StageFailed(name, (_problem(exc),), may_pass=may_pass) from exc
         except TimeoutError as exc:
             raise self._late(stage, seconds_max) from exc
         except OSError as exc:
@@ -171,6 +193,36 @@ class Progress:
                 stage.outcome = "done"
         finally:
             stage.seconds = round(self.monotonic() - began, 3)
+
+    @asynccontextmanager
+    async def part(self, stage: StageProgress, *, seconds_max: float) -> AsyncIterator[None]:
+        """Run a part of a stage under a deadline of its own, which the status shows. Raises TimeoutError."""
+        whole = stage.deadline
+        ends = self.monotonic() + seconds_max
+        stage.deadline = ends if whole is None else min(whole, ends)
+        try:
+            async with asyncio.timeout(seconds_max):
+                yield
+        finally:
+            stage.deadline = whole
+
+    def start_again(self) -> None:
+        """Begin another try: forget what the one before saw, but for the machine, its user data and credentials."""
+        before = self.observed
+        self.observed = Observed(
+            identity=before.identity,
+            identity_blob=before.identity_blob,
+            user_data=before.user_data,
+            application=before.application,
+            drift=before.drift,
+            credentials=before.credentials,
+        )
+        failed = self.current_stage()
+        last_failure = f"{failed.name}: {failed.reason}" if failed is not None else ""
+        self.tries = Tries(number=self.tries.number + 1, last_failure=last_failure)
+        self.stages = _all_waiting()
+        self.state, self.failed_at = "booting", ""
+        self.engine_error = self.untold = ""
 
     def region(self) -> str:
         """Give the region; asked only after the identity stage."""
@@ -213,7 +265,7 @@ class Progress:
     def _broken(self, stage: StageProgress, code: str, message: str, fix: str) -> StageFailed:
         error = WhenceError(code, f"{stage.name}: {message}", fix=fix)
         self._failed(stage, error.diagnostics())
-        return StageFailed(stage.name, (_problem(error),))
+        return StageFailed(stage.name, (_problem(error),), may_pass=True)
 
     def _failed(self, stage: StageProgress, reason: str) -> None:
         stage.outcome, stage.reason = "failed", reason

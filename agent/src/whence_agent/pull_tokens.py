@@ -18,6 +18,7 @@ from whence_agent.ports import (
     Enrolled,
     EnrolmentRoad,
     IdentityProof,
+    MetadataUnavailable,
     RegistryFront,
     RegistryRefused,
 )
@@ -80,7 +81,7 @@ class PullTokens:
                         proving = True
                     else:
                         raise
-        except AggregatorUnavailable as exc:
+        except (AggregatorUnavailable, MetadataUnavailable) as exc:
             raise RegistryRefused(
                 exc.code, f"{registry} gives no pull token: {exc.message}", fix=exc.fix, retryable=exc.retryable,
                 retry_after_seconds=exc.retry_after_seconds,

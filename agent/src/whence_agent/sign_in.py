@@ -36,7 +36,7 @@ class SignIn:
     async def login(self, image: ImageReference, own: Mapping[str, Mapping[str, str]]) -> Login | None:
         """Give what to show to an image's registry; `own` is user data's dockercfg, decrypted. Raises RegistryRefused.
 
-        MetadataUnavailable, CloudRefused and SecretUnavailable pass through with their own reasons.
+        MetadataUnavailable and CloudRefused pass through with their own reasons, and whether they may pass.
         """
         registry = image.registry
         kind = self.settings.sign_in_of(registry)
@@ -57,6 +57,9 @@ class SignIn:
 
     async def _mint_token(self, registry: str) -> str:
         pair = self.keeper.pair()
+        if pair is None and self.keeper.configured:  # it goes on asking for them
+            message = f"{registry} needs mint credentials to sign in, and they are not there yet"
+            raise RegistryRefused("registry-no-credentials", f"{message}: {self.keeper.message}")
         if pair is None:
             raise RegistryRefused(
                 "registry-no-credentials", f"{registry} is signed in to with mint credentials, and there are none",
@@ -66,7 +69,10 @@ class SignIn:
         try:
             return (await self.issuer.password_grant(user, client)).token
         except SecretUnavailable as exc:
-            raise RegistryRefused(exc.code, f"{registry}: {exc.message}", fix=exc.fix, retryable=exc.retryable) from exc
+            raise RegistryRefused(
+                exc.code, f"{registry}: {exc.message}", fix=exc.fix, retryable=exc.retryable,
+                retry_after_seconds=exc.retry_after_seconds,
+            ) from exc  # fmt: skip
 
     def _learned(self, login: Login) -> Login:
         for value in (login.password, login.identity_token, login.registry_token):

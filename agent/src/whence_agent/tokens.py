@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from whence_agent.credentials import CredentialKeeper
+from whence_agent.patience import Patience
 from whence_agent.ports import AccessToken, SecretUnavailable, TokenIssuer
-from whence_agent.progress import Progress
+from whence_agent.progress import Progress, StageProgress
 from whence_agent.redaction import Redactor
 from whence_common.backoff import Backoff
 from whence_common.logs import fields
@@ -55,13 +56,15 @@ class TokenKeeper:
         """Say which tokens to keep, by name with their scopes."""
         self._scopes = scopes
 
-    async def first(self) -> None:
+    async def first(self, stage: StageProgress, patience: Patience) -> None:
         """Try until every token is there; the caller sets the deadline."""
-        while True:
+
+        async def once() -> None:
             await self.refresh()
-            if self._held.keys() == self._scopes.keys():
-                return
-            await pause(self._backoff.seconds(self._attempt))
+            if self._held.keys() != self._scopes.keys():
+                raise SecretUnavailable("tokens-missing", self._progress.tokens_error)
+
+        await patience.keep_trying(once, stage, waiting_for="the token endpoint")
 
     async def run(self) -> None:
         """Keep tokens fresh until cancelled."""

@@ -60,6 +60,7 @@ from whence_agent.seen_logs import SeenLogs
 from whence_agent.settings import Settings
 from whence_agent.sign_in import SignIn
 from whence_agent.stages.image import ImageResolver
+from whence_agent.stages.run import Runner
 from whence_agent.stages.secrets import SecretResolver
 from whence_agent.stages.storage import VolumeAttacher
 from whence_agent.supervision import Supervision
@@ -133,6 +134,7 @@ class _Agent:
         )
         self.reporter = Reporter(key=self.key, outbox=self.outbox, progress=self.progress, redactor=self.redactor)
         self.backoff = Backoff(first_seconds=0.3, longest_seconds=10.0, random=random.random)
+        self.patience = Patience(backoff=self.backoff)
 
     async def connect(self) -> None:
         """Make the adapters; none of them speaks to anybody yet."""
@@ -221,7 +223,7 @@ class _Agent:
         boot = Boot(
             settings=settings, metadata=self.metadata, notifier=self.notifier, bring_up=bring_up, progress=progress,
             reporter=self.reporter, delivery=delivery, announcer=announcer, redactor=self.redactor, key=self.key,
-            owner=self.owner, backoff=self.backoff, console=self.process.console,
+            owner=self.owner, console=self.process.console,
         )  # fmt: skip
         endpoint = StatusEndpoint(
             progress=progress, redactor=self.redactor, address=settings.status_address, port=settings.status_port,
@@ -299,6 +301,10 @@ class _Agent:
         sign_in: SignIn,
     ) -> BringUp:
         rules = self.settings.platform_rules()
+        runner = Runner(
+            settings=self.settings, gid=self.gid, progress=self.progress, engine=self.engine, containers=self.engine,
+            patience=self.patience,
+        )  # fmt: skip
         return BringUp(
             settings=self.settings,
             gid=self.gid,
@@ -310,13 +316,13 @@ class _Agent:
             load_balancers=self.cloud,
             probe=self.probe,
             sign_in=sign_in,
-            secrets=SecretResolver(secrets=AwsSecrets(self.aws), redactor=self.redactor, backoff=self.backoff),
+            secrets=SecretResolver(secrets=AwsSecrets(self.aws), redactor=self.redactor, patience=self.patience),
             images=ImageResolver(
                 registry=self.registry, repositories=self.cloud, policies=self.policies, rules=rules,
                 backoff=self.backoff,
             ),
             attacher=VolumeAttacher(
-                volumes=self.cloud, metadata=self.metadata, progress=self.progress, backoff=self.backoff
+                volumes=self.cloud, metadata=self.metadata, progress=self.progress, patience=self.patience
             ),
             keeper=keeper,
             tokens=tokens,
@@ -324,6 +330,8 @@ class _Agent:
             health=health,
             metrics=metrics,
             ending=ending,
+            runner=runner,
+            patience=self.patience,
         )  # fmt: skip
 
 

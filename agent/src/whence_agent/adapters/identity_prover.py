@@ -10,6 +10,8 @@ from whence_agent.adapters.sigv4 import signed_headers
 from whence_agent.ports import MetadataUnavailable
 from whence_common.sts_proof import BODY, StsProof, headers_to_sign, sts_host
 
+_HAS_NONE = ("metadata-refused", "metadata-role", "metadata-too-large")
+
 
 class IdentityProver:
     """Signs with keys that only this instance has."""
@@ -19,11 +21,16 @@ class IdentityProver:
         self._now = now
 
     async def prove(self, *, region: str, challenge: str, audience: str, key_id: str) -> StsProof | None:
-        """Give the proof; None where the metadata service has no such keys."""
+        """Give the proof; None where the metadata service has no such keys. Raises MetadataUnavailable.
+
+        A service that is away says nothing about the keys; one that refuses them, or sends others, has none for us.
+        """
         try:
             keys = await self._metadata.identity_keys()
-        except MetadataUnavailable:
-            return None
+        except MetadataUnavailable as exc:
+            if exc.code in _HAS_NONE:
+                return None
+            raise
         if keys is None or not keys.token:
             return None
         signed = signed_headers(

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import quote
 
 import aiohttp
@@ -13,12 +14,20 @@ import aiohttp
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import IdentityForm, InstanceMetadata, MetadataUnavailable, Notices
-from whence_common.clock import parse_instant
+from whence_common.backoff import retry_after_seconds
+from whence_common.clock import parse_instant, utc_now
 from whence_common.errors import one_line
 
 _TOKEN_SECONDS = 300
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 5.0
+_OK, _TOKEN_ENDED, _NOTHING_THERE, _TOO_MANY = 200, 401, 404, 429
+
+
+class _Answer(NamedTuple):
+    status: int
+    content: bytes
+    retry_after_seconds: float | None
 
 
 class ImdsMetadata:
@@ -82,11 +91,18 @@ class ImdsMetadata:
         return _keys(content)[0] if content is not None else None
 
     async def _get(self, path: str) -> bytes | None:
-        """Give what stands at a path below /latest; None where nothing does. Raises MetadataUnavailable."""
+        """Give what stands at a path below /latest; None where nothing does. Raises MetadataUnavailable.
+
+        Whether a token has ended is for the service to say (401), not for our clock: it is asked again with a new one.
+        """
         try:
-            if self._monotonic() >= self._token_ends:
+            held = self._monotonic() < self._token_ends
+            if not held:
                 await self._renew()
-            return await self._get_with_token(path)
+            answer = await self._ask(path)
+            if answer.status == _TOKEN_ENDED and held:
+                await self._renew()
+                answer = await self._ask(path)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             self._token_ends = 0.0
             raise MetadataUnavailable(
@@ -96,17 +112,26 @@ class ImdsMetadata:
             raise MetadataUnavailable(
                 "metadata-too-large", f"the metadata service sends {exc}", retryable=False
             ) from exc
+        if answer.status == _NOTHING_THERE:
+            return None
+        if answer.status != _OK:
+            self._token_ends = 0.0
+            raise MetadataUnavailable(
+                "metadata-unreachable" if _is_passing(answer.status) else "metadata-refused",
+                f"{path}: HTTP {answer.status}",
+                retry_after_seconds=answer.retry_after_seconds,
+            )
+        return answer.content
 
-    async def _get_with_token(self, path: str) -> bytes | None:
+    async def _ask(self, path: str) -> _Answer:
         headers = {"X-aws-ec2-metadata-token": self._token}
         url = f"{self._url}/latest/{path}"
         async with self._session.get(url, headers=headers, timeout=self._timeout, allow_redirects=False) as answer:
-            if answer.status == 404:
-                return None
-            if answer.status != 200:
-                self._token_ends = 0.0
-                raise MetadataUnavailable("metadata-refused", f"{path}: HTTP {answer.status}")
-            return await read_bounded(answer, _ANSWER_BYTES_MAX)
+            return _Answer(
+                status=answer.status,
+                content=await read_bounded(answer, _ANSWER_BYTES_MAX) if answer.status == _OK else b"",
+                retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now()),
+            )
 
     async def _renew(self) -> None:
         headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(_TOKEN_SECONDS)}
@@ -114,9 +139,19 @@ class ImdsMetadata:
         async with self._session.put(url, headers=headers, timeout=self._timeout, allow_redirects=False) as answer:
             if answer.status != 200:
                 fix = "enable version 2 of the metadata service for this instance"
-                raise MetadataUnavailable("metadata-no-token", f"no session token: HTTP {answer.status}", fix=fix)
+                raise MetadataUnavailable(
+                    "metadata-no-token",
+                    f"no session token: HTTP {answer.status}",
+                    fix="" if _is_passing(answer.status) else fix,
+                    retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now()),
+                )
             self._token = (await read_bounded(answer, 1024)).decode("ascii", "replace").strip()
         self._token_ends = self._monotonic() + _TOKEN_SECONDS * 0.9
+
+
+def _is_passing(status: int) -> bool:
+    """Return whether a status says that the service is away or busy, and nothing about what was asked."""
+    return status >= 500 or status in (_TOKEN_ENDED, _TOO_MANY)
 
 
 def _action(content: bytes | None) -> str:

@@ -14,6 +14,7 @@ from whence_common.logs import fields
 log = logging.getLogger(__name__)
 
 _LINES_MAX = 10_000
+_CONNECT_SECONDS_MAX = 5.0
 
 
 class MachineSocket:
@@ -24,16 +25,19 @@ class MachineSocket:
 
     async def prepare(self, request: Request) -> list[str]:
         try:
-            reader, writer = await asyncio.open_unix_connection(self._path, limit=ANSWER_LINE_BYTES_MAX)
-        except OSError as exc:
+            async with asyncio.timeout(_CONNECT_SECONDS_MAX):
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=ANSWER_LINE_BYTES_MAX)
+        except (OSError, TimeoutError) as exc:
             fix = "systemctl status whence-machine.socket"
-            raise MachineFailed("machine-helper-away", f"the helper at {self._path} does not answer", fix=fix) from exc
+            message = f"the helper at {self._path} does not answer ({type(exc).__name__})"
+            raise MachineFailed("machine-helper-away", message, fix=fix, retryable=True) from exc
         try:
             writer.write(msgspec.json.encode(request) + b"\n")
             await writer.drain()
             return await _answer(reader)
         except (OSError, ValueError) as exc:
-            raise MachineFailed("machine-helper-broke-off", f"the helper broke off ({type(exc).__name__})") from exc
+            message = f"the helper broke off ({type(exc).__name__})"
+            raise MachineFailed("machine-helper-broke-off", message, retryable=isinstance(exc, OSError)) from exc
         finally:
             writer.close()
 
@@ -53,5 +57,6 @@ async def _answer(reader: asyncio.StreamReader) -> list[str]:
             return [one_line(done) for done in answer.done]
         log.info("machine", extra=fields(progress=one_line(answer.progress)))
     raise MachineFailed(
-        "machine-helper-broke-off", "the helper ended without an answer", fix="journalctl -t whence-machine"
-    )
+        "machine-helper-broke-off", "the helper ended without an answer", fix="journalctl -t whence-machine",
+        retryable=True,
+    )  # fmt: skip

@@ -13,11 +13,15 @@ import msgspec
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.adapters.by_proxy import reason
 from whence_agent.ports import AccessToken, SecretUnavailable
+from whence_common.backoff import retry_after_seconds
+from whence_common.clock import utc_now
 from whence_common.errors import one_line
 
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 10.0
 _EXPIRES_SECONDS_DEFAULT = 300.0
+_PASSING = ("server_error", "temporarily_unavailable", "slow_down")
+"""Error words that say nothing about the client (RFC 6749, 4.1.2.1; RFC 8628, 3.5); providers use them here too."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -57,6 +61,7 @@ class OAuthIssuer:
                 self._url, data=form, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 status, content = answer.status, await read_bounded(answer, _ANSWER_BYTES_MAX)
+                wait_seconds = retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now())
         except (aiohttp.ClientError, TimeoutError, OSError, BodyTooLarge) as exc:
             message = f"the token endpoint does not answer ({reason(exc)})"
             raise SecretUnavailable("token-endpoint-unreachable", message) from exc
@@ -64,7 +69,8 @@ class OAuthIssuer:
             word = _error(content)
             raise SecretUnavailable(
                 "token-refused", f"the token endpoint answers HTTP {status}: {word or 'no OAuth error'}",
-                retryable=not word or status >= 500 or status == 429,
+                retryable=not word or word in _PASSING or status >= 500 or status == 429,
+                retry_after_seconds=wait_seconds,
                 fix="check the client and its scopes at the provider" if word else "check what stands on the way to it",
             )  # fmt: skip
         return _token(content)

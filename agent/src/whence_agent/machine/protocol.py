@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
-from whence_common.errors import WhenceError
+from whence_common.errors import RoadError
 
 REQUEST_BYTES_MAX = 256 * 1024
 """More than the largest storage that user data can ask for."""
 ANSWER_LINE_BYTES_MAX = 64 * 1024
 
 
-class MachineFailed(WhenceError):
-    """The machine could not be made as asked; what was done before stays, and doing it again is harmless."""
+class MachineFailed(RoadError):
+    """The machine could not be made as asked; what was done before stays, and doing it again is harmless.
+
+    What the helper refuses, it refuses again: only a helper that is away may be back with the next try.
+    """
+
+    def __init__(self, code: str, message: str, *, fix: str = "", retryable: bool = False) -> None:
+        super().__init__(code, message, fix=fix, retryable=retryable)
 
 
 class ArrayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from whence_agent.ports import ContainerWatch, Probe
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from whence_agent.ports import ContainerState, ContainerWatch, EngineFailed, Probe
 from whence_agent.ports_cloud import CloudRefused, LoadBalancers
 from whence_agent.progress import StageProgress
-from whence_common.errors import RoadError
+from whence_common.errors import RoadError, one_line
 from whence_common.pause import pause
 from whence_common.user_data.lifecycle import HealthCheck, LoadBalancer
 
@@ -13,40 +16,83 @@ REQUEST_SECONDS_MAX = 5.0
 PAUSE_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.1
 LOAD_BALANCER_PAUSE_SECONDS = 5.0
+_ENDED = ("exited", "dead")
 
 
 class Unhealthy(RoadError):
     """The application did not become healthy."""
 
 
-async def until_healthy(check: HealthCheck, *, probe: Probe, engine: ContainerWatch, name: str, address: str) -> None:
-    """Ask until 200; only 200 passes. Raises Unhealthy when the container has ended meanwhile."""
-    wait = FIRST_PAUSE_SECONDS
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The container whose health is asked, and how what went down with its engine is started again."""
+
+    name: str
+    address: str
+    revive: Callable[[], Awaitable[None]]
+
+
+async def until_healthy(
+    check: HealthCheck, checked: Checked, *, probe: Probe, engine: ContainerWatch, stage: StageProgress
+) -> None:
+    """Ask until 200; only 200 passes. Raises Unhealthy when the container has ended meanwhile.
+
+    An engine that is away is waited for, as the stage's deadline allows, and takes containers with it: what has ended
+    then is started again.
+    """
+    wait, away = FIRST_PAUSE_SECONDS, 0
     while True:
-        status = await probe.status(f"http://{address}:{check.port}{check.path}", seconds_max=REQUEST_SECONDS_MAX)
-        if status == 200:
+        url = f"http://{checked.address}:{check.port}{check.path}"
+        if await probe.status(url, seconds_max=REQUEST_SECONDS_MAX) == 200:
+            stage.waits_no_more()
             return
-        found = await engine.inspect(name)
-        if found is None or found.facts.state in ("exited", "dead"):
-            code = found.facts.exit_code if found is not None else None
-            memory = ", out of memory" if found is not None and found.out_of_memory else ""
-            raise Unhealthy("container-ended", f"the container ended with code {code}{memory} before it was healthy",
-                            fix="look at its log: docker logs " + name)  # fmt: skip
+        try:
+            found = await engine.inspect(checked.name)
+            if found is None or found.facts.state in _ENDED:
+                if found is None or not away:
+                    raise _ended(found, checked.name)
+                await checked.revive()
+        except EngineFailed as exc:
+            if not exc.retryable:
+                raise
+            away += 1
+            stage.wait_for("the Docker Engine", attempt=away + 1, error=exc)
+        else:
+            away = 0
+            stage.waits_no_more()
         await pause(wait)
         wait = min(wait * 2, PAUSE_SECONDS)
 
 
+def _ended(found: ContainerState | None, name: str) -> Unhealthy:
+    code = found.facts.exit_code if found is not None else None
+    memory = ", out of memory" if found is not None and found.out_of_memory else ""
+    message = f"the container ended with code {code}{memory} before it was healthy"
+    return Unhealthy("container-ended", message, fix="look at its log: docker logs " + name)
+
+
 async def until_in_service(
-    target: LoadBalancer, balancers: LoadBalancers, *, instance_id: str, stage: StageProgress
+    target: LoadBalancer,
+    balancers: LoadBalancers,
+    *,
+    instance_id: str,
+    stage: StageProgress,
+    pause_seconds: float = LOAD_BALANCER_PAUSE_SECONDS,
 ) -> None:
     """Ask until the load balancer serves this instance; the stage's deadline ends it. Raises CloudRefused."""
+    refusals = 0
     while True:
         try:
-            stage.reason = await balancers.in_service(target.kind, target.name, instance_id=instance_id)
+            said = await balancers.in_service(target.kind, target.name, instance_id=instance_id)
         except CloudRefused as exc:
             if not exc.retryable:
                 raise
-            stage.reason = exc.diagnostics()
-        if not stage.reason:
-            return
-        await pause(LOAD_BALANCER_PAUSE_SECONDS)
+            refusals += 1
+            stage.wait_for(f"an answer about {one_line(target.name, 80)}", attempt=refusals + 1, error=exc)
+        else:
+            refusals = 0
+            stage.waits_no_more()
+            stage.reason = said
+            if not said:
+                return
+        await pause(pause_seconds)

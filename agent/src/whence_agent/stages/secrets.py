@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from whence_agent.patience import Patience
 from whence_agent.ports import Secrets, SecretUnavailable
+from whence_agent.progress import StageProgress
 from whence_agent.redaction import Redactor
-from whence_common.backoff import Backoff
-from whence_common.pause import pause
 from whence_common.user_data import secret_references
 from whence_common.user_data.judge import SECRET_REFERENCES, UserData
 
-ATTEMPTS_MAX = 4
+_SERVICES = {"kms": "KMS", "ssm": "Systems Manager", "secretsmanager": "Secrets Manager"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,44 +29,43 @@ class Resolved:
 class SecretResolver:
     secrets: Secrets
     redactor: Redactor
-    backoff: Backoff
+    patience: Patience
 
-    async def resolve(self, user_data: UserData) -> Resolved:
+    async def resolve(self, user_data: UserData, stage: StageProgress) -> Resolved:
         """Resolve every reference. Raises SecretUnavailable naming the place, never the value."""
         context = user_data.encryption_context
-        environment = await self._mapping(user_data.options.environment, "environment", context)
+
+        async def plain(values: Mapping[str, str], path: str) -> dict[str, str]:
+            return {name: await self._plain(value, f"{path}.{name}", context, stage) for name, value in values.items()}
+
+        environment = await plain(user_data.options.environment, "environment")
         sidecars = {
-            one.name: await self._mapping(one.options.environment, f"containers.{one.name}.environment", context)
+            one.name: await plain(one.options.environment, f"containers.{one.name}.environment")
             for one in user_data.sidecars
         }
-        sign_in = {
-            host: await self._mapping(entry, f"dockercfg.{host}", context) for host, entry in user_data.sign_in.items()
-        }
+        sign_in = {host: await plain(entry, f"dockercfg.{host}") for host, entry in user_data.sign_in.items()}
         return Resolved(environment=environment, sidecars=sidecars, sign_in=sign_in)
 
-    async def _mapping(self, values: Mapping[str, str], path: str, context: Mapping[str, str]) -> dict[str, str]:
-        plain = {}
-        for name, value in values.items():
-            if value.startswith(SECRET_REFERENCES):
-                plain[name] = await self._value(value, f"{path}.{name}", context)
-                self.redactor.learn(plain[name])
-            else:
-                plain[name] = value
-        return plain
+    async def _plain(self, value: str, where: str, context: Mapping[str, str], stage: StageProgress) -> str:
+        if not value.startswith(SECRET_REFERENCES):
+            return value
+        service = _SERVICES[value.split(":", 2)[1]]
+        found = await self.patience.keep_trying(
+            lambda: self._located(value, where, context), stage, waiting_for=f"{service}, for {where}"
+        )
+        self.redactor.learn(found)
+        return found
 
-    async def _value(self, reference: str, where: str, context: Mapping[str, str]) -> str:
-        attempt = 0
-        while True:
-            try:
-                return await self._once(reference, where, context)
-            except SecretUnavailable as exc:
-                attempt += 1
-                if exc.code != "secret-unreachable" or attempt >= ATTEMPTS_MAX:
-                    message = f"{where}: {exc.message}"
-                    raise SecretUnavailable(exc.code, message, fix=exc.fix, retryable=exc.retryable) from exc
-                await pause(self.backoff.seconds(attempt))
+    async def _located(self, reference: str, where: str, context: Mapping[str, str]) -> str:
+        try:
+            return await self._once(reference, context)
+        except SecretUnavailable as exc:
+            raise SecretUnavailable(
+                exc.code, f"{where}: {exc.message}", fix=exc.fix, retryable=exc.retryable,
+                retry_after_seconds=exc.retry_after_seconds,
+            ) from exc  # fmt: skip
 
-    async def _once(self, reference: str, where: str, context: Mapping[str, str]) -> str:
+    async def _once(self, reference: str, context: Mapping[str, str]) -> str:
         _, kind, rest = reference.split(":", 2)
         if kind == "kms":
             return await self.secrets.decrypt(_ciphertext(rest), context)

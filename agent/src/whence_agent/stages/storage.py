@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from whence_agent.machine.protocol import ArrayRequest, CustomLogsRequest, HostRequest, MountRequest, StorageRequest
+from whence_agent.patience import Patience
 from whence_agent.ports import Metadata
 from whence_agent.ports_cloud import CloudRefused, Volume, Volumes
-from whence_agent.progress import Progress
-from whence_common.backoff import Backoff
+from whence_agent.progress import Progress, StageProgress
 from whence_common.errors import RoadError, one_line
-from whence_common.pause import pause
 from whence_common.user_data.host import HostSettings
 from whence_common.user_data.storage import Mount, Storage, twins
 
-_LOOK_SECONDS = 5.0
+VOLUME_MISSING_FIX = "check the Name tag, the zone and who else holds the volume"
 _SUBSTITUTE = re.compile(r"\$\{(local_ipv4|public_ipv4)\}")
 
 
@@ -37,52 +37,48 @@ class VolumeAttacher:
     volumes: Volumes
     metadata: Metadata
     progress: Progress
-    backoff: Backoff
+    patience: Patience
 
-    async def attach(self, storage: Storage) -> list[Attached]:
+    async def attach(self, storage: Storage, stage: StageProgress) -> list[Attached]:
         """Attach every volume; give what stands behind each device. Raises VolumeMissing or CloudRefused."""
         addresses: Mapping[str, str] = {}
         if any("${" in name for _, name in storage.volumes):
-            addresses = await self.metadata.addresses()
+            addresses = await self.patience.keep_trying(
+                self.metadata.addresses, stage, waiting_for="the metadata service"
+            )
         attached = []
         for device, written in storage.volumes:
             name = _SUBSTITUTE.sub(lambda match: addresses.get(match[1], match[0]), written)
-            attached.append(Attached(device=device, volume=await self._one(device, name)))
+            volume = await self.patience.keep_trying(
+                partial(self._once, device, name, stage), stage, waiting_for=f"the volume {one_line(name, 80)}"
+            )
+            attached.append(Attached(device=device, volume=volume))
         return attached
 
-    async def _one(self, device: str, name: str) -> Volume:
-        attempt = 0
-        while True:
-            try:
-                volume = await self._try(device, name)
-            except CloudRefused as exc:
-                if not exc.retryable:
-                    raise
-                self.progress.stages["storage"].reason = exc.diagnostics()
-                volume = None
-            if volume is not None:
-                self.progress.stages["storage"].reason = ""
-                return volume
-            attempt += 1
-            await pause(max(_LOOK_SECONDS * 0.1, min(self.backoff.seconds(attempt), _LOOK_SECONDS)))
+    async def forget_erase_tag(self, volume_id: str, stage: StageProgress) -> None:
+        """Take the tag away that asked for the formatting that has happened. Raises CloudRefused."""
+        try:
+            await self.patience.keep_trying(
+                lambda: self.volumes.forget_erase_tag(volume_id), stage, waiting_for=f"EC2, to untag {volume_id}"
+            )
+        except CloudRefused as exc:
+            fix = "take the tag Taupage:erase-on-boot away by hand, or the next boot formats it again"
+            raise CloudRefused(exc.code, f"{volume_id}: {exc.message}", fix=fix, retryable=exc.retryable) from exc
 
-    async def _try(self, device: str, name: str) -> Volume | None:
-        zone, instance_id = self.progress.zone(), self.progress.instance_id()
+    async def _once(self, device: str, name: str, stage: StageProgress) -> Volume:
+        zone, instance_id, shown = self.progress.zone(), self.progress.instance_id(), one_line(name, 80)
         found = await self.volumes.by_name(name, zone=zone, instance_id=instance_id)
         if not found:
-            reason = f"no volume named {one_line(name, 80)} is available in {zone}"
-            self.progress.stages["storage"].reason = reason
-            return None
+            message = f"no volume named {shown} is available in {zone}"
+            raise VolumeMissing("volume-missing", message, fix=VOLUME_MISSING_FIX)
         chosen = found[0]
         if chosen.device is None:
             await self.volumes.attach(chosen.volume_id, instance_id=instance_id, device=device)
         elif chosen.device not in twins(device):
-            message = f"{chosen.volume_id} ({one_line(name, 80)}) is attached as {chosen.device}, not {device}"
+            message = f"{chosen.volume_id} ({shown}) is attached as {chosen.device}, not {device}"
             raise VolumeMissing("volume-elsewhere", message, retryable=False, fix="detach it, or correct volumes.ebs")
         if len(found) > 1:
-            self.progress.stages[
-                "storage"
-            ].reason = f"{len(found)} volumes are named {one_line(name, 80)}; lowest id taken"
+            stage.reason = f"{len(found)} volumes are named {shown}; lowest id taken"
         return chosen
 
 

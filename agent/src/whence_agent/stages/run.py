@@ -1,0 +1,149 @@
+"""Stage run: the declared containers on the engine are started, found, started again, and cleared away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from whence_agent.patience import Patience
+from whence_agent.ports import ContainerWatch, Engine, EngineFailed
+from whence_agent.progress import Progress, StageProgress
+from whence_agent.settings import Settings
+from whence_agent.stages.container import PulledImage, Specifier, in_order, sidecar_name, write_meta
+from whence_agent.stages.secrets import Resolved
+from whence_common.logs import fields
+from whence_common.statement import ContainerFacts
+from whence_common.user_data.judge import UserData
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+ENGINE_AWAY = "engine-unreachable"
+AWAY_SECONDS_MAX = 20.0
+"""A failed boot waits so long for an engine that is away, to stop what may run, before it tells of the failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """Waits for an engine that is away; what it refuses ends the stage at once."""
+
+    settings: Settings
+    gid: int
+    progress: Progress
+    engine: Engine
+    containers: ContainerWatch
+    patience: Patience
+
+    async def start(
+        self,
+        user_data: UserData,
+        resolved: Resolved,
+        image: PulledImage,
+        others: Mapping[str, PulledImage],
+        stage: StageProgress,
+    ) -> None:
+        """Start what user data declares, the application's network before who shares it. Raises EngineFailed."""
+        await self._while_engine_is_away(partial(self._start_all, user_data, resolved, image, others), stage)
+
+    async def find(self, user_data: UserData, stage: StageProgress) -> dict[str, ContainerFacts]:
+        """Give the declared containers that are there, by name, waiting for an engine that is away.
+
+        The stage's deadline ends the waiting. Raises EngineFailed for anything else.
+        """
+        return await self._while_engine_is_away(partial(self._found, user_data), stage)
+
+    async def _while_engine_is_away(self, once: Callable[[], Awaitable[T]], stage: StageProgress) -> T:
+        """Try again while the engine does not answer. Raises EngineFailed for what it refuses, at once."""
+
+        async def tried() -> T | EngineFailed:
+            try:
+                return await once()
+            except EngineFailed as exc:
+                if exc.code == ENGINE_AWAY:
+                    raise
+                return exc
+
+        found = await self.patience.keep_trying(tried, stage, waiting_for="the Docker Engine")
+        if isinstance(found, EngineFailed):
+            raise found
+        return found
+
+    async def _found(self, user_data: UserData) -> dict[str, ContainerFacts]:
+        names = [self.settings.container_name, *(sidecar_name(self.settings, one) for one in user_data.sidecars)]
+        found = {name: await self.containers.inspect(name) for name in names}
+        return {name: state.facts for name, state in found.items() if state is not None}
+
+    async def revive(self, user_data: UserData) -> None:
+        """Start again what went down with its engine, in the order of the first start. Raises EngineFailed."""
+        observed, settings = self.progress.observed, self.settings
+        before, after = ([sidecar_name(settings, one) for one in some] for some in in_order(user_data))
+        found = await self._found(user_data)
+        for name in (*before, settings.container_name, *after):
+            if name not in found or found[name].state == "running":
+                continue
+            log.warning("starting what went down with its engine", extra=fields(container=name))
+            await self.containers.start(name)
+            state = await self.containers.inspect(name)
+            if state is not None and name == settings.container_name:
+                observed.container = state.facts
+            elif state is not None:
+                observed.sidecars[name] = _declared(state.facts)
+
+    async def tear_down(self) -> None:
+        """See to it that none of our containers runs; what may still run is on the status."""
+        stage = StageProgress(name="tear-down")
+        try:
+            async with asyncio.timeout(self.settings.stage_seconds("run")):
+                async with asyncio.timeout(AWAY_SECONDS_MAX):
+                    names = await self._while_engine_is_away(self._ours, stage)
+                await self._while_engine_is_away(partial(self._stop, names), stage)
+            self.progress.observed.container = None
+            self.progress.observed.sidecars = {}
+        except (EngineFailed, TimeoutError) as exc:
+            error = str(stage.last_error or exc) or "the engine did not answer in time"
+            self.progress.engine_error = f"a container may still run: {error}"
+            log.error("a container may still run", extra=fields(error=error))
+
+    async def _ours(self) -> list[str]:
+        prefix = f"{self.settings.container_name}-"
+        sidecars = [one.name for one in await self.containers.running() if one.name.startswith(prefix)]
+        return [self.settings.container_name, *sidecars]
+
+    async def _stop(self, names: Sequence[str]) -> None:
+        for name in names:
+            await self.engine.stop(name)
+
+    async def _start_all(
+        self, user_data: UserData, resolved: Resolved, image: PulledImage, others: Mapping[str, PulledImage]
+    ) -> None:
+        observed = self.progress.observed
+        assert observed.identity is not None
+        await asyncio.to_thread(write_meta, Path(self.settings.container_directory), user_data, gid=self.gid)
+        say = Specifier(settings=self.settings, gid=self.gid, user_data=user_data, identity=observed.identity)
+        before, after = in_order(user_data)
+        await self._clear({sidecar_name(self.settings, one) for one in before})
+        for sidecar in before:
+            spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
+            observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
+        observed.container = await self.engine.run(say.application(image, resolved.environment))
+        for sidecar in after:
+            spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
+            observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
+
+    async def _clear(self, kept: set[str]) -> None:
+        """Stop what is left of other user data, and what would keep the network of an application that is replaced."""
+        for event in await self.containers.running():
+            if event.name.startswith(f"{self.settings.container_name}-") and event.name not in kept:
+                await self.engine.stop(event.name)
+
+
+def _declared(facts: ContainerFacts) -> ContainerFacts:
+    """Note that a sidecar was started from this very digest, which is not the application's."""
+    return msgspec.structs.replace(facts, declared_digest=facts.image_digest)
