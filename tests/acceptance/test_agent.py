@@ -217,7 +217,7 @@ async def test_an_application_that_never_gets_healthy_is_stopped(stage: Stage, s
     more = "health_check_timeout_seconds: 1\n"
     await stage.instance(user_data(source, more).replace("/health", "/nothing-here"))
     status = await failed(stage, server)
-    assert status["problems"][-1]["code"] == "stage-deadline"
+    assert status["problems"][-1]["code"] == "container-unhealthy"
 
 
 async def test_an_application_that_ends_at_once_fails_the_boot(
@@ -226,7 +226,7 @@ async def test_an_application_that_ends_at_once_fails_the_boot(
     image = await scape.build("ending", "1.0", scm=scape.greeter_scm(0), command=("/bin/busybox", "false"))
     await stage.instance(user_data(image.reference, "health_check_timeout_seconds: 20\n"))
     status = await failed(stage, server)
-    assert status["problems"][-1]["code"] in ("container-ended", "stage-deadline")
+    assert status["problems"][-1]["code"] in ("container-ended", "container-unhealthy")
 
 
 async def test_a_secret_that_cannot_be_decrypted_fails_the_boot_by_name(

@@ -209,8 +209,14 @@ async def test_a_hook_that_does_not_wait_yet_is_asked_again_by_a_machine_that_ha
 
 
 @pytest.mark.parametrize(
-    "policy, told", [("hold", []), ("terminate", ["terminate i-0123456789abcdef0"]), ("unhealthy", ["unhealthy i-0123456789abcdef0"])]
-)  # fmt: skip
+    "policy, told",
+    [
+        ("hold", []),
+        ("retry", []),
+        ("terminate", ["terminate i-0123456789abcdef0"]),
+        ("unhealthy", ["unhealthy i-0123456789abcdef0"]),
+    ],
+)
 async def test_a_failure_is_acted_on_once_and_as_the_policy_says(
     world: World, policy: OnFailure, told: list[str]
 ) -> None:

@@ -47,6 +47,11 @@ class Announcer:
     announcement: Announcement = field(default_factory=Announcement)
     acted: bool = False
 
+    @property
+    def policy(self) -> OnFailure:
+        """What a failure does: as user data says, else as the platform does."""
+        return self.announcement.on_failure or self.on_failure
+
     async def booted(self, *, success: bool, stage: StageProgress) -> None:
         """Signal the stack's resource and complete the launching hook, at once. Never raises for what AWS answers.
 
@@ -91,9 +96,12 @@ class Announcer:
         self.progress.untold = told.untold
 
     async def failed(self, reason: str) -> None:
-        """Act on a failed boot or a crash loop: hold, terminate, or have the group replace this machine. Once."""
-        policy = self.announcement.on_failure or self.on_failure
-        if policy == "hold" or self.acted or self.progress.observed.identity is None:
+        """Act on a failed boot or a crash loop: hold, terminate, or have the group replace this machine. Once.
+
+        With `retry` there is nothing more to do: what can be tried again is, and supervision restarts without end.
+        """
+        policy = self.policy
+        if policy in ("hold", "retry") or self.acted or self.progress.observed.identity is None:
             return
         self.acted = True
         log.error("acting on the failure", extra=fields(policy=policy, reason=reason))

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from whence_agent.announcement import Announcer
+from whence_agent.boot_tries import BootTries
 from whence_agent.bring_up import BringUp
 from whence_agent.delivery import Delivery
 from whence_agent.instance_key import InstanceKey
@@ -26,6 +28,7 @@ from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.identity_document import InstanceIdentity
 from whence_common.logs import fields
+from whence_common.pause import pause
 from whence_common.problems import has_errors
 from whence_common.statement import (
     ApplicationFacts,
@@ -58,14 +61,24 @@ class Boot:
     redactor: Redactor
     key: InstanceKey
     owner: KeyOwner
+    tries: BootTries
     console: Callable[[str], None]
 
     async def run(self) -> None:
-        """Boot once, tell how it ended, then stay."""
-        try:
-            await self.boot()
-        except StageFailed as exc:
-            await self._no_container(exc)
+        """Boot, again after failures that may pass where the policy is to retry; tell how it ended, then stay."""
+        while True:
+            try:
+                await self.boot()
+                break
+            except StageFailed as exc:
+                next_at = await self._no_container(exc)
+            if next_at is None:
+                break
+            await pause(max(0.0, next_at - self.progress.monotonic()))
+            if self.progress.ending:
+                self.progress.tries.next_at, self.progress.tries.given_up = "", self.progress.ending
+                break
+            self.progress.start_again()
         await asyncio.Event().wait()
 
     async def boot(self) -> None:
@@ -201,23 +214,53 @@ class Boot:
             else:
                 observed.sidecars[name] = msgspec.structs.replace(facts, declared_digest=facts.image_digest)
 
-    async def _no_container(self, failure: StageFailed) -> None:
-        """See to it that no container runs, tell everybody why, and act as the policy says."""
+    async def _no_container(self, failure: StageFailed) -> float | None:
+        """See to it that no container runs, tell everybody why, and act as the policy says.
+
+        Return when the next try begins, on the monotonic clock; None where there is none. While there is one, nobody
+        who waits hears of a failure: a stack would be rolled back, although the machine may yet come up.
+        """
         progress = self.progress
         known = progress.observed.problems
         progress.observed.problems = known if has_errors(known) else (*known, *failure.problems)
         await self.bring_up.runner.tear_down()
-        progress.state = "failed"
-        progress.failed_at = to_instant(progress.now())
-        reason = progress.stages[failure.stage].reason
-        log.error("boot failed", extra=fields(stage=failure.stage, problems=[p.code for p in failure.problems]))
-        self.reporter.report("failed")
-        self.notifier.notify(ready=True, status=f"boot failed at {failure.stage}: see the status endpoint")
-        self.console(self.redactor.scrub(f"ERROR: boot failed at {failure.stage}: {reason}"))
-        if progress.observed.identity is not None:
+        pause_seconds, progress.tries.given_up = self.tries.failed(
+            failure, policy=self.announcer.policy, ending=progress.ending
+        )
+        progress.state, failed_at = "failed", progress.now()
+        progress.failed_at = to_instant(failed_at)
+        if pause_seconds is not None:
+            progress.tries.next_at = to_instant(failed_at + timedelta(seconds=pause_seconds))
+        next_at = None if pause_seconds is None else progress.monotonic() + pause_seconds
+        await self._tell_failure(failure, is_last=pause_seconds is None)
+        return next_at
+
+    async def _tell_failure(self, failure: StageFailed, *, is_last: bool) -> None:
+        progress = self.progress
+        reason, where = progress.stages[failure.stage].reason, f"boot failed at {failure.stage}"
+        log.error(
+            "boot failed",
+            extra=fields(
+                stage=failure.stage,
+                problems=[p.code for p in failure.problems],
+                attempt=progress.tries.number,
+                next_at=progress.tries.next_at,
+            ),
+        )
+        is_new = self.tries.is_new(failure)
+        if is_new:
+            self.reporter.report("failed")
+        following = f"; next try at {progress.tries.next_at}" if progress.tries.next_at else ""
+        self.notifier.notify(ready=True, status=f"{where}{following}: see the status endpoint")
+        self.console(self.redactor.scrub(f"ERROR: {where}: {reason}{following}"))
+        if progress.observed.identity is None:
+            return
+        if is_last:
             try:
                 await self._announce(success=False)
             except StageFailed:
                 log.error("who waits for this machine could not be told")
+        if is_new or is_last:
             await self.delivery.flush(seconds_max=FLUSH_SECONDS_MAX)
-            await self.announcer.failed(f"boot failed at {failure.stage}")
+        if is_last:
+            await self.announcer.failed(where)

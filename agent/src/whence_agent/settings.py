@@ -154,7 +154,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     credentials_revoked: Literal["mark", "remove"] = "mark"
     expired_tokens: Literal["keep", "remove"] = "keep"
 
-    on_failure: Literal["hold", "terminate", "unhealthy"] = "hold"
+    on_failure: Literal["hold", "terminate", "unhealthy", "retry"] = "hold"
+    retry_pause_seconds_max: float = 600.0
+    """Longest pause before a failed boot is tried again, where on_failure is retry."""
     stage_seconds_max: dict[str, float] = {}
     """Deadlines of boot stages that differ from the usual ones (stage_table.STAGE_SECONDS_MAX), by stage."""
     volumes_seconds_max: float = 300.0
@@ -225,7 +227,7 @@ def read_settings(content: bytes, *, name: str, credentials_directory: str | Non
 
 _SECONDS = (
     "credentials_poll_seconds", "credentials_first_seconds_max", "heartbeat_seconds", "watch_seconds", "health_seconds",
-    "notice_seconds", "metrics_seconds", "volumes_seconds_max", "delivery_pause_seconds_max",
+    "notice_seconds", "metrics_seconds", "volumes_seconds_max", "delivery_pause_seconds_max", "retry_pause_seconds_max",
 )  # fmt: skip
 
 

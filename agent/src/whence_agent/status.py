@@ -18,18 +18,33 @@ _GOOD_CREDENTIALS = ("current",)
 def state_of(progress: Progress) -> tuple[State, list[str]]:
     """Give the verdict and its reasons. Ok only when everything runs and the last statement is acknowledged."""
     if progress.state == "failed":
-        stage = progress.current_stage()
-        return "failed", [f"boot failed at stage {stage.name}: {stage.reason}" if stage else "boot failed"]
+        return "failed", _about_failure(progress)
     if progress.state == "booting":
         stage = progress.current_stage()
         if stage is None:
             return "booting", ["not started"]
         reasons = [f"stage {stage.name} since {stage.since}"]
+        if progress.tries.number > 1:
+            reasons.append(f"try {progress.tries.number}; the one before failed at {progress.tries.last_failure}")
         if waiting := stage.waiting(progress.monotonic()):
             reasons.append(f"{waiting}: {stage.reason}")
         return "booting", reasons
     reasons = [*_about_containers(progress), *_doubts(progress)]
     return ("degraded", reasons) if reasons else ("ok", [])
+
+
+def _next_try_at(progress: Progress) -> str | None:
+    """Give when the boot is tried again; a machine on its way out tries no more."""
+    return progress.tries.next_at or None if not progress.ending else None
+
+
+def _about_failure(progress: Progress) -> list[str]:
+    stage, tries = progress.current_stage(), progress.tries
+    reason = f"boot failed at stage {stage.name}: {stage.reason}" if stage else "boot failed"
+    if _next_try_at(progress):
+        reason += f"; next try at {tries.next_at}, try {tries.number + 1}"
+    told = (tries.given_up, progress.engine_error, progress.untold, progress.ending and f"drained: {progress.ending}")
+    return [reason, *(one for one in told if one)]
 
 
 def _about_containers(progress: Progress) -> list[str]:
@@ -84,6 +99,8 @@ def status_document(progress: Progress) -> dict[str, Any]:
         "reasons": reasons,
         "what_to_do": what_to_do(progress, state),
         "stage": stage.name if stage is not None else None,
+        "tries": progress.tries.number,
+        "next_try_at": _next_try_at(progress),
         "since": progress.failed_at or (stage.since if stage is not None else progress.started_at),
         "agent_version": __version__,
         "boot_id": progress.boot_id,
@@ -125,7 +142,8 @@ def what_to_do(progress: Progress, state: State) -> str:
         first = errors[0]
         place = f" (line {first.line}, column {first.column})" if first.line else ""
         more = f"; {len(errors) - 1} more below" if len(errors) > 1 else ""
-        return (first.fix or first.message) + place + more + "; then replace the instance"
+        then = "it is tried again by itself" if _next_try_at(progress) else "then replace the instance"
+        return f"{first.fix or first.message}{place}{more}; {then}"
     if progress.ending:
         return "nothing: the machine is on its way out"
     if progress.maintenance:

@@ -33,6 +33,7 @@ from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.announcement import Announcer
 from whence_agent.boot import Boot
+from whence_agent.boot_tries import FIRST_PAUSE_SECONDS, BootTries
 from whence_agent.bring_up import BringUp, probe_address
 from whence_agent.credentials import CredentialKeeper, Revocation
 from whence_agent.delivery import Delivery
@@ -223,7 +224,7 @@ class _Agent:
         boot = Boot(
             settings=settings, metadata=self.metadata, notifier=self.notifier, bring_up=bring_up, progress=progress,
             reporter=self.reporter, delivery=delivery, announcer=announcer, redactor=self.redactor, key=self.key,
-            owner=self.owner, console=self.process.console,
+            owner=self.owner, tries=_boot_tries(settings), console=self.process.console,
         )  # fmt: skip
         endpoint = StatusEndpoint(
             progress=progress, redactor=self.redactor, address=settings.status_address, port=settings.status_port,
@@ -362,6 +363,12 @@ def _state_directory(settings: Settings) -> Path:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_temporaries(state)
     return state
+
+
+def _boot_tries(settings: Settings) -> BootTries:
+    longest = settings.retry_pause_seconds_max
+    first = min(FIRST_PAUSE_SECONDS, longest)
+    return BootTries(backoff=Backoff(first_seconds=first, longest_seconds=longest, random=random.random))
 
 
 def _boot_id() -> str:

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 
 from whence_agent.commands.files import read_settings
 from whence_common.visible import printable, visible_json
@@ -30,7 +31,7 @@ def status(config: str, *, url: str | None, wait: bool, timeout: float, whole: b
     ends = time.monotonic() + timeout
     while True:
         document = _ask(url.rstrip("/") + "/status")
-        settled = document is not None and document["state"] in ("ok", "failed")
+        settled = document is not None and _is_settled(document)
         if not wait or settled or time.monotonic() >= ends:
             break
         time.sleep(min(0.3, max(0.0, ends - time.monotonic())))
@@ -45,6 +46,12 @@ def status(config: str, *, url: str | None, wait: bool, timeout: float, whole: b
         print("\n".join([printable(document["state"]), *(f"  {printable(reason)}" for reason in reasons)]))
         print(f"  what to do: {printable(document['what_to_do'])}")
     return _EXIT_OF_STATE.get(str(document["state"]), 2)
+
+
+def _is_settled(document: Mapping[str, object]) -> bool:
+    """Return whether the boot has ended: well, or in a failure after which there is no other try."""
+    state = document["state"]
+    return state == "ok" or (state == "failed" and document.get("next_try_at") is None)
 
 
 def _ask(url: str) -> dict[str, object] | None:

@@ -17,6 +17,7 @@ PAUSE_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.1
 LOAD_BALANCER_PAUSE_SECONDS = 5.0
 _ENDED = ("exited", "dead")
+_HEALTHY = 200
 
 
 class Unhealthy(RoadError):
@@ -40,12 +41,14 @@ async def until_healthy(
     An engine that is away is waited for, as the stage's deadline allows, and takes containers with it: what has ended
     then is started again.
     """
-    wait, away = FIRST_PAUSE_SECONDS, 0
+    wait, asked, away = FIRST_PAUSE_SECONDS, 0, 0
+    url = f"http://{checked.address}:{check.port}{check.path}"
     while True:
-        url = f"http://{checked.address}:{check.port}{check.path}"
-        if await probe.status(url, seconds_max=REQUEST_SECONDS_MAX) == 200:
+        status = await probe.status(url, seconds_max=REQUEST_SECONDS_MAX)
+        if status == _HEALTHY:
             stage.waits_no_more()
             return
+        asked += 1
         try:
             found = await engine.inspect(checked.name)
             if found is None or found.facts.state in _ENDED:
@@ -59,9 +62,15 @@ async def until_healthy(
             stage.wait_for("the Docker Engine", attempt=away + 1, error=exc)
         else:
             away = 0
-            stage.waits_no_more()
+            stage.wait_for("the application", attempt=asked + 1, error=_not_healthy(check, status, checked.name))
         await pause(wait)
         wait = min(wait * 2, PAUSE_SECONDS)
+
+
+def _not_healthy(check: HealthCheck, status: int | None, name: str) -> Unhealthy:
+    said = "nobody answers" if status is None else f"HTTP {status}"
+    message = f"{one_line(check.path, 80)} on port {check.port}: {said}, and not 200"
+    return Unhealthy("container-unhealthy", message, fix="look at its log: docker logs " + name)
 
 
 def _ended(found: ContainerState | None, name: str) -> Unhealthy:

@@ -144,7 +144,8 @@ _HEALTH = [
         ("lifecycle_hook.terminating", "", "Hook completed once the containers are drained.", ""),
         ("shutdown", "never", "never, on-exit, on-success: power off when the application ends.",
          "The same, checked only after it ran.", "checked first"),
-        ("on_failure", "the platform's", "hold, terminate or unhealthy: what a failed boot or a crash loop does.",
+        ("on_failure", "the platform's",
+         "hold, terminate, unhealthy, or retry (the boot is tried again): what a failed boot or a crash loop does.",
          "The machine idled for ever.")),
     *rows("flag", "acted", ("start", "true", "false: maintenance; everything but the containers is set up.", "")),
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from whence_common.user_data.container import PortMapping
 from whence_common.user_data.section import Section
 
 Shutdown = Literal["never", "on-exit", "on-success"]
-OnFailure = Literal["hold", "terminate", "unhealthy"]
+OnFailure = Literal["hold", "terminate", "unhealthy", "retry"]
 HEALTH_CHECK_SECONDS_DEFAULT = 60
 _HEALTH_CHECK_SECONDS_MAX = 3600
 _TARGET_GROUP = re.compile(
@@ -149,9 +149,11 @@ def read_shutdown(root: Section) -> Shutdown:
 
 
 def read_on_failure(root: Section) -> OnFailure | None:
-    value = root.choice("on_failure", "hold", "terminate", "unhealthy")
+    value = root.choice("on_failure", "hold", "terminate", "unhealthy", "retry")
     if value == "terminate":
         return "terminate"
     if value == "unhealthy":
         return "unhealthy"
+    if value == "retry":
+        return "retry"
     return "hold" if value == "hold" else None

@@ -72,7 +72,7 @@ _JSON_TYPES: dict[Kind, dict[str, object]] = {
 _CHOICES: dict[str, list[str]] = {
     "runtime": ["Docker"],
     "shutdown": ["never", "on-exit", "on-success"],
-    "on_failure": ["hold", "terminate", "unhealthy"],
+    "on_failure": ["hold", "terminate", "unhealthy", "retry"],
     "healthcheck.type": ["elb", "alb", "target-group", "none"],
 }
 

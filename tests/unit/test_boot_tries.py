@@ -1,0 +1,130 @@
+"""A boot is tried again where the policy is to retry and the cause may pass; what was stated once is not stated again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from whence_agent.boot_tries import BootTries
+from whence_agent.machine.protocol import MachineFailed
+from whence_agent.ports import MetadataUnavailable, RegistryRefused
+from whence_agent.progress import Progress, StageFailed, Tries
+from whence_agent.settings import parse_settings
+from whence_agent.stages.image import ImageUntrusted
+from whence_agent.stages.storage import VolumeMissing
+from whence_agent.status import state_of, status_document, what_to_do
+from whence_common.backoff import Backoff
+from whence_common.problems import Problem
+from whence_common.settings_file import SettingsInvalid
+from whence_common.user_data.lifecycle import OnFailure
+
+
+def tries() -> BootTries:
+    return BootTries(backoff=Backoff(first_seconds=10.0, longest_seconds=600.0, random=lambda: 1.0))
+
+
+def failure(code: str = "registry-unreachable", *, may_pass: bool = True, message: str = "HTTP 503") -> StageFailed:
+    problem = Problem(severity="error", code=code, line=0, column=0, path="", message=message, fix="")
+    return StageFailed("image", (problem,), may_pass=may_pass)
+
+
+def progress() -> Progress:
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    return Progress(now=lambda: now, monotonic=lambda: 100.0, boot_id="b", started_at="2026-11-26T00:00:00.000Z")
+
+
+def test_pauses_grow_from_ten_seconds_to_ten_minutes() -> None:
+    ones = tries()
+    pauses = [ones.failed(failure(), policy="retry", ending="")[0] for _ in range(8)]
+    assert pauses == [10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0, 600.0]
+
+
+@pytest.mark.parametrize("policy", ["hold", "terminate", "unhealthy"])
+def test_no_other_policy_tries_again(policy: OnFailure) -> None:
+    assert tries().failed(failure(), policy=policy, ending="") == (None, "")
+
+
+def test_what_cannot_pass_is_not_tried_again_and_it_is_said() -> None:
+    said = tries().failed(failure(may_pass=False), policy="retry", ending="")
+    assert said == (None, "not tried again: the same user data fails in the same way")
+
+
+def test_a_machine_on_its_way_out_is_not_tried_again() -> None:
+    said = tries().failed(failure(), policy="retry", ending="spot: terminate")
+    assert said == (None, "not tried again: spot: terminate")
+
+
+def test_one_failure_is_stated_once_however_often_it_comes_and_whatever_its_message_counts() -> None:
+    ones = tries()
+    assert ones.is_new(failure(message="not done within 120 seconds and 9 tries"))
+    assert not ones.is_new(failure(message="not done within 120 seconds and 11 tries"))
+    assert ones.is_new(failure("registry-refused"))
+    assert not ones.is_new(failure())
+
+
+@pytest.mark.parametrize(
+    ("error", "may_pass"),
+    [
+        (MetadataUnavailable("metadata-unreachable", "HTTP 503"), True),
+        (RegistryRefused("registry-image-unknown", "no such image", retryable=False), False),
+        (VolumeMissing("volume-elsewhere", "attached as another device", retryable=False), False),
+        (ImageUntrusted("image-unsigned", "none has signed it"), False),
+        (MachineFailed("device-in-use", "it is in use"), False),
+        (MachineFailed("machine-helper-away", "it does not answer", retryable=True), True),
+        (OSError(28, "No space left on device"), True),
+        (TimeoutError(), True),
+    ],
+)
+async def test_a_failure_carries_whether_it_may_pass(error: Exception, may_pass: bool) -> None:
+    with pytest.raises(StageFailed) as failed:
+        async with progress().stage("image", seconds_max=30):
+            raise error
+    assert failed.value.may_pass is may_pass
+
+
+async def failed_once(told: Progress) -> None:
+    with pytest.raises(StageFailed) as failed:
+        async with told.stage("image", seconds_max=30):
+            raise RegistryRefused("registry-unreachable", "registry.example.org: HTTP 503", fix="see whether it runs")
+    told.observed.problems = failed.value.problems
+    told.state = "failed"
+
+
+async def test_the_status_says_when_the_next_try_is_and_which() -> None:
+    told = progress()
+    await failed_once(told)
+    told.tries = Tries(number=2, next_at="2026-11-26T00:05:00.000Z")
+    assert state_of(told) == (
+        "failed",
+        [
+            "boot failed at stage image: registry.example.org: HTTP 503 (see whether it runs); "
+            "next try at 2026-11-26T00:05:00.000Z, try 3"
+        ],
+    )
+    assert what_to_do(told, "failed") == "see whether it runs; it is tried again by itself"
+    told.ending = "spot: terminate"
+    assert status_document(told)["next_try_at"] is None
+    assert state_of(told)[1][-1] == "drained: spot: terminate"
+
+
+async def test_another_try_starts_clean_and_remembers_how_the_one_before_failed() -> None:
+    told = progress()
+    await failed_once(told)
+    told.engine_error = "a container may still run: the Docker Engine does not answer"
+    assert told.engine_error in state_of(told)[1]
+    told.start_again()
+    async with told.stage("identity", seconds_max=30):
+        document = status_document(told)
+    assert (document["state"], document["tries"], document["problems"]) == ("booting", 2, [])
+    assert [one["name"] for one in document["stages"]] == ["identity"]
+    assert document["reasons"] == [
+        "stage identity since 2026-11-26T00:00:00.000Z",
+        "try 2; the one before failed at image: registry.example.org: HTTP 503 (see whether it runs)",
+    ]
+
+
+def test_the_pause_between_tries_is_bounded_by_a_setting() -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        parse_settings(b"aggregator_url: https://whence.example.org\nretry_pause_seconds_max: 0\n", name="agent.yaml")
+    assert "retry_pause_seconds_max must be more than 0" in refused.value.diagnostics()
