@@ -152,14 +152,6 @@ async def test_each_try_reads_the_user_data_anew_and_starts_without_what_was_lef
     assert told(predicates) == ["failed container-unhealthy", "boot"]
 
 
-@pytest.mark.parametrize("policy", ["hold", "terminate"])
-async def test_another_policy_tries_once(stage: Stage, server: Aggregator, source: str, policy: str) -> None:
-    await stage.instance(user_data(source.replace("/tries:", "/no-such-image:"), f"on_failure: {policy}\n"))
-    async with stage.agent(server.url, **QUICK) as running:
-        status = await running.until("failed")
-        assert (status["tries"], status["next_try_at"]) == (1, None)
-
-
 class Relay:
     """A socket before the engine's, which goes away as an engine does: connections end, and none is taken."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,9 @@ from aiohttp.test_utils import TestServer
 
 from fakes.agent_world import FakeEngine, World
 from fakes.metadata_service import MetadataService
+from fakes.misbehaving import Answer as Answered
+from fakes.misbehaving import misbehaving
+from fakes.object_store import FakeObjectStore
 from fakes.signing_authority import SigningAuthority
 from landscape.processes import free_port
 from whence_agent.adapters.aws_http import AwsSecrets, SignedHttp
@@ -25,15 +29,20 @@ from whence_agent.adapters.http_probe import HttpProbe
 from whence_agent.adapters.identity_prover import IdentityProver
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.machine import MachineSocket
+from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.role import GivenKeys
 from whence_agent.adapters.sigv4 import AwsKeys
+from whence_agent.credentials import CredentialKeeper, Revocation
+from whence_agent.generations import Generations
 from whence_agent.machine.protocol import Answer, Failure, HostRequest, MachineFailed
 from whence_agent.patience import Patience
-from whence_agent.ports import ContainerState, EngineFailed, InstanceMetadata, MetadataUnavailable
+from whence_agent.ports import ContainerState, EngineFailed, InstanceMetadata, MetadataUnavailable, SecretUnavailable
 from whence_agent.ports_cloud import CloudRefused, Volume
 from whence_agent.progress import StageFailed
+from whence_agent.settings import parse_settings
 from whence_agent.stages.health import Checked, until_healthy, until_in_service
 from whence_agent.stages.identity import read_identity
+from whence_agent.stages.run import Runner
 from whence_agent.stages.secrets import SecretResolver
 from whence_agent.stages.storage import VolumeAttacher
 from whence_agent.status import status_document
@@ -487,3 +496,85 @@ async def test_a_load_balancers_throttling_is_shown_and_waited_for(world: World)
         assert stage.waiting(world.progress.monotonic()).startswith("waiting for an answer about web, try 2, ")
         await asking
     assert (stage.outcome, stage.reason) == ("done", "")
+
+
+# --- the engine at the end of a failed boot
+
+
+def runner(world: World, *, run_seconds: float = 30.0) -> Runner:
+    settings = msgspec.structs.replace(
+        parse_settings(b"aggregator_url: https://whence.example.org\n", name="agent.yaml"),
+        stage_seconds_max={"run": run_seconds},
+    )
+    return Runner(
+        settings=settings, gid=999, progress=world.progress, engine=world.engine, containers=world.engine,
+        patience=PATIENCE,
+    )  # fmt: skip
+
+
+async def test_a_failed_boot_waits_for_its_engine_to_stop_what_runs(world: World) -> None:
+    world.engine.add("taupageapp")
+    world.engine.add("taupageapp-proxy")
+    world.engine.add("somebody-elses")
+    world.engine.down = True
+    tearing = asyncio.create_task(runner(world).tear_down())
+    await pause(0.05)
+    world.engine.down = False
+    await tearing
+    assert list(world.engine.containers) == ["somebody-elses"]
+    assert world.progress.engine_error == ""
+
+
+async def test_what_may_still_run_after_a_failed_boot_is_on_the_status(world: World) -> None:
+    world.engine.add("taupageapp")
+    world.engine.down = True
+    await runner(world, run_seconds=0.1).tear_down()
+    world.progress.state = "failed"
+    reasons = status_document(world.progress)["reasons"]
+    assert "a container may still run: the Docker Engine does not answer" in reasons
+
+
+# --- tokens and credentials
+
+
+@pytest.mark.parametrize(
+    ("answer", "retryable", "after_seconds"),
+    [
+        (Answered(status=400, body=b'{"error": "temporarily_unavailable"}'), True, None),
+        (Answered(status=429, body=b'{"error": "slow_down"}', headers={"Retry-After": "7"}), True, 7.0),
+        (Answered(status=503, headers={"Retry-After": "3"}), True, 3.0),
+        (Answered(status=400, body=b'{"error": "invalid_scope"}'), False, None),
+    ],
+)
+async def test_a_token_endpoint_that_is_busy_says_so_and_when_to_come_back(
+    session: aiohttp.ClientSession, answer: Answered, retryable: bool, after_seconds: float | None
+) -> None:
+    async with misbehaving(answer) as host:
+        with pytest.raises(SecretUnavailable) as caught:
+            await OAuthIssuer(session=session, url=f"http://{host}/token").client_credentials({"client_id": "c"}, ())
+    assert (caught.value.retryable, caught.value.retry_after_seconds) == (retryable, after_seconds)
+
+
+async def test_the_first_credentials_are_waited_for_and_the_status_says_for_which_file(
+    world: World, tmp_path: Path
+) -> None:
+    store = FakeObjectStore()
+    store.buckets["mint"] = {}
+    keeper = CredentialKeeper(
+        store=store, generations=Generations(tmp_path / "meta", link="credentials", group=os.getegid()),
+        progress=world.progress, redactor=world.redactor, revocation=Revocation(), poll_seconds=60.0,
+        random=lambda: 0.5,
+    )  # fmt: skip
+    keeper.configure("mint", "app")
+    async with world.progress.stage("credentials", seconds_max=30) as stage:
+        waiting = asyncio.create_task(keeper.first(stage, PATIENCE))
+        await third_try(world, "credentials")
+        assert "waiting for the credentials of the mint bucket, try " in stage.waiting(world.progress.monotonic())
+        assert stage.reason.startswith("user.json: s3://mint/app/user.json: ")
+        store.buckets["mint"] = {
+            "app/user.json": b'{"application_username": "u", "application_password": "hunter2"}',
+            "app/client.json": b'{"client_id": "c", "client_secret": "s"}',
+        }
+        await waiting
+    assert keeper.complete
+    keeper.close()

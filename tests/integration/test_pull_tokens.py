@@ -20,7 +20,7 @@ from fakes.signing_authority import SigningAuthority, identity_document
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.delivery import Delivery
 from whence_agent.heartbeat_counter import HeartbeatCounter
-from whence_agent.ports import AggregatorUnavailable, RegistryRefused
+from whence_agent.ports import AggregatorUnavailable, MetadataUnavailable, RegistryRefused
 from whence_agent.pull_tokens import PullTokens
 from whence_agent.settings import RegistrySettings, Settings
 from whence_agent.sign_in import SignIn
@@ -77,8 +77,12 @@ class Prover:
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
         self.proofs = 0
+        self.away = 0
 
     async def prove(self, *, region: str, challenge: str, audience: str, key_id: str) -> StsProof | None:
+        if self.away:
+            self.away -= 1
+            raise MetadataUnavailable("metadata-unreachable", "ec2-instance: HTTP 503")
         self.proofs += 1
         machine = Machine(self.agent.authority, self.agent.instance_id)
         machine.key = self.agent.world.key.private
@@ -188,6 +192,20 @@ async def test_the_proof_by_sts_is_sent_when_it_is_asked_for_and_not_before(
         house.clock.advance(366 * 86_400)
         assert (await agent.refusal()).code == "sts-proof-time", "it was sent, and this fake's clock stands still"
         assert agent.prover.proofs == enrolling + 1
+
+
+async def test_a_metadata_service_that_is_away_is_no_lack_of_a_proof(
+    house: InProcess, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    pulls = Pulls(house, caller_identity=FakeSts())
+    async with front_of(pulls) as url:
+        agent = Agent(tmp_path, session, house.authority, url)
+        agent.prover.away = 1
+        refusal = await agent.refusal()
+        assert (refusal.code, refusal.retryable) == ("metadata-unreachable", True)
+        assert "HTTP 503" in refusal.message
+        await agent.token()
+        assert agent.prover.proofs == 1, "it enrols with the proof, once that can be had"
 
 
 async def test_without_the_database_the_refusal_passes_and_says_when(
