@@ -93,7 +93,7 @@ class DockerEngine:
             return await asyncio.to_thread(work, client)
         except APIError as exc:
             explanation = one_line(str(exc.explanation or exc), 300)
-            raise EngineFailed("engine-refused", f"the Docker Engine refused: {explanation}") from exc
+            raise EngineFailed("engine-refused", f"the Docker Engine refused: {explanation}", retryable=False) from exc
         except (DockerException, RequestException, OSError) as exc:
             raise EngineFailed(
                 "engine-unreachable",

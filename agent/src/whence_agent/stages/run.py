@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -24,8 +23,7 @@ from whence_common.user_data.judge import UserData
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-ENGINE_AWAY = "engine-unreachable"
+_ENGINE = "the Docker Engine"
 AWAY_SECONDS_MAX = 20.0
 """A failed boot waits so long for an engine that is away, to stop what may run, before it tells of the failure."""
 
@@ -49,31 +47,19 @@ class Runner:
         others: Mapping[str, PulledImage],
         stage: StageProgress,
     ) -> None:
-        """Start what user data declares, the application's network before who shares it. Raises EngineFailed."""
-        await self._while_engine_is_away(partial(self._start_all, user_data, resolved, image, others), stage)
+        """Start what user data declares, the application's network before who shares it. Raises EngineFailed.
+
+        Another try leaves what runs already running.
+        """
+        start = partial(self._start_all, user_data, resolved, image, others)
+        await self.patience.keep_trying(start, stage, waiting_for=_ENGINE)
 
     async def find(self, user_data: UserData, stage: StageProgress) -> dict[str, ContainerFacts]:
         """Give the declared containers that are there, by name, waiting for an engine that is away.
 
-        The stage's deadline ends the waiting. Raises EngineFailed for anything else.
+        The stage's deadline ends the waiting. Raises EngineFailed for what the engine refuses.
         """
-        return await self._while_engine_is_away(partial(self._found, user_data), stage)
-
-    async def _while_engine_is_away(self, once: Callable[[], Awaitable[T]], stage: StageProgress) -> T:
-        """Try again while the engine does not answer. Raises EngineFailed for what it refuses, at once."""
-
-        async def tried() -> T | EngineFailed:
-            try:
-                return await once()
-            except EngineFailed as exc:
-                if exc.code == ENGINE_AWAY:
-                    raise
-                return exc
-
-        found = await self.patience.keep_trying(tried, stage, waiting_for="the Docker Engine")
-        if isinstance(found, EngineFailed):
-            raise found
-        return found
+        return await self.patience.keep_trying(partial(self._found, user_data), stage, waiting_for=_ENGINE)
 
     async def _found(self, user_data: UserData) -> dict[str, ContainerFacts]:
         names = [self.settings.container_name, *(sidecar_name(self.settings, one) for one in user_data.sidecars)]
@@ -102,8 +88,8 @@ class Runner:
         try:
             async with asyncio.timeout(self.settings.stage_seconds("run")):
                 async with asyncio.timeout(AWAY_SECONDS_MAX):
-                    names = await self._while_engine_is_away(self._ours, stage)
-                await self._while_engine_is_away(partial(self._stop, names), stage)
+                    names = await self.patience.keep_trying(self._ours, stage, waiting_for=_ENGINE)
+                await self.patience.keep_trying(partial(self._stop, names), stage, waiting_for=_ENGINE)
             self.progress.observed.container = None
             self.progress.observed.sidecars = {}
         except (EngineFailed, TimeoutError) as exc:
