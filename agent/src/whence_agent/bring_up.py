@@ -171,7 +171,7 @@ class BringUp:
                 async with asyncio.timeout(seconds_max):
                     return await self.machine.prepare(request)
             except TimeoutError as exc:
-                message = f"the helper was not done within {seconds_max} seconds"
+                message = f"the helper was not done within {seconds_max or 0:g} seconds"
                 raise MachineFailed("machine-helper-late", message, retryable=True) from exc
 
         stage.reason = "; ".join(await self.patience.keep_trying(once, stage, waiting_for="the machine helper"))
