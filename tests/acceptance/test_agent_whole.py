@@ -609,7 +609,7 @@ async def test_a_volume_that_is_nowhere_is_named(stage: Stage, server: Aggregato
 
 async def test_a_helper_that_is_away_is_named(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source, "sysctl: {vm.swappiness: 1}\n"))
-    status = await failed(stage, server, machine_socket="/nonexistent/socket")
+    status = await failed(stage, server, machine_socket="/nonexistent/socket", stage_seconds_max={"host": 1.0})
     assert status["problems"][-1]["code"] == "machine-helper-away"
 
 
