@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from fakes.agent_world import FakeEngine, World
+from fakes.clocks import a_day
 from fakes.metadata_service import MetadataService
 from fakes.misbehaving import Answer as Answered
 from fakes.misbehaving import misbehaving
@@ -248,7 +249,7 @@ def with_secret() -> UserData:
 def resolver(world: World, session: aiohttp.ClientSession, url: str) -> SecretResolver:
     http = SignedHttp(
         session=session, keys=GivenKeys(AwsKeys("AKIA", "secret", "")), region=lambda: "eu-central-1",
-        endpoint_url=url, now=utc_now,
+        endpoint_url=url, now=utc_now, up_seconds=a_day,
     )  # fmt: skip
     return SecretResolver(secrets=AwsSecrets(http), redactor=world.redactor, patience=PATIENCE)
 

@@ -247,8 +247,9 @@ class AwsSecrets:
             return SecretUnavailable("secret-unreachable", message, retry_after_seconds=error.retry_after_seconds)
         doubt = self._http.doubt if error.kind == "keys" else ""
         final = error.kind in ("denied", "final")
+        codes = {"clock": "clock-wrong", "transient": "secret-unreachable"}
         return SecretUnavailable(
-            "clock-wrong" if error.kind == "clock" else "secret-refused", f"{service}: {error}{doubt}",
+            codes.get(error.kind, "secret-refused"), f"{service}: {error}{doubt}",
             fix=f"correct the reference, or allow the instance's role {permission}" if final else error.fix,
             retryable=error.may_pass(up_seconds=self._http.up_seconds()),
             retry_after_seconds=error.retry_after_seconds,
