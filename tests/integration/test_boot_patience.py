@@ -274,7 +274,7 @@ async def test_secrets_that_are_late_name_the_place_and_the_last_answer(
     (problem,) = failure.value.problems
     assert (problem.code, failure.value.may_pass) == ("secret-unreachable", True)
     assert problem.message.startswith("secrets: not done within 1.5 seconds and ")
-    assert "environment.A: ssm answers InternalServerError" in problem.message
+    assert "environment.A: ssm: InternalServerError" in problem.message
 
 
 # --- the helper
