@@ -155,6 +155,33 @@ async def test_a_token_ends_after_minutes_and_cannot_be_changed(house: InProcess
     assert await refused(pulls, token) == "401 the token has expired"
 
 
+async def test_a_token_is_renewed_for_an_hour_by_what_pulls_nothing_itself(house: InProcess) -> None:
+    pulls, machine = Pulls(house), await house.machine(ONE)
+    given = await pulls.tokens.token(pull_request(machine, pulls.nonce(), pulls.audience))
+    refresh = str(given["refresh_token"])
+    assert given["refresh_expires_in"] == 3600
+    assert await refused(pulls, refresh) == "401 this token renews others: show it to the token endpoint only"
+    assert await pulls.access.renewed(str(given["token"])) is None, "a pull token renews nothing"
+    house.clock.advance(3599.0)
+    renewed = await pulls.access.renewed(refresh)
+    assert renewed is not None
+    assert (await pulls.principal(renewed)).grant == {"alpha/app": ["pull"]}
+    house.clock.advance(1.0)
+    await pulls.principal(renewed)
+    with pytest.raises(RegistryRefusal, match="has expired"):
+        await pulls.access.renewed(refresh)
+
+
+@pytest.mark.parametrize("state", ["shutting-down", "terminated"])
+async def test_an_instance_that_ended_renews_nothing(house: InProcess, state: str) -> None:
+    pulls, machine = Pulls(house), await house.machine(ONE)
+    given = await pulls.tokens.token(pull_request(machine, pulls.nonce(), pulls.audience))
+    await listed(house, ONE, state)
+    house.clock.advance(60.0)
+    with pytest.raises(RegistryRefusal):
+        await pulls.access.renewed(str(given["refresh_token"]))
+
+
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
 async def test_an_instance_that_ended_is_given_no_token_and_soon_loses_the_one_it_had(
     house: InProcess, state: str

@@ -97,8 +97,18 @@ async def test_an_instance_that_is_new_enrols_and_pulls_at_the_front_alone(
         ("POST", f"/v2/{APP}/blobs/uploads/"), ("PUT", f"/v2/{APP}/manifests/2.0"), ("GET", "/v2/token?scope=x"),
     ):  # fmt: skip
         assert (await client.ask(method, path)).status == 401, path
+    form = {
+        "grant_type": "refresh_token", "refresh_token": answer["refresh_token"], "service": front.host,
+        "scope": f"repository:{APP}:pull", "client_id": "docker",
+    }  # fmt: skip
+    async with front.session.post(f"{front.url}/v2/token", data=form) as said:
+        renewed = await said.json()
+        assert (said.status, renewed["expires_in"]) == (200, GRANT_SECONDS)
+    blob = await front.client(renewed["access_token"]).ask("GET", f"/v2/{APP}/blobs/{layer}")
+    assert blob.body == b"layer of alpha/app", "as the engine asks during a long pull"
     log = front.aggregator.process.log.read_text(encoding="utf-8")
     assert answer["token"] not in log
+    assert answer["refresh_token"] not in log
     assert "pull token given" in log
 
 

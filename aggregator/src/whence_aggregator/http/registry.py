@@ -112,16 +112,18 @@ class RegistryCalls:
                 user, password = (form.get(name, [""])[0] for name in ("username", "password"))
                 authorization = f"Basic {_encoded(user, password)}"
             elif not authorization and form.get("grant_type") == ["refresh_token"]:
-                authorization = f"Bearer {form.get('refresh_token', [''])[0]}"
+                shown = form.get("refresh_token", [""])[0]
+                renewed = await self._access.renewed(shown)
+                if renewed is not None:
+                    return _granted(renewed)
+                authorization = f"Bearer {shown}"
         principal = await self._access.authenticate(authorization, client=limited_address(request))
         wanted, asked = [], " ".join(scopes).split()[:_SCOPES_MAX]
         for scope in asked:
             match = _SCOPE.match(scope)
             if match is not None and is_repository(match[1]):
                 wanted.append((Repository.parse(match[1]), match[2].split(",")))
-        token = await self._access.grant(principal, wanted, catalog=_CATALOG_SCOPE in asked)
-        document = {"token": token, "access_token": token, "expires_in": GRANT_SECONDS}
-        return web.json_response(document, headers={"Cache-Control": "no-store"})
+        return _granted(await self._access.grant(principal, wanted, catalog=_CATALOG_SCOPE in asked))
 
     async def _form(self, request: web.Request) -> dict[str, list[str]]:
         try:
@@ -242,6 +244,11 @@ def paged(request: web.Request, document: dict[str, Any], found: list[str], limi
         query = {**request.query, "n": str(limit), "last": found[limit - 1]}
         response.headers["Link"] = f'<{quote(request.path)}?{urlencode(query)}>; rel="next"'
     return response
+
+
+def _granted(token: str) -> web.Response:
+    document = {"token": token, "access_token": token, "expires_in": GRANT_SECONDS}
+    return web.json_response(document, headers={"Cache-Control": "no-store"})
 
 
 def _warning(found: Any) -> str:

@@ -26,6 +26,8 @@ from whence_common.clock import Now
 from whence_common.errors import InputError
 
 GRANT_SECONDS = 300
+RENEWAL_SECONDS = 3600
+"""For how long an instance may have its engine renew a pull token: a pull of an hour."""
 _TOKENS_KEPT_SECONDS = 60.0
 _TOKENS_KEPT_MAX = 10_000
 _TOKENS_ASKED_AT_ONCE_MAX = 256
@@ -185,13 +187,36 @@ class Access:
             {str(repository): ["pull"]},
         )
 
-    def _sealed(self, who: dict[str, Any], grant: Mapping[str, list[str]]) -> str:
-        until = (self._now() + timedelta(seconds=GRANT_SECONDS)).timestamp()
+    def instance_renewal(self, standing: Standing, repository: Repository) -> str:
+        """Give what an instance's engine has such tokens renewed by, and what nothing can be pulled by."""
+        return self._sealed(
+            {"name": standing.instance_id, "kind": "instance", "enrolment": standing.enrolment, "renews": True},
+            {str(repository): ["pull"]},
+            seconds=RENEWAL_SECONDS,
+        )
+
+    async def renewed(self, token: str) -> str | None:
+        """Give another pull token for what renews them; None for anything else. Raises RegistryRefusal."""
+        opened = self._seal.open(token)
+        if opened is None or not opened.get("renews"):
+            return None
+        self._check_until(opened)
+        await self._check_instance(opened["name"], opened["enrolment"])
+        who = {name: opened[name] for name in ("name", "kind", "enrolment")}
+        return self._sealed(who, opened["grant"])
+
+    def _sealed(self, who: dict[str, Any], grant: Mapping[str, list[str]], *, seconds: float = GRANT_SECONDS) -> str:
+        until = (self._now() + timedelta(seconds=seconds)).timestamp()
         return self._seal.seal({**who, "grant": grant, "until": until})
 
-    async def _by_grant(self, opened: dict[str, Any]) -> Principal:
+    def _check_until(self, opened: Mapping[str, Any]) -> None:
         if opened["until"] <= self._now().timestamp():
             raise RegistryRefusal("UNAUTHORIZED", "the token has expired")
+
+    async def _by_grant(self, opened: dict[str, Any]) -> Principal:
+        self._check_until(opened)
+        if opened.get("renews"):
+            raise RegistryRefusal("UNAUTHORIZED", "this token renews others: show it to the token endpoint only")
         if opened["kind"] == "instance":
             await self._check_instance(opened["name"], opened.get("enrolment"))
         if opened["kind"] != "caller":

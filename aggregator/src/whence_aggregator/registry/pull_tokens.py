@@ -14,7 +14,7 @@ import msgspec
 from whence_aggregator.challenges import Challenges
 from whence_aggregator.limits import Limit
 from whence_aggregator.ports import CallerIdentity, Conflict, Forbidden, Unauthenticated
-from whence_aggregator.registry.access import GRANT_SECONDS, Access
+from whence_aggregator.registry.access import GRANT_SECONDS, RENEWAL_SECONDS, Access
 from whence_aggregator.registry.instances import Instances, Standing
 from whence_aggregator.registry.names import Repository, is_repository
 from whence_common import strict_base64
@@ -91,8 +91,13 @@ class PullTokens:
         log.info(
             "pull token given", extra=fields(instance=standing.instance_id, repository=request.repository, lives=lives)
         )
-        token = self._access.instance_token(standing, Repository.parse(request.repository))
-        return {"token": token, "expires_in": GRANT_SECONDS}
+        repository = Repository.parse(request.repository)
+        return {
+            "token": self._access.instance_token(standing, repository),
+            "expires_in": GRANT_SECONDS,
+            "refresh_token": self._access.instance_renewal(standing, repository),
+            "refresh_expires_in": RENEWAL_SECONDS,
+        }
 
     def _proved_key(self, request: PullTokenRequest) -> str:
         """Return the id of the key that made the proof. Raises Unauthenticated."""
