@@ -118,7 +118,7 @@ class Agent:
         )  # fmt: skip
 
     async def token(self, registry: str = FRONT, repository: str = "alpha/app") -> str:
-        return await self.tokens.token(registry, repository)
+        return (await self.tokens.token(registry, repository)).token
 
     async def refusal(self, registry: str = FRONT) -> RegistryRefused:
         with pytest.raises(RegistryRefused) as caught:
@@ -162,9 +162,23 @@ async def test_signing_in_at_the_front_reads_no_document_and_its_token_is_masked
         )  # fmt: skip
         login = await sign_in.login(ImageReference.parse(f"{FRONT}/alpha/app:1.0"), {})
     assert login is not None
-    assert (login.username, login.password, len(login.registry_token) > 100) == ("", "", True)
-    assert login.registry_token not in agent.world.redactor.scrub(f"it said {login.registry_token}")
-    assert login.registry_token not in repr(login)
+    assert (login.username, login.password, login.registry_token, len(login.identity_token) > 100) == ("", "", "", True)
+    assert login.seconds == 3600.0, "the engine renews its tokens by it for an hour"
+    assert login.identity_token not in agent.world.redactor.scrub(f"it said {login.identity_token}")
+    assert login.identity_token not in repr(login)
+
+
+async def test_a_front_of_before_gives_a_token_without_renewal(
+    house: InProcess, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/challenges"):
+            return web.json_response({"challenge": "n", "audience": f"registry:{FRONT}"}, status=201)
+        return web.json_response({"token": "t" * 40, "expires_in": 300}, status=201)
+
+    async with served(answer) as url:
+        given = await Agent(tmp_path, session, house.authority, url).tokens.token(FRONT, "alpha/app")
+    assert (given.token, given.expires_seconds, given.refresh_token) == ("t" * 40, 300.0, "")
 
 
 async def test_a_copied_key_is_replaced_when_the_front_says_that_it_is_anothers(

@@ -116,6 +116,17 @@ async def test_an_identity_token_is_exchanged_for_one_that_pulls(
         assert error.code == "registry-unauthorised"
 
 
+async def test_a_login_is_not_given_to_an_engine_that_would_show_it_to_a_foreign_token_endpoint(
+    session: aiohttp.ClientSession,
+) -> None:
+    """The agent itself would choose Basic; the engine answers both challenges."""
+    both = 'Bearer realm="https://tokens.example.org/token",service="s", Basic realm="r"'
+    async with misbehaving(Answer(status=401, headers={"WWW-Authenticate": both})) as host:
+        error = await refusal(session, host, ROBOT)
+    assert (error.code, error.retryable) == ("registry-realm-foreign", False)
+    assert "token_hosts" in error.fix
+
+
 async def test_the_engine_alone_would_not_get_it(scape: Landscape, engine: DockerEngine, image: BuiltImage) -> None:
     from whence_agent.ports import EngineFailed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -30,6 +30,10 @@ class RegistryRefused(RoadError):
 
 class EngineFailed(RoadError):
     """The Docker Engine is away, or could not do what was asked."""
+
+
+ENGINE_UNAUTHORISED = "engine-unauthorised"
+"""The code of a pull that the registry refuses for want of a login, or for one that has ended."""
 
 
 class AggregatorUnavailable(RoadError):
@@ -156,9 +160,33 @@ class EngineEvent:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """How far a pull is. Layers and bytes are those that the engine has named so far."""
+
+    layers: int = 0
+    layers_fetched: int = 0
+    layers_kept: int = 0
+    """Layers that the engine has for good: another try goes on from there."""
+    bytes_fetched: int = 0
+    bytes_total: int = 0
+
+    def words(self) -> str:
+        """Return it for people: "3 of 7 layers, 210 of 480 MB"; empty before the first layer."""
+        if not self.layers:
+            return ""
+        size = f", {self.bytes_fetched / 1e6:.0f} of {self.bytes_total / 1e6:.0f} MB" if self.bytes_total else ""
+        return f"{self.layers_fetched} of {self.layers} layers{size}"
+
+
 class Engine(Protocol):
-    async def pull(self, repository: str, digest: str, login: Login | None) -> str:
-        """Pull by digest; give the local image id once the engine agrees on the digest. Raises EngineFailed."""
+    async def pull(
+        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
+    ) -> str:
+        """Pull by digest; give the local image id once the engine agrees on the digest. Raises EngineFailed.
+
+        `told` hears how far it is. A pull that makes no progress for a bounded time fails.
+        """
 
     async def config(self, image: str) -> ImageConfig:
         """Read the labels of a pulled image, and when it was made. Raises EngineFailed."""
@@ -240,6 +268,16 @@ class AccessToken:
     expires_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullToken:
+    """A token to pull from one repository, and what an engine renews it by; empty where a front gives none."""
+
+    token: str = field(repr=False)
+    expires_seconds: float
+    refresh_token: str = field(default="", repr=False)
+    refresh_expires_seconds: float = 0.0
+
+
 class TokenIssuer(Protocol):
     async def password_grant(self, user: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
         """Get a token as the application's user. Raises SecretUnavailable, as does the other."""
@@ -301,7 +339,7 @@ class Aggregator(EnrolmentRoad, Protocol):
 class RegistryFront(EnrolmentRoad, Protocol):
     async def pull_token(
         self, *, instance_id: str, public_key: str, nonce: str, proof: str, repository: str, sts: StsProof | None
-    ) -> str:
+    ) -> PullToken:
         """Ask for a token to pull from one repository. Raises AggregatorUnavailable."""
 
 

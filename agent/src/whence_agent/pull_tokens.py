@@ -19,6 +19,7 @@ from whence_agent.ports import (
     EnrolmentRoad,
     IdentityProof,
     MetadataUnavailable,
+    PullToken,
     RegistryFront,
     RegistryRefused,
 )
@@ -65,7 +66,7 @@ class PullTokens:
     front_of: Callable[[str], RegistryFront]
     enrol: Callable[[EnrolmentRoad], Awaitable[None]]
 
-    async def token(self, registry: str, repository: str) -> str:
+    async def token(self, registry: str, repository: str) -> PullToken:
         """Get a token. Raises RegistryRefused."""
         own = OwnFront(front=self.front_of(registry), audience=registry_audience(registry))
         enrolled = proving = False
@@ -87,7 +88,7 @@ class PullTokens:
                 retry_after_seconds=exc.retry_after_seconds,
             ) from exc  # fmt: skip
 
-    async def _ask(self, own: OwnFront, repository: str, *, proving: bool) -> str:
+    async def _ask(self, own: OwnFront, repository: str, *, proving: bool) -> PullToken:
         challenge = await own.challenge()
         public_key = public_key_to_wire(self.key.private.public_key())
         content = pull_proof_content(

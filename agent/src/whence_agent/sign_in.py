@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from whence_agent.credentials import CredentialKeeper
-from whence_agent.ports import Metadata, RegistryRefused, SecretUnavailable, TokenIssuer
+from whence_agent.ports import Metadata, PullToken, RegistryRefused, SecretUnavailable, TokenIssuer
 from whence_agent.ports_cloud import Repositories
 from whence_agent.pull_tokens import PullTokens
 from whence_agent.redaction import Redactor
@@ -43,7 +43,7 @@ class SignIn:
         if kind == "none":
             return None
         if kind == "whence":
-            return self._learned(Login(registry_token=await self.pull_tokens.token(registry, image.path)))
+            return self._learned(_of_front(await self.pull_tokens.token(registry, image.path)))
         if kind == "ecr":
             username, password = await self.repositories.sign_in(registry)
             return self._learned(Login(username=username, password=password))
@@ -78,6 +78,13 @@ class SignIn:
         for value in (login.password, login.identity_token, login.registry_token):
             self.redactor.learn(value)
         return login
+
+
+def _of_front(given: PullToken) -> Login:
+    """Return what the engine renews tokens by while it pulls; the token itself where the front gives no such thing."""
+    if given.refresh_token:
+        return Login(identity_token=given.refresh_token, seconds=given.refresh_expires_seconds)
+    return Login(registry_token=given.token, seconds=given.expires_seconds)
 
 
 def _from_docker(entry: Mapping[str, object], registry: str) -> Login:

@@ -45,6 +45,8 @@ class Login:
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
+    seconds: float | None = field(default=None, compare=False)
+    """For how long it holds from when it was given, where its issuer stated that."""
 
     def basic(self) -> str:
         """Return the Authorization header of HTTP's Basic scheme."""

@@ -7,6 +7,7 @@ import re
 import ssl
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,7 @@ import msgspec
 
 from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
 from whence_agent.adapters.by_proxy import reason
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, PullToken, Receipt
 from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
 from whence_common.clock import utc_now
@@ -102,14 +103,22 @@ class HttpAggregator:
 
     async def pull_token(
         self, *, instance_id: str, public_key: str, nonce: str, proof: str, repository: str, sts: StsProof | None
-    ) -> str:
+    ) -> PullToken:
         """Ask for a token; a registry front serves this call, below `/v2/_whence`, and those of enrolment."""
         stated = {
             "instance_id": instance_id, "public_key": public_key, "challenge": nonce, "proof": proof,
             "repository": repository,
         }  # fmt: skip
         body = msgspec.json.encode({**stated, "sts": sts} if sts is not None else stated)
-        return _token(await self._post("/v1/tokens", body))
+        answer = await self._post("/v1/tokens", body)
+        given = PullToken(token=_token(answer, "token"), expires_seconds=float(_number(answer, "expires_in")))
+        if "refresh_token" not in answer:  # a front of before
+            return given
+        return replace(
+            given,
+            refresh_token=_token(answer, "refresh_token"),
+            refresh_expires_seconds=float(_number(answer, "refresh_expires_in")),
+        )
 
     async def _post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
         request_id = uuid.uuid4().hex
@@ -188,8 +197,8 @@ def _text(answer: dict[str, Any], name: str) -> str:
     return value
 
 
-def _token(answer: dict[str, Any]) -> str:
-    value = _text(answer, "token")
+def _token(answer: dict[str, Any], name: str) -> str:
+    value = _text(answer, name)
     if not _TOKEN.match(value):
         raise _malformed()
     return value

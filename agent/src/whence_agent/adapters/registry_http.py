@@ -38,6 +38,7 @@ from whence_common.registry_sign_in import (
     TOKEN_BYTES_MAX,
     Login,
     SignInRefused,
+    check_realm,
     choose,
     parse_challenges,
     parse_token,
@@ -77,12 +78,15 @@ class Access:
     path: str
     login: Login | None
     authorization: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
 
     def accepted(self) -> Login | None:
-        """Give what the engine must show to be served as we were."""
-        if self.token:
-            return Login(registry_token=self.token)
+        """Return what the engine needs to be served as we were, for as long as its pull takes.
+
+        That is the login, and never a token that was given for it: tokens hold for minutes, and from the login the
+        engine gets itself another one. A login is accepted only after `check_realm` has allowed the place that it was
+        shown to, so the registry wants it shown to its own host or to one of `token_hosts`. Without a login, where
+        tokens are given to everybody, the engine needs nothing. A login that is a token stays what it is.
+        """
         return self.login if self.authorization else None
 
 
@@ -165,14 +169,17 @@ class RegistryHttp:
     async def _sign_in(self, place: Place, access: Access, asked: Answer) -> None:
         login = access.login
         if login is not None and login.registry_token:
-            access.token = login.registry_token
-            access.authorization = f"Bearer {access.token}"
+            access.authorization = f"Bearer {login.registry_token}"
             return
-        challenge = choose(parse_challenges(asked.challenges), login, place)
+        challenges = parse_challenges(asked.challenges)
+        challenge = choose(challenges, login, place)
         if challenge is None:
             return
         if challenge.scheme == "basic":
             assert login is not None, "Basic is chosen with a login only"
+            for one in challenges:  # the engine answers every challenge: where it would show the login is checked too
+                if one.scheme == "bearer":
+                    check_realm(one.realm, place, shown=True)
             access.authorization = login.basic()
             return
         wanted = token_request(challenge, login, (scope_of(place.path(access.path)),), place)
@@ -192,8 +199,7 @@ class RegistryHttp:
                 retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=self._now()),
                 fix="check the credentials for this registry, and that they may pull",
             )  # fmt: skip
-        access.token = token.value
-        access.authorization = f"Bearer {access.token}"
+        access.authorization = f"Bearer {token.value}"
 
     async def _checked(self, place: Place, url: str) -> list[Pinned]:
         """Return how to ask a URL that came from the registry: at the addresses that were checked, and no others.
