@@ -709,6 +709,6 @@ async def test_a_port_that_is_taken_fails_the_boot_with_the_engines_words(
     stage: Stage, server: Aggregator, scape: Landscape, source: str
 ) -> None:
     await stage.instance(user_data(source, port=int(scape.registry.rpartition(":")[2])))
-    status = await failed(stage, server)
+    status = await failed(stage, server, stage_seconds_max={"run": 3.0})
     assert status["problems"][-1]["code"] == "engine-refused"
     assert (await command("status", "--url", f"http://127.0.0.1:{free_port()}"))[0] == 1

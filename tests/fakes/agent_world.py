@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from whence_agent.ports import (
     EngineEvent,
     EngineFailed,
     Notices,
+    PullProgress,
     SecretUnavailable,
 )
 from whence_agent.ports_cloud import CloudRefused
@@ -101,7 +102,9 @@ class FakeEngine:
         while True:
             yield await self.queue.get()
 
-    async def pull(self, repository: str, digest: str, login: Login | None) -> str:
+    async def pull(
+        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
+    ) -> str:
         raise EngineFailed("engine-pull", "this fake pulls nothing")
 
     async def config(self, image: str) -> ImageConfig:

@@ -106,6 +106,7 @@ async def test_an_agent_without_an_engine_says_so_and_is_not_restarted(
             "registries": {scape.registry: {"immutable_tags": True}},
             "status_port": port,
             "watch_seconds": 0.05,
+            "stage_seconds_max": {"pull": 5},
         }
         (copied_root / "etc/whence/agent.yaml").write_text(json.dumps(document), encoding="utf-8")
         dropin = copied_root / "etc/systemd/system/whence-agent.service.d/soon.conf"

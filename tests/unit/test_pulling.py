@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from fakes.agent_world import DIGEST, FakeEngine, World
-from whence_agent.ports import EngineFailed, RegistryRefused, ResolvedImage
+from fakes.agent_world import DIGEST, FakeEngine, Ticks, World
+from whence_agent.patience import Patience
+from whence_agent.ports import EngineFailed, PullProgress, RegistryRefused, ResolvedImage
 from whence_agent.progress import StageFailed, StageProgress
-from whence_agent.stages.image import PULLS_MAX, ImageResolver, pull_image
+from whence_agent.stages.image import ImageResolver
+from whence_agent.stages.pull import ImagePull
+from whence_agent.status import status_document
 from whence_common.backoff import Backoff
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference
@@ -19,38 +23,74 @@ from whence_common.statement import ImageFacts
 from whence_common.user_data.platform import PlatformRules
 
 IMAGE = ImageFacts(source="r.example.org/a/b:1", repository="r.example.org/a/b", digest=DIGEST)
+UNAUTHORISED = EngineFailed("engine-unauthorised", "unauthorized: authentication required", retryable=False)
 NO_PAUSE = Backoff(first_seconds=0.0, longest_seconds=0.0, random=lambda: 0.0)
 
 
 class FailingEngine(FakeEngine):
-    """Fails as often as it is told, then pulls. `shown` are the tokens that it was given."""
+    """Fails as it is told, first to last, then pulls. `shown` are the tokens that it was given.
 
-    def __init__(self, *codes: str) -> None:
+    Each pull takes `seconds` of the clock and keeps as many layers as `kept` says, the last one again and again.
+    """
+
+    def __init__(self, *failures: EngineFailed | str, seconds: float = 0.0, kept: tuple[int, ...] = (0,)) -> None:
         super().__init__()
-        self.codes = list(codes)
+        self.failures = [EngineFailed(one, "the pull failed") if isinstance(one, str) else one for one in failures]
+        self.kept = list(kept)
+        self.seconds = seconds
+        self.clock = Ticks()
         self.pulled = 0
         self.shown: list[str] = []
+        self.reads_that_fail = 0
+        self.hangs = False
 
-    async def pull(self, repository: str, digest: str, login: Login | None) -> str:
+    async def pull(
+        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
+    ) -> str:
         self.pulled += 1
         self.shown.append(login.registry_token if login is not None else "")
-        if self.codes:
-            raise EngineFailed(self.codes.pop(0), "the pull failed")
+        self.clock.now += self.seconds
+        kept = self.kept.pop(0) if len(self.kept) > 1 else self.kept[0]
+        told(PullProgress(layers=7, layers_fetched=kept, layers_kept=kept, bytes_fetched=2, bytes_total=4))
+        if self.failures:
+            raise self.failures.pop(0)
+        if self.hangs:
+            await asyncio.Event().wait()
         return "id"
+
+    async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
+        if self.reads_that_fail:
+            self.reads_that_fail -= 1
+            raise EngineFailed("engine-unreachable", "the Docker Engine does not answer")
+        return None
+
+
+def pull_of(
+    engine: FailingEngine,
+    again: Callable[[], Awaitable[Login | None]],
+    *,
+    login: Login | None = None,
+    stage: StageProgress | None = None,
+) -> ImagePull:
+    return ImagePull(
+        engine=engine, patience=Patience(backoff=NO_PAUSE), monotonic=engine.clock,
+        stage=stage or StageProgress(name="pull"), image=IMAGE, login=login, again=again,
+    )  # fmt: skip
 
 
 class Tokens:
     """Gives another token each time; raises what it is told to, first to last."""
 
-    def __init__(self, *refusals: RegistryRefused) -> None:
+    def __init__(self, *refusals: RegistryRefused, seconds: float | None = None) -> None:
         self.refusals = list(refusals)
+        self.seconds = seconds
         self.given = 0
 
     async def __call__(self) -> Login:
         if self.refusals:
             raise self.refusals.pop(0)
         self.given += 1
-        return Login(registry_token=f"token {self.given}")
+        return Login(registry_token=f"token {self.given}", seconds=self.seconds)
 
 
 class Manifests:
@@ -87,41 +127,126 @@ def away(*, later: float | None = 0.0) -> RegistryRefused:
 
 async def test_a_pull_that_breaks_off_is_tried_again() -> None:
     engine = FailingEngine("engine-pull", "engine-unreachable")
-    image_id, scm_source = await pull_image(engine, IMAGE, None, backoff=NO_PAUSE, again=Tokens())
+    image_id, scm_source = await pull_of(engine, Tokens()).run()
     assert (image_id, scm_source.status, engine.pulled) == ("id", "missing", 3)
 
 
-async def test_after_three_pulls_it_is_the_engines_reason() -> None:
-    engine = FailingEngine(*["engine-pull"] * 9)
-    with pytest.raises(EngineFailed):
-        await pull_image(engine, IMAGE, None, backoff=NO_PAUSE, again=Tokens())
-    assert engine.pulled == PULLS_MAX
+async def test_a_pull_that_fails_fifty_times_is_tried_until_it_succeeds() -> None:
+    engine, stage = FailingEngine(*["engine-pull"] * 50), StageProgress(name="pull", outcome="running")
+    await pull_of(engine, Tokens(), stage=stage).run()
+    assert (engine.pulled, stage.reason, stage.doing) == (51, "", "")
 
 
-async def test_another_digest_than_was_asked_for_is_not_asked_for_again() -> None:
-    engine = FailingEngine("engine-wrong-digest", "engine-pull")
+async def test_what_cannot_pass_ends_the_pull_with_the_first_try() -> None:
+    unknown = EngineFailed("image-unknown", "manifest unknown", retryable=False)
+    engine = FailingEngine(unknown, "engine-pull")
     with pytest.raises(EngineFailed):
-        await pull_image(engine, IMAGE, None, backoff=NO_PAUSE, again=Tokens())
+        await pull_of(engine, Tokens()).run()
     assert engine.pulled == 1
+
+
+async def test_an_engine_that_goes_away_after_the_pull_is_asked_again_and_nothing_is_pulled_twice() -> None:
+    engine = FailingEngine()
+    engine.reads_that_fail = 3
+    image_id, _ = await pull_of(engine, Tokens()).run()
+    assert (image_id, engine.pulled) == ("id", 1)
 
 
 async def test_each_try_shows_a_token_of_its_own() -> None:
     """The first one may have ended while disks were prepared."""
     engine = FailingEngine("engine-pull", "engine-pull")
-    await pull_image(engine, IMAGE, Login(registry_token="first"), backoff=NO_PAUSE, again=Tokens())
+    await pull_of(engine, Tokens(), login=Login(registry_token="first")).run()
     assert engine.shown == ["first", "token 1", "token 2"]
+
+
+async def test_a_login_that_ended_before_the_pull_is_renewed_at_once() -> None:
+    engine, stage = FailingEngine(UNAUTHORISED), StageProgress(name="pull")
+    await pull_of(engine, Tokens(), login=Login(registry_token="first"), stage=stage).run()
+    assert (engine.shown, stage.waiting_for) == (["first", "token 1"], "")
+
+
+async def test_logins_that_end_before_an_engine_is_done_that_keeps_nothing_are_tried_again_with_pauses() -> None:
+    """A token holds for 300 seconds; Docker's older store forgets the layers of a pull that failed."""
+    engine, stage = FailingEngine(*[UNAUTHORISED] * 9, seconds=310.0, kept=(3,)), StageProgress(name="pull")
+    reasons: list[str] = []
+    tokens = Tokens(seconds=300.0)
+
+    async def again() -> Login:
+        reasons.append(stage.reason)
+        return await tokens()
+
+    await pull_of(engine, again, stage=stage).run()
+    assert engine.pulled == 10
+    assert "the login ended after 310 seconds, before the pull was done" in reasons[-1]
+
+
+async def test_a_login_that_ended_early_is_renewed_while_each_try_keeps_more_layers() -> None:
+    engine = FailingEngine(*[UNAUTHORISED] * 4, kept=(0, 1, 3, 5, 7))
+    await pull_of(engine, Tokens(seconds=300.0)).run()
+    assert engine.pulled == 5
+
+
+async def test_a_fresh_login_that_is_refused_at_once_ends_the_pull() -> None:
+    engine = FailingEngine(*[UNAUTHORISED] * 9, seconds=2.0, kept=(2,))
+    with pytest.raises(EngineFailed) as caught:
+        await pull_of(engine, Tokens(seconds=300.0)).run()
+    assert (caught.value.code, engine.pulled) == ("engine-unauthorised", 2)
+
+
+async def test_the_status_tells_how_far_a_pull_is_and_so_does_the_deadline(tmp_path: Path) -> None:
+    world, engine = World(tmp_path), FailingEngine(kept=(3,))
+    waiting = asyncio.Event()
+
+    async def endless(image: str, path: str, bytes_max: int) -> bytes | None:
+        waiting.set()
+        await asyncio.Event().wait()
+        return None
+
+    engine.read_file = endless  # type: ignore[method-assign]  # a fake's own method
+
+    async def staged() -> None:
+        async with world.progress.stage("pull", seconds_max=0.2) as stage:
+            await pull_of(engine, Tokens(), stage=stage).run()
+
+    pulling = asyncio.create_task(staged())
+    await waiting.wait()
+    assert status_document(world.progress)["reasons"][0].endswith(": 3 of 7 layers, 0 of 0 MB")
+    with pytest.raises(StageFailed) as caught:
+        await pulling
+    assert caught.value.problems[0].message == "pull: not done within 0.2 seconds (3 of 7 layers, 0 of 0 MB)"
 
 
 async def test_an_engine_that_failed_is_asked_again_once_the_registry_answers_for_the_image() -> None:
     registry, stage = Manifests(), StageProgress(name="pull")
     tokens, reference = Tokens(*(away() for _ in range(40))), ImageReference.parse(IMAGE.source)
     engine = FailingEngine("engine-pull")
-    image_id, _ = await pull_image(
-        engine, IMAGE, None, backoff=NO_PAUSE,
-        again=lambda: resolver(registry).sign_in_again(IMAGE, reference, tokens, stage),
-    )  # fmt: skip
+
+    async def again() -> Login | None:
+        return await resolver(registry).sign_in_again(IMAGE, reference, tokens, stage)
+
+    image_id, _ = await pull_of(engine, again, stage=stage).run()
     assert (image_id, engine.shown, registry.asked) == ("id", ["", "token 1"], [(DIGEST, "token 1")])
     assert stage.reason == "", "what was waited for is over"
+
+
+async def test_the_deadline_of_a_pull_states_the_engines_reason_though_the_registry_gave_another_login(
+    tmp_path: Path,
+) -> None:
+    world, registry, reference = World(tmp_path), Manifests(), ImageReference.parse(IMAGE.source)
+    engine = FailingEngine("engine-pull-throttled")
+    engine.hangs = True
+
+    async def staged() -> None:
+        async with world.progress.stage("pull", seconds_max=0.2) as stage:
+
+            async def again() -> Login | None:
+                return await resolver(registry).sign_in_again(IMAGE, reference, Tokens(away()), stage)
+
+            await pull_of(engine, again, stage=stage).run()
+
+    with pytest.raises(StageFailed) as caught:
+        await staged()
+    assert caught.value.problems[0].code == "engine-pull-throttled"
 
 
 async def test_a_registry_that_says_when_to_come_again_is_asked_until_the_stage_ends() -> None:

@@ -20,7 +20,8 @@ from whence_agent.settings import Settings
 from whence_agent.sign_in import SignIn
 from whence_agent.stages.container import PulledImage, in_order, sidecar_name
 from whence_agent.stages.health import Checked, until_healthy, until_in_service
-from whence_agent.stages.image import ImageResolver, LoginSource, pull_image
+from whence_agent.stages.image import ImageResolver, LoginSource
+from whence_agent.stages.pull import ImagePull
 from whence_agent.stages.run import Runner
 from whence_agent.stages.secrets import Resolved, SecretResolver
 from whence_agent.stages.storage import (
@@ -199,14 +200,16 @@ class BringUp:
         return CloudRefused("volume-missing", message, fix=(last.fix if last is not None else "") or VOLUME_MISSING_FIX)
 
     async def _pull(self, image: _Wanted, stage: StageProgress, *, main: bool = False) -> PulledImage:
-        image_id, scm_source = await pull_image(
-            self.engine,
-            image.facts,
-            image.said.login,
-            backoff=self.images.backoff,
+        pull = ImagePull(
+            engine=self.engine,
+            patience=self.patience,
+            monotonic=self.progress.monotonic,
+            stage=stage,
+            image=image.facts,
+            login=image.said.login,
             again=lambda: self.images.sign_in_again(image.facts, image.reference, image.sign_in, stage),
-            claims=image.said.claims,
         )
+        image_id, scm_source = await pull.run(image.said.claims)
         if main:
             self.progress.observed.scm_source = scm_source
         return PulledImage(facts=image.facts, image_id=image_id)

@@ -47,6 +47,8 @@ class StageProgress:
     since: str = ""
     seconds: float = 0.0
     reason: str = ""
+    doing: str = ""
+    """How far it is, in words for people, where that can be told: "3 of 7 layers, 210 of 480 MB"."""
     deadline: float | None = None
     """When it ends at the latest, on the agent's monotonic clock, in seconds."""
     waiting_for: str = ""
@@ -170,7 +172,7 @@ class Progress:
         """
         stage = self.stages[name]
         began = self.monotonic()
-        stage.deadline, stage.reason = began + seconds_max, ""
+        stage.deadline, stage.reason, stage.doing = began + seconds_max, "", ""
         stage.waits_no_more()
         stage.outcome, stage.since = "running", to_instant(self.now())
         self.on_stage(name)
@@ -255,7 +257,8 @@ class Progress:
         return None
 
     def _late(self, stage: StageProgress, seconds_max: float) -> StageFailed:
-        message, last = f"not done within {seconds_max:g} seconds", stage.last_error
+        so_far = f" ({stage.doing})" if stage.doing else ""
+        message, last = f"not done within {seconds_max:g} seconds{so_far}", stage.last_error
         if last is not None:
             tries = f"{stage.attempt} tries" if stage.attempt > 1 else "one try"
             return self._broken(stage, last.code, f"{message} and {tries}: {last.message}", last.fix)

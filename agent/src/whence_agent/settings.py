@@ -159,6 +159,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Longest pause before a failed boot is tried again, where on_failure is retry."""
     stage_seconds_max: dict[str, float] = {}
     """Deadlines of boot stages that differ from the usual ones (stage_table.STAGE_SECONDS_MAX), by stage."""
+    pull_stall_seconds_max: float = 60.0
+    """A pull that downloads nothing for so long is broken off and tried again; extracting may take ten times longer."""
     volumes_seconds_max: float = 300.0
     heartbeat_seconds: float = 60.0
     watch_seconds: float = 5.0
@@ -228,6 +230,7 @@ def read_settings(content: bytes, *, name: str, credentials_directory: str | Non
 _SECONDS = (
     "credentials_poll_seconds", "credentials_first_seconds_max", "heartbeat_seconds", "watch_seconds", "health_seconds",
     "notice_seconds", "metrics_seconds", "volumes_seconds_max", "delivery_pause_seconds_max", "retry_pause_seconds_max",
+    "pull_stall_seconds_max",
 )  # fmt: skip
 
 

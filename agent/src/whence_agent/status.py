@@ -23,7 +23,7 @@ def state_of(progress: Progress) -> tuple[State, list[str]]:
         stage = progress.current_stage()
         if stage is None:
             return "booting", ["not started"]
-        reasons = [f"stage {stage.name} since {stage.since}"]
+        reasons = [f"stage {stage.name} since {stage.since}{f': {stage.doing}' if stage.doing else ''}"]
         if progress.tries.number > 1:
             reasons.append(f"try {progress.tries.number}; the one before failed at {progress.tries.last_failure}")
         if waiting := stage.waiting(progress.monotonic()):

@@ -150,7 +150,9 @@ class _Agent:
             keys=keys, endpoint_url=settings.aws_endpoint_url, region=self.progress.region, proxies=self.proxies
         )
         self.cloud = AwsCloud(clients, now=utc_now, up_seconds=_up_seconds)
-        self.engine = DockerEngine(socket=settings.engine_socket)
+        self.engine = DockerEngine(
+            socket=settings.engine_socket, pull_stall_seconds_max=settings.pull_stall_seconds_max
+        )
         self.stack.push_async_callback(self.engine.close)
         self.aws = SignedHttp(
             session=self.session, keys=keys, region=self.progress.region, endpoint_url=settings.aws_endpoint_url,

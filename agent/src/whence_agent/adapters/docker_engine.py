@@ -6,13 +6,16 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from whence_agent.adapters.engine_archive import read_file
 from whence_agent.adapters.engine_create import FINGERPRINT, create_arguments
-from whence_agent.adapters.engine_stream import ENGINE_AWAY_FIX, EngineStream
-from whence_agent.ports import ContainerSpec, ContainerState, EngineEvent, EngineFailed
+from whence_agent.adapters.engine_errors import away, call_refused
+from whence_agent.adapters.engine_stream import PULL_STALL_SECONDS_MAX, EngineStream
+from whence_agent.adapters.engine_version import NEWEST, choose_version
+from whence_agent.ports import ContainerSpec, ContainerState, EngineEvent, EngineFailed, PullProgress
 from whence_common.errors import one_line
 from whence_common.image_provenance import ImageConfig
 from whence_common.registry_sign_in import Login
@@ -21,18 +24,31 @@ from whence_common.statement import ContainerFacts
 if TYPE_CHECKING:
     import docker
 
-_REQUEST_SECONDS_MAX = 120
+_REQUEST_SECONDS_MAX = 60
+"""One call, well below the deadline of the stage `run`. An engine on a busy disk goes on with what it began: the next
+try meets a name that is taken, or the container that runs."""
+_CONNECT_SECONDS_MAX = 10
 _STOP_SECONDS_MAX = 10
 
+_STATES = {"configured": "created", "initialized": "created", "stopped": "exited", "stopping": "running"}
+"""Podman's words for states that Docker calls otherwise."""
+
+_PODMANS_OWN = ("HOME=", "HOSTNAME=", "TERM=", "container=")
+"""Variables that Podman adds at a start. It also states all variables in another order each time."""
+
 T = TypeVar("T")
+
+
+def _unheard(_: PullProgress) -> None:
+    """Take progress that nobody looks at."""
 
 
 class DockerEngine:
     """One engine. The client is made on first use: importing the SDK costs time and memory."""
 
-    def __init__(self, *, socket: str) -> None:
+    def __init__(self, *, socket: str, pull_stall_seconds_max: float = PULL_STALL_SECONDS_MAX) -> None:
         self._socket = socket
-        self._stream = EngineStream(socket=socket)
+        self._stream = EngineStream(socket=socket, pull_stall_seconds_max=pull_stall_seconds_max)
         self._client: docker.APIClient | None = None
         self._making = asyncio.Lock()
 
@@ -42,10 +58,12 @@ class DockerEngine:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
 
-    async def pull(self, repository: str, digest: str, login: Login | None) -> str:
+    async def pull(
+        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None] = _unheard
+    ) -> str:
         ready = asyncio.create_task(self._connected())  # importing the SDK takes as long as a small pull
         try:
-            await self._stream.pull(repository, digest, login)
+            await self._stream.pull(repository, digest, login, told=told)
         finally:
             await asyncio.wait([ready])
             ready.exception()  # the next call meets it again, and says so
@@ -92,33 +110,46 @@ class DockerEngine:
             client = await self._connected()
             return await asyncio.to_thread(work, client)
         except APIError as exc:
-            explanation = one_line(str(exc.explanation or exc), 300)
-            raise EngineFailed("engine-refused", f"the Docker Engine refused: {explanation}", retryable=False) from exc
+            raise call_refused(exc.status_code or 500, str(exc.explanation or exc)) from exc
         except (DockerException, RequestException, OSError) as exc:
-            raise EngineFailed(
-                "engine-unreachable",
-                f"the Docker Engine at {self._socket} does not answer ({type(exc).__name__})",
-                fix=ENGINE_AWAY_FIX,
-            ) from exc
+            raise away(self._socket, exc) from exc
 
 
 def _connect(socket: str) -> Any:
     import docker
 
-    return docker.APIClient(base_url=socket, version="auto", timeout=_REQUEST_SECONDS_MAX)
+    newest = ".".join(map(str, NEWEST))
+    asking = docker.APIClient(base_url=socket, version=newest, timeout=_CONNECT_SECONDS_MAX)
+    try:
+        said = asking.version(api_version=False)
+    finally:
+        asking.close()
+    version = choose_version(newest=str(said.get("ApiVersion", "")), oldest=str(said.get("MinAPIVersion", "")))
+    return docker.APIClient(base_url=socket, version=version, timeout=_REQUEST_SECONDS_MAX)
 
 
 def _pulled(client: Any, repository: str, digest: str) -> str:
+    """Return the id of what was pulled. Engines shorten names, so what counts is the digest that they know it by."""
     from docker.errors import ImageNotFound
 
     try:
         image = client.inspect_image(f"{repository}@{digest}")
     except ImageNotFound as exc:
         raise EngineFailed("engine-pull", f"{repository}@{digest} is not there after the pull") from exc
-    known = [str(one).partition("@")[2] for one in image.get("RepoDigests") or []]
-    if digest not in known:  # names are the engine's own: docker.io/library/alpine is alpine there
-        raise EngineFailed("engine-wrong-digest", f"the engine pulled something else than {repository}@{digest}")
+    if digest not in _digests(image):
+        raise EngineFailed(
+            "engine-wrong-digest", f"the engine pulled something else than {repository}@{digest}", retryable=False
+        )
     return str(image["Id"])
+
+
+def _digests(image: Mapping[str, Any]) -> list[str]:
+    """Return the digests of an image's manifests. Where containerd keeps the images, its id is one, or the only one."""
+    named = [str(one).partition("@")[2] for one in image.get("RepoDigests") or []]
+    descriptor = image.get("Descriptor")
+    if isinstance(descriptor, dict):
+        named.append(str(descriptor.get("digest", "")))
+    return [one for one in (*named, str(image.get("Id", ""))) if one]
 
 
 def _config(client: Any, image: str) -> ImageConfig:
@@ -139,13 +170,23 @@ def _run(client: Any, spec: ContainerSpec) -> ContainerFacts:
     try:
         client.start(created["Id"])
     except Exception:
-        client.remove_container(created["Id"], force=True)
+        with suppress(Exception):  # the engine may be away now: the next try removes what is left under this name
+            client.remove_container(created["Id"], force=True)
         raise
     inspected = _inspect(client, spec.name)
-    if inspected is None or inspected["Image"] != spec.image_id:
+    if inspected is None:
+        raise EngineFailed("engine-refused", f"the container {spec.name} was gone after its start")
+    if _bare(inspected["Image"]) != _bare(spec.image_id):
         _stop(client, spec.name, 0, remove=True)
-        raise EngineFailed("engine-wrong-image", f"the engine started another image than {spec.image}")
+        raise EngineFailed(
+            "engine-wrong-image", f"the engine started another image than {spec.image}", retryable=False
+        )  # fmt: skip
     return _to_facts(client, inspected)
+
+
+def _bare(image_id: str) -> str:
+    """Return an image's id without its algorithm, which Podman leaves out now and then."""
+    return image_id.removeprefix("sha256:")
 
 
 def _inspect(client: Any, name: str) -> dict[str, Any] | None:
@@ -162,7 +203,9 @@ def _state(client: Any, name: str) -> ContainerState | None:
     inspected = _inspect(client, name)
     if inspected is None:
         return None
-    parts = [inspected["Image"], inspected["Config"], inspected["HostConfig"]]
+    stated = inspected["Config"].get("Env") or []
+    environment = sorted(one for one in stated if not one.startswith(_PODMANS_OWN))
+    parts = [inspected["Image"], {**inspected["Config"], "Env": environment}, inspected["HostConfig"]]
     configuration = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
     return ContainerState(
         facts=_to_facts(client, inspected),
@@ -177,7 +220,7 @@ def _to_facts(client: Any, inspected: dict[str, Any]) -> ContainerFacts:
         name=str(inspected["Name"]).lstrip("/"),
         container_id=str(inspected["Id"]),
         image_digest=_image_digest(client, inspected),
-        state=str(state["Status"]),
+        state=_STATES.get(str(state["Status"]), str(state["Status"])),
         started_at=re.sub(r"(\.\d{3})\d*Z$", r"\1Z", str(state.get("StartedAt", ""))),
         exit_code=state.get("ExitCode") if not state.get("Running") else None,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
+from contextlib import suppress
 from typing import Any
 
 from whence_agent.ports import EngineFailed
@@ -12,10 +14,16 @@ _ARCHIVE_OVERHEAD_BYTES = 64 * 1024
 
 
 def read_file(client: Any, image: str, path: str, bytes_max: int) -> bytes | None:
-    """Read a file from a container that is created, but never started."""
+    """Read a file from a container that is created, but never started.
+
+    Its name is the image's and the reader's, so that a try that broke off leaves nothing: the next one removes it.
+    """
     from docker.errors import NotFound
 
-    created = client.create_container(image, command=["/nothing-is-run"], network_disabled=True)
+    name = reader_name(image, path)
+    with suppress(NotFound):
+        client.remove_container(name, force=True)
+    created = client.create_container(image, name=name, command=["/nothing-is-run"], network_disabled=True)
     try:
         chunks, stat = client.get_archive(created["Id"], path)
         try:
@@ -26,14 +34,22 @@ def read_file(client: Any, image: str, path: str, bytes_max: int) -> bytes | Non
     except NotFound:
         return None
     finally:
-        client.remove_container(created["Id"], force=True)
+        with suppress(NotFound):
+            client.remove_container(created["Id"], force=True)
+
+
+def reader_name(image: str, path: str) -> str:
+    """Return the name of the container that a file is read from."""
+    return f"whence-read-{hashlib.sha256(f'{image} {path}'.encode()).hexdigest()[:16]}"
 
 
 def _archive(chunks: Any, stat: dict[str, Any], path: str, bytes_max: int) -> io.BytesIO:
     """Collect the engine's tar of one file, no further than the bound."""
-    if stat.get("linkTarget"):
+    if stat.get("linkTarget") not in (None, "", path):  # Podman names the file itself where it is no link
         raise EngineFailed("image-file-link", f"{path} in the image is a link", retryable=False)
-    too_large = EngineFailed("image-file-too-large", f"{path} in the image is larger than {bytes_max} bytes")
+    too_large = EngineFailed(
+        "image-file-too-large", f"{path} in the image is larger than {bytes_max} bytes", retryable=False
+    )
     if stat["size"] > bytes_max:
         raise too_large
     archive, left = io.BytesIO(), bytes_max + _ARCHIVE_OVERHEAD_BYTES

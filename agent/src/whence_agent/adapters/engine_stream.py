@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import aiohttp
 
-from whence_agent.ports import EngineEvent, EngineFailed
+from whence_agent.adapters.engine_errors import away, call_refused, pull_refused, pull_stalled
+from whence_agent.adapters.engine_pull import PullWatch
+from whence_agent.ports import EngineEvent, EngineFailed, PullProgress
 from whence_common.errors import one_line
 from whence_common.registry_sign_in import Login
 
-ENGINE_AWAY_FIX = "systemctl status docker; where there is no Engine yet: apt-get install docker.io, or docker-ce"
+PULL_STALL_SECONDS_MAX = 60.0
+"""As long as the ECS agent and the kubelet waited: half of it cut off slow registries, twice of it is rarely needed."""
 _LINE_BYTES_MAX = 256 * 1024
 _CONNECT_SECONDS_MAX = 10.0
 _ACTIONS = ("create", "start", "die", "destroy", "exec_start", "update", "rename", "oom", "pause", "unpause")
+_OF_PODMAN = {"died": "die", "remove": "destroy", "exec": "exec_start"}
+"""Podman's words for events that Docker calls otherwise; it filters by its own."""
 
 
 class EngineStream:
     """Streams over the Engine's socket, a Unix one or TCP."""
 
-    def __init__(self, *, socket: str) -> None:
+    def __init__(self, *, socket: str, pull_stall_seconds_max: float = PULL_STALL_SECONDS_MAX) -> None:
         self._socket = socket
+        self._pull_stall_seconds_max = pull_stall_seconds_max
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -31,25 +39,51 @@ class EngineStream:
         if self._session is not None:
             await self._session.close()
 
-    async def pull(self, repository: str, digest: str, login: Login | None) -> None:
-        """Pull until the engine says that it is done. Raises EngineFailed with the engine's own reason."""
+    async def pull(
+        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
+    ) -> None:
+        """Pull until the engine is done; leaving it, for whatever reason, has the engine give up the pull.
+
+        Raises EngineFailed with the engine's own reason, or when there is no progress for too long.
+        """
         parameters = {"fromImage": repository, "tag": digest}
         headers = {"X-Registry-Auth": _auth(login)} if login is not None else {}
-        async for event in self._lines("POST", "/images/create", parameters, headers):
-            if "error" in event:
-                why = one_line(str(event["error"]), 300)
-                raise EngineFailed("engine-pull", f"{repository}@{digest} cannot be pulled: {why}")
+        watch, now = PullWatch(stall_seconds_max=self._pull_stall_seconds_max), asyncio.get_running_loop().time
+        silence_seconds_max = watch.silence_seconds_max()
+
+        def refused(_: int, words: str) -> EngineFailed:
+            return pull_refused(repository, digest, words)
+
+        try:
+            async with (
+                asyncio.timeout(silence_seconds_max) as limit,
+                aclosing(self._lines("POST", "/images/create", parameters, headers, refused)) as lines,
+            ):
+                async for event in lines:
+                    if "error" in event:
+                        raise refused(200, str(event["error"]))
+                    if watch.take(event):
+                        silence_seconds_max = watch.silence_seconds_max()
+                        limit.reschedule(now() + silence_seconds_max)
+                        told(watch.progress())
+        except TimeoutError as exc:
+            raise pull_stalled(f"{repository}@{digest}", silence_seconds_max, watch.progress().words()) from exc
 
     async def events(self) -> AsyncIterator[EngineEvent]:
         """Follow what happens to containers. Raises EngineFailed when the stream ends."""
-        filters = json.dumps({"type": ["container"], "event": list(_ACTIONS)})
-        async for event in self._lines("GET", "/events", {"filters": filters}, {}):
+        filters = json.dumps({"type": ["container"], "event": [*_ACTIONS, *_OF_PODMAN]})
+        async for event in self._lines("GET", "/events", {"filters": filters}, {}, call_refused):
             yield _to_event(event)
         raise EngineFailed("engine-unreachable", "the Docker Engine ended its events")
 
     async def _lines(
-        self, method: str, path: str, parameters: dict[str, str], headers: dict[str, str]
-    ) -> AsyncIterator[dict[str, Any]]:
+        self,
+        method: str,
+        path: str,
+        parameters: dict[str, str],
+        headers: dict[str, str],
+        refused: Callable[[int, str], EngineFailed],
+    ) -> AsyncGenerator[dict[str, Any]]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS_MAX)
         session, base = self._connected()
         try:
@@ -58,15 +92,11 @@ class EngineStream:
             ) as answer:
                 if answer.status >= 400:
                     document = _object(await answer.content.read(_LINE_BYTES_MAX))
-                    why = one_line(str(document.get("message", f"HTTP {answer.status}")), 300)
-                    raise EngineFailed("engine-refused", f"the Docker Engine refused: {why}")
+                    raise refused(answer.status, str(document.get("message", f"HTTP {answer.status}")))
                 while line := await answer.content.readline():
                     yield _object(line)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            raise EngineFailed(
-                "engine-unreachable", f"the Docker Engine at {self._socket} does not answer ({type(exc).__name__})",
-                fix=ENGINE_AWAY_FIX,
-            ) from exc  # fmt: skip
+            raise away(self._socket, exc) from exc
 
     def _connected(self) -> tuple[aiohttp.ClientSession, str]:
         scheme, _, rest = self._socket.partition("://")
@@ -95,7 +125,7 @@ def _to_event(event: dict[str, Any]) -> EngineEvent:
     action, _, detail = str(event.get("Action", "")).partition(": ")
     words = detail.split()
     return EngineEvent(
-        action=one_line(action, 40),
+        action=_OF_PODMAN.get(action, one_line(action, 40)),
         container_id=one_line(str(actor.get("ID", "") if isinstance(actor, dict) else ""), 64),
         name=one_line(str(attributes.get("name", "")), 128),
         image=one_line(str(attributes.get("image", "")), 300),

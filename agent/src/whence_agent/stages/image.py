@@ -1,8 +1,8 @@
-"""Stages image and pull: a reference becomes a digest once, and must show what the platform asks for."""
+"""Stage image: a reference becomes a digest once, and must show what the platform asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,26 +10,22 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_agent.patience import Patience
-from whence_agent.ports import Engine, EngineFailed, Registry, RegistryRefused, ResolvedImage
+from whence_agent.ports import Registry, RegistryRefused, ResolvedImage
 from whence_agent.ports_cloud import Repositories
 from whence_agent.progress import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.errors import InputError
 from whence_common.image_evidence import ImageEvidence
-from whence_common.image_provenance import SourceClaim, claims_of_labels
 from whence_common.image_reference import ImageReference, registry_name
 from whence_common.image_trust import TrustedBuilder, builder_of, signer_of
-from whence_common.pause import pause
 from whence_common.registry_sign_in import Login
-from whence_common.scm_source import FILE_BYTES_MAX, FILE_NAME, ScmSource, ScmSourceInvalid
-from whence_common.statement import ImageFacts, ScmSourceFacts, SourceClaimFacts
+from whence_common.statement import ImageFacts
 from whence_common.user_data.platform import PlatformRules
 
 T = TypeVar("T")
 LoginSource = Callable[[], Awaitable[Login | None]]
 """Gives what to show to the registry: tokens end, so each try has a login of its own."""
 _NOTHING = ImageEvidence()
-PULLS_MAX = 3
 
 
 class ImageUntrusted(InputError):
@@ -195,59 +191,6 @@ class ImageResolver:
         return await self._patience.keep_trying(
             lambda: self.repositories.tags_move(reference), stage, waiting_for=f"ECR, for {reference.registry}"
         )
-
-
-async def pull_image(
-    engine: Engine,
-    image: ImageFacts,
-    login: Login | None,
-    *,
-    backoff: Backoff,
-    again: LoginSource,
-    claims: Sequence[SourceClaim] = (),
-) -> tuple[str, ScmSourceFacts]:
-    """Pull by digest, read what the image states about its source; give the local image id.
-
-    Raises EngineFailed, and what `again` raises: it gives another login for another try, once the registry answers.
-
-    `claims` are those of the manifest's annotations. Labels are read from the engine, by the aggregator's rules.
-
-    The engine does not say whether trying again can help, so a pull is tried three times within the stage's deadline.
-    """
-    attempt = 0
-    while True:
-        try:
-            image_id = await engine.pull(image.repository, image.digest, login)
-            break
-        except EngineFailed as exc:
-            attempt += 1
-            if attempt >= PULLS_MAX or exc.code == "engine-wrong-digest":
-                raise
-            await pause(backoff.seconds(attempt))
-            login = await again()
-    content = await engine.read_file(image_id, f"/{FILE_NAME}", FILE_BYTES_MAX)
-    config = await engine.config(image_id)
-    stated = [*claims, *claims_of_labels(config, None)[0]]
-    return image_id, msgspec.structs.replace(_scm_source(content), claims=[_claim_facts(one) for one in stated])
-
-
-def _claim_facts(claim: SourceClaim) -> SourceClaimFacts:
-    return SourceClaimFacts(
-        kind=claim.kind,  # type: ignore[arg-type]  # annotations and labels only
-        url=claim.source.url,
-        revision=claim.source.revision,
-        maybe_inherited=claim.maybe_inherited,
-    )
-
-
-def _scm_source(content: bytes | None) -> ScmSourceFacts:
-    if content is None:
-        return ScmSourceFacts(status="missing", reason=f"the image has no /{FILE_NAME}")
-    try:
-        source = ScmSource.parse(content)
-    except ScmSourceInvalid as exc:
-        return ScmSourceFacts(status="unreadable", reason=exc.message)
-    return ScmSourceFacts(status="found", document={name: str(value) for name, value in source.to_wire().items()})
 
 
 def _untrusted(code: str, image: ImageFacts, why: str) -> ImageUntrusted:
