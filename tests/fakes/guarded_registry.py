@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Literal
 
 import aiohttp
 from aiohttp import web
+
+from fakes.blob_weather import BlobWeather
 
 Kind = Literal["open", "basic", "bearer"]
 
@@ -28,11 +31,13 @@ class GuardedRegistry:
     redirect_blobs_to: str = ""
     redirect_status: int = 307
     production_ready: bool = False
+    token_seconds: float = 300.0
+    weather: BlobWeather | None = None
     seen: list[tuple[str, str]] = field(default_factory=list)
     host: str = ""
 
     def __post_init__(self) -> None:
-        self._tokens: set[str] = set()
+        self._tokens: dict[str, float] = {}
 
     @asynccontextmanager
     async def serve(self, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[GuardedRegistry]:
@@ -59,9 +64,13 @@ class GuardedRegistry:
         self._see(request)
         if not self._is_user(request.headers.get("Authorization", "")):
             return web.json_response({"errors": [{"code": "UNAUTHORIZED"}]}, status=401)
-        token = secrets.token_urlsafe(20)
-        self._tokens.add(token)
-        return web.json_response({"token": token, "expires_in": 300})
+        return web.json_response({"token": self.new_token(), "expires_in": int(self.token_seconds)})
+
+    def new_token(self, token: str = "") -> str:
+        """Give a token that pulls everything until it ends."""
+        token = token or secrets.token_urlsafe(20)
+        self._tokens[token] = time.monotonic() + self.token_seconds
+        return token
 
     async def _refresh(self, request: web.Request) -> web.Response:
         self._see(request)
@@ -69,9 +78,7 @@ class GuardedRegistry:
         good = form.get("grant_type") == "refresh_token" and form.get("refresh_token") in self.users.values()
         if not good:
             return web.json_response({"errors": [{"code": "UNAUTHORIZED"}]}, status=401)
-        token = secrets.token_urlsafe(20)
-        self._tokens.add(token)
-        return web.json_response({"access_token": token, "expires_in": 300})
+        return web.json_response({"access_token": self.new_token(), "expires_in": int(self.token_seconds)})
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         self._see(request)
@@ -81,15 +88,18 @@ class GuardedRegistry:
         if self.redirect_blobs_to and "/blobs/sha256" in request.path:
             headers = {"Location": f"http://{self.redirect_blobs_to}{request.path_qs}"}
             return web.Response(status=self.redirect_status, headers=headers)
-        headers = {
-            name: value for name, value in request.headers.items() if name not in ("Authorization", "Transfer-Encoding")
-        }
+        passed_on = request.headers.copy()  # engines send several Accept headers
+        for name in ("Authorization", "Transfer-Encoding"):
+            passed_on.popall(name, None)
         url = f"http://{self.backend}{request.path_qs}"
-        async with self._session.request(request.method, url, headers=headers, data=await request.read()) as answer:
+        async with self._session.request(request.method, url, headers=passed_on, data=await request.read()) as answer:
             passed = {name: value for name, value in answer.headers.items() if name not in ("Transfer-Encoding",)}
             if self.production_ready:
                 passed["X-Production-Ready-Taupage"] = "true"
-            return web.Response(status=answer.status, body=await answer.read(), headers=passed)
+            body = await answer.read()
+            if self.weather is not None and "/blobs/sha256" in request.path and request.method == "GET":
+                return await self.weather.send(request, body, passed)
+            return web.Response(status=answer.status, body=body, headers=passed)
 
     def _refusal(self, authorization: str) -> web.Response | None:
         if self.kind == "open":
@@ -97,7 +107,7 @@ class GuardedRegistry:
         if self.kind == "basic":
             good, challenge = self._is_user(authorization), 'Basic realm="guard"'
         else:
-            good = authorization.removeprefix("Bearer ") in self._tokens
+            good = self._tokens.get(authorization.removeprefix("Bearer "), 0.0) > time.monotonic()
             realm = self.realm or f"http://{self.host}/token"
             challenge = f'Bearer realm="{realm}",service="guard"'
         if good:

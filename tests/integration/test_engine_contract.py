@@ -1,15 +1,17 @@
-"""What the agent may rely on in an engine: the same tests on Docker's and on the fake that other tests use."""
+"""What the agent may rely on in an engine: the same tests on Docker's, on Podman's and on the fake of other tests."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pytest
 
 from fakes.agent_world import DIGEST, FakeEngine
+from landscape.engine import podman
+from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.ports import ContainerSpec, ContainerWatch, Engine, EngineFailed, LogDriver
@@ -38,8 +40,14 @@ def specified(image: str, image_id: str) -> ContainerSpec:
     )  # fmt: skip
 
 
-@pytest.fixture(params=["docker", "fake"])
-async def house(request: pytest.FixtureRequest, scape: Landscape) -> AsyncIterator[House]:
+@pytest.fixture(scope="module")
+async def podman_socket(scape: Landscape) -> AsyncIterator[str]:
+    async with podman(scape.directory, scape.logs, registry=scape.registry) as socket:
+        yield socket
+
+
+@pytest.fixture(params=["docker", "podman", "fake"])
+async def house(request: pytest.FixtureRequest, scape: Landscape, podman_socket: str) -> AsyncIterator[House]:
     if request.param == "fake":
         away = FakeEngine()
         away.down = True
@@ -47,9 +55,10 @@ async def house(request: pytest.FixtureRequest, scape: Landscape) -> AsyncIterat
         return
     image = await scape.build("contract", "1.0", scm=None)
     repository = f"{scape.registry}/demo/contract"
-    engine = DockerEngine(socket=scape.engine)
+    engine = DockerEngine(socket=scape.engine if request.param == "docker" else podman_socket)
     image_id = await engine.pull(repository, image.digest, None)
-    spec = specified(f"{repository}@{image.digest}", image_id)
+    network = "bridge" if request.param == "docker" else "none"  # Podman's bridge would stay on this machine
+    spec = replace(specified(f"{repository}@{image.digest}", image_id), network=network)
     nobody = DockerEngine(socket="unix:///nonexistent.sock")
     yield House(engine=engine, spec=spec, digest=image.digest, away=nobody)
     await engine.stop(NAME)
@@ -84,15 +93,48 @@ async def test_a_container_lives_stops_starts_and_is_removed(house: House) -> No
     await engine.stop(NAME)
 
 
+async def test_a_file_of_an_image_is_read_without_running_it(house: House) -> None:
+    if not isinstance(house.engine, DockerEngine):
+        assert await house.engine.read_file("i", "/www/index.html", 100) is None
+        return
+    engine, image = house.engine, house.spec.image_id
+    assert await engine.read_file(image, "/www/index.html", 100) == b"hello\n"
+    assert await engine.read_file(image, "/nothing", 100) is None
+    with pytest.raises(EngineFailed, match="larger than 3 bytes"):
+        await engine.read_file(image, "/www/index.html", 3)
+
+
+async def test_an_image_that_is_nowhere_is_told_from_a_registry_that_is_away(house: House) -> None:
+    if not isinstance(house.engine, DockerEngine):
+        return
+    repository = house.spec.image.partition("@")[0]
+    with pytest.raises(EngineFailed) as unknown:
+        await house.engine.pull(repository, "sha256:" + "0" * 64, None)
+    assert (unknown.value.code, unknown.value.retryable) == ("image-unknown", False)
+    with pytest.raises(EngineFailed) as away:
+        await house.engine.pull(f"127.0.0.1:{free_port()}/a/b", "sha256:" + "0" * 64, None)
+    assert away.value.retryable
+
+
+async def test_a_command_that_is_not_in_the_image_is_not_tried_again(house: House) -> None:
+    if not isinstance(house.engine, DockerEngine):
+        return
+    with pytest.raises(EngineFailed) as refused:
+        await house.engine.run(replace(house.spec, options=ContainerOptions(command=("/nothing",))))
+    assert not refused.value.retryable
+    assert await house.engine.inspect(NAME) is None
+
+
 async def test_what_happens_to_a_container_is_an_event(house: House) -> None:
     seen: list[str] = []
     started = asyncio.Event()
+    last = "die" if isinstance(house.engine, FakeEngine) else "destroy"
 
     async def follow() -> None:
         async for event in house.engine.events():
             if event.name == NAME:
                 seen.append(event.action)
-            if event.action == "die":
+            if event.name == NAME and event.action == last:
                 started.set()
 
     following = asyncio.create_task(follow())
@@ -104,7 +146,7 @@ async def test_what_happens_to_a_container_is_an_event(house: House) -> None:
                 await asyncio.wait([asyncio.create_task(started.wait())], timeout=1)
     finally:
         following.cancel()
-    assert {"start", "die"} <= set(seen)
+    assert {"start", "die", last} <= set(seen)
 
 
 async def test_an_engine_that_is_away_is_an_error_for_every_call(house: House) -> None:

@@ -354,7 +354,7 @@ async def test_a_token_server_that_is_overloaded_is_waited_for(real: str, sessio
         guard = GuardedRegistry(backend=real, kind="bearer", realm=f"http://{tokens.host}/token")
         async with guard.serve():
             place = Place(registry=guard.host, token_hosts=frozenset({tokens.host}))
-            guard._tokens.add("t")
+            guard.new_token("t")
             await resolve(registry(session, place), guard.host, login=robot)
         assert len(tokens.asked) == 13
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import docker
@@ -15,6 +16,15 @@ import docker
 from landscape.processes import NotReady, run, started
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
+_PODMAN = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+"""
+"""Its own limits of files are more than some machines allow, and without systemd it needs the rest."""
 
 
 @asynccontextmanager
@@ -29,15 +39,65 @@ async def docker_engine(directory: Path, logs: Path) -> AsyncIterator[str]:
             "no Docker Engine runs, and this user cannot start one: "
             "apt-get install docker.io, then systemctl start docker, or run this as root"
         )
+    async with own_engine(directory, logs) as own, own.running():
+        yield own.socket
+
+
+@dataclass(frozen=True)
+class OwnEngine:
+    """An engine that a test starts and stops, again and again on the same data. `socket` is its URL."""
+
+    directory: Path
+    sockets: Path
+    logs: Path
+    options: tuple[str, ...]
+
+    @property
+    def socket(self) -> str:
+        return f"unix://{self.sockets}/docker.sock"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run it for the block's duration."""
+        command = [
+            "dockerd", "--host", self.socket, "--data-root", str(self.directory / "engine"),
+            "--exec-root", str(self.sockets / "exec"), "--pidfile", str(self.sockets / "pid"),
+            "--max-download-attempts", "1", *self.options,
+        ]  # fmt: skip
+        async with started("dockerd", command, logs=self.logs, ready=lambda: _answers(self.socket)):
+            yield
+
+
+@asynccontextmanager
+async def own_engine(directory: Path, logs: Path, *options: str) -> AsyncIterator[OwnEngine]:
+    """Give an engine of our own, not yet started, and remove what it leaves."""
     # containerd's sockets stand below here, and a socket's path has a hundred characters at most
     sockets = Path(tempfile.mkdtemp(prefix="whence-engine-", dir="/run"))
-    socket = f"unix://{sockets}/docker.sock"
-    command = [
-        "dockerd", "--host", socket, "--data-root", str(directory / "engine"), "--exec-root", str(sockets / "exec"),
-        "--pidfile", str(sockets / "pid"), "--max-download-attempts", "1",
-    ]  # fmt: skip
     try:
-        async with started("dockerd", command, logs=logs, ready=lambda: _answers(socket)):
+        yield OwnEngine(directory=directory, sockets=sockets, logs=logs, options=options)
+    finally:
+        await _unmount_below(directory, sockets)
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+@asynccontextmanager
+async def podman(directory: Path, logs: Path, *, registry: str) -> AsyncIterator[str]:
+    """Run Podman's service, which may pull from the registry without TLS; give the URL of its socket."""
+    home = directory / "podman"
+    home.mkdir()
+    sockets = Path(tempfile.mkdtemp(prefix="whence-podman-", dir="/run"))
+    socket = f"unix://{sockets}/podman.sock"
+    (home / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
+    (home / "containers.conf").write_text(_PODMAN)
+    command = [
+        "podman", "--root", str(home / "root"), "--runroot", str(sockets / "run"), "system", "service", "--time=0", socket,
+    ]  # fmt: skip
+    environment = {
+        "CONTAINERS_REGISTRIES_CONF": str(home / "registries.conf"),
+        "CONTAINERS_CONF": str(home / "containers.conf"),
+    }
+    try:
+        async with started("podman", command, logs=logs, ready=lambda: _answers(socket), environment=environment):
             yield socket
     finally:
         await _unmount_below(directory, sockets)

@@ -51,6 +51,7 @@ test)
     need mmdebstrap has mmdebstrap
     need systemd-container has systemd-nspawn
     need e2fsprogs has mkfs.ext4
+    need podman has podman
     need skopeo has skopeo
     need xfsprogs has mkfs.xfs
     need python3 debian_python
