@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -27,12 +28,14 @@ from whence_agent.ports import (
     SecretUnavailable,
 )
 from whence_agent.ports_cloud import CloudRefused
+from whence_agent.ports_engine import HealthChecks, Remembered
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.receipts import Receipts, Trusted
 from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
 from whence_agent.seen_logs import SeenLogs
+from whence_common.clock import to_instant
 from whence_common.envelope import Envelope
 from whence_common.identity_document import InstanceIdentity, read_unverified
 from whence_common.image_provenance import ImageConfig
@@ -43,27 +46,69 @@ DIGEST = "sha256:" + "d" * 64
 
 
 class FakeEngine:
-    """Containers by name. `down` makes every call fail, as when the engine is away."""
+    """Containers by name. `down` makes every call fail, as when the engine is away; `refuses` every start.
+
+    It forgets what happened when it goes down, as Docker's does.
+    """
 
     def __init__(self) -> None:
         self.containers: dict[str, ContainerState] = {}
         self.calls: list[str] = []
         self.down = False
+        self.going_down = False
+        """Answers on open connections, and takes no new ones."""
+        self.live_restore = False
+        self.refuses = ""
+        self.seconds = 1_795_000_000.0
+        """The engine's clock; each event takes a second."""
+        self.memory: list[EngineEvent] = []
         self.queue: asyncio.Queue[EngineEvent] = asyncio.Queue()
 
     def add(self, name: str, *, digest: str = DIGEST, state: str = "running", exit_code: int | None = None) -> None:
         facts = ContainerFacts(
-            name=name, container_id=f"{name}-1", image_digest=digest, state=state, exit_code=exit_code
-        )
-        self.containers[name] = ContainerState(facts=facts, configuration="c0")
+            name=name, container_id=f"{name}-1", image_digest=digest, state=state, exit_code=exit_code,
+            started_at=self._tick(),
+        )  # fmt: skip
+        self.containers[name] = ContainerState(facts=facts, configuration={"Image": "c0"})
 
-    def change(self, name: str, *, configuration: str | None = None, **facts: object) -> None:
+    def change(
+        self,
+        name: str,
+        *,
+        configuration: Mapping[str, str] | None = None,
+        checks: HealthChecks | None = None,
+        **facts: object,
+    ) -> None:
         old = self.containers[name]
-        new = msgspec.structs.replace(old.facts, **facts)
-        self.containers[name] = ContainerState(facts=new, configuration=configuration or old.configuration)
+        self.containers[name] = replace(
+            old,
+            facts=msgspec.structs.replace(old.facts, **facts),
+            configuration=configuration or old.configuration,
+            checks=checks or old.checks,
+        )
 
-    def end(self, name: str, exit_code: int) -> None:
+    def end(self, name: str, exit_code: int, *, killed: bool = False) -> None:
+        """Have a container end: by itself, or by a signal that the engine or somebody had sent to it."""
+        if killed:
+            self._happened("kill", name)
         self.change(name, state="exited", exit_code=exit_code)
+        self._happened("die", name)
+
+    def go_down(self, *, crash: bool = False, exit_code: int = 143) -> None:
+        """Go down in order, which stops what runs unless it may stay up, or crash."""
+        if not crash and not self.live_restore:
+            for name in self._running():
+                self.end(name, exit_code, killed=True)
+        self.memory.clear()
+        self.down, self.going_down = True, False
+
+    def come_up(self, *, exit_code: int = 137) -> None:
+        """Come up, and stop what a crash left running, unless it may stay up. That is remembered, and told nobody."""
+        self.down = False
+        told, self.queue = self.queue, asyncio.Queue()
+        for name in () if self.live_restore else self._running():
+            self.end(name, exit_code, killed=True)
+        self.queue = told
 
     async def inspect(self, name: str) -> ContainerState | None:
         self._check()
@@ -72,21 +117,18 @@ class FakeEngine:
     async def start(self, name: str) -> None:
         self._check()
         self.calls.append(f"start {name}")
-        self.change(name, state="running", exit_code=None)
-        self._happened("start", name)
+        self._run(name)
 
     async def restart(self, name: str) -> None:
         self._check()
         self.calls.append(f"restart {name}")
-        self.change(name, state="running", exit_code=None)
-        self._happened("start", name)
+        self._run(name)
 
     async def stop(self, name: str, *, seconds_max: int = 10, remove: bool = True) -> None:
         self._check()
         self.calls.append(f"stop {name} {seconds_max}")
         if name in self.containers:
-            self.end(name, 143)
-            self._happened("die", name)
+            self.end(name, 143, killed=True)
             if remove:
                 del self.containers[name]
 
@@ -98,9 +140,20 @@ class FakeEngine:
             if one.facts.state == "running"
         ]
 
-    async def events(self) -> AsyncIterator[EngineEvent]:
+    async def events(self, *, since: float = 0.0) -> AsyncIterator[EngineEvent]:
         while True:
             yield await self.queue.get()
+
+    async def ping(self) -> None:
+        self._check()
+        if self.going_down:
+            raise EngineFailed("engine-unreachable", "the Docker Engine does not answer")
+
+    async def remembered(self, container_id: str, *, since: float, until: float) -> Remembered:
+        self._check()
+        actions = {one.action for one in self.memory if one.container_id == container_id and one.at >= since}
+        died = "die" in actions
+        return Remembered(died=died, killed=died and "kill" in actions, live_restore=self.live_restore)
 
     async def pull(
         self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
@@ -120,8 +173,25 @@ class FakeEngine:
             self._happened("start", spec.name)
         return self.containers[spec.name].facts
 
+    def _run(self, name: str) -> None:
+        if self.refuses:
+            self.change(name, state="exited", exit_code=128)
+            raise EngineFailed("engine-refused", f"the Docker Engine refused: {self.refuses}")
+        self.change(name, state="running", exit_code=None, started_at=self._tick())
+        self._happened("start", name)
+
+    def _running(self) -> list[str]:
+        return [name for name, one in self.containers.items() if one.facts.state == "running"]
+
+    def _tick(self) -> str:
+        self.seconds += 1
+        return to_instant(datetime.fromtimestamp(self.seconds, UTC))
+
     def _happened(self, action: str, name: str) -> None:
-        self.queue.put_nowait(EngineEvent(action=action, container_id=f"{name}-1", name=name, image=""))
+        self.seconds += 1
+        event = EngineEvent(action=action, container_id=f"{name}-1", name=name, image="", at=self.seconds)
+        self.memory.append(event)
+        self.queue.put_nowait(event)
 
     def _check(self) -> None:
         if self.down:

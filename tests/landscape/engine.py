@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import docker
 
-from landscape.processes import NotReady, run, started
+from landscape.processes import NotReady, Process, run, started
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
 _PODMAN = """
@@ -43,39 +43,60 @@ async def docker_engine(directory: Path, logs: Path) -> AsyncIterator[str]:
         yield own.socket
 
 
-@dataclass(frozen=True)
 class OwnEngine:
-    """An engine that a test starts and stops, again and again on the same data. `socket` is its URL."""
+    """An engine of our own, which a test starts and stops again and again on the same data, freezes and thaws."""
 
-    directory: Path
-    sockets: Path
-    logs: Path
-    options: tuple[str, ...]
-
-    @property
-    def socket(self) -> str:
-        return f"unix://{self.sockets}/docker.sock"
+    def __init__(self, sockets: Path, directory: Path, logs: Path, options: tuple[str, ...]) -> None:
+        self.socket = f"unix://{sockets}/docker.sock"
+        self._command = [
+            "dockerd", "--host", self.socket, "--data-root", str(directory / "engine"), "--exec-root",
+            str(sockets / "exec"), "--pidfile", str(sockets / "pid"), "--max-download-attempts", "1", *options,
+        ]  # fmt: skip
+        self._logs = logs
+        self._stack = AsyncExitStack()
+        self._process: Process | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run it for the block's duration."""
-        command = [
-            "dockerd", "--host", self.socket, "--data-root", str(self.directory / "engine"),
-            "--exec-root", str(self.sockets / "exec"), "--pidfile", str(self.sockets / "pid"),
-            "--max-download-attempts", "1", *self.options,
-        ]  # fmt: skip
-        async with started("dockerd", command, logs=self.logs, ready=lambda: _answers(self.socket)):
+        await self.start()
+        try:
             yield
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        running = started("dockerd", self._command, logs=self._logs, ready=lambda: _answers(self.socket))
+        self._process = await self._stack.enter_async_context(running)
+
+    async def stop(self) -> None:
+        """Have it go down in order, as `systemctl stop docker` does."""
+        self.thaw()
+        await self._stack.aclose()
+
+    def freeze(self) -> None:
+        """Have it take connections and never answer."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, which: signal.Signals) -> None:
+        if self._process is not None and self._process.process.returncode is None:
+            self._process.process.send_signal(which)
 
 
 @asynccontextmanager
 async def own_engine(directory: Path, logs: Path, *options: str) -> AsyncIterator[OwnEngine]:
-    """Give an engine of our own, not yet started, and remove what it leaves."""
+    """Give an engine of our own, not yet started, and remove what it leaves; needs root."""
     # containerd's sockets stand below here, and a socket's path has a hundred characters at most
     sockets = Path(tempfile.mkdtemp(prefix="whence-engine-", dir="/run"))
+    engine = OwnEngine(sockets, directory, logs, options)
     try:
-        yield OwnEngine(directory=directory, sockets=sockets, logs=logs, options=options)
+        yield engine
     finally:
+        await engine.stop()
         await _unmount_below(directory, sockets)
         shutil.rmtree(sockets, ignore_errors=True)
 

@@ -85,21 +85,24 @@ def scm_source(url: str, revision: str, *, dirty: str = "") -> bytes:
 
 
 async def build_and_push(
-    engine: str, reference: str, *, scm: bytes | None, page: bytes, command: tuple[str, ...] | None = None
+    engine: str,
+    reference: str,
+    *,
+    scm: bytes | None,
+    page: bytes,
+    command: tuple[str, ...] | None = None,
+    lines: tuple[str, ...] = (),
 ) -> BuiltImage:
-    """Build an image that serves a page with busybox, and push it; give its digest."""
-    return await asyncio.to_thread(_build_and_push, engine, reference, scm, page, command)
+    """Build an image that serves a page with busybox, and push it; give its digest. `lines` end its Dockerfile."""
+    context = _context(scm, page, command, lines)
+    return await asyncio.to_thread(_build_and_push, engine, reference, context)
 
 
-def _build_and_push(
-    engine: str, reference: str, scm: bytes | None, page: bytes, command: tuple[str, ...] | None
-) -> BuiltImage:
+def _build_and_push(engine: str, reference: str, context: io.BytesIO) -> BuiltImage:
     repository, _, tag = reference.rpartition(":")
     client = docker.APIClient(base_url=engine, version="auto", timeout=120)
     try:
-        for event in client.build(
-            fileobj=_context(scm, page, command), custom_context=True, tag=reference, rm=True, decode=True
-        ):
+        for event in client.build(fileobj=context, custom_context=True, tag=reference, rm=True, decode=True):
             _check(event)
         digest = ""
         for event in client.push(repository, tag=tag, stream=True, decode=True):
@@ -113,10 +116,11 @@ def _build_and_push(
         client.close()
 
 
-def _context(scm: bytes | None, page: bytes, command: tuple[str, ...] | None) -> io.BytesIO:
+def _context(scm: bytes | None, page: bytes, command: tuple[str, ...] | None, lines: tuple[str, ...]) -> io.BytesIO:
     dockerfile = _DOCKERFILE
     if command is not None:
         dockerfile = b"FROM scratch\nCOPY root /\nCOPY scm /\nCMD " + json.dumps(command).encode() + b"\n"
+    dockerfile += "".join(f"{line}\n" for line in lines).encode()
     busybox = Path("/bin/busybox").read_bytes()
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:

@@ -67,10 +67,11 @@ class Landscape:
         scm: bytes | None,
         page: bytes = b"hello\n",
         command: tuple[str, ...] | None = None,
+        lines: tuple[str, ...] = (),
     ) -> BuiltImage:
         """Build and push an image to `registry/demo/name:tag`."""
         return await build_and_push(
-            self.engine, f"{self.registry}/demo/{name}:{tag}", scm=scm, page=page, command=command
+            self.engine, f"{self.registry}/demo/{name}:{tag}", scm=scm, page=page, command=command, lines=lines
         )
 
     def greeter_scm(self, commit: int, *, dirty: str = "") -> bytes:

@@ -4,54 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from fakes.agent_world import DIGEST, World
+from fakes.watched_world import APP, Watched
 from whence_agent.ports import EngineEvent
+from whence_agent.ports_engine import HealthChecks
 from whence_agent.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS, Restarts
 from whence_agent.status import state_of
-from whence_agent.supervision import TELL_MAX, TELL_SECONDS, Supervision
-
-APP = "taupageapp"
-
-
-class Watched:
-    """A supervision over one application and one sidecar."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.ends: list[int | None] = []
-        self.ended = asyncio.Event()
-        self.crash_loops: list[str] = []
-        self.supervision = Supervision(
-            engine=world.engine, progress=world.progress, reporter=world.reporter, pulse=world.pulse,
-            watch_seconds=5.0, platform_containers=["platform-*"], on_end=self._end, on_crash_loop=self._crash_loop,
-        )  # fmt: skip
-        for name, main in ((APP, True), (f"{APP}-proxy", False)):
-            world.engine.add(name)
-            self.supervision.watch(name, digest=DIGEST, main=main)
-        observed = world.progress.observed
-        observed.container = world.engine.containers[APP].facts
-        proxy = world.engine.containers[f"{APP}-proxy"].facts
-        observed.sidecars[f"{APP}-proxy"] = msgspec.structs.replace(proxy, declared_digest=DIGEST)
-        world.progress.state = "up"
-
-    async def _end(self, exit_code: int | None) -> None:
-        self.ends.append(exit_code)
-        self.ended.set()
-
-    async def _crash_loop(self, reason: str) -> None:
-        self.crash_loops.append(reason)
-
-    async def look(self, *, after: float = 0.0) -> None:
-        self.world.ticks.now += after
-        await self.supervision.look()
-
-    @property
-    def drift(self) -> list[tuple[str, str]]:
-        return [(one.kind, one.container) for one in self.world.progress.observed.drift]
+from whence_agent.supervision import TELL_MAX, TELL_SECONDS
 
 
 @pytest.fixture
@@ -109,7 +73,7 @@ async def test_pauses_double_and_five_failures_are_a_crash_loop_told_once(watche
         starts.append(watched.world.ticks.now - began)
     assert starts == sorted(starts)
     assert starts[:4] == [1.0, 2.0, 4.0, 8.0]
-    assert len(watched.crash_loops) == 1
+    assert len(watched.failures) == 1
     assert "failed 5 times in a row, last with 7" in watched.world.progress.crash_loop
     assert any("crash loop" in reason for reason in state_of(watched.world.progress)[1])
 
@@ -131,10 +95,12 @@ def test_a_failure_after_a_long_run_counts_anew() -> None:
 async def test_a_sidecar_in_the_applications_network_is_restarted_with_it(watched: Watched) -> None:
     world = watched.world
     world.engine.add(f"{APP}-inside")
-    watched.supervision.watch(f"{APP}-inside", digest=DIGEST, main=False, shares_network=True)
+    watched.supervision.watch(f"{APP}-inside", digest=DIGEST, main=False, joins=APP)
     world.engine.end(APP, 1)
     await watched.look()
     await watched.look(after=1.1)
+    await watched.look()
+    await watched.look()
     assert world.engine.calls == [f"start {APP}", f"restart {APP}-inside"]
 
 
@@ -161,7 +127,8 @@ async def test_what_the_platform_runs_is_no_drift(watched: Watched) -> None:
 
 
 async def test_an_exec_is_told_with_its_program_and_then_counted(watched: Watched) -> None:
-    event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="/bin/sh")
+    await watched.look()
+    event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="/bin/sh", command="c")
     assert watched.supervision.seen(event)
     assert not watched.supervision.seen(event)
     (drift,) = watched.world.progress.observed.drift
@@ -176,9 +143,12 @@ async def test_an_exec_elsewhere_is_not_ours_to_tell(watched: Watched) -> None:
 
 @pytest.mark.parametrize(
     "change, kind",
-    [({"image_digest": "sha256:" + "e" * 64}, "image-replaced"), ({"configuration": "c1"}, "configuration-changed")],
+    [
+        ({"image_digest": "sha256:" + "e" * 64}, "image-replaced"),
+        ({"configuration": {"Image": "c0", "Memory": "m"}}, "configuration-changed"),
+    ],
 )
-async def test_a_container_that_is_changed_is_told(watched: Watched, change: dict[str, str], kind: str) -> None:
+async def test_a_container_that_is_changed_is_told(watched: Watched, change: dict[str, Any], kind: str) -> None:
     await watched.look()
     watched.world.engine.change(APP, **change)
     await watched.look(after=5)
@@ -209,13 +179,12 @@ async def test_an_engine_that_is_away_is_a_reason_and_no_change(watched: Watched
 async def test_an_application_that_went_down_with_its_engine_is_started_again_even_after_a_good_end(
     watched: Watched,
 ) -> None:
-    watched.world.engine.down = True
+    watched.world.engine.go_down(exit_code=0)
     await watched.look()
-    watched.world.engine.down = False
-    watched.world.engine.end(APP, 0)
+    watched.world.engine.come_up()
     await watched.look()
     await watched.look()
-    assert watched.world.engine.calls == [f"start {APP}"]
+    assert watched.world.engine.calls == [f"start {APP}", f"start {APP}-proxy"]
     assert watched.ends == []
 
 
@@ -249,6 +218,57 @@ async def test_an_event_makes_it_look_at_once(watched: Watched) -> None:
     finally:
         running.cancel()
     assert world.pulse.silent() == []
+
+
+async def test_an_exec_before_the_first_look_is_told_as_well(watched: Watched) -> None:
+    event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="/bin/sh", command="c")
+    assert not watched.supervision.seen(event)
+    await watched.look()
+    assert watched.drift == [("exec", APP)]
+
+
+async def test_a_check_that_the_engine_entered_is_no_drift_and_a_person_s_copy_of_it_is(watched: Watched) -> None:
+    def checked(*log: tuple[float, float]) -> None:
+        watched.world.engine.change(APP, checks=HealthChecks(command="check", seconds_max=5.0, log=log))
+
+    def executed(at: float) -> None:
+        event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", command="check", at=at)
+        watched.supervision.happened(event)
+
+    checked()
+    await watched.look()
+    executed(100.1)
+    await watched.look()
+    checked((100.0, 100.2))
+    await watched.look(after=60)
+    assert watched.drift == []
+    executed(110.1)
+    executed(110.2)
+    checked((100.0, 100.2), (110.0, 110.3))
+    await watched.look()
+    assert watched.drift == []
+    await watched.look(after=16)
+    assert watched.drift == [("exec", APP)]
+
+
+@pytest.mark.parametrize("name", [APP, f"{APP}-proxy"])
+async def test_the_image_s_own_health_check_is_a_reason_and_is_stated(watched: Watched, name: str) -> None:
+    engine = watched.world.engine
+    engine.change(name, engine_health="starting")
+    await watched.look()
+    assert state_of(watched.world.progress)[1] == ["1 statements are not acknowledged: on their way"]
+    assert watched.world.causes() == ["change"]
+    engine.change(name, engine_health="healthy")
+    await watched.look()
+    assert watched.world.causes() == []
+    engine.change(name, engine_health="unhealthy")
+    await watched.look()
+    (statement,) = watched.world.statements()
+    assert [one.engine_health for one in statement.containers if one.name == name] == ["unhealthy"]
+    assert "is unhealthy: the health check of its image fails" in state_of(watched.world.progress)[1][0]
+    engine.change(name, engine_health="healthy")
+    await watched.look()
+    assert watched.world.causes() == ["change"]
 
 
 async def test_health_survives_a_look_at_the_engine(watched: Watched) -> None:

@@ -18,7 +18,7 @@ from whence_agent.ports_cloud import CloudRefused, LoadBalancers, Volumes
 from whence_agent.progress import Progress, StageProgress
 from whence_agent.settings import Settings
 from whence_agent.sign_in import SignIn
-from whence_agent.stages.container import PulledImage, in_order, sidecar_name
+from whence_agent.stages.container import PulledImage, in_order, joined_networks, sidecar_name
 from whence_agent.stages.health import Checked, until_healthy, until_in_service
 from whence_agent.stages.image import ImageResolver, LoginSource
 from whence_agent.stages.pull import ImagePull
@@ -111,13 +111,13 @@ class BringUp:
         """Have the services after the boot look after what runs now."""
         observed, settings = self.progress.observed, self.settings
         stop_seconds = {settings.container_name: user_data.options.stop_seconds}
-        sharing = {sidecar_name(settings, one) for one in in_order(user_data)[1]}
+        networks = joined_networks(user_data, settings)
         stop_seconds |= {sidecar_name(settings, one): one.options.stop_seconds for one in user_data.sidecars}
         for facts in (observed.container, *observed.sidecars.values()):
             if facts is not None:
                 main = facts.name == settings.container_name
                 self.supervision.watch(
-                    facts.name, digest=facts.image_digest, main=main, shares_network=facts.name in sharing
+                    facts.name, digest=facts.image_digest, main=main, joins=networks.get(facts.name, "")
                 )
                 seconds = stop_seconds.get(facts.name)
                 self.ending.containers[facts.name] = 30 if seconds is None else seconds

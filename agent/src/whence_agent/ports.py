@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from whence_agent.machine.protocol import Request
+from whence_agent.ports_engine import HealthChecks
 from whence_common.errors import RoadError
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_provenance import ImageConfig, SourceClaim
@@ -142,11 +143,16 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerState:
-    """What the engine says of one container now. `configuration` digests how it is set up, limits included."""
+    """What the engine says of one container now. `configuration` digests its parts by name, limits included.
+
+    A part that is as by default is not in it.
+    """
 
     facts: ContainerFacts
-    configuration: str
+    configuration: Mapping[str, str]
     out_of_memory: bool = False
+    checks: HealthChecks | None = None
+    """None where the engine does not check the container."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +164,10 @@ class EngineEvent:
     name: str
     image: str
     detail: str = ""
+    command: str = ""
+    """Digest of an exec's whole command line, which may hold secrets."""
+    at: float = 0.0
+    """When it happened, by the engine's clock in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +224,11 @@ class ContainerWatch(Protocol):
     async def running(self) -> list[EngineEvent]:
         """Give every container that runs now, as if each had just been started. Raises EngineFailed."""
 
-    def events(self) -> AsyncIterator[EngineEvent]:
-        """Follow what happens to containers, until the engine goes away. Raises EngineFailed."""
+    def events(self, *, since: float = 0.0) -> AsyncIterator[EngineEvent]:
+        """Follow what happens to containers, until the engine goes away. Raises EngineFailed.
+
+        With `since`, begin with what the engine remembers after that instant.
+        """
 
 
 CredentialState = Literal[

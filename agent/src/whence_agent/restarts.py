@@ -31,11 +31,19 @@ class Restarts:
         """Judge an end. Exit code 0 is an end, as stock had it; everything else is tried again."""
         if exit_code == 0:
             return Verdict(restart_seconds=None)
-        if now - self.started >= STABLE_SECONDS:
-            self.failures = 0
+        self.excused(now)
+        return self.refused()
+
+    def refused(self) -> Verdict:
+        """Judge a start that the engine refused: it did not run, so it failed."""
         self.failures += 1
         seconds = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(self.failures - 1, 20))
         return Verdict(restart_seconds=seconds, crash_loop=self.failures >= CRASH_LOOP_FAILURES)
+
+    def excused(self, now: float) -> None:
+        """Note an end that is no failure of its own; a run that was long enough makes those before it forgotten."""
+        if now - self.started >= STABLE_SECONDS:
+            self.failures = 0
 
     def restarted(self, now: float) -> None:
         self.started = now

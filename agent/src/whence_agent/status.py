@@ -59,9 +59,13 @@ def _about_containers(progress: Progress) -> list[str]:
     for container in (observed.container, *observed.sidecars.values()):
         name = "the container" if container is observed.container else f"the sidecar {container.name}"
         if container.state != "running":
-            reasons.append(f"{name} is {container.state}, exit code {container.exit_code}")
-        elif container.health == "unhealthy":
+            why = f": {container.error}" if container.error else ""
+            reasons.append(f"{name} is {container.state}, exit code {container.exit_code}{why}")
+            continue
+        if container.health == "unhealthy":
             reasons.append(f"{name} is unhealthy: its health check does not answer 200")
+        if container.engine_health == "unhealthy":
+            reasons.append(f"{name} is unhealthy: the health check of its image fails")
     kinds = {one.kind: one.container for one in observed.drift}
     reasons += [f"drift: {kind} ({container})" for kind, container in sorted(kinds.items())]
     return reasons
@@ -148,14 +152,8 @@ def what_to_do(progress: Progress, state: State) -> str:
         return "nothing: the machine is on its way out"
     if progress.maintenance:
         return "remove start: false from the user data and replace the instance when the maintenance is over"
-    container = progress.observed.container
-    if progress.crash_loop or (container is not None and container.state in ("exited", "dead")):
-        name = container.name if container is not None else "the container"
-        return f"look at the application's log: docker logs {name}"
-    if container is not None and container.state == "gone":
-        return "somebody removed the container; systemctl restart whence-agent brings it up again"
-    if container is not None and container.health == "unhealthy":
-        return f"ask the application: docker logs {container.name}"
+    if doing := _about_what_runs(progress):
+        return doing
     if progress.observed.drift:
         return "find out who did that and why; an instance from its user data has no drift, so replace this one"
     if progress.log_problems:
@@ -163,6 +161,24 @@ def what_to_do(progress: Progress, state: State) -> str:
     if progress.delivered.waiting:
         return "the application runs; find out why the aggregator does not take statements"
     return "look at the reasons above and at: journalctl -u whence-agent"
+
+
+def _about_what_runs(progress: Progress) -> str:
+    """Say the next step about engine and containers; empty when they run well."""
+    container = progress.observed.container
+    containers = [one for one in (container, *progress.observed.sidecars.values()) if one is not None]
+    if progress.engine_error:
+        return "have the engine answer again: systemctl status docker; journalctl -u docker"
+    if refused := [one.name for one in containers if one.error]:
+        return f"the engine does not start {refused[0]}: mend the cause in the reasons above; it is tried again"
+    if progress.crash_loop or (container is not None and container.state in ("exited", "dead")):
+        name = container.name if container is not None else "the container"
+        return f"look at the application's log: docker logs {name}"
+    if any(one.state == "gone" for one in containers):
+        return "somebody removed a container; systemctl restart whence-agent brings it up again"
+    if sick := [one.name for one in containers if "unhealthy" in (one.health, one.engine_health)]:
+        return f"ask the application: docker logs {sick[0]}"
+    return ""
 
 
 def _credentials(progress: Progress) -> dict[str, Any] | None:

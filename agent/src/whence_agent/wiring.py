@@ -201,9 +201,9 @@ class _Agent:
             reporter=self.reporter, delivery=delivery, progress=progress,
         )  # fmt: skip
         supervision = Supervision(
-            engine=self.engine, progress=progress, reporter=self.reporter, pulse=self.pulse,
+            engine=self.engine, life=self.engine, progress=progress, reporter=self.reporter, pulse=self.pulse,
             watch_seconds=settings.watch_seconds, platform_containers=settings.platform_containers,
-            on_end=ending.application_ended, on_crash_loop=announcer.failed,
+            on_end=ending.application_ended, on_failure=announcer.failed,
         )  # fmt: skip
         health = HealthWatch(
             probe=self.probe, progress=progress, reporter=self.reporter, pulse=self.pulse,

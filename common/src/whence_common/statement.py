@@ -82,7 +82,11 @@ class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The digest its own `source` was resolved to, where that is not the application's image: a sidecar's."""
     restarts: int = 0
     health: str = ""
-    """`healthy` or `unhealthy` where health is asked."""
+    """`healthy` or `unhealthy` where the agent asks for health."""
+    engine_health: str = ""
+    """`starting`, `healthy` or `unhealthy`: the image's own health check, which the engine runs."""
+    error: str = ""
+    """Why the engine does not start it, in the engine's words."""
 
 
 class DriftFacts(msgspec.Struct, frozen=True, kw_only=True):

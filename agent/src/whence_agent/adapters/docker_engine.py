@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from whence_agent.adapters.engine_archive import read_file
+from whence_agent.adapters.engine_configuration import configuration, health, health_checks
 from whence_agent.adapters.engine_create import FINGERPRINT, create_arguments
 from whence_agent.adapters.engine_errors import away, call_refused
+from whence_agent.adapters.engine_life import LifeSigns
 from whence_agent.adapters.engine_stream import PULL_STALL_SECONDS_MAX, EngineStream
 from whence_agent.adapters.engine_version import NEWEST, choose_version
 from whence_agent.ports import ContainerSpec, ContainerState, EngineEvent, EngineFailed, PullProgress
+from whence_agent.ports_engine import Remembered
 from whence_common.errors import one_line
 from whence_common.image_provenance import ImageConfig
 from whence_common.registry_sign_in import Login
@@ -27,14 +28,13 @@ if TYPE_CHECKING:
 _REQUEST_SECONDS_MAX = 60
 """One call, well below the deadline of the stage `run`. An engine on a busy disk goes on with what it began: the next
 try meets a name that is taken, or the container that runs."""
+_LOOK_SECONDS_MAX = 5
+"""For what only looks: a thread that waits for an engine that hangs is free again before the next look needs one."""
 _CONNECT_SECONDS_MAX = 10
 _STOP_SECONDS_MAX = 10
 
 _STATES = {"configured": "created", "initialized": "created", "stopped": "exited", "stopping": "running"}
 """Podman's words for states that Docker calls otherwise."""
-
-_PODMANS_OWN = ("HOME=", "HOSTNAME=", "TERM=", "container=")
-"""Variables that Podman adds at a start. It also states all variables in another order each time."""
 
 T = TypeVar("T")
 
@@ -49,14 +49,17 @@ class DockerEngine:
     def __init__(self, *, socket: str, pull_stall_seconds_max: float = PULL_STALL_SECONDS_MAX) -> None:
         self._socket = socket
         self._stream = EngineStream(socket=socket, pull_stall_seconds_max=pull_stall_seconds_max)
-        self._client: docker.APIClient | None = None
-        self._making = asyncio.Lock()
+        self._life = LifeSigns(socket=socket)
+        self._clients: dict[int, docker.APIClient] = {}
+        """By the seconds that the engine may take for an answer."""
+        self._making = {seconds: asyncio.Lock() for seconds in (_REQUEST_SECONDS_MAX, _LOOK_SECONDS_MAX)}
 
     async def close(self) -> None:
         """Close the connections, if there are any."""
         await self._stream.close()
-        if self._client is not None:
-            await asyncio.to_thread(self._client.close)
+        await self._life.close()
+        for client in self._clients.values():
+            await asyncio.to_thread(client.close)
 
     async def pull(
         self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None] = _unheard
@@ -79,7 +82,7 @@ class DockerEngine:
         return await self._call(lambda client: _run(client, spec))
 
     async def inspect(self, name: str) -> ContainerState | None:
-        return await self._call(lambda client: _state(client, name))
+        return await self._call(lambda client: _state(client, name), seconds_max=_LOOK_SECONDS_MAX)
 
     async def start(self, name: str) -> None:
         await self._call(lambda client: client.start(name))
@@ -91,23 +94,29 @@ class DockerEngine:
         await self._call(lambda client: _stop(client, name, seconds_max, remove=remove))
 
     async def running(self) -> list[EngineEvent]:
-        return await self._call(_running)
+        return await self._call(_running, seconds_max=_LOOK_SECONDS_MAX)
 
-    def events(self) -> AsyncIterator[EngineEvent]:
-        return self._stream.events()
+    def events(self, *, since: float = 0.0) -> AsyncIterator[EngineEvent]:
+        return self._stream.events(since=since)
 
-    async def _connected(self) -> Any:
-        async with self._making:
-            if self._client is None:
-                self._client = await asyncio.to_thread(_connect, self._socket)
-        return self._client
+    async def ping(self) -> None:
+        await self._life.ping()
 
-    async def _call(self, work: Callable[[Any], T]) -> T:
+    async def remembered(self, container_id: str, *, since: float, until: float) -> Remembered:
+        return await self._life.remembered(container_id, since=since, until=until)
+
+    async def _connected(self, seconds_max: int = _REQUEST_SECONDS_MAX) -> Any:
+        async with self._making[seconds_max]:
+            if seconds_max not in self._clients:
+                self._clients[seconds_max] = await asyncio.to_thread(_connect, self._socket, seconds_max)
+        return self._clients[seconds_max]
+
+    async def _call(self, work: Callable[[Any], T], *, seconds_max: int = _REQUEST_SECONDS_MAX) -> T:
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
 
         try:
-            client = await self._connected()
+            client = await self._connected(seconds_max)
             return await asyncio.to_thread(work, client)
         except APIError as exc:
             raise call_refused(exc.status_code or 500, str(exc.explanation or exc)) from exc
@@ -115,17 +124,17 @@ class DockerEngine:
             raise away(self._socket, exc) from exc
 
 
-def _connect(socket: str) -> Any:
+def _connect(socket: str, seconds_max: int) -> Any:
     import docker
 
     newest = ".".join(map(str, NEWEST))
-    asking = docker.APIClient(base_url=socket, version=newest, timeout=_CONNECT_SECONDS_MAX)
+    asking = docker.APIClient(base_url=socket, version=newest, timeout=min(seconds_max, _CONNECT_SECONDS_MAX))
     try:
         said = asking.version(api_version=False)
     finally:
         asking.close()
     version = choose_version(newest=str(said.get("ApiVersion", "")), oldest=str(said.get("MinAPIVersion", "")))
-    return docker.APIClient(base_url=socket, version=version, timeout=_REQUEST_SECONDS_MAX)
+    return docker.APIClient(base_url=socket, version=version, timeout=seconds_max)
 
 
 def _pulled(client: Any, repository: str, digest: str) -> str:
@@ -171,7 +180,7 @@ def _run(client: Any, spec: ContainerSpec) -> ContainerFacts:
         client.start(created["Id"])
     except Exception:
         with suppress(Exception):  # the engine may be away now: the next try removes what is left under this name
-            client.remove_container(created["Id"], force=True)
+            client.remove_container(created["Id"], force=True, v=True)
         raise
     inspected = _inspect(client, spec.name)
     if inspected is None:
@@ -203,14 +212,11 @@ def _state(client: Any, name: str) -> ContainerState | None:
     inspected = _inspect(client, name)
     if inspected is None:
         return None
-    stated = inspected["Config"].get("Env") or []
-    environment = sorted(one for one in stated if not one.startswith(_PODMANS_OWN))
-    parts = [inspected["Image"], {**inspected["Config"], "Env": environment}, inspected["HostConfig"]]
-    configuration = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
     return ContainerState(
         facts=_to_facts(client, inspected),
-        configuration=configuration,
+        configuration=configuration(inspected),
         out_of_memory=bool(inspected["State"].get("OOMKilled")),
+        checks=health_checks(inspected),
     )
 
 
@@ -223,6 +229,7 @@ def _to_facts(client: Any, inspected: dict[str, Any]) -> ContainerFacts:
         state=_STATES.get(str(state["Status"]), str(state["Status"])),
         started_at=re.sub(r"(\.\d{3})\d*Z$", r"\1Z", str(state.get("StartedAt", ""))),
         exit_code=state.get("ExitCode") if not state.get("Running") else None,
+        engine_health=health(inspected) if state.get("Running") else "",
     )
 
 
@@ -258,6 +265,6 @@ def _stop(client: Any, name: str, seconds_max: int, *, remove: bool) -> None:
     try:
         client.stop(name, timeout=seconds_max)
         if remove:
-            client.remove_container(name, force=True)
+            client.remove_container(name, force=True, v=True)  # with the volumes that the image declares
     except NotFound:
         return

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from whence_agent.adapters.engine_configuration import command_digest
 from whence_agent.adapters.engine_errors import away, call_refused, pull_refused, pull_stalled
 from whence_agent.adapters.engine_pull import PullWatch
 from whence_agent.ports import EngineEvent, EngineFailed, PullProgress
@@ -21,7 +22,10 @@ PULL_STALL_SECONDS_MAX = 60.0
 """As long as the ECS agent and the kubelet waited: half of it cut off slow registries, twice of it is rarely needed."""
 _LINE_BYTES_MAX = 256 * 1024
 _CONNECT_SECONDS_MAX = 10.0
-_ACTIONS = ("create", "start", "die", "destroy", "exec_start", "update", "rename", "oom", "pause", "unpause")
+_ACTIONS = (
+    "create", "start", "kill", "die", "destroy", "exec_start", "update", "rename", "oom", "pause", "unpause",
+    "health_status",
+)  # fmt: skip
 _OF_PODMAN = {"died": "die", "remove": "destroy", "exec": "exec_start"}
 """Podman's words for events that Docker calls otherwise; it filters by its own."""
 
@@ -69,11 +73,18 @@ class EngineStream:
         except TimeoutError as exc:
             raise pull_stalled(f"{repository}@{digest}", silence_seconds_max, watch.progress().words()) from exc
 
-    async def events(self) -> AsyncIterator[EngineEvent]:
-        """Follow what happens to containers. Raises EngineFailed when the stream ends."""
-        filters = json.dumps({"type": ["container"], "event": [*_ACTIONS, *_OF_PODMAN]})
-        async for event in self._lines("GET", "/events", {"filters": filters}, {}, call_refused):
-            yield _to_event(event)
+    async def events(self, *, since: float = 0.0) -> AsyncIterator[EngineEvent]:
+        """Follow what happens to containers, and before that what happened after `since`, as far as it is remembered.
+
+        Raises EngineFailed when the stream ends.
+        """
+        parameters = {"filters": json.dumps({"type": ["container"], "event": [*_ACTIONS, *_OF_PODMAN]})}
+        if since:
+            parameters["since"] = f"{since:.6f}"
+        async for found in self._lines("GET", "/events", parameters, {}, call_refused):
+            event = _to_event(found)
+            if event.at > since:
+                yield event
         raise EngineFailed("engine-unreachable", "the Docker Engine ended its events")
 
     async def _lines(
@@ -130,7 +141,13 @@ def _to_event(event: dict[str, Any]) -> EngineEvent:
         name=one_line(str(attributes.get("name", "")), 128),
         image=one_line(str(attributes.get("image", "")), 300),
         detail=one_line(words[0], 80) if words else "",
+        command=command_digest(detail) if words else "",
+        at=_seconds(event.get("timeNano")),
     )
+
+
+def _seconds(nanoseconds: Any) -> float:
+    return nanoseconds / 1_000_000_000 if isinstance(nanoseconds, int) else 0.0
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -1,0 +1,205 @@
+"""What becomes of a container that does not run: why it ended, when it is started again, and when that is hopeless."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from whence_agent.ports import ContainerWatch, EngineEvent, EngineFailed
+from whence_agent.ports_engine import EngineLife, Remembered
+from whence_agent.progress import Progress
+from whence_agent.restarts import STABLE_SECONDS, Verdict
+from whence_agent.watched import ENDED, SeenEnd, Watched
+from whence_common.clock import parse_instant
+from whence_common.logs import fields
+from whence_common.statement import ContainerFacts
+
+log = logging.getLogger(__name__)
+
+GONE_SECONDS = 60.0
+"""So long a container may be gone before that is a failure: who replaces one by hand removes it first."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Recovery:
+    """Judges each end once. `on_end` hears of the application's end, `on_failure` of what does not recover here."""
+
+    engine: ContainerWatch
+    life: EngineLife
+    progress: Progress
+    report: Callable[[], None]
+    on_end: Callable[[int | None], Awaitable[None]]
+    on_failure: Callable[[str], Awaitable[None]]
+    lives: int = 0
+    """How often the engine's events ended: whenever the engine goes down, and seldom else."""
+    untold: bool = field(default=False)
+    """Whether something changed that belongs into a statement."""
+
+    def saw(self, watched: Watched, event: EngineEvent) -> None:
+        """Take note of an event of a declared container."""
+        if event.action == "start":
+            watched.end = SeenEnd()
+        elif event.action == "kill":
+            watched.end.killed = True
+        elif event.action == "die":
+            watched.end.died = True
+        if event.action in ("die", "pause"):
+            watched.checks.interrupted()
+
+    def engine_left(self, watched: Mapping[str, Watched]) -> None:
+        """Take note that the engine ended its events."""
+        self.lives += 1
+        for one in watched.values():
+            one.checks.interrupted()
+
+    async def go_on(self, watched: Mapping[str, Watched]) -> None:
+        """Judge what has ended and start what is due. Raises EngineFailed when the engine is away."""
+        for one in watched.values():
+            facts = one.facts(self.progress)
+            if self.progress.ending:
+                return
+            if facts is None or facts.state == "gone":
+                await self._about_gone(one)
+            elif facts.state in ENDED:
+                await self._about_ended(one, facts, watched)
+            else:
+                await self._about_running(one, facts, watched)
+
+    async def _about_gone(self, watched: Watched) -> None:
+        """Act on a removed container by policy. It is not made anew: whoever removed it meant to, and is told of."""
+        now = self.progress.monotonic()
+        watched.restart_at = None
+        watched.gone_at = now if watched.gone_at is None else watched.gone_at
+        if now - watched.gone_at >= GONE_SECONDS and not watched.gone_told:
+            watched.gone_told = True
+            await self.on_failure(f"{watched.name} was removed")
+
+    async def _about_ended(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> None:
+        watched.gone_at = None
+        if not watched.judged:
+            await self._judge(watched, facts)
+        now = self.progress.monotonic()
+        if watched.restart_at is not None and now >= watched.restart_at and not self._waits(watched, all_):
+            await self._start(watched, facts)
+
+    async def _about_running(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> None:
+        watched.gone_at, watched.judged, watched.ran_in = None, False, self.lives
+        due = watched.restart_at is None or self.progress.monotonic() >= watched.restart_at
+        if due and self._lost_network(watched, facts, all_):
+            await self._rejoin(watched)
+            return
+        if due:
+            watched.restart_at = None
+        stable = self.progress.monotonic() - watched.restarts.started >= STABLE_SECONDS
+        if stable and self.progress.crash_loop.startswith(f"{watched.name} "):
+            self.progress.crash_loop = ""
+            self.report()
+
+    async def _judge(self, watched: Watched, facts: ContainerFacts) -> None:
+        """Judge an end: the container's own, or the engine's, whatever exit code that gave."""
+        now = self.progress.monotonic()
+        watched.restart_at = None
+        if await self._went_down_with_engine(watched, facts):
+            log.warning("went down with the engine", extra=fields(container=watched.name, exit_code=facts.exit_code))
+            watched.restarts.excused(now)
+            watched.judged, watched.restart_at = True, now
+            return
+        watched.judged = True
+        await self._act(watched, watched.restarts.ended(now, facts.exit_code), f"last with {facts.exit_code}")
+        if watched.main:
+            await self.on_end(facts.exit_code)
+
+    async def _went_down_with_engine(self, watched: Watched, facts: ContainerFacts) -> bool:
+        """Return whether the engine took the container down with it. Raises EngineFailed.
+
+        An engine that goes down in order sends each container a signal first, and answers no new connection; one that
+        crashed remembers no end. Where containers stay up without their engine, it takes none down.
+        """
+        seen = Remembered(died=watched.end.died, killed=watched.end.killed)
+        if not seen.died:
+            seen = await self._remembered(facts)
+        if not seen.died:
+            return not seen.live_restore
+        if not seen.killed:
+            return False
+        if watched.ran_in != self.lives:
+            return not (await self._remembered(facts)).live_restore
+        try:
+            await self.life.ping()
+        except EngineFailed:
+            return True
+        return False
+
+    async def _remembered(self, facts: ContainerFacts) -> Remembered:
+        now = self.progress.now().timestamp()
+        return await self.life.remembered(facts.container_id, since=_started(facts), until=now)
+
+    async def _act(self, watched: Watched, verdict: Verdict, last: str) -> None:
+        if verdict.restart_seconds is not None:
+            watched.restart_at = self.progress.monotonic() + verdict.restart_seconds
+        if not verdict.crash_loop or self.progress.crash_loop:
+            return
+        message = f"{watched.name} has failed {watched.restarts.failures} times in a row, {last}"
+        self.progress.crash_loop = message
+        log.error("crash loop", extra=fields(container=watched.name, failures=watched.restarts.failures))
+        self.report()
+        await self.on_failure(message)
+
+    async def _start(self, watched: Watched, facts: ContainerFacts) -> None:
+        log.warning("starting again", extra=fields(container=watched.name, failures=watched.restarts.failures))
+        try:
+            await self.engine.start(watched.name)
+        except EngineFailed as exc:
+            await self._refused(watched, exc)
+            return
+        watched.restarts.restarted(self.progress.monotonic())
+        watched.restart_at, watched.judged, watched.end = None, False, SeenEnd()
+        watched.ran_in = self.lives
+        watched.state(self.progress, msgspec.structs.replace(facts, state="restarting", exit_code=None, error=""))
+
+    async def _rejoin(self, watched: Watched) -> None:
+        """Restart a container that runs, but in a network that is not there any more."""
+        log.warning("joining the network again", extra=fields(container=watched.name, network=watched.joins))
+        try:
+            await self.engine.restart(watched.name)
+        except EngineFailed as exc:
+            await self._refused(watched, exc)
+            return
+        watched.restart_at, watched.end = None, SeenEnd()
+
+    async def _refused(self, watched: Watched, exc: EngineFailed) -> None:
+        """Count a start that the engine refuses as a failure. Raises EngineFailed when the engine is just away."""
+        if exc.code == "engine-unreachable":
+            raise exc
+        log.error("the engine does not start it", extra=fields(container=watched.name, error=exc.message))
+        facts = watched.facts(self.progress)
+        if facts is not None and facts.error != exc.message:
+            watched.state(self.progress, msgspec.structs.replace(facts, error=exc.message))
+            self.untold = True
+        watched.judged = True
+        await self._act(watched, watched.restarts.refused(), f"last: {exc.message}")
+
+    def _waits(self, watched: Watched, all_: Mapping[str, Watched]) -> bool:
+        """Return whether a container waits for the one whose network it shares: before, it cannot be started."""
+        target = all_.get(watched.joins)
+        facts = target.facts(self.progress) if target is not None else None
+        return facts is not None and facts.state != "running"
+
+    def _lost_network(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> bool:
+        """Return whether the container whose network it shares was started after it."""
+        target = all_.get(watched.joins)
+        other = target.facts(self.progress) if target is not None else None
+        if other is None or (facts.state, other.state) != ("running", "running"):
+            return False
+        return _started(other) > _started(facts)
+
+
+def _started(facts: ContainerFacts) -> float:
+    """Return when a container was started, in seconds; the beginning of time when the engine does not say."""
+    try:
+        return parse_instant(facts.started_at).timestamp()
+    except ValueError:
+        return 1.0

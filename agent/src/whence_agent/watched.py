@@ -1,0 +1,53 @@
+"""A declared container as its watchers know it, beside the facts that are stated of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from whence_agent.own_checks import OwnChecks
+from whence_agent.progress import Progress
+from whence_agent.restarts import Restarts
+from whence_common.statement import ContainerFacts
+
+ENDED = ("created", "exited", "dead")
+"""`created` is what an engine says of a container that it never could start."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SeenEnd:
+    """What the engine's events told of a container's present run."""
+
+    died: bool = False
+    killed: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Watched:
+    name: str
+    main: bool
+    joins: str
+    """The container whose network it shares: that network is lost with every start of it. Empty: none."""
+    digest: str
+    restarts: Restarts
+    configuration: Mapping[str, str] | None = None
+    restart_at: float | None = None
+    judged: bool = False
+    """Whether the present end has been judged already."""
+    checks: OwnChecks = field(default_factory=OwnChecks)
+    end: SeenEnd = field(default_factory=SeenEnd)
+    ran_in: int = 0
+    """The engine's life in which it was seen running last."""
+    gone_at: float | None = None
+    gone_told: bool = False
+
+    def facts(self, progress: Progress) -> ContainerFacts | None:
+        """Return what is stated of it."""
+        return progress.observed.container if self.main else progress.observed.sidecars.get(self.name)
+
+    def state(self, progress: Progress, facts: ContainerFacts) -> None:
+        """Have other facts stated of it."""
+        if self.main:
+            progress.observed.container = facts
+        else:
+            progress.observed.sidecars[self.name] = facts
