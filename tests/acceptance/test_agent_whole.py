@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import os
 import signal
+import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from fakes.aws_front import AwsFront, Refusal
 from fakes.guarded_registry import GuardedRegistry
 from landscape.aws import ACCOUNT
 from landscape.disks import disks, machine_helper
-from landscape.processes import NotReady, free_port
+from landscape.processes import NotReady, free_port, run
 from landscape.programs import Aggregator
 from landscape.signing import BUILDER, Pusher, new_key, provenance, public_pem
 from landscape.stage import Stage, command, failed, user_data
@@ -414,6 +416,46 @@ async def test_an_application_that_fails_is_started_again_by_the_agent(
     async with stage.agent(server.url):
         said = await stage.said(server, lambda one: one["containers"] and one["containers"][0]["restarts"] >= 2)
     assert said["cause"] == "change"
+
+
+async def test_a_disk_that_is_full_at_the_end_of_a_boot_is_degraded_and_made_good(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a disk of its own needs root")
+    await stage.instance(user_data(source).replace("health_check_path: /health", "health_check_path: /late"))
+    state = stage.directory / stage.name / "state"
+    state.mkdir(parents=True)
+    await run("mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", state)
+    try:
+        async with stage.agent(server.url) as running:
+            async with asyncio.timeout(60):
+                while outcome((await running.get("/status"))[1], "health") != "running":
+                    await pause(0.1)
+            with suppress(OSError), (state / "ballast").open("wb", buffering=0) as ballast:
+                while True:
+                    ballast.write(b"x" * 4096)
+            sink = io.BytesIO()
+            with tarfile.open(fileobj=sink, mode="w") as tar:
+                tar.addfile(tarfile.TarInfo("www/late"))
+            await stage.on_engine(lambda client: client.put_archive(stage.name, "/", sink.getvalue()))
+            status = await running.until("degraded", "failed")
+            assert status["state"] == "degraded"
+            assert any("state cannot be kept on the disk" in reason for reason in status["reasons"])
+            assert any("a statement could not be kept" in reason for reason in status["reasons"])
+            before = await stage.inspect()
+            (state / "ballast").unlink()
+            await running.until("ok")
+            await stage.said(server, lambda one: one["cause"] == "boot")
+            await running.process.kill()
+        async with stage.agent(server.url) as running:
+            await running.until("ok")
+            after = await stage.inspect()
+            assert before is not None
+            assert after is not None
+            assert after["Id"] == before["Id"], "what was made good is remembered"
+    finally:
+        await run("umount", "--lazy", state)
 
 
 async def test_an_unhealthy_application_is_told(stage: Stage, server: Aggregator, source: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -44,6 +44,8 @@ from whence_common.user_data.masking import masked
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS_MAX = 10.0
+DISK_SECONDS = 10.0
+"""After so long, what the disk refused is tried again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class Boot:
     owner: KeyOwner
     tries: BootTries
     console: Callable[[str], None]
+    owed: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    """What the disk refused so far, by its name on the status."""
 
     async def run(self) -> None:
         """Boot, again after failures that may pass where the policy is to retry; tell how it ended, then stay."""
@@ -79,7 +83,11 @@ class Boot:
                 self.progress.tries.next_at, self.progress.tries.given_up = "", self.progress.ending
                 break
             self.progress.start_again()
-        await asyncio.Event().wait()
+        while True:
+            await pause(DISK_SECONDS)
+            await self._pay()
+            if self.reporter.owed is not None:
+                self.reporter.report(self.reporter.owed)
 
     async def boot(self) -> None:
         """Go through the stages. Raises StageFailed; nothing is touched before the judgement is complete."""
@@ -90,7 +98,7 @@ class Boot:
         if not adopted:
             await self._look_for_pool(user_data)
             await self.bring_up.run(user_data)
-            self._remember(user_data)
+            await self._owe("state", lambda: self._remember(user_data))
         self.bring_up.watch(user_data)
         if not adopted:
             await self._announce(success=True)
@@ -186,10 +194,26 @@ class Boot:
                 return False
             stage.reason = "the containers of this boot already run"
             self._recall(remembered, found)
-        await self.bring_up.keep_credentials(user_data)
+        await self._owe("credentials", lambda: self.bring_up.keep_credentials(user_data))
         return True
 
-    def _remember(self, user_data: UserData) -> None:
+    async def _owe(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what needs the disk while containers run: where it refuses, the status says so, and it is tried again."""
+        self.owed[what] = work
+        await self._pay()
+
+    async def _pay(self) -> None:
+        for what, work in list(self.owed.items()):
+            try:
+                await work()
+            except OSError as exc:
+                self.progress.disk_faults[what] = f"{what} cannot be kept on the disk: {exc}"
+                log.error("the disk refuses", extra=fields(what=what, error=str(exc)))
+            else:
+                del self.owed[what]
+                self.progress.disk_faults.pop(what, None)
+
+    async def _remember(self, user_data: UserData) -> None:
         observed = self.progress.observed
         running = [observed.container, *observed.sidecars.values()]
         values = {
@@ -223,6 +247,8 @@ class Boot:
         progress = self.progress
         known = progress.observed.problems
         progress.observed.problems = known if has_errors(known) else (*known, *failure.problems)
+        self.owed.clear()
+        progress.disk_faults.clear()
         await self.bring_up.runner.tear_down()
         pause_seconds, progress.tries.given_up = self.tries.failed(
             failure, policy=self.announcer.policy, ending=progress.ending

@@ -18,7 +18,7 @@ from whence_agent.ports_cloud import CloudRefused, LoadBalancers, Volumes
 from whence_agent.progress import Progress, StageProgress
 from whence_agent.settings import Settings
 from whence_agent.sign_in import SignIn
-from whence_agent.stages.container import PulledImage, in_order, joined_networks, sidecar_name
+from whence_agent.stages.container import PulledImage, joined_networks, sidecar_name
 from whence_agent.stages.health import Checked, until_healthy, until_in_service
 from whence_agent.stages.image import ImageResolver, LoginSource
 from whence_agent.stages.pull import ImagePull

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable
 
+from whence_agent.disk_road import disk_as_road
 from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
@@ -163,7 +164,8 @@ class Delivery:
     async def _deliver_all(self) -> None:
         """Tell everything that waits, oldest first. Raises AggregatorUnavailable when it is to be tried again."""
         async with self._delivering:
-            await self._deliver_waiting()
+            with disk_as_road():
+                await self._deliver_waiting()
 
     async def _deliver_waiting(self) -> None:
         """Deliver in order. What something on the road stops, or whose receipt is not enough, holds back few others."""
@@ -275,7 +277,8 @@ class Delivery:
             else:
                 break
         self._progress.delivered.heartbeat_at = to_instant(heartbeat.sent_at)
-        self._owner.confirm()
+        with disk_as_road():
+            self._owner.confirm()
 
     def _failed(self, exc: AggregatorUnavailable) -> None:
         self._state_news()
@@ -294,15 +297,16 @@ class Delivery:
 
     async def _bind_own(self, road: EnrolmentRoad) -> Enrolled:
         """Bind the key; where it turns out to be another machine's, one of our own, and state everything again."""
-        try:
-            bound = await self._bind(road)
-        except AggregatorUnavailable as exc:
-            if not self._owner.refused(exc.code):
-                raise
-            self._reporter.restate()
-            bound = await self._bind(road)
-        self._owner.confirm()
-        return bound
+        with disk_as_road():
+            try:
+                bound = await self._bind(road)
+            except AggregatorUnavailable as exc:
+                if not self._owner.refused(exc.code):
+                    raise
+                self._reporter.restate()
+                bound = await self._bind(road)
+            self._owner.confirm()
+            return bound
 
     async def _bind(self, road: EnrolmentRoad) -> Enrolled:
         challenge = await road.challenge()

@@ -153,6 +153,8 @@ class Progress:
     crash_loop: str = ""
     engine_error: str = ""
     disk_error: str = ""
+    disk_faults: dict[str, str] = field(default_factory=dict)
+    """What the disk refused and is tried again, by what it is."""
     credentials_message: str = ""
     tokens_error: str = ""
     notices: str = ""

@@ -34,6 +34,8 @@ class Reporter:
         self._outbox = outbox
         self._progress = progress
         self._last_cause: Cause | None = None
+        self.owed: Cause | None = None
+        """The cause of the last statement, while the disk refuses to keep it."""
         self.last_digest: str | None = None
         self.last_sequence = 0
 
@@ -53,9 +55,10 @@ class Reporter:
             self._remember_drift()
         except OSError as exc:
             self._progress.disk_error = f"a statement could not be kept: {exc}"
-            log.error("statement lost", extra=fields(cause=cause, error=str(exc)))
+            log.error("statement not kept", extra=fields(cause=cause, error=str(exc)))
+            self.owed = cause
             return
-        self._progress.disk_error = ""
+        self._progress.disk_error, self.owed = "", None
         self._progress.delivered.waiting = len(self._outbox)
         self._progress.delivered.dropped = self._outbox.dropped
         self._last_cause = cause

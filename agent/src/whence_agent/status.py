@@ -74,7 +74,7 @@ def _about_containers(progress: Progress) -> list[str]:
 def _doubts(progress: Progress) -> list[str]:
     observed, delivered = progress.observed, progress.delivered
     told = (progress.engine_error, progress.disk_error, progress.tokens_error, progress.notices, progress.untold)
-    reasons = [reason for reason in told if reason]
+    reasons = [reason for reason in (*told, *progress.disk_faults.values()) if reason]
     reasons += [problem.message for problem in progress.log_problems]
     if observed.credentials is not None and observed.credentials.state not in _GOOD_CREDENTIALS:
         reasons.append(f"credentials are {observed.credentials.state}: {progress.credentials_message}")
