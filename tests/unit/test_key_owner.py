@@ -229,3 +229,13 @@ def test_credentials_that_were_copied_are_removed(tmp_path: Path) -> None:
     discard(tmp_path, link="credentials")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
     discard(tmp_path, link="credentials")
+
+
+async def test_a_disk_that_cannot_keep_the_enrolment_is_a_reason_to_wait_and_no_end(tmp_path: Path) -> None:
+    machine = Booted(tmp_path, BindingAggregator(), FIRST)
+    (tmp_path / "enrolment.json").mkdir()
+    with pytest.raises(AggregatorUnavailable, match="the state directory cannot be written"):
+        await machine.delivery.enrol()
+    (tmp_path / "enrolment.json").rmdir()
+    await machine.delivery.enrol()
+    assert machine.world.progress.delivered.enrolled
