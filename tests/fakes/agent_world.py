@@ -62,6 +62,7 @@ class FakeEngine:
         self.seconds = 1_795_000_000.0
         """The engine's clock; each event takes a second."""
         self.memory: list[EngineEvent] = []
+        self.followed_since: list[float] = []
         self.queue: asyncio.Queue[EngineEvent] = asyncio.Queue()
 
     def add(self, name: str, *, digest: str = DIGEST, state: str = "running", exit_code: int | None = None) -> None:
@@ -141,6 +142,7 @@ class FakeEngine:
         ]
 
     async def events(self, *, since: float = 0.0) -> AsyncIterator[EngineEvent]:
+        self.followed_since.append(since)
         while True:
             yield await self.queue.get()
 

@@ -18,7 +18,7 @@ import docker
 import pytest
 
 from fakes.agent_world import World
-from landscape.engine import own_engine
+from landscape.engine import OwnEngine, bridge, own_engine
 from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_agent.adapters.docker_engine import DockerEngine
@@ -33,8 +33,6 @@ NAME = "whence-test-watching"
 BUSYBOX = "/bin/busybox"
 CHECK = [BUSYBOX, "test", "!", "-e", "/tmp/sick"]
 ENDS_WELL = (BUSYBOX, "sh", "-c", "trap 'exit 0' TERM; while :; do /bin/busybox sleep 0.05; done")
-NO_BRIDGE = ("--bridge", "none", "--iptables=false")
-"""For an engine beside the tests' own one, with which it would share the machine's bridge."""
 
 
 class Watching:
@@ -122,6 +120,17 @@ async def watching(url: str, directory: Path) -> AsyncIterator[Watching]:
         for name in (f"{NAME}-inside", NAME):
             await engine.stop(name, seconds_max=0)
         await engine.close()
+
+
+@asynccontextmanager
+async def engine_of_our_own(scape: Landscape, directory: Path, *options: str) -> AsyncIterator[OwnEngine]:
+    """Start an engine beside the tests' own one; containers with a network are for that one alone."""
+    async with (
+        bridge() as name,
+        own_engine(directory, scape.logs, "--bridge", name, "--iptables=false", *options) as own,
+        own.running(),
+    ):
+        yield own
 
 
 @pytest.fixture
@@ -260,7 +269,7 @@ async def test_volumes_that_an_image_declares_go_with_its_container_and_no_other
 async def test_what_went_down_with_its_engine_comes_back_and_what_ended_by_itself_does_not(
     scape: Landscape, tmp_path: Path
 ) -> None:
-    async with own_engine(tmp_path, scape.logs, *NO_BRIDGE) as engine, engine.running(), watching(engine.socket, tmp_path) as watched:
+    async with engine_of_our_own(scape, tmp_path) as engine, watching(engine.socket, tmp_path) as watched:
         image = await watched.pulled(scape, "watching", command=ENDS_WELL)
         await watched.run(watched.specified(image))
         await watched.run(watched.specified(image, name=f"{NAME}-inside", network=f"container:{NAME}"), joins=NAME)
@@ -286,8 +295,7 @@ async def test_an_engine_that_restarts_under_running_containers_changes_nothing(
     scape: Landscape, tmp_path: Path
 ) -> None:
     async with (
-        own_engine(tmp_path, scape.logs, *NO_BRIDGE, "--live-restore") as engine,
-        engine.running(),
+        engine_of_our_own(scape, tmp_path, "--live-restore") as engine,
         watching(engine.socket, tmp_path) as watched,
     ):
         lines = (f"HEALTHCHECK --interval=300ms CMD {json.dumps(CHECK)}",)
@@ -313,7 +321,7 @@ async def test_an_engine_that_restarts_under_running_containers_changes_nothing(
 async def test_a_frozen_engine_is_told_within_ten_seconds_and_holds_up_nothing(
     scape: Landscape, tmp_path: Path
 ) -> None:
-    async with own_engine(tmp_path, scape.logs, *NO_BRIDGE) as engine, engine.running(), watching(engine.socket, tmp_path) as watched:
+    async with engine_of_our_own(scape, tmp_path) as engine, watching(engine.socket, tmp_path) as watched:
         await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
         watched.world.progress.booted.set()
         await watched.supervision.look()

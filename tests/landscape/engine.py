@@ -88,6 +88,19 @@ class OwnEngine:
 
 
 @asynccontextmanager
+async def bridge() -> AsyncIterator[str]:
+    """Make a bridge for an engine beside another one, and give its name: without one it would take docker0 away."""
+    name = f"wh{os.getpid()}"
+    await run("ip", "link", "add", name, "type", "bridge")
+    try:
+        await run("ip", "address", "add", "172.31.255.1/28", "dev", name)
+        await run("ip", "link", "set", name, "up")
+        yield name
+    finally:
+        await run("ip", "link", "delete", name)
+
+
+@asynccontextmanager
 async def own_engine(directory: Path, logs: Path, *options: str) -> AsyncIterator[OwnEngine]:
     """Give an engine of our own, not yet started, and remove what it leaves; needs root."""
     # containerd's sockets stand below here, and a socket's path has a hundred characters at most

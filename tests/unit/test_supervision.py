@@ -218,6 +218,8 @@ async def test_an_event_makes_it_look_at_once(watched: Watched) -> None:
     finally:
         running.cancel()
     assert world.pulse.silent() == []
+    assert len(world.engine.followed_since) == 1
+    assert world.engine.followed_since[0] > 0, "what happened since the declaration is asked for as well"
 
 
 async def test_an_exec_before_the_first_look_is_told_as_well(watched: Watched) -> None:

@@ -67,10 +67,12 @@ class Supervision:
         self._untold = False
         self._told: deque[float] = deque()
         self._followed_to = 0.0
-        """The instant of the newest event, by the engine's clock."""
+        """The instant of the newest event, by the engine's clock; before the first, of the first declaration: a signal
+        that the stream missed would make the engine's end look like the container's own."""
 
     def watch(self, name: str, *, digest: str, main: bool, joins: str = "") -> None:
         """Declare a container; everything else that runs is drift. `joins` is the one whose network it shares."""
+        self._followed_to = self._followed_to or self._progress.now().timestamp()
         restarts = Restarts(started=self._progress.monotonic())
         self._watched[name] = Watched(name=name, main=main, joins=joins, digest=digest, restarts=restarts)
 

@@ -131,8 +131,9 @@ class StatusEndpoint:
         """Whether the application runs, whatever the aggregator does."""
         progress = self._progress
         container = progress.observed.container
-        running = container is not None and container.state == "running" and container.health != "unhealthy"
-        up = progress.state == "up" and running and not progress.ending
+        well = container is not None and "unhealthy" not in (container.health, container.engine_health)
+        running = container is not None and container.state == "running"
+        up = progress.state == "up" and running and well and not progress.ending
         return _json({"ready": up}, 200 if up else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:

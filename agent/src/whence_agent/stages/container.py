@@ -111,26 +111,26 @@ class Specifier:
         return replace(spec, fingerprint=_fingerprint(spec))
 
     def _network(self, options: ContainerOptions) -> str:
-        return network_of(options, self.user_data, self.settings)
-
-
-def network_of(options: ContainerOptions, user_data: UserData, settings: Settings) -> str:
-    """Give the engine's mode; container:application and a sidecar's name stand for the containers' real names."""
-    kind, _, name = options.networking.partition(":")
-    if kind != "container":
-        return options.networking
-    if name == APPLICATION:
-        return f"container:{settings.container_name}"
-    known = {one.name: sidecar_name(settings, one) for one in user_data.sidecars}
-    return f"container:{known.get(name, name)}"
+        """Give the engine's mode; container:application and a sidecar's name stand for the containers' real names."""
+        shared = shared_network(options)
+        if not shared:
+            return options.networking
+        return f"container:{_real_name(shared, self.user_data, self.settings)}"
 
 
 def joined_networks(user_data: UserData, settings: Settings) -> dict[str, str]:
     """Give the containers that share another one's network, each with that one's name."""
     options = {settings.container_name: user_data.options}
     options |= {sidecar_name(settings, one): one.options for one in user_data.sidecars}
-    modes = {name: network_of(one, user_data, settings).partition(":") for name, one in options.items()}
-    return {name: target for name, (kind, _, target) in modes.items() if kind == "container"}
+    shared = {name: shared_network(one) for name, one in options.items()}
+    return {name: _real_name(one, user_data, settings) for name, one in shared.items() if one}
+
+
+def _real_name(name: str, user_data: UserData, settings: Settings) -> str:
+    if name == APPLICATION:
+        return settings.container_name
+    known = {one.name: sidecar_name(settings, one) for one in user_data.sidecars}
+    return known.get(name, name)
 
 
 def sidecar_name(settings: Settings, sidecar: Sidecar) -> str:
