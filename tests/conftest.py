@@ -25,7 +25,7 @@ _ON_THE_MACHINE = (
     "tests/integration/test_agent_cloud.py", "tests/integration/test_collectors.py",
     "tests/integration/test_aws_weather.py", "tests/integration/test_engine_contract.py",
     "tests/integration/test_registry_trust.py", "tests/integration/test_user_data_boots.py",
-    "tests/integration/test_watching.py",
+    "tests/integration/test_pull_weather.py", "tests/integration/test_watching.py",
 )  # fmt: skip
 """Tests that share the machine's one bridge, loop devices and mounts."""
 

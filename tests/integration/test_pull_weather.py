@@ -17,7 +17,7 @@ import pytest
 
 from fakes.blob_weather import BlobWeather
 from fakes.guarded_registry import GuardedRegistry
-from landscape.engine import OwnEngine, own_engine
+from landscape.engine import OwnEngine, bridge, own_engine
 from landscape.layers import zstd
 from landscape.raw_images import OCI_MANIFEST, busybox, large_layers, push
 from landscape.registry import docker_registry
@@ -52,8 +52,8 @@ async def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 async def house(directory: Path) -> AsyncIterator[OwnEngine]:
-    """An engine that touches no bridge and no firewall, so that it stands beside any other."""
-    async with own_engine(directory, directory, "--bridge=none", "--iptables=false") as own:
+    """An engine with a bridge of its own and no firewall, so that it stands beside any other."""
+    async with bridge() as name, own_engine(directory, directory, "--bridge", name, "--iptables=false") as own:
         yield own
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from whence_agent.adapters.engine_stream import ENGINE_AWAY_FIX
+from whence_agent.adapters.engine_errors import ENGINE_AWAY_FIX
 from whence_agent.ports import EngineFailed
 from whence_agent.ports_engine import Remembered
 
