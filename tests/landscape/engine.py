@@ -47,6 +47,7 @@ class OwnEngine:
     """An engine of our own, which a test starts and stops again and again on the same data, freezes and thaws."""
 
     def __init__(self, sockets: Path, directory: Path, logs: Path, options: tuple[str, ...]) -> None:
+        self.sockets = sockets
         self.socket = f"unix://{sockets}/docker.sock"
         self._command = [
             "dockerd", "--host", self.socket, "--data-root", str(directory / "engine"), "--exec-root",
