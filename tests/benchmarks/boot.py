@@ -1,6 +1,7 @@
 """The agent from its start to the container running, beside `docker pull` and `docker run` of the same image.
 
 All stages take part: credentials from S3, a value from KMS, the health check; and once more without those three.
+With `--beside` the agent of another checkout does the same, in turns.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ import asyncio
 import os
 import statistics
 import time
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import docker
-
+from benchmarks.agents import Starts, Tree, container_starts, started_agent, trees
 from landscape.processes import free_port, run
-from landscape.programs import AgentSettings, agent, aggregator
+from landscape.programs import AgentSettings, aggregator
 from landscape.whole import Landscape, landscape
-from whence_common.pause import pause
 
-_LOOK_SECONDS = 0.005
-
+_START_SECONDS_MAX = 60.0
+_NAME = "whence-bench"
+_DOCKER = "docker pull + docker run"
 
 BUCKET = "bench-stups-mint"
 PAIR = {
@@ -29,77 +30,103 @@ PAIR = {
 }
 
 
-async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
-    """Interleave all three, the image removed before each, and print the medians."""
-    whole, plain, docker_alone = [], [], []
-    async with landscape() as scape:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """What every round needs."""
+
+    scape: Landscape
+    starts: Starts
+    repository: str
+    digest: str
+    tag: str
+    aggregator_url: str
+    more: str
+
+    @property
+    def by_digest(self) -> str:
+        return f"{self.repository}@{self.digest}"
+
+
+async def measure(directory: Path, *, rounds: int, limit: Path, beside: Path | None = None) -> None:
+    """Interleave all, the image removed before each, and print minima, medians and ratios; the first round is a warm-up."""
+    async with landscape() as scape, container_starts(scape) as starts:
         image = await scape.build("bench", "1.0", scm=scape.greeter_scm(0))
-        by_digest = f"{image.reference.rpartition(':')[0]}@{image.digest}"
+        repository, _, tag = image.reference.rpartition(":")
         await scape.aws.put_credentials(BUCKET, "bench", PAIR)
         secret = await scape.aws.encrypt("a secret")
-        more = f"mint_bucket: {BUCKET}\nhealth_check_path: /health\nenvironment: {{DB: 'aws:kms:{secret}'}}\n"
         async with aggregator(directory, scape.logs, authority_pem=scape.authority_pem) as server:
-            for number in range(1, rounds + 3):
-                docker_alone.append(await _docker(scape, by_digest))
-                plain.append(await _agent(scape, directory / f"{number}-plain", image.reference, server.url))
-                whole.append(await _agent(scape, directory / f"{number}-whole", image.reference, server.url, more))
-                print(
-                    f"round {number}: all stages {whole[-1]:.2f} s, without S3, KMS and health {plain[-1]:.2f} s, "
-                    f"docker {docker_alone[-1]:.2f} s",
-                    flush=True,
-                )
-    theirs = statistics.median(docker_alone)
-    for name, ours in (("all stages", statistics.median(whole)), ("without S3, KMS, health", statistics.median(plain))):
-        print(
-            f"median, {name}: whence-agent {ours:.2f} s, docker pull + docker run {theirs:.2f} s: {ours - theirs:+.2f} s"
-        )
+            bench = _Bench(
+                scape=scape, starts=starts, repository=repository, digest=image.digest, tag=tag,
+                aggregator_url=server.url,
+                more=f"mint_bucket: {BUCKET}\nhealth_check_path: /health\nenvironment: {{DB: 'aws:kms:{secret}'}}\n",
+            )  # fmt: skip
+            taken: dict[str, list[float]] = defaultdict(list)
+            for number in range(rounds + 3):
+                told = await _round(bench, directory, number, trees(directory, beside))
+                if number:
+                    for name, seconds in told.items():
+                        taken[name].append(seconds)
+                    print(f"round {number}: " + ", ".join(f"{n} {s:.2f} s" for n, s in told.items()), flush=True)
+    _tell(taken)
 
 
-async def _docker(scape: Landscape, by_digest: str) -> float:
-    environment = {**os.environ, "DOCKER_HOST": scape.engine}
+async def _round(bench: _Bench, directory: Path, number: int, measured: list[Tree]) -> dict[str, float]:
+    told = {_DOCKER: await _docker(bench)}
+    for tree in measured:
+        for kind, more in (("plain", ""), ("all stages", bench.more)):
+            home = directory / f"{number}-{tree.name}-{kind}".replace(" ", "-")
+            told[f"{tree.name}, {kind}"], answered = await _agent(bench, tree, home, more)
+        told[f"{tree.name}, first status"] = answered
+    return told
+
+
+def _tell(taken: dict[str, list[float]]) -> None:
+    theirs = taken.pop(_DOCKER)
+    print(f"{_DOCKER}: min {min(theirs):.2f} s, median {statistics.median(theirs):.2f} s of {len(theirs)}")
+    for name, ours in taken.items():
+        text = f"{name}: min {min(ours):.3f} s, median {statistics.median(ours):.3f} s"
+        if not name.endswith("status"):
+            more = statistics.median(ours) - statistics.median(theirs)
+            text += f", {more:+.2f} s over {_DOCKER} ({min(ours) - min(theirs):+.2f} s of the minima)"
+        other = taken.get(name.replace("this tree", "beside")) if name.startswith("this tree") else None
+        if other:
+            ratio = statistics.median(a / b for a, b in zip(ours, other, strict=True))
+            text += f", {ratio:.2f} times beside"
+        print(text)
+
+
+async def _docker(bench: _Bench) -> float:
+    environment = {**os.environ, "DOCKER_HOST": bench.scape.engine}
     began = time.perf_counter()
-    await run("docker", "pull", "-q", by_digest, environment=environment)
-    await run("docker", "run", "-d", "--name", "whence-bench", by_digest, environment=environment)
+    await run("docker", "pull", "-q", bench.by_digest, environment=environment)
+    await run("docker", "run", "-d", "--name", _NAME, bench.by_digest, environment=environment)
     taken = time.perf_counter() - began
-    await _clean(scape, "whence-bench", by_digest)
+    await _clean(bench)
     return taken
 
 
-async def _agent(scape: Landscape, directory: Path, reference: str, aggregator_url: str, more: str = "") -> float:
+async def _agent(bench: _Bench, tree: Tree, directory: Path, more: str) -> tuple[float, float]:
+    """Boot once; give the seconds until the container ran, and until the first answer of the status."""
     directory.mkdir()
     user_data = (
         "#taupage-ami-config\napplication_id: bench\napplication_version: '1.0'\nruntime: Docker\n"
-        f"source: {reference}\nports: {{{free_port()}: 8080}}\n{more}"
+        f"source: {bench.repository}:{bench.tag}\nports: {{{free_port()}: 8080}}\n{more}"
     )
+    scape, start = bench.scape, bench.starts.of(_NAME)
     async with scape.instance(user_data.encode()) as service:
         settings = AgentSettings(
-            metadata_url=service.url,
-            aggregator_url=aggregator_url,
-            engine=scape.engine,
-            aws_url=scape.aws.url,
+            metadata_url=service.url, aggregator_url=bench.aggregator_url, engine=scape.engine, aws_url=scape.aws.url,
             immutable_registries=(scape.registry,),
-        )
-        began = time.perf_counter()
-        async with agent(directory, scape.logs, settings, name="whence-bench") as running:
-            while not await asyncio.to_thread(_runs, scape.engine, "whence-bench"):
-                await pause(_LOOK_SECONDS)
-            taken = time.perf_counter() - began
-            status = await running.until("ok", "degraded")
-        digest = status["image"]["digest"]
-        await _clean(scape, "whence-bench", f"{reference.rpartition(':')[0]}@{digest}")
-    return taken
+        )  # fmt: skip
+        async with started_agent(tree, directory, scape.logs, settings, name=_NAME) as started:
+            async with asyncio.timeout(_START_SECONDS_MAX):
+                taken = await start - started.began
+            status = await started.agent.until("ok", "degraded")
+        assert status["image"]["digest"] == bench.digest
+    await _clean(bench)
+    return taken, started.status_seconds
 
 
-def _runs(engine: str, name: str) -> bool:
-    client: Any = docker.APIClient(base_url=engine, version="1.40", timeout=10)
-    try:
-        return bool(client.inspect_container(name)["State"]["Running"])
-    except docker.errors.NotFound:
-        return False
-    finally:
-        client.close()
-
-
-async def _clean(scape: Landscape, name: str, image: str) -> None:
-    await scape.remove_container(name)
-    await run("docker", "rmi", "-f", image, environment={**os.environ, "DOCKER_HOST": scape.engine})
+async def _clean(bench: _Bench) -> None:
+    await bench.scape.remove_container(_NAME)
+    await run("docker", "rmi", "-f", bench.by_digest, environment={**os.environ, "DOCKER_HOST": bench.scape.engine})

@@ -1,4 +1,7 @@
-"""Run all benchmarks, or those named: `make bench ARGS="boot idle judge"`."""
+"""Run all benchmarks, or those named: `make bench ARGS="boot idle judge"`.
+
+`make bench ARGS="boot idle --beside ../whence-before"` measures the agent of another checkout in turns with this one's.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks import boot, fleet, hostile, idle, ingest, judge, kills, peer, registry, scale, trace
@@ -21,17 +25,22 @@ _ALL = {
     "kills": kills.measure,
     "hostile": hostile.measure,
     "registry": registry.measure,
-    "boot": boot.measure,
-    "idle": idle.measure,
     "judge": judge.measure,
 }
+_AGENTS = {"boot": boot.measure, "idle": idle.measure}
+"""These can measure another checkout's agent too."""
 _NAMED_ONLY = {"peer": peer.measure, "queries-on-postgres": scale.queries_on_postgres}
 """What needs much that nothing else does, or long."""
 
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(_ALL), help=f"of: {', '.join(_ALL)}; {', '.join(_NAMED_ONLY)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        default=[*_ALL, *_AGENTS],
+        help=f"of: {', '.join([*_ALL, *_AGENTS])}; {', '.join(_NAMED_ONLY)}",
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--limit",
@@ -39,11 +48,15 @@ async def main() -> int:
         default=ROOT.parent / "shared" / "bench" / "limit_bench.py",
         help="the physical limit's program",
     )
+    parser.add_argument(
+        "--beside", type=Path, help="another checkout with an environment: boot and idle measure it too"
+    )
     arguments = parser.parse_args()
+    agents = {name: partial(one, beside=arguments.beside) for name, one in _AGENTS.items()}
     for name in arguments.names:
         print(f"== {name}", flush=True)
         with tempfile.TemporaryDirectory(prefix="whence-bench-") as directory:
-            await (_ALL | _NAMED_ONLY)[name](Path(directory), rounds=arguments.rounds, limit=arguments.limit)
+            await (_ALL | agents | _NAMED_ONLY)[name](Path(directory), rounds=arguments.rounds, limit=arguments.limit)
     return 0
 
 

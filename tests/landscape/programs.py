@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,15 +197,23 @@ def agent_config(settings: AgentSettings, *, home: Path, name: str, status_port:
 
 
 @asynccontextmanager
-async def agent(directory: Path, logs: Path, settings: AgentSettings, *, name: str) -> AsyncIterator[Agent]:
-    """Start an agent as a process of its own."""
+async def agent(
+    directory: Path,
+    logs: Path,
+    settings: AgentSettings,
+    *,
+    name: str,
+    program: Sequence[str | Path] = (BIN / "whence-agent",),
+    port: int | None = None,
+) -> AsyncIterator[Agent]:
+    """Start an agent as a process of its own; `program` is the command that starts another checkout's."""
     home = directory / name
     home.mkdir(exist_ok=True)
-    port = free_port()
+    port = free_port() if port is None else port
     config = home / "agent.yaml"
     config.write_text(
         json.dumps(agent_config(settings, home=home, name=name, status_port=port), indent=2), encoding="utf-8"
     )
-    command = [BIN / "whence-agent", "run", "--config", config]
+    command = [*program, "run", "--config", config]
     async with started(name, command, logs=logs, ready=lambda: answers(port)) as process:
         yield Agent(process=process, url=f"http://127.0.0.1:{port}", home=home, container_name=name)
