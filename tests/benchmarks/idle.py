@@ -9,7 +9,9 @@ import os
 import statistics
 import time
 from collections import defaultdict
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.agents import Memory, Tree, started_agent, trees
@@ -25,6 +27,15 @@ _POLLS = 500
 _NAME = "whence-idle"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """What every agent needs; each boots an instance of its own, since a key belongs to one."""
+
+    scape: Landscape
+    user_data: bytes
+    aggregator_url: str
+
+
 async def measure(directory: Path, *, rounds: int, limit: Path, beside: Path | None = None) -> None:
     """Print memory after the boot, the share of a core at rest, and the growth over polls; the first round is a warm-up."""
     async with landscape() as scape:
@@ -35,26 +46,36 @@ async def measure(directory: Path, *, rounds: int, limit: Path, beside: Path | N
             f"source: {image.reference}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\n"
             f"mint_bucket: {BUCKET}\n"
         )
-        async with (
-            aggregator(directory, scape.logs, authority_pem=scape.authority_pem) as server,
-            scape.instance(user_data.encode()) as service,
-        ):
-            settings = AgentSettings(
-                metadata_url=service.url, aggregator_url=server.url, engine=scape.engine, aws_url=scape.aws.url,
-                immutable_registries=(scape.registry,),
-                extra={"watch_seconds": 5.0, "heartbeat_seconds": 60.0, "health_seconds": 10.0},
-            )  # fmt: skip
+        async with aggregator(directory, scape.logs, authority_pem=scape.authority_pem) as server:
+            bench = _Bench(scape=scape, user_data=user_data.encode(), aggregator_url=server.url)
             held: dict[str, list[Memory]] = defaultdict(list)
             for number in range(rounds + 1):
                 for tree in trees(directory, beside):
                     home = directory / f"{number}-{tree.name.replace(' ', '-')}"
                     idle = _IDLE_SECONDS if number == rounds else 0.0
-                    memory = await _rest(scape, tree, home, settings, idle_seconds=idle)
+                    memory = await _rest(bench, tree, home, idle_seconds=idle)
                     if number:
                         held[tree.name].append(memory)
                         print(f"round {number}, {tree.name}: {memory}", flush=True)
             _tell(held)
-            await _polls(scape, trees(directory, None)[0], directory / "polls", settings)
+            await _polls(bench, trees(directory, None)[0], directory / "polls")
+
+
+@asynccontextmanager
+async def _booted(bench: _Bench, tree: Tree, home: Path, **extra: object) -> AsyncIterator[int]:
+    """Boot an instance of its own and give the agent's process id."""
+    home.mkdir()
+    scape = bench.scape
+    async with scape.instance(bench.user_data) as service:
+        settings = AgentSettings(
+            metadata_url=service.url, aggregator_url=bench.aggregator_url, engine=scape.engine, aws_url=scape.aws.url,
+            immutable_registries=(scape.registry,),
+            extra={"watch_seconds": 5.0, "heartbeat_seconds": 60.0, "health_seconds": 10.0, **extra},
+        )  # fmt: skip
+        async with started_agent(tree, home, scape.logs, settings, name=_NAME) as started:
+            await started.agent.until("ok")
+            yield started.agent.process.process.pid
+    await scape.remove_container(_NAME)
 
 
 def _tell(held: dict[str, list[Memory]]) -> None:
@@ -70,14 +91,9 @@ def _tell(held: dict[str, list[Memory]]) -> None:
         print(f"resident: {statistics.median(a.rss / b.rss for a, b in pairs):.2f} times beside", flush=True)
 
 
-async def _rest(
-    scape: Landscape, tree: Tree, directory: Path, settings: AgentSettings, *, idle_seconds: float
-) -> Memory:
+async def _rest(bench: _Bench, tree: Tree, home: Path, *, idle_seconds: float) -> Memory:
     """Boot, let it come to rest, and give its memory; print its share of a core over the seconds, if there are any."""
-    directory.mkdir()
-    async with started_agent(tree, directory, scape.logs, settings, name=_NAME) as started:
-        await started.agent.until("ok")
-        pid = started.agent.process.process.pid
+    async with _booted(bench, tree, home) as pid:
         await pause(_SETTLE_SECONDS)
         memory = Memory.of(pid)
         if idle_seconds:
@@ -85,24 +101,18 @@ async def _rest(
             await pause(idle_seconds)
             share = (_cpu_seconds(pid) - before) / (time.monotonic() - began)
             print(f"{tree.name}: {share:.2%} of a core at rest; then {Memory.of(pid)}", flush=True)
-    await scape.remove_container(_NAME)
     return memory
 
 
-async def _polls(scape: Landscape, tree: Tree, directory: Path, settings: AgentSettings) -> None:
-    directory.mkdir()
-    settings = replace(settings, extra={**settings.extra, "credentials_poll_seconds": 0.02})
-    log = scape.logs / "moto.log"
+async def _polls(bench: _Bench, tree: Tree, home: Path) -> None:
+    log = bench.scape.logs / "moto.log"
     earlier = _count(log)
-    async with started_agent(tree, directory, scape.logs, settings, name=_NAME) as started:
-        await started.agent.until("ok")
-        pid = started.agent.process.process.pid
+    async with _booted(bench, tree, home, credentials_poll_seconds=0.02) as pid:
         await pause(1.0)
         first, asked = Memory.of(pid), time.monotonic()
         await pause(_POLLS * 0.04)
         grown, took = Memory.of(pid).rss - first.rss, time.monotonic() - asked
         print(f"{_count(log) - earlier} polls of S3 in {took:.0f} s: {grown:+.1f} MB", flush=True)
-    await scape.remove_container(_NAME)
 
 
 def _count(log: Path) -> int:
