@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from whence_agent.stage_table import STAGES
 from whence_common.clock import Now, to_instant
 from whence_common.errors import RoadError, WhenceError
-from whence_common.identity_document import InstanceIdentity
 from whence_common.problems import Problem
 from whence_common.statement import (
     ApplicationFacts,
@@ -23,6 +22,9 @@ from whence_common.statement import (
     StageFacts,
     UserDataFacts,
 )
+
+if TYPE_CHECKING:
+    from whence_common.identity_document import InstanceIdentity
 
 BootState = Literal["booting", "up", "failed"]
 

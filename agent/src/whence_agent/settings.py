@@ -14,8 +14,6 @@ from whence_agent.stage_table import STAGE_SECONDS_MAX
 from whence_common import settings_file
 from whence_common.errors import one_line
 from whence_common.image_reference import is_host, registry_name, twice_named
-from whence_common.log_policy import count_distinct, wrong_witnesses
-from whence_common.note import NoteInvalid, VerifierKey
 from whence_common.settings_file import Document
 from whence_common.user_data.keys import TOP_KEYS
 from whence_common.user_data.options import CAPABILITIES
@@ -267,6 +265,17 @@ def _about_stages(settings: Settings) -> Iterator[str]:
 
 
 def _about_log_keys(settings: Settings) -> Iterator[str]:
+    if not settings.aggregator_log_keys and not settings.aggregator_witness_keys:
+        if settings.aggregator_witnesses_least is not None:
+            yield "aggregator_witnesses_least needs aggregator_witness_keys"
+        return
+    yield from _about_named_keys(settings)
+
+
+def _about_named_keys(settings: Settings) -> Iterator[str]:
+    from whence_common.log_policy import count_distinct, wrong_witnesses
+    from whence_common.note import NoteInvalid, VerifierKey
+
     found: dict[str, list[VerifierKey]] = {"aggregator_log_keys": [], "aggregator_witness_keys": []}
     for name, keys in found.items():
         for number, text in enumerate(getattr(settings, name)):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from whence_agent import __version__
 from whence_agent.progress import Delivered, Progress
 from whence_common.clock import parse_instant
-from whence_common.identity_document import InstanceIdentity
+
+if TYPE_CHECKING:
+    from whence_common.identity_document import InstanceIdentity
 
 State = Literal["booting", "ok", "degraded", "failed"]
 _GOOD_CREDENTIALS = ("current",)

@@ -6,12 +6,10 @@ import grp
 import random
 import signal
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from socket import gethostname
 
 import aiohttp
 
@@ -29,7 +27,7 @@ from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.role import RoleKeys
-from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
+from whence_agent.adapters.systemd import machine_is_stopping
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.announcement import Announcer
 from whence_agent.boot import Boot
@@ -42,15 +40,12 @@ from whence_agent.generations import Generations, discard
 from whence_agent.health_watch import HealthWatch
 from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.host_metrics import HostMetrics, read_host
-from whence_agent.http.connections import Connections
-from whence_agent.http.status_app import StatusEndpoint
 from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
 from whence_agent.notices import NoticeWatch
 from whence_agent.outbox import Outbox
 from whence_agent.patience import Patience
 from whence_agent.platform_files import logins_of, proxies_of, trust_policies
-from whence_agent.progress import Progress
 from whence_agent.proxies import Proxies, passwords
 from whence_agent.pull_tokens import PullTokens
 from whence_agent.pulse import Pulse
@@ -64,17 +59,16 @@ from whence_agent.stages.image import ImageResolver
 from whence_agent.stages.run import Runner
 from whence_agent.stages.secrets import SecretResolver
 from whence_agent.stages.storage import VolumeAttacher
+from whence_agent.start import Started
 from whence_agent.supervision import Supervision
 from whence_agent.tokens import TokenKeeper
 from whence_common.backoff import Backoff
-from whence_common.clock import to_instant, utc_now
+from whence_common.clock import utc_now
 from whence_common.files import remove_temporaries
 from whence_common.image_reference import registry_name
 from whence_common.lifecycle import Ended, Service, run_until_signal
 from whence_common.registry_address import Place
 from whence_common.settings_file import SettingsInvalid
-
-_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +84,10 @@ class Process:
     """Those of the environment."""
 
 
-async def run_agent(settings: Settings, process: Process) -> Ended:
+async def run_agent(settings: Settings, process: Process, started: Started) -> Ended:
     """Run the agent until a signal ends it. Raises SettingsInvalid or OSError when it cannot start."""
     async with AsyncExitStack() as stack:
-        agent = _Agent(settings, process, stack)
+        agent = _Agent(settings, process, started, stack)
         await agent.connect()
         services, on_stopping = agent.assemble()
         return await run_until_signal(services, on_stopping=on_stopping, may_reload=process.may_reload)
@@ -102,9 +96,10 @@ async def run_agent(settings: Settings, process: Process) -> Ended:
 class _Agent:
     """One wiring of everything; a reload makes another."""
 
-    def __init__(self, settings: Settings, process: Process, stack: AsyncExitStack) -> None:
+    def __init__(self, settings: Settings, process: Process, started: Started, stack: AsyncExitStack) -> None:
         self.settings = settings
         self.process = process
+        self.started = started
         self.stack = stack
         self.gid = application_gid(settings)
         self.redactor = process.redactor
@@ -115,14 +110,7 @@ class _Agent:
         self.platform_logins = logins_of(settings.docker_config_file)
         self.state = _state_directory(settings)
         self.key = InstanceKey(self.state)
-        self.notifier = SystemdNotifier(address=process.notify_socket)
-        self.progress = Progress(
-            now=utc_now,
-            monotonic=time.monotonic,
-            boot_id=_boot_id(),
-            started_at=to_instant(utc_now()),
-            on_stage=lambda name: self.notifier.notify(status=f"stage {name}"),
-        )
+        self.notifier, self.progress = started.notifier, started.progress
         self.pulse = Pulse(monotonic=time.monotonic, notifier=self.notifier, watchdog_seconds=process.watchdog_seconds)
         self.outbox = Outbox(
             self.state / "outbox", statements_max=settings.outbox_statements_max, bytes_max=settings.outbox_bytes_max
@@ -228,12 +216,8 @@ class _Agent:
             reporter=self.reporter, delivery=delivery, announcer=announcer, redactor=self.redactor, key=self.key,
             owner=self.owner, tries=_boot_tries(settings), console=self.process.console,
         )  # fmt: skip
-        endpoint = StatusEndpoint(
-            progress=progress, redactor=self.redactor, address=settings.status_address, port=settings.status_port,
-            connections=Connections(monotonic=time.monotonic), names=(gethostname(), *settings.status_hosts),
-        )  # fmt: skip
         services: dict[str, Service] = {
-            "status": endpoint.run, "boot": boot.run, "delivery": delivery.run, "supervision": supervision.run,
+            "status": self.started.status, "boot": boot.run, "delivery": delivery.run, "supervision": supervision.run,
             "credentials": keeper.run, "tokens": tokens.run, "health": health.run, "notices": notices.run,
             "metrics": metrics.run, "watchdog": self.pulse.run,
         }  # fmt: skip
@@ -371,10 +355,3 @@ def _boot_tries(settings: Settings) -> BootTries:
     longest = settings.retry_pause_seconds_max
     first = min(FIRST_PAUSE_SECONDS, longest)
     return BootTries(backoff=Backoff(first_seconds=first, longest_seconds=longest, random=random.random))
-
-
-def _boot_id() -> str:
-    try:
-        return _KERNEL_BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return str(uuid.uuid4())

@@ -6,13 +6,16 @@ import asyncio
 import logging
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 
 from whence_agent.commands.files import read_document
 from whence_agent.proxies import Proxies
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
+from whence_agent.start import answering
 from whence_common import logs
 from whence_common.errors import WhenceError, leaves
+from whence_common.lifecycle import Ended
 from whence_common.settings_file import Document, SettingsInvalid
 
 log = logging.getLogger(__name__)
@@ -38,24 +41,31 @@ class _Held:
 
 def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec: str | None, proxies: Proxies) -> int:
     """Run until a signal: 0 after SIGTERM, 1 when it could not, 78 for wrong settings."""
-    from whence_agent.wiring import Process, run_agent
-
     document = read_document(config)
     if document is None:
         return SETTINGS_WRONG
     redactor = Redactor()
     logs.set_up(verbose=verbose, scrub=redactor.scrub)
     held = _Held(config, document)
-    process = Process(
-        notify_socket=notify_socket,
-        watchdog_seconds=int(watchdog_usec) / 1e6 if watchdog_usec is not None and watchdog_usec.isdigit() else None,
-        redactor=redactor,
-        may_reload=held.reload,
-        console=lambda line: print(line, flush=True),
-        proxies=proxies,
-    )
+
+    async def run_once() -> Ended:
+        settings = held.document.settings
+        async with answering(settings, redactor, notify_socket=notify_socket) as started:
+            await asyncio.to_thread(import_module, "whence_agent.wiring")  # the status is answered meanwhile
+            from whence_agent.wiring import Process, run_agent
+
+            process = Process(
+                notify_socket=notify_socket,
+                watchdog_seconds=_seconds(watchdog_usec),
+                redactor=redactor,
+                may_reload=held.reload,
+                console=lambda line: print(line, flush=True),
+                proxies=proxies,
+            )
+            return await run_agent(settings, process, started)
+
     try:
-        while asyncio.run(run_agent(held.document.settings, process)) == "reload":
+        while asyncio.run(run_once()) == "reload":
             log.info("settings read again")
     except SettingsInvalid as exc:
         print(f"whence-agent: {held.document.explain(exc)}", file=sys.stderr)
@@ -69,3 +79,7 @@ def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec:
         print(f"whence-agent: cannot run: {'; '.join(map(str, leaves(group)))}", file=sys.stderr)
         return 1
     return 0
+
+
+def _seconds(usec: str | None) -> float | None:
+    return int(usec) / 1e6 if usec is not None and usec.isdigit() else None

@@ -1,0 +1,75 @@
+"""The start: the status endpoint answers before the rest of the agent is loaded, so this imports little.
+
+What a boot needs, AWS, registries, the Engine, signatures, is `wiring`'s; loading that takes longer than a look at the
+status may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from socket import gethostname
+
+from whence_agent.adapters.systemd import SystemdNotifier
+from whence_agent.http.connections import Connections
+from whence_agent.http.status_app import StatusEndpoint
+from whence_agent.progress import Progress
+from whence_agent.redaction import Redactor
+from whence_agent.settings import Settings
+from whence_common.clock import to_instant, utc_now
+from whence_common.lifecycle import Service
+
+_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What is there from the first moment on. `status` is the service that already listens."""
+
+    progress: Progress
+    notifier: SystemdNotifier
+    status: Service
+
+
+@asynccontextmanager
+async def answering(settings: Settings, redactor: Redactor, *, notify_socket: str | None) -> AsyncIterator[Started]:
+    """Have the status endpoint listen before anything else is done. Raises OSError where it cannot."""
+    notifier = SystemdNotifier(address=notify_socket)
+    progress = Progress(
+        now=utc_now,
+        monotonic=time.monotonic,
+        boot_id=_boot_id(),
+        started_at=to_instant(utc_now()),
+        on_stage=lambda name: notifier.notify(status=f"stage {name}"),
+    )
+    endpoint = StatusEndpoint(
+        progress=progress, redactor=redactor, address=settings.status_address, port=settings.status_port,
+        connections=Connections(monotonic=time.monotonic), names=(gethostname(), *settings.status_hosts),
+    )  # fmt: skip
+    serving = asyncio.create_task(endpoint.run(), name="status")
+    listening = asyncio.create_task(endpoint.listening.wait())
+
+    async def status() -> None:
+        await serving
+
+    try:
+        await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            await serving
+        yield Started(progress=progress, notifier=notifier, status=status)
+    finally:
+        for task in (serving, listening):
+            task.cancel()
+        await asyncio.gather(serving, listening, return_exceptions=True)
+
+
+def _boot_id() -> str:
+    try:
+        return _KERNEL_BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return str(uuid.uuid4())
