@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -18,6 +19,7 @@ from landscape.certificates import dated_certificate
 from landscape.front import Client
 from landscape.registry import docker_registry
 from whence_agent.adapters.docker_engine import _pulled
+from whence_agent.adapters.engine_client import EngineClient
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.this_processor import this_processor
@@ -126,13 +128,14 @@ def test_attest_signs_in_by_dockers_configuration_and_helpers_whatever_name_is_w
     assert (tmp_path / "asked").read_text() == "https://index.docker.io/v1/"
 
 
-class EngineWithShortNames:
+class EngineWithShortNames(EngineClient):
     """What the Docker Engine returns of an image of Docker Hub."""
 
     def __init__(self, *digests: str) -> None:
+        super().__init__(base_url="unix:///nonexistent.sock", version="1.41", timeout=1.0)
         self.digests = digests
 
-    def inspect_image(self, image: str) -> dict[str, object]:
+    def inspect_image(self, image: str) -> dict[str, Any]:
         return {"Id": "sha256:id", "RepoDigests": [f"alpine@{one}" for one in self.digests]}
 
 

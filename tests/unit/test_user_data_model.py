@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import docker
 import msgspec
 import pytest
 from hypothesis import Phase, given, settings
 from yarl import URL
 
 from fakes.user_data_documents import CIPHERTEXT, RULES, Valid, documents, valid
-from whence_agent.adapters.engine_create import create_arguments
+from whence_agent.adapters.engine_client import EngineClient
+from whence_agent.adapters.engine_create import create_document
 from whence_agent.machine.disks import Disks
 from whence_agent.machine.host import Host
 from whence_agent.machine.place import Place
@@ -59,14 +59,14 @@ class NoPrograms(Programs):
         return 0, ""
 
 
-class NoEngine(docker.APIClient):  # type: ignore[misc]  # docker has no types
-    """The SDK's own checks, with no engine behind them."""
+class NoEngine(EngineClient):
+    """No engine; only a machine with two processors."""
 
     def info(self) -> dict[str, Any]:
         return {"NCPU": 2}
 
 
-ENGINE = NoEngine(base_url="unix:///nonexistent.sock", version="1.41")
+ENGINE = NoEngine(base_url="unix:///nonexistent.sock", version="1.41", timeout=1.0)
 
 
 @pytest.mark.timeout(60 + EXAMPLES)
@@ -139,7 +139,7 @@ def _sent(request: Any) -> Any:
 
 
 def check_run(user_data: UserData, directory: Path) -> None:
-    """The SDK takes what the stage `run` asks the engine for, in an order in which each network is there before."""
+    """What the stage `run` asks the engine for can be sent, in an order in which each network is there before."""
     write_meta(directory / "meta", user_data, gid=os.getgid())
     say = Specifier(settings=SETTINGS, gid=999, user_data=user_data, identity=IDENTITY)
     before, after = in_order(user_data)
@@ -148,9 +148,8 @@ def check_run(user_data: UserData, directory: Path) -> None:
     specs += [say.sidecar(one, IMAGE, one.options.environment) for one in after]
     started: set[str] = set()
     for spec in specs:
-        arguments = create_arguments(ENGINE, spec)
-        config = ENGINE.create_container_config(**{name: arguments[name] for name in arguments if name != "name"})
-        json.dumps(config)
+        config = create_document(ENGINE, spec)
+        json.dumps(config, allow_nan=False)
         kind, _, other = spec.network.partition(":")
         assert kind != "container" or other in started or other not in {one.name for one in specs}
         inside = [one.rpartition(":")[0].rpartition(":")[2] for one in config["HostConfig"]["Binds"]]

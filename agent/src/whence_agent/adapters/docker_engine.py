@@ -1,4 +1,4 @@
-"""The Docker Engine by its API (the docker SDK), in threads. Images are named by digest, arguments never by a shell."""
+"""The Docker Engine by its API, in threads. Images are named by digest, arguments never by a shell."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from whence_agent.adapters.engine_archive import read_file
+from whence_agent.adapters.engine_client import EngineAway, EngineClient, EngineRefusal, NotFound
 from whence_agent.adapters.engine_configuration import configuration, health, health_checks
-from whence_agent.adapters.engine_create import FINGERPRINT, create_arguments
+from whence_agent.adapters.engine_create import FINGERPRINT, create_document
 from whence_agent.adapters.engine_errors import away, call_refused
 from whence_agent.adapters.engine_life import LifeSigns
 from whence_agent.adapters.engine_stream import PULL_STALL_SECONDS_MAX, EngineStream
@@ -21,9 +22,6 @@ from whence_common.errors import one_line
 from whence_common.image_provenance import ImageConfig
 from whence_common.registry_sign_in import Login
 from whence_common.statement import ContainerFacts
-
-if TYPE_CHECKING:
-    import docker
 
 _REQUEST_SECONDS_MAX = 60
 """One call, well below the deadline of the stage `run`. An engine on a busy disk goes on with what it began: the next
@@ -44,13 +42,13 @@ def _unheard(_: PullProgress) -> None:
 
 
 class DockerEngine:
-    """One engine. The client is made on first use: importing the SDK costs time and memory."""
+    """One engine. Clients are made on first use, since they ask which version of the API is spoken."""
 
     def __init__(self, *, socket: str, pull_stall_seconds_max: float = PULL_STALL_SECONDS_MAX) -> None:
         self._socket = socket
         self._stream = EngineStream(socket=socket, pull_stall_seconds_max=pull_stall_seconds_max)
         self._life = LifeSigns(socket=socket)
-        self._clients: dict[int, docker.APIClient] = {}
+        self._clients: dict[int, EngineClient] = {}
         """By the seconds that the engine may take for an answer."""
         self._making = {seconds: asyncio.Lock() for seconds in (_REQUEST_SECONDS_MAX, _LOOK_SECONDS_MAX)}
 
@@ -58,18 +56,11 @@ class DockerEngine:
         """Close the connections, if there are any."""
         await self._stream.close()
         await self._life.close()
-        for client in self._clients.values():
-            await asyncio.to_thread(client.close)
 
     async def pull(
         self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None] = _unheard
     ) -> str:
-        ready = asyncio.create_task(self._connected())  # importing the SDK takes as long as a small pull
-        try:
-            await self._stream.pull(repository, digest, login, told=told)
-        finally:
-            await asyncio.wait([ready])
-            ready.exception()  # the next call meets it again, and says so
+        await self._stream.pull(repository, digest, login, told=told)
         return await self._call(lambda client: _pulled(client, repository, digest))
 
     async def config(self, image: str) -> ImageConfig:
@@ -105,45 +96,35 @@ class DockerEngine:
     async def remembered(self, container_id: str, *, since: float, until: float) -> Remembered:
         return await self._life.remembered(container_id, since=since, until=until)
 
-    async def _connected(self, seconds_max: int = _REQUEST_SECONDS_MAX) -> Any:
+    async def _connected(self, seconds_max: int = _REQUEST_SECONDS_MAX) -> EngineClient:
         async with self._making[seconds_max]:
             if seconds_max not in self._clients:
                 self._clients[seconds_max] = await asyncio.to_thread(_connect, self._socket, seconds_max)
         return self._clients[seconds_max]
 
-    async def _call(self, work: Callable[[Any], T], *, seconds_max: int = _REQUEST_SECONDS_MAX) -> T:
-        from docker.errors import APIError, DockerException
-        from requests.exceptions import RequestException
-
+    async def _call(self, work: Callable[[EngineClient], T], *, seconds_max: int = _REQUEST_SECONDS_MAX) -> T:
         try:
             client = await self._connected(seconds_max)
             return await asyncio.to_thread(work, client)
-        except APIError as exc:
-            raise call_refused(exc.status_code or 500, str(exc.explanation or exc)) from exc
-        except (DockerException, RequestException, OSError) as exc:
-            raise away(self._socket, exc) from exc
+        except EngineRefusal as exc:
+            raise call_refused(exc.status_code, exc.explanation) from exc
+        except EngineAway as exc:
+            raise away(self._socket, exc.__cause__ or exc) from exc
 
 
-def _connect(socket: str, seconds_max: int) -> Any:
-    import docker
-
+def _connect(socket: str, seconds_max: int) -> EngineClient:
     newest = ".".join(map(str, NEWEST))
-    asking = docker.APIClient(base_url=socket, version=newest, timeout=min(seconds_max, _CONNECT_SECONDS_MAX))
-    try:
-        said = asking.version(api_version=False)
-    finally:
-        asking.close()
+    asking = EngineClient(base_url=socket, version=newest, timeout=min(seconds_max, _CONNECT_SECONDS_MAX))
+    said = asking.version()
     version = choose_version(newest=str(said.get("ApiVersion", "")), oldest=str(said.get("MinAPIVersion", "")))
-    return docker.APIClient(base_url=socket, version=version, timeout=seconds_max)
+    return EngineClient(base_url=socket, version=version, timeout=seconds_max)
 
 
-def _pulled(client: Any, repository: str, digest: str) -> str:
+def _pulled(client: EngineClient, repository: str, digest: str) -> str:
     """Return the id of what was pulled. Engines shorten names, so what counts is the digest that they know it by."""
-    from docker.errors import ImageNotFound
-
     try:
         image = client.inspect_image(f"{repository}@{digest}")
-    except ImageNotFound as exc:
+    except NotFound as exc:
         raise EngineFailed("engine-pull", f"{repository}@{digest} is not there after the pull") from exc
     if digest not in _digests(image):
         raise EngineFailed(
@@ -161,21 +142,21 @@ def _digests(image: Mapping[str, Any]) -> list[str]:
     return [one for one in (*named, str(image.get("Id", ""))) if one]
 
 
-def _config(client: Any, image: str) -> ImageConfig:
+def _config(client: EngineClient, image: str) -> ImageConfig:
     """The engine fills the labels of an image into `Config`, as the configuration blob has them under `config`."""
     inspected = client.inspect_image(image)
     labels = (inspected.get("Config") or {}).get("Labels")
     return ImageConfig(labels=labels if isinstance(labels, dict) else {}, created=str(inspected.get("Created") or ""))
 
 
-def _run(client: Any, spec: ContainerSpec) -> ContainerFacts:
+def _run(client: EngineClient, spec: ContainerSpec) -> ContainerFacts:
     existing = _inspect(client, spec.name)
     if existing is not None:
         labels = existing["Config"].get("Labels") or {}
         if existing["State"]["Running"] and labels.get(FINGERPRINT) == spec.fingerprint:
             return _to_facts(client, existing)
         _stop(client, spec.name, _STOP_SECONDS_MAX, remove=True)
-    created = client.create_container(**create_arguments(client, spec))
+    created = client.create_container(create_document(client, spec), name=spec.name)
     try:
         client.start(created["Id"])
     except Exception:
@@ -198,9 +179,7 @@ def _bare(image_id: str) -> str:
     return image_id.removeprefix("sha256:")
 
 
-def _inspect(client: Any, name: str) -> dict[str, Any] | None:
-    from docker.errors import NotFound
-
+def _inspect(client: EngineClient, name: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = client.inspect_container(name)
     except NotFound:
@@ -208,7 +187,7 @@ def _inspect(client: Any, name: str) -> dict[str, Any] | None:
     return found
 
 
-def _state(client: Any, name: str) -> ContainerState | None:
+def _state(client: EngineClient, name: str) -> ContainerState | None:
     inspected = _inspect(client, name)
     if inspected is None:
         return None
@@ -220,7 +199,7 @@ def _state(client: Any, name: str) -> ContainerState | None:
     )
 
 
-def _to_facts(client: Any, inspected: dict[str, Any]) -> ContainerFacts:
+def _to_facts(client: EngineClient, inspected: dict[str, Any]) -> ContainerFacts:
     state = inspected["State"]
     return ContainerFacts(
         name=str(inspected["Name"]).lstrip("/"),
@@ -233,10 +212,8 @@ def _to_facts(client: Any, inspected: dict[str, Any]) -> ContainerFacts:
     )
 
 
-def _image_digest(client: Any, inspected: dict[str, Any]) -> str:
+def _image_digest(client: EngineClient, inspected: dict[str, Any]) -> str:
     """Give the digest the container was made from: as it was asked for, else as the engine knows the image."""
-    from docker.errors import NotFound
-
     _, at, digest = str(inspected["Config"].get("Image", "")).partition("@")
     if at:
         return digest
@@ -247,7 +224,7 @@ def _image_digest(client: Any, inspected: dict[str, Any]) -> str:
     return next((str(one).partition("@")[2] for one in known), "")
 
 
-def _running(client: Any) -> list[EngineEvent]:
+def _running(client: EngineClient) -> list[EngineEvent]:
     return [
         EngineEvent(
             action="start",
@@ -259,9 +236,7 @@ def _running(client: Any) -> list[EngineEvent]:
     ]
 
 
-def _stop(client: Any, name: str, seconds_max: int, *, remove: bool) -> None:
-    from docker.errors import NotFound
-
+def _stop(client: EngineClient, name: str, seconds_max: int, *, remove: bool) -> None:
     try:
         client.stop(name, timeout=seconds_max)
         if remove:

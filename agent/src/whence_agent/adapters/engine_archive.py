@@ -8,22 +8,21 @@ import tarfile
 from contextlib import suppress
 from typing import Any
 
+from whence_agent.adapters.engine_client import EngineClient, NotFound
 from whence_agent.ports import EngineFailed
 
 _ARCHIVE_OVERHEAD_BYTES = 64 * 1024
 
 
-def read_file(client: Any, image: str, path: str, bytes_max: int) -> bytes | None:
+def read_file(client: EngineClient, image: str, path: str, bytes_max: int) -> bytes | None:
     """Read a file from a container that is created, but never started.
 
     Its name is the image's and the reader's, so that a try that broke off leaves nothing: the next one removes it.
     """
-    from docker.errors import NotFound
-
     name = reader_name(image, path)
     with suppress(NotFound):
         client.remove_container(name, force=True)
-    created = client.create_container(image, name=name, command=["/nothing-is-run"], network_disabled=True)
+    created = client.create_container({"Image": image, "Cmd": ["/nothing-is-run"], "NetworkDisabled": True}, name=name)
     try:
         chunks, stat = client.get_archive(created["Id"], path)
         try:
