@@ -30,6 +30,7 @@ from whence_agent.adapters.role import RoleKeys
 from whence_agent.adapters.systemd import machine_is_stopping
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.announcement import Announcer
+from whence_agent.at_rest import AtRest
 from whence_agent.boot import Boot
 from whence_agent.boot_tries import FIRST_PAUSE_SECONDS, BootTries
 from whence_agent.bring_up import BringUp, probe_address
@@ -67,6 +68,7 @@ from whence_common.clock import utc_now
 from whence_common.files import remove_temporaries
 from whence_common.image_reference import registry_name
 from whence_common.lifecycle import Ended, Service, run_until_signal
+from whence_common.memory import give_back, resident_bytes
 from whence_common.registry_address import Place
 from whence_common.settings_file import SettingsInvalid
 
@@ -216,10 +218,11 @@ class _Agent:
             reporter=self.reporter, delivery=delivery, announcer=announcer, redactor=self.redactor, key=self.key,
             owner=self.owner, tries=_boot_tries(settings), console=self.process.console,
         )  # fmt: skip
+        at_rest = AtRest(progress=progress, give_back=give_back, resident_bytes=resident_bytes)
         services: dict[str, Service] = {
             "status": self.started.status, "boot": boot.run, "delivery": delivery.run, "supervision": supervision.run,
             "credentials": keeper.run, "tokens": tokens.run, "health": health.run, "notices": notices.run,
-            "metrics": metrics.run, "watchdog": self.pulse.run,
+            "metrics": metrics.run, "watchdog": self.pulse.run, "memory": at_rest.run,
         }  # fmt: skip
 
         async def on_stopping() -> None:

@@ -9,9 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -22,6 +21,9 @@ from whence_common.cms import SignedData, open_signed_data
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError
 from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, REGION
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 BLOB_CHARACTERS_MAX = 8 * 1024
 _DOCUMENT_BYTES_MAX = 4 * 1024
@@ -58,6 +60,8 @@ class Authorities:
     @classmethod
     def from_pem(cls, pem_by_region: Mapping[str, bytes]) -> Authorities:
         """Load PEM certificates by region. Raises ValueError when one is not an RSA-2048 certificate."""
+        from cryptography import x509  # the agent only reads such documents: it does not carry this about
+
         loaded = {region: x509.load_pem_x509_certificates(pem) for region, pem in pem_by_region.items()}
         for region, certificates in loaded.items():
             for certificate in certificates:

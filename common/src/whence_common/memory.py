@@ -21,6 +21,8 @@ _TURNS_OFF_MAX = 64
 _M_MMAP_THRESHOLD = -3
 """Of mallopt(3); a threshold that is set stays, the default grows up to 32 MiB."""
 _STATM = Path("/proc/self/statm")
+_MAPS = Path("/proc/self/maps")
+_MADV_DONTNEED = 4
 
 
 class FreedMemory:
@@ -87,3 +89,34 @@ def malloc_trim() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def give_back() -> None:
+    """Return what a long start left behind: garbage, freed memory, and code that ran only then."""
+    gc.collect()
+    malloc_trim()
+    let_code_go()
+
+
+def let_code_go() -> None:
+    """Unmap the pages of programs and libraries; those that are used again come back from the page cache, one by one.
+
+    Only executable mappings of files, which nobody writes to, not even the dynamic loader: a page that was written to
+    would be lost.
+    """
+    advise = getattr(ctypes.CDLL(None), "madvise", None)
+    if advise is None:
+        return
+    advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for start, length in _code_mappings():
+        advise(start, length, _MADV_DONTNEED)
+
+
+def _code_mappings() -> list[tuple[int, int]]:
+    """Return where code of files is mapped, as address and length; nothing where there is no /proc."""
+    try:
+        rows = [line.split(maxsplit=5) for line in _MAPS.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return []
+    places = [row[0].split("-") for row in rows if len(row) == 6 and row[1] == "r-xp" and row[5].startswith("/")]
+    return [(int(start, 16), int(end, 16) - int(start, 16)) for start, end in places]

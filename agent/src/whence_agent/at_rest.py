@@ -1,0 +1,35 @@
+"""After the boot the agent rests: what only the boot needed of memory goes back to the system, once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from whence_agent.progress import Progress
+from whence_common.logs import fields
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 5.0
+"""After the boot: its statement is delivered and each watch has gone round by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtRest:
+    """A service that gives memory back when the boot is over."""
+
+    progress: Progress
+    give_back: Callable[[], None]
+    resident_bytes: Callable[[], int]
+    settle_seconds: float = SETTLE_SECONDS
+
+    async def run(self) -> None:
+        await self.progress.booted.wait()
+        await pause(self.settle_seconds)
+        before = self.resident_bytes()
+        self.give_back()
+        log.info("memory given back", extra=fields(before_bytes=before, after_bytes=self.resident_bytes()))
+        await asyncio.Event().wait()
