@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from whence_agent.progress import Progress
 from whence_common.logs import fields
+from whence_common.memory import Mapping
 from whence_common.pause import pause
 
 log = logging.getLogger(__name__)
@@ -22,14 +23,16 @@ class AtRest:
     """A service that gives memory back when the boot is over."""
 
     progress: Progress
-    give_back: Callable[[], None]
+    mappings: Callable[[], Collection[Mapping]]
+    give_back: Callable[[Collection[Mapping]], None]
     resident_bytes: Callable[[], int]
     settle_seconds: float = SETTLE_SECONDS
 
     async def run(self) -> None:
         await self.progress.booted.wait()
+        mapped = self.mappings()
         await pause(self.settle_seconds)
         before = self.resident_bytes()
-        self.give_back()
+        self.give_back(mapped)
         log.info("memory given back", extra=fields(before_bytes=before, after_bytes=self.resident_bytes()))
         await asyncio.Event().wait()

@@ -68,7 +68,7 @@ from whence_common.clock import utc_now
 from whence_common.files import remove_temporaries
 from whence_common.image_reference import registry_name
 from whence_common.lifecycle import Ended, Service, run_until_signal
-from whence_common.memory import give_back, resident_bytes
+from whence_common.memory import give_back, resident_bytes, unwritten_mappings
 from whence_common.registry_address import Place
 from whence_common.settings_file import SettingsInvalid
 
@@ -218,7 +218,9 @@ class _Agent:
             reporter=self.reporter, delivery=delivery, announcer=announcer, redactor=self.redactor, key=self.key,
             owner=self.owner, tries=_boot_tries(settings), console=self.process.console,
         )  # fmt: skip
-        at_rest = AtRest(progress=progress, give_back=give_back, resident_bytes=resident_bytes)
+        at_rest = AtRest(
+            progress=progress, mappings=unwritten_mappings, give_back=give_back, resident_bytes=resident_bytes
+        )
         services: dict[str, Service] = {
             "status": self.started.status, "boot": boot.run, "delivery": delivery.run, "supervision": supervision.run,
             "credentials": keeper.run, "tokens": tokens.run, "health": health.run, "notices": notices.run,

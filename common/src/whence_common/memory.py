@@ -7,7 +7,8 @@ import ctypes
 import gc
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from whence_common.logs import fields
@@ -21,7 +22,7 @@ _TURNS_OFF_MAX = 64
 _M_MMAP_THRESHOLD = -3
 """Of mallopt(3); a threshold that is set stays, the default grows up to 32 MiB."""
 _STATM = Path("/proc/self/statm")
-_MAPS = Path("/proc/self/maps")
+_SMAPS = Path("/proc/self/smaps")
 _MADV_DONTNEED = 4
 
 
@@ -91,32 +92,45 @@ def malloc_trim() -> None:
         trim(0)
 
 
-def give_back() -> None:
-    """Return what a long start left behind: garbage, freed memory, and code that ran only then."""
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A part of a file in this process's memory, which nobody has written to."""
+
+    start: int
+    length: int
+    path: str
+
+
+def give_back(stable: Collection[Mapping]) -> None:
+    """Return what a long start left behind: garbage, freed memory, and pages of files that were used only then.
+
+    Those pages come back from the page cache, one by one, when they are used again. `stable` are the mappings of files
+    some time ago: one that is younger may be about to be written to by the dynamic loader, and would lose that.
+    """
     gc.collect()
     malloc_trim()
-    let_code_go()
-
-
-def let_code_go() -> None:
-    """Unmap the pages of programs and libraries; those that are used again come back from the page cache, one by one.
-
-    Only executable mappings of files, which nobody writes to, not even the dynamic loader: a page that was written to
-    would be lost.
-    """
     advise = getattr(ctypes.CDLL(None), "madvise", None)
     if advise is None:
         return
     advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    for start, length in _code_mappings():
-        advise(start, length, _MADV_DONTNEED)
+    for one in unwritten_mappings() & frozenset(stable):
+        advise(one.start, one.length, _MADV_DONTNEED)
 
 
-def _code_mappings() -> list[tuple[int, int]]:
-    """Return where code of files is mapped, as address and length; nothing where there is no /proc."""
+def unwritten_mappings() -> frozenset[Mapping]:
+    """Return the read-only mappings of files that no page was written to; nothing where there is no /proc."""
     try:
-        rows = [line.split(maxsplit=5) for line in _MAPS.read_text(encoding="utf-8", errors="replace").splitlines()]
+        lines = _SMAPS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return []
-    places = [row[0].split("-") for row in rows if len(row) == 6 and row[1] == "r-xp" and row[5].startswith("/")]
-    return [(int(start, 16), int(end, 16) - int(start, 16)) for start, end in places]
+        return frozenset()
+    found, current = set(), None
+    for line in lines:
+        words = line.split(maxsplit=5)
+        if not words[0].endswith(":"):
+            start, _, end = words[0].partition("-")
+            current = None
+            if len(words) == 6 and words[1] in ("r-xp", "r--p") and words[5].startswith("/"):
+                current = Mapping(int(start, 16), int(end, 16) - int(start, 16), words[5])
+        elif current is not None and words[:2] == ["Anonymous:", "0"]:
+            found.add(current)
+    return frozenset(found)
