@@ -14,6 +14,7 @@ from landscape.processes import free_port
 from landscape.programs import AgentSettings, Aggregator, agent, aggregator
 from landscape.stage import Stage, command, failed, user_data
 from landscape.whole import Landscape
+from whence_common.pause import pause
 
 BUCKET = f"test-stups-mint-{ACCOUNT}-eu-central-1"
 CREDENTIALS = {
@@ -274,6 +275,9 @@ async def test_without_a_metadata_service_the_status_endpoint_still_tells(stage:
         metadata_url=f"http://127.0.0.1:{free_port()}", aggregator_url=server.url, engine=stage.scape.engine
     )
     async with agent(stage.directory, stage.scape.logs, settings, name=stage.name) as running:
-        status = await running.until("booting")
+        async with asyncio.timeout(60):
+            while (status := (await running.get("/status"))[1])["stage"] is None:  # the rest is still being loaded
+                assert (status["state"], status["reasons"]) == ("booting", ["not started"])
+                await pause(0.05)
         assert (status["stage"], (await running.get("/health"))[0]) == ("identity", 503)
         assert (await command("status", "--url", running.url, "--wait", "--timeout", "0.5"))[0] == 2
