@@ -57,6 +57,13 @@ async def test_2_nobody_else_is_let_in_and_is_told_how_to_sign_in(front: Running
     assert said.headers["Docker-Distribution-API-Version"] == "registry/2.0"
 
 
+async def test_2_an_engine_is_offered_tokens_alone(front: RunningFront) -> None:
+    """It answers every challenge, and fails at Basic where it has a token to renew others by, and no password."""
+    said = await front.nobody().ask("GET", "/v2/", headers={"User-Agent": "docker/20.10.24 go/go1.19.8 os/linux"})
+    (challenge,) = said.headers.getall("WWW-Authenticate")  # type: ignore[attr-defined]  # a multidict
+    assert challenge.startswith('Bearer realm="http://127.0.0.1')
+
+
 async def test_3_what_is_not_there_is_404(front: RunningFront, artifact: str) -> None:
     client = front.client()
     assert (await client.ask("HEAD", f"/v2/{artifact}/blobs/sha256:{'0' * 64}")).status == 404

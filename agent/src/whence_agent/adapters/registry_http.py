@@ -85,7 +85,9 @@ class Access:
         That is the login, and never a token that was given for it: tokens hold for minutes, and from the login the
         engine gets itself another one. A login is accepted only after `check_realm` has allowed the place that it was
         shown to, so the registry wants it shown to its own host or to one of `token_hosts`. Without a login, where
-        tokens are given to everybody, the engine needs nothing. A login that is a token stays what it is.
+        tokens are given to everybody, the engine needs nothing. A login that is a token stays what it is; but an
+        identity token fails in the engine where Basic is offered too, so there the token that was given for it is used.
+        Whence's front offers engines no Basic; a login of its has `seconds`.
         """
         return self.login if self.authorization else None
 
@@ -200,6 +202,9 @@ class RegistryHttp:
                 fix="check the credentials for this registry, and that they may pull",
             )  # fmt: skip
         access.authorization = f"Bearer {token.value}"
+        if login is not None and login.identity_token and login.seconds is None:
+            if any(one.scheme == "basic" for one in challenges):
+                access.login = Login(registry_token=token.value, seconds=token.seconds)
 
     async def _checked(self, place: Place, url: str) -> list[Pinned]:
         """Return how to ask a URL that came from the registry: at the addresses that were checked, and no others.

@@ -22,6 +22,8 @@ from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.errors import one_line
 from whence_common.oci_manifest import DOCKER_MANIFEST, INDEXES, MANIFEST_BYTES_MAX, OCI_INDEX, Manifest
 
+_ENGINE = "docker/"
+"""The Docker Engine answers every challenge: at Basic it fails where it has no password, but a token to renew others by."""
 BASIC_CHALLENGE = 'Basic realm="Pier One Docker Registry"'
 _FORM_BYTES_MAX = 64 * 1024
 _HEADER_NOT_TAKEN = "X-SCM-Source is not taken: put scm-source.json into the image, or sign with whence attest"
@@ -86,7 +88,8 @@ class RegistryCalls:
             source = f"repository:{request.query.get('from', '')}:pull"
             scopes += [source] if _SCOPE.match(source) else []
             scope = f',scope="{" ".join(scopes)}"'
-        return [f'Bearer realm="{realm}",service="{self._name}"{scope}', BASIC_CHALLENGE]
+        bearer = f'Bearer realm="{realm}",service="{self._name}"{scope}'
+        return [bearer] if request.headers.get("User-Agent", "").startswith(_ENGINE) else [bearer, BASIC_CHALLENGE]
 
     async def caller(self, request: web.Request) -> Principal:
         """Return who calls, once the parameters are known ones. Raises RegistryRefusal."""
