@@ -71,6 +71,14 @@ def test_a_full_disk_is_tried_again_after_a_while_since_each_try_downloads_again
     assert "docker system df" in error.fix
 
 
+def test_the_urls_in_an_engines_words_show_no_signature_and_hide_no_cause() -> None:
+    signed = "https://robot:hunter2@layers.s3.amazonaws.com/a/data?X-Amz-Security-Token=" + "S3CRET" * 200 + "&x=401"
+    words = f'failed to copy: httpReadSeeker: failed open: Get "{signed}": dial tcp 10.0.0.1:443: i/o timeout'
+    for error in (pull_refused(REPOSITORY, DIGEST, words), call_refused(500, words)):
+        assert 'Get "https://layers.s3.amazonaws.com/a/data": dial tcp 10.0.0.1:443: i/o timeout' in error.message
+        assert ("S3CRET" in error.message, "hunter2" in error.message, error.retryable) == (False, False, True)
+
+
 def test_the_names_of_an_image_are_no_words_of_the_engine() -> None:
     assert pull_refused(REPOSITORY, DIGEST, f'Get "https://{REPOSITORY}": EOF').retryable
 

@@ -19,6 +19,8 @@ PULL_STALLED = "pull-stalled"
 _SPACE_RETRY_SECONDS = 15.0
 """After a full disk: the try before has downloaded in vain, and room does not come within a moment."""
 _CAUSES_MAX = 16
+_URL_SECRETS = re.compile(r"(https?://)(?:[^\s/@\"']{1,200}@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?")
+"""A URL whose query signs in (S3's and CloudFront's, to which registries redirect), or that holds a password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ is not listed may pass where the status is of the engine (5xx), or of what is un
 
 def pull_refused(repository: str, digest: str, words: str) -> EngineFailed:
     """Return the error for a pull that the engine gave up, in its words."""
+    words = _shown(words)
     meaning = _meaning(_PULLS, words.replace(digest, "").replace(repository, ""))  # names are no words of the engine
     message = f"{repository}@{digest} cannot be pulled: {one_line(words, 300)}"
     if meaning is None:
@@ -117,6 +120,7 @@ def pull_stalled(subject: str, seconds: float, so_far: str) -> EngineFailed:
 
 def call_refused(status: int, words: str) -> EngineFailed:
     """Return the error for any other call that the engine refused by an HTTP status."""
+    words = _shown(words)
     message = f"the Docker Engine refused: {one_line(words, 300) or f'HTTP {status}'}"
     meaning = _meaning(_CALLS, words)
     if meaning is not None:
@@ -136,6 +140,11 @@ def away(socket: str, exc: BaseException) -> EngineFailed:
     return EngineFailed(
         "engine-unreachable", f"the Docker Engine at {socket} does not answer ({why})", fix=ENGINE_AWAY_FIX
     )
+
+
+def _shown(words: str) -> str:
+    """Return the engine's words without what signs in, which is also what hides the cause behind it."""
+    return _URL_SECRETS.sub(r"\1\2", words[:16_384])
 
 
 def _meaning(table: tuple[_Meaning, ...], words: str) -> _Meaning | None:
