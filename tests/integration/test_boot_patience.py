@@ -113,6 +113,18 @@ async def test_a_metadata_service_that_is_not_ready_is_asked_until_it_is(
     assert (world.progress.stages["identity"].outcome, world.progress.stages["identity"].reason) == ("done", "")
 
 
+@pytest.mark.parametrize("page", [b"<html>\n<body>\nsign in here\n</body>\n</html>\n", b"<p>" * 2000, b"", b"a b"])
+async def test_a_page_in_the_place_of_a_session_token_is_waited_out_and_named(
+    world: World, session: aiohttp.ClientSession, page: bytes
+) -> None:
+    async with misbehaving(Answered(body=page)) as host:
+        metadata = ImdsMetadata(session=session, url=f"http://{host}")
+        with pytest.raises(MetadataUnavailable) as caught:
+            await metadata.read()
+    assert (caught.value.code, caught.value.retryable) == ("metadata-no-token", True)
+    assert caught.value.message.endswith("sends as a session token is none: something else answers in its place")
+
+
 async def test_user_data_that_is_absent_for_good_is_believed_after_a_bounded_time_and_said(
     world: World, session: aiohttp.ClientSession, service: MetadataService
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.bodies import BodyTooLarge, read_bounded, read_first
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import IdentityForm, InstanceMetadata, MetadataUnavailable, Notices
 from whence_common.backoff import retry_after_seconds
@@ -21,6 +22,7 @@ from whence_common.errors import one_line
 _TOKEN_SECONDS = 300
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 5.0
+_TOKEN = re.compile(r"[\x21-\x7e]{1,1024}\Z")
 _OK, _TOKEN_ENDED, _NOTHING_THERE, _TOO_MANY = 200, 401, 404, 429
 
 
@@ -145,7 +147,11 @@ class ImdsMetadata:
                     fix="" if _is_passing(answer.status) else fix,
                     retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now()),
                 )
-            self._token = (await read_bounded(answer, 1024)).decode("ascii", "replace").strip()
+            token = (await read_first(answer, 1025)).decode("ascii", "replace").strip()
+        if _TOKEN.match(token) is None:
+            message = f"what {self._url} sends as a session token is none: something else answers in its place"
+            raise MetadataUnavailable("metadata-no-token", message, fix="see what is between: a proxy, or a firewall")
+        self._token = token
         self._token_ends = self._monotonic() + _TOKEN_SECONDS * 0.9
 
 
