@@ -344,6 +344,20 @@ async def test_tls_that_fails_for_a_moment_is_waited_for(real: str, tmp_path: Pa
     assert (failing, len(behind.asked)) == ([], 2)
 
 
+async def test_a_page_in_the_place_of_pinned_bytes_is_waited_for(
+    weather: RegistryWeather, session: aiohttp.ClientSession
+) -> None:
+    asked, page = registry(session), Fault(status=200, body=PAGE, headers=HTML)
+    digest = (await resolve(asked, weather.host)).digest
+    resolver = ImageResolver(
+        registry=asked, repositories=NoEcr(), policies={}, rules=PlatformRules(), backoff=SOON,
+    )  # fmt: skip
+    weather.faults += [page] * 3
+    pinned = ImageReference.parse(f"{weather.host}/team/app@{digest}")
+    found, _ = await resolver.resolve(pinned, nobody, StageProgress(name="image"))
+    assert (found.digest, weather.faults) == (digest, [])
+
+
 # --- signing in
 
 
@@ -357,6 +371,21 @@ async def test_a_token_server_that_is_overloaded_is_waited_for(real: str, sessio
             guard.new_token("t")
             await resolve(registry(session, place), guard.host, login=robot)
         assert len(tokens.asked) == 13
+
+
+@pytest.mark.parametrize("status", [200, 403, 404])
+async def test_a_page_in_the_place_of_a_token_is_waited_for(
+    real: str, session: aiohttp.ClientSession, status: int
+) -> None:
+    async with RegistryWeather(backend=real).serve() as tokens:
+        tokens.faults += [Fault(status=status, body=PAGE, headers=HTML)] * 3
+        tokens.faults.append(Fault(status=200, body=b'{"token": "t"}'))
+        guard = GuardedRegistry(backend=real, kind="bearer", realm=f"http://{tokens.host}/token")
+        async with guard.serve():
+            place = Place(registry=guard.host, token_hosts=frozenset({tokens.host}))
+            guard.new_token("t")
+            await resolve(registry(session, place), guard.host, login=robot)
+        assert len(tokens.asked) == 4
 
 
 async def robot() -> Login:

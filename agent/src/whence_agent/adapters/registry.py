@@ -7,6 +7,8 @@ from typing import Any
 
 from whence_agent.adapters.registry_http import Access, Answer, RegistryHttp
 from whence_agent.adapters.registry_manifests import (
+    AT_FAULT,
+    check_no_page,
     check_runs_here,
     choose_image,
     layer_types,
@@ -70,6 +72,7 @@ class OciRegistry:
         answer = await self._http.get(access, f"blobs/{digest}", accept="*/*", bytes_max=CONFIG_BYTES_MAX)
         self._http.check(access, answer, digest)
         if sha256_digest(answer.content) != digest:
+            check_no_page(answer.content_type, reference)
             raise refused("registry-wrong-digest", reference, f"{digest} was asked for, but the bytes are others")
         check_runs_here(loose(answer.content), reference, self._processor, in_index=in_index)
 
@@ -102,6 +105,8 @@ class OciRegistry:
     async def _manifest(self, access: Access, reference: ImageReference, name: str) -> tuple[Answer, str]:
         answer = await self._http.get(access, f"manifests/{name}", accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
         self._http.check(access, answer, name)
+        if is_sha256_digest(name) and sha256_digest(answer.content) != name:
+            check_no_page(answer.content_type, reference)
         _check_digests(answer.content, name, answer.headers.get("Docker-Content-Digest"), reference)
         return answer, media_type_of(answer.content, answer.content_type, reference)
 
@@ -133,6 +138,8 @@ class _Pieces:
                 self._http.check(self._access, answer, name)
             raise Unreadable(f"HTTP {answer.status}")
         if is_sha256_digest(name) and sha256_digest(answer.content) != name:
+            if is_page(answer.content_type):
+                raise RegistryRefused("registry-page", f"{name}: a page was sent in its place", fix=AT_FAULT)
             raise Unreadable("the bytes are not those of the digest")
         return answer.content
 

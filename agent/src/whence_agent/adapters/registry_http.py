@@ -30,6 +30,7 @@ from whence_common.registry_address import (
     check_addresses,
     check_by_proxy,
     is_named,
+    is_page,
     pinned,
     redirected,
     same_origin,
@@ -197,7 +198,7 @@ class RegistryHttp:
             host = urlsplit(wanted.url).netloc
             raise RegistryRefused(
                 UNAUTHORISED, f"{access.registry}: no token was given by {one_line(host, 80)} (HTTP {answer.status})",
-                retryable=may_pass(answer.status, answer.content),
+                retryable=may_pass(answer.status, answer.content) or _is_between(answer),
                 retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=self._now()),
                 fix="check the credentials for this registry, and that they may pull",
             )  # fmt: skip
@@ -281,6 +282,11 @@ def _url(place: Place, repository: str, path: str) -> str:
         return url_of(place, repository, part, name)
     except ImageReferenceInvalid as exc:
         raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=False) from exc
+
+
+def _is_between(answer: Answer) -> bool:
+    """Return whether a page came in place of a token server's answer: something that is before it answered."""
+    return is_page(answer.content_type) and answer.status in (200, 403, 404)
 
 
 def _as_named(url: str) -> Pinned:

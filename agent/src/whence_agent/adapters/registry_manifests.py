@@ -14,7 +14,7 @@ from whence_common.oci_manifest import INDEXES, LAYERS_MAX, MANIFESTS
 from whence_common.registry_address import is_page
 
 _OTHER = "image-other-architecture"
-_AT_FAULT = "the registry or something before it is at fault; tell its owner"
+AT_FAULT = "the registry or something before it is at fault; tell its owner"
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 
 
@@ -78,7 +78,14 @@ def layer_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(types))
 
 
-def refused(code: str, reference: ImageReference, why: str, *, fix: str = _AT_FAULT) -> RegistryRefused:
+def check_no_page(content_type: str, reference: ImageReference) -> None:
+    """Check that other bytes than were asked for are no page for people. Raises RegistryRefused, which may pass."""
+    if is_page(content_type):
+        why = "a page was sent in place of the image, by a proxy or by something else before the registry"
+        raise RegistryRefused("registry-page", f"{reference}: {why}", fix=AT_FAULT)
+
+
+def refused(code: str, reference: ImageReference, why: str, *, fix: str = AT_FAULT) -> RegistryRefused:
     """Return the error for bytes that will be wrong again."""
     return RegistryRefused(code, f"{reference}: {why}", retryable=False, fix=fix)
 
@@ -106,4 +113,4 @@ def _document(content: bytes, header: str, reference: ImageReference) -> dict[st
 
 
 def _not_json(reference: ImageReference, header: str, why: str) -> RegistryRefused:
-    return RegistryRefused("registry-not-json", f"{reference}: {why}", retryable=is_page(header), fix=_AT_FAULT)
+    return RegistryRefused("registry-not-json", f"{reference}: {why}", retryable=is_page(header), fix=AT_FAULT)
