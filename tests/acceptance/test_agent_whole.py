@@ -552,6 +552,7 @@ async def test_an_instance_of_a_warm_pool_is_prepared_drained_and_booted_again_w
     more = "stop_timeout: 1\nlifecycle_hook: {group: pay, launching: up, terminating: down}\nhealthcheck: {type: elb, loadbalancer_name: web}\n"
     await stage.instance(user_data(source, more))
     stage.service.lifecycle_state = b"Warmed:Stopped"
+    stage.service.faults = {"target-lifecycle-state": [503, 429]}
     front.refusals["DeregisterInstancesFromLoadBalancer"] = [
         Refusal("LoadBalancerNotFound", "There is none of this name")
     ]

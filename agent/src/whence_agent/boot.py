@@ -19,7 +19,7 @@ from whence_agent.instance_key import InstanceKey
 from whence_agent.key_owner import KeyOwner
 from whence_agent.lifecycle_states import in_pool
 from whence_agent.ports import AggregatorUnavailable, Metadata, MetadataUnavailable, Notifier
-from whence_agent.progress import Progress, StageFailed
+from whence_agent.progress import Progress, StageFailed, StageProgress
 from whence_agent.redaction import Redactor
 from whence_agent.reporter import Reporter
 from whence_agent.settings import Settings
@@ -44,6 +44,8 @@ from whence_common.user_data.masking import masked
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS_MAX = 10.0
+POOL_SECONDS_MAX = 30.0
+"""So long a boot waits to know whether it is one of a warm pool: there, no load balancer would ever have it."""
 DISK_SECONDS = 10.0
 """After so long, what the disk refused is tried again."""
 
@@ -163,10 +165,14 @@ class Boot:
         if user_data.load_balancer is None and self.announcer.announcement.lifecycle_hooks is None:
             return
         try:
-            state = (await self.metadata.notices()).lifecycle_state
-        except MetadataUnavailable as exc:
-            log.warning("not known whether this is a warm pool", extra=fields(reason=exc.message))
+            async with asyncio.timeout(POOL_SECONDS_MAX):
+                found = await self.bring_up.patience.keep_trying(
+                    self.metadata.notices, StageProgress(name="warm pool"), waiting_for="the metadata service"
+                )
+        except (MetadataUnavailable, TimeoutError) as exc:
+            log.warning("not known whether this is a warm pool", extra=fields(reason=str(exc)))
             return
+        state = found.lifecycle_state
         self.progress.pool = state if in_pool(state) else ""
 
     async def _announce(self, *, success: bool) -> None:
