@@ -105,8 +105,8 @@ async def test_a_service_of_version_1_only_is_refused(
         (Answer(status=500), "metadata-no-token"),
         (Answer(status=403), "metadata-no-token"),
         (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), "metadata-no-token"),
-        (Answer(body=b"x" * 200_000), "metadata-too-large"),
-        (Answer(endless=True), "metadata-too-large"),
+        (Answer(body=b"x" * 200_000), "metadata-no-token"),
+        (Answer(endless=True), "metadata-no-token"),
         (Answer(body=b"token", cut_off=True), "metadata-unreachable"),
     ],
 )
@@ -117,6 +117,14 @@ async def test_a_misbehaving_metadata_service_is_named(
         with pytest.raises(MetadataUnavailable) as caught:
             await ImdsMetadata(session=session, url=f"http://{host}").read()
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("answer", [Answer(body=b"x" * 200_000), Answer(endless=True)])
+async def test_a_document_that_is_too_large_is_read_no_further(session: aiohttp.ClientSession, answer: Answer) -> None:
+    async with misbehaving({"api/token": Answer(body=b"token"), "document": answer}) as host:
+        with pytest.raises(MetadataUnavailable) as caught:
+            await ImdsMetadata(session=session, url=f"http://{host}").read()
+    assert (caught.value.code, caught.value.retryable) == ("metadata-too-large", False)
 
 
 async def test_no_metadata_service_at_all_is_unreachable(session: aiohttp.ClientSession) -> None:

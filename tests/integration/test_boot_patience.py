@@ -125,6 +125,18 @@ async def test_a_page_in_the_place_of_a_session_token_is_waited_out_and_named(
     assert caught.value.message.endswith("sends as a session token is none: something else answers in its place")
 
 
+@pytest.mark.parametrize("path", ["api/token", "identity/document", "user-data"])
+async def test_a_metadata_service_that_is_away_says_what_to_do(
+    session: aiohttp.ClientSession, service: MetadataService, path: str
+) -> None:
+    service.faults = {path: [503]}
+    with pytest.raises(MetadataUnavailable) as caught:
+        await ImdsMetadata(session=session, url=service.url).read()
+    assert (
+        caught.value.fix == "see what the metadata service answers on this machine, and the routes and firewalls to it"
+    )
+
+
 async def test_user_data_that_is_absent_for_good_is_believed_after_a_bounded_time_and_said(
     world: World, session: aiohttp.ClientSession, service: MetadataService
 ) -> None:

@@ -23,6 +23,7 @@ _TOKEN_SECONDS = 300
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 5.0
 _TOKEN = re.compile(r"[\x21-\x7e]{1,1024}\Z")
+_AWAY_FIX = "see what the metadata service answers on this machine, and the routes and firewalls to it"
 _OK, _TOKEN_ENDED, _NOTHING_THERE, _TOO_MANY = 200, 401, 404, 429
 
 
@@ -108,7 +109,9 @@ class ImdsMetadata:
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             self._token_ends = 0.0
             raise MetadataUnavailable(
-                "metadata-unreachable", f"the metadata service at {self._url} does not answer ({type(exc).__name__})"
+                "metadata-unreachable",
+                f"the metadata service at {self._url} does not answer ({type(exc).__name__})",
+                fix=_AWAY_FIX,
             ) from exc
         except BodyTooLarge as exc:
             raise MetadataUnavailable(
@@ -121,6 +124,7 @@ class ImdsMetadata:
             raise MetadataUnavailable(
                 "metadata-unreachable" if _is_passing(answer.status) else "metadata-refused",
                 f"{path}: HTTP {answer.status}",
+                fix=_AWAY_FIX,
                 retry_after_seconds=answer.retry_after_seconds,
             )
         return answer.content
@@ -144,7 +148,7 @@ class ImdsMetadata:
                 raise MetadataUnavailable(
                     "metadata-no-token",
                     f"no session token: HTTP {answer.status}",
-                    fix="" if _is_passing(answer.status) else fix,
+                    fix=_AWAY_FIX if _is_passing(answer.status) else fix,
                     retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now()),
                 )
             token = (await read_first(answer, 1025)).decode("ascii", "replace").strip()
