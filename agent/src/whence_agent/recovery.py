@@ -23,6 +23,10 @@ GONE_SECONDS = 60.0
 """So long a container may be gone before that is a failure: who replaces one by hand removes it first."""
 
 
+RESTART_SECONDS = 2.0
+"""So long a container that somebody stopped may be down before that is its end: `docker restart` starts it again."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Recovery:
     """Judges each end once. `on_end` hears of the application's end, `on_failure` of what does not recover here."""
@@ -86,7 +90,7 @@ class Recovery:
             await self._start(watched, facts)
 
     async def _about_running(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> None:
-        watched.gone_at, watched.judged, watched.ran_in = None, False, self.lives
+        watched.gone_at, watched.stopped_at, watched.judged, watched.ran_in = None, None, False, self.lives
         due = watched.restart_at is None or self.progress.monotonic() >= watched.restart_at
         if due and self._lost_network(watched, facts, all_):
             await self._rejoin(watched)
@@ -102,15 +106,27 @@ class Recovery:
         """Judge an end: the container's own, or the engine's, whatever exit code that gave."""
         now = self.progress.monotonic()
         watched.restart_at = None
-        if await self._went_down_with_engine(watched, facts):
+        if watched.stopped_at is None and await self._went_down_with_engine(watched, facts):
             log.warning("went down with the engine", extra=fields(container=watched.name, exit_code=facts.exit_code))
             watched.restarts.excused(now)
             watched.judged, watched.restart_at = True, now
             return
-        watched.judged = True
+        if self._may_be_restarted_by_hand(watched, now):
+            return
+        watched.judged, watched.stopped_at = True, None
         await self._act(watched, watched.restarts.ended(now, facts.exit_code), f"last with {facts.exit_code}")
         if watched.main:
             await self.on_end(facts.exit_code)
+
+    def _may_be_restarted_by_hand(self, watched: Watched, now: float) -> bool:
+        """Return whether somebody stopped it only moments ago; the judgement waits then."""
+        if not watched.end.killed:
+            return False
+        watched.stopped_at = now if watched.stopped_at is None else watched.stopped_at
+        if now - watched.stopped_at >= RESTART_SECONDS:
+            return False
+        watched.restart_at = watched.stopped_at + RESTART_SECONDS  # looked at again then, before anything is started
+        return True
 
     async def _went_down_with_engine(self, watched: Watched, facts: ContainerFacts) -> bool:
         """Return whether the engine took the container down with it. Raises EngineFailed.

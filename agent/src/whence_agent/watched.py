@@ -38,6 +38,8 @@ class Watched:
     end: SeenEnd = field(default_factory=SeenEnd)
     ran_in: int = 0
     """The engine's life in which it was seen running last."""
+    stopped_at: float | None = None
+    """When it was first seen ended by hand, and not with its engine, until that end is judged."""
     gone_at: float | None = None
     gone_told: bool = False
 
