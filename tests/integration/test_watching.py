@@ -181,6 +181,35 @@ async def test_an_exec_is_told_also_of_the_very_command_of_the_check(
     assert watched.drift == [("exec", BUSYBOX)]
 
 
+async def test_a_command_line_of_nearly_a_megabyte_is_told_and_hides_nothing(
+    scape: Landscape, watched: Watching
+) -> None:
+    await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
+    watched.world.progress.booted.set()
+    await watched.supervision.look()
+    for command in ([BUSYBOX, "true", *(["x" * 100_000] * 8)], ["/bin/../bin/busybox", "true"]):
+        made = await watched.on_engine(lambda client, command=command: client.exec_create(NAME, command))
+        await watched.on_engine(lambda client, made=made: client.exec_start(made["Id"]))
+    await watched.until(lambda: len(watched.drift) == 2)
+    assert watched.drift == [("exec", BUSYBOX), ("exec", "/bin/../bin/busybox")]
+
+
+# --- restarts by hand
+
+
+async def test_a_restart_by_hand_is_no_end_of_the_application(scape: Landscape, watched: Watching) -> None:
+    await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
+    watched.world.progress.booted.set()
+    await watched.supervision.look()
+    for _ in range(3):
+        started = watched.facts.started_at
+        await watched.on_engine(lambda client: client.restart(NAME, timeout=2))
+        await watched.until(lambda: watched.facts.state == "running" and watched.facts.started_at != started)  # noqa: B023 - awaited at once
+    assert (watched.ends, watched.failures, watched.drift) == ([], [], [])
+    await watched.on_engine(lambda client: client.stop(NAME, timeout=2))
+    await watched.until(lambda: watched.ends == [0])
+
+
 # --- starts that are refused
 
 

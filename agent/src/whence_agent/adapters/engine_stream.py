@@ -20,7 +20,10 @@ from whence_common.registry_sign_in import Login
 
 PULL_STALL_SECONDS_MAX = 60.0
 """As long as the ECS agent and the kubelet waited: half of it cut off slow registries, twice of it is rarely needed."""
-_LINE_BYTES_MAX = 256 * 1024
+_LINE_BYTES_MAX = 8 * 1024 * 1024
+"""An exec's event has its command line twice, and the kernel takes command lines of 2 MiB."""
+_PIECE_BYTES = 64 * 1024
+_REFUSAL_BYTES_MAX = 256 * 1024
 _CONNECT_SECONDS_MAX = 10.0
 _ACTIONS = (
     "create", "start", "kill", "die", "destroy", "exec_start", "update", "rename", "oom", "pause", "unpause",
@@ -102,9 +105,9 @@ class EngineStream:
                 method, base + path, params=parameters, headers=headers, timeout=timeout
             ) as answer:
                 if answer.status >= 400:
-                    document = _object(await answer.content.read(_LINE_BYTES_MAX))
+                    document = _object(await answer.content.read(_REFUSAL_BYTES_MAX))
                     raise refused(answer.status, str(document.get("message", f"HTTP {answer.status}")))
-                while line := await answer.content.readline():
+                async for line in _whole_lines(answer.content):
                     yield _object(line)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             raise away(self._socket, exc) from exc
@@ -115,8 +118,23 @@ class EngineStream:
             connector = (
                 aiohttp.UnixConnector(path="/" + rest.lstrip("/")) if scheme == "unix" else aiohttp.TCPConnector()
             )
-            self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES_MAX)
+            self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_PIECE_BYTES)
         return self._session, "http://engine" if scheme == "unix" else f"http://{rest}"
+
+
+async def _whole_lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
+    """Yield each line. A longer one than the bound is passed over: it must not hide what comes after it."""
+    line, too_long = bytearray(), False
+    while piece := await content.read(_PIECE_BYTES):
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            if not too_long:
+                yield bytes(line + end)
+            line, too_long = bytearray(), False
+        too_long = too_long or len(line) + len(rest) > _LINE_BYTES_MAX
+        line = bytearray() if too_long else line + rest
+    if line:
+        yield bytes(line)
 
 
 def _auth(login: Login) -> str:
