@@ -14,7 +14,7 @@ from fakes.watched_world import APP, Watched
 from whence_agent.ports import EngineEvent
 from whence_agent.ports_engine import HealthChecks
 from whence_agent.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS, Restarts
-from whence_agent.status import state_of
+from whence_agent.status import state_of, what_to_do
 from whence_agent.supervision import TELL_MAX, TELL_SECONDS
 
 
@@ -164,6 +164,11 @@ async def test_a_container_that_is_removed_is_told_and_on_call_knows_what_to_do(
     await watched.look(after=5)
     assert watched.drift == [("container-removed", APP)]
     assert watched.world.causes() == ["change"]
+
+
+def test_a_sidecars_crash_loop_points_at_the_sidecars_log(watched: Watched) -> None:
+    watched.world.progress.crash_loop = f"{APP}-proxy has failed 5 times in a row, last with 7"
+    assert what_to_do(watched.world.progress, "degraded") == f"look at the log: docker logs {APP}-proxy"
 
 
 async def test_an_engine_that_is_away_is_a_reason_and_no_change(watched: Watched) -> None:

@@ -174,8 +174,8 @@ def _about_what_runs(progress: Progress) -> str:
     if refused := [one.name for one in containers if one.error]:
         return f"the engine does not start {refused[0]}: mend the cause in the reasons above; it is tried again"
     if progress.crash_loop or (container is not None and container.state in ("exited", "dead")):
-        name = container.name if container is not None else "the container"
-        return f"look at the application's log: docker logs {name}"
+        name = progress.crash_loop.partition(" ")[0] or (container.name if container is not None else "the container")
+        return f"look at the log: docker logs {name}"
     if any(one.state == "gone" for one in containers):
         return "somebody removed a container; systemctl restart whence-agent brings it up again"
     if sick := [one.name for one in containers if "unhealthy" in (one.health, one.engine_health)]:
