@@ -187,9 +187,12 @@ async def test_a_command_line_of_nearly_a_megabyte_is_told_and_hides_nothing(
     await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
     watched.world.progress.booted.set()
     await watched.supervision.look()
+
+    def execute(command: list[str], client: Any) -> None:
+        client.exec_start(client.exec_create(NAME, command)["Id"])
+
     for command in ([BUSYBOX, "true", *(["x" * 100_000] * 8)], ["/bin/../bin/busybox", "true"]):
-        made = await watched.on_engine(lambda client, command=command: client.exec_create(NAME, command))
-        await watched.on_engine(lambda client, made=made: client.exec_start(made["Id"]))
+        await watched.on_engine(partial(execute, command))
     await watched.until(lambda: len(watched.drift) == 2)
     assert watched.drift == [("exec", BUSYBOX), ("exec", "/bin/../bin/busybox")]
 
