@@ -203,9 +203,9 @@ class RegistryHttp:
                 fix="check the credentials for this registry, and that they may pull",
             )  # fmt: skip
         access.authorization = f"Bearer {token.value}"
-        if login is not None and login.identity_token and login.seconds is None:
-            if any(one.scheme == "basic" for one in challenges):
-                access.login = Login(registry_token=token.value, seconds=token.seconds)
+        both = any(one.scheme == "basic" for one in challenges)
+        if login is not None and login.identity_token and login.seconds is None and both:
+            access.login = Login(registry_token=token.value, seconds=token.seconds)
 
     async def _checked(self, place: Place, url: str) -> list[Pinned]:
         """Return how to ask a URL that came from the registry: at the addresses that were checked, and no others.

@@ -23,7 +23,7 @@ from whence_common.errors import one_line
 from whence_common.oci_manifest import DOCKER_MANIFEST, INDEXES, MANIFEST_BYTES_MAX, OCI_INDEX, Manifest
 
 _ENGINE = "docker/"
-"""The Docker Engine answers every challenge: at Basic it fails where it has no password, but a token to renew others by."""
+"""The Docker Engine answers every challenge, and fails at Basic where it has a token to renew by and no password."""
 BASIC_CHALLENGE = 'Basic realm="Pier One Docker Registry"'
 _FORM_BYTES_MAX = 64 * 1024
 _HEADER_NOT_TAKEN = "X-SCM-Source is not taken: put scm-source.json into the image, or sign with whence attest"
