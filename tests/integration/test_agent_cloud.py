@@ -137,7 +137,12 @@ async def test_a_load_balancer_says_whether_it_serves_the_instance(scape: Landsc
     instance_id = await scape.aws.run_instance(b"")
     listener = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstancePort": 8080}
     await made(
-        scape, "elb", "create_load_balancer", LoadBalancerName="web-asked", Listeners=[listener], AvailabilityZones=[ZONE]
+        scape,
+        "elb",
+        "create_load_balancer",
+        LoadBalancerName="web-asked",
+        Listeners=[listener],
+        AvailabilityZones=[ZONE],
     )
     register = {"LoadBalancerName": "web-asked", "Instances": [{"InstanceId": instance_id}]}
     await made(scape, "elb", "register_instances_with_load_balancer", **register)
