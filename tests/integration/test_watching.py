@@ -241,12 +241,17 @@ async def test_a_sidecar_in_the_applications_network_is_there_again_after_it_was
     await watched.run(watched.specified(image, name=f"{NAME}-inside", network=f"container:{NAME}"), joins=NAME)
     watched.world.progress.booted.set()
 
-    def network(name: str) -> Callable[[Any], str]:
-        return lambda client: Path(f"/proc/{client.inspect_container(name)['State']['Pid']}/ns/net").readlink().name
+    async def network(name: str) -> str:
+        """Return the network of a container's process; empty while it has none, between an end and a start."""
+        process = await watched.on_engine(lambda client: client.inspect_container(name)["State"]["Pid"])
+        try:
+            return Path(f"/proc/{process}/ns/net").readlink().name if process else ""
+        except FileNotFoundError:
+            return ""
 
     await watched.on_engine(lambda client: client.restart(NAME, timeout=1))
     async with asyncio.timeout(40):
-        while await watched.on_engine(network(NAME)) != await watched.on_engine(network(f"{NAME}-inside")):
+        while not (main := await network(NAME)) or main != await network(f"{NAME}-inside"):
             await pause(0.1)
 
 
