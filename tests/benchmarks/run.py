@@ -12,7 +12,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import boot, fleet, hostile, idle, ingest, judge, kills, peer, registry, scale, trace
+from benchmarks import boot, fleet, hostile, idle, ingest, judge, kills, peer, registry, scale, trace, weather
 from landscape.whole import ROOT
 
 _ALL = {
@@ -29,7 +29,11 @@ _ALL = {
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""
-_NAMED_ONLY = {"peer": peer.measure, "queries-on-postgres": scale.queries_on_postgres}
+_NAMED_ONLY = {
+    "peer": peer.measure,
+    "queries-on-postgres": scale.queries_on_postgres,
+    "weather": weather.Weather().measure,
+}
 """What needs much that nothing else does, or long."""
 
 
@@ -51,12 +55,21 @@ async def main() -> int:
     parser.add_argument(
         "--beside", type=Path, help="another checkout with an environment: boot and idle measure it too"
     )
+    of_weather = parser.add_argument_group("weather")
+    of_weather.add_argument("--seed", type=int, help="repeats a run; without one a seed is drawn, and printed")
+    of_weather.add_argument("--boots", type=int, default=weather.BOOTS)
+    of_weather.add_argument("--only", type=int, nargs="+", default=(), help="do these boots of the seed alone")
+    of_weather.add_argument("--scale", type=float, default=1.0, help="multiplies the times of faults and deadlines")
     arguments = parser.parse_args()
+    told = weather.Weather(
+        seed=arguments.seed, boots=arguments.boots, only=tuple(arguments.only), scale=arguments.scale
+    )
     agents = {name: partial(one, beside=arguments.beside) for name, one in _AGENTS.items()}
+    measures = _ALL | agents | _NAMED_ONLY | {"weather": told.measure}
     for name in arguments.names:
         print(f"== {name}", flush=True)
         with tempfile.TemporaryDirectory(prefix="whence-bench-") as directory:
-            await (_ALL | agents | _NAMED_ONLY)[name](Path(directory), rounds=arguments.rounds, limit=arguments.limit)
+            await measures[name](Path(directory), rounds=arguments.rounds, limit=arguments.limit)
     return 0
 
 
