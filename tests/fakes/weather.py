@@ -30,7 +30,7 @@ _SILENT_SLACK_SECONDS = 45.0
 """The same, and the bound of a try that began while nothing answered; the registry's is 30 s."""
 _TRUE: Mapping[Kind, re.Pattern[str]] = {
     "metadata": re.compile(r"metadata", re.IGNORECASE),
-    "registry": re.compile(r"registry|localhost:\d+/demo/weather", re.IGNORECASE),
+    "registry": re.compile(r"registry|localhost:\d+(?:/| for )demo/weather", re.IGNORECASE),
     "s3": re.compile(r"\bs3\b", re.IGNORECASE),
     "kms": re.compile(r"\bkms\b", re.IGNORECASE),
     "engine": re.compile(r"engine", re.IGNORECASE),

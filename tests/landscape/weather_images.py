@@ -13,7 +13,7 @@ from landscape.whole import Landscape
 from whence_common.digest import sha256_digest
 
 NAME = "weather"
-_LAYER_BYTES = 1024 * 1024
+_LAYER_BYTES = 960 * 1024
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
