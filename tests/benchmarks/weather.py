@@ -34,7 +34,7 @@ class Weather:
     scale: float = 1.0
 
     async def measure(self, directory: Path, *, rounds: int, limit: Path) -> None:
-        """Print a table by kind of fault, and each boot that went wrong. Raises AssertionError when one did."""
+        """Print a table by kind of fault, and each boot that went wrong. Raises SystemExit when one did."""
         seed = random.randrange(1_000_000) if self.seed is None else self.seed
         climate = Climate().scaled(self.scale)
         forecasts = [climate.forecast(seed, number) for number in self.only or range(self.boots)]
@@ -53,12 +53,14 @@ class Weather:
         wrong = [outcome.forecast.number for outcome in outcomes if outcome.verdict not in GOOD]
         print(f"{len(outcomes)} boots in {time.monotonic() - began:.0f} s")
         again = f'make bench ARGS="weather --seed {seed} --scale {self.scale:g} --only {" ".join(map(str, wrong))}"'
-        assert not wrong, f"{len(wrong)} of {len(outcomes)} boots went wrong; repeat them: {again}"
+        if wrong:
+            raise SystemExit(f"{len(wrong)} of {len(outcomes)} boots went wrong; repeat them: {again}")
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return a line for each kind of fault; a boot with two kinds is in both, and once in the sum."""
-    head = f"{'fault':11}{'boots':>7}" + "".join(f"{name:>13}" for name in _COLUMNS) + f"{'median s':>10}{'max s':>8}"
+    head = f"{'fault':11}{'boots':>7}" + "".join(f"{name:>13}" for name in _COLUMNS)
+    head += f"{'median s':>10}{'max s':>8}{'restarted':>11}"
     lines = [head]
     for kind in (*KINDS, "all"):
         of_kind = [one for one in outcomes if kind in ("all", *(fault.kind for fault in one.forecast.faults))]
@@ -66,9 +68,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
             continue
         counts = "".join(f"{sum(one.verdict == name for one in of_kind):>13}" for name in _COLUMNS)
         seconds = [one.seen.seconds for one in of_kind]
-        lines.append(
-            f"{kind:11}{len(of_kind):>7}{counts}{statistics.median(seconds):>10.1f}{max(seconds):>8.1f}"
-        )  # fmt: skip
+        restarted = sum(one.seen.starts > 1 for one in of_kind)
+        times = f"{statistics.median(seconds):>10.1f}{max(seconds):>8.1f}{restarted:>11}"
+        lines.append(f"{kind:11}{len(of_kind):>7}{counts}{times}")
     return "\n".join(lines)
 
 

@@ -24,10 +24,12 @@ KINDS: Mapping[Kind, tuple[str, ...]] = {
 `no-user-data-once` is HTTP 404 for user data, once."""
 _SILENT = ("silence", "stall")
 _ONCE = "no-user-data-once"
-_PROMPT_SLACK_SECONDS = 12.0
-"""A pause of the longest back-off, 10 s, and one try."""
+_PROMPT_SLACK_SECONDS = 16.0
+"""A pause of the longest back-off, 15 s, and one try."""
 _SILENT_SLACK_SECONDS = 45.0
 """The same, and the bound of a try that began while nothing answered; the registry's is 30 s."""
+_TWO_FAULTS, _RETRIED = 0.3, 0.4
+"""Shares of boots that have two faults, and whose policy is to try again."""
 _TRUE: Mapping[Kind, re.Pattern[str]] = {
     "metadata": re.compile(r"metadata", re.IGNORECASE),
     "registry": re.compile(r"registry|localhost:\d+(?:/| for )demo/weather", re.IGNORECASE),
@@ -72,14 +74,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """One boot's faults, and the deadline of each of its stages in seconds."""
+    """One boot's faults, the deadline of each of its stages in seconds, and whether a failed boot is tried again."""
 
     number: int
     faults: tuple[Fault, ...]
     stage_seconds: float
+    on_failure: Literal["hold", "retry"] = "hold"
 
     def __str__(self) -> str:
-        return f"boot {self.number} ({'; '.join(map(str, self.faults))}; stages have {self.stage_seconds:g} s)"
+        policy = "; on_failure: retry" if self.on_failure == "retry" else ""
+        return f"boot {self.number} ({'; '.join(map(str, self.faults))}; stages have {self.stage_seconds:g} s{policy})"
 
     @property
     def over(self) -> float:
@@ -112,10 +116,13 @@ class Climate:
         """Draw a boot's faults: the same for the same seed and number, whatever else is drawn. Pure."""
         draw = random.Random(f"{seed}/{number}")
         kinds = [tuple(KINDS)[number % len(KINDS)]]  # each kind as often as every other
-        if draw.random() < 0.3:
+        if draw.random() < _TWO_FAULTS:
             kinds.append(draw.choice([kind for kind in KINDS if kind != kinds[0]]))
         faults = tuple(self._fault(draw, kind) for kind in kinds)
-        return Forecast(number=number, faults=faults, stage_seconds=draw.choice(self.deadlines_seconds))
+        return Forecast(
+            number=number, faults=faults, stage_seconds=draw.choice(self.deadlines_seconds),
+            on_failure="retry" if draw.random() < _RETRIED else "hold",
+        )  # fmt: skip
 
     def _fault(self, draw: random.Random, kind: Kind) -> Fault:
         how = draw.choice(KINDS[kind])

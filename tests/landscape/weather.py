@@ -39,6 +39,7 @@ _PAIR = {
     "client.json": {"client_id": "c", "client_secret": "s"},
 }
 _DISK_KIBIBYTES = 2048
+_RETRY_PAUSE_SECONDS_MAX = 10.0
 _OF_THE_WEATHER = ("identity", "secrets", "image", "pull", "run")
 _LIMITS = {
     "challenges_per_address": 1e6, "enrolments_per_account": 1e6, "statements_per_account": 1e6,
@@ -85,7 +86,7 @@ class Sky:
         digest = await self._images.make(str(forecast.number))
         async with AsyncExitStack() as stack:
             registry = await stack.enter_async_context(_front(f"http://{scape.registry}", "registry"))
-            user_data = self._user_data(f"localhost:{registry.port}/demo/{NAME}:{forecast.number}")
+            user_data = self._user_data(f"localhost:{registry.port}/demo/{NAME}:{forecast.number}", forecast)
             service = await stack.enter_async_context(scape.instance(user_data.encode()))
             metadata = await stack.enter_async_context(_front(service.url, "metadata"))
             aws = await stack.enter_async_context(Front(scape.aws.url, _aws_kinds, port=free_port()).serve())
@@ -112,24 +113,23 @@ class Sky:
                 started_at = datetime.now(UTC)
                 within = with_name_server(home / "etc", names.address)
                 async with supervised(home, config, port=port, within=within) as agent:
-                    status, seconds = await _until_ended(agent, forecast)
+                    end = await _until_ended(agent, forecast)
                     await calm()
                     await _until_told(agent)
                     running = await self._running(container)
-                return await self._looked_at(service.instance_id, agent, status, seconds, started_at, running)
+                return await self._looked_at(service.instance_id, agent, end, started_at, running)
 
-    def _user_data(self, source: str) -> str:
+    def _user_data(self, source: str, forecast: Forecast) -> str:
         return (
             "#taupage-ami-config\napplication_id: weather\napplication_version: '1.0'\nruntime: Docker\n"
             f"source: {source}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\n"
             f"health_check_timeout_seconds: {HEALTH_SECONDS:.0f}\nmint_bucket: {_BUCKET}\n"
-            f"environment: {{DB: 'aws:kms:{self._secret}'}}\n"
+            f"environment: {{DB: 'aws:kms:{self._secret}'}}\non_failure: {forecast.on_failure}\n"
         )
 
     async def _looked_at(
-        self, instance_id: str, agent: Supervised, status: dict[str, Any], seconds: float, started_at: datetime,
-        running: list[str],
-    ) -> Seen:  # fmt: skip
+        self, instance_id: str, agent: Supervised, end: _End, started_at: datetime, running: list[str]
+    ) -> Seen:
         shown = await self._server.get(f"/v1/instances/{instance_id}")
         ledger = [(one["sequence"], one["digest"], one["cause"]) for one in shown.get("statements", [])]
         stated = ""
@@ -140,8 +140,9 @@ class Sky:
         kept = [(one["sequence"], one["digest"]) for one in agent.said() if one.get("message") == "statement kept"]
         log = agent.log.read_text(encoding="utf-8", errors="replace")
         return Seen(
-            status=status, started_at=started_at, seconds=seconds, starts=agent.starts, kept=kept, ledger=ledger,
-            stated=stated, containers=running if status.get("state") == "failed" else (), log=log,
+            status=end.status, before=end.before, started_at=started_at, seconds=end.seconds, starts=agent.starts,
+            kept=kept, ledger=ledger, stated=stated,
+            containers=running if end.status.get("state") == "failed" else (), log=log,
         )  # fmt: skip
 
     async def _running(self, container: str) -> list[str]:
@@ -199,6 +200,7 @@ def _extra(forecast: Forecast, state: Path) -> dict[str, object]:
         "stage_seconds_max": dict.fromkeys(_OF_THE_WEATHER, forecast.stage_seconds),
         "credentials_first_seconds_max": forecast.stage_seconds,
         "credentials_poll_seconds": 10.0,
+        "retry_pause_seconds_max": _RETRY_PAUSE_SECONDS_MAX,
         "watch_seconds": 2.0,
         "heartbeat_seconds": 5.0,
         "platform_containers": ["whence-weather-*"],  # its neighbours on the one engine
@@ -234,22 +236,35 @@ async def _blowing(forecast: Forecast, parts: Mapping[Kind, Exposed]) -> AsyncIt
         await calm()
 
 
-async def _until_ended(agent: Supervised, forecast: Forecast) -> tuple[dict[str, Any], float]:
-    """Return the status once it is ok or failed, or once that has taken too long; and how long it took."""
+@dataclass(slots=True)
+class _End:
+    """How far a boot came: its last status, those of failures before, and the seconds that it took."""
+
+    status: dict[str, Any]
+    before: list[dict[str, Any]]
+    seconds: float = 0.0
+
+
+async def _until_ended(agent: Supervised, forecast: Forecast) -> _End:
+    """Watch a boot until it is ok or failed for good, or until that has taken too long."""
     began = time.monotonic()
     stages = (len(_OF_THE_WEATHER) + 1) * forecast.stage_seconds + HEALTH_SECONDS + STAGE_SECONDS_MAX["enrol"]
-    booting_until = began + max(stages, forecast.over) + _MARGIN_SECONDS
+    booting_until = began + max(stages, forecast.over + SETTLE_SECONDS_MAX) + _MARGIN_SECONDS
     up_until: float | None = None
-    status: dict[str, Any] = {}
+    end = _End({}, [])
     while True:
-        status = await agent.status() or status
-        now = time.monotonic()
-        if status.get("state") in ("ok", "failed"):
-            return status, now - began
-        if status.get("state") == "degraded":
+        status = end.status = await agent.status() or end.status
+        end.seconds = time.monotonic() - began
+        state, follows = status.get("state"), status.get("next_try_at")
+        if state == "ok" or (state == "failed" and not follows):
+            return end
+        if follows and follows not in [one["next_try_at"] for one in end.before]:
+            end.before.append(status)
+        now = began + end.seconds
+        if state == "degraded":
             up_until = up_until or max(now, began + forecast.over) + SETTLE_SECONDS_MAX
         if now > booting_until or (up_until is not None and now > up_until):
-            return status, now - began
+            return end
         await asyncio.sleep(_LOOK_SECONDS)
 
 

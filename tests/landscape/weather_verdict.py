@@ -17,10 +17,12 @@ _FIXED_SECONDS = {"user-data": 10.0, "enrol": 15.0, "health": HEALTH_SECONDS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What was seen of one boot. `status` is the last document; `seconds` passed until it was ok or failed."""
+    """What was seen of one boot. `status` is the last document; `seconds` passed until it was ok or failed for good."""
 
-    status: dict[str, Any]
     started_at: datetime
+    status: dict[str, Any]
+    before: Sequence[dict[str, Any]] = ()
+    """The status after each failure that another try of the boot followed."""
     seconds: float
     starts: int = 1
     kept: Sequence[tuple[int, str]] = ()
@@ -41,10 +43,11 @@ def judge(forecast: Forecast, seen: Seen) -> tuple[Verdict, str]:
         return "hung", f"after {seen.seconds:.0f} s it is {state}: {seen.status.get('reasons')}"
     if wrong := _lost(seen, state):
         return "lost", wrong
+    for failure in seen.before:
+        if wrong := _unnamed(forecast, seen, failure):
+            return "wrong cause", wrong
     if state == "ok":
         return "ok", ""
-    if seen.containers:
-        return "wrong cause", f"the boot failed, and yet {', '.join(seen.containers)} runs"
     return _failed(forecast, seen)
 
 
@@ -61,22 +64,43 @@ def _lost(seen: Seen, state: str) -> str:
 
 
 def _failed(forecast: Forecast, seen: Seen) -> tuple[Verdict, str]:
-    stage = next((one for one in seen.status["stages"] if one["outcome"] == "failed"), None)
-    if stage is None:
+    if seen.containers:
+        return "wrong cause", f"the boot failed, and yet {', '.join(seen.containers)} runs"
+    found = _failed_stage(seen.status)
+    if found is None:
         return "wrong cause", "no stage is shown as failed"
-    name = stage["name"]
-    failed_at = (datetime.fromisoformat(seen.status["since"]) - seen.started_at).total_seconds()
-    began = failed_at - stage["seconds"]
+    began, failed_at = _times(seen, seen.status, found)
+    name, reason = str(found["name"]), str(found["reason"])
     deadline = began + _FIXED_SECONDS.get(name, forecast.stage_seconds)
-    if forecast.must_succeed(deadline=deadline):
+    if forecast.on_failure == "retry" or forecast.must_succeed(deadline=deadline):
         when = f"stage {name} failed {failed_at:.1f} s after the start; its deadline was at {deadline:.1f} s"
-        return "gave up", f"{when}, and the last fault was over at {forecast.over:.1f} s: {stage['reason']}"
+        return "gave up", f"{when}, and the last fault was over at {forecast.over:.1f} s: {reason}"
+    wrong = _unnamed(forecast, seen, seen.status, *([seen.stated] if seen.stated else []))
+    return ("wrong cause", wrong) if wrong else ("true cause", reason)
+
+
+def _unnamed(forecast: Forecast, seen: Seen, status: dict[str, Any], *further: str) -> str:
+    """Return what is wrong with the cause that a failure states: none of the faults of its stage's time; or nothing."""
+    stage = _failed_stage(status)
+    if stage is None:
+        return "no stage is shown as failed"
+    began, failed_at = _times(seen, status, stage)
     around = [fault for fault in forecast.faults if fault.starts <= failed_at and fault.ends >= began]
-    problems = [one for one in seen.status["problems"] if one["severity"] == "error"]
-    for text in (stage["reason"], text_of(problems), *([seen.stated] if seen.stated else [])):
+    problems = [one for one in status["problems"] if one["severity"] == "error"]
+    for text in (str(stage["reason"]), text_of(problems), *further):
         if not any(fault.is_named_in(text) for fault in around):
-            return "wrong cause", f"stage {name} names none of {[fault.kind for fault in around]}: {text}"
-    return "true cause", str(stage["reason"])
+            return f"stage {stage['name']} names none of {[fault.kind for fault in around]}: {text}"
+    return ""
+
+
+def _failed_stage(status: dict[str, Any]) -> dict[str, Any] | None:
+    return next((one for one in status["stages"] if one["outcome"] == "failed"), None)
+
+
+def _times(seen: Seen, status: dict[str, Any], stage: dict[str, Any]) -> tuple[float, float]:
+    """Return when a failed stage began and ended, in seconds after the start of the agent."""
+    failed_at = (datetime.fromisoformat(status["since"]) - seen.started_at).total_seconds()
+    return failed_at - float(stage["seconds"]), failed_at
 
 
 def text_of(problems: Sequence[dict[str, Any]]) -> str:

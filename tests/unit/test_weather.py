@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_failing_long_before_a_deadline_that_the_fault_does_not_reach_is_giving_
 def test_a_fault_just_before_the_deadline_leaves_no_time_for_a_last_try() -> None:
     said = "HTTP 503 from the registry"
     assert judge(forecast(lasts=15.0), failed(said))[0] == "true cause"
-    assert judge(forecast(lasts=8.0), failed(said))[0] == "gave up"
+    assert judge(forecast(lasts=4.0), failed(said))[0] == "gave up"
 
 
 def test_silence_costs_the_bound_of_a_whole_try() -> None:
@@ -93,6 +94,14 @@ def test_a_machine_that_never_knew_who_it_is_has_nothing_to_state() -> None:
     seen = failed("the metadata service does not answer", kept=(), ledger=(), stated="")
     seen.status["instance"] = None
     assert judge(forecast(kind="metadata"), seen)[0] == "true cause"
+
+
+def test_a_boot_that_is_tried_again_must_end_well_and_name_each_failure() -> None:
+    again = replace(forecast(), on_failure="retry")
+    before = failed("HTTP 503 from the registry").status
+    assert judge(again, ok(before=[before])) == ("ok", "")
+    assert judge(again, ok(before=[failed("the Docker Engine is away").status]))[0] == "wrong cause"
+    assert judge(again, failed("HTTP 503 from the registry"))[0] == "gave up"
 
 
 def test_a_boot_that_is_neither_ok_nor_failed_hangs() -> None:
