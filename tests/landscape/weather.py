@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ class Sky:
         kept = [(one["sequence"], one["digest"]) for one in agent.said() if one.get("message") == "statement kept"]
         log = agent.log.read_text(encoding="utf-8", errors="replace")
         return Seen(
-            status=end.status, before=end.before, started_at=started_at, seconds=end.seconds, starts=agent.starts,
+            status=end.status, before=end.before, began=end.began, started_at=started_at, seconds=end.seconds, starts=agent.starts,
             kept=kept, ledger=ledger, stated=stated,
             containers=running if end.status.get("state") == "failed" else (), log=log,
         )  # fmt: skip
@@ -240,9 +240,19 @@ async def _blowing(forecast: Forecast, parts: Mapping[Kind, Exposed]) -> AsyncIt
 class _End:
     """How far a boot came: its last status, those of failures before, and the seconds that it took."""
 
-    status: dict[str, Any]
-    before: list[dict[str, Any]]
+    status: dict[str, Any] = field(default_factory=dict)
+    before: list[dict[str, Any]] = field(default_factory=list)
+    began: dict[str, datetime] = field(default_factory=dict)
     seconds: float = 0.0
+    _stage_since: str = ""
+
+    def look(self, status: dict[str, Any]) -> None:
+        """Note a status, and when the stage began that failed."""
+        self.status = status
+        if status["state"] == "booting" and status["stage"]:
+            self._stage_since = status["since"]
+        elif status["state"] == "failed" and self._stage_since:
+            self.began.setdefault(status["since"], datetime.fromisoformat(self._stage_since))
 
 
 async def _until_ended(agent: Supervised, forecast: Forecast) -> _End:
@@ -251,9 +261,11 @@ async def _until_ended(agent: Supervised, forecast: Forecast) -> _End:
     stages = (len(_OF_THE_WEATHER) + 1) * forecast.stage_seconds + HEALTH_SECONDS + STAGE_SECONDS_MAX["enrol"]
     booting_until = began + max(stages, forecast.over + SETTLE_SECONDS_MAX) + _MARGIN_SECONDS
     up_until: float | None = None
-    end = _End({}, [])
+    end = _End()
     while True:
-        status = end.status = await agent.status() or end.status
+        status = await agent.status() or end.status
+        if status:
+            end.look(status)
         end.seconds = time.monotonic() - began
         state, follows = status.get("state"), status.get("next_try_at")
         if state == "ok" or (state == "failed" and not follows):

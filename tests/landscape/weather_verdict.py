@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from fakes.weather import Forecast
@@ -24,6 +24,8 @@ class Seen:
     before: Sequence[dict[str, Any]] = ()
     """The status after each failure that another try of the boot followed."""
     seconds: float
+    began: Mapping[str, datetime] = field(default_factory=dict)
+    """When the stage that failed began, by the `since` of the status after it: that counts from the end of cleaning up."""
     starts: int = 1
     kept: Sequence[tuple[int, str]] = ()
     """Sequence and digest of each statement that the agent noted it made."""
@@ -99,8 +101,9 @@ def _failed_stage(status: dict[str, Any]) -> dict[str, Any] | None:
 
 def _times(seen: Seen, status: dict[str, Any], stage: dict[str, Any]) -> tuple[float, float]:
     """Return when a failed stage began and ended, in seconds after the start of the agent."""
-    failed_at = (datetime.fromisoformat(status["since"]) - seen.started_at).total_seconds()
-    return failed_at - float(stage["seconds"]), failed_at
+    since, seconds = datetime.fromisoformat(status["since"]), timedelta(seconds=float(stage["seconds"]))
+    began = seen.began.get(status["since"], since - seconds) - seen.started_at
+    return began.total_seconds(), (began + seconds).total_seconds()
 
 
 def text_of(problems: Sequence[dict[str, Any]]) -> str:

@@ -104,6 +104,15 @@ def test_a_boot_that_is_tried_again_must_end_well_and_name_each_failure() -> Non
     assert judge(again, failed("HTTP 503 from the registry"))[0] == "gave up"
 
 
+def test_the_time_of_cleaning_up_after_a_failure_is_not_the_stages() -> None:
+    said = "HTTP 503 from the registry"
+    late = failed(
+        said, seconds=2.0, began={"2026-11-26T12:00:45.000+00:00": datetime(2026, 11, 26, 12, 0, 9, tzinfo=UTC)}
+    )
+    late.status["since"] = "2026-11-26T12:00:45.000+00:00"
+    assert judge(forecast(), late) == ("true cause", said)
+
+
 def test_a_boot_that_is_neither_ok_nor_failed_hangs() -> None:
     seen = Seen(status={"state": "degraded", "reasons": ["x"]}, started_at=START, seconds=99.0)
     assert judge(forecast(), seen) == ("hung", "after 99 s it is degraded: ['x']")
