@@ -204,7 +204,7 @@ async def test_a_stage_that_ends_without_the_metadata_service_says_its_last_answ
         await identified(world, ImdsMetadata(session=session, url=service.url), seconds_max=0.3)
     (problem,) = failure.value.problems
     assert (problem.code, failure.value.may_pass) == ("metadata-unreachable", True)
-    assert problem.message.endswith(" tries: user-data: HTTP 503")
+    assert problem.message.endswith(" tries: the metadata service answers HTTP 503 for user-data")
 
 
 # --- sign-in

@@ -123,7 +123,7 @@ class ImdsMetadata:
             self._token_ends = 0.0
             raise MetadataUnavailable(
                 "metadata-unreachable" if _is_passing(answer.status) else "metadata-refused",
-                f"{path}: HTTP {answer.status}",
+                f"the metadata service answers HTTP {answer.status} for {path}",
                 fix=_AWAY_FIX,
                 retry_after_seconds=answer.retry_after_seconds,
             )
@@ -147,7 +147,7 @@ class ImdsMetadata:
                 fix = "enable version 2 of the metadata service for this instance"
                 raise MetadataUnavailable(
                     "metadata-no-token",
-                    f"no session token: HTTP {answer.status}",
+                    f"the metadata service gives no session token: HTTP {answer.status}",
                     fix=_AWAY_FIX if _is_passing(answer.status) else fix,
                     retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now()),
                 )
