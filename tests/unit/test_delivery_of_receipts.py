@@ -157,3 +157,19 @@ async def test_a_rogue_replica_gets_nothing_off_the_disk_of_a_new_machine_that_k
     world.reporter.report("boot")
     assert await machine.round() == "receipt-unwitnessed"
     assert len(world.outbox) == 1
+
+
+@pytest.mark.parametrize("record", ["enrolment.json", "machine.json"])
+async def test_an_enrolment_that_the_disk_does_not_keep_is_asked_for_again_and_ends_nothing(
+    world: World, record: str
+) -> None:
+    machine = Delivering(world, Trusted())
+    in_the_way = world.directory / record
+    in_the_way.mkdir()
+    world.reporter.report("boot")
+    assert await machine.round() == "state-unwritable"
+    assert world.progress.delivered.error.endswith("(see the disk and the permissions)")
+    assert (world.progress.delivered.enrolled, len(world.outbox)) == (False, 1)
+    in_the_way.rmdir()
+    assert await machine.round() == ""
+    assert (world.progress.delivered.enrolled, len(world.outbox)) == (True, 0)

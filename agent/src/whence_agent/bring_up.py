@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from whence_agent.credentials import CredentialKeeper
+from whence_agent.disk_road import room_on
 from whence_agent.ending import Ending
 from whence_agent.health_watch import HealthWatch
 from whence_agent.host_metrics import HostMetrics
@@ -133,13 +134,18 @@ class BringUp:
             self.tokens.configure(user_data.tokens)
             await self.keeper.poll()
 
+    async def _take_directory(self, user_data: UserData, bucket: str) -> None:
+        with room_on(self.settings.container_directory):
+            self.keeper.configure(bucket, user_data.application_id, user_data.tokens)
+            self.tokens.configure(user_data.tokens)
+
     async def _credentials(self, user_data: UserData) -> None:
         if user_data.mint_bucket is None:
             return
         seconds_max = self.settings.credentials_first_seconds_max
         async with self.progress.stage("credentials", seconds_max=seconds_max + 5) as stage:
-            self.keeper.configure(user_data.mint_bucket, user_data.application_id, user_data.tokens)
-            self.tokens.configure(user_data.tokens)
+            take = partial(self._take_directory, user_data, user_data.mint_bucket)
+            await self.patience.keep_trying(take, stage, waiting_for=f"the disk of {self.settings.container_directory}")
             try:
                 async with self.progress.part(stage, seconds_max=seconds_max):
                     await self.keeper.first(stage, self.patience)

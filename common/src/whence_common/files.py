@@ -85,8 +85,10 @@ def _written_beside(path: Path, content: bytes, *, mode: int, owner: tuple[int, 
                 os.fchown(stream.fileno(), *owner)
             os.fsync(stream.fileno())
         disk.step("synced")
-    except OSError:
+    except OSError as exc:
         temporary.unlink(missing_ok=True)
+        if exc.filename is None:  # a write that fails names no file
+            exc.filename = str(path)
         raise
     return temporary
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from whence_agent.disk_road import room_on
 from whence_agent.patience import Patience
 from whence_agent.ports import ContainerWatch, Engine, EngineFailed
 from whence_agent.progress import Progress, StageProgress
@@ -49,8 +50,10 @@ class Runner:
     ) -> None:
         """Start what user data declares, the application's network before who shares it. Raises EngineFailed.
 
-        Another try leaves what runs already running.
+        A full disk and an engine that is away are waited for. Another try leaves what runs already running.
         """
+        write = partial(self._write_meta, user_data)
+        await self.patience.keep_trying(write, stage, waiting_for=f"the disk of {self.settings.container_directory}")
         start = partial(self._start_all, user_data, resolved, image, others)
         await self.patience.keep_trying(start, stage, waiting_for=_ENGINE)
 
@@ -106,12 +109,16 @@ class Runner:
         for name in names:
             await self.engine.stop(name)
 
+    async def _write_meta(self, user_data: UserData) -> None:
+        directory = self.settings.container_directory
+        with room_on(directory):
+            await asyncio.to_thread(write_meta, Path(directory), user_data, gid=self.gid)
+
     async def _start_all(
         self, user_data: UserData, resolved: Resolved, image: PulledImage, others: Mapping[str, PulledImage]
     ) -> None:
         observed = self.progress.observed
         assert observed.identity is not None
-        await asyncio.to_thread(write_meta, Path(self.settings.container_directory), user_data, gid=self.gid)
         say = Specifier(settings=self.settings, gid=self.gid, user_data=user_data, identity=observed.identity)
         before, after = in_order(user_data)
         await self._clear({sidecar_name(self.settings, one) for one in before})

@@ -1,0 +1,82 @@
+"""A disk that is full for a while: it is named, and waited for, and what was not kept is kept once there is room."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fakes.agent_world import World
+from fakes.weather import Fault
+from fakes.weather_roads import SmallDisk
+from landscape.supervised import small_disk
+from whence_agent.disk_road import DiskFull, room_on
+from whence_agent.patience import Patience
+from whence_agent.progress import StageFailed
+from whence_agent.status import status_document
+from whence_common.backoff import Backoff
+from whence_common.files import write_durably
+
+PATIENCE = Patience(backoff=Backoff(first_seconds=0.001, longest_seconds=0.002, random=lambda: 0.5))
+FULL = Fault(kind="disk", how="full", starts=0.0, lasts=1.0)
+
+
+@pytest.fixture
+async def directory(tmp_path: Path) -> AsyncIterator[Path]:
+    async with small_disk(tmp_path / "disk", kibibytes=256) as found:
+        yield found
+
+
+async def test_a_write_that_finds_no_room_names_its_file_and_leaves_nothing(directory: Path) -> None:
+    disk = SmallDisk(directory)
+    await disk.begin(FULL)
+    with pytest.raises(OSError, match=rf"No space left on device: '{directory}/taupage.yaml'"):
+        write_durably(directory / "taupage.yaml", b"x" * 10_000, mode=0o600)
+    assert [path.name for path in directory.iterdir()] == ["filler"]
+
+
+async def test_a_stage_waits_for_room_and_shows_it(directory: Path, tmp_path: Path) -> None:
+    disk, world, shown = SmallDisk(directory), World(tmp_path), list[str]()
+    await disk.begin(FULL)
+
+    async def once() -> None:
+        shown.extend(status_document(world.progress)["reasons"])
+        if len(shown) > 2:
+            await disk.end(FULL)
+        with room_on(str(directory)):
+            write_durably(directory / "taupage.yaml", b"x" * 10_000, mode=0o600)
+
+    async with world.progress.stage("run", seconds_max=30) as stage:
+        await PATIENCE.keep_trying(once, stage, waiting_for=f"the disk of {directory}")
+    assert (directory / "taupage.yaml").stat().st_size == 10_000
+    assert shown[2].startswith(
+        f"waiting for the disk of {directory}, try 2, 30 s left: the disk of {directory} is full"
+    )
+
+
+async def test_a_disk_that_stays_full_is_the_cause_that_the_failure_states(directory: Path, tmp_path: Path) -> None:
+    await SmallDisk(directory).begin(FULL)
+
+    async def once() -> None:
+        with room_on(str(directory)):
+            write_durably(directory / "taupage.yaml", b"x" * 10_000, mode=0o600)
+
+    with pytest.raises(StageFailed) as failure:
+        async with World(tmp_path).progress.stage("run", seconds_max=0.05) as stage:
+            await PATIENCE.keep_trying(once, stage, waiting_for="the disk")
+    (problem,) = failure.value.problems
+    assert (problem.code, problem.fix) == ("disk-full", f"make room: df -h {directory}")
+    assert "No space left on device" in problem.message
+
+
+def test_what_the_disk_refuses_for_another_reason_ends_the_stage_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError), room_on(str(tmp_path)):
+        (tmp_path / "file" / "below").touch()
+
+
+def test_a_full_disk_is_an_error_that_passes(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull) as refused, room_on("/var/lib/whence-agent"):
+        raise OSError(28, "No space left on device", "/var/lib/whence-agent/taupage.yaml")
+    assert refused.value.retryable
