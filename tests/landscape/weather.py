@@ -86,7 +86,7 @@ class Sky:
         digest = await self._images.make(str(forecast.number))
         async with AsyncExitStack() as stack:
             registry = await stack.enter_async_context(_front(f"http://{scape.registry}", "registry"))
-            user_data = self._user_data(f"localhost:{registry.port}/demo/{NAME}:{forecast.number}", forecast)
+            user_data = self._user_data(f"localhost:{registry.port}/demo/{NAME}:{forecast.number}")
             service = await stack.enter_async_context(scape.instance(user_data.encode()))
             metadata = await stack.enter_async_context(_front(service.url, "metadata"))
             aws = await stack.enter_async_context(Front(scape.aws.url, _aws_kinds, port=free_port()).serve())
@@ -119,12 +119,12 @@ class Sky:
                     running = await self._running(container)
                 return await self._looked_at(service.instance_id, agent, end, started_at, running)
 
-    def _user_data(self, source: str, forecast: Forecast) -> str:
+    def _user_data(self, source: str) -> str:
         return (
             "#taupage-ami-config\napplication_id: weather\napplication_version: '1.0'\nruntime: Docker\n"
             f"source: {source}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\n"
             f"health_check_timeout_seconds: {HEALTH_SECONDS:.0f}\nmint_bucket: {_BUCKET}\n"
-            f"environment: {{DB: 'aws:kms:{self._secret}'}}\non_failure: {forecast.on_failure}\n"
+            f"environment: {{DB: 'aws:kms:{self._secret}'}}\n"
         )
 
     async def _looked_at(
@@ -200,6 +200,7 @@ def _extra(forecast: Forecast, state: Path) -> dict[str, object]:
         "stage_seconds_max": dict.fromkeys(_OF_THE_WEATHER, forecast.stage_seconds),
         "credentials_first_seconds_max": forecast.stage_seconds,
         "credentials_poll_seconds": 10.0,
+        "on_failure": forecast.on_failure,
         "retry_pause_seconds_max": _RETRY_PAUSE_SECONDS_MAX,
         "watch_seconds": 2.0,
         "heartbeat_seconds": 5.0,
