@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 from whence_agent.ports import ObjectUnavailable, StoredObject
@@ -12,9 +13,13 @@ class FakeObjectStore:
         self.buckets: dict[str, dict[str, bytes]] = {}
         self.fail_with: list[ObjectUnavailable] = []
         self.asked: list[tuple[str, str | None]] = []
+        self.answering = asyncio.Event()
+        """While it is not set, nothing is answered."""
+        self.answering.set()
 
     async def get(self, bucket: str, key: str, *, etag: str | None) -> StoredObject | None:
         self.asked.append((key, etag))
+        await self.answering.wait()
         if self.fail_with:
             raise self.fail_with.pop(0)
         if bucket not in self.buckets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -68,6 +69,14 @@ async def test_both_files_are_published_byte_for_byte(kept: Kept) -> None:
     await kept.keeper.poll()
     assert kept.files() == {"user.json": USER, "client.json": CLIENT}
     assert kept.state == ("current", 1)
+
+
+async def test_a_bucket_that_has_not_answered_is_named_before_the_first_answer(kept: Kept) -> None:
+    kept.store.answering.clear()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await kept.keeper.poll()
+    assert kept.keeper.message == "s3://mint/app/user.json has not been answered yet"
 
 
 async def test_files_are_for_the_group_only_and_the_way_is_a_relative_link(kept: Kept) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import UTC, datetime
 
@@ -52,6 +53,29 @@ async def test_what_cannot_pass_ends_the_stage_with_the_first_try() -> None:
         async with told.stage("image", seconds_max=30) as stage:
             await PATIENCE.keep_trying(side.once, stage, waiting_for="the registry")
     assert (side.asked, failure.value.problems[0].code) == (1, "registry-image-unknown")
+
+
+async def test_a_deadline_that_passes_before_any_answer_names_who_was_asked() -> None:
+    told = progress()
+    with pytest.raises(StageFailed) as failure:
+        async with told.stage("image", seconds_max=0.05) as stage:
+            await PATIENCE.keep_trying(asyncio.Event().wait, stage, waiting_for="the registry registry.example.org")
+    assert failure.value.problems[0].message == (
+        "image: not done within 0.05 seconds: the registry registry.example.org has not answered"
+    )
+
+
+async def test_a_deadline_that_passes_after_an_answer_names_nobody() -> None:
+    told = progress()
+
+    async def answered_and_busy() -> None:
+        async with told.stage("image", seconds_max=0.05) as stage:
+            await PATIENCE.keep_trying(Side(0).once, stage, waiting_for="the registry registry.example.org")
+            await asyncio.Event().wait()
+
+    with pytest.raises(StageFailed) as failure:
+        await answered_and_busy()
+    assert failure.value.problems[0].message == "image: not done within 0.05 seconds"
 
 
 async def test_a_deadline_that_passes_states_the_cause_of_the_last_try() -> None:

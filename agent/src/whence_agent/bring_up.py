@@ -152,6 +152,8 @@ class BringUp:
                     if user_data.tokens:
                         await self.tokens.first(stage, self.patience)
             except TimeoutError as exc:
+                if self.keeper.state == "current" and not user_data.tokens:
+                    return  # its own service got them while the stage made a pause
                 why = self.keeper.message if self.keeper.state != "current" else self.progress.tokens_error
                 if self.settings.credentials_required:
                     message = f"no credentials within {seconds_max:g} seconds: {why}"

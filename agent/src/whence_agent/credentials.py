@@ -117,6 +117,8 @@ class CredentialKeeper:
         bucket, application_id = self._where
         fetched = dict(self._read)
         for name in _FILES:
+            if self._state is None:
+                self.message = f"s3://{bucket}/{application_id}/{name} has not been answered yet"
             before = fetched.get(name)
             try:
                 answer = await self._store.get(bucket, f"{application_id}/{name}", etag=before.etag if before else None)

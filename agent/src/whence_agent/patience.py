@@ -31,6 +31,7 @@ class Patience:
         """
         attempt = attempts_before
         while True:
+            stage.asking = waiting_for
             try:
                 found = await once()
             except RoadError as exc:

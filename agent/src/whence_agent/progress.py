@@ -53,6 +53,8 @@ class StageProgress:
     """How far it is, in words for people, where that can be told: "3 of 7 layers, 210 of 480 MB"."""
     deadline: float | None = None
     """When it ends at the latest, on the agent's monotonic clock, in seconds."""
+    asking: str = ""
+    """Whom the try that runs asks: the cause that is stated when the deadline passes before any answer."""
     waiting_for: str = ""
     """Whom it waits for before it tries again, in words for people; empty while it waits for nobody."""
     attempt: int = 1
@@ -67,6 +69,7 @@ class StageProgress:
 
     def waits_no_more(self) -> None:
         """Note that a try succeeded."""
+        self.asking = ""
         if self.waiting_for:
             self.waiting_for, self.attempt, self.last_error, self.reason = "", 1, None, ""
 
@@ -266,7 +269,8 @@ class Progress:
         if last is not None:
             tries = f"{stage.attempt} tries" if stage.attempt > 1 else "one try"
             return self._broken(stage, last.code, f"{message} and {tries}: {last.message}", last.fix)
-        why = f": {stage.reason}" if stage.reason else ""
+        reason = stage.reason or (stage.asking and f"{stage.asking} has not answered")
+        why = f": {reason}" if reason else ""
         return self._broken(stage, "stage-deadline", f"{message}{why}", "")
 
     def _broken(self, stage: StageProgress, code: str, message: str, fix: str) -> StageFailed:
