@@ -132,7 +132,9 @@ async def test_blobs_that_are_throttled_for_a_while_are_asked_for_again(backend:
         async with asyncio.timeout(60):
             while len(stage.codes) < 3:
                 await pause(0.05)
-        assert stage.waiting(0.0).startswith(f"waiting for the pull of {guard.host}/demo/throttled, try ")
+        assert stage.waiting(0.0).startswith(
+            f"waiting for the Docker Engine's pull of {guard.host}/demo/throttled, try "
+        )
         weather.throttled = False
         await pulling
     assert set(stage.codes) == {"engine-pull-throttled"}

@@ -58,7 +58,9 @@ class ImagePull:
         return image_id, msgspec.structs.replace(_scm_source(content), claims=[_claim_facts(one) for one in stated])
 
     async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
-        return await self.patience.keep_trying(once, self.stage, waiting_for=f"the pull of {self.image.repository}")
+        return await self.patience.keep_trying(
+            once, self.stage, waiting_for=f"the Docker Engine's pull of {self.image.repository}"
+        )
 
     async def _once(self) -> str:
         """Pull once, going on with another login when the one that the engine was given has ended on the way."""
