@@ -213,7 +213,10 @@ async def test_the_status_tells_how_far_a_pull_is_and_so_does_the_deadline(tmp_p
     assert status_document(world.progress)["reasons"][0].endswith(": 3 of 7 layers, 0 of 0 MB")
     with pytest.raises(StageFailed) as caught:
         await pulling
-    assert caught.value.problems[0].message == "pull: not done within 0.2 seconds (3 of 7 layers, 0 of 0 MB)"
+    assert caught.value.problems[0].message == (
+        "pull: not done within 0.2 seconds (3 of 7 layers, 0 of 0 MB): "
+        "the Docker Engine's pull of r.example.org/a/b has not finished"
+    )
 
 
 async def test_an_engine_that_failed_is_asked_again_once_the_registry_answers_for_the_image() -> None:

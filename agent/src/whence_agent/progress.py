@@ -269,7 +269,8 @@ class Progress:
         if last is not None:
             tries = f"{stage.attempt} tries" if stage.attempt > 1 else "one try"
             return self._broken(stage, last.code, f"{message} and {tries}: {last.message}", last.fix)
-        reason = stage.reason or (stage.asking and f"{stage.asking} has not answered")
+        state = "has not finished" if stage.doing else "has not answered"
+        reason = stage.reason or (stage.asking and f"{stage.asking} {state}")
         why = f": {reason}" if reason else ""
         return self._broken(stage, "stage-deadline", f"{message}{why}", "")
 
