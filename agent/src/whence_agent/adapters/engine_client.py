@@ -1,6 +1,6 @@
 """The calls of the Engine's API that the agent makes, over its socket: blocking, bounded, one connection a call.
 
-Method names are those of the docker SDK, which took 8 MB and a fifth of a boot's processor time (DECISIONS.md).
+Method names are those of the docker SDK, which this replaces (DECISIONS.md).
 """
 
 from __future__ import annotations
