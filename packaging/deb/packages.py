@@ -64,7 +64,7 @@ Description: boots an EC2 instance from its user data and reports what runs ther
 AGGREGATOR = Package(
     name="whence-aggregator",
     part="aggregator",
-    commands={"whence-aggregator": "whence_aggregator.cli", "whence": "whence_aggregator.command.cli"},
+    commands={"whence-aggregator": "whence_aggregator.cli", "whence": "whence_aggregator.whence.cli"},
     botocore=("ec2", "ecr", "s3", "sts"),
     files=(
         ("systemd/whence-aggregator.service", _UNITS),

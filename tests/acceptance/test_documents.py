@@ -17,9 +17,9 @@ from fakes.signing_authority import SigningAuthority
 from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
-from whence_aggregator import settings as aggregator_settings
-from whence_aggregator import witness_settings
 from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.settings import server as aggregator_settings
+from whence_aggregator.settings import witness as witness_settings
 from whence_common.clock import to_instant, utc_now
 from whence_common.user_data.explain import table
 from whence_common.user_data.judge import judge

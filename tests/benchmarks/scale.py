@@ -30,15 +30,15 @@ from fakes.signing_authority import SigningAuthority, identity_document
 from landscape.kills import new_database
 from landscape.postgres import postgres
 from landscape.programs import aggregator
+from whence_aggregator.agents.enrolment import Enrolment
+from whence_aggregator.agents.ingest import Verified
+from whence_aggregator.agents.verification import Checked, Submitted, check
 from whence_aggregator.compliance.rules import RULES
-from whence_aggregator.enrolment import Enrolment
-from whence_aggregator.ingest import Verified
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.verification import Checked, Submitted, check
 from whence_common.clock import parse_instant, to_millis
 from whence_common.ledger_entry import event
 from whence_common.log_policy import Policy

@@ -30,7 +30,6 @@ from fakes.signing_authority import SigningAuthority
 from landscape.aws import ACCOUNT, AMI, REGION, Aws, moto_server
 from whence_aggregator.adapters.aws_inventory import AwsInventory
 from whence_aggregator.collect.inventory import InventoryCollector
-from whence_aggregator.command.cli import whence
 from whence_aggregator.compliance.evaluate import ENDED_SWEEPS
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
@@ -38,6 +37,7 @@ from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ports import ListedInstance
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.whence.cli import whence
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.heartbeat import Heartbeat, derive_key, mac

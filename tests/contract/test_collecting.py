@@ -12,10 +12,10 @@ import pytest
 from fakes.in_process import InProcess
 from landscape.processes import eventually
 from whence_aggregator.collect.findings import Findings
-from whence_aggregator.collect.lanes import SHARES, Shares
-from whence_aggregator.collect.worker import DUE_MAX, Worker
 from whence_aggregator.ports import Finding, SourceUnavailable
-from whence_aggregator.questions import question
+from whence_aggregator.work.lanes import SHARES, Shares
+from whence_aggregator.work.questions import question
+from whence_aggregator.work.worker import DUE_MAX, Worker
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 

@@ -16,15 +16,15 @@ from fakes.in_process import ORIGIN, InProcess, KeptCheckpoint
 from fakes.misbehaving import Answer, misbehaving
 from fakes.signing_authority import SigningAuthority
 from landscape.installation import SEED, Installation
-from whence_aggregator import wiring_parts as parts
+from whence_aggregator.agents.heartbeat_secret import fingerprint
 from whence_aggregator.audit.bundle import Bundles
-from whence_aggregator.heartbeat_secret import fingerprint
 from whence_aggregator.ledger.continuity import StartRefused
 from whence_aggregator.ledger.ledger import LogKeyRevoked
 from whence_aggregator.ledger.publishing import Publisher, WitnessBehind
-from whence_aggregator.settings import WitnessSettings
-from whence_aggregator.wiring_backup import back_up
-from whence_aggregator.wiring_ledger import (
+from whence_aggregator.settings.server import WitnessSettings
+from whence_aggregator.wiring import parts
+from whence_aggregator.wiring.backup import back_up
+from whence_aggregator.wiring.ledger import (
     accept_checkpoint,
     accept_heartbeat_secret,
     continue_log,

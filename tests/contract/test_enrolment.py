@@ -11,7 +11,7 @@ import pytest
 from fakes.in_process import AUDIENCE, SECRET, InProcess
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.challenges import CHALLENGE_SECONDS
+from whence_aggregator.agents.challenges import CHALLENGE_SECONDS
 from whence_common.errors import WhenceError
 from whence_common.heartbeat import Heartbeat, mac
 

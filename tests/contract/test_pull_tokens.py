@@ -13,7 +13,7 @@ from fakes.machine import Machine
 from fakes.pulls import FRONT, UNLISTED_SECONDS_MAX, FakeSts, Pulls, pull_request
 from fakes.signing_authority import SigningAuthority
 from landscape.front import basic_header
-from whence_aggregator.challenges import CHALLENGE_SECONDS
+from whence_aggregator.agents.challenges import CHALLENGE_SECONDS
 from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable
 from whence_aggregator.registry.access import GRANT_SECONDS
 from whence_aggregator.registry.instances import KEPT_SECONDS, LISTING_SECONDS_MAX

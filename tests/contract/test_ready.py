@@ -19,7 +19,7 @@ from whence_aggregator.http.server import Server
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.wiring_operations import answering
+from whence_aggregator.wiring.operations import answering
 
 SECONDS_MAX = 2.0
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from fakes.in_process import InProcess
 from fakes.kept_blobs import BLOB_BYTES, image
 from whence_aggregator.ports import Database, Write
-from whence_aggregator.projections.registry import push_writes
+from whence_aggregator.projections.pushes import push_writes
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.adoption import Adoption
 from whence_aggregator.registry.catalog import TAGS_MAX, Catalog

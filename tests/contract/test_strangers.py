@@ -11,11 +11,11 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST
+from whence_aggregator.agents.ingest import Accepted
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.standing import standing_verdicts
-from whence_aggregator.ingest import Accepted
 from whence_aggregator.ports import ImageSaid, Row
-from whence_aggregator.questions import question
+from whence_aggregator.work.questions import question
 from whence_common.envelope import seal
 from whence_common.errors import InputError
 from whence_common.statement import ApplicationFacts, Statement, UserDataFacts

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.connections import ConnectionBounds
 from whence_aggregator.http.refused import RefusedCounts, RefusedKind
 from whence_aggregator.http.server import Server
-from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_common.pause import pause
 
 

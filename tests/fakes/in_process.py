@@ -12,8 +12,14 @@ from fakes.clocks import CountingRandom, FakeClock
 from fakes.kept_blobs import KeptBlobs
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.applications.registry import Applications, Caller
-from whence_aggregator.challenges import Challenges
+from whence_aggregator.agents.challenges import Challenges
+from whence_aggregator.agents.enrolment import Enrolments
+from whence_aggregator.agents.heartbeats import Heartbeats
+from whence_aggregator.agents.ingest import Accepted, Ingest
+from whence_aggregator.agents.limits import EnrolmentLimits, Limit, Rate
+from whence_aggregator.agents.sightings import Listening, Sightings
+from whence_aggregator.agents.verification import InThisProcess
+from whence_aggregator.applications.applications import Applications, Caller
 from whence_aggregator.collect.collectors import (
     BranchCollector,
     CommitCollector,
@@ -21,14 +27,9 @@ from whence_aggregator.collect.collectors import (
     TagCollector,
 )
 from whence_aggregator.collect.inventory import InventoryCollector
-from whence_aggregator.collect.worker import Worker
 from whence_aggregator.compliance.evaluate import Evaluator
-from whence_aggregator.enrolment import Enrolments
-from whence_aggregator.heartbeats import Heartbeats
-from whence_aggregator.ingest import Accepted, Ingest
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
-from whence_aggregator.limits import EnrolmentLimits, Limit, Rate
 from whence_aggregator.ports import (
     BranchAnswer,
     CallerIdentity,
@@ -41,12 +42,11 @@ from whence_aggregator.ports import (
 )
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.registry.pushes import Pushes, Rules
-from whence_aggregator.sightings import Listening, Sightings
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
-from whence_aggregator.verification import InThisProcess
+from whence_aggregator.work.worker import Worker
 from whence_common.backoff import Backoff
 from whence_common.identity_document import Authorities
 from whence_common.note import Signer

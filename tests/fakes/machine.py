@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fakes.signing_authority import SigningAuthority, identity_document, launched_now
-from whence_aggregator.enrolment import EnrolmentRequest
+from whence_aggregator.agents.enrolment import EnrolmentRequest
 from whence_common.enrolment_proof import proof_content
 from whence_common.envelope import seal
 from whence_common.keys import public_key_to_wire, sign

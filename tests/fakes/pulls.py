@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from fakes.in_process import LIMITLESS, SECRET, InProcess, limits_of
 from fakes.machine import Machine
-from whence_aggregator.challenges import Challenges
-from whence_aggregator.enrolment import Enrolments
-from whence_aggregator.limits import Limit
+from whence_aggregator.agents.challenges import Challenges
+from whence_aggregator.agents.enrolment import Enrolments
+from whence_aggregator.agents.limits import Limit
 from whence_aggregator.ports import CallerIdentity, Database, SourceUnavailable
 from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.identity_documents import IdentityDocuments

@@ -14,8 +14,8 @@ from landscape.processes import answers, free_port, run
 from landscape.whole import ROOT, Landscape
 from whence_agent import settings as agent_settings
 from whence_agent.machine.programs import PACKAGES
-from whence_aggregator import settings as aggregator_settings
-from whence_aggregator import witness_settings
+from whence_aggregator.settings import server as aggregator_settings
+from whence_aggregator.settings import witness as witness_settings
 from whence_common.pause import pause
 from whence_common.user_data.storage import FILE_SYSTEMS
 

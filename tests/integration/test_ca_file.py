@@ -13,7 +13,7 @@ from aiohttp import web
 
 from landscape.certificates import Certificates, loopback_certificates
 from landscape.programs import BIN
-from whence_aggregator.command.client import Client
+from whence_aggregator.whence.client import Client
 from whence_common.errors import InputError, RoadError
 
 

@@ -24,12 +24,12 @@ from cryptography.x509.oid import NameOID
 from landscape.processes import free_port
 from landscape.programs import BIN
 from whence_aggregator.adapters.git_process import GitBounds, GitMissing, GitRuns
+from whence_aggregator.callers.tokens import new_token
 from whence_aggregator.check.command import WITNESS_FILE, CannotBecome, become, open_settings
 from whence_aggregator.check.programs import Surroundings, check_registry, check_serve, check_witness
-from whence_aggregator.settings import read_settings
-from whence_aggregator.tokens import new_token
-from whence_aggregator.wiring_parts import check_heartbeat_secret, open_database, start_ledger
-from whence_aggregator.witness_settings import read_witness_settings
+from whence_aggregator.settings.server import read_settings
+from whence_aggregator.settings.witness import read_witness_settings
+from whence_aggregator.wiring.parts import check_heartbeat_secret, open_database, start_ledger
 from whence_common.note import WITNESS, Signer
 from whence_common.problems import Problem
 
@@ -262,7 +262,7 @@ def _found_by_nobody(home: Path, text: str) -> list[str]:
     code = (
         "import asyncio, sys; from pathlib import Path\n"
         "from whence_aggregator.check.programs import Surroundings, check_serve\n"
-        "from whence_aggregator.settings import read_settings\n"
+        "from whence_aggregator.settings.server import read_settings\n"
         "from whence_common.clock import utc_now\n"
         "document = read_settings(Path(sys.argv[1]).read_bytes(), name='a.yaml')\n"
         "around = Surroundings(database_location=None, now=utc_now)\n"

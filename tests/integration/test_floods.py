@@ -13,13 +13,13 @@ from aiohttp import web
 
 from fakes.guarded_server import Client, guarded_server
 from landscape.certificates import loopback_certificates
+from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.bodies import Answer, read_body
 from whence_aggregator.http.client_address import client_address, limited_address
 from whence_aggregator.http.connections import ConnectionBounds
 from whence_aggregator.http.metrics import MetricsCalls
 from whence_aggregator.http.pace import Pace
 from whence_aggregator.http.slots import Slots
-from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_common.logs import JsonLines
 from whence_common.open_metrics import Family
 from whence_common.pause import pause

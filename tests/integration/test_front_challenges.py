@@ -11,10 +11,10 @@ from fakes.guarded_server import guarded_server
 from fakes.in_process import InProcess
 from fakes.pulls import Pulls
 from fakes.signing_authority import SigningAuthority
+from whence_aggregator.agents.limits import ChallengeLimits, Limit, Rate
+from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
-from whence_aggregator.limits import ChallengeLimits, Limit, Rate
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.trusted_proxies import TrustedProxies
 
 
 @pytest.fixture

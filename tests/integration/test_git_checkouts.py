@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from whence_aggregator.command.attest import source_of_git
-from whence_aggregator.command.git_checkout import Checkout, read_checkout
+from whence_aggregator.whence.attest import source_of_git
+from whence_aggregator.whence.git_checkout import Checkout, read_checkout
 from whence_common.errors import InputError
 from whence_common.git_call import git_arguments, git_environment
 

@@ -42,7 +42,7 @@ async def reloaded(server: Aggregator) -> dict[str, Any]:
 
 async def reloaded_process(process: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:
     def said() -> list[dict[str, Any]]:
-        return [one for one in logged(log) if one["logger"] == "whence_aggregator.reload"]
+        return [one for one in logged(log) if one["logger"] == "whence_aggregator.settings.reload"]
 
     before = len(said())
     process.send_signal(signal.SIGHUP)

@@ -26,7 +26,7 @@ from landscape.programs import BIN, Aggregator, aggregator
 from landscape.whole import ROOT
 from whence_aggregator.check.programs import Surroundings, check_serve
 from whence_aggregator.ports import StorageUnavailable
-from whence_aggregator.settings import read_settings
+from whence_aggregator.settings.server import read_settings
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_common.clock import utc_now
 from whence_common.problems import Problem

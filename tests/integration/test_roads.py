@@ -29,8 +29,8 @@ from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins, Logins
 from whence_aggregator.adapters.registry_road import RegistryRoad
-from whence_aggregator.command.registry_client import RegistryClient
 from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.whence.registry_client import RegistryClient
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
 from whence_common.errors import RoadError

@@ -25,7 +25,7 @@ from whence_agent.adapters.identity_prover import IdentityProver
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_aggregator.adapters.sts import StsCallers
-from whence_aggregator.enrolment import EnrolmentRequest
+from whence_aggregator.agents.enrolment import EnrolmentRequest
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.clock import from_millis
 from whence_common.errors import WhenceError

@@ -16,7 +16,7 @@ from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.programs import Aggregator, aggregator
-from whence_aggregator.tokens import new_token
+from whence_aggregator.callers.tokens import new_token
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
 from whence_common.statement import UserDataFacts

@@ -14,7 +14,7 @@ import pytest
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.adapters.verifiers import VerifierProcess
-from whence_aggregator.verification import Checked, InThisProcess, Refusal, Submitted
+from whence_aggregator.agents.verification import Checked, InThisProcess, Refusal, Submitted
 from whence_common.errors import RoadError
 from whence_common.keys import public_key_to_wire
 

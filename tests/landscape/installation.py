@@ -20,16 +20,16 @@ from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.postgres import programs
 from landscape.processes import run
-from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.backup import copy_database
 from whence_aggregator.adapters.log_files import CheckpointFile
 from whence_aggregator.check.programs import Surroundings, check_serve
 from whence_aggregator.ledger.ledger import Ledger
-from whence_aggregator.settings import Settings, read_settings
+from whence_aggregator.settings.server import Settings, read_settings
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.wiring_audit import check_ledger
-from whence_aggregator.wiring_ledger import Decision
+from whence_aggregator.wiring import parts
+from whence_aggregator.wiring.audit import check_ledger
+from whence_aggregator.wiring.ledger import Decision
 from whence_common.clock import utc_now
 from whence_common.ledger_entry import kind_of
 from whence_common.note import LOG, Signer

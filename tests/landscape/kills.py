@@ -18,8 +18,8 @@ from fakes.faults import _authority
 from fakes.in_process import SECRET, InProcess
 from landscape.whole import ROOT
 from whence_aggregator.adapters.log_files import CheckpointFile
+from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.audit.check import Check
-from whence_aggregator.sightings import Sightings
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.identity_document import Authorities

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from fakes.clocks import CountingRandom, FakeClock
-from whence_aggregator.challenges import CHALLENGE_SECONDS, Challenges
+from whence_aggregator.agents.challenges import CHALLENGE_SECONDS, Challenges
 from whence_aggregator.ports import Database, Unauthenticated
 
 OURS, SECRET = "https://whence.example.org", b"s" * 32

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from whence_aggregator.callers.trusted_proxies import ProxiesInvalid, TrustedProxies, limit_name
 from whence_aggregator.http.proxy_protocol import ProxyHeaderInvalid, parse_v1, parse_v2, read_client
-from whence_aggregator.trusted_proxies import ProxiesInvalid, TrustedProxies, limit_name
 
 BALANCERS = TrustedProxies.parse(["10.0.0.0/16", "2001:db8:1::/48"])
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
-from whence_aggregator.command.cli import whence
+from whence_aggregator.whence.cli import whence
 
 WHENCE = Path(sys.executable).parent / "whence"
 

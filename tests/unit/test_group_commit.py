@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from whence_aggregator.group_commit import GroupCommit
+from whence_aggregator.agents.group_commit import GroupCommit
 from whence_aggregator.ports import Overloaded, StorageUnavailable
 from whence_common.errors import InputError, RoadError
 

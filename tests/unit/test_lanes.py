@@ -11,8 +11,8 @@ import pytest
 from landscape.processes import eventually
 from whence_aggregator.adapters.layer_stream import Windows, scan
 from whence_aggregator.adapters.pace import Floor, Pace, TooSlow, paced
-from whence_aggregator.collect.lanes import Lanes, Shares, choose
-from whence_aggregator.questions import host_of, lane_of_team, question
+from whence_aggregator.work.lanes import Lanes, Shares, choose
+from whence_aggregator.work.questions import host_of, lane_of_team, question
 
 SHARES = Shares(all_max=10, lane_max=6, host_max=4, pair_max=3, slow_host_max=2, slow_pair_max=1)
 FLOOR = Floor(bytes_per_second_min=100, window_seconds=10.0)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from fakes.clocks import FakeClock
-from whence_aggregator.applications.registry import Caller
-from whence_aggregator.callers import Callers
+from whence_aggregator.applications.applications import Caller
+from whence_aggregator.callers.known import Callers
+from whence_aggregator.callers.tokens import Token, token_hash
 from whence_aggregator.ports_registry import Person
 from whence_aggregator.registry.access import GRANT_SECONDS, Access
 from whence_aggregator.registry.instances import Instances
@@ -19,7 +20,6 @@ from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.tokens import Token, token_hash
 
 REPOSITORY = Repository.parse("alpha/app")
 

@@ -7,8 +7,8 @@ import pytest
 
 from whence_agent import settings as agent
 from whence_agent.platform_files import trust_policies
-from whence_aggregator import settings as aggregator
-from whence_aggregator.wiring_parts import load_sts
+from whence_aggregator.settings import server as aggregator
+from whence_aggregator.wiring.parts import load_sts
 from whence_common.identity_document import Authorities
 from whence_common.note import WITNESS, Signer
 from whence_common.settings_file import SettingsInvalid

@@ -7,9 +7,9 @@ import pytest
 from whence_agent import settings as agent
 from whence_agent.platform_files import logins_of
 from whence_agent.wiring import application_gid
-from whence_aggregator import settings as aggregator
-from whence_aggregator import witness_settings as witness
 from whence_aggregator.adapters.tls_files import load_tls_context
+from whence_aggregator.settings import server as aggregator
+from whence_aggregator.settings import witness
 from whence_common.settings_file import SettingsInvalid
 
 LEAST = 'audience: https://whence.example.org\naccounts: ["123456789012"]\n'

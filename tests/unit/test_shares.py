@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whence_aggregator.shares import Shares
+from whence_aggregator.callers.shares import Shares
 
 
 def taken(shares: Shares, name: str, factor: float = 1.0) -> int:

@@ -11,15 +11,15 @@ from rich.console import Console
 
 from fakes.machine import COMMIT, Machine, scm
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.command.picture import draw
 from whence_aggregator.compliance.rule import Evidence
 from whence_aggregator.compliance.rules import RULES
-from whence_aggregator.settings import Settings
+from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import NOT_ASKED, Answer, Binding, Facts, Registered, StoredStatement
 from whence_aggregator.trace.lineage import LINK_NAMES, Lineage
 from whence_aggregator.trace.moment import Moment
-from whence_aggregator.wiring_parts import required_links
+from whence_aggregator.whence.picture import draw
+from whence_aggregator.wiring.parts import required_links
 from whence_common.clock import parse_instant
 from whence_common.image_provenance import Kind, SourceClaim
 from whence_common.scm_source import ScmSource

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from whence_aggregator.collect.collectors import parse_commit
-from whence_aggregator.command.picture import draw
 from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX, named_in, words_of
+from whence_aggregator.whence.picture import draw
 from whence_common.backoff import Backoff
 from whence_common.open_metrics import Metric, render
 

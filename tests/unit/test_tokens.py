@@ -11,12 +11,12 @@ import pytest
 
 from fakes.clocks import FakeClock
 from whence_aggregator.adapters.tokens_file import TokensFile
-from whence_aggregator.callers import Callers, TokenUses
+from whence_aggregator.callers.known import Callers, TokenUses
+from whence_aggregator.callers.tokens import Token, TokensInvalid, new_token, parse_tokens, token_hash
 from whence_aggregator.cli import main
 from whence_aggregator.ports import StorageUnavailable, Write
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.tokens import Token, TokensInvalid, new_token, parse_tokens, token_hash
-from whence_aggregator.wiring_parts import load_callers
+from whence_aggregator.wiring.parts import load_callers
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=365)

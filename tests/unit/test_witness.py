@@ -9,7 +9,7 @@ import pytest
 
 from fakes.clocks import FakeClock
 from fakes.in_process import KeptCheckpoint
-from whence_aggregator.witness import SizeConflict, WatchedLog, Witness, WitnessRefusal
+from whence_aggregator.audit.witness import SizeConflict, WatchedLog, Witness, WitnessRefusal
 from whence_common.merkle import EMPTY_ROOT, consistency_proof, leaf_hash, range_hash
 from whence_common.note import WITNESS, Checkpoint, Note, Signer
 

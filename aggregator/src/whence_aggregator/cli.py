@@ -17,15 +17,15 @@ from typing import Any
 import uvloop
 
 from whence_aggregator import __version__
+from whence_aggregator.callers.tokens import TokensInvalid
 from whence_aggregator.check.command import PROGRAMS, SETTINGS_FILE, WITNESS_FILE, check, load_settings, open_settings
 from whence_aggregator.commands import ledger, tokens
-from whence_aggregator.settings import Settings, read_settings
-from whence_aggregator.tokens import TokensInvalid
-from whence_aggregator.wiring import run_aggregator
-from whence_aggregator.wiring_audit import run_witness
-from whence_aggregator.wiring_parts import open_database
-from whence_aggregator.wiring_registry import import_registry, run_registry
-from whence_aggregator.witness_settings import WitnessFile, read_witness_settings
+from whence_aggregator.settings.server import Settings, read_settings
+from whence_aggregator.settings.witness import WitnessFile, read_witness_settings
+from whence_aggregator.wiring.audit import run_witness
+from whence_aggregator.wiring.parts import open_database
+from whence_aggregator.wiring.registry import import_registry, run_registry
+from whence_aggregator.wiring.serve import run_aggregator
 from whence_common import logs
 from whence_common.clock import utc_now
 from whence_common.errors import WhenceError, leaves

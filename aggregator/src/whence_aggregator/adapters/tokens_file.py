@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from whence_aggregator.callers import Callers
-from whence_aggregator.tokens import Token
+from whence_aggregator.callers.known import Callers
+from whence_aggregator.callers.tokens import Token
 from whence_common.errors import InputError
 from whence_common.logs import fields
 from whence_common.pause import pause

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from whence_aggregator.verification import Checked, Refusal, Submitted, check
+from whence_aggregator.agents.verification import Checked, Refusal, Submitted, check
 from whence_common import logs
 from whence_common.errors import RoadError
 from whence_common.logs import fields

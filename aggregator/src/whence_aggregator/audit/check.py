@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.audit.replay import Replay
 from whence_aggregator.ledger.ledger import digest_head
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, Row, StorageUnavailable
-from whence_aggregator.sightings import Sightings
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
 from whence_common.errors import InputError

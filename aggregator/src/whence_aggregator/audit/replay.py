@@ -16,7 +16,7 @@ from whence_aggregator.projections.events import (
     project_verdicts,
 )
 from whence_aggregator.projections.known import Known, named
-from whence_aggregator.projections.registry import project_push, project_untag
+from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.stated import Said, Stated
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_common.envelope import Envelope

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from whence_aggregator.check.programs import Surroundings, check_registry, check_serve, check_witness
-from whence_aggregator.settings import read_settings
-from whence_aggregator.witness_settings import read_witness_settings
+from whence_aggregator.settings.server import read_settings
+from whence_aggregator.settings.witness import read_witness_settings
 from whence_common.clock import utc_now
 from whence_common.problems import Problem, has_errors
 from whence_common.settings_file import SETTINGS_BYTES_MAX, Document, SettingsInvalid

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from whence_aggregator.adapters.log_files import load_signers
 from whence_aggregator.check.findings import Findings
-from whence_aggregator.settings import Settings, TrustSettings, log_origin
-from whence_aggregator.wiring_parts import load_secret
+from whence_aggregator.settings.server import Settings, TrustSettings, log_origin
+from whence_aggregator.wiring.parts import load_secret
 from whence_common.image_trust import load_public_key
 from whence_common.note import LOG
 

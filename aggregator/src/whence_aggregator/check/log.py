@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.agents.heartbeat_secret import check_secret
 from whence_aggregator.check.findings import Findings
-from whence_aggregator.heartbeat_secret import check_secret
 from whence_aggregator.ledger.continuity import check_start
 from whence_aggregator.ports import Database, StorageUnavailable
-from whence_aggregator.settings import Settings, log_origin
+from whence_aggregator.settings.server import Settings, log_origin
+from whence_aggregator.wiring import parts
 from whence_common.errors import WhenceError
 
 _SETTINGS = {

@@ -12,7 +12,7 @@ import aiohttp
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.check.findings import Findings
-from whence_aggregator.settings import RegistrySettings, Settings
+from whence_aggregator.settings.server import RegistrySettings, Settings
 from whence_common.clock import utc_now
 from whence_common.git_call import PROGRAMS as GIT_PATH
 

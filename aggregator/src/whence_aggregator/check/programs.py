@@ -11,7 +11,6 @@ from pathlib import Path
 
 import aiohttp
 
-from whence_aggregator import wiring_parts as parts
 from whence_aggregator.adapters.tls_files import CERTIFICATE, KEY, expiry, load_tls_context, read_tls_file
 from whence_aggregator.check.database import check_database
 from whence_aggregator.check.findings import Findings
@@ -20,8 +19,9 @@ from whence_aggregator.check.listening import check_listening
 from whence_aggregator.check.log import check_log
 from whence_aggregator.check.logins import check_backend_login, check_logins
 from whence_aggregator.check.witnesses import check_witnesses
-from whence_aggregator.settings import Settings
-from whence_aggregator.witness_settings import WitnessFile
+from whence_aggregator.settings.server import Settings
+from whence_aggregator.settings.witness import WitnessFile
+from whence_aggregator.wiring import parts
 from whence_common.note import WITNESS
 from whence_common.problems import Problem
 from whence_common.settings_file import Document, SettingsInvalid

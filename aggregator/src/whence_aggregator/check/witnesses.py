@@ -8,7 +8,7 @@ import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.check.findings import Findings
-from whence_aggregator.settings import WitnessSettings
+from whence_aggregator.settings.server import WitnessSettings
 from whence_common.errors import one_line
 
 _SECONDS_MAX = 5.0

@@ -15,8 +15,8 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import Finding, Row, SourceUnavailable
 from whence_aggregator.projections.events import links_of, project_fact
-from whence_aggregator.questions import question
 from whence_aggregator.trace.facts import BRANCH_KIND
+from whence_aggregator.work.questions import question
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
 from whence_common.logs import fields

@@ -18,8 +18,8 @@ from whence_aggregator.compliance.presence import EC2_LAG
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
 from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory
-from whence_aggregator.questions import INVENTORY_KIND, question
 from whence_aggregator.trace.life import GONE, life_of
+from whence_aggregator.work.questions import INVENTORY_KIND, question
 from whence_common.clock import Now, from_millis, to_instant, to_millis
 from whence_common.ledger_entry import event
 from whence_common.storable import cleaned

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from whence_aggregator.adapters.log_files import add_key, load_signers
-from whence_aggregator.settings import Settings, log_origin
-from whence_aggregator.wiring_audit import check_ledger, rebuild_ledger
-from whence_aggregator.wiring_backup import back_up
-from whence_aggregator.wiring_ledger import (
+from whence_aggregator.settings.server import Settings, log_origin
+from whence_aggregator.wiring.audit import check_ledger, rebuild_ledger
+from whence_aggregator.wiring.backup import back_up
+from whence_aggregator.wiring.ledger import (
     Decision,
     accept_checkpoint,
     accept_heartbeat_secret,

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from whence_aggregator.applications.registry import RIGHTS
-from whence_aggregator.settings import Settings
-from whence_aggregator.tokens import TokensInvalid, is_comment, new_token, parse_line, parse_tokens
-from whence_aggregator.wiring_parts import open_database
+from whence_aggregator.applications.applications import RIGHTS
+from whence_aggregator.callers.tokens import TokensInvalid, is_comment, new_token, parse_line, parse_tokens
+from whence_aggregator.settings.server import Settings
+from whence_aggregator.wiring.parts import open_database
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import WhenceError, one_line
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from whence_aggregator.agents.sightings import CLOCK_OFF_SECONDS
 from whence_aggregator.compliance.rule import Evidence, Verdict
-from whence_aggregator.sightings import CLOCK_OFF_SECONDS
 from whence_aggregator.trace.facts import HeardClock
 from whence_common.clock import parse_instant, to_instant
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from whence_aggregator.agents.sightings import Listening
 from whence_aggregator.compliance.clock_rule import BY_HEARTBEATS
 from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rule import Evidence, Verdict
@@ -18,7 +19,6 @@ from whence_aggregator.compliance.rules import RULES, judge
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable, Transaction
 from whence_aggregator.projections.events import project_verdicts
-from whence_aggregator.sightings import Listening
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer

@@ -8,15 +8,15 @@ import re
 import msgspec
 from aiohttp import web
 
-from whence_aggregator.enrolment import EnrolmentRequest, Enrolments
-from whence_aggregator.heartbeats import Heartbeats
+from whence_aggregator.agents.enrolment import EnrolmentRequest, Enrolments
+from whence_aggregator.agents.heartbeats import Heartbeats
+from whence_aggregator.agents.ingest import Accepted, Ingest
+from whence_aggregator.agents.limits import ChallengeLimits
 from whence_aggregator.http.bodies import Answer, read_body, ready_body, respond_json
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.http.parameters import no_parameters
-from whence_aggregator.ingest import Accepted, Ingest
 from whence_aggregator.ledger.publishing import Publisher
-from whence_aggregator.limits import ChallengeLimits
 from whence_common.enrolment_proof import KEY_HEADER
 from whence_common.envelope import ENVELOPE_BYTES_MAX
 from whence_common.errors import InputError

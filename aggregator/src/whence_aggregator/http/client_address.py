@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from whence_aggregator.trusted_proxies import limit_name
+from whence_aggregator.callers.trusted_proxies import limit_name
 
 CLIENT_ADDRESS = web.RequestKey("client_address", str)
 

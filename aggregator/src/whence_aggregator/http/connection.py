@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiohttp import web
 
-from whence_aggregator.trusted_proxies import limit_name
+from whence_aggregator.callers.trusted_proxies import limit_name
 
 if TYPE_CHECKING:
     from whence_aggregator.http.connections import Connections

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from whence_aggregator.callers.shares import Shares
+from whence_aggregator.callers.trusted_proxies import TrustedProxies, limit_name
 from whence_aggregator.http.client_address import CLIENT_ADDRESS
 from whence_aggregator.http.connection import Connection
 from whence_aggregator.http.held import Held, InOrder, names
 from whence_aggregator.http.reading import Reading
 from whence_aggregator.http.refused import RefusedCounts, RefusedKind
-from whence_aggregator.shares import Shares
-from whence_aggregator.trusted_proxies import TrustedProxies, limit_name
 from whence_common.logs import fields
 
 log = logging.getLogger(__name__)

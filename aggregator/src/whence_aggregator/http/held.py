@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from whence_aggregator.shares import Shares
+from whence_aggregator.callers.shares import Shares
 
 if TYPE_CHECKING:
     from whence_aggregator.http.connection import Connection

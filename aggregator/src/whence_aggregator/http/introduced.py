@@ -16,11 +16,11 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from whence_aggregator.callers.shares import Shares
+from whence_aggregator.callers.trusted_proxies import TrustedProxies, limit_name
 from whence_aggregator.http.connections import Connections
 from whence_aggregator.http.held import InOrder, names
 from whence_aggregator.http.proxy_protocol import ProxyHeaderInvalid, read_client
-from whence_aggregator.shares import Shares
-from whence_aggregator.trusted_proxies import TrustedProxies, limit_name
 from whence_common.logs import fields
 from whence_common.pause import pause
 

@@ -9,7 +9,7 @@ import asyncio
 import socket
 from ipaddress import IPv4Address, IPv6Address
 
-from whence_aggregator.trusted_proxies import parse_address
+from whence_aggregator.callers.trusted_proxies import parse_address
 from whence_common.errors import InputError
 
 HEADER_SECONDS_MAX = 5.0

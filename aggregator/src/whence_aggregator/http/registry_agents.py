@@ -9,12 +9,12 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from whence_aggregator.enrolment import Enrolments
+from whence_aggregator.agents.enrolment import Enrolments
+from whence_aggregator.agents.limits import ChallengeLimits
 from whence_aggregator.http.agents import named_key, read_enrolment
 from whence_aggregator.http.bodies import Answer, read_body, respond_json
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.parameters import no_parameters
-from whence_aggregator.limits import ChallengeLimits
 from whence_aggregator.registry.pull_tokens import PullTokenRequest, PullTokens
 from whence_common.errors import InputError
 

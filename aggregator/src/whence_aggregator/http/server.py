@@ -14,15 +14,15 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from whence_aggregator.applications.registry import KnownCallers
-from whence_aggregator.http.authentication import authentication
+from whence_aggregator.applications.applications import KnownCallers
+from whence_aggregator.callers.authentication import authentication
+from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.connections import ConnectionBounds, Connections
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.introduced import Introduced
 from whence_aggregator.http.listening import cannot_listen
 from whence_aggregator.http.refused import RefusedCounts
 from whence_aggregator.http.turns import Turns
-from whence_aggregator.trusted_proxies import TrustedProxies
 from whence_common.logs import fields, tell_suppressed
 from whence_common.memory import FreedMemory, malloc_trim, resident_bytes
 from whence_common.pause import pause

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from whence_aggregator.callers.shares import Shares
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.connections import CONNECTION
 from whence_aggregator.http.refused import RefusedKind
 from whence_aggregator.ports import Overloaded
-from whence_aggregator.shares import Shares
 
 STREAMS_AT_ONCE_MAX = 64
 _CALLER_FACTOR = 0.5

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from whence_aggregator.audit.witness import REQUEST_BYTES_MAX, SizeConflict, Witness, WitnessRefusal
 from whence_aggregator.http.bodies import read_body
 from whence_aggregator.http.parameters import no_parameters
-from whence_aggregator.witness import REQUEST_BYTES_MAX, SizeConflict, Witness, WitnessRefusal
 from whence_common.meters import Counter
 from whence_common.open_metrics import Family
 

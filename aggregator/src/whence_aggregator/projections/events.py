@@ -9,7 +9,7 @@ import msgspec
 
 from whence_aggregator.ports import Parameters, Transaction
 from whence_aggregator.projections.known import LifeTally
-from whence_aggregator.projections.registry import tag_named, unjudge_tag
+from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.trace.life import life_of_row, listed_life
 from whence_aggregator.trace.tags import REGISTRY
 from whence_aggregator.trace.tickets import words_of

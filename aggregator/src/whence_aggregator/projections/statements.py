@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from whence_aggregator.ports import Parameters, Transaction, Write
 from whence_aggregator.projections.known import Known, LifeTally
-from whence_aggregator.projections.registry import tag_named, unjudge_tag
+from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.stated import Combination, Said
 
 _COMBINATIONS_KEPT_MAX = 100_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ports import Asked, Database
 from whence_aggregator.ports_registry import BlobBackend
-from whence_aggregator.projections.registry import project_untag, push_writes
+from whence_aggregator.projections.pushes import project_untag, push_writes
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.kinds import is_manifest, is_signature_tag, kind_of
 from whence_aggregator.registry.names import LATEST, SNAPSHOT, Repository

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from whence_aggregator.ports import Database, Finding, ImageSaid, Parameters, SourceUnavailable, StorageUnavailable
-from whence_aggregator.questions import lane_of_team, question
 from whence_aggregator.registry.refusals import unavailable
+from whence_aggregator.work.questions import lane_of_team, question
 from whence_common.clock import Now, to_instant
 from whence_common.image_reference import image_subject
 from whence_common.logs import fields

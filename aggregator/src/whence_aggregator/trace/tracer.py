@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from whence_aggregator.agents.sightings import Listening
 from whence_aggregator.ports import Database, NotFound, Row
-from whence_aggregator.sightings import Listening
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,

@@ -1,0 +1,191 @@
+"""Applications with an append-only history: every former state stays readable, each revision a ledger entry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from whence_aggregator.agents.limits import Limit
+from whence_aggregator.applications.fields import ApplicationInvalid, check_team, merge, required_approvers
+from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.ports import Database, Forbidden, NotFound, Row, Transaction
+from whence_aggregator.projections.events import project_application
+from whence_aggregator.trace.moment import EVERY_ENTRY, Moments
+from whence_aggregator.trace.tickets import PATTERNS_MAX, check_pattern
+from whence_common.clock import Now, to_instant
+from whence_common.errors import InputError
+from whence_common.identifiers import is_application_id
+from whence_common.ledger_entry import event
+
+USER_DATA = "user-data"
+"""The right to read user data, masked as it is kept."""
+RIGHTS = frozenset({USER_DATA})
+_URL_CHARACTERS_MAX = 500
+PAGE_MAX = 50
+"""Of a list: as many of the largest records are read and encoded within 20 ms."""
+RECORD_BYTES_MAX = 64 * 1024
+"""Of one revision, each of which stays in the log for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: a name for the record, and the teams it may write for; None means every team, and every right."""
+
+    name: str
+    teams: frozenset[str] | None
+    rights: frozenset[str] = frozenset()
+    """Rights beside reading and writing, of RIGHTS."""
+
+    @property
+    def may_read_user_data(self) -> bool:
+        """Whether answers show more of user data than its digest and what the trace names: also what proves it."""
+        return self.teams is None or USER_DATA in self.rights
+
+    def may_write(self, team_id: str) -> bool:
+        return self.teams is None or team_id in self.teams
+
+
+class KnownCallers(Protocol):
+    """Callers by the hash of their token."""
+
+    def get(self, token_hash: str, /) -> Caller | None: ...
+
+
+class TicketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How tickets look in an application's commit messages, and where they live."""
+
+    patterns: list[str]
+    url: str | None = None
+    """With `{ticket}` in it."""
+
+
+class Applications:
+    """Reads and writes applications."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        caller_bytes: Limit,
+        team_bytes: Limit,
+        now: Now,
+        on_work: Callable[[], None],
+    ) -> None:
+        self._caller_bytes = caller_bytes
+        self._team_bytes = team_bytes
+        self._database = database
+        self._ledger = ledger
+        self._now = now
+        self._moments = Moments(database=database, now=now)
+        self._on_work = on_work
+
+    async def read(self, application_id: str, *, at: str | None = None) -> dict[str, Any]:
+        """Give one application as Kio shows it, now or as it was. Raises NotFound."""
+        _check_could_exist(application_id)
+        moment = await self._moments.of(at)
+        parameters = {"application_id": application_id, "past": moment.past}
+        rows = await self._database.fetch("application_at", parameters)
+        if not rows:
+            raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
+        first = (await self._database.fetch("application_first", {"application_id": application_id}))[0]
+        shown = _shown(rows[0], first["recorded_at"], first["recorded_by"])
+        return {**shown, "required_approvers": required_approvers(shown)}
+
+    async def pages(self, *, at: str | None = None) -> AsyncIterator[Sequence[dict[str, Any]]]:
+        """Give all applications by id, as Kio lists them, now or as they were: a few at a time, of one moment."""
+        after, moment = "", await self._moments.of(at)
+        while True:
+            rows = await self._database.fetch(
+                "applications_all_at", {"after": after, "past": moment.past, "limit": PAGE_MAX}
+            )
+            yield [_shown(row, row["created_at"], row["created_by"]) for row in rows]
+            if len(rows) < PAGE_MAX:
+                return
+            after = rows[-1]["application_id"]
+
+    async def write(self, application_id: str, written: Mapping[str, Any], caller: Caller) -> None:
+        """Create or update. Raises ApplicationInvalid, Forbidden or Conflict."""
+        if not is_application_id(application_id):
+            raise InputError("application-id-malformed", "the id must be lower-case letters, digits and hyphens")
+        async with self._ledger.writing() as writing:
+            stored = await _newest(writing.transaction, application_id)
+            kio = merge(stored["kio"] if stored is not None else None, written)
+            check_team(kio)
+            team = stored["kio"]["team_id"] if stored is not None else kio["team_id"]
+            if not caller.may_write(team):
+                raise Forbidden("team-forbidden", f"{caller.name} may not write for team {team}")
+            body = {"kio": kio, "tickets": stored.get("tickets") if stored is not None else None}
+            await self._append(writing, application_id, body, caller)
+        self._on_work()
+
+    async def write_tickets(self, application_id: str, settings: TicketSettings, caller: Caller) -> None:
+        """Say how the application's tickets look. Raises TicketPatternInvalid, Forbidden or NotFound."""
+        _check_could_exist(application_id)
+        if not 0 < len(settings.patterns) <= PATTERNS_MAX:
+            raise InputError("ticket-patterns", f"give 1 to {PATTERNS_MAX} patterns")
+        for pattern in settings.patterns:
+            check_pattern(pattern)
+        if settings.url is not None and not _is_url_template(settings.url):
+            raise InputError("ticket-url", "url must be an http or https URL with {ticket} in it")
+        async with self._ledger.writing() as writing:
+            stored = await _newest(writing.transaction, application_id)
+            if stored is None:
+                raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
+            if not caller.may_write(stored["kio"]["team_id"]):
+                raise Forbidden("team-forbidden", f"{caller.name} may not write for team {stored['kio']['team_id']}")
+            body = {"kio": stored["kio"], "tickets": msgspec.to_builtins(settings)}
+            await self._append(writing, application_id, body, caller)
+        self._on_work()
+
+    async def _append(self, writing: Writing, application_id: str, body: Mapping[str, Any], caller: Caller) -> None:
+        parameters = {"application_id": application_id, "past": EVERY_ENTRY}
+        rows = await writing.transaction.fetch("application_at", parameters)
+        stated = {
+            "application_id": application_id,
+            "revision": rows[0]["revision"] + 1 if rows else 1,
+            "recorded_at": to_instant(self._now()),
+            "recorded_by": caller.name,
+            **body,
+        }
+        content = event("application", stated)
+        if len(content) > RECORD_BYTES_MAX:
+            raise ApplicationInvalid(
+                "application-too-large",
+                f"the application's record would have {len(content)} bytes, of {RECORD_BYTES_MAX} at most",
+                fix="keep long texts elsewhere, and give their URL in documentation_url or specification_url",
+            )
+        self._team_bytes.take(body["kio"]["team_id"], len(content))
+        self._caller_bytes.take(caller.name, len(content))
+        ((index, _),) = await writing.append([NewEntry(kind="application", content=content)])
+        await project_application(writing.transaction, index, stated)
+
+
+def _check_could_exist(application_id: str) -> None:
+    if not is_application_id(application_id):
+        raise NotFound("application-unknown", "no application can have this id")
+
+
+async def _newest(transaction: Transaction, application_id: str) -> dict[str, Any] | None:
+    rows = await transaction.fetch("application_at", {"application_id": application_id, "past": EVERY_ENTRY})
+    body: dict[str, Any] | None = msgspec.json.decode(rows[0]["body"]) if rows else None
+    return body
+
+
+def _shown(row: Row, created: str, created_by: str) -> dict[str, Any]:
+    body = msgspec.json.decode(row["body"])
+    return {
+        "id": row["application_id"],
+        **body["kio"],
+        "created": created,
+        "created_by": created_by,
+        "last_modified": row["recorded_at"],
+        "last_modified_by": row["recorded_by"],
+    }
+
+
+def _is_url_template(text: str) -> bool:
+    return text.startswith(("http://", "https://")) and "{ticket}" in text and len(text) <= _URL_CHARACTERS_MAX

@@ -1,0 +1,93 @@
+"""The callers known now, by their tokens: replaced as a whole when the file changes, and counted when they call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from whence_aggregator.applications.applications import Caller
+from whence_aggregator.callers.tokens import Token
+from whence_aggregator.ports import Database, StorageUnavailable
+from whence_common.clock import Now, to_instant
+from whence_common.logs import fields
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+EXPIRES_SOON_DAYS = 14
+USES_SECONDS = 60.0
+"""How exactly the last use of a token is known, and how often it is written at most."""
+
+
+class Callers:
+    """Looks up callers by the hash of their token. Expired tokens are not known."""
+
+    def __init__(self, tokens: Mapping[str, Token], *, now: Now) -> None:
+        self._tokens = tokens
+        self._now = now
+        self._used: set[str] = set()
+
+    def get(self, token_hash: str, /) -> Caller | None:
+        """Return who presents a token; None when it is not known, or has expired."""
+        token = self._tokens.get(token_hash)
+        if token is None or (token.until is not None and token.is_expired(self._now())):
+            return None
+        self._used.add(token_hash)  # bounded: only hashes of the file get here
+        return token.caller
+
+    def replace(self, tokens: Mapping[str, Token]) -> None:
+        """Know these from now on."""
+        self._tokens = tokens
+
+    def take_used(self) -> set[str]:
+        """Return the hashes of the tokens that were used since this was asked last."""
+        used, self._used = self._used, set()
+        return used
+
+    def put_back(self, used: set[str]) -> None:
+        """Count these as used after all: they could not be kept."""
+        self._used |= used
+
+    def counts(self) -> Mapping[str, int]:
+        """Count tokens that are valid, that expire within two weeks (also valid), and that have expired."""
+        now = self._now()
+        expired = sum(token.is_expired(now) for token in self._tokens.values())
+        soon = sum(token.is_expired(now + timedelta(days=EXPIRES_SOON_DAYS)) for token in self._tokens.values())
+        return {"valid": len(self._tokens) - expired, "expiring": soon - expired, "expired": expired}
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def until(self) -> datetime | None:
+        """Return when the next of the valid tokens expires."""
+        now = self._now()
+        times = [one.until for one in self._tokens.values() if one.until is not None and not one.is_expired(now)]
+        return min(times, default=None)
+
+
+class TokenUses:
+    """Keeps when each token was used last: one write a minute at most, and only when a token was used."""
+
+    def __init__(self, *, database: Database, callers: Callers, now: Now) -> None:
+        self._database = database
+        self._callers = callers
+        self._now = now
+
+    async def run(self) -> None:
+        """Keep uses until cancelled."""
+        while True:
+            await pause(USES_SECONDS)
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Write down what was used since. A database that is away loses nothing but the exact minute."""
+        used = self._callers.take_used()
+        if not used:
+            return
+        used_at = to_instant(self._now())
+        try:
+            await self._database.write(("note_token_use", [{"token": one, "used_at": used_at} for one in sorted(used)]))
+        except StorageUnavailable as exc:
+            self._callers.put_back(used)
+            log.warning("uses of tokens are not written down yet", extra=fields(code=exc.code, message=exc.message))

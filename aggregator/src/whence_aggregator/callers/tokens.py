@@ -1,0 +1,134 @@
+"""Static bearer tokens for small installations: a file of hashes, one line a token.
+
+`sha256:HEX NAME TEAMS [may=RIGHT[,RIGHT…]] [made=INSTANT] [until=INSTANT]`, where TEAMS is `-` (reads only),
+`TEAM[,TEAM…]` (reads, and writes for these teams) or `*` (writes for every team, and has every right); `may=user-data`
+lets a caller read user data. Lines of earlier versions have no dates: they keep their rights and never expire. A token
+is 32 random bytes, so a plain SHA-256 of it cannot be searched, and the file may be read by the service's own user,
+whoever systemd makes that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from whence_aggregator.applications.applications import RIGHTS, Caller
+from whence_common.clock import parse_instant, to_instant
+from whence_common.errors import InputError
+
+READ, EVERY_TEAM = "-", "*"
+_INSTANT = r"[0-9TZ:.+-]{10,40}"
+_LINE = re.compile(
+    rf"(sha256:[0-9a-f]{{64}})\s+([A-Za-z0-9._@-]{{1,100}})\s+(\*|-|[A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*)"
+    rf"(?:\s+may=([a-z-]+(?:,[a-z-]+)*))?(?:\s+made=({_INSTANT}))?(?:\s+until=({_INSTANT}))?\Z"
+)
+_PROBLEMS_SHOWN_MAX = 10
+RESERVED_NAMES = frozenset({"list", "revoke"})
+"""Commands of `whence-aggregator token`."""
+
+
+class TokensInvalid(InputError):
+    """The file of tokens cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A line of the file. `made` and `until` None: the line is of an earlier version, or never expires."""
+
+    hash: str
+    caller: Caller
+    made: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def rights(self) -> str:
+        """Name the rights as people read them."""
+        teams = self.caller.teams
+        if teams is None:
+            return "admin"
+        may = "".join(f", {right}" for right in sorted(self.caller.rights))
+        return (f"write for {','.join(sorted(teams))}" if teams else "read") + may
+
+    def is_expired(self, now: datetime) -> bool:
+        return self.until is not None and now >= self.until
+
+    def to_line(self) -> str:
+        teams = self.caller.teams
+        shown = EVERY_TEAM if teams is None else ",".join(sorted(teams)) or READ
+        may = f" may={','.join(sorted(self.caller.rights))}" if self.caller.rights else ""
+        made = f" made={to_instant(self.made)}" if self.made is not None else ""
+        until = f" until={to_instant(self.until)}" if self.until is not None else ""
+        return f"{self.hash} {self.caller.name} {shown}{may}{made}{until}"
+
+
+def parse_tokens(text: str, *, name: str) -> Mapping[str, Token]:
+    """Return tokens by their hash. Raises TokensInvalid naming the lines that cannot be read."""
+    tokens: dict[str, Token] = {}
+    wrong: list[int] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if is_comment(line):
+            continue
+        token = parse_line(line)
+        if token is None:
+            wrong.append(number)
+        else:
+            tokens[token.hash] = token
+    if wrong:
+        places = ", ".join(f"{name}:{number}" for number in wrong[:_PROBLEMS_SHOWN_MAX])
+        more = f" and {len(wrong) - _PROBLEMS_SHOWN_MAX} more lines" if len(wrong) > _PROBLEMS_SHOWN_MAX else ""
+        raise TokensInvalid(
+            "tokens-line",
+            f"{places}{more}: not of the form "
+            f"sha256:HEX NAME TEAMS [may={','.join(sorted(RIGHTS))}] [made=INSTANT] [until=INSTANT]",
+            fix="make lines with whence-aggregator token; TEAMS is - to read, TEAM[,TEAM] or * to write",
+        )
+    return tokens
+
+
+def is_comment(line: str) -> bool:
+    return not line.strip() or line.strip().startswith("#")
+
+
+def parse_line(line: str) -> Token | None:
+    """Return what a line states; None when it is malformed."""
+    match = _LINE.match(line.strip())
+    rights = frozenset((match[4] or "").split(",")) - {""} if match is not None else frozenset[str]()
+    if match is None or not rights <= RIGHTS:
+        return None
+    try:
+        made, until = (parse_instant(text) if text is not None else None for text in (match[5], match[6]))
+    except ValueError:
+        return None
+    teams = None if match[3] == EVERY_TEAM else frozenset() if match[3] == READ else frozenset(match[3].split(","))
+    return Token(hash=match[1], caller=Caller(name=match[2], teams=teams, rights=rights), made=made, until=until)
+
+
+def new_token(
+    name: str, teams: Iterable[str], *, admin: bool, made: datetime, until: datetime, rights: Iterable[str] = ()
+) -> tuple[str, Token]:
+    """Make a token; return it, and what goes to the file. Without teams and without `admin` it reads only."""
+    text = secrets.token_urlsafe(32)
+    wanted = frozenset(teams)
+    if admin and wanted:
+        raise TokensInvalid("tokens-rights", "--admin writes for every team: leave out --team", fix="give one of them")
+    if name in RESERVED_NAMES:
+        raise TokensInvalid("tokens-name", f"{name!r} is a command: give the token another name")
+    if until <= made:
+        raise TokensInvalid(
+            "tokens-until", f"the token would have expired: {to_instant(until)}", fix="set a later time"
+        )
+    caller = Caller(name=name, teams=None if admin else wanted, rights=frozenset(rights))
+    token = Token(hash=token_hash(text), caller=caller, made=made, until=until)
+    if parse_line(token.to_line()) is None or wanted & {READ, EVERY_TEAM, ""} or any("," in team for team in wanted):
+        raise TokensInvalid(
+            "tokens-line", "a name is letters, digits, . _ @ and -, a team letters, digits, . _ and -, and not - alone"
+        )
+    return text, token
+
+
+def token_hash(token: str) -> str:
+    return "sha256:" + hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

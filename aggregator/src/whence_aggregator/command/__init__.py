@@ -1,3 +1,0 @@
-"""`whence`, the command people type: a client of the API, and nothing more."""
-
-from __future__ import annotations

@@ -1,0 +1,333 @@
+"""Settings of the aggregator, /etc/whence/aggregator.yaml, checked whole at start."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
+from whence_aggregator.settings.places import (
+    GitServerSettings,
+    PlaceSettings,
+    wrong_hosts,
+    wrong_in_places,
+)
+from whence_common import settings_file
+from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
+from whence_common.image_reference import is_repository_path, twice_named
+from whence_common.log_policy import count_distinct
+from whence_common.note import WITNESS, NoteInvalid, VerifierKey
+from whence_common.settings_file import Document
+
+DRAIN_SECONDS_MAX = 300.0
+
+
+class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A witness that cosigns this log's checkpoints."""
+
+    url: str
+    key: str
+    """Its verifier key: name+hex id+BASE64."""
+
+
+class InventorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which accounts' instances are listed by the EC2 API, and how."""
+
+    regions: list[str]
+    role_name: str = "whence-inventory"
+    """Role that is assumed in each of `accounts`."""
+    seconds: float = 300.0
+    """How often each account and region is asked."""
+    session_name: str = "whence-aggregator"
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rate limits, in calls a second on the long run; ten times as many at once, ten at least.
+
+    Those in bytes are bytes a second; ten seconds' worth at once, 4 MiB at least.
+    """
+
+    statements_per_instance: float = 5.0
+    statements_per_account: float = 1_000.0
+    statement_bytes_per_instance: float = 4096.0
+    statement_bytes_per_account: float = 4.0 * 1024 * 1024
+    application_bytes_per_caller: float = 4096.0
+    application_bytes_per_team: float = 4096.0
+    heartbeats_per_instance: float = 1.0
+    enrolments_per_instance: float = 0.1
+    enrolments_per_account: float = 50.0
+    challenges_per_address: float = 50.0
+    """A challenge that names its key is refused where this is used up for its address and for the key."""
+    enrolment_attempts_per_address: float = 1.0
+    """An attempt that proves nothing is refused where this and its instance's `enrolments_per_instance` are used up."""
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long the bodies of entries stay in the database, in days; None is for ever. Hashes always stay."""
+
+    statement_days: int | None = None
+    verdict_days: int | None = None
+    archive_bucket: str | None = None
+    """S3 bucket that bundles of old entries are moved to before their bodies go."""
+    archive_prefix: str = ""
+    archive_region: str = "eu-central-1"
+
+
+class BuilderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A builder whose provenance counts when this key has signed it."""
+
+    id: str
+    key_file: str
+
+
+class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose signatures count for the images of one registry."""
+
+    signature_key_files: list[str] = []
+    """PEM public keys, P-256, as cosign writes them."""
+    builders: list[BuilderSettings] = []
+
+
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Pier One front: an immutable registry on top of any OCI registry."""
+
+    name: str
+    """The host, with its port, that images are named by: pierone.example.org."""
+    backend: str
+    """URL of the registry behind; its path is put before each repository (a Harbor project, for example)."""
+    backend_login_file: str | None = None
+    """File with USER:PASSWORD for it, or Docker's config.json; read again when it changes."""
+    backend_ecr_region: str | None = None
+    """The backend is ECR in this region; its passwords are asked for as they expire."""
+    backend_ecr_role_arn: str | None = None
+    """Role that is assumed for that."""
+    backend_token_hosts: list[str] = []
+    """Hosts, beside the backend's own, that may see its credentials to give a token for them."""
+    backend_blob_hosts: list[str] = []
+    """Hosts with private addresses that the backend's blobs may be redirected to."""
+    url: str | None = None
+    """How clients reach the front; None is what each of them says itself."""
+    listen_address: str = "127.0.0.1"
+    listen_port: int = 7382
+    """Where `whence-aggregator registry` listens when the front runs alone."""
+    alone: bool = False
+    """`serve` leaves the front to `whence-aggregator registry`."""
+    tokeninfo_url: str | None = None
+    """STUPS tokeninfo: GET URL?access_token=…; without it only tokens of tokens_file and instances are known."""
+    team_url: str | None = None
+    """STUPS team service; without it nobody known by tokeninfo alone may push."""
+    team_policy: str = "relaxed-radical-agility"
+    public_read: bool = False
+    snapshots: bool = True
+    """Tags that end in -SNAPSHOT may be pushed again with other bytes."""
+    scratch_teams: list[str] = []
+    """Teams whose tags may move and be removed; what runs from them is not traceable by its tag."""
+    insecure_open_scratch: bool = False
+    """Everybody, known or not, may push and pull for the scratch teams: for experiments on a network of one's own."""
+    signature_tags_move: bool = False
+    """cosign's tags `sha256-<hex>.sig` and `.att` may be written again, as it does for a second signer."""
+    scm_source_required: bool = False
+    """Refuse images without a complete scm-source.json; what is not an image for a machine needs none."""
+    blob_bytes_max: int = 10 * 1024**3
+    unlisted_seconds_max: float = 86_400.0
+    """How long after its enrolment an instance is given pull tokens that no listing shows, without a proof by STS."""
+    identity_documents: bool = False
+    """Instances may pull by their identity document alone, as at Pier One: whoever has a copy of one may."""
+    identity_document_seconds_max: float = 3600.0
+    """How old such a document may be, by its pendingTime."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings with their defaults."""
+
+    audience: str
+    """This aggregator's own name in proofs, usually its public URL. A proof for another one is refused."""
+    accounts: list[str]
+    """AWS accounts whose instances may enrol."""
+    database: str = "sqlite:///var/lib/whence-aggregator/ledger.db"
+    """sqlite:///PATH or postgresql://…; the environment's WHENCE_DATABASE comes first."""
+    database_connections_max: int = 10
+    """Most connections that this process opens to PostgreSQL: two write, the others read."""
+    listen_address: str = "127.0.0.1"
+    listen_port: int = 7381
+    tls_certificate_file: str | None = None
+    tls_key_file: str | None = None
+    metrics_public_labels: bool = False
+    """/metrics names accounts and hosts to everybody, not only to those who show a token."""
+    drain_seconds: float = 5.0
+    """How long requests are still taken after SIGTERM, while /ready fails: until a load balancer has noticed."""
+    insecure_listen: bool = False
+    """Listen without TLS on an address that is not loopback: only behind a proxy that speaks TLS."""
+    trusted_proxies: list[str] = []
+    """Networks of the proxies before this server, in CIDR form: only they may say for whom they forward."""
+    client_address_from: AddressFrom = "x-forwarded-for"
+    """How they say it: the header X-Forwarded-For, or the PROXY protocol (version 1 or 2)."""
+    heartbeat_secret_file: str = "/var/lib/whence-aggregator/heartbeat.secret"  # noqa: S105 - a path
+    """32 bytes or more, the same on all replicas; made when missing."""
+    tokens_file: str = "/etc/whence/tokens"
+    authorities_directory: str | None = None
+    """REGION.pem files to trust instead of AWS's certificates: for tests, never in production."""
+    log_origin: str | None = None
+    """The log's name in checkpoints; None is the audience without its scheme. Never change it."""
+    log_key_file: str = "/var/lib/whence-aggregator/log.key"
+    """The log's private keys, the same on all replicas; the first is made when missing."""
+    checkpoint_file: str = "/var/lib/whence-aggregator/log.checkpoint"
+    """The last signed checkpoint, on another disk than the database where there is one."""
+    checkpoint_seconds: float = 10.0
+    """How often a checkpoint is published and witnesses are asked."""
+    witnesses: list[WitnessSettings] = []
+    sts: Literal["off", "accepted", "required"] = "required"
+    """The fresh proof of identity at enrolment. Without it, whoever holds an identity document may bind a key first."""
+    document_seconds_max: float = 3600.0
+    """How old an identity document may be that binds a key without that proof."""
+    aws_endpoint_url: str | None = None
+    """For tests and private endpoints; None means AWS's own."""
+    inventory: InventorySettings | None = None
+    limits: LimitSettings = LimitSettings()
+    retention: RetentionSettings = RetentionSettings()
+    registries: dict[str, PlaceSettings] = {}
+    trust: dict[str, TrustSettings] = {}
+    """By the registry's host."""
+    registry: RegistrySettings | None = None
+    git_servers: dict[str, GitServerSettings] = {}
+    required_links: list[str] | None = None
+    """What a lineage must have to be complete; None is every link, reviews too."""
+    silent_after_seconds: float = 300.0
+    verifier_process: bool | None = None
+    """Verify signatures in a process of its own; None does so where there is more than one core."""
+
+
+def log_origin(settings: Settings) -> str:
+    """Name the log."""
+    return settings.log_origin or settings.audience.partition("://")[2].rstrip("/") or settings.audience
+
+
+def parse_settings(content: bytes, *, name: str) -> Settings:
+    """Parse a settings file. Raises SettingsInvalid naming every place and what is wrong there."""
+    return read_settings(content, name=name).settings
+
+
+def read_settings(content: bytes, *, name: str, credentials_directory: str | None = None) -> Document[Settings]:
+    """Read a settings file whole. `credentials_directory` is systemd's. Raises SettingsInvalid, as parsing does."""
+    return settings_file.read(
+        content,
+        Settings,
+        name=name,
+        least="set audience and accounts at least",
+        judge=_what_is_wrong,
+        credentials_directory=credentials_directory,
+    )
+
+
+def _what_is_wrong(settings: Settings) -> list[str]:
+    wrong = [f"accounts: {account!r} is not an account id (12 digits, in quotes)" for account in settings.accounts
+             if not ACCOUNT_ID.match(account)]  # fmt: skip
+    if not settings.accounts:
+        wrong.append("accounts must name at least one account: an empty list would let nobody enrol")
+    if not settings.audience or not settings.audience.isascii() or not settings.audience.isprintable():
+        wrong.append("audience must be printable ASCII")
+    if urlsplit(settings.database).scheme not in ("sqlite", "postgresql", "postgres"):
+        wrong.append("database must be sqlite:///PATH or postgresql://…")
+    if (settings.tls_certificate_file is None) != (settings.tls_key_file is None):
+        wrong.append("tls_certificate_file and tls_key_file go together")
+    loopback = settings.listen_address in ("127.0.0.1", "::1", "localhost")
+    if not loopback and settings.tls_certificate_file is None and not settings.insecure_listen:
+        wrong.append("listen_address is not loopback: set tls_certificate_file and tls_key_file, or insecure_listen")
+    if not 0 <= settings.listen_port < 65536:
+        wrong.append("listen_port must be from 0 (any free port) to 65535")
+    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
+        wrong.append(f"drain_seconds must be from 0 to {DRAIN_SECONDS_MAX:g}")
+    if not 1 <= settings.silent_after_seconds <= 7 * 86_400:
+        wrong.append("silent_after_seconds must be from 1 to 604800")
+    return wrong + _wrong_in_parts(settings)
+
+
+def _wrong_in_parts(settings: Settings) -> list[str]:
+    wrong = _wrong_in_witnesses(settings.witnesses)
+    wrong += wrong_in_proxies(settings.trusted_proxies)
+    if not 1 <= settings.checkpoint_seconds <= 3600:
+        wrong.append("checkpoint_seconds must be from 1 to 3600")
+    if not 60 <= settings.document_seconds_max <= 30 * 86_400:
+        wrong.append("document_seconds_max must be from 60 to 2592000")
+    if settings.inventory is not None:
+        wrong += _wrong_in_inventory(settings.inventory)
+    wrong += _wrong_in_database(settings)
+    wrong += wrong_in_places(settings.registries, settings.git_servers)
+    wrong += [f"trust: {names} are one registry; write it once" for names in twice_named(settings.trust)]
+    if settings.registry is not None:
+        wrong += _wrong_in_registry(settings.registry)
+    if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
+        wrong.append("limits must be above 0")
+    days = (settings.retention.statement_days, settings.retention.verdict_days)
+    if any(one is not None and one < 1 for one in days):
+        wrong.append("retention must be 1 day at least")
+    return wrong
+
+
+def _wrong_in_inventory(inventory: InventorySettings) -> list[str]:
+    wrong = [f"inventory.regions: {one!r} is not a region" for one in inventory.regions if not REGION.match(one)]
+    if not inventory.regions or not 10 <= inventory.seconds <= 86_400:
+        wrong.append("inventory needs regions, and seconds from 10 to 86400")
+    if not re.fullmatch(r"[A-Za-z0-9+=,.@_/-]{1,200}", inventory.role_name):
+        wrong.append("inventory.role_name must be a role's name, with its path if it has one")
+    if not re.fullmatch(r"[A-Za-z0-9+=,.@_-]{2,64}", inventory.session_name):
+        wrong.append("inventory.session_name must be 2 to 64 letters, digits or +=,.@_-")
+    return wrong
+
+
+def _wrong_in_database(settings: Settings) -> list[str]:
+    if not 4 <= settings.database_connections_max <= 1000:
+        return ["database_connections_max must be from 4 (two write, two read) to 1000"]
+    return []
+
+
+def _wrong_in_witnesses(witnesses: list[WitnessSettings]) -> list[str]:
+    wrong, witness_keys = [], list[VerifierKey]()
+    for number, witness in enumerate(witnesses):
+        if urlsplit(witness.url).scheme not in ("http", "https"):
+            wrong.append(f"witnesses[{number}].url must be an http or https URL")
+        try:
+            witness_keys.append(VerifierKey.parse(witness.key))
+            if witness_keys[-1].type != WITNESS:
+                wrong.append(f"witnesses[{number}].key is a log's key, not a witness's")
+        except NoteInvalid as exc:
+            wrong.append(f"witnesses[{number}].key: {exc.diagnostics()}")
+    if count_distinct(witness_keys) < len(witness_keys):
+        wrong.append("witnesses: one witness is named twice, by its key or by its name")
+    return wrong
+
+
+def _wrong_in_registry(registry: RegistrySettings) -> list[str]:
+    wrong = []
+    if not re.fullmatch(r"[a-z0-9.-]{1,253}(:[0-9]{1,5})?", registry.name):
+        wrong.append("registry.name must be a host in lower-case letters, with its port where clients use one")
+    for place in ("backend", "url", "tokeninfo_url", "team_url"):
+        url = getattr(registry, place)
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            wrong.append(f"registry.{place} must be an http or https URL")
+    if registry.backend_login_file is not None and registry.backend_ecr_region is not None:
+        wrong.append("registry.backend_login_file and backend_ecr_region exclude each other")
+    if registry.backend_ecr_role_arn is not None and registry.backend_ecr_region is None:
+        wrong.append("registry.backend_ecr_role_arn needs backend_ecr_region")
+    if registry.backend_ecr_role_arn is not None and not ROLE_ARN.match(registry.backend_ecr_role_arn):
+        wrong.append("registry.backend_ecr_role_arn is not an ARN of a role")
+    wrong += wrong_hosts(
+        "registry", [*registry.backend_token_hosts, *registry.backend_blob_hosts],
+        "backend_token_hosts or backend_blob_hosts",
+    )  # fmt: skip
+    if registry.backend_ecr_region is not None and not REGION.match(registry.backend_ecr_region):
+        wrong.append("registry.backend_ecr_region is not a region")
+    wrong += [f"registry.scratch_teams: {one!r} is not a team" for one in registry.scratch_teams
+              if not is_repository_path(one) or "/" in one]  # fmt: skip
+    if not 0 <= registry.listen_port < 65536:
+        wrong.append("registry.listen_port must be from 0 (any free port) to 65535")
+    if not 60 <= registry.unlisted_seconds_max <= 10 * 366 * 86_400:
+        wrong.append("registry.unlisted_seconds_max must be from 60 to 316224000")
+    if not 60 <= registry.identity_document_seconds_max <= 366 * 86_400:
+        wrong.append("registry.identity_document_seconds_max must be from 60 to 31622400")
+    if registry.blob_bytes_max < 1024 * 1024:
+        wrong.append("registry.blob_bytes_max must be 1048576 at least")
+    return wrong

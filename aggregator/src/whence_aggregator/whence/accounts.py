@@ -1,0 +1,57 @@
+"""whence accounts: how many instances run where, and how many of them are heard."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from whence_aggregator.whence.client import Client, segment
+from whence_aggregator.whence.output import GAPS, ask, listed, listing, show, show_list
+
+_NO_INVENTORY = "not listed: the EC2 API has not been asked (setting `inventory`)"
+
+
+@click.command()
+@click.option("--silent", "account", help="List the silent instances of this account.")
+@listing
+@click.pass_obj
+def accounts(client: Client, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
+    """Show how many instances run in each account and region as the EC2 API lists them, and how many are heard.
+
+    Exits 1 when one of them is silent or was never heard, and when a region was not or could not be listed.
+    """
+    if account is not None:
+        path = f"/v1/accounts/{segment(account)}/silent"
+        found = listed(client, path, "silent", {}, None if everything else limit)
+        columns: tuple[str, ...] = ("instance_id", "region", "life", "heard", "launched_at", "last_seen")
+        show_list(found, "silent", columns, as_json=as_json)
+        sys.exit(GAPS if found.rows else 0)
+    document = ask(lambda: client.get("/v1/accounts"))
+    rows = [row for one in document["accounts"] for row in _regions(one)]
+    columns = ("account_id", "region", "listed_at", "running", "speaking", "silent", "never", "awaited", "unknown",
+               "asked")  # fmt: skip
+    show(document, rows, columns, as_json=as_json)
+    sys.exit(GAPS if any(_has_silence(row) for row in rows) else 0)
+
+
+def _has_silence(row: Mapping[str, Any]) -> bool:
+    """Whether an instance of a region is silent, or it is not known because the region could not be listed."""
+    return bool(row.get("silent") or row.get("never") or row.get("listed_at") is None or row.get("failure"))
+
+
+def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each region of an account, or one that says that there is no inventory of it."""
+    name = account["account_id"]
+    if not account["regions"]:
+        return [{"account_id": name, "asked": _NO_INVENTORY}]
+    return [{"account_id": name, **region, **_unlisted(region)} for region in account["regions"]]
+
+
+def _unlisted(region: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the instances of a region are heard whose life is not known, and why it is not."""
+    counts = [f"{n} {heard}" for heard, n in region.get("unknown", {}).items() if n]
+    asked = region["asked"] or (_NO_INVENTORY if region.get("listed_at") is None else "")
+    return {"unknown": ", ".join(counts), "asked": asked}

@@ -1,0 +1,105 @@
+"""whence verify, receipt and bundle: what an auditor does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from whence_aggregator.whence import evidence
+from whence_aggregator.whence.client import Client, segment
+from whence_aggregator.whence.output import FAILED, GAPS, USAGE, ask, console, end
+from whence_aggregator.whence.output import out as write
+from whence_common.errors import InputError
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What a receipt is for; else the receipt's own name without .tlog-proof, and .json after it.",
+)
+@click.option(
+    "--log-key",
+    "log_keys",
+    multiple=True,
+    required=True,
+    envvar="WHENCE_LOG_KEY",
+    help="The log's verifier key, or a file of such keys.",
+)
+@click.option("--witness-key", "witness_keys", multiple=True, help="A witness's verifier key, or a file of such keys.")
+@click.option(
+    "--witnesses", type=click.IntRange(0, 64), help="So many of them must have cosigned; 1 unless there are none."
+)
+@click.option(
+    "--authorities",
+    "directory",
+    type=click.Path(exists=True, file_okay=False),
+    help="REGION.pem files instead of AWS's own certificates, for tests.",
+)
+def verify(
+    file: Path,
+    data: Path | None,
+    log_keys: tuple[str, ...],
+    witness_keys: tuple[str, ...],
+    witnesses: int | None,
+    directory: str | None,
+) -> None:
+    """Verify FILE, a receipt or a bundle, offline: no network, no database, no trust in the aggregator.
+
+    Exits 0 when all of it holds, 1 when something does not, and says which entry.
+    """
+    try:
+        wanted = evidence.policy(log_keys, witness_keys, witnesses)
+    except (InputError, ValueError, OSError) as exc:
+        end(f"the keys cannot be used: {exc.diagnostics() if isinstance(exc, InputError) else exc}", USAGE)
+    try:
+        if evidence.is_receipt(file):
+            write(evidence.verify_receipt(file, data or _data_of(file), wanted) + "\n")
+        else:
+            report = evidence.verify_bundle(file, wanted, evidence.authorities(directory))
+            evidence.draw_report(console(), report)
+    except (InputError, ValueError, OSError) as exc:
+        end(f"{file} is not verified: {exc.diagnostics() if isinstance(exc, InputError) else exc}", GAPS)
+
+
+@click.command()
+@click.argument("digest")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where the files go.")
+@click.pass_obj
+def receipt(client: Client, digest: str, out: Path) -> None:
+    """Fetch the statement DIGEST (sha256:…) and its receipt, two files that `whence verify` checks."""
+    name = digest.removeprefix("sha256:")
+    content = ask(lambda: client.get_bytes(f"/v1/statements/{segment(digest)}"))
+    proof = ask(lambda: client.get_bytes(f"/v1/receipts/{segment(digest)}.tlog-proof"))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{name}.json").write_bytes(content)
+        (out / f"{name}.tlog-proof").write_bytes(proof)
+    except OSError as exc:
+        end(f"{out}: {exc.strerror}", FAILED)
+    write(f"{out / name}.tlog-proof\n")
+
+
+@click.command()
+@click.option("--account", help="Only this account; entries of others are shown by their hash.")
+@click.option("--from", "since", required=True, help="Beginning of the period, 2026-11-01 or 2026-11-01T12:00:00Z.")
+@click.option("--to", "until", required=True, help="Its end, which is not in it any more.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
+@click.pass_obj
+def bundle(client: Client, account: str | None, since: str, until: str, out: Path) -> None:
+    """Fetch one file with every statement, proof, certificate and verdict of a period, for `whence verify`."""
+    try:
+        period = {"from": evidence.instant(since), "to": evidence.instant(until)}
+    except InputError as exc:
+        end(exc.diagnostics(), USAGE)
+    try:
+        size = ask(lambda: evidence.write_private(out, client.stream("/v1/bundles", account=account, **period)))
+    except OSError as exc:
+        end(f"{out}: {exc.strerror}", FAILED)
+    write(f"{out}: {size} bytes; check it with: whence verify {out} --log-key KEY\n")
+
+
+def _data_of(file: Path) -> Path:
+    return file.with_name(file.name.removesuffix(".tlog-proof") + ".json")

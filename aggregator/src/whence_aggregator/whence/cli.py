@@ -1,0 +1,296 @@
+"""whence: where does what runs here come from?
+
+\b
+Exit codes:
+  0    answered, and nothing is wrong
+  1    answered, and there are gaps or violations: something fails, or was not checked or judged
+  2    wrong usage
+  3    the aggregator cannot be reached, or refuses
+  4    there is no such thing
+  70   whence itself failed, or could not write its output
+  130  interrupted by Ctrl-C
+  141  whatever read the output stopped reading
+
+Lists show the first 100 rows; stderr says when there are more.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from whence_aggregator import __version__
+from whence_aggregator.whence import accounts as account_commands
+from whence_aggregator.whence import audit as audit_commands
+from whence_aggregator.whence import images as image_commands
+from whence_aggregator.whence.client import Client
+from whence_aggregator.whence.output import (
+    FAILED,
+    GAPS,
+    UNKNOWN,
+    USAGE,
+    Listed,
+    ReaderGone,
+    ask,
+    console,
+    end,
+    json_list,
+    listed,
+    listing,
+    note,
+    out,
+    show,
+    show_json,
+    show_list,
+)
+from whence_aggregator.whence.picture import draw
+from whence_common.errors import WhenceError
+from whence_common.identifiers import is_application_id
+from whence_common.visible import printable
+
+_INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
+
+
+_INTERRUPTED, _READER_GONE = 130, 141
+
+
+@click.group(help=__doc__)
+@click.version_option(__version__, prog_name="whence")
+@click.option("--url", envvar="WHENCE_URL", default="http://127.0.0.1:7381", show_default=True, help="The aggregator.")
+@click.option("--token-file", type=click.Path(dir_okay=False), help="File with the token; else WHENCE_TOKEN is used.")
+@click.option(
+    "--ca-file", envvar="WHENCE_CA_FILE", help="PEM file with further authorities to trust for the aggregator."
+)
+@click.pass_context
+def whence(context: click.Context, url: str, token_file: str | None, ca_file: str | None) -> None:
+    """Make the client that the subcommands use."""
+    try:
+        token = Path(token_file).read_text("ascii").strip() if token_file else os.environ.get("WHENCE_TOKEN")
+        context.obj = Client(url=url, token=token, ca_file=ca_file or None)
+    except (OSError, ValueError) as exc:
+        end(f"{token_file} cannot be read: {exc}", USAGE)
+    except WhenceError as exc:
+        end(exc.diagnostics(), USAGE)
+
+
+def main() -> NoReturn:
+    """Run the command, and exit with a code that means what the help says, also when it is interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
+    code = FAILED
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except (BrokenPipeError, ReaderGone):
+        code = _READER_GONE
+    except OSError as exc:
+        code = FAILED
+        note(f"whence: the output cannot be written: {exc.strerror or exc}")
+    os._exit(code)  # not sys.exit: that flushes once more, and fails once more where the output is gone
+
+
+def _run() -> int:
+    try:
+        whence.main(standalone_mode=False)
+    except click.Abort:
+        note("whence: interrupted")
+        return _INTERRUPTED
+    except click.ClickException as exc:
+        exc.show()
+        return USAGE
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else 0
+    except (OSError, ReaderGone):
+        raise
+    except Exception:  # noqa: BLE001 - shown whole; Python's own code for it, 1, would say that there are gaps
+        traceback.print_exc()
+        return FAILED
+    return 0
+
+
+@whence.command()
+@click.argument("subject")
+@click.option("--application", "kind", flag_value="application", help="SUBJECT is an application id.")
+@click.option("--ticket", "kind", flag_value="ticket", help="SUBJECT is a ticket.")
+@click.option("--commit", "kind", flag_value="commit", help="SUBJECT is a commit id or the beginning of one.")
+@click.option("--user-data", "kind", flag_value="user_data", help="SUBJECT is the digest of user data.")
+@click.option("--version", "application_version", help="Only this version of the application.")
+@click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="By what was recorded by this time; now by default.")
+@click.option(
+    "--state", help="Instances in these states, words as in `whence instances --state`; not for one instance."
+)
+@click.option("--evidence", "with_evidence", is_flag=True, help="Show the evidence below each link.")
+@listing
+@click.pass_obj
+def trace(
+    client: Client,
+    subject: str,
+    kind: str | None,
+    application_version: str | None,
+    at: str | None,
+    known_at: str | None,
+    state: str | None,
+    with_evidence: bool,
+    limit: int,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket or an application.
+
+    Which it is, is seen from its form; the options say it where that is not enough.
+    """
+    kind = kind or _kind_of(subject)
+    parameters = {kind: subject, "version": application_version, "at": at, "known_at": known_at, "state": state}
+    if kind == "instance":
+        lineage = ask(lambda: client.get("/v1/trace", **parameters))
+        if as_json:
+            show_json(lineage)
+        else:
+            draw(console(), lineage, evidence=with_evidence)
+        sys.exit(0 if lineage["complete"] else GAPS)
+    found = listed(client, "/v1/trace", "lineages", parameters, None if everything else limit)
+    complete = _draw_lineages(found, as_json=as_json, with_evidence=with_evidence)
+    if not found.rows:
+        end(
+            f"no instance in that state is known of {kind} {subject!r}: see --state, --application and the others",
+            UNKNOWN,
+        )
+    note(found.note())
+    if complete and found.following is not None:
+        complete = _rest_complete(client, parameters, found.following)
+    sys.exit(0 if complete else GAPS)
+
+
+def _draw_lineages(found: Listed, *, as_json: bool, with_evidence: bool) -> bool:
+    """Print lineages as they are read; return whether all of them are complete."""
+    gaps = 0
+
+    def watched() -> Iterator[Sequence[Mapping[str, Any]]]:
+        nonlocal gaps
+        for page in pages:
+            gaps += sum(not lineage["complete"] for lineage in page)
+            yield page
+
+    pages, found.pages = found.pages, watched()
+    if as_json:
+        json_list(found, "lineages")
+    else:
+        for lineage in chain.from_iterable(found.pages):
+            draw(console(), lineage, evidence=with_evidence)
+    return not gaps
+
+
+def _rest_complete(client: Client, parameters: Mapping[str, str | None], cursor: str) -> bool:
+    """Read on to the first lineage with gaps, showing nothing: the exit code is about all of them."""
+    rest = listed(client, "/v1/trace", "lineages", parameters, None, after=cursor)
+    return all(lineage["complete"] for lineage in chain.from_iterable(rest.pages))
+
+
+@whence.command()
+@click.option("--application", help="Only instances of this application.")
+@click.option("--version", help="Only instances of this version of the application.")
+@click.option("--team", help="Only instances of applications that this team owns, as the application registry has it.")
+@click.option("--account", help="Only instances in this account.")
+@click.option("--region", help="Only instances in this region.")
+@click.option("--ami", help="Only instances that were started from this AMI.")
+@click.option("--image", help="Only instances that run this digest: as application, sidecar or by its index.")
+@click.option("--user-data", help="Only instances whose user data has this digest.")
+@click.option("--commit", help="Only instances whose image was built from this commit, or one that begins so.")
+@click.option("--ticket", help="Only instances whose image's commit names this ticket.")
+@click.option(
+    "--cause", type=click.Choice(["boot", "change", "stop", "failed"]), help="Why the last statement was made."
+)
+@click.option("--since", help="Only if the statement that is shown was recorded at this time or later.")
+@click.option("--until", help="Only if the statement that is shown was recorded before this time.")
+@click.option(
+    "--state",
+    help="Words of life (running, stopped, terminated, unknown …) and of hearing (speaking, silent, never) with commas"
+    " between; `any` for all. By default instances that run, or whose life is unknown and that speak.",
+)
+@click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="By what was recorded by this time; now by default.")
+@listing
+@click.pass_obj
+def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
+    """List the instances that run now, or at a time, with what they run."""
+    found = listed(client, "/v1/instances", "instances", filters, None if everything else limit)
+    asked = filters["at"] or filters["known_at"]
+    last = ("recorded_at", "recorded_by_then") if asked else ("heard", "seen_at")
+    columns = ("instance_id", "account_id", "region", "application_id", "application_version", "life", *last)
+    show_list(found, "instances", columns, as_json=as_json)
+
+
+@whence.command()
+@click.argument("application_id", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_obj
+def apps(client: Client, application_id: str | None, as_json: bool) -> None:
+    """List the applications in the registry, or show one."""
+    if application_id is not None and not is_application_id(application_id):
+        end(f"no application can have the id {application_id!r}", UNKNOWN)
+    if application_id is None:
+        rows = ask(lambda: client.get("/apps"))
+        show(rows, rows, ("id", "team_id", "name", "active", "scm_url"), as_json=as_json)
+        return
+    shown = ask(lambda: client.get(f"/apps/{application_id}"))
+    if as_json:
+        show_json(shown)
+        return
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        out(f"{name:<{width}}  {'' if value is None else printable(value)}".rstrip() + "\n")
+
+
+@whence.command()
+@click.option("--verdict", type=click.Choice(["fail", "unknown"]), help="Only these; by default both are shown.")
+@click.option("--rule", help="Only this rule.")
+@click.option("--severity", type=click.Choice(["1", "2", "3"]), help="Only rules of this severity; 1 is the gravest.")
+@click.option("--team", help="Only applications that this team owns, as the application registry has it now.")
+@click.option("--account", help="Only this account.")
+@click.option("--region", help="Only this region.")
+@click.option("--ami", help="Only instances that were started from this AMI.")
+@click.option("--application", help="Only this application.")
+@click.option("--instance", help="Only this instance.")
+@click.option(
+    "--state", help="Only of instances in these states, words as in `whence instances --state`; any by default."
+)
+@click.option("--since", help="Only what has been so since this time or later, 2026-11-22T12:00:00Z.")
+@click.option("--until", help="Only what was so already before this time.")
+@listing
+@click.pass_obj
+def violations(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
+    """List what breaks a rule, and what could not be judged. Exits 1 when there is either."""
+    found = listed(client, "/v1/violations", "violations", filters, None if everything else limit)
+    columns = ("verdict", "rule", "severity", "instance_id", "account_id", "application_id", "reason", "since")
+    show_list(found, "violations", columns, as_json=as_json)
+    sys.exit(GAPS if found.rows else 0)
+
+
+def _kind_of(subject: str) -> str:
+    if _INSTANCE.match(subject):
+        return "instance"
+    if subject.startswith("sha256:"):
+        return "image"
+    if _COMMIT.match(subject):
+        return "commit"
+    if re.search(r"[#0-9]", subject) and re.search(r"[A-Z#]", subject):
+        return "ticket"
+    return "application"
+
+
+whence.add_command(image_commands.images)
+whence.add_command(image_commands.attest)
+whence.add_command(account_commands.accounts)
+whence.add_command(audit_commands.verify)
+whence.add_command(audit_commands.receipt)
+whence.add_command(audit_commands.bundle)

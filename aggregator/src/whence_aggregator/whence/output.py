@@ -1,0 +1,224 @@
+"""What the command's answers have in common: lists read page by page, tables, JSON, errors and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from whence_aggregator.whence.client import Client, Refused
+from whence_common.errors import RoadError, WhenceError
+from whence_common.visible import printable, visible_json
+
+GAPS, USAGE, UNREACHABLE, UNKNOWN, FAILED = 1, 2, 3, 4, 70
+PAGE_ROWS_MAX = 500
+"""The most that the API returns at once."""
+_SHOWN_DEFAULT = 100
+_PIPE_COLUMNS = 1_000_000
+"""The width where the output is not a terminal: nothing is folded or cut there."""
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass
+class Listed:
+    """A list that is asked for page by page. Iterate `pages` once; `more` is known afterwards."""
+
+    first: Mapping[str, Any]
+    """The first answer: what it has beside the rows."""
+    pages: Iterator[Sequence[Mapping[str, Any]]]
+    following: str | None = None
+    """The cursor of the first row that was not read; None when the list was read to its end."""
+    rows: int = 0
+
+    def note(self) -> str:
+        """Return what is to be said of how much was read."""
+        if self.following is None:
+            return f"{self.rows} in all"
+        return f"{self.rows} shown, and there are more: --all lists them, --limit N the first N"
+
+
+def listing(command: _Command) -> _Command:
+    """Add --limit, --all and --json to a command that lists."""
+    options = (
+        click.option("--limit", type=click.IntRange(min=1), default=_SHOWN_DEFAULT, show_default=True, metavar="N",
+                     help="List the first N only."),
+        click.option("--all", "everything", is_flag=True, help="List all, however many there are."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON; `next` is null when all is listed."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def listed(
+    client: Client,
+    path: str,
+    name: str,
+    parameters: Mapping[str, str | None],
+    most: int | None,
+    *,
+    after: str | None = None,
+) -> Listed:
+    """Ask for a list after a cursor, page by page, up to `most` rows; None means all."""
+
+    def page(cursor: str | None, left: int | None) -> dict[str, Any]:
+        size = str(PAGE_ROWS_MAX if left is None else min(left, PAGE_ROWS_MAX))
+        document = ask(lambda: client.get(path, **{**parameters, "cursor": cursor, "limit": size}))
+        if not isinstance(document, dict) or not isinstance(document.get(name), list) or "next" not in document:
+            end(f"the answer to {path} is not a list of {name}: is this a whence-aggregator?", UNREACHABLE)
+        return document
+
+    document = page(after, most)
+    rest = {key: value for key, value in document.items() if key not in (name, "next")}
+    found = Listed(first=rest, pages=iter(()), following=document["next"])
+
+    def pages() -> Iterator[Sequence[Mapping[str, Any]]]:
+        current, seen = document, set[str]()
+        while True:
+            rows = current[name]
+            found.rows += len(rows)
+            found.following = current["next"]
+            yield rows
+            if found.following is None or (most is not None and found.rows >= most):
+                return
+            if found.following in seen:
+                end(f"the list of {name} does not end: the aggregator repeats a page", UNREACHABLE)
+            seen.add(found.following)
+            current = page(found.following, None if most is None else most - found.rows)
+
+    found.pages = pages()
+    return found
+
+
+def show_list(found: Listed, name: str, columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print a list as it is read, and how much of it that is on stderr."""
+    if as_json:
+        json_list(found, name)
+    else:
+        table = _Table(columns)
+        for rows in found.pages:
+            table.add(rows)
+    note(found.note())
+
+
+def json_list(found: Listed, name: str) -> None:
+    """Print a list as one JSON document, row by row, so that a long one need not be in memory."""
+    before = "".join(f"  {visible_json(key)}: {_indented(value)},\n" for key, value in found.first.items())
+    out(f"{{\n{before}  {visible_json(name)}: [")
+    separator = "\n    "
+    for row in chain.from_iterable(found.pages):
+        out(separator + _indented(row, "    "))
+        separator = ",\n    "
+    out(f'\n  ],\n  "next": {visible_json(found.following)}\n}}\n')
+
+
+def show(document: object, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print what the aggregator answers whole."""
+    if as_json:
+        show_json(document)
+        return
+    _Table(columns).add(rows)
+    note(f"{len(rows)} in all")
+
+
+def show_json(document: object) -> None:
+    out(visible_json(document, indent=2) + "\n")
+
+
+class ReaderGone(Exception):
+    """Whatever read the output has closed it. Not an OSError: click would exit with 1, which means gaps."""
+
+
+def out(text: str) -> None:
+    """Print to stdout. Raises ReaderGone."""
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError as exc:
+        raise ReaderGone from exc
+
+
+def note(text: str) -> None:
+    """Print to stderr, if anybody still reads that."""
+    try:
+        sys.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
+        sys.stderr.flush()
+    except OSError:
+        return
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`: rich exits with 1, which means gaps."""
+        raise ReaderGone
+
+
+def console() -> Console:
+    """Return a console that takes values as they are; as wide as it must be where the output is not a terminal."""
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    return _Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+class _Table:
+    """A table that is printed page by page: folded to a terminal's width, else one line a row."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self._columns = columns
+        self._widths = [len(column) for column in columns]
+        self._begun = False
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        cells = [[_cell(row.get(column)) for column in self._columns] for row in rows]
+        if sys.stdout.isatty():
+            self._add_folded(cells)
+            return
+        self._widths = [max(width, *(len(row[n]) for row in cells), 0) for n, width in enumerate(self._widths)]
+        for row in cells if self._begun else [self._columns, *cells]:
+            out("  ".join(cell.ljust(width) for cell, width in zip(row, self._widths, strict=True)).rstrip() + "\n")
+        self._begun = True
+
+    def _add_folded(self, rows: list[list[str]]) -> None:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in self._columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console().print(table)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else printable(value)
+
+
+def _indented(value: object, by: str = "  ") -> str:
+    return visible_json(value, indent=2).replace("\n", "\n" + by)
+
+
+def ask(request: Callable[[], Any]) -> Any:
+    """Ask the aggregator; end with the exit code that says why it does not answer."""
+    try:
+        return request()
+    except Refused as exc:
+        end(exc.diagnostics(), _exit_code(exc))
+    except RoadError as exc:
+        end(exc.diagnostics(), UNREACHABLE)
+    except WhenceError as exc:
+        end(exc.diagnostics(), USAGE)
+
+
+def _exit_code(refused: Refused) -> int:
+    """400: what was asked is wrong. 404 with a code of its own: there is no such thing, not no such path."""
+    if refused.status == 404 and refused.code != "http-404":
+        return UNKNOWN
+    return USAGE if refused.status == 400 else UNREACHABLE
+
+
+def end(message: str, code: int) -> NoReturn:
+    note(f"whence: {message}")
+    sys.exit(code)

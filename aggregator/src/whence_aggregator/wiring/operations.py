@@ -1,0 +1,245 @@
+"""Wiring of what operators rely on in each program that serves: who is known, reloading, readiness, the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from whence_aggregator import __version__
+from whence_aggregator.adapters.process_state import process_families
+from whence_aggregator.adapters.server_tls import ServerTls
+from whence_aggregator.adapters.tokens_file import TokensFile
+from whence_aggregator.callers.known import Callers, TokenUses
+from whence_aggregator.collect.measured import Questions
+from whence_aggregator.http.measures import HttpMeasures
+from whence_aggregator.http.metrics import MetricsCalls, Source
+from whence_aggregator.http.operators import ProbeCalls
+from whence_aggregator.http.readiness import Readiness
+from whence_aggregator.http.refused import RefusedCounts
+from whence_aggregator.http.server import Server
+from whence_aggregator.ledger.publishing import Publisher
+from whence_aggregator.ports import Database
+from whence_aggregator.settings.reload import Reload
+from whence_aggregator.settings.server import Settings
+from whence_aggregator.settings.witness import WitnessFile
+from whence_aggregator.wiring import parts
+from whence_aggregator.wiring.limits import LiveLimits
+from whence_common.clock import utc_now
+from whence_common.image_reference import registry_name
+from whence_common.lifecycle import Service, run_until_signal
+from whence_common.meters import Counter
+from whence_common.open_metrics import Family, Sample, gauge
+from whence_common.pause import pause
+from whence_common.settings_file import SettingsInvalid
+
+_TLS = frozenset({"tls_certificate_file", "tls_key_file"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Who may call, the file that states it, and what keeps when they called last."""
+
+    callers: Callers
+    file: TokensFile
+    uses: TokenUses
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        return {"tokens": self.file.run, "token uses": self.uses.run}
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        return self.file.prepare(settings.tokens_file)
+
+
+def load_known(settings: Settings, database: Database) -> Known:
+    """Read the file of tokens. Raises SettingsInvalid or TokensInvalid."""
+    callers = Callers(parts.load_callers(settings.tokens_file), now=utc_now)
+    return Known(
+        callers=callers,
+        file=TokensFile(settings.tokens_file, callers=callers, load=parts.load_callers),
+        uses=TokenUses(database=database, callers=callers, now=utc_now),
+    )
+
+
+def answering(database: Database) -> Callable[[], Awaitable[object]]:
+    """Return what finds out whether a database answers."""
+    return lambda: database.fetch("last_index", {})
+
+
+@dataclass(slots=True)
+class Live:
+    """Settings that a reload changes."""
+
+    drain_seconds: float
+    labels_public: bool
+
+    def prepare(self, settings: Settings | WitnessFile) -> Callable[[], None]:
+        def apply() -> None:
+            self.drain_seconds = settings.drain_seconds
+            self.labels_public = _labels_public(settings)
+
+        return apply
+
+
+class Operations:
+    """How a program that serves starts, is reloaded, and ends."""
+
+    def __init__(
+        self, program: str, settings: Settings | WitnessFile, *, readiness: Readiness, tls: ServerTls | None,
+        known: Known | None = None,
+    ) -> None:  # fmt: skip
+        self.program = program
+        self.live = Live(drain_seconds=settings.drain_seconds, labels_public=_labels_public(settings))
+        self.readiness = readiness
+        self.tls = tls
+        self.known = known
+        self.measures = HttpMeasures()
+        self.refused = RefusedCounts()
+        self.reloads = Counter(
+            "whence_reloads", "Reloads, by how they ended.", ("outcome",), known=[("applied",), ("refused",)]
+        )
+
+    def around(self, path: str, handler: Handler) -> Handler:
+        """Put around each handler what watches requests."""
+        return self.measures.around(path, self.readiness.around(handler))
+
+    def routes(
+        self, *sources: Source, stored: Callable[[], Awaitable[Sequence[Family]]] | None = None
+    ) -> list[web.RouteDef]:
+        """Return the probes and the metrics; `sources` and `stored` are those of this program alone."""
+        metrics = MetricsCalls(
+            sources=[self._about, self.measures.families, *sources],
+            files=process_families,
+            stored=stored,
+            callers=self.known.callers if self.known is not None else None,
+            labels_public=lambda: self.live.labels_public,
+        )
+        return [*ProbeCalls(self.readiness).routes(), *metrics.routes()]
+
+    def _about(self) -> Sequence[Family]:
+        """Describe the program, its tokens and its certificate."""
+        about = Sample(1, {"program": self.program, "version": __version__})
+        found = [
+            Family(name="whence_build", kind="info", help="Which program this is.", samples=(about,)),
+            self.reloads.family(),
+            self.refused.family(),
+        ]
+        if self.tls is not None:
+            name = "whence_tls_certificate_expires_timestamp_seconds"
+            found.append(gauge(name, "When the server's certificate expires.", self.tls.until.timestamp()))
+        if self.known is not None:
+            tokens = [Sample(n, {"state": state}) for state, n in self.known.callers.counts().items()]
+            help_ = "Tokens that are valid, those of them that expire within two weeks, and expired ones."
+            until = self.known.callers.until()
+            found += [
+                Family(name="whence_tokens", kind="gauge", help=help_, samples=tokens),
+                gauge(
+                    "whence_token_expires_timestamp_seconds", "When the next of the valid tokens expires.",
+                    until.timestamp() if until is not None else None,
+                ),
+            ]  # fmt: skip
+        return found
+
+    async def run(self, server: Server, services: Mapping[str, Service], *, reload: Callable[[], bool]) -> None:
+        """Serve until SIGTERM: then be not ready, go on for `drain_seconds`, answer what is under way, and end."""
+
+        async def stop() -> None:
+            self.readiness.drain()
+            await pause(self.live.drain_seconds)
+            await server.finish()
+            if self.known is not None:
+                await self.known.uses.keep()
+
+        own = self.known.services if self.known is not None else {}
+        try:
+            await run_until_signal(
+                {"http": server.run, **services, **own}, on_stopping=stop, may_reload=reload, give_up=_end_now
+            )
+        finally:
+            await self.readiness.close()
+
+    def prepare_tls(self, settings: Settings | WitnessFile) -> Callable[[], None]:
+        """Load certificate and key again. Raises SettingsInvalid."""
+        certificate, key = settings.tls_certificate_file, settings.tls_key_file
+        if self.tls is None:
+            return _nothing
+        if certificate is None or key is None:
+            raise SettingsInvalid("tls-off", "TLS cannot be switched off by a reload", fix="restart")
+        return self.tls.prepare(certificate, key)
+
+
+def load_reload(
+    operations: Operations, limits: LiveLimits, settings: Settings, read: Callable[[], Settings]
+) -> Reload[Settings]:
+    """Make what a SIGHUP starts, in `serve` and in the front alone."""
+    known = operations.known
+    assert known is not None, "both know callers"
+    live = {"tokens_file", "drain_seconds", "metrics_public_labels", "limits"}
+    live |= _TLS if operations.tls is not None else frozenset()
+    prepare = [known.prepare, operations.prepare_tls, operations.live.prepare, limits.prepare]
+    return Reload(read=read, settings=settings, live=frozenset(live), prepare=prepare, count=operations.reloads.add)
+
+
+def load_witness_reload(
+    operations: Operations, settings: WitnessFile, read: Callable[[], WitnessFile]
+) -> Reload[WitnessFile]:
+    """Make what a SIGHUP starts in the witness."""
+    live = frozenset({"drain_seconds"}) | (_TLS if operations.tls is not None else frozenset())
+    prepare = [operations.prepare_tls, operations.live.prepare]
+    return Reload(read=read, settings=settings, live=live, prepare=prepare, count=operations.reloads.add)
+
+
+def load_questions(settings: Settings) -> Questions:
+    """Make what counts questions to other systems."""
+    own = [settings.registry.name] if settings.registry is not None else []
+    return Questions(frozenset([*map(registry_name, settings.registries), *settings.git_servers, *own]))
+
+
+def queue_families(*queues: Callable[[], Mapping[str, tuple[int, int]]]) -> Source:
+    """Return what shows how full queues are, by their names."""
+
+    def families() -> Sequence[Family]:
+        found = {name: state for one in queues for name, state in one().items()}
+        waiting = [Sample(now, {"queue": name}) for name, (now, _) in found.items()]
+        most = [Sample(limit, {"queue": name}) for name, (_, limit) in found.items()]
+        help_ = "Requests that wait to be checked or committed."
+        return (
+            Family(name="whence_queue_waiting", kind="gauge", help=help_, samples=waiting),
+            Family(name="whence_queue_most", kind="gauge", help="How many may wait.", samples=most),
+        )
+
+    return families
+
+
+def log_families(publisher: Publisher) -> Source:
+    """Return what shows how old what auditors can rely on is."""
+
+    def families() -> Sequence[Family]:
+        published, witnessed = publisher.ages()
+        return (
+            gauge("whence_checkpoint_age_seconds", "Since a checkpoint was published.", published),
+            gauge(
+                "whence_unwitnessed_age_seconds",
+                "Since a published checkpoint had all its cosignatures; nothing without witnesses.", witnessed,
+            ),
+        )  # fmt: skip
+
+    return families
+
+
+def _labels_public(settings: Settings | WitnessFile) -> bool:
+    """A witness has no labels to hide."""
+    return settings.metrics_public_labels if isinstance(settings, Settings) else True
+
+
+def _nothing() -> None:
+    """Change nothing."""
+
+
+def _end_now() -> None:
+    """End the process where it stands: nothing was acknowledged that is not durable."""
+    os._exit(0)

@@ -1,0 +1,382 @@
+"""The parts that programs are wired from: settings in, one thing that does I/O or decides out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib import resources
+from pathlib import Path
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.adapters.front_images import Stores
+from whence_aggregator.adapters.image_registry import RegistryImages
+from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.adapters.s3_archive import S3Archive
+from whence_aggregator.adapters.server_tls import ServerTls
+from whence_aggregator.adapters.sts import StsCallers
+from whence_aggregator.adapters.verifiers import VerifierProcess
+from whence_aggregator.adapters.witness import HttpWitness
+from whence_aggregator.agents.heartbeat_secret import check_secret, keep_secret
+from whence_aggregator.agents.sightings import Listening
+from whence_aggregator.agents.verification import InThisProcess, Verifier
+from whence_aggregator.callers.tokens import Token, parse_tokens
+from whence_aggregator.callers.trusted_proxies import TrustedProxies
+from whence_aggregator.collect.collectors import (
+    BranchCollector,
+    Collector,
+    CommitCollector,
+    ImageSourceCollector,
+    TagCollector,
+)
+from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trust
+from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.collect.measured import Questions
+from whence_aggregator.ledger.continuity import CHAPTER, StartRefused, check_start, checkpoint_of
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.ledger.retention import Retention
+from whence_aggregator.ports import Database, ImageStore, Row, StorageUnavailable
+from whence_aggregator.settings.server import Settings, TrustSettings, log_origin
+from whence_aggregator.storage.measured import MeasuredDatabase
+from whence_aggregator.storage.named_queries import OpenMode
+from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.trace.facts import BRANCH_KIND
+from whence_aggregator.trace.lineage import REQUIRED_LINKS
+from whence_aggregator.wiring.roads import Outgoing, load_git, load_roads
+from whence_common.clock import from_millis, parse_instant, utc_now
+from whence_common.files import make_once_for_owner
+from whence_common.identity_document import Authorities
+from whence_common.image_reference import registry_name
+from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
+from whence_common.log_policy import wrong_witnesses
+from whence_common.logs import fields
+from whence_common.note import VerifierKey
+from whence_common.settings_file import SettingsInvalid
+
+log = logging.getLogger(__name__)
+
+_SECRET_BYTES_MIN = 32
+_TOKENS_BYTES_MAX = 16 * 1024 * 1024
+_READ_BYTES = 64 * 1024
+
+
+async def open_database(
+    location: str, mode: OpenMode = "make", *, connections_max: int = CONNECTIONS_MAX
+) -> SqliteDatabase | PostgresDatabase:
+    """Open a database by its URL; commands that only look open it to `read`. Raises StorageUnavailable."""
+    if location.startswith("sqlite://"):
+        path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
+        return await SqliteDatabase.open(path, mode)
+    return await PostgresDatabase.open(location, mode, connections_max=connections_max)
+
+
+async def open_measured(settings: Settings, location: str | None, stack: AsyncExitStack) -> MeasuredDatabase:
+    """Open the database of a program that serves, and close it with the stack. Raises StorageUnavailable."""
+    database = MeasuredDatabase(await open_at_start(settings, location or settings.database))
+    stack.push_async_callback(database.close)
+    return database
+
+
+NO_LEDGER = ("database-missing", "database-empty")
+
+
+async def open_at_start(settings: Settings, location: str) -> SqliteDatabase | PostgresDatabase:
+    """Open the database of a server; make it only where nothing was ever signed here. Raises WhenceError."""
+    mode: OpenMode = "migrate" if _signed_size(settings) else "make"
+    try:
+        return await open_database(location, mode, connections_max=settings.database_connections_max)
+    except StorageUnavailable as exc:
+        if exc.code in NO_LEDGER:
+            refuse_new_ledger(settings, exc)
+        raise
+
+
+def refuse_new_ledger(settings: Settings, exc: StorageUnavailable) -> None:
+    """Raises StartRefused where a database is missing and a checkpoint of its entries is there."""
+    size = _signed_size(settings)
+    if size:
+        raise StartRefused(
+            "ledger-missing",
+            f"{exc.message}, and a checkpoint over {size} entries was signed ({settings.checkpoint_file}): nothing was"
+            " made",
+            fix="correct `database`, or restore it; where all of it is lost: whence-aggregator migrate makes an empty"
+            f" one, and ledger continue goes on; {CHAPTER}",
+        ) from exc
+
+
+def _signed_size(settings: Settings) -> int:
+    """Return how many entries were signed, as `serve` or the front on this machine kept it."""
+    files = (CheckpointFile(Path(f"{settings.checkpoint_file}{suffix}")) for suffix in ("", ".registry"))
+    return max(checkpoint_of(note).size if (note := file.load()) is not None else 0 for file in files)
+
+
+def new_session() -> aiohttp.ClientSession:
+    """Make what all outgoing HTTP goes through: no proxies of the environment, bytes as they come."""
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(
+        connector=connector,
+        trust_env=False,
+        auto_decompress=False,
+        read_bufsize=_READ_BYTES,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+class NewestLog:
+    """The log as tracing sees it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def content(self, row: Row) -> bytes:
+        return self._ledger.reader.content(row)
+
+    async def content_of(self, row: Row) -> bytes | None:
+        return await self._ledger.reader.content_of(row)
+
+    @property
+    def note(self) -> str:
+        return self._ledger.note
+
+
+async def start_ledger(
+    settings: Settings,
+    database: Database,
+    stack: AsyncExitStack,
+    *,
+    witnesses: Sequence[HttpWitness] = (),
+    beside: Path | None = None,
+) -> Ledger:
+    """Make the log and start it, where it is the one that was signed. Raises WhenceError.
+
+    `beside`: the checkpoint file of a program that serves the same log on this machine, for a first start.
+    """
+    keeper, reader = CheckpointFile(Path(settings.checkpoint_file)), load_reader(settings, database)
+    origin, file = log_origin(settings), Path(settings.log_key_file)
+    stack.callback(keeper.close)
+    if keeper.load() is None and beside is not None and (other := CheckpointFile(beside).load()) is not None:
+        keeper.keep(other)
+    keeper.close()
+    begun = await reader.size() > 0
+    if begun and not file.exists():  # noqa: ASYNC240 - at the start
+        await check_start(reader=reader, keeper=keeper, origin=origin, keys=(), witnesses=())  # names those it had
+    signers = load_signers(file, name=origin, made=not begun)
+    ledger = Ledger(database=database, reader=reader, signers=signers, keeper=keeper, now=utc_now)
+    check_witnesses([VerifierKey.parse(one) for one in ledger.keys], [one.key for one in witnesses])
+    await check_start(reader=reader, keeper=keeper, origin=origin, keys=ledger.keys, witnesses=witnesses)
+    await ledger.start()
+    return ledger
+
+
+async def check_heartbeat_secret(settings: Settings, database: Database) -> None:
+    """Have the secret that agents enrolled under, or make one where none did. Raises SettingsInvalid."""
+    path = Path(settings.heartbeat_secret_file)
+    secret = load_secret(path) if path.exists() else None  # noqa: ASYNC240 - at the start
+    await check_secret(database, secret, path=str(path))
+    await keep_secret(database, load_secret(path))
+
+
+async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
+    """Make what verifies signatures: beside this process where there is another core for it."""
+    if not (settings.verifier_process if settings.verifier_process is not None else (os.cpu_count() or 1) > 1):
+        return InThisProcess()
+    verifier = VerifierProcess()
+    stack.push_async_callback(verifier.close)
+    await verifier.start()
+    return verifier
+
+
+def load_image_reader(
+    settings: Settings, database: Database, outgoing: Outgoing, own: Mapping[str, ImageStore]
+) -> ImageReader:
+    """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
+    others = RegistryImages(roads=load_roads(settings, outgoing), windows=outgoing.windows)
+    trust = {registry_name(host): _trust(host, one) for host, one in settings.trust.items()}
+    return ImageReader(stores=Stores(others=others, own=own), bases=KnownBases(database), trust=trust)
+
+
+def load_collectors(settings: Settings, images: ImageReader, session: aiohttp.ClientSession) -> dict[str, Collector]:
+    """Make what asks registries and Git servers."""
+    git = load_git(settings, session)
+    return {
+        "image-source": ImageSourceCollector(images),
+        "tag": TagCollector(images),
+        "commit": CommitCollector(git),
+        BRANCH_KIND: BranchCollector(git),
+    }
+
+
+async def load_listening(settings: Settings, database: Database) -> Listening:
+    """Listen from now on, and know when agents were heard last before."""
+    (row,) = await database.fetch("heard_last", {})
+    until = parse_instant(from_millis(row["seen_at"])) if row["seen_at"] is not None else None
+    return Listening(utc_now, silent_after_seconds=settings.silent_after_seconds, heard_until=until)
+
+
+async def load_inventory(
+    settings: Settings, database: Database, ledger: Ledger, questions: Questions
+) -> InventoryCollector | None:
+    """Make what asks the EC2 API, and have it ask every account in every region."""
+    if settings.inventory is None:
+        return None
+    ec2 = AwsInventory(
+        role_name=settings.inventory.role_name,
+        session_name=settings.inventory.session_name,
+        endpoint_url=settings.aws_endpoint_url,
+    )
+    inventory = InventoryCollector(
+        database=database, ledger=ledger, ec2=questions.of_ec2(ec2), seconds=settings.inventory.seconds, now=utc_now
+    )
+    await inventory.schedule(
+        [(account, region) for account in settings.accounts for region in settings.inventory.regions]
+    )
+    return inventory
+
+
+def required_links(settings: Settings) -> frozenset[str]:
+    """Return what a lineage must have to be complete. Raises SettingsInvalid."""
+    if settings.required_links is None:
+        return REQUIRED_LINKS
+    unknown = sorted(set(settings.required_links) - REQUIRED_LINKS)
+    if unknown or not settings.required_links:
+        raise SettingsInvalid(
+            "required-links",
+            f"required_links: not a link: {', '.join(unknown)[:200]}" if unknown else "required_links is empty",
+            fix=f"name some of: {' '.join(sorted(REQUIRED_LINKS))}",
+        )
+    return frozenset(settings.required_links)
+
+
+def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Retention:
+    """Make what prunes old bodies; without a policy it prunes nothing."""
+    wanted = {"statement": settings.retention.statement_days, "verdict": settings.retention.verdict_days}
+    days = {kind: one for kind, one in wanted.items() if one is not None}
+    return Retention(database=database, ledger=ledger, archive=ledger.reader.archive, days=days, now=utc_now)
+
+
+def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.ClientSession) -> StsCallers | None:
+    """Make what asks STS, in the regions whose certificates are known. Warn where keys are bound without it."""
+    if settings.sts != "required":
+        log.warning(
+            "keys are bound without the fresh proof: whoever has an instance's document may enrol in its place",
+            extra=fields(sts=settings.sts, fix="set sts: required"),
+        )
+    if settings.sts == "off":
+        return None
+    regions = frozenset(authorities.by_region)
+    endpoint = settings.aws_endpoint_url
+    return StsCallers(
+        session=session, regions=regions, endpoints=dict.fromkeys(regions, endpoint) if endpoint else None
+    )
+
+
+def load_witnesses(settings: Settings, session: aiohttp.ClientSession) -> list[HttpWitness]:
+    """Make what asks the witnesses."""
+    return [HttpWitness(session=session, url=one.url, key=VerifierKey.parse(one.key)) for one in settings.witnesses]
+
+
+def check_witnesses(log_keys: Sequence[VerifierKey], witness_keys: Sequence[VerifierKey]) -> None:
+    """Raises SettingsInvalid where a witness is the log itself."""
+    if wrong := wrong_witnesses(log_keys, (), witness_keys):
+        raise SettingsInvalid("witness-key", "; ".join(wrong), fix="name witnesses with keys and names of their own")
+
+
+def load_proxies(settings: Settings) -> TrustedProxies:
+    """Make what knows whose word counts for where a request comes from. Raises ProxiesInvalid."""
+    return TrustedProxies.parse(settings.trusted_proxies, settings.client_address_from)
+
+
+def load_authorities(directory: str | None) -> Authorities:
+    """Load AWS's certificates, which ship with the package, or those of a directory. Raises SettingsInvalid."""
+    if directory is None:
+        files = (resources.files("whence_aggregator") / "aws_certificates").iterdir()
+        return Authorities.from_pem({file.name.removesuffix(".pem"): file.read_bytes() for file in files})
+    pem = {path.stem: path.read_bytes() for path in sorted(Path(directory).glob("*.pem"))}
+    if not pem:
+        raise SettingsInvalid("authorities-empty", f"authorities_directory: {directory} holds no REGION.pem file")
+    try:
+        return Authorities.from_pem(pem)
+    except ValueError as exc:
+        raise SettingsInvalid("authorities-invalid", f"authorities_directory: {directory}: {exc}") from exc
+
+
+def load_callers(path: str) -> Mapping[str, Token]:
+    """Load the file of token hashes. Raises SettingsInvalid or TokensInvalid."""
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(_TOKENS_BYTES_MAX + 1)
+    except OSError as exc:
+        raise SettingsInvalid(
+            "tokens-unreadable",
+            f"tokens_file {path} cannot be read: {exc.strerror}",
+            fix=f"make one: whence-aggregator token NAME --file {path}"
+            if isinstance(exc, FileNotFoundError)
+            else "it must be a file that the service's user may read",
+        ) from exc
+    if len(content) > _TOKENS_BYTES_MAX:
+        raise SettingsInvalid("tokens-too-large", f"tokens_file {path} is larger than {_TOKENS_BYTES_MAX} bytes")
+    try:
+        return parse_tokens(content.decode("utf-8"), name=path)
+    except UnicodeDecodeError as exc:
+        raise SettingsInvalid("tokens-not-utf8", f"tokens_file {path} is not UTF-8 at byte {exc.start}") from exc
+
+
+def load_secret(path: Path) -> bytes:
+    """Load the secret that heartbeat keys are derived from; make it at the first start. Raises SettingsInvalid."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = make_once_for_owner(path, secrets.token_bytes(_SECRET_BYTES_MIN))
+    except OSError as exc:
+        message = f"heartbeat_secret_file: {path} cannot be read: {exc.strerror}"
+        raise SettingsInvalid("heartbeat-secret", message, fix="give it to the user that the service runs as") from exc
+    if len(content) < _SECRET_BYTES_MIN:
+        message = f"heartbeat_secret_file: {path} holds less than {_SECRET_BYTES_MIN} bytes"
+        raise SettingsInvalid("heartbeat-secret", message, fix="restore it from the backup: every agent depends on it")
+    return content
+
+
+def load_tls(settings: Settings) -> ServerTls | None:
+    """Load certificate and key. Raises SettingsInvalid."""
+    return load_tls_files(settings.tls_certificate_file, settings.tls_key_file)
+
+
+def load_tls_files(certificate: str | None, key: str | None) -> ServerTls | None:
+    """Load certificate and key. Raises SettingsInvalid."""
+    return ServerTls(certificate, key) if certificate is not None and key is not None else None
+
+
+def load_reader(settings: Settings, database: Database) -> LogReader:
+    """Make what reads the log, from the archive as well where there is one."""
+    retention, archive = settings.retention, None
+    if retention.archive_bucket is not None:
+        archive = S3Archive(
+            bucket=retention.archive_bucket,
+            prefix=retention.archive_prefix,
+            region=retention.archive_region,
+            endpoint_url=settings.aws_endpoint_url,
+        )
+    return LogReader(database, archive)
+
+
+def _trust(host: str, trust: TrustSettings) -> Trust:
+    return Trust(
+        keys=tuple(_key(name, host) for name in trust.signature_key_files),
+        builders=tuple(TrustedBuilder(builder_id=one.id, key=_key(one.key_file, host)) for one in trust.builders),
+    )
+
+
+def _key(name: str, host: str) -> ec.EllipticCurvePublicKey:
+    try:
+        return load_public_key(Path(name).read_bytes(), name=name)
+    except OSError as exc:
+        raise SettingsInvalid("trust-key", f"trust.{host}: {name} cannot be read: {exc.strerror}") from exc
+    except TrustKeyInvalid as exc:
+        raise SettingsInvalid(exc.code, f"trust.{host}: {exc.message}", fix=exc.fix) from exc

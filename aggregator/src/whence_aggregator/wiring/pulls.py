@@ -1,0 +1,102 @@
+"""Wiring of what gives instances their pull tokens: enrolment through the front, and the tokens themselves."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import web
+
+from whence_aggregator.agents.challenges import Challenges
+from whence_aggregator.agents.enrolment import Enrolments
+from whence_aggregator.agents.limits import Limit, Rate
+from whence_aggregator.http.registry_agents import RegistryAgentCalls
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ports import Database
+from whence_aggregator.registry.access import Access
+from whence_aggregator.registry.identity_documents import IdentityDocuments
+from whence_aggregator.registry.instances import Instances
+from whence_aggregator.registry.pull_tokens import PullTokens
+from whence_aggregator.settings.server import RegistrySettings, Settings
+from whence_aggregator.wiring import parts
+from whence_aggregator.wiring.limits import LiveLimits
+from whence_common.clock import utc_now
+from whence_common.identity_document import Authorities
+from whence_common.pull_proof import registry_audience
+
+_TOKENS_PER_INSTANCE = Rate(per_second=1.0, burst=100.0)
+"""A boot asks once for each of its images, and again for what has to be tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulling:
+    """What is known of instances, and how they prove who they are."""
+
+    settings: Settings
+    registry: RegistrySettings
+    secret: bytes
+    authorities: Authorities
+    instances: Instances
+
+    def documents(self) -> IdentityDocuments | None:
+        if not self.registry.identity_documents:
+            return None
+        return IdentityDocuments(
+            authorities=self.authorities,
+            accounts=self.instances.accounts,
+            seconds_max=self.registry.identity_document_seconds_max,
+            now=utc_now,
+        )
+
+    def routes(
+        self,
+        database: Database,
+        ledger: Ledger,
+        access: Access,
+        limits: LiveLimits,
+        session: aiohttp.ClientSession,
+    ) -> list[web.RouteDef]:
+        """Give what agents call. Its audience is the registry's own: what is proved here holds nowhere else."""
+        settings, audience = self.settings, registry_audience(self.registry.name)
+        caller_identity = parts.load_sts(settings, self.authorities, session)
+        challenges = Challenges(
+            database=database, secret=self.secret, audience=audience, now=utc_now, random_bytes=secrets.token_bytes
+        )
+        enrolments = Enrolments(
+            database=database,
+            ledger=ledger,
+            challenges=challenges,
+            authorities=self.authorities,
+            accounts=self.instances.accounts,
+            audience=audience,
+            heartbeat_secret=self.secret,
+            caller_identity=caller_identity,
+            sts_required=settings.sts == "required",
+            document_seconds_max=settings.document_seconds_max,
+            limits=limits.of_enrolments(),
+            now=utc_now,
+        )
+        pull_tokens = PullTokens(
+            challenges=challenges,
+            instances=self.instances,
+            access=access,
+            caller_identity=caller_identity,
+            audience=audience,
+            unlisted_seconds_max=self.registry.unlisted_seconds_max,
+            limit=Limit("instance", _TOKENS_PER_INSTANCE),
+            now=utc_now,
+        )
+        asked = limits.of_challenges()
+        return RegistryAgentCalls(enrolments=enrolments, pull_tokens=pull_tokens, challenges=asked).routes()
+
+
+def load_pulling(settings: Settings, registry: RegistrySettings, secret: bytes, database: Database) -> Pulling:
+    """Make what the front asks about instances. Raises SettingsInvalid."""
+    return Pulling(
+        settings=settings,
+        registry=registry,
+        secret=secret,
+        authorities=parts.load_authorities(settings.authorities_directory),
+        instances=Instances(database=database, accounts=frozenset(settings.accounts), now=utc_now),
+    )

@@ -1,0 +1,126 @@
+"""Wiring of the roads to registries and Git servers: what each of them is shown."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from whence_aggregator.adapters.distribution import Backend
+from whence_aggregator.adapters.git_process import GitRuns
+from whence_aggregator.adapters.git_server import GitServerReader
+from whence_aggregator.adapters.github_app import GithubAppLogins
+from whence_aggregator.adapters.host_lookup import HostLookup
+from whence_aggregator.adapters.layer_stream import Windows
+from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
+from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_aggregator.settings.places import GithubAppSettings, GitServerSettings, PlaceSettings
+from whence_aggregator.settings.server import RegistrySettings, Settings
+from whence_common.clock import utc_now
+from whence_common.image_reference import registry_name
+from whence_common.registry_address import Place, ecr_region
+
+_TOKEN_USER = "x-access-token"  # noqa: S105 - the user name beside a token that stands alone in its file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """What requests to registries go through."""
+
+    session: aiohttp.ClientSession
+    lookup: HostLookup
+    windows: Windows
+
+
+def open_outgoing(session: aiohttp.ClientSession, stack: AsyncExitStack) -> Outgoing:
+    """Put the look-up of hosts beside the session of all outgoing HTTP."""
+    lookup = HostLookup()
+    stack.callback(lookup.close)
+    return Outgoing(session=session, lookup=lookup, windows=Windows())
+
+
+def load_roads(settings: Settings, outgoing: Outgoing) -> dict[str, RegistryRoad]:
+    """Make the roads to the registries that may be asked. Raises SettingsInvalid."""
+    return {
+        registry_name(host): _road(registry_name(host), one, settings, outgoing)
+        for host, one in settings.registries.items()
+    }
+
+
+def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerReader:
+    """Make what reads the Git servers that may be asked. Raises SettingsInvalid."""
+    servers = settings.git_servers
+    return GitServerReader(
+        runs=GitRuns(),
+        plain_http={host: one.plain_http for host, one in servers.items()},
+        logins={host: _git_logins(host, one, session) for host, one in servers.items()},
+    )
+
+
+def load_backend(registry: RegistrySettings, settings: Settings, outgoing: Outgoing) -> Backend:
+    """Make what speaks to the registry behind the front. Raises SettingsInvalid."""
+    parts = urlsplit(registry.backend)
+    place = Place(
+        registry=parts.netloc,
+        plain_http=parts.scheme == "http",
+        token_hosts=frozenset(registry.backend_token_hosts),
+        blob_hosts=frozenset(registry.backend_blob_hosts),
+    )
+    logins: Logins = NoLogin(place.registry)
+    if registry.backend_login_file is not None:
+        logins = _file(registry.backend_login_file, place.registry, "")
+    elif registry.backend_ecr_region is not None:
+        logins = _ecr(place.registry, registry.backend_ecr_region, registry.backend_ecr_role_arn, settings)
+    return Backend(road=_to(place, logins, outgoing), path=parts.path)
+
+
+def _road(host: str, one: PlaceSettings, settings: Settings, outgoing: Outgoing) -> RegistryRoad:
+    place = Place(
+        registry=host,
+        plain_http=one.plain_http,
+        token_hosts=frozenset(one.token_hosts),
+        blob_hosts=frozenset(one.blob_hosts),
+    )
+    region = ecr_region(host)
+    logins: Logins = NoLogin(host)
+    if one.login_file is not None:
+        logins = _file(one.login_file, host, "")
+    elif region is not None:
+        logins = _ecr(host, region, one.ecr_role_arn, settings)
+    return _to(place, logins, outgoing)
+
+
+def _to(place: Place, logins: Logins, outgoing: Outgoing) -> RegistryRoad:
+    return RegistryRoad(
+        session=outgoing.session, place=place, logins=logins, seconds=time.monotonic, lookup=outgoing.lookup
+    )
+
+
+def _git_logins(host: str, one: GitServerSettings, session: aiohttp.ClientSession) -> Logins:
+    if one.github_app is not None:
+        return _github(host, one.github_app, session)
+    return _file(one.login_file, host, _TOKEN_USER) if one.login_file is not None else NoLogin(host)
+
+
+def _github(host: str, app: GithubAppSettings, session: aiohttp.ClientSession) -> GithubAppLogins:
+    otherwise = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
+    logins = GithubAppLogins(
+        session=session, host=host, app_id=app.app_id, key_file=Path(app.key_file),
+        api_url=app.api_url or otherwise, installation_id=app.installation_id, now=utc_now,
+    )  # fmt: skip
+    logins.check()
+    return logins
+
+
+def _file(name: str, host: str, token_user: str) -> FileLogins:
+    logins = FileLogins(path=Path(name), host=host, token_user=token_user, seconds=time.monotonic)
+    logins.check()
+    return logins
+
+
+def _ecr(host: str, region: str, role_arn: str | None, settings: Settings) -> EcrLogins:
+    return EcrLogins(host=host, region=region, role_arn=role_arn, endpoint_url=settings.aws_endpoint_url, now=utc_now)

@@ -1,0 +1,289 @@
+"""The only place that knows concrete classes: settings in, running services out."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from whence_aggregator.agents.challenges import Challenges
+from whence_aggregator.agents.enrolment import Enrolments
+from whence_aggregator.agents.heartbeats import Heartbeats
+from whence_aggregator.agents.ingest import Ingest
+from whence_aggregator.agents.sightings import Listening, Sightings
+from whence_aggregator.applications.applications import Applications
+from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.measured import Questions
+from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.http.accounts import AccountCalls
+from whence_aggregator.http.agents import AgentCalls
+from whence_aggregator.http.kio import KioCalls
+from whence_aggregator.http.log import LogCalls
+from whence_aggregator.http.operators import OperatorCalls
+from whence_aggregator.http.queries import QueryCalls
+from whence_aggregator.http.readiness import Readiness
+from whence_aggregator.http.server import Server
+from whence_aggregator.http.slots import STREAMS_AT_ONCE_MAX, Slots
+from whence_aggregator.http.stored_counts import StoredCounts
+from whence_aggregator.http.violations import ViolationCalls
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.publishing import Publisher
+from whence_aggregator.ports import Database
+from whence_aggregator.projections.statements import Combinations
+from whence_aggregator.settings.server import Settings
+from whence_aggregator.storage.measured import MeasuredDatabase
+from whence_aggregator.trace.search import Search
+from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring import parts
+from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.operations import (
+    Operations,
+    answering,
+    load_known,
+    load_questions,
+    load_reload,
+    log_families,
+    queue_families,
+)
+from whence_aggregator.wiring.registry import load_behind, load_front
+from whence_aggregator.wiring.roads import open_outgoing
+from whence_aggregator.work.worker import Worker
+from whence_common.backoff import Backoff
+from whence_common.clock import utc_now
+from whence_common.identity_document import Authorities
+
+
+@dataclass(frozen=True)
+class _Speaking:
+    """What hears agents."""
+
+    enrolments: Enrolments
+    ingest: Ingest
+    heartbeats: Heartbeats
+
+
+async def _speaking(
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    worker: Worker,
+    authorities: Authorities,
+    session: aiohttp.ClientSession,
+    listening: Listening,
+    limits: LiveLimits,
+    stack: AsyncExitStack,
+) -> _Speaking:
+    secret = parts.load_secret(Path(settings.heartbeat_secret_file))
+    sightings = Sightings(secret)
+    enrolments = Enrolments(
+        database=database,
+        ledger=ledger,
+        challenges=Challenges(
+            database=database, secret=secret, audience=settings.audience, now=utc_now, random_bytes=secrets.token_bytes
+        ),
+        authorities=authorities,
+        accounts=frozenset(settings.accounts),
+        audience=settings.audience,
+        heartbeat_secret=secret,
+        caller_identity=parts.load_sts(settings, authorities, session),
+        sts_required=settings.sts == "required",
+        document_seconds_max=settings.document_seconds_max,
+        limits=limits.of_enrolments(),
+        now=utc_now,
+    )
+    ingest = Ingest(
+        ledger=ledger,
+        enrolments=enrolments,
+        verifier=await parts.load_verifier(settings, stack),
+        combinations=Combinations(),
+        sightings=sightings,
+        instance_limit=limits.of("statements_per_instance", "instance"),
+        account_limit=limits.of("statements_per_account", "account"),
+        instance_bytes=limits.of("statement_bytes_per_instance", "instance"),
+        account_bytes=limits.of("statement_bytes_per_account", "account"),
+        now=utc_now,
+        on_work=worker.wake,
+    )
+    heartbeats = Heartbeats(
+        database=database,
+        secret=secret,
+        sightings=sightings,
+        listening=listening,
+        limit=limits.of("heartbeats_per_instance", "instance"),
+        now=utc_now,
+    )
+    return _Speaking(enrolments, ingest, heartbeats)
+
+
+def _tracer(settings: Settings, database: Database, ledger: Ledger, listening: Listening) -> Tracer:
+    search = Search(database=database, listening=listening)
+    log = parts.NewestLog(ledger)
+    return Tracer(
+        database=database,
+        search=search,
+        log=log,
+        now=utc_now,
+        listening=listening,
+        required=parts.required_links(settings),
+    )
+
+
+async def _worker(
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    tracer: Tracer,
+    collectors: Mapping[str, Collector],
+    questions: Questions,
+    listening: Listening,
+) -> Worker:
+    evaluator = Evaluator(
+        database=database,
+        ledger=ledger,
+        tracer=tracer,
+        now=utc_now,
+        listening=listening,
+    )
+    return Worker(
+        database=database,
+        ledger=ledger,
+        collectors=collectors,
+        evaluator=evaluator,
+        inventory=await parts.load_inventory(settings, database, ledger, questions),
+        now=utc_now,
+        seconds=time.monotonic,
+        backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
+    )
+
+
+def _routes(
+    settings: Settings,
+    database: MeasuredDatabase,
+    ledger: Ledger,
+    speaking: _Speaking,
+    tracer: Tracer,
+    publisher: Publisher,
+    heard: Listening,
+    limits: LiveLimits,
+    operations: Operations,
+    questions: Questions,
+) -> list[web.RouteDef]:
+    """Give everything that is served but the log, the applications and the registry."""
+    challenges = limits.of_challenges()
+    return [
+        *AgentCalls(
+            enrolments=speaking.enrolments,
+            ingest=speaking.ingest,
+            heartbeats=speaking.heartbeats,
+            publisher=publisher,
+            challenges=challenges,
+        ).routes(),
+        *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
+        *AccountCalls(database=database, accounts=settings.accounts, listening=heard).routes(),
+        *ViolationCalls(database=database, listening=heard).routes(),
+        *OperatorCalls(database=database, audience=settings.audience).routes(),
+        *operations.routes(
+            database.families,
+            questions.families,
+            queue_families(speaking.ingest.queues, speaking.heartbeats.queues),
+            log_families(publisher),
+            stored=StoredCounts(database, now=utc_now).families,
+        ),
+    ]
+
+
+def _streamed(
+    database: Database, ledger: Ledger, publisher: Publisher, limits: LiveLimits, worker: Worker
+) -> list[web.RouteDef]:
+    """Return the log and the applications, whose long answers share their slots."""
+    streams = Slots("streams", STREAMS_AT_ONCE_MAX)
+    bundles = Bundles(database=database, ledger=ledger)
+    applications = Applications(
+        database=database,
+        ledger=ledger,
+        caller_bytes=limits.of("application_bytes_per_caller", "caller"),
+        team_bytes=limits.of("application_bytes_per_team", "team"),
+        now=utc_now,
+        on_work=worker.wake,
+    )
+    return [
+        *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
+        *KioCalls(applications=applications, streams=streams).routes(),
+    ]
+
+
+async def run_aggregator(
+    settings: Settings,
+    *,
+    read: Callable[[], Settings],
+    database_location: str | None,
+    listening: Callable[[int], None],
+) -> None:
+    """Run the aggregator until a signal ends it; `read` reads the settings again.
+
+    Raises WhenceError or OSError when it cannot start.
+    """
+    authorities = parts.load_authorities(settings.authorities_directory)
+    parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
+    tls = parts.load_tls(settings)
+    async with AsyncExitStack() as stack:
+        database = await parts.open_measured(settings, database_location, stack)
+        known = load_known(settings, database)
+        session = await stack.enter_async_context(parts.new_session())
+        outgoing = open_outgoing(session, stack)
+        await parts.check_heartbeat_secret(settings, database)
+        witnesses = parts.load_witnesses(settings, session)
+        beside = Path(f"{settings.checkpoint_file}.registry")
+        ledger = await parts.start_ledger(settings, database, stack, witnesses=witnesses, beside=beside)
+        heard = await parts.load_listening(settings, database)
+        tracer = _tracer(settings, database, ledger, heard)
+        behind = load_behind(settings, database, outgoing)
+        images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
+        questions = load_questions(settings)
+        collectors = questions.of(parts.load_collectors(settings, images, session))
+        worker = await _worker(settings, database, ledger, tracer, collectors, questions, heard)
+        limits = LiveLimits(settings.limits)
+        speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, limits, stack)
+        publisher = Publisher(
+            database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds
+        )
+        front = None
+        if behind is not None and not behind.settings.alone:
+            front = load_front(
+                settings, behind, database, ledger, images, collectors, known.callers, limits, session, worker.wake
+            )
+        operations = Operations("serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known)
+        server = Server(
+            routes=[
+                *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
+                *_streamed(database, ledger, publisher, limits, worker),
+                *(behind.listing_routes(database) if behind is not None else []),
+                *(front.agent_routes if front is not None else []),
+            ],
+            proving=front.routes if front is not None else (),
+            callers=known.callers,
+            address=settings.listen_address,
+            port=settings.listen_port,
+            tls=tls.context if tls is not None else None,
+            listening=listening,
+            proxies=parts.load_proxies(settings),
+            around=operations.around,
+            refused=operations.refused,
+        )
+        services = {
+            "ingest": speaking.ingest.run,
+            "heartbeats": speaking.heartbeats.run,
+            "worker": worker.run,
+            "publisher": publisher.run,
+            "retention": parts.load_retention(settings, database, ledger).run,
+            **({"sources": front.sources.run} if front is not None else {}),
+        }
+        await operations.run(server, services, reload=load_reload(operations, limits, settings, read))
