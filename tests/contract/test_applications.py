@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fakes.in_process import ROOT, InProcess
-from whence_aggregator.applications.applications import Caller, TicketSettings
+from whence_aggregator.applications.applications import TicketSettings
+from whence_aggregator.callers.caller import Caller
 from whence_common.errors import WhenceError
 
 LEAST: dict[str, Any] = {"team_id": "hello", "name": "Greeter", "active": True}

@@ -13,7 +13,7 @@ from fakes.clocks import FakeClock
 from fakes.in_process import AUDIENCE, LIMITLESS, InProcess, limits_of
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.agents.limits import Limit, Rate
+from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.ports import Database, SourceUnavailable
 from whence_common.errors import WhenceError
 from whence_common.sts_proof import StsProof, StsProofInvalid

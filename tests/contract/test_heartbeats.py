@@ -16,8 +16,8 @@ from fakes.in_process import SECRET, InProcess
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.agents.heartbeat_secret import accept_secret
 from whence_aggregator.agents.heartbeats import Heartbeats
-from whence_aggregator.agents.limits import Limit, Rate
 from whence_aggregator.agents.sightings import Sightings
+from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.ports import Database, OutOfOrder
 from whence_common.clock import from_millis, to_millis
 from whence_common.counting import LEAP_MAX

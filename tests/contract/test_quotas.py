@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from fakes.in_process import LIMITLESS, ROOT, InProcess
-from whence_aggregator.agents.limits import Limit, Rate
-from whence_aggregator.applications.applications import PAGE_MAX, RECORD_BYTES_MAX, Applications, Caller
+from whence_aggregator.applications.applications import PAGE_MAX, RECORD_BYTES_MAX, Applications
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.ports import Overloaded
 from whence_common.errors import WhenceError
 

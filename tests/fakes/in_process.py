@@ -16,10 +16,11 @@ from whence_aggregator.agents.challenges import Challenges
 from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.agents.heartbeats import Heartbeats
 from whence_aggregator.agents.ingest import Accepted, Ingest
-from whence_aggregator.agents.limits import EnrolmentLimits, Limit, Rate
-from whence_aggregator.agents.sightings import Listening, Sightings
+from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.agents.verification import InThisProcess
-from whence_aggregator.applications.applications import Applications, Caller
+from whence_aggregator.applications.applications import Applications
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.limits import EnrolmentLimits, Limit, Rate
 from whence_aggregator.collect.collectors import (
     BranchCollector,
     CommitCollector,
@@ -44,6 +45,7 @@ from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.registry.pushes import Pushes, Rules
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import Lineage, LinkName
+from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.work.worker import Worker

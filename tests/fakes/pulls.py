@@ -12,7 +12,7 @@ from fakes.in_process import LIMITLESS, SECRET, InProcess, limits_of
 from fakes.machine import Machine
 from whence_aggregator.agents.challenges import Challenges
 from whence_aggregator.agents.enrolment import Enrolments
-from whence_aggregator.agents.limits import Limit
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ports import CallerIdentity, Database, SourceUnavailable
 from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.identity_documents import IdentityDocuments

@@ -11,7 +11,7 @@ from fakes.guarded_server import guarded_server
 from fakes.in_process import InProcess
 from fakes.pulls import Pulls
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.agents.limits import ChallengeLimits, Limit, Rate
+from whence_aggregator.callers.limits import ChallengeLimits, Limit, Rate
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
 from whence_aggregator.storage.sqlite import SqliteDatabase

@@ -23,7 +23,7 @@ from fakes.pulls import FRONT, Pulls, pull_request
 from fakes.signing_authority import SigningAuthority, identity_document
 from landscape.front import Client, RunningFront, basic_header, digest_of, registry_front
 from landscape.postgres import postgres
-from whence_aggregator.agents.limits import ChallengeLimits, Limit
+from whence_aggregator.callers.limits import ChallengeLimits, Limit
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
 from whence_aggregator.ports import Asked, Row, StorageUnavailable

@@ -24,7 +24,7 @@ from whence_agent.ports import AggregatorUnavailable, MetadataUnavailable, Regis
 from whence_agent.pull_tokens import PullTokens
 from whence_agent.settings import RegistrySettings, Settings
 from whence_agent.sign_in import SignIn
-from whence_aggregator.agents.limits import ChallengeLimits, Limit
+from whence_aggregator.callers.limits import ChallengeLimits, Limit
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
 from whence_aggregator.ports import StorageUnavailable

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from whence_aggregator.agents.limits import ChallengeLimits, Limit, Rate
+from whence_aggregator.callers.limits import ChallengeLimits, Limit, Rate
 from whence_aggregator.ports import Overloaded
 
 

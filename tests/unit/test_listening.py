@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from fakes.clocks import FakeClock
-from whence_aggregator.agents.sightings import Listening
+from whence_aggregator.trace.listening import Listening
 
 AFTER = 300
 

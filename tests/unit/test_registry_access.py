@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.clocks import FakeClock
-from whence_aggregator.applications.applications import Caller
+from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.known import Callers
 from whence_aggregator.callers.tokens import Token, token_hash
 from whence_aggregator.ports_registry import Person

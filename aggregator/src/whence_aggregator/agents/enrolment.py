@@ -19,7 +19,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.agents.challenges import Challenges
-from whence_aggregator.agents.limits import EnrolmentLimits
+from whence_aggregator.callers.limits import EnrolmentLimits
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import (

@@ -14,9 +14,10 @@ from datetime import timedelta
 import msgspec
 
 from whence_aggregator.agents.group_commit import GroupCommit
-from whence_aggregator.agents.limits import Limit
-from whence_aggregator.agents.sightings import CLOCK_OFF_SECONDS, Beat, Listening, Place, Sightings
+from whence_aggregator.agents.sightings import Beat, Place, Sightings
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ports import Database, OutOfOrder, Overloaded, StorageUnavailable, Unauthenticated
+from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS, Listening
 from whence_common.clock import Now, to_millis
 from whence_common.counting import LEAP_MAX
 from whence_common.heartbeat import Heartbeat, HeartbeatInvalid, derive_key, verify_mac

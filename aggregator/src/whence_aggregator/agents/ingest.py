@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from whence_aggregator.agents.enrolment import Enrolment, Enrolments
 from whence_aggregator.agents.group_commit import GroupCommit
-from whence_aggregator.agents.limits import Limit
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.agents.verification import Checked, Refusal, Submitted, Verifier, key_ids
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import OutOfOrder, Unauthenticated, WriteConflict
 from whence_aggregator.projections.known import Known, KnownInstances, named

@@ -7,22 +7,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 
 import msgspec
 
 from whence_aggregator.ports import Parameters, Row
-from whence_common.clock import Now
 
 Heard = tuple[str, int]
 """(instance id, number of the binding whose key spoke)."""
 _SEAL_BYTES = 16
 _INSTANCE = attrgetter("instance_id")
-CLOCK_OFF_SECONDS = 300
-"""AWS refuses requests that are signed by a clock further off: five minutes."""
-
-
 Place = tuple[int, int]
 """A heartbeat's place among those of its instance: (number of the binding, counter)."""
 
@@ -109,34 +104,3 @@ class Sightings:
         sealing = self._sealing.copy()
         sealing.update(stated.encode())
         return sealing.digest()[:_SEAL_BYTES]
-
-
-class Listening:
-    """Since when agents can be heard without a break: since the start, or since what they sent could last not be kept.
-
-    Silence that falls into a break is the aggregator's own. `heard_until` is when agents were heard last before the
-    start; None means that none ever was.
-    """
-
-    def __init__(self, now: Now, *, silent_after_seconds: float, heard_until: datetime | None = None) -> None:
-        self._now = now
-        self.silent_after = timedelta(seconds=silent_after_seconds)
-        self.since = now()
-        self._heard_until = heard_until or self.since
-
-    def broken(self) -> None:
-        """Note that something an agent sent could not be kept."""
-        now = self._now()
-        if self.since <= now - self.silent_after:
-            self._heard_until = now
-        self.since = now
-
-    @property
-    def silent_before(self) -> datetime:
-        """Return the time before which an agent must have been heard last to be silent now.
-
-        After a break agents get `silent_after` to be heard again: until then, those that spoke before it still count
-        as speaking.
-        """
-        before = self._now() - self.silent_after
-        return before if self.since <= before else min(before, self._heard_until - self.silent_after)

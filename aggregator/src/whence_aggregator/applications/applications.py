@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from whence_aggregator.agents.limits import Limit
 from whence_aggregator.applications.fields import ApplicationInvalid, check_team, merge, required_approvers
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import Database, Forbidden, NotFound, Row, Transaction
 from whence_aggregator.projections.events import project_application
@@ -20,38 +20,11 @@ from whence_common.errors import InputError
 from whence_common.identifiers import is_application_id
 from whence_common.ledger_entry import event
 
-USER_DATA = "user-data"
-"""The right to read user data, masked as it is kept."""
-RIGHTS = frozenset({USER_DATA})
 _URL_CHARACTERS_MAX = 500
 PAGE_MAX = 50
 """Of a list: as many of the largest records are read and encoded within 20 ms."""
 RECORD_BYTES_MAX = 64 * 1024
 """Of one revision, each of which stays in the log for ever."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks: a name for the record, and the teams it may write for; None means every team, and every right."""
-
-    name: str
-    teams: frozenset[str] | None
-    rights: frozenset[str] = frozenset()
-    """Rights beside reading and writing, of RIGHTS."""
-
-    @property
-    def may_read_user_data(self) -> bool:
-        """Whether answers show more of user data than its digest and what the trace names: also what proves it."""
-        return self.teams is None or USER_DATA in self.rights
-
-    def may_write(self, team_id: str) -> bool:
-        return self.teams is None or team_id in self.teams
-
-
-class KnownCallers(Protocol):
-    """Callers by the hash of their token."""
-
-    def get(self, token_hash: str, /) -> Caller | None: ...
 
 
 class TicketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from whence_aggregator.applications.applications import Caller, KnownCallers
+from whence_aggregator.callers.caller import Caller, KnownCallers
 from whence_aggregator.callers.tokens import token_hash
 from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_common import strict_base64

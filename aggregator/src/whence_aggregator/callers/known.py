@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from whence_aggregator.applications.applications import Caller
+from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.tokens import Token
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_common.clock import Now, to_instant

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from whence_aggregator.applications.applications import RIGHTS, Caller
+from whence_aggregator.callers.caller import RIGHTS, Caller
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 

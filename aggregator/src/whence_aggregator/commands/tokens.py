@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from whence_aggregator.applications.applications import RIGHTS
+from whence_aggregator.callers.caller import RIGHTS
 from whence_aggregator.callers.tokens import TokensInvalid, is_comment, new_token, parse_line, parse_tokens
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.wiring.parts import open_database

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from whence_aggregator.agents.sightings import CLOCK_OFF_SECONDS
 from whence_aggregator.compliance.rule import Evidence, Verdict
 from whence_aggregator.trace.facts import HeardClock
+from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS
 from whence_common.clock import parse_instant, to_instant
 
 BY_HEARTBEATS = "by its heartbeats, "

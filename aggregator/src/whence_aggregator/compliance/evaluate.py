@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.agents.sightings import Listening
 from whence_aggregator.compliance.clock_rule import BY_HEARTBEATS
 from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rule import Evidence, Verdict
@@ -20,6 +19,7 @@ from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable, Transaction
 from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.trace.derive import derive
+from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.clock import Now, to_instant, to_millis

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from whence_aggregator.agents.sightings import Listening
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ports import Database, Row
 from whence_aggregator.trace.life import LIVES
+from whence_aggregator.trace.listening import Listening
 from whence_common.clock import from_millis, to_instant, to_millis
 
 _UNREAD_NAMED_MAX = 10

@@ -11,7 +11,7 @@ from aiohttp import web
 from whence_aggregator.agents.enrolment import EnrolmentRequest, Enrolments
 from whence_aggregator.agents.heartbeats import Heartbeats
 from whence_aggregator.agents.ingest import Accepted, Ingest
-from whence_aggregator.agents.limits import ChallengeLimits
+from whence_aggregator.callers.limits import ChallengeLimits
 from whence_aggregator.http.bodies import Answer, read_body, ready_body, respond_json
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.errors import REQUEST_ID

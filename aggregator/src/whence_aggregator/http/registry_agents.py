@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from whence_aggregator.agents.enrolment import Enrolments
-from whence_aggregator.agents.limits import ChallengeLimits
+from whence_aggregator.callers.limits import ChallengeLimits
 from whence_aggregator.http.agents import named_key, read_enrolment
 from whence_aggregator.http.bodies import Answer, read_body, respond_json
 from whence_aggregator.http.client_address import limited_address

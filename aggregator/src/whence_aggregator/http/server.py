@@ -14,8 +14,8 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from whence_aggregator.applications.applications import KnownCallers
 from whence_aggregator.callers.authentication import authentication
+from whence_aggregator.callers.caller import KnownCallers
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.connections import ConnectionBounds, Connections
 from whence_aggregator.http.errors import guarded

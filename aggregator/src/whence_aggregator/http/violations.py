@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from whence_aggregator.agents.sightings import Listening
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.ports import Database, Row
+from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.search import check_amis

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from whence_aggregator.applications.applications import KnownCallers
+from whence_aggregator.callers.caller import KnownCallers
 from whence_aggregator.callers.shares import Shares
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.ports_registry import Person, TeamService, TokenInfo

@@ -12,7 +12,7 @@ import logging
 import msgspec
 
 from whence_aggregator.agents.challenges import Challenges
-from whence_aggregator.agents.limits import Limit
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ports import CallerIdentity, Conflict, Forbidden, Unauthenticated
 from whence_aggregator.registry.access import GRANT_SECONDS, RENEWAL_SECONDS, Access
 from whence_aggregator.registry.instances import Instances, Standing

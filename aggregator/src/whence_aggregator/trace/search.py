@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.agents.sightings import Listening
 from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Conflict, Database, Parameters, Row
+from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import EVERY_ENTRY, NOW, Moment
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.state import NOW_ONLY, States

@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from whence_aggregator.agents.sightings import Listening
 from whence_aggregator.ports import Database, NotFound, Row
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
@@ -26,6 +25,7 @@ from whence_aggregator.trace.facts import (
     StoredStatement,
 )
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
+from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment, Moments
 from whence_aggregator.trace.recorded import by_instance, counts, questions_about
 from whence_aggregator.trace.rows import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from whence_aggregator.agents.limits import ChallengeLimits, EnrolmentLimits, Limit, Rate
+from whence_aggregator.callers.limits import ChallengeLimits, EnrolmentLimits, Limit, Rate
 from whence_aggregator.settings.server import LimitSettings, Settings
 
 _BYTES_AT_ONCE_MIN = 4.0 * 1024 * 1024

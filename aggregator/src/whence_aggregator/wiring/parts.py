@@ -23,7 +23,6 @@ from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.agents.heartbeat_secret import check_secret, keep_secret
-from whence_aggregator.agents.sightings import Listening
 from whence_aggregator.agents.verification import InThisProcess, Verifier
 from whence_aggregator.callers.tokens import Token, parse_tokens
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
@@ -49,6 +48,7 @@ from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
+from whence_aggregator.trace.listening import Listening
 from whence_aggregator.wiring.roads import Outgoing, load_git, load_roads
 from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.files import make_once_for_owner

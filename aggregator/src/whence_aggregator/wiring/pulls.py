@@ -10,7 +10,7 @@ from aiohttp import web
 
 from whence_aggregator.agents.challenges import Challenges
 from whence_aggregator.agents.enrolment import Enrolments
-from whence_aggregator.agents.limits import Limit, Rate
+from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.http.registry_agents import RegistryAgentCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database

@@ -16,7 +16,7 @@ from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
-from whence_aggregator.applications.applications import KnownCallers
+from whence_aggregator.callers.caller import KnownCallers
 from whence_aggregator.collect.collectors import Collector, finding_of
 from whence_aggregator.collect.findings import Findings
 from whence_aggregator.collect.image_reader import ImageReader

@@ -17,7 +17,7 @@ from whence_aggregator.agents.challenges import Challenges
 from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.agents.heartbeats import Heartbeats
 from whence_aggregator.agents.ingest import Ingest
-from whence_aggregator.agents.sightings import Listening, Sightings
+from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.applications.applications import Applications
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.collectors import Collector
@@ -40,6 +40,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.storage.measured import MeasuredDatabase
+from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts

@@ -1,0 +1,41 @@
+"""Since when agents can be heard: what silence and clocks are judged by."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from whence_common.clock import Now
+
+CLOCK_OFF_SECONDS = 300
+"""AWS refuses requests that are signed by a clock further off: five minutes."""
+
+
+class Listening:
+    """Since when agents can be heard without a break: since the start, or since what they sent could last not be kept.
+
+    Silence that falls into a break is the aggregator's own. `heard_until` is when agents were heard last before the
+    start; None means that none ever was.
+    """
+
+    def __init__(self, now: Now, *, silent_after_seconds: float, heard_until: datetime | None = None) -> None:
+        self._now = now
+        self.silent_after = timedelta(seconds=silent_after_seconds)
+        self.since = now()
+        self._heard_until = heard_until or self.since
+
+    def broken(self) -> None:
+        """Note that something an agent sent could not be kept."""
+        now = self._now()
+        if self.since <= now - self.silent_after:
+            self._heard_until = now
+        self.since = now
+
+    @property
+    def silent_before(self) -> datetime:
+        """Return the time before which an agent must have been heard last to be silent now.
+
+        After a break agents get `silent_after` to be heard again: until then, those that spoke before it still count
+        as speaking.
+        """
+        before = self._now() - self.silent_after
+        return before if self.since <= before else min(before, self._heard_until - self.silent_after)
