@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
@@ -11,12 +11,14 @@ import pytest
 
 from fakes.in_process import InProcess
 from landscape.processes import eventually
+from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.findings import Findings
 from whence_aggregator.ports import Finding, SourceUnavailable
+from whence_aggregator.wiring.work import kinds_of
 from whence_aggregator.work.lanes import SHARES, Shares
 from whence_aggregator.work.questions import question
+from whence_aggregator.work.task import Work
 from whence_aggregator.work.worker import DUE_MAX, Worker
-from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 
 A, B = "123456789012", "210987654321"
@@ -52,12 +54,12 @@ class Hosts:
             self.under_way.remove(subject)
 
 
+def asking(house: InProcess, collectors: Mapping[str, Collector]) -> dict[str, Work]:
+    return kinds_of(house.ledger, collectors, None, now=house.clock)
+
+
 def worker(house: InProcess, hosts: Hosts, shares: Shares = SHARES) -> Worker:
-    return Worker(
-        database=house.database, ledger=house.ledger, collectors={"tag": hosts}, evaluator=house.evaluator,
-        inventory=None, now=house.clock, seconds=lambda: house.clock().timestamp(), shares=shares,
-        backoff=Backoff(first_seconds=10.0, longest_seconds=10.0, random=lambda: 1.0),
-    )  # fmt: skip
+    return house.worker_of(asking(house, {"tag": hosts}), shares)
 
 
 async def ask(house: InProcess, lane: str, *subjects: str) -> None:
@@ -153,8 +155,7 @@ async def test_hosts_that_are_not_configured_are_one_host_once_they_are_known_to
         async def collect(self, subject: str) -> Finding:
             raise SourceUnavailable("registry-not-configured", "it is not among the registries in the settings")
 
-    one = worker(house, Hosts())
-    one._findings = Findings(ledger=house.ledger, collectors={"tag": Unlisted()}, now=house.clock)
+    one = house.worker_of(asking(house, {"tag": Unlisted()}))
     await ask(house, A, *(f"h{number}.example.org/team/app:1" for number in range(30)))
     while await one.work():
         pass
@@ -192,9 +193,9 @@ async def test_an_account_that_asks_anothers_question_first_does_not_hold_it_bac
 async def test_statements_of_two_accounts_ask_in_lanes_of_their_own(house: InProcess) -> None:
     await house.say(await house.machine())
     claimed = await house.worker._claim()
-    assert {task["lane"] for task in claimed} == {A}
-    assert {task["host"] for task in claimed} == {"registry.example.org"} | {
-        task["host"] for task in claimed if task["kind"] == "commit"
+    assert {task.lane for task in claimed} == {A}
+    assert {task.host for task in claimed} == {"registry.example.org"} | {
+        task.host for task in claimed if task.kind == "commit"
     }
     for task in claimed:
         await house.worker._do(task)
@@ -262,3 +263,13 @@ async def test_what_is_due_and_has_no_room_is_waited_for_without_a_busy_loop(hou
     async with running(one):
         await eventually(lambda: len(hosts.under_way) == SHARES.pair_max)
         assert await one._idle_seconds() == 5.0
+
+
+@of_no_database
+async def test_work_of_a_kind_that_nobody_does_waits_and_says_so(house: InProcess) -> None:
+    """A replica of an older version sees kinds of a newer one: it must not lose them."""
+    rows = [question("findings-of-2030", "x", due_at=to_instant(house.clock()), lane=A)]
+    await house.database.write(("add_task_unless_known", rows))
+    await house.worker_of(asking(house, {"tag": Hosts()})).work()
+    (row,) = await house.database.fetch("tasks_of_kind", {"kind": "findings-of-2030"})
+    assert row["reason"] == "this aggregator does no work of the kind findings-of-2030"

@@ -10,12 +10,12 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
+from whence_aggregator.collect.handlers import AWAITED_SECONDS_MIN
 from whence_aggregator.collect.image_reader import KnownBases
 from whence_aggregator.ports import ImageSaid
 from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Subject
-from whence_aggregator.work.worker import AWAITED_SECONDS_MIN
 from whence_common.digest import sha256_digest
 from whence_common.image_provenance import Kind, SourceClaim
 from whence_common.scm_source import ScmSource

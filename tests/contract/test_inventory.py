@@ -17,6 +17,7 @@ from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.collect.user_data import ASKED_MAX
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import ListedInstance, SourceUnavailable
+from whence_aggregator.wiring.work import kinds_of
 from whence_common.clock import to_instant, to_millis
 from whence_common.digest import sha256_digest
 from whence_common.statement import UserDataFacts
@@ -242,8 +243,7 @@ async def test_an_account_that_cannot_be_asked_is_asked_again_and_says_why(house
 
 async def test_an_account_that_is_asked_no_more_is_forgotten(house: InProcess) -> None:
     await house.inventory.schedule([("123456789012", "eu-central-1")])
-    house.worker._inventory = None
-    await house.work()
+    await house.worker_of(kinds_of(house.ledger, house.collectors, None, now=house.clock)).work()
     assert await house.database.fetch("tasks_of_kind", {"kind": "inventory"}) == []
 
 

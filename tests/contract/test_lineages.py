@@ -9,13 +9,13 @@ import pytest
 from fakes.in_process import ROOT, InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, Machine, scm
 from whence_aggregator.applications.applications import TicketSettings
+from whence_aggregator.collect.handlers import AWAITED_SECONDS_MIN
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.search import Wanted
 from whence_aggregator.trace.state import States
 from whence_aggregator.trace.tracer import Subject
-from whence_aggregator.work.worker import AWAITED_SECONDS_MIN
 from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.statement import ContainerFacts, ScmSourceFacts

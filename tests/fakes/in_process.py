@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +23,7 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import EnrolmentLimits, Limit, Rate
 from whence_aggregator.collect.collectors import (
     BranchCollector,
+    Collector,
     CommitCollector,
     ImageSourceCollector,
     TagCollector,
@@ -48,6 +49,9 @@ from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring.work import kinds_of
+from whence_aggregator.work.lanes import SHARES, Shares
+from whence_aggregator.work.task import Work
 from whence_aggregator.work.worker import Worker
 from whence_common.backoff import Backoff
 from whence_common.identity_document import Authorities
@@ -217,21 +221,13 @@ class InProcess:
         self.inventory = InventoryCollector(
             database=database, ledger=self.ledger, ec2=self.ec2, seconds=300.0, now=self.clock
         )
-        self.worker = Worker(
-            database=database,
-            ledger=self.ledger,
-            collectors={
-                "image-source": ImageSourceCollector(self.sources),
-                "tag": TagCollector(self.sources),
-                "commit": CommitCollector(self.sources),
-                BRANCH_KIND: BranchCollector(self.sources),
-            },
-            evaluator=self.evaluator,
-            inventory=self.inventory,
-            now=self.clock,
-            seconds=lambda: self.clock().timestamp(),
-            backoff=Backoff(first_seconds=10.0, longest_seconds=10.0, random=lambda: 1.0),
-        )
+        self.collectors: dict[str, Collector] = {
+            "image-source": ImageSourceCollector(self.sources),
+            "tag": TagCollector(self.sources),
+            "commit": CommitCollector(self.sources),
+            BRANCH_KIND: BranchCollector(self.sources),
+        }
+        self.worker = self.worker_of(kinds_of(self.ledger, self.collectors, self.inventory, now=self.clock))
         self.enrolments = Enrolments(
             database=database,
             ledger=self.ledger,
@@ -260,7 +256,7 @@ class InProcess:
             instance_bytes=Limit("instance", LIMITLESS, unit="bytes"),
             account_bytes=Limit("account", LIMITLESS, unit="bytes"),
             now=self.clock,
-            on_work=self.worker.wake,
+            on_work=self.wake,
         )
         self.heartbeats = Heartbeats(
             database=database,
@@ -281,7 +277,7 @@ class InProcess:
                 signature_tags_move=True,
             ),
             now=self.clock,
-            on_work=self.worker.wake,
+            on_work=self.wake,
         )
         self.applications = Applications(
             database=database,
@@ -289,8 +285,20 @@ class InProcess:
             caller_bytes=Limit("caller", LIMITLESS, unit="bytes"),
             team_bytes=Limit("team", LIMITLESS, unit="bytes"),
             now=self.clock,
-            on_work=self.worker.wake,
+            on_work=self.wake,
         )
+
+    def worker_of(self, kinds: Mapping[str, Work], shares: Shares = SHARES) -> Worker:
+        """Return a worker on the test's clock."""
+        return Worker(
+            database=self.database, kinds=kinds, now=self.clock, seconds=lambda: self.clock().timestamp(), shares=shares,
+            backoff=Backoff(first_seconds=10.0, longest_seconds=10.0, random=lambda: 1.0),
+        )  # fmt: skip
+
+    def wake(self, tasks: bool = True) -> None:
+        """Wake the worker, as the server does."""
+        if tasks:
+            self.worker.wake()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[InProcess]:

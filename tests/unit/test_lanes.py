@@ -13,93 +13,121 @@ from whence_aggregator.adapters.layer_stream import Windows, scan
 from whence_aggregator.adapters.pace import Floor, Pace, TooSlow, paced
 from whence_aggregator.work.lanes import Lanes, Shares, choose
 from whence_aggregator.work.questions import host_of, lane_of_team, question
+from whence_aggregator.work.task import Again, Task, Work
 
 SHARES = Shares(all_max=10, lane_max=6, host_max=4, pair_max=3, slow_host_max=2, slow_pair_max=1)
 FLOOR = Floor(bytes_per_second_min=100, window_seconds=10.0)
 
 
 def test_a_lane_gets_its_share_of_a_host_and_others_get_theirs() -> None:
-    lanes = Lanes(SHARES)
+    lanes = Lanes(SHARES, {})
     for _ in range(3):
-        lanes.take("a", "r.example.org")
-    assert not lanes.has_room_for("a", "r.example.org")
-    assert lanes.has_room_for("b", "r.example.org")
-    lanes.take("b", "r.example.org")
-    assert not lanes.has_room_for("b", "r.example.org")
-    assert lanes.has_room_for("b", "elsewhere.example.org")
+        lanes.take("tag", "a", "r.example.org", now=0.0)
+    assert not lanes.has_room_for("tag", "a", "r.example.org", now=0.0)
+    assert lanes.has_room_for("tag", "b", "r.example.org", now=0.0)
+    lanes.take("tag", "b", "r.example.org", now=0.0)
+    assert not lanes.has_room_for("tag", "b", "r.example.org", now=0.0)
+    assert lanes.has_room_for("tag", "b", "elsewhere.example.org", now=0.0)
     for host in ("x", "y", "z"):
-        lanes.take("a", host)
-    assert not lanes.has_room_for("a", "elsewhere.example.org")
+        lanes.take("tag", "a", host, now=0.0)
+    assert not lanes.has_room_for("tag", "a", "elsewhere.example.org", now=0.0)
     for lane in ("c", "d", "e"):
-        assert lanes.has_room_for(lane, lane)
-        lanes.take(lane, lane)
-    assert (lanes.under_way, lanes.has_room, lanes.has_room_for("f", "f")) == (10, False, False)
+        assert lanes.has_room_for("tag", lane, lane, now=0.0)
+        lanes.take("tag", lane, lane, now=0.0)
+    assert (lanes.under_way, lanes.has_room, lanes.has_room_for("tag", "f", "f", now=0.0)) == (10, False, False)
 
 
 def test_what_is_given_back_is_there_for_the_next() -> None:
-    lanes = Lanes(SHARES)
+    lanes = Lanes(SHARES, {})
     for _ in range(100):
-        assert lanes.has_room_for("a", "h")
-        lanes.take("a", "h")
-        lanes.give_back("a", "h")
+        assert lanes.has_room_for("tag", "a", "h", now=0.0)
+        lanes.take("tag", "a", "h", now=0.0)
+        lanes.give_back("tag", "a", "h")
     assert lanes.under_way == 0
 
 
 def test_a_lane_that_found_a_host_slow_has_one_place_there_and_the_others_keep_theirs() -> None:
-    lanes = Lanes(SHARES)
+    lanes = Lanes(SHARES, {})
     lanes.was_slow("a", "h")
-    lanes.take("a", "h")
-    lanes.take("b", "h")
-    assert (lanes.has_room_for("a", "h"), lanes.has_room_for("b", "h")) == (False, True)
+    lanes.take("tag", "a", "h", now=0.0)
+    lanes.take("tag", "b", "h", now=0.0)
+    assert (lanes.has_room_for("tag", "a", "h", now=0.0), lanes.has_room_for("tag", "b", "h", now=0.0)) == (False, True)
     lanes.answered("b", "h")
-    assert not lanes.has_room_for("a", "h")
+    assert not lanes.has_room_for("tag", "a", "h", now=0.0)
     lanes.answered("a", "h")
-    assert lanes.has_room_for("a", "h")
+    assert lanes.has_room_for("tag", "a", "h", now=0.0)
 
 
 def test_a_host_that_is_slow_for_several_has_two_places_until_it_answers_them() -> None:
-    lanes = Lanes(SHARES)
+    lanes = Lanes(SHARES, {})
     for lane in ("a", "b"):
         lanes.was_slow(lane, "h")
-    lanes.take("c", "h")
-    lanes.take("d", "h")
-    assert not lanes.has_room_for("e", "h")
+    lanes.take("tag", "c", "h", now=0.0)
+    lanes.take("tag", "d", "h", now=0.0)
+    assert not lanes.has_room_for("tag", "e", "h", now=0.0)
     lanes.answered("a", "h")
-    assert lanes.has_room_for("e", "h")
+    assert lanes.has_room_for("tag", "e", "h", now=0.0)
 
 
 def test_slow_hosts_are_remembered_within_a_bound() -> None:
-    lanes = Lanes(SHARES)
+    lanes = Lanes(SHARES, {})
     for number in range(10_050):
         lanes.was_slow("a", f"h{number}")
-    lanes.take("a", "h0")
-    lanes.take("a", "h10049")
-    assert (lanes.has_room_for("a", "h0"), lanes.has_room_for("a", "h10049")) == (True, False)
+    lanes.take("tag", "a", "h0", now=0.0)
+    lanes.take("tag", "a", "h10049", now=0.0)
+    assert (lanes.has_room_for("tag", "a", "h0", now=0.0), lanes.has_room_for("tag", "a", "h10049", now=0.0)) == (
+        True,
+        False,
+    )
+
+
+class Nothing:
+    """Does no work."""
+
+    async def do(self, task: Task) -> Again | None:
+        return None
+
+
+def test_a_kind_with_a_bound_of_its_own_leaves_room_for_the_others() -> None:
+    lanes = Lanes(SHARES, {"mint": Work(handler=Nothing(), under_way_max=1)})
+    lanes.take("mint", "a", "h", now=0.0)
+    assert not lanes.has_room_for("mint", "b", "elsewhere", now=0.0)
+    assert lanes.has_room_for("tag", "a", "h", now=0.0)
+    lanes.give_back("mint", "a", "h")
+    assert lanes.has_room_for("mint", "b", "elsewhere", now=0.0)
+
+
+def test_a_kind_with_a_pace_starts_no_sooner_whoever_asks() -> None:
+    lanes = Lanes(SHARES, {"mint": Work(handler=Nothing(), seconds_between=5.0)})
+    lanes.take("mint", "a", "h", now=100.0)
+    lanes.give_back("mint", "a", "h")
+    assert [lanes.has_room_for("mint", "b", "g", now=now) for now in (100.0, 104.9, 105.0)] == [False, False, True]
+    assert lanes.has_room_for("tag", "b", "g", now=100.0)
 
 
 def due(*named: str) -> list[dict[str, str]]:
     """Give tasks, the oldest first, of texts such as `lane@host`."""
     return [
-        dict(zip(("lane", "host", "subject"), (*one.split("@"), f"{one}#{n}"), strict=True))
+        dict(zip(("kind", "lane", "host", "subject"), ("tag", *one.split("@"), f"{one}#{n}"), strict=True))
         for n, one in enumerate(named)
     ]
 
 
 def chosen(tasks: list[dict[str, str]], lanes: Lanes, *, after: str = "", tasks_max: int = 100) -> list[str]:
-    return [str(one["subject"]) for one in choose(tasks, lanes, after=after, tasks_max=tasks_max)]
+    return [str(one["subject"]) for one in choose(tasks, lanes, after=after, tasks_max=tasks_max, now=0.0)]
 
 
 def test_lanes_take_turns_from_the_one_that_follows_the_last() -> None:
     tasks = due("b@1", "b@2", "b@3", "c@1", "a@1")
-    assert chosen(tasks, Lanes(SHARES)) == ["a@1#4", "b@1#0", "c@1#3", "b@2#1", "b@3#2"]
-    assert chosen(tasks, Lanes(SHARES), after="a", tasks_max=3) == ["b@1#0", "c@1#3", "a@1#4"]
-    assert chosen(tasks, Lanes(SHARES), after="c", tasks_max=1) == ["a@1#4"]
-    assert chosen([], Lanes(SHARES)) == []
+    assert chosen(tasks, Lanes(SHARES, {})) == ["a@1#4", "b@1#0", "c@1#3", "b@2#1", "b@3#2"]
+    assert chosen(tasks, Lanes(SHARES, {}), after="a", tasks_max=3) == ["b@1#0", "c@1#3", "a@1#4"]
+    assert chosen(tasks, Lanes(SHARES, {}), after="c", tasks_max=1) == ["a@1#4"]
+    assert chosen([], Lanes(SHARES, {})) == []
 
 
 def test_what_there_is_no_room_for_does_not_hide_what_is_behind_it() -> None:
     tasks = due(*["a@h"] * 50, "a@other", "b@h", "b@h")
-    lanes = Lanes(SHARES)
+    lanes = Lanes(SHARES, {})
     assert chosen(tasks, lanes) == ["a@h#0", "b@h#51", "a@h#1", "b@h#52", "a@other#50"]
     assert lanes.under_way == 5
     assert chosen(tasks, lanes) == ["a@other#50"]

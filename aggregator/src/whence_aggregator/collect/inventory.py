@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -42,7 +41,8 @@ class InventoryCollector:
         self._ledger = ledger
         self._ec2 = ec2
         self._user_data = UserDataRounds(ec2)
-        self._seconds = seconds
+        self.seconds = seconds
+        """How long after a listing the next one begins."""
         self._now = now
 
     async def schedule(self, places: Sequence[tuple[str, str]]) -> None:
@@ -110,9 +110,6 @@ class InventoryCollector:
         empty = {"launched_at": "", "user_data_digest": "", "user_data_unread": "", "user_data": None}
         names = [row["instance_id"] for row in rows if row["instance_id"] not in listed]
         return [{**place, "instance_id": name, "state": GONE, **empty} for name in names]
-
-    def next_at(self) -> datetime:
-        return self._now() + timedelta(seconds=self._seconds)
 
     async def _append(self, changed: Sequence[dict[str, Any]], place: Mapping[str, str], asked_at: int) -> bool:
         """Append what changed; return False, with the rest not appended, when a later listing has begun meanwhile.

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from whence_aggregator.applications.applications import Applications, TicketSettings
-from whence_aggregator.callers.authentication import CALLER
+from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JSON_HEADERS, Answer, read_body, respond_json
 from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.http.slots import Slots

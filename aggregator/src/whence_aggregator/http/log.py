@@ -7,7 +7,7 @@ import re
 from aiohttp import web
 
 from whence_aggregator.audit.bundle import Bundles
-from whence_aggregator.callers.authentication import CALLER, require_user_data
+from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.http.slots import Slots

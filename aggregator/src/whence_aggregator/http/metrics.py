@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from whence_aggregator.callers.authentication import known_caller
 from whence_aggregator.callers.caller import KnownCallers
+from whence_aggregator.http.authentication import known_caller
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.shared import ASKED_SECONDS_MAX, Shared
 from whence_aggregator.ports import StorageUnavailable, Unauthenticated

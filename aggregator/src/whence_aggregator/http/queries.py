@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from whence_aggregator.callers.authentication import CALLER, require_user_data
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
+from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import Answer, respond_json
 from whence_aggregator.http.parameters import Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored

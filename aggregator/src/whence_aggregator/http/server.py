@@ -14,9 +14,9 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from whence_aggregator.callers.authentication import authentication
 from whence_aggregator.callers.caller import KnownCallers
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
+from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.connections import ConnectionBounds, Connections
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.introduced import Introduced

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.kio import KioCalls
@@ -56,8 +55,7 @@ from whence_aggregator.wiring.operations import (
 )
 from whence_aggregator.wiring.registry import load_behind, load_front
 from whence_aggregator.wiring.roads import open_outgoing
-from whence_aggregator.work.worker import Worker
-from whence_common.backoff import Backoff
+from whence_aggregator.wiring.work import Working, kinds_of, load_worker
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
 
@@ -75,7 +73,7 @@ async def _speaking(
     settings: Settings,
     database: Database,
     ledger: Ledger,
-    worker: Worker,
+    working: Working,
     authorities: Authorities,
     session: aiohttp.ClientSession,
     listening: Listening,
@@ -111,7 +109,7 @@ async def _speaking(
         instance_bytes=limits.of("statement_bytes_per_instance", "instance"),
         account_bytes=limits.of("statement_bytes_per_account", "account"),
         now=utc_now,
-        on_work=worker.wake,
+        on_work=working.wake,
     )
     heartbeats = Heartbeats(
         database=database,
@@ -137,7 +135,7 @@ def _tracer(settings: Settings, database: Database, ledger: Ledger, listening: L
     )
 
 
-async def _worker(
+async def _working(
     settings: Settings,
     database: Database,
     ledger: Ledger,
@@ -145,24 +143,11 @@ async def _worker(
     collectors: Mapping[str, Collector],
     questions: Questions,
     listening: Listening,
-) -> Worker:
-    evaluator = Evaluator(
-        database=database,
-        ledger=ledger,
-        tracer=tracer,
-        now=utc_now,
-        listening=listening,
-    )
-    return Worker(
-        database=database,
-        ledger=ledger,
-        collectors=collectors,
-        evaluator=evaluator,
-        inventory=await parts.load_inventory(settings, database, ledger, questions),
-        now=utc_now,
-        seconds=time.monotonic,
-        backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
-    )
+) -> Working:
+    evaluator = Evaluator(database=database, ledger=ledger, tracer=tracer, now=utc_now, listening=listening)
+    inventory = await parts.load_inventory(settings, database, ledger, questions)
+    kinds = kinds_of(ledger, collectors, inventory, now=utc_now)
+    return Working(load_worker(database, kinds), Evaluating(evaluator))
 
 
 def _routes(
@@ -202,7 +187,7 @@ def _routes(
 
 
 def _streamed(
-    database: Database, ledger: Ledger, publisher: Publisher, limits: LiveLimits, worker: Worker
+    database: Database, ledger: Ledger, publisher: Publisher, limits: LiveLimits, working: Working
 ) -> list[web.RouteDef]:
     """Return the log and the applications, whose long answers share their slots."""
     streams = Slots("streams", STREAMS_AT_ONCE_MAX)
@@ -213,7 +198,7 @@ def _streamed(
         caller_bytes=limits.of("application_bytes_per_caller", "caller"),
         team_bytes=limits.of("application_bytes_per_team", "team"),
         now=utc_now,
-        on_work=worker.wake,
+        on_work=working.wake,
     )
     return [
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
@@ -250,22 +235,22 @@ async def run_aggregator(
         images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
         questions = load_questions(settings)
         collectors = questions.of(parts.load_collectors(settings, images, session))
-        worker = await _worker(settings, database, ledger, tracer, collectors, questions, heard)
+        working = await _working(settings, database, ledger, tracer, collectors, questions, heard)
         limits = LiveLimits(settings.limits)
-        speaking = await _speaking(settings, database, ledger, worker, authorities, session, heard, limits, stack)
+        speaking = await _speaking(settings, database, ledger, working, authorities, session, heard, limits, stack)
         publisher = Publisher(
             database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds
         )
         front = None
         if behind is not None and not behind.settings.alone:
             front = load_front(
-                settings, behind, database, ledger, images, collectors, known.callers, limits, session, worker.wake
+                settings, behind, database, ledger, images, collectors, known.callers, limits, session, working.wake
             )
         operations = Operations("serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known)
         server = Server(
             routes=[
                 *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
-                *_streamed(database, ledger, publisher, limits, worker),
+                *_streamed(database, ledger, publisher, limits, working),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),
             ],
@@ -282,7 +267,8 @@ async def run_aggregator(
         services = {
             "ingest": speaking.ingest.run,
             "heartbeats": speaking.heartbeats.run,
-            "worker": worker.run,
+            "worker": working.worker.run,
+            "evaluation": working.evaluating.run,
             "publisher": publisher.run,
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run} if front is not None else {}),

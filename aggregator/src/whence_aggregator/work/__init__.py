@@ -1,3 +1,3 @@
-"""Work that waits: the durable queue, its lanes, and the worker. It knows no kind of work; wiring registers handlers."""
+"""Work that waits: the durable queue, its lanes, and the worker. Wiring registers what does each kind."""
 
 from __future__ import annotations

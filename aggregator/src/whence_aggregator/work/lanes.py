@@ -7,10 +7,11 @@ much, or asks hosts that hang, holds a few as well. What is left is for all othe
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.ports import Row
+from whence_aggregator.work.task import Work
 
 _SLOW_KEPT_MAX = 10_000
 
@@ -36,8 +37,12 @@ SHARES = Shares()
 class Lanes:
     """Counts what is under way."""
 
-    def __init__(self, shares: Shares) -> None:
+    def __init__(self, shares: Shares, kinds: Mapping[str, Work]) -> None:
         self._shares = shares
+        self._works = kinds
+        self._kinds: Counter[str] = Counter()
+        self._paced: dict[str, float] = {}
+        """By kind with a pace: when the next one may start, in seconds on the worker's clock."""
         self._lanes: Counter[str] = Counter()
         self._hosts: Counter[str] = Counter()
         self._pairs: Counter[tuple[str, str]] = Counter()
@@ -52,24 +57,37 @@ class Lanes:
     def has_room(self) -> bool:
         return self.under_way < self._shares.all_max
 
-    def has_room_for(self, lane: str, host: str) -> bool:
-        """Return whether one more of a lane may be asked of a host."""
+    def has_room_for(self, kind: str, lane: str, host: str, *, now: float) -> bool:
+        """Return whether one more task of a kind may start, on behalf of a lane, asking a host."""
         return (
             self.has_room
+            and self._has_room_for_kind(kind, now)
             and self._lanes[lane] < self._shares.lane_max
             and self._hosts[host] < self._host_max(host)
             and self._pairs[lane, host] < self._pair_max(lane, host)
         )
 
-    def take(self, lane: str, host: str) -> None:
+    def _has_room_for_kind(self, kind: str, now: float) -> bool:
+        work = self._works.get(kind)
+        if work is None:
+            return True
+        if work.under_way_max is not None and self._kinds[kind] >= work.under_way_max:
+            return False
+        return now >= self._paced.get(kind, now)
+
+    def take(self, kind: str, lane: str, host: str, *, now: float) -> None:
         """Count one more."""
+        self._kinds[kind] += 1
         self._lanes[lane] += 1
         self._hosts[host] += 1
         self._pairs[lane, host] += 1
+        work = self._works.get(kind)
+        if work is not None and work.seconds_between:
+            self._paced[kind] = now + work.seconds_between
 
-    def give_back(self, lane: str, host: str) -> None:
+    def give_back(self, kind: str, lane: str, host: str) -> None:
         """Count one less."""
-        for counter, key in ((self._lanes, lane), (self._hosts, host)):
+        for counter, key in ((self._kinds, kind), (self._lanes, lane), (self._hosts, host)):
             counter[key] -= 1
             if counter[key] <= 0:
                 del counter[key]
@@ -98,7 +116,7 @@ class Lanes:
         return self._shares.slow_pair_max if lane in self._slow.get(host, ()) else self._shares.pair_max
 
 
-def choose(due: Sequence[Row], lanes: Lanes, *, after: str, tasks_max: int) -> list[Row]:
+def choose(due: Sequence[Row], lanes: Lanes, *, after: str, tasks_max: int, now: float) -> list[Row]:
     """Choose whom to ask, and count them in: of each lane in turn, from the one that follows `after`, its oldest task
     that there is room for.
     """
@@ -110,12 +128,11 @@ def choose(due: Sequence[Row], lanes: Lanes, *, after: str, tasks_max: int) -> l
     while turns and len(chosen) < tasks_max:
         lane = turns.popleft()
         for place, task in enumerate(waiting[lane]):
-            if lanes.has_room_for(lane, task["host"]):
-                lanes.take(lane, task["host"])
+            if lanes.has_room_for(task["kind"], lane, task["host"], now=now):
+                lanes.take(task["kind"], lane, task["host"], now=now)
                 chosen.append(task)
-                waiting[lane] = waiting[lane][
-                    place + 1 :
-                ]  # what there was no room for has none in the next turn either
+                # what there was no room for has none in the next turn either
+                waiting[lane] = waiting[lane][place + 1 :]
                 turns.append(lane)
                 break
     return chosen

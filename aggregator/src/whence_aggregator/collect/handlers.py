@@ -1,0 +1,79 @@
+"""The kinds of work that ask outside systems: facts by their collectors, and listings of EC2."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from whence_aggregator.collect.findings import Findings
+from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.ports import Finding
+from whence_aggregator.trace.facts import BRANCH_KIND
+from whence_aggregator.work.task import Again, Task
+from whence_common.clock import Now
+from whence_common.logs import fields
+
+log = logging.getLogger(__name__)
+
+TAG_SECONDS = 86_400.0
+"""How often a tag is looked at that instances were started by."""
+AWAITED_SECONDS_MIN = 300.0
+AWAITED_SECONDS_MAX = 14 * 86_400.0
+"""How soon, and for how long, it is asked again for what was not there: a commit, an image, a trusted signature."""
+BRANCH_SECONDS_MAX = 30 * 86_400.0
+"""How seldom at most the default branch is asked for a commit: branches are forced and renamed too."""
+
+
+class Asking:
+    """Asks for one fact. A fact that may change is asked for again later."""
+
+    def __init__(self, *, findings: Findings, now: Now) -> None:
+        self._findings = findings
+        self._now = now
+
+    async def do(self, task: Task) -> Again | None:
+        finding, since = await self._findings.ask(task.kind, task.subject, task.lane)
+        return again(task.kind, finding, waited=self._waited(since))
+
+    def _waited(self, since: datetime) -> float:
+        return (self._now() - since).total_seconds()
+
+
+class Listing:
+    """Lists one account and region again and again; None means that no account is listed, and forgets the task."""
+
+    def __init__(self, inventory: InventoryCollector | None) -> None:
+        self._inventory = inventory
+
+    async def do(self, task: Task) -> Again | None:
+        if self._inventory is None:
+            return None
+        said = await self._inventory.collect(task.subject)
+        log.info("inventory", extra=fields(subject=task.subject, said=said))
+        return Again(seconds=self._inventory.seconds, reason=said)
+
+
+def again(kind: str, finding: Finding, *, waited: float) -> Again | None:
+    """Return when to ask again where the answer may change. `waited` is for how long the answer has stood. Pure.
+
+    A tag may move any day. What is awaited is asked for ever more seldom, and for two weeks; whether a branch
+    reaches a commit, ever more seldom and without an end.
+    """
+    if kind == "tag":
+        return Again(seconds=TAG_SECONDS, reason=finding.reason or str(finding.value.get("digest", "")))
+    if kind == BRANCH_KIND:
+        return Again(seconds=branch_seconds(finding, waited), reason="the branch may move")
+    if finding.awaited and waited < AWAITED_SECONDS_MAX:
+        return Again(seconds=min(max(waited, AWAITED_SECONDS_MIN), TAG_SECONDS), reason=f"awaits {finding.awaited}")
+    return None
+
+
+def branch_seconds(finding: Finding, stood: float) -> float:
+    """Return when to ask again whether a branch reaches a commit, from how long the answer has stood.
+
+    A commit that is not reached may be merged any minute; one that is reached is rarely taken back.
+    """
+    reached = finding.value["reachable"] is True
+    least = TAG_SECONDS if reached else AWAITED_SECONDS_MIN
+    most = BRANCH_SECONDS_MAX if reached or stood > AWAITED_SECONDS_MAX else TAG_SECONDS
+    return min(max(stood, least), most)

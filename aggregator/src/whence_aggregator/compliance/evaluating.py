@@ -1,0 +1,54 @@
+"""The service that keeps verdicts in step: instances are judged in pages, and looked through for silent agents."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from whence_aggregator.compliance.evaluate import PAGE_INSTANCES, Evaluator
+from whence_aggregator.ports import StorageUnavailable
+from whence_common.logs import fields
+from whence_common.pause import pause
+
+log = logging.getLogger(__name__)
+
+EVALUATE_AFTER_SECONDS = 1.0
+"""An instance that says much is judged once for all of it."""
+EVALUATION_REST = 0.5
+BUSY_WAKES = 10
+"""Ingest that commits more often than this in a second is busy."""
+BUSY_REST = 30.0
+BUSY_SECONDS_MAX = 5.0
+SWEEP_SECONDS = 15.0
+
+
+class Evaluating:
+    """Runs the evaluator; several replicas may."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+        self._wakes = 0
+
+    def wake(self) -> None:
+        """Note that something was kept, so that there are instances to judge."""
+        self._wakes += 1
+
+    async def run(self) -> None:
+        """Judge until cancelled. Ingest comes first: while it is busy, a tenth of the time is spent here."""
+        swept = -SWEEP_SECONDS
+        while True:
+            began, wakes = time.monotonic(), self._wakes
+            try:
+                if began - swept >= SWEEP_SECONDS:
+                    swept = began
+                    await self._evaluator.sweep()
+                judged = await self._evaluator.work()
+            except StorageUnavailable as exc:
+                log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
+                judged = 0
+            took = time.monotonic() - began
+            await pause(max(took * EVALUATION_REST, 0.01) if judged == PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
+            while (since := time.monotonic() - began) < min(took * BUSY_REST, BUSY_SECONDS_MAX) and (
+                self._wakes - wakes > BUSY_WAKES * since
+            ):
+                await pause(took)

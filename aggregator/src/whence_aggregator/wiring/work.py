@@ -1,0 +1,54 @@
+"""The kinds of work, what does each, and the two services that work: the worker and the evaluation."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.findings import Findings
+from whence_aggregator.collect.handlers import Asking, Listing
+from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.compliance.evaluating import Evaluating
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ports import Database
+from whence_aggregator.work.questions import INVENTORY_KIND
+from whence_aggregator.work.task import Work
+from whence_aggregator.work.worker import Worker
+from whence_common.backoff import Backoff
+from whence_common.clock import Now, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """What works beside the requests."""
+
+    worker: Worker
+    evaluating: Evaluating
+
+    def wake(self, tasks: bool = True) -> None:
+        """Note that something was kept: there are instances to judge, and where `tasks`, work to do, or maybe."""
+        self.evaluating.wake()
+        if tasks:
+            self.worker.wake()
+
+
+def kinds_of(
+    ledger: Ledger, collectors: Mapping[str, Collector], inventory: InventoryCollector | None, *, now: Now
+) -> dict[str, Work]:
+    """Return what does each kind of work."""
+    asking = Work(handler=Asking(findings=Findings(ledger=ledger, collectors=collectors, now=now), now=now))
+    return {INVENTORY_KIND: Work(handler=Listing(inventory)), **dict.fromkeys(collectors, asking)}
+
+
+def load_worker(database: Database, kinds: Mapping[str, Work]) -> Worker:
+    """Return the worker; tests have clocks of their own."""
+    return Worker(
+        database=database,
+        kinds=kinds,
+        now=utc_now,
+        seconds=time.monotonic,
+        backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
+    )
