@@ -8,6 +8,7 @@ from fakes.in_process import InProcess
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.audit.check import Check, Outcome
 from whence_aggregator.ports import Database
+from whence_aggregator.projections.kinds import TABLES
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.evidence_bundle import Report, check
 from whence_common.identity_document import Authorities
@@ -38,23 +39,8 @@ async def checked(house: InProcess, tmp_path: Path) -> Outcome:
 async def dumped(database: Database) -> dict[str, list[dict[str, object]]]:
     """Give what is derived from the log."""
     found = {}
-    for table in (
-        "facets",
-        "facets_image",
-        "instance",
-        "statement",
-        "enrolment",
-        "fact",
-        "inventory",
-        "verdict",
-        "tally",
-        "image_manifest",
-        "image_tag",
-        "image_blob",
-        "tag_digest",
-        "image_chain",
-    ):
-        rows = await database.fetch(f"dump_{table}", {"limit": 1000, "offset": 0})
+    for table in (dump for one in TABLES for dump in one.dumps):
+        rows = await database.fetch(f"dump_{table}", {"limit": 10_000, "offset": 0})
         found[table] = [dict(row) for row in rows]
     return found
 

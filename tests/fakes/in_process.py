@@ -42,6 +42,7 @@ from whence_aggregator.ports import (
     Row,
     SourceUnavailable,
 )
+from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.registry.pushes import Pushes, Rules
 from whence_aggregator.trace.facts import BRANCH_KIND
@@ -199,7 +200,7 @@ class InProcess:
         self.signers = [Signer(ORIGIN, seed) for seed in seeds]
         self.reader = LogReader(database)
         self.ledger = Ledger(
-            database=database, reader=self.reader, signers=self.signers, keeper=self.keeper, now=self.clock
+            database=database, reader=self.reader, kinds=KINDS, signers=self.signers, keeper=self.keeper, now=self.clock
         )
         self.listening = Listening(self.clock, silent_after_seconds=SILENT_AFTER_SECONDS, heard_until=heard_until)
         self.search = Search(database=database, listening=self.listening)

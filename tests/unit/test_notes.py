@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whence_common.errors import InputError
-from whence_common.ledger_entry import ENTRY_BYTES_MAX, EntryInvalid, event, kind_of, leaf_data
+from whence_common.ledger_entry import ENTRY_BYTES_MAX, EntryInvalid, event, kind_of, leaf_data, type_of
 from whence_common.log_policy import Policy, parse_keys
 from whence_common.merkle import leaf_hash, node_hash
 from whence_common.note import NOTE_BYTES_MAX, WITNESS, Checkpoint, Note, NoteInvalid, Signer, VerifierKey
@@ -186,7 +186,20 @@ def test_large_entries_stand_in_the_log_by_their_digest() -> None:
     assert b'"size":65536' in leaf_data(large)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"type":"urn:whence:nothing:v1"}', b"\xff", b"[" * 99_999])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"type":"urn:whence:fact"}',
+        b'{"type":"urn:whence:fact:v0"}',
+        b'{"type":"urn:whence:Fact:v1"}',
+        b'{"type":"urn:whence:fact:v1 "}',
+        b"\xff",
+        b"[" * 99_999,
+    ],
+)
 def test_what_is_no_entry_is_refused(content: bytes) -> None:
     with pytest.raises(EntryInvalid):
         kind_of(content)
@@ -195,3 +208,8 @@ def test_what_is_no_entry_is_refused(content: bytes) -> None:
 def test_an_entry_says_what_it_is() -> None:
     assert kind_of(event("fact", {"kind": "commit"}))[0] == "fact"
     assert kind_of(b'{"payloadType":"x"}') == ("statement", {})
+
+
+def test_an_entry_names_the_version_of_its_kind_and_a_kind_of_the_future_can_be_read() -> None:
+    assert type_of(event("fact", {"kind": "commit"}, version=12))[:2] == ("fact", 12)
+    assert type_of(b'{"type":"urn:whence:rule-of-2030:v1"}')[:2] == ("rule-of-2030", 1)

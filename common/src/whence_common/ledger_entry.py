@@ -5,6 +5,7 @@ An entry of a C2SP bundle is at most 65,535 bytes long; what is larger stands in
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,12 +14,8 @@ from whence_common.digest import sha256_digest
 from whence_common.errors import InputError
 
 ENTRY_BYTES_MAX = 65_535
-EVENT_KINDS = (
-    "clock", "enrolment", "enrolment-refused", "application", "fact", "verdict", "log-key", "pruned", "push", "untag",
-)  # fmt: skip
-"""`clock` gives the time from which the entries after it were recorded."""
-KINDS = ("statement", *EVENT_KINDS)
-_TYPE_PREFIX, _TYPE_SUFFIX = "urn:whence:", ":v1"
+STATEMENT_KIND = "statement"
+_TYPE = re.compile(r"urn:whence:([a-z][a-z0-9-]{0,40}):v([1-9][0-9]{0,3})\Z")
 
 
 class EntryInvalid(InputError):
@@ -28,9 +25,9 @@ class EntryInvalid(InputError):
         super().__init__("entry-malformed", message)
 
 
-def event(kind: str, content: dict[str, Any]) -> bytes:
-    """Make the bytes of an event: canonical JSON with its type."""
-    return msgspec.json.encode({"type": f"{_TYPE_PREFIX}{kind}{_TYPE_SUFFIX}", **content}, order="deterministic")
+def event(kind: str, content: dict[str, Any], *, version: int = 1) -> bytes:
+    """Return the bytes of an event: canonical JSON with its type, which names the kind and its version."""
+    return msgspec.json.encode({"type": f"urn:whence:{kind}:v{version}", **content}, order="deterministic")
 
 
 def leaf_data(content: bytes) -> bytes:
@@ -41,18 +38,27 @@ def leaf_data(content: bytes) -> bytes:
 
 
 def kind_of(content: bytes) -> tuple[str, dict[str, Any]]:
-    """Say what an entry is; give an event's members as well. Raises EntryInvalid."""
+    """Return what an entry is, and an event's members as well. Raises EntryInvalid."""
+    kind, _, members = type_of(content)
+    return kind, members
+
+
+def type_of(content: bytes) -> tuple[str, int, dict[str, Any]]:
+    """Return the kind of an entry, the kind's version, and an event's members. Raises EntryInvalid.
+
+    A statement has no members here: it is an envelope, and its version is its predicate's.
+    """
     try:
         members = _DECODER.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise EntryInvalid("the entry is not a JSON object") from exc
     if "payloadType" in members:
-        return "statement", {}
+        return STATEMENT_KIND, 1, {}
     stated = str(members.get("type", ""))
-    kind = stated.removeprefix(_TYPE_PREFIX).removesuffix(_TYPE_SUFFIX)
-    if stated != f"{_TYPE_PREFIX}{kind}{_TYPE_SUFFIX}" or kind not in EVENT_KINDS:
-        raise EntryInvalid(f"the entry's type {stated[:80]!r} is unknown")
-    return kind, members
+    found = _TYPE.match(stated)
+    if found is None:
+        raise EntryInvalid(f"the entry's type {stated[:80]!r} is not one of a ledger")
+    return found[1], int(found[2]), members
 
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
 
+from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import Stored
 from whence_aggregator.ports import Database
+from whence_aggregator.projections.kinds import KINDS, STATEMENT
 from whence_common.clock import parse_instant, to_millis
 from whence_common.envelope import Envelope
 from whence_common.evidence_bundle import End, Header, Line, Subtree, outside
@@ -91,20 +93,18 @@ class Bundles:
 
 
 def _concerns(stored: Stored, account: str | None) -> bool:
-    """Say whether an entry is to be shown: it speaks of the account, or of none."""
+    """Return whether an entry is shown: only where the table of kinds says that it concerns the account."""
     if account is None:
         return True
-    assert stored.content is not None
-    if stored.kind == "statement":
-        return Statement.from_wire(Envelope.parse(stored.content).payload).predicate.instance.account_id == account
-    stated: dict[str, Any] = kind_of(stored.content)[1]
-    if stored.kind in ("enrolment", "enrolment-refused"):
-        return bool(stated["instance"]["account_id"] == account)
-    if stored.kind == "verdict":
-        return bool(stated["account_id"] == account)
-    if stored.kind == "fact" and stated["kind"] == "ec2-instance":
-        return bool(stated["value"]["account_id"] == account)
-    return True
+    content, described = stored.content or b"", KINDS.get(stored.kind)
+    if described is None:
+        return False
+    if stored.kind == STATEMENT:
+        facts = Statement.from_wire(Envelope.parse(content).payload).predicate.instance
+        stated: Mapping[str, Any] = {"instance": {"account_id": facts.account_id}}
+    else:
+        stated = kind_of(content)[1]
+    return described.account(stated) in (account, EVERY_ACCOUNT)
 
 
 def _line(value: msgspec.Struct) -> bytes:

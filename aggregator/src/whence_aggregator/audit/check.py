@@ -14,6 +14,7 @@ from whence_aggregator.audit.replay import Replay
 from whence_aggregator.ledger.ledger import digest_head
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, Row, StorageUnavailable
+from whence_aggregator.projections.kinds import KINDS, TABLES
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
 from whence_common.errors import InputError
@@ -29,16 +30,6 @@ from whence_common.visible import printable
 PAGE_ROWS = 5_000
 PROGRESS_ENTRIES = 20_000
 _FINDINGS_MAX = 100
-_COMPARED = (
-    ("clock", False), ("facets", True), ("facets_image", True), ("instance", False), ("instance_first", True),
-    ("instance_facets", True),
-    ("statement", True), ("enrolment", False), ("application_revision", False), ("fact", False), ("image_commit", True),
-    ("commit_word", False), ("inventory", False), ("inventory_history", False), ("life", True),
-    ("verdict", True), ("tally", True),
-    ("image_manifest", False), ("image_tag", False), ("image_blob", False), ("image_chain", False),
-    ("tag_digest", True),
-)  # fmt: skip
-"""Tables, and whether rows about pruned entries are missing in what is derived again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +90,9 @@ class Check:
         """Check everything; never raises for what is wrong in the data."""
         outcome, size = self._outcome, await self._reader.size()
         async with self._scratch.transaction() as transaction:
-            replay = Replay(transaction, on_error=lambda index, message: outcome.find("entry", index, message))
+            replay = Replay(
+                transaction, kinds=KINDS, on_error=lambda index, message: outcome.find("entry", index, message)
+            )
             outcome.entries = await replay.apply(self._entries(size, replay))
         outcome.pruned = replay.skipped
         self._check_pruned()
@@ -250,10 +243,10 @@ class Check:
         if skipped:
             return  # what was derived again is not whole: the entries are wrong, and that is found
         pruned = bool(self._outcome.pruned)
-        for table, thinned in _COMPARED:
-            if not (pruned and thinned):
-                await self._compare(table)
-            self._progress(f"table {table}")
+        for table in TABLES:
+            for dump in table.dumps if not (pruned and table.lossy) else ():
+                await self._compare(dump)
+            self._progress(f"table {table.name}")
 
     async def _compare(self, table: str) -> None:
         """Compare a table with the one derived again, row by row in the order of its key."""

@@ -5,20 +5,17 @@ from __future__ import annotations
 from whence_aggregator.audit.replay import Replay
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ports import Conflict, Database
-
-DERIVED = (
-    "clock", "facets", "facets_image", "instance", "instance_facets", "statement", "enrolment", "application_revision",
-    "fact", "image_commit", "commit_word", "inventory", "inventory_history", "life", "verdict", "tally",
-    "image_manifest", "image_tag", "image_blob", "tag_digest", "image_chain",
-)  # fmt: skip
+from whence_aggregator.projections.kinds import KINDS, TABLES
 
 
 async def rebuild(database: Database, reader: LogReader) -> int:
     """Make the projections again; give the number of entries. Raises Conflict when an entry cannot be used."""
     wrong: list[str] = []
     async with database.transaction() as transaction:
-        await transaction.execute(*((f"clear_{table}", [{}]) for table in DERIVED))
-        replay = Replay(transaction, on_error=lambda index, message: wrong.append(f"entry {index}: {message}"))
+        await transaction.execute(*((f"clear_{table.name}", [{}]) for table in TABLES))
+        replay = Replay(
+            transaction, kinds=KINDS, on_error=lambda index, message: wrong.append(f"entry {index}: {message}")
+        )
         count = await replay.apply(reader.entries(0, await reader.size()))
         if wrong:
             raise Conflict("ledger-damaged", f"{len(wrong)} entries cannot be used, the first: {wrong[0]}",

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
 
+from whence_aggregator.ledger.kinds import EntryKind, Event
 from whence_aggregator.ledger.log_reader import Stored
 from whence_aggregator.ports import StorageUnavailable, Transaction
-from whence_aggregator.projections.events import (
-    INVENTORY_KIND,
-    project_application,
-    project_enrolment,
-    project_fact,
-    project_inventory,
-    project_verdicts,
-)
+from whence_aggregator.projections.kinds import STATEMENT
 from whence_aggregator.projections.known import Known, named
-from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.stated import Said, Stated
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_common.envelope import Envelope
 from whence_common.errors import InputError
-from whence_common.ledger_entry import EntryInvalid, kind_of
+from whence_common.ledger_entry import EntryInvalid, type_of
 from whence_common.statement import Statement
 
 BATCH_MAX = 240
@@ -34,16 +26,21 @@ Bound = tuple[str, int, str]
 class Replay:
     """Applies entries to a transaction. `on_entry` may verify each further; `skipped` counts pruned bodies by kind."""
 
-    def __init__(self, transaction: Transaction, *, on_error: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, transaction: Transaction, *, kinds: Mapping[str, EntryKind], on_error: Callable[[int, str], None]
+    ) -> None:
         self._transaction = transaction
+        self._kinds = kinds
         self._on_error = on_error
         self._combinations = Combinations()
         self._statements: list[Said] = []
-        self._events: list[tuple[str, int, Mapping[str, Any]]] = []
+        self._gathered: tuple[str, int] = ("", 0)
+        """Kind and version of the events that wait to be projected."""
+        self._events: list[tuple[int, Event]] = []
         self.bound: dict[str, Bound] = {}
         self.skipped: dict[str, int] = {}
         self.broken = False
-        self._latest: int | None = None
+        self.latest: int | None = None
 
     async def apply(self, entries: AsyncIterator[Stored]) -> int:
         """Apply all entries; give how many there were."""
@@ -61,21 +58,24 @@ class Replay:
         if stored.content is None:
             self.skipped[stored.kind] = self.skipped.get(stored.kind, 0) + 1
             return
-        kind, event = kind_of(stored.content)
-        if kind == "statement":
+        kind, version, event = type_of(stored.content)
+        if kind == STATEMENT:
             said = self._said(stored.ledger_index, stored.content)
             if self._events or len(self._statements) >= BATCH_MAX:
                 await self._flush()
             self._statements.append(said)
             return
+        described = self._kinds.get(kind)
+        if described is None or version not in described.project:
+            raise EntryInvalid(f"this program knows no entries {kind}:v{version}: use the newer one that wrote them")
         if kind == "enrolment":
             instance = event["instance"]["instance_id"]
             self.bound[event["key_id"]] = instance, event["number"], event["public_key"]
-        if self._statements or (self._events and not _together(self._events, _group(kind, event), event)):
+        apart = self._gathered != (kind, version) or not described.together(self._events, event)
+        if self._statements or (self._events and apart) or len(self._events) >= BATCH_MAX:
             await self._flush()
-        self._events.append((_group(kind, event), stored.ledger_index, event))
-        if len(self._events) >= BATCH_MAX or _group(kind, event) not in ("verdict", INVENTORY_KIND):
-            await self._flush()
+        self._gathered = kind, version
+        self._events.append((stored.ledger_index, event))
 
     def _said(self, index: int, content: bytes) -> Said:
         envelope = Envelope.parse(content)
@@ -93,53 +93,21 @@ class Replay:
         events, self._events = self._events, []
         if self.broken or not (statements or events):
             return
-        first = statements[0].ledger_index if statements else events[0][1]
+        first = statements[0].ledger_index if statements else events[0][0]
         try:
             await self._project_all(statements, events)
         except (InputError, StorageUnavailable, *_MALFORMED) as exc:
             self.broken = True
             self._on_error(first, f"it does not fit what stands before it: {type(exc).__name__}: {exc}")
 
-    async def _project_all(self, statements: list[Said], events: list[tuple[str, int, Mapping[str, Any]]]) -> None:
+    async def _project_all(self, statements: list[Said], events: list[tuple[int, Event]]) -> None:
         if statements:
             query, names = named([one.instance_id for one in statements])
             known = {row["instance_id"]: Known.of(row) for row in await self._transaction.fetch(query, names)}
             writes = await project_statements(
-                self._transaction, statements, known, self._combinations, self._latest or 0
+                self._transaction, statements, known, self._combinations, self.latest or 0
             )
             await self._transaction.execute(*writes)
         if events:
-            await self._project(events[0][0], [(index, event) for _, index, event in events])
-
-    async def _project(self, kind: str, entries: list[tuple[int, Mapping[str, Any]]]) -> None:
-        if kind == "verdict":
-            await project_verdicts(self._transaction, entries)
-        elif kind == INVENTORY_KIND:
-            await project_inventory(self._transaction, entries)
-        for index, event in entries:
-            if kind == "clock":
-                latest = event["recorded_at"] if self._latest is None else max(self._latest, event["recorded_at"])
-                row = {"ledger_index": index, "recorded_at": event["recorded_at"], "latest": latest}
-                self._latest = latest
-                await self._transaction.execute(("add_clock", [row]))
-            elif kind == "enrolment":
-                await project_enrolment(self._transaction, index, event)
-            elif kind == "application":
-                await project_application(self._transaction, index, event)
-            elif kind == "fact":
-                await project_fact(self._transaction, index, event)
-            elif kind == "push":
-                await project_push(self._transaction, index, event)
-            elif kind == "untag":
-                await project_untag(self._transaction, event)
-
-
-def _together(events: Sequence[tuple[str, int, Mapping[str, Any]]], group: str, event: Mapping[str, Any]) -> bool:
-    """Whether an event may be projected with those before it: of the same group, and each listed instance once."""
-    if events[0][0] != group:
-        return False
-    return group != INVENTORY_KIND or all(one["subject"] != event["subject"] for _, _, one in events)
-
-
-def _group(kind: str, event: Mapping[str, Any]) -> str:
-    return INVENTORY_KIND if kind == "fact" and event["kind"] == INVENTORY_KIND else kind
+            kind, version = self._gathered
+            await self._kinds[kind].project[version](self._transaction, self, events)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -95,10 +95,19 @@ class Ledger:
     """Appends to the log and signs for it. `start` it before anything else."""
 
     def __init__(
-        self, *, database: Database, reader: LogReader, signers: Sequence[Signer], keeper: CheckpointKeeper, now: Now
+        self,
+        *,
+        database: Database,
+        reader: LogReader,
+        kinds: Collection[str],
+        signers: Sequence[Signer],
+        keeper: CheckpointKeeper,
+        now: Now,
     ) -> None:
         self._database = database
         self.reader = reader
+        self.kinds = kinds
+        """Of entries that may be appended."""
         self._signers = signers
         self._keeper = keeper
         self._now = now
@@ -366,6 +375,7 @@ class Writing:
         self.writes.append(("add_clock", [row]))
 
     def _add(self, rows: list[Parameters], entry: NewEntry) -> tuple[int, int]:
+        assert entry.kind in self._ledger.kinds, f"no table says what entries {entry.kind} mean"
         index = self._tree.size + len(rows)
         body, base, next_base = self._ledger.pack(entry, index)
         known = entry.checked

@@ -22,6 +22,7 @@ from whence_aggregator.adapters.log_files import (
 from whence_aggregator.agents.heartbeat_secret import accept_secret
 from whence_aggregator.ledger.continuity import check_witnesses, checkpoint_of, published
 from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.settings.server import Settings, log_origin
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import PostgresDatabase
@@ -89,7 +90,7 @@ async def revoke_key(decision: Decision, wanted: str, *, stolen: bool, from_size
         }  # fmt: skip
         keeper = CheckpointFile(decision.checkpoint_file, synced_at_once=True)
         left = [one for one in signers if one.verifier != key]
-        ledger = Ledger(database=database, reader=reader, signers=left, keeper=keeper, now=utc_now)
+        ledger = Ledger(database=database, reader=reader, kinds=KINDS, signers=left, keeper=keeper, now=utc_now)
         await ledger.start(decided={"revoked": [*others, told]})
     drop_key(decision.keys_file, key)
     return revoked
@@ -118,7 +119,7 @@ async def accept_checkpoint(decision: Decision) -> tuple[int, list[str]]:
             raise SettingsInvalid("witness-silent", message, fix="try again later, or take them out of `witnesses`")
         told: dict[str, Any] = {"size": size, "witnesses": names, "reason": decision.reason, "at": _now()}
         told["published"] = checkpoint_of(note).size if note is not None else None
-        ledger = Ledger(database=database, reader=reader, signers=signers, keeper=file, now=utc_now)
+        ledger = Ledger(database=database, reader=reader, kinds=KINDS, signers=signers, keeper=file, now=utc_now)
         await ledger.start(decided={"accepted": told})
     return size, names
 
@@ -150,7 +151,7 @@ async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, in
         told = {
             "origin": before, "checkpoint": kept, "size": size, "lost": lost, "reason": decision.reason, "at": _now(),
         }  # fmt: skip
-        ledger = Ledger(database=database, reader=reader, signers=signers, keeper=keeper, now=utc_now)
+        ledger = Ledger(database=database, reader=reader, kinds=KINDS, signers=signers, keeper=keeper, now=utc_now)
         await ledger.start(decided={"continues": told})
     name = f"before-{ledger.signed.size}"
     for file in (decision.checkpoint_file, Path(f"{decision.checkpoint_file}.registry"), decision.keys_file):

@@ -41,6 +41,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.ports import Database, ImageStore, Row, StorageUnavailable
+from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.settings.server import Settings, TrustSettings, log_origin
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.storage.named_queries import OpenMode
@@ -168,7 +169,7 @@ async def start_ledger(
     if begun and not file.exists():  # noqa: ASYNC240 - at the start
         await check_start(reader=reader, keeper=keeper, origin=origin, keys=(), witnesses=())  # names those it had
     signers = load_signers(file, name=origin, made=not begun)
-    ledger = Ledger(database=database, reader=reader, signers=signers, keeper=keeper, now=utc_now)
+    ledger = Ledger(database=database, reader=reader, kinds=KINDS, signers=signers, keeper=keeper, now=utc_now)
     check_witnesses([VerifierKey.parse(one) for one in ledger.keys], [one.key for one in witnesses])
     await check_start(reader=reader, keeper=keeper, origin=origin, keys=ledger.keys, witnesses=witnesses)
     await ledger.start()

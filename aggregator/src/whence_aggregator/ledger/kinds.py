@@ -1,0 +1,58 @@
+"""What a kind of entry is: its versions, the tables that are derived from it, how, and whose account it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from whence_aggregator.ports import Transaction
+
+Event = Mapping[str, Any]
+"""The members of an entry that is not a statement."""
+EVERY_ACCOUNT = "*"
+"""In place of an account: the entry concerns all of them, and is in everybody's bundle."""
+
+
+class Replayed(Protocol):
+    """What the projections of a replay keep from one entry to the next."""
+
+    latest: int | None
+    """The latest time of recording so far, in milliseconds."""
+
+
+Project = Callable[[Transaction, Replayed, Sequence[tuple[int, Event]]], Awaitable[None]]
+"""Writes what entries mean, each with its index. They are all of one kind and version."""
+
+
+def _alone(_before: Sequence[tuple[int, Event]], _event: Event) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryKind:
+    """One row of the table. A kind that is not in the table cannot be appended."""
+
+    tables: tuple[str, ...]
+    """Tables with rows that are derived from entries of this kind."""
+    account: Callable[[Event], str]
+    """Returns the account that an entry concerns, or EVERY_ACCOUNT. Raises KeyError, TypeError for a malformed one."""
+    project: Mapping[int, Project]
+    """By version. No version is ever taken away: recorded entries are never rewritten."""
+    together: Callable[[Sequence[tuple[int, Event]], Event], bool] = _alone
+    """Whether an event may be projected at once with those before it, of its kind and version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table that is derived from the log, in the order in which they are cleared."""
+
+    name: str
+    lossy: bool = False
+    """Whether rows are missing where bodies of entries were pruned."""
+    compared: tuple[str, ...] | None = None
+    """The queries, after `dump_`, that the check compares; None is the table itself."""
+
+    @property
+    def dumps(self) -> tuple[str, ...]:
+        return (self.name,) if self.compared is None else self.compared

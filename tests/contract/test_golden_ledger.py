@@ -1,0 +1,84 @@
+"""Every version of every kind of entry stays readable: a ledger that was written once means the same for ever.
+
+tests/data/ledger-v1.ndjson holds the entries of a small history in which each kind is there, as they were recorded;
+ledger-v1.tables.json what is derived from them. Neither file is ever written again: a new version of a kind gets files
+of its own beside them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fakes.auditor import dumped
+from fakes.in_process import InProcess
+from whence_aggregator.audit.replay import Replay
+from whence_aggregator.ledger.ledger import NewEntry
+from whence_aggregator.ledger.log_reader import Stored
+from whence_aggregator.ports import Database
+from whence_aggregator.projections.kinds import KINDS, TABLES
+from whence_common.ledger_entry import event, type_of
+
+DATA = Path(__file__).parent.parent / "data"
+ENTRIES = [json.loads(line) for line in (DATA / "ledger-v1.ndjson").read_bytes().splitlines()]
+EXPECTED = json.loads((DATA / "ledger-v1.tables.json").read_bytes())
+
+
+async def stored(contents: list[bytes]) -> AsyncIterator[Stored]:
+    for index, content in enumerate(contents):
+        yield Stored(index, type_of(content)[0], content)
+
+
+async def replayed(database: Database, contents: list[bytes]) -> list[str]:
+    """Replay entries into an empty database; return what is wrong with them."""
+    wrong: list[str] = []
+    async with database.transaction() as transaction:
+        replay = Replay(transaction, kinds=KINDS, on_error=lambda index, message: wrong.append(f"{index}: {message}"))
+        assert await replay.apply(stored(contents)) == len(contents)
+    return wrong
+
+
+def plain(value: object) -> object:
+    """Return a value as JSON has it: bytes as base64."""
+    if isinstance(value, bytes | memoryview):
+        return base64.b64encode(bytes(value)).decode("ascii")
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+def test_the_recorded_history_has_every_kind_that_may_be_appended() -> None:
+    assert {type_of(one.encode())[0] for one in ENTRIES} == set(KINDS)
+
+
+async def test_a_ledger_of_version_1_means_today_what_it_meant_when_it_was_written(database: Database) -> None:
+    assert await replayed(database, [one.encode() for one in ENTRIES]) == []
+    assert plain(await dumped(database)) == EXPECTED
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_an_entry_of_a_newer_program_is_named_and_says_what_to_do(database: Database) -> None:
+    newer = [event("fact", {"kind": "commit"}, version=2), event("rule-of-2030", {})]
+    assert await replayed(database, newer) == [
+        "0: its content cannot be used: EntryInvalid: this program knows no entries fact:v2: "
+        "use the newer one that wrote them",
+        "1: its content cannot be used: EntryInvalid: this program knows no entries rule-of-2030:v1: "
+        "use the newer one that wrote them",
+    ]
+
+
+def test_each_derived_table_is_of_some_kind_and_each_kinds_tables_are_rebuilt_and_compared() -> None:
+    owned = {table for kind in KINDS.values() for table in kind.tables}
+    assert owned == {table.name for table in TABLES}
+
+
+async def test_a_kind_that_no_row_describes_cannot_be_appended(house: InProcess) -> None:
+    before = await house.reader.size()
+    with pytest.raises(AssertionError, match="no table says what entries rule-of-2030 mean"):
+        async with house.ledger.writing() as writing:
+            await writing.append([NewEntry(kind="rule-of-2030", content=event("rule-of-2030", {}))])
+    assert await house.reader.size() == before
