@@ -366,7 +366,7 @@ class Churn:
             for verdict in stated["verdicts"]:
                 if verdict["rule"] in RULES and verdict["verdict"] == "fail":
                     self.counted[verdict["rule"]] += 1
-                    one = self.fleet[stated["instance_id"]]
+                    one = self.fleet[stated["subject"]["id"]]
                     assert self.is_true(one, verdict["rule"]), (verdict, one)
 
     def is_true(self, one: Instance, rule: str) -> bool:

@@ -176,7 +176,7 @@ class World:
         import json
 
         stated = json.loads(content)
-        truth = self.truths[stated["instance_id"]]
+        truth = self.truths[stated["subject"]["id"]]
         for one in stated["verdicts"]:
             if one["verdict"] == "fail" and one["rule"] in ("agent-silent", "instance-unlisted", "user-data-changed"):
                 assert one["rule"] == "agent-silent", one

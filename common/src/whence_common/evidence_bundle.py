@@ -82,8 +82,13 @@ class _Judged(msgspec.Struct):
     reason: str
 
 
+class _Subject(msgspec.Struct):
+    kind: str
+    id: str
+
+
 class _Verdict(msgspec.Struct):
-    instance_id: str
+    subject: _Subject
     at: str
     verdicts: list[_Judged]
 

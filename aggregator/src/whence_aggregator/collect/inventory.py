@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.collect.user_data import NOT_YET, UserDataRead, UserDataRounds
-from whence_aggregator.compliance.presence import EC2_LAG
+from whence_aggregator.compliance.presence import AGENT_SILENT, EC2_LAG, INSTANCE_UNLISTED, USER_DATA_CHANGED
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
 from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory
@@ -27,7 +27,7 @@ _OVER = ("terminated", GONE)
 _ENDING = ("shutting-down", "terminated")
 """States in which user data is not asked for."""
 _NAMED_MAX = 5
-AWAIT_LISTINGS = ("agent-silent", "instance-unlisted", "user-data-changed")
+AWAIT_LISTINGS = (AGENT_SILENT, INSTANCE_UNLISTED, USER_DATA_CHANGED)
 """Rules whose unknown verdicts may be settled by a newer listing."""
 _UNLISTED_MAX = 500
 LISTING_SECONDS_MAX = 240.0

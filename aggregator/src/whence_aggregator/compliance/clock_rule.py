@@ -9,6 +9,7 @@ from whence_aggregator.trace.facts import HeardClock
 from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS
 from whence_common.clock import parse_instant, to_instant
 
+CLOCK_OFF = "clock-off"
 BY_HEARTBEATS = "by its heartbeats, "
 """How each reason begins that rests on heartbeats: they move no entry, so the sweep finds these verdicts by it."""
 

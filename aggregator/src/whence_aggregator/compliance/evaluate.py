@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from whence_aggregator.compliance.clock_rule import BY_HEARTBEATS
-from whence_aggregator.compliance.presence import ON_THE_WAY
+from whence_aggregator.compliance.clock_rule import BY_HEARTBEATS, CLOCK_OFF
+from whence_aggregator.compliance.presence import AGENT_SILENT, INSTANCE_UNLISTED, ON_THE_WAY
 from whence_aggregator.compliance.rule import Evidence, Verdict
-from whence_aggregator.compliance.rules import RULES, judge
+from whence_aggregator.compliance.rules import RULE_VERSIONS, RULES, judge
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable, Transaction
-from whence_aggregator.projections.events import project_verdicts
+from whence_aggregator.projections.events import INSTANCE, project_verdicts
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
@@ -38,7 +38,6 @@ ENDED_SWEEPS = 20
 _LATER_SECONDS, _LATER_SECONDS_MAX = 15.0, 3600.0
 _LATER_MAX = 10_000
 _REASON_CHARACTERS_MAX = 1_000
-_ALL_RULES = (1 << len(RULES)) - 1
 
 
 class Evaluator:
@@ -143,7 +142,7 @@ class Evaluator:
                 await project_verdicts(writing.transaction, entries)
             await writing.transaction.execute(("set_judged", judged))
         failed = [
-            f"{stated['instance_id']} {verdict['rule']}: {verdict['reason']}"
+            f"{stated['subject']['id']} {verdict['rule']}: {verdict['reason']}"
             for stated in events
             for verdict in stated["verdicts"]
             if verdict["verdict"] == "fail"
@@ -158,21 +157,23 @@ class Evaluator:
         Each question goes on where the last one ended, and from the start when there were no more.
         """
         asked: list[Asked] = []
+        sets = _lacking(await self._database.fetch("rule_sets_all", {}))
         now, limit = self._now(), SWEEP_INSTANCES_MAX
         until = to_millis(now - self._listening.silent_after)
         if to_millis(self._listening.since) <= until:  # before, silence may be ours
             since, after = self._swept
             asked.append(("silent_since", {"since": since, "after": after, "until": until, "limit": limit}))
-        page = {"limit": limit, "after": self._swept_after.get("speaking_again", 0)}
-        asked.append(("speaking_again", {**page, "until": until}))
-        page = {"limit": limit, "after": self._swept_after.get("clocks_gone_wrong", 0)}
-        asked.append(("clocks_gone_wrong", page))
-        page = {"limit": limit, "after": self._swept_after.get("clocks_set_right", 0)}
-        asked.append(("clocks_set_right", {**page, "by_heartbeats": f"{BY_HEARTBEATS}%"}))
+        clock = {"rule": CLOCK_OFF}
+        late = int(ON_THE_WAY.total_seconds() * 1000)
+        paged: list[Asked] = [
+            ("speaking_again", {"until": until, "rule": AGENT_SILENT}),
+            ("clocks_gone_wrong", clock),
+            ("clocks_set_right", {**clock, "by_heartbeats": f"{BY_HEARTBEATS}%"}),
+            ("judged_by_others", {"sets": msgspec.json.encode(sets).decode()}),
+        ]
         if self._sweeps % ENDED_SWEEPS == 0:
-            late = int(ON_THE_WAY.total_seconds() * 1000)
-            page = {"limit": limit, "after": self._swept_after.get("speaking_though_ended", 0)}
-            asked.append(("speaking_though_ended", {**page, "on_the_way": late}))
+            paged.append(("speaking_though_ended", {"on_the_way": late, "rule": INSTANCE_UNLISTED}))
+        asked += [(query, {**page, "limit": limit, "after": self._swept_after.get(query, 0)}) for query, page in paged]
         self._sweeps += 1
         found = await self._database.fetch_all(asked)
         names = sorted({row["instance_id"] for rows in found for row in rows})
@@ -193,33 +194,58 @@ def storable_verdict(verdict: Verdict) -> Verdict:
 
 
 async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict]], now: str) -> list[dict[str, Any]]:
-    """Say which verdicts are others than those that stand; each becomes an entry of its instance."""
+    """Return the entries of instances whose verdicts moved: in outcome, in reason, or in the rule's version."""
     names = {"instance_ids": msgspec.json.encode(sorted(verdicts)).decode()}
     instances, standing = await transaction.fetch_all([("instances_named", names), ("verdicts_of", names)])
-    known = {(row["instance_id"], row["rule"]): (row["verdict"], row["reason"]) for row in standing}
+    known = {(row["instance_id"], row["rule"]): _Standing.from_row(row) for row in standing}
     events = []
     for row in instances:
         name, moved, first = row["instance_id"], [], []
-        for bit, rule in enumerate(RULES):
-            verdict = verdicts[name][rule.id]
-            before = known.get((name, rule.id))
-            if not row["rules"] >> bit & 1:
+        judged: dict[str, int] = msgspec.json.decode(row["rules"])
+        for rule in RULES:
+            if judged.get(rule.id, 0) > rule.version:
+                continue  # a newer program judged, and goes on doing so
+            verdict, before = verdicts[name][rule.id], known.get((name, rule.id))
+            if rule.id not in judged:
                 first.append(rule.id)
             elif verdict.outcome == "pass" and before is None:
                 continue
-            elif verdict.outcome == "gone" and (before is None or before[0] in ("pass", "gone")):
+            elif verdict.outcome == "gone" and (before is None or before.outcome in ("pass", "gone")):
                 continue  # nothing was open
-            if before != (verdict.outcome, verdict.reason):
-                moved.append({"rule": rule.id, "verdict": verdict.outcome, "reason": verdict.reason})
-        if moved or first:
+            if before != _Standing(verdict.outcome, verdict.reason, rule.version):
+                moved.append(
+                    {"rule": rule.id, "version": rule.version, "verdict": verdict.outcome, "reason": verdict.reason}
+                )
+        rules = {**judged, **{one: max(version, judged.get(one, 0)) for one, version in RULE_VERSIONS.items()}}
+        if moved or judged != rules:
             events.append(
                 {
-                    "instance_id": name,
+                    "subject": {"kind": INSTANCE, "id": name},
                     "account_id": row["account_id"],
                     "at": now,
                     "first": first,
-                    "rules": row["rules"] | _ALL_RULES,
+                    "rules": rules,
                     "verdicts": moved,
                 }
             )
     return events
+
+
+def _lacking(rows: Sequence[Row]) -> list[int]:
+    """Return the sets that lack one of our rules, or have an older one: their instances are judged again."""
+    sets = {row["number"]: msgspec.json.decode(row["rules"]) for row in rows}
+    ours = RULE_VERSIONS.items()
+    return [number for number, known in sets.items() if any(known.get(one, 0) < version for one, version in ours)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A verdict that stands."""
+
+    outcome: str
+    reason: str
+    version: int
+
+    @classmethod
+    def from_row(cls, row: Row) -> _Standing:
+        return cls(row["verdict"], row["reason"], row["rule_version"])

@@ -28,6 +28,9 @@ def ended(evidence: Evidence) -> Verdict | None:
     return Verdict(outcome="gone", reason=f"subject gone: {_life(evidence)}") if facts.life in ENDED else None
 
 
+AGENT_SILENT, INSTANCE_UNLISTED, USER_DATA_CHANGED = "agent-silent", "instance-unlisted", "user-data-changed"
+
+
 def agent_silent(evidence: Evidence) -> Verdict:
     """Judge silence: it is a failure only when a listing shows that the machine ran after it began."""
     facts = evidence.facts

@@ -45,9 +45,12 @@ class Rule:
     severity: int
     remedy: str
     judge: Callable[[Evidence], Verdict]
+    version: int = 1
+    """Raised whenever the rule may judge the same evidence otherwise; verdicts keep the version that gave them."""
 
     def to_wire(self) -> dict[str, object]:
-        return {"id": self.id, "title": self.title, "severity": self.severity, "remedy": self.remedy}
+        names = ("id", "version", "title", "severity", "remedy")
+        return {name: getattr(self, name) for name in names}
 
 
 def from_link(evidence: Evidence, name: LinkName) -> Verdict:

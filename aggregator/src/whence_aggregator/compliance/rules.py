@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from whence_aggregator.compliance.clock_rule import clock_off
-from whence_aggregator.compliance.presence import agent_silent, ended, instance_unlisted, user_data_changed
+from whence_aggregator.compliance.clock_rule import CLOCK_OFF, clock_off
+from whence_aggregator.compliance.presence import (
+    AGENT_SILENT,
+    INSTANCE_UNLISTED,
+    USER_DATA_CHANGED,
+    agent_silent,
+    ended,
+    instance_unlisted,
+    user_data_changed,
+)
 from whence_aggregator.compliance.rule import NOTHING_RUNS, Evidence, Rule, Verdict, from_link
 from whence_aggregator.compliance.rules_source import SOURCE_RULES
 
@@ -93,22 +101,22 @@ RULES: tuple[Rule, ...] = (
          remedy="correct the user data and replace the instance", judge=_boot_succeeded),
     Rule(id="drift", title="Only what user data declares runs, and nobody changes it", severity=1,
          remedy="find out who did it; replace the instance by one from its user data", judge=_nothing_undeclared),
-    Rule(id="agent-silent", title="The agent speaks", severity=1,
+    Rule(id=AGENT_SILENT, title="The agent speaks", severity=1,
          remedy="look at the instance: journalctl -u whence-agent", judge=agent_silent),
-    Rule(id="user-data-changed", title="The EC2 API has the user data that the machine was booted from", severity=1,
+    Rule(id=USER_DATA_CHANGED, title="The EC2 API has the user data that the machine was booted from", severity=1,
          remedy="find out who changed it while the instance was stopped; replace the instance",
          judge=user_data_changed),
-    Rule(id="instance-unlisted", title="The EC2 API lists the machine that speaks", severity=1,
+    Rule(id=INSTANCE_UNLISTED, title="The EC2 API lists the machine that speaks", severity=1,
          remedy="find out who holds the instance's key", judge=instance_unlisted),
-    Rule(id="clock-off", title="The machine's clock is right", severity=3,
+    Rule(id=CLOCK_OFF, title="The machine's clock is right", severity=3,
          remedy="have the machine's clock set: `chronyc tracking` shows its source", judge=clock_off),
     *SOURCE_RULES,
 )  # fmt: skip
-"""Append only: a rule's place is its bit in what is kept of an instance."""
 assert len({rule.id for rule in RULES}) == len(RULES) > 0
+RULE_VERSIONS = {rule.id: rule.version for rule in sorted(RULES, key=lambda one: one.id)}
 
 
 def judge(rule: Rule, evidence: Evidence) -> Verdict:
     """Judge by one rule. Of an instance that ended only one thing can still be wrong: that it speaks."""
-    gone = ended(evidence) if rule.id != "instance-unlisted" else None
+    gone = ended(evidence) if rule.id != INSTANCE_UNLISTED else None
     return gone or rule.judge(evidence)

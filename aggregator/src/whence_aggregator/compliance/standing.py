@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.ports import Database
 
-_NAMES = ("rule", "verdict", "reason", "since", "ledger_index")
+_NAMES = ("rule", "rule_version", "verdict", "reason", "since", "ledger_index")
 
 
 async def standing_verdicts(database: Database, instance_id: str) -> list[dict[str, Any]]:
@@ -17,10 +16,17 @@ async def standing_verdicts(database: Database, instance_id: str) -> list[dict[s
     names = {"instance_ids": msgspec.json.encode([instance_id]).decode()}
     instances, rows = await database.fetch_all([("instances_named", names), ("verdicts_of", names)])
     known = {row["rule"]: {name: row[name] for name in _NAMES} for row in rows}
-    judged = instances[0]["rules"] if instances else 0
+    judged = msgspec.json.decode(instances[0]["rules"]) if instances else {}
     found = [
-        known.get(rule.id) or {"rule": rule.id, "verdict": "pass", "reason": "", "since": None, "ledger_index": None}
-        for bit, rule in enumerate(RULES)
-        if judged >> bit & 1
+        known.get(rule)
+        or {
+            "rule": rule,
+            "rule_version": version,
+            "verdict": "pass",
+            "reason": "",
+            "since": None,
+            "ledger_index": None,
+        }
+        for rule, version in judged.items()
     ]
     return sorted(({"instance_id": instance_id, **one} for one in found), key=lambda one: str(one["rule"]))

@@ -88,9 +88,9 @@ class ViolationCalls:
         number, _, rule = cursor.partition("~")
         if not number.isascii() or not number.isdecimal() or len(number) > 18:
             raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` of the previous page")
-        asked = {**wanted, "after_instance": int(number), "after_rule": rule, "limit": limit}
+        asked = {**wanted, "after_subject": int(number), "after_rule": rule, "limit": limit}
         rows = await self._database.fetch("verdicts", asked)
-        return [_shown(row, f"{row['instance']}~{row['rule']}") for row in rows if row["rule"] in _RULES]
+        return [_shown(row, f"{row['subject']}~{row['rule']}") for row in rows if row["rule"] in _RULES]
 
     async def _never_spoke(self, wanted: Mapping[str, Any], after: str, limit: int) -> list[dict[str, Any]]:
         """Return the instances that run as the EC2 API says and never made a statement: missing evidence, so `unknown`.

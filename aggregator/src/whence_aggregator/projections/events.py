@@ -19,6 +19,8 @@ from whence_common.image_reference import digest_of_subject
 from whence_common.scm_source import ScmSource, repository_of
 
 INVENTORY_KIND = "ec2-instance"
+INSTANCE = "instance"
+"""The kind of subject that verdicts are about."""
 
 
 async def project_enrolment(transaction: Transaction, index: int, event: Mapping[str, Any]) -> int:
@@ -129,19 +131,31 @@ async def project_inventory(transaction: Transaction, entries: Sequence[tuple[in
 
 
 async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Move the verdicts of instances, and how many there are."""
-    names = msgspec.json.encode([event["instance_id"] for _, event in entries]).decode()
-    instances, standing = await transaction.fetch_all(
-        [("instances_named", {"instance_ids": names}), ("verdicts_of", {"instance_ids": names})]
+    """Move the verdicts of instances, and how many there are; keep which rules have judged each."""
+    sets = {index: _rules_of(event) for index, event in entries}
+    names = msgspec.json.encode([event["subject"]["id"] for _, event in entries]).decode()
+    wanted = {"sets": msgspec.json.encode(sorted(set(sets.values()))).decode()}
+    instances, standing, known, last = await transaction.fetch_all(
+        [
+            ("instances_named", {"instance_ids": names}),
+            ("verdicts_of", {"instance_ids": names}),
+            ("rule_sets", wanted),
+            ("last_rule_set", {}),
+        ]
     )
     rows = {row["instance_id"]: row for row in instances}
+    numbers = {row["rules"]: row["number"] for row in known}
+    added = [one for one in dict.fromkeys(sets.values()) if one not in numbers]
+    numbers |= {one: last[0]["number"] + 1 + place for place, one in enumerate(added)}
     before = {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in standing}
     tally: dict[tuple[str, str], int] = {}
     moved: dict[tuple[int, str], dict[str, object]] = {}
     for index, event in entries:
-        instance = rows[event["instance_id"]]
+        if event["subject"]["kind"] != INSTANCE:
+            raise ValueError("verdicts about this kind of subject are not known")
+        instance = rows[event["subject"]["id"]]
         for verdict in event["verdicts"]:
-            key = event["instance_id"], verdict["rule"]
+            key = event["subject"]["id"], verdict["rule"]
             first = verdict["rule"] in event["first"]
             outcome, since = before.get(key, (None if first else "pass", event["at"]))
             if outcome != verdict["verdict"]:
@@ -152,16 +166,25 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
                 continue
             before[key] = verdict["verdict"], since
             moved[instance["number"], verdict["rule"]] = {
-                "instance": instance["number"],
-                **verdict,
+                "subject_kind": INSTANCE,
+                "subject": instance["number"],
+                **{name: verdict[name] for name in ("rule", "verdict", "reason")},
+                "rule_version": verdict["version"],
                 "since": since,
                 "ledger_index": index,
             }
+    judged = [{"instance": rows[e["subject"]["id"]]["number"], "rule_set": numbers[sets[i]]} for i, e in entries]
     await transaction.execute(
+        ("add_rule_set", [{"number": numbers[one], "rules": one} for one in added]),
         ("set_verdict", list(moved.values())),
-        ("set_rules", [{"instance": rows[e["instance_id"]]["number"], "rules": e["rules"]} for _, e in entries]),
+        ("set_rules", judged),
         ("add_to_tally", [{"account_id": a, "subject": s, "n": n} for (a, s), n in tally.items() if n]),
     )
+
+
+def _rules_of(event: Mapping[str, Any]) -> str:
+    """Return the rules that judged, with their versions, as they are stored."""
+    return msgspec.json.encode(dict(event["rules"]), order="sorted").decode()
 
 
 def links_of(event: Mapping[str, Any]) -> list[dict[str, object]]:

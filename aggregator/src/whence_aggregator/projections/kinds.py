@@ -119,7 +119,8 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         "instance", "life", "tally", project=_facts, account=_account_of_fact, together=_listed_together,
     ),
     "verdict": _kind(
-        "verdict", "instance", "tally", project=_verdicts, account=_account_of_verdict, together=_verdicts_together
+        "verdict", "rule_set", "instance", "tally",
+        project=_verdicts, account=_account_of_verdict, together=_verdicts_together,
     ),
     "push": _kind("image_manifest", "image_tag", "image_blob", "tag_digest", project=_pushes),
     "untag": _kind("image_tag", project=_untags),
@@ -143,6 +144,7 @@ TABLES = (
     Table(name="inventory"),
     Table(name="inventory_history"),
     Table(name="life", lossy=True),
+    Table(name="rule_set", lossy=True),
     Table(name="verdict", lossy=True),
     Table(name="tally", lossy=True),
     Table(name="image_manifest"),

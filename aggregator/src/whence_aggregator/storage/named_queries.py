@@ -17,7 +17,7 @@ _NAME = re.compile(r"^-- name: ([a-z_]+)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 _TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.IGNORECASE)
 _MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
-FIRST_MIGRATION = 3
+FIRST_MIGRATION = 30
 """What was made by earlier ones held no Merkle tree and cannot be carried over."""
 OpenMode = Literal["make", "migrate", "read"]
 """What opening a database may do: make it and its tables; bring those that are there to this version; neither."""
@@ -98,7 +98,8 @@ def check_version(version: int, steps: list[tuple[int, str]], mode: OpenMode) ->
         )  # fmt: skip
     if 0 < version < FIRST_MIGRATION:
         raise StorageUnavailable(
-            "database-older", "the database was made before there was a Merkle log", fix="start with a new one",
+            "database-older", "a development version made the database, before the first release",
+            fix="start with a new one, or read this one with the version that made it",
             retryable=False,
         )  # fmt: skip
     if version == 0 and mode != "make":

@@ -148,9 +148,10 @@ on conflict do nothing;
 
 -- name: instances_named
 select
-    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, rules, first_index, earliest,
+    number, instance_id, account_id, region, enrolment, sequence, ledger_index, facets, base, first_index, earliest,
     late_millis,
     cause, listed, asked_at, spoke_at, life, life_index,
+    coalesce((select r.rules from rule_set r where r.number = rule_set), '{}') as rules,
     (select coalesce(max(ledger_index), -1) from entry) as last_index
 from instance
 where {instance_id in texts instance_ids};
@@ -252,31 +253,33 @@ where (l.seen_at, l.instance_id) > (:since, :after) and l.seen_at < :until
 order by l.seen_at, l.instance_id limit :limit;
 
 -- name: speaking_again
-select l.instance_id, v.instance as number from verdict v join instance i on i.number = v.instance
+select l.instance_id, v.subject as number from verdict v join instance i on i.number = v.subject
 join last_seen l on l.instance_id = i.instance_id
-where v.rule = 'agent-silent' and v.verdict <> 'pass' and v.verdict <> 'gone' and l.seen_at >= :until
-    and v.instance > :after
-order by v.instance limit :limit;
+where v.rule = :rule and v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone'
+    and l.seen_at >= :until and v.subject > :after
+order by v.subject limit :limit;
 
 -- name: clocks_gone_wrong
 select i.instance_id, i.number from last_seen l join instance i on i.instance_id = l.instance_id
 where (l.skew_millis > 300000 or (l.skew_millis < -300000 and l.skew_confirmed = 1))
     and i.life in ('pending', 'running', 'unknown') and not exists (
-    select 1 from verdict v where v.instance = i.number and v.rule = 'clock-off' and v.verdict = 'fail')
+    select 1 from verdict v where v.subject_kind = 'instance' and v.subject = i.number and v.rule = :rule
+        and v.verdict = 'fail')
     and i.number > :after
 order by i.number limit :limit;
 
 -- name: clocks_set_right
-select l.instance_id, v.instance as number from verdict v join instance i on i.number = v.instance
+select l.instance_id, v.subject as number from verdict v join instance i on i.number = v.subject
 join last_seen l on l.instance_id = i.instance_id
-where v.rule = 'clock-off' and v.verdict <> 'pass' and v.verdict <> 'gone' and v.reason like :by_heartbeats
-    and l.skew_millis between -300000 and 300000 and v.instance > :after
-order by v.instance limit :limit;
+where v.rule = :rule and v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone'
+    and v.reason like :by_heartbeats and l.skew_millis between -300000 and 300000 and v.subject > :after
+order by v.subject limit :limit;
 
 -- name: speaking_though_ended
 select i.instance_id, i.number from instance i join last_seen l on l.instance_id = i.instance_id
 where i.life = 'terminated' and l.seen_at > i.asked_at + :on_the_way and not exists (
-    select 1 from verdict v where v.instance = i.number and v.rule = 'instance-unlisted' and v.verdict = 'fail')
+    select 1 from verdict v where v.subject_kind = 'instance' and v.subject = i.number and v.rule = :rule
+        and v.verdict = 'fail')
     and i.number > :after
 order by i.number limit :limit;
 
@@ -667,7 +670,17 @@ select account_id, region, listed_at, instances, failed_at, failure from listing
 
 -- name: unjudge_awaiting
 update instance set judged = -1 where account_id = :account_id and region = :region and ledger_index >= 0
-    and number in (select v.instance from verdict v where v.verdict = 'unknown' and {v.rule in texts rules});
+    and number in (select v.subject from verdict v
+        where v.subject_kind = 'instance' and v.verdict = 'unknown' and {v.rule in texts rules});
+
+-- name: judged_by_others
+select i.instance_id, i.number from instance i
+where i.ledger_index >= 0 and i.judged >= i.ledger_index and i.number > :after
+    and {i.rule_set in integers sets}
+order by i.number limit :limit;
+
+-- name: rule_sets_all
+select number, rules from rule_set;
 
 -- name: presence_counts
 select account_id, region, life, heard, count(*) as n from (
@@ -796,24 +809,34 @@ update instance set judged = -1 where ledger_index >= 0
     and facets in (select number from facets where application_id = :application_id);
 
 -- name: verdicts_of
-select i.instance_id, v.instance, v.rule, v.verdict, v.reason, v.since, v.ledger_index
-from instance i join verdict v on v.instance = i.number
-where {i.instance_id in texts instance_ids} order by v.instance, v.rule;
+select i.instance_id, v.subject, v.rule, v.rule_version, v.verdict, v.reason, v.since, v.ledger_index
+from instance i join verdict v on v.subject_kind = 'instance' and v.subject = i.number
+where {i.instance_id in texts instance_ids} order by v.subject, v.rule;
+
+-- name: rule_sets
+select number, rules from rule_set where {rules in texts sets};
+
+-- name: last_rule_set
+select coalesce(max(number), 0) as number from rule_set;
+
+-- name: add_rule_set
+insert into rule_set (number, rules) values (:number, :rules);
 
 -- name: set_rules
-update instance set rules = :rules where number = :instance;
+update instance set rule_set = :rule_set where number = :instance;
 
 -- name: set_verdict
-insert into verdict (instance, rule, verdict, reason, since, ledger_index)
-values (:instance, :rule, :verdict, :reason, :since, :ledger_index)
-on conflict (instance, rule) do update set
+insert into verdict (subject_kind, subject, rule, rule_version, verdict, reason, since, ledger_index)
+values (:subject_kind, :subject, :rule, :rule_version, :verdict, :reason, :since, :ledger_index)
+on conflict (subject_kind, subject, rule) do update set rule_version = excluded.rule_version,
     verdict = excluded.verdict, reason = excluded.reason, since = excluded.since, ledger_index = excluded.ledger_index;
 
 -- name: verdicts
-select v.instance, i.instance_id, v.rule, v.verdict, v.reason, v.since, i.account_id, i.region,
+select v.subject, i.instance_id, v.rule, v.rule_version, v.verdict, v.reason, v.since, i.account_id, i.region,
     nullif(f.application_id, '') as application_id, v.ledger_index
-from verdict v join instance i on i.number = v.instance join facets f on f.number = i.facets
-where (v.instance > :after_instance or (v.instance = :after_instance and v.rule > :after_rule))
+from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
+where v.subject_kind = 'instance'
+    and (v.subject > :after_subject or (v.subject = :after_subject and v.rule > :after_rule))
     and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
     and {i.life in texts lives} and (cast(:now as bigint) = 0 or i.life = 'running' or exists (
         select 1 from last_seen s where s.instance_id = i.instance_id and s.seen_at >= :silent_before))
@@ -830,7 +853,7 @@ where (v.instance > :after_instance or (v.instance = :after_instance and v.rule 
     and (cast(:instance as text) is null or i.instance_id = :instance)
     and (cast(:since as text) is null or v.since >= :since)
     and (cast(:until as text) is null or v.since < :until)
-order by v.instance, v.rule limit :limit;
+order by v.subject, v.rule limit :limit;
 
 -- name: never_spoke
 select v.account_id, v.region, v.instance_id, v.launched_at, v.ledger_index
@@ -1006,7 +1029,7 @@ select image_digest, facets from facets_image order by image_digest{binary}, fac
 
 -- name: dump_instance
 select i.number, i.instance_id, i.account_id, i.region, i.image_id, i.enrolment, i.sequence, i.ledger_index, i.observed_at, i.cause,
-    i.rules, i.listed, i.asked_at, i.spoke_at, i.life, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest,
+    i.rule_set, i.listed, i.asked_at, i.spoke_at, i.life, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest,
     f.image_digest, f.other_digests
 from instance i left join facets f on f.number = i.facets order by i.number limit :limit offset :offset;
 
@@ -1051,8 +1074,11 @@ select instance_id, account_id, region, state, launched_at, user_data_digest, us
 order by instance_id{binary}, account_id{binary}, region{binary} limit :limit offset :offset;
 
 -- name: dump_verdict
-select instance, rule, verdict, reason, since, ledger_index from verdict
-order by instance, rule{binary} limit :limit offset :offset;
+select subject_kind, subject, rule, rule_version, verdict, reason, since, ledger_index from verdict
+order by subject_kind{binary}, subject, rule{binary} limit :limit offset :offset;
+
+-- name: dump_rule_set
+select number, rules from rule_set order by number limit :limit offset :offset;
 
 -- name: dump_tally
 select account_id, subject, n from tally order by account_id{binary}, subject{binary} limit :limit offset :offset;
@@ -1142,6 +1168,9 @@ delete from inventory;
 
 -- name: clear_verdict
 delete from verdict;
+
+-- name: clear_rule_set
+delete from rule_set;
 
 -- name: clear_tally
 delete from tally;

@@ -93,13 +93,13 @@ def draw_report(console: Console, report: Report) -> None:
         columns = ("entry", "recorded", "instance", "cause", "application", "version", "image", "commit")
         console.print(_table("Statements", columns, [_statement(*one) for one in report.statements]))
     failed = [
-        (str(index), event["instance_id"], one["rule"], one["verdict"], one["reason"], event["at"])
+        (str(index), event["subject"]["id"], one["rule"], one["verdict"], one["reason"], event["at"])
         for index, event in report.verdicts
         for one in event["verdicts"]
         if one["verdict"] in ("fail", "unknown")
     ]
     if failed:
-        console.print(_table("Verdicts", ("entry", "instance", "rule", "verdict", "reason", "at"), failed))
+        console.print(_table("Verdicts", ("entry", "subject", "rule", "verdict", "reason", "at"), failed))
     if report.others:
         console.print("also: " + ", ".join(f"{count} {kind}" for kind, count in sorted(report.others.items())))
 
