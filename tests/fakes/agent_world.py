@@ -13,10 +13,7 @@ import msgspec
 
 from fakes.clocks import FakeClock
 from fakes.signing_authority import identity_document
-from whence_agent.instance_key import InstanceKey
-from whence_agent.key_owner import KeyOwner
 from whence_agent.machine.protocol import MachineFailed, Request
-from whence_agent.outbox import Outbox
 from whence_agent.ports import (
     AccessToken,
     ContainerSpec,
@@ -31,10 +28,13 @@ from whence_agent.ports_cloud import CloudRefused
 from whence_agent.ports_engine import HealthChecks, Remembered
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
-from whence_agent.receipts import Receipts, Trusted
 from whence_agent.redaction import Redactor
-from whence_agent.reporter import Reporter
-from whence_agent.seen_logs import SeenLogs
+from whence_agent.report.instance_key import InstanceKey
+from whence_agent.report.key_owner import KeyOwner
+from whence_agent.report.outbox import Outbox
+from whence_agent.report.receipts import Receipts, Trusted
+from whence_agent.report.reporter import Reporter
+from whence_agent.report.seen_logs import SeenLogs
 from whence_common.clock import to_instant
 from whence_common.envelope import Envelope
 from whence_common.identity_document import InstanceIdentity, read_unverified

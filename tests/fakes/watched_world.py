@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from fakes.agent_world import DIGEST, World
-from whence_agent.supervision import Supervision
+from whence_agent.watch.supervision import Supervision
 
 APP = "taupageapp"
 

@@ -34,6 +34,7 @@ from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.role import GivenKeys, RoleKeys
 from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
 from whence_agent.adapters.this_processor import this_processor
+from whence_agent.boot.pull import ImagePull
 from whence_agent.patience import Patience
 from whence_agent.ports import (
     AggregatorUnavailable,
@@ -47,7 +48,6 @@ from whence_agent.ports import (
     SecretUnavailable,
 )
 from whence_agent.progress import StageProgress
-from whence_agent.stages.pull import ImagePull
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest

@@ -33,20 +33,20 @@ from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.role import GivenKeys
 from whence_agent.adapters.sigv4 import AwsKeys
-from whence_agent.credentials import CredentialKeeper, Revocation
-from whence_agent.generations import Generations
+from whence_agent.boot.health import Checked, until_healthy, until_in_service
+from whence_agent.boot.identity import read_identity
+from whence_agent.boot.run import Runner
+from whence_agent.boot.secrets import SecretResolver
+from whence_agent.boot.storage import VolumeAttacher
+from whence_agent.credentials.generations import Generations
+from whence_agent.credentials.keeper import CredentialKeeper, Revocation
 from whence_agent.machine.protocol import Answer, Failure, HostRequest, MachineFailed
 from whence_agent.patience import Patience
 from whence_agent.ports import ContainerState, EngineFailed, InstanceMetadata, MetadataUnavailable, SecretUnavailable
 from whence_agent.ports_cloud import CloudRefused, Volume
 from whence_agent.progress import StageFailed
 from whence_agent.settings import parse_settings
-from whence_agent.stages.health import Checked, until_healthy, until_in_service
-from whence_agent.stages.identity import read_identity
-from whence_agent.stages.run import Runner
-from whence_agent.stages.secrets import SecretResolver
-from whence_agent.stages.storage import VolumeAttacher
-from whence_agent.status import status_document
+from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.pause import pause

@@ -11,10 +11,10 @@ from fakes.agent_world import World
 from fakes.weather import Fault
 from fakes.weather_roads import SmallDisk
 from landscape.supervised import small_disk
-from whence_agent.disk_road import DiskFull, room_on
 from whence_agent.patience import Patience
 from whence_agent.progress import StageFailed
-from whence_agent.status import status_document
+from whence_agent.report.disk_road import DiskFull, room_on
+from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
 from whence_common.files import write_durably
 

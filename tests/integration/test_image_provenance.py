@@ -18,7 +18,7 @@ from landscape.signing import BUILDER, BUNDLE, Pusher, bundle, new_key, sign_dig
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.this_processor import this_processor
-from whence_agent.stages.image import ImageUntrusted, TrustPolicy
+from whence_agent.boot.image import ImageUntrusted, TrustPolicy
 from whence_aggregator.adapters.front_images import Stores
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows

@@ -27,10 +27,10 @@ from landscape.certificates import loopback_certificates
 from landscape.processes import started
 from landscape.programs import BIN, Aggregator, aggregator
 from landscape.whole import ROOT
-from whence_agent.http.connections import Connections
-from whence_agent.http.status_app import StatusEndpoint
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
+from whence_agent.status.connections import Connections
+from whence_agent.status.endpoint import StatusEndpoint
 from whence_common.note import LOG, WITNESS, Signer
 
 ACCOUNT, HOST = "123456789012", "registry.example.org"

@@ -18,7 +18,7 @@ from fakes.signing_authority import SigningAuthority
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.ports import AggregatorUnavailable
-from whence_agent.receipts import ReceiptRefused, Receipts
+from whence_agent.report.receipts import ReceiptRefused, Receipts
 from whence_common.digest import sha256_digest
 
 PERIOD = ("--from", "2020-01-01", "--to", "2100-01-01")

@@ -18,12 +18,12 @@ from fakes.machine import Machine
 from fakes.pulls import FRONT, FakeSts, Pulls
 from fakes.signing_authority import SigningAuthority, identity_document
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.delivery import Delivery
-from whence_agent.heartbeat_counter import HeartbeatCounter
+from whence_agent.credentials.pull_tokens import PullTokens
+from whence_agent.credentials.sign_in import SignIn
 from whence_agent.ports import AggregatorUnavailable, MetadataUnavailable, RegistryRefused
-from whence_agent.pull_tokens import PullTokens
+from whence_agent.report.delivery import Delivery
+from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.settings import RegistrySettings, Settings
-from whence_agent.sign_in import SignIn
 from whence_aggregator.callers.limits import ChallengeLimits, Limit
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.registry_agents import RegistryAgentCalls

@@ -26,8 +26,8 @@ from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.this_processor import this_processor
+from whence_agent.boot.image import ImageUntrusted, TrustPolicy
 from whence_agent.ports import RegistryRefused
-from whence_agent.stages.image import ImageUntrusted, TrustPolicy
 from whence_common.clock import utc_now
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference

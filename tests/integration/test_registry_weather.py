@@ -23,13 +23,13 @@ from landscape.certificates import dated_certificate
 from landscape.front import OCI_INDEX, OCI_MANIFEST, Client, digest_of
 from landscape.processes import free_port
 from landscape.registry import docker_registry
+from whence_agent.adapters.processor import Processor
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.this_processor import this_processor
+from whence_agent.boot.image import ImageResolver
 from whence_agent.ports import RegistryRefused, ResolvedImage
-from whence_agent.processor import Processor
 from whence_agent.progress import StageFailed, StageProgress
-from whence_agent.stages.image import ImageResolver
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.image_reference import ImageReference

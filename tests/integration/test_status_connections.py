@@ -10,10 +10,10 @@ import pytest
 
 from fakes.agent_world import Ticks
 from fakes.clocks import FakeClock
-from whence_agent.http.connections import CONNECTIONS_MAX, CONNECTIONS_OF_PEER_MAX, Connections, Held
-from whence_agent.http.status_app import StatusEndpoint
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
+from whence_agent.status.connections import CONNECTIONS_MAX, CONNECTIONS_OF_PEER_MAX, Connections, Held
+from whence_agent.status.endpoint import StatusEndpoint
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -25,10 +25,10 @@ from whence_agent.adapters.aws_http import AwsSecrets, SignedHttp
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.role import GivenKeys
 from whence_agent.adapters.sigv4 import AwsKeys
+from whence_agent.boot.container import PulledImage, Specifier, in_order
+from whence_agent.boot.secrets import _ciphertext
 from whence_agent.ports import ContainerSpec, EngineFailed, Secrets, SecretUnavailable
 from whence_agent.settings import Settings
-from whence_agent.stages.container import PulledImage, Specifier, in_order
-from whence_agent.stages.secrets import _ciphertext
 from whence_common.clock import utc_now
 from whence_common.identity_document import InstanceIdentity
 from whence_common.statement import ImageFacts

@@ -23,7 +23,7 @@ from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.ports import ContainerSpec, LogDriver, MountPoint
-from whence_agent.supervision import Supervision
+from whence_agent.watch.supervision import Supervision
 from whence_common.clock import utc_now
 from whence_common.pause import pause
 from whence_common.user_data.container import PortMapping

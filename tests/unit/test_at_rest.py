@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from whence_agent.at_rest import AtRest
 from whence_agent.progress import Progress
+from whence_agent.report.at_rest import AtRest
 from whence_common.memory import Mapping, give_back, resident_bytes, unwritten_mappings
 
 _EARLY = """
@@ -47,7 +47,7 @@ def _modules(code: str) -> set[str]:
 def test_what_the_status_does_not_need_is_loaded_after_it_answers() -> None:
     loaded = _modules(_EARLY)
 
-    assert "whence_agent.http.status_app" in loaded
+    assert "whence_agent.status.endpoint" in loaded
     assert sorted(loaded & set(_HEAVY)) == []
 
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from whence_agent.boot_tries import BootTries
+from whence_agent.boot.image import ImageUntrusted
+from whence_agent.boot.storage import VolumeMissing
+from whence_agent.boot.tries import BootTries
 from whence_agent.machine.protocol import MachineFailed
 from whence_agent.ports import MetadataUnavailable, RegistryRefused
 from whence_agent.progress import Progress, StageFailed, Tries
 from whence_agent.settings import parse_settings
-from whence_agent.stages.image import ImageUntrusted
-from whence_agent.stages.storage import VolumeMissing
-from whence_agent.status import state_of, status_document, what_to_do
+from whence_agent.status.document import state_of, status_document, what_to_do
 from whence_common.backoff import Backoff
 from whence_common.problems import Problem
 from whence_common.settings_file import SettingsInvalid

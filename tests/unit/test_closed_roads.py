@@ -12,11 +12,11 @@ import pytest
 from fakes.agent_world import World
 from fakes.misbehaving import Answer, misbehaving
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.delivery import ENDING_CODES, STOPPED_MAX, Delivery
-from whence_agent.heartbeat_counter import HeartbeatCounter
-from whence_agent.outbox import REFUSED_STATEMENTS_MAX, Outbox
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
-from whence_agent.status import state_of, status_document
+from whence_agent.report.delivery import ENDING_CODES, STOPPED_MAX, Delivery
+from whence_agent.report.heartbeat_counter import HeartbeatCounter
+from whence_agent.report.outbox import REFUSED_STATEMENTS_MAX, Outbox
+from whence_agent.status.document import state_of, status_document
 from whence_common.digest import sha256_digest
 from whence_common.sts_proof import StsProof
 

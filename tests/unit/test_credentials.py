@@ -12,13 +12,13 @@ import pytest
 from fakes.agent_world import FakeIssuer, Ticks
 from fakes.clocks import FakeClock
 from fakes.object_store import FakeObjectStore
-from whence_agent.credentials import CredentialKeeper, Revocation
-from whence_agent.generations import DirectoryTaken, Generations
+from whence_agent.credentials.generations import DirectoryTaken, Generations
+from whence_agent.credentials.keeper import CredentialKeeper, Revocation
+from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
 from whence_agent.ports import ObjectUnavailable, SecretUnavailable
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
-from whence_agent.tokens import TokenKeeper
 from whence_common.backoff import Backoff
 
 USER = json.dumps({"application_username": "u", "application_password": "p1", "more": 1}).encode()

@@ -10,10 +10,10 @@ import pytest
 
 from fakes.agent_world import World
 from fakes.signed_logs import LOG, WITNESSES, SignedLog
-from whence_agent.delivery import Delivery
-from whence_agent.heartbeat_counter import HeartbeatCounter
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
-from whence_agent.receipts import Receipts, Trusted
+from whence_agent.report.delivery import Delivery
+from whence_agent.report.heartbeat_counter import HeartbeatCounter
+from whence_agent.report.receipts import Receipts, Trusted
 from whence_common.envelope import Envelope
 from whence_common.note import Signer
 from whence_common.statement import Predicate, Statement

@@ -10,19 +10,19 @@ import pytest
 
 from fakes.agent_world import FakeNotices, World
 from fakes.clocks import a_day
-from whence_agent.announcement import HOOK_UP_SECONDS, Announcer
-from whence_agent.delivery import Delivery
-from whence_agent.ending import Ending
-from whence_agent.health_watch import FAILURES_MAX, HealthWatch
-from whence_agent.heartbeat_counter import HeartbeatCounter
-from whence_agent.host_metrics import HostMetrics, read_host
 from whence_agent.machine.protocol import PowerOffRequest
-from whence_agent.notices import NoticeWatch
 from whence_agent.patience import Patience
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Notices, Receipt
 from whence_agent.ports_cloud import CloudRefused, NobodyWaits
 from whence_agent.progress import StageProgress
-from whence_agent.status import state_of
+from whence_agent.report.announcement import HOOK_UP_SECONDS, Announcer
+from whence_agent.report.delivery import Delivery
+from whence_agent.report.heartbeat_counter import HeartbeatCounter
+from whence_agent.status.document import state_of
+from whence_agent.watch.draining import Ending
+from whence_agent.watch.health import FAILURES_MAX, HealthWatch
+from whence_agent.watch.metrics import HostMetrics, read_host
+from whence_agent.watch.notices import NoticeWatch
 from whence_common.backoff import Backoff
 from whence_common.digest import sha256_digest
 from whence_common.sts_proof import StsProof

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from fakes.agent_world import World
 from fakes.signing_authority import identity_document
-from whence_agent.delivery import Delivery
-from whence_agent.heartbeat_counter import BLOCK, HeartbeatCounter
-from whence_agent.instance_key import InstanceKey
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_agent.report.delivery import Delivery
+from whence_agent.report.heartbeat_counter import BLOCK, HeartbeatCounter
+from whence_agent.report.instance_key import InstanceKey
 from whence_common.counting import LEAP_MAX
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope

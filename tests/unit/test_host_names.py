@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whence_agent.http.host_names import is_own_host
+from whence_agent.status.host_names import is_own_host
 
 NAMES = ("ip-10-0-0-1.eu-central-1.compute.internal", "Status.Example.org")
 

@@ -12,10 +12,10 @@ import pytest
 
 from fakes.agent_world import World
 from fakes.signing_authority import identity_document
-from whence_agent.delivery import Delivery
-from whence_agent.generations import Generations, discard
-from whence_agent.heartbeat_counter import HeartbeatCounter
+from whence_agent.credentials.generations import Generations, discard
 from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_agent.report.delivery import Delivery
+from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope, EnvelopeInvalid
 from whence_common.identity_document import read_unverified

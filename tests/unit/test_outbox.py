@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from whence_agent.instance_key import InstanceKey, KeyUnusable
-from whence_agent.outbox import Outbox
+from whence_agent.report.instance_key import InstanceKey, KeyUnusable
+from whence_agent.report.outbox import Outbox
 
 
 def outbox(directory: Path, *, statements_max: int = 10, bytes_max: int = 10_000) -> Outbox:

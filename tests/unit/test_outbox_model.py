@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from whence_agent.outbox import Outbox
+from whence_agent.report.outbox import Outbox
 from whence_common.files import Disk
 
 STATEMENTS_MAX = 4

@@ -12,7 +12,7 @@ from whence_agent.patience import Patience
 from whence_agent.ports import RegistryRefused
 from whence_agent.progress import Progress, StageFailed
 from whence_agent.settings import parse_settings
-from whence_agent.status import status_document
+from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
 from whence_common.settings_file import SettingsInvalid
 

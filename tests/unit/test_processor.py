@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from whence_agent.adapters.processor import ImagePlatform, Processor, choose, flags_of, offers, written
 from whence_agent.adapters.this_processor import this_processor
-from whence_agent.processor import ImagePlatform, Processor, choose, flags_of, offers, written
 from whence_common.oci_manifest import OCI_INDEX, OCI_MANIFEST
 
 V2 = "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from whence_agent.platform_files import proxies_of
+from whence_agent.adapters.platform_files import proxies_of
 from whence_agent.proxies import Proxies, passwords
 from whence_agent.settings import parse_settings
 from whence_common.settings_file import SettingsInvalid

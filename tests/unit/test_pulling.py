@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from fakes.agent_world import DIGEST, FakeEngine, Ticks, World
+from whence_agent.boot.image import ImageResolver
+from whence_agent.boot.pull import ImagePull
 from whence_agent.patience import Patience
 from whence_agent.ports import EngineFailed, PullProgress, RegistryRefused, ResolvedImage
 from whence_agent.progress import StageFailed, StageProgress
-from whence_agent.stages.image import ImageResolver
-from whence_agent.stages.pull import ImagePull
-from whence_agent.status import status_document
+from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference

@@ -10,9 +10,9 @@ import pytest
 from fakes.agent_world import World
 from fakes.signed_logs import LOG, OTHER, WITNESSES, SignedLog
 from whence_agent.ports import AggregatorUnavailable, Receipt
-from whence_agent.receipts import Receipts, Trusted
-from whence_agent.seen_logs import LOGS_MAX
-from whence_agent.status import state_of, what_to_do
+from whence_agent.report.receipts import Receipts, Trusted
+from whence_agent.report.seen_logs import LOGS_MAX
+from whence_agent.status.document import state_of, what_to_do
 from whence_common.digest import sha256_digest
 from whence_common.note import WITNESS, Signer
 

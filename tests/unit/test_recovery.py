@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fakes.agent_world import DIGEST, World
 from fakes.watched_world import APP, Watched
-from whence_agent.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS
-from whence_agent.status import state_of
+from whence_agent.status.document import state_of
+from whence_agent.watch.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.agent_world import World
-from whence_agent.http.page import render_page
 from whence_agent.redaction import Redactor
-from whence_agent.status import status_document
+from whence_agent.status.document import status_document
+from whence_agent.status.page import render_page
 from whence_common.logs import JsonLines, fields
 from whence_common.problems import Problem
 

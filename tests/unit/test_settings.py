@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from whence_agent import settings as agent
-from whence_agent.platform_files import trust_policies
+from whence_agent.adapters.platform_files import trust_policies
 from whence_aggregator.settings import server as aggregator
 from whence_aggregator.wiring.parts import load_sts
 from whence_common.identity_document import Authorities

@@ -13,9 +13,9 @@ from fakes.agent_world import DIGEST, World
 from fakes.watched_world import APP, Watched
 from whence_agent.ports import EngineEvent
 from whence_agent.ports_engine import HealthChecks
-from whence_agent.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS, Restarts
-from whence_agent.status import state_of, what_to_do
-from whence_agent.supervision import TELL_MAX, TELL_SECONDS
+from whence_agent.status.document import state_of, what_to_do
+from whence_agent.watch.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS, Restarts
+from whence_agent.watch.supervision import TELL_MAX, TELL_SECONDS
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from whence_agent.boot.container import in_order, log_driver
+from whence_agent.boot.secrets import _ciphertext
 from whence_agent.ports import SecretUnavailable
 from whence_agent.settings import Settings
-from whence_agent.stages.container import in_order, log_driver
-from whence_agent.stages.secrets import _ciphertext
 from whence_common.identity_document import InstanceIdentity
 from whence_common.user_data import secret_references
 from whence_common.user_data.judge import Judgement, UserData, judge

@@ -21,15 +21,15 @@ from yarl import URL
 from fakes.user_data_documents import CIPHERTEXT, RULES, Valid, documents, valid
 from whence_agent.adapters.engine_client import EngineClient
 from whence_agent.adapters.engine_create import create_document
+from whence_agent.boot.container import PulledImage, Specifier, in_order, write_meta
+from whence_agent.boot.secrets import _ciphertext
+from whence_agent.boot.storage import host_request, storage_request
 from whence_agent.machine.disks import Disks
 from whence_agent.machine.host import Host
 from whence_agent.machine.place import Place
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import REQUEST_BYTES_MAX, MachineFailed, Request, StorageRequest
 from whence_agent.settings import Settings
-from whence_agent.stages.container import PulledImage, Specifier, in_order, write_meta
-from whence_agent.stages.secrets import _ciphertext
-from whence_agent.stages.storage import host_request, storage_request
 from whence_common.identity_document import InstanceIdentity
 from whence_common.statement import ImageFacts
 from whence_common.user_data.container import VARIABLE_BYTES_MAX

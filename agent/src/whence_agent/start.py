@@ -16,11 +16,11 @@ from pathlib import Path
 from socket import gethostname
 
 from whence_agent.adapters.systemd import SystemdNotifier
-from whence_agent.http.connections import Connections
-from whence_agent.http.status_app import StatusEndpoint
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
+from whence_agent.status.connections import Connections
+from whence_agent.status.endpoint import StatusEndpoint
 from whence_common.clock import to_instant, utc_now
 from whence_common.lifecycle import Service
 

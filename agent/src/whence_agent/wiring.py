@@ -24,45 +24,45 @@ from whence_agent.adapters.identity_prover import IdentityProver
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
+from whence_agent.adapters.platform_files import logins_of, proxies_of, trust_policies
 from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.role import RoleKeys
 from whence_agent.adapters.systemd import machine_is_stopping
 from whence_agent.adapters.this_processor import this_processor
-from whence_agent.announcement import Announcer
-from whence_agent.at_rest import AtRest
-from whence_agent.boot import Boot
-from whence_agent.boot_tries import FIRST_PAUSE_SECONDS, BootTries
-from whence_agent.bring_up import BringUp, probe_address
-from whence_agent.credentials import CredentialKeeper, Revocation
-from whence_agent.delivery import Delivery
-from whence_agent.ending import Ending
-from whence_agent.generations import Generations, discard
-from whence_agent.health_watch import HealthWatch
-from whence_agent.heartbeat_counter import HeartbeatCounter
-from whence_agent.host_metrics import HostMetrics, read_host
-from whence_agent.instance_key import InstanceKey
-from whence_agent.key_owner import KeyOwner
-from whence_agent.notices import NoticeWatch
-from whence_agent.outbox import Outbox
+from whence_agent.boot.boot import Boot
+from whence_agent.boot.bring_up import BringUp, probe_address
+from whence_agent.boot.image import ImageResolver
+from whence_agent.boot.run import Runner
+from whence_agent.boot.secrets import SecretResolver
+from whence_agent.boot.storage import VolumeAttacher
+from whence_agent.boot.tries import FIRST_PAUSE_SECONDS, BootTries
+from whence_agent.credentials.generations import Generations, discard
+from whence_agent.credentials.keeper import CredentialKeeper, Revocation
+from whence_agent.credentials.pull_tokens import PullTokens
+from whence_agent.credentials.sign_in import SignIn
+from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
-from whence_agent.platform_files import logins_of, proxies_of, trust_policies
 from whence_agent.proxies import Proxies, passwords
-from whence_agent.pull_tokens import PullTokens
 from whence_agent.pulse import Pulse
-from whence_agent.receipts import Receipts, Trusted
 from whence_agent.redaction import Redactor
-from whence_agent.reporter import Reporter
-from whence_agent.seen_logs import SeenLogs
+from whence_agent.report.announcement import Announcer
+from whence_agent.report.at_rest import AtRest
+from whence_agent.report.delivery import Delivery
+from whence_agent.report.heartbeat_counter import HeartbeatCounter
+from whence_agent.report.instance_key import InstanceKey
+from whence_agent.report.key_owner import KeyOwner
+from whence_agent.report.outbox import Outbox
+from whence_agent.report.receipts import Receipts, Trusted
+from whence_agent.report.reporter import Reporter
+from whence_agent.report.seen_logs import SeenLogs
 from whence_agent.settings import Settings
-from whence_agent.sign_in import SignIn
-from whence_agent.stages.image import ImageResolver
-from whence_agent.stages.run import Runner
-from whence_agent.stages.secrets import SecretResolver
-from whence_agent.stages.storage import VolumeAttacher
 from whence_agent.start import Started
-from whence_agent.supervision import Supervision
-from whence_agent.tokens import TokenKeeper
+from whence_agent.watch.draining import Ending
+from whence_agent.watch.health import HealthWatch
+from whence_agent.watch.metrics import HostMetrics, read_host
+from whence_agent.watch.notices import NoticeWatch
+from whence_agent.watch.supervision import Supervision
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.files import remove_temporaries

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from whence_agent.adapters.processor import Processor
 from whence_agent.adapters.registry_http import Access, Answer, RegistryHttp
 from whence_agent.adapters.registry_manifests import (
     AT_FAULT,
@@ -17,7 +18,6 @@ from whence_agent.adapters.registry_manifests import (
 )
 from whence_agent.adapters.registry_refusals import may_pass
 from whence_agent.ports import RegistryRefused, ResolvedImage
-from whence_agent.processor import Processor
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_evidence import ImageEvidence, Unreadable, fallback_tag, gather

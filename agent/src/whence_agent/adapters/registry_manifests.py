@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from whence_agent.adapters.processor import Processor, choose, offers, platform_of, written
 from whence_agent.ports import RegistryRefused
-from whence_agent.processor import Processor, choose, offers, platform_of, written
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReference
 from whence_common.oci_manifest import INDEXES, LAYERS_MAX, MANIFESTS

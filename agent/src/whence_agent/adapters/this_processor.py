@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from whence_agent.processor import Processor, flags_of
+from whence_agent.adapters.processor import Processor, flags_of
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BYTES_MAX = 64 * 1024

@@ -11,10 +11,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whence_agent.instance_key import InstanceKey
 from whence_agent.ports import AggregatorUnavailable, Receipt
 from whence_agent.progress import Progress
-from whence_agent.seen_logs import Fork, SeenLogs
+from whence_agent.report.instance_key import InstanceKey
+from whence_agent.report.seen_logs import Fork, SeenLogs
 from whence_agent.settings import Settings
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest

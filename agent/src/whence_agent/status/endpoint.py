@@ -10,12 +10,12 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from whence_agent.http.connections import Connections, Gate, Held
-from whence_agent.http.host_names import is_own_host
-from whence_agent.http.page import render_page
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
-from whence_agent.status import State, state_of, status_document
+from whence_agent.status.connections import Connections, Gate, Held
+from whence_agent.status.document import State, state_of, status_document
+from whence_agent.status.host_names import is_own_host
+from whence_agent.status.page import render_page
 from whence_common import open_metrics
 from whence_common.clock import parse_instant
 from whence_common.logs import fields

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from whence_agent.credentials import CredentialKeeper
+from whence_agent.credentials.keeper import CredentialKeeper
 from whence_agent.patience import Patience
 from whence_agent.ports import AccessToken, SecretUnavailable, TokenIssuer
 from whence_agent.progress import Progress, StageProgress

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from whence_agent.credentials import CredentialKeeper
+from whence_agent.credentials.keeper import CredentialKeeper
+from whence_agent.credentials.pull_tokens import PullTokens
 from whence_agent.ports import Metadata, PullToken, RegistryRefused, SecretUnavailable, TokenIssuer
 from whence_agent.ports_cloud import Repositories
-from whence_agent.pull_tokens import PullTokens
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
 from whence_common.image_reference import ImageReference

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from whence_agent.disk_road import room_on
+from whence_agent.boot.container import PulledImage, Specifier, in_order, sidecar_name, write_meta
+from whence_agent.boot.secrets import Resolved
 from whence_agent.patience import Patience
 from whence_agent.ports import ContainerWatch, Engine, EngineFailed
 from whence_agent.progress import Progress, StageProgress
+from whence_agent.report.disk_road import room_on
 from whence_agent.settings import Settings
-from whence_agent.stages.container import PulledImage, Specifier, in_order, sidecar_name, write_meta
-from whence_agent.stages.secrets import Resolved
 from whence_common.logs import fields
 from whence_common.statement import ContainerFacts
 from whence_common.user_data.judge import UserData

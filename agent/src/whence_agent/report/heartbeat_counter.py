@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from whence_agent.instance_key import InstanceKey
+from whence_agent.report.instance_key import InstanceKey
 from whence_common.counting import is_number
 from whence_common.logs import fields
 

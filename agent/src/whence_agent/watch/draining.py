@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from whence_agent.announcement import Announcer
-from whence_agent.delivery import Delivery
 from whence_agent.machine.protocol import MachineFailed, PowerOffRequest
 from whence_agent.ports import Engine, EngineFailed, Machine
 from whence_agent.ports_cloud import CloudRefused, LoadBalancers, NobodyWaits
 from whence_agent.progress import Progress, StageProgress
-from whence_agent.reporter import Reporter
+from whence_agent.report.announcement import Announcer
+from whence_agent.report.delivery import Delivery
+from whence_agent.report.reporter import Reporter
 from whence_common.logs import fields
 from whence_common.user_data.lifecycle import LoadBalancer, Shutdown
 

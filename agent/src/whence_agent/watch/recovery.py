@@ -11,8 +11,8 @@ import msgspec
 from whence_agent.ports import ContainerWatch, EngineEvent, EngineFailed
 from whence_agent.ports_engine import EngineLife, Remembered
 from whence_agent.progress import Progress
-from whence_agent.restarts import STABLE_SECONDS, Verdict
-from whence_agent.watched import ENDED, SeenEnd, Watched
+from whence_agent.watch.restarts import STABLE_SECONDS, Verdict
+from whence_agent.watch.watched import ENDED, SeenEnd, Watched
 from whence_common.clock import parse_instant
 from whence_common.logs import fields
 from whence_common.statement import ContainerFacts

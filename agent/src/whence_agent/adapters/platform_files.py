@@ -8,9 +8,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_agent.boot.image import TrustPolicy
 from whence_agent.proxies import Proxies, what_is_wrong, with_login
 from whence_agent.settings import Settings
-from whence_agent.stages.image import TrustPolicy
 from whence_common.image_reference import registry_name
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
 from whence_common.login_file import LoginInvalid, parse_login

@@ -10,16 +10,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from whence_agent.drift import Drift
-from whence_agent.engine_pulse import EnginePulse
 from whence_agent.ports import ContainerState, ContainerWatch, EngineEvent, EngineFailed
 from whence_agent.ports_engine import EngineLife
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
-from whence_agent.recovery import Recovery
-from whence_agent.reporter import Reporter
-from whence_agent.restarts import Restarts
-from whence_agent.watched import Watched
+from whence_agent.report.reporter import Reporter
+from whence_agent.watch.drift import Drift
+from whence_agent.watch.engine_pulse import EnginePulse
+from whence_agent.watch.recovery import Recovery
+from whence_agent.watch.restarts import Restarts
+from whence_agent.watch.watched import Watched
 from whence_common.digest import sha256_digest
 from whence_common.logs import fields
 from whence_common.pause import pause

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from whence_agent.generations import Generations
+from whence_agent.credentials.generations import Generations
 from whence_agent.patience import Patience
 from whence_agent.ports import CredentialState, ObjectStore, ObjectUnavailable, StoredObject
 from whence_agent.progress import Progress, StageProgress

@@ -11,19 +11,19 @@ from typing import Any
 
 import msgspec
 
-from whence_agent.announcement import Announcer
-from whence_agent.boot_tries import BootTries
-from whence_agent.bring_up import BringUp
-from whence_agent.delivery import Delivery
-from whence_agent.instance_key import InstanceKey
-from whence_agent.key_owner import KeyOwner
-from whence_agent.lifecycle_states import in_pool
+from whence_agent.boot.bring_up import BringUp
+from whence_agent.boot.identity import read_identity
+from whence_agent.boot.tries import BootTries
 from whence_agent.ports import AggregatorUnavailable, Metadata, MetadataUnavailable, Notifier
 from whence_agent.progress import Progress, StageFailed, StageProgress
 from whence_agent.redaction import Redactor
-from whence_agent.reporter import Reporter
+from whence_agent.report.announcement import Announcer
+from whence_agent.report.delivery import Delivery
+from whence_agent.report.instance_key import InstanceKey
+from whence_agent.report.key_owner import KeyOwner
+from whence_agent.report.reporter import Reporter
 from whence_agent.settings import Settings
-from whence_agent.stages.identity import read_identity
+from whence_agent.watch.lifecycle_states import in_pool
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.identity_document import InstanceIdentity

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from whence_agent.instance_key import InstanceKey
-from whence_agent.outbox import Outbox
 from whence_agent.progress import Progress
+from whence_agent.report.instance_key import InstanceKey
+from whence_agent.report.outbox import Outbox
 from whence_common.errors import one_line
 from whence_common.identity_document import InstanceIdentity
 from whence_common.logs import fields

@@ -7,11 +7,11 @@ import logging
 import msgspec
 
 from whence_agent import __version__
-from whence_agent.instance_key import InstanceKey
-from whence_agent.key_owner import REPLACED
-from whence_agent.outbox import Outbox
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
+from whence_agent.report.instance_key import InstanceKey
+from whence_agent.report.key_owner import REPLACED
+from whence_agent.report.outbox import Outbox
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import seal

@@ -7,33 +7,33 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
-from whence_agent.credentials import CredentialKeeper
-from whence_agent.disk_road import room_on
-from whence_agent.ending import Ending
-from whence_agent.health_watch import HealthWatch
-from whence_agent.host_metrics import HostMetrics
-from whence_agent.machine.protocol import MachineFailed, Request
-from whence_agent.patience import Patience
-from whence_agent.ports import ContainerWatch, Engine, Machine, Probe, ResolvedImage
-from whence_agent.ports_cloud import CloudRefused, LoadBalancers, Volumes
-from whence_agent.progress import Progress, StageProgress
-from whence_agent.settings import Settings
-from whence_agent.sign_in import SignIn
-from whence_agent.stages.container import PulledImage, joined_networks, sidecar_name
-from whence_agent.stages.health import Checked, until_healthy, until_in_service
-from whence_agent.stages.image import ImageResolver, LoginSource
-from whence_agent.stages.pull import ImagePull
-from whence_agent.stages.run import Runner
-from whence_agent.stages.secrets import Resolved, SecretResolver
-from whence_agent.stages.storage import (
+from whence_agent.boot.container import PulledImage, joined_networks, sidecar_name
+from whence_agent.boot.health import Checked, until_healthy, until_in_service
+from whence_agent.boot.image import ImageResolver, LoginSource
+from whence_agent.boot.pull import ImagePull
+from whence_agent.boot.run import Runner
+from whence_agent.boot.secrets import Resolved, SecretResolver
+from whence_agent.boot.storage import (
     VOLUME_MISSING_FIX,
     VolumeAttacher,
     host_request,
     storage_request,
     tags_to_forget,
 )
-from whence_agent.supervision import Supervision
-from whence_agent.tokens import TokenKeeper
+from whence_agent.credentials.keeper import CredentialKeeper
+from whence_agent.credentials.sign_in import SignIn
+from whence_agent.credentials.tokens import TokenKeeper
+from whence_agent.machine.protocol import MachineFailed, Request
+from whence_agent.patience import Patience
+from whence_agent.ports import ContainerWatch, Engine, Machine, Probe, ResolvedImage
+from whence_agent.ports_cloud import CloudRefused, LoadBalancers, Volumes
+from whence_agent.progress import Progress, StageProgress
+from whence_agent.report.disk_road import room_on
+from whence_agent.settings import Settings
+from whence_agent.watch.draining import Ending
+from whence_agent.watch.health import HealthWatch
+from whence_agent.watch.metrics import HostMetrics
+from whence_agent.watch.supervision import Supervision
 from whence_common.errors import RoadError
 from whence_common.image_reference import ImageReference
 from whence_common.statement import ImageFacts

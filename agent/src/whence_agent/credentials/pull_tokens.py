@@ -10,8 +10,6 @@ import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from whence_agent.instance_key import InstanceKey
-from whence_agent.key_owner import KEY_OF_OTHER
 from whence_agent.ports import (
     AggregatorUnavailable,
     Challenge,
@@ -24,6 +22,8 @@ from whence_agent.ports import (
     RegistryRefused,
 )
 from whence_agent.progress import Progress
+from whence_agent.report.instance_key import InstanceKey
+from whence_agent.report.key_owner import KEY_OF_OTHER
 from whence_common.errors import one_line
 from whence_common.keys import key_id, public_key_to_wire, sign
 from whence_common.pull_proof import pull_proof_content, registry_audience

@@ -8,11 +8,6 @@ import logging
 import re
 from collections.abc import Callable
 
-from whence_agent.disk_road import disk_as_road
-from whence_agent.heartbeat_counter import HeartbeatCounter
-from whence_agent.instance_key import InstanceKey
-from whence_agent.key_owner import KeyOwner
-from whence_agent.outbox import Outbox, Waiting
 from whence_agent.ports import (
     Aggregator,
     AggregatorUnavailable,
@@ -25,8 +20,13 @@ from whence_agent.ports import (
 )
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
-from whence_agent.receipts import ReceiptRefused, Receipts
-from whence_agent.reporter import Reporter
+from whence_agent.report.disk_road import disk_as_road
+from whence_agent.report.heartbeat_counter import HeartbeatCounter
+from whence_agent.report.instance_key import InstanceKey
+from whence_agent.report.key_owner import KeyOwner
+from whence_agent.report.outbox import Outbox, Waiting
+from whence_agent.report.receipts import ReceiptRefused, Receipts
+from whence_agent.report.reporter import Reporter
 from whence_common import strict_base64
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from whence_agent.ending import Ending
-from whence_agent.lifecycle_states import plan_of
 from whence_agent.ports import Metadata, MetadataUnavailable
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
-from whence_agent.reporter import Reporter
+from whence_agent.report.reporter import Reporter
+from whence_agent.watch.draining import Ending
+from whence_agent.watch.lifecycle_states import plan_of
 from whence_common.logs import fields
 from whence_common.pause import pause
 

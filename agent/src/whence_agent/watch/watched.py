@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from whence_agent.own_checks import OwnChecks
 from whence_agent.progress import Progress
-from whence_agent.restarts import Restarts
+from whence_agent.watch.own_checks import OwnChecks
+from whence_agent.watch.restarts import Restarts
 from whence_common.statement import ContainerFacts
 
 ENDED = ("created", "exited", "dead")

@@ -1,0 +1,3 @@
+"""The status document, and the endpoint and page that show it to on-call."""
+
+from __future__ import annotations
