@@ -14,7 +14,7 @@ from landscape.processes import free_port
 from landscape.programs import AgentSettings, Aggregator, agent, aggregator
 from landscape.stage import Stage, command, failed, user_data
 from landscape.whole import Landscape
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 BUCKET = f"test-stups-mint-{ACCOUNT}-eu-central-1"
 CREDENTIALS = {

@@ -12,7 +12,7 @@ import pytest
 from landscape.processes import started
 from landscape.programs import BIN
 from landscape.whole import Landscape
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 GOOD = """#taupage-ami-config
 application_id: pay-api

@@ -28,7 +28,7 @@ from landscape.programs import Aggregator
 from landscape.signing import BUILDER, Pusher, new_key, provenance, public_pem
 from landscape.stage import Stage, command, failed, user_data
 from landscape.whole import Landscape
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 BUCKET = f"whole-stups-mint-{ACCOUNT}-eu-central-1"
 PAIR = {

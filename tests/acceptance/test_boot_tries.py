@@ -19,7 +19,7 @@ from landscape.programs import Agent, Aggregator
 from landscape.stage import Stage, command
 from landscape.stage import user_data as user_data_with_health
 from landscape.whole import Landscape
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 BUSYBOX = "/bin/busybox"
 QUICK = {"retry_pause_seconds_max": 0.5}

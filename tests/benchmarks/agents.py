@@ -16,7 +16,7 @@ import aiohttp
 from landscape.processes import free_port
 from landscape.programs import BIN, Agent, AgentSettings, agent
 from landscape.whole import Landscape
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 _LOOK_SECONDS = 0.002
 _ANSWER_SECONDS_MAX = 30.0

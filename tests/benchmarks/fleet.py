@@ -28,8 +28,8 @@ from whence_common.backoff import Backoff
 from whence_common.heartbeat import Heartbeat, mac
 from whence_common.log_policy import Policy
 from whence_common.note import VerifierKey
-from whence_common.pause import pause
 from whence_common.receipt import Receipt
+from whence_common.runtime.pause import pause
 
 _AGENTS = int(os.environ.get("BENCH_FLEET_AGENTS", "500"))
 _SECONDS = float(os.environ.get("BENCH_FLEET_SECONDS", "10"))

@@ -31,7 +31,7 @@ from fakes.signing_authority import SigningAuthority
 from landscape.front import RunningFront, registry_front
 from landscape.whole import ROOT
 from whence_common.heartbeat import Heartbeat, mac
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 from whence_common.statement import ImageFacts
 
 _SECONDS = float(os.environ.get("BENCH_HOSTILE_SECONDS", "8"))

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 STALLED_AT_ONCE = 100
 STALLED_BYTES = 250_000

@@ -19,7 +19,7 @@ from benchmarks.boot import BUCKET, PAIR
 from landscape.processes import free_port
 from landscape.programs import AgentSettings, aggregator
 from landscape.whole import Landscape, landscape
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 _SETTLE_SECONDS = 10.0
 _IDLE_SECONDS = 60.0

@@ -16,7 +16,7 @@ from fakes.signing_authority import SigningAuthority
 from landscape.front import OCI_CONFIG, OCI_MANIFEST, RunningFront, digest_of, registry_front
 from landscape.layers import with_source
 from landscape.processes import run
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 _LARGE_BYTES = int(os.environ.get("BENCH_REGISTRY_BYTES", 1 << 30))
 _SMALL_LAYERS = 200

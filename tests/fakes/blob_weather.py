@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 _PIECE_BYTES = 32 * 1024
 _LOOK_SECONDS = 0.05

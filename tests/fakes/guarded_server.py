@@ -14,7 +14,7 @@ from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.connections import ConnectionBounds
 from whence_aggregator.http.refused import RefusedCounts, RefusedKind
 from whence_aggregator.http.server import Server
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 
 @dataclass

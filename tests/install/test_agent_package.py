@@ -20,7 +20,7 @@ import pytest
 from landscape.processes import answers, booting, free_port, process_of, run, started
 from landscape.programs import Agent, AgentSettings, Aggregator, agent_config
 from landscape.whole import ROOT, Landscape
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 _BOOT_SECONDS_MAX = 120.0
 _UNIT = "whence-agent.service"

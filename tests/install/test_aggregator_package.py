@@ -23,8 +23,8 @@ from landscape.processes import answers, booting, free_port, process_of, run, st
 from landscape.whole import ROOT, Landscape
 from whence_common.log_policy import Policy
 from whence_common.note import VerifierKey
-from whence_common.pause import pause
 from whence_common.receipt import Receipt
+from whence_common.runtime.pause import pause
 
 _BOOT_SECONDS_MAX = 120.0
 _PORTS = {service: free_port() for service in ("aggregator", "registry", "witness")}

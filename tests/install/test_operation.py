@@ -15,7 +15,7 @@ from landscape.certificates import loopback_certificates
 from landscape.machines import booted
 from landscape.processes import NotReady, answers, run
 from landscape.whole import ROOT
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 _UNIT = "whence-aggregator"
 pytestmark = pytest.mark.timeout(900)

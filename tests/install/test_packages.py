@@ -16,7 +16,7 @@ from whence_agent import settings as agent_settings
 from whence_agent.machine.programs import PACKAGES
 from whence_aggregator.settings import server as aggregator_settings
 from whence_aggregator.settings import witness as witness_settings
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 from whence_common.user_data.storage import FILE_SYSTEMS
 
 _SECONDS_MAX = 120.0

@@ -49,7 +49,7 @@ from whence_agent.settings import parse_settings
 from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 from whence_common.user_data.judge import UserData, judge
 from whence_common.user_data.lifecycle import HealthCheck, LoadBalancer
 from whence_common.user_data.platform import PlatformRules

@@ -31,7 +31,7 @@ from whence_aggregator.adapters.witness import HttpWitness
 from whence_common.errors import RoadError
 from whence_common.log_policy import parse_keys
 from whence_common.note import WITNESS, Signer, VerifierKey
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 PERIOD = ("--from", "2020-01-01", "--to", "2100-01-01")
 

@@ -15,7 +15,7 @@ import pytest
 from fakes.signing_authority import SigningAuthority
 from landscape.certificates import loopback_certificates
 from landscape.programs import Aggregator, aggregator
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 MEGABYTE = 1 << 20
 

@@ -20,9 +20,9 @@ from whence_aggregator.http.connections import ConnectionBounds
 from whence_aggregator.http.metrics import MetricsCalls
 from whence_aggregator.http.pace import Pace
 from whence_aggregator.http.slots import Slots
-from whence_common.logs import JsonLines
 from whence_common.open_metrics import Family
-from whence_common.pause import pause
+from whence_common.runtime.logs import JsonLines
+from whence_common.runtime.pause import pause
 
 PACE = Pace(grace_seconds=0.3, bytes_per_second_min=100_000.0)
 CHUNK = b"x" * 65_536

@@ -16,7 +16,7 @@ from whence_agent.progress import StageFailed
 from whence_agent.report.disk_road import DiskFull, room_on
 from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
-from whence_common.files import write_durably
+from whence_common.runtime.files import write_durably
 
 PATIENCE = Patience(backoff=Backoff(first_seconds=0.001, longest_seconds=0.002, random=lambda: 0.5))
 FULL = Fault(kind="disk", how="full", starts=0.0, lasts=1.0)

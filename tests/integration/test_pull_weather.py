@@ -33,9 +33,9 @@ from whence_agent.progress import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.image_reference import ImageReference
-from whence_common.pause import pause
 from whence_common.registry_address import Place
 from whence_common.registry_sign_in import Login
+from whence_common.runtime.pause import pause
 from whence_common.statement import ImageFacts
 from whence_common.user_data.options import ContainerOptions
 

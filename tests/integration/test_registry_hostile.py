@@ -22,7 +22,7 @@ from landscape.front import LAYER, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, RunningF
 from landscape.layers import archive, gzipped, link, scm_source, tar, with_source, zstd
 from landscape.processes import run
 from landscape.programs import BIN
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 EMPTY = digest_of(b"{}")
 

@@ -27,7 +27,7 @@ from landscape.layers import COMMIT, scm_source, tar, with_source
 from landscape.processes import free_port, run
 from landscape.programs import BIN
 from landscape.registry import docker_registry
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 ROOT = Path(__file__).parents[2]
 BUILDER = "https://builder.example.org/alpha"

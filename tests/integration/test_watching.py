@@ -25,7 +25,7 @@ from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.ports import ContainerSpec, LogDriver, MountPoint
 from whence_agent.watch.supervision import Supervision
 from whence_common.clock import utc_now
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 from whence_common.user_data.container import PortMapping
 from whence_common.user_data.options import ContainerOptions
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.processes import Process, booting, run, started, within
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 BOOT_SECONDS_MAX = 120.0
 _LOOK_SECONDS = 0.1

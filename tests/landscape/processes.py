@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 STOP_SECONDS_MAX = 15.0
 READY_SECONDS_MAX = 60.0

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from landscape.processes import Process, answers, free_port, run, started
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 BIN = Path(sys.executable).parent
 _LOOK_SECONDS = 0.1

@@ -16,7 +16,7 @@ from fakes.metadata_service import MetadataService
 from landscape.processes import free_port
 from landscape.programs import BIN, Agent, AgentSettings, Aggregator, agent
 from landscape.whole import Landscape
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 
 class Stage:

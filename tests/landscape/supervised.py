@@ -16,7 +16,7 @@ import aiohttp
 
 from landscape.processes import STOP_SECONDS_MAX, run
 from landscape.programs import BIN
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 RESTART_SECONDS = 5.0
 """As in whence-agent.service."""

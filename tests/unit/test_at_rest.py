@@ -15,7 +15,7 @@ import pytest
 
 from whence_agent.progress import Progress
 from whence_agent.report.at_rest import AtRest
-from whence_common.memory import Mapping, give_back, resident_bytes, unwritten_mappings
+from whence_common.runtime.memory import Mapping, give_back, resident_bytes, unwritten_mappings
 
 _EARLY = """
 import sys
@@ -26,7 +26,7 @@ _SAME_WORK_AFTER = """
 import hashlib, ssl, sys
 import whence_agent.wiring
 from whence_common.keys import key_id
-from whence_common.memory import give_back, resident_bytes, unwritten_mappings
+from whence_common.runtime.memory import give_back, resident_bytes, unwritten_mappings
 from cryptography.hazmat.primitives.asymmetric import ec
 key = ec.generate_private_key(ec.SECP256R1())
 before = resident_bytes()

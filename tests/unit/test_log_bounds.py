@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp.http_exceptions import BadStatusLine
 
-from whence_common.log_bounds import LogBounds, LogSampling, Suppressed
-from whence_common.logs import BoundedStream, JsonLines, fields
+from whence_common.runtime.log_bounds import LogBounds, LogSampling, Suppressed
+from whence_common.runtime.logs import BoundedStream, JsonLines, fields
 
 BOUNDS = LogBounds(kind_burst=30.0, kind_per_second=2.0, address_burst=10.0, address_per_second=0.5)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from whence_common.memory import FreedMemory
+from whence_common.runtime.memory import FreedMemory
 
 
 class Process:
@@ -72,7 +72,7 @@ async def test_growth_counts_from_the_least_that_was_resident() -> None:
 
 
 _IN_A_NEW_PROCESS = """
-from whence_common.memory import keep_little, malloc_trim, resident_bytes
+from whence_common.runtime.memory import keep_little, malloc_trim, resident_bytes
 keep_little()
 before = resident_bytes()
 blocks = [b"x" * (200 * 1024 + number) for number in range(300)]

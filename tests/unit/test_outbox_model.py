@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from whence_agent.report.outbox import Outbox
-from whence_common.files import Disk
+from whence_common.runtime.files import Disk
 
 STATEMENTS_MAX = 4
 BYTES_MAX = 2_000

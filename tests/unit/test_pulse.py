@@ -11,7 +11,7 @@ import pytest
 
 from fakes.agent_world import World
 from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
-from whence_common.lifecycle import run_until_signal
+from whence_common.runtime.lifecycle import run_until_signal
 
 
 def test_a_loop_that_comes_round_feeds_the_watchdog(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from fakes.agent_world import World
 from whence_agent.redaction import Redactor
 from whence_agent.status.document import status_document
 from whence_agent.status.page import render_page
-from whence_common.logs import JsonLines, fields
 from whence_common.problems import Problem
+from whence_common.runtime.logs import JsonLines, fields
 
 SECRET = 'hunter2"\\ü/%\nsecond line'
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whence_agent.redaction import Redactor
-from whence_common.logs import JsonLines, fields
 from whence_common.problems import Problem, render
+from whence_common.runtime.logs import JsonLines, fields
 from whence_common.visible import printable, visible_json
 
 HOSTILE = [

@@ -9,7 +9,7 @@ from typing import TypeVar
 from whence_agent.progress import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.errors import RoadError
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 
 from whence_agent.ports import Notifier
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

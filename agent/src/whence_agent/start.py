@@ -22,7 +22,7 @@ from whence_agent.settings import Settings
 from whence_agent.status.connections import Connections
 from whence_agent.status.endpoint import StatusEndpoint
 from whence_common.clock import to_instant, utc_now
-from whence_common.lifecycle import Service
+from whence_common.runtime.lifecycle import Service
 
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -65,11 +65,11 @@ from whence_agent.watch.notices import NoticeWatch
 from whence_agent.watch.supervision import Supervision
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
-from whence_common.files import remove_temporaries
 from whence_common.image_reference import registry_name
-from whence_common.lifecycle import Ended, Service, run_until_signal
-from whence_common.memory import give_back, resident_bytes, unwritten_mappings
 from whence_common.registry_address import Place
+from whence_common.runtime.files import remove_temporaries
+from whence_common.runtime.lifecycle import Ended, Service, run_until_signal
+from whence_common.runtime.memory import give_back, resident_bytes, unwritten_mappings
 from whence_common.settings_file import SettingsInvalid
 
 

@@ -26,10 +26,10 @@ from whence_aggregator.wiring.audit import run_witness
 from whence_aggregator.wiring.parts import open_database
 from whence_aggregator.wiring.registry import import_registry, run_registry
 from whence_aggregator.wiring.serve import run_aggregator
-from whence_common import logs
 from whence_common.clock import utc_now
 from whence_common.errors import WhenceError, leaves
-from whence_common.memory import keep_little
+from whence_common.runtime import logs
+from whence_common.runtime.memory import keep_little
 from whence_common.settings_file import Document, SettingsInvalid
 from whence_common.visible import printable
 

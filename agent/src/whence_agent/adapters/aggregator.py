@@ -22,8 +22,8 @@ from whence_common.clock import utc_now
 from whence_common.counting import NUMBER_MAX
 from whence_common.enrolment_proof import KEY_HEADER
 from whence_common.errors import one_line
-from whence_common.logs import fields
 from whence_common.merkle import PROOF_HASHES_MAX
+from whence_common.runtime.logs import fields
 from whence_common.sts_proof import StsProof
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from whence_agent.adapters.engine_client import EngineClient
 from whence_agent.ports import ContainerSpec
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from whence_agent.machine.protocol import ANSWER_LINE_BYTES_MAX, Answer, MachineFailed, Request
 from whence_common.errors import one_line
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import MetadataUnavailable
 from whence_common.aws_errors import DENIED_SECONDS_MAX
 from whence_common.clock import to_instant
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

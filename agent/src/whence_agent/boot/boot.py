@@ -27,9 +27,9 @@ from whence_agent.watch.lifecycle_states import in_pool
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.identity_document import InstanceIdentity
-from whence_common.logs import fields
-from whence_common.pause import pause
 from whence_common.problems import has_errors
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 from whence_common.statement import (
     ApplicationFacts,
     ContainerFacts,

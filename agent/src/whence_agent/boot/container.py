@@ -15,8 +15,8 @@ import yaml
 
 from whence_agent.ports import ContainerSpec, LogDriver, MountPoint
 from whence_agent.settings import Settings
-from whence_common.files import write_durably
 from whence_common.identity_document import InstanceIdentity
+from whence_common.runtime.files import write_durably
 from whence_common.statement import ImageFacts
 from whence_common.user_data.agreement import APPLICATION, shared_network
 from whence_common.user_data.judge import Sidecar, UserData

@@ -9,7 +9,7 @@ from whence_agent.ports import ContainerState, ContainerWatch, EngineFailed, Pro
 from whence_agent.ports_cloud import CloudRefused, LoadBalancers
 from whence_agent.progress import StageProgress
 from whence_common.errors import RoadError, one_line
-from whence_common.pause import pause
+from whence_common.runtime.pause import pause
 from whence_common.user_data.lifecycle import HealthCheck, LoadBalancer
 
 REQUEST_SECONDS_MAX = 5.0

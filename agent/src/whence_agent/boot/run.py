@@ -18,7 +18,7 @@ from whence_agent.ports import ContainerWatch, Engine, EngineFailed
 from whence_agent.progress import Progress, StageProgress
 from whence_agent.report.disk_road import room_on
 from whence_agent.settings import Settings
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.statement import ContainerFacts
 from whence_common.user_data.judge import UserData
 

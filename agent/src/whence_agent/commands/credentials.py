@@ -26,11 +26,11 @@ from whence_agent.credentials.keeper import CredentialKeeper, Revocation
 from whence_agent.progress import Progress
 from whence_agent.proxies import Proxies, passwords, what_is_wrong
 from whence_agent.redaction import Redactor
-from whence_common import logs
 from whence_common.clock import to_instant, utc_now
 from whence_common.errors import WhenceError
 from whence_common.identifiers import is_application_id
-from whence_common.lifecycle import run_until_signal
+from whence_common.runtime import logs
+from whence_common.runtime.lifecycle import run_until_signal
 from whence_common.user_data import nodes, strict_yaml
 
 _CONFIG_BYTES_MAX = 256 * 1024

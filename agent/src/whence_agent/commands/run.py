@@ -13,9 +13,9 @@ from whence_agent.proxies import Proxies
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
 from whence_agent.start import answering
-from whence_common import logs
 from whence_common.errors import WhenceError, leaves
-from whence_common.lifecycle import Ended
+from whence_common.runtime import logs
+from whence_common.runtime.lifecycle import Ended
 from whence_common.settings_file import Document, SettingsInvalid
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from whence_common.errors import InputError
-from whence_common.files import remove_temporaries, sync_directory, write_durably
+from whence_common.runtime.files import remove_temporaries, sync_directory, write_durably
 
 _KEPT = 2
 _FILE_BYTES_MAX = 1024 * 1024

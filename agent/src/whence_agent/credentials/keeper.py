@@ -17,8 +17,8 @@ from whence_agent.ports import CredentialState, ObjectStore, ObjectUnavailable, 
 from whence_agent.progress import Progress, StageProgress
 from whence_agent.redaction import Redactor
 from whence_common.clock import to_instant
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 from whence_common.statement import CredentialFacts
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from whence_agent.ports import AccessToken, SecretUnavailable, TokenIssuer
 from whence_agent.progress import Progress, StageProgress
 from whence_agent.redaction import Redactor
 from whence_common.backoff import Backoff
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

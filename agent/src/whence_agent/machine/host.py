@@ -15,7 +15,7 @@ from whence_agent.machine.place import Place
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import CustomLogsRequest, HostRequest, MachineFailed, PowerOffRequest
 from whence_common.errors import one_line
-from whence_common.files import write_durably
+from whence_common.runtime.files import write_durably
 from whence_common.user_data.host import HUGE_PAGES, HUGE_PAGES_VALUES, INTERVALS, LOG_FILES_MAX
 
 _SYSCTL = re.compile(r"[a-z0-9_]+(?:\.[A-Za-z0-9_-]+)+\Z")

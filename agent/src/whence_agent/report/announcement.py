@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from whence_agent.patience import Patience
 from whence_agent.ports_cloud import CloudRefused, NobodyWaits, Signals
 from whence_agent.progress import Progress, StageProgress
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.user_data.judge import Announcement
 from whence_common.user_data.lifecycle import OnFailure
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from whence_agent.progress import Progress
-from whence_common.logs import fields
-from whence_common.memory import Mapping
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.memory import Mapping
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

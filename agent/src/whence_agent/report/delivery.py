@@ -33,8 +33,8 @@ from whence_common.clock import to_instant
 from whence_common.enrolment_proof import proof_content
 from whence_common.heartbeat import Heartbeat, mac
 from whence_common.keys import key_id, public_key_to_wire, sign
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 from whence_common.sts_proof import StsProof
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import logging
 
 from whence_agent.report.instance_key import InstanceKey
 from whence_common.counting import is_number
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_common.counting import is_number
 from whence_common.errors import InputError
-from whence_common.files import write_durably
 from whence_common.keys import key_id
+from whence_common.runtime.files import write_durably
 
 _MODE = 0o600
 

@@ -14,7 +14,7 @@ from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.outbox import Outbox
 from whence_common.errors import one_line
 from whence_common.identity_document import InstanceIdentity
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence_common.files import Disk, remove_temporaries, sync_directory, write_durably
-from whence_common.logs import fields
+from whence_common.runtime.files import Disk, remove_temporaries, sync_directory, write_durably
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError, one_line
 from whence_common.log_policy import Policy, count_distinct
-from whence_common.logs import fields
 from whence_common.merkle import ProofInvalid, check_consistency
 from whence_common.note import Checkpoint, Note, VerifierKey
 from whence_common.problems import Problem, Severity
 from whence_common.receipt import Receipt as Proof
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from whence_common.digest import sha256_digest
 from whence_common.envelope import seal
 from whence_common.heartbeat import HEARTBEATS
 from whence_common.identity_document import InstanceIdentity
-from whence_common.logs import fields
 from whence_common.problems import Problem
+from whence_common.runtime.logs import fields
 from whence_common.statement import Cause, InstanceFacts, Predicate, Statement
 from whence_common.storable import cleaned
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from whence_common.errors import InputError
-from whence_common.files import write_durably
-from whence_common.logs import fields
 from whence_common.note import Checkpoint, Note
+from whence_common.runtime.files import write_durably
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

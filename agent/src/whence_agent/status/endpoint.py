@@ -18,9 +18,9 @@ from whence_agent.status.host_names import is_own_host
 from whence_agent.status.page import render_page
 from whence_common import open_metrics
 from whence_common.clock import parse_instant
-from whence_common.logs import fields
 from whence_common.open_metrics import Metric
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 from whence_common.visible import visible_json
 
 log = logging.getLogger(__name__)

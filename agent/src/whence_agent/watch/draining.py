@@ -15,7 +15,7 @@ from whence_agent.progress import Progress, StageProgress
 from whence_agent.report.announcement import Announcer
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.reporter import Reporter
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.user_data.lifecycle import LoadBalancer, Shutdown
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from whence_agent.ports import EngineFailed
 from whence_agent.ports_engine import EngineLife
 from whence_agent.progress import Progress
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from whence_agent.ports import Probe
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.report.reporter import Reporter
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 from whence_common.user_data.lifecycle import HealthCheck
 
 log = logging.getLogger(__name__)

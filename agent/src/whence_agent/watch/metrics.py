@@ -9,8 +9,8 @@ from pathlib import Path
 
 from whence_agent.ports_cloud import CloudRefused, MetricSink
 from whence_agent.progress import Progress
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from whence_agent.pulse import Pulse
 from whence_agent.report.reporter import Reporter
 from whence_agent.watch.draining import Ending
 from whence_agent.watch.lifecycle_states import plan_of
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

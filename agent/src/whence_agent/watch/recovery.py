@@ -14,7 +14,7 @@ from whence_agent.progress import Progress
 from whence_agent.watch.restarts import STABLE_SECONDS, Verdict
 from whence_agent.watch.watched import ENDED, SeenEnd, Watched
 from whence_common.clock import parse_instant
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.statement import ContainerFacts
 
 log = logging.getLogger(__name__)

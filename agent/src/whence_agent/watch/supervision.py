@@ -21,8 +21,8 @@ from whence_agent.watch.recovery import Recovery
 from whence_agent.watch.restarts import Restarts
 from whence_agent.watch.watched import Watched
 from whence_common.digest import sha256_digest
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 from whence_common.statement import ContainerFacts
 
 log = logging.getLogger(__name__)

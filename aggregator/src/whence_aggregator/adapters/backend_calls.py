@@ -15,10 +15,10 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReferenceInvalid, is_repository_path
-from whence_common.logs import fields
 from whence_common.oci_manifest import MANIFEST_BYTES_MAX
 from whence_common.registry_sign_in import scope_of
 from whence_common.registry_urls import checked_path
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

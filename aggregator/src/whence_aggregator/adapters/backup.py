@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from whence_common.errors import InputError
-from whence_common.files import sync_directory, write_durably
+from whence_common.runtime.files import sync_directory, write_durably
 
 _BUSY_SECONDS_MAX = 10.0
 _READ_BYTES = 1024 * 1024

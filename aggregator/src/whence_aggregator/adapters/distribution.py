@@ -20,11 +20,11 @@ from whence_aggregator.ports_registry import BlobAnswer
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.digest import sha256_digest
 from whence_common.image_reference import is_repository_path, is_tag
-from whence_common.logs import fields
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 from whence_common.referrer_pages import next_page
 from whence_common.registry_address import REDIRECTS, RedirectRefused, redirected
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from whence_aggregator.ports import StorageUnavailable
 from whence_common import strict_base64
-from whence_common.files import make_once_for_owner, replace_for_owner, sync_directory
 from whence_common.note import LOG, WITNESS, Checkpoint, Note, NoteInvalid, Signer, VerifierKey
+from whence_common.runtime.files import make_once_for_owner, replace_for_owner, sync_directory
 from whence_common.settings_file import SettingsInvalid
 
 _PREFIX = "PRIVATE+KEY+"

@@ -10,8 +10,8 @@ from pathlib import Path
 from whence_aggregator.callers.known import Callers
 from whence_aggregator.callers.tokens import Token
 from whence_common.errors import InputError
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 import msgspec
 
 from whence_aggregator.agents.verification import Checked, Refusal, Submitted, check
-from whence_common import logs
 from whence_common.errors import RoadError
-from whence_common.logs import fields
+from whence_common.runtime import logs
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

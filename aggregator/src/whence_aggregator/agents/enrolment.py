@@ -40,7 +40,7 @@ from whence_common.heartbeat import derive_key
 from whence_common.identity_document import Authorities, InstanceIdentity, verify
 from whence_common.keys import key_id, public_key_from_wire, signature_holds
 from whence_common.ledger_entry import event, kind_of
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.sts_proof import StsProof, check_caller, headers_to_sign
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from whence_aggregator.ports import Overloaded, StorageUnavailable
 from whence_common.errors import RoadError
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

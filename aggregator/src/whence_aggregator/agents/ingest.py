@@ -25,7 +25,7 @@ from whence_aggregator.projections.statements import Combinations, project_state
 from whence_aggregator.work.questions import question
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.counting import LEAP_MAX
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

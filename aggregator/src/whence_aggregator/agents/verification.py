@@ -23,7 +23,7 @@ from whence_common.errors import InputError
 from whence_common.image_reference import image_subject, tag_reference
 from whence_common.keys import is_key_id, public_key_from_wire
 from whence_common.ledger_entry import kind_of, leaf_data
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.statement import Predicate, Statement, StatementInvalid
 from whence_common.storable import check_json
 

@@ -10,8 +10,8 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.tokens import Token
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_common.clock import Now, to_instant
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.work.questions import question
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.storable import cleaned
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from whence_aggregator.ports import Finding
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.work.task import Again, Task
 from whence_common.clock import Now
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

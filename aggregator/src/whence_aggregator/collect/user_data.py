@@ -16,7 +16,7 @@ from typing import Any
 from whence_aggregator.ports import Ec2Inventory, SourceUnavailable
 from whence_common.digest import sha256_digest
 from whence_common.errors import one_line
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.user_data.judge import judge
 from whence_common.user_data.masking import masked
 from whence_common.user_data.platform import PlatformRules

@@ -25,7 +25,7 @@ from whence_aggregator.trace.tracer import Tracer
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.errors import WhenceError
 from whence_common.ledger_entry import event
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.storable import cleaned
 
 log = logging.getLogger(__name__)

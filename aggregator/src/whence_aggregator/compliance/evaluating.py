@@ -7,8 +7,8 @@ import time
 
 from whence_aggregator.compliance.evaluate import PAGE_INSTANCES, Evaluator
 from whence_aggregator.ports import StorageUnavailable
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

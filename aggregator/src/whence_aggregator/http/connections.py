@@ -17,7 +17,7 @@ from whence_aggregator.http.connection import Connection
 from whence_aggregator.http.held import Held, InOrder, names
 from whence_aggregator.http.reading import Reading
 from whence_aggregator.http.refused import RefusedCounts, RefusedKind
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

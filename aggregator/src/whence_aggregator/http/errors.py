@@ -22,7 +22,7 @@ from whence_aggregator.ports import (
     Unauthenticated,
 )
 from whence_common.errors import InputError, WhenceError
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.visible import visible_json
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from whence_aggregator.callers.trusted_proxies import TrustedProxies, limit_name
 from whence_aggregator.http.connections import Connections
 from whence_aggregator.http.held import InOrder, names
 from whence_aggregator.http.proxy_protocol import ProxyHeaderInvalid, read_client
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.shared import ASKED_SECONDS_MAX, Shared
 from whence_aggregator.ports import StorageUnavailable, Unauthenticated
 from whence_common import open_metrics
-from whence_common.logs import fields
 from whence_common.open_metrics import Family, gauge
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from whence_aggregator.http.pace import Pace, paced_chunks
 from whence_aggregator.ports import Overloaded, StorageUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.errors import InputError, WhenceError, one_line
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.storable import Unstorable, check_json
 
 log = logging.getLogger(__name__)

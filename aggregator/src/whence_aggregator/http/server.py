@@ -23,9 +23,9 @@ from whence_aggregator.http.introduced import Introduced
 from whence_aggregator.http.listening import cannot_listen
 from whence_aggregator.http.refused import RefusedCounts
 from whence_aggregator.http.turns import Turns
-from whence_common.logs import fields, tell_suppressed
-from whence_common.memory import FreedMemory, malloc_trim, resident_bytes
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields, tell_suppressed
+from whence_common.runtime.memory import FreedMemory, malloc_trim, resident_bytes
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

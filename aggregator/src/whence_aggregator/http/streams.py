@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from whence_aggregator.http.client_address import client_address
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from whence_aggregator.ledger.publishing import Witness, WitnessBehind
 from whence_aggregator.ports import CheckpointKeeper, Database
 from whence_common.errors import RoadError, WhenceError
 from whence_common.log_policy import revoked_of
-from whence_common.logs import fields
 from whence_common.note import Checkpoint, Note
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from typing import Protocol
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_common.errors import RoadError
-from whence_common.logs import fields
 from whence_common.note import Checkpoint, Note, NoteInvalid, VerifierKey
-from whence_common.pause import pause
 from whence_common.receipt import Receipt, receipt_text
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

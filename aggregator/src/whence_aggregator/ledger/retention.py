@@ -17,9 +17,9 @@ from whence_aggregator.ledger.log_reader import Archive
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.ledger_entry import event
-from whence_common.logs import fields
 from whence_common.merkle import TILE_HEIGHT, TILE_WIDTH
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 

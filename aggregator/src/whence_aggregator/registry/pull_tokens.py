@@ -22,8 +22,8 @@ from whence_common.clock import Now
 from whence_common.errors import InputError
 from whence_common.identifiers import INSTANCE_ID
 from whence_common.keys import key_id, public_key_from_wire, signature_holds
-from whence_common.logs import fields
 from whence_common.pull_proof import pull_proof_content
+from whence_common.runtime.logs import fields
 from whence_common.sts_proof import StsProof, check_caller, headers_to_sign
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from whence_aggregator.registry.refusals import unavailable
 from whence_aggregator.work.questions import lane_of_team, question
 from whence_common.clock import Now, to_instant
 from whence_common.image_reference import image_subject
-from whence_common.logs import fields
 from whence_common.oci_manifest import Manifest
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

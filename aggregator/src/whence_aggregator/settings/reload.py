@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from whence_common.errors import InputError
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from whence_aggregator.ports import Asked, Parameters, Row, Write, WriteConflict
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery, OpenMode
 from whence_aggregator.storage.postgres_errors import unavailable
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 from whence_common.storable import Unstorable
 
 log = logging.getLogger(__name__)

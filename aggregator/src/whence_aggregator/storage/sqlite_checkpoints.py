@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from whence_aggregator.ports import StorageUnavailable
 from whence_aggregator.settings.server import Settings, log_origin
 from whence_aggregator.wiring.parts import load_reader, open_database
 from whence_common.clock import to_instant, utc_now
-from whence_common.files import write_durably
+from whence_common.runtime.files import write_durably
 
 DATABASE = "ledger.db"
 MANIFEST = "backup.json"

@@ -29,9 +29,9 @@ from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.wiring import parts
 from whence_common.clock import to_instant, utc_now
-from whence_common.files import replace_for_owner
 from whence_common.log_policy import RevokedKey, revoked_of
 from whence_common.note import NoteInvalid, Signer, VerifierKey
+from whence_common.runtime.files import replace_for_owner
 from whence_common.settings_file import SettingsInvalid
 
 REASON_CHARACTERS_MAX = 500

@@ -30,10 +30,10 @@ from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_common.clock import utc_now
 from whence_common.image_reference import registry_name
-from whence_common.lifecycle import Service, run_until_signal
 from whence_common.meters import Counter
 from whence_common.open_metrics import Family, Sample, gauge
-from whence_common.pause import pause
+from whence_common.runtime.lifecycle import Service, run_until_signal
+from whence_common.runtime.pause import pause
 from whence_common.settings_file import SettingsInvalid
 
 _TLS = frozenset({"tls_certificate_file", "tls_key_file"})

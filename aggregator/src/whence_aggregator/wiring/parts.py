@@ -52,13 +52,13 @@ from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.wiring.roads import Outgoing, load_git, load_roads
 from whence_common.clock import from_millis, parse_instant, utc_now
-from whence_common.files import make_once_for_owner
 from whence_common.identity_document import Authorities
 from whence_common.image_reference import registry_name
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
 from whence_common.log_policy import wrong_witnesses
-from whence_common.logs import fields
 from whence_common.note import VerifierKey
+from whence_common.runtime.files import make_once_for_owner
+from whence_common.runtime.logs import fields
 from whence_common.settings_file import SettingsInvalid
 
 log = logging.getLogger(__name__)

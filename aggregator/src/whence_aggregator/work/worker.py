@@ -17,8 +17,8 @@ from whence_aggregator.work.task import Again, Task, Work
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
-from whence_common.logs import fields
-from whence_common.pause import pause
+from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 from whence_common.storable import Unstorable, cleaned
 
 log = logging.getLogger(__name__)

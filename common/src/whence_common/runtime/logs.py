@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from whence_common.clock import to_instant
-from whence_common.log_bounds import LogBounds, LogSampling
+from whence_common.runtime.log_bounds import LogBounds, LogSampling
 from whence_common.visible import visible_json
 
 _FIELDS = "whence_fields"

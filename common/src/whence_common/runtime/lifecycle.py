@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Literal
 
-from whence_common.logs import fields
+from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 
