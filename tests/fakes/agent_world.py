@@ -45,6 +45,10 @@ from whence_common.statement import ContainerFacts, Predicate, Statement
 DIGEST = "sha256:" + "d" * 64
 
 
+def _nothing() -> None:
+    """Have nothing happen."""
+
+
 class FakeEngine:
     """Containers by name. `down` makes every call fail, as when the engine is away; `refuses` every start.
 
@@ -64,6 +68,8 @@ class FakeEngine:
         self.memory: list[EngineEvent] = []
         self.followed_since: list[float] = []
         self.queue: asyncio.Queue[EngineEvent] = asyncio.Queue()
+        self.meanwhile: dict[str, Callable[[], None]] = {}
+        """What happens once while a question is answered: by a container's name, or `running`."""
 
     def add(self, name: str, *, digest: str = DIGEST, state: str = "running", exit_code: int | None = None) -> None:
         facts = ContainerFacts(
@@ -113,6 +119,7 @@ class FakeEngine:
 
     async def inspect(self, name: str) -> ContainerState | None:
         self._check()
+        self.meanwhile.pop(name, _nothing)()
         return self.containers.get(name)
 
     async def start(self, name: str) -> None:
@@ -135,6 +142,7 @@ class FakeEngine:
 
     async def running(self) -> list[EngineEvent]:
         self._check()
+        self.meanwhile.pop("running", _nothing)()
         return [
             EngineEvent(action="start", container_id=one.facts.container_id, name=name, image=one.facts.image_digest)
             for name, one in self.containers.items()

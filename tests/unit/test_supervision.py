@@ -135,6 +135,25 @@ async def test_an_exec_is_told_with_its_program_and_then_counted(watched: Watche
     assert (drift.kind, drift.detail, drift.count) == ("exec", "/bin/sh", 2)
 
 
+@pytest.mark.parametrize("asked", ["running", APP, f"{APP}-proxy"])
+@pytest.mark.parametrize(
+    "event, kind",
+    [
+        (EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="sh", command="c"), "exec"),
+        (EngineEvent(action="start", container_id="2", name="blink", image="evil"), "container-undeclared"),
+    ],
+)
+async def test_what_is_heard_while_the_engine_answers_a_look_is_told(
+    watched: Watched, asked: str, event: EngineEvent, kind: str
+) -> None:
+    await watched.look()
+    watched.world.engine.meanwhile[asked] = lambda: watched.supervision.happened(event)
+    await watched.look(after=5)
+    await watched.look(after=5)
+    (statement,) = watched.world.statements()
+    assert [(one.kind, one.container) for one in statement.drift] == [(kind, event.name)]
+
+
 async def test_an_exec_elsewhere_is_not_ours_to_tell(watched: Watched) -> None:
     assert not watched.supervision.seen(
         EngineEvent(action="exec_start", container_id="1", name="platform-logs", image="x")

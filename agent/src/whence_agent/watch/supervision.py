@@ -92,9 +92,11 @@ class Supervision:
         self._pulse.beat("supervision", silent_seconds_max=_LOOK_SECONDS_MAX)
         try:
             await self._life.ping()
-            self._untold |= await self._undeclared()
+            if await self._undeclared():  # not `|=`: what events set during the question must stay
+                self._untold = True
             for watched in self._watched.values():
-                self._untold |= self._compare(watched, await self._engine.inspect(watched.name))
+                found = await self._engine.inspect(watched.name)
+                self._untold |= self._compare(watched, found)
             self._progress.engine_error = ""
             self._tell()
             await self._recovery.go_on(self._watched)
