@@ -186,7 +186,7 @@ def test_the_example_files_are_valid() -> None:
         ("agent/README.md", agent_settings.Settings.__struct_fields__),
         ("agent/README.md", tuple(KEYS)),
         ("aggregator/README.md", aggregator_settings.Settings.__struct_fields__),
-        ("aggregator/README.md", aggregator_settings.RegistrySettings.__struct_fields__),
+        ("aggregator/README.md", aggregator_settings.RegistryFrontSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
     ],
 )

@@ -32,7 +32,7 @@ from landscape.postgres import postgres
 from landscape.programs import aggregator
 from whence_aggregator.agents.enrolment import Enrolment
 from whence_aggregator.agents.ingest import Verified
-from whence_aggregator.agents.verification import Checked, Submitted, check
+from whence_aggregator.agents.verification import Submitted, VerifiedStatement, check
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ports import Database
@@ -84,7 +84,7 @@ async def enrol_all(house: InProcess, machines: list[Sampled]) -> None:
             writing.writes += [("add_instance", instances), ("add_enrolment", bindings)]
 
 
-def verified(machine: Sampled, content: bytes, checked: Checked) -> Verified:
+def verified(machine: Sampled, content: bytes, checked: VerifiedStatement) -> Verified:
     enrolment = Enrolment(
         instance_id=machine.instance_id, number=1, key_id="", public_key="", account_id=account_of(machine.number),
         region="", level="", enrolled_at="", ledger_index=0, identity={},
@@ -96,7 +96,7 @@ def taken(machine: Sampled, content: bytes) -> Verified:
     predicate_region = ("eu-central-1", "eu-west-1", "us-east-1")[machine.number % 3]
     submitted = Submitted(content, _wire(machine), machine.instance_id, account_of(machine.number), predicate_region)
     (checked,) = check([submitted])
-    assert isinstance(checked, Checked), checked
+    assert isinstance(checked, VerifiedStatement), checked
     return verified(machine, content, checked)
 
 
@@ -274,7 +274,7 @@ class _Unsigned(Sampled):
             {"payload": payload, "payloadType": "application/vnd.in-toto+json",
              "signatures": [{"sig": signature, "keyid": f"{self.number:064x}"}]}
         )  # fmt: skip
-        checked = Checked(
+        checked = VerifiedStatement(
             digest=hashlib.sha256(content).digest(), leaf=leaf_hash(content), layout=to_layout(content),
             delta=None, stated=Stated.of(predicate), questions=[],
         )  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.kept_blobs import image as pushed_image
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, Machine, scm
-from whence_aggregator.collect.image_reader import KnownBases
+from whence_aggregator.collect.image_reader import KnownBaseImages
 from whence_aggregator.compliance.evaluate import storable_verdict
 from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.compliance.standing import standing_verdicts
@@ -161,7 +161,7 @@ async def test_what_an_agent_says_of_a_base_image_takes_no_source_from_the_image
     claims = scm(revision=COMMIT)
     await house.say(await rival(house), image=named("registry.example.org/base/os", base), scm_source=claims)
     await house.work()
-    assert await KnownBases(house.database).base_with_commit(chains, COMMIT) is None
+    assert await KnownBaseImages(house.database).base_with_commit(chains, COMMIT) is None
 
 
 def test_a_problem_with_text_that_no_store_keeps_still_has_its_verdict() -> None:

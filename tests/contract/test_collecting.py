@@ -12,10 +12,10 @@ import pytest
 from fakes.in_process import InProcess
 from landscape.processes import eventually
 from whence_aggregator.collect.collectors import Collector
-from whence_aggregator.collect.findings import Findings
-from whence_aggregator.ports import Finding, SourceUnavailable
+from whence_aggregator.collect.findings import FactRecorder
+from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.wiring.work import kinds_of
-from whence_aggregator.work.lanes import SHARES, Shares
+from whence_aggregator.work.lanes import SHARES, LaneShares
 from whence_aggregator.work.questions import question
 from whence_aggregator.work.task import Work
 from whence_aggregator.work.worker import DUE_MAX, Worker
@@ -38,7 +38,7 @@ class Hosts:
     answered: list[str] = field(default_factory=list)
     under_way: list[str] = field(default_factory=list)
 
-    async def collect(self, subject: str) -> Finding:
+    async def collect(self, subject: str) -> CollectedFact:
         host = subject.partition("/")[0]
         self.asked.append(subject)
         self.under_way.append(subject)
@@ -49,7 +49,7 @@ class Hosts:
                 self.slow()
                 raise SourceUnavailable("registry-unreachable", "it does not answer")
             self.answered.append(subject)
-            return Finding(outcome="missing", reason="the registry has no such tag")
+            return CollectedFact(outcome="missing", reason="the registry has no such tag")
         finally:
             self.under_way.remove(subject)
 
@@ -58,7 +58,7 @@ def asking(house: InProcess, collectors: Mapping[str, Collector]) -> dict[str, W
     return kinds_of(house.ledger, collectors, None, now=house.clock)
 
 
-def worker(house: InProcess, hosts: Hosts, shares: Shares = SHARES) -> Worker:
+def worker(house: InProcess, hosts: Hosts, shares: LaneShares = SHARES) -> Worker:
     return house.worker_of(asking(house, {"tag": hosts}), shares)
 
 
@@ -152,7 +152,7 @@ async def test_more_questions_than_are_looked_at_hide_none_that_came_after_them(
 @of_no_database
 async def test_hosts_that_are_not_configured_are_one_host_once_they_are_known_to_be(house: InProcess) -> None:
     class Unlisted:
-        async def collect(self, subject: str) -> Finding:
+        async def collect(self, subject: str) -> CollectedFact:
             raise SourceUnavailable("registry-not-configured", "it is not among the registries in the settings")
 
     one = house.worker_of(asking(house, {"tag": Unlisted()}))
@@ -229,7 +229,7 @@ async def test_a_host_that_fails_at_once_keeps_its_share(house: InProcess) -> No
 @of_no_database
 async def test_an_answer_that_never_ends_is_waited_for_no_longer_than_any(house: InProcess) -> None:
     hosts = Hosts(hanging={"hanging.example.org"})
-    findings = Findings(ledger=house.ledger, collectors={"tag": hosts}, now=house.clock, answer_seconds_max=0.05)
+    findings = FactRecorder(ledger=house.ledger, collectors={"tag": hosts}, now=house.clock, answer_seconds_max=0.05)
     with pytest.raises(SourceUnavailable) as caught:
         await findings.ask("tag", "hanging.example.org/team/app:1.0", A)
     assert caught.value.code == "source-too-slow"

@@ -17,7 +17,7 @@ from fakes.machine import COMMIT, DIGEST, FAILED, REPOSITORY, SIDECAR, Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ports import Asked, Parameters, Row, Write
-from whence_aggregator.projections.known import Known, named
+from whence_aggregator.projections.known import KnownInstance, named
 from whence_aggregator.projections.stated import Said, Stated
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_aggregator.trace.moment import EVERY_ENTRY
@@ -258,7 +258,7 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
     while order:
         size = chance.randint(1, 4) if shuffled else len(order)
         batch, order = order[:size], order[size:]
-        known = {name: Known.of(row) for name, row in rows.items()}
+        known = {name: KnownInstance.of(row) for name, row in rows.items()}
         new = [Said(ledger_index=0, instance_id=name, enrolment=1, stated=stated) for _, (name, stated) in batch]
         for query, written in await project_statements(book, new, known, combinations, 0):
             for row in written:

@@ -11,11 +11,11 @@ import pytest
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
 from whence_aggregator.collect.handlers import AWAITED_SECONDS_MIN
-from whence_aggregator.collect.image_reader import KnownBases
+from whence_aggregator.collect.image_reader import KnownBaseImages
 from whence_aggregator.ports import ImageSaid
 from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.moment import NOW
-from whence_aggregator.trace.tracer import Subject
+from whence_aggregator.trace.tracer import TraceSubject
 from whence_common.digest import sha256_digest
 from whence_common.image_provenance import Kind, SourceClaim
 from whence_common.scm_source import ScmSource
@@ -150,7 +150,7 @@ async def test_an_image_built_elsewhere_traces_by_what_the_agent_read(
     link = lineage.link("source")
     assert (link.state, link.value["said_by"], link.value["revision"]) == ("asserted", kind, COMMIT)  # type: ignore[index]  # it is there
     assert lineage.link("commit").value["commit"] == COMMIT  # type: ignore[index]  # it is there
-    found, _ = await house.tracer.matching(Subject(kind="commit", value=COMMIT), moment=NOW, after="", limit=10)
+    found, _ = await house.tracer.matching(TraceSubject(kind="commit", value=COMMIT), moment=NOW, after="", limit=10)
     assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
 
 
@@ -170,7 +170,7 @@ async def test_a_known_image_is_found_by_its_layers_and_its_commit(house: InProc
     house.sources.says[DIGEST] = ImageSaid(claims=[claim("label")], chains=chains)
     await house.say(await house.machine(), scm_source=None)
     await house.work()
-    bases = KnownBases(house.database)
+    bases = KnownBaseImages(house.database)
     assert await bases.base_with_commit(["sha256:" + "c" * 64, *chains], COMMIT) == DIGEST
     assert await bases.base_with_commit(chains, OTHER) is None
     assert await bases.base_with_commit(chains[:1], COMMIT) is None
@@ -184,7 +184,7 @@ async def test_a_label_that_may_be_inherited_contradicts_nothing(house: InProces
 
 async def test_a_commit_leads_back_through_whoever_named_it(house: InProcess) -> None:
     await source(house, claim("provenance", by="b"))
-    found, _ = await house.tracer.matching(Subject(kind="commit", value=COMMIT), moment=NOW, after="", limit=10)
+    found, _ = await house.tracer.matching(TraceSubject(kind="commit", value=COMMIT), moment=NOW, after="", limit=10)
     assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
 
 

@@ -15,7 +15,7 @@ from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.search import Wanted
 from whence_aggregator.trace.state import States
-from whence_aggregator.trace.tracer import Subject
+from whence_aggregator.trace.tracer import TraceSubject
 from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.statement import ContainerFacts, ScmSourceFacts
@@ -225,17 +225,17 @@ async def test_a_message_without_ticket_is_missing_one(house: InProcess) -> None
 @pytest.mark.parametrize(
     "subject",
     [
-        Subject(kind="image", value=DIGEST),
-        Subject(kind="commit", value=COMMIT),
-        Subject(kind="commit", value=COMMIT[:7]),
-        Subject(kind="ticket", value="DEMO-7"),
-        Subject(kind="ticket", value="#12"),
-        Subject(kind="application", value="greeter"),
-        Subject(kind="application", value="greeter", version="1.0"),
-        Subject(kind="user_data", value="sha256:" + "a" * 64),
+        TraceSubject(kind="image", value=DIGEST),
+        TraceSubject(kind="commit", value=COMMIT),
+        TraceSubject(kind="commit", value=COMMIT[:7]),
+        TraceSubject(kind="ticket", value="DEMO-7"),
+        TraceSubject(kind="ticket", value="#12"),
+        TraceSubject(kind="application", value="greeter"),
+        TraceSubject(kind="application", value="greeter", version="1.0"),
+        TraceSubject(kind="user_data", value="sha256:" + "a" * 64),
     ],
 )
-async def test_every_subject_leads_back_to_the_instance(house: InProcess, subject: Subject) -> None:
+async def test_every_subject_leads_back_to_the_instance(house: InProcess, subject: TraceSubject) -> None:
     await spoken(house)
     await house.say(await house.machine("i-00000000000000001"), **FAILED, user_data=None, application=None)
     await house.work()
@@ -250,15 +250,15 @@ async def test_every_subject_leads_back_to_the_instance(house: InProcess, subjec
 @pytest.mark.parametrize(
     "subject",
     [
-        Subject(kind="image", value="sha256:" + "0" * 64),
-        Subject(kind="commit", value="0" * 40),
-        Subject(kind="ticket", value="DEMO-8"),
-        Subject(kind="ticket", value="DEMO"),
-        Subject(kind="ticket", value="#345"),
-        Subject(kind="application", value="greeter", version="2.0"),
+        TraceSubject(kind="image", value="sha256:" + "0" * 64),
+        TraceSubject(kind="commit", value="0" * 40),
+        TraceSubject(kind="ticket", value="DEMO-8"),
+        TraceSubject(kind="ticket", value="DEMO"),
+        TraceSubject(kind="ticket", value="#345"),
+        TraceSubject(kind="application", value="greeter", version="2.0"),
     ],
 )
-async def test_what_nobody_runs_leads_nowhere(house: InProcess, subject: Subject) -> None:
+async def test_what_nobody_runs_leads_nowhere(house: InProcess, subject: TraceSubject) -> None:
     await spoken(house)
     await house.work()
     assert await house.tracer.matching(subject, moment=NOW, after="", limit=10) == ([], None)
@@ -285,7 +285,7 @@ async def test_a_trace_at_a_time_shows_what_ran_then(house: InProcess) -> None:
     assert await house.state("image") == "missing"
     with pytest.raises(NotFound):
         await house.lineage(at="2026-11-22T11:30:00.000Z")
-    image = Subject(kind="image", value=DIGEST)
+    image = TraceSubject(kind="image", value=DIGEST)
     for at, hits in (("2026-11-22T12:30:00.000Z", 1), ("2026-11-22T13:30:00.000Z", 0)):
         moment = await house.tracer.moments.of(at)
         assert len((await house.tracer.matching(image, moment=moment, after="", limit=9))[0]) == hits
@@ -307,7 +307,7 @@ async def test_pages_go_through_all_instances_once(house: InProcess) -> None:
     found, after = [], ""
     for _ in range(10):
         lineages, following = await house.tracer.matching(
-            Subject(kind="application", value="greeter"), moment=NOW, after=after, limit=2
+            TraceSubject(kind="application", value="greeter"), moment=NOW, after=after, limit=2
         )
         found += [lineage.instance_id for lineage in lineages]
         if following is None:

@@ -13,7 +13,7 @@ from whence_aggregator.projections.pushes import push_writes
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.adoption import Adoption
 from whence_aggregator.registry.catalog import TAGS_MAX, Catalog
-from whence_aggregator.registry.listing import Listing, WantedImages
+from whence_aggregator.registry.listing import ImageListing, WantedImages
 from whence_aggregator.registry.names import Repository
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
@@ -33,7 +33,7 @@ def signature(**annotations: str) -> Manifest:
 
 
 async def listed(database: Database) -> list[str]:
-    found, _ = await Listing(database=database, name=HOST).images(WantedImages(), after="", limit=100)
+    found, _ = await ImageListing(database=database, name=HOST).images(WantedImages(), after="", limit=100)
     return [one["tag"] for one in found]
 
 

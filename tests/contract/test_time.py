@@ -24,7 +24,7 @@ from whence_aggregator.trace.lineage import LinkName
 from whence_aggregator.trace.recorded import LATER_MAX
 from whence_aggregator.trace.search import Wanted
 from whence_aggregator.trace.state import States
-from whence_aggregator.trace.tracer import Subject
+from whence_aggregator.trace.tracer import TraceSubject
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 from whence_common.statement import ApplicationFacts
@@ -143,7 +143,7 @@ async def test_what_was_only_reported_later_is_found_and_never_complete(house: I
         assert await names(house, at(15), **wanted) == [ONE]
     assert await names(house, at(15), image="sha256:" + "0" * 64) == []
     moment = await house.tracer.moments.of(at(15))
-    found, _ = await house.tracer.matching(Subject(kind="image", value=DIGEST), moment=moment, after="", limit=5)
+    found, _ = await house.tracer.matching(TraceSubject(kind="image", value=DIGEST), moment=moment, after="", limit=5)
     assert [one.instance_id for one in found] == [ONE]
     assert await version(house, at(11)) == "1"
     assert await names(house, at(9)) == []

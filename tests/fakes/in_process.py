@@ -51,13 +51,13 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring.work import kinds_of
-from whence_aggregator.work.lanes import SHARES, Shares
+from whence_aggregator.work.lanes import SHARES, LaneShares
 from whence_aggregator.work.task import Work
 from whence_aggregator.work.worker import Worker
 from whence_common.backoff import Backoff
 from whence_common.identity_document import Authorities
 from whence_common.note import Signer
-from whence_common.scm_source import Repository
+from whence_common.scm_source import SourceRepository
 
 AUDIENCE = "https://whence.example.org"
 SILENT_AFTER_SECONDS = 300.0
@@ -87,10 +87,10 @@ class FakeSources:
     async def digest_of(self, reference: str) -> str | None:
         return self.tags.get(reference)
 
-    async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
+    async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
         return _answer(self.commits.get(commit_id, SourceUnavailable("git-refused", "the Git server is away")))
 
-    async def branch(self, repository: Repository, commit_id: str) -> BranchAnswer:
+    async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
         await self.commit(repository, commit_id)
         answer = self.branches.get(commit_id, BranchAnswer(branch="main", commit_id="f" * 40, reachable=True))
         if isinstance(answer, SourceUnavailable):
@@ -289,7 +289,7 @@ class InProcess:
             on_work=self.wake,
         )
 
-    def worker_of(self, kinds: Mapping[str, Work], shares: Shares = SHARES) -> Worker:
+    def worker_of(self, kinds: Mapping[str, Work], shares: LaneShares = SHARES) -> Worker:
         """Return a worker on the test's clock."""
         return Worker(
             database=self.database, kinds=kinds, now=self.clock, seconds=lambda: self.clock().timestamp(), shares=shares,

@@ -17,7 +17,7 @@ from whence_aggregator.ports import CallerIdentity, Database, SourceUnavailable
 from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
-from whence_aggregator.registry.pull_tokens import PullTokenRequest, PullTokens
+from whence_aggregator.registry.pull_tokens import PullTokenIssuer, PullTokenRequest
 from whence_aggregator.registry.sealing import Seal
 from whence_common.identity_document import Authorities
 from whence_common.keys import key_id, public_key_to_wire, sign
@@ -104,7 +104,7 @@ class Pulls:
             limits=limits_of(LIMITLESS),
             now=house.clock,
         )
-        self.tokens = PullTokens(
+        self.tokens = PullTokenIssuer(
             challenges=challenges,
             instances=instances,
             access=self.access,

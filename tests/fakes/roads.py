@@ -12,7 +12,7 @@ from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.logins import Logins, NoLogin
 from whence_aggregator.adapters.registry_road import Lookup, RegistryRoad
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 
 
 async def addresses(host: str) -> list[str]:
@@ -22,11 +22,15 @@ async def addresses(host: str) -> list[str]:
 
 
 def road(
-    session: aiohttp.ClientSession, place: str | Place, logins: Logins | None = None, *, lookup: Lookup = addresses
+    session: aiohttp.ClientSession,
+    place: str | RegistryPlace,
+    logins: Logins | None = None,
+    *,
+    lookup: Lookup = addresses,
 ) -> RegistryRoad:
     """Give a road to one registry; nothing is shown to it where no logins are given."""
     if isinstance(place, str):
-        place = Place(registry=place)
+        place = RegistryPlace(registry=place)
     return RegistryRoad(
         session=session, place=place, logins=logins or NoLogin(place.registry), seconds=time.monotonic, lookup=lookup
     )

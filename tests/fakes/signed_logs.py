@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from whence_agent.ports import Receipt
+from whence_agent.ports import StatementReceipt
 from whence_common.digest import sha256_digest
 from whence_common.ledger_entry import leaf_data
 from whence_common.merkle import Tile, consistency_proof, inclusion_proof, leaf_hash, range_hash
@@ -46,12 +46,12 @@ class SignedLog:
         witnesses: Sequence[Signer] = (),
         seen: int | None = None,
         proof: Sequence[bytes] | None = None,
-    ) -> Receipt:
+    ) -> StatementReceipt:
         """Give a receipt for an entry; with `seen`, the proof that the log continues so many entries."""
         inclusion = inclusion_proof(number, len(self.entries), self._tile.node)
         if proof is None and seen is not None and seen <= len(self.entries):
             proof = self.consistency(seen, len(self.entries))
-        return Receipt(
+        return StatementReceipt(
             digest=sha256_digest(self.entries[number]),
             ledger_index=number,
             proof=receipt_text(number if index is None else index, inclusion, self.note(witnesses=witnesses)),

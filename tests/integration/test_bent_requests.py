@@ -13,7 +13,7 @@ from aiohttp import web
 from fakes.misbehaving import Answer, misbehaving
 from fakes.roads import road
 from whence_agent.adapters.http_probe import HttpProbe
-from whence_agent.adapters.registry_http import Access, RegistryHttp
+from whence_agent.adapters.registry_http import RegistryHttp, RepositorySignIn
 from whence_agent.ports import RegistryRefused
 from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.host_lookup import HostLookup
@@ -24,7 +24,7 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 
 LAYER = b"layer"
 DIGEST = sha256_digest(LAYER)
@@ -57,7 +57,7 @@ async def asked_of(content: bytes = LAYER) -> AsyncIterator[tuple[str, list[str]
         await runner.cleanup()
 
 
-def images(session: aiohttp.ClientSession, place: Place, lookup: Lookup) -> RegistryImages:
+def images(session: aiohttp.ClientSession, place: RegistryPlace, lookup: Lookup) -> RegistryImages:
     return RegistryImages(roads={place.registry: road(session, place, lookup=lookup)}, windows=Windows())
 
 
@@ -73,7 +73,7 @@ def resolving(**addresses: list[str]) -> Lookup:
 @pytest.mark.parametrize("name", ["../../secret/admin?token=1", "1.0/../../../x", "sha256:../x", "%2e%2e/x"])
 async def test_a_bent_tag_or_digest_makes_no_request(session: aiohttp.ClientSession, name: str) -> None:
     async with asked_of() as (host, seen):
-        reader = images(session, Place(registry=host), resolving())
+        reader = images(session, RegistryPlace(registry=host), resolving())
         for asked in (reader.manifest, reader.blob, reader.referrers, reader.layer):
             with pytest.raises(SourceUnavailable) as caught:
                 await asked(f"{host}/team/app", name)
@@ -83,7 +83,10 @@ async def test_a_bent_tag_or_digest_makes_no_request(session: aiohttp.ClientSess
         agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
         with pytest.raises(RegistryRefused):
             await agent.get(
-                Access(registry=host, path="team/app", login=None), f"manifests/{name}", accept="*/*", bytes_max=9
+                RepositorySignIn(registry=host, path="team/app", login=None),
+                f"manifests/{name}",
+                accept="*/*",
+                bytes_max=9,
             )
         backend = Backend(road=road(session, host))
         with pytest.raises(RegistryRefusal):
@@ -100,11 +103,13 @@ async def test_a_layers_redirect_to_another_port_of_this_machine_is_not_followed
         answers = {BLOB: Answer(status=307, headers={"Location": f"http://{other}/containers/json"})}
         async with misbehaving(answers) as host:
             with pytest.raises(SourceUnavailable) as caught:
-                await images(session, Place(registry=host), resolving()).layer(f"{host}/team/app", DIGEST)
+                await images(session, RegistryPlace(registry=host), resolving()).layer(f"{host}/team/app", DIGEST)
             assert caught.value.code == "registry-redirect"
             agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
             with pytest.raises(RegistryRefused):
-                await agent.get(Access(registry=host, path="team/app", login=None), BLOB, accept="*/*", bytes_max=9)
+                await agent.get(
+                    RepositorySignIn(registry=host, path="team/app", login=None), BLOB, accept="*/*", bytes_max=9
+                )
         assert seen == []
 
 
@@ -118,11 +123,13 @@ async def test_a_redirect_to_a_name_with_a_private_address_is_not_followed(
         async with misbehaving(answers) as host:
             lookup = resolving(rebound=["93.184.216.34", address])
             with pytest.raises(SourceUnavailable) as caught:
-                await images(session, Place(registry=host), lookup).blob(f"{host}/team/app", DIGEST)
+                await images(session, RegistryPlace(registry=host), lookup).blob(f"{host}/team/app", DIGEST)
             assert caught.value.code == "registry-redirect"
             agent = RegistryHttp(session=session, places={}, lookup=lookup, now=utc_now)
             with pytest.raises(RegistryRefused):
-                await agent.get(Access(registry=host, path="team/app", login=None), BLOB, accept="*/*", bytes_max=9)
+                await agent.get(
+                    RepositorySignIn(registry=host, path="team/app", login=None), BLOB, accept="*/*", bytes_max=9
+                )
         assert seen == []
 
 
@@ -130,11 +137,11 @@ async def test_the_address_that_was_checked_is_the_one_that_is_asked(session: ai
     """The system knows no such name: who asked it again would reach nothing, or what it was changed to meanwhile."""
     async with asked_of() as (registry, seen):
         port = registry.rpartition(":")[2]
-        place = Place(registry=registry)
+        place = RegistryPlace(registry=registry)
         to_itself = Answer(status=307, headers={"Location": f"http://alias.example.org:{port}/blob"})
         async with misbehaving({BLOB: to_itself}) as host:
             lookup = resolving()
-            redirecting = road(session, Place(registry=host), lookup=lookup)
+            redirecting = road(session, RegistryPlace(registry=host), lookup=lookup)
             redirecting.place = place  # the alias has the address and port of this one
             url = f"http://{host}/v2/team/app/{BLOB}"
             async with redirecting.ask(
@@ -149,10 +156,10 @@ async def test_a_token_realm_on_another_port_of_this_machine_is_not_asked(sessio
         challenge = f'Bearer realm="http://{other}/admin",service="x"'
         async with misbehaving(Answer(status=401, headers={"WWW-Authenticate": challenge})) as host:
             with pytest.raises(SourceUnavailable) as caught:
-                await images(session, Place(registry=host), resolving()).manifest(f"{host}/team/app", "1.0")
+                await images(session, RegistryPlace(registry=host), resolving()).manifest(f"{host}/team/app", "1.0")
             assert caught.value.code == "registry-redirect"
             agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
-            access = Access(registry=host, path="team/app", login=None)
+            access = RepositorySignIn(registry=host, path="team/app", login=None)
             with pytest.raises(RegistryRefused):
                 await agent.get(access, "manifests/1.0", accept="*/*", bytes_max=9)
         assert seen == []

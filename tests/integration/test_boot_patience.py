@@ -33,14 +33,14 @@ from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.role import GivenKeys
 from whence_agent.adapters.sigv4 import AwsKeys
-from whence_agent.boot.health import Checked, until_healthy, until_in_service
+from whence_agent.boot.health import CheckedContainer, until_healthy, until_in_service
 from whence_agent.boot.identity import read_identity
 from whence_agent.boot.run import Runner
 from whence_agent.boot.secrets import SecretResolver
 from whence_agent.boot.storage import VolumeAttacher
 from whence_agent.credentials.generations import Generations
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
-from whence_agent.machine.protocol import Answer, Failure, HostRequest, MachineFailed
+from whence_agent.machine.protocol import Failure, HelperReply, HostRequest, MachineFailed
 from whence_agent.patience import Patience
 from whence_agent.ports import ContainerState, EngineFailed, InstanceMetadata, MetadataUnavailable, SecretUnavailable
 from whence_agent.ports_cloud import CloudRefused, Volume
@@ -305,7 +305,7 @@ async def test_secrets_that_are_late_name_the_place_and_the_last_answer(
 
 
 @asynccontextmanager
-async def helper(path: Path, *answers: Answer | None) -> AsyncIterator[list[bytes]]:
+async def helper(path: Path, *answers: HelperReply | None) -> AsyncIterator[list[bytes]]:
     """Serve these answers, one a connection and the last one for ever; None breaks off. Gives what was asked."""
     asked: list[bytes] = []
     following = itertools.chain(answers, itertools.repeat(answers[-1]))
@@ -333,18 +333,18 @@ async def test_a_helper_whose_socket_is_not_there_yet_is_waited_for(world: World
     preparing = asyncio.create_task(prepared(world, path))
     await third_try(world, "host")
     assert world.progress.stages["host"].waiting_for == "the machine helper"
-    async with helper(path, Answer(done=["set vm.swappiness"])):
+    async with helper(path, HelperReply(done=["set vm.swappiness"])):
         assert await preparing == ["set vm.swappiness"]
 
 
 async def test_a_helper_that_breaks_off_is_asked_again(world: World, tmp_path: Path) -> None:
-    async with helper(tmp_path / "machine.sock", None, None, Answer(done=["done"])) as asked:
+    async with helper(tmp_path / "machine.sock", None, None, HelperReply(done=["done"])) as asked:
         assert await prepared(world, tmp_path / "machine.sock") == ["done"]
     assert len(asked) == 3
 
 
 async def test_what_the_helper_refuses_ends_the_stage_at_once(world: World, tmp_path: Path) -> None:
-    refusal = Answer(failed=Failure(code="sysctl-forbidden", message="vm.swappiness is not allowed"))
+    refusal = HelperReply(failed=Failure(code="sysctl-forbidden", message="vm.swappiness is not allowed"))
     async with helper(tmp_path / "machine.sock", refusal) as asked:
         with pytest.raises(StageFailed) as failure:
             await prepared(world, tmp_path / "machine.sock")
@@ -457,7 +457,7 @@ async def healthy(
 
     async with application(engine, is_up) as port:
         check = HealthCheck(path="/health", port=port, timeout_seconds=30)
-        checked = Checked(name="app", address="127.0.0.1", revive=revive)
+        checked = CheckedContainer(name="app", address="127.0.0.1", revive=revive)
         async with world.progress.stage("health", seconds_max=seconds_max) as stage:
             await until_healthy(check, checked, probe=HttpProbe(session=session), engine=engine, stage=stage)
 

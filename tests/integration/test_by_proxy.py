@@ -26,14 +26,14 @@ from whence_agent.adapters.aws_http import S3Objects, SignedHttp
 from whence_agent.adapters.by_proxy import ByProxy
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.oauth import OAuthIssuer
-from whence_agent.adapters.registry_http import Access, RegistryHttp
+from whence_agent.adapters.registry_http import RegistryHttp, RepositorySignIn
 from whence_agent.adapters.role import GivenKeys
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import AggregatorUnavailable, ObjectUnavailable, RegistryRefused, SecretUnavailable
 from whence_agent.ports_cloud import CloudRefused
 from whence_agent.proxies import Proxies
 from whence_common.clock import utc_now
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 
 NAME = "pierone.example.org"
 LOGIN = "user:hunter2hunter2"
@@ -201,9 +201,9 @@ async def test_a_redirect_is_followed_by_the_proxy_to_public_names_at_their_port
         ):
             http = RegistryHttp(
                 session=session, direct=direct, proxy_for=by(proxy).url_for, lookup=nobody_knows, now=utc_now,
-                places={REGISTRY: Place(registry=REGISTRY, plain_http=True)},
+                places={REGISTRY: RegistryPlace(registry=REGISTRY, plain_http=True)},
             )  # fmt: skip
-            access = Access(registry=REGISTRY, path="team/app", login=None)
+            access = RepositorySignIn(registry=REGISTRY, path="team/app", login=None)
             if asked:
                 assert (await http.get(access, BLOB, accept="*/*", bytes_max=9)).content == b"layer"
             else:
@@ -226,8 +226,8 @@ async def test_what_no_proxy_names_is_pinned_as_ever_although_its_address_is_not
         async with sending(proxies) as session:
             http = RegistryHttp(
                 session=session, direct=direct, proxy_for=proxies.url_for, lookup=lookup, now=utc_now,
-                places={host: Place(registry=host)},
+                places={host: RegistryPlace(registry=host)},
             )  # fmt: skip
-            access = Access(registry=host, path="team/app", login=None)
+            access = RepositorySignIn(registry=host, path="team/app", login=None)
             assert (await http.get(access, BLOB, accept="*/*", bytes_max=9)).content == b"layer"
         assert proxy.asked == []

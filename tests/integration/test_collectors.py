@@ -16,15 +16,14 @@ from fakes.misbehaving import Answer, misbehaving
 from fakes.roads import git_reader, road
 from landscape.processes import free_port
 from landscape.whole import Landscape
-from whence_aggregator.adapters.front_images import Stores
+from whence_aggregator.adapters.front_images import FrontImageStores
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.collect.collectors import parse_commit
-from whence_aggregator.collect.image_reader import ImageReader
-from whence_aggregator.ports import CommitReader, SourceUnavailable
-from whence_aggregator.ports import ImageReader as SaysSource
+from whence_aggregator.collect.image_reader import RegistryImageReader
+from whence_aggregator.ports import CommitReader, ImageReader, SourceUnavailable
 from whence_common.digest import sha256_digest
-from whence_common.scm_source import Repository
+from whence_common.scm_source import SourceRepository
 
 
 @pytest.fixture
@@ -43,9 +42,9 @@ class NoBases:
         return None
 
 
-def reader(session: aiohttp.ClientSession, host: str) -> ImageReader:
-    stores = Stores(others=RegistryImages(roads={host: road(session, host)}, windows=Windows()), own={})
-    return ImageReader(stores=stores, bases=NoBases(), trust={})
+def reader(session: aiohttp.ClientSession, host: str) -> RegistryImageReader:
+    stores = FrontImageStores(others=RegistryImages(roads={host: road(session, host)}, windows=Windows()), own={})
+    return RegistryImageReader(stores=stores, bases=NoBases(), trust={})
 
 
 async def test_a_registry_that_is_not_configured_is_never_asked(session: aiohttp.ClientSession) -> None:
@@ -146,7 +145,7 @@ async def test_what_is_no_manifest_is_refused(session: aiohttp.ClientSession, ma
 async def test_exactly_one_commit_is_fetched_from_a_real_git_server(scape: Landscape) -> None:
     git = git_reader(scape.sources.host)
     for commit, message in zip(scape.sources.commits, (b"DEMO-1", b"DEMO-2", b"Tidy up"), strict=True):
-        content = await git.commit(Repository(host=scape.sources.host, path="greeter"), commit)
+        content = await git.commit(SourceRepository(host=scape.sources.host, path="greeter"), commit)
         assert content is not None
         assert message in content
 
@@ -161,19 +160,19 @@ def commits(request: pytest.FixtureRequest, scape: Landscape) -> CommitReader:
 
 
 async def test_a_commit_is_bytes_none_or_unavailable_whoever_is_asked(commits: CommitReader, scape: Landscape) -> None:
-    place = Repository(host=scape.sources.host, path="greeter")
+    place = SourceRepository(host=scape.sources.host, path="greeter")
     content = await commits.commit(place, scape.sources.commits[0])
     assert content is not None
     assert parse_commit(content)["subject"].startswith("DEMO-1")
     assert await commits.commit(place, "0" * 40) is None
     with pytest.raises(SourceUnavailable):
-        await commits.commit(Repository(host="127.0.0.1:1", path="greeter"), "1" * 40)
+        await commits.commit(SourceRepository(host="127.0.0.1:1", path="greeter"), "1" * 40)
 
 
 @pytest.fixture(params=["fake", "registry"])
 async def images(
     request: pytest.FixtureRequest, session: aiohttp.ClientSession, scape: Landscape
-) -> tuple[SaysSource, str, str]:
+) -> tuple[ImageReader, str, str]:
     """Likewise for registries; gives the digests of an image with a source and of one without."""
     with_source = await scape.build("collected", "1.0", scm=scape.greeter_scm(1))
     without = await scape.build("sourceless", "1.0", scm=None)
@@ -184,7 +183,7 @@ async def images(
 
 
 async def test_a_source_is_bytes_none_or_unavailable_whoever_is_asked(
-    images: tuple[SaysSource, str, str], scape: Landscape
+    images: tuple[ImageReader, str, str], scape: Landscape
 ) -> None:
     sources, with_source, without = images
     found = await sources.said(f"{scape.registry}/demo/collected", with_source, None)
@@ -196,29 +195,29 @@ async def test_a_source_is_bytes_none_or_unavailable_whoever_is_asked(
 
 async def test_this_very_clones_head_can_be_fetched(scape: Landscape) -> None:
     git = git_reader(scape.sources.host)
-    content = await git.commit(Repository(host=scape.sources.host, path="whence"), scape.sources.head)
+    content = await git.commit(SourceRepository(host=scape.sources.host, path="whence"), scape.sources.head)
     assert content is not None
     assert scape.sources.head_message.encode().strip() in content
 
 
 async def test_a_commit_the_server_does_not_have_is_none(scape: Landscape) -> None:
     git = git_reader(scape.sources.host)
-    assert await git.commit(Repository(host=scape.sources.host, path="greeter"), "0" * 40) is None
+    assert await git.commit(SourceRepository(host=scape.sources.host, path="greeter"), "0" * 40) is None
 
 
 async def test_a_repository_that_is_not_there_is_unavailable(scape: Landscape) -> None:
     git = git_reader(scape.sources.host)
     with pytest.raises(SourceUnavailable):
-        await git.commit(Repository(host=scape.sources.host, path="nowhere"), "0" * 40)
+        await git.commit(SourceRepository(host=scape.sources.host, path="nowhere"), "0" * 40)
 
 
 async def test_a_git_server_that_is_down_or_not_configured_is_unavailable() -> None:
     host = f"127.0.0.1:{free_port()}"
     with pytest.raises(SourceUnavailable) as caught:
-        await git_reader(host).commit(Repository(host=host, path="x"), "0" * 40)
+        await git_reader(host).commit(SourceRepository(host=host, path="x"), "0" * 40)
     assert caught.value.code == "git-refused"
     with pytest.raises(SourceUnavailable) as caught:
-        await git_reader().commit(Repository(host=host, path="x"), "0" * 40)
+        await git_reader().commit(SourceRepository(host=host, path="x"), "0" * 40)
     assert caught.value.code == "git-not-configured"
 
 
@@ -228,11 +227,11 @@ async def test_a_git_server_that_is_down_or_not_configured_is_unavailable() -> N
 async def test_what_is_no_git_server_is_unavailable(answer: Answer) -> None:
     async with misbehaving(answer) as host:
         with pytest.raises(SourceUnavailable):
-            await git_reader(host).commit(Repository(host=host, path="x"), "0" * 40)
+            await git_reader(host).commit(SourceRepository(host=host, path="x"), "0" * 40)
 
 
 async def test_a_redirect_is_not_followed(scape: Landscape) -> None:
     target = f"http://{scape.sources.host}/greeter.git/info/refs?service=git-upload-pack"
     async with misbehaving(Answer(status=302, headers={"Location": target})) as host:
         with pytest.raises(SourceUnavailable):
-            await git_reader(host).commit(Repository(host=host, path="greeter"), scape.sources.commits[0])
+            await git_reader(host).commit(SourceRepository(host=host, path="greeter"), scape.sources.commits[0])

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from fakes.signing_authority import SigningAuthority
 from landscape.programs import aggregator
-from whence_aggregator.http.bodies import Answer
+from whence_aggregator.http.bodies import JsonResponse
 from whence_aggregator.http.connections import ConnectionBounds
 from whence_aggregator.http.server import Server
 
@@ -21,8 +21,8 @@ ASKED = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 SILENT_SECONDS_MAX = 0.3
 
 
-async def healthy(_: web.Request) -> Answer:
-    return Answer(b"{}")
+async def healthy(_: web.Request) -> JsonResponse:
+    return JsonResponse(b"{}")
 
 
 @pytest.fixture

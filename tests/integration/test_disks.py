@@ -14,7 +14,7 @@ from landscape.disks import Disks, disks, machine_helper
 from landscape.processes import NotReady, run
 from whence_agent.adapters.machine import MachineSocket
 from whence_agent.machine.disks import Disks as MachineDisks
-from whence_agent.machine.place import Place
+from whence_agent.machine.place import MachinePaths
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import (
     REQUEST_BYTES_MAX,
@@ -236,7 +236,7 @@ async def test_a_directory_that_is_replaced_while_its_disk_is_formatted_is_never
     (bin_ / "mkfs.ext4").chmod(0o755)
     said: list[str] = []
     helper = MachineDisks(
-        place=Place(dev=place.dev, mounts=place.mounts, wait_seconds_max=1),
+        place=MachinePaths(dev=place.dev, mounts=place.mounts, wait_seconds_max=1),
         programs=Programs(say=said.append, path=f"{bin_}:/usr/sbin:/usr/bin:/sbin:/bin"),
     )
     with pytest.raises(MachineFailed) as caught:

@@ -33,7 +33,7 @@ from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
 from whence_common.image_reference import ImageReference
 from whence_common.login_file import docker_entry, login_of_entry
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 from whence_common.registry_sign_in import Login
 
 NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io")
@@ -94,7 +94,7 @@ async def test_the_aggregator_asks_one_registry_by_each_name_that_statements_hav
     file.write_text(json.dumps(CONFIG_JSON), encoding="utf-8")
     logins = FileLogins(path=file, host="docker.io", token_user="", seconds=time.monotonic)
     road = RegistryRoad(
-        session=hub.session, place=Place(registry="docker.io"), logins=logins, seconds=time.monotonic,
+        session=hub.session, place=RegistryPlace(registry="docker.io"), logins=logins, seconds=time.monotonic,
         lookup=system_lookup,
     )  # fmt: skip
     images = RegistryImages(roads={"docker.io": road}, windows=Windows())

@@ -14,34 +14,34 @@ from aiohttp import web
 from fakes.guarded_server import Client, guarded_server
 from landscape.certificates import loopback_certificates
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
-from whence_aggregator.http.bodies import Answer, read_body
+from whence_aggregator.http.bodies import JsonResponse, read_body
 from whence_aggregator.http.client_address import client_address, limited_address
 from whence_aggregator.http.connections import ConnectionBounds
 from whence_aggregator.http.metrics import MetricsCalls
-from whence_aggregator.http.pace import Pace
+from whence_aggregator.http.pace import RequestPace
 from whence_aggregator.http.slots import Slots
 from whence_common.open_metrics import Family
 from whence_common.runtime.logs import JsonLines
 from whence_common.runtime.pause import pause
 
-PACE = Pace(grace_seconds=0.3, bytes_per_second_min=100_000.0)
+PACE = RequestPace(grace_seconds=0.3, bytes_per_second_min=100_000.0)
 CHUNK = b"x" * 65_536
 
 
-async def healthy(_: web.Request) -> Answer:
-    return Answer(b"{}")
+async def healthy(_: web.Request) -> JsonResponse:
+    return JsonResponse(b"{}")
 
 
-async def take(request: web.Request) -> Answer:
-    return Answer(b"%d" % len(await read_body(request, 1 << 20)))
+async def take(request: web.Request) -> JsonResponse:
+    return JsonResponse(b"%d" % len(await read_body(request, 1 << 20)))
 
 
-async def take_quickly(request: web.Request) -> Answer:
-    return Answer(b"%d" % len(await read_body(request, 1 << 20, pace=PACE)))
+async def take_quickly(request: web.Request) -> JsonResponse:
+    return JsonResponse(b"%d" % len(await read_body(request, 1 << 20, pace=PACE)))
 
 
-async def address(request: web.Request) -> Answer:
-    return Answer(f"{client_address(request)} {limited_address(request)}".encode())
+async def address(request: web.Request) -> JsonResponse:
+    return JsonResponse(f"{client_address(request)} {limited_address(request)}".encode())
 
 
 class Endless:
@@ -142,9 +142,9 @@ async def test_a_head_without_end_counts_as_held_too() -> None:
 async def test_requests_sent_ahead_of_their_turn_are_bounded() -> None:
     over = asyncio.Event()
 
-    async def never(_: web.Request) -> Answer:
+    async def never(_: web.Request) -> JsonResponse:
         await over.wait()
-        return Answer(b"{}")
+        return JsonResponse(b"{}")
 
     async with guarded_server([web.get("/never", never)], bounds=ConnectionBounds(early_bytes_max=100_000)) as server:
         client = await server.connect()
@@ -181,8 +181,8 @@ async def test_a_client_that_reads_a_little_now_and_then_is_ended_too() -> None:
 
 
 async def test_a_large_json_answer_that_nobody_reads_is_not_kept() -> None:
-    async def large(_: web.Request) -> Answer:
-        return Answer(b"x" * 50_000_000)
+    async def large(_: web.Request) -> JsonResponse:
+        return JsonResponse(b"x" * 50_000_000)
 
     bounds = ConnectionBounds(held_bytes_max=60_000_000)
     async with guarded_server([*routes(), web.get("/large", large)], bounds=bounds) as server:
@@ -381,8 +381,8 @@ async def test_a_trusted_peer_without_a_proxy_header_is_refused() -> None:
 
 
 async def test_a_closed_connection_whose_client_takes_no_more_is_ended() -> None:
-    async def large(_: web.Request) -> Answer:
-        answer = Answer(b"x" * 10_000_000)
+    async def large(_: web.Request) -> JsonResponse:
+        answer = JsonResponse(b"x" * 10_000_000)
         answer.force_close()
         return answer
 
@@ -398,9 +398,9 @@ async def test_a_closed_connection_whose_client_takes_no_more_is_ended() -> None
 async def test_a_crowd_of_one_address_makes_no_other_wait_for_all_of_it() -> None:
     handled: list[str] = []
 
-    async def note(request: web.Request) -> Answer:
+    async def note(request: web.Request) -> JsonResponse:
         handled.append(client_address(request))
-        return Answer(b"{}")
+        return JsonResponse(b"{}")
 
     async with guarded_server([web.get("/note", note)]) as server:
         crowd = [await server.connect("127.0.0.66") for _ in range(200)]

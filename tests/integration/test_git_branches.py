@@ -13,7 +13,7 @@ from landscape.git_server import git_server
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.ports import BranchAnswer, SourceUnavailable
-from whence_common.scm_source import Repository
+from whence_common.scm_source import SourceRepository
 
 _IDENTITY = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in
              (("NAME", "Ada"), ("EMAIL", "ada@example.org"))}  # fmt: skip
@@ -67,7 +67,7 @@ def bare(tmp_path: Path) -> Bare:
 
 async def ask(host: str, commit: str, name: str = "app", **bounds: float) -> BranchAnswer:
     git = GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}, **bounds)  # type: ignore[arg-type]  # bounds by their names
-    return await git.branch(Repository(host=host, path=name), commit)
+    return await git.branch(SourceRepository(host=host, path=name), commit)
 
 
 async def test_a_commit_on_the_default_branch_is_reached_and_one_beside_it_is_not(host: str, bare: Bare) -> None:
@@ -84,7 +84,7 @@ async def test_a_merge_reaches_what_it_merged_and_a_force_push_forgets_it(host: 
     first = bare.commit("first", branch="main")
     beside = bare.commit("beside", first, branch="feature")
     git = GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={})
-    place = Repository(host=host, path="app")
+    place = SourceRepository(host=host, path="app")
     assert (await git.branch(place, beside)).reachable is False
     merge = bare.commit("merge", bare.commit("second", first), beside, branch="main")
     assert await git.branch(place, beside) == BranchAnswer(branch="main", commit_id=merge, reachable=True)
@@ -161,7 +161,7 @@ async def test_a_server_without_filters_or_single_commits_answers_too(tmp_path: 
     async with git_server(tmp_path, newest_protocol=False) as host:
         git, place = (
             GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}),
-            Repository(host=host, path="app"),
+            SourceRepository(host=host, path="app"),
         )
         assert ((await git.branch(place, first)).reachable, (await git.branch(place, beside)).reachable) == (
             True,
@@ -178,7 +178,10 @@ async def test_a_commit_that_no_branch_holds_any_more_is_found_but_not_reached(h
     """A pull request's head, or a fork's commit that the server serves under this repository's name."""
     first = bare.commit("first", branch="main")
     loose = bare.commit("nobody's", first)
-    git, place = GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}), Repository(host=host, path="app")
+    git, place = (
+        GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}),
+        SourceRepository(host=host, path="app"),
+    )
     assert await git.commit(place, loose) is not None
     assert (await git.branch(place, loose)).reachable is False
 
@@ -187,7 +190,10 @@ async def test_the_id_of_a_tag_is_not_the_id_of_its_commit(host: str, bare: Bare
     made = bare.commit("first", branch="main")
     bare.git("tag", "-a", "-m", "release", "v1", made)
     tag = bare.git("rev-parse", "refs/tags/v1")
-    git, place = GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}), Repository(host=host, path="app")
+    git, place = (
+        GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}),
+        SourceRepository(host=host, path="app"),
+    )
     assert (await git.commit(place, tag), await git.commit(place, made) is not None) == (None, True)
 
 

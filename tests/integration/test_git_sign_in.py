@@ -25,7 +25,7 @@ from landscape.images import sample_repository
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.ports import SourceUnavailable
-from whence_common.scm_source import Repository
+from whence_common.scm_source import SourceRepository
 from whence_common.settings_file import SettingsInvalid
 
 SECRET = "hunter2hunter2"
@@ -70,8 +70,8 @@ class Place:
     commit: str
 
     @property
-    def repository(self) -> Repository:
-        return Repository(host=self.host, path="acme/greeter")
+    def repository(self) -> SourceRepository:
+        return SourceRepository(host=self.host, path="acme/greeter")
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ async def test_a_login_does_not_go_where_a_git_server_redirects_to(bare: tuple[P
         async with misbehaving(Answer(status=302, headers={"Location": target})) as host:
             reader = git_reader(host, logins=logins(tmp_path / "login", host, b"robot:" + SECRET.encode()))
             with pytest.raises(SourceUnavailable):
-                await reader.commit(Repository(host=host, path="acme/greeter"), thief.commit)
+                await reader.commit(SourceRepository(host=host, path="acme/greeter"), thief.commit)
         assert thief.guard.shown == []
 
 

@@ -19,11 +19,11 @@ from whence_agent.adapters.registry import OciRegistry
 from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.boot.image import ImageUntrusted, TrustPolicy
-from whence_aggregator.adapters.front_images import Stores
+from whence_aggregator.adapters.front_images import FrontImageStores
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.collect.collectors import finding_of
-from whence_aggregator.collect.image_reader import ImageReader, Trust
+from whence_aggregator.collect.image_reader import RegistryImageReader, Trust
 from whence_aggregator.ports import ImageSaid, SourceUnavailable
 from whence_common.clock import utc_now
 from whence_common.image_provenance import SOURCE, chains
@@ -84,10 +84,10 @@ class Place:
         trust: Trust = NOBODY,
         known: Known | None = None,
     ) -> ImageSaid:
-        stores = Stores(
+        stores = FrontImageStores(
             others=RegistryImages(roads={self.registry: road(self.session, self.registry)}, windows=Windows()), own={}
         )
-        reader = ImageReader(stores=stores, bases=known or Known(), trust={self.registry: trust})
+        reader = RegistryImageReader(stores=stores, bases=known or Known(), trust={self.registry: trust})
         return await reader.said(f"{self.registry}/{self.path}", digest, index)
 
 

@@ -29,7 +29,7 @@ from landscape.programs import BIN, Aggregator, aggregator
 from landscape.whole import ROOT
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
-from whence_agent.status.connections import Connections
+from whence_agent.status.connections import StatusConnections
 from whence_agent.status.endpoint import StatusEndpoint
 from whence_common.note import LOG, WITNESS, Signer
 
@@ -243,7 +243,7 @@ async def agent_metrics() -> str:
     loop = asyncio.get_running_loop()
     endpoint = StatusEndpoint(
         progress=progress, redactor=Redactor(), address="127.0.0.1", port=0,
-        connections=Connections(monotonic=loop.time, seconds_max=30.0, idle_seconds_max=5.0),
+        connections=StatusConnections(monotonic=loop.time, seconds_max=30.0, idle_seconds_max=5.0),
     )  # fmt: skip
     running = asyncio.create_task(endpoint.run())
     await asyncio.wait_for(endpoint.listening.wait(), 10.0)

@@ -18,7 +18,7 @@ from fakes.machine import Machine
 from fakes.pulls import FRONT, FakeSts, Pulls
 from fakes.signing_authority import SigningAuthority, identity_document
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.credentials.pull_tokens import PullTokens
+from whence_agent.credentials.pull_tokens import PullTokenClient
 from whence_agent.credentials.sign_in import SignIn
 from whence_agent.ports import AggregatorUnavailable, MetadataUnavailable, RegistryRefused
 from whence_agent.report.delivery import Delivery
@@ -112,7 +112,7 @@ class Agent:
             reporter=world.reporter, progress=world.progress, pulse=world.pulse, heartbeat_seconds=60,
             pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip
-        self.tokens = PullTokens(
+        self.tokens = PullTokenClient(
             key=world.key, prover=self.prover, progress=world.progress, enrol=self.delivery.enrol_over,
             front_of=lambda _: HttpAggregator(session=session, url=f"{url}/v2/_whence", ca_file=None),
         )  # fmt: skip

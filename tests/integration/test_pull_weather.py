@@ -33,7 +33,7 @@ from whence_agent.progress import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.image_reference import ImageReference
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 from whence_common.registry_sign_in import Login
 from whence_common.runtime.pause import pause
 from whence_common.statement import ImageFacts
@@ -205,7 +205,7 @@ async def test_a_token_that_ends_before_the_engine_has_asked_for_all_is_renewed(
 async def test_the_engine_is_given_what_it_renews_tokens_with(backend: str, engine: DockerEngine, login: Login) -> None:
     digest = await image(backend, "demo/renewed")
     async with GuardedRegistry(backend=backend, kind="bearer").serve() as guard, aiohttp.ClientSession() as session:
-        place = Place(registry=guard.host)
+        place = RegistryPlace(registry=guard.host)
         http = RegistryHttp(session=session, places={guard.host: place}, lookup=system_lookup, now=utc_now)
         registry = OciRegistry(http=http, processor=this_processor())
         said = await registry.resolve(ImageReference.parse(f"{guard.host}/demo/renewed@{digest}"), login)

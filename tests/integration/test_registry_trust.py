@@ -33,7 +33,7 @@ from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference
 from whence_common.image_trust import TrustedBuilder, builder_of, read_bundle, signer_of
 from whence_common.keys import key_id
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 from whence_common.registry_sign_in import Login
 from whence_common.statement import ImageFacts
 
@@ -60,7 +60,7 @@ async def image(scape: Landscape) -> BuiltImage:
     return await scape.build("trusted", "1.0", scm=scape.greeter_scm(0))
 
 
-def registry(session: aiohttp.ClientSession, *places: Place) -> OciRegistry:
+def registry(session: aiohttp.ClientSession, *places: RegistryPlace) -> OciRegistry:
     return OciRegistry(
         http=RegistryHttp(
             session=session, places={place.registry: place for place in places}, lookup=system_lookup, now=utc_now
@@ -145,7 +145,7 @@ async def test_credentials_are_shown_to_a_token_host_only_when_the_platform_name
             assert error.code == "registry-realm-foreign"
             assert thief.seen == []
             guard._tokens = thief._tokens
-            named = registry(session, Place(registry=guard.host, token_hosts=frozenset({thief.host})))
+            named = registry(session, RegistryPlace(registry=guard.host, token_hosts=frozenset({thief.host})))
             resolved = await named.resolve(ImageReference.parse(f"{guard.host}/demo/trusted:1.0"), ROBOT)
             assert resolved.digest == image.digest
 
@@ -180,7 +180,7 @@ async def test_a_redirect_never_carries_the_sign_in_to_another_host(
         guard = GuardedRegistry(backend=scape.registry, redirect_blobs_to=elsewhere.host)
         async with guard.serve():
             reference = ImageReference.parse(f"{guard.host}/demo/trusted:1.0")
-            place = Place(registry=guard.host, blob_hosts=frozenset({elsewhere.host}))
+            place = RegistryPlace(registry=guard.host, blob_hosts=frozenset({elsewhere.host}))
             evidence = await registry(session, place).evidence(reference, image.digest, ROBOT)
         assert len(evidence.signatures) == 1
         assert elsewhere.seen

@@ -33,7 +33,7 @@ from whence_agent.progress import StageFailed, StageProgress
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.image_reference import ImageReference
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 from whence_common.registry_sign_in import Login
 from whence_common.user_data.platform import PlatformRules
 
@@ -82,7 +82,7 @@ async def nobody() -> Login | None:
 
 def registry(
     session: aiohttp.ClientSession,
-    *places: Place,
+    *places: RegistryPlace,
     processor: Processor | None = None,
     silence_seconds_max: float = 10.0,
 ) -> OciRegistry:
@@ -250,7 +250,7 @@ async def test_a_refused_connection_is_called_that(session: aiohttp.ClientSessio
 
 async def test_a_name_that_does_not_resolve_yet_is_waited_for(weather: RegistryWeather) -> None:
     names = LateNames(int(weather.host.partition(":")[2]), failures=9)
-    place = Place(registry="registry.example.org", plain_http=True)
+    place = RegistryPlace(registry="registry.example.org", plain_http=True)
     async with aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(resolver=names)) as session:
         names.failures = 10
         assert await unreachable(registry(session, place), place.registry) == (
@@ -367,7 +367,7 @@ async def test_a_token_server_that_is_overloaded_is_waited_for(real: str, sessio
         tokens.faults.append(Fault(status=200, body=b'{"token": "t"}'))
         guard = GuardedRegistry(backend=real, kind="bearer", realm=f"http://{tokens.host}/token")
         async with guard.serve():
-            place = Place(registry=guard.host, token_hosts=frozenset({tokens.host}))
+            place = RegistryPlace(registry=guard.host, token_hosts=frozenset({tokens.host}))
             guard.new_token("t")
             await resolve(registry(session, place), guard.host, login=robot)
         assert len(tokens.asked) == 13
@@ -382,7 +382,7 @@ async def test_a_page_in_the_place_of_a_token_is_waited_for(
         tokens.faults.append(Fault(status=200, body=b'{"token": "t"}'))
         guard = GuardedRegistry(backend=real, kind="bearer", realm=f"http://{tokens.host}/token")
         async with guard.serve():
-            place = Place(registry=guard.host, token_hosts=frozenset({tokens.host}))
+            place = RegistryPlace(registry=guard.host, token_hosts=frozenset({tokens.host}))
             guard.new_token("t")
             await resolve(registry(session, place), guard.host, login=robot)
         assert len(tokens.asked) == 4

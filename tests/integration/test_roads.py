@@ -22,7 +22,7 @@ from landscape.certificates import loopback_certificates
 from landscape.registry import docker_registry
 from landscape.signing import BUNDLE, INDEX, MANIFEST, Pusher
 from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import Access, RegistryHttp, system_lookup
+from whence_agent.adapters.registry_http import RegistryHttp, RepositorySignIn, system_lookup
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.ports import RegistryRefused
 from whence_aggregator.adapters.image_registry import RegistryImages
@@ -36,7 +36,7 @@ from whence_common.digest import sha256_digest
 from whence_common.errors import RoadError
 from whence_common.image_evidence import fallback_tag
 from whence_common.image_reference import ImageReference
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 from whence_common.registry_sign_in import Login
 from whence_common.settings_file import SettingsInvalid
 
@@ -55,8 +55,8 @@ class Registries:
     tokens: TokenServer
     digest: str
 
-    def place(self, host: str) -> Place:
-        return Place(registry=host, token_hosts=frozenset({self.tokens.host}))
+    def place(self, host: str) -> RegistryPlace:
+        return RegistryPlace(registry=host, token_hosts=frozenset({self.tokens.host}))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def file_logins(path: Path, host: str, content: bytes | None = None) -> FileLogi
     return FileLogins(path=path, host=host, token_user="", seconds=time.monotonic)
 
 
-def images(session: aiohttp.ClientSession, place: Place, logins: Logins | None = None) -> RegistryImages:
+def images(session: aiohttp.ClientSession, place: RegistryPlace, logins: Logins | None = None) -> RegistryImages:
     return RegistryImages(roads={place.registry: road(session, place, logins)}, windows=Windows())
 
 
@@ -214,7 +214,9 @@ async def test_a_token_that_ends_before_its_time_is_renewed(
 ) -> None:
     async with GuardedRegistry(backend=registries.open, kind="bearer").serve() as guard:
         reader = images(
-            session, Place(registry=guard.host), file_logins(tmp_path / "login", guard.host, b"robot:hunter2hunter2")
+            session,
+            RegistryPlace(registry=guard.host),
+            file_logins(tmp_path / "login", guard.host, b"robot:hunter2hunter2"),
         )
         assert await reader.manifest(f"{guard.host}/private/app", "1.0") is not None
         guard._tokens.clear()
@@ -229,7 +231,7 @@ async def test_a_wrong_login_is_shown_once_and_a_corrected_file_is_read_again(
     host = getattr(registries, kind)
     async with GuardedRegistry(backend=registries.open, kind="basic" if kind == "basic" else "bearer").serve() as guard:
         host = guard.host
-        reader = images(session, Place(registry=host), file_logins(login, host, b"robot:hunter2-wrong"))
+        reader = images(session, RegistryPlace(registry=host), file_logins(login, host, b"robot:hunter2-wrong"))
 
         async def refused() -> SourceUnavailable:
             with pytest.raises(SourceUnavailable) as caught:
@@ -254,7 +256,9 @@ async def test_a_login_is_not_shown_to_a_realm_elsewhere(
     session: aiohttp.ClientSession, registries: Registries, tmp_path: Path
 ) -> None:
     host, before = registries.token, len(registries.tokens.asked)
-    reader = images(session, Place(registry=host), file_logins(tmp_path / "login", host, b"robot:hunter2hunter2"))
+    reader = images(
+        session, RegistryPlace(registry=host), file_logins(tmp_path / "login", host, b"robot:hunter2hunter2")
+    )
     with pytest.raises(SourceUnavailable) as caught:
         await reader.manifest(f"{host}/private/app", "1.0")
     assert caught.value.code == "registry-realm-foreign"
@@ -282,7 +286,7 @@ async def test_redirected_blobs_are_read_and_the_login_stays_at_home(
         guard = GuardedRegistry(backend=registries.open, redirect_blobs_to=storage.host, redirect_status=status)
         async with guard.serve():
             logins = file_logins(tmp_path / "login", guard.host, b"robot:hunter2hunter2")
-            reader = images(session, Place(registry=guard.host, blob_hosts=frozenset({storage.host})), logins)
+            reader = images(session, RegistryPlace(registry=guard.host, blob_hosts=frozenset({storage.host})), logins)
             assert await reader.blob(f"{guard.host}/private/app", sha256_digest(LAYER)) == LAYER
             assert await reader.layer(f"{guard.host}/private/app", sha256_digest(LAYER)) is not None
         assert storage.seen
@@ -292,7 +296,7 @@ async def test_redirected_blobs_are_read_and_the_login_stays_at_home(
 async def test_a_redirect_by_name_to_a_private_address_is_refused_unless_it_is_named(
     session: aiohttp.ClientSession,
 ) -> None:
-    own = road(session, Place(registry="192.0.2.1", blob_hosts=frozenset({"named.example.org"})))
+    own = road(session, RegistryPlace(registry="192.0.2.1", blob_hosts=frozenset({"named.example.org"})))
     with pytest.raises(RoadError) as caught:
         await own._checked("https://127.0.0.1/x")
     assert caught.value.code == "registry-redirect"
@@ -322,7 +326,7 @@ async def test_a_registry_without_referrers_loses_that_road_only(
         f"blobs/{sha256_digest(bundle)}": Answer(body=bundle),
     }
     async with misbehaving(answers) as host:
-        assert await images(session, Place(registry=host)).referrers(f"{host}/demo/x", digest) is None
+        assert await images(session, RegistryPlace(registry=host)).referrers(f"{host}/demo/x", digest) is None
         agent = OciRegistry(
             http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
         )
@@ -340,7 +344,7 @@ async def test_a_list_of_referrers_is_read_page_by_page(session: aiohttp.ClientS
     }
     async with misbehaving(answers) as host:
         reader, agent = (
-            images(session, Place(registry=host)),
+            images(session, RegistryPlace(registry=host)),
             OciRegistry(
                 http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now),
                 processor=this_processor(),
@@ -364,7 +368,7 @@ async def test_a_registry_in_trouble_is_not_one_without_referrers(session: aioht
     digest = "sha256:" + "a" * 64
     async with misbehaving(Answer(status=status)) as host:
         with pytest.raises(SourceUnavailable):
-            await images(session, Place(registry=host)).referrers(f"{host}/demo/x", digest)
+            await images(session, RegistryPlace(registry=host)).referrers(f"{host}/demo/x", digest)
         agent = OciRegistry(
             http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
         )
@@ -373,5 +377,5 @@ async def test_a_registry_in_trouble_is_not_one_without_referrers(session: aioht
         assert caught.value.retryable
 
 
-def _access(host: str) -> Access:
-    return Access(registry=host, path="demo/x", login=None)
+def _access(host: str) -> RepositorySignIn:
+    return RepositorySignIn(registry=host, path="demo/x", login=None)

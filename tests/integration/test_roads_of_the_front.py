@@ -17,14 +17,14 @@ from fakes.guarded_registry import GuardedRegistry
 from fakes.lying_registry import LyingRegistry, lying_registry
 from fakes.roads import road
 from landscape.registry import docker_registry
-from whence_aggregator.adapters.backend_calls import Patience
+from whence_aggregator.adapters.backend_calls import BackendTimeouts
 from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.digest import sha256_digest
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 
 BLOB = b"a blob of a test"
 DIGEST = sha256_digest(BLOB)
@@ -114,7 +114,7 @@ async def test_blobs_behind_a_redirect_are_read_by_us_and_by_clients(
     async with GuardedRegistry(backend=registry, kind="open").serve() as storage:
         guard = GuardedRegistry(backend=registry, redirect_blobs_to=storage.host, redirect_status=status)
         async with guard.serve():
-            place = Place(registry=guard.host, blob_hosts=frozenset({storage.host}))
+            place = RegistryPlace(registry=guard.host, blob_hosts=frozenset({storage.host}))
             backend = Backend(road=road(session, place, logins(tmp_path / "login", guard.host)))
             assert await backend.size("redirected/app", DIGEST) == len(BLOB)
             assert await read(backend, "redirected/app", follow=False) == (200, "", BLOB)
@@ -161,7 +161,7 @@ async def test_the_size_is_asked_for_by_get_where_storage_refuses_head(session: 
             return web.Response(status=307, headers={"Location": f"http://{elsewhere}/storage"})
 
         async with serving(registry) as host:
-            place = Place(registry=host, blob_hosts=frozenset({elsewhere}))
+            place = RegistryPlace(registry=host, blob_hosts=frozenset({elsewhere}))
             assert await Backend(road=road(session, place)).size("app", DIGEST) == len(BLOB)
 
 
@@ -203,7 +203,7 @@ async def slow(**how: object) -> AsyncIterator[Slow]:
 
 async def test_an_upload_may_take_longer_to_end_than_a_call(session: aiohttp.ClientSession) -> None:
     async with slow() as behind:
-        backend = Backend(road=road(session, behind.behind.host), patience=Patience(call=0.2, answer=30.0))
+        backend = Backend(road=road(session, behind.behind.host), patience=BackendTimeouts(call=0.2, answer=30.0))
         ending = asyncio.ensure_future(push(backend, "app"))
         await behind.arrived.wait()
         calls_end = asyncio.get_running_loop().create_future()

@@ -12,7 +12,12 @@ from fakes.agent_world import Ticks
 from fakes.clocks import FakeClock
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
-from whence_agent.status.connections import CONNECTIONS_MAX, CONNECTIONS_OF_PEER_MAX, Connections, Held
+from whence_agent.status.connections import (
+    CONNECTIONS_MAX,
+    CONNECTIONS_OF_PEER_MAX,
+    StatusConnection,
+    StatusConnections,
+)
 from whence_agent.status.endpoint import StatusEndpoint
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -31,7 +36,7 @@ async def endpoint(
     loop = asyncio.get_running_loop()
     served = StatusEndpoint(
         progress=progress, redactor=Redactor(), address="127.0.0.1", port=0, names=names,
-        connections=Connections(monotonic=loop.time, seconds_max=seconds_max, idle_seconds_max=idle_seconds_max),
+        connections=StatusConnections(monotonic=loop.time, seconds_max=seconds_max, idle_seconds_max=idle_seconds_max),
     )  # fmt: skip
     running = asyncio.create_task(served.run())
     await asyncio.wait_for(served.listening.wait(), 10.0)
@@ -198,9 +203,9 @@ class Door:
 
     def __init__(self) -> None:
         self.ticks = Ticks()
-        self.connections = Connections(monotonic=self.ticks, seconds_max=30.0, idle_seconds_max=5.0)
+        self.connections = StatusConnections(monotonic=self.ticks, seconds_max=30.0, idle_seconds_max=5.0)
 
-    def come(self, address: str) -> tuple[FakeTransport, Held | None]:
+    def come(self, address: str) -> tuple[FakeTransport, StatusConnection | None]:
         self.ticks.now += 0.001
         transport = FakeTransport(address)
         return transport, self.connections.admit(transport)

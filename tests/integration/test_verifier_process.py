@@ -14,7 +14,7 @@ import pytest
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.adapters.verifiers import VerifierProcess
-from whence_aggregator.agents.verification import Checked, InThisProcess, Refusal, Submitted
+from whence_aggregator.agents.verification import InThisProcess, Refusal, Submitted, VerifiedStatement
 from whence_common.errors import RoadError
 from whence_common.keys import public_key_to_wire
 
@@ -62,7 +62,7 @@ async def test_it_answers_as_verification_here_does(verifier: VerifierProcess) -
     ]
     found = await verifier.verify(asked)
     assert found == await InThisProcess().verify(asked)
-    assert isinstance(found[0], Checked)
+    assert isinstance(found[0], VerifiedStatement)
     assert [one.code for one in found if isinstance(one, Refusal)] == [
         "statement-of-other", "envelope-malformed", "envelope-too-large", "envelope-signature",
     ]  # fmt: skip
@@ -93,7 +93,7 @@ async def test_when_it_is_killed_all_who_wait_are_told_and_the_next_call_has_ano
     assert [getattr(one, "code", one) for one in told] == ["verifier-ended"] * 3
     assert all(isinstance(one, RoadError) for one in told)
     (found,) = await verifier.verify([submitted(7)])
-    assert isinstance(found, Checked)
+    assert isinstance(found, VerifiedStatement)
     assert child() != first
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from whence_agent.progress import Progress
 from whence_agent.report.at_rest import AtRest
-from whence_common.runtime.memory import Mapping, give_back, resident_bytes, unwritten_mappings
+from whence_common.runtime.memory import FileMapping, give_back, resident_bytes, unwritten_mappings
 
 _EARLY = """
 import sys
@@ -107,15 +107,15 @@ def test_mappings_that_were_not_there_before_are_left_alone(tmp_path: Path) -> N
 
 
 async def test_memory_is_given_back_once_and_only_after_the_boot() -> None:
-    given: list[Collection[Mapping]] = []
-    mapping = Mapping(4096, 4096, "/lib/x.so")
+    given: list[Collection[FileMapping]] = []
+    mapping = FileMapping(4096, 4096, "/lib/x.so")
     progress = Progress(
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC), monotonic=lambda: 0.0, boot_id="b",
         started_at="2026-01-01T00:00:00.000Z", on_stage=lambda _: None,
     )  # fmt: skip
     gave = asyncio.Event()
 
-    def back(stable: Collection[Mapping]) -> None:
+    def back(stable: Collection[FileMapping]) -> None:
         given.append(stable)
         gave.set()
 

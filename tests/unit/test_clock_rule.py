@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from whence_aggregator.compliance.rule import Evidence
+from whence_aggregator.compliance.rule import InstanceEvidence
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, StoredStatement
 from whence_aggregator.trace.lineage import Lineage
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 22, 12, 5, tzinfo=UTC)
 DAY_BEFORE = "2026-11-21T12:00:00.000Z"
 
 
-def evidence(observed_at: str, stated_launch: str) -> Evidence:
+def evidence(observed_at: str, stated_launch: str) -> InstanceEvidence:
     instance = InstanceFacts(account_id="1", region="r", instance_id="i-1", pending_time=stated_launch)
     predicate = Predicate(
         instance=instance, boot_id="b", sequence=1, cause="boot", observed_at=observed_at, agent_version="1"
@@ -35,7 +35,7 @@ def evidence(observed_at: str, stated_launch: str) -> Evidence:
         statement=statement, binding=binding, application=None, image_source=NOT_ASKED, commit=NOT_ASKED, last_seen=None
     )
     lineage = cast(Lineage, None)  # the rule reads none of it
-    return Evidence(facts=facts, lineage=lineage, now=NOW, silent_after_seconds=60, listening_since=NOW)
+    return InstanceEvidence(facts=facts, lineage=lineage, now=NOW, silent_after_seconds=60, listening_since=NOW)
 
 
 @pytest.mark.parametrize(

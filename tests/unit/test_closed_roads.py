@@ -12,7 +12,7 @@ import pytest
 from fakes.agent_world import World
 from fakes.misbehaving import Answer, misbehaving
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.report.delivery import ENDING_CODES, STOPPED_MAX, Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.report.outbox import REFUSED_STATEMENTS_MAX, Outbox
@@ -52,7 +52,7 @@ class Told:
     async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None) -> Enrolled:
         return Enrolled(number=1, heartbeat_key=b"k" * 32)
 
-    async def submit(self, envelope: bytes) -> Receipt:
+    async def submit(self, envelope: bytes) -> StatementReceipt:
         return await self._client.submit(envelope)
 
 
@@ -193,12 +193,12 @@ class Blocking:
     async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None) -> Enrolled:
         return Enrolled(number=1, heartbeat_key=b"k" * 32)
 
-    async def submit(self, envelope: bytes) -> Receipt:
+    async def submit(self, envelope: bytes) -> StatementReceipt:
         self.asked += 1
         if envelope in self.blocked:
             raise AggregatorUnavailable("http-403", "blocked")
         self.taken.append(envelope)
-        return Receipt(digest=sha256_digest(envelope), ledger_index=len(self.taken))
+        return StatementReceipt(digest=sha256_digest(envelope), ledger_index=len(self.taken))
 
     async def heartbeat(self, body: bytes, mac: str) -> None: ...
 

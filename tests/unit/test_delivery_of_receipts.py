@@ -10,7 +10,7 @@ import pytest
 
 from fakes.agent_world import World
 from fakes.signed_logs import LOG, WITNESSES, SignedLog
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.report.receipts import Receipts, Trusted
@@ -40,7 +40,7 @@ class LoggingAggregator:
         self.enrolments += 1
         return Enrolled(number=1, heartbeat_key=b"k" * 32, log_keys=(str(LOG.verifier),))
 
-    async def submit(self, envelope: bytes) -> Receipt:
+    async def submit(self, envelope: bytes) -> StatementReceipt:
         assert self.receipts is not None
         seen = self.receipts.seen_size
         self.submitted.append(envelope)

@@ -12,7 +12,7 @@ from fakes.agent_world import FakeNotices, World
 from fakes.clocks import a_day
 from whence_agent.machine.protocol import PowerOffRequest
 from whence_agent.patience import Patience
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Notices, Receipt
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Notices, StatementReceipt
 from whence_agent.ports_cloud import CloudRefused, NobodyWaits
 from whence_agent.progress import StageProgress
 from whence_agent.report.announcement import HOOK_UP_SECONDS, Announcer
@@ -59,9 +59,9 @@ class FakeAggregator:
     async def enrol(self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None) -> Enrolled:
         return Enrolled(number=1, heartbeat_key=b"k" * 32)
 
-    async def submit(self, envelope: bytes) -> Receipt:
+    async def submit(self, envelope: bytes) -> StatementReceipt:
         self.taken.append(envelope)
-        return Receipt(digest=sha256_digest(envelope), ledger_index=len(self.taken))
+        return StatementReceipt(digest=sha256_digest(envelope), ledger_index=len(self.taken))
 
     async def heartbeat(self, body: bytes, mac: str) -> None: ...
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from whence_agent.adapters.engine_client import EngineAway, EngineClient, EngineRefusal, NotFound
+from whence_agent.adapters.engine_client import EngineAway, EngineClient, EngineNotFound, EngineRefusal
 
 _SECONDS_MAX = 10.0
 
@@ -89,11 +89,11 @@ def test_a_container_is_created_by_a_document_and_a_name(tmp_path: Path) -> None
 def test_what_is_not_there_is_told_from_other_refusals(tmp_path: Path) -> None:
     answers = _answer(b'{"message":"No such container: app"}', "404 Not Found"), _answer(b"broken", "500 Oops")
     with _engine(tmp_path, *answers) as engine:
-        with pytest.raises(NotFound, match="No such container: app"):
+        with pytest.raises(EngineNotFound, match="No such container: app"):
             _client(engine).start("app")
         with pytest.raises(EngineRefusal, match="HTTP 500: HTTP 500") as refused:
             _client(engine).start("app")
-    assert (refused.value.status_code, isinstance(refused.value, NotFound)) == (500, False)
+    assert (refused.value.status_code, isinstance(refused.value, EngineNotFound)) == (500, False)
 
 
 @pytest.mark.parametrize(

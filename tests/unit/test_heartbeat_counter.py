@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fakes.agent_world import World
 from fakes.signing_authority import identity_document
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.heartbeat_counter import BLOCK, HeartbeatCounter
 from whence_agent.report.instance_key import InstanceKey
@@ -51,7 +51,7 @@ class OrderlyAggregator:
         self.key = public_key
         return Enrolled(number=1, heartbeat_key=b"k" * 32)
 
-    async def submit(self, envelope: bytes) -> Receipt:
+    async def submit(self, envelope: bytes) -> StatementReceipt:
         predicate = Statement.from_wire(Envelope.parse(envelope).verify(public_key_from_wire(self.key))).predicate
         newest = max(self.statements, default=0)
         if predicate.sequence - newest > LEAP_MAX:
@@ -59,7 +59,7 @@ class OrderlyAggregator:
         if predicate.sequence in self.statements:
             raise refused("sequence-conflict", newest if self.lie is None else self.lie)
         self.statements[predicate.sequence] = predicate
-        return Receipt(digest=sha256_digest(envelope), ledger_index=len(self.statements))
+        return StatementReceipt(digest=sha256_digest(envelope), ledger_index=len(self.statements))
 
     async def heartbeat(self, body: bytes, mac: str) -> None:
         counter = Heartbeat.from_wire(body).counter

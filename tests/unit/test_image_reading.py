@@ -8,7 +8,7 @@ import pytest
 
 from landscape.signing import BUILDER, MANIFEST, new_key, provenance
 from whence_aggregator.collect.collectors import finding_of
-from whence_aggregator.collect.image_reader import ImageReader, Trust
+from whence_aggregator.collect.image_reader import RegistryImageReader, Trust
 from whence_aggregator.ports import ImageStore, SourceUnavailable
 from whence_common.digest import sha256_digest
 from whence_common.image_layers import LayerFinding
@@ -63,8 +63,8 @@ class Store:
         return None
 
 
-def reader(store: Store, trust: Trust = TRUST) -> ImageReader:
-    return ImageReader(stores=store, bases=store, trust={"r.example.org": trust})
+def reader(store: Store, trust: Trust = TRUST) -> RegistryImageReader:
+    return RegistryImageReader(stores=store, bases=store, trust={"r.example.org": trust})
 
 
 @pytest.mark.parametrize("code", ["registry-denied", "registry-no-manifest", "registry-wrong-digest"])

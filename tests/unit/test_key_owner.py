@@ -13,7 +13,7 @@ import pytest
 from fakes.agent_world import World
 from fakes.signing_authority import identity_document
 from whence_agent.credentials.generations import Generations, discard
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Receipt
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_common.digest import sha256_digest
@@ -45,7 +45,7 @@ class BindingAggregator:
             raise AggregatorUnavailable(self.always or "key-of-other", "refused", retryable=False)
         return Enrolled(number=1, heartbeat_key=b"k" * 32)
 
-    async def submit(self, envelope: bytes) -> Receipt:
+    async def submit(self, envelope: bytes) -> StatementReceipt:
         for key, instance_id in self.keys.items():
             try:
                 payload = Envelope.parse(envelope).verify(public_key_from_wire(key))
@@ -55,7 +55,7 @@ class BindingAggregator:
             if predicate.instance.instance_id != instance_id:
                 raise AggregatorUnavailable("statement-of-other", "refused", retryable=False)
             self.taken.append(predicate)
-            return Receipt(digest=sha256_digest(envelope), ledger_index=len(self.taken))
+            return StatementReceipt(digest=sha256_digest(envelope), ledger_index=len(self.taken))
         raise AggregatorUnavailable("key-unknown", "enrol first", retryable=False)
 
     async def heartbeat(self, body: bytes, mac: str) -> None: ...

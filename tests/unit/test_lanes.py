@@ -10,12 +10,12 @@ import pytest
 
 from landscape.processes import eventually
 from whence_aggregator.adapters.layer_stream import Windows, scan
-from whence_aggregator.adapters.pace import Floor, Pace, TooSlow, paced
-from whence_aggregator.work.lanes import Lanes, Shares, choose
+from whence_aggregator.adapters.pace import Floor, ResponsePace, TooSlow, paced
+from whence_aggregator.work.lanes import Lanes, LaneShares, choose
 from whence_aggregator.work.questions import host_of, lane_of_team, question
 from whence_aggregator.work.task import Again, Task, Work
 
-SHARES = Shares(all_max=10, lane_max=6, host_max=4, pair_max=3, slow_host_max=2, slow_pair_max=1)
+SHARES = LaneShares(all_max=10, lane_max=6, host_max=4, pair_max=3, slow_host_max=2, slow_pair_max=1)
 FLOOR = Floor(bytes_per_second_min=100, window_seconds=10.0)
 
 
@@ -150,7 +150,7 @@ def test_a_question_names_the_host_that_is_asked(kind: str, subject: str, host: 
 
 
 def test_a_body_that_comes_fast_enough_is_never_too_slow() -> None:
-    pace = Pace(FLOOR)
+    pace = ResponsePace(FLOOR)
     for _ in range(1_000):
         pace.took(1.0, 100)
     assert pace.left_seconds <= 10.0
@@ -160,7 +160,7 @@ def test_a_body_that_comes_fast_enough_is_never_too_slow() -> None:
     "waits", [[(10.0, 999)], [(1.0, 1)] * 10, [(5.0, 10_000), (5.0, 0), (10.0, 999)], [(0.0, 9), (10.0, 0)]]
 )
 def test_a_body_that_drips_is_too_slow_at_the_end_of_a_window(waits: list[tuple[float, int]]) -> None:
-    pace, last = Pace(FLOOR), waits.pop()
+    pace, last = ResponsePace(FLOOR), waits.pop()
     for waited, came in waits:
         pace.took(waited, came)
     with pytest.raises(TooSlow) as caught:
@@ -169,7 +169,7 @@ def test_a_body_that_drips_is_too_slow_at_the_end_of_a_window(waits: list[tuple[
 
 
 def test_time_that_the_reader_takes_for_itself_counts_against_nobody() -> None:
-    pace = Pace(FLOOR)
+    pace = ResponsePace(FLOOR)
     for _ in range(1_000):
         pace.took(0.0, 1)  # an hour may have passed between them
     assert pace.left_seconds == 10.0

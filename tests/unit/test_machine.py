@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from whence_agent.machine.place import Place
+from whence_agent.machine.place import MachinePaths
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import MachineFailed
 from whence_agent.machine.serve import serve
@@ -38,7 +38,7 @@ class Host:
 
     def ask(self, request: dict[str, Any], *, allowed: tuple[str, ...] = ("vm.*",)) -> dict[str, Any]:
         sink = io.BytesIO()
-        place = Place(dev=self.dev, mounts=self.directory / "mounts", root=self.root, wait_seconds_max=0)
+        place = MachinePaths(dev=self.dev, mounts=self.directory / "mounts", root=self.root, wait_seconds_max=0)
         source = io.BytesIO(json.dumps(request).encode() + b"\n")
         serve(source, sink, place=place, allowed_sysctls=allowed, path=str(self.bin))
         last: dict[str, Any] = json.loads(sink.getvalue().splitlines()[-1])
@@ -133,7 +133,7 @@ def ask_over(channel: socket.socket, host: Host, *, seconds_max: float) -> int:
         open(end, "rb", buffering=0, closefd=False) as source,
         open(end, "wb", buffering=0, closefd=False) as sink,
     ):
-        place = Place(mounts=host.directory / "mounts", root=host.root, wait_seconds_max=0)
+        place = MachinePaths(mounts=host.directory / "mounts", root=host.root, wait_seconds_max=0)
         return serve(source, sink, place=place, allowed_sysctls=(), path=str(host.bin), request_seconds_max=seconds_max)
 
 

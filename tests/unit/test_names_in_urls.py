@@ -14,13 +14,12 @@ from whence_common.image_reference import (
     parse_image_subject,
     tag_reference,
 )
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 from whence_common.registry_urls import url_of
-from whence_common.scm_source import Repository as GitRepository
-from whence_common.scm_source import RepositoryInvalid, repository_of
+from whence_common.scm_source import RepositoryInvalid, SourceRepository, repository_of
 
-HUB = Place(registry="docker.io")
-R = Place(registry="r.example.org")
+HUB = RegistryPlace(registry="docker.io")
+R = RegistryPlace(registry="r.example.org")
 DIGEST = "sha256:" + "a" * 64
 COMMIT = "c" * 40
 BENT = (
@@ -39,7 +38,7 @@ BENT = (
         (HUB, "nginx", "manifests", "1.25", "https://registry-1.docker.io/v2/library/nginx/manifests/1.25"),
     ],
 )
-def test_a_url_is_built_of_names(place: Place, path: str, part: str, name: str, url: str) -> None:
+def test_a_url_is_built_of_names(place: RegistryPlace, path: str, part: str, name: str, url: str) -> None:
     assert url_of(place, path, part, name) == url
 
 
@@ -104,7 +103,7 @@ def test_a_source_url_names_no_option_file_or_other_transport(url: str) -> None:
 )  # fmt: skip
 def test_what_is_no_repository_is_refused(text: str) -> None:
     with pytest.raises(RepositoryInvalid):
-        GitRepository.parse(text)
+        SourceRepository.parse(text)
 
 
 class _Untouched:
@@ -116,10 +115,10 @@ class _Untouched:
     async def digest_of(self, reference: str) -> str | None:
         raise AssertionError(f"{reference} was asked")
 
-    async def commit(self, repository: GitRepository, commit_id: str) -> bytes | None:
+    async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
         raise AssertionError(f"{repository} was asked")
 
-    async def branch(self, repository: GitRepository, commit_id: str) -> BranchAnswer:
+    async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
         raise AssertionError(f"{repository} was asked")
 
 

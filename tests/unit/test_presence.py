@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from whence_aggregator.compliance.rule import Evidence, Verdict
+from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
 from whence_aggregator.compliance.rules import RULES, judge
-from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, Listed, StoredStatement
+from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, InventoryFacts, StoredStatement
 from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.lineage import Lineage
 from whence_common.clock import to_instant
@@ -26,9 +26,9 @@ def ago(seconds: float) -> str:
 
 
 def evidence(
-    *, life: Life = "running", seen: str | None = None, listed: Listed | None = None, listening: float = 86_400,
+    *, life: Life = "running", seen: str | None = None, listed: InventoryFacts | None = None, listening: float = 86_400,
     launched: str = "", digest: str | None = OURS, heartbeats: int = 1,
-) -> Evidence:  # fmt: skip
+) -> InstanceEvidence:  # fmt: skip
     instance = InstanceFacts(account_id="1", region="r", instance_id="i-1", pending_time=launched or ago(7_200))
     user_data = UserDataFacts(digest=digest) if digest is not None else None
     predicate = Predicate(
@@ -42,9 +42,9 @@ def evidence(
     binding = Binding(number=1, level="document", enrolled_at=ago(7_200), ledger_index=0, identity={})
     facts = Facts(
         statement=statement, binding=binding, application=None, image_source=NOT_ASKED, commit=NOT_ASKED,
-        last_seen=seen, life=life, listed=listed or Listed(),
+        last_seen=seen, life=life, listed=listed or InventoryFacts(),
     )  # fmt: skip
-    return Evidence(
+    return InstanceEvidence(
         facts=facts, lineage=cast(Lineage, None), now=NOW, silent_after_seconds=SILENT_AFTER,
         listening_since=NOW - timedelta(seconds=listening),
     )  # fmt: skip
@@ -57,8 +57,8 @@ def verdict(rule_id: str, **given: object) -> Verdict:
 
 def listing(
     seconds_ago: float, state: str = "running", since: float = 7_000, digest: str = OURS, launched: float = 7_200
-) -> Listed:
-    return Listed(
+) -> InventoryFacts:
+    return InventoryFacts(
         listed_at=ago(seconds_ago), state=state, asked_at=ago(since), launched_at=ago(launched), user_data_digest=digest
     )
 
@@ -114,7 +114,7 @@ def test_whatever_was_open_of_an_instance_closes_when_it_ends(rule: str, life: L
         ({"seen": ago(5)}, "unknown", "not collected"),
         ({"seen": ago(5), "listed": listing(2)}, "pass", "as running"),
         ({"seen": ago(5), "listed": listing(2, "stopped")}, "pass", "as stopped"),
-        ({"seen": ago(5), "listed": Listed(listed_at=ago(2))}, "unknown", "not listed yet"),
+        ({"seen": ago(5), "listed": InventoryFacts(listed_at=ago(2))}, "unknown", "not listed yet"),
         ({"seen": ago(600), "life": "terminated", "listed": listing(2, "terminated", 600)}, "pass", "not heard since"),
         ({"seen": ago(480), "life": "terminated", "listed": listing(2, "terminated", 600)}, "pass", "not heard since"),
         ({"seen": ago(479), "life": "terminated", "listed": listing(2, "terminated", 600)}, "fail", "and heard at"),

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.agent_world import World
 from fakes.signed_logs import LOG, OTHER, WITNESSES, SignedLog
-from whence_agent.ports import AggregatorUnavailable, Receipt
+from whence_agent.ports import AggregatorUnavailable, StatementReceipt
 from whence_agent.report.receipts import Receipts, Trusted
 from whence_agent.report.seen_logs import LOGS_MAX
 from whence_agent.status.document import state_of, what_to_do
@@ -20,9 +20,9 @@ ENVELOPE = b'{"payload": "x"}'
 PINNED = Trusted(log_keys=[LOG.verifier])
 
 
-def receipt(*, signer: Signer = LOG, index: int = 0, said: int = 0, content: bytes = ENVELOPE) -> Receipt:
+def receipt(*, signer: Signer = LOG, index: int = 0, said: int = 0, content: bytes = ENVELOPE) -> StatementReceipt:
     answer = SignedLog([content], signers=[signer]).receipt(0, index=index)
-    return Receipt(digest=sha256_digest(ENVELOPE), ledger_index=said, proof=answer.proof)
+    return StatementReceipt(digest=sha256_digest(ENVELOPE), ledger_index=said, proof=answer.proof)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def refused(receipts: Receipts, given: Receipt, content: bytes = ENVELOPE) -> str:
+def refused(receipts: Receipts, given: StatementReceipt, content: bytes = ENVELOPE) -> str:
     with pytest.raises(AggregatorUnavailable) as caught:
         receipts.check(given, content)
     assert caught.value.retryable
@@ -55,15 +55,15 @@ def test_the_keys_of_the_settings_are_the_only_ones_where_there_are_any(world: W
 @pytest.mark.parametrize(
     "given, code",
     [
-        (Receipt(digest="sha256:" + "0" * 64, ledger_index=0, proof=""), "receipt-for-other"),
-        (Receipt(digest=sha256_digest(ENVELOPE), ledger_index=0, proof=""), "receipt-invalid"),
-        (Receipt(digest=sha256_digest(ENVELOPE), ledger_index=0, proof="é" * 200_000), "receipt-invalid"),
+        (StatementReceipt(digest="sha256:" + "0" * 64, ledger_index=0, proof=""), "receipt-for-other"),
+        (StatementReceipt(digest=sha256_digest(ENVELOPE), ledger_index=0, proof=""), "receipt-invalid"),
+        (StatementReceipt(digest=sha256_digest(ENVELOPE), ledger_index=0, proof="é" * 200_000), "receipt-invalid"),
         (receipt(content=b"other"), "receipt-invalid"),
         (receipt(said=5), "receipt-invalid"),
         (receipt(index=1), "receipt-invalid"),
     ],
 )
-def test_a_receipt_that_proves_nothing_is_refused(world: World, given: Receipt, code: str) -> None:
+def test_a_receipt_that_proves_nothing_is_refused(world: World, given: StatementReceipt, code: str) -> None:
     assert refused(world.receipts(PINNED), given) == code
 
 
@@ -74,8 +74,8 @@ def test_an_aggregator_that_names_something_else_as_its_key_is_refused(world: Wo
 
 def test_without_any_key_only_the_digest_is_compared(world: World) -> None:
     receipts = world.receipts()
-    receipts.check(Receipt(digest=sha256_digest(ENVELOPE), ledger_index=0), ENVELOPE)
-    assert refused(receipts, Receipt(digest="sha256:" + "0" * 64, ledger_index=0)) == "receipt-for-other"
+    receipts.check(StatementReceipt(digest=sha256_digest(ENVELOPE), ledger_index=0), ENVELOPE)
+    assert refused(receipts, StatementReceipt(digest="sha256:" + "0" * 64, ledger_index=0)) == "receipt-for-other"
 
 
 # --- witnesses
@@ -118,7 +118,7 @@ def test_a_replica_cannot_cosign_its_own_log_as_a_witness(world: World) -> None:
 
 def test_an_aggregator_without_a_signed_log_does_not_satisfy_witnesses(world: World) -> None:
     receipts = world.receipts(Trusted(witness_keys=[WITNESSES[0].verifier], witnesses_least=1))
-    assert refused(receipts, Receipt(digest=sha256_digest(ENVELOPE), ledger_index=0)) == "receipt-unwitnessed"
+    assert refused(receipts, StatementReceipt(digest=sha256_digest(ENVELOPE), ledger_index=0)) == "receipt-unwitnessed"
 
 
 # --- one history
@@ -147,7 +147,7 @@ def test_an_older_checkpoint_of_the_same_log_is_taken_and_the_newer_stays_in_min
     assert receipts.seen_size == 7
 
 
-def fork(world: World, given: Receipt, content: bytes) -> None:
+def fork(world: World, given: StatementReceipt, content: bytes) -> None:
     receipts = world.receipts(PINNED)
     assert refused(receipts, given, content) == "log-forked"
     assert (receipts.take_news(), receipts.take_news()) == (True, False)

@@ -12,7 +12,7 @@ import pytest
 from fakes.clocks import FakeClock
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.known import Callers
-from whence_aggregator.callers.tokens import Token, token_hash
+from whence_aggregator.callers.tokens import CallerToken, token_hash
 from whence_aggregator.ports_registry import Person
 from whence_aggregator.registry.access import GRANT_SECONDS, Access
 from whence_aggregator.registry.instances import Instances
@@ -54,7 +54,7 @@ class House:
 
     def know(self, teams: frozenset[str], *, seconds: float = 3600.0) -> None:
         until = self.clock() + timedelta(seconds=seconds)
-        token = Token(hash=token_hash("secret"), caller=Caller(name="ci", teams=teams), until=until)
+        token = CallerToken(hash=token_hash("secret"), caller=Caller(name="ci", teams=teams), until=until)
         self.callers.replace({token.hash: token})
 
     async def granted(self) -> str:

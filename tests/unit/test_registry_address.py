@@ -8,8 +8,8 @@ import pytest
 
 from whence_common.referrer_pages import merged, next_page
 from whence_common.registry_address import (
-    Place,
     RedirectRefused,
+    RegistryPlace,
     check_addresses,
     ecr_region,
     kind_of,
@@ -19,7 +19,7 @@ from whence_common.registry_address import (
     same_origin,
 )
 
-OUTSIDE = Place(registry="r.example.org")
+OUTSIDE = RegistryPlace(registry="r.example.org")
 BLOB = "https://r.example.org/v2/a/blobs/sha256:1"
 
 
@@ -30,15 +30,15 @@ BLOB = "https://r.example.org/v2/a/blobs/sha256:1"
         (OUTSIDE, BLOB, "/elsewhere", "https://r.example.org/elsewhere"),
         (OUTSIDE, BLOB, "//cdn.example.org/x", "https://cdn.example.org/x"),
         (OUTSIDE, BLOB, "https://93.184.216.34/x", "https://93.184.216.34/x"),
-        (Place(registry="r.example.org", plain_http=True), "http://r.example.org/v2/x", "http://minio.example.org/x", "http://minio.example.org/x"),
+        (RegistryPlace(registry="r.example.org", plain_http=True), "http://r.example.org/v2/x", "http://minio.example.org/x", "http://minio.example.org/x"),
         (OUTSIDE, BLOB, "https://my_bucket.s3.amazonaws.com:443/x", "https://my_bucket.s3.amazonaws.com:443/x"),
         (OUTSIDE, BLOB, "https://[2606:4700::1111]/x", "https://[2606:4700::1111]/x"),
-        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://10.0.0.5:5000/blob", "http://10.0.0.5:5000/blob"),
-        (Place(registry="10.0.0.5:5000", plain_http=True, blob_hosts=frozenset({"10.0.0.6:9000"})), "http://10.0.0.5:5000/v2/x", "http://10.0.0.6:9000/x", "http://10.0.0.6:9000/x"),
-        (Place(registry="r.example.org", blob_hosts=frozenset({"10.0.0.6:9000"})), BLOB, "https://10.0.0.6:9000/x", "https://10.0.0.6:9000/x"),
+        (RegistryPlace(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://10.0.0.5:5000/blob", "http://10.0.0.5:5000/blob"),
+        (RegistryPlace(registry="10.0.0.5:5000", plain_http=True, blob_hosts=frozenset({"10.0.0.6:9000"})), "http://10.0.0.5:5000/v2/x", "http://10.0.0.6:9000/x", "http://10.0.0.6:9000/x"),
+        (RegistryPlace(registry="r.example.org", blob_hosts=frozenset({"10.0.0.6:9000"})), BLOB, "https://10.0.0.6:9000/x", "https://10.0.0.6:9000/x"),
     ],
 )  # fmt: skip
-def test_a_redirect_is_followed_to_where_blobs_are(place: Place, url: str, location: str, target: str) -> None:
+def test_a_redirect_is_followed_to_where_blobs_are(place: RegistryPlace, url: str, location: str, target: str) -> None:
     assert redirected(place, url, location) == target
 
 
@@ -47,7 +47,11 @@ def test_a_redirect_is_followed_to_where_blobs_are(place: Place, url: str, locat
     [
         (OUTSIDE, BLOB, "http://r.example.org/x"),
         (OUTSIDE, BLOB, "http://cdn.example.org/x"),
-        (Place(registry="r.example.org", plain_http=True), "https://cdn.example.org/x", "http://cdn.example.org/x"),
+        (
+            RegistryPlace(registry="r.example.org", plain_http=True),
+            "https://cdn.example.org/x",
+            "http://cdn.example.org/x",
+        ),
         (OUTSIDE, BLOB, ""),
         (OUTSIDE, BLOB, "ftp://r.example.org/x"),
         (OUTSIDE, BLOB, "file:///etc/passwd"),
@@ -86,20 +90,28 @@ def test_a_redirect_is_followed_to_where_blobs_are(place: Place, url: str, locat
         (OUTSIDE, BLOB, "https://cdn.example.org/a b"),
         (OUTSIDE, BLOB, "https://cdn.example.org/a\x00b"),
         (OUTSIDE, BLOB, "https://93.184.216.34:22/x"),
-        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://10.0.0.6:9000/x"),
         (
-            Place(registry="10.0.0.5:5000", plain_http=True),
+            RegistryPlace(registry="10.0.0.5:5000", plain_http=True),
+            "http://10.0.0.5:5000/v2/x",
+            "http://10.0.0.6:9000/x",
+        ),
+        (
+            RegistryPlace(registry="10.0.0.5:5000", plain_http=True),
             "http://10.0.0.5:5000/v2/x",
             "http://10.0.0.5:2375/containers/json",
         ),
-        (Place(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/v2/x", "http://127.0.0.1:9000/x"),
-        (Place(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/v2/x", "http://127.0.0.2:5000/x"),
-        (Place(registry="localhost:5000"), "http://localhost:5000/v2/x", "http://127.0.0.1:22/"),
-        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://169.254.169.254/"),
-        (Place(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://127.0.0.1/"),
+        (RegistryPlace(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/v2/x", "http://127.0.0.1:9000/x"),
+        (RegistryPlace(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/v2/x", "http://127.0.0.2:5000/x"),
+        (RegistryPlace(registry="localhost:5000"), "http://localhost:5000/v2/x", "http://127.0.0.1:22/"),
+        (
+            RegistryPlace(registry="10.0.0.5:5000", plain_http=True),
+            "http://10.0.0.5:5000/v2/x",
+            "http://169.254.169.254/",
+        ),
+        (RegistryPlace(registry="10.0.0.5:5000", plain_http=True), "http://10.0.0.5:5000/v2/x", "http://127.0.0.1/"),
     ],
 )
-def test_a_redirect_is_refused_that_leads_inside_or_off_tls(place: Place, url: str, location: str) -> None:
+def test_a_redirect_is_refused_that_leads_inside_or_off_tls(place: RegistryPlace, url: str, location: str) -> None:
     with pytest.raises(RedirectRefused) as caught:
         redirected(place, url, location)
     assert caught.value.code == "registry-redirect"
@@ -147,7 +159,7 @@ def test_the_address_that_was_checked_is_asked_under_the_name_it_was_found_by() 
 
 
 def test_a_host_that_the_settings_name_may_be_private() -> None:
-    named = Place(registry="r.example.org", blob_hosts=frozenset({"minio.example.org:9000"}))
+    named = RegistryPlace(registry="r.example.org", blob_hosts=frozenset({"minio.example.org:9000"}))
     check_addresses(named, "https://minio.example.org:9000/x", ["10.0.0.1"], ["93.184.216.34"])
 
 
@@ -162,7 +174,7 @@ def test_a_host_that_the_settings_name_may_be_private() -> None:
     ],
 )
 def test_docker_hub_is_asked_where_it_is(registry: str, path: str, url: str) -> None:
-    place = Place(registry=registry)
+    place = RegistryPlace(registry=registry)
     assert f"{place.origin}/{place.path(path)}" == url
 
 

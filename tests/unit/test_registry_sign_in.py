@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whence_common.login_file import LoginInvalid, docker_entry, parse_login
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 from whence_common.registry_sign_in import (
-    Challenge,
     Login,
+    SignInChallenge,
     SignInRefused,
     choose,
     parse_challenges,
@@ -23,34 +23,34 @@ from whence_common.registry_sign_in import (
 )
 
 ROBOT = Login(username="robot", password="hunter2hunter2")
-EXAMPLE = Place(registry="registry.example.org")
+EXAMPLE = RegistryPlace(registry="registry.example.org")
 
 
 @pytest.mark.parametrize(
     "headers, expected",
     [
         (['Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/nginx:pull"'],
-         [Challenge(scheme="bearer", realm="https://auth.docker.io/token", service="registry.docker.io", scope="repository:library/nginx:pull")]),
+         [SignInChallenge(scheme="bearer", realm="https://auth.docker.io/token", service="registry.docker.io", scope="repository:library/nginx:pull")]),
         (['Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:user/image:pull"'],
-         [Challenge(scheme="bearer", realm="https://ghcr.io/token", service="ghcr.io", scope="repository:user/image:pull")]),
+         [SignInChallenge(scheme="bearer", realm="https://ghcr.io/token", service="ghcr.io", scope="repository:user/image:pull")]),
         (['Bearer realm="https://gitlab.example.org/jwt/auth",service="container_registry",error="insufficient_scope"'],
-         [Challenge(scheme="bearer", realm="https://gitlab.example.org/jwt/auth", service="container_registry")]),
+         [SignInChallenge(scheme="bearer", realm="https://gitlab.example.org/jwt/auth", service="container_registry")]),
         (['Bearer realm="https://harbor.example.org/service/token",service="harbor-registry"'],
-         [Challenge(scheme="bearer", realm="https://harbor.example.org/service/token", service="harbor-registry")]),
+         [SignInChallenge(scheme="bearer", realm="https://harbor.example.org/service/token", service="harbor-registry")]),
         (['Basic realm="https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/",service="ecr.amazonaws.com"'],
-         [Challenge(scheme="basic", realm="https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/", service="ecr.amazonaws.com")]),
-        (['BASIC Realm = "Sonatype Nexus"'], [Challenge(scheme="basic", realm="Sonatype Nexus")]),
+         [SignInChallenge(scheme="basic", realm="https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/", service="ecr.amazonaws.com")]),
+        (['BASIC Realm = "Sonatype Nexus"'], [SignInChallenge(scheme="basic", realm="Sonatype Nexus")]),
         (['Bearer realm="https://a/t", service="x", Basic realm="r"'],
-         [Challenge(scheme="bearer", realm="https://a/t", service="x"), Challenge(scheme="basic", realm="r")]),
-        (['Negotiate', 'Basic realm=plain'], [Challenge(scheme="negotiate"), Challenge(scheme="basic", realm="plain")]),
-        (['Bearer realm="a \\"b\\", c",service=s'], [Challenge(scheme="bearer", realm='a "b", c', service="s")]),
-        (['Bearer realm="one",realm="two"'], [Challenge(scheme="bearer", realm="one")]),
+         [SignInChallenge(scheme="bearer", realm="https://a/t", service="x"), SignInChallenge(scheme="basic", realm="r")]),
+        (['Negotiate', 'Basic realm=plain'], [SignInChallenge(scheme="negotiate"), SignInChallenge(scheme="basic", realm="plain")]),
+        (['Bearer realm="a \\"b\\", c",service=s'], [SignInChallenge(scheme="bearer", realm='a "b", c', service="s")]),
+        (['Bearer realm="one",realm="two"'], [SignInChallenge(scheme="bearer", realm="one")]),
         (['realm="without a scheme"'], []),
         ([""], []),
         ([], []),
     ],
 )  # fmt: skip
-def test_a_challenge_is_read_as_its_registry_writes_it(headers: list[str], expected: list[Challenge]) -> None:
+def test_a_challenge_is_read_as_its_registry_writes_it(headers: list[str], expected: list[SignInChallenge]) -> None:
     assert parse_challenges(headers) == expected
 
 
@@ -66,18 +66,20 @@ def test_a_header_that_is_written_to_be_slow_is_not() -> None:
 @pytest.mark.parametrize(
     "challenges, login, scheme",
     [
-        ([Challenge(scheme="basic"), Challenge(scheme="bearer", realm="https://registry.example.org/token")], ROBOT, "bearer"),
-        ([Challenge(scheme="basic")], ROBOT, "basic"),
-        ([Challenge(scheme="basic")], None, None),
-        ([Challenge(scheme="basic")], Login(identity_token="x"), None),
-        ([Challenge(scheme="negotiate")], ROBOT, None),
+        ([SignInChallenge(scheme="basic"), SignInChallenge(scheme="bearer", realm="https://registry.example.org/token")], ROBOT, "bearer"),
+        ([SignInChallenge(scheme="basic")], ROBOT, "basic"),
+        ([SignInChallenge(scheme="basic")], None, None),
+        ([SignInChallenge(scheme="basic")], Login(identity_token="x"), None),
+        ([SignInChallenge(scheme="negotiate")], ROBOT, None),
         ([], ROBOT, "basic"),
         ([], None, None),
-        ([Challenge(scheme="bearer", realm="https://elsewhere.example.com/t"), Challenge(scheme="basic")], ROBOT, "basic"),
-        ([Challenge(scheme="bearer", realm="https://elsewhere.example.com/t")], None, "bearer"),
+        ([SignInChallenge(scheme="bearer", realm="https://elsewhere.example.com/t"), SignInChallenge(scheme="basic")], ROBOT, "basic"),
+        ([SignInChallenge(scheme="bearer", realm="https://elsewhere.example.com/t")], None, "bearer"),
     ],
 )  # fmt: skip
-def test_a_token_comes_first_then_basic(challenges: list[Challenge], login: Login | None, scheme: str | None) -> None:
+def test_a_token_comes_first_then_basic(
+    challenges: list[SignInChallenge], login: Login | None, scheme: str | None
+) -> None:
     chosen = choose(challenges, login, EXAMPLE)
     assert (chosen.scheme if chosen is not None else None) == scheme
 
@@ -95,15 +97,15 @@ def test_a_token_comes_first_then_basic(challenges: list[Challenge], login: Logi
         (EXAMPLE, "https://[::1/token", "registry-realm"),
         (EXAMPLE, "/token", "registry-realm"),
         (EXAMPLE, "", "registry-realm"),
-        (Place(registry="registry.example.org", token_hosts=frozenset({"gitlab.example.org"})), "https://gitlab.example.org/jwt/auth", ""),
-        (Place(registry="docker.io"), "https://auth.docker.io/token", ""),
-        (Place(registry="registry.gitlab.com"), "https://gitlab.com/jwt/auth", ""),
-        (Place(registry="ghcr.io"), "https://ghcr.io/token", ""),
-        (Place(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/token", ""),
+        (RegistryPlace(registry="registry.example.org", token_hosts=frozenset({"gitlab.example.org"})), "https://gitlab.example.org/jwt/auth", ""),
+        (RegistryPlace(registry="docker.io"), "https://auth.docker.io/token", ""),
+        (RegistryPlace(registry="registry.gitlab.com"), "https://gitlab.com/jwt/auth", ""),
+        (RegistryPlace(registry="ghcr.io"), "https://ghcr.io/token", ""),
+        (RegistryPlace(registry="127.0.0.1:5000"), "http://127.0.0.1:5000/token", ""),
     ],
 )  # fmt: skip
-def test_a_login_is_shown_to_the_registrys_own_hosts_only(place: Place, realm: str, code: str) -> None:
-    challenge = Challenge(scheme="bearer", realm=realm, service="s")
+def test_a_login_is_shown_to_the_registrys_own_hosts_only(place: RegistryPlace, realm: str, code: str) -> None:
+    challenge = SignInChallenge(scheme="bearer", realm=realm, service="s")
     if not code:
         wanted = token_request(challenge, ROBOT, [scope_of("a/b")], place)
         assert (wanted.url.partition("?")[0], wanted.authorization) == (realm, ROBOT.basic())
@@ -115,7 +117,7 @@ def test_a_login_is_shown_to_the_registrys_own_hosts_only(place: Place, realm: s
 
 
 def test_without_a_login_a_foreign_realm_is_asked_and_shown_nothing() -> None:
-    challenge = Challenge(scheme="bearer", realm="https://auth.example.com/t?x=1", service="my service")
+    challenge = SignInChallenge(scheme="bearer", realm="https://auth.example.com/t?x=1", service="my service")
     wanted = token_request(challenge, None, [scope_of("a/b", push=True), scope_of("c/d")], EXAMPLE)
     assert (wanted.authorization, wanted.form) == ("", None)
     assert parse_qs(urlsplit(wanted.url).query) == {
@@ -126,7 +128,7 @@ def test_without_a_login_a_foreign_realm_is_asked_and_shown_nothing() -> None:
 
 
 def test_an_identity_token_goes_into_a_form_never_into_a_url() -> None:
-    challenge = Challenge(scheme="bearer", realm="https://registry.example.org/token", service="s")
+    challenge = SignInChallenge(scheme="bearer", realm="https://registry.example.org/token", service="s")
     wanted = token_request(challenge, Login(identity_token="hunter2"), [scope_of("a/b"), scope_of("c")], EXAMPLE)
     assert wanted.url == "https://registry.example.org/token"
     assert wanted.form == {

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fakes.machine import COMMIT, Machine, scm
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.compliance.rule import Evidence
+from whence_aggregator.compliance.rule import InstanceEvidence
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.derive import derive
@@ -94,7 +94,7 @@ def verdict(facts: Facts, rule: str) -> tuple[str, str]:
         "facts": facts, "lineage": lineage(facts), "now": parse_instant(AT), "silent_after_seconds": 300.0,
         "listening_since": parse_instant(AT),
     }  # fmt: skip
-    found = next(one for one in RULES if one.id == rule).judge(Evidence(**evidence))
+    found = next(one for one in RULES if one.id == rule).judge(InstanceEvidence(**evidence))
     return found.outcome, found.reason
 
 

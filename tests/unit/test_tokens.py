@@ -12,7 +12,7 @@ import pytest
 from fakes.clocks import FakeClock
 from whence_aggregator.adapters.tokens_file import TokensFile
 from whence_aggregator.callers.known import Callers, TokenUses
-from whence_aggregator.callers.tokens import Token, TokensInvalid, new_token, parse_tokens, token_hash
+from whence_aggregator.callers.tokens import CallerToken, TokensInvalid, new_token, parse_tokens, token_hash
 from whence_aggregator.cli import main
 from whence_aggregator.ports import StorageUnavailable, Write
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -23,7 +23,7 @@ LATER = NOW + timedelta(days=365)
 HASH = "sha256:" + "0" * 64
 
 
-def made(name: str = "ada", *teams: str, admin: bool = False) -> tuple[str, Token]:
+def made(name: str = "ada", *teams: str, admin: bool = False) -> tuple[str, CallerToken]:
     return new_token(name, teams, admin=admin, made=NOW, until=LATER)
 
 
@@ -207,7 +207,7 @@ async def test_the_list_shows_rights_and_dates_and_never_a_hash(
 ) -> None:
     file, config = tmp_path / "tokens", tmp_path / "aggregator.yaml"
     _, new = new_token("bob", ["hello"], admin=False, made=NOW, until=datetime(2100, 1, 1, tzinfo=UTC))
-    gone = Token(hash=HASH[:-1] + "3", caller=new.caller, made=NOW, until=NOW + timedelta(microseconds=1))
+    gone = CallerToken(hash=HASH[:-1] + "3", caller=new.caller, made=NOW, until=NOW + timedelta(microseconds=1))
     file.write_text(f"{HASH} ada *\n{new.to_line()}\n{gone.to_line()}\n")
     config.write_text(
         f"audience: a\naccounts: ['123456789012']\ndatabase: sqlite://{tmp_path}/l.db\ntokens_file: {file}\n"

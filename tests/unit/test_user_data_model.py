@@ -26,7 +26,7 @@ from whence_agent.boot.secrets import _ciphertext
 from whence_agent.boot.storage import host_request, storage_request
 from whence_agent.machine.disks import Disks
 from whence_agent.machine.host import Host
-from whence_agent.machine.place import Place
+from whence_agent.machine.place import MachinePaths
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import REQUEST_BYTES_MAX, MachineFailed, Request, StorageRequest
 from whence_agent.settings import Settings
@@ -112,7 +112,7 @@ def check_secrets(user_data: UserData) -> None:
 def check_host(user_data: UserData, directory: Path) -> None:
     """The helper of the stages `host` and `storage` takes each request, by its own rules."""
     root = directory / "root"
-    place = Place(dev=directory / "dev", mounts=directory / "mounts", root=root, wait_seconds_max=0)
+    place = MachinePaths(dev=directory / "dev", mounts=directory / "mounts", root=root, wait_seconds_max=0)
     programs = NoPrograms(say=lambda _: None)
     request = host_request(user_data.host, instance_users=["ubuntu"])
     if request is not None:

@@ -317,7 +317,7 @@ class Enrolled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class StatementReceipt:
     digest: str
     ledger_index: int
     proof: str = ""
@@ -343,7 +343,7 @@ class EnrolmentRoad(Protocol):
 
 
 class Aggregator(EnrolmentRoad, Protocol):
-    async def submit(self, envelope: bytes) -> Receipt:
+    async def submit(self, envelope: bytes) -> StatementReceipt:
         """Submit a statement; again for a receipt under a newer checkpoint."""
 
     async def heartbeat(self, body: bytes, mac: str) -> None: ...

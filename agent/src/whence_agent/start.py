@@ -19,7 +19,7 @@ from whence_agent.adapters.systemd import SystemdNotifier
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
-from whence_agent.status.connections import Connections
+from whence_agent.status.connections import StatusConnections
 from whence_agent.status.endpoint import StatusEndpoint
 from whence_common.clock import to_instant, utc_now
 from whence_common.runtime.lifecycle import Service
@@ -49,7 +49,7 @@ async def answering(settings: Settings, redactor: Redactor, *, notify_socket: st
     )
     endpoint = StatusEndpoint(
         progress=progress, redactor=redactor, address=settings.status_address, port=settings.status_port,
-        connections=Connections(monotonic=time.monotonic), names=(gethostname(), *settings.status_hosts),
+        connections=StatusConnections(monotonic=time.monotonic), names=(gethostname(), *settings.status_hosts),
     )  # fmt: skip
     serving = asyncio.create_task(endpoint.run(), name="status")
     listening = asyncio.create_task(endpoint.listening.wait())

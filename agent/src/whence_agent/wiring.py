@@ -39,7 +39,7 @@ from whence_agent.boot.storage import VolumeAttacher
 from whence_agent.boot.tries import FIRST_PAUSE_SECONDS, BootTries
 from whence_agent.credentials.generations import Generations, discard
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
-from whence_agent.credentials.pull_tokens import PullTokens
+from whence_agent.credentials.pull_tokens import PullTokenClient
 from whence_agent.credentials.sign_in import SignIn
 from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
@@ -66,7 +66,7 @@ from whence_agent.watch.supervision import Supervision
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.image_reference import registry_name
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 from whence_common.runtime.files import remove_temporaries
 from whence_common.runtime.lifecycle import Ended, Service, run_until_signal
 from whence_common.runtime.memory import give_back, resident_bytes, unwritten_mappings
@@ -153,7 +153,7 @@ class _Agent:
         self.issuer = OAuthIssuer(session=self.session, url=settings.oauth_token_url)
         self.prover = IdentityProver(metadata=self.metadata, now=utc_now)
         self.places = {
-            registry_name(host): Place(
+            registry_name(host): RegistryPlace(
                 registry=registry_name(host),
                 plain_http=one.plain_http,
                 token_hosts=frozenset(one.token_hosts),
@@ -169,7 +169,7 @@ class _Agent:
 
     def front_of(self, registry: str) -> HttpAggregator:
         """Make what speaks to a registry front; it serves a part of the aggregator's calls, and tokens."""
-        place = self.places.get(registry_name(registry)) or Place(registry=registry)
+        place = self.places.get(registry_name(registry)) or RegistryPlace(registry=registry)
         return HttpAggregator(
             session=self.session, url=f"{place.origin}/v2/_whence", ca_file=None, key_id=lambda: self.key.id
         )
@@ -205,7 +205,7 @@ class _Agent:
             again=lambda: signal.raise_signal(signal.SIGHUP),
         )  # fmt: skip
         metrics = HostMetrics(sink=self.cloud, progress=progress, seconds=settings.metrics_seconds, read=read_host)
-        pull_tokens = PullTokens(
+        pull_tokens = PullTokenClient(
             key=self.key, prover=self.prover, progress=progress, front_of=self.front_of, enrol=delivery.enrol_over
         )
         sign_in = SignIn(

@@ -12,7 +12,7 @@ import msgspec
 from whence_common.errors import InputError, RoadError
 from whence_common.image_layers import LayerFinding
 from whence_common.image_provenance import SourceClaim
-from whence_common.scm_source import Repository
+from whence_common.scm_source import SourceRepository
 from whence_common.sts_proof import StsProof
 
 Row = Mapping[str, Any]
@@ -161,7 +161,7 @@ class ImageStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class CollectedFact:
     """What was found out, ready to be stored."""
 
     outcome: Literal["found", "missing", "absent"]
@@ -176,7 +176,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BranchFinding(Finding):
+class BranchFinding(CollectedFact):
     """Whether the default branch reaches a commit. Its head moves all the time, which alone is nothing new."""
 
     def same_as(self, outcome: str, reason: str, value: Mapping[str, Any]) -> bool:
@@ -196,10 +196,10 @@ class BranchAnswer:
 
 
 class CommitReader(Protocol):
-    async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
+    async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
         """Fetch exactly one commit object; None when the server has no such commit. Raises SourceUnavailable."""
 
-    async def branch(self, repository: Repository, commit_id: str) -> BranchAnswer:
+    async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
         """Return whether the default branch reaches a commit, as of now. Raises SourceUnavailable."""
 
 

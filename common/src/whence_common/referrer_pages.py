@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from whence_common.loose_json import loose
-from whence_common.registry_address import Place, redirected, same_origin
+from whence_common.registry_address import RegistryPlace, redirected, same_origin
 
 PAGES_MAX = 50
 _LINK = re.compile(r"""<([^<>\s]{1,4000})>\s*((?:;\s*[a-z*]+\s*=\s*(?:"[^"]*"|[^\s",;]+)\s*)*)""", re.IGNORECASE)
@@ -18,7 +18,7 @@ _NEXT = re.compile(r"""rel\s*=\s*(?:"(?:[^"]* )?next(?: [^"]*)?"|next(?![^\s,;])
 _HEADER_CHARACTERS_MAX = 8 * 1024
 
 
-def next_page(place: Place, url: str, link: str) -> str:
+def next_page(place: RegistryPlace, url: str, link: str) -> str:
     """Return the URL of the page after the one at `url`; empty after the last. Raises RedirectRefused.
 
     A next page is at the registry itself: what is elsewhere is not its list.

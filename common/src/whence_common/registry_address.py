@@ -49,7 +49,7 @@ class RedirectRefused(RoadError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class RegistryPlace:
     """A registry: the name that images have, whether it has no TLS, and the other hosts that belong to it."""
 
     registry: str
@@ -97,7 +97,7 @@ def kind_of(address: str) -> Kind:
     return "public" if parsed.is_global and not parsed.is_multicast and not parsed.is_reserved else "private"
 
 
-def redirected(place: Place, url: str, location: str) -> str:
+def redirected(place: RegistryPlace, url: str, location: str) -> str:
     """Return the URL that a redirect leads to. Raises RedirectRefused; a name's addresses are checked later."""
     try:
         target = urljoin(url, location)
@@ -129,7 +129,7 @@ def is_usable_url(url: str) -> bool:
     )  # fmt: skip
 
 
-def check_addresses(place: Place, url: str, addresses: Iterable[str], own: Iterable[str]) -> None:
+def check_addresses(place: RegistryPlace, url: str, addresses: Iterable[str], own: Iterable[str]) -> None:
     """Check the addresses behind a URL against those of the registry itself (`own`). Raises RedirectRefused.
 
     Public addresses are allowed at the scheme's port; others, and other ports, only where the settings name the host,
@@ -149,7 +149,7 @@ def check_addresses(place: Place, url: str, addresses: Iterable[str], own: Itera
         raise _refused(place, parts.netloc, f"whose address has the port {port}")
 
 
-def check_by_proxy(place: Place, url: str) -> None:
+def check_by_proxy(place: RegistryPlace, url: str) -> None:
     """Check a URL that a proxy is asked for, whose addresses it looks up itself. Raises RedirectRefused.
 
     Only hosts that the settings name have other ports, and addresses that are written out must be public.
@@ -200,7 +200,7 @@ def is_page(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
 
 
-def same_origin(place: Place, url: str) -> bool:
+def same_origin(place: RegistryPlace, url: str) -> bool:
     """Say whether a URL is at the registry itself, where its credentials may be shown."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" == place.origin
@@ -237,12 +237,12 @@ def _literal(host: str) -> str | None:
         return "127.0.0.1" if local else None
 
 
-def _literals(place: Place) -> list[str]:
+def _literals(place: RegistryPlace) -> list[str]:
     literal = _literal(urlsplit(place.origin).hostname or "")
     return [literal] if literal is not None else []
 
 
-def _refused(place: Place, host: str, why: str) -> RedirectRefused:
+def _refused(place: RegistryPlace, host: str, why: str) -> RedirectRefused:
     return RedirectRefused(
         "registry-redirect",
         f"{place.registry} redirects to {one_line(host, 80) or 'no host'} {why}, which is refused",

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from whence_common.errors import RoadError, one_line
 from whence_common.loose_json import loose
-from whence_common.registry_address import Place, is_usable_url
+from whence_common.registry_address import RegistryPlace, is_usable_url
 
 TOKEN_BYTES_MAX = 64 * 1024
 _HEADER_CHARACTERS_MAX = 8 * 1024
@@ -54,7 +54,7 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
+class SignInChallenge:
     """One challenge of a WWW-Authenticate header; `scheme` is in lower case."""
 
     scheme: str
@@ -73,14 +73,14 @@ class TokenRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class BearerToken:
     """A bearer token, and for how many seconds it may be used."""
 
     value: str = field(repr=False)
     seconds: float
 
 
-def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
+def parse_challenges(headers: Iterable[str]) -> list[SignInChallenge]:
     """Read the challenges of all WWW-Authenticate headers; what cannot be read is left out."""
     found: list[dict[str, str]] = []
     for header in headers:
@@ -94,7 +94,7 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
                 value = match["plain"] or re.sub(r"\\(.)", r"\1", match["quoted"] or "")
                 found[-1].setdefault(match["name"].lower(), value)
     names = ("scheme", "realm", "service", "scope")
-    return [Challenge(**{name: one.get(name, "") for name in names}) for one in found]
+    return [SignInChallenge(**{name: one.get(name, "") for name in names}) for one in found]
 
 
 def scope_of(path: str, *, push: bool = False) -> str:
@@ -102,12 +102,12 @@ def scope_of(path: str, *, push: bool = False) -> str:
     return f"repository:{path}:{'pull,push' if push else 'pull'}"
 
 
-def choose(challenges: Iterable[Challenge], login: Login | None, place: Place) -> Challenge | None:
+def choose(challenges: Iterable[SignInChallenge], login: Login | None, place: RegistryPlace) -> SignInChallenge | None:
     """Choose the challenge to answer: Bearer where its realm may be used, else Basic; None without any of them.
 
     Raises SignInRefused when a token is the only way and its realm may not be used.
     """
-    listed = list(challenges) or [Challenge(scheme="basic")]  # a bare 401 leaves Basic
+    listed = list(challenges) or [SignInChallenge(scheme="basic")]  # a bare 401 leaves Basic
     basic = next((one for one in listed if one.scheme == "basic"), None) if login and login.username else None
     for one in listed:
         if one.scheme == "bearer":
@@ -121,7 +121,7 @@ def choose(challenges: Iterable[Challenge], login: Login | None, place: Place) -
     return basic
 
 
-def check_realm(realm: str, place: Place, *, shown: bool) -> None:
+def check_realm(realm: str, place: RegistryPlace, *, shown: bool) -> None:
     """Check where tokens are given. A login is shown to the registry's own hosts only. Raises SignInRefused."""
     schemes = ("http", "https") if place.plain else ("https",)
     if not is_usable_url(realm) or urlsplit(realm).scheme not in schemes:
@@ -136,7 +136,9 @@ def check_realm(realm: str, place: Place, *, shown: bool) -> None:
         )
 
 
-def token_request(challenge: Challenge, login: Login | None, scopes: Iterable[str], place: Place) -> TokenRequest:
+def token_request(
+    challenge: SignInChallenge, login: Login | None, scopes: Iterable[str], place: RegistryPlace
+) -> TokenRequest:
     """Say how to ask for a token. Raises SignInRefused."""
     check_realm(challenge.realm, place, shown=login is not None)
     wanted = sorted(set(scopes))
@@ -153,7 +155,7 @@ def token_request(challenge: Challenge, login: Login | None, scopes: Iterable[st
     return TokenRequest(url=f"{challenge.realm}{joined}{query}", authorization=authorization)
 
 
-def parse_token(content: bytes) -> Token | None:
+def parse_token(content: bytes) -> BearerToken | None:
     """Read a token endpoint's answer: `token` or `access_token`; None when there is none."""
     document = loose(content)
     value = document.get("token") or document.get("access_token")
@@ -162,4 +164,4 @@ def parse_token(content: bytes) -> Token | None:
     stated = document.get("expires_in")
     seconds = float(stated) if isinstance(stated, int | float) and not isinstance(stated, bool) else _SECONDS_DEFAULT
     seconds = min(max(seconds, 1.0), _SECONDS_MAX)
-    return Token(value=value, seconds=seconds - min(30.0, seconds / 4))
+    return BearerToken(value=value, seconds=seconds - min(30.0, seconds / 4))

@@ -8,13 +8,13 @@ from urllib.parse import quote
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReferenceInvalid, is_repository_path, is_tag
-from whence_common.registry_address import Place
+from whence_common.registry_address import RegistryPlace
 
 Part = Literal["manifests", "blobs", "referrers"]
 _PARTS = get_args(Part)
 
 
-def url_of(place: Place, path: str, part: str, name: str) -> str:
+def url_of(place: RegistryPlace, path: str, part: str, name: str) -> str:
     """Return the URL of a manifest, blob or list of referrers of a repository. Raises ImageReferenceInvalid.
 
     A manifest is named by tag or digest, a blob and what is referred to by digest.

@@ -98,7 +98,7 @@ class ScmSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
+class SourceRepository:
     """A repository by where it is, not by how it is reached: `host` lower-case with port, `path` without `.git`."""
 
     host: str
@@ -108,7 +108,7 @@ class Repository:
         return f"{self.host}/{self.path}"
 
     @classmethod
-    def parse(cls, text: str) -> Repository:
+    def parse(cls, text: str) -> SourceRepository:
         """Parse `host/path`. Raises RepositoryInvalid."""
         host, _, path = text.partition("/")
         if not is_git_host(host) or not _is_path(path):
@@ -130,7 +130,7 @@ def _is_path(path: str) -> bool:
     return not any(part in ("", ".", "..") for part in path.split("/"))
 
 
-def repository_of(url: str) -> Repository | None:
+def repository_of(url: str) -> SourceRepository | None:
     """Name the repository behind a URL in any of the forms seen in the field; None when it names none.
 
     `git:` and `git+` prefixes, `user@host:path`, `ssh://`, `http(s)://` and `git://` are understood, and a reference
@@ -155,7 +155,7 @@ def repository_of(url: str) -> Repository | None:
             return None
         host, path = match["host"], match["path"]
     path, host = path.strip("/").removesuffix(".git"), host.lower()
-    return Repository(host=host, path=path) if is_git_host(host) and _is_path(path) else None
+    return SourceRepository(host=host, path=path) if is_git_host(host) and _is_path(path) else None
 
 
 def same_repository(one: str, other: str) -> bool:
@@ -173,7 +173,7 @@ def without_reference(url: str) -> str:
     return _REFERENCE.sub(r"\1", text)
 
 
-def _folded(repository: Repository) -> tuple[str, str]:
+def _folded(repository: SourceRepository) -> tuple[str, str]:
     return repository.host.partition(":")[0], repository.path.lower()
 
 

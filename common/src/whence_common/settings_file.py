@@ -36,7 +36,7 @@ class Document(Generic[T]):
 
     name: str
     settings: T
-    root: nodes.Mapping
+    root: nodes.MappingNode
 
     def problem(self, message: str, *, fix: str = "", code: str = "settings-invalid",
                 severity: Severity = "error") -> Problem:  # fmt: skip
@@ -82,7 +82,7 @@ def read(
     return Document(name=name, settings=settings, root=root)
 
 
-def _mapping(content: bytes, *, name: str, least: str) -> nodes.Mapping:
+def _mapping(content: bytes, *, name: str, least: str) -> nodes.MappingNode:
     if len(content) > SETTINGS_BYTES_MAX:
         raise SettingsInvalid("settings-too-large", f"{name} is larger than {SETTINGS_BYTES_MAX} bytes")
     try:
@@ -94,12 +94,12 @@ def _mapping(content: bytes, *, name: str, least: str) -> nodes.Mapping:
     root, problems = strict_yaml.parse(text)
     if problems:
         raise SettingsInvalid("settings-yaml", render(problems, name=name, lines=()))
-    if not isinstance(root, nodes.Mapping):
+    if not isinstance(root, nodes.MappingNode):
         raise SettingsInvalid("settings-not-mapping", f"{name} must be a mapping (name: value)", fix=least)
     return root
 
 
-def _refuse_control_characters(root: nodes.Mapping, *, name: str) -> None:
+def _refuse_control_characters(root: nodes.MappingNode, *, name: str) -> None:
     """Refuse all but tabs and ends of lines: systems refuse a file's name with NUL in it, or end it there."""
     fix = "remove it: an escape within double quotes makes one, such as \\0"
     found = [
@@ -115,38 +115,42 @@ def _refuse_control_characters(root: nodes.Mapping, *, name: str) -> None:
 
 def _expand(node: nodes.Node, directory: str, key: str = "") -> nodes.Node:
     """Replace CREDENTIALS at the beginning of files' names by the directory that systemd made."""
-    if isinstance(node, nodes.Mapping):
+    if isinstance(node, nodes.MappingNode):
         node.entries = {name: _expand(inner, directory, name) for name, inner in node.entries.items()}
-    elif isinstance(node, nodes.Sequence):
+    elif isinstance(node, nodes.SequenceNode):
         node.items = [_expand(inner, directory, key) for inner in node.items]
     elif _FILES.match(key) and isinstance(node.value, str) and node.value.startswith(CREDENTIALS):
         text = f"{directory.rstrip('/')}/{node.value.removeprefix(CREDENTIALS)}"
-        return nodes.Scalar(line=node.line, column=node.column, text=text, value=text, plain=node.plain)
+        return nodes.ScalarNode(line=node.line, column=node.column, text=text, value=text, plain=node.plain)
     return node
 
 
-def _placed(root: nodes.Mapping, message: str, *, fix: str, code: str = "settings-invalid",
+def _placed(root: nodes.MappingNode, message: str, *, fix: str, code: str = "settings-invalid",
             severity: Severity = "error") -> Problem:  # fmt: skip
     """Find the setting whose name a message begins with; an entry of a list that it quotes next, too."""
     found: nodes.Node = root
     at, start = (0, 0), 0
     while True:
         index = _INDEX.match(message, start)
-        if isinstance(found, nodes.Mapping):
+        if isinstance(found, nodes.MappingNode):
             key = max((one for one in found.entries if _begins(message, one, start)), key=len, default=None)
             if key is None:
                 break
             at, found, start = (found.keys[key].line, found.keys[key].column), found.entries[key], start + len(key)
-        elif isinstance(found, nodes.Sequence) and index is not None and int(index[1]) < len(found.items):
+        elif isinstance(found, nodes.SequenceNode) and index is not None and int(index[1]) < len(found.items):
             found, start = found.items[int(index[1])], index.end()
             at = (found.line, found.column)
         else:
             break
         start += message.startswith(".", start)
     quoted = _QUOTED.match(message, start)
-    if isinstance(found, nodes.Sequence) and quoted is not None:
+    if isinstance(found, nodes.SequenceNode) and quoted is not None:
         at = next(
-            ((one.line, one.column) for one in found.items if isinstance(one, nodes.Scalar) and one.text == quoted[1]),
+            (
+                (one.line, one.column)
+                for one in found.items
+                if isinstance(one, nodes.ScalarNode) and one.text == quoted[1]
+            ),
             at,
         )
     return Problem(
@@ -160,11 +164,11 @@ def _placed(root: nodes.Mapping, message: str, *, fix: str, code: str = "setting
     )
 
 
-def _scalars(node: nodes.Node) -> Iterator[nodes.Scalar]:
-    if isinstance(node, nodes.Scalar):
+def _scalars(node: nodes.Node) -> Iterator[nodes.ScalarNode]:
+    if isinstance(node, nodes.ScalarNode):
         yield node
     else:
-        for inner in node.items if isinstance(node, nodes.Sequence) else node.entries.values():
+        for inner in node.items if isinstance(node, nodes.SequenceNode) else node.entries.values():
             yield from _scalars(inner)
 
 

@@ -17,7 +17,7 @@ from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionTy
 from whence_common.errors import one_line
 from whence_common.problems import Problem
 from whence_common.user_data import nodes
-from whence_common.user_data.nodes import Mapping, Node, Sequence
+from whence_common.user_data.nodes import MappingNode, Node, SequenceNode
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
@@ -35,7 +35,7 @@ _WORDS = {
 }  # fmt: skip
 
 
-def typed(root: Mapping, structure: type[T]) -> tuple[T | None, tuple[Problem, ...], frozenset[str]]:
+def typed(root: MappingNode, structure: type[T]) -> tuple[T | None, tuple[Problem, ...], frozenset[str]]:
     """Return the settings as far as they fit, what does not fit, and the names that were left out for it.
 
     There are no settings where something that is required is missing.
@@ -46,7 +46,7 @@ def typed(root: Mapping, structure: type[T]) -> tuple[T | None, tuple[Problem, .
 
 
 class _Reader:
-    def __init__(self, root: Mapping, structure: type[Any]) -> None:
+    def __init__(self, root: MappingNode, structure: type[Any]) -> None:
         self._root = copy.deepcopy(root)
         self._numbers = dict(_numbered(self._root))
         self._structure = structure
@@ -100,7 +100,7 @@ class _Reader:
             self._problem(path, "there is no such setting", f"did you mean {close[0]}?" if close else FIX)
             return self._leave_out(path)
         there = _node(self._root, path)
-        assert isinstance(there, Mapping)
+        assert isinstance(there, MappingNode)
         for one in self._fields(path):
             if one.required and one.name not in there.entries and self._shown((*path, one.name)) not in self.left_out:
                 self._problem((*path, one.name), "is required, but not set")
@@ -138,22 +138,22 @@ class _Reader:
             return False
         parent = _node(self._root, path[:-1])
         self.left_out.add(self._shown(path))
-        if isinstance(parent, Mapping):
+        if isinstance(parent, MappingNode):
             del parent.entries[str(path[-1])]
-        elif isinstance(parent, Sequence):
+        elif isinstance(parent, SequenceNode):
             del parent.items[int(path[-1])]
         return True
 
 
-def place(root: Mapping, path: Path) -> tuple[int, int]:
+def place(root: MappingNode, path: Path) -> tuple[int, int]:
     """Return line and column of the last step of a path that is in the document; (0, 0) for none."""
     found: Node = root
     at = (0, 0)
     for step in path:
-        if isinstance(found, Mapping) and step in found.entries:
+        if isinstance(found, MappingNode) and step in found.entries:
             key = found.keys[str(step)]
             found, at = found.entries[str(step)], (key.line, key.column)
-        elif isinstance(found, Sequence) and isinstance(step, int) and step < len(found.items):
+        elif isinstance(found, SequenceNode) and isinstance(step, int) and step < len(found.items):
             found = found.items[step]
             at = (found.line, found.column)
         else:
@@ -163,17 +163,19 @@ def place(root: Mapping, path: Path) -> tuple[int, int]:
 
 def _numbered(node: Node) -> Iterator[tuple[int, int]]:
     """Yield the identity of each item of a list, and its number, which stays when one before it is left out."""
-    if isinstance(node, Sequence):
+    if isinstance(node, SequenceNode):
         yield from ((id(one), number) for number, one in enumerate(node.items))
-    inside = node.items if isinstance(node, Sequence) else node.entries.values() if isinstance(node, Mapping) else ()
+    inside = (
+        node.items if isinstance(node, SequenceNode) else node.entries.values() if isinstance(node, MappingNode) else ()
+    )
     for one in inside:
         yield from _numbered(one)
 
 
-def _node(root: Mapping, path: Path) -> Node:
+def _node(root: MappingNode, path: Path) -> Node:
     found: Node = root
     for step in path:
-        found = found.entries[str(step)] if isinstance(found, Mapping) else found.items[int(step)]  # type: ignore[union-attr]  # msgspec went this way
+        found = found.entries[str(step)] if isinstance(found, MappingNode) else found.items[int(step)]  # type: ignore[union-attr]  # msgspec went this way
     return found
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.bodies import ResponseTooLarge, read_bounded
 from whence_agent.adapters.by_proxy import reason
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, PullToken, Receipt
+from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, PullToken, StatementReceipt
 from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
 from whence_common.clock import utc_now
@@ -85,11 +85,11 @@ class HttpAggregator:
             log_keys=tuple(str(one)[:500] for one in named[:16]) if isinstance(named, list) else (),
         )
 
-    async def submit(self, envelope: bytes) -> Receipt:
+    async def submit(self, envelope: bytes) -> StatementReceipt:
         seen = self._log_size()
         headers = {"Whence-Log-Size": str(seen)} if seen is not None else None
         answer = await self._post("/v1/statements", envelope, headers)
-        return Receipt(
+        return StatementReceipt(
             digest=_text(answer, "digest"),
             ledger_index=_number(answer, "ledger_index"),
             proof=str(answer.get("receipt", "")),
@@ -135,7 +135,7 @@ class HttpAggregator:
             ) as answer:
                 content = await read_bounded(answer, _ANSWER_BYTES_MAX)
                 status, kind, retry_after = answer.status, answer.content_type, answer.headers.get("Retry-After", "")
-        except (aiohttp.ClientError, TimeoutError, OSError, BodyTooLarge) as exc:
+        except (aiohttp.ClientError, TimeoutError, OSError, ResponseTooLarge) as exc:
             message = f"the aggregator at {self._url} does not answer ({reason(exc)})"
             raise AggregatorUnavailable("aggregator-unreachable", message) from exc
         document = _object(content)

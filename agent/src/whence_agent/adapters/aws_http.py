@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.bodies import ResponseTooLarge, read_bounded
 from whence_agent.adapters.by_proxy import reason
 from whence_agent.adapters.role import KeySource, NoKeys
 from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
@@ -131,7 +131,7 @@ class SignedHttp:
                 return Reply(answer.status, answer.headers, await read_bounded(answer, bytes_max))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise AwsUnreachable(f"the answer broke off, or none came ({reason(exc)})") from exc
-        except BodyTooLarge as exc:
+        except ResponseTooLarge as exc:
             raise AwsUnreachable(f"the answer is {exc}") from exc
 
 

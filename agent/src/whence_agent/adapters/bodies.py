@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 
 
-class BodyTooLarge(Exception):
+class ResponseTooLarge(Exception):
     """The peer sends more than was agreed."""
 
 
@@ -15,7 +15,7 @@ async def read_bounded(response: aiohttp.ClientResponse, bytes_max: int) -> byte
     async for chunk in response.content.iter_chunked(64 * 1024):
         left -= len(chunk)
         if left < 0:
-            raise BodyTooLarge(f"more than {bytes_max} bytes")
+            raise ResponseTooLarge(f"more than {bytes_max} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
 

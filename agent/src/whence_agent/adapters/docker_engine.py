@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from whence_agent.adapters.engine_archive import read_file
-from whence_agent.adapters.engine_client import EngineAway, EngineClient, EngineRefusal, NotFound
+from whence_agent.adapters.engine_client import EngineAway, EngineClient, EngineNotFound, EngineRefusal
 from whence_agent.adapters.engine_configuration import configuration, health, health_checks
 from whence_agent.adapters.engine_create import FINGERPRINT, create_document
 from whence_agent.adapters.engine_errors import away, call_refused
@@ -124,7 +124,7 @@ def _pulled(client: EngineClient, repository: str, digest: str) -> str:
     """Return the id of what was pulled. Engines shorten names, so what counts is the digest that they know it by."""
     try:
         image = client.inspect_image(f"{repository}@{digest}")
-    except NotFound as exc:
+    except EngineNotFound as exc:
         raise EngineFailed("engine-pull", f"{repository}@{digest} is not there after the pull") from exc
     if digest not in _digests(image):
         raise EngineFailed(
@@ -182,7 +182,7 @@ def _bare(image_id: str) -> str:
 def _inspect(client: EngineClient, name: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = client.inspect_container(name)
-    except NotFound:
+    except EngineNotFound:
         return None
     return found
 
@@ -219,7 +219,7 @@ def _image_digest(client: EngineClient, inspected: dict[str, Any]) -> str:
         return digest
     try:
         known = client.inspect_image(inspected["Image"]).get("RepoDigests") or []
-    except NotFound:
+    except EngineNotFound:
         return ""
     return next((str(one).partition("@")[2] for one in known), "")
 
@@ -241,5 +241,5 @@ def _stop(client: EngineClient, name: str, seconds_max: int, *, remove: bool) ->
         client.stop(name, timeout=seconds_max)
         if remove:
             client.remove_container(name, force=True, v=True)  # with the volumes that the image declares
-    except NotFound:
+    except EngineNotFound:
         return

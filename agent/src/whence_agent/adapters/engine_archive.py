@@ -8,7 +8,7 @@ import tarfile
 from contextlib import suppress
 from typing import Any
 
-from whence_agent.adapters.engine_client import EngineClient, NotFound
+from whence_agent.adapters.engine_client import EngineClient, EngineNotFound
 from whence_agent.ports import EngineFailed
 
 _ARCHIVE_OVERHEAD_BYTES = 64 * 1024
@@ -20,7 +20,7 @@ def read_file(client: EngineClient, image: str, path: str, bytes_max: int) -> by
     Its name is the image's and the reader's, so that a try that broke off leaves nothing: the next one removes it.
     """
     name = reader_name(image, path)
-    with suppress(NotFound):
+    with suppress(EngineNotFound):
         client.remove_container(name, force=True)
     created = client.create_container({"Image": image, "Cmd": ["/nothing-is-run"], "NetworkDisabled": True}, name=name)
     try:
@@ -30,10 +30,10 @@ def read_file(client: EngineClient, image: str, path: str, bytes_max: int) -> by
         finally:
             chunks.close()  # the engine locks the container while an answer is half read, and removing it would wait
             del chunks
-    except NotFound:
+    except EngineNotFound:
         return None
     finally:
-        with suppress(NotFound):
+        with suppress(EngineNotFound):
             client.remove_container(created["Id"], force=True)
 
 

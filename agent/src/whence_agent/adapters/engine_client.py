@@ -31,7 +31,7 @@ class EngineRefusal(Exception):
         self.explanation = explanation
 
 
-class NotFound(EngineRefusal):
+class EngineNotFound(EngineRefusal):
     """There is no such container, image or file."""
 
 
@@ -160,7 +160,7 @@ class EngineClient:
             answer = connection.getresponse()
             if answer.status >= 400:
                 why = _reason(_read(answer), answer.status)
-                raise (NotFound if answer.status == 404 else EngineRefusal)(answer.status, why)
+                raise (EngineNotFound if answer.status == 404 else EngineRefusal)(answer.status, why)
         except (OSError, http.client.HTTPException) as exc:
             connection.close()
             raise EngineAway(type(exc).__name__) from exc

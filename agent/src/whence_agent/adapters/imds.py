@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from whence_agent.adapters.bodies import BodyTooLarge, read_bounded, read_first
+from whence_agent.adapters.bodies import ResponseTooLarge, read_bounded, read_first
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import IdentityForm, InstanceMetadata, MetadataUnavailable, Notices
 from whence_common.backoff import retry_after_seconds
@@ -113,7 +113,7 @@ class ImdsMetadata:
                 f"the metadata service at {self._url} does not answer ({type(exc).__name__})",
                 fix=_AWAY_FIX,
             ) from exc
-        except BodyTooLarge as exc:
+        except ResponseTooLarge as exc:
             raise MetadataUnavailable(
                 "metadata-too-large", f"the metadata service sends {exc}", retryable=False
             ) from exc

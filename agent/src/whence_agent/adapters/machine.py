@@ -7,7 +7,7 @@ import logging
 
 import msgspec
 
-from whence_agent.machine.protocol import ANSWER_LINE_BYTES_MAX, Answer, MachineFailed, Request
+from whence_agent.machine.protocol import ANSWER_LINE_BYTES_MAX, HelperReply, MachineFailed, Request
 from whence_common.errors import one_line
 from whence_common.runtime.logs import fields
 
@@ -48,7 +48,7 @@ async def _answer(reader: asyncio.StreamReader) -> list[str]:
         if not line:
             break
         try:
-            answer = msgspec.json.decode(line, type=Answer)
+            answer = msgspec.json.decode(line, type=HelperReply)
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise MachineFailed("machine-helper-malformed", "the helper's answer cannot be read") from exc
         if answer.failed is not None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from whence_agent.adapters.bodies import BodyTooLarge, read_bounded
+from whence_agent.adapters.bodies import ResponseTooLarge, read_bounded
 from whence_agent.adapters.by_proxy import reason
 from whence_agent.ports import AccessToken, SecretUnavailable
 from whence_common.backoff import retry_after_seconds
@@ -62,7 +62,7 @@ class OAuthIssuer:
             ) as answer:
                 status, content = answer.status, await read_bounded(answer, _ANSWER_BYTES_MAX)
                 wait_seconds = retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now())
-        except (aiohttp.ClientError, TimeoutError, OSError, BodyTooLarge) as exc:
+        except (aiohttp.ClientError, TimeoutError, OSError, ResponseTooLarge) as exc:
             message = f"the token endpoint does not answer ({reason(exc)})"
             raise SecretUnavailable("token-endpoint-unreachable", message) from exc
         if status != 200:

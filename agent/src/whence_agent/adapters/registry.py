@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from whence_agent.adapters.processor import Processor
-from whence_agent.adapters.registry_http import Access, Answer, RegistryHttp
+from whence_agent.adapters.registry_http import RegistryHttp, RegistryReply, RepositorySignIn
 from whence_agent.adapters.registry_manifests import (
     AT_FAULT,
     check_no_page,
@@ -42,7 +42,7 @@ class OciRegistry:
         self._processor = processor
 
     async def resolve(self, reference: ImageReference, login: Login | None) -> ResolvedImage:
-        access = Access(registry=reference.registry, path=reference.path, login=login)
+        access = RepositorySignIn(registry=reference.registry, path=reference.path, login=login)
         answer, media_type = await self._manifest(access, reference, reference.digest or reference.tag or "")
         digest = sha256_digest(answer.content)
         ready = any(answer.headers.get(name) == "true" for name in _READY_HEADERS)
@@ -62,7 +62,7 @@ class OciRegistry:
         )  # fmt: skip
 
     async def _check_platform(
-        self, access: Access, reference: ImageReference, manifest: Mapping[str, Any], *, in_index: bool
+        self, access: RepositorySignIn, reference: ImageReference, manifest: Mapping[str, Any], *, in_index: bool
     ) -> None:
         """Read the image's configuration: an image for another processor is refused before anything is done with it."""
         descriptor = manifest.get("config")
@@ -77,10 +77,10 @@ class OciRegistry:
         check_runs_here(loose(answer.content), reference, self._processor, in_index=in_index)
 
     async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
-        access = Access(registry=reference.registry, path=reference.path, login=login)
+        access = RepositorySignIn(registry=reference.registry, path=reference.path, login=login)
         return await gather(digest, await self._referrers(access, reference, digest), _Pieces(self._http, access))
 
-    async def _referrers(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
+    async def _referrers(self, access: RepositorySignIn, reference: ImageReference, digest: str) -> bytes | None:
         """Ask what refers to a manifest: OCI 1.1 referrers, or their fallback tag where that road is closed."""
         url, pages = f"referrers/{digest}", list[bytes]()
         for _ in range(PAGES_MAX):
@@ -94,7 +94,7 @@ class OciRegistry:
                 return merged(pages)
         raise refused("registry-referrers", reference, "the list of referrers is too long")
 
-    async def _by_tag(self, access: Access, reference: ImageReference, digest: str) -> bytes | None:
+    async def _by_tag(self, access: RepositorySignIn, reference: ImageReference, digest: str) -> bytes | None:
         path = f"manifests/{fallback_tag(digest)}"
         answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
         if answer.status == 404 and not is_page(answer.content_type):
@@ -102,7 +102,9 @@ class OciRegistry:
         self._http.check(access, answer, digest)
         return answer.content
 
-    async def _manifest(self, access: Access, reference: ImageReference, name: str) -> tuple[Answer, str]:
+    async def _manifest(
+        self, access: RepositorySignIn, reference: ImageReference, name: str
+    ) -> tuple[RegistryReply, str]:
         answer = await self._http.get(access, f"manifests/{name}", accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
         self._http.check(access, answer, name)
         if is_sha256_digest(name) and sha256_digest(answer.content) != name:
@@ -114,7 +116,7 @@ class OciRegistry:
 class _Pieces:
     """One repository, piece by piece: what is refused, too large or has other bytes is unreadable."""
 
-    def __init__(self, http: RegistryHttp, access: Access) -> None:
+    def __init__(self, http: RegistryHttp, access: RepositorySignIn) -> None:
         self._http = http
         self._access = access
 

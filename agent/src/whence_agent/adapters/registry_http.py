@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from whence_agent.adapters.bodies import BodyTooLarge, read_bounded, read_first
+from whence_agent.adapters.bodies import ResponseTooLarge, read_bounded, read_first
 from whence_agent.adapters.registry_refusals import UNAUTHORISED, may_pass, refusal, unreachable
 from whence_agent.ports import RegistryRefused
 from whence_common.backoff import retry_after_seconds
@@ -25,8 +25,8 @@ from whence_common.registry_address import (
     REDIRECTS,
     REDIRECTS_MAX,
     Pinned,
-    Place,
     RedirectRefused,
+    RegistryPlace,
     check_addresses,
     check_by_proxy,
     is_named,
@@ -62,7 +62,7 @@ Lookup = Callable[[str], Awaitable[list[str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class RegistryReply:
     status: int
     content: bytes = field(repr=False)
     content_type: str
@@ -72,7 +72,7 @@ class Answer:
 
 
 @dataclass(slots=True, kw_only=True)
-class Access:
+class RepositorySignIn:
     """How one repository is asked: nothing until the registry asks for more, then Basic or a token for it."""
 
     registry: str
@@ -103,7 +103,7 @@ class RegistryHttp:
         self,
         *,
         session: aiohttp.ClientSession,
-        places: Mapping[str, Place],
+        places: Mapping[str, RegistryPlace],
         lookup: Lookup,
         now: Now,
         silence_seconds_max: float = SILENCE_SECONDS_MAX,
@@ -120,7 +120,9 @@ class RegistryHttp:
             total=REQUEST_SECONDS_MAX, connect=CONNECT_SECONDS_MAX, sock_read=silence_seconds_max
         )
 
-    async def get(self, access: Access, path: str, *, accept: str, bytes_max: int, follow: bool = True) -> Answer:
+    async def get(
+        self, access: RepositorySignIn, path: str, *, accept: str, bytes_max: int, follow: bool = True
+    ) -> RegistryReply:
         """GET once, and once more signed in when the registry asks for it. Raises RegistryRefused.
 
         `path` is one below the repository, or what `next_page` gave.
@@ -141,7 +143,7 @@ class RegistryHttp:
         except (SignInRefused, RedirectRefused) as exc:
             raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=exc.retryable) from exc
 
-    def check(self, access: Access, answer: Answer, name: str) -> None:
+    def check(self, access: RepositorySignIn, answer: RegistryReply, name: str) -> None:
         """Check that an answer is what was asked for, by its status. Raises RegistryRefused."""
         if answer.status != 200:
             raise refusal(
@@ -150,14 +152,16 @@ class RegistryHttp:
                 shown=access.login is not None and bool(access.authorization), now=self._now(),
             )  # fmt: skip
 
-    def next_page(self, access: Access, answer: Answer) -> str:
+    def next_page(self, access: RepositorySignIn, answer: RegistryReply) -> str:
         """Give what to get after a page of a list; empty after the last. Raises RegistryRefused."""
         try:
             return next_page(self._place(access), answer.url, answer.headers.get("Link", ""))
         except RedirectRefused as exc:
             raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=False) from exc
 
-    async def _fetch(self, place: Place, url: str, access: Access, accept: str, bytes_max: int, follow: bool) -> Answer:
+    async def _fetch(
+        self, place: RegistryPlace, url: str, access: RepositorySignIn, accept: str, bytes_max: int, follow: bool
+    ) -> RegistryReply:
         for _ in range(REDIRECTS_MAX + 1):
             headers = {"Accept": accept, "Accept-Encoding": "identity"}
             if access.authorization and same_origin(place, url):
@@ -169,7 +173,7 @@ class RegistryHttp:
             url = redirected(place, url, answer.headers.get("Location", ""))
         raise RegistryRefused("registry-redirects", f"{access.registry} redirects without end", retryable=False)
 
-    async def _sign_in(self, place: Place, access: Access, asked: Answer) -> None:
+    async def _sign_in(self, place: RegistryPlace, access: RepositorySignIn, asked: RegistryReply) -> None:
         login = access.login
         if login is not None and login.registry_token:
             access.authorization = f"Bearer {login.registry_token}"
@@ -207,7 +211,7 @@ class RegistryHttp:
         if login is not None and login.identity_token and login.seconds is None and both:
             access.login = Login(registry_token=token.value, seconds=token.seconds)
 
-    async def _checked(self, place: Place, url: str) -> list[Pinned]:
+    async def _checked(self, place: RegistryPlace, url: str) -> list[Pinned]:
         """Return how to ask a URL that came from the registry: at the addresses that were checked, and no others.
 
         A proxy looks names up itself, and connects from where it stands: what is left to check here is the name and the
@@ -239,7 +243,7 @@ class RegistryHttp:
         *,
         registry: str,
         form: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> RegistryReply:
         try:
             for to in targets[:-1]:
                 with suppress(aiohttp.ClientConnectorError):
@@ -249,13 +253,13 @@ class RegistryHttp:
             host = urlsplit(url).hostname or ""
             whom = registry if registry.startswith(host) else f"{registry} (at {one_line(host, 80)})"
             raise unreachable(whom, exc, self._now()) from exc
-        except BodyTooLarge as exc:
+        except ResponseTooLarge as exc:
             message = f"the registry {registry} sends {exc}"
             raise RegistryRefused("registry-answer-too-large", message, retryable=False) from exc
 
     async def _asked(
         self, url: str, to: Pinned, headers: Mapping[str, str], bytes_max: int, form: Mapping[str, str] | None
-    ) -> Answer:
+    ) -> RegistryReply:
         method = "GET" if form is None else "POST"
         session = self._session if to.url == url else self._direct
         async with session.request(
@@ -266,16 +270,16 @@ class RegistryHttp:
                 content = await read_first(answer, _ERROR_BYTES_MAX)
             else:
                 content = await read_bounded(answer, bytes_max)
-            return Answer(
+            return RegistryReply(
                 status=answer.status, content=content, content_type=answer.content_type, headers=answer.headers,
                 challenges=tuple(answer.headers.getall("WWW-Authenticate", [])), url=url,
             )  # fmt: skip
 
-    def _place(self, access: Access) -> Place:
-        return self._places.get(registry_name(access.registry)) or Place(registry=access.registry)
+    def _place(self, access: RepositorySignIn) -> RegistryPlace:
+        return self._places.get(registry_name(access.registry)) or RegistryPlace(registry=access.registry)
 
 
-def _url(place: Place, repository: str, path: str) -> str:
+def _url(place: RegistryPlace, repository: str, path: str) -> str:
     """Return the URL of `manifests/…`, `blobs/…` or `referrers/…`, out of names that are checked."""
     part, _, name = path.partition("/")
     try:
@@ -284,7 +288,7 @@ def _url(place: Place, repository: str, path: str) -> str:
         raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=False) from exc
 
 
-def _is_between(answer: Answer) -> bool:
+def _is_between(answer: RegistryReply) -> bool:
     """Return whether a page came in place of a token server's answer: something that is before it answered."""
     return is_page(answer.content_type) and answer.status in (200, 403, 404)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from whence_agent.boot.container import PulledImage, joined_networks, sidecar_name
-from whence_agent.boot.health import Checked, until_healthy, until_in_service
+from whence_agent.boot.health import CheckedContainer, until_healthy, until_in_service
 from whence_agent.boot.image import ImageResolver, LoginSource
 from whence_agent.boot.pull import ImagePull
 from whence_agent.boot.run import Runner
@@ -226,7 +226,7 @@ class BringUp:
         check = user_data.health_check
         if check is None:
             return
-        checked = Checked(
+        checked = CheckedContainer(
             name=self.settings.container_name,
             address=probe_address(self.settings),
             revive=partial(self.runner.revive, user_data),

@@ -25,7 +25,7 @@ class Unhealthy(RoadError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CheckedContainer:
     """The container whose health is asked, and how what went down with its engine is started again."""
 
     name: str
@@ -34,7 +34,7 @@ class Checked:
 
 
 async def until_healthy(
-    check: HealthCheck, checked: Checked, *, probe: Probe, engine: ContainerWatch, stage: StageProgress
+    check: HealthCheck, checked: CheckedContainer, *, probe: Probe, engine: ContainerWatch, stage: StageProgress
 ) -> None:
     """Ask until 200; only 200 passes. Raises Unhealthy when the container has ended meanwhile.
 

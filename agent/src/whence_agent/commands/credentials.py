@@ -142,7 +142,7 @@ def _where(options: Options) -> tuple[str, str]:
         if content is None:
             raise Usage("name the application with -a and the bucket with -m, or a configuration file with -f")
         root, problems = strict_yaml.parse(content.decode("utf-8", "replace"))
-        if problems or not isinstance(root, nodes.Mapping):
+        if problems or not isinstance(root, nodes.MappingNode):
             why = problems[0].message if problems else "it is not a mapping"
             raise Usage(f"{options.config} cannot be read: {why}")
         found = nodes.to_python(root)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from whence_agent.commands.files import read_settings
-from whence_agent.machine.place import Place
+from whence_agent.machine.place import MachinePaths
 from whence_agent.machine.serve import serve
 
 ANSWER_SECONDS_MAX = 10
@@ -21,7 +21,9 @@ def machine(config: str, *, dev: str, root: str, wait_seconds: float) -> int:
     settings = read_settings(config)
     if settings is None:
         return 78
-    place = Place(dev=Path(dev), mounts=Path(settings.mounts_directory), root=Path(root), wait_seconds_max=wait_seconds)
+    place = MachinePaths(
+        dev=Path(dev), mounts=Path(settings.mounts_directory), root=Path(root), wait_seconds_max=wait_seconds
+    )
     _bound_answers(sys.stdout.fileno())
     with (
         open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as source,

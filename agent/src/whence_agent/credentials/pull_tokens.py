@@ -57,7 +57,7 @@ class OwnFront:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PullTokens:
+class PullTokenClient:
     """Gets tokens. `front_of` gives the front of a registry's host, `enrol` binds the key over a road."""
 
     key: InstanceKey

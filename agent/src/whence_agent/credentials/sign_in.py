@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from whence_agent.credentials.keeper import CredentialKeeper
-from whence_agent.credentials.pull_tokens import PullTokens
+from whence_agent.credentials.pull_tokens import PullTokenClient
 from whence_agent.ports import Metadata, PullToken, RegistryRefused, SecretUnavailable, TokenIssuer
 from whence_agent.ports_cloud import Repositories
 from whence_agent.redaction import Redactor
@@ -28,7 +28,7 @@ class SignIn:
     repositories: Repositories
     issuer: TokenIssuer
     keeper: CredentialKeeper
-    pull_tokens: PullTokens
+    pull_tokens: PullTokenClient
     redactor: Redactor
     platform: Mapping[str, Mapping[str, str]]
     """Logins of the platform's docker_config_file, by registry."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whence_agent.machine.directories import Directory, directory
-from whence_agent.machine.place import Place
+from whence_agent.machine.place import MachinePaths
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import ArrayRequest, MachineFailed, MountRequest, StorageRequest
 from whence_common.errors import one_line
@@ -25,7 +25,7 @@ _SHORT_SECONDS_MAX = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disks:
-    place: Place
+    place: MachinePaths
     programs: Programs
 
     def prepare(self, request: StorageRequest) -> list[str]:

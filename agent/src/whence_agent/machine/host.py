@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whence_agent.machine.directories import existing
-from whence_agent.machine.place import Place
+from whence_agent.machine.place import MachinePaths
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import CustomLogsRequest, HostRequest, MachineFailed, PowerOffRequest
 from whence_common.errors import one_line
@@ -29,7 +29,7 @@ _NO_SUCH_UNIT = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    place: Place
+    place: MachinePaths
     programs: Programs
     allowed_sysctls: tuple[str, ...]
 

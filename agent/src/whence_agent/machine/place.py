@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class MachinePaths:
     """`dev`, `mounts` and `root` are arguments, so that a test can have its own."""
 
     dev: Path = Path("/dev")

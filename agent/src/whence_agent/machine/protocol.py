@@ -73,7 +73,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HelperReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`progress` while it works; at the end either `failed` or `done` with what was done, in words."""
 
     progress: str = ""

@@ -12,12 +12,12 @@ import msgspec
 
 from whence_agent.machine.disks import Disks
 from whence_agent.machine.host import Host
-from whence_agent.machine.place import Place
+from whence_agent.machine.place import MachinePaths
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import (
     REQUEST_BYTES_MAX,
-    Answer,
     Failure,
+    HelperReply,
     HostRequest,
     MachineFailed,
     PowerOffRequest,
@@ -33,7 +33,7 @@ def serve(
     source: BinaryIO,
     sink: BinaryIO,
     *,
-    place: Place,
+    place: MachinePaths,
     allowed_sysctls: tuple[str, ...],
     path: str | None = None,
     request_seconds_max: float = REQUEST_SECONDS_MAX,
@@ -43,19 +43,19 @@ def serve(
     `source` is unbuffered. A caller who goes away or does not read what is said ends the work before its next step.
     """
 
-    def say(answer: Answer) -> None:
+    def say(answer: HelperReply) -> None:
         sink.write(msgspec.json.encode(answer) + b"\n")
         sink.flush()
 
     try:
         request = _read(source, request_seconds_max)
-        done = _do(request, place, allowed_sysctls, lambda text: say(Answer(progress=text)), path)
+        done = _do(request, place, allowed_sysctls, lambda text: say(HelperReply(progress=text)), path)
     except MachineFailed as exc:
-        answer, code = Answer(failed=Failure(code=exc.code, message=exc.message, fix=exc.fix)), 1
+        answer, code = HelperReply(failed=Failure(code=exc.code, message=exc.message, fix=exc.fix)), 1
     except OSError as exc:
-        answer, code = Answer(failed=Failure(code="machine-error", message=f"{exc.strerror}: {exc.filename}")), 1
+        answer, code = HelperReply(failed=Failure(code="machine-error", message=f"{exc.strerror}: {exc.filename}")), 1
     else:
-        answer, code = Answer(done=done), 0
+        answer, code = HelperReply(done=done), 0
     with suppress(OSError):  # nobody is there to hear it
         say(answer)
     return code
@@ -95,7 +95,11 @@ def _arrives(source: BinaryIO, seconds_max: float) -> bool:
 
 
 def _do(
-    request: Request, place: Place, allowed_sysctls: tuple[str, ...], say: Callable[[str], None], path: str | None
+    request: Request,
+    place: MachinePaths,
+    allowed_sysctls: tuple[str, ...],
+    say: Callable[[str], None],
+    path: str | None,
 ) -> list[str]:
     programs = Programs(say=say) if path is None else Programs(say=say, path=path)
     host = Host(place=place, programs=programs, allowed_sysctls=allowed_sysctls)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from whence_agent.progress import Progress
 from whence_common.runtime.logs import fields
-from whence_common.runtime.memory import Mapping
+from whence_common.runtime.memory import FileMapping
 from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
@@ -23,8 +23,8 @@ class AtRest:
     """A service that gives memory back when the boot is over."""
 
     progress: Progress
-    mappings: Callable[[], Collection[Mapping]]
-    give_back: Callable[[Collection[Mapping]], None]
+    mappings: Callable[[], Collection[FileMapping]]
+    give_back: Callable[[Collection[FileMapping]], None]
     resident_bytes: Callable[[], int]
     settle_seconds: float = SETTLE_SECONDS
 

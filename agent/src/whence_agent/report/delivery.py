@@ -16,7 +16,7 @@ from whence_agent.ports import (
     EnrolmentRoad,
     IdentityProof,
     MetadataUnavailable,
-    Receipt,
+    StatementReceipt,
 )
 from whence_agent.progress import Progress
 from whence_agent.pulse import Pulse
@@ -195,7 +195,7 @@ class Delivery:
         for first in (*stopped, *unproven):
             raise first
 
-    def _accept(self, waiting: Waiting, receipt: Receipt) -> None:
+    def _accept(self, waiting: Waiting, receipt: StatementReceipt) -> None:
         """Let a statement leave the disk whose receipt is enough. Raises AggregatorUnavailable."""
         try:
             self._receipts.check(receipt, waiting.envelope)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whence_agent.ports import AggregatorUnavailable, Receipt
+from whence_agent.ports import AggregatorUnavailable, StatementReceipt
 from whence_agent.progress import Progress
 from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.seen_logs import Fork, SeenLogs
@@ -23,7 +23,7 @@ from whence_common.log_policy import Policy, count_distinct
 from whence_common.merkle import ProofInvalid, check_consistency
 from whence_common.note import Checkpoint, Note, VerifierKey
 from whence_common.problems import Problem, Severity
-from whence_common.receipt import Receipt as Proof
+from whence_common.receipt import Receipt
 from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Receipts:
             raise AggregatorUnavailable("answer-malformed", message) from exc
         self._key.remember(_REMEMBERED, {"keys": known})
 
-    def check(self, receipt: Receipt, envelope: bytes) -> None:
+    def check(self, receipt: StatementReceipt, envelope: bytes) -> None:
         """Accept a receipt for these bytes, or raise AggregatorUnavailable saying what it lacks.
 
         It must prove that the bytes are in the log, that the log continues what was seen, and who cosigned it.
@@ -115,7 +115,7 @@ class Receipts:
                 raise ReceiptUnwitnessed("the aggregator keeps no signed log that witnesses could cosign")
             return  # an aggregator that keeps no signed log has named no key
         try:
-            proof = Proof.parse(receipt.proof.encode())
+            proof = Receipt.parse(receipt.proof.encode())
             checkpoint, _ = proof.check(envelope, Policy(log_keys=keys))
         except InputError as exc:
             raise AggregatorUnavailable("receipt-invalid", f"the receipt proves nothing: {exc.message}") from exc

@@ -23,7 +23,7 @@ IDLE_SECONDS_MAX = 5.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Held:
+class StatusConnection:
     """One connection. `quiet_since` is when it was opened or last answered; `requests` how many are being answered."""
 
     transport: asyncio.BaseTransport
@@ -33,7 +33,7 @@ class Held:
     requests: int = 0
 
 
-class Connections:
+class StatusConnections:
     """Knows all connections; closes those that have to go."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Connections:
         self._monotonic = monotonic
         self._seconds_max = seconds_max
         self._idle_seconds_max = idle_seconds_max
-        self._held: dict[Held, None] = {}
+        self._held: dict[StatusConnection, None] = {}
         """Oldest first."""
         self._open = True
         self.arrived = asyncio.Event()
@@ -55,7 +55,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._held)
 
-    def admit(self, transport: asyncio.BaseTransport) -> Held | None:
+    def admit(self, transport: asyncio.BaseTransport) -> StatusConnection | None:
         """Take a new connection, for which an idle one may have to go; None where all are being answered."""
         peer = _address(transport)
         if not self._open:
@@ -67,22 +67,22 @@ class Connections:
         if len(self._held) >= CONNECTIONS_MAX and not self._make_room(list(self._held)):
             return None
         now = self._monotonic()
-        held = Held(transport=transport, peer=peer, opened=now, quiet_since=now)
+        held = StatusConnection(transport=transport, peer=peer, opened=now, quiet_since=now)
         self._held[held] = None
         self.arrived.set()
         return held
 
-    def forget(self, held: Held) -> None:
+    def forget(self, held: StatusConnection) -> None:
         """Take a connection off the list: it is closed."""
         self._held.pop(held, None)
         if not self._held:
             self.arrived.clear()
 
-    def begin(self, held: Held) -> None:
+    def begin(self, held: StatusConnection) -> None:
         """Note that a request is being answered."""
         held.requests += 1
 
-    def end(self, held: Held) -> None:
+    def end(self, held: StatusConnection) -> None:
         """Note that a request was answered."""
         held.requests -= 1
         held.quiet_since = self._monotonic()
@@ -106,7 +106,7 @@ class Connections:
         """How often to look for those whose time is over, while there are any."""
         return min(self._idle_seconds_max, self._seconds_max) / 5
 
-    def _make_room(self, among: list[Held]) -> bool:
+    def _make_room(self, among: list[StatusConnection]) -> bool:
         """Close the oldest idle connection of the address that has most. Return whether there was one."""
         idle = [one for one in among if one.requests == 0]
         if not idle:
@@ -116,7 +116,7 @@ class Connections:
         self._close(next(one for one in idle if count[one.peer] == most))
         return True
 
-    def _close(self, held: Held) -> None:
+    def _close(self, held: StatusConnection) -> None:
         self.forget(held)
         if isinstance(held.transport, asyncio.Transport):
             held.transport.abort()  # waits for nobody to read
@@ -126,12 +126,12 @@ class Gate(asyncio.Protocol):
     """Stands before a protocol: passes everything on to it once the connection was admitted."""
 
     def __init__(
-        self, connections: Connections, inner: asyncio.Protocol, held_by: dict[asyncio.Protocol, Held]
+        self, connections: StatusConnections, inner: asyncio.Protocol, held_by: dict[asyncio.Protocol, StatusConnection]
     ) -> None:
         self._connections = connections
         self._inner = inner
         self._held_by = held_by
-        self._held: Held | None = None
+        self._held: StatusConnection | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._held = self._connections.admit(transport)

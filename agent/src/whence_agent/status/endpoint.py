@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
-from whence_agent.status.connections import Connections, Gate, Held
+from whence_agent.status.connections import Gate, StatusConnection, StatusConnections
 from whence_agent.status.document import State, state_of, status_document
 from whence_agent.status.host_names import is_own_host
 from whence_agent.status.page import render_page
@@ -45,7 +45,7 @@ class StatusEndpoint:
         redactor: Redactor,
         address: str,
         port: int,
-        connections: Connections,
+        connections: StatusConnections,
         names: Collection[str] = (),
     ) -> None:
         self._redactor = redactor
@@ -53,7 +53,7 @@ class StatusEndpoint:
         self._address = address
         self._connections = connections
         self._names = frozenset({*names, address})
-        self._held_by: dict[asyncio.Protocol, Held] = {}
+        self._held_by: dict[asyncio.Protocol, StatusConnection] = {}
         self.port = port
         self.listening = asyncio.Event()
 

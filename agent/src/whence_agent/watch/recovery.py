@@ -11,7 +11,7 @@ import msgspec
 from whence_agent.ports import ContainerWatch, EngineEvent, EngineFailed
 from whence_agent.ports_engine import EngineLife, Remembered
 from whence_agent.progress import Progress
-from whence_agent.watch.restarts import STABLE_SECONDS, Verdict
+from whence_agent.watch.restarts import STABLE_SECONDS, RestartDecision
 from whence_agent.watch.watched import ENDED, SeenEnd, Watched
 from whence_common.clock import parse_instant
 from whence_common.runtime.logs import fields
@@ -153,7 +153,7 @@ class Recovery:
         now = self.progress.now().timestamp()
         return await self.life.remembered(facts.container_id, since=_started(facts), until=now)
 
-    async def _act(self, watched: Watched, verdict: Verdict, last: str) -> None:
+    async def _act(self, watched: Watched, verdict: RestartDecision, last: str) -> None:
         if verdict.restart_seconds is not None:
             watched.restart_at = self.progress.monotonic() + verdict.restart_seconds
         if not verdict.crash_loop or self.progress.crash_loop:

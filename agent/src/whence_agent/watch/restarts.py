@@ -12,7 +12,7 @@ _LONGEST_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class RestartDecision:
     """`restart_seconds` None: it is left as it is."""
 
     restart_seconds: float | None
@@ -27,18 +27,18 @@ class Restarts:
     failures: int = 0
     total: int = 0
 
-    def ended(self, now: float, exit_code: int | None) -> Verdict:
+    def ended(self, now: float, exit_code: int | None) -> RestartDecision:
         """Judge an end. Exit code 0 is an end, as stock had it; everything else is tried again."""
         if exit_code == 0:
-            return Verdict(restart_seconds=None)
+            return RestartDecision(restart_seconds=None)
         self.excused(now)
         return self.refused()
 
-    def refused(self) -> Verdict:
+    def refused(self) -> RestartDecision:
         """Judge a start that the engine refused: it did not run, so it failed."""
         self.failures += 1
         seconds = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(self.failures - 1, 20))
-        return Verdict(restart_seconds=seconds, crash_loop=self.failures >= CRASH_LOOP_FAILURES)
+        return RestartDecision(restart_seconds=seconds, crash_loop=self.failures >= CRASH_LOOP_FAILURES)
 
     def excused(self, now: float) -> None:
         """Note an end that is no failure of its own; a run that was long enough makes those before it forgotten."""

@@ -27,7 +27,7 @@ _CHUNK_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class BackendTimeouts:
     """How long the registry behind is waited for, in seconds."""
 
     call: float = 30.0
@@ -38,13 +38,13 @@ class Patience:
     """For the answer to bytes that were sent: it moves them to where they stay, which takes long for large blobs."""
 
 
-PATIENCE = Patience()
+PATIENCE = BackendTimeouts()
 
 
 class BackendCalls:
     """One registry. `road` leads to it; `path` stands before each repository."""
 
-    def __init__(self, *, road: RegistryRoad, path: str, patience: Patience) -> None:
+    def __init__(self, *, road: RegistryRoad, path: str, patience: BackendTimeouts) -> None:
         self._road = road
         self._origin = road.place.origin
         self._prefix = path.strip("/")

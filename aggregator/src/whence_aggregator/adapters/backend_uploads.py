@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from whence_aggregator.adapters.backend_calls import BackendCalls, Patience
+from whence_aggregator.adapters.backend_calls import BackendCalls, BackendTimeouts
 from whence_aggregator.adapters.missing_places import check_place
 from whence_aggregator.adapters.registry_road import RegistryRoad, Scopes
 from whence_aggregator.ports_registry import Upload
@@ -27,7 +27,7 @@ _OCTETS = "application/octet-stream"
 class BackendUploads(BackendCalls):
     """Takes blobs, and knows their sizes."""
 
-    def __init__(self, *, road: RegistryRoad, path: str, patience: Patience) -> None:
+    def __init__(self, *, road: RegistryRoad, path: str, patience: BackendTimeouts) -> None:
         super().__init__(road=road, path=path, patience=patience)
         self._stored: OrderedDict[tuple[str, str], int] = OrderedDict()
 

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlencode, urlsplit
 
 from whence_aggregator.adapters.answers import read_answer
-from whence_aggregator.adapters.backend_calls import PATIENCE, Patience, read_bounded, read_chunks
+from whence_aggregator.adapters.backend_calls import PATIENCE, BackendTimeouts, read_bounded, read_chunks
 from whence_aggregator.adapters.backend_uploads import BackendUploads
 from whence_aggregator.adapters.missing_places import REFUSAL_BYTES_MAX, check_place, missing, place_missing
 from whence_aggregator.adapters.registry_road import RegistryRoad, Scopes
@@ -40,7 +40,7 @@ _CATALOG = "registry:catalog:*"
 class Backend(BackendUploads):
     """One registry. `road` leads to it; `path` stands before each repository."""
 
-    def __init__(self, *, road: RegistryRoad, path: str = "", patience: Patience = PATIENCE) -> None:
+    def __init__(self, *, road: RegistryRoad, path: str = "", patience: BackendTimeouts = PATIENCE) -> None:
         super().__init__(road=road, path=path, patience=patience)
         self._manifests: OrderedDict[str, bytes] = OrderedDict()
 

@@ -83,7 +83,7 @@ class FrontImages:
         return finding
 
 
-class Stores:
+class FrontImageStores:
     """The front for its own name, other registries for theirs."""
 
     def __init__(self, *, others: ImageStore, own: Mapping[str, ImageStore]) -> None:

@@ -17,7 +17,7 @@ from whence_aggregator.ports import BranchAnswer, SourceUnavailable
 from whence_common.errors import one_line
 from whence_common.identifiers import COMMIT_ID
 from whence_common.registry_sign_in import Login
-from whence_common.scm_source import Repository
+from whence_common.scm_source import SourceRepository
 
 COMMIT_BYTES_MAX = 1024 * 1024
 FETCH_SECONDS_MAX = 60.0
@@ -40,7 +40,7 @@ _FETCH = ("fetch", "--quiet", "--filter=tree:0", "--no-tags")
 class _Clone:
     """An empty bare clone of a repository on a server."""
 
-    repository: Repository
+    repository: SourceRepository
     directory: str
     url: str
     until: float
@@ -67,7 +67,7 @@ class GitServerReader:
         self._reached: OrderedDict[tuple[str, str, str], bool] = OrderedDict()
         """What does not change: whether one commit reaches another."""
 
-    async def commit(self, repository: Repository, commit_id: str) -> bytes | None:
+    async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
         """Fetch a commit object; Git itself checks that the bytes hash to the id. Raises SourceUnavailable."""
         assert COMMIT_ID.match(commit_id)
         async with self._clone(repository) as clone:
@@ -86,7 +86,7 @@ class GitServerReader:
                 raise SourceUnavailable("git-commit-too-large", f"{clone.url}: the commit object is too large")
             return await self._git(clone, "cat-file", "commit", commit_id)
 
-    async def branch(self, repository: Repository, commit_id: str) -> BranchAnswer:
+    async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
         """Return whether the repository's default branch reaches a commit. Raises SourceUnavailable."""
         assert COMMIT_ID.match(commit_id)
         async with self._clone(repository) as clone:
@@ -177,7 +177,7 @@ class GitServerReader:
             )
 
     @asynccontextmanager
-    async def _clone(self, repository: Repository) -> AsyncIterator[_Clone]:
+    async def _clone(self, repository: SourceRepository) -> AsyncIterator[_Clone]:
         if repository.host not in self._plain_http:
             raise SourceUnavailable(
                 "git-not-configured", f"{repository.host} is not among the Git servers in the aggregator's settings"

@@ -27,7 +27,7 @@ class TooSlow(SourceUnavailable):
     """A body came more slowly than its floor."""
 
 
-class Pace:
+class ResponsePace:
     """Judges a body by how long it was waited for: the time that the reader takes for itself does not count. Pure."""
 
     def __init__(self, floor: Floor) -> None:
@@ -54,7 +54,7 @@ class Pace:
 
 async def paced(chunks: AsyncIterator[bytes], floor: Floor, *, seconds: Callable[[], float]) -> AsyncIterator[bytes]:
     """Give chunks as they come. `seconds` is a clock that only moves forward. Raises TooSlow."""
-    pace = Pace(floor)
+    pace = ResponsePace(floor)
     while True:
         coming = asyncio.ensure_future(anext(chunks, None))
         try:
@@ -69,7 +69,9 @@ async def paced(chunks: AsyncIterator[bytes], floor: Floor, *, seconds: Callable
         yield chunk
 
 
-async def _within(coming: asyncio.Future[bytes | None], pace: Pace, seconds: Callable[[], float]) -> bytes | None:
+async def _within(
+    coming: asyncio.Future[bytes | None], pace: ResponsePace, seconds: Callable[[], float]
+) -> bytes | None:
     while True:
         began = seconds()
         done, _ = await asyncio.wait({coming}, timeout=pace.left_seconds)

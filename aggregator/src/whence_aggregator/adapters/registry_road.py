@@ -18,8 +18,8 @@ from whence_common.registry_address import (
     REDIRECTS,
     REDIRECTS_MAX,
     Pinned,
-    Place,
     RedirectRefused,
+    RegistryPlace,
     check_addresses,
     is_named,
     pinned,
@@ -28,8 +28,8 @@ from whence_common.registry_address import (
 )
 from whence_common.registry_sign_in import (
     TOKEN_BYTES_MAX,
-    Challenge,
     Login,
+    SignInChallenge,
     SignInRefused,
     choose,
     parse_challenges,
@@ -51,7 +51,7 @@ class RegistryRoad:
     """One registry. `seconds` is a clock that only moves forward. Raises SourceUnavailable, or one of FAILURES."""
 
     def __init__(
-        self, *, session: aiohttp.ClientSession, place: Place, logins: Logins, seconds: Callable[[], float],
+        self, *, session: aiohttp.ClientSession, place: RegistryPlace, logins: Logins, seconds: Callable[[], float],
         lookup: Lookup,
     ) -> None:  # fmt: skip
         self.place = place
@@ -59,7 +59,7 @@ class RegistryRoad:
         self._logins = logins
         self._seconds = seconds
         self._lookup = lookup
-        self._challenges: list[Challenge] | None = None
+        self._challenges: list[SignInChallenge] | None = None
         """How it wants to be signed in to; None until it has asked for that."""
         self._answered = False
         self._tokens: OrderedDict[Scopes, tuple[str, float]] = OrderedDict()
@@ -205,7 +205,7 @@ class RegistryRoad:
         header, ends = self._tokens.get(scopes, ("", 0.0))
         return header if header != refused and ends > self._seconds() else ""
 
-    async def _token(self, challenge: Challenge, login: Login | None, scopes: Scopes) -> tuple[str, float]:
+    async def _token(self, challenge: SignInChallenge, login: Login | None, scopes: Scopes) -> tuple[str, float]:
         wanted = token_request(challenge, login, scopes, self.place)
         headers = {"Accept": "application/json"}
         if wanted.authorization:

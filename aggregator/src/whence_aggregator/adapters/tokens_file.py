@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from whence_aggregator.callers.known import Callers
-from whence_aggregator.callers.tokens import Token
+from whence_aggregator.callers.tokens import CallerToken
 from whence_common.errors import InputError
 from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
@@ -23,7 +23,7 @@ _Seen = tuple[int, int, int] | None
 class TokensFile:
     """Keeps `callers` as the file states them. `load` raises InputError for a file that cannot be used."""
 
-    def __init__(self, path: str, *, callers: Callers, load: Callable[[str], Mapping[str, Token]]) -> None:
+    def __init__(self, path: str, *, callers: Callers, load: Callable[[str], Mapping[str, CallerToken]]) -> None:
         self._path = path
         self._callers = callers
         self._load = load

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from whence_aggregator.agents.verification import Checked, Refusal, Submitted, check
+from whence_aggregator.agents.verification import Refusal, Submitted, VerifiedStatement, check
 from whence_common.errors import RoadError
 from whence_common.runtime import logs
 from whence_common.runtime.logs import fields
@@ -29,7 +29,7 @@ _REQUEST = msgspec.msgpack.Decoder(list[Submitted])
 
 
 class _Answer(msgspec.Struct, array_like=True):
-    checked: Checked | None
+    checked: VerifiedStatement | None
     refusal: Refusal | None
 
 
@@ -48,7 +48,7 @@ class VerifierProcess:
         self._turn = asyncio.Lock()
         """Whose answer comes next: tasks wait in the order in which they wrote."""
 
-    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[Checked | Refusal]:
+    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[VerifiedStatement | Refusal]:
         """Check statements. Raises RoadError when the process has ended; the next call starts another."""
         content = _ENCODER.encode(list(submitted))
         try:
@@ -116,7 +116,9 @@ def main() -> int:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(4)) == 4:
         wanted = _REQUEST.decode(source.read(min(int.from_bytes(head, "big"), _MESSAGE_BYTES_MAX)))
-        content = _ENCODER.encode([(one, None) if isinstance(one, Checked) else (None, one) for one in check(wanted)])
+        content = _ENCODER.encode(
+            [(one, None) if isinstance(one, VerifiedStatement) else (None, one) for one in check(wanted)]
+        )
         sink.write(len(content).to_bytes(4, "big") + content)
         sink.flush()
     return 0

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from whence_aggregator.agents.enrolment import Enrolment, Enrolments
 from whence_aggregator.agents.group_commit import GroupCommit
 from whence_aggregator.agents.sightings import Sightings
-from whence_aggregator.agents.verification import Checked, Refusal, Submitted, Verifier, key_ids
+from whence_aggregator.agents.verification import Refusal, Submitted, VerifiedStatement, Verifier, key_ids
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import OutOfOrder, Unauthenticated, WriteConflict
-from whence_aggregator.projections.known import Known, KnownInstances, named
+from whence_aggregator.projections.known import KnownInstance, KnownInstances, named
 from whence_aggregator.projections.stated import Said
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_aggregator.work.questions import question
@@ -44,7 +44,7 @@ _QUESTIONS_KEPT_MAX = 50_000
 class Verified:
     """A statement whose signature holds for the instance it speaks of."""
 
-    checked: Checked
+    checked: VerifiedStatement
     content: bytes
     base: bytes | None
     enrolment: Enrolment
@@ -108,7 +108,7 @@ class Ingest:
             enrolments.by_keys, batch_max=KEYS_AT_ONCE_MAX, queue_max=QUEUE_MAX
         )
         self._commits = GroupCommit[Verified, Accepted](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
-        self._checks = GroupCommit[Submitted, Checked | Refusal](
+        self._checks = GroupCommit[Submitted, VerifiedStatement | Refusal](
             verifier.verify, batch_max=CHECKED_AT_ONCE_MAX, queue_max=QUEUE_MAX, at_once=CHECKS_AT_ONCE
         )
 
@@ -169,14 +169,17 @@ class Ingest:
         return await self._committed(batch, self._ledger.writing(asked, sized=True), None)
 
     async def _committed(
-        self, batch: Sequence[Verified], opened: AbstractAsyncContextManager[Writing], known: dict[str, Known] | None
+        self,
+        batch: Sequence[Verified],
+        opened: AbstractAsyncContextManager[Writing],
+        known: dict[str, KnownInstance] | None,
     ) -> Sequence[Accepted | Exception]:
         now = self._now()
         questions: set[tuple[str, str, str]] = set()
         try:
             async with opened as writing:
                 if known is None:
-                    known = {row["instance_id"]: Known.of(row) for row in writing.found[0]}
+                    known = {row["instance_id"]: KnownInstance.of(row) for row in writing.found[0]}
                 fresh, standing = await self._decide(writing, batch, known)
                 places = await self._append(writing, fresh, known)
                 said = [
@@ -213,7 +216,7 @@ class Ingest:
         )
 
     async def _decide(
-        self, writing: Writing, batch: Sequence[Verified], known: Mapping[str, Known]
+        self, writing: Writing, batch: Sequence[Verified], known: Mapping[str, KnownInstance]
     ) -> tuple[list[Verified], dict[bytes, int | Exception]]:
         """Tell new statements from known ones (by digest: their index) and from those whose sequence is taken."""
         fresh: dict[tuple[str, int, int], Verified] = {}
@@ -249,7 +252,7 @@ class Ingest:
         return list(fresh.values()), standing
 
     async def _append(
-        self, writing: Writing, fresh: Sequence[Verified], known: Mapping[str, Known]
+        self, writing: Writing, fresh: Sequence[Verified], known: Mapping[str, KnownInstance]
     ) -> list[tuple[int, int]]:
         instances = {name: known[name] for name in (one.enrolment.instance_id for one in fresh)}
         wanted = {one.number: one.base for one in instances.values()}
@@ -298,7 +301,7 @@ class Ingest:
         return answers
 
 
-def _ahead(one: Verified, instance: Known) -> OutOfOrder | None:
+def _ahead(one: Verified, instance: KnownInstance) -> OutOfOrder | None:
     """Refuse a sequence so high that hardly any could follow it: the instance's state would stay as it is for ever."""
     enrolment, newest = instance.order
     last = newest if enrolment == one.enrolment.number else 0
@@ -309,7 +312,7 @@ def _ahead(one: Verified, instance: Known) -> OutOfOrder | None:
     return OutOfOrder("sequence-ahead", message, fix="go on after the last one taken", last_taken=last)
 
 
-def _taken(one: Verified, instance: Known) -> OutOfOrder:
+def _taken(one: Verified, instance: KnownInstance) -> OutOfOrder:
     enrolment, newest = instance.order
     return OutOfOrder(
         "sequence-conflict", f"sequence {one.checked.stated.sequence} of this instance is another statement",

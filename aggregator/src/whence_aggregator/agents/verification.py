@@ -45,7 +45,7 @@ class Submitted(msgspec.Struct, frozen=True, array_like=True):
     base: bytes | None = None
 
 
-class Checked(msgspec.Struct, frozen=True, array_like=True):
+class VerifiedStatement(msgspec.Struct, frozen=True, array_like=True):
     """A statement whose signature holds for the instance it speaks of, ready to be appended."""
 
     digest: bytes
@@ -72,22 +72,22 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Verifier(Protocol):
-    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[Checked | Refusal]:
+    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[VerifiedStatement | Refusal]:
         """Check statements; give for each what it says, or why it is refused. Raises RoadError."""
 
 
 class InThisProcess:
     """Verifies where it is called."""
 
-    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[Checked | Refusal]:
+    async def verify(self, submitted: Sequence[Submitted]) -> Sequence[VerifiedStatement | Refusal]:
         return check(submitted)
 
 
-def check(submitted: Sequence[Submitted]) -> list[Checked | Refusal]:
+def check(submitted: Sequence[Submitted]) -> list[VerifiedStatement | Refusal]:
     """Verify statements, each step for all before the next one: verifying a signature and packing take the processor's
     caches for themselves, so a step costs a fifth less among its like. One that shows a bug of ours is refused alone.
     """
-    found: dict[int, Checked | Refusal] = {}
+    found: dict[int, VerifiedStatement | Refusal] = {}
     steps = [_check(one) for one in submitted]
     while len(found) < len(steps):
         for place, one in enumerate(steps):
@@ -96,12 +96,14 @@ def check(submitted: Sequence[Submitted]) -> list[Checked | Refusal]:
     return [found[place] for place in range(len(steps))]
 
 
-def _stepped(steps: Generator[None, None, Checked], submitted: Submitted) -> Checked | Refusal | None:
+def _stepped(
+    steps: Generator[None, None, VerifiedStatement], submitted: Submitted
+) -> VerifiedStatement | Refusal | None:
     """Take the next step; None when it was not the last one."""
     try:
         next(steps)
     except StopIteration as end:
-        return cast(Checked, end.value)
+        return cast(VerifiedStatement, end.value)
     except InputError as exc:
         return Refusal(type(exc).__name__, exc.code, exc.message, exc.fix)
     except Exception:
@@ -110,7 +112,7 @@ def _stepped(steps: Generator[None, None, Checked], submitted: Submitted) -> Che
     return None
 
 
-def _check(submitted: Submitted) -> Generator[None, None, Checked]:
+def _check(submitted: Submitted) -> Generator[None, None, VerifiedStatement]:
     """Verify one statement; gives way to the others after each step."""
     content = submitted.content
     envelope = Envelope.parse(content)
@@ -134,7 +136,7 @@ def _check(submitted: Submitted) -> Generator[None, None, Checked]:
     yield
     layout = to_layout(content)
     delta = _PACKER.delta(layout, submitted.base) if submitted.base is not None else None
-    return Checked(digest, leaf, layout if delta is None else b"", delta, stated, questions)
+    return VerifiedStatement(digest, leaf, layout if delta is None else b"", delta, stated, questions)
 
 
 def key_ids(content: bytes) -> list[str]:

@@ -33,7 +33,7 @@ _FINDINGS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Discrepancy:
     """Something that is not as it was written: the table, which row or entry, and what is wrong."""
 
     table: str
@@ -49,12 +49,12 @@ class Outcome:
     """What a check found. `entries` is how many entries were read."""
 
     entries: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Discrepancy] = field(default_factory=list)
     pruned: dict[str, int] = field(default_factory=dict)
 
     def find(self, table: str, place: object, message: str) -> None:
         if len(self.findings) < _FINDINGS_MAX:
-            self.findings.append(Finding(table, str(place), message))
+            self.findings.append(Discrepancy(table, str(place), message))
 
 
 class Check:

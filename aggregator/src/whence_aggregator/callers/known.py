@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from whence_aggregator.callers.caller import Caller
-from whence_aggregator.callers.tokens import Token
+from whence_aggregator.callers.tokens import CallerToken
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_common.clock import Now, to_instant
 from whence_common.runtime.logs import fields
@@ -23,7 +23,7 @@ USES_SECONDS = 60.0
 class Callers:
     """Looks up callers by the hash of their token. Expired tokens are not known."""
 
-    def __init__(self, tokens: Mapping[str, Token], *, now: Now) -> None:
+    def __init__(self, tokens: Mapping[str, CallerToken], *, now: Now) -> None:
         self._tokens = tokens
         self._now = now
         self._used: set[str] = set()
@@ -36,7 +36,7 @@ class Callers:
         self._used.add(token_hash)  # bounded: only hashes of the file get here
         return token.caller
 
-    def replace(self, tokens: Mapping[str, Token]) -> None:
+    def replace(self, tokens: Mapping[str, CallerToken]) -> None:
         """Know these from now on."""
         self._tokens = tokens
 

@@ -36,7 +36,7 @@ class TokensInvalid(InputError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class CallerToken:
     """A line of the file. `made` and `until` None: the line is of an earlier version, or never expires."""
 
     hash: str
@@ -65,9 +65,9 @@ class Token:
         return f"{self.hash} {self.caller.name} {shown}{may}{made}{until}"
 
 
-def parse_tokens(text: str, *, name: str) -> Mapping[str, Token]:
+def parse_tokens(text: str, *, name: str) -> Mapping[str, CallerToken]:
     """Return tokens by their hash. Raises TokensInvalid naming the lines that cannot be read."""
-    tokens: dict[str, Token] = {}
+    tokens: dict[str, CallerToken] = {}
     wrong: list[int] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if is_comment(line):
@@ -93,7 +93,7 @@ def is_comment(line: str) -> bool:
     return not line.strip() or line.strip().startswith("#")
 
 
-def parse_line(line: str) -> Token | None:
+def parse_line(line: str) -> CallerToken | None:
     """Return what a line states; None when it is malformed."""
     match = _LINE.match(line.strip())
     rights = frozenset((match[4] or "").split(",")) - {""} if match is not None else frozenset[str]()
@@ -104,12 +104,12 @@ def parse_line(line: str) -> Token | None:
     except ValueError:
         return None
     teams = None if match[3] == EVERY_TEAM else frozenset() if match[3] == READ else frozenset(match[3].split(","))
-    return Token(hash=match[1], caller=Caller(name=match[2], teams=teams, rights=rights), made=made, until=until)
+    return CallerToken(hash=match[1], caller=Caller(name=match[2], teams=teams, rights=rights), made=made, until=until)
 
 
 def new_token(
     name: str, teams: Iterable[str], *, admin: bool, made: datetime, until: datetime, rights: Iterable[str] = ()
-) -> tuple[str, Token]:
+) -> tuple[str, CallerToken]:
     """Make a token; return it, and what goes to the file. Without teams and without `admin` it reads only."""
     text = secrets.token_urlsafe(32)
     wanted = frozenset(teams)
@@ -122,7 +122,7 @@ def new_token(
             "tokens-until", f"the token would have expired: {to_instant(until)}", fix="set a later time"
         )
     caller = Caller(name=name, teams=None if admin else wanted, rights=frozenset(rights))
-    token = Token(hash=token_hash(text), caller=caller, made=made, until=until)
+    token = CallerToken(hash=token_hash(text), caller=caller, made=made, until=until)
     if parse_line(token.to_line()) is None or wanted & {READ, EVERY_TEAM, ""} or any("," in team for team in wanted):
         raise TokensInvalid(
             "tokens-line", "a name is letters, digits, . _ @ and -, a team letters, digits, . _ and -, and not - alone"

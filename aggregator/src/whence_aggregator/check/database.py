@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from whence_aggregator.check.findings import Findings
+from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.ports import StorageUnavailable
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.postgres_state import PostgresState, read_state
@@ -18,7 +18,7 @@ _POSTGRES_MIN = 12
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "", None)
 
 
-async def check_database(findings: Findings, location: str, *, connections_max: int) -> None:
+async def check_database(findings: SettingsProblems, location: str, *, connections_max: int) -> None:
     """Note what keeps the database from being opened. Nothing is made or migrated."""
     if location.startswith("sqlite://"):
         _sqlite(findings, Path("/" + location.removeprefix("sqlite://").lstrip("/")))
@@ -37,7 +37,7 @@ async def check_database(findings: Findings, location: str, *, connections_max: 
         )
 
 
-def _sqlite(findings: Findings, path: Path) -> None:
+def _sqlite(findings: SettingsProblems, path: Path) -> None:
     if not path.exists():
         findings.writable("database", path.parent)
         return
@@ -54,7 +54,7 @@ def _sqlite(findings: Findings, path: Path) -> None:
     findings.writable("database", path.parent)
 
 
-def _postgres(findings: Findings, state: PostgresState, *, connections_max: int) -> None:
+def _postgres(findings: SettingsProblems, state: PostgresState, *, connections_max: int) -> None:
     steps = named_queries.migrations("postgres")
     _version(findings, state.version, steps)
     if state.server < _POSTGRES_MIN:
@@ -88,7 +88,7 @@ def _postgres(findings: Findings, state: PostgresState, *, connections_max: int)
         )
 
 
-def _version(findings: Findings, version: int, steps: list[tuple[int, str]], *, place: str = "") -> None:
+def _version(findings: SettingsProblems, version: int, steps: list[tuple[int, str]], *, place: str = "") -> None:
     try:
         named_queries.check_version(version, steps, "make")
     except StorageUnavailable as exc:

@@ -18,7 +18,7 @@ _SYSTEMD = ("/var/lib/whence-aggregator", "/var/lib/whence-witness")
 """Directories that systemd makes for the units at their start, and gives to their user."""
 
 
-class Findings:
+class SettingsProblems:
     """Collects problems of one settings file."""
 
     def __init__(self, document: Document[Any]) -> None:

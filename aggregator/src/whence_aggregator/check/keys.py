@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from whence_aggregator.adapters.log_files import load_signers
-from whence_aggregator.check.findings import Findings
-from whence_aggregator.settings.server import Settings, TrustSettings, log_origin
+from whence_aggregator.check.findings import SettingsProblems
+from whence_aggregator.settings.server import ImageTrustSettings, Settings, log_origin
 from whence_aggregator.wiring.parts import load_secret
 from whence_common.image_trust import load_public_key
 from whence_common.note import LOG
 
 
-def check_keys(findings: Findings, settings: Settings) -> None:
+def check_keys(findings: SettingsProblems, settings: Settings) -> None:
     """Note what is wrong with the log's keys, the heartbeat secret and the file of the last checkpoint."""
     check_signers(findings, "log_key_file", Path(settings.log_key_file), name=log_origin(settings))
     secret = Path(settings.heartbeat_secret_file)
@@ -25,13 +25,13 @@ def check_keys(findings: Findings, settings: Settings) -> None:
     findings.file_writable("checkpoint_file", checkpoint, code="checkpoint-rights")
 
 
-def check_signers(findings: Findings, setting: str, path: Path, *, name: str, type_: int = LOG) -> None:
+def check_signers(findings: SettingsProblems, setting: str, path: Path, *, name: str, type_: int = LOG) -> None:
     """Note what is wrong with a file of private keys."""
     if is_there(findings, setting, path):
         findings.attempt(setting, lambda: load_signers(path, name=name, type_=type_))
 
 
-def is_there(findings: Findings, setting: str, path: Path) -> bool:
+def is_there(findings: SettingsProblems, setting: str, path: Path) -> bool:
     """Return whether a file is there. One that is not is made at the first start, so its directory is looked at."""
     try:
         path.stat()
@@ -45,7 +45,7 @@ def is_there(findings: Findings, setting: str, path: Path) -> bool:
     return True
 
 
-def check_trust(findings: Findings, trust: Mapping[str, TrustSettings]) -> None:
+def check_trust(findings: SettingsProblems, trust: Mapping[str, ImageTrustSettings]) -> None:
     """Note public keys that cannot be used."""
     for setting, name in _public_keys(trust):
         content = findings.content(setting, name)
@@ -53,7 +53,7 @@ def check_trust(findings: Findings, trust: Mapping[str, TrustSettings]) -> None:
             findings.attempt(setting, partial(load_public_key, content, name=name))
 
 
-def _public_keys(trust: Mapping[str, TrustSettings]) -> Iterator[tuple[str, str]]:
+def _public_keys(trust: Mapping[str, ImageTrustSettings]) -> Iterator[tuple[str, str]]:
     for host, one in trust.items():
         for number, name in enumerate(one.signature_key_files):
             yield f"trust.{host}.signature_key_files[{number}]", name

@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 
-from whence_aggregator.check.findings import Findings
+from whence_aggregator.check.findings import SettingsProblems
 from whence_common.errors import one_line
 
 _ASK_SECONDS_MAX = 2.0
@@ -15,7 +15,7 @@ _HEALTH_BYTES_MAX = 1024
 _HEALTH = b'"health"'
 
 
-def check_listening(findings: Findings, setting: str, address: str, port: int, *, tls: bool) -> None:
+def check_listening(findings: SettingsProblems, setting: str, address: str, port: int, *, tls: bool) -> None:
     """Note an address or port that a server could not have. `setting` is where the port is set."""
     prefix = setting.removesuffix("listen_port")
     try:
@@ -35,7 +35,7 @@ def check_listening(findings: Findings, setting: str, address: str, port: int, *
         _note(findings, exc, prefix, address, port, tls=tls)
 
 
-def _note(findings: Findings, exc: OSError, prefix: str, address: str, port: int, *, tls: bool) -> None:
+def _note(findings: SettingsProblems, exc: OSError, prefix: str, address: str, port: int, *, tls: bool) -> None:
     where = f"{prefix}listen_port: port {port} of {address}"
     if exc.errno == errno.EADDRINUSE and _is_ours(address, port, tls=tls):
         findings.warn(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.agents.heartbeat_secret import check_secret
-from whence_aggregator.check.findings import Findings
+from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.ledger.continuity import check_start
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.settings.server import Settings, log_origin
@@ -21,7 +21,7 @@ _SETTINGS = {
 """Which setting a refusal is about."""
 
 
-async def check_log(findings: Findings, settings: Settings, location: str) -> None:
+async def check_log(findings: SettingsProblems, settings: Settings, location: str) -> None:
     """Note why the log cannot go on. A database that cannot be read yet is noted elsewhere, or made at the start."""
     if findings.failed:
         return
@@ -37,7 +37,7 @@ async def check_log(findings: Findings, settings: Settings, location: str) -> No
         await database.close()
 
 
-def _not_opened(findings: Findings, settings: Settings, exc: StorageUnavailable) -> None:
+def _not_opened(findings: SettingsProblems, settings: Settings, exc: StorageUnavailable) -> None:
     if exc.code == "database-older":
         return  # the start brings it to this version
     if exc.code not in parts.NO_LEDGER:
@@ -49,7 +49,7 @@ def _not_opened(findings: Findings, settings: Settings, exc: StorageUnavailable)
         _note(findings, refused)
 
 
-async def _check_start(findings: Findings, settings: Settings, database: Database) -> None:
+async def _check_start(findings: SettingsProblems, settings: Settings, database: Database) -> None:
     keeper = CheckpointFile(Path(settings.checkpoint_file))
     beside = CheckpointFile(Path(f"{settings.checkpoint_file}.registry"))
     keys, origin = Path(settings.log_key_file), log_origin(settings)
@@ -63,7 +63,7 @@ async def _check_start(findings: Findings, settings: Settings, database: Databas
         _note(findings, exc)
 
 
-async def _check_secret(findings: Findings, settings: Settings, database: Database) -> None:
+async def _check_secret(findings: SettingsProblems, settings: Settings, database: Database) -> None:
     path = Path(settings.heartbeat_secret_file)
     try:
         secret = parts.load_secret(path) if path.is_file() else None  # noqa: ASYNC240 - a command that looks
@@ -72,7 +72,7 @@ async def _check_secret(findings: Findings, settings: Settings, database: Databa
         _note(findings, exc)
 
 
-def _note(findings: Findings, exc: WhenceError) -> None:
+def _note(findings: SettingsProblems, exc: WhenceError) -> None:
     setting = _SETTINGS.get(exc.code, "database")
     message = exc.message if exc.message.startswith(setting) else f"{setting}: {exc.message}"
     findings.error(message, fix=exc.fix, code=exc.code)

@@ -11,13 +11,13 @@ import aiohttp
 
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.logins import FileLogins
-from whence_aggregator.check.findings import Findings
-from whence_aggregator.settings.server import RegistrySettings, Settings
+from whence_aggregator.check.findings import SettingsProblems
+from whence_aggregator.settings.server import RegistryFrontSettings, Settings
 from whence_common.clock import utc_now
 from whence_common.git_call import PROGRAMS as GIT_PATH
 
 
-def check_logins(findings: Findings, settings: Settings, session: aiohttp.ClientSession) -> None:
+def check_logins(findings: SettingsProblems, settings: Settings, session: aiohttp.ClientSession) -> None:
     """Note logins that cannot be read, and Git where it is needed and missing. The session is not used for it."""
     for host, place in settings.registries.items():
         _file(findings, f"registries.{host}.login_file", place.login_file, host)
@@ -39,12 +39,12 @@ def check_logins(findings: Findings, settings: Settings, session: aiohttp.Client
         )
 
 
-def check_backend_login(findings: Findings, registry: RegistrySettings) -> None:
+def check_backend_login(findings: SettingsProblems, registry: RegistryFrontSettings) -> None:
     """Note a login for the registry behind the front that cannot be read."""
     _file(findings, "registry.backend_login_file", registry.backend_login_file, urlsplit(registry.backend).netloc)
 
 
-def _file(findings: Findings, setting: str, name: str | None, host: str) -> None:
+def _file(findings: SettingsProblems, setting: str, name: str | None, host: str) -> None:
     if name is not None:
         logins = FileLogins(path=Path(name), host=host, token_user="", seconds=time.monotonic)  # the user is not asked
         if findings.attempt(setting, logins.check):

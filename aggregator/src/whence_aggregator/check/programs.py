@@ -13,7 +13,7 @@ import aiohttp
 
 from whence_aggregator.adapters.tls_files import CERTIFICATE, KEY, expiry, load_tls_context, read_tls_file
 from whence_aggregator.check.database import check_database
-from whence_aggregator.check.findings import Findings
+from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.check.keys import check_keys, check_signers, check_trust
 from whence_aggregator.check.listening import check_listening
 from whence_aggregator.check.log import check_log
@@ -37,7 +37,7 @@ class Surroundings:
 
 async def check_serve(document: Document[Settings], around: Surroundings) -> Sequence[Problem]:
     """Return what `serve` would die of, and what its operator should know."""
-    settings, findings = document.settings, Findings(document)
+    settings, findings = document.settings, SettingsProblems(document)
     async with parts.new_session() as session:
         await _shared(findings, settings, session, around)
         await check_witnesses(findings, settings.witnesses, session)
@@ -53,7 +53,7 @@ async def check_serve(document: Document[Settings], around: Surroundings) -> Seq
 
 async def check_registry(document: Document[Settings], around: Surroundings) -> Sequence[Problem]:
     """Return what `registry` would die of, and what its operator should know."""
-    settings, findings = document.settings, Findings(document)
+    settings, findings = document.settings, SettingsProblems(document)
     async with parts.new_session() as session:
         await _shared(findings, settings, session, around)
     registry = settings.registry
@@ -75,7 +75,7 @@ async def check_registry(document: Document[Settings], around: Surroundings) -> 
 
 async def check_witness(document: Document[WitnessFile], around: Surroundings) -> Sequence[Problem]:
     """Return what `witness` would die of, and what its operator should know."""
-    settings, findings = document.settings, Findings(document)
+    settings, findings = document.settings, SettingsProblems(document)
     state = Path(settings.state_directory)
     findings.writable("state_directory", state)
     with suppress(OSError):
@@ -89,7 +89,9 @@ async def check_witness(document: Document[WitnessFile], around: Surroundings) -
     return findings.problems
 
 
-async def _shared(findings: Findings, settings: Settings, session: aiohttp.ClientSession, around: Surroundings) -> None:
+async def _shared(
+    findings: SettingsProblems, settings: Settings, session: aiohttp.ClientSession, around: Surroundings
+) -> None:
     """Check what `serve` and `registry` have in common."""
     await check_database(
         findings, around.database_location or settings.database, connections_max=settings.database_connections_max
@@ -114,7 +116,7 @@ def _of_environment(problem: Problem) -> Problem:
     return replace(problem, line=0, column=0, path="", message=message)
 
 
-def _tls(findings: Findings, certificate: str | None, key: str | None, around: Surroundings) -> None:
+def _tls(findings: SettingsProblems, certificate: str | None, key: str | None, around: Surroundings) -> None:
     if certificate is None or key is None:
         return
     there = findings.attempt(CERTIFICATE, partial(read_tls_file, CERTIFICATE, certificate))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
-from whence_aggregator.check.findings import Findings
+from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.settings.server import WitnessSettings
 from whence_common.errors import one_line
 
@@ -16,7 +16,7 @@ _ANSWER_BYTES_MAX = 4 * 1024
 
 
 async def check_witnesses(
-    findings: Findings, witnesses: Sequence[WitnessSettings], session: aiohttp.ClientSession
+    findings: SettingsProblems, witnesses: Sequence[WitnessSettings], session: aiohttp.ClientSession
 ) -> None:
     """Ask each witness for its key."""
     timeout = aiohttp.ClientTimeout(total=_SECONDS_MAX)

@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 
 from whence_aggregator.ports import (
     BranchFinding,
+    CollectedFact,
     CommitReader,
-    Finding,
     ImageReader,
     ImageSaid,
     SourceUnavailable,
@@ -19,13 +19,13 @@ from whence_common.clock import to_instant
 from whence_common.errors import one_line
 from whence_common.identifiers import COMMIT_ID
 from whence_common.image_reference import ImageReferenceInvalid, parse_image_subject, tag_reference
-from whence_common.scm_source import Repository, RepositoryInvalid, ScmSource, ScmSourceInvalid
+from whence_common.scm_source import RepositoryInvalid, ScmSource, ScmSourceInvalid, SourceRepository
 
 _LINE_CHARACTERS_MAX = 300
 
 
 class Collector(Protocol):
-    async def collect(self, subject: str) -> Finding:
+    async def collect(self, subject: str) -> CollectedFact:
         """Find out about one subject.
 
         Raises SourceUnavailable when that cannot be done now, and InputError for a subject that names nothing.
@@ -38,13 +38,13 @@ class ImageSourceCollector:
     def __init__(self, reader: ImageReader) -> None:
         self._reader = reader
 
-    async def collect(self, subject: str) -> Finding:
+    async def collect(self, subject: str) -> CollectedFact:
         repository, digest, index_digest = parse_image_subject(subject)
         try:
             said = await self._reader.said(repository, digest, index_digest)
         except SourceUnavailable as exc:
             if exc.code == "registry-image-unknown":
-                return Finding(outcome="absent", reason=exc.message, awaited="the image")
+                return CollectedFact(outcome="absent", reason=exc.message, awaited="the image")
             raise
         return finding_of(said)
 
@@ -55,18 +55,18 @@ class TagCollector:
     def __init__(self, tags: TagReader) -> None:
         self._tags = tags
 
-    async def collect(self, subject: str) -> Finding:
+    async def collect(self, subject: str) -> CollectedFact:
         if tag_reference(subject) != subject:
             raise ImageReferenceInvalid(
                 "image-tag-malformed", f"{one_line(subject, 80)!r} does not name an image by its tag"
             )
         digest = await self._tags.digest_of(subject)
         if digest is None:
-            return Finding(outcome="missing", reason="the registry has no such tag")
-        return Finding(outcome="found", value={"digest": digest})
+            return CollectedFact(outcome="missing", reason="the registry has no such tag")
+        return CollectedFact(outcome="found", value={"digest": digest})
 
 
-def finding_of(said: ImageSaid) -> Finding:
+def finding_of(said: ImageSaid) -> CollectedFact:
     """Give what an image said as a fact."""
     value: dict[str, Any] = {
         "built_by": said.built_by, "layer": said.layer, "notes": said.notes,
@@ -87,7 +87,7 @@ def finding_of(said: ImageSaid) -> Finding:
             reason = exc.message
     found = "scm_source" in value or said.claims
     outcome: Literal["found", "missing"] = "found" if found or said.unknown else "missing"
-    return Finding(
+    return CollectedFact(
         outcome=outcome, value=value, reason="" if found else "; ".join(said.unknown) or reason, awaited=said.awaited
     )
 
@@ -98,13 +98,13 @@ class CommitCollector:
     def __init__(self, reader: CommitReader) -> None:
         self._reader = reader
 
-    async def collect(self, subject: str) -> Finding:
+    async def collect(self, subject: str) -> CollectedFact:
         place, commit_id = _commit_of(subject)
         content = await self._reader.commit(place, commit_id)
         if content is None:
-            return Finding(outcome="missing", reason=f"{place} has no commit {commit_id}", awaited="the commit")
+            return CollectedFact(outcome="missing", reason=f"{place} has no commit {commit_id}", awaited="the commit")
         value = {"repository": str(place), "commit": commit_id, **parse_commit(content)}
-        return Finding(outcome="found", value=value)
+        return CollectedFact(outcome="found", value=value)
 
 
 class BranchCollector:
@@ -116,7 +116,7 @@ class BranchCollector:
     def __init__(self, reader: CommitReader) -> None:
         self._reader = reader
 
-    async def collect(self, subject: str) -> Finding:
+    async def collect(self, subject: str) -> CollectedFact:
         place, commit_id = _commit_of(subject)
         answer = await self._reader.branch(place, commit_id)
         value = {"branch": answer.branch, "head": answer.commit_id, "reachable": answer.reachable}
@@ -124,12 +124,12 @@ class BranchCollector:
         return BranchFinding(outcome=outcome, value=value, reason=answer.reason)
 
 
-def _commit_of(subject: str) -> tuple[Repository, str]:
+def _commit_of(subject: str) -> tuple[SourceRepository, str]:
     """Read `host/path@commit id`. Raises RepositoryInvalid."""
     place, _, commit_id = subject.rpartition("@")
     if not COMMIT_ID.match(commit_id):
         raise RepositoryInvalid("commit-malformed", f"{one_line(commit_id, 80)!r} is not a full commit id")
-    return Repository.parse(place), commit_id
+    return SourceRepository.parse(place), commit_id
 
 
 def parse_commit(content: bytes) -> dict[str, str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
-from whence_aggregator.ports import Finding, Row, SourceUnavailable
+from whence_aggregator.ports import CollectedFact, Row, SourceUnavailable
 from whence_aggregator.projections.events import links_of, project_fact
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.work.questions import question
@@ -30,7 +30,7 @@ _FOLLOW_UP_MAX = 32
 """An image names a handful of sources; one that names thousands would only fill the queue."""
 
 
-class Findings:
+class FactRecorder:
     """Asks collectors by the kind of what is asked about."""
 
     def __init__(
@@ -46,14 +46,14 @@ class Findings:
         self._now = now
         self._answer_seconds_max = answer_seconds_max
 
-    async def collect(self, kind: str, subject: str, lane: str) -> Finding:
+    async def collect(self, kind: str, subject: str, lane: str) -> CollectedFact:
         """Find out about a subject now, and store it. Raises SourceUnavailable, StorageUnavailable or InputError.
 
         Questions that follow from the answer wait in the `lane` of this one.
         """
         return (await self.ask(kind, subject, lane))[0]
 
-    async def ask(self, kind: str, subject: str, lane: str) -> tuple[Finding, datetime]:
+    async def ask(self, kind: str, subject: str, lane: str) -> tuple[CollectedFact, datetime]:
         """Do that, and say since when the source says so."""
         found = await self._answer(kind, subject)
         finding = replace(found, value=cleaned(found.value), reason=cleaned(found.reason))
@@ -67,7 +67,7 @@ class Findings:
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
         return finding, now
 
-    async def _answer(self, kind: str, subject: str) -> Finding:
+    async def _answer(self, kind: str, subject: str) -> CollectedFact:
         """Wait for an answer no longer than for any. Raises SourceUnavailable."""
         try:
             async with asyncio.timeout(self._answer_seconds_max):
@@ -77,7 +77,7 @@ class Findings:
             raise SourceUnavailable("source-too-slow", message) from exc
 
 
-def _standing(rows: Sequence[Row], finding: Finding) -> Row | None:
+def _standing(rows: Sequence[Row], finding: CollectedFact) -> Row | None:
     """Give the fact that says the same already."""
     for row in rows:
         if finding.same_as(row["outcome"], row["reason"], msgspec.json.decode(row["value"])):
@@ -85,7 +85,7 @@ def _standing(rows: Sequence[Row], finding: Finding) -> Row | None:
     return None
 
 
-async def _store(writing: Writing, asked: tuple[str, str, str], finding: Finding, now: datetime) -> None:
+async def _store(writing: Writing, asked: tuple[str, str, str], finding: CollectedFact, now: datetime) -> None:
     """Append the fact to the log, project it, and ask the questions that follow from it in the same lane."""
     kind, subject, lane = asked
     observed_at = to_instant(now)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from whence_aggregator.collect.findings import Findings
+from whence_aggregator.collect.findings import FactRecorder
 from whence_aggregator.collect.inventory import InventoryCollector
-from whence_aggregator.ports import Finding
+from whence_aggregator.ports import CollectedFact
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.work.task import Again, Task
 from whence_common.clock import Now
@@ -27,7 +27,7 @@ BRANCH_SECONDS_MAX = 30 * 86_400.0
 class Asking:
     """Asks for one fact. A fact that may change is asked for again later."""
 
-    def __init__(self, *, findings: Findings, now: Now) -> None:
+    def __init__(self, *, findings: FactRecorder, now: Now) -> None:
         self._findings = findings
         self._now = now
 
@@ -39,7 +39,7 @@ class Asking:
         return (self._now() - since).total_seconds()
 
 
-class Listing:
+class InventoryListing:
     """Lists one account and region again and again; None means that no account is listed, and forgets the task."""
 
     def __init__(self, inventory: InventoryCollector | None) -> None:
@@ -53,7 +53,7 @@ class Listing:
         return Again(seconds=self._inventory.seconds, reason=said)
 
 
-def again(kind: str, finding: Finding, *, waited: float) -> Again | None:
+def again(kind: str, finding: CollectedFact, *, waited: float) -> Again | None:
     """Return when to ask again where the answer may change. `waited` is for how long the answer has stood. Pure.
 
     A tag may move any day. What is awaited is asked for ever more seldom, and for two weeks; whether a branch
@@ -68,7 +68,7 @@ def again(kind: str, finding: Finding, *, waited: float) -> Again | None:
     return None
 
 
-def branch_seconds(finding: Finding, stood: float) -> float:
+def branch_seconds(finding: CollectedFact, stood: float) -> float:
     """Return when to ask again whether a branch reaches a commit, from how long the answer has stood.
 
     A commit that is not reached may be merged any minute; one that is reached is rarely taken back.

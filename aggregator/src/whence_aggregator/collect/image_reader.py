@@ -55,12 +55,12 @@ class Trust:
     builders: tuple[TrustedBuilder, ...] = ()
 
 
-class Stores(Protocol):
+class ImageStores(Protocol):
     def store_of(self, repository: str) -> ImageStore:
         """Give what is asked for a repository. Raises SourceUnavailable for one that must not be asked."""
 
 
-class Bases(Protocol):
+class BaseImages(Protocol):
     async def base_of(self, prefixes: list[str]) -> str | None:
         """Give the digest of a known image that is one of these beginnings of another's layers."""
 
@@ -68,7 +68,7 @@ class Bases(Protocol):
         """Give the digest of such an image that names this commit as its source."""
 
 
-class KnownBases:
+class KnownBaseImages:
     """Images that have been read before."""
 
     def __init__(self, database: Database) -> None:
@@ -109,10 +109,10 @@ class _Pieces:
             raise
 
 
-class ImageReader:
+class RegistryImageReader:
     """Reads images. `trust` is by the registry's host."""
 
-    def __init__(self, *, stores: Stores, bases: Bases, trust: Mapping[str, Trust]) -> None:
+    def __init__(self, *, stores: ImageStores, bases: BaseImages, trust: Mapping[str, Trust]) -> None:
         self._stores = stores
         self._bases = bases
         self._trust = trust

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from whence_aggregator.collect.collectors import Collector
-from whence_aggregator.ports import Ec2Inventory, Finding, ListedInstance
+from whence_aggregator.ports import CollectedFact, Ec2Inventory, ListedInstance
 from whence_common.image_reference import registry_name
 from whence_common.meters import OTHER, Counter, Histogram
 from whence_common.open_metrics import Family
@@ -65,7 +65,7 @@ class _MeasuredCollector:
         self._collector = collector
         self._questions = questions
 
-    async def collect(self, subject: str) -> Finding:
+    async def collect(self, subject: str) -> CollectedFact:
         host = self._questions.host(subject)
         return await self._questions.ask(host, self._kind, self._collector.collect(subject), lambda one: one.outcome)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from whence_aggregator.compliance.rule import Evidence, Verdict
+from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
 from whence_aggregator.trace.facts import HeardClock
 from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS
 from whence_common.clock import parse_instant, to_instant
@@ -14,7 +14,7 @@ BY_HEARTBEATS = "by its heartbeats, "
 """How each reason begins that rests on heartbeats: they move no entry, so the sweep finds these verdicts by it."""
 
 
-def clock_off(evidence: Evidence) -> Verdict:
+def clock_off(evidence: InstanceEvidence) -> Verdict:
     """Judge the machine's clock when it made its newest statement, then as its newest heartbeats show it.
 
     A statement may be delivered late, so a clock that is behind cannot be told from a delay; one that is ahead of the
@@ -27,7 +27,7 @@ def clock_off(evidence: Evidence) -> Verdict:
     return _by_heartbeats(heard) or by_statement
 
 
-def _by_statement(evidence: Evidence) -> Verdict:
+def _by_statement(evidence: InstanceEvidence) -> Verdict:
     facts, off = evidence.facts, timedelta(seconds=CLOCK_OFF_SECONDS)
     statement = facts.statement
     observed, recorded = parse_instant(statement.observed_at), parse_instant(statement.recorded_at)

@@ -13,7 +13,7 @@ import msgspec
 
 from whence_aggregator.compliance.clock_rule import BY_HEARTBEATS, CLOCK_OFF
 from whence_aggregator.compliance.presence import AGENT_SILENT, INSTANCE_UNLISTED, ON_THE_WAY
-from whence_aggregator.compliance.rule import Evidence, Verdict
+from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
 from whence_aggregator.compliance.rules import RULE_VERSIONS, RULES, judge
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable, Transaction
@@ -122,7 +122,7 @@ class Evaluator:
         gathered = await self._tracer.facts(names)
         verdicts: dict[str, dict[str, Verdict]] = {}
         for name, facts in gathered.items():
-            evidence = Evidence(
+            evidence = InstanceEvidence(
                 facts=facts,
                 lineage=derive(facts, moment=NOW),
                 now=now,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from whence_aggregator.compliance.rule import NOT_COLLECTED, Evidence, Verdict
+from whence_aggregator.compliance.rule import NOT_COLLECTED, InstanceEvidence, Verdict
 from whence_aggregator.trace.life import ENDED, GONE
 from whence_common.clock import parse_instant, to_instant
 from whence_common.heartbeat import HEARTBEATS
@@ -22,7 +22,7 @@ STANDING_STILL = ("stopping", "stopped", *ENDED)
 """States in which an agent is not expected to speak."""
 
 
-def ended(evidence: Evidence) -> Verdict | None:
+def ended(evidence: InstanceEvidence) -> Verdict | None:
     """Return the verdict of an instance that ended, which closes whatever was open; None while it may live."""
     facts = evidence.facts
     return Verdict(outcome="gone", reason=f"subject gone: {_life(evidence)}") if facts.life in ENDED else None
@@ -31,7 +31,7 @@ def ended(evidence: Evidence) -> Verdict | None:
 AGENT_SILENT, INSTANCE_UNLISTED, USER_DATA_CHANGED = "agent-silent", "instance-unlisted", "user-data-changed"
 
 
-def agent_silent(evidence: Evidence) -> Verdict:
+def agent_silent(evidence: InstanceEvidence) -> Verdict:
     """Judge silence: it is a failure only when a listing shows that the machine ran after it began."""
     facts = evidence.facts
     if facts.life in STANDING_STILL:
@@ -59,7 +59,7 @@ def agent_silent(evidence: Evidence) -> Verdict:
     return Verdict(outcome="unknown", reason=f"{silent}; {_life(evidence)}, and {awaited}")
 
 
-def _launched(evidence: Evidence) -> datetime | None:
+def _launched(evidence: InstanceEvidence) -> datetime | None:
     """Return when EC2 launched the machine last: one that was stopped owes nothing for the time before."""
     try:
         return parse_instant(evidence.facts.listed.launched_at)
@@ -67,7 +67,7 @@ def _launched(evidence: Evidence) -> datetime | None:
         return None
 
 
-def instance_unlisted(evidence: Evidence) -> Verdict:
+def instance_unlisted(evidence: InstanceEvidence) -> Verdict:
     """Judge a machine that AWS does not list, or lists as terminated, and that speaks nevertheless."""
     listed = evidence.facts.listed
     if not listed.listed_at:
@@ -90,12 +90,12 @@ def instance_unlisted(evidence: Evidence) -> Verdict:
     return Verdict(outcome="pass", reason=f"{state} in the EC2 API, and not heard since")
 
 
-def _heard_after(evidence: Evidence, moment: datetime) -> bool:
+def _heard_after(evidence: InstanceEvidence, moment: datetime) -> bool:
     seen = evidence.facts.last_seen
     return seen is not None and parse_instant(seen) > moment + ON_THE_WAY
 
 
-def user_data_changed(evidence: Evidence) -> Verdict:
+def user_data_changed(evidence: InstanceEvidence) -> Verdict:
     """Compare the user data of agent and EC2 API, where both are of the same launch."""
     listed, predicate = evidence.facts.listed, evidence.facts.statement.predicate
     if not listed.listed_at:
@@ -117,7 +117,7 @@ def user_data_changed(evidence: Evidence) -> Verdict:
     return Verdict(outcome="fail", reason=reason)
 
 
-def _life(evidence: Evidence) -> str:
+def _life(evidence: InstanceEvidence) -> str:
     """Name the instance's life with its age."""
     facts = evidence.facts
     return f"the instance is {facts.life}" + (f" since {facts.life_since}" if facts.life_since else "")

@@ -21,7 +21,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class InstanceEvidence:
     """What is known of one instance, gathered once for all rules."""
 
     facts: Facts
@@ -44,7 +44,7 @@ class Rule:
     title: str
     severity: int
     remedy: str
-    judge: Callable[[Evidence], Verdict]
+    judge: Callable[[InstanceEvidence], Verdict]
     version: int = 1
     """Raised whenever the rule may judge the same evidence otherwise; verdicts keep the version that gave them."""
 
@@ -53,7 +53,7 @@ class Rule:
         return {name: getattr(self, name) for name in names}
 
 
-def from_link(evidence: Evidence, name: LinkName) -> Verdict:
+def from_link(evidence: InstanceEvidence, name: LinkName) -> Verdict:
     """Judge by a link's state alone: a gap that was looked for fails, one that could not be looked for is unknown."""
     link = evidence.lineage.link(name)
     if link.state in ("confirmed", "asserted"):

@@ -12,17 +12,17 @@ from whence_aggregator.compliance.presence import (
     instance_unlisted,
     user_data_changed,
 )
-from whence_aggregator.compliance.rule import NOTHING_RUNS, Evidence, Rule, Verdict, from_link
+from whence_aggregator.compliance.rule import NOTHING_RUNS, InstanceEvidence, Rule, Verdict, from_link
 from whence_aggregator.compliance.rules_source import SOURCE_RULES
 
 _MUTABLE_CODES = ("image-tag-mutable", "image-tag-not-vouched", "image-tag-missing")
 
 
-def _application_registered(evidence: Evidence) -> Verdict:
+def _application_registered(evidence: InstanceEvidence) -> Verdict:
     return from_link(evidence, "application")
 
 
-def _image_immutable(evidence: Evidence) -> Verdict:
+def _image_immutable(evidence: InstanceEvidence) -> Verdict:
     predicate = evidence.facts.statement.predicate
     for problem in predicate.problems:
         if problem.get("code") in _MUTABLE_CODES and problem.get("severity") == "error":
@@ -35,11 +35,11 @@ def _image_immutable(evidence: Evidence) -> Verdict:
     return Verdict(outcome="pass", reason="it runs by digest")
 
 
-def _source_present(evidence: Evidence) -> Verdict:
+def _source_present(evidence: InstanceEvidence) -> Verdict:
     return NOTHING_RUNS if evidence.nothing_runs else from_link(evidence, "source")
 
 
-def _source_clean(evidence: Evidence) -> Verdict:
+def _source_clean(evidence: InstanceEvidence) -> Verdict:
     if evidence.nothing_runs:
         return NOTHING_RUNS
     source = evidence.facts.source
@@ -50,7 +50,7 @@ def _source_clean(evidence: Evidence) -> Verdict:
     return Verdict(outcome="pass", reason="the source tree was clean")
 
 
-def _commit_exists(evidence: Evidence) -> Verdict:
+def _commit_exists(evidence: InstanceEvidence) -> Verdict:
     if evidence.nothing_runs:
         return NOTHING_RUNS
     answer = evidence.facts.commit
@@ -60,11 +60,11 @@ def _commit_exists(evidence: Evidence) -> Verdict:
     return Verdict(outcome="unknown" if link.state == "unknown" else "fail", reason=link.reason or "")
 
 
-def _ticket_named(evidence: Evidence) -> Verdict:
+def _ticket_named(evidence: InstanceEvidence) -> Verdict:
     return NOTHING_RUNS if evidence.nothing_runs else from_link(evidence, "ticket")
 
 
-def _boot_succeeded(evidence: Evidence) -> Verdict:
+def _boot_succeeded(evidence: InstanceEvidence) -> Verdict:
     predicate = evidence.facts.statement.predicate
     if predicate.cause != "failed":
         return Verdict(outcome="pass", reason="the instance booted")
@@ -73,7 +73,7 @@ def _boot_succeeded(evidence: Evidence) -> Verdict:
     return Verdict(outcome="fail", reason=(errors[0] if errors else "the boot failed") + more)
 
 
-def _nothing_undeclared(evidence: Evidence) -> Verdict:
+def _nothing_undeclared(evidence: InstanceEvidence) -> Verdict:
     """Judge what the newest statement says was found: it is told until the next boot, since it did happen."""
     drift = evidence.facts.statement.predicate.drift
     if not drift:
@@ -116,7 +116,7 @@ assert len({rule.id for rule in RULES}) == len(RULES) > 0
 RULE_VERSIONS = {rule.id: rule.version for rule in sorted(RULES, key=lambda one: one.id)}
 
 
-def judge(rule: Rule, evidence: Evidence) -> Verdict:
+def judge(rule: Rule, evidence: InstanceEvidence) -> Verdict:
     """Judge by one rule. Of an instance that ended only one thing can still be wrong: that it speaks."""
     gone = ended(evidence) if rule.id != INSTANCE_UNLISTED else None
     return gone or rule.judge(evidence)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from whence_aggregator.compliance.rule import NOTHING_RUNS, Evidence, Rule, Verdict
+from whence_aggregator.compliance.rule import NOTHING_RUNS, InstanceEvidence, Rule, Verdict
 from whence_aggregator.trace.derive_source import branch_reason
 
 
-def _commit_merged(evidence: Evidence) -> Verdict:
+def _commit_merged(evidence: InstanceEvidence) -> Verdict:
     """Fail only what Git itself has denied; a branch that could not be read denies nothing."""
     if evidence.nothing_runs:
         return NOTHING_RUNS
@@ -20,7 +20,7 @@ def _commit_merged(evidence: Evidence) -> Verdict:
     return Verdict(outcome="fail" if denied else "unknown", reason=reason)
 
 
-def _application_active(evidence: Evidence) -> Verdict:
+def _application_active(evidence: InstanceEvidence) -> Verdict:
     application = evidence.facts.application
     if application is None:
         return Verdict(outcome="unknown", reason="the application registry does not know the application")

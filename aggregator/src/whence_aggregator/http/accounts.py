@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from whence_aggregator.http.bodies import Answer, respond_json
+from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ports import Database, Row
 from whence_aggregator.trace.life import LIVES
@@ -27,7 +27,7 @@ class AccountCalls:
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/accounts", self._list), web.get("/v1/accounts/{id}/silent", self._silent)]
 
-    async def _list(self, request: web.Request) -> Answer:
+    async def _list(self, request: web.Request) -> JsonResponse:
         """Each account and region: how many instances run in the last listing, and how many of those are heard."""
         Query(request)
         counts, tasks, tallies, unread, listings = await self._database.fetch_all(
@@ -70,7 +70,7 @@ class AccountCalls:
         since = self._listening.silent_before
         return {"silent_before": to_millis(since), "awaited_since": to_instant(since)}
 
-    async def _silent(self, request: web.Request) -> Answer:
+    async def _silent(self, request: web.Request) -> JsonResponse:
         """Instances that run, or may run, and that never spoke or have stopped speaking."""
         query = Query(request, "limit", "cursor")
         limit = query.limit()

@@ -12,7 +12,7 @@ from whence_aggregator.agents.enrolment import EnrolmentRequest, Enrolments
 from whence_aggregator.agents.heartbeats import Heartbeats
 from whence_aggregator.agents.ingest import Accepted, Ingest
 from whence_aggregator.callers.limits import ChallengeLimits
-from whence_aggregator.http.bodies import Answer, read_body, ready_body, respond_json
+from whence_aggregator.http.bodies import JsonResponse, read_body, ready_body, respond_json
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.http.parameters import no_parameters
@@ -56,18 +56,18 @@ class AgentCalls:
             web.post("/v1/heartbeats", self._heartbeat),
         ]
 
-    async def _challenge(self, request: web.Request) -> Answer:
+    async def _challenge(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         self._challenges.take(limited_address(request), named_key(request))
         await read_body(request, _CHALLENGE_BYTES_MAX)
         return respond_json(self._enrolments.challenge(), status=201)
 
-    async def _enrol(self, request: web.Request) -> Answer:
+    async def _enrol(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         wanted = await read_enrolment(request)
         return respond_json(await self._enrolments.enrol(wanted, address=limited_address(request)), status=201)
 
-    async def _statement(self, request: web.Request) -> Answer:
+    async def _statement(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         content = await read_body(request, ENVELOPE_BYTES_MAX)
         seen = _log_size(request)
@@ -84,11 +84,11 @@ class AgentCalls:
             answer["consistency"] = None if proof is None else [base64.b64encode(one).decode("ascii") for one in proof]
         return answer
 
-    async def _heartbeat(self, request: web.Request) -> Answer:
+    async def _heartbeat(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         content = ready_body(request, HEARTBEAT_BYTES_MAX) or await read_body(request, HEARTBEAT_BYTES_MAX)
         await self._heartbeats.accept(content, request.headers.get("Whence-MAC", ""))
-        return Answer(_SEEN)
+        return JsonResponse(_SEEN)
 
 
 def named_key(request: web.Request) -> str | None:

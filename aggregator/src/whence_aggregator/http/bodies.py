@@ -12,12 +12,12 @@ import msgspec
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
 
-from whence_aggregator.http.pace import Pace, paced_chunks
+from whence_aggregator.http.pace import RequestPace, paced_chunks
 from whence_common.errors import InputError
 from whence_common.storable import check_json, check_texts
 
 BODY_SECONDS_MAX = 30.0
-_PACE = Pace(grace_seconds=10.0, bytes_per_second_min=1024.0)
+_PACE = RequestPace(grace_seconds=10.0, bytes_per_second_min=1024.0)
 JSON_HEADERS = CIMultiDict(
     {
         "Content-Type": "application/json; charset=utf-8",
@@ -40,7 +40,7 @@ class BodyUnreadable(InputError):
     """The body is encoded, or is not what its headers say."""
 
 
-class Answer(web.StreamResponse):
+class JsonResponse(web.StreamResponse):
     """A JSON document, sent in one piece with its head: that costs half of what aiohttp's own response does.
 
     Its callers keep their connection if they speak HTTP/1.1 and do not say otherwise.
@@ -81,8 +81,8 @@ class Answer(web.StreamResponse):
         """Do nothing: all is sent."""
 
 
-def respond_json(document: object, *, status: int = 200) -> Answer:
-    return Answer(msgspec.json.encode(document), status=status)
+def respond_json(document: object, *, status: int = 200) -> JsonResponse:
+    return JsonResponse(msgspec.json.encode(document), status=status)
 
 
 def check_request(request: web.Request) -> None:
@@ -106,7 +106,7 @@ def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
     return _checked(request.content.read_nowait()) if request.content.is_eof() else None
 
 
-async def read_body(request: web.Request, bytes_max: int, *, pace: Pace = _PACE) -> bytes:
+async def read_body(request: web.Request, bytes_max: int, *, pace: RequestPace = _PACE) -> bytes:
     """Read a body of at most so many bytes.
 
     Raises BodyTooLarge, of which the rest is not read, BodyUnreadable, or Unstorable for an escaped NUL.

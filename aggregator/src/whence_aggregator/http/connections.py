@@ -14,7 +14,7 @@ from whence_aggregator.callers.shares import Shares
 from whence_aggregator.callers.trusted_proxies import TrustedProxies, limit_name
 from whence_aggregator.http.client_address import CLIENT_ADDRESS
 from whence_aggregator.http.connection import Connection
-from whence_aggregator.http.held import Held, InOrder, names
+from whence_aggregator.http.held import HeldBytes, InOrder, names
 from whence_aggregator.http.reading import Reading
 from whence_aggregator.http.refused import RefusedCounts, RefusedKind
 from whence_common.runtime.logs import fields
@@ -69,8 +69,8 @@ class Connections:
         self.clock = clock
         self._proxies = proxies
         self._open = Shares(bounds.connections_max)
-        self.received = Held(bounds.held_bytes_max)
-        self.unsent = Held(bounds.held_bytes_max)
+        self.received = HeldBytes(bounds.held_bytes_max)
+        self.unsent = HeldBytes(bounds.held_bytes_max)
         self.reading = Reading()
         self._resting = InOrder[Connection]()
         self._all: dict[asyncio.Protocol, Connection] = {}

@@ -38,7 +38,7 @@ class InOrder(Generic[C]):
         return next(iter(self._by_name.get(name, ()) if name else self._all), None)
 
 
-class Held:
+class HeldBytes:
     """One kind of bytes, `total` of all connections: received and not handled, or answered and not taken."""
 
     def __init__(self, total: int) -> None:

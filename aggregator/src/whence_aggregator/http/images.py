@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from whence_aggregator.http.bodies import Answer, respond_json
+from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, check_commit, check_image
-from whence_aggregator.registry.listing import Listing, WantedImages
+from whence_aggregator.registry.listing import ImageListing, WantedImages
 
 
 class ImageCalls:
     """Handlers."""
 
-    def __init__(self, *, listing: Listing) -> None:
+    def __init__(self, *, listing: ImageListing) -> None:
         self._listing = listing
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/images", self._images)]
 
-    async def _images(self, request: web.Request) -> Answer:
+    async def _images(self, request: web.Request) -> JsonResponse:
         query = Query(request, "team", "repository", "tag", "digest", "commit", "text", "limit", "cursor")
         wanted = WantedImages(
             team=query.text("team"),

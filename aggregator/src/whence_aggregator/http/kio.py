@@ -10,7 +10,7 @@ from aiohttp import web
 
 from whence_aggregator.applications.applications import Applications, TicketSettings
 from whence_aggregator.http.authentication import CALLER
-from whence_aggregator.http.bodies import JSON_HEADERS, Answer, read_body, respond_json
+from whence_aggregator.http.bodies import JSON_HEADERS, JsonResponse, read_body, respond_json
 from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.http.streams import json_array, streamed
@@ -67,11 +67,11 @@ class KioCalls:
         with self._streams.take(request, request[CALLER].name):
             return await streamed(request, JSON_HEADERS, json_array(pages()))
 
-    async def _read(self, request: web.Request) -> Answer:
+    async def _read(self, request: web.Request) -> JsonResponse:
         at = Query(request, "at").instant("at")
         return respond_json(await self._applications.read(request.match_info["id"], at=at))
 
-    async def _not_served(self, request: web.Request) -> Answer:
+    async def _not_served(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         message = "Whence keeps no versions and no approvals of applications"
         raise InputError("not-served", message, fix="ask /v1/trace?application=… for the versions that run")

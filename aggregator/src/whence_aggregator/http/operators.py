@@ -8,7 +8,7 @@ from importlib import resources
 from aiohttp import web
 
 from whence_aggregator import __version__
-from whence_aggregator.http.bodies import Answer, respond_json
+from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.readiness import ANSWER_SECONDS_MAX, Readiness, slow_database
 from whence_aggregator.http.shared import Shared
@@ -28,12 +28,12 @@ class ProbeCalls:
             web.get("/ready", self._ready),
         ]
 
-    async def _health(self, request: web.Request) -> Answer:
+    async def _health(self, request: web.Request) -> JsonResponse:
         """Whether the process lives. Asks no database: a probe must not add to its trouble."""
         no_parameters(request)
         return respond_json({"health": True})
 
-    async def _ready(self, request: web.Request) -> Answer:
+    async def _ready(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         await self._readiness.check()
         return respond_json({"ready": True})

@@ -13,7 +13,7 @@ from whence_aggregator.http.connections import CONNECTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class RequestPace:
     """How long a client may keep us waiting for a body. What it sends earns time, up to what it had at first."""
 
     grace_seconds: float
@@ -25,7 +25,7 @@ class Pace:
 
 
 async def paced_chunks(
-    request: web.BaseRequest, pace: Pace, *, passed_on: bool, clock: Callable[[], float] = time.monotonic
+    request: web.BaseRequest, pace: RequestPace, *, passed_on: bool, clock: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[bytes]:
     """Give a body's bytes as they come. Raises TimeoutError when they come too slowly.
 

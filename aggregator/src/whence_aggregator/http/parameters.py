@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from whence_aggregator.trace.tracer import Subject, SubjectKind
+from whence_aggregator.trace.tracer import SubjectKind, TraceSubject
 from whence_common.clock import parse_instant, to_instant
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError, one_line
@@ -75,7 +75,7 @@ class Query:
             _check_subject(kind, value)
         return value
 
-    def subject(self) -> Subject | str:
+    def subject(self) -> TraceSubject | str:
         """Give what is traced: a Subject, or the id of an instance. Exactly one must be given."""
         given = [name for name in ("instance", *_SUBJECTS) if name in self._query]
         if len(given) != 1:
@@ -90,7 +90,7 @@ class Query:
             return instance_id(value)
         kind = next(kind for kind in _SUBJECTS if kind == given[0])
         _check_subject(kind, value)
-        return Subject(kind=kind, value=value, version=self.text("version"))
+        return TraceSubject(kind=kind, value=value, version=self.text("version"))
 
 
 def no_parameters(request: web.Request) -> None:

@@ -9,7 +9,7 @@ from aiohttp import web
 from whence_aggregator.compliance.rules import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
-from whence_aggregator.http.bodies import Answer, respond_json
+from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound, Row
@@ -17,7 +17,7 @@ from whence_aggregator.trace.lineage import Lineage, without_user_data
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.search import Search, Wanted
 from whence_aggregator.trace.state import States
-from whence_aggregator.trace.tracer import Subject, Tracer
+from whence_aggregator.trace.tracer import Tracer, TraceSubject
 from whence_common.clock import from_millis
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import InputError
@@ -46,11 +46,11 @@ class QueryCalls:
             web.get("/v1/summary", self._summary),
         ]
 
-    async def _trace(self, request: web.Request) -> Answer:
+    async def _trace(self, request: web.Request) -> JsonResponse:
         names = ("instance", "image", "commit", "ticket", "application", "version", "user_data")
         query = Query(request, *names, "state", *_TIMES, "limit", "cursor")
         subject, moment = query.subject(), await self._moment(query)
-        if not isinstance(subject, Subject):
+        if not isinstance(subject, TraceSubject):
             if query.text("state") is not None:
                 raise InputError("parameter-malformed", "state goes with lists; one instance is shown in any state")
             return respond_json(_shown(await self._tracer.instance(subject, moment=moment), request))
@@ -67,7 +67,7 @@ class QueryCalls:
             }
         )
 
-    async def _instances(self, request: web.Request) -> Answer:
+    async def _instances(self, request: web.Request) -> JsonResponse:
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
         query = Query(request, *filters, "cause", "state", "ami", "team", "since", "until", *_TIMES, "limit", "cursor")
         moment = await self._moment(query)
@@ -90,7 +90,7 @@ class QueryCalls:
     async def _moment(self, query: Query) -> Moment:
         return await self._tracer.moments.of(query.instant("at"), query.instant("known_at"))
 
-    async def _instance(self, request: web.Request) -> Answer:
+    async def _instance(self, request: web.Request) -> JsonResponse:
         query = Query(request, *_TIMES)
         wanted, moment = instance_id(request.match_info["id"]), await self._moment(query)
         lineage = await self._tracer.instance(wanted, moment=moment)
@@ -133,11 +133,11 @@ class QueryCalls:
             raise NotFound("statement-unknown", f"there is no statement {digest}")
         return stored
 
-    async def _rules(self, request: web.Request) -> Answer:
+    async def _rules(self, request: web.Request) -> JsonResponse:
         Query(request)
         return respond_json({"rules": [rule.to_wire() for rule in RULES]})
 
-    async def _summary(self, request: web.Request) -> Answer:
+    async def _summary(self, request: web.Request) -> JsonResponse:
         Query(request)
         tallies, tasks = await self._database.fetch_all([("tallies", {}), ("count_tasks", {})])
         instances, lives, verdicts, by_account = counts(tallies)

@@ -12,10 +12,10 @@ from aiohttp import web
 from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.callers.limits import ChallengeLimits
 from whence_aggregator.http.agents import named_key, read_enrolment
-from whence_aggregator.http.bodies import Answer, read_body, respond_json
+from whence_aggregator.http.bodies import JsonResponse, read_body, respond_json
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.parameters import no_parameters
-from whence_aggregator.registry.pull_tokens import PullTokenRequest, PullTokens
+from whence_aggregator.registry.pull_tokens import PullTokenIssuer, PullTokenRequest
 from whence_common.errors import InputError
 
 _CHALLENGE_BYTES_MAX = 1024
@@ -26,7 +26,7 @@ _DECODER = msgspec.json.Decoder(PullTokenRequest)
 class RegistryAgentCalls:
     """Handlers."""
 
-    def __init__(self, *, enrolments: Enrolments, pull_tokens: PullTokens, challenges: ChallengeLimits) -> None:
+    def __init__(self, *, enrolments: Enrolments, pull_tokens: PullTokenIssuer, challenges: ChallengeLimits) -> None:
         self._enrolments = enrolments
         self._pull_tokens = pull_tokens
         self._challenges = challenges
@@ -38,18 +38,18 @@ class RegistryAgentCalls:
             web.post("/v2/_whence/v1/tokens", self._token),
         ]
 
-    async def _challenge(self, request: web.Request) -> Answer:
+    async def _challenge(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         self._challenges.take(limited_address(request), named_key(request))
         await read_body(request, _CHALLENGE_BYTES_MAX)
         return respond_json(self._enrolments.challenge(), status=201)
 
-    async def _enrol(self, request: web.Request) -> Answer:
+    async def _enrol(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         wanted = await read_enrolment(request)
         return respond_json(await self._enrolments.enrol(wanted, address=limited_address(request)), status=201)
 
-    async def _token(self, request: web.Request) -> Answer:
+    async def _token(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         content = await read_body(request, _TOKEN_BYTES_MAX)
         try:

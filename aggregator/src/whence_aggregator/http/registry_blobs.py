@@ -21,7 +21,7 @@ from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.catalog import Catalog
 from whence_aggregator.registry.names import Repository, check_digest, is_repository
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
-from whence_aggregator.registry.uploads import Progress, Uploads
+from whence_aggregator.registry.uploads import UploadProgress, Uploads
 from whence_common.digest import is_sha256_digest
 
 TRANSFERS_AT_ONCE_MAX = 256
@@ -210,7 +210,7 @@ class BlobCalls:
         self._access.check_pull(principal, repository)
         return repository, check_digest(request.match_info["digest"]), principal
 
-    def _going_on(self, repository: Repository, progress: Progress, status: int) -> web.Response:
+    def _going_on(self, repository: Repository, progress: UploadProgress, status: int) -> web.Response:
         query = urlencode({"_state": progress.state})
         headers = {
             "Location": f"/v2/{quote(str(repository))}/blobs/uploads/{progress.number}?{query}",

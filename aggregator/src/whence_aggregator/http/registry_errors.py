@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 from whence_aggregator.http.bodies import check_request
 from whence_aggregator.http.client_address import client_address
 from whence_aggregator.http.errors import REQUEST_ID
-from whence_aggregator.http.pace import Pace, paced_chunks
+from whence_aggregator.http.pace import RequestPace, paced_chunks
 from whence_aggregator.ports import Overloaded, StorageUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.errors import InputError, WhenceError, one_line
@@ -24,7 +24,7 @@ from whence_common.storable import Unstorable, check_json
 
 log = logging.getLogger(__name__)
 
-_PACE = Pace(grace_seconds=60.0, bytes_per_second_min=4096.0)
+_PACE = RequestPace(grace_seconds=60.0, bytes_per_second_min=4096.0)
 """An upload: a client may pause for a minute, and is faster than 4 KiB a second otherwise."""
 _VERSION = {"Docker-Distribution-API-Version": "registry/2.0", "X-Content-Type-Options": "nosniff"}
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from whence_aggregator.compliance.rules import RULES
-from whence_aggregator.http.bodies import Answer, respond_json
+from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.ports import Database, Row
 from whence_aggregator.trace.listening import Listening
@@ -41,7 +41,7 @@ class ViolationCalls:
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/violations", self._list)]
 
-    async def _list(self, request: web.Request) -> Answer:
+    async def _list(self, request: web.Request) -> JsonResponse:
         query = Query(request, *_FILTERS, "limit", "cursor")
         wanted, cursor, limit = await self._wanted(query), query.text("cursor") or "0~", query.limit()
         rows: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ from collections import OrderedDict
 _BASES_BYTES_MAX = 32 * 1024 * 1024
 
 
-class Bases:
+class BaseLayouts:
     """Layouts of bases by instance number: the newest used ones, bounded in bytes."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from whence_aggregator.ledger.log_reader import LogReader
-from whence_aggregator.ledger.publishing import Witness, WitnessBehind
+from whence_aggregator.ledger.publishing import LogWitness, WitnessBehind
 from whence_aggregator.ports import CheckpointKeeper, Database
 from whence_common.errors import RoadError, WhenceError
 from whence_common.log_policy import revoked_of
@@ -28,7 +28,7 @@ class StartRefused(WhenceError):
 
 
 async def check_start(
-    *, reader: LogReader, keeper: CheckpointKeeper, origin: str, keys: Sequence[str], witnesses: Sequence[Witness]
+    *, reader: LogReader, keeper: CheckpointKeeper, origin: str, keys: Sequence[str], witnesses: Sequence[LogWitness]
 ) -> None:
     """Raises StartRefused unless the log may go on under these keys."""
     size, kept = await reader.size(), keeper.load()
@@ -76,7 +76,7 @@ def _check_keys(stated: dict[str, Any], keys: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-async def check_witnesses(witnesses: Sequence[Witness], note: str, size: int) -> list[str]:
+async def check_witnesses(witnesses: Sequence[LogWitness], note: str, size: int) -> list[str]:
     """Return the names of witnesses that answered. Raises StartRefused when one has seen more than `size` entries."""
     answers = await asyncio.gather(*(_seen(witness, note) for witness in witnesses))
     for witness, seen in zip(witnesses, answers, strict=True):
@@ -88,7 +88,7 @@ async def check_witnesses(witnesses: Sequence[Witness], note: str, size: int) ->
     return [witness.key.name for witness, seen in zip(witnesses, answers, strict=True) if seen is not None]
 
 
-async def _seen(witness: Witness, note: str) -> int | None:
+async def _seen(witness: LogWitness, note: str) -> int | None:
     """Ask a witness how much of the log it has seen, with a checkpoint that is signed already."""
     witness.size = size = checkpoint_of(note).size
     try:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from whence_aggregator.ledger.bases import Bases
+from whence_aggregator.ledger.bases import BaseLayouts
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.packing import EntryDamaged, Packer, to_layout
 from whence_aggregator.ledger.tree import Tree
@@ -120,7 +120,7 @@ class Ledger:
         """Keys of the log that were revoked."""
         self.note = ""
         """The newest signed checkpoint, without cosignatures."""
-        self.bases = Bases()
+        self.bases = BaseLayouts()
         self._edition = 0
         self._moves: deque[tuple[int, frozenset[str]]] = deque(maxlen=_MOVES_KEPT_MAX)
 

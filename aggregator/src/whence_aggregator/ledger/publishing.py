@@ -20,7 +20,7 @@ from whence_common.runtime.pause import pause
 log = logging.getLogger(__name__)
 
 
-class Witness(Protocol):
+class LogWitness(Protocol):
     """A witness of this log. `size` is the size of the tree it cosigned last, as far as is known."""
 
     key: VerifierKey
@@ -50,7 +50,7 @@ class Published:
 class Publisher:
     """Publishes checkpoints. `note` is the last published one with its cosignatures."""
 
-    def __init__(self, *, database: Database, ledger: Ledger, witnesses: Sequence[Witness], seconds: float) -> None:
+    def __init__(self, *, database: Database, ledger: Ledger, witnesses: Sequence[LogWitness], seconds: float) -> None:
         self._database = database
         self._ledger = ledger
         self._witnesses = witnesses
@@ -119,7 +119,7 @@ class Publisher:
         signed = {line.name for line in Note.parse(self.note.encode()).signatures} if self.note else set()
         return all(one.key.name in signed for one in self._witnesses)
 
-    async def _cosign(self, witness: Witness, note: str, size: int) -> str:
+    async def _cosign(self, witness: LogWitness, note: str, size: int) -> str:
         """Ask one witness; ask once more when it knows another size than we thought.
 
         One that has seen more than this checkpoint cosigns a later one, if another replica appended meanwhile.

@@ -19,7 +19,7 @@ _KNOWN_NAMES = (
 
 
 @dataclass(slots=True)
-class Known:
+class KnownInstance:
     """An instance as its row has it, moved on while a batch is projected."""
 
     number: int
@@ -42,7 +42,7 @@ class Known:
     life_index: int = -1
 
     @classmethod
-    def of(cls, row: Row) -> Known:
+    def of(cls, row: Row) -> KnownInstance:
         return cls(**{name: row[name] for name in _KNOWN_NAMES}, order=(row["enrolment"], row["sequence"]))
 
     def move(self, newest: Said, facets: int, recorded_at: int) -> Life | None:
@@ -63,13 +63,13 @@ class KnownInstances:
     """
 
     def __init__(self, moved_since: Callable[[int], frozenset[str] | None]) -> None:
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, KnownInstance] = {}
         self._edition: int | None = None
         self._moved_since = moved_since
 
-    def moving(self, edition: int | None, keys: Iterable[tuple[str, int, int]]) -> dict[str, Known] | None:
+    def moving(self, edition: int | None, keys: Iterable[tuple[str, int, int]]) -> dict[str, KnownInstance] | None:
         """Give the instances of these statements (instance, enrolment, sequence), when each moves one known here."""
-        found: dict[str, Known] = {}
+        found: dict[str, KnownInstance] = {}
         self._follow(edition)
         if edition is None or edition != self._edition:
             return None
@@ -85,7 +85,7 @@ class KnownInstances:
         known = self._known.get(instance_id)
         return known.number if known is not None else None
 
-    def keep(self, edition: int | None, known: Mapping[str, Known]) -> None:
+    def keep(self, edition: int | None, known: Mapping[str, KnownInstance]) -> None:
         """Keep what a commit left, in the edition that it was made on."""
         self._follow(edition)
         if edition != self._edition or len(self._known) > _INSTANCES_KEPT_MAX:

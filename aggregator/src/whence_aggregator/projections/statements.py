@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from whence_aggregator.ports import Parameters, Transaction, Write
-from whence_aggregator.projections.known import Known, LifeTally
+from whence_aggregator.projections.known import KnownInstance, LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.stated import Combination, Said
 
@@ -53,7 +53,7 @@ class Combinations:
 async def project_statements(
     transaction: Transaction,
     said: Sequence[Said],
-    known: Mapping[str, Known],
+    known: Mapping[str, KnownInstance],
     combinations: Combinations,
     recorded_at: int,
 ) -> list[Write]:
@@ -127,7 +127,7 @@ def _statement(one: Said, number: object, facets: int) -> Parameters:
     }
 
 
-def _first(instance: Known, one: Said, recorded_at: int) -> Parameters:
+def _first(instance: KnownInstance, one: Said, recorded_at: int) -> Parameters:
     """Move on what is known of the beginning of an instance's history."""
     observed_at = one.stated.observed_at
     if instance.first_index < 0:
@@ -144,7 +144,7 @@ def _first(instance: Known, one: Said, recorded_at: int) -> Parameters:
     }
 
 
-def _moved(known: Known) -> Parameters:
+def _moved(known: KnownInstance) -> Parameters:
     newest = known.newest
     assert newest is not None
     return {

@@ -32,7 +32,7 @@ class WantedImages:
     """Stands in the repository's name or in the tag."""
 
 
-class Listing:
+class ImageListing:
     """Lists. `name` is the registry's host."""
 
     def __init__(self, *, database: Database, name: str) -> None:

@@ -41,7 +41,7 @@ class PullTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     sts: StsProof | None = None
 
 
-class PullTokens:
+class PullTokenIssuer:
     """Gives tokens. `audience` names this registry in proofs; it comes from the settings and from no request."""
 
     def __init__(

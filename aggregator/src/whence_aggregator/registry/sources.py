@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from whence_aggregator.ports import Database, Finding, ImageSaid, Parameters, SourceUnavailable, StorageUnavailable
+from whence_aggregator.ports import (
+    CollectedFact,
+    Database,
+    ImageSaid,
+    Parameters,
+    SourceUnavailable,
+    StorageUnavailable,
+)
 from whence_aggregator.registry.refusals import unavailable
 from whence_aggregator.work.questions import lane_of_team, question
 from whence_common.clock import Now, to_instant
@@ -28,12 +35,12 @@ class Reader(Protocol):
 
 
 class Collect(Protocol):
-    async def __call__(self, kind: str, subject: str, lane: str) -> Finding:
+    async def __call__(self, kind: str, subject: str, lane: str) -> CollectedFact:
         """Find out about a subject and store what was found. Raises SourceUnavailable or StorageUnavailable."""
 
 
 class Judge(Protocol):
-    def __call__(self, said: ImageSaid) -> Finding: ...
+    def __call__(self, said: ImageSaid) -> CollectedFact: ...
 
 
 class Sources:
@@ -48,7 +55,7 @@ class Sources:
         self._finding_of = finding_of
         self._name = name
         self._now = now
-        self._looks: set[asyncio.Task[Finding | None]] = set()
+        self._looks: set[asyncio.Task[CollectedFact | None]] = set()
         self._turns = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
@@ -88,7 +95,7 @@ class Sources:
             for looking in self._looks:
                 looking.cancel()
 
-    async def _look(self, subject: str, task: Mapping[str, Any]) -> Finding | None:
+    async def _look(self, subject: str, task: Mapping[str, Any]) -> CollectedFact | None:
         try:
             async with self._turns:
                 return await self._collect("image-source", subject, str(task["lane"]))
@@ -115,7 +122,7 @@ def subject_of(name: str, repository: str, digest: str, child: str) -> str:
     return image_subject(f"{name}/{repository}", child or digest, digest if child else None)
 
 
-def warning(finding: Finding, *, file_required: bool = False) -> str:
+def warning(finding: CollectedFact, *, file_required: bool = False) -> str:
     """Say what is wrong with what an image says of its source; empty when nothing is.
 
     `file_required` is whether only scm-source.json counts, and not annotations, labels and attestations.

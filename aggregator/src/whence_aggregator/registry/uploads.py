@@ -21,7 +21,7 @@ _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/.*)?\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class UploadProgress:
     """An upload as its client sees it: its number, its sealed state, and how many bytes are there."""
 
     number: str
@@ -38,7 +38,7 @@ class Uploads:
         self._bytes_max = blob_bytes_max
         self._now = now
 
-    async def start(self, repository: Repository, by: Principal) -> Progress:
+    async def start(self, repository: Repository, by: Principal) -> UploadProgress:
         """Begin an upload. Raises RegistryRefusal."""
         upload = await self._uploads.start(str(repository))
         content = {
@@ -50,7 +50,7 @@ class Uploads:
     async def append(
         self, repository: Repository, by: Principal, number: str, state: str, chunks: AsyncIterator[bytes],
         *, length: int | None, content_range: str = "",
-    ) -> Progress:  # fmt: skip
+    ) -> UploadProgress:  # fmt: skip
         """Append bytes. Raises RegistryRefusal; bytes out of their order are refused with 416."""
         content = self._open(repository, by, number, state)
         _check_order(content_range, content["received"], length)
@@ -74,7 +74,7 @@ class Uploads:
         content.update(location=after.location, received=after.received)
         return self._progress(content)
 
-    async def status(self, repository: Repository, by: Principal, number: str, state: str) -> Progress:
+    async def status(self, repository: Repository, by: Principal, number: str, state: str) -> UploadProgress:
         """Say how far an upload is, as the backend knows it. Raises RegistryRefusal."""
         content = self._open(repository, by, number, state)
         found = await self._uploads.status(Upload(location=content["location"], received=content["received"]))
@@ -100,8 +100,8 @@ class Uploads:
         content = self._open(repository, by, number, state)
         await self._uploads.cancel(Upload(location=content["location"], received=content["received"]))
 
-    def _progress(self, content: dict[str, Any]) -> Progress:
-        return Progress(number=content["number"], state=self._seal.seal(content), received=content["received"])
+    def _progress(self, content: dict[str, Any]) -> UploadProgress:
+        return UploadProgress(number=content["number"], state=self._seal.seal(content), received=content["received"])
 
     def _open(self, repository: Repository, by: Principal, number: str, state: str) -> dict[str, Any]:
         content = self._seal.open(state)

@@ -83,7 +83,7 @@ class BuilderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     key_file: str
 
 
-class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ImageTrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose signatures count for the images of one registry."""
 
     signature_key_files: list[str] = []
@@ -91,7 +91,7 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     builders: list[BuilderSettings] = []
 
 
-class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RegistryFrontSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The Pier One front: an immutable registry on top of any OCI registry."""
 
     name: str
@@ -189,9 +189,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     registries: dict[str, PlaceSettings] = {}
-    trust: dict[str, TrustSettings] = {}
+    trust: dict[str, ImageTrustSettings] = {}
     """By the registry's host."""
-    registry: RegistrySettings | None = None
+    registry: RegistryFrontSettings | None = None
     git_servers: dict[str, GitServerSettings] = {}
     required_links: list[str] | None = None
     """What a lineage must have to be complete; None is every link, reviews too."""
@@ -300,7 +300,7 @@ def _wrong_in_witnesses(witnesses: list[WitnessSettings]) -> list[str]:
     return wrong
 
 
-def _wrong_in_registry(registry: RegistrySettings) -> list[str]:
+def _wrong_in_registry(registry: RegistryFrontSettings) -> list[str]:
     wrong = []
     if not re.fullmatch(r"[a-z0-9.-]{1,253}(:[0-9]{1,5})?", registry.name):
         wrong.append("registry.name must be a host in lower-case letters, with its port where clients use one")

@@ -123,7 +123,7 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class InventoryFacts:
     """What the EC2 API lists of the instance.
 
     `listed_at` is when the last complete listing of its account and region began, empty when there was none. The rest
@@ -219,7 +219,7 @@ class Facts:
     reported_later: ReportedLater = ReportedLater()
     late: bool = False
     """Whether nothing was recorded by the time asked about: `statement` is the newest of `reported_later`."""
-    listed: Listed = Listed()
+    listed: InventoryFacts = InventoryFacts()
     life: Life = "unknown"
     life_since: str = ""
     """When the entry was recorded with which this life began; empty when none moved it."""

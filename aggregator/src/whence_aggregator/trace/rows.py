@@ -9,7 +9,15 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ports import Asked, Row
-from whence_aggregator.trace.facts import BRANCH_KIND, NOT_ASKED, Answer, Heard, Listed, Registered, StoredStatement
+from whence_aggregator.trace.facts import (
+    BRANCH_KIND,
+    NOT_ASKED,
+    Answer,
+    Heard,
+    InventoryFacts,
+    Registered,
+    StoredStatement,
+)
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.tags import TagSeen
 from whence_common.clock import from_millis, parse_instant
@@ -81,11 +89,11 @@ def subject_of_commit(source: ScmSource | None) -> str | Answer:
     return f"{repository}@{source.commit_id}"
 
 
-def listed_of(row: Row | None, life: Row | None) -> Listed:
+def listed_of(row: Row | None, life: Row | None) -> InventoryFacts:
     listed_at = from_millis(life["listed_at"]) if life is not None and life["listed_at"] is not None else ""
     if row is None:
-        return Listed(listed_at=listed_at)
-    return Listed(
+        return InventoryFacts(listed_at=listed_at)
+    return InventoryFacts(
         listed_at=listed_at,
         state=row["state"],
         asked_at=from_millis(row["asked_at"]),

@@ -18,8 +18,8 @@ from whence_aggregator.trace.facts import (
     Binding,
     Facts,
     HeardClock,
+    InventoryFacts,
     Later,
-    Listed,
     Registered,
     ReportedLater,
     StoredStatement,
@@ -53,7 +53,7 @@ _BRIEF_INSTANCES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class TraceSubject:
     """What is traced back: a kind, its value, and for applications perhaps a version."""
 
     kind: SubjectKind
@@ -116,7 +116,7 @@ class Tracer:
         ]
 
     async def matching(
-        self, subject: Subject, *, moment: Moment, states: States = NOW_ONLY, after: str, limit: int
+        self, subject: TraceSubject, *, moment: Moment, states: States = NOW_ONLY, after: str, limit: int
     ) -> tuple[list[Lineage], str | None]:
         """Trace back: the lineages of instances that match, and where the next page starts."""
         limit, following = min(limit, PAGE_MAX), after or "0"
@@ -134,7 +134,7 @@ class Tracer:
     async def naming(self, ticket: str, rows: Sequence[dict[str, Any]], *, moment: Moment) -> list[dict[str, Any]]:
         """Return those rows of a list whose traces show the ticket: the index leads to words, not to tickets."""
         found = await self.instances([row["instance_id"] for row in rows], moment=moment)
-        subject = Subject(kind="ticket", value=ticket)
+        subject = TraceSubject(kind="ticket", value=ticket)
         names = {lineage.instance_id for lineage in found if _matches(lineage, subject)}
         return [row for row in rows if row["instance_id"] in names]
 
@@ -189,7 +189,7 @@ class Tracer:
                 gathered[name] = replace(one, listed=listing)
         return await self._with_commits(gathered, outside, moment)
 
-    async def _listed_document(self, name: str, listed: Listed) -> Mapping[str, Any] | None:
+    async def _listed_document(self, name: str, listed: InventoryFacts) -> Mapping[str, Any] | None:
         """Return the masked document that stands in the first entry with this digest; later ones lack it."""
         past = (listed.ledger_index or 0) + 1
         asked = {"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past}
@@ -278,7 +278,7 @@ class _Outside:
     branches: dict[str, Answer]
 
 
-def _matches(lineage: Lineage, subject: Subject) -> bool:
+def _matches(lineage: Lineage, subject: TraceSubject) -> bool:
     """Say whether a lineage, as it was at the time asked about, has the subject in it."""
     checks: dict[SubjectKind, Callable[[], bool]] = {
         "image": lambda: (lineage.link("image").value or {}).get("digest") == subject.value,
@@ -292,6 +292,6 @@ def _matches(lineage: Lineage, subject: Subject) -> bool:
     return checks[subject.kind]()
 
 
-def _wanted(subject: Subject, moment: Moment) -> Wanted:
+def _wanted(subject: TraceSubject, moment: Moment) -> Wanted:
     named: dict[str, Any] = {subject.kind: subject.value}
     return Wanted(**named, version=subject.version, moment=moment)

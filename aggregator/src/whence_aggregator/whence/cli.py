@@ -37,7 +37,7 @@ from whence_aggregator.whence.output import (
     GAPS,
     UNKNOWN,
     USAGE,
-    Listed,
+    PagedList,
     ReaderGone,
     ask,
     console,
@@ -171,7 +171,7 @@ def trace(
     sys.exit(0 if complete else GAPS)
 
 
-def _draw_lineages(found: Listed, *, as_json: bool, with_evidence: bool) -> bool:
+def _draw_lineages(found: PagedList, *, as_json: bool, with_evidence: bool) -> bool:
     """Print lineages as they are read; return whether all of them are complete."""
     gaps = 0
 

@@ -27,7 +27,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @dataclass
-class Listed:
+class PagedList:
     """A list that is asked for page by page. Iterate `pages` once; `more` is known afterwards."""
 
     first: Mapping[str, Any]
@@ -65,7 +65,7 @@ def listed(
     most: int | None,
     *,
     after: str | None = None,
-) -> Listed:
+) -> PagedList:
     """Ask for a list after a cursor, page by page, up to `most` rows; None means all."""
 
     def page(cursor: str | None, left: int | None) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def listed(
 
     document = page(after, most)
     rest = {key: value for key, value in document.items() if key not in (name, "next")}
-    found = Listed(first=rest, pages=iter(()), following=document["next"])
+    found = PagedList(first=rest, pages=iter(()), following=document["next"])
 
     def pages() -> Iterator[Sequence[Mapping[str, Any]]]:
         current, seen = document, set[str]()
@@ -97,7 +97,7 @@ def listed(
     return found
 
 
-def show_list(found: Listed, name: str, columns: tuple[str, ...], *, as_json: bool) -> None:
+def show_list(found: PagedList, name: str, columns: tuple[str, ...], *, as_json: bool) -> None:
     """Print a list as it is read, and how much of it that is on stderr."""
     if as_json:
         json_list(found, name)
@@ -108,7 +108,7 @@ def show_list(found: Listed, name: str, columns: tuple[str, ...], *, as_json: bo
     note(found.note())
 
 
-def json_list(found: Listed, name: str) -> None:
+def json_list(found: PagedList, name: str) -> None:
     """Print a list as one JSON document, row by row, so that a long one need not be in memory."""
     before = "".join(f"  {visible_json(key)}: {_indented(value)},\n" for key, value in found.first.items())
     out(f"{{\n{before}  {visible_json(name)}: [")

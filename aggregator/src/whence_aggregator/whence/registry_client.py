@@ -19,7 +19,7 @@ from whence_common.image_reference import DOCKER_HUB, ImageReference, registry_n
 from whence_common.login_file import docker_entry, docker_keys, login_of_entry
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
-from whence_common.registry_address import REDIRECTS, REDIRECTS_MAX, Place, redirected, same_origin
+from whence_common.registry_address import REDIRECTS, REDIRECTS_MAX, RegistryPlace, redirected, same_origin
 from whence_common.registry_sign_in import (
     Login,
     choose,
@@ -51,7 +51,7 @@ class RegistryClient:
 
     def __init__(self, reference: ImageReference, *, token_hosts: tuple[str, ...] = ()) -> None:
         self._registry = registry_name(reference.registry)
-        self._place = Place(registry=self._registry, token_hosts=frozenset(token_hosts))
+        self._place = RegistryPlace(registry=self._registry, token_hosts=frozenset(token_hosts))
         self._path = self._place.path(reference.path)
         self._base = self._place.origin
         self._authorization = ""

@@ -40,7 +40,7 @@ _TLS = frozenset({"tls_certificate_file", "tls_key_file"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class TokenCallers:
     """Who may call, the file that states it, and what keeps when they called last."""
 
     callers: Callers
@@ -55,10 +55,10 @@ class Known:
         return self.file.prepare(settings.tokens_file)
 
 
-def load_known(settings: Settings, database: Database) -> Known:
+def load_known(settings: Settings, database: Database) -> TokenCallers:
     """Read the file of tokens. Raises SettingsInvalid or TokensInvalid."""
     callers = Callers(parts.load_callers(settings.tokens_file), now=utc_now)
-    return Known(
+    return TokenCallers(
         callers=callers,
         file=TokensFile(settings.tokens_file, callers=callers, load=parts.load_callers),
         uses=TokenUses(database=database, callers=callers, now=utc_now),
@@ -90,7 +90,7 @@ class Operations:
 
     def __init__(
         self, program: str, settings: Settings | WitnessFile, *, readiness: Readiness, tls: ServerTls | None,
-        known: Known | None = None,
+        known: TokenCallers | None = None,
     ) -> None:  # fmt: skip
         self.program = program
         self.live = Live(drain_seconds=settings.drain_seconds, labels_public=_labels_public(settings))

@@ -14,7 +14,7 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.adapters.aws_inventory import AwsInventory
-from whence_aggregator.adapters.front_images import Stores
+from whence_aggregator.adapters.front_images import FrontImageStores
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.adapters.s3_archive import S3Archive
@@ -24,7 +24,7 @@ from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.agents.heartbeat_secret import check_secret, keep_secret
 from whence_aggregator.agents.verification import InThisProcess, Verifier
-from whence_aggregator.callers.tokens import Token, parse_tokens
+from whence_aggregator.callers.tokens import CallerToken, parse_tokens
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.collect.collectors import (
     BranchCollector,
@@ -33,7 +33,7 @@ from whence_aggregator.collect.collectors import (
     ImageSourceCollector,
     TagCollector,
 )
-from whence_aggregator.collect.image_reader import ImageReader, KnownBases, Trust
+from whence_aggregator.collect.image_reader import KnownBaseImages, RegistryImageReader, Trust
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.ledger.continuity import CHAPTER, StartRefused, check_start, checkpoint_of
@@ -42,7 +42,7 @@ from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.ports import Database, ImageStore, Row, StorageUnavailable
 from whence_aggregator.projections.kinds import KINDS
-from whence_aggregator.settings.server import Settings, TrustSettings, log_origin
+from whence_aggregator.settings.server import ImageTrustSettings, Settings, log_origin
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
@@ -196,14 +196,18 @@ async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
 
 def load_image_reader(
     settings: Settings, database: Database, outgoing: Outgoing, own: Mapping[str, ImageStore]
-) -> ImageReader:
+) -> RegistryImageReader:
     """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
     others = RegistryImages(roads=load_roads(settings, outgoing), windows=outgoing.windows)
     trust = {registry_name(host): _trust(host, one) for host, one in settings.trust.items()}
-    return ImageReader(stores=Stores(others=others, own=own), bases=KnownBases(database), trust=trust)
+    return RegistryImageReader(
+        stores=FrontImageStores(others=others, own=own), bases=KnownBaseImages(database), trust=trust
+    )
 
 
-def load_collectors(settings: Settings, images: ImageReader, session: aiohttp.ClientSession) -> dict[str, Collector]:
+def load_collectors(
+    settings: Settings, images: RegistryImageReader, session: aiohttp.ClientSession
+) -> dict[str, Collector]:
     """Make what asks registries and Git servers."""
     git = load_git(settings, session)
     return {
@@ -308,7 +312,7 @@ def load_authorities(directory: str | None) -> Authorities:
         raise SettingsInvalid("authorities-invalid", f"authorities_directory: {directory}: {exc}") from exc
 
 
-def load_callers(path: str) -> Mapping[str, Token]:
+def load_callers(path: str) -> Mapping[str, CallerToken]:
     """Load the file of token hashes. Raises SettingsInvalid or TokensInvalid."""
     try:
         with Path(path).open("rb") as stream:
@@ -367,7 +371,7 @@ def load_reader(settings: Settings, database: Database) -> LogReader:
     return LogReader(database, archive)
 
 
-def _trust(host: str, trust: TrustSettings) -> Trust:
+def _trust(host: str, trust: ImageTrustSettings) -> Trust:
     return Trust(
         keys=tuple(_key(name, host) for name in trust.signature_key_files),
         builders=tuple(TrustedBuilder(builder_id=one.id, key=_key(one.key_file, host)) for one in trust.builders),

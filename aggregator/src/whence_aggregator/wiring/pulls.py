@@ -17,8 +17,8 @@ from whence_aggregator.ports import Database
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
-from whence_aggregator.registry.pull_tokens import PullTokens
-from whence_aggregator.settings.server import RegistrySettings, Settings
+from whence_aggregator.registry.pull_tokens import PullTokenIssuer
+from whence_aggregator.settings.server import RegistryFrontSettings, Settings
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_common.clock import utc_now
@@ -34,7 +34,7 @@ class Pulling:
     """What is known of instances, and how they prove who they are."""
 
     settings: Settings
-    registry: RegistrySettings
+    registry: RegistryFrontSettings
     secret: bytes
     authorities: Authorities
     instances: Instances
@@ -77,7 +77,7 @@ class Pulling:
             limits=limits.of_enrolments(),
             now=utc_now,
         )
-        pull_tokens = PullTokens(
+        pull_tokens = PullTokenIssuer(
             challenges=challenges,
             instances=self.instances,
             access=access,
@@ -91,7 +91,7 @@ class Pulling:
         return RegistryAgentCalls(enrolments=enrolments, pull_tokens=pull_tokens, challenges=asked).routes()
 
 
-def load_pulling(settings: Settings, registry: RegistrySettings, secret: bytes, database: Database) -> Pulling:
+def load_pulling(settings: Settings, registry: RegistryFrontSettings, secret: bytes, database: Database) -> Pulling:
     """Make what the front asks about instances. Raises SettingsInvalid."""
     return Pulling(
         settings=settings,

@@ -18,8 +18,8 @@ from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
 from whence_aggregator.callers.caller import KnownCallers
 from whence_aggregator.collect.collectors import Collector, finding_of
-from whence_aggregator.collect.findings import Findings
-from whence_aggregator.collect.image_reader import ImageReader
+from whence_aggregator.collect.findings import FactRecorder
+from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.http.images import ImageCalls
 from whence_aggregator.http.pierone import PierOneCalls
@@ -32,16 +32,23 @@ from whence_aggregator.ports import Database, ImageStore
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.adoption import Adopted, Adoption
 from whence_aggregator.registry.catalog import Catalog
-from whence_aggregator.registry.listing import Listing
+from whence_aggregator.registry.listing import ImageListing
 from whence_aggregator.registry.pushes import Pushes, Rules
 from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
-from whence_aggregator.settings.server import RegistrySettings, Settings
+from whence_aggregator.settings.server import RegistryFrontSettings, Settings
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.limits import LiveLimits
-from whence_aggregator.wiring.operations import Known, Operations, answering, load_known, load_questions, load_reload
+from whence_aggregator.wiring.operations import (
+    Operations,
+    TokenCallers,
+    answering,
+    load_known,
+    load_questions,
+    load_reload,
+)
 from whence_aggregator.wiring.pulls import Pulling, load_pulling
 from whence_aggregator.wiring.roads import Outgoing, load_backend, open_outgoing
 from whence_common.clock import utc_now
@@ -52,13 +59,13 @@ from whence_common.settings_file import SettingsInvalid
 class Behind:
     """What the front stands on."""
 
-    settings: RegistrySettings
+    settings: RegistryFrontSettings
     backend: Backend
     catalog: Catalog
     windows: Windows
 
     def listing_routes(self, database: Database) -> list[web.RouteDef]:
-        return ImageCalls(listing=Listing(database=database, name=self.settings.name)).routes()
+        return ImageCalls(listing=ImageListing(database=database, name=self.settings.name)).routes()
 
     @property
     def images(self) -> dict[str, ImageStore]:
@@ -83,7 +90,7 @@ class Opened:
     """A front of its own, and what is counted of it."""
 
     front: Front
-    known: Known
+    known: TokenCallers
     limits: LiveLimits
     database: MeasuredDatabase
     questions: Questions
@@ -104,7 +111,7 @@ def load_front(
     behind: Behind,
     database: Database,
     ledger: Ledger,
-    images: ImageReader,
+    images: RegistryImageReader,
     collectors: Mapping[str, Collector],
     callers: KnownCallers,
     limits: LiveLimits,
@@ -116,7 +123,7 @@ def load_front(
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
     pulling = load_pulling(settings, registry, secret, database)
     access = _access(registry, pulling, callers, session)
-    findings = Findings(ledger=ledger, collectors=collectors, now=utc_now)
+    findings = FactRecorder(ledger=ledger, collectors=collectors, now=utc_now)
     sources = Sources(
         database=database,
         reader=images,
@@ -161,7 +168,7 @@ def load_front(
 
 
 def _access(
-    registry: RegistrySettings,
+    registry: RegistryFrontSettings,
     pulling: Pulling,
     callers: KnownCallers,
     session: aiohttp.ClientSession,

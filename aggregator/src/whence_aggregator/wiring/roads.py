@@ -19,10 +19,10 @@ from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
 from whence_aggregator.adapters.registry_road import RegistryRoad
 from whence_aggregator.settings.places import GithubAppSettings, GitServerSettings, PlaceSettings
-from whence_aggregator.settings.server import RegistrySettings, Settings
+from whence_aggregator.settings.server import RegistryFrontSettings, Settings
 from whence_common.clock import utc_now
 from whence_common.image_reference import registry_name
-from whence_common.registry_address import Place, ecr_region
+from whence_common.registry_address import RegistryPlace, ecr_region
 
 _TOKEN_USER = "x-access-token"  # noqa: S105 - the user name beside a token that stands alone in its file
 
@@ -61,10 +61,10 @@ def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerRea
     )
 
 
-def load_backend(registry: RegistrySettings, settings: Settings, outgoing: Outgoing) -> Backend:
+def load_backend(registry: RegistryFrontSettings, settings: Settings, outgoing: Outgoing) -> Backend:
     """Make what speaks to the registry behind the front. Raises SettingsInvalid."""
     parts = urlsplit(registry.backend)
-    place = Place(
+    place = RegistryPlace(
         registry=parts.netloc,
         plain_http=parts.scheme == "http",
         token_hosts=frozenset(registry.backend_token_hosts),
@@ -79,7 +79,7 @@ def load_backend(registry: RegistrySettings, settings: Settings, outgoing: Outgo
 
 
 def _road(host: str, one: PlaceSettings, settings: Settings, outgoing: Outgoing) -> RegistryRoad:
-    place = Place(
+    place = RegistryPlace(
         registry=host,
         plain_http=one.plain_http,
         token_hosts=frozenset(one.token_hosts),
@@ -94,7 +94,7 @@ def _road(host: str, one: PlaceSettings, settings: Settings, outgoing: Outgoing)
     return _to(place, logins, outgoing)
 
 
-def _to(place: Place, logins: Logins, outgoing: Outgoing) -> RegistryRoad:
+def _to(place: RegistryPlace, logins: Logins, outgoing: Outgoing) -> RegistryRoad:
     return RegistryRoad(
         session=outgoing.session, place=place, logins=logins, seconds=time.monotonic, lookup=outgoing.lookup
     )

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from whence_aggregator.collect.collectors import Collector
-from whence_aggregator.collect.findings import Findings
-from whence_aggregator.collect.handlers import Asking, Listing
+from whence_aggregator.collect.findings import FactRecorder
+from whence_aggregator.collect.handlers import Asking, InventoryListing
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.ledger.ledger import Ledger
@@ -39,8 +39,8 @@ def kinds_of(
     ledger: Ledger, collectors: Mapping[str, Collector], inventory: InventoryCollector | None, *, now: Now
 ) -> dict[str, Work]:
     """Return what does each kind of work."""
-    asking = Work(handler=Asking(findings=Findings(ledger=ledger, collectors=collectors, now=now), now=now))
-    return {INVENTORY_KIND: Work(handler=Listing(inventory)), **dict.fromkeys(collectors, asking)}
+    asking = Work(handler=Asking(findings=FactRecorder(ledger=ledger, collectors=collectors, now=now), now=now))
+    return {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **dict.fromkeys(collectors, asking)}
 
 
 def load_worker(database: Database, kinds: Mapping[str, Work]) -> Worker:

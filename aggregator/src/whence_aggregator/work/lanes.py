@@ -17,7 +17,7 @@ _SLOW_KEPT_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
+class LaneShares:
     """How many questions are under way at once in this process."""
 
     all_max: int = 48
@@ -31,13 +31,13 @@ class Shares:
     """Of one lane to a host that was slow for it: one that it may have made slow itself."""
 
 
-SHARES = Shares()
+SHARES = LaneShares()
 
 
 class Lanes:
     """Counts what is under way."""
 
-    def __init__(self, shares: Shares, kinds: Mapping[str, Work]) -> None:
+    def __init__(self, shares: LaneShares, kinds: Mapping[str, Work]) -> None:
         self._shares = shares
         self._works = kinds
         self._kinds: Counter[str] = Counter()

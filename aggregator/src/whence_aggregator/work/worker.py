@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from whence_aggregator.ports import Database, Row, SourceUnavailable, StorageUnavailable
-from whence_aggregator.work.lanes import SHARES, Lanes, Shares, choose
+from whence_aggregator.work.lanes import SHARES, Lanes, LaneShares, choose
 from whence_aggregator.work.task import Again, Task, Work
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
@@ -53,7 +53,7 @@ class Worker:
         now: Now,
         seconds: Callable[[], float],
         backoff: Backoff,
-        shares: Shares = SHARES,
+        shares: LaneShares = SHARES,
     ) -> None:
         self._database = database
         self._kinds = kinds

@@ -93,7 +93,7 @@ def malloc_trim() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class FileMapping:
     """A part of a file in this process's memory, which nobody has written to."""
 
     start: int
@@ -101,7 +101,7 @@ class Mapping:
     path: str
 
 
-def give_back(stable: Collection[Mapping]) -> None:
+def give_back(stable: Collection[FileMapping]) -> None:
     """Return what a long start left behind: garbage, freed memory, and pages of files that were used only then.
 
     Those pages come back from the page cache, one by one, when they are used again. `stable` are the mappings of files
@@ -117,7 +117,7 @@ def give_back(stable: Collection[Mapping]) -> None:
         advise(one.start, one.length, _MADV_DONTNEED)
 
 
-def unwritten_mappings() -> frozenset[Mapping]:
+def unwritten_mappings() -> frozenset[FileMapping]:
     """Return the read-only mappings of files that no page was written to; nothing where there is no /proc."""
     try:
         lines = _SMAPS.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -130,7 +130,7 @@ def unwritten_mappings() -> frozenset[Mapping]:
             start, _, end = words[0].partition("-")
             current = None
             if len(words) == 6 and words[1] in ("r-xp", "r--p") and words[5].startswith("/"):
-                current = Mapping(int(start, 16), int(end, 16) - int(start, 16), words[5])
+                current = FileMapping(int(start, 16), int(end, 16) - int(start, 16), words[5])
         elif current is not None and words[:2] == ["Anonymous:", "0"]:
             found.add(current)
     return frozenset(found)

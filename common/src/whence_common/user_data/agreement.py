@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from whence_common.errors import one_line
 from whence_common.user_data.container import PortMapping
 from whence_common.user_data.host import HostSettings
-from whence_common.user_data.nodes import Mapping, Node
+from whence_common.user_data.nodes import MappingNode, Node
 from whence_common.user_data.options import ContainerOptions
 from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.section import Section
@@ -104,6 +104,6 @@ def _place(root: Section, name: str, key: str) -> tuple[Node | None, str]:
     if name == APPLICATION:
         return root.get(key), key
     containers = root.get("containers")
-    sidecar = containers.entries.get(name) if isinstance(containers, Mapping) else None
+    sidecar = containers.entries.get(name) if isinstance(containers, MappingNode) else None
     path = f"containers.{one_line(name, 40)}.{key}"
-    return (sidecar.entries.get(key, sidecar) if isinstance(sidecar, Mapping) else sidecar), path
+    return (sidecar.entries.get(key, sidecar) if isinstance(sidecar, MappingNode) else sidecar), path

@@ -8,8 +8,8 @@ from typing import Literal
 
 from whence_common.errors import one_line
 from whence_common.user_data import readers, secret_references
-from whence_common.user_data.findings import Findings
-from whence_common.user_data.nodes import Mapping, Node, Scalar
+from whence_common.user_data.findings import DocumentProblems
+from whence_common.user_data.nodes import MappingNode, Node, ScalarNode
 
 Protocol = Literal["tcp", "udp"]
 _PORT = re.compile(r"(?P<port>[1-9][0-9]{0,4})(?:/(?P<protocol>tcp|udp))?\Z")
@@ -28,11 +28,11 @@ class PortMapping:
     protocol: Protocol
 
 
-def read_ports(node: Node | None, findings: Findings, *, path: str = "ports") -> tuple[PortMapping, ...]:
+def read_ports(node: Node | None, findings: DocumentProblems, *, path: str = "ports") -> tuple[PortMapping, ...]:
     """Read `ports`: host port to container port. A protocol may follow either; the key's moves to the value."""
     if node is None:
         return ()
-    if not isinstance(node, Mapping):
+    if not isinstance(node, MappingNode):
         readers.wrong_shape(node, path, "mapping", findings)
         return ()
     mappings: dict[tuple[int, Protocol], PortMapping] = {}
@@ -54,11 +54,11 @@ def read_ports(node: Node | None, findings: Findings, *, path: str = "ports") ->
     return tuple(mappings.values())
 
 
-def read_environment(node: Node | None, findings: Findings, *, path: str = "environment") -> dict[str, str]:
+def read_environment(node: Node | None, findings: DocumentProblems, *, path: str = "environment") -> dict[str, str]:
     """Read `environment` as stock renders it: scalars only; booleans as True and False, null as None."""
     if node is None:
         return {}
-    if not isinstance(node, Mapping):
+    if not isinstance(node, MappingNode):
         readers.wrong_shape(node, path, "mapping", findings)
         return {}
     environment: dict[str, str] = {}
@@ -67,7 +67,7 @@ def read_environment(node: Node | None, findings: Findings, *, path: str = "envi
         if not _VARIABLE.match(name):
             message = f"{one_line(name, 60)!r} is not the name of a variable"
             findings.error(node.keys[name], where, "environment-name", message, "use letters, digits and _")
-        elif not isinstance(value, Scalar):
+        elif not isinstance(value, ScalarNode):
             message = f"{where} must be one value, but is {readers.describe(value)}"
             findings.error(value, where, "environment-not-scalar", message, "write it as text in quotes")
         elif "\x00" in value.text:
@@ -78,7 +78,7 @@ def read_environment(node: Node | None, findings: Findings, *, path: str = "envi
     return environment
 
 
-def secret_or_text(node: Node, value: str, path: str, findings: Findings) -> str:
+def secret_or_text(node: Node, value: str, path: str, findings: DocumentProblems) -> str:
     """Return a value; a reference to a secret as the boot resolves it, judged as the boot judges it."""
     if secret_references.is_nearly_reference(value):
         message = f"{path} looks like a reference to a secret, but is taken as it is written"
@@ -97,7 +97,7 @@ def secret_or_text(node: Node, value: str, path: str, findings: Findings) -> str
     return reference
 
 
-def _judge_variable(at: Node, name: str, value: str, path: str, findings: Findings) -> None:
+def _judge_variable(at: Node, name: str, value: str, path: str, findings: DocumentProblems) -> None:
     if len(f"{name}={value}".encode()) > VARIABLE_BYTES_MAX:
         message = f"{path} has more than {VARIABLE_BYTES_MAX} bytes with its name; the kernel passes no longer one on"
         findings.error(at, path, "environment-too-long", message, "put it into a file, or into the image")
@@ -106,7 +106,7 @@ def _judge_variable(at: Node, name: str, value: str, path: str, findings: Findin
         findings.warning(at, path, "environment-overwritten", message, "remove it, or name it otherwise")
 
 
-def _rendered(value: Scalar, path: str, findings: Findings) -> str:
+def _rendered(value: ScalarNode, path: str, findings: DocumentProblems) -> str:
     if isinstance(value.value, str):
         return value.value
     rendered = str(value.value)
@@ -118,10 +118,10 @@ def _rendered(value: Scalar, path: str, findings: Findings) -> str:
     return rendered
 
 
-def _port(node: Node, path: str, findings: Findings) -> tuple[int, Protocol | None] | None:
-    match = _PORT.match(node.text) if isinstance(node, Scalar) else None
+def _port(node: Node, path: str, findings: DocumentProblems) -> tuple[int, Protocol | None] | None:
+    match = _PORT.match(node.text) if isinstance(node, ScalarNode) else None
     if match is None or int(match["port"]) > 65535:
-        shown = one_line(node.text, 40) if isinstance(node, Scalar) else readers.describe(node)
+        shown = one_line(node.text, 40) if isinstance(node, ScalarNode) else readers.describe(node)
         message = f"{shown} is not a port"
         findings.error(node, path, "port-malformed", message, "write a number from 1 to 65535, /tcp or /udp may follow")
         return None
@@ -130,7 +130,7 @@ def _port(node: Node, path: str, findings: Findings) -> tuple[int, Protocol | No
 
 
 def _protocol(
-    host: Protocol | None, container: Protocol | None, at: Node, findings: Findings, path: str
+    host: Protocol | None, container: Protocol | None, at: Node, findings: DocumentProblems, path: str
 ) -> Protocol | None:
     if host is not None and container is not None and host != container:
         findings.error(at, path, "port-protocols-differ", f"{host} cannot lead to {container}", "use one protocol")

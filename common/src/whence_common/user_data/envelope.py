@@ -33,7 +33,7 @@ _FOREIGN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class OpenedUserData:
     """The documents that came out, the text that line numbers refer to, and what is wrong with the outside."""
 
     parts: tuple[Part, ...]
@@ -46,7 +46,7 @@ class Envelope:
         return re.split(r"\r?\n", self.view)
 
 
-def open_envelope(raw: bytes) -> Envelope:
+def open_envelope(raw: bytes) -> OpenedUserData:
     """Check size, compression, encoding and header of raw user data. Never raises."""
     if len(raw) > RAW_BYTES_MAX:
         return _refused(
@@ -86,10 +86,10 @@ def open_envelope(raw: bytes) -> Envelope:
     problem = _check_header(text, 1)
     readable = problem is None or problem.severity == "warning"
     part = Part(text=text, first_line=1, headed=True)
-    return Envelope(parts=(part,) if readable else (), view=text, problems=(problem,) if problem else ())
+    return OpenedUserData(parts=(part,) if readable else (), view=text, problems=(problem,) if problem else ())
 
 
-def _multipart(text: str, inflated_bytes_max: int) -> Envelope:
+def _multipart(text: str, inflated_bytes_max: int) -> OpenedUserData:
     parts, view, problems = multipart.split(text, inflated_bytes_max)
     readable = []
     for part in parts:
@@ -101,7 +101,7 @@ def _multipart(text: str, inflated_bytes_max: int) -> Envelope:
         problems.append(_problem("user-data-empty", "the MIME message has no part for the agent", "add one"))
     if any(problem.severity == "error" for problem in problems):
         readable = []
-    return Envelope(parts=tuple(readable), view=view, problems=tuple(problems))
+    return OpenedUserData(parts=tuple(readable), view=view, problems=tuple(problems))
 
 
 def _check_header(text: str, first_line: int) -> Problem | None:
@@ -132,7 +132,7 @@ def _check_header(text: str, first_line: int) -> Problem | None:
     )
 
 
-def _not_utf8(raw: bytes, start: int) -> Envelope:
+def _not_utf8(raw: bytes, start: int) -> OpenedUserData:
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _refused("user-data-not-utf8", "user data is UTF-16, as PowerShell's > writes it", "save it as UTF-8")
     line = raw.count(b"\n", 0, start) + 1
@@ -140,7 +140,7 @@ def _not_utf8(raw: bytes, start: int) -> Envelope:
     problem = _problem(
         "user-data-not-utf8", "this byte is not UTF-8", "save the file as UTF-8 without a code page", line, column
     )
-    return Envelope(parts=(), view=raw.decode("utf-8", "replace"), problems=(problem,))
+    return OpenedUserData(parts=(), view=raw.decode("utf-8", "replace"), problems=(problem,))
 
 
 def _times_encoded(raw: bytes) -> int:
@@ -162,5 +162,5 @@ def _problem(code: str, message: str, fix: str, line: int = 1, column: int = 1) 
     return Problem(severity="error", code=code, line=line, column=column, path="", message=message, fix=fix)
 
 
-def _refused(code: str, message: str, fix: str) -> Envelope:
-    return Envelope(parts=(), view="", problems=(_problem(code, message, fix),))
+def _refused(code: str, message: str, fix: str) -> OpenedUserData:
+    return OpenedUserData(parts=(), view="", problems=(_problem(code, message, fix),))

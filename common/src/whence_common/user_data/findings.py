@@ -6,7 +6,7 @@ from whence_common.problems import Problem
 from whence_common.user_data.nodes import Node
 
 
-class Findings:
+class DocumentProblems:
     """The problems of one document, added as they are met."""
 
     def __init__(self) -> None:

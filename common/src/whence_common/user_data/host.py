@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from whence_common.errors import one_line
 from whence_common.user_data import readers, sysctl_bounds
-from whence_common.user_data.nodes import Scalar, Sequence
+from whence_common.user_data.nodes import ScalarNode, SequenceNode
 from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.section import Section
 
@@ -36,7 +36,7 @@ class CustomLogs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
-    sysctl: AnyMapping[str, str] = field(default_factory=dict)
+    sysctl: Mapping[str, str] = field(default_factory=dict)
     huge_pages: str | None = None
     ssh_ports: tuple[int, ...] = ()
     keep_instance_users: bool = False
@@ -78,7 +78,7 @@ def _sysctl(root: Section, rules: PlatformRules) -> dict[str, str]:
                 f"{one_line(name, 60)!r} is not a kernel setting",
                 "write it like vm.swappiness",
             )
-        elif not isinstance(node, Scalar) or isinstance(node.value, bool) or not _SYSCTL_VALUE.match(node.text):
+        elif not isinstance(node, ScalarNode) or isinstance(node.value, bool) or not _SYSCTL_VALUE.match(node.text):
             section.error(name, "sysctl-value-malformed", f"{section.name_of(name)} must be a number or a short text",
                           "write the value as sysctl(8) takes it")  # fmt: skip
         elif not any(fnmatch.fnmatchcase(dotted, pattern) for pattern in rules.sysctls):
@@ -109,7 +109,7 @@ def _ssh_ports(root: Section) -> tuple[int, ...]:
     node = root.get("ssh_ports")
     if node is None:
         return ()
-    items = node.items if isinstance(node, Sequence) else [node]
+    items = node.items if isinstance(node, SequenceNode) else [node]
     if len(items) > SSH_PORTS_MAX:
         root.error("ssh_ports", "list-too-long", f"sshd listens on {SSH_PORTS_MAX} ports at most", "shorten it")
         return ()

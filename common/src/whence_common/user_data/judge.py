@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,7 @@ from whence_common.problems import Problem, has_errors, in_document_order
 from whence_common.user_data import nodes, readers, secret_references, strict_yaml
 from whence_common.user_data.agreement import APPLICATION, Together, judge_together
 from whence_common.user_data.envelope import open_envelope
-from whence_common.user_data.findings import Findings
+from whence_common.user_data.findings import DocumentProblems
 from whence_common.user_data.host import HostSettings, read_host
 from whence_common.user_data.images import read_source
 from whence_common.user_data.lifecycle import (
@@ -35,7 +34,7 @@ from whence_common.user_data.lifecycle import (
 )
 from whence_common.user_data.limits import NR_OPEN
 from whence_common.user_data.log_plan import LogPlan, read_log_plan
-from whence_common.user_data.nodes import Mapping, Node
+from whence_common.user_data.nodes import MappingNode, Node
 from whence_common.user_data.options import ContainerOptions, read_options
 from whence_common.user_data.platform import PlatformRules, effective
 from whence_common.user_data.section import Section
@@ -65,10 +64,10 @@ class UserData:
     source: ImageReference
     options: ContainerOptions
     sidecars: tuple[Sidecar, ...] = ()
-    sign_in: AnyMapping[str, AnyMapping[str, str]] = field(default_factory=dict, repr=False)
+    sign_in: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     mint_bucket: str | None = None
-    tokens: AnyMapping[str, tuple[str, ...]] = field(default_factory=dict)
-    encryption_context: AnyMapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    encryption_context: Mapping[str, str] = field(default_factory=dict)
     health_check: HealthCheck | None = None
     load_balancer: LoadBalancer | None = None
     stack_resource: StackResource | None = None
@@ -80,7 +79,7 @@ class UserData:
     logs: LogPlan = field(default_factory=LogPlan)
     host: HostSettings = field(default_factory=HostSettings)
     cloudwatch_metrics: bool = False
-    document: AnyMapping[str, Any] = field(repr=False)
+    document: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ class Judgement:
     """`user_data` is None exactly when a problem is an error. `document` is what was written and could be read."""
 
     user_data: UserData | None
-    document: AnyMapping[str, Any] | None = field(repr=False)
+    document: Mapping[str, Any] | None = field(repr=False)
     problems: tuple[Problem, ...]
     lines: list[str] = field(repr=False)
     announcement: Announcement = field(default_factory=Announcement)
@@ -107,18 +106,18 @@ def judge(raw: bytes, rules: PlatformRules) -> Judgement:
     """Judge raw user data whole. Never raises: what is wrong is in the problems."""
     envelope = open_envelope(raw)
     found = list(envelope.problems)
-    root: Mapping | None = None
+    root: MappingNode | None = None
     for part in envelope.parts:
         node, problems = strict_yaml.parse(part.text, first_line=part.first_line)
         found.extend(problems)
-        if isinstance(node, Mapping):
+        if isinstance(node, MappingNode):
             root = node if root is None else root.updated(node)
         elif not has_errors(found):
             found.append(_not_a_mapping(node, part.first_line))
     if root is None:
         return Judgement(user_data=None, document=None, problems=in_document_order(found), lines=envelope.lines)
     document = nodes.to_python(root)
-    findings = Findings()
+    findings = DocumentProblems()
     section = Section(root.with_defaults(rules.defaults), findings)
     announcement = Announcement(
         stack_resource=read_stack_resource(section),
@@ -137,7 +136,7 @@ def judge(raw: bytes, rules: PlatformRules) -> Judgement:
 
 
 def _read(
-    root: Section, rules: PlatformRules, announcement: Announcement, digest: str, document: AnyMapping[str, Any]
+    root: Section, rules: PlatformRules, announcement: Announcement, digest: str, document: Mapping[str, Any]
 ) -> UserData | None:
     """Read every key; each reader goes on after a problem, so that all of them are found."""
     application_id = _identifier(root, "application_id", identifiers.is_application_id, "pay-api")
@@ -231,7 +230,7 @@ def _sidecars(root: Section, rules: PlatformRules, nofile_max: int) -> tuple[Sid
 def _declared(root: Section) -> tuple[str, ...]:
     """Return the names of the sidecars, as far as they can be read."""
     node = root.get("containers")
-    return tuple(node.entries) if isinstance(node, Mapping) else ()
+    return tuple(node.entries) if isinstance(node, MappingNode) else ()
 
 
 def _bucket(root: Section) -> str | None:

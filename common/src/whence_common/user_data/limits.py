@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping as AnyMapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whence_common.errors import one_line
 from whence_common.user_data.container import VARIABLE_BYTES_MAX
-from whence_common.user_data.nodes import Mapping, Node, Scalar
+from whence_common.user_data.nodes import MappingNode, Node, ScalarNode
 from whence_common.user_data.section import Section
 
 _ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
@@ -56,7 +55,7 @@ def read_cpus(section: Section) -> float | None:
     node = section.get("cpus")
     if node is None:
         return None
-    text = node.text if isinstance(node, Scalar) and not isinstance(node.value, bool) else ""
+    text = node.text if isinstance(node, ScalarNode) and not isinstance(node.value, bool) else ""
     number = float(text) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) else math.nan
     if not 0.01 <= number <= 1024:
         section.error("cpus", "cpus-malformed", f"{section.name_of('cpus')} must be a number from 0.01 to 1024",
@@ -77,7 +76,7 @@ def read_ulimits(section: Section, *, nofile_max: int = NR_OPEN) -> tuple[Ulimit
             nested.error(name, "ulimit-unknown", f"{one_line(name, 40)} is not a limit", fix)
             continue
         node = nested.get(name)
-        if isinstance(node, Mapping):
+        if isinstance(node, MappingNode):
             soft, hard = (_number(node.entries.get(part)) for part in ("soft", "hard"))
         else:
             soft = hard = _number(node)
@@ -92,7 +91,7 @@ def read_ulimits(section: Section, *, nofile_max: int = NR_OPEN) -> tuple[Ulimit
 
 
 def judge_arguments(
-    section: Section, environment: AnyMapping[str, str], command: Sequence[str], ulimits: Sequence[Ulimit]
+    section: Section, environment: Mapping[str, str], command: Sequence[str], ulimits: Sequence[Ulimit]
 ) -> None:
     """Refuse a command and an environment that execve(2) does not pass on: E2BIG would end the container at once."""
     if any(len(word.encode()) > VARIABLE_BYTES_MAX for word in command):
@@ -109,7 +108,7 @@ def judge_arguments(
 
 
 def _number(node: Node | None) -> int | None:
-    if not isinstance(node, Scalar) or isinstance(node.value, bool):
+    if not isinstance(node, ScalarNode) or isinstance(node.value, bool):
         return None
     if node.text in ("-1", "unlimited"):
         return UNLIMITED

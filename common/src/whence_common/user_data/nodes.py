@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scalar:
+class ScalarNode:
     """`value` is what YAML 1.1 makes of `text`; `plain` tells a quoted word from a bare one."""
 
     line: int
@@ -20,7 +20,7 @@ class Scalar:
 
 
 @dataclass(slots=True, kw_only=True)
-class Sequence:
+class SequenceNode:
     line: int
     column: int
     items: list[Node] = field(default_factory=list)
@@ -29,50 +29,50 @@ class Sequence:
 
 
 @dataclass(slots=True, kw_only=True)
-class Mapping:
+class MappingNode:
     """`entries` by key text, in order; `keys` has the place of each key."""
 
     line: int
     column: int
     entries: dict[str, Node] = field(default_factory=dict)
-    keys: dict[str, Scalar] = field(default_factory=dict)
+    keys: dict[str, ScalarNode] = field(default_factory=dict)
     merged: list[Node] = field(default_factory=list)
-    pending: Scalar | None = None
+    pending: ScalarNode | None = None
     discard: bool = False
     size: int = 1
     closed: bool = False
 
-    def updated(self, later: Mapping) -> Mapping:
+    def updated(self, later: MappingNode) -> MappingNode:
         """Give a copy in which a later mapping's entries win."""
-        return Mapping(
+        return MappingNode(
             line=self.line,
             column=self.column,
             entries={**self.entries, **later.entries},
             keys={**self.keys, **later.keys},
         )
 
-    def with_defaults(self, defaults: AnyMapping[str, Any]) -> Mapping:
+    def with_defaults(self, defaults: Mapping[str, Any]) -> MappingNode:
         """Give a copy in which absent and null entries have these values, which stand in no line."""
         absent = {
             name: from_python(value)
             for name, value in defaults.items()
-            if not isinstance(node := self.entries.get(name), (Sequence, Mapping))
+            if not isinstance(node := self.entries.get(name), (SequenceNode, MappingNode))
             and (node is None or node.value is None)
         }
         if not absent:
             return self
         keys = {name: self.keys.get(name) or from_python(name) for name in absent}
-        return self.updated(Mapping(line=0, column=0, entries=absent, keys=keys))  # type: ignore[arg-type]
+        return self.updated(MappingNode(line=0, column=0, entries=absent, keys=keys))  # type: ignore[arg-type]
 
 
-Node: TypeAlias = Scalar | Sequence | Mapping
+Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
 def to_python(node: Node) -> Any:
     """Give the plain value: dict, list, str, int, float, bool, None; dates stay text."""
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         return {name: to_python(value) for name, value in node.entries.items()}
-    if isinstance(node, Sequence):
+    if isinstance(node, SequenceNode):
         return [to_python(item) for item in node.items]
     return node.value if isinstance(node.value, (str, int, float, bool)) or node.value is None else node.text
 
@@ -81,9 +81,9 @@ def from_python(value: Any) -> Node:
     """Give the node of a plain value; it stands in no line."""
     if isinstance(value, dict):
         entries = {str(name): from_python(inner) for name, inner in value.items()}
-        keys = {name: Scalar(line=0, column=0, text=name, value=name, plain=True) for name in entries}
-        return Mapping(line=0, column=0, entries=entries, keys=keys)
+        keys = {name: ScalarNode(line=0, column=0, text=name, value=name, plain=True) for name in entries}
+        return MappingNode(line=0, column=0, entries=entries, keys=keys)
     if isinstance(value, list):
-        return Sequence(line=0, column=0, items=[from_python(inner) for inner in value])
+        return SequenceNode(line=0, column=0, items=[from_python(inner) for inner in value])
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
-    return Scalar(line=0, column=0, text=text, value=value, plain=not isinstance(value, str))
+    return ScalarNode(line=0, column=0, text=text, value=value, plain=not isinstance(value, str))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection as AnyCollection
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +17,7 @@ from whence_common.user_data.limits import (
     read_memory,
     read_ulimits,
 )
-from whence_common.user_data.nodes import Scalar
+from whence_common.user_data.nodes import ScalarNode
 from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.schema import closest
 from whence_common.user_data.section import Section
@@ -44,7 +43,7 @@ class ContainerOptions:
     """Everything the Engine is told of a container but its image. None means the Engine's or the platform's default."""
 
     ports: tuple[PortMapping, ...] = ()
-    environment: AnyMapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     command: tuple[str, ...] = ()
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
@@ -70,7 +69,7 @@ class ContainerOptions:
 
 
 def read_options(
-    section: Section, rules: PlatformRules, declared: AnyCollection[str] = (), *, nofile_max: int = NR_OPEN
+    section: Section, rules: PlatformRules, declared: Collection[str] = (), *, nofile_max: int = NR_OPEN
 ) -> ContainerOptions:
     """Read a container's options; what the platform does not allow is refused with the setting that would allow it.
 
@@ -158,7 +157,7 @@ def _dropped(dropped: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...
     return tuple(one for one in dropped if one not in _RECENT_CAPABILITIES or one in added or "ALL" in added)
 
 
-def _networking(section: Section, rules: PlatformRules, declared: AnyCollection[str]) -> str:
+def _networking(section: Section, rules: PlatformRules, declared: Collection[str]) -> str:
     value = section.text("networking")
     if value is None:
         return "bridge"
@@ -190,7 +189,7 @@ def _about_host_network(section: Section, rules: PlatformRules) -> None:
                       "write bridge and publish ports, or let the platform set allow_host_network: true")  # fmt: skip
 
 
-def _about_shared_network(section: Section, name: str, rules: PlatformRules, declared: AnyCollection[str]) -> None:
+def _about_shared_network(section: Section, name: str, rules: PlatformRules, declared: Collection[str]) -> None:
     """Refuse, where the host's network is not allowed, that of a container which may have it: one not declared here."""
     if name in ("application", *declared) or rules.host_network or not rules.platform_known:
         return
@@ -247,6 +246,6 @@ def _gpus(section: Section) -> int | Literal["all"] | None:
     node = section.get("gpus")
     if node is None:
         return None
-    if isinstance(node, Scalar) and node.text == "all":
+    if isinstance(node, ScalarNode) and node.text == "all":
         return "all"
     return section.integer("gpus", least=1, most=64)

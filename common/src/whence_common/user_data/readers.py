@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from whence_common.errors import one_line
-from whence_common.user_data.findings import Findings
-from whence_common.user_data.nodes import Mapping, Node, Scalar, Sequence
+from whence_common.user_data.findings import DocumentProblems
+from whence_common.user_data.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from whence_common.user_data.schema import Kind
 from whence_common.user_data.secret_shapes import holds_secret, is_secret_name
 
@@ -28,9 +28,9 @@ _ITEMS_MAX = 200
 
 def describe(node: Node) -> str:
     """Name what a node is, in a reader's words."""
-    if isinstance(node, Sequence):
+    if isinstance(node, SequenceNode):
         return "a list"
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         return "a mapping"
     if isinstance(node.value, bool):
         return f"the boolean {str(node.value).lower()}"
@@ -48,12 +48,12 @@ def quotable(path: str, value: str, characters_max: int) -> str:
 
 def is_null(node: Node) -> bool:
     """Null means absent for every known key."""
-    return isinstance(node, Scalar) and node.value is None
+    return isinstance(node, ScalarNode) and node.value is None
 
 
-def text(node: Node, path: str, findings: Findings) -> str | None:
+def text(node: Node, path: str, findings: DocumentProblems) -> str | None:
     """Read text. Another scalar passes with a warning when it prints back exactly as written (`5`, `0.3`)."""
-    if not isinstance(node, Scalar):
+    if not isinstance(node, ScalarNode):
         wrong_shape(node, path, "text", findings)
         return None
     if isinstance(node.value, str):
@@ -77,16 +77,16 @@ def text(node: Node, path: str, findings: Findings) -> str | None:
     return None
 
 
-def flag(node: Node, path: str, findings: Findings) -> bool | None:
-    if isinstance(node, Scalar) and isinstance(node.value, bool):
+def flag(node: Node, path: str, findings: DocumentProblems) -> bool | None:
+    if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
     wrong_shape(node, path, "flag", findings)
     return None
 
 
-def soft_flag(node: Node, path: str, findings: Findings) -> bool | None:
+def soft_flag(node: Node, path: str, findings: DocumentProblems) -> bool | None:
     """Read a flag that stock tested for truth: quoted words pass with a warning, as what they say."""
-    if isinstance(node, Scalar) and isinstance(node.value, str):
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
         said = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(node.text.lower())
         if said is not None:
             message = f"{path} is text; it is read as {str(said).lower()}"
@@ -95,20 +95,20 @@ def soft_flag(node: Node, path: str, findings: Findings) -> bool | None:
     return flag(node, path, findings)
 
 
-def size(node: Node, path: str, findings: Findings) -> int | None:
+def size(node: Node, path: str, findings: DocumentProblems) -> int | None:
     """Read a size in bytes: a number, or one with a unit of 1024 (k, m, g, t)."""
-    match = _SIZE.match(node.text) if isinstance(node, Scalar) and not isinstance(node.value, bool) else None
+    match = _SIZE.match(node.text) if isinstance(node, ScalarNode) and not isinstance(node.value, bool) else None
     number = float(match["number"]) * _UNITS[match["unit"].lower()] if match is not None else 0.0
     if not 1 <= number <= _SIZE_BYTES_MAX:
-        shown = quotable(path, node.text, 40) if isinstance(node, Scalar) else describe(node)
+        shown = quotable(path, node.text, 40) if isinstance(node, ScalarNode) else describe(node)
         findings.error(node, path, "size-malformed", f"{path}: {shown} is not a size", "write it like 512m or 2g")
         return None
     return int(number)
 
 
-def texts(node: Node, path: str, findings: Findings) -> tuple[str, ...]:
+def texts(node: Node, path: str, findings: DocumentProblems) -> tuple[str, ...]:
     """Read a list of text. A single text is refused: stock went through its characters."""
-    if not isinstance(node, Sequence):
+    if not isinstance(node, SequenceNode):
         wrong_shape(node, path, "list", findings)
         return ()
     if len(node.items) > _ITEMS_MAX:
@@ -118,7 +118,7 @@ def texts(node: Node, path: str, findings: Findings) -> tuple[str, ...]:
     return tuple(one for one in read if one is not None)
 
 
-def choice(node: Node, path: str, findings: Findings, choices: tuple[str, ...]) -> str | None:
+def choice(node: Node, path: str, findings: DocumentProblems, choices: tuple[str, ...]) -> str | None:
     """Read one of a few words."""
     value = text(node, path, findings)
     if value is None or value in choices:
@@ -128,9 +128,9 @@ def choice(node: Node, path: str, findings: Findings, choices: tuple[str, ...]) 
     return None
 
 
-def integer(node: Node, path: str, findings: Findings, *, least: int, most: int) -> int | None:
+def integer(node: Node, path: str, findings: DocumentProblems, *, least: int, most: int) -> int | None:
     """Read a whole number in decimal digits, quoted or not, so that 22:22 and 0x50 are no surprise."""
-    if not isinstance(node, Scalar) or isinstance(node.value, bool):
+    if not isinstance(node, ScalarNode) or isinstance(node.value, bool):
         wrong_shape(node, path, "integer", findings)
         return None
     if not re.fullmatch(r"0|[1-9][0-9]{0,17}", node.text):
@@ -148,16 +148,16 @@ def shape_fits(node: Node, kind: Kind) -> bool:
     if kind == "any":
         return True
     if kind == "list":
-        return isinstance(node, Sequence)
+        return isinstance(node, SequenceNode)
     if kind == "mapping":
-        return isinstance(node, Mapping)
-    if not isinstance(node, Scalar):
+        return isinstance(node, MappingNode)
+    if not isinstance(node, ScalarNode):
         return False
     return kind != "flag" or isinstance(node.value, bool)
 
 
-def wrong_shape(node: Node, path: str, kind: Kind, findings: Findings) -> None:
+def wrong_shape(node: Node, path: str, kind: Kind, findings: DocumentProblems) -> None:
     wanted = _SHAPES.get(kind, kind)
-    quoted_flag = kind == "flag" and isinstance(node, Scalar) and isinstance(node.value, str)
+    quoted_flag = kind == "flag" and isinstance(node, ScalarNode) and isinstance(node.value, str)
     fix = "remove the quotes" if quoted_flag else f"write {wanted}"
     findings.error(node, path, f"{kind}-expected", f"{path} must be {wanted}, but is {describe(node)}", fix)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from whence_common.errors import one_line
 from whence_common.user_data import readers
-from whence_common.user_data.findings import Findings
+from whence_common.user_data.findings import DocumentProblems
 from whence_common.user_data.keys import KEYS
-from whence_common.user_data.nodes import Mapping, Node, Scalar
+from whence_common.user_data.nodes import MappingNode, Node, ScalarNode
 from whence_common.user_data.schema import Key, children, closest
 
 _ENTRIES_MAX = 200
@@ -17,7 +17,9 @@ _ENTRIES_MAX = 200
 class Section:
     """A mapping whose keys are the children of `schema_path`. Null means absent for every known key."""
 
-    def __init__(self, node: Mapping, findings: Findings, *, path: str = "", schema_path: str | None = None) -> None:
+    def __init__(
+        self, node: MappingNode, findings: DocumentProblems, *, path: str = "", schema_path: str | None = None
+    ) -> None:
         self.node = node
         self.path = path
         self.findings = findings
@@ -68,7 +70,7 @@ class Section:
         node = self.get(name)
         if node is None:
             return None
-        if not isinstance(node, Mapping):
+        if not isinstance(node, MappingNode):
             readers.wrong_shape(node, self.name_of(name), "mapping", self.findings)
             return None
         schema_path = f"{self._schema_path}.{name}" if self._schema_path else name
@@ -79,10 +81,10 @@ class Section:
         for name, node in list(self.node.entries.items())[:_ENTRIES_MAX]:
             path = self.name_of(one_line(name, 60))
             if readers.is_null(node) and null_as_empty:
-                node = Mapping(line=node.line, column=node.column)
+                node = MappingNode(line=node.line, column=node.column)
             if readers.is_null(node):
                 continue
-            if isinstance(node, Mapping):
+            if isinstance(node, MappingNode):
                 yield name, Section(node, self.findings, path=path, schema_path=f"{self._schema_path}.*")
             else:
                 readers.wrong_shape(node, path, "mapping", self.findings)
@@ -118,7 +120,7 @@ class Section:
                 path = self.name_of(key.leaf)
                 self.findings.error(at_null, path, "key-missing", f"{path} is missing", fix)
 
-    def _fate(self, key: Key, node: Node, at: Scalar) -> None:
+    def _fate(self, key: Key, node: Node, at: ScalarNode) -> None:
         path = self.name_of(key.leaf)
         if key.fate in ("retired", "platform", "kept") and not readers.shape_fits(node, key.kind):
             readers.wrong_shape(node, path, key.kind, self.findings)
@@ -129,7 +131,7 @@ class Section:
             message = f"{path} is set by the platform; this value is ignored"
             self.findings.warning(at, path, "key-of-platform", message, "remove it")
 
-    def _unknown(self, name: str, at: Scalar) -> None:
+    def _unknown(self, name: str, at: ScalarNode) -> None:
         shown = one_line(self.name_of(name), 80)
         close = closest(self.keys, name)
         if close:

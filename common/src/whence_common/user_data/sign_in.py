@@ -13,7 +13,7 @@ from whence_common.login_file import LoginInvalid, login_of_entry
 from whence_common.loose_json import loose
 from whence_common.user_data import readers, secret_references
 from whence_common.user_data.container import secret_or_text
-from whence_common.user_data.nodes import Mapping, Node, Scalar
+from whence_common.user_data.nodes import MappingNode, Node, ScalarNode
 from whence_common.user_data.section import Section
 
 _KEY = "dockercfg"
@@ -30,11 +30,11 @@ def read_sign_in(root: Section) -> dict[str, dict[str, str]]:
     An entry that cannot sign in anywhere is left out with a warning, since it may be for a registry that is not asked.
     """
     node = root.get(_KEY)
-    if isinstance(node, Scalar) and isinstance(node.value, str) and (document := loose(node.value.encode())):
+    if isinstance(node, ScalarNode) and isinstance(node.value, str) and (document := loose(node.value.encode())):
         node = _placed(document, node)
     if node is None:
         return {}
-    if not isinstance(node, Mapping):
+    if not isinstance(node, MappingNode):
         readers.wrong_shape(node, _KEY, "mapping", root.findings)
         return {}
     read: dict[str, dict[str, str]] = {}
@@ -45,7 +45,7 @@ def read_sign_in(root: Section) -> dict[str, dict[str, str]]:
     return read
 
 
-def _entries(root: Section, node: Mapping) -> Iterator[tuple[str, Section]]:
+def _entries(root: Section, node: MappingNode) -> Iterator[tuple[str, Section]]:
     """Yield the entries by host, out of `auths` where they stand below it as in Docker's config.json."""
     for name in _HELPERS:
         if name in node.entries:
@@ -53,7 +53,7 @@ def _entries(root: Section, node: Mapping) -> Iterator[tuple[str, Section]]:
             fix = "write auths with auth; ECR needs neither, as the instance's role signs in"
             root.findings.warning(node.keys[name], f"{_KEY}.{name}", "dockercfg-helper", message, fix)
     path, wrapped = _KEY, node.entries.get("auths")
-    if isinstance(wrapped, Mapping):
+    if isinstance(wrapped, MappingNode):
         path, node = f"{_KEY}.auths", wrapped
     else:
         entries = {name: one for name, one in node.entries.items() if name not in _HELPERS}
@@ -94,7 +94,7 @@ def _value(one: Section, name: str) -> str | None:
     if node is None:
         return None
     path = one.name_of(name)
-    if isinstance(node, Scalar) and isinstance(node.value, str):
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
         reference = secret_references.is_reference(node.value.lstrip())
         folded = node.value.strip() if reference or name != "auth" else "".join(node.value.split())
         if reference:
@@ -103,12 +103,12 @@ def _value(one: Section, name: str) -> str | None:
     return readers.text(node, path, one.findings)
 
 
-def _placed(document: dict[str, object], at: Scalar) -> Mapping:
+def _placed(document: dict[str, object], at: ScalarNode) -> MappingNode:
     """Return the entries of a JSON document as nodes that stand where its text stands: two levels below the root."""
     return _mapping(document, at, levels=3)
 
 
-def _mapping(document: dict[str, object], at: Scalar, levels: int) -> Mapping:
+def _mapping(document: dict[str, object], at: ScalarNode, levels: int) -> MappingNode:
     entries: dict[str, Node] = {}
     for name, value in list(document.items())[: _ENTRIES_MAX + 1]:
         if isinstance(value, dict) and levels:
@@ -117,4 +117,4 @@ def _mapping(document: dict[str, object], at: Scalar, levels: int) -> Mapping:
             known = value if isinstance(value, str | bool | int | float | None) else ""
             entries[name] = replace(at, text=str(known), value=known)
     keys = {name: replace(at, text=name, value=name) for name in entries}
-    return Mapping(line=at.line, column=at.column, entries=entries, keys=keys)
+    return MappingNode(line=at.line, column=at.column, entries=entries, keys=keys)

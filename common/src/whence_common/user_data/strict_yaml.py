@@ -13,7 +13,7 @@ import yaml
 
 from whence_common.errors import one_line
 from whence_common.problems import Problem
-from whence_common.user_data.nodes import Mapping, Node, Scalar, Sequence
+from whence_common.user_data.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 DEPTH_MAX = 20
 NODES_MAX = 5_000
@@ -54,7 +54,7 @@ class _Composer:
         self._first_line = first_line
         self.root: Node | None = None
         self.problems: list[Problem] = []
-        self._stack: list[Sequence | Mapping] = []
+        self._stack: list[SequenceNode | MappingNode] = []
         self._anchors: dict[str, Node] = {}
         self._documents = 0
         self._nodes = 0
@@ -72,13 +72,13 @@ class _Composer:
         elif isinstance(event, yaml.ScalarEvent):
             self._add(self._scalar(event, line, column), event.anchor)
         elif isinstance(event, yaml.SequenceStartEvent):
-            self._open(Sequence(line=line, column=column), event.anchor)
+            self._open(SequenceNode(line=line, column=column), event.anchor)
         elif isinstance(event, yaml.MappingStartEvent):
-            self._open(Mapping(line=line, column=column), event.anchor)
+            self._open(MappingNode(line=line, column=column), event.anchor)
         elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
             self._close()
 
-    def _open(self, node: Sequence | Mapping, anchor: str | None) -> None:
+    def _open(self, node: SequenceNode | MappingNode, anchor: str | None) -> None:
         self._add(node, anchor)
         self._stack.append(node)
         if len(self._stack) > DEPTH_MAX:
@@ -93,7 +93,7 @@ class _Composer:
     def _close(self) -> None:
         node = self._stack.pop()
         node.closed = True
-        if isinstance(node, Mapping):
+        if isinstance(node, MappingNode):
             self._merge(node)
         if self._stack:
             self._stack[-1].size += node.size - 1
@@ -109,7 +109,7 @@ class _Composer:
                 f"*{one_line(event.anchor, 40)} names no anchor",
                 "define it",
             )
-        if not isinstance(target, Scalar) and not target.closed:
+        if not isinstance(target, ScalarNode) and not target.closed:
             raise _stop(
                 "yaml-alias-recursive",
                 line,
@@ -145,15 +145,15 @@ class _Composer:
             return
         parent = self._stack[-1]
         parent.size += 1
-        if isinstance(parent, Sequence):
+        if isinstance(parent, SequenceNode):
             parent.items.append(node)
         elif parent.pending is None:
             self._key(parent, node, line, column)
         else:
             self._value(parent, node)
 
-    def _key(self, parent: Mapping, node: Node, line: int, column: int) -> None:
-        if not isinstance(node, Scalar):
+    def _key(self, parent: MappingNode, node: Node, line: int, column: int) -> None:
+        if not isinstance(node, ScalarNode):
             raise _stop(
                 "yaml-key-not-scalar",
                 line,
@@ -179,7 +179,7 @@ class _Composer:
                 )
             )
 
-    def _value(self, parent: Mapping, node: Node) -> None:
+    def _value(self, parent: MappingNode, node: Node) -> None:
         key, parent.pending = parent.pending, None
         assert key is not None
         if key.plain and key.text == "<<":
@@ -188,10 +188,10 @@ class _Composer:
             parent.keys[key.text] = key
             parent.entries[key.text] = node
 
-    def _merge(self, node: Mapping) -> None:
+    def _merge(self, node: MappingNode) -> None:
         for source in node.merged:
-            for one in source.items if isinstance(source, Sequence) else [source]:
-                if not isinstance(one, Mapping):
+            for one in source.items if isinstance(source, SequenceNode) else [source]:
+                if not isinstance(one, MappingNode):
                     raise _stop("yaml-merge-not-mapping", one.line, one.column, "<< merges mappings only", "remove it")
                 for name, value in one.entries.items():
                     if name not in node.entries:
@@ -199,7 +199,7 @@ class _Composer:
                         node.keys[name] = one.keys[name]
         node.merged = []
 
-    def _scalar(self, event: Any, line: int, column: int) -> Scalar:
+    def _scalar(self, event: Any, line: int, column: int) -> ScalarNode:
         plain = not event.style
         tag = event.tag
         if tag is not None and tag not in ("!", _STRING):
@@ -229,7 +229,7 @@ class _Composer:
                         "put it in quotes",
                     )
                 )
-        return Scalar(line=line, column=column, text=event.value, value=value, plain=plain)
+        return ScalarNode(line=line, column=column, text=event.value, value=value, plain=plain)
 
 
 _CONSTRUCTORS: dict[str, Callable[[Any, Any], Any]] = {
