@@ -17,7 +17,7 @@ from fakes.signing_authority import SigningAuthority
 from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
-from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.settings import server as aggregator_settings
 from whence_aggregator.settings import witness as witness_settings
 from whence_common.clock import to_instant, utc_now

@@ -6,7 +6,7 @@ import msgspec
 
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR, scm
-from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.statement import ContainerFacts, DriftFacts, ScmSourceFacts

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import FAILED, Machine
-from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from whence_aggregator.compliance.rule import InstanceEvidence
-from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, StoredStatement
 from whence_aggregator.trace.lineage import Lineage
 from whence_common.statement import InstanceFacts, Predicate

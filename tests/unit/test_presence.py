@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
-from whence_aggregator.compliance.rules import RULES, judge
+from whence_aggregator.compliance.rules.catalogue import RULES, judge
 from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, InventoryFacts, StoredStatement
 from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.lineage import Lineage

@@ -12,7 +12,7 @@ from rich.console import Console
 from fakes.machine import COMMIT, Machine, scm
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.compliance.rule import InstanceEvidence
-from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import NOT_ASKED, Answer, Binding, Facts, Registered, StoredStatement

@@ -13,7 +13,10 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.collect.user_data import NOT_YET, UserDataRead, UserDataRounds
-from whence_aggregator.compliance.presence import AGENT_SILENT, EC2_LAG, INSTANCE_UNLISTED, USER_DATA_CHANGED
+from whence_aggregator.compliance.presence import EC2_LAG
+from whence_aggregator.compliance.rules.agent import AGENT_SILENT
+from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
+from whence_aggregator.compliance.rules.user_data import USER_DATA_CHANGED
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
 from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory

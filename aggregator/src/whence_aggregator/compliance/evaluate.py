@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.compliance.clock_rule import BY_HEARTBEATS, CLOCK_OFF
-from whence_aggregator.compliance.presence import AGENT_SILENT, INSTANCE_UNLISTED, ON_THE_WAY
+from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
-from whence_aggregator.compliance.rules import RULE_VERSIONS, RULES, judge
+from whence_aggregator.compliance.rules.agent import AGENT_SILENT
+from whence_aggregator.compliance.rules.catalogue import RULE_VERSIONS, RULES, judge
+from whence_aggregator.compliance.rules.clock import BY_HEARTBEATS, CLOCK_OFF
+from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable, Transaction
 from whence_aggregator.projections.events import INSTANCE, project_verdicts

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from whence_aggregator.compliance.rules import RULES
+from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.ports import Database, Row

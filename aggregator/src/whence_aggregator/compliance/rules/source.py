@@ -1,0 +1,20 @@
+"""The rules about the source that an image was built from."""
+
+from __future__ import annotations
+
+from whence_aggregator.compliance.rule import NOTHING_RUNS, InstanceEvidence, Verdict, from_link
+
+
+def source_missing(evidence: InstanceEvidence) -> Verdict:
+    return NOTHING_RUNS if evidence.nothing_runs else from_link(evidence, "source")
+
+
+def source_dirty(evidence: InstanceEvidence) -> Verdict:
+    if evidence.nothing_runs:
+        return NOTHING_RUNS
+    source = evidence.facts.source
+    if source is None:
+        return Verdict(outcome="unknown", reason="no source is known for the image")
+    if source.dirty:
+        return Verdict(outcome="fail", reason="the image was built from a tree with changes that are in no commit")
+    return Verdict(outcome="pass", reason="the source tree was clean")
