@@ -12,7 +12,7 @@ import pytest
 from fakes.in_process import InProcess
 from landscape.processes import eventually
 from whence_aggregator.collect.collectors import Collector
-from whence_aggregator.collect.findings import FactRecorder
+from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.wiring.work import kinds_of
 from whence_aggregator.work.lanes import SHARES, LaneShares
@@ -229,9 +229,9 @@ async def test_a_host_that_fails_at_once_keeps_its_share(house: InProcess) -> No
 @of_no_database
 async def test_an_answer_that_never_ends_is_waited_for_no_longer_than_any(house: InProcess) -> None:
     hosts = Hosts(hanging={"hanging.example.org"})
-    findings = FactRecorder(ledger=house.ledger, collectors={"tag": hosts}, now=house.clock, answer_seconds_max=0.05)
+    recorder = FactRecorder(ledger=house.ledger, collectors={"tag": hosts}, now=house.clock, answer_seconds_max=0.05)
     with pytest.raises(SourceUnavailable) as caught:
-        await findings.ask("tag", "hanging.example.org/team/app:1.0", A)
+        await recorder.ask("tag", "hanging.example.org/team/app:1.0", A)
     assert caught.value.code == "source-too-slow"
     assert caught.value.message == "hanging.example.org/team/app:1.0: no whole answer came within 0.05 seconds"
     assert hosts.under_way == []

@@ -17,7 +17,7 @@ from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import TraceSubject
 from whence_common.digest import sha256_digest
-from whence_common.image_provenance import Kind, SourceClaim
+from whence_common.image_provenance import ClaimKind, SourceClaim
 from whence_common.scm_source import ScmSource
 from whence_common.statement import ImageFacts, ScmSourceFacts, SourceClaimFacts, UserDataFacts
 
@@ -26,7 +26,7 @@ OTHER = "f" * 40
 SCM = json.dumps({"url": f"git:{URL}", "revision": COMMIT, "author": "ada", "status": ""}).encode()
 
 
-def claim(kind: Kind, *, url: str = URL, commit: str = COMMIT, by: str = "", status: str = "") -> SourceClaim:
+def claim(kind: ClaimKind, *, url: str = URL, commit: str = COMMIT, by: str = "", status: str = "") -> SourceClaim:
     return SourceClaim(
         kind=kind, by=by, source=ScmSource(url=url, revision=commit, author="", status=status, digest="")
     )
@@ -64,7 +64,7 @@ async def test_a_builders_word_that_comes_after_the_boot_counts_once_it_is_there
 
 
 @pytest.mark.parametrize("kind", ["annotation", "index-annotation", "label", "label-schema", "buildkit"])
-async def test_what_an_image_says_of_itself_is_asserted(house: InProcess, kind: Kind) -> None:
+async def test_what_an_image_says_of_itself_is_asserted(house: InProcess, kind: ClaimKind) -> None:
     link = await source(house, claim(kind))
     assert (link.state, link.value["said_by"]) == ("asserted", kind)  # type: ignore[index]  # it is there
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fakes.in_process import InProcess
 from whence_aggregator.audit.bundle import Bundles
-from whence_aggregator.audit.check import Check, Outcome
+from whence_aggregator.audit.check import AuditOutcome, Check
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.kinds import TABLES
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -23,7 +23,7 @@ def authorities(house: InProcess) -> Authorities:
     return Authorities.from_pem({"eu-central-1": house.authority.pem})
 
 
-async def checked(house: InProcess, tmp_path: Path) -> Outcome:
+async def checked(house: InProcess, tmp_path: Path) -> AuditOutcome:
     file = tmp_path / f"scratch-{len(list(tmp_path.glob('scratch-*')))}.db"
     scratch = await SqliteDatabase.open(file)
     try:

@@ -11,8 +11,8 @@ import aiohttp
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.logins import Logins, NoLogin
-from whence_aggregator.adapters.registry_road import Lookup, RegistryRoad
-from whence_common.registry_address import RegistryPlace
+from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_common.registry_address import Lookup, RegistryPlace
 
 
 async def addresses(host: str) -> list[str]:

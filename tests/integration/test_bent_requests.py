@@ -19,12 +19,11 @@ from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.host_lookup import HostLookup
 from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
-from whence_aggregator.adapters.registry_road import Lookup
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
-from whence_common.registry_address import RegistryPlace
+from whence_common.registry_address import Lookup, RegistryPlace
 
 LAYER = b"layer"
 DIGEST = sha256_digest(LAYER)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from whence_common.image_provenance import (
+    ClaimKind,
     ImageConfig,
-    Kind,
     SourceClaim,
     choose,
     claims_of_index,
@@ -81,13 +81,13 @@ def test_a_configuration_of_another_shape_has_no_labels(content: bytes) -> None:
     assert ImageConfig.parse(content) == ImageConfig()
 
 
-def claim(kind: Kind, revision: str, *, maybe_inherited: bool = False) -> SourceClaim:
+def claim(kind: ClaimKind, revision: str, *, maybe_inherited: bool = False) -> SourceClaim:
     source = ScmSource(url=URL, revision=revision, author="", status="", digest="")
     return SourceClaim(kind=kind, source=source, maybe_inherited=maybe_inherited)
 
 
 @pytest.mark.parametrize("stronger", ["provenance", "annotation", "label", "buildkit", "scm-source"])
-def test_what_may_be_inherited_gives_way_to_everything_and_contradicts_nothing(stronger: Kind) -> None:
+def test_what_may_be_inherited_gives_way_to_everything_and_contradicts_nothing(stronger: ClaimKind) -> None:
     own, weak = claim(stronger, COMMIT), claim("label", OTHER, maybe_inherited=True)
     assert choose([weak, own]) == (own, [])
     assert choose([weak]) == (weak, [])

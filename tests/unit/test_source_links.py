@@ -21,7 +21,7 @@ from whence_aggregator.trace.moment import Moment
 from whence_aggregator.whence.picture import draw
 from whence_aggregator.wiring.parts import required_links
 from whence_common.clock import parse_instant
-from whence_common.image_provenance import Kind, SourceClaim
+from whence_common.image_provenance import ClaimKind, SourceClaim
 from whence_common.scm_source import ScmSource
 from whence_common.settings_file import SettingsInvalid
 
@@ -38,7 +38,7 @@ FOUND = Answer(
 NOT_CONFIRMED = "no trusted builder has signed where the image comes from"
 
 
-def claim(kind: Kind, **changes: str) -> SourceClaim:
+def claim(kind: ClaimKind, **changes: str) -> SourceClaim:
     named = {"url": URL, "revision": COMMIT, "author": "", "status": "", "digest": "", **changes}
     return SourceClaim(kind=kind, by="b" if kind == "provenance" else "", source=ScmSource(**named))  # type: ignore[arg-type]  # all text
 
@@ -105,7 +105,7 @@ def test_agent_and_registry_that_read_one_file_are_one_source(world: Any) -> Non
 
 
 @pytest.mark.parametrize("kind", ["annotation", "index-annotation", "label", "label-schema", "buildkit"])
-def test_an_image_that_says_the_same_twice_is_still_one_source(world: Any, kind: Kind) -> None:
+def test_an_image_that_says_the_same_twice_is_still_one_source(world: Any, kind: ClaimKind) -> None:
     assert states(world(image_source=said(claim(kind), scm_source=DOCUMENT))) == ("asserted", "asserted")
 
 

@@ -19,7 +19,7 @@ from whence_common.user_data.keys import TOP_KEYS
 from whence_common.user_data.options import CAPABILITIES
 from whence_common.user_data.platform import DEFAULT_CAPABILITIES, DEFAULT_SYSCTLS, PlatformRules, is_ecr
 
-SignIn = Literal["auto", "none", "identity", "identity-rsa2048", "mint", "ecr", "whence"]
+SignInMethod = Literal["auto", "none", "identity", "identity-rsa2048", "mint", "ecr", "whence"]
 
 
 class Builder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Reached without TLS. Loopback registries always are."""
     single_segment: bool = False
     """Repositories may have no team before the name, as is common in ECR."""
-    sign_in: SignIn = "auto"
+    sign_in: SignInMethod = "auto"
     """auto: ECR's token for ECR, user data's dockercfg elsewhere, nothing without one. Whence's own front: whence."""
     token_hosts: list[str] = []
     """Hosts, beside the registry's own, that may see its credentials to give a token for them."""
@@ -202,7 +202,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         named = {registry_name(name): one for name, one in self.registries.items()}
         return named.get(registry_name(host), RegistrySettings())
 
-    def sign_in_of(self, host: str) -> SignIn:
+    def sign_in_of(self, host: str) -> SignInMethod:
         """Give how to sign in at a registry; auto is resolved as far as the host's name tells."""
         sign_in = self.registry(host).sign_in
         return "ecr" if sign_in == "auto" and is_ecr(host) else sign_in

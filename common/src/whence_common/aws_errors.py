@@ -16,7 +16,7 @@ from typing import Any, Literal
 from whence_common.backoff import retry_after_seconds
 from whence_common.errors import one_line
 
-Kind = Literal["throttled", "transient", "settling", "clock", "keys", "denied", "final"]
+AwsErrorKind = Literal["throttled", "transient", "settling", "clock", "keys", "denied", "final"]
 """throttled, transient: the same request may succeed later. settling: AWS is eventually consistent, or something else
 moves first. clock: the time is wrong. keys: others are needed. denied: a permission is missing. final: no."""
 
@@ -103,7 +103,7 @@ class AwsError:
         )
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> AwsErrorKind:
         if self.code in _CLOCK or _OF_THE_CLOCK.search(self.message) or (self.code in _SIGNATURE and self._is_skewed):
             return "clock"
         for kind, codes in _TABLE:
@@ -145,7 +145,7 @@ class AwsError:
         return self.skew_seconds is not None and abs(self.skew_seconds) > SKEW_SECONDS_MAX
 
 
-_TABLE: tuple[tuple[Kind, frozenset[str]], ...] = (
+_TABLE: tuple[tuple[AwsErrorKind, frozenset[str]], ...] = (
     ("throttled", _THROTTLED), ("transient", _TRANSIENT), ("settling", _SETTLING), ("keys", _KEYS), ("denied", _DENIED),
 )  # fmt: skip
 

@@ -19,10 +19,10 @@ from whence_common.repositories import compare
 from whence_common.scm_source import ScmSource, repository_of, without_credentials
 from whence_common.slsa_source import PROVENANCE_TYPES, PROVENANCE_V1, built_from, local_context, subjects_of
 
-Kind = Literal[
+ClaimKind = Literal[
     "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source"
 ]  # fmt: skip
-KINDS: tuple[Kind, ...] = (
+KINDS: tuple[ClaimKind, ...] = (
     "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source",
 )  # fmt: skip
 """In the order of their weight."""
@@ -40,7 +40,7 @@ _CHARACTERS_MAX = 4096
 class SourceClaim:
     """Somebody says which source an image was built from. `by` is the builder whose key signed it."""
 
-    kind: Kind
+    kind: ClaimKind
     source: ScmSource
     by: str = ""
     maybe_inherited: bool = False
@@ -61,7 +61,7 @@ class SourceClaim:
 
 
 def claim_of_names(
-    kind: Kind, names: Mapping[str, Any], *, keys: tuple[str, str] = (SOURCE, REVISION)
+    kind: ClaimKind, names: Mapping[str, Any], *, keys: tuple[str, str] = (SOURCE, REVISION)
 ) -> list[SourceClaim]:
     """Read annotations or labels; nothing where neither repository nor commit is named."""
     url, revision = (_text(names.get(key)) for key in keys)
@@ -108,7 +108,7 @@ def claims_of_labels(
     claims: list[SourceClaim] = []
     inherited: list[str] = []
     unknown: list[str] = []
-    labels: tuple[tuple[Kind, tuple[str, str]], ...] = (("label", (SOURCE, REVISION)), ("label-schema", _SCHEMA))
+    labels: tuple[tuple[ClaimKind, tuple[str, str]], ...] = (("label", (SOURCE, REVISION)), ("label-schema", _SCHEMA))
     for kind, keys in labels:
         for claim in claim_of_names(kind, config.labels, keys=keys):
             if base is None and base_digest:
@@ -226,7 +226,7 @@ def _modified(statement: Mapping[str, Any]) -> str:
     return "modified" if parameters.get("modified") is True else ""
 
 
-def _claim(kind: Kind, url: str, revision: str, *, by: str = "", status: str = "") -> SourceClaim:
+def _claim(kind: ClaimKind, url: str, revision: str, *, by: str = "", status: str = "") -> SourceClaim:
     source = ScmSource(url=without_credentials(url), revision=revision, author="", status=status, digest="")
     return SourceClaim(kind=kind, source=source, by=by)
 

@@ -17,7 +17,7 @@ TILE_WIDTH = 1 << TILE_HEIGHT
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 PROOF_HASHES_MAX = 63
 
-Node = Callable[[int, int], bytes]
+NodeReader = Callable[[int, int], bytes]
 """Gives the hash of a complete subtree by (height, number)."""
 
 
@@ -80,7 +80,7 @@ class Tile:
         return b"".join(self._heights[0][:width])
 
 
-def range_hash(first: int, past: int, node: Node) -> bytes:
+def range_hash(first: int, past: int, node: NodeReader) -> bytes:
     """Hash the tree over the leaves [first, past); `first` must be aligned as it is in a larger tree."""
     count = past - first
     if count == 0:
@@ -92,7 +92,7 @@ def range_hash(first: int, past: int, node: Node) -> bytes:
     return node_hash(range_hash(first, split, node), range_hash(split, past, node))
 
 
-def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
+def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
     """Prove that leaf `index` is in the tree of `size` leaves. Raises ProofInvalid when it cannot be."""
     if not 0 <= index < size:
         raise ProofInvalid(f"entry {index} is not in a tree of {size}")
@@ -108,7 +108,7 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
     return proof[::-1]
 
 
-def consistency_proof(old: int, size: int, node: Node) -> list[bytes]:
+def consistency_proof(old: int, size: int, node: NodeReader) -> list[bytes]:
     """Prove that the tree of `old` leaves is the beginning of the one of `size`. Empty when nothing need be shown."""
     if not 0 <= old <= size:
         raise ProofInvalid(f"a tree of {old} is not the beginning of one of {size}")

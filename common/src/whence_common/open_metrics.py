@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-Kind = Literal["gauge", "counter", "histogram", "info"]
+MetricKind = Literal["gauge", "counter", "histogram", "info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Metric:
     """One sample. Counters are named without `_total`; it is added when written."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     value: float
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Family:
     """All samples of one metric; there may be none yet. `hidden` are labels that not everybody may see."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     samples: Sequence[Sample] = ()
     hidden: frozenset[str] = frozenset()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -41,7 +41,9 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?(?::[0-9
 """Underscores too: old buckets of S3 have them."""
 _PORTS = {"http": 80, "https": 443}
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Kind = Literal["public", "private", "link-local", "loopback"]
+AddressKind = Literal["public", "private", "link-local", "loopback"]
+Lookup = Callable[[str], Awaitable[list[str]]]
+"""Returns the addresses of a host. Raises OSError."""
 
 
 class RedirectRefused(RoadError):
@@ -87,7 +89,7 @@ def ecr_region(registry: str) -> str | None:
     return (match[1] or match[2]) if match is not None else None
 
 
-def kind_of(address: str) -> Kind:
+def kind_of(address: str) -> AddressKind:
     """Say which kind of network an IP address is in. Raises ValueError."""
     parsed = _embedded(ipaddress.ip_address(address.partition("%")[0]))
     if parsed.is_loopback or parsed.is_unspecified:

@@ -10,8 +10,8 @@ from whence_common.errors import one_line
 from whence_common.image_reference import ImageReferenceInvalid, is_repository_path, is_tag
 from whence_common.registry_address import RegistryPlace
 
-Part = Literal["manifests", "blobs", "referrers"]
-_PARTS = get_args(Part)
+ContentRoute = Literal["manifests", "blobs", "referrers"]
+_PARTS = get_args(ContentRoute)
 
 
 def url_of(place: RegistryPlace, path: str, part: str, name: str) -> str:

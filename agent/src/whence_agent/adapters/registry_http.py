@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from whence_common.referrer_pages import next_page
 from whence_common.registry_address import (
     REDIRECTS,
     REDIRECTS_MAX,
+    Lookup,
     Pinned,
     RedirectRefused,
     RegistryPlace,
@@ -57,8 +58,6 @@ SILENCE_SECONDS_MAX = 10.0
 """So long nothing may come of an answer that has begun, or is awaited."""
 _ERROR_BYTES_MAX = 64 * 1024
 _ADDRESSES_TRIED_MAX = 4
-Lookup = Callable[[str], Awaitable[list[str]]]
-"""Returns the addresses of a host. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

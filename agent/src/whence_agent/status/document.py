@@ -13,11 +13,11 @@ from whence_common.clock import parse_instant
 if TYPE_CHECKING:
     from whence_common.identity_document import InstanceIdentity
 
-State = Literal["booting", "ok", "degraded", "failed"]
+AgentState = Literal["booting", "ok", "degraded", "failed"]
 _GOOD_CREDENTIALS = ("current",)
 
 
-def state_of(progress: Progress) -> tuple[State, list[str]]:
+def state_of(progress: Progress) -> tuple[AgentState, list[str]]:
     """Give the verdict and its reasons. Ok only when everything runs and the last statement is acknowledged."""
     if progress.state == "failed":
         return "failed", _about_failure(progress)
@@ -137,7 +137,7 @@ def status_document(progress: Progress) -> dict[str, Any]:
     }
 
 
-def what_to_do(progress: Progress, state: State) -> str:
+def what_to_do(progress: Progress, state: AgentState) -> str:
     """Say the next step in one sentence."""
     if state == "ok":
         return "nothing"

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from whence_agent.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.status.connections import Gate, StatusConnection, StatusConnections
-from whence_agent.status.document import State, state_of, status_document
+from whence_agent.status.document import AgentState, state_of, status_document
 from whence_agent.status.host_names import is_own_host
 from whence_agent.status.page import render_page
 from whence_common import open_metrics
@@ -25,7 +25,7 @@ from whence_common.visible import visible_json
 
 log = logging.getLogger(__name__)
 
-_STATES: tuple[State, ...] = ("booting", "ok", "degraded", "failed")
+_STATES: tuple[AgentState, ...] = ("booting", "ok", "degraded", "failed")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_common.registry_address import (
     REDIRECTS,
     REDIRECTS_MAX,
+    Lookup,
     Pinned,
     RedirectRefused,
     RegistryPlace,
@@ -42,8 +43,6 @@ _SECONDS_MAX = 30.0
 _TOKENS_MAX = 1_000
 Scopes = tuple[str, ...]
 Body = bytes | AsyncIterator[bytes] | None
-Lookup = Callable[[str], Awaitable[list[str]]]
-"""Returns the addresses of a host. Raises OSError."""
 _ADDRESSES_TRIED_MAX = 4
 
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 import msgspec
 
 from whence_aggregator.agents.group_commit import GroupCommit
-from whence_aggregator.agents.sightings import Beat, Place, Sightings
+from whence_aggregator.agents.sightings import Beat, HeartbeatPlace, Sightings
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ports import Database, OutOfOrder, Overloaded, StorageUnavailable, Unauthenticated
 from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS, Listening
@@ -52,7 +52,7 @@ class Heartbeats:
         self._now = now
         self._keys: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._last: OrderedDict[str, Beat] = OrderedDict()
-        self._commits = GroupCommit[Beat, Place | None](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
+        self._commits = GroupCommit[Beat, HeartbeatPlace | None](self._commit, batch_max=BATCH_MAX, queue_max=QUEUE_MAX)
         self.run = self._commits.run
 
     async def accept(self, content: bytes, mac: str) -> None:
@@ -95,11 +95,11 @@ class Heartbeats:
                 self._keys.popitem(last=False)
             self._keys[name] = key
 
-    def _check_order(self, place: Place, last: Beat | None) -> None:
+    def _check_order(self, place: HeartbeatPlace, last: Beat | None) -> None:
         if last is not None and place <= last.place:
             raise _behind(place, last.place)
 
-    async def _check_leap(self, name: str, place: Place) -> None:
+    async def _check_leap(self, name: str, place: HeartbeatPlace) -> None:
         """Refuse a counter too far above the last. Whoever else takes one meanwhile only makes the leap smaller."""
         stored = (await self._stored([name])).get(name, (0, 0))
         if place <= stored:
@@ -113,7 +113,7 @@ class Heartbeats:
                 fix="go on after the last one taken", last_taken=last,
             )  # fmt: skip
 
-    def _arrived(self, heartbeat: Heartbeat, place: Place, last: Beat | None) -> Beat:
+    def _arrived(self, heartbeat: Heartbeat, place: HeartbeatPlace, last: Beat | None) -> Beat:
         """Return what a heartbeat's time shows of the machine's clock, also by those before it."""
         now = self._now()
         skew_millis = round((heartbeat.sent_at - now).total_seconds() * 1000)
@@ -131,7 +131,7 @@ class Heartbeats:
         if known is None or beat.place > known.place:
             self._last[beat.instance_id] = beat
 
-    async def _commit(self, batch: Sequence[Beat]) -> Sequence[Place | None]:
+    async def _commit(self, batch: Sequence[Beat]) -> Sequence[HeartbeatPlace | None]:
         """Take the highest of each instance, if it is above what was taken; return what was, for those not taken.
 
         All of a batch are under way at once, so the highest may count as the first of them: the others come after it.
@@ -150,13 +150,13 @@ class Heartbeats:
         stored = await self._stored(refused)
         return [None if done else stored[beat.instance_id] for beat, done in zip(batch, taken, strict=True)]
 
-    async def _stored(self, names: Sequence[str]) -> dict[str, Place]:
+    async def _stored(self, names: Sequence[str]) -> dict[str, HeartbeatPlace]:
         asked = {"instance_ids": msgspec.json.encode(list(names)).decode()}
         (rows,) = await self._database.fetch_all([("heard_counters", asked)], brief=True)
         return {row["instance_id"]: (row["enrolment"], row["counter"]) for row in rows}
 
 
-def _behind(place: Place, last: Place) -> OutOfOrder:
+def _behind(place: HeartbeatPlace, last: HeartbeatPlace) -> OutOfOrder:
     if place[0] < last[0]:
         return OutOfOrder(
             "enrolment-superseded", "another key was bound to this instance since, and has spoken",

@@ -14,11 +14,11 @@ import msgspec
 
 from whence_aggregator.ports import Parameters, Row
 
-Heard = tuple[str, int]
+SpeakingKey = tuple[str, int]
 """(instance id, number of the binding whose key spoke)."""
 _SEAL_BYTES = 16
 _INSTANCE = attrgetter("instance_id")
-Place = tuple[int, int]
+HeartbeatPlace = tuple[int, int]
 """A heartbeat's place among those of its instance: (number of the binding, counter)."""
 
 
@@ -26,7 +26,7 @@ class Beat(msgspec.Struct, frozen=True, gc=False):
     """One heartbeat as it arrived, and what its time shows of the machine's clock."""
 
     instance_id: str
-    place: Place
+    place: HeartbeatPlace
     skew_millis: int = 0
     """The time it states less the time it arrived: above 0 where the clock is ahead."""
     behind_since: datetime | None = None
@@ -44,7 +44,7 @@ class Sightings:
         """Copied for each seal: that is three times as fast as to begin with the key."""
         self._beat_sealing = hashlib.blake2b(key=key, digest_size=_SEAL_BYTES, person=b"whence-heartbeat")
 
-    def rows(self, heard: Iterable[Heard], seen_at: int) -> list[Parameters]:
+    def rows(self, heard: Iterable[SpeakingKey], seen_at: int) -> list[Parameters]:
         """Give one row an instance, of the newest binding that was heard."""
         return [
             {

@@ -45,7 +45,7 @@ class Discrepancy:
 
 
 @dataclass(slots=True)
-class Outcome:
+class AuditOutcome:
     """What a check found. `entries` is how many entries were read."""
 
     entries: int = 0
@@ -79,14 +79,14 @@ class Check:
         self._sightings = sightings
         self._kept_note = kept_note
         self._progress = progress
-        self._outcome = Outcome()
+        self._outcome = AuditOutcome()
         self._tree: list[list[Tile]] = [[Tile()]]
         self._missing: list[tuple[int, str]] = []
         self._taken: list[tuple[str, int, int]] = []
         self._named = set(policy.log_keys)
         """Keys that ever signed the log. A revoked one signs no lie here: roots are compared with the entries."""
 
-    async def run(self) -> Outcome:
+    async def run(self) -> AuditOutcome:
         """Check everything; never raises for what is wrong in the data."""
         outcome, size = self._outcome, await self._reader.size()
         async with self._scratch.transaction() as transaction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from whence_aggregator.collect.findings import FactRecorder
+from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.ports import CollectedFact
 from whence_aggregator.trace.facts import BRANCH_KIND
@@ -27,12 +27,12 @@ BRANCH_SECONDS_MAX = 30 * 86_400.0
 class Asking:
     """Asks for one fact. A fact that may change is asked for again later."""
 
-    def __init__(self, *, findings: FactRecorder, now: Now) -> None:
-        self._findings = findings
+    def __init__(self, *, recorder: FactRecorder, now: Now) -> None:
+        self._recorder = recorder
         self._now = now
 
     async def do(self, task: Task) -> Again | None:
-        finding, since = await self._findings.ask(task.kind, task.subject, task.lane)
+        finding, since = await self._recorder.ask(task.kind, task.subject, task.lane)
         return again(task.kind, finding, waited=self._waited(since))
 
     def _waited(self, since: datetime) -> float:

@@ -41,10 +41,10 @@ _PARAMETERS = {
 """What each path takes. The token's path is not among them: OAuth 2 has unknown parameters ignored (RFC 6749, 3.2)."""
 _FROM_MIRRORS = "ns"
 """containerd adds it to whatever it asks of a mirror: the registry that an image's name begins with."""
-Challenge = Callable[[web.Request], list[str]]
+ChallengesOf = Callable[[web.Request], list[str]]
 
 
-def registry_guarded(handler: Handler, challenge: Challenge) -> Handler:
+def registry_guarded(handler: Handler, challenge: ChallengesOf) -> Handler:
     """Wrap a handler: errors in the registry's form, with what to sign in with. A refused body is not waited for."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -145,7 +145,7 @@ def _as_refusal(exc: WhenceError) -> RegistryRefusal:
     return RegistryRefusal("UNAVAILABLE", exc.message)
 
 
-def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challenge) -> web.Response:
+def _refused(request: web.Request, refusal: RegistryRefusal, challenge: ChallengesOf) -> web.Response:
     error: dict[str, object] = {"code": refusal.code, "message": refusal.diagnostics()}
     if refusal.detail is not None:
         error["detail"] = refusal.detail

@@ -15,10 +15,10 @@ _RUNNABLE_CONFIGS = (
 _FILE_SYSTEM = re.compile(r"application/vnd\.(oci\.image|docker)\.|.*\btar\b", re.IGNORECASE)
 """Layers that container engines unpack: docker goes by the first two prefixes."""
 _COSIGN_TAG = re.compile(r"sha256-([0-9a-f]{64})\.(sig|att|sbom)")
-Kind = Literal["image", "index", "artifact"]
+ContentKind = Literal["image", "index", "artifact"]
 
 
-def kind_of(manifest: Manifest) -> Kind:
+def kind_of(manifest: Manifest) -> ContentKind:
     """Say what a manifest is, by its configuration and layers: `artifactType` and `subject` make no image less of one.
 
     BuildKit's attestations and cosign's signatures have an image's configuration, but no layer that can be unpacked.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from whence_aggregator.trace.facts import Heard, ReportedLater
 from whence_aggregator.trace.life import Life
 
-State = Literal["confirmed", "asserted", "contradicted", "missing", "unknown"]
+LinkState = Literal["confirmed", "asserted", "contradicted", "missing", "unknown"]
 LinkName = Literal[
     "account", "team", "instance", "ami", "user_data", "application", "version", "image", "source", "commit", "ticket",
     "specification",
@@ -21,7 +21,7 @@ REQUIRED_LINKS = frozenset((*LINK_NAMES, "review"))
 """What a complete lineage must have where an installation asks for nothing else."""
 _TRACED = ("application_id", "application_version", "runtime", "source")
 """What the other links rest on: shown to everybody who may trace."""
-GAPS: tuple[State, ...] = ("contradicted", "missing", "unknown")
+GAPS: tuple[LinkState, ...] = ("contradicted", "missing", "unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Link:
     """One link. `reason` is set for every gap: a value with a reason, never a silent null."""
 
     link: LinkName
-    state: State
+    state: LinkState
     value: dict[str, Any] | None = None
     reason: str | None = None
     evidence: tuple[Evidence, ...] = field(default=())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Place = Literal["subject", "body", "trailer"]
+TicketPlace = Literal["subject", "body", "trailer"]
 _LINES_MAX = 2_000
 _LINE_CHARACTERS_MAX = 1_000
 """Longer lines are read so far: no expression below needs more than linear time for it."""
@@ -89,11 +89,11 @@ class Mention:
 
     id: str
     pattern: str
-    place: Place
+    place: TicketPlace
     line: int
 
 
-def lines_of(message: str) -> list[tuple[int, Place, str]]:
+def lines_of(message: str) -> list[tuple[int, TicketPlace, str]]:
     """Give a message's lines with their numbers and places; the last paragraph holds trailers if all of it looks so."""
     lines = [line[:_LINE_CHARACTERS_MAX] for line in message.split("\n")[:_LINES_MAX]]
     last = len(lines)
@@ -140,7 +140,7 @@ def _titles(message: str) -> set[int]:
     return {1, next((number for number, _, line in lines_of(message) if number > 1 and line.strip()), 1)}
 
 
-def _trailer(line: str, place: Place) -> Iterator[tuple[str, str]]:
+def _trailer(line: str, place: TicketPlace) -> Iterator[tuple[str, str]]:
     """`Ticket: PAY-7`, `Closes-Bug: #7`, `Bug: 7`."""
     match = _TRAILER.match(line) if place != "subject" else None
     if match is None:

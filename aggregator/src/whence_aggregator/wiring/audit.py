@@ -11,7 +11,7 @@ from pathlib import Path
 
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.agents.sightings import Sightings
-from whence_aggregator.audit.check import Check, Outcome
+from whence_aggregator.audit.check import AuditOutcome, Check
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.audit.witness import WatchedLog, Witness
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
@@ -81,7 +81,7 @@ def _keeping(logs: Sequence[WatchedLog]) -> Callable[[], Awaitable[object]]:
 
 async def check_ledger(
     settings: Settings, *, database_location: str | None, progress: Callable[[str], None]
-) -> Outcome:
+) -> AuditOutcome:
     """Check a database. Raises WhenceError or OSError when that cannot be done."""
     async with AsyncExitStack() as stack:
         database = await open_database(
@@ -100,7 +100,7 @@ async def check_ledger(
 
 async def _check_once(
     settings: Settings, database: Database, reader: LogReader, progress: Callable[[str], None]
-) -> Outcome:
+) -> AuditOutcome:
     with tempfile.TemporaryDirectory(prefix="whence-check-") as directory:
         scratch = await SqliteDatabase.open(Path(directory) / "scratch.db")
         try:

@@ -18,7 +18,7 @@ from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
 from whence_aggregator.callers.caller import KnownCallers
 from whence_aggregator.collect.collectors import Collector, finding_of
-from whence_aggregator.collect.findings import FactRecorder
+from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.http.images import ImageCalls
@@ -123,11 +123,11 @@ def load_front(
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
     pulling = load_pulling(settings, registry, secret, database)
     access = _access(registry, pulling, callers, session)
-    findings = FactRecorder(ledger=ledger, collectors=collectors, now=utc_now)
+    recorder = FactRecorder(ledger=ledger, collectors=collectors, now=utc_now)
     sources = Sources(
         database=database,
         reader=images,
-        collect=findings.collect,
+        collect=recorder.collect,
         finding_of=finding_of,
         name=registry.name,
         now=utc_now,

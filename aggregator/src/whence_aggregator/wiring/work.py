@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from whence_aggregator.collect.collectors import Collector
-from whence_aggregator.collect.findings import FactRecorder
+from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.collect.handlers import Asking, InventoryListing
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluating import Evaluating
@@ -39,7 +39,7 @@ def kinds_of(
     ledger: Ledger, collectors: Mapping[str, Collector], inventory: InventoryCollector | None, *, now: Now
 ) -> dict[str, Work]:
     """Return what does each kind of work."""
-    asking = Work(handler=Asking(findings=FactRecorder(ledger=ledger, collectors=collectors, now=now), now=now))
+    asking = Work(handler=Asking(recorder=FactRecorder(ledger=ledger, collectors=collectors, now=now), now=now))
     return {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **dict.fromkeys(collectors, asking)}
 
 

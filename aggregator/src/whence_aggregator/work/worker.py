@@ -29,7 +29,7 @@ DUE_MAX = 512
 DUE_OF_EACH_MAX = 8
 DUE_IN_FLOOD_MAX = 8_192
 LEASE_SECONDS = 660
-"""Longer than any answer is waited for (findings.ANSWER_SECONDS_MAX): nobody else asks meanwhile."""
+"""Longer than any answer is waited for (fact_recorder.ANSWER_SECONDS_MAX): nobody else asks meanwhile."""
 SLOW_SECONDS = 20.0
 """A question that failed after so long was asked of a slow host."""
 IDLE_SECONDS_MAX = 5.0

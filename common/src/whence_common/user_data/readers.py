@@ -7,7 +7,7 @@ import re
 from whence_common.errors import one_line
 from whence_common.user_data.findings import DocumentProblems
 from whence_common.user_data.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from whence_common.user_data.schema import Kind
+from whence_common.user_data.schema import ValueKind
 from whence_common.user_data.secret_shapes import holds_secret, is_secret_name
 
 _SHAPES = {
@@ -143,7 +143,7 @@ def integer(node: Node, path: str, findings: DocumentProblems, *, least: int, mo
     return number
 
 
-def shape_fits(node: Node, kind: Kind) -> bool:
+def shape_fits(node: Node, kind: ValueKind) -> bool:
     """Say whether a value has the shape of its kind, without reading it further."""
     if kind == "any":
         return True
@@ -156,7 +156,7 @@ def shape_fits(node: Node, kind: Kind) -> bool:
     return kind != "flag" or isinstance(node.value, bool)
 
 
-def wrong_shape(node: Node, path: str, kind: Kind, findings: DocumentProblems) -> None:
+def wrong_shape(node: Node, path: str, kind: ValueKind, findings: DocumentProblems) -> None:
     wanted = _SHAPES.get(kind, kind)
     quoted_flag = kind == "flag" and isinstance(node, ScalarNode) and isinstance(node.value, str)
     fix = "remove the quotes" if quoted_flag else f"write {wanted}"

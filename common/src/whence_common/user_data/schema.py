@@ -9,7 +9,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "flag", "soft-flag", "integer", "size", "list", "mapping", "any"]
+ValueKind = Literal["text", "flag", "soft-flag", "integer", "size", "list", "mapping", "any"]
 """flag: a bare boolean. soft-flag: a quoted one passes with a warning. size: 64m, 1g or bytes."""
 Fate = Literal["acted", "mapped", "retired", "platform", "kept"]
 """acted: done as it says. mapped: done by today's means. retired: accepted, does nothing any more.
@@ -21,7 +21,7 @@ class Key:
     """One key. `name` is its dotted path; a `*` stands for a name that the writer chooses."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     fate: Fate
     does: str
     """What Whence does with it, and why it does nothing where it does nothing."""
@@ -41,7 +41,7 @@ class Key:
         return self.name.rpartition(".")[2]
 
 
-def rows(kind: Kind, fate: Fate, *table: tuple[str, ...]) -> list[Key]:
+def rows(kind: ValueKind, fate: Fate, *table: tuple[str, ...]) -> list[Key]:
     """Make keys of one kind and fate from rows of (name, default, does, stock[, why])."""
     return [
         Key(name=row[0], kind=kind, fate=fate, default=row[1], does=row[2], stock=row[3], why="".join(row[4:]))
@@ -59,7 +59,7 @@ def closest(keys: dict[str, Key], name: str) -> list[str]:
     return difflib.get_close_matches(name[:100], keys, n=3, cutoff=0.75)
 
 
-_JSON_TYPES: dict[Kind, dict[str, object]] = {
+_JSON_TYPES: dict[ValueKind, dict[str, object]] = {
     "text": {"type": ["string", "number"]},
     "flag": {"type": "boolean"},
     "soft-flag": {"type": ["boolean", "string"]},
