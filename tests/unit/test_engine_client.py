@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def _engine(directory: Path, *answers: bytes, silent: bool = False) -> Iterator[
             for answer in answers:
                 connection, _ = listener.accept()
                 with connection:
-                    engine.asked.append(connection.recv(65536))
+                    engine.asked.append(_request(connection))
                     connection.sendall(answer)
                     if silent:
                         over.wait(_SECONDS_MAX)
@@ -49,6 +50,18 @@ def _engine(directory: Path, *answers: bytes, silent: bool = False) -> Iterator[
         finally:
             over.set()
             thread.join(_SECONDS_MAX)
+
+
+def _request(connection: socket.socket) -> bytes:
+    """Read one request to the end of its body."""
+    asked = b""
+    while chunk := connection.recv(65536):
+        asked += chunk
+        head, end, body = asked.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: ([0-9]+)", head, re.IGNORECASE)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            break
+    return asked
 
 
 def _answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
