@@ -11,7 +11,7 @@ import aiohttp
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.logins import Logins, NoLogin
-from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_aggregator.adapters.registry_session import RegistryRoad
 from whence_common.registry_address import Lookup, RegistryPlace
 
 

@@ -29,8 +29,9 @@ from whence_agent.adapters.aws_http import AwsSecrets, S3Objects, SignedHttp
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.http_probe import HttpProbe
 from whence_agent.adapters.imds import ImdsMetadata
-from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.oci_registry import OciRegistry
+from whence_agent.adapters.registry_connection import system_lookup
+from whence_agent.adapters.registry_reads import RegistryReads
 from whence_agent.adapters.role import GivenKeys, RoleKeys
 from whence_agent.adapters.sigv4 import AwsKeys, canonical_path, signed_headers
 from whence_agent.adapters.this_processor import this_processor
@@ -138,7 +139,7 @@ async def test_no_metadata_service_at_all_is_unreachable(session: aiohttp.Client
 
 def registry(session: aiohttp.ClientSession) -> OciRegistry:
     return OciRegistry(
-        http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
+        http=RegistryReads(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
     )
 
 

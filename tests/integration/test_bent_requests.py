@@ -13,12 +13,12 @@ from aiohttp import web
 from fakes.misbehaving import Answer, misbehaving
 from fakes.roads import road
 from whence_agent.adapters.http_probe import HttpProbe
-from whence_agent.adapters.registry_http import RegistryHttp, RepositorySignIn
+from whence_agent.adapters.registry_reads import RegistryReads, RepositorySignIn
 from whence_agent.ports import RegistryRefused
-from whence_aggregator.adapters.distribution import Backend
+from whence_aggregator.adapters.backend import Backend
 from whence_aggregator.adapters.host_lookup import HostLookup
-from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
+from whence_aggregator.adapters.registry_images import RegistryImages
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.clock import utc_now
@@ -79,7 +79,7 @@ async def test_a_bent_tag_or_digest_makes_no_request(session: aiohttp.ClientSess
             assert (caught.value.code, caught.value.retryable) == ("image-name-malformed", False)
         with pytest.raises(SourceUnavailable):
             await reader.manifest(f"{host}/../../secret/admin", "1.0")
-        agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
+        agent = RegistryReads(session=session, places={}, lookup=resolving(), now=utc_now)
         with pytest.raises(RegistryRefused):
             await agent.get(
                 RepositorySignIn(registry=host, path="team/app", login=None),
@@ -104,7 +104,7 @@ async def test_a_layers_redirect_to_another_port_of_this_machine_is_not_followed
             with pytest.raises(SourceUnavailable) as caught:
                 await images(session, RegistryPlace(registry=host), resolving()).layer(f"{host}/team/app", DIGEST)
             assert caught.value.code == "registry-redirect"
-            agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
+            agent = RegistryReads(session=session, places={}, lookup=resolving(), now=utc_now)
             with pytest.raises(RegistryRefused):
                 await agent.get(
                     RepositorySignIn(registry=host, path="team/app", login=None), BLOB, accept="*/*", bytes_max=9
@@ -124,7 +124,7 @@ async def test_a_redirect_to_a_name_with_a_private_address_is_not_followed(
             with pytest.raises(SourceUnavailable) as caught:
                 await images(session, RegistryPlace(registry=host), lookup).blob(f"{host}/team/app", DIGEST)
             assert caught.value.code == "registry-redirect"
-            agent = RegistryHttp(session=session, places={}, lookup=lookup, now=utc_now)
+            agent = RegistryReads(session=session, places={}, lookup=lookup, now=utc_now)
             with pytest.raises(RegistryRefused):
                 await agent.get(
                     RepositorySignIn(registry=host, path="team/app", login=None), BLOB, accept="*/*", bytes_max=9
@@ -157,7 +157,7 @@ async def test_a_token_realm_on_another_port_of_this_machine_is_not_asked(sessio
             with pytest.raises(SourceUnavailable) as caught:
                 await images(session, RegistryPlace(registry=host), resolving()).manifest(f"{host}/team/app", "1.0")
             assert caught.value.code == "registry-redirect"
-            agent = RegistryHttp(session=session, places={}, lookup=resolving(), now=utc_now)
+            agent = RegistryReads(session=session, places={}, lookup=resolving(), now=utc_now)
             access = RepositorySignIn(registry=host, path="team/app", login=None)
             with pytest.raises(RegistryRefused):
                 await agent.get(access, "manifests/1.0", accept="*/*", bytes_max=9)

@@ -26,7 +26,7 @@ from whence_agent.adapters.aws_http import S3Objects, SignedHttp
 from whence_agent.adapters.by_proxy import ByProxy
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.oauth import OAuthIssuer
-from whence_agent.adapters.registry_http import RegistryHttp, RepositorySignIn
+from whence_agent.adapters.registry_reads import RegistryReads, RepositorySignIn
 from whence_agent.adapters.role import GivenKeys
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.ports import AggregatorUnavailable, ObjectUnavailable, RegistryRefused, SecretUnavailable
@@ -199,7 +199,7 @@ async def test_a_redirect_is_followed_by_the_proxy_to_public_names_at_their_port
             sending(by(proxy)) as session,
             aiohttp.ClientSession() as direct,
         ):
-            http = RegistryHttp(
+            http = RegistryReads(
                 session=session, direct=direct, proxy_for=by(proxy).url_for, lookup=nobody_knows, now=utc_now,
                 places={REGISTRY: RegistryPlace(registry=REGISTRY, plain_http=True)},
             )  # fmt: skip
@@ -224,7 +224,7 @@ async def test_what_no_proxy_names_is_pinned_as_ever_although_its_address_is_not
         answers[BLOB] = Answer(status=307, headers={"Location": f"http://blobs.internal:{port}/x"})
         proxies = by(proxy, "internal")
         async with sending(proxies) as session:
-            http = RegistryHttp(
+            http = RegistryReads(
                 session=session, direct=direct, proxy_for=proxies.url_for, lookup=lookup, now=utc_now,
                 places={host: RegistryPlace(registry=host)},
             )  # fmt: skip

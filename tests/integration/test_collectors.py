@@ -17,8 +17,8 @@ from fakes.roads import git_reader, road
 from landscape.processes import free_port
 from landscape.whole import Landscape
 from whence_aggregator.adapters.front_images import FrontImageStores
-from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
+from whence_aggregator.adapters.registry_images import RegistryImages
 from whence_aggregator.collect.collectors import parse_commit
 from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.ports import CommitReader, ImageReader, SourceUnavailable

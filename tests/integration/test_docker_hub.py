@@ -20,14 +20,15 @@ from landscape.front import Client
 from landscape.registry import docker_registry
 from whence_agent.adapters.docker_engine import _pulled
 from whence_agent.adapters.engine_client import EngineClient
-from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.oci_registry import OciRegistry
+from whence_agent.adapters.registry_connection import system_lookup
+from whence_agent.adapters.registry_reads import RegistryReads
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.ports import EngineFailed
-from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins
-from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_aggregator.adapters.registry_images import RegistryImages
+from whence_aggregator.adapters.registry_session import RegistryRoad
 from whence_aggregator.whence.registry_client import RegistryClient
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
@@ -79,7 +80,7 @@ async def test_the_agent_asks_one_registry_by_each_name_with_the_login_of_docker
     entry = docker_entry(CONFIG_JSON, reference.registry)
     assert entry is not None
     login = login_of_entry(entry, host=name, name="dockercfg")
-    http = RegistryHttp(session=hub.session, places={}, lookup=system_lookup, now=utc_now)
+    http = RegistryReads(session=hub.session, places={}, lookup=system_lookup, now=utc_now)
     resolved = await OciRegistry(http=http, processor=this_processor()).resolve(reference, login)
     assert (str(reference), resolved.digest) == ("docker.io/library/app:1", hub.digest)
     assert hub.names.asked == {"registry-1.docker.io", "auth.docker.io"}

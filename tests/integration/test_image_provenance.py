@@ -15,13 +15,14 @@ from landscape.front import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Client, digest_
 from landscape.layers import COMMIT, scm_source, tar, with_source
 from landscape.registry import docker_registry
 from landscape.signing import BUILDER, BUNDLE, Pusher, bundle, new_key, sign_digest, simple_signing, statement
-from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.oci_registry import OciRegistry
+from whence_agent.adapters.registry_connection import system_lookup
+from whence_agent.adapters.registry_reads import RegistryReads
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.boot.image import ImageUntrusted, TrustPolicy
 from whence_aggregator.adapters.front_images import FrontImageStores
-from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
+from whence_aggregator.adapters.registry_images import RegistryImages
 from whence_aggregator.collect.collectors import finding_of
 from whence_aggregator.collect.image_reader import RegistryImageReader, Trust
 from whence_aggregator.ports import ImageSaid, SourceUnavailable
@@ -203,7 +204,7 @@ async def test_buildkits_attestations_are_found_in_the_index_and_are_nobodys_wor
 async def test_the_agent_reads_the_annotations_that_the_aggregator_reads(place: Place) -> None:
     image = await place.push(tar({"a": b"annotated"}), annotations=OCI)
     agent = OciRegistry(
-        http=RegistryHttp(session=place.session, places={}, lookup=system_lookup, now=utc_now),
+        http=RegistryReads(session=place.session, places={}, lookup=system_lookup, now=utc_now),
         processor=this_processor(),
     )
     resolved = await agent.resolve(ImageReference.parse(f"{place.registry}/{place.path}:1.0"), None)
@@ -358,7 +359,7 @@ async def test_the_agents_verdict_at_boot_and_the_aggregators_later_agree(
     expected = [COMMIT] if is_built else []
     assert [one.source.revision for one in said.claims if one.kind == "provenance"] == expected
     agent = OciRegistry(
-        http=RegistryHttp(session=place.session, places={}, lookup=system_lookup, now=utc_now),
+        http=RegistryReads(session=place.session, places={}, lookup=system_lookup, now=utc_now),
         processor=this_processor(),
     )
     reference = ImageReference.parse(f"{place.registry}/{place.path}:1.0")

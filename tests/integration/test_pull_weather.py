@@ -23,8 +23,9 @@ from landscape.raw_images import OCI_MANIFEST, busybox, large_layers, push
 from landscape.registry import docker_registry
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.engine_archive import reader_name
-from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.oci_registry import OciRegistry
+from whence_agent.adapters.registry_connection import system_lookup
+from whence_agent.adapters.registry_reads import RegistryReads
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.boot.pull import ImagePull
 from whence_agent.patience import Patience
@@ -206,7 +207,7 @@ async def test_the_engine_is_given_what_it_renews_tokens_with(backend: str, engi
     digest = await image(backend, "demo/renewed")
     async with GuardedRegistry(backend=backend, kind="bearer").serve() as guard, aiohttp.ClientSession() as session:
         place = RegistryPlace(registry=guard.host)
-        http = RegistryHttp(session=session, places={guard.host: place}, lookup=system_lookup, now=utc_now)
+        http = RegistryReads(session=session, places={guard.host: place}, lookup=system_lookup, now=utc_now)
         registry = OciRegistry(http=http, processor=this_processor())
         said = await registry.resolve(ImageReference.parse(f"{guard.host}/demo/renewed@{digest}"), login)
         assert said.login == login

@@ -23,8 +23,9 @@ from landscape.signing import (
 )
 from landscape.whole import Landscape
 from whence_agent.adapters.docker_engine import DockerEngine
-from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.oci_registry import OciRegistry
+from whence_agent.adapters.registry_connection import system_lookup
+from whence_agent.adapters.registry_reads import RegistryReads
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.boot.image import ImageUntrusted, TrustPolicy
 from whence_agent.ports import RegistryRefused
@@ -62,7 +63,7 @@ async def image(scape: Landscape) -> BuiltImage:
 
 def registry(session: aiohttp.ClientSession, *places: RegistryPlace) -> OciRegistry:
     return OciRegistry(
-        http=RegistryHttp(
+        http=RegistryReads(
             session=session, places={place.registry: place for place in places}, lookup=system_lookup, now=utc_now
         ),
         processor=this_processor(),

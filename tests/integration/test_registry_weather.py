@@ -23,9 +23,10 @@ from landscape.certificates import dated_certificate
 from landscape.front import OCI_INDEX, OCI_MANIFEST, Client, digest_of
 from landscape.processes import free_port
 from landscape.registry import docker_registry
+from whence_agent.adapters.oci_registry import OciRegistry
 from whence_agent.adapters.processor import Processor
-from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.registry_connection import system_lookup
+from whence_agent.adapters.registry_reads import RegistryReads
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.boot.image import ImageResolver
 from whence_agent.ports import RegistryRefused, ResolvedImage
@@ -86,7 +87,7 @@ def registry(
     processor: Processor | None = None,
     silence_seconds_max: float = 10.0,
 ) -> OciRegistry:
-    http = RegistryHttp(
+    http = RegistryReads(
         session=session, places={place.registry: place for place in places}, lookup=system_lookup, now=utc_now,
         silence_seconds_max=silence_seconds_max,
     )  # fmt: skip

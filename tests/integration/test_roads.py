@@ -21,14 +21,15 @@ from fakes.token_server import ISSUER, SERVICE, TokenServer
 from landscape.certificates import loopback_certificates
 from landscape.registry import docker_registry
 from landscape.signing import BUNDLE, INDEX, MANIFEST, Pusher
-from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp, RepositorySignIn, system_lookup
+from whence_agent.adapters.oci_registry import OciRegistry
+from whence_agent.adapters.registry_connection import system_lookup
+from whence_agent.adapters.registry_reads import RegistryReads, RepositorySignIn
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.ports import RegistryRefused
-from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins, Logins
-from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_aggregator.adapters.registry_images import RegistryImages
+from whence_aggregator.adapters.registry_session import RegistryRoad
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.whence.registry_client import RegistryClient
 from whence_common.clock import utc_now
@@ -156,7 +157,7 @@ async def test_a_public_image_is_read_with_an_anonymous_token_and_a_private_one_
 async def test_an_agent_resolves_at_both(session: aiohttp.ClientSession, registries: Registries) -> None:
     for host in (registries.basic, registries.token):
         agent = OciRegistry(
-            http=RegistryHttp(
+            http=RegistryReads(
                 session=session, places={host: registries.place(host)}, lookup=system_lookup, now=utc_now
             ),
             processor=this_processor(),
@@ -298,9 +299,9 @@ async def test_a_redirect_by_name_to_a_private_address_is_refused_unless_it_is_n
 ) -> None:
     own = road(session, RegistryPlace(registry="192.0.2.1", blob_hosts=frozenset({"named.example.org"})))
     with pytest.raises(RoadError) as caught:
-        await own._checked("https://127.0.0.1/x")
+        await own._targets("https://127.0.0.1/x")
     assert caught.value.code == "registry-redirect"
-    await own._checked("https://named.example.org/x")
+    await own._targets("https://named.example.org/x")
 
 
 # --- referrers
@@ -328,7 +329,8 @@ async def test_a_registry_without_referrers_loses_that_road_only(
     async with misbehaving(answers) as host:
         assert await images(session, RegistryPlace(registry=host)).referrers(f"{host}/demo/x", digest) is None
         agent = OciRegistry(
-            http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
+            http=RegistryReads(session=session, places={}, lookup=system_lookup, now=utc_now),
+            processor=this_processor(),
         )
         reference = ImageReference.parse(f"{host}/demo/x@{digest}")
         assert await agent._referrers(_access(host), reference, digest) == index
@@ -346,7 +348,7 @@ async def test_a_list_of_referrers_is_read_page_by_page(session: aiohttp.ClientS
         reader, agent = (
             images(session, RegistryPlace(registry=host)),
             OciRegistry(
-                http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now),
+                http=RegistryReads(session=session, places={}, lookup=system_lookup, now=utc_now),
                 processor=this_processor(),
             ),
         )
@@ -370,7 +372,8 @@ async def test_a_registry_in_trouble_is_not_one_without_referrers(session: aioht
         with pytest.raises(SourceUnavailable):
             await images(session, RegistryPlace(registry=host)).referrers(f"{host}/demo/x", digest)
         agent = OciRegistry(
-            http=RegistryHttp(session=session, places={}, lookup=system_lookup, now=utc_now), processor=this_processor()
+            http=RegistryReads(session=session, places={}, lookup=system_lookup, now=utc_now),
+            processor=this_processor(),
         )
         with pytest.raises(RegistryRefused) as caught:
             await agent._referrers(_access(host), ImageReference.parse(f"{host}/demo/x@{digest}"), digest)

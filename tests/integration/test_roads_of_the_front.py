@@ -17,8 +17,8 @@ from fakes.guarded_registry import GuardedRegistry
 from fakes.lying_registry import LyingRegistry, lying_registry
 from fakes.roads import road
 from landscape.registry import docker_registry
+from whence_aggregator.adapters.backend import Backend
 from whence_aggregator.adapters.backend_calls import BackendTimeouts
-from whence_aggregator.adapters.distribution import Backend
 from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins

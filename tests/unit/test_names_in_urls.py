@@ -15,7 +15,7 @@ from whence_common.image_reference import (
     tag_reference,
 )
 from whence_common.registry_address import RegistryPlace
-from whence_common.registry_urls import url_of
+from whence_common.registry_requests import url_of
 from whence_common.scm_source import RepositoryInvalid, SourceRepository, repository_of
 
 HUB = RegistryPlace(registry="docker.io")

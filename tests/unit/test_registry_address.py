@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from whence_common.referrer_pages import merged, next_page
+from whence_common.referrer_pages import next_page
 from whence_common.registry_address import (
     RedirectRefused,
     RegistryPlace,
     check_addresses,
     ecr_region,
     kind_of,
-    pinned,
     redirected,
-    referrers_closed,
     same_origin,
 )
 
@@ -147,17 +143,6 @@ def test_a_name_is_followed_by_the_addresses_and_the_port_it_has(
         check_addresses(OUTSIDE, url, addresses, own)
 
 
-def test_the_address_that_was_checked_is_asked_under_the_name_it_was_found_by() -> None:
-    for address, url in (
-        ("93.184.216.34", "https://93.184.216.34/x?a=%2Fb"),
-        ("2606:4700::1", "https://[2606:4700::1]/x?a=%2Fb"),
-    ):
-        to = pinned("https://cdn.example.org/x?a=%2Fb", address)
-        assert (to.url, to.host, to.server_hostname) == (url, "cdn.example.org", "cdn.example.org")
-    to = pinned("http://minio.example.org:9000/x", "93.184.216.34")
-    assert (to.url, to.host, to.server_hostname) == ("http://93.184.216.34:9000/x", "minio.example.org:9000", None)
-
-
 def test_a_host_that_the_settings_name_may_be_private() -> None:
     named = RegistryPlace(registry="r.example.org", blob_hosts=frozenset({"minio.example.org:9000"}))
     check_addresses(named, "https://minio.example.org:9000/x", ["10.0.0.1"], ["93.184.216.34"])
@@ -189,26 +174,6 @@ def test_docker_hub_is_asked_where_it_is(registry: str, path: str, url: str) -> 
 )
 def test_credentials_belong_to_one_scheme_host_and_port(url: str, own: bool) -> None:
     assert same_origin(OUTSIDE, url) is own
-
-
-@pytest.mark.parametrize("status", [303, 307, 400, 401, 403, 404, 405, 406, 501])
-def test_a_registry_without_referrers_says_so_in_many_ways(status: int) -> None:
-    assert referrers_closed(status, b"")
-
-
-@pytest.mark.parametrize(
-    "status, content, closed",
-    [
-        (200, b'{"manifests": []}', False),
-        (200, b"<html>", True),
-        (200, b"{}", True),
-        (429, b"", False),
-        (500, b"", False),
-        (503, b"", False),
-    ],
-)
-def test_a_list_is_a_list_and_trouble_is_trouble(status: int, content: bytes, closed: bool) -> None:
-    assert referrers_closed(status, content) is closed
 
 
 @pytest.mark.parametrize(
@@ -257,9 +222,3 @@ LIST = "https://r.example.org/v2/a/referrers/sha256:1"
 )
 def test_a_list_goes_on_where_its_link_says_and_at_the_registry_only(link: str, following: str) -> None:
     assert next_page(OUTSIDE, LIST, link) == following
-
-
-def test_pages_are_one_list() -> None:
-    pages = [b'{"manifests": [{"digest": "a"}]}', b'{"manifests": [{"digest": "b"}, 7]}', b"{}"]
-    assert json.loads(merged(pages))["manifests"] == [{"digest": "a"}, {"digest": "b"}, 7]
-    assert merged(pages[:1]) == pages[0]

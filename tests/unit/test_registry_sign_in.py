@@ -15,10 +15,14 @@ from whence_common.registry_sign_in import (
     Login,
     SignInChallenge,
     SignInRefused,
+    TokenRequest,
     choose,
+    granted,
     parse_challenges,
     parse_token,
     scope_of,
+    shown,
+    sign_in,
     token_request,
 )
 
@@ -82,6 +86,49 @@ def test_a_token_comes_first_then_basic(
 ) -> None:
     chosen = choose(challenges, login, EXAMPLE)
     assert (chosen.scheme if chosen is not None else None) == scheme
+
+
+@pytest.mark.parametrize(
+    "challenges, login, header",
+    [
+        ([], None, ""),
+        ([], ROBOT, ROBOT.basic()),
+        ([SignInChallenge(scheme="basic")], None, ""),
+        ([SignInChallenge(scheme="basic")], Login(registry_token="abc"), "Bearer abc"),
+        ([SignInChallenge(scheme="bearer", realm="https://elsewhere.example.com/t")], Login(registry_token="abc"), "Bearer abc"),
+        ([SignInChallenge(scheme="bearer", realm="https://elsewhere.example.com/t"), SignInChallenge(scheme="basic")], ROBOT, ROBOT.basic()),
+    ],
+)  # fmt: skip
+def test_a_sign_in_needs_no_token_where_a_header_answers_it(
+    challenges: list[SignInChallenge], login: Login | None, header: str
+) -> None:
+    assert sign_in(challenges, login, [scope_of("a/b")], EXAMPLE) == header
+
+
+def test_a_sign_in_by_bearer_asks_for_a_token_with_the_login_in_a_header() -> None:
+    challenge = SignInChallenge(scheme="bearer", realm="https://registry.example.org/token")
+    wanted = sign_in([challenge], ROBOT, [scope_of("a/b")], EXAMPLE)
+    assert isinstance(wanted, TokenRequest)
+    assert (wanted.method, wanted.headers) == ("GET", {"Accept": "application/json", "Authorization": ROBOT.basic()})
+    renewed = sign_in([challenge], Login(identity_token="hunter2"), [scope_of("a/b")], EXAMPLE)
+    assert isinstance(renewed, TokenRequest)
+    assert (renewed.method, renewed.headers) == ("POST", {"Accept": "application/json"})
+
+
+def test_a_sign_in_is_shown_to_the_registry_and_to_no_other_host() -> None:
+    assert shown(EXAMPLE, "https://registry.example.org/v2/", "Bearer abc") == {"Authorization": "Bearer abc"}
+    assert shown(EXAMPLE, "https://registry.example.org/v2/", "") == {}
+    for url in ("https://cdn.example.org/x", "http://registry.example.org/v2/", "https://registry.example.org:8443/"):
+        assert shown(EXAMPLE, url, "Bearer abc") == {}
+
+
+def test_a_token_is_granted_by_a_whole_answer_with_status_200_only() -> None:
+    token = granted(200, b'{"token": "abc"}')
+    assert token is not None
+    assert token.header == "Bearer abc"
+    assert [granted(status, body) for status, body in ((201, b'{"token": "abc"}'), (200, None), (401, b""))] == [
+        None
+    ] * 3
 
 
 @pytest.mark.parametrize(

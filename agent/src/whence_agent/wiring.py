@@ -24,9 +24,10 @@ from whence_agent.adapters.identity_prover import IdentityProver
 from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
+from whence_agent.adapters.oci_registry import OciRegistry
 from whence_agent.adapters.platform_files import logins_of, proxies_of, trust_policies
-from whence_agent.adapters.registry import OciRegistry
-from whence_agent.adapters.registry_http import RegistryHttp, system_lookup
+from whence_agent.adapters.registry_connection import system_lookup
+from whence_agent.adapters.registry_reads import RegistryReads
 from whence_agent.adapters.role import RoleKeys
 from whence_agent.adapters.systemd import machine_is_stopping
 from whence_agent.adapters.this_processor import this_processor
@@ -161,7 +162,7 @@ class _Agent:
             )
             for host, one in settings.registries.items()
         }
-        http = RegistryHttp(
+        http = RegistryReads(
             session=self.session, direct=self.direct, proxy_for=self.proxies.url_for, places=self.places,
             lookup=system_lookup, now=utc_now,
         )  # fmt: skip

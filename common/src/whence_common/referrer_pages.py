@@ -6,6 +6,7 @@ Source: OCI distribution specification 1.1, "Listing Referrers": a Link header w
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -13,9 +14,35 @@ from whence_common.loose_json import loose
 from whence_common.registry_address import RegistryPlace, redirected, same_origin
 
 PAGES_MAX = 50
+Page = tuple[bytes, str]
+"""The body of a page, and its Link header."""
+ReadPage = Callable[[str, bool], Awaitable[Page | None]]
+"""Reads one page, by its URL and whether it is the first; returns None where the registry has no such list."""
 _LINK = re.compile(r"""<([^<>\s]{1,4000})>\s*((?:;\s*[a-z*]+\s*=\s*(?:"[^"]*"|[^\s",;]+)\s*)*)""", re.IGNORECASE)
 _NEXT = re.compile(r"""rel\s*=\s*(?:"(?:[^"]* )?next(?: [^"]*)?"|next(?![^\s,;]))""", re.IGNORECASE)
 _HEADER_CHARACTERS_MAX = 8 * 1024
+
+
+class ListEndless(Exception):
+    """A list has more pages than are read."""
+
+
+async def whole_list(place: RegistryPlace, url: str, read: ReadPage) -> bytes | None:
+    """Return the list of referrers that begins at `url`; None where there is none.
+
+    Raises RedirectRefused, ListEndless, and what `read` raises.
+    """
+    pages: list[bytes] = []
+    for _ in range(PAGES_MAX):
+        page = await read(url, not pages)
+        if page is None:
+            return None
+        content, link = page
+        pages.append(content)
+        url = next_page(place, url, link)
+        if not url:
+            return _merged(pages)
+    raise ListEndless(f"more than {PAGES_MAX} pages")
 
 
 def next_page(place: RegistryPlace, url: str, link: str) -> str:
@@ -30,7 +57,7 @@ def next_page(place: RegistryPlace, url: str, link: str) -> str:
     return ""
 
 
-def merged(pages: list[bytes]) -> bytes:
+def _merged(pages: list[bytes]) -> bytes:
     """Put pages together into one index; a single page stays as it came."""
     if len(pages) == 1:
         return pages[0]

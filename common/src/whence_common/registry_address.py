@@ -1,7 +1,6 @@
 """Where a registry is reached and where it may send its clients. No I/O is done here: adapters look addresses up.
 
-A redirect comes from outside. It is followed to public hosts over TLS, and never with the registry's credentials. What
-a name resolves to is checked, and the connection goes to the address that was checked: the next lookup may differ.
+A redirect comes from outside. It is followed to public hosts over TLS, and never with the registry's credentials.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 from whence_common.errors import RoadError, one_line
 from whence_common.image_reference import (
@@ -21,12 +20,8 @@ from whence_common.image_reference import (
     registry_name,
     registry_path,
 )
-from whence_common.loose_json import loose
 
 REDIRECTS = (301, 302, 303, 307, 308)
-REDIRECTS_MAX = 5
-_REFERRERS_CLOSED = (*REDIRECTS, 400, 401, 403, 404, 405, 406, 410, 415, 501)
-"""What registries without the referrers API answer to it."""
 _URL_CHARACTERS_MAX = 16 * 1024
 _TOKEN_HOSTS = {DOCKER_HUB_HOST: "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
 _ECR = re.compile(
@@ -167,39 +162,6 @@ def check_by_proxy(place: RegistryPlace, url: str) -> None:
 def is_named(netloc: str, hosts: Iterable[str]) -> bool:
     """Return whether a URL's host, with its port, is among hosts."""
     return netloc.lower() in {one.lower() for one in hosts}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pinned:
-    """How an address that was checked is asked under the name that it was found by."""
-
-    url: str
-    host: str
-    """For the Host header."""
-    server_hostname: str | None
-    """For TLS; None without it."""
-
-
-def pinned(url: str, address: str) -> Pinned:
-    """Return how to ask exactly this address for a URL."""
-    parts = urlsplit(url)
-    literal = f"[{address}]" if ":" in address else address
-    port = f":{parts.port}" if parts.port is not None else ""
-    return Pinned(
-        url=urlunsplit(parts._replace(netloc=f"{literal}{port}")),
-        host=parts.netloc,
-        server_hostname=parts.hostname if parts.scheme == "https" else None,
-    )
-
-
-def referrers_closed(status: int, content: bytes) -> bool:
-    """Say whether a registry has no referrers API by what it answered there: then its fallback tag is read."""
-    return status in _REFERRERS_CLOSED or (status == 200 and not isinstance(loose(content).get("manifests"), list))
-
-
-def is_page(content_type: str) -> bool:
-    """Say whether an answer is a page for people: registries send none, load balancers and proxies do."""
-    return content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
 
 
 def same_origin(place: RegistryPlace, url: str) -> bool:

@@ -13,13 +13,15 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from whence_common.errors import RoadError, one_line
 from whence_common.loose_json import loose
-from whence_common.registry_address import RegistryPlace, is_usable_url
+from whence_common.registry_address import RegistryPlace, is_usable_url, same_origin
 
 TOKEN_BYTES_MAX = 64 * 1024
 _HEADER_CHARACTERS_MAX = 8 * 1024
 _CHALLENGES_MAX = 8
 _SECONDS_DEFAULT, _SECONDS_MAX = 60.0, 12 * 3600.0
 """A token without `expires_in` holds for a minute (distribution's token specification)."""
+CATALOG_SCOPE = "registry:catalog:*"
+"""The right to list a registry's repositories."""
 _CLIENT = "whence"
 _PIECE = re.compile(
     r"""[\s,]*(?:
@@ -71,6 +73,15 @@ class TokenRequest:
     authorization: str = field(default="", repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
 
+    @property
+    def method(self) -> str:
+        return "GET" if self.form is None else "POST"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        shown = {"Authorization": self.authorization} if self.authorization else {}
+        return {"Accept": "application/json", **shown}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BearerToken:
@@ -78,6 +89,10 @@ class BearerToken:
 
     value: str = field(repr=False)
     seconds: float
+
+    @property
+    def header(self) -> str:
+        return bearer(self.value)
 
 
 def parse_challenges(headers: Iterable[str]) -> list[SignInChallenge]:
@@ -121,6 +136,34 @@ def choose(challenges: Iterable[SignInChallenge], login: Login | None, place: Re
     return basic
 
 
+def sign_in(
+    challenges: Iterable[SignInChallenge], login: Login | None, scopes: Iterable[str], place: RegistryPlace
+) -> str | TokenRequest:
+    """Return the Authorization header that answers a registry's challenges, or the request for a token that does.
+
+    The header is empty where nothing can be shown. Raises SignInRefused.
+    """
+    if login is not None and login.registry_token:
+        return bearer(login.registry_token)
+    challenge = choose(challenges, login, place)
+    if challenge is None:
+        return ""
+    if challenge.scheme == "basic":
+        assert login is not None, "Basic is chosen with a login only"
+        return login.basic()
+    return token_request(challenge, login, scopes, place)
+
+
+def bearer(token: str) -> str:
+    """Return the Authorization header that shows a token (RFC 6750, 2.1)."""
+    return f"Bearer {token}"
+
+
+def shown(place: RegistryPlace, url: str, authorization: str) -> dict[str, str]:
+    """Return the headers that sign in to the registry: none where the URL is at another host."""
+    return {"Authorization": authorization} if authorization and same_origin(place, url) else {}
+
+
 def check_realm(realm: str, place: RegistryPlace, *, shown: bool) -> None:
     """Check where tokens are given. A login is shown to the registry's own hosts only. Raises SignInRefused."""
     schemes = ("http", "https") if place.plain else ("https",)
@@ -153,6 +196,11 @@ def token_request(
     joined = "&" if urlsplit(challenge.realm).query else "?"
     authorization = login.basic() if login is not None and login.username else ""
     return TokenRequest(url=f"{challenge.realm}{joined}{query}", authorization=authorization)
+
+
+def granted(status: int, content: bytes | None) -> BearerToken | None:
+    """Return the token in a token endpoint's whole answer; None when it gives none."""
+    return parse_token(content) if status == 200 and content is not None else None
 
 
 def parse_token(content: bytes) -> BearerToken | None:

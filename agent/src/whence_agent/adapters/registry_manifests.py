@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from whence_agent.adapters.processor import Processor, choose, offers, platform_of, written
+from whence_agent.adapters.registry_refusals import AT_FAULT
 from whence_agent.ports import RegistryRefused
 from whence_common.errors import one_line
 from whence_common.image_reference import ImageReference
 from whence_common.oci_manifest import INDEXES, LAYERS_MAX, MANIFESTS
-from whence_common.registry_address import is_page
+from whence_common.registry_answers import is_page
 
 _OTHER = "image-other-architecture"
-AT_FAULT = "the registry or something before it is at fault; tell its owner"
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 
 

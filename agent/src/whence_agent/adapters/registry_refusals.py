@@ -13,20 +13,16 @@ from whence_agent.ports import RegistryRefused
 from whence_common.backoff import retry_after_seconds
 from whence_common.clock import to_instant
 from whence_common.errors import one_line
-from whence_common.loose_json import loose
+from whence_common.registry_answers import ErrorDocument, may_pass
 
 UNAUTHORISED = "registry-unauthorised"
 """The code for a sign-in that is missing, or is not accepted."""
-_PASSING = frozenset({408, 425, 429})
-"""Beside 5xx: too slow, too early, too many."""
 _NOT_THERE = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NAME_INVALID", "BLOB_UNKNOWN", "TAG_INVALID", "NOT_FOUND"})
 """The registry's own codes for what it does not have; NOT_FOUND is Harbor's."""
 _DENIED = frozenset({"DENIED", "UNAUTHORIZED"})
-_BUSY = frozenset({"TOOMANYREQUESTS", "UNAVAILABLE"})
-_ERRORS_MAX = 16
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
-_AT_FAULT = "the registry or something before it is at fault; tell its owner"
+AT_FAULT = "the registry or something before it is at fault; tell its owner"
 
 
 def refusal(
@@ -44,11 +40,12 @@ def refusal(
     An error document in the form of the distribution specification is the registry's own word, and is final. Anything
     else with 403 or 404 may be a load balancer or a proxy whose registry is not up yet, and may pass.
     """
-    codes, said = _stated(content)
-    where = f"HTTP {status} from {registry} for {what}{said}"
+    stated = ErrorDocument.parse(content)
+    codes, words = stated.codes, f" ({stated.words})" if stated.words else ""
+    where = f"HTTP {status} from {registry} for {what}{words}"
     after = retry_after_seconds(headers.get("Retry-After", ""), now=now)
     if may_pass(status, content):
-        return RegistryRefused("registry-error", where, retry_after_seconds=after, fix=_AT_FAULT)
+        return RegistryRefused("registry-error", where, retry_after_seconds=after, fix=AT_FAULT)
     if status == 401 or (status == 403 and codes & _DENIED):
         why = "the login that it was shown is not accepted" if shown else "sign-in is needed, and no login is known"
         fix = "allow this instance to pull from the registry" if shown else "add a login for it: dockercfg or sign_in"
@@ -68,16 +65,7 @@ def refusal(
             "registry-image-unknown", f"{where}: not found, and not by the registry's own error document",
             retry_after_seconds=after, fix="push the image, correct source, or see what is before the registry",
         )  # fmt: skip
-    return RegistryRefused("registry-error", where, retryable=False, fix=_AT_FAULT)
-
-
-def may_pass(status: int, content: bytes) -> bool:
-    """Return whether an answer is of a kind that passes by itself: overload, or something that is not up yet."""
-    if status >= 500 or status in _PASSING:
-        return True
-    codes, said = _stated(content)
-    lowered = said.lower()
-    return status in (400, 401, 403) and bool(codes & _BUSY or "rate limit" in lowered or "toomanyrequests" in lowered)
+    return RegistryRefused("registry-error", where, retryable=False, fix=AT_FAULT)
 
 
 def unreachable(registry: str, exc: Exception, now: datetime) -> RegistryRefused:
@@ -103,7 +91,7 @@ def unreachable(registry: str, exc: Exception, now: datetime) -> RegistryRefused
     if isinstance(exc, aiohttp.ClientConnectorError) and isinstance(exc.os_error, ConnectionRefusedError):
         return _away(registry, "the connection is refused", "see whether it runs at this port")
     if isinstance(exc, aiohttp.ClientPayloadError):
-        return _away(registry, "its answer breaks off", _AT_FAULT)
+        return _away(registry, "its answer breaks off", AT_FAULT)
     return _away(registry, f"no answer ({type(exc).__name__})", "see whether it runs, and the network")
 
 
@@ -126,13 +114,3 @@ def _certificate(registry: str, error: Exception, now: datetime) -> RegistryRefu
         "registry-certificate", f"the certificate of {registry} is not trusted: {one_line(str(broken), 120)}",
         retryable=False, fix="add its authority to those of this machine, or correct the registry's certificate",
     )  # fmt: skip
-
-
-def _stated(content: bytes) -> tuple[frozenset[str], str]:
-    """Return the codes of an error document of a registry, and what it states in words, for a message."""
-    errors = loose(content).get("errors")
-    entries = [one for one in errors[:_ERRORS_MAX] if isinstance(one, dict)] if isinstance(errors, list) else []
-    codes = [code for one in entries if isinstance(code := one.get("code"), str)]
-    words = [text for one in entries if isinstance(text := one.get("message"), str)]
-    shown = one_line(" ".join([*codes[:1], *words[:1]]), 120)
-    return frozenset(code.upper() for code in codes), f" ({shown})" if shown else ""

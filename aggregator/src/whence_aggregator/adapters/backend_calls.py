@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
-from whence_aggregator.adapters.registry_road import FAILURES, RegistryRoad, Scopes
+from whence_aggregator.adapters.registry_session import FAILURES, RegistryRoad, Scopes
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
-from whence_common.errors import one_line
-from whence_common.image_reference import ImageReferenceInvalid, is_repository_path
+from whence_common.image_reference import ImageReferenceInvalid
 from whence_common.oci_manifest import MANIFEST_BYTES_MAX
+from whence_common.registry_requests import check_path, checked_path
 from whence_common.registry_sign_in import scope_of
-from whence_common.registry_urls import checked_path
 from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
@@ -73,8 +72,10 @@ class BackendCalls:
             raise RegistryRefusal("NAME_INVALID", exc.message) from exc
 
     def _uploads(self, repository: str) -> str:
-        if not is_repository_path(repository):
-            raise RegistryRefusal("NAME_INVALID", f"{one_line(repository, 80)!r} is not a repository")
+        try:
+            check_path(repository)
+        except ImageReferenceInvalid as exc:
+            raise RegistryRefusal("NAME_INVALID", exc.message) from exc
         return f"{self._base}/{repository}/blobs/uploads/"
 
     @asynccontextmanager

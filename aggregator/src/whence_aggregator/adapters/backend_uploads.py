@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from whence_aggregator.adapters.backend_calls import BackendCalls, BackendTimeouts
 from whence_aggregator.adapters.missing_places import check_place
-from whence_aggregator.adapters.registry_road import RegistryRoad, Scopes
+from whence_aggregator.adapters.registry_session import RegistryRoad, Scopes
 from whence_aggregator.ports_registry import Upload
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
-from whence_common.registry_address import same_origin
+from whence_common.registry_address import RedirectRefused, same_origin
+from whence_common.registry_requests import read_headers, upload_end, upload_location
 from whence_common.registry_sign_in import scope_of
 
 _STORED_MAX = 10_000
@@ -114,8 +115,7 @@ class BackendUploads(BackendCalls):
                 self._expect(answer, 204)
 
     async def _finished(self, repository: str, upload: Upload, digest: str) -> bool:
-        joined = "&" if urlsplit(upload.location).query else "?"
-        url = f"{upload.location}{joined}digest={digest}"
+        url = upload_end(upload.location, digest)
         headers = {"Content-Type": _OCTETS, "Content-Length": "0"}
         scopes = self._push(repository)
         async with self._ask("PUT", url, scopes, data=b"", headers=headers, timeout=self._sent) as answer:
@@ -134,7 +134,7 @@ class BackendUploads(BackendCalls):
 
     async def _size_by_range(self, repository: str, url: str) -> int | None:
         """Ask for a blob's first byte: addresses that are signed for GET refuse HEAD."""
-        headers = {"Accept-Encoding": "identity", "Range": "bytes=0-0"}
+        headers = read_headers("*/*") | {"Range": "bytes=0-0"}
         async with self._ask("GET", url, self._pull(repository), headers=headers, follow=True) as answer:
             match = _TOTAL.match(answer.headers.get("Content-Range", "")) if answer.status == 206 else None
             if match is None:
@@ -149,11 +149,11 @@ class BackendUploads(BackendCalls):
         return Upload(location=self._location(answer, str(answer.url)), received=received)
 
     def _location(self, answer: aiohttp.ClientResponse, otherwise: str) -> str:
-        location = urljoin(str(answer.url), answer.headers.get("Location", otherwise))
-        parts = urlsplit(location)
-        if f"{parts.scheme}://{parts.netloc}" != self._origin:
-            raise unavailable("the registry behind sends uploads to another host")
-        return location
+        try:
+            location = answer.headers.get("Location", otherwise)
+            return upload_location(self._road.place, str(answer.url), location)
+        except RedirectRefused as exc:
+            raise unavailable("the registry behind sends uploads to another host") from exc
 
 
 def _scopes_of(upload: Upload) -> Scopes:

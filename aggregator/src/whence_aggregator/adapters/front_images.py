@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from whence_aggregator.adapters.image_registry import LAYER_BYTES_MAX
-from whence_aggregator.adapters.layer_stream import Windows, scan
+from whence_aggregator.adapters.layer_stream import Windows, scan_layer
 from whence_aggregator.ports import ImageStore, SourceUnavailable
 from whence_aggregator.ports_registry import BlobBackend
 from whence_aggregator.registry.catalog import PAGE_MAX, Catalog
@@ -70,17 +68,14 @@ class FrontImages:
 
     async def layer(self, repository: str, digest: str) -> LayerFinding:
         """Scan a layer for its scm-source.json."""
-        hashed = hashlib.sha256()
+        place = f"{repository}: layer {digest}"
         try:
             async with self._backend.read(str(_place(repository)), digest, "", follow=True) as answer:
                 if answer is None or answer.status != 200:
-                    raise SourceUnavailable("registry-error", f"{repository}: layer {digest} cannot be read")
-                finding = await scan(_bounded(answer.chunks, hashed), windows=self._windows)
+                    raise SourceUnavailable("registry-error", f"{place} cannot be read")
+                return await scan_layer(answer.chunks, digest, place=place, windows=self._windows)
         except RegistryRefusal as exc:
             raise _unavailable(exc) from exc
-        if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:
-            raise SourceUnavailable("registry-wrong-digest", f"{repository}: layer {digest} has other bytes")
-        return finding
 
 
 class FrontImageStores:
@@ -92,16 +87,6 @@ class FrontImageStores:
 
     def store_of(self, repository: str) -> ImageStore:
         return self._own.get(repository.partition("/")[0], self._others)
-
-
-async def _bounded(chunks: AsyncIterator[bytes], hashed: hashlib._Hash) -> AsyncIterator[bytes]:
-    left = LAYER_BYTES_MAX
-    async for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise SourceUnavailable("image-layer-too-large", "the layer is too large")
-        hashed.update(chunk)
-        yield chunk
 
 
 def _place(repository: str) -> Repository:

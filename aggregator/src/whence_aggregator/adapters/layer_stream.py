@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import os
 import threading
 import time
@@ -22,6 +23,7 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_common.image_layers import LayerFinding, read_layer
 
 SCAN_SECONDS_MAX = 300.0
+LAYER_BYTES_MAX = 8 * 1024**3
 SMALL_WINDOW_BYTES = 8 * 1024 * 1024
 """What every decoder of zstd should take (RFC 8878, 3.1.1.1.2), and most images have."""
 _ZSTD_WINDOW_BYTES_MAX = 32 * 1024 * 1024
@@ -51,6 +53,17 @@ class Windows:
         finally:
             with self._lock:
                 self._left += counted
+
+
+async def scan_layer(
+    chunks: AsyncIterator[bytes], digest: str, *, place: str, windows: Windows
+) -> LayerFinding:  # fmt: skip
+    """Scan a layer for its scm-source.json; `place` names it in errors. Raises SourceUnavailable, and as `scan`."""
+    hashed = hashlib.sha256()
+    finding = await scan(_hashed(chunks, hashed, place), windows=windows)
+    if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:
+        raise SourceUnavailable("registry-wrong-digest", f"{place}: the bytes are not those of the digest")
+    return finding
 
 
 async def scan(chunks: AsyncIterator[bytes], *, windows: Windows, floor: Floor = LAYER_FLOOR) -> LayerFinding:
@@ -83,6 +96,16 @@ async def scan(chunks: AsyncIterator[bytes], *, windows: Windows, floor: Floor =
         stopped.set()
         scanning.add_done_callback(_seen)
         thread.shutdown(wait=False)
+
+
+async def _hashed(chunks: AsyncIterator[bytes], hashed: hashlib._Hash, place: str) -> AsyncIterator[bytes]:
+    left = LAYER_BYTES_MAX
+    async for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise SourceUnavailable("image-layer-too-large", f"{place}: the layer is too large")
+        hashed.update(chunk)
+        yield chunk
 
 
 def _seen(scanning: asyncio.Future[LayerFinding]) -> None:

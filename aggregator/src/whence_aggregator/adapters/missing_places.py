@@ -7,10 +7,9 @@ import aiohttp
 from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.errors import one_line
-from whence_common.loose_json import loose
+from whence_common.registry_answers import ERROR_BYTES_MAX, ErrorDocument
 
-REFUSAL_BYTES_MAX = 64 * 1024
-_CODES = ("NAME_UNKNOWN", "NOT_FOUND", "PROJECT_NOT_FOUND")
+_CODES = frozenset({"NAME_UNKNOWN", "NOT_FOUND", "PROJECT_NOT_FOUND"})
 _EXCEPTION = b"RepositoryNotFoundException"
 """ECR's own name, where its API's words come through."""
 
@@ -19,10 +18,9 @@ def place_missing(status: int, said: bytes) -> bool:
     """Say whether a refusal of a push means that its repository, or the project around it, does not exist."""
     if status not in (400, 404):
         return False
-    errors = loose(said).get("errors")
-    codes = [one.get("code") for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+    codes = ErrorDocument.parse(said).codes
     if status == 404:
-        return any(code in _CODES for code in codes) or _EXCEPTION in said
+        return bool(codes & _CODES) or _EXCEPTION in said
     return "NAME_UNKNOWN" in codes or _EXCEPTION in said
 
 
@@ -38,7 +36,5 @@ def missing(path: str) -> RegistryRefusal:
 
 async def check_place(answer: aiohttp.ClientResponse, path: str) -> None:
     """Raise RegistryRefusal when the registry behind refuses because the repository is not there."""
-    if answer.status in (400, 404) and place_missing(
-        answer.status, await read_answer(answer, REFUSAL_BYTES_MAX) or b""
-    ):
+    if answer.status in (400, 404) and place_missing(answer.status, await read_answer(answer, ERROR_BYTES_MAX) or b""):
         raise missing(path)

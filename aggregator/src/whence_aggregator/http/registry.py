@@ -21,6 +21,7 @@ from whence_aggregator.registry.pushes import Pushes
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.errors import one_line
 from whence_common.oci_manifest import DOCKER_MANIFEST, INDEXES, MANIFEST_BYTES_MAX, OCI_INDEX, Manifest
+from whence_common.registry_sign_in import CATALOG_SCOPE
 
 _ENGINE = "docker/"
 """The Docker Engine answers every challenge, and fails at Basic where it has a token to renew by and no password."""
@@ -28,7 +29,7 @@ BASIC_CHALLENGE = 'Basic realm="Pier One Docker Registry"'
 _FORM_BYTES_MAX = 64 * 1024
 _HEADER_NOT_TAKEN = "X-SCM-Source is not taken: put scm-source.json into the image, or sign with whence attest"
 _SCOPES_MAX = 20
-_CATALOG_PATH, _CATALOG_SCOPE = "/v2/_catalog", "registry:catalog:*"
+_CATALOG_PATH = "/v2/_catalog"
 _SCOPE = re.compile(r"repository:([a-z0-9._/-]{1,255}):([a-z,*]{1,60})\Z")
 
 
@@ -78,7 +79,7 @@ class RegistryCalls:
     def challenges(self, request: web.Request) -> list[str]:
         """Say how to sign in: with a token that is granted for what is asked, or as Pier One's clients do."""
         realm = f"{own_url(request, self._url)}/v2/token"
-        scope = f',scope="{_CATALOG_SCOPE}"' if request.path == _CATALOG_PATH else ""
+        scope = f',scope="{CATALOG_SCOPE}"' if request.path == _CATALOG_PATH else ""
         name = request.match_info.get("name")
         if name is not None and _SCOPE.match(f"repository:{name}:pull"):
             of_upload = "number" in request.match_info  # who asks for its state goes on to send
@@ -126,7 +127,7 @@ class RegistryCalls:
             match = _SCOPE.match(scope)
             if match is not None and is_repository(match[1]):
                 wanted.append((Repository.parse(match[1]), match[2].split(",")))
-        return _granted(await self._access.grant(principal, wanted, catalog=_CATALOG_SCOPE in asked))
+        return _granted(await self._access.grant(principal, wanted, catalog=CATALOG_SCOPE in asked))
 
     async def _form(self, request: web.Request) -> dict[str, list[str]]:
         try:

@@ -14,21 +14,16 @@ from pathlib import Path
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from whence_common.digest import sha256_digest
-from whence_common.errors import InputError, RoadError, one_line
+from whence_common.errors import InputError, RoadError
 from whence_common.image_reference import DOCKER_HUB, ImageReference, registry_name
 from whence_common.login_file import docker_entry, docker_keys, login_of_entry
 from whence_common.loose_json import loose
-from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
-from whence_common.registry_address import REDIRECTS, REDIRECTS_MAX, RegistryPlace, redirected, same_origin
-from whence_common.registry_sign_in import (
-    Login,
-    choose,
-    parse_challenges,
-    parse_token,
-    scope_of,
-    token_request,
-)
-from whence_common.registry_urls import checked_path
+from whence_common.oci_manifest import MANIFEST_BYTES_MAX
+from whence_common.registry_address import REDIRECTS, RegistryPlace
+from whence_common.registry_answers import ErrorDocument
+from whence_common.registry_redirects import next_hop
+from whence_common.registry_requests import checked_path, read_headers, upload_end, upload_location
+from whence_common.registry_sign_in import Login, granted, parse_challenges, scope_of, shown, sign_in
 
 _SECONDS_MAX = 60.0
 _HELPER_SECONDS_MAX = 30.0
@@ -58,7 +53,7 @@ class RegistryClient:
 
     def manifest(self, name: str) -> bytes:
         """GET a manifest by tag or digest. Raises RoadError or InputError."""
-        answer = self._ask("GET", self._url("manifests", name), headers={"Accept": ACCEPT})
+        answer = self._ask("GET", self._url("manifests", name), headers=read_headers())
         if answer.status == 404:
             raise InputError(
                 "image-unknown", f"{self._registry} has no {self._path}:{name}", fix="push the image first"
@@ -70,13 +65,11 @@ class RegistryClient:
         digest = sha256_digest(content)
         if self._ask("HEAD", self._url("blobs", digest)).status in (200, *REDIRECTS):
             return digest  # a registry redirects to blobs that it has
-        begun = _expect(self._ask("POST", f"/v2/{self._path}/blobs/uploads/"), 202)
-        location = urljoin(self._base, begun.headers.get("location", ""))
-        if not same_origin(self._place, location):
-            raise RoadError("registry-location", f"{self._registry} sends uploads to another host, which is refused")
-        joined = "&" if urlsplit(location).query else "?"
+        uploads = f"/v2/{self._path}/blobs/uploads/"
+        begun = _expect(self._ask("POST", uploads), 202)
+        location = upload_location(self._place, f"{self._base}{uploads}", begun.headers.get("location"))
         headers = {"Content-Type": "application/octet-stream"}
-        _expect(self._ask("PUT", f"{location}{joined}digest={digest}", body=content, headers=headers), 201)
+        _expect(self._ask("PUT", upload_end(location, digest), body=content, headers=headers), 201)
         return digest
 
     def push_manifest(self, content: bytes, media_type: str) -> tuple[str, bool]:
@@ -92,7 +85,7 @@ class RegistryClient:
         _expect(self._ask("PUT", path, body=content, headers={"Content-Type": media_type}), 201)
 
     def find_manifest(self, name: str) -> bytes | None:
-        answer = self._ask("GET", self._url("manifests", name), headers={"Accept": ACCEPT})
+        answer = self._ask("GET", self._url("manifests", name), headers=read_headers())
         return None if answer.status == 404 else _expect(answer, 200).content
 
     def _url(self, part: str, name: str) -> str:
@@ -105,42 +98,33 @@ class RegistryClient:
         if answer.status == 401 and not self._authorization:
             self._sign_in(answer.challenges)
             answer = self._once(method, target, body, headers or {})
-        url = urljoin(self._base, target)
-        for _ in range(REDIRECTS_MAX if method == "GET" else 0):
-            if answer.status not in REDIRECTS:
-                break
+        url, followed = urljoin(self._base, target), 0
+        while method == "GET":
             # NOTE: what a name resolves to is not looked at here: a build reaches what its network has anyway
-            url = redirected(self._place, url, answer.headers.get("location", ""))
-            answer = self._once(method, url, None, headers or {})
+            url = next_hop(self._place, url, answer.status, answer.headers.get("location", ""), followed=followed)
+            if not url:
+                break
+            answer, followed = self._once(method, url, None, headers or {}), followed + 1
         return answer
 
     def _sign_in(self, challenges: tuple[str, ...]) -> None:
         login = self._login()
-        if login is not None and login.registry_token:
-            self._authorization = f"Bearer {login.registry_token}"
+        wanted = sign_in(parse_challenges(challenges), login, (scope_of(self._path, push=True),), self._place)
+        if isinstance(wanted, str):
+            self._authorization = wanted
             return
-        challenge = choose(parse_challenges(challenges), login, self._place)
-        if challenge is None:
-            return
-        if challenge.scheme == "basic":
-            assert login is not None, "Basic is chosen with a login only"
-            self._authorization = login.basic()
-            return
-        wanted = token_request(challenge, login, (scope_of(self._path, push=True),), self._place)
-        headers = {"Accept": "application/json"}
-        if wanted.authorization:
-            headers["Authorization"] = wanted.authorization
-        body = urlencode(wanted.form).encode() if wanted.form is not None else None
-        if body is not None:
+        headers, body = wanted.headers, None
+        if wanted.form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        answer = self._once("POST" if body is not None else "GET", wanted.url, body, headers)
-        token = parse_token(answer.content) if answer.status == 200 else None
+            body = urlencode(wanted.form).encode()
+        answer = self._once(wanted.method, wanted.url, body, headers)
+        token = granted(answer.status, answer.content)
         if token is None:
             raise RoadError(
                 "registry-login", f"{self._registry} returned no token (HTTP {answer.status})",
                 fix=f"sign in again: docker login {self._registry}",
             )  # fmt: skip
-        self._authorization = f"Bearer {token.value}"
+        self._authorization = token.header
 
     def _login(self) -> Login | None:
         """Find how to sign in; never said in an error."""
@@ -184,8 +168,7 @@ class RegistryClient:
     def _once(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> _Answer:
         parts = urlsplit(urljoin(self._base, target))
         path = quote(parts.path, safe="/:@%+~") + (f"?{parts.query}" if parts.query else "")
-        own = same_origin(self._place, f"{parts.scheme}://{parts.netloc}")
-        signed = {"Authorization": self._authorization} if self._authorization and own else {}
+        signed = shown(self._place, f"{parts.scheme}://{parts.netloc}", self._authorization)
         host, port = parts.hostname or "", parts.port
         connection: http.client.HTTPConnection
         if parts.scheme == "http":
@@ -209,7 +192,5 @@ class RegistryClient:
 def _expect(answer: _Answer, status: int) -> _Answer:
     if answer.status == status:
         return answer
-    errors = loose(answer.content).get("errors")
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    said = one_line(f"{first.get('code', '')} {first.get('message', '')}", 200)
-    raise RoadError("registry-refuses", f"the registry answers HTTP {answer.status} {said}".rstrip())
+    words = ErrorDocument.parse(answer.content).words
+    raise RoadError("registry-refuses", f"the registry answers HTTP {answer.status} {words}".rstrip())

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.adapters.aws_inventory import AwsInventory
 from whence_aggregator.adapters.front_images import FrontImageStores
-from whence_aggregator.adapters.image_registry import RegistryImages
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.adapters.registry_images import RegistryImages
 from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.adapters.server_tls import ServerTls
 from whence_aggregator.adapters.sts import StsCallers

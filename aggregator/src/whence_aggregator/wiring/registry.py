@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from whence_aggregator.adapters.distribution import Backend
+from whence_aggregator.adapters.backend import Backend
 from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from whence_aggregator.adapters.distribution import Backend
+from whence_aggregator.adapters.backend import Backend
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.host_lookup import HostLookup
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
-from whence_aggregator.adapters.registry_road import RegistryRoad
+from whence_aggregator.adapters.registry_session import RegistryRoad
 from whence_aggregator.settings.places import GithubAppSettings, GitServerSettings, PlaceSettings
 from whence_aggregator.settings.server import RegistryFrontSettings, Settings
 from whence_common.clock import utc_now

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
-from whence_aggregator.adapters.layer_stream import Windows, scan
-from whence_aggregator.adapters.registry_road import FAILURES, RegistryRoad
+from whence_aggregator.adapters.layer_stream import Windows, scan_layer
+from whence_aggregator.adapters.registry_session import FAILURES, RegistryRoad
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.backoff import retry_after_seconds
 from whence_common.clock import utc_now
-from whence_common.digest import is_sha256_digest, sha256_digest
+from whence_common.digest import sha256_digest
 from whence_common.errors import one_line
 from whence_common.image_layers import LayerFinding
 from whence_common.image_reference import ImageReferenceInvalid, registry_name
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
-from whence_common.referrer_pages import PAGES_MAX, merged, next_page
-from whence_common.registry_address import RedirectRefused, is_page, referrers_closed
+from whence_common.referrer_pages import ListEndless, Page, whole_list
+from whence_common.registry_address import RedirectRefused
+from whence_common.registry_answers import is_missing, is_other, referrers_closed
+from whence_common.registry_requests import read_headers, url_of
 from whence_common.registry_sign_in import scope_of
-from whence_common.registry_urls import url_of
 
-LAYER_BYTES_MAX = 8 * 1024**3
 _MANIFEST_TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 _LAYER_SECONDS_MAX = 540.0
 _CHUNK_BYTES = 256 * 1024
@@ -42,7 +41,7 @@ class RegistryImages:
         """Give a manifest's bytes; None when there is none. Raises SourceUnavailable."""
         url = f"{repository}/manifests/{reference}"
         content = await self._small(repository, "manifests", reference, MANIFEST_BYTES_MAX, accept=ACCEPT)
-        if content is not None and is_sha256_digest(reference) and sha256_digest(content) != reference:
+        if content is not None and is_other(reference, content):
             raise SourceUnavailable("registry-wrong-digest", f"{url}: the manifest is not the one that was asked for")
         return content
 
@@ -57,37 +56,35 @@ class RegistryImages:
     async def referrers(self, repository: str, digest: str) -> bytes | None:
         """Give the index of what refers to a digest; None where the registry knows no referrers."""
         road, named = self._road(repository)
-        url, pages = _url(road, repository, "referrers", digest), list[bytes]()
-        for _ in range(PAGES_MAX):
-            try:
-                async with self._asked(road, named, url, accept=ACCEPT, follow=False) as answer:
-                    content = await read_answer(answer, MANIFEST_BYTES_MAX)
-                    if not pages and content is not None and referrers_closed(answer.status, content):
-                        return None
-                    _check(answer, url)
-                    url = next_page(road.place, url, answer.headers.get("Link", ""))
-            except FAILURES as exc:
-                raise _unreachable(repository, exc) from exc
-            except RedirectRefused as exc:
-                raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
-            if content is None:
-                break
-            pages.append(content)
-            if not url:
-                return merged(pages)
-        raise SourceUnavailable("registry-no-manifest", f"{repository}: the list of referrers is too long")
+
+        async def read(url: str, first: bool) -> Page | None:
+            async with self._asked(road, named, url, accept=ACCEPT, follow=False) as answer:
+                content = await read_answer(answer, MANIFEST_BYTES_MAX)
+                if first and content is not None and referrers_closed(answer.status, content):
+                    return None
+                _check(answer, url)
+                if content is None:
+                    raise ListEndless(f"a page of more than {MANIFEST_BYTES_MAX} bytes")
+                return content, answer.headers.get("Link", "")
+
+        try:
+            return await whole_list(road.place, _url(road, repository, "referrers", digest), read)
+        except FAILURES as exc:
+            raise _unreachable(repository, exc) from exc
+        except RedirectRefused as exc:
+            raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
+        except ListEndless as exc:
+            message = f"{repository}: the list of what refers to {digest} has {exc}"
+            raise SourceUnavailable("registry-no-manifest", message) from exc
 
     async def layer(self, repository: str, digest: str) -> LayerFinding:
         """Scan a layer for its scm-source.json. Raises SourceUnavailable."""
-        url = f"{repository}/blobs/{digest}"
-        hashed = hashlib.sha256()
-        finding = await scan(self._chunks(repository, digest, hashed), windows=self._windows)
-        if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:
-            raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
-        return finding
+        return await scan_layer(
+            self._chunks(repository, digest), digest, place=f"{repository}/blobs/{digest}", windows=self._windows
+        )
 
-    async def _chunks(self, repository: str, digest: str, hashed: hashlib._Hash) -> AsyncIterator[bytes]:
-        url, left = f"{repository}/blobs/{digest}", LAYER_BYTES_MAX
+    async def _chunks(self, repository: str, digest: str) -> AsyncIterator[bytes]:
+        url = f"{repository}/blobs/{digest}"
         timeout = aiohttp.ClientTimeout(total=_LAYER_SECONDS_MAX)
         try:
             road, named = self._road(repository)
@@ -95,10 +92,6 @@ class RegistryImages:
             async with self._asked(road, named, place, accept="*/*", timeout=timeout) as answer:
                 _check(answer, url)
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-                    left -= len(chunk)
-                    if left < 0:
-                        raise SourceUnavailable("image-layer-too-large", f"{url}: the layer is too large")
-                    hashed.update(chunk)
                     yield chunk
         except FAILURES as exc:
             raise _unreachable(url, exc) from exc
@@ -109,7 +102,7 @@ class RegistryImages:
             road, named = self._road(repository)
             place = _url(road, repository, part, name)
             async with self._asked(road, named, place, accept=accept) as answer:
-                if answer.status == 404 and not is_page(answer.content_type):
+                if is_missing(answer.status, answer.content_type):
                     return None
                 _check(answer, url)
                 content = await read_answer(answer, bytes_max)
@@ -124,9 +117,8 @@ class RegistryImages:
         self, road: RegistryRoad, named: str, url: str, *, accept: str,
         timeout: aiohttp.ClientTimeout = _MANIFEST_TIMEOUT, follow: bool = True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
-        headers = {"Accept": accept, "Accept-Encoding": "identity"}
         async with road.ask(
-            "GET", url, scopes=(scope_of(named),), timeout=timeout, headers=headers, follow=follow
+            "GET", url, scopes=(scope_of(named),), timeout=timeout, headers=read_headers(accept), follow=follow
         ) as answer:
             yield answer
 

@@ -14,8 +14,8 @@ from urllib.parse import urlencode, urlsplit
 from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.adapters.backend_calls import PATIENCE, BackendTimeouts, read_bounded, read_chunks
 from whence_aggregator.adapters.backend_uploads import BackendUploads
-from whence_aggregator.adapters.missing_places import REFUSAL_BYTES_MAX, check_place, missing, place_missing
-from whence_aggregator.adapters.registry_road import RegistryRoad, Scopes
+from whence_aggregator.adapters.missing_places import check_place, missing, place_missing
+from whence_aggregator.adapters.registry_session import RegistryRoad, Scopes
 from whence_aggregator.ports_registry import BlobAnswer
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.digest import sha256_digest
@@ -24,6 +24,9 @@ from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, MANIFEST_BYTES_MAX
 from whence_common.referrer_pages import next_page
 from whence_common.registry_address import REDIRECTS, RedirectRefused, redirected
+from whence_common.registry_answers import ERROR_BYTES_MAX
+from whence_common.registry_requests import read_headers
+from whence_common.registry_sign_in import CATALOG_SCOPE
 from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
@@ -33,8 +36,6 @@ KEPT_TAG = "whence-"
 """Each manifest is also tagged so with its digest, because garbage collectors take what no tag names."""
 _PAGE, _PAGES_MAX = 500, 10_000
 _CACHED_MAX, _CACHED_BYTES_MAX = 512, 32 * 1024
-_MANIFEST = {"Accept": ACCEPT, "Accept-Encoding": "identity"}
-_CATALOG = "registry:catalog:*"
 
 
 class Backend(BackendUploads):
@@ -49,7 +50,7 @@ class Backend(BackendUploads):
         self, repository: str, digest: str, range_: str, *, follow: bool = False
     ) -> AsyncIterator[BlobAnswer | None]:
         """Open a blob. Raises RegistryRefusal, also while chunks are read."""
-        headers = {"Accept-Encoding": "identity", **({"Range": range_} if range_ else {})}
+        headers = read_headers("*/*") | ({"Range": range_} if range_ else {})
         url, scopes = self._blob(repository, digest), self._pull(repository)
         async with AsyncExitStack() as stack:
             asked = self._ask("GET", url, scopes, headers=headers, timeout=self._read, follow=follow)
@@ -101,7 +102,7 @@ class Backend(BackendUploads):
             self._manifests.move_to_end(digest)
             return known
         url = self._url(repository, "manifests", digest)
-        async with self._ask("GET", url, self._pull(repository), headers=_MANIFEST, follow=True) as answer:
+        async with self._ask("GET", url, self._pull(repository), headers=read_headers(), follow=True) as answer:
             if answer.status == 404:
                 return None
             self._expect(answer, 200)
@@ -132,7 +133,7 @@ class Backend(BackendUploads):
         headers = {"Content-Type": media_type}
         async with self._ask("PUT", url, self._push(repository), data=content, headers=headers) as answer:
             if answer.status in (400, 409, 412):
-                said = (await read_answer(answer, REFUSAL_BYTES_MAX) or b"").decode("utf-8", "replace")
+                said = (await read_answer(answer, ERROR_BYTES_MAX) or b"").decode("utf-8", "replace")
                 if await self._has_manifest(repository, digest):
                     return digest  # immutable tags refuse what they hold already
                 if place_missing(answer.status, said.encode()):
@@ -147,7 +148,7 @@ class Backend(BackendUploads):
     async def repositories(self) -> AsyncIterator[str]:
         """Give the repositories of the registry's catalogue that lie below ours. Raises RegistryRefusal."""
         below = f"{self._prefix}/" if self._prefix else ""
-        async for name in self._listed(f"{self._origin}/v2/_catalog?n={_PAGE}", "repositories", (_CATALOG,)):
+        async for name in self._listed(f"{self._origin}/v2/_catalog?n={_PAGE}", "repositories", (CATALOG_SCOPE,)):
             if name.startswith(below) and is_repository_path(name.removeprefix(below)):
                 yield name.removeprefix(below)
 
@@ -160,15 +161,14 @@ class Backend(BackendUploads):
     async def tagged(self, repository: str, reference: str) -> bytes:
         """Give a manifest by tag or digest. Raises RegistryRefusal."""
         url = self._url(repository, "manifests", reference)
-        async with self._ask("GET", url, self._pull(repository), headers=_MANIFEST, follow=True) as answer:
+        async with self._ask("GET", url, self._pull(repository), headers=read_headers(), follow=True) as answer:
             self._expect(answer, 200)
             return await read_bounded(answer)
 
     async def small_blob(self, repository: str, digest: str) -> bytes | None:
         """Give a blob, no larger than a manifest may be. Raises RegistryRefusal."""
-        headers = {"Accept-Encoding": "identity"}
         url = self._blob(repository, digest)
-        async with self._ask("GET", url, self._pull(repository), headers=headers, follow=True) as answer:
+        async with self._ask("GET", url, self._pull(repository), headers=read_headers("*/*"), follow=True) as answer:
             content = await read_answer(answer, MANIFEST_BYTES_MAX) if answer.status == 200 else None
         return content if content is not None and sha256_digest(content) == digest else None
 

@@ -14,28 +14,18 @@ from yarl import URL
 from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.adapters.logins import Logins
 from whence_aggregator.ports import SourceUnavailable
-from whence_common.registry_address import (
-    REDIRECTS,
-    REDIRECTS_MAX,
-    Lookup,
-    Pinned,
-    RedirectRefused,
-    RegistryPlace,
-    check_addresses,
-    is_named,
-    pinned,
-    redirected,
-    same_origin,
-)
+from whence_common.registry_address import Lookup, RedirectRefused, RegistryPlace, same_origin
+from whence_common.registry_redirects import Pinned, as_named, checked, is_own, next_hop
 from whence_common.registry_sign_in import (
     TOKEN_BYTES_MAX,
     Login,
     SignInChallenge,
     SignInRefused,
-    choose,
+    TokenRequest,
+    granted,
     parse_challenges,
-    parse_token,
-    token_request,
+    shown,
+    sign_in,
 )
 
 FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
@@ -43,7 +33,6 @@ _SECONDS_MAX = 30.0
 _TOKENS_MAX = 1_000
 Scopes = tuple[str, ...]
 Body = bytes | AsyncIterator[bytes] | None
-_ADDRESSES_TRIED_MAX = 4
 
 
 class RegistryRoad:
@@ -107,9 +96,7 @@ class RegistryRoad:
         self, stack: AsyncExitStack, method: str, url: str, authorization: str, headers: Mapping[str, str] | None,
         data: Body, timeout: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:  # fmt: skip
-        named = {**(headers or {})}
-        if authorization and same_origin(self.place, url):
-            named["Authorization"] = authorization
+        named = {**(headers or {}), **shown(self.place, url, authorization)}
         return await stack.enter_async_context(
             self._session.request(
                 method, URL(url, encoded=True), headers=named, data=data, timeout=timeout, allow_redirects=False
@@ -122,11 +109,9 @@ class RegistryRoad:
     ) -> aiohttp.ClientResponse:  # fmt: skip
         """Send to a URL that came from the registry: only to addresses that it may name."""
         try:
-            addresses = await self._checked(url)
+            *others, last = await self._targets(url)
         except RedirectRefused as exc:
             raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
-        as_named = Pinned(url=url, host=urlsplit(url).netloc, server_hostname=None)
-        *others, last = [pinned(url, one) for one in addresses] or [as_named]
 
         async def asked(to: Pinned) -> aiohttp.ClientResponse:
             return await stack.enter_async_context(
@@ -146,21 +131,21 @@ class RegistryRoad:
         headers: Mapping[str, str] | None, timeout: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:  # fmt: skip
         assert method in ("GET", "HEAD"), "only reads are redirected"
-        for _ in range(REDIRECTS_MAX):
-            if answer.status not in REDIRECTS:
-                return answer
+        followed = 0
+        while True:
             try:
-                url = redirected(self.place, url, answer.headers.get("Location", ""))
+                location = answer.headers.get("Location", "")
+                url = next_hop(self.place, url, answer.status, location, followed=followed)
             except RedirectRefused as exc:
                 raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
+            if not url:
+                return answer
             answer.release()
+            followed += 1
             if same_origin(self.place, url):
                 answer = await self._send(stack, method, url, authorization, headers, None, timeout)
             else:
                 answer = await self._send_checked(stack, method, url, headers or {}, None, timeout)
-        if answer.status in REDIRECTS:
-            raise SourceUnavailable("registry-redirects", f"{self.place.registry} redirects without end")
-        return answer
 
     async def _learn(self) -> None:
         """Ask how to sign in, as every client of a registry may."""
@@ -181,18 +166,13 @@ class RegistryRoad:
                 return held
             path = scopes[0].split(":")[1] if scopes else ""
             login = await self._logins.login(path)
-            if login is not None and login.registry_token:
-                return f"Bearer {login.registry_token}"
             try:
-                challenge = choose(self._challenges or [], login, self.place)
-                if challenge is None:
-                    return ""
-                if challenge.scheme == "basic":
-                    assert login is not None, "Basic is chosen with a login only"
-                    if login.basic() == refused:
+                wanted = sign_in(self._challenges or [], login, scopes, self.place)
+                if isinstance(wanted, str):
+                    if wanted == refused and wanted.startswith("Basic "):
                         raise self._logins.refused(login)
-                    return login.basic()
-                header, seconds = await self._token(challenge, login, scopes)
+                    return wanted
+                header, seconds = await self._token(wanted, login, scopes)
             except SignInRefused as exc:
                 raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
             self._tokens[scopes] = header, self._seconds() + seconds
@@ -204,18 +184,15 @@ class RegistryRoad:
         header, ends = self._tokens.get(scopes, ("", 0.0))
         return header if header != refused and ends > self._seconds() else ""
 
-    async def _token(self, challenge: SignInChallenge, login: Login | None, scopes: Scopes) -> tuple[str, float]:
-        wanted = token_request(challenge, login, scopes, self.place)
-        headers = {"Accept": "application/json"}
-        if wanted.authorization:
-            headers["Authorization"] = wanted.authorization
-        method = "GET" if wanted.form is None else "POST"
+    async def _token(self, wanted: TokenRequest, login: Login | None, scopes: Scopes) -> tuple[str, float]:
         async with AsyncExitStack() as stack:
-            answer = await self._send_checked(stack, method, wanted.url, headers, wanted.form, self._timeout)
+            answer = await self._send_checked(
+                stack, wanted.method, wanted.url, wanted.headers, wanted.form, self._timeout
+            )
             content = await read_answer(answer, TOKEN_BYTES_MAX)
-        token = parse_token(content) if answer.status == 200 and content is not None else None
+        token = granted(answer.status, content)
         if token is not None:
-            return f"Bearer {token.value}", token.seconds
+            return token.header, token.seconds
         if answer.status == 401 or (answer.status == 400 and wanted.form is not None):  # RFC 6749, 5.2: invalid_grant
             raise self._logins.refused(login)
         raise SourceUnavailable(
@@ -235,15 +212,9 @@ class RegistryRoad:
             fix=f"see that the repository exists, and that the login for {self.place.registry} may read it",
         )
 
-    async def _checked(self, url: str) -> list[str]:
-        """Return the addresses to ask for a URL that came from the registry; none for hosts that the settings name.
-
-        Raises RedirectRefused or OSError.
-        """
-        parts = urlsplit(url)
-        if is_named(parts.netloc, self.place.own_hosts | self.place.blob_hosts):
-            return []
+    async def _targets(self, url: str) -> list[Pinned]:
+        """Return how to ask a URL that came from the registry. Raises RedirectRefused or OSError."""
+        if is_own(self.place, url):
+            return [as_named(url)]
         own = await self._lookup(urlsplit(self.place.origin).hostname or "")
-        found = await self._lookup(parts.hostname or "")
-        check_addresses(self.place, url, found, own)
-        return list(dict.fromkeys(found))[:_ADDRESSES_TRIED_MAX]
+        return checked(self.place, url, await self._lookup(urlsplit(url).hostname or ""), own)

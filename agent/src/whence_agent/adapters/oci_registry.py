@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from whence_agent.adapters.processor import Processor
-from whence_agent.adapters.registry_http import RegistryHttp, RegistryReply, RepositorySignIn
+from whence_agent.adapters.registry_connection import RegistryReply
 from whence_agent.adapters.registry_manifests import (
-    AT_FAULT,
     check_no_page,
     check_runs_here,
     choose_image,
@@ -16,7 +15,8 @@ from whence_agent.adapters.registry_manifests import (
     media_type_of,
     refused,
 )
-from whence_agent.adapters.registry_refusals import may_pass
+from whence_agent.adapters.registry_reads import RegistryReads, RepositorySignIn
+from whence_agent.adapters.registry_refusals import AT_FAULT
 from whence_agent.ports import RegistryRefused, ResolvedImage
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import one_line
@@ -26,8 +26,7 @@ from whence_common.image_reference import ImageReference
 from whence_common.image_trust import EVIDENCE_BYTES_MAX
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import ACCEPT, INDEXES, MANIFEST_BYTES_MAX
-from whence_common.referrer_pages import PAGES_MAX, merged
-from whence_common.registry_address import is_page, referrers_closed
+from whence_common.registry_answers import is_missing, is_other, is_page, may_pass
 from whence_common.registry_sign_in import Login
 
 CONFIG_BYTES_MAX = 4 * 1024 * 1024
@@ -37,7 +36,7 @@ _READY_HEADERS = ("X-Production-Ready-Taupage", "X-Trusted")
 class OciRegistry:
     """Resolves references to what runs on a processor; fetches signatures and attestations for the trust policy."""
 
-    def __init__(self, *, http: RegistryHttp, processor: Processor) -> None:
+    def __init__(self, *, http: RegistryReads, processor: Processor) -> None:
         self._http = http
         self._processor = processor
 
@@ -82,22 +81,13 @@ class OciRegistry:
 
     async def _referrers(self, access: RepositorySignIn, reference: ImageReference, digest: str) -> bytes | None:
         """Ask what refers to a manifest: OCI 1.1 referrers, or their fallback tag where that road is closed."""
-        url, pages = f"referrers/{digest}", list[bytes]()
-        for _ in range(PAGES_MAX):
-            answer = await self._http.get(access, url, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX, follow=False)
-            if not pages and referrers_closed(answer.status, answer.content):
-                return await self._by_tag(access, reference, digest)
-            self._http.check(access, answer, digest)
-            pages.append(answer.content)
-            url = self._http.next_page(access, answer)
-            if not url:
-                return merged(pages)
-        raise refused("registry-referrers", reference, "the list of referrers is too long")
+        listed = await self._http.referrers(access, digest)
+        return listed if listed is not None else await self._by_tag(access, reference, digest)
 
     async def _by_tag(self, access: RepositorySignIn, reference: ImageReference, digest: str) -> bytes | None:
         path = f"manifests/{fallback_tag(digest)}"
         answer = await self._http.get(access, path, accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
-        if answer.status == 404 and not is_page(answer.content_type):
+        if is_missing(answer.status, answer.content_type):
             return None
         self._http.check(access, answer, digest)
         return answer.content
@@ -107,7 +97,7 @@ class OciRegistry:
     ) -> tuple[RegistryReply, str]:
         answer = await self._http.get(access, f"manifests/{name}", accept=ACCEPT, bytes_max=MANIFEST_BYTES_MAX)
         self._http.check(access, answer, name)
-        if is_sha256_digest(name) and sha256_digest(answer.content) != name:
+        if is_other(name, answer.content):
             check_no_page(answer.content_type, reference)
         _check_digests(answer.content, name, answer.headers.get("Docker-Content-Digest"), reference)
         return answer, media_type_of(answer.content, answer.content_type, reference)
@@ -116,7 +106,7 @@ class OciRegistry:
 class _Pieces:
     """One repository, piece by piece: what is refused, too large or has other bytes is unreadable."""
 
-    def __init__(self, http: RegistryHttp, access: RepositorySignIn) -> None:
+    def __init__(self, http: RegistryReads, access: RepositorySignIn) -> None:
         self._http = http
         self._access = access
 
@@ -133,13 +123,13 @@ class _Pieces:
             if exc.retryable:
                 raise
             raise Unreadable(exc.message) from exc
-        if answer.status == 404 and not is_page(answer.content_type):
+        if is_missing(answer.status, answer.content_type):
             return None
         if answer.status != 200:
             if may_pass(answer.status, answer.content) or is_page(answer.content_type):
                 self._http.check(self._access, answer, name)
             raise Unreadable(f"HTTP {answer.status}")
-        if is_sha256_digest(name) and sha256_digest(answer.content) != name:
+        if is_other(name, answer.content):
             if is_page(answer.content_type):
                 raise RegistryRefused("registry-page", f"{name}: a page was sent in its place", fix=AT_FAULT)
             raise Unreadable("the bytes are not those of the digest")
