@@ -304,6 +304,22 @@ async def test_a_redirect_by_name_to_a_private_address_is_refused_unless_it_is_n
     await own._targets("https://named.example.org/x")
 
 
+@pytest.mark.parametrize(
+    "answer, code",
+    [
+        (Answer(endless=True), "registry-answer-too-large"),
+        (Answer(body=b'{"manifests": []}', cut_off=True), "registry-unreachable"),
+        (Answer(status=307, headers={"Location": "/v2/demo/x/manifests/1.0"}), "registry-redirects"),
+    ],
+)
+async def test_a_build_never_takes_part_of_a_manifest_for_the_whole(answer: Answer, code: str) -> None:
+    async with misbehaving(answer) as host:
+        client = RegistryClient(ImageReference.parse(f"{host}/demo/x:1.0"))
+        with pytest.raises(RoadError) as caught:
+            await asyncio.to_thread(client.find_manifest, "1.0")
+        assert caught.value.code == code
+
+
 # --- referrers
 
 

@@ -182,6 +182,11 @@ class RegistryClient:
             content = answer.read(MANIFEST_BYTES_MAX + 1)
             named = {name.lower(): value for name, value in answer.getheaders()}
             challenges = tuple(answer.headers.get_all("WWW-Authenticate", []))
+            if len(content) > MANIFEST_BYTES_MAX:
+                message = f"{self._registry} sends more than {MANIFEST_BYTES_MAX} bytes"
+                raise RoadError("registry-answer-too-large", message, retryable=False)
+            if answer.length:  # reading with a bound does not raise this
+                raise http.client.IncompleteRead(content, answer.length)
             return _Answer(answer.status, content, named, challenges)
         except (OSError, http.client.HTTPException) as exc:
             raise RoadError("registry-unreachable", f"{self._registry} does not answer: {type(exc).__name__}") from exc
