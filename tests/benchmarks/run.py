@@ -12,7 +12,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import boot, fleet, hostile, idle, ingest, judge, kills, peer, registry, scale, trace, weather
+from benchmarks import boot, fleet, front, hostile, idle, ingest, judge, kills, peer, scale, trace, weather
 from landscape.whole import ROOT
 
 _ALL = {
@@ -24,7 +24,7 @@ _ALL = {
     "fleet": fleet.measure,
     "kills": kills.measure,
     "hostile": hostile.measure,
-    "registry": registry.measure,
+    "registry": front.measure,
     "judge": judge.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}

@@ -1,4 +1,4 @@
-"""Roads to registries and readers of Git servers, as the aggregator's wiring makes them, for hosts on loopback."""
+"""Sessions of registries and readers of Git servers, as the aggregator's wiring makes them, for hosts on loopback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.logins import Logins, NoLogin
-from whence_aggregator.adapters.registry_session import RegistryRoad
+from whence_aggregator.adapters.registry_session import RegistrySession
 from whence_common.registry_address import Lookup, RegistryPlace
 
 
@@ -27,11 +27,11 @@ def road(
     logins: Logins | None = None,
     *,
     lookup: Lookup = addresses,
-) -> RegistryRoad:
-    """Give a road to one registry; nothing is shown to it where no logins are given."""
+) -> RegistrySession:
+    """Return a session of one registry; nothing is shown to it where no logins are given."""
     if isinstance(place, str):
         place = RegistryPlace(registry=place)
-    return RegistryRoad(
+    return RegistrySession(
         session=session, place=place, logins=logins or NoLogin(place.registry), seconds=time.monotonic, lookup=lookup
     )
 

@@ -57,7 +57,7 @@ async def asked_of(content: bytes = LAYER) -> AsyncIterator[tuple[str, list[str]
 
 
 def images(session: aiohttp.ClientSession, place: RegistryPlace, lookup: Lookup) -> RegistryImages:
-    return RegistryImages(roads={place.registry: road(session, place, lookup=lookup)}, windows=Windows())
+    return RegistryImages(sessions={place.registry: road(session, place, lookup=lookup)}, windows=Windows())
 
 
 def resolving(**addresses: list[str]) -> Lookup:
@@ -87,7 +87,7 @@ async def test_a_bent_tag_or_digest_makes_no_request(session: aiohttp.ClientSess
                 accept="*/*",
                 bytes_max=9,
             )
-        backend = Backend(road=road(session, host))
+        backend = Backend(session=road(session, host))
         with pytest.raises(RegistryRefusal):
             await backend.tagged("team/app", name)
         with pytest.raises(RegistryRefusal):
@@ -171,7 +171,7 @@ async def test_a_catalogue_goes_on_at_the_registry_only(session: aiohttp.ClientS
         answers["_catalog"] = Answer(
             body=answers["_catalog"].body, headers={"Link": f'<http://{host}{suffix}/v2/_catalog>; rel="next"'}
         )
-        backend = Backend(road=road(session, host))
+        backend = Backend(session=road(session, host))
         found: list[str] = []
         with suppress(RegistryRefusal):
             found += [one async for one in backend.repositories()]
@@ -181,7 +181,7 @@ async def test_a_catalogue_goes_on_at_the_registry_only(session: aiohttp.ClientS
 async def test_tags_of_the_registry_behind_that_are_no_tags_are_left_out(session: aiohttp.ClientSession) -> None:
     answers = {"tags/list": Answer(body=b'{"tags": ["1.0", "../../secret/admin?x", "a b", "whence-x"]}')}
     async with misbehaving(answers) as host:
-        assert await Backend(road=road(session, host)).tags("team/app") == ["1.0"]
+        assert await Backend(session=road(session, host)).tags("team/app") == ["1.0"]
 
 
 async def test_a_health_check_follows_redirects_within_the_application_only(session: aiohttp.ClientSession) -> None:

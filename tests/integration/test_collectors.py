@@ -43,7 +43,7 @@ class NoBases:
 
 
 def reader(session: aiohttp.ClientSession, host: str) -> RegistryImageReader:
-    stores = FrontImageStores(others=RegistryImages(roads={host: road(session, host)}, windows=Windows()), own={})
+    stores = FrontImageStores(others=RegistryImages(sessions={host: road(session, host)}, windows=Windows()), own={})
     return RegistryImageReader(stores=stores, bases=NoBases(), trust={})
 
 

@@ -16,8 +16,8 @@ import pytest
 from fakes.guarded_registry import GuardedRegistry
 from fakes.names import LateNames
 from landscape.certificates import dated_certificate
+from landscape.docker_registry import docker_registry
 from landscape.front import Client
-from landscape.registry import docker_registry
 from whence_agent.adapters.docker_engine import _pulled
 from whence_agent.adapters.engine_client import EngineClient
 from whence_agent.adapters.oci_registry import OciRegistry
@@ -28,7 +28,7 @@ from whence_agent.ports import EngineFailed
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.adapters.registry_images import RegistryImages
-from whence_aggregator.adapters.registry_session import RegistryRoad
+from whence_aggregator.adapters.registry_session import RegistrySession
 from whence_aggregator.whence.registry_client import RegistryClient
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest
@@ -94,11 +94,11 @@ async def test_the_aggregator_asks_one_registry_by_each_name_that_statements_hav
     file = tmp_path / "config.json"
     file.write_text(json.dumps(CONFIG_JSON), encoding="utf-8")
     logins = FileLogins(path=file, host="docker.io", token_user="", seconds=time.monotonic)
-    road = RegistryRoad(
+    road = RegistrySession(
         session=hub.session, place=RegistryPlace(registry="docker.io"), logins=logins, seconds=time.monotonic,
         lookup=system_lookup,
     )  # fmt: skip
-    images = RegistryImages(roads={"docker.io": road}, windows=Windows())
+    images = RegistryImages(sessions={"docker.io": road}, windows=Windows())
     content = await images.manifest(f"{name}/app", "1")
     assert content is not None
     assert sha256_digest(content) == hub.digest

@@ -13,7 +13,7 @@ from fakes.pulls import Pulls
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.callers.limits import ChallengeLimits, Limit, Rate
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
-from whence_aggregator.http.registry_agents import RegistryAgentCalls
+from whence_aggregator.http.front_agents import FrontAgentCalls
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
 
@@ -29,7 +29,7 @@ async def test_the_fronts_challenges_are_limited_for_each_client_behind_a_proxy(
     pulls = Pulls(house)
     limit, key = (Limit(what, Rate(per_second=0.001, burst=2.0)) for what in ("address", "key"))
     challenges = ChallengeLimits(address=limit, key=key)
-    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=challenges)
+    calls = FrontAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=challenges)
     async with guarded_server(calls.routes(), proxies=TrustedProxies.parse(["127.0.0.0/24"])) as server:
 
         async def ask(client: str) -> bytes:
@@ -49,7 +49,7 @@ async def test_who_may_ask_for_no_challenge_is_refused_before_its_body_is_read(h
     pulls = Pulls(house)
     limit, key = (Limit(what, Rate(per_second=0.001, burst=1.0)) for what in ("address", "key"))
     challenges = ChallengeLimits(address=limit, key=key)
-    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=challenges)
+    calls = FrontAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=challenges)
     limit.take("127.0.0.1")
     async with guarded_server(calls.routes()) as server:
         client = await server.connect()

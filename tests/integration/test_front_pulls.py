@@ -25,7 +25,7 @@ from landscape.front import Client, RunningFront, basic_header, digest_of, regis
 from landscape.postgres import postgres
 from whence_aggregator.callers.limits import ChallengeLimits, Limit
 from whence_aggregator.http.errors import guarded
-from whence_aggregator.http.registry_agents import RegistryAgentCalls
+from whence_aggregator.http.front_agents import FrontAgentCalls
 from whence_aggregator.ports import Asked, Row, StorageUnavailable
 from whence_aggregator.registry.access import GRANT_SECONDS
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -194,7 +194,7 @@ async def test_without_the_database_the_front_says_when_to_come_again(
     async with InProcess(database, authority).running() as house, aiohttp.ClientSession() as session:
         pulls = Pulls(house, database=Away())  # type: ignore[arg-type]  # only what is asked here
         limits = ChallengeLimits(address=Limit("address", LIMITLESS), key=Limit("key", LIMITLESS))
-        calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=limits)
+        calls = FrontAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=limits)
         application = web.Application()
         application.add_routes(web.post(one.path, guarded(one.handler, None)) for one in calls.routes())
         async with TestServer(application) as server:

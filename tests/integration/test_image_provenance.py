@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from fakes.roads import road
+from landscape.docker_registry import docker_registry
 from landscape.front import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Client, digest_of
 from landscape.layers import COMMIT, scm_source, tar, with_source
-from landscape.registry import docker_registry
 from landscape.signing import BUILDER, BUNDLE, Pusher, bundle, new_key, sign_digest, simple_signing, statement
 from whence_agent.adapters.oci_registry import OciRegistry
 from whence_agent.adapters.registry_connection import system_lookup
@@ -86,7 +86,8 @@ class Place:
         known: Known | None = None,
     ) -> ImageSaid:
         stores = FrontImageStores(
-            others=RegistryImages(roads={self.registry: road(self.session, self.registry)}, windows=Windows()), own={}
+            others=RegistryImages(sessions={self.registry: road(self.session, self.registry)}, windows=Windows()),
+            own={},
         )
         reader = RegistryImageReader(stores=stores, bases=known or Known(), trust={self.registry: trust})
         return await reader.said(f"{self.registry}/{self.path}", digest, index)

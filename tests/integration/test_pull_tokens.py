@@ -26,7 +26,7 @@ from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.settings import RegistrySettings, Settings
 from whence_aggregator.callers.limits import ChallengeLimits, Limit
 from whence_aggregator.http.errors import guarded
-from whence_aggregator.http.registry_agents import RegistryAgentCalls
+from whence_aggregator.http.front_agents import FrontAgentCalls
 from whence_aggregator.ports import StorageUnavailable
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.identity_document import read_unverified
@@ -64,7 +64,7 @@ async def served(handler: Handler) -> AsyncIterator[str]:
 async def front_of(pulls: Pulls) -> AsyncIterator[str]:
     """Serve a front as its program does; give the URL."""
     limits = ChallengeLimits(address=Limit("address", LIMITLESS), key=Limit("key", LIMITLESS))
-    calls = RegistryAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=limits)
+    calls = FrontAgentCalls(enrolments=pulls.enrolments, pull_tokens=pulls.tokens, challenges=limits)
     application = web.Application()
     application.add_routes(web.post(one.path, guarded(one.handler, None)) for one in calls.routes())
     async with TestServer(application) as server:

@@ -17,10 +17,10 @@ import pytest
 
 from fakes.blob_weather import BlobWeather
 from fakes.guarded_registry import GuardedRegistry
+from landscape.docker_registry import docker_registry
 from landscape.engine import OwnEngine, bridge, own_engine
 from landscape.layers import zstd
 from landscape.raw_images import OCI_MANIFEST, busybox, large_layers, push
-from landscape.registry import docker_registry
 from whence_agent.adapters.docker_engine import DockerEngine
 from whence_agent.adapters.engine_archive import reader_name
 from whence_agent.adapters.oci_registry import OciRegistry

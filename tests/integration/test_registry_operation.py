@@ -14,6 +14,7 @@ import pytest
 
 from fakes.lying_registry import lying_registry
 from fakes.signing_authority import SigningAuthority
+from landscape.docker_registry import docker_registry
 from landscape.front import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -26,7 +27,6 @@ from landscape.front import (
 from landscape.layers import COMMIT, scm_source, tar, with_source
 from landscape.processes import free_port, run
 from landscape.programs import BIN
-from landscape.registry import docker_registry
 from whence_common.runtime.pause import pause
 
 ROOT = Path(__file__).parents[2]

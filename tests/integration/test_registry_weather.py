@@ -20,9 +20,9 @@ from fakes.guarded_registry import GuardedRegistry
 from fakes.names import LateNames
 from fakes.registry_weather import Fault, RegistryWeather
 from landscape.certificates import dated_certificate
+from landscape.docker_registry import docker_registry
 from landscape.front import OCI_INDEX, OCI_MANIFEST, Client, digest_of
 from landscape.processes import free_port
-from landscape.registry import docker_registry
 from whence_agent.adapters.oci_registry import OciRegistry
 from whence_agent.adapters.processor import Processor
 from whence_agent.adapters.registry_connection import system_lookup

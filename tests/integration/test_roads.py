@@ -19,7 +19,7 @@ from fakes.misbehaving import Answer, misbehaving
 from fakes.roads import addresses, road
 from fakes.token_server import ISSUER, SERVICE, TokenServer
 from landscape.certificates import loopback_certificates
-from landscape.registry import docker_registry
+from landscape.docker_registry import docker_registry
 from landscape.signing import BUNDLE, INDEX, MANIFEST, Pusher
 from whence_agent.adapters.oci_registry import OciRegistry
 from whence_agent.adapters.registry_connection import system_lookup
@@ -29,7 +29,7 @@ from whence_agent.ports import RegistryRefused
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import FileLogins, Logins
 from whence_aggregator.adapters.registry_images import RegistryImages
-from whence_aggregator.adapters.registry_session import RegistryRoad
+from whence_aggregator.adapters.registry_session import RegistrySession
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.whence.registry_client import RegistryClient
 from whence_common.clock import utc_now
@@ -103,7 +103,7 @@ def file_logins(path: Path, host: str, content: bytes | None = None) -> FileLogi
 
 
 def images(session: aiohttp.ClientSession, place: RegistryPlace, logins: Logins | None = None) -> RegistryImages:
-    return RegistryImages(roads={place.registry: road(session, place, logins)}, windows=Windows())
+    return RegistryImages(sessions={place.registry: road(session, place, logins)}, windows=Windows())
 
 
 def docker_config(host: str, **entry: str) -> bytes:
@@ -191,8 +191,8 @@ async def test_a_token_is_kept_while_it_holds_and_renewed_when_it_expires(
     host, now = registries.token, [1000.0]
     logins = file_logins(tmp_path / "login", host, b"robot:hunter2hunter2")
     reader = RegistryImages(
-        roads={
-            host: RegistryRoad(
+        sessions={
+            host: RegistrySession(
                 session=session, place=registries.place(host), logins=logins, seconds=lambda: now[0], lookup=addresses
             )
         },

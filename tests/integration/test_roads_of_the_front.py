@@ -16,7 +16,7 @@ from aiohttp import web
 from fakes.guarded_registry import GuardedRegistry
 from fakes.lying_registry import LyingRegistry, lying_registry
 from fakes.roads import road
-from landscape.registry import docker_registry
+from landscape.docker_registry import docker_registry
 from whence_aggregator.adapters.backend import Backend
 from whence_aggregator.adapters.backend_calls import BackendTimeouts
 from whence_aggregator.adapters.front_images import FrontImages
@@ -69,7 +69,7 @@ async def test_a_backend_that_wants_a_sign_in_is_pushed_to_and_read(
     session: aiohttp.ClientSession, registry: str, tmp_path: Path, kind: str
 ) -> None:
     async with GuardedRegistry(backend=registry, kind=kind).serve() as guard:  # type: ignore[arg-type]  # parametrised
-        backend = Backend(road=road(session, guard.host, logins(tmp_path / "login", guard.host)), path=f"/{kind}")
+        backend = Backend(session=road(session, guard.host, logins(tmp_path / "login", guard.host)), path=f"/{kind}")
         assert await push(backend, "app")
         assert await backend.size("app", DIGEST) == len(BLOB)
         assert await read(backend, "app", follow=False) == (200, "", BLOB)
@@ -86,7 +86,7 @@ async def test_an_upload_goes_on_with_a_backend_that_has_not_been_asked_before(
 ) -> None:
     """Another replica began it: the body streams, so it cannot be sent once more after a 401."""
     async with GuardedRegistry(backend=registry, kind="bearer").serve() as guard:
-        one, other = (Backend(road=road(session, guard.host, logins(tmp_path / n, guard.host))) for n in ("a", "b"))
+        one, other = (Backend(session=road(session, guard.host, logins(tmp_path / n, guard.host))) for n in ("a", "b"))
         upload = await one.start("replicas/app")
         upload = await other.append(upload, chunks(BLOB[:4], BLOB[4:]), None)
         assert await other.finish("replicas/app", upload, DIGEST)
@@ -99,7 +99,7 @@ async def test_a_wrong_login_behind_is_told_to_the_operator_not_to_clients(
     async with GuardedRegistry(backend=registry).serve() as guard:
         wrong = FileLogins(path=tmp_path / "login", host=guard.host, token_user="", seconds=time.monotonic)
         with pytest.raises(RegistryRefusal) as caught:
-            await Backend(road=road(session, guard.host, wrong)).start("app")
+            await Backend(session=road(session, guard.host, wrong)).start("app")
     assert caught.value.code == "UNAVAILABLE"
     assert str(tmp_path) not in caught.value.diagnostics()
     assert str(tmp_path / "login") in "".join(str(vars(one)) for one in caplog.records)
@@ -110,12 +110,12 @@ async def test_a_wrong_login_behind_is_told_to_the_operator_not_to_clients(
 async def test_blobs_behind_a_redirect_are_read_by_us_and_by_clients(
     session: aiohttp.ClientSession, registry: str, tmp_path: Path, status: int
 ) -> None:
-    assert await push(Backend(road=road(session, registry)), "redirected/app")
+    assert await push(Backend(session=road(session, registry)), "redirected/app")
     async with GuardedRegistry(backend=registry, kind="open").serve() as storage:
         guard = GuardedRegistry(backend=registry, redirect_blobs_to=storage.host, redirect_status=status)
         async with guard.serve():
             place = RegistryPlace(registry=guard.host, blob_hosts=frozenset({storage.host}))
-            backend = Backend(road=road(session, place, logins(tmp_path / "login", guard.host)))
+            backend = Backend(session=road(session, place, logins(tmp_path / "login", guard.host)))
             assert await backend.size("redirected/app", DIGEST) == len(BLOB)
             assert await read(backend, "redirected/app", follow=False) == (200, "", BLOB)
             own = FrontImages(backend=backend, catalog=None, windows=Windows())  # type: ignore[arg-type]  # blobs are in no catalogue
@@ -127,7 +127,7 @@ async def test_blobs_behind_a_redirect_are_read_by_us_and_by_clients(
 async def test_a_client_is_sent_on_to_storage_that_has_tls(session: aiohttp.ClientSession) -> None:
     location = "https://bucket.s3.eu-central-1.amazonaws.com/blob?X-Amz-Signature=a%2Fb"
     async with redirecting(location) as host:
-        backend = Backend(road=road(session, host))
+        backend = Backend(session=road(session, host))
         async with backend.read("app", DIGEST, "") as answer:
             assert answer is not None
             assert (answer.status, answer.location) == (307, location)
@@ -138,7 +138,7 @@ async def test_neither_we_nor_clients_are_sent_to_a_metadata_service(
     session: aiohttp.ClientSession, location: str
 ) -> None:
     async with redirecting(location) as host:
-        backend = Backend(road=road(session, host))
+        backend = Backend(session=road(session, host))
         for follow in (False, True):
             with pytest.raises(RegistryRefusal) as caught:
                 await read(backend, "app", follow=follow)
@@ -162,7 +162,7 @@ async def test_the_size_is_asked_for_by_get_where_storage_refuses_head(session: 
 
         async with serving(registry) as host:
             place = RegistryPlace(registry=host, blob_hosts=frozenset({elsewhere}))
-            assert await Backend(road=road(session, place)).size("app", DIGEST) == len(BLOB)
+            assert await Backend(session=road(session, place)).size("app", DIGEST) == len(BLOB)
 
 
 # --- the end of an upload
@@ -203,7 +203,7 @@ async def slow(**how: object) -> AsyncIterator[Slow]:
 
 async def test_an_upload_may_take_longer_to_end_than_a_call(session: aiohttp.ClientSession) -> None:
     async with slow() as behind:
-        backend = Backend(road=road(session, behind.behind.host), patience=BackendTimeouts(call=0.2, answer=30.0))
+        backend = Backend(session=road(session, behind.behind.host), patience=BackendTimeouts(call=0.2, answer=30.0))
         ending = asyncio.ensure_future(push(backend, "app"))
         await behind.arrived.wait()
         calls_end = asyncio.get_running_loop().create_future()
@@ -219,7 +219,7 @@ async def test_an_upload_whose_end_is_not_heard_of_is_looked_for(
     session: aiohttp.ClientSession, how: dict[str, object]
 ) -> None:
     async with slow(**how) as behind:
-        backend = Backend(road=road(session, behind.behind.host))
+        backend = Backend(session=road(session, behind.behind.host))
         assert await push(backend, "app")
         assert await backend.size("app", DIGEST) == len(BLOB)
 
@@ -230,7 +230,7 @@ async def test_an_end_that_a_proxy_answers_wrong_succeeds_when_the_blob_is_there
 ) -> None:
     async with slow(status=status) as behind:
         behind.go_on.set()
-        assert await push(Backend(road=road(session, behind.behind.host)), "app")
+        assert await push(Backend(session=road(session, behind.behind.host)), "app")
 
 
 @pytest.mark.parametrize("status", [404, 503])
@@ -241,7 +241,7 @@ async def test_an_upload_that_is_lost_is_not_taken_for_one_that_ended(
         behind.go_on.set()
         behind.behind.lie = "loses-blobs"
         with pytest.raises(RegistryRefusal) as caught:
-            await push(Backend(road=road(session, behind.behind.host)), "app")
+            await push(Backend(session=road(session, behind.behind.host)), "app")
         assert caught.value.code in ("UNAVAILABLE", "BLOB_UPLOAD_UNKNOWN")
 
 

@@ -18,9 +18,9 @@ from yarl import URL
 
 from fakes.people import People, people
 from landscape.certificates import Certificates
+from landscape.docker_registry import docker_registry
 from landscape.processes import free_port, started
 from landscape.programs import BIN, Aggregator, aggregator
-from landscape.registry import docker_registry
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

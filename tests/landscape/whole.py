@@ -16,10 +16,10 @@ from fakes.metadata_service import MetadataService, credentials
 from fakes.signing_authority import SigningAuthority, launched_now
 from fakes.sts import StsFront
 from landscape.aws import REGION, Aws, moto_server
+from landscape.docker_registry import docker_registry
 from landscape.engine import docker_engine
 from landscape.git_server import git_server
 from landscape.images import BuiltImage, build_and_push, remove_images, sample_repository, scm_source, this_clone
-from landscape.registry import docker_registry
 
 ROOT = Path(__file__).resolve().parents[2]
 

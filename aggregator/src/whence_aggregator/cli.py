@@ -23,8 +23,8 @@ from whence_aggregator.commands import ledger, tokens
 from whence_aggregator.settings.server import Settings, read_settings
 from whence_aggregator.settings.witness import WitnessFile, read_witness_settings
 from whence_aggregator.wiring.audit import run_witness
+from whence_aggregator.wiring.front import import_registry, run_registry
 from whence_aggregator.wiring.parts import open_database
-from whence_aggregator.wiring.registry import import_registry, run_registry
 from whence_aggregator.wiring.serve import run_aggregator
 from whence_common.clock import utc_now
 from whence_common.errors import WhenceError, leaves

@@ -15,7 +15,7 @@ from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.adapters.backend_calls import PATIENCE, BackendTimeouts, read_bounded, read_chunks
 from whence_aggregator.adapters.backend_uploads import BackendUploads
 from whence_aggregator.adapters.missing_places import check_place, missing, place_missing
-from whence_aggregator.adapters.registry_session import RegistryRoad, Scopes
+from whence_aggregator.adapters.registry_session import RegistrySession, Scopes
 from whence_aggregator.ports_registry import BlobAnswer
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.digest import sha256_digest
@@ -39,10 +39,10 @@ _CACHED_MAX, _CACHED_BYTES_MAX = 512, 32 * 1024
 
 
 class Backend(BackendUploads):
-    """One registry. `road` leads to it; `path` stands before each repository."""
+    """One registry, asked in `session`; `path` stands before each repository."""
 
-    def __init__(self, *, road: RegistryRoad, path: str = "", patience: BackendTimeouts = PATIENCE) -> None:
-        super().__init__(road=road, path=path, patience=patience)
+    def __init__(self, *, session: RegistrySession, path: str = "", patience: BackendTimeouts = PATIENCE) -> None:
+        super().__init__(session=session, path=path, patience=patience)
         self._manifests: OrderedDict[str, bytes] = OrderedDict()
 
     @asynccontextmanager
@@ -187,7 +187,7 @@ class Backend(BackendUploads):
 
     def _next_page(self, url: str, link: str) -> str:
         try:
-            return next_page(self._road.place, url, link)
+            return next_page(self._session.place, url, link)
         except RedirectRefused as exc:
             raise unavailable("the registry behind names a next page that is not allowed") from exc
 
@@ -199,10 +199,10 @@ class Backend(BackendUploads):
     def _passed_on(self, url: str, location: str) -> str:
         """Return where a client is sent for a blob; empty when it is for us to follow. Raises RegistryRefusal."""
         try:
-            target = redirected(self._road.place, url, location)
+            target = redirected(self._session.place, url, location)
         except RedirectRefused as exc:
             log.error("a redirect is refused", extra=fields(code=exc.code, message=exc.diagnostics()))
             raise unavailable("the registry behind redirects to an address that is not allowed") from exc
         parts = urlsplit(target)
-        inside = parts.netloc in self._road.place.blob_hosts | {self._road.place.host}
+        inside = parts.netloc in self._session.place.blob_hosts | {self._session.place.host}
         return target if parts.scheme == "https" and not inside else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
-from whence_aggregator.adapters.registry_session import FAILURES, RegistryRoad, Scopes
+from whence_aggregator.adapters.registry_session import FAILURES, RegistrySession, Scopes
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.image_reference import ImageReferenceInvalid
@@ -41,11 +41,11 @@ PATIENCE = BackendTimeouts()
 
 
 class BackendCalls:
-    """One registry. `road` leads to it; `path` stands before each repository."""
+    """One registry, asked in `session`; `path` stands before each repository."""
 
-    def __init__(self, *, road: RegistryRoad, path: str, patience: BackendTimeouts) -> None:
-        self._road = road
-        self._origin = road.place.origin
+    def __init__(self, *, session: RegistrySession, path: str, patience: BackendTimeouts) -> None:
+        self._session = session
+        self._origin = session.place.origin
         self._prefix = path.strip("/")
         self._base = f"{self._origin}/v2/{self._prefix}".rstrip("/")
         self._call = aiohttp.ClientTimeout(total=patience.call)
@@ -90,7 +90,7 @@ class BackendCalls:
         timeout: aiohttp.ClientTimeout | None = None,
         follow: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        asked = self._road.ask(
+        asked = self._session.ask(
             method, url, scopes=scopes, headers=headers, data=data, timeout=timeout or self._call, follow=follow
         )
         try:

@@ -11,7 +11,7 @@ import aiohttp
 
 from whence_aggregator.adapters.backend_calls import BackendCalls, BackendTimeouts
 from whence_aggregator.adapters.missing_places import check_place
-from whence_aggregator.adapters.registry_session import RegistryRoad, Scopes
+from whence_aggregator.adapters.registry_session import RegistrySession, Scopes
 from whence_aggregator.ports_registry import Upload
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_common.registry_address import RedirectRefused, same_origin
@@ -28,8 +28,8 @@ _OCTETS = "application/octet-stream"
 class BackendUploads(BackendCalls):
     """Takes blobs, and knows their sizes."""
 
-    def __init__(self, *, road: RegistryRoad, path: str, patience: BackendTimeouts) -> None:
-        super().__init__(road=road, path=path, patience=patience)
+    def __init__(self, *, session: RegistrySession, path: str, patience: BackendTimeouts) -> None:
+        super().__init__(session=session, path=path, patience=patience)
         self._stored: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     async def size(self, repository: str, digest: str) -> int | None:
@@ -41,7 +41,7 @@ class BackendUploads(BackendCalls):
         async with self._ask("HEAD", url, self._pull(repository), follow=True) as answer:
             if answer.status == 404:
                 return None
-            if answer.status in (403, 405, 501) and not same_origin(self._road.place, str(answer.url)):
+            if answer.status in (403, 405, 501) and not same_origin(self._session.place, str(answer.url)):
                 return await self._size_by_range(repository, url)
             self._expect(answer, 200)
             return _known(answer.content_length)
@@ -151,7 +151,7 @@ class BackendUploads(BackendCalls):
     def _location(self, answer: aiohttp.ClientResponse, otherwise: str) -> str:
         try:
             location = answer.headers.get("Location", otherwise)
-            return upload_location(self._road.place, str(answer.url), location)
+            return upload_location(self._session.place, str(answer.url), location)
         except RedirectRefused as exc:
             raise unavailable("the registry behind sends uploads to another host") from exc
 

@@ -9,7 +9,7 @@ import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
 from whence_aggregator.adapters.layer_stream import Windows, scan_layer
-from whence_aggregator.adapters.registry_session import FAILURES, RegistryRoad
+from whence_aggregator.adapters.registry_session import FAILURES, RegistrySession
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.backoff import retry_after_seconds
 from whence_common.clock import utc_now
@@ -31,10 +31,10 @@ _CHUNK_BYTES = 256 * 1024
 
 
 class RegistryImages:
-    """Asks the registries that `roads` lead to, and no others."""
+    """Reads from the registries of `sessions`, and from no others."""
 
-    def __init__(self, *, roads: Mapping[str, RegistryRoad], windows: Windows) -> None:
-        self._roads = roads
+    def __init__(self, *, sessions: Mapping[str, RegistrySession], windows: Windows) -> None:
+        self._sessions = sessions
         self._windows = windows
 
     async def manifest(self, repository: str, reference: str) -> bytes | None:
@@ -55,10 +55,10 @@ class RegistryImages:
 
     async def referrers(self, repository: str, digest: str) -> bytes | None:
         """Give the index of what refers to a digest; None where the registry knows no referrers."""
-        road, named = self._road(repository)
+        session, named = self._session(repository)
 
         async def read(url: str, first: bool) -> Page | None:
-            async with self._asked(road, named, url, accept=ACCEPT, follow=False) as answer:
+            async with self._asked(session, named, url, accept=ACCEPT, follow=False) as answer:
                 content = await read_answer(answer, MANIFEST_BYTES_MAX)
                 if first and content is not None and referrers_closed(answer.status, content):
                     return None
@@ -68,7 +68,7 @@ class RegistryImages:
                 return content, answer.headers.get("Link", "")
 
         try:
-            return await whole_list(road.place, _url(road, repository, "referrers", digest), read)
+            return await whole_list(session.place, _url(session, repository, "referrers", digest), read)
         except FAILURES as exc:
             raise _unreachable(repository, exc) from exc
         except RedirectRefused as exc:
@@ -87,9 +87,9 @@ class RegistryImages:
         url = f"{repository}/blobs/{digest}"
         timeout = aiohttp.ClientTimeout(total=_LAYER_SECONDS_MAX)
         try:
-            road, named = self._road(repository)
-            place = _url(road, repository, "blobs", digest)
-            async with self._asked(road, named, place, accept="*/*", timeout=timeout) as answer:
+            session, named = self._session(repository)
+            place = _url(session, repository, "blobs", digest)
+            async with self._asked(session, named, place, accept="*/*", timeout=timeout) as answer:
                 _check(answer, url)
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                     yield chunk
@@ -99,9 +99,9 @@ class RegistryImages:
     async def _small(self, repository: str, part: str, name: str, bytes_max: int, *, accept: str) -> bytes | None:
         url = f"{repository}/{part}/{one_line(name, 80)}"
         try:
-            road, named = self._road(repository)
-            place = _url(road, repository, part, name)
-            async with self._asked(road, named, place, accept=accept) as answer:
+            session, named = self._session(repository)
+            place = _url(session, repository, part, name)
+            async with self._asked(session, named, place, accept=accept) as answer:
                 if is_missing(answer.status, answer.content_type):
                     return None
                 _check(answer, url)
@@ -114,29 +114,29 @@ class RegistryImages:
 
     @asynccontextmanager
     async def _asked(
-        self, road: RegistryRoad, named: str, url: str, *, accept: str,
+        self, session: RegistrySession, named: str, url: str, *, accept: str,
         timeout: aiohttp.ClientTimeout = _MANIFEST_TIMEOUT, follow: bool = True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
-        async with road.ask(
+        async with session.ask(
             "GET", url, scopes=(scope_of(named),), timeout=timeout, headers=read_headers(accept), follow=follow
         ) as answer:
             yield answer
 
-    def _road(self, repository: str) -> tuple[RegistryRoad, str]:
-        """Give the road to a repository's registry, and its path there. Raises SourceUnavailable."""
+    def _session(self, repository: str) -> tuple[RegistrySession, str]:
+        """Return the session of a repository's registry, and the repository's path there. Raises SourceUnavailable."""
         registry, _, name = repository.partition("/")
-        road = self._roads.get(registry_name(registry))
-        if road is None:
+        session = self._sessions.get(registry_name(registry))
+        if session is None:
             raise SourceUnavailable(
                 "registry-not-configured", f"{registry} is not among the registries in the aggregator's settings"
             )
-        return road, road.place.path(name)
+        return session, session.place.path(name)
 
 
-def _url(road: RegistryRoad, repository: str, part: str, name: str) -> str:
+def _url(session: RegistrySession, repository: str, part: str, name: str) -> str:
     """Return where a part of a repository is, out of names that are checked. Raises SourceUnavailable."""
     try:
-        return url_of(road.place, repository.partition("/")[2], part, name)
+        return url_of(session.place, repository.partition("/")[2], part, name)
     except ImageReferenceInvalid as exc:
         raise SourceUnavailable(exc.code, exc.message, fix=exc.fix, retryable=False) from exc
 

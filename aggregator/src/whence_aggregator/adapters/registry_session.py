@@ -35,7 +35,7 @@ Scopes = tuple[str, ...]
 Body = bytes | AsyncIterator[bytes] | None
 
 
-class RegistryRoad:
+class RegistrySession:
     """One registry. `seconds` is a clock that only moves forward. Raises SourceUnavailable, or one of FAILURES."""
 
     def __init__(

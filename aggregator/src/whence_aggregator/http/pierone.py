@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from whence_aggregator.http.registry import RegistryCalls
-from whence_aggregator.http.registry_errors import registry_guarded
+from whence_aggregator.http.front_errors import registry_guarded
+from whence_aggregator.http.front_manifests import FrontCalls
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.catalog import TAGS_MAX, Catalog
 from whence_aggregator.registry.names import Repository, is_repository
@@ -22,7 +22,7 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 class PierOneCalls:
     """Handlers; everybody who is known may read, a granted token only what is told of its repositories."""
 
-    def __init__(self, *, calls: RegistryCalls, access: Access, catalog: Catalog) -> None:
+    def __init__(self, *, calls: FrontCalls, access: Access, catalog: Catalog) -> None:
         self._calls = calls
         self._access = access
         self._catalog = catalog

@@ -50,7 +50,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.trace.listening import Listening
-from whence_aggregator.wiring.roads import Outgoing, load_git, load_roads
+from whence_aggregator.wiring.outgoing import Outgoing, load_git, load_sessions
 from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.identity_document import Authorities
 from whence_common.image_reference import registry_name
@@ -198,7 +198,7 @@ def load_image_reader(
     settings: Settings, database: Database, outgoing: Outgoing, own: Mapping[str, ImageStore]
 ) -> RegistryImageReader:
     """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
-    others = RegistryImages(roads=load_roads(settings, outgoing), windows=outgoing.windows)
+    others = RegistryImages(sessions=load_sessions(settings, outgoing), windows=outgoing.windows)
     trust = {registry_name(host): _trust(host, one) for host, one in settings.trust.items()}
     return RegistryImageReader(
         stores=FrontImageStores(others=others, own=own), bases=KnownBaseImages(database), trust=trust

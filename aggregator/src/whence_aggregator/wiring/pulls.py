@@ -11,7 +11,7 @@ from aiohttp import web
 from whence_aggregator.agents.challenges import Challenges
 from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.callers.limits import Limit, Rate
-from whence_aggregator.http.registry_agents import RegistryAgentCalls
+from whence_aggregator.http.front_agents import FrontAgentCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
 from whence_aggregator.registry.access import Access
@@ -88,7 +88,7 @@ class Pulling:
             now=utc_now,
         )
         asked = limits.of_challenges()
-        return RegistryAgentCalls(enrolments=enrolments, pull_tokens=pull_tokens, challenges=asked).routes()
+        return FrontAgentCalls(enrolments=enrolments, pull_tokens=pull_tokens, challenges=asked).routes()
 
 
 def load_pulling(settings: Settings, registry: RegistryFrontSettings, secret: bytes, database: Database) -> Pulling:

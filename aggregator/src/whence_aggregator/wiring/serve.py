@@ -43,6 +43,7 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts
+from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
     Operations,
@@ -53,8 +54,7 @@ from whence_aggregator.wiring.operations import (
     log_families,
     queue_families,
 )
-from whence_aggregator.wiring.registry import load_behind, load_front
-from whence_aggregator.wiring.roads import open_outgoing
+from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities

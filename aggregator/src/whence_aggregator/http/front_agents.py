@@ -23,7 +23,7 @@ _TOKEN_BYTES_MAX = 8 * 1024
 _DECODER = msgspec.json.Decoder(PullTokenRequest)
 
 
-class RegistryAgentCalls:
+class FrontAgentCalls:
     """Handlers."""
 
     def __init__(self, *, enrolments: Enrolments, pull_tokens: PullTokenIssuer, challenges: ChallengeLimits) -> None:

@@ -1,4 +1,4 @@
-"""The registry's own API, `/v2/…`: manifests, tags, referrers, sign-in. Blobs are in registry_blobs."""
+"""The registry's own API, `/v2/…`: manifests, tags, referrers, sign-in. Blobs are in front_blobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from whence_aggregator.http.client_address import limited_address
-from whence_aggregator.http.registry_errors import check_parameters, no_continue, own_url, registry_guarded, whole_body
+from whence_aggregator.http.front_errors import check_parameters, no_continue, own_url, registry_guarded, whole_body
 from whence_aggregator.ports_registry import BlobBackend, PushSources
 from whence_aggregator.registry.access import GRANT_SECONDS, PUBLIC, Access, Principal
 from whence_aggregator.registry.catalog import PAGE_MAX, Catalog
@@ -33,7 +33,7 @@ _CATALOG_PATH = "/v2/_catalog"
 _SCOPE = re.compile(r"repository:([a-z0-9._/-]{1,255}):([a-z,*]{1,60})\Z")
 
 
-class RegistryCalls:
+class FrontCalls:
     """Handlers. `name` is the registry's host, `url` how clients reach it when that is not what they say."""
 
     def __init__(

@@ -21,11 +21,11 @@ from whence_aggregator.collect.collectors import Collector, finding_of
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.measured import Questions
+from whence_aggregator.http.front_blobs import BlobCalls
+from whence_aggregator.http.front_manifests import FrontCalls
 from whence_aggregator.http.images import ImageCalls
 from whence_aggregator.http.pierone import PierOneCalls
 from whence_aggregator.http.readiness import Readiness
-from whence_aggregator.http.registry import RegistryCalls
-from whence_aggregator.http.registry_blobs import BlobCalls
 from whence_aggregator.http.server import Server
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, ImageStore
@@ -49,8 +49,8 @@ from whence_aggregator.wiring.operations import (
     load_questions,
     load_reload,
 )
+from whence_aggregator.wiring.outgoing import Outgoing, load_backend, open_outgoing
 from whence_aggregator.wiring.pulls import Pulling, load_pulling
-from whence_aggregator.wiring.roads import Outgoing, load_backend, open_outgoing
 from whence_common.clock import utc_now
 from whence_common.settings_file import SettingsInvalid
 
@@ -139,7 +139,7 @@ def load_front(
         signature_tags_move=registry.signature_tags_move,
     )
     pushes = Pushes(database=database, ledger=ledger, backend=backend, rules=rules, now=utc_now, on_work=on_work)
-    calls = RegistryCalls(
+    calls = FrontCalls(
         access=access,
         catalog=catalog,
         pushes=pushes,

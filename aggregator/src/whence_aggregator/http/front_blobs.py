@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from whence_aggregator.http.client_address import limited_address
-from whence_aggregator.http.registry import RegistryCalls
-from whence_aggregator.http.registry_errors import body, no_continue, registry_guarded
+from whence_aggregator.http.front_errors import body, no_continue, registry_guarded
+from whence_aggregator.http.front_manifests import FrontCalls
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.http.turns import Turns
 from whence_aggregator.ports_registry import BlobAnswer, BlobBackend
@@ -42,7 +42,7 @@ class BlobCalls:
     """Handlers."""
 
     def __init__(
-        self, *, calls: RegistryCalls, access: Access, uploads: Uploads, backend: BlobBackend, catalog: Catalog
+        self, *, calls: FrontCalls, access: Access, uploads: Uploads, backend: BlobBackend, catalog: Catalog
     ) -> None:
         self._calls = calls
         self._catalog = catalog

@@ -1,4 +1,4 @@
-"""Wiring of the roads to registries and Git servers: what each of them is shown."""
+"""Wiring of requests to registries and Git servers, with the login that each of them is shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.host_lookup import HostLookup
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
-from whence_aggregator.adapters.registry_session import RegistryRoad
+from whence_aggregator.adapters.registry_session import RegistrySession
 from whence_aggregator.settings.places import GithubAppSettings, GitServerSettings, PlaceSettings
 from whence_aggregator.settings.server import RegistryFrontSettings, Settings
 from whence_common.clock import utc_now
@@ -43,10 +43,10 @@ def open_outgoing(session: aiohttp.ClientSession, stack: AsyncExitStack) -> Outg
     return Outgoing(session=session, lookup=lookup, windows=Windows())
 
 
-def load_roads(settings: Settings, outgoing: Outgoing) -> dict[str, RegistryRoad]:
-    """Make the roads to the registries that may be asked. Raises SettingsInvalid."""
+def load_sessions(settings: Settings, outgoing: Outgoing) -> dict[str, RegistrySession]:
+    """Make a session for each registry that may be asked. Raises SettingsInvalid."""
     return {
-        registry_name(host): _road(registry_name(host), one, settings, outgoing)
+        registry_name(host): _session(registry_name(host), one, settings, outgoing)
         for host, one in settings.registries.items()
     }
 
@@ -75,10 +75,10 @@ def load_backend(registry: RegistryFrontSettings, settings: Settings, outgoing: 
         logins = _file(registry.backend_login_file, place.registry, "")
     elif registry.backend_ecr_region is not None:
         logins = _ecr(place.registry, registry.backend_ecr_region, registry.backend_ecr_role_arn, settings)
-    return Backend(road=_to(place, logins, outgoing), path=parts.path)
+    return Backend(session=_to(place, logins, outgoing), path=parts.path)
 
 
-def _road(host: str, one: PlaceSettings, settings: Settings, outgoing: Outgoing) -> RegistryRoad:
+def _session(host: str, one: PlaceSettings, settings: Settings, outgoing: Outgoing) -> RegistrySession:
     place = RegistryPlace(
         registry=host,
         plain_http=one.plain_http,
@@ -94,8 +94,8 @@ def _road(host: str, one: PlaceSettings, settings: Settings, outgoing: Outgoing)
     return _to(place, logins, outgoing)
 
 
-def _to(place: RegistryPlace, logins: Logins, outgoing: Outgoing) -> RegistryRoad:
-    return RegistryRoad(
+def _to(place: RegistryPlace, logins: Logins, outgoing: Outgoing) -> RegistrySession:
+    return RegistrySession(
         session=outgoing.session, place=place, logins=logins, seconds=time.monotonic, lookup=outgoing.lookup
     )
 
