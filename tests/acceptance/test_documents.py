@@ -20,6 +20,7 @@ from whence_agent import settings as agent_settings
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.settings import server as aggregator_settings
 from whence_aggregator.settings import witness as witness_settings
+from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_common.clock import to_instant, utc_now
 from whence_common.user_data.explain import table
 from whence_common.user_data.judge import judge
@@ -186,7 +187,7 @@ def test_the_example_files_are_valid() -> None:
         ("agent/README.md", agent_settings.Settings.__struct_fields__),
         ("agent/README.md", tuple(KEYS)),
         ("aggregator/README.md", aggregator_settings.Settings.__struct_fields__),
-        ("aggregator/README.md", aggregator_settings.RegistryFrontSettings.__struct_fields__),
+        ("aggregator/README.md", RegistryFrontSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
     ],
 )

@@ -125,7 +125,7 @@ async def configured(root: Path, scape: Landscape, authority: SigningAuthority) 
         "listen_port": _PORTS["aggregator"],
         "sts": "off",
         "authorities_directory": "/etc/whence/authorities",
-        "registry": {
+        "registry_front": {
             "name": f"localhost:{_PORTS['registry']}",
             "backend": f"http://{scape.registry}",
             "alone": True,

@@ -15,6 +15,6 @@ async def lone(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFac
     directory = tmp_path_factory.mktemp("lone")
     registry = {"name": "pierone.example.org", "backend": "http://127.0.0.1:1"}
     async with aggregator(
-        directory, directory, authority_pem={"eu-central-1": authority.pem}, registry=registry
+        directory, directory, authority_pem={"eu-central-1": authority.pem}, registry_front=registry
     ) as running:
         yield running

@@ -109,7 +109,7 @@ async def test_everything_that_a_start_would_die_of_is_found_at_once(tmp_path: P
         f"  github.com: {{github_app: {{app_id: '1', key_file: {tmp_path}/none.pem}}}}",
         "trust:",
         f"  r.example.org: {{signature_key_files: [{tmp_path}/none.pub, {tmp_path}/log.key]}}",
-        "registry:",
+        "registry_front:",
         "  name: r.example.org",
         "  backend: http://127.0.0.1:5000",
         f"  backend_login_file: {tmp_path}/none.backend",
@@ -385,7 +385,7 @@ async def test_registry_and_witness_are_checked_for_themselves(tmp_path: Path) -
     problems = await check_registry(read_settings(good(tmp_path).encode(), name="a.yaml"), AROUND)
     assert said(problems) == [(0, "error", "registry-unset")]
     more = (
-        "registry: {name: r.example.org, backend: 'http://127.0.0.1:5000', alone: true, listen_address: 192.0.2.1}",
+        "registry_front: {name: r.example.org, backend: 'http://127.0.0.1:5000', alone: true, listen_address: 192.0.2.1}",
         "insecure_listen: true",
     )
     problems = await check_registry(read_settings(good(tmp_path, *more).encode(), name="a.yaml"), AROUND)

@@ -59,7 +59,7 @@ async def programs(tmp_path_factory: pytest.TempPathFactory, authority: SigningA
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(
             aggregator(
-                home, home, authority_pem={"eu-central-1": authority.pem}, registry=registry, registries=(HOST,),
+                home, home, authority_pem={"eu-central-1": authority.pem}, registry_front=registry, registries=(HOST,),
                 witnesses=[{"url": "http://127.0.0.1:1", "key": str(witness_key)}],
             )
         )  # fmt: skip

@@ -88,7 +88,7 @@ async def server(
     own = Certificates(certificates.authority, tmp_path / "server.pem", tmp_path / "server.key")
     install(certificates, own)
     tls: dict[str, Any] = {"tls_certificate_file": str(own.certificate), "tls_key_file": str(own.key)}
-    tls["registry"] = {"name": "pierone.example.org", "backend": "http://127.0.0.1:1"}
+    tls["registry_front"] = {"name": "pierone.example.org", "backend": "http://127.0.0.1:1"}
     async with aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, **tls) as running:
         yield running, own
 

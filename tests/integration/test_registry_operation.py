@@ -363,13 +363,13 @@ async def test_a_project_and_a_login_of_the_registry_behind_are_used(
 @pytest.mark.parametrize(
     "wrong, said",
     [
-        ({"name": "Pier One"}, "registry.name"),
-        ({"backend": "ftp://x"}, "registry.backend"),
-        ({"team_url": "x"}, "registry.team_url"),
+        ({"name": "Pier One"}, "registry_front.name"),
+        ({"backend": "ftp://x"}, "registry_front.backend"),
+        ({"team_url": "x"}, "registry_front.team_url"),
         ({"backend_ecr_region": "mars"}, "backend_ecr_region"),
         ({"backend_login_file": "/x", "backend_ecr_region": "eu-central-1"}, "exclude each other"),
         ({"scratch_teams": ["a/b"]}, "scratch_teams"),
-        ({"listen_port": 70_000}, "registry.listen_port"),
+        ({"listen_port": 70_000}, "registry_front.listen_port"),
         ({"blob_bytes_max": 1}, "blob_bytes_max"),
         ({"colour": "blue"}, "colour"),
     ],
@@ -380,7 +380,7 @@ async def test_settings_that_cannot_work_are_named_at_the_start(
     config = tmp_path / "aggregator.yaml"
     registry = {"name": "pierone.example.org", "backend": "http://127.0.0.1:5000", **wrong}
     config.write_text(
-        json.dumps({"audience": "x", "accounts": ["123456789012"], "registry": registry}), encoding="utf-8"
+        json.dumps({"audience": "x", "accounts": ["123456789012"], "registry_front": registry}), encoding="utf-8"
     )
     done = subprocess.run(
         [BIN / "whence-aggregator", "check", "--config", config], capture_output=True, text=True, timeout=60
@@ -394,4 +394,4 @@ async def test_a_front_without_settings_does_not_start(tmp_path: Path) -> None:
     done = subprocess.run(
         [BIN / "whence-aggregator", "registry", "--config", config], capture_output=True, text=True, timeout=60
     )
-    assert (done.returncode, "set registry" in done.stderr) == (78, True), done.stderr
+    assert (done.returncode, "set registry_front" in done.stderr) == (78, True), done.stderr

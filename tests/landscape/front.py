@@ -189,7 +189,7 @@ async def registry_front(
         async with behind() as address:
             registry["backend"] = f"http://{address}{backend_path}"
             async with aggregator(
-                directory, logs, authority_pem=authority_pem, port=port, name="front", registry=registry,
+                directory, logs, authority_pem=authority_pem, port=port, name="front", registry_front=registry,
                 database=database, git_servers=git_servers, **tls, **(aggregator_settings or {}),
             ) as running:  # fmt: skip
                 yield RunningFront(running, host, address, directory / "registry", services, session, bool(tls))

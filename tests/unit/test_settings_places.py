@@ -41,7 +41,7 @@ def test_a_control_character_in_any_text_is_named_with_its_place_and_never_reach
 def test_every_wrong_value_is_found_at_once_in_the_order_of_the_file() -> None:
     text = (
         "accounts: [\n  '123456789012',\n  42,\n  true]\n"
-        "listen_port: lots\nsts: maybe\nregistry: {backend: 1}\nregistrys: {}\ncheckpoint_seconds: 0\n"
+        "listen_port: lots\nsts: maybe\nregistry_front: {backend: 1}\nregistrys: {}\ncheckpoint_seconds: 0\n"
     )
     assert said(text) == [
         "a.yaml: error[settings-invalid]: audience: is required, but not set",
@@ -49,8 +49,8 @@ def test_every_wrong_value_is_found_at_once_in_the_order_of_the_file() -> None:
         "a.yaml:4:3: error[settings-invalid]: accounts[2]: must be text, but is true or false",
         "a.yaml:5:1: error[settings-invalid]: listen_port: must be a whole number, but is text",
         "a.yaml:6:1: error[settings-invalid]: sts: 'maybe' is not one of the words that it may be",
-        "a.yaml:7:1: error[settings-invalid]: registry.name: is required, but not set",
-        "a.yaml:7:12: error[settings-invalid]: registry.backend: must be text, but is a whole number",
+        "a.yaml:7:1: error[settings-invalid]: registry_front.name: is required, but not set",
+        "a.yaml:7:18: error[settings-invalid]: registry_front.backend: must be text, but is a whole number",
         "a.yaml:8:1: error[settings-invalid]: registrys: there is no such setting",
     ]
 
@@ -94,6 +94,16 @@ def test_a_wrong_account_is_found_in_its_list() -> None:
 def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:
     with pytest.raises(SettingsInvalid, match="did you mean listen_port"):
         aggregator.parse_settings((LEAST + "listen_prot: 1\n").encode(), name="a.yaml")
+
+
+def test_a_setting_of_an_earlier_version_is_refused_at_its_place_with_its_name_now() -> None:
+    text = LEAST + "registry: {name: r.example.org, backend: 1}\ncheckpoint_seconds: 0\n"
+    assert said(text) == [
+        "a.yaml:3:1: error[settings-invalid]: registry: this setting is now registry_front",
+        "a.yaml:4:1: error[settings-invalid]: checkpoint_seconds must be from 1 to 3600",
+    ]
+    with pytest.raises(SettingsInvalid, match="write registry_front in place of registry"):
+        aggregator.parse_settings(text.encode(), name="a.yaml")
 
 
 def test_a_password_in_the_settings_is_quoted_by_no_message() -> None:

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     witness = commands.add_parser("witness", help="cosign checkpoints of other teams' logs until SIGTERM")
     witness.add_argument("--config", default=WITNESS_FILE, help="settings (default: %(default)s)")
     witness.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
-    registry = commands.add_parser("registry", help="serve the registry front alone until SIGTERM (registry.alone)")
+    registry = commands.add_parser("registry", help="serve the front alone until SIGTERM (registry_front.alone)")
     registry.add_argument(
         "--import", dest="adopted", nargs="*", metavar="REPOSITORY",
         help="instead record what the registry behind holds already, all of it or these repositories, and stop",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from whence_common.errors import InputError
@@ -23,6 +24,7 @@ _FILES = re.compile(r"\w+_(files?|directory)\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INDEX = re.compile(r"\[([0-9]+)\]")
 _QUOTED = re.compile(r": '([^']*)'")
+_NONE_RENAMED: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 
 
@@ -40,7 +42,7 @@ class Document(Generic[T]):
 
     def problem(self, message: str, *, fix: str = "", code: str = "settings-invalid",
                 severity: Severity = "error") -> Problem:  # fmt: skip
-        """Make a problem of a message that begins with the name of a setting, `registry.backend is …`."""
+        """Make a problem of a message that begins with the name of a setting, `registry_front.backend is …`."""
         fix = _NO_CREDENTIALS if CREDENTIALS in message else fix
         return _placed(self.root, message, fix=fix, code=code, severity=severity)
 
@@ -63,16 +65,18 @@ class Document(Generic[T]):
 def read(
     content: bytes, structure: type[T], *, name: str, least: str,
     judge: Callable[[T], Iterable[str]], credentials_directory: str | None = None,
+    renamed: Mapping[str, str] = _NONE_RENAMED,
 ) -> Document[T]:  # fmt: skip
     """Read a settings file whole. `least` says what an empty one lacks, `judge` what is wrong with values that fit.
 
-    What `judge` finds begins with the name of a setting. Raises SettingsInvalid with everything that was found.
+    What `judge` finds begins with the name of a setting. `renamed` are the places of settings of earlier versions, and
+    their names now. Raises SettingsInvalid with everything that was found.
     """
     root = _mapping(content, name=name, least=least)
     _refuse_control_characters(root, name=name)
     if credentials_directory is not None:
         _expand(root, credentials_directory)
-    settings, problems, left_out = typed(root, structure)
+    settings, problems, left_out = typed(root, structure, renamed)
     found = [*problems]
     if settings is not None:
         follows = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in left_out) or r"(?!)")

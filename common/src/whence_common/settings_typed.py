@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,18 +35,22 @@ _WORDS = {
 }  # fmt: skip
 
 
-def typed(root: MappingNode, structure: type[T]) -> tuple[T | None, tuple[Problem, ...], frozenset[str]]:
+def typed(
+    root: MappingNode, structure: type[T], renamed: Mapping[str, str]
+) -> tuple[T | None, tuple[Problem, ...], frozenset[str]]:
     """Return the settings as far as they fit, what does not fit, and the names that were left out for it.
 
-    There are no settings where something that is required is missing.
+    There are no settings where something that is required is missing. `renamed` are the places of settings of earlier
+    versions, and their names now.
     """
-    reader = _Reader(root, structure)
+    reader = _Reader(root, structure, renamed)
     value: T | None = reader.read()
     return value, tuple(reader.problems), frozenset(reader.left_out)
 
 
 class _Reader:
-    def __init__(self, root: MappingNode, structure: type[Any]) -> None:
+    def __init__(self, root: MappingNode, structure: type[Any], renamed: Mapping[str, str]) -> None:
+        self._renamed = renamed
         self._root = copy.deepcopy(root)
         self._numbers = dict(_numbered(self._root))
         self._structure = structure
@@ -96,6 +100,10 @@ class _Reader:
             return self._leave_out(path)
         if field[1] == "contains unknown":
             path = (*path, field[2])
+            now = self._renamed.get(self._shown(path))
+            if now is not None:
+                self._problem(path, f"this setting is now {now}", f"write {now} in place of {field[2]}")
+                return self._leave_out(path)
             close = difflib.get_close_matches(field[2], [one.name for one in self._fields(path[:-1])], n=1)
             self._problem(path, "there is no such setting", f"did you mean {close[0]}?" if close else FIX)
             return self._leave_out(path)

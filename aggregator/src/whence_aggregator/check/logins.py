@@ -12,7 +12,8 @@ import aiohttp
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.check.findings import SettingsProblems
-from whence_aggregator.settings.server import RegistryFrontSettings, Settings
+from whence_aggregator.settings.front import RegistryFrontSettings
+from whence_aggregator.settings.server import Settings
 from whence_common.clock import utc_now
 from whence_common.git_call import PROGRAMS as GIT_PATH
 
@@ -41,7 +42,7 @@ def check_logins(findings: SettingsProblems, settings: Settings, session: aiohtt
 
 def check_backend_login(findings: SettingsProblems, registry: RegistryFrontSettings) -> None:
     """Note a login for the registry behind the front that cannot be read."""
-    _file(findings, "registry.backend_login_file", registry.backend_login_file, urlsplit(registry.backend).netloc)
+    _file(findings, "registry_front.backend_login_file", registry.backend_login_file, urlsplit(registry.backend).netloc)
 
 
 def _file(findings: SettingsProblems, setting: str, name: str | None, host: str) -> None:

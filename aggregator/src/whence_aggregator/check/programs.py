@@ -42,8 +42,8 @@ async def check_serve(document: Document[Settings], around: Surroundings) -> Seq
         await _shared(findings, settings, session, around)
         await check_witnesses(findings, settings.witnesses, session)
     findings.attempt("required_links", lambda: parts.required_links(settings))
-    if settings.registry is not None and not settings.registry.alone:
-        check_backend_login(findings, settings.registry)
+    if settings.registry_front is not None and not settings.registry_front.alone:
+        check_backend_login(findings, settings.registry_front)
     check_listening(
         findings, "listen_port", settings.listen_address, settings.listen_port,
         tls=settings.tls_certificate_file is not None,
@@ -56,18 +56,20 @@ async def check_registry(document: Document[Settings], around: Surroundings) -> 
     settings, findings = document.settings, SettingsProblems(document)
     async with parts.new_session() as session:
         await _shared(findings, settings, session, around)
-    registry = settings.registry
+    registry = settings.registry_front
     if registry is None:
-        findings.error("registry: there is no front in these settings", fix="set registry", code="registry-unset")
+        findings.error(
+            "registry_front: there is no front in these settings", fix="set registry_front", code="registry-unset"
+        )
         return findings.problems
     if not registry.alone:
         findings.warn(
-            "registry: `serve` has this front already", code="registry-not-alone",
-            fix="set registry.alone: true to have it in a process of its own",
+            "registry_front: `serve` has this front already", code="registry-not-alone",
+            fix="set registry_front.alone: true to have it in a process of its own",
         )  # fmt: skip
     check_backend_login(findings, registry)
     check_listening(
-        findings, "registry.listen_port", registry.listen_address, registry.listen_port,
+        findings, "registry_front.listen_port", registry.listen_address, registry.listen_port,
         tls=settings.tls_certificate_file is not None,
     )  # fmt: skip
     return findings.problems

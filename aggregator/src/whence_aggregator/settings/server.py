@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
+from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.places import (
     GitServerSettings,
     PlaceSettings,
-    wrong_hosts,
     wrong_in_places,
 )
 from whence_common import settings_file
-from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
-from whence_common.image_reference import is_repository_path, twice_named
+from whence_common.identifiers import ACCOUNT_ID, REGION
+from whence_common.image_reference import twice_named
 from whence_common.log_policy import count_distinct
 from whence_common.note import WITNESS, NoteInvalid, VerifierKey
 from whence_common.settings_file import Document
@@ -91,55 +91,6 @@ class ImageTrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     builders: list[BuilderSettings] = []
 
 
-class RegistryFrontSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The Pier One front: an immutable registry on top of any OCI registry."""
-
-    name: str
-    """The host, with its port, that images are named by: pierone.example.org."""
-    backend: str
-    """URL of the registry behind; its path is put before each repository (a Harbor project, for example)."""
-    backend_login_file: str | None = None
-    """File with USER:PASSWORD for it, or Docker's config.json; read again when it changes."""
-    backend_ecr_region: str | None = None
-    """The backend is ECR in this region; its passwords are asked for as they expire."""
-    backend_ecr_role_arn: str | None = None
-    """Role that is assumed for that."""
-    backend_token_hosts: list[str] = []
-    """Hosts, beside the backend's own, that may see its credentials to give a token for them."""
-    backend_blob_hosts: list[str] = []
-    """Hosts with private addresses that the backend's blobs may be redirected to."""
-    url: str | None = None
-    """How clients reach the front; None is what each of them says itself."""
-    listen_address: str = "127.0.0.1"
-    listen_port: int = 7382
-    """Where `whence-aggregator registry` listens when the front runs alone."""
-    alone: bool = False
-    """`serve` leaves the front to `whence-aggregator registry`."""
-    tokeninfo_url: str | None = None
-    """STUPS tokeninfo: GET URL?access_token=…; without it only tokens of tokens_file and instances are known."""
-    team_url: str | None = None
-    """STUPS team service; without it nobody known by tokeninfo alone may push."""
-    team_policy: str = "relaxed-radical-agility"
-    public_read: bool = False
-    snapshots: bool = True
-    """Tags that end in -SNAPSHOT may be pushed again with other bytes."""
-    scratch_teams: list[str] = []
-    """Teams whose tags may move and be removed; what runs from them is not traceable by its tag."""
-    insecure_open_scratch: bool = False
-    """Everybody, known or not, may push and pull for the scratch teams: for experiments on a network of one's own."""
-    signature_tags_move: bool = False
-    """cosign's tags `sha256-<hex>.sig` and `.att` may be written again, as it does for a second signer."""
-    scm_source_required: bool = False
-    """Refuse images without a complete scm-source.json; what is not an image for a machine needs none."""
-    blob_bytes_max: int = 10 * 1024**3
-    unlisted_seconds_max: float = 86_400.0
-    """How long after its enrolment an instance is given pull tokens that no listing shows, without a proof by STS."""
-    identity_documents: bool = False
-    """Instances may pull by their identity document alone, as at Pier One: whoever has a copy of one may."""
-    identity_document_seconds_max: float = 3600.0
-    """How old such a document may be, by its pendingTime."""
-
-
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings with their defaults."""
 
@@ -191,13 +142,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registries: dict[str, PlaceSettings] = {}
     trust: dict[str, ImageTrustSettings] = {}
     """By the registry's host."""
-    registry: RegistryFrontSettings | None = None
+    registry_front: RegistryFrontSettings | None = None
     git_servers: dict[str, GitServerSettings] = {}
     required_links: list[str] | None = None
     """What a lineage must have to be complete; None is every link, reviews too."""
     silent_after_seconds: float = 300.0
     verifier_process: bool | None = None
     """Verify signatures in a process of its own; None does so where there is more than one core."""
+
+
+_RENAMED = {"registry": "registry_front"}
+"""Settings of earlier versions, and what they are called now."""
 
 
 def log_origin(settings: Settings) -> str:
@@ -218,6 +173,7 @@ def read_settings(content: bytes, *, name: str, credentials_directory: str | Non
         name=name,
         least="set audience and accounts at least",
         judge=_what_is_wrong,
+        renamed=_RENAMED,
         credentials_directory=credentials_directory,
     )
 
@@ -257,8 +213,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     wrong += [f"trust: {names} are one registry; write it once" for names in twice_named(settings.trust)]
-    if settings.registry is not None:
-        wrong += _wrong_in_registry(settings.registry)
+    if settings.registry_front is not None:
+        wrong += wrong_in_front(settings.registry_front)
     if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
         wrong.append("limits must be above 0")
     days = (settings.retention.statement_days, settings.retention.verdict_days)
@@ -297,37 +253,4 @@ def _wrong_in_witnesses(witnesses: list[WitnessSettings]) -> list[str]:
             wrong.append(f"witnesses[{number}].key: {exc.diagnostics()}")
     if count_distinct(witness_keys) < len(witness_keys):
         wrong.append("witnesses: one witness is named twice, by its key or by its name")
-    return wrong
-
-
-def _wrong_in_registry(registry: RegistryFrontSettings) -> list[str]:
-    wrong = []
-    if not re.fullmatch(r"[a-z0-9.-]{1,253}(:[0-9]{1,5})?", registry.name):
-        wrong.append("registry.name must be a host in lower-case letters, with its port where clients use one")
-    for place in ("backend", "url", "tokeninfo_url", "team_url"):
-        url = getattr(registry, place)
-        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-            wrong.append(f"registry.{place} must be an http or https URL")
-    if registry.backend_login_file is not None and registry.backend_ecr_region is not None:
-        wrong.append("registry.backend_login_file and backend_ecr_region exclude each other")
-    if registry.backend_ecr_role_arn is not None and registry.backend_ecr_region is None:
-        wrong.append("registry.backend_ecr_role_arn needs backend_ecr_region")
-    if registry.backend_ecr_role_arn is not None and not ROLE_ARN.match(registry.backend_ecr_role_arn):
-        wrong.append("registry.backend_ecr_role_arn is not an ARN of a role")
-    wrong += wrong_hosts(
-        "registry", [*registry.backend_token_hosts, *registry.backend_blob_hosts],
-        "backend_token_hosts or backend_blob_hosts",
-    )  # fmt: skip
-    if registry.backend_ecr_region is not None and not REGION.match(registry.backend_ecr_region):
-        wrong.append("registry.backend_ecr_region is not a region")
-    wrong += [f"registry.scratch_teams: {one!r} is not a team" for one in registry.scratch_teams
-              if not is_repository_path(one) or "/" in one]  # fmt: skip
-    if not 0 <= registry.listen_port < 65536:
-        wrong.append("registry.listen_port must be from 0 (any free port) to 65535")
-    if not 60 <= registry.unlisted_seconds_max <= 10 * 366 * 86_400:
-        wrong.append("registry.unlisted_seconds_max must be from 60 to 316224000")
-    if not 60 <= registry.identity_document_seconds_max <= 366 * 86_400:
-        wrong.append("registry.identity_document_seconds_max must be from 60 to 31622400")
-    if registry.blob_bytes_max < 1024 * 1024:
-        wrong.append("registry.blob_bytes_max must be 1048576 at least")
     return wrong

@@ -37,7 +37,8 @@ from whence_aggregator.registry.pushes import Pushes, Rules
 from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
-from whence_aggregator.settings.server import RegistryFrontSettings, Settings
+from whence_aggregator.settings.front import RegistryFrontSettings
+from whence_aggregator.settings.server import Settings
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.limits import LiveLimits
@@ -98,9 +99,9 @@ class Opened:
 
 def load_behind(settings: Settings, database: Database, outgoing: Outgoing) -> Behind | None:
     """Make what the front stands on; None when there is no front. Raises SettingsInvalid."""
-    if settings.registry is None:
+    if settings.registry_front is None:
         return None
-    registry = settings.registry
+    registry = settings.registry_front
     backend = load_backend(registry, settings, outgoing)
     catalog = Catalog(database=database, name=registry.name)
     return Behind(settings=registry, backend=backend, catalog=catalog, windows=outgoing.windows)
@@ -202,7 +203,7 @@ async def run_registry(
     async with AsyncExitStack() as stack:
         opened = await open_front(settings, database_location, stack)
         front, known = opened.front, opened.known
-        registry = settings.registry
+        registry = settings.registry_front
         assert registry is not None, "open_front has looked"
         tls = parts.load_tls(settings)
         readiness = Readiness(answering(front.database))
@@ -229,12 +230,12 @@ async def import_registry(
     """Record what the registry behind held before. Raises WhenceError or OSError."""
     async with AsyncExitStack() as stack:
         front = (await open_front(settings, database_location, stack)).front
-        assert settings.registry is not None, "open_front has looked"
+        assert settings.registry_front is not None, "open_front has looked"
         adoption = Adoption(
             contents=front.backend,
             pushes=front.pushes,
             database=front.database,
-            name=settings.registry.name,
+            name=settings.registry_front.name,
             now=utc_now,
         )
         return await adoption.run(repositories, say=say)
@@ -242,8 +243,8 @@ async def import_registry(
 
 async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> Opened:
     """Open the database and make a front of its own. Raises WhenceError."""
-    if settings.registry is None:
-        raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry")
+    if settings.registry_front is None:
+        raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry_front")
     database = await parts.open_measured(settings, database_location, stack)
     session = await stack.enter_async_context(parts.new_session())
     outgoing = open_outgoing(session, stack)

@@ -195,7 +195,7 @@ def load_witness_reload(
 
 def load_questions(settings: Settings) -> Questions:
     """Make what counts questions to other systems."""
-    own = [settings.registry.name] if settings.registry is not None else []
+    own = [settings.registry_front.name] if settings.registry_front is not None else []
     return Questions(frozenset([*map(registry_name, settings.registries), *settings.git_servers, *own]))
 
 

@@ -18,8 +18,9 @@ from whence_aggregator.adapters.host_lookup import HostLookup
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
 from whence_aggregator.adapters.registry_session import RegistrySession
+from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.places import GithubAppSettings, GitServerSettings, PlaceSettings
-from whence_aggregator.settings.server import RegistryFrontSettings, Settings
+from whence_aggregator.settings.server import Settings
 from whence_common.clock import utc_now
 from whence_common.image_reference import registry_name
 from whence_common.registry_address import RegistryPlace, ecr_region

@@ -18,7 +18,8 @@ from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.pull_tokens import PullTokenIssuer
-from whence_aggregator.settings.server import RegistryFrontSettings, Settings
+from whence_aggregator.settings.front import RegistryFrontSettings
+from whence_aggregator.settings.server import Settings
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_common.clock import utc_now
