@@ -107,6 +107,15 @@ class Server:
             raise web.HTTPMethodNotAllowed(request.method, allowed)
         raise web.HTTPNotFound
 
+    @property
+    def routes(self) -> frozenset[tuple[str, str]]:
+        """Return method and path of each route, with `{name}` for the parts of a path that vary."""
+        return frozenset(
+            (route.method, route.resource.canonical)
+            for route in self._application.router.routes()
+            if route.resource is not None and route.method != hdrs.METH_ANY
+        )
+
     async def finish(self) -> None:
         """Take no more connections, and return once the requests under way have their answers."""
         self._finishing.set()

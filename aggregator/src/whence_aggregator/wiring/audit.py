@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
@@ -23,7 +23,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.settings.server import Settings, log_origin
 from whence_aggregator.settings.witness import WitnessFile
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.wiring.operations import Operations, load_witness_reload
+from whence_aggregator.wiring.operations import Operations, Program, load_witness_reload
 from whence_aggregator.wiring.parts import check_witnesses, load_authorities, load_reader, load_tls_files, open_database
 from whence_common.clock import utc_now
 from whence_common.log_policy import Policy
@@ -39,6 +39,15 @@ async def run_witness(
 
     Raises WhenceError or OSError when it cannot start.
     """
+    async with opened_witness(settings, read=read, listening=listening) as program:
+        await program.run()
+
+
+@asynccontextmanager
+async def opened_witness(
+    settings: WitnessFile, *, read: Callable[[], WitnessFile], listening: Callable[[int], None]
+) -> AsyncIterator[Program]:
+    """Open the parts of a witness for the block's duration. Raises WhenceError or OSError."""
     state = Path(settings.state_directory)
     signer = load_signers(state / "witness.key", name=settings.name, type_=WITNESS)[0]
     keys: dict[str, list[VerifierKey]] = {}
@@ -66,7 +75,8 @@ async def run_witness(
             around=operations.around,
             refused=operations.refused,
         )
-        await operations.run(server, {}, reload=load_witness_reload(operations, settings, read))
+        reload = load_witness_reload(operations, settings, read)
+        yield Program(operations=operations, server=server, services={}, reload=reload)
 
 
 def _keeping(logs: Sequence[WatchedLog]) -> Callable[[], Awaitable[object]]:

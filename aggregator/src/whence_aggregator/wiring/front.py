@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
     Operations,
+    Program,
     TokenCallers,
     answering,
     load_known,
@@ -200,6 +201,21 @@ async def run_registry(
 
     Raises WhenceError or OSError when it cannot start.
     """
+    async with opened_registry(
+        settings, read=read, database_location=database_location, listening=listening
+    ) as program:
+        await program.run()
+
+
+@asynccontextmanager
+async def opened_registry(
+    settings: Settings,
+    *,
+    read: Callable[[], Settings],
+    database_location: str | None,
+    listening: Callable[[int], None],
+) -> AsyncIterator[Program]:
+    """Open the parts of the front alone for the block's duration. Raises WhenceError or OSError."""
     async with AsyncExitStack() as stack:
         opened = await open_front(settings, database_location, stack)
         front, known = opened.front, opened.known
@@ -221,7 +237,8 @@ async def run_registry(
             refused=operations.refused,
         )
         reload = load_reload(operations, opened.limits, settings, read)
-        await operations.run(server, {"sources": front.sources.run}, reload=reload)
+        services = {"sources": front.sources.run}
+        yield Program(operations=operations, server=server, services=services, reload=reload)
 
 
 async def import_registry(

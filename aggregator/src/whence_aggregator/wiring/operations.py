@@ -172,6 +172,20 @@ class Operations:
         return self.tls.prepare(certificate, key)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program whose parts are open: its server does not listen yet."""
+
+    operations: Operations
+    server: Server
+    services: Mapping[str, Service]
+    reload: Callable[[], bool]
+
+    async def run(self) -> None:
+        """Serve until a signal ends it."""
+        await self.operations.run(self.server, self.services, reload=self.reload)
+
+
 def load_reload(
     operations: Operations, limits: LiveLimits, settings: Settings, read: Callable[[], Settings]
 ) -> Reload[Settings]:

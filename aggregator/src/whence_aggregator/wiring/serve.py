@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,7 @@ from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
     Operations,
+    Program,
     answering,
     load_known,
     load_questions,
@@ -217,6 +218,21 @@ async def run_aggregator(
 
     Raises WhenceError or OSError when it cannot start.
     """
+    async with opened_aggregator(
+        settings, read=read, database_location=database_location, listening=listening
+    ) as program:
+        await program.run()
+
+
+@asynccontextmanager
+async def opened_aggregator(
+    settings: Settings,
+    *,
+    read: Callable[[], Settings],
+    database_location: str | None,
+    listening: Callable[[int], None],
+) -> AsyncIterator[Program]:
+    """Open the parts of the aggregator for the block's duration. Raises WhenceError or OSError."""
     authorities = parts.load_authorities(settings.authorities_directory)
     parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
     tls = parts.load_tls(settings)
@@ -273,4 +289,5 @@ async def run_aggregator(
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run} if front is not None else {}),
         }
-        await operations.run(server, services, reload=load_reload(operations, limits, settings, read))
+        reload = load_reload(operations, limits, settings, read)
+        yield Program(operations=operations, server=server, services=services, reload=reload)
