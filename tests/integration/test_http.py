@@ -9,27 +9,22 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-import jsonschema
 import pytest
 import yaml
-from openapi_spec_validator import validate
 from yarl import URL
 
 from fakes.agent_client import AgentClient
 from fakes.machine import FAILED, Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.contract import checked_session, contract
 from landscape.programs import Aggregator
 
-AGENTS_PATHS = (
-    "/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats",
-    "/v2/_whence/v1/challenges", "/v2/_whence/v1/enrolments", "/v2/_whence/v1/tokens",
-)  # fmt: skip
 KIO = {"team_id": "hello", "name": "Greeter", "active": True}
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as opened:
+async def session(lone: Aggregator) -> AsyncIterator[aiohttp.ClientSession]:
+    async with checked_session(lone.url) as opened:
         yield opened
 
 
@@ -38,65 +33,42 @@ def client(session: aiohttp.ClientSession, lone: Aggregator) -> AgentClient:
     return AgentClient(session, lone.url)
 
 
-@pytest.fixture
-async def contract(session: aiohttp.ClientSession, lone: Aggregator) -> dict[str, Any]:
-    async with session.get(lone.url + "/openapi.yaml") as answer:
-        document: dict[str, Any] = yaml.safe_load(await answer.text())
-    return document
-
-
-def conforms(contract: dict[str, Any], schema: str, value: object) -> None:
-    wanted = {"$ref": f"#/components/schemas/{schema}", "components": contract["components"]}
-    jsonschema.Draft202012Validator(wanted).validate(value)
-
-
-async def refused(answer: aiohttp.ClientResponse, contract: dict[str, Any]) -> tuple[int, str]:
+async def refused(answer: aiohttp.ClientResponse) -> tuple[int, str]:
     assert answer.content_type == "application/problem+json"
-    problem = await answer.json(content_type=None)
-    conforms(contract, "Problem", problem)
-    return answer.status, problem["code"]
+    return answer.status, (await answer.json(content_type=None))["code"]
 
 
-async def test_the_contract_is_valid_openapi(contract: dict[str, Any]) -> None:
-    validate(contract)
+async def test_the_contract_is_served_as_it_is_in_the_source(session: aiohttp.ClientSession, lone: Aggregator) -> None:
+    async with session.get(lone.url + "/openapi.yaml") as answer:
+        assert yaml.load(await answer.text(), Loader=yaml.CSafeLoader) == contract().document
 
 
-async def test_every_path_of_the_contract_is_served_and_no_other(
-    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any]
+async def test_other_paths_are_not_found_and_other_methods_not_allowed(
+    session: aiohttp.ClientSession, lone: Aggregator
 ) -> None:
     known = {"Authorization": f"Bearer {lone.token}"}
-    for path, operations in contract["paths"].items():
-        url = lone.url + re.sub(r"\{.*?\}", "x", path)
-        for method in ("get", "put", "post", "delete"):
-            async with session.request(method, url, headers=known) as answer:
-                assert (answer.status != 405) == (method in operations), (method, path)
-            async with session.request(method, url) as answer:
-                security = operations.get(method, operations.get("get", {})).get("security")
-                is_open = security == [] or (security is not None and {} in security)
-                assert (answer.status == 401) != (is_open or path in AGENTS_PATHS), (method, path)
     async with session.get(lone.url + "/nowhere", headers=known) as answer:
-        assert answer.status == 404
+        assert await refused(answer) == (404, "http-404")
+    async with session.delete(lone.url + "/apps/greeter", headers=known) as answer:
+        assert await refused(answer) == (405, "http-405")
 
 
 async def test_an_agent_enrols_speaks_and_is_traced(
-    client: AgentClient, lone: Aggregator, authority: SigningAuthority, contract: dict[str, Any]
+    client: AgentClient, lone: Aggregator, authority: SigningAuthority
 ) -> None:
     machine = Machine(authority, "i-00000000000000101")
-    status, enrolled = await client.enrol(machine)
-    assert status == 201
-    conforms(contract, "Enrolment", enrolled)
+    assert (await client.enrol(machine))[0] == 201
     content = machine.statement()
     assert [(await client.post("/v1/statements", content))[0] for _ in range(2)] == [201, 200]
     lineage = await lone.get("/v1/trace", instance=machine.instance_id)
-    conforms(contract, "Lineage", lineage)
+    assert lineage["subject"] == {"instance": machine.instance_id}
     back = await lone.get("/v1/trace", application="greeter")
-    conforms(contract, "Lineages", back)
+    assert back["subject"] == {"application": "greeter"}
     _, accepted = await client.post("/v1/statements", content)
-    conforms(contract, "Accepted", accepted)
     receipt = await lone.get(f"/v1/receipts/{accepted['digest']}")
     assert receipt["ledger_index"] == accepted["ledger_index"]
     async with (
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {lone.token}"}) as reader,
+        lone.session() as reader,
         reader.get(f"{lone.url}/v1/statements/{accepted['digest']}") as answer,
     ):
         assert await answer.read() == content
@@ -166,12 +138,12 @@ async def test_a_document_of_another_authority_or_account_is_forbidden(
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer wrong", "Basic !", "Basic b2F1dGgyOndyb25n", "Digest x"])
 async def test_nobody_reads_without_a_known_token(
-    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], header: str | None
+    session: aiohttp.ClientSession, lone: Aggregator, header: str | None
 ) -> None:
     headers = {} if header is None else {"Authorization": header}
     for path in ("/v1/instances", "/apps", "/v1/trace?instance=i-00000001"):
         async with session.get(lone.url + path, headers=headers) as answer:
-            assert await refused(answer, contract) == (401, "token-unknown")
+            assert await refused(answer) == (401, "token-unknown")
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -222,22 +194,20 @@ async def test_stups_clients_ways_to_send_a_token_all_work(session: aiohttp.Clie
     ],
 )
 async def test_a_wrong_question_is_refused_with_a_code(
-    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], query: str, code: str
+    session: aiohttp.ClientSession, lone: Aggregator, query: str, code: str
 ) -> None:
     headers = {"Authorization": f"Bearer {lone.token}"}
     async with session.get(f"{lone.url}/v1/trace?{query}", headers=headers) as answer:
-        assert await refused(answer, contract) == (400, code)
+        assert await refused(answer) == (400, code)
 
 
 @pytest.mark.parametrize(
     "path",
     ["/v1/trace?instance=i-0fffffff", "/v1/instances/i-0fffffff", "/apps/nobody", "/v1/receipts/sha256:" + "0" * 64],
 )
-async def test_what_is_not_there_is_404(
-    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], path: str
-) -> None:
+async def test_what_is_not_there_is_404(session: aiohttp.ClientSession, lone: Aggregator, path: str) -> None:
     async with session.get(lone.url + path, headers={"Authorization": f"Bearer {lone.token}"}) as answer:
-        status, code = await refused(answer, contract)
+        status, code = await refused(answer)
         assert status == 404
         assert code.endswith("-unknown")
 
@@ -400,17 +370,15 @@ async def test_the_command_exits_as_scripts_expect(
     ],
 )
 async def test_nul_in_a_path_or_query_is_a_refusal_everywhere(
-    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], path: str
+    session: aiohttp.ClientSession, lone: Aggregator, path: str
 ) -> None:
     url = URL(lone.url + path, encoded=True)
     async with session.get(url, headers={"Authorization": f"Bearer {lone.token}"}) as answer:
-        assert await refused(answer, contract) == (400, "text-unstorable")
+        assert await refused(answer) == (400, "text-unstorable")
 
 
 @pytest.mark.parametrize("body", [b'{"team_id":"hello","name":"a\\u0000b","active":true}', b'{"a\\u0000":1}'])
-async def test_nul_in_a_body_is_a_refusal(
-    session: aiohttp.ClientSession, lone: Aggregator, contract: dict[str, Any], body: bytes
-) -> None:
+async def test_nul_in_a_body_is_a_refusal(session: aiohttp.ClientSession, lone: Aggregator, body: bytes) -> None:
     known = {"Authorization": f"Bearer {lone.token}", "Content-Type": "application/json"}
     async with session.put(lone.url + "/apps/strangers", data=body, headers=known) as answer:
-        assert await refused(answer, contract) == (400, "text-unstorable")
+        assert await refused(answer) == (400, "text-unstorable")

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from landscape.contract import checked_session
 from landscape.processes import Process, answers, free_port, run, started
 from whence_common.runtime.pause import pause
 
@@ -29,17 +30,21 @@ class Aggregator:
     token: str
     config: Path
 
+    def session(self, **options: Any) -> aiohttp.ClientSession:
+        """Open a session with the token, whose answers are checked against the contract."""
+        return checked_session(self.url, headers={"Authorization": f"Bearer {self.token}"}, **options)
+
     async def get(self, path: str, **parameters: str) -> Any:
-        """GET JSON with the token; give status and value."""
+        """GET JSON with the token; give the value."""
         async with (
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.token}"}) as session,
+            self.session() as session,
             session.get(self.url + path, params=parameters) as answer,
         ):
             return await answer.json(content_type=None)
 
     async def put(self, path: str, document: object) -> int:
         async with (
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.token}"}) as session,
+            self.session() as session,
             session.put(self.url + path, json=document) as answer,
         ):
             return answer.status
