@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from whence_aggregator.http.bodies import check_request
@@ -80,6 +80,8 @@ def guarded(handler: Handler, authenticate: Callable[[web.Request], None] | None
             response = problem(request, exc)
         except web.HTTPException as exc:
             response = _respond(request, exc.status, f"http-{exc.status}", exc.reason, "")
+            if hdrs.ALLOW in exc.headers:
+                response.headers[hdrs.ALLOW] = exc.headers[hdrs.ALLOW]
         except ConnectionError:
             raise
         except Exception:

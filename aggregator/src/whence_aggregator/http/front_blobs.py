@@ -53,17 +53,17 @@ class BlobCalls:
         self._turns = Turns(PIECES_A_ROUND)
 
     def routes(self) -> list[web.RouteDef]:
-        one = "/v2/{name:.+}/blobs/uploads/{number}"
+        one = "/v2/{name:(?s:.+)}/blobs/uploads/{number}"
         routes = [
-            web.post("/v2/{name:.+}/blobs/uploads/", self._start, expect_handler=no_continue),
-            web.post("/v2/{name:.+}/blobs/uploads", self._start, expect_handler=no_continue),
+            web.post("/v2/{name:(?s:.+)}/blobs/uploads/", self._start, expect_handler=no_continue),
+            web.post("/v2/{name:(?s:.+)}/blobs/uploads", self._start, expect_handler=no_continue),
             web.patch(one, self._append, expect_handler=no_continue),
             web.put(one, self._finish, expect_handler=no_continue),
             web.get(one, self._status),
             web.delete(one, self._cancel),
-            web.get("/v2/{name:.+}/blobs/{digest}", self._read, allow_head=False),
-            web.head("/v2/{name:.+}/blobs/{digest}", self._size),
-            web.delete("/v2/{name:.+}/blobs/{digest}", self._delete),
+            web.get("/v2/{name:(?s:.+)}/blobs/{digest}", self._read, allow_head=False),
+            web.head("/v2/{name:(?s:.+)}/blobs/{digest}", self._size),
+            web.delete("/v2/{name:(?s:.+)}/blobs/{digest}", self._delete),
         ]
         return [
             web.route(one.method, one.path, registry_guarded(one.handler, self._calls.challenges), **one.kwargs)

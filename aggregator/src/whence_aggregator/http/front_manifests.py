@@ -64,12 +64,12 @@ class FrontCalls:
             web.get("/v2/token", self._token),
             web.post("/v2/token", self._token),
             web.get(_CATALOG_PATH, self._repositories),
-            web.get("/v2/{name:.+}/tags/list", self._tags),
-            web.get("/v2/{name:.+}/manifests/{reference}", self._manifest, allow_head=False),
-            web.head("/v2/{name:.+}/manifests/{reference}", self._manifest),
-            web.put("/v2/{name:.+}/manifests/{reference}", self._put_manifest, expect_handler=no_continue),
-            web.delete("/v2/{name:.+}/manifests/{reference}", self._delete_manifest),
-            web.get("/v2/{name:.+}/referrers/{digest}", self._referrers),
+            web.get("/v2/{name:(?s:.+)}/tags/list", self._tags),
+            web.get("/v2/{name:(?s:.+)}/manifests/{reference}", self._manifest, allow_head=False),
+            web.head("/v2/{name:(?s:.+)}/manifests/{reference}", self._manifest),
+            web.put("/v2/{name:(?s:.+)}/manifests/{reference}", self._put_manifest, expect_handler=no_continue),
+            web.delete("/v2/{name:(?s:.+)}/manifests/{reference}", self._delete_manifest),
+            web.get("/v2/{name:(?s:.+)}/referrers/{digest}", self._referrers),
         ]
         return [
             web.route(one.method, one.path, registry_guarded(one.handler, self.challenges), **one.kwargs)

@@ -78,7 +78,7 @@ class Server:
             web.route(one.method, one.path, self._heard(around(one.path, one.handler)), **one.kwargs) for one in proving
         )
         authenticate = authentication(callers) if callers is not None else None
-        for route in (*routes, web.route("*", "/{path:.*}", self._unknown)):
+        for route in (*routes, web.route("*", "/{path:(?s:.*)}", self._unknown)):
             handler = self._heard(around(route.path, guarded(route.handler, authenticate)))
             for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
                 self._application.router.add_route(method, route.path, handler)
