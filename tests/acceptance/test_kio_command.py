@@ -7,10 +7,10 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from fakes.signing_authority import SigningAuthority
+from landscape.contract import checked_session
 from landscape.programs import aggregator
 from landscape.whole import ROOT
 
@@ -88,7 +88,7 @@ async def test_versions_and_approvals_of_older_kio_commands_are_refused_by_name(
     code, said = await kio.run("versions", "list", "greeter")
     assert (code, "No such command" in said) == (2, True), said
     async with (
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {kio.token}"}) as session,
+        checked_session(kio.url, headers={"Authorization": f"Bearer {kio.token}"}) as session,
         session.get(f"{kio.url}/apps/greeter/versions") as answer,
     ):
         assert (answer.status, (await answer.json(content_type=None))["code"]) == (501, "not-served")

@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 
 from fakes.machine import Machine
+from landscape.contract import checked
 
 
 class AgentClient:
@@ -18,7 +19,9 @@ class AgentClient:
         self._url = url
 
     async def post(self, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
-        async with self._session.post(self._url + path, data=body, headers=headers) as answer:
+        async with self._session.post(
+            self._url + path, data=body, headers=headers, middlewares=(checked(self._url),)
+        ) as answer:
             return answer.status, await answer.json(content_type=None)
 
     async def enrol(self, machine: Machine) -> tuple[int, Any]:

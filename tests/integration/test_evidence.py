@@ -167,7 +167,7 @@ async def test_the_keys_are_printed_and_a_new_one_signs_first(audited: Audited) 
 
 
 async def test_tiles_and_checkpoint_are_served_as_c2sp_says(audited: Audited) -> None:
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {audited.server.token}"}) as session:
+    async with audited.server.session() as session:
 
         async def get(path: str) -> tuple[int, bytes, str]:
             async with session.get(audited.server.url + "/v1/log/" + path) as answer:

@@ -106,7 +106,7 @@ async def test_a_list_of_many_large_records_is_sent_piece_by_piece(server: Aggre
         assert await server.put(f"/apps/app-{number:03d}", record) == 200
     before = resident_bytes(server)
     async with (
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as session,
+        server.session() as session,
         session.get(server.url + "/apps") as answer,
     ):
         assert answer.headers["Transfer-Encoding"] == "chunked"

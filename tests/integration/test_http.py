@@ -51,6 +51,19 @@ async def test_other_paths_are_not_found_and_other_methods_not_allowed(
         assert await refused(answer) == (404, "http-404")
     async with session.delete(lone.url + "/apps/greeter", headers=known) as answer:
         assert await refused(answer) == (405, "http-405")
+        assert answer.headers["Allow"] == "GET,HEAD,PUT"
+
+
+@pytest.mark.parametrize(
+    "path, token, status", [("/no%0Awhere", False, 401), ("/no%0Awhere", True, 404), ("/v2/a%0Ab/tags/list", True, 400)]
+)
+async def test_a_line_break_in_a_path_is_answered_as_any_other_character(
+    session: aiohttp.ClientSession, lone: Aggregator, path: str, token: bool, status: int
+) -> None:
+    known = {"Authorization": f"Bearer {lone.token}"} if token else {}
+    async with session.get(URL(lone.url + path, encoded=True), headers=known) as answer:
+        assert answer.status == status
+        assert answer.headers["X-Request-Id"]
 
 
 async def test_an_agent_enrols_speaks_and_is_traced(

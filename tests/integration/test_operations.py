@@ -190,7 +190,7 @@ async def test_a_reload_applies_what_it_can_and_names_what_needs_a_restart(
 async def test_a_revoked_token_is_refused_without_a_signal(tmp_path: Path, authority: SigningAuthority) -> None:
     async with (
         aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}) as running,
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {running.token}"}) as session,
+        running.session() as session,
     ):
         await run(BIN / "whence-aggregator", "token", "revoke", "demo", "--file", running.config.parent / "tokens")
         async with asyncio.timeout(SECONDS_MAX):
@@ -219,7 +219,7 @@ async def not_ready(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
 
 async def test_a_stop_fails_ready_first_and_a_second_one_ends_at_once(draining: Aggregator) -> None:
     process = draining.process.process
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {draining.token}"}) as session:
+    async with draining.session() as session:
         async with session.get(draining.url + "/v1/summary") as answer:
             assert "Connection" not in answer.headers
         process.terminate()

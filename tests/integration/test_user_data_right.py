@@ -15,6 +15,7 @@ import pytest
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.contract import checked_session
 from landscape.programs import Aggregator, aggregator
 from whence_aggregator.callers.tokens import new_token
 from whence_common.clock import utc_now
@@ -39,7 +40,10 @@ class Asked:
 
     async def get(self, caller: str, path: str) -> tuple[int, str]:
         headers = {"Authorization": f"Bearer {self.tokens[caller]}"}
-        async with aiohttp.ClientSession(headers=headers) as session, session.get(self.server.url + path) as answer:
+        async with (
+            checked_session(self.server.url, headers=headers) as session,
+            session.get(self.server.url + path) as answer,
+        ):
             return answer.status, await answer.text(errors="replace")
 
 

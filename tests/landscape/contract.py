@@ -14,7 +14,7 @@ from urllib.parse import quote
 import aiohttp
 import jsonschema
 import yaml
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from yarl import URL
 
@@ -49,9 +49,7 @@ class Contract:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
-        self.schemas: Registry[Any] = Registry().with_resource(
-            _NAME, Resource(contents=dict(document), specification=DRAFT202012)
-        )
+        self.schemas: Registry[Any] = Registry().with_resource(_NAME, DRAFT202012.create_resource(dict(document)))
         self._operations = {(one.method, one.path): one for one in self._read()}
         paths = sorted(document["paths"], key=lambda path: (path.count("{"), -len(path)))
         self._paths = [(re.compile(_pattern(path)), path) for path in paths]
@@ -135,22 +133,27 @@ class Contract:
         return (template for pattern, template in self._paths if pattern.fullmatch(path))
 
 
-def checked_session(*urls: str, **options: Any) -> aiohttp.ClientSession:
-    """Open a session that raises ContractBroken for an answer from one of these URLs that breaks the contract.
+def checked_session(url: str, **options: Any) -> aiohttp.ClientSession:
+    """Open a session whose answers from this URL are checked."""
+    return aiohttp.ClientSession(middlewares=(checked(url),), **options)
 
-    Answers in JSON are read whole before the caller sees them.
+
+def checked(url: str) -> aiohttp.ClientMiddlewareType:
+    """Return what raises ContractBroken for an answer from this URL that breaks the contract.
+
+    Answers in JSON are read whole first: `read`, `text` and `json` give them to the caller, `content` does not.
     """
-    origins = {URL(url).origin() for url in urls}
+    origin = URL(url).origin()
 
     async def check(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         answer = await handler(request)
-        if request.url.origin() in origins:
+        if request.url.origin() == origin:
             body = await answer.read() if _is_json(answer.content_type) else None
             kind = answer.content_type if "Content-Type" in answer.headers else ""
             contract().check(request.method, request.url.raw_path, answer.status, kind, body)
         return answer
 
-    return aiohttp.ClientSession(middlewares=(check,), **options)
+    return check
 
 
 @functools.cache

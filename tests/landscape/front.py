@@ -18,6 +18,7 @@ from yarl import URL
 
 from fakes.people import People, people
 from landscape.certificates import Certificates
+from landscape.contract import checked
 from landscape.docker_registry import docker_registry
 from landscape.processes import free_port, started
 from landscape.programs import BIN, Aggregator, aggregator
@@ -62,7 +63,12 @@ class Client:
         if isinstance(body, bytes) and len(body) > _BYTES_MAX:
             body = io.BytesIO(body)
         async with self.session.request(
-            method, URL(url, encoded=True), data=body, headers=named, allow_redirects=False
+            method,
+            URL(url, encoded=True),
+            data=body,
+            headers=named,
+            allow_redirects=False,
+            middlewares=(checked(self.url),),
         ) as answer:
             return Said(answer.status, await answer.read(), answer.headers.copy())
 
