@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from whence_agent.ports import StatementReceipt
+from whence_agent.ports_aggregator import StatementReceipt
 from whence_common.digest import sha256_digest
 from whence_common.ledger_entry import leaf_data
 from whence_common.merkle import Tile, consistency_proof, inclusion_proof, leaf_hash, range_hash

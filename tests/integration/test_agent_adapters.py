@@ -38,7 +38,6 @@ from whence_agent.adapters.this_processor import this_processor
 from whence_agent.boot.pull import ImagePull
 from whence_agent.patience import Patience
 from whence_agent.ports import (
-    AggregatorUnavailable,
     ContainerSpec,
     EngineFailed,
     LogDriver,
@@ -48,6 +47,7 @@ from whence_agent.ports import (
     RegistryRefused,
     SecretUnavailable,
 )
+from whence_agent.ports_aggregator import AggregatorUnavailable
 from whence_agent.progress import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now

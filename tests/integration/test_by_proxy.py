@@ -29,7 +29,8 @@ from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.registry_reads import RegistryReads, RepositorySignIn
 from whence_agent.adapters.role import GivenKeys
 from whence_agent.adapters.sigv4 import AwsKeys
-from whence_agent.ports import AggregatorUnavailable, ObjectUnavailable, RegistryRefused, SecretUnavailable
+from whence_agent.ports import ObjectUnavailable, RegistryRefused, SecretUnavailable
+from whence_agent.ports_aggregator import AggregatorUnavailable
 from whence_agent.ports_cloud import CloudRefused
 from whence_agent.proxies import Proxies
 from whence_common.clock import utc_now

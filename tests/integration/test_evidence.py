@@ -24,7 +24,7 @@ from landscape.certificates import Certificates, loopback_certificates
 from landscape.processes import Process, started
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.ports import AggregatorUnavailable
+from whence_agent.ports_aggregator import AggregatorUnavailable
 from whence_agent.report.delivery import ENDING_CODES
 from whence_agent.report.receipts import ReceiptUnwitnessed, Trusted
 from whence_aggregator.adapters.witness import HttpWitness

@@ -17,7 +17,7 @@ from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.ports import AggregatorUnavailable
+from whence_agent.ports_aggregator import AggregatorUnavailable
 from whence_agent.report.receipts import ReceiptRefused, Receipts
 from whence_common.digest import sha256_digest
 

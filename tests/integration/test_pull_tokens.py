@@ -20,10 +20,12 @@ from fakes.signing_authority import SigningAuthority, identity_document
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.credentials.pull_tokens import PullTokenClient
 from whence_agent.credentials.sign_in import SignIn
-from whence_agent.ports import AggregatorUnavailable, MetadataUnavailable, RegistryRefused
+from whence_agent.ports import MetadataUnavailable, RegistryRefused
+from whence_agent.ports_aggregator import AggregatorUnavailable
+from whence_agent.registry_settings import RegistrySettings
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
-from whence_agent.settings import RegistrySettings, Settings
+from whence_agent.settings import Settings
 from whence_aggregator.callers.limits import ChallengeLimits, Limit
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.front_agents import FrontAgentCalls

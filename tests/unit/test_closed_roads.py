@@ -12,7 +12,7 @@ import pytest
 from fakes.agent_world import World
 from fakes.misbehaving import Answer, misbehaving
 from whence_agent.adapters.aggregator import HttpAggregator
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
+from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.report.delivery import ENDING_CODES, STOPPED_MAX, Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.report.outbox import REFUSED_STATEMENTS_MAX, Outbox

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.agent_world import World
 from fakes.signed_logs import LOG, WITNESSES, SignedLog
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
+from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.report.receipts import Receipts, Trusted

@@ -12,7 +12,8 @@ from fakes.agent_world import FakeNotices, World
 from fakes.clocks import a_day
 from whence_agent.machine.protocol import PowerOffRequest
 from whence_agent.patience import Patience
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, Notices, StatementReceipt
+from whence_agent.ports import Notices
+from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.ports_cloud import CloudRefused, NobodyWaits
 from whence_agent.progress import StageProgress
 from whence_agent.report.announcement import HOOK_UP_SECONDS, Announcer

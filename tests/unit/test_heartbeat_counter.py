@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fakes.agent_world import World
 from fakes.signing_authority import identity_document
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
+from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.heartbeat_counter import BLOCK, HeartbeatCounter
 from whence_agent.report.instance_key import InstanceKey

@@ -13,7 +13,7 @@ import pytest
 from fakes.agent_world import World
 from fakes.signing_authority import identity_document
 from whence_agent.credentials.generations import Generations, discard
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
+from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_common.digest import sha256_digest

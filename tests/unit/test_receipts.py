@@ -9,7 +9,7 @@ import pytest
 
 from fakes.agent_world import World
 from fakes.signed_logs import LOG, OTHER, WITNESSES, SignedLog
-from whence_agent.ports import AggregatorUnavailable, StatementReceipt
+from whence_agent.ports_aggregator import AggregatorUnavailable, StatementReceipt
 from whence_agent.report.receipts import Receipts, Trusted
 from whence_agent.report.seen_logs import LOGS_MAX
 from whence_agent.status.document import state_of, what_to_do

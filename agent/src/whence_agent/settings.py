@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whence_agent.proxies import Proxies, what_is_wrong
+from whence_agent.registry_settings import RegistrySettings, SignInMethod
 from whence_agent.stage_table import STAGE_SECONDS_MAX
 from whence_common import settings_file
 from whence_common.errors import one_line
@@ -18,44 +19,6 @@ from whence_common.settings_file import Document
 from whence_common.user_data.keys import TOP_KEYS
 from whence_common.user_data.options import CAPABILITIES
 from whence_common.user_data.platform import DEFAULT_CAPABILITIES, DEFAULT_SYSCTLS, PlatformRules, is_ecr
-
-SignInMethod = Literal["auto", "none", "identity", "identity-rsa2048", "mint", "ecr", "whence"]
-
-
-class Builder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose provenance is believed: the builder's id, and the key it signs with."""
-
-    id: str
-    key_file: str
-
-
-class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an image must show before it runs. Everything that is set is required."""
-
-    signature_key_files: list[str] = []
-    """PEM public keys; one cosign signature by any of them is needed."""
-    builders: list[Builder] = []
-    """One SLSA provenance by any of these is needed."""
-    production_ready_header: bool = False
-    """The header of Pier One's production-ready service must say true; it is unsigned, so this is a legacy mode."""
-
-
-class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the platform says of one registry."""
-
-    immutable_tags: bool | Literal["ask"] = False
-    """Tags are written once there. Say true only of a registry that enforces it; ask asks ECR."""
-    plain_http: bool = False
-    """Reached without TLS. Loopback registries always are."""
-    single_segment: bool = False
-    """Repositories may have no team before the name, as is common in ECR."""
-    sign_in: SignInMethod = "auto"
-    """auto: ECR's token for ECR, user data's dockercfg elsewhere, nothing without one. Whence's own front: whence."""
-    token_hosts: list[str] = []
-    """Hosts, beside the registry's own, that may see its credentials to give a token for them."""
-    blob_hosts: list[str] = []
-    """Hosts with private addresses that its blobs may be redirected to."""
-    trust: TrustSettings = TrustSettings()
 
 
 class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

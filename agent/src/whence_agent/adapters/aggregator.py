@@ -15,7 +15,7 @@ import msgspec
 
 from whence_agent.adapters.bodies import ResponseTooLarge, read_bounded
 from whence_agent.adapters.by_proxy import reason
-from whence_agent.ports import AggregatorUnavailable, Challenge, Enrolled, PullToken, StatementReceipt
+from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, PullToken, StatementReceipt
 from whence_common import strict_base64
 from whence_common.backoff import retry_after_seconds
 from whence_common.clock import utc_now

@@ -14,7 +14,8 @@ import msgspec
 from whence_agent.boot.bring_up import BringUp
 from whence_agent.boot.identity import read_identity
 from whence_agent.boot.tries import BootTries
-from whence_agent.ports import AggregatorUnavailable, Metadata, MetadataUnavailable, Notifier
+from whence_agent.ports import Metadata, MetadataUnavailable, Notifier
+from whence_agent.ports_aggregator import AggregatorUnavailable
 from whence_agent.progress import Progress, StageFailed, StageProgress
 from whence_agent.redaction import Redactor
 from whence_agent.report.announcement import Announcer

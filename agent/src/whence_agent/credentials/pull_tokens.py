@@ -10,16 +10,15 @@ import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from whence_agent.ports import (
+from whence_agent.ports import MetadataUnavailable, RegistryRefused
+from whence_agent.ports_aggregator import (
     AggregatorUnavailable,
     Challenge,
     Enrolled,
     EnrolmentRoad,
     IdentityProof,
-    MetadataUnavailable,
     PullToken,
     RegistryFront,
-    RegistryRefused,
 )
 from whence_agent.progress import Progress
 from whence_agent.report.instance_key import InstanceKey

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from whence_agent.credentials.keeper import CredentialKeeper
 from whence_agent.credentials.pull_tokens import PullTokenClient
-from whence_agent.ports import Metadata, PullToken, RegistryRefused, SecretUnavailable, TokenIssuer
+from whence_agent.ports import Metadata, RegistryRefused, SecretUnavailable, TokenIssuer
+from whence_agent.ports_aggregator import PullToken
 from whence_agent.ports_cloud import Repositories
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings

@@ -8,14 +8,14 @@ import logging
 import re
 from collections.abc import Callable
 
-from whence_agent.ports import (
+from whence_agent.ports import MetadataUnavailable
+from whence_agent.ports_aggregator import (
     Aggregator,
     AggregatorUnavailable,
     Challenge,
     Enrolled,
     EnrolmentRoad,
     IdentityProof,
-    MetadataUnavailable,
     StatementReceipt,
 )
 from whence_agent.progress import Progress

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from whence_agent.ports import AggregatorUnavailable
+from whence_agent.ports_aggregator import AggregatorUnavailable
 from whence_common.errors import RoadError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whence_agent.ports import AggregatorUnavailable, StatementReceipt
+from whence_agent.ports_aggregator import AggregatorUnavailable, StatementReceipt
 from whence_agent.progress import Progress
 from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.seen_logs import Fork, SeenLogs
