@@ -26,7 +26,7 @@ from whence_agent.ports import (
 )
 from whence_agent.ports_cloud import CloudRefused
 from whence_agent.ports_engine import HealthChecks, Remembered
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.redaction import Redactor
 from whence_agent.report.instance_key import InstanceKey
@@ -35,7 +35,7 @@ from whence_agent.report.outbox import Outbox
 from whence_agent.report.receipts import Receipts, Trusted
 from whence_agent.report.reporter import Reporter
 from whence_agent.report.seen_logs import SeenLogs
-from whence_common.clock import to_instant
+from whence_common.clock import Now, to_instant
 from whence_common.envelope import Envelope
 from whence_common.identity_document import InstanceIdentity, read_unverified
 from whence_common.image_provenance import ImageConfig
@@ -303,7 +303,9 @@ class Ticks:
 class World:
     """One booted machine's progress, reporter and pulse, on disk in a test's folder."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, *, now: Now | None = None, monotonic: Callable[[], float] | None = None
+    ) -> None:
         self.directory = directory
         self.ticks = Ticks()
         self.redactor = Redactor()
@@ -311,14 +313,19 @@ class World:
         self.engine = FakeEngine()
         self.account = FakeAccount()
         self.machine = FakeMachine()
-        self.progress = Progress(now=FakeClock(), monotonic=self.ticks, boot_id="b", started_at="")
+        self.progress = Progress(now=now or FakeClock(), monotonic=monotonic or self.ticks, boot_id="b", started_at="")
         self.identity: InstanceIdentity = read_unverified(identity_document("i-0123456789abcdef0"))
-        self.progress.observed.identity = self.identity
+        self.identify(self.identity)
         self.pulse = Pulse(monotonic=self.ticks, notifier=self.notifier, watchdog_seconds=90.0)
         self.outbox = Outbox(directory / "outbox", statements_max=100, bytes_max=10_000_000)
         self.key = InstanceKey(directory)
         self.owner = KeyOwner(key=self.key, outbox=self.outbox, progress=self.progress)
         self.reporter = Reporter(key=self.key, outbox=self.outbox, progress=self.progress, redactor=self.redactor)
+
+    def identify(self, identity: InstanceIdentity, blob: str = "") -> None:
+        """Have the machine know who it is, as after the stage identity."""
+        boot = self.progress.boot
+        boot.record_observed(replace(boot.observed, identity=identity, identity_blob=blob))
 
     def receipts(self, trusted: Trusted = Trusted()) -> Receipts:  # noqa: B008 - a frozen value
         """Give what checks receipts, over what this machine has seen of logs."""

@@ -27,11 +27,11 @@ class Watched:
         for name, main in ((APP, True), (f"{APP}-proxy", False)):
             world.engine.add(name)
             self.supervision.watch(name, digest=DIGEST, main=main)
-        observed = world.progress.observed
-        observed.container = world.engine.containers[APP].facts
+        state = world.progress.watched
+        state.container = world.engine.containers[APP].facts
         proxy = world.engine.containers[f"{APP}-proxy"].facts
-        observed.sidecars[f"{APP}-proxy"] = msgspec.structs.replace(proxy, declared_digest=DIGEST)
-        world.progress.state = "up"
+        state.sidecars[f"{APP}-proxy"] = msgspec.structs.replace(proxy, declared_digest=DIGEST)
+        world.progress.boot.state = "up"
 
     async def _end(self, exit_code: int | None) -> None:
         self.ends.append(exit_code)

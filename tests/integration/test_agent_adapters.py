@@ -48,7 +48,7 @@ from whence_agent.ports import (
     SecretUnavailable,
 )
 from whence_agent.ports_aggregator import AggregatorUnavailable
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.digest import sha256_digest

@@ -7,7 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +33,12 @@ from whence_agent.adapters.machine import MachineSocket
 from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.role import GivenKeys
 from whence_agent.adapters.sigv4 import AwsKeys
+from whence_agent.boot.bring_up import record
 from whence_agent.boot.health import CheckedContainer, until_healthy, until_in_service
-from whence_agent.boot.identity import read_identity
+from whence_agent.boot.identity import IdentityStage
 from whence_agent.boot.run import Runner
 from whence_agent.boot.secrets import SecretResolver
+from whence_agent.boot.stage import ObservedSoFar, StageHandle
 from whence_agent.boot.storage import VolumeAttacher
 from whence_agent.credentials.generations import Generations
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
@@ -44,7 +46,7 @@ from whence_agent.machine.protocol import Failure, HelperReply, HostRequest, Mac
 from whence_agent.patience import Patience
 from whence_agent.ports import ContainerState, EngineFailed, InstanceMetadata, MetadataUnavailable, SecretUnavailable
 from whence_agent.ports_cloud import CloudRefused, Volume
-from whence_agent.progress import StageFailed
+from whence_agent.progress.stage import StageFailed
 from whence_agent.settings import parse_settings
 from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
@@ -68,9 +70,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    world = World(tmp_path)
-    world.progress.monotonic = time.monotonic
-    return world
+    return World(tmp_path, monotonic=time.monotonic)
 
 
 @pytest.fixture
@@ -81,13 +81,20 @@ async def service(authority: SigningAuthority) -> AsyncIterator[MetadataService]
 
 async def third_try(world: World, stage: str) -> None:
     async with asyncio.timeout(30):
-        while world.progress.stages[stage].attempt < 3:
+        while world.progress.boot.stages[stage].attempt < 3:
             await pause(0.005)
 
 
 async def identified(world: World, metadata: ImdsMetadata, *, seconds_max: float = 30.0) -> bytes:
-    async with world.progress.stage("identity", seconds_max=seconds_max) as stage:
-        return await read_identity(metadata, world.progress, stage, patience=PATIENCE, check=lambda _: None)
+    monotonic = world.progress.monotonic
+    reading = IdentityStage(metadata=metadata, patience=PATIENCE, monotonic=monotonic, check=lambda _: None)
+    async with world.progress.boot.stage("identity", seconds_max=seconds_max) as stage:
+        found = await reading.run(
+            ObservedSoFar(), StageHandle(stage=stage, observed=lambda _: None, part=lambda _: nullcontext())
+        )
+        record(found, world.progress)
+        world.progress.boot.record_outcome(stage, note=found.note, deferred=found.deferred)
+    return found.user_data
 
 
 # --- identity and user data
@@ -110,7 +117,10 @@ async def test_a_metadata_service_that_is_not_ready_is_asked_until_it_is(
     service.faults = faults
     found = await identified(world, ImdsMetadata(session=session, url=service.url))
     assert found == USER_DATA
-    assert (world.progress.stages["identity"].outcome, world.progress.stages["identity"].reason) == ("done", "")
+    assert (world.progress.boot.stages["identity"].outcome, world.progress.boot.stages["identity"].reason) == (
+        "done",
+        "",
+    )
 
 
 @pytest.mark.parametrize("page", [b"<html>\n<body>\nsign in here\n</body>\n</html>\n", b"<p>" * 2000, b"", b"a b"])
@@ -145,7 +155,7 @@ async def test_user_data_that_is_absent_for_good_is_believed_after_a_bounded_tim
     assert await identified(world, ImdsMetadata(session=session, url=service.url), seconds_max=2.0) == b""
     assert 0.5 <= world.progress.monotonic() - began < 2.0
     asked = sum(path.endswith("/user-data") for path in service.requests)
-    stage = world.progress.stages["identity"]
+    stage = world.progress.boot.stages["identity"]
     assert asked >= 4
     assert (stage.outcome, stage.reason) == (
         "done", f"the metadata service answered {asked} times that there is no user data",
@@ -215,7 +225,7 @@ async def test_one_503_at_sign_in_is_an_error_that_passes(
 ) -> None:
     service.faults = {"pkcs7": [503, 503, 503], "ec2-instance": [503]}
     metadata = ImdsMetadata(session=session, url=service.url)
-    async with world.progress.stage("image", seconds_max=30) as stage:
+    async with world.progress.boot.stage("image", seconds_max=30) as stage:
         signed = await PATIENCE.keep_trying(
             lambda: metadata.signed_identity("pkcs7"), stage, waiting_for="the metadata service"
         )
@@ -282,7 +292,7 @@ async def test_a_secret_is_asked_for_until_its_service_has_recovered(
     world: World, session: aiohttp.ClientSession
 ) -> None:
     asked: list[str] = []
-    async with systems_manager([500] * 15, asked) as url, world.progress.stage("secrets", seconds_max=60) as stage:
+    async with systems_manager([500] * 15, asked) as url, world.progress.boot.stage("secrets", seconds_max=60) as stage:
         resolved = await resolver(world, session, url).resolve(with_secret(), stage)
     assert (resolved.environment["A"], len(asked)) == ("hunter2hunter2", 16)
     assert world.redactor.scrub("hunter2hunter2") == "MASKED"
@@ -293,7 +303,7 @@ async def test_secrets_that_are_late_name_the_place_and_the_last_answer(
 ) -> None:
     async with systems_manager([500] * 10_000, []) as url:
         with pytest.raises(StageFailed) as failure:
-            async with world.progress.stage("secrets", seconds_max=1.5) as stage:
+            async with world.progress.boot.stage("secrets", seconds_max=1.5) as stage:
                 await resolver(world, session, url).resolve(with_secret(), stage)
     (problem,) = failure.value.problems
     assert (problem.code, failure.value.may_pass) == ("secret-unreachable", True)
@@ -324,7 +334,7 @@ async def helper(path: Path, *answers: HelperReply | None) -> AsyncIterator[list
 async def prepared(world: World, path: Path) -> list[str]:
     machine = MachineSocket(path=str(path))
     request = HostRequest(sysctl={"vm.swappiness": "1"})
-    async with world.progress.stage("host", seconds_max=30) as stage:
+    async with world.progress.boot.stage("host", seconds_max=30) as stage:
         return await PATIENCE.keep_trying(lambda: machine.prepare(request), stage, waiting_for="the machine helper")
 
 
@@ -332,7 +342,7 @@ async def test_a_helper_whose_socket_is_not_there_yet_is_waited_for(world: World
     path = tmp_path / "machine.sock"
     preparing = asyncio.create_task(prepared(world, path))
     await third_try(world, "host")
-    assert world.progress.stages["host"].waiting_for == "the machine helper"
+    assert world.progress.boot.stages["host"].waiting_for == "the machine helper"
     async with helper(path, HelperReply(done=["set vm.swappiness"])):
         assert await preparing == ["set vm.swappiness"]
 
@@ -382,8 +392,8 @@ class Account:
 THROTTLED = CloudRefused("cloud-refused", "EC2 answers RequestLimitExceeded")
 
 
-def attacher(world: World, account: Account, metadata: ImdsMetadata) -> VolumeAttacher:
-    return VolumeAttacher(volumes=account, metadata=metadata, progress=world.progress, patience=PATIENCE)
+def attacher(account: Account, metadata: ImdsMetadata) -> VolumeAttacher:
+    return VolumeAttacher(volumes=account, metadata=metadata, patience=PATIENCE)
 
 
 async def test_volumes_are_waited_for_through_throttling_and_their_own_absence(
@@ -391,25 +401,27 @@ async def test_volumes_are_waited_for_through_throttling_and_their_own_absence(
 ) -> None:
     service.faults = {"local-ipv4": [503]}
     account = Account(THROTTLED, [], [], [Volume(volume_id="vol-1", device=None, erase_tag=True)], untag=3)
-    made = attacher(world, account, ImdsMetadata(session=session, url=service.url))
-    async with world.progress.stage("storage", seconds_max=30) as stage:
-        (found,) = await made.attach(Storage(volumes=(("/dev/sdf", "data-${local_ipv4}"),)), stage)
+    made = attacher(account, ImdsMetadata(session=session, url=service.url))
+    async with world.progress.boot.stage("storage", seconds_max=30) as stage:
+        (found,) = await made.attach(
+            Storage(volumes=(("/dev/sdf", "data-${local_ipv4}"),)), stage, identity=world.identity
+        )
         await made.forget_erase_tag(found.volume.volume_id, stage)
     assert (found.volume.volume_id, account.attached, account.untagged) == ("vol-1", 1, 4)
 
 
 async def test_a_part_of_a_stage_shows_the_time_that_is_left_to_it(
-    world: World, session: aiohttp.ClientSession, service: MetadataService
+    tmp_path: Path, session: aiohttp.ClientSession, service: MetadataService
 ) -> None:
-    made = attacher(world, Account([]), ImdsMetadata(session=session, url=service.url))
-    world.progress.monotonic = lambda: 100.0
-    async with world.progress.stage("storage", seconds_max=2100) as stage:
+    made = attacher(Account([]), ImdsMetadata(session=session, url=service.url))
+    world = World(tmp_path, monotonic=lambda: 100.0)
+    async with world.progress.boot.stage("storage", seconds_max=2100) as stage:
         with pytest.raises(TimeoutError):
-            async with world.progress.part(stage, seconds_max=0.2):
-                await made.attach(Storage(volumes=(("/dev/sdf", "data"),)), stage)
+            async with world.progress.boot.part(stage, seconds_max=0.2):
+                await made.attach(Storage(volumes=(("/dev/sdf", "data"),)), stage, identity=world.identity)
         assert "volume data" in stage.waiting(100.0)
         assert stage.deadline == 2200.0
-        async with world.progress.part(stage, seconds_max=300):
+        async with world.progress.boot.part(stage, seconds_max=300):
             assert stage.waiting(110.0).endswith(", 290 s left")
 
 
@@ -458,7 +470,7 @@ async def healthy(
     async with application(engine, is_up) as port:
         check = HealthCheck(path="/health", port=port, timeout_seconds=30)
         checked = CheckedContainer(name="app", address="127.0.0.1", revive=revive)
-        async with world.progress.stage("health", seconds_max=seconds_max) as stage:
+        async with world.progress.boot.stage("health", seconds_max=seconds_max) as stage:
             await until_healthy(check, checked, probe=HttpProbe(session=session), engine=engine, stage=stage)
 
 
@@ -467,7 +479,7 @@ async def test_an_engine_that_is_away_during_the_health_check_is_waited_for(
 ) -> None:
     engine = Down(2, took=False)
     await healthy(world, session, engine, is_up=lambda: engine.seen > 3)
-    assert (engine.left, engine.calls, world.progress.stages["health"].reason) == (0, [], "")
+    assert (engine.left, engine.calls, world.progress.boot.stages["health"].reason) == (0, [], "")
 
 
 async def test_what_went_down_with_its_engine_is_started_again_during_the_health_check(
@@ -510,7 +522,7 @@ class Balancers:
 
 
 async def test_a_load_balancers_throttling_is_shown_and_waited_for(world: World) -> None:
-    async with world.progress.stage("load-balancer", seconds_max=30) as stage:
+    async with world.progress.boot.stage("load-balancer", seconds_max=30) as stage:
         asking = asyncio.create_task(
             until_in_service(
                 LoadBalancer(kind="classic", name="web"), Balancers(), instance_id=INSTANCE, stage=stage,
@@ -532,7 +544,7 @@ def runner(world: World, *, run_seconds: float = 30.0) -> Runner:
         stage_seconds_max={"run": run_seconds},
     )
     return Runner(
-        settings=settings, gid=999, progress=world.progress, engine=world.engine, containers=world.engine,
+        settings=settings, gid=999, engine=world.engine, containers=world.engine,
         patience=PATIENCE,
     )  # fmt: skip
 
@@ -545,16 +557,15 @@ async def test_a_failed_boot_waits_for_its_engine_to_stop_what_runs(world: World
     tearing = asyncio.create_task(runner(world).tear_down())
     await pause(0.05)
     world.engine.down = False
-    await tearing
+    assert await tearing == ""
     assert list(world.engine.containers) == ["somebody-elses"]
-    assert world.progress.engine_error == ""
 
 
 async def test_what_may_still_run_after_a_failed_boot_is_on_the_status(world: World) -> None:
     world.engine.add("taupageapp")
     world.engine.down = True
-    await runner(world, run_seconds=0.1).tear_down()
-    world.progress.state = "failed"
+    world.progress.watched.record_engine_error(await runner(world, run_seconds=0.1).tear_down())
+    world.progress.boot.state = "failed"
     reasons = status_document(world.progress)["reasons"]
     assert "a container may still run: the Docker Engine does not answer" in reasons
 
@@ -591,7 +602,7 @@ async def test_the_first_credentials_are_waited_for_and_the_status_says_for_whic
         random=lambda: 0.5,
     )  # fmt: skip
     keeper.configure("mint", "app")
-    async with world.progress.stage("credentials", seconds_max=30) as stage:
+    async with world.progress.boot.stage("credentials", seconds_max=30) as stage:
         waiting = asyncio.create_task(keeper.first(stage, PATIENCE))
         await third_try(world, "credentials")
         assert "waiting for the credentials of the mint bucket, try " in stage.waiting(world.progress.monotonic())

@@ -12,7 +12,7 @@ from fakes.weather import Fault
 from fakes.weather_roads import SmallDisk
 from landscape.supervised import small_disk
 from whence_agent.patience import Patience
-from whence_agent.progress import StageFailed
+from whence_agent.progress.stage import StageFailed
 from whence_agent.report.disk_road import DiskFull, room_on
 from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
@@ -47,7 +47,7 @@ async def test_a_stage_waits_for_room_and_shows_it(directory: Path, tmp_path: Pa
         with room_on(str(directory)):
             write_durably(directory / "taupage.yaml", b"x" * 10_000, mode=0o600)
 
-    async with world.progress.stage("run", seconds_max=30) as stage:
+    async with world.progress.boot.stage("run", seconds_max=30) as stage:
         await PATIENCE.keep_trying(once, stage, waiting_for=f"the disk of {directory}")
     assert (directory / "taupage.yaml").stat().st_size == 10_000
     assert shown[2].startswith(
@@ -63,7 +63,7 @@ async def test_a_disk_that_stays_full_is_the_cause_that_the_failure_states(direc
             write_durably(directory / "taupage.yaml", b"x" * 10_000, mode=0o600)
 
     with pytest.raises(StageFailed) as failure:
-        async with World(tmp_path).progress.stage("run", seconds_max=0.05) as stage:
+        async with World(tmp_path).progress.boot.stage("run", seconds_max=0.05) as stage:
             await PATIENCE.keep_trying(once, stage, waiting_for="the disk")
     (problem,) = failure.value.problems
     assert (problem.code, problem.fix) == ("disk-full", f"make room: df -h {directory}")

@@ -27,7 +27,7 @@ from landscape.certificates import loopback_certificates
 from landscape.processes import started
 from landscape.programs import BIN, Aggregator, aggregator
 from landscape.whole import ROOT
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.status.connections import StatusConnections
 from whence_agent.status.endpoint import StatusEndpoint

@@ -105,8 +105,7 @@ class Agent:
         self.world = world = World(directory)
         self.authority, self.instance_id = authority, instance_id
         document = identity_document(instance_id)
-        world.progress.observed.identity = read_unverified(document)
-        world.progress.observed.identity_blob = authority.sign(document)
+        world.identify(read_unverified(document), authority.sign(document))
         self.prover = Prover(self)
         self.delivery = Delivery(
             aggregator=HttpAggregator(session=session, url="http://127.0.0.1:1", ca_file=None), prover=self.prover,

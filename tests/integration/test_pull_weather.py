@@ -30,7 +30,7 @@ from whence_agent.adapters.this_processor import this_processor
 from whence_agent.boot.pull import ImagePull
 from whence_agent.patience import Patience
 from whence_agent.ports import ContainerSpec, EngineFailed, LogDriver
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.image_reference import ImageReference

@@ -30,7 +30,7 @@ from whence_agent.adapters.registry_reads import RegistryReads
 from whence_agent.adapters.this_processor import this_processor
 from whence_agent.boot.image import ImageResolver
 from whence_agent.ports import RegistryRefused, ResolvedImage
-from whence_agent.progress import StageFailed, StageProgress
+from whence_agent.progress.stage import StageFailed, StageProgress
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
 from whence_common.image_reference import ImageReference
@@ -208,7 +208,7 @@ async def test_a_deadline_that_passes_has_the_registrys_reason(
 ) -> None:
     weather.faults += [Fault(status=503)] * 100_000
     with pytest.raises(StageFailed) as caught:
-        async with World(tmp_path).progress.stage("image", seconds_max=0.3) as stage:
+        async with World(tmp_path).progress.boot.stage("image", seconds_max=0.3) as stage:
             await resolve(registry(session), weather.host, stage)
     (problem,) = caught.value.problems
     assert problem.code == "registry-error"
@@ -220,7 +220,7 @@ async def test_a_deadline_that_passes_within_the_first_try_names_the_registry(
 ) -> None:
     weather.faults.append(Fault(way="stops"))
     with pytest.raises(StageFailed) as caught:
-        async with World(tmp_path).progress.stage("image", seconds_max=0.3) as stage:
+        async with World(tmp_path).progress.boot.stage("image", seconds_max=0.3) as stage:
             await resolve(registry(session), weather.host, stage)
     assert caught.value.problems[0].message == (
         f"image: not done within 0.3 seconds: the registry {weather.host} has not answered yet"

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.agent_world import Ticks
 from fakes.clocks import FakeClock
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.status.connections import (
     CONNECTIONS_MAX,

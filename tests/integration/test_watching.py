@@ -42,7 +42,6 @@ class Watching:
         self.world, self.engine, self.url = world, engine, url
         self.ends: list[int | None] = []
         self.failures: list[str] = []
-        world.progress.monotonic, world.progress.now = time.monotonic, utc_now
         self.supervision = Supervision(
             engine=engine, life=engine, progress=world.progress, reporter=world.reporter, pulse=world.pulse,
             watch_seconds=1.0, platform_containers=["*"], on_end=self._end, on_failure=self._failure,
@@ -71,11 +70,8 @@ class Watching:
     async def run(self, spec: ContainerSpec, *, joins: str = "") -> None:
         """Run a container as the boot does, the application first."""
         facts = await self.engine.run(spec)
-        observed, main = self.world.progress.observed, spec.name == NAME
-        if main:
-            observed.container = facts
-        else:
-            observed.sidecars[spec.name] = facts
+        main = spec.name == NAME
+        self.world.progress.watched.record_container(facts, main=main)
         self.supervision.watch(spec.name, digest=facts.image_digest, main=main, joins=joins)
 
     async def until(self, wanted: Callable[[], object], *, seconds_max: float = 40.0) -> None:
@@ -110,7 +106,7 @@ class Watching:
 async def watching(url: str, directory: Path) -> AsyncIterator[Watching]:
     """Supervise what the test runs; the containers are removed at the end."""
     engine = DockerEngine(socket=url)
-    watch = Watching(World(directory), engine, url)
+    watch = Watching(World(directory, now=utc_now, monotonic=time.monotonic), engine, url)
     running = asyncio.create_task(watch.supervision.run())
     try:
         yield watch
@@ -145,7 +141,7 @@ async def watched(scape: Landscape, tmp_path: Path) -> AsyncIterator[Watching]:
 async def test_an_images_own_health_check_is_no_drift_and_its_word_is_seen(scape: Landscape, watched: Watching) -> None:
     lines = (f"HEALTHCHECK --interval=200ms --retries=2 CMD {json.dumps(CHECK)}",)
     await watched.run(watched.specified(await watched.pulled(scape, "checked", lines=lines)))
-    watched.world.progress.booted.set()
+    watched.world.progress.boot.booted.set()
     await watched.until(lambda: watched.facts.engine_health == "healthy")
 
     def log(client: Any) -> list[Any]:
@@ -174,7 +170,7 @@ async def test_an_exec_is_told_also_of_the_very_command_of_the_check(
 ) -> None:
     lines = (f"HEALTHCHECK --interval=1s --timeout=1s CMD {json.dumps(CHECK)}",)
     await watched.run(watched.specified(await watched.pulled(scape, "checked-1s", lines=lines)))
-    watched.world.progress.booted.set()
+    watched.world.progress.boot.booted.set()
     await watched.until(lambda: watched.facts.engine_health == "healthy")
     await watched.on_engine(lambda client: client.exec_start(client.exec_create(NAME, command)["Id"]))
     await watched.until(lambda: watched.drift)
@@ -185,7 +181,7 @@ async def test_a_command_line_of_nearly_a_megabyte_is_told_and_hides_nothing(
     scape: Landscape, watched: Watching
 ) -> None:
     await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
-    watched.world.progress.booted.set()
+    watched.world.progress.boot.booted.set()
     await watched.supervision.look()
 
     def execute(command: list[str], client: Any) -> None:
@@ -202,7 +198,7 @@ async def test_a_command_line_of_nearly_a_megabyte_is_told_and_hides_nothing(
 
 async def test_a_restart_by_hand_is_no_end_of_the_application(scape: Landscape, watched: Watching) -> None:
     await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
-    watched.world.progress.booted.set()
+    watched.world.progress.boot.booted.set()
     await watched.supervision.look()
     for _ in range(3):
         started = watched.facts.started_at
@@ -223,12 +219,12 @@ async def test_a_port_that_is_taken_is_a_failure_with_its_reason_until_it_is_fre
     options = ContainerOptions(ports=(PortMapping(host=port, container=8080, protocol="tcp"),))
     image = await watched.pulled(scape, "watching", command=ENDS_WELL)
     await watched.run(watched.specified(image, network="bridge", options=options))
-    watched.world.progress.booted.set()
+    watched.world.progress.boot.booted.set()
     await watched.on_engine(lambda client: client.kill(NAME))
     with socket.create_server(("127.0.0.1", port)):
         await watched.until(lambda: watched.facts.error)
         assert "address already in use" in watched.facts.error or "port is already allocated" in watched.facts.error
-        assert watched.world.progress.engine_error == ""
+        assert watched.world.progress.watched.engine_error == ""
     await watched.until(lambda: watched.facts.state == "running")
     assert watched.facts.error == ""
 
@@ -239,7 +235,7 @@ async def test_a_sidecar_in_the_applications_network_is_there_again_after_it_was
     image = await watched.pulled(scape, "watching", command=ENDS_WELL)
     await watched.run(watched.specified(image))
     await watched.run(watched.specified(image, name=f"{NAME}-inside", network=f"container:{NAME}"), joins=NAME)
-    watched.world.progress.booted.set()
+    watched.world.progress.boot.booted.set()
 
     async def network(name: str) -> str:
         """Return the network of a container's process; empty while it has none, between an end and a start."""
@@ -261,7 +257,7 @@ async def test_a_sidecar_in_the_applications_network_is_there_again_after_it_was
 async def test_limits_that_are_changed_are_told_by_name(scape: Landscape, watched: Watching) -> None:
     image = await watched.pulled(scape, "watching", command=ENDS_WELL)
     await watched.run(watched.specified(image, options=ContainerOptions(memory_bytes=64 << 20)))
-    watched.world.progress.booted.set()
+    watched.world.progress.boot.booted.set()
     await watched.supervision.look()
 
     def update(**limits: int) -> Callable[[Any], None]:
@@ -310,7 +306,7 @@ async def test_what_went_down_with_its_engine_comes_back_and_what_ended_by_itsel
         image = await watched.pulled(scape, "watching", command=ENDS_WELL)
         await watched.run(watched.specified(image))
         await watched.run(watched.specified(image, name=f"{NAME}-inside", network=f"container:{NAME}"), joins=NAME)
-        watched.world.progress.booted.set()
+        watched.world.progress.boot.booted.set()
         await watched.until(lambda: watched.world.pulse.silent() == [])
         started = watched.facts.started_at
         await engine.stop()
@@ -323,7 +319,7 @@ async def test_what_went_down_with_its_engine_comes_back_and_what_ended_by_itsel
         await watched.until(lambda: watched.ends == [0])
         await engine.stop()
         await engine.start()
-        await watched.until(lambda: watched.world.progress.engine_error == "")
+        await watched.until(lambda: watched.world.progress.watched.engine_error == "")
         await watched.supervision.look()
         assert (watched.facts.state, watched.ends) == ("exited", [0])
 
@@ -339,13 +335,13 @@ async def test_an_engine_that_restarts_under_running_containers_changes_nothing(
         image = await watched.pulled(scape, "restored", command=ENDS_WELL, lines=lines)
         options = ContainerOptions(memory_bytes=64 << 20, capabilities_drop=("ALL",), read_only=True)
         await watched.run(watched.specified(image, options=options))
-        watched.world.progress.booted.set()
+        watched.world.progress.boot.booted.set()
         await watched.until(lambda: watched.facts.engine_health == "healthy")
         before = await watched.engine.inspect(NAME)
         await engine.stop()
-        await watched.until(lambda: watched.world.progress.engine_error)
+        await watched.until(lambda: watched.world.progress.watched.engine_error)
         await engine.start()
-        await watched.until(lambda: watched.world.progress.engine_error == "")
+        await watched.until(lambda: watched.world.progress.watched.engine_error == "")
         await watched.until(lambda: watched.facts.engine_health == "healthy")
         after = await watched.engine.inspect(NAME)
         assert before is not None
@@ -360,16 +356,16 @@ async def test_a_frozen_engine_is_told_within_ten_seconds_and_holds_up_nothing(
 ) -> None:
     async with engine_of_our_own(scape, tmp_path) as engine, watching(engine.socket, tmp_path) as watched:
         await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
-        watched.world.progress.booted.set()
+        watched.world.progress.boot.booted.set()
         await watched.supervision.look()
         engine.freeze()
         try:
             began = time.monotonic()
-            await watched.until(lambda: watched.world.progress.engine_error, seconds_max=10)
-            assert "does not answer" in watched.world.progress.engine_error
+            await watched.until(lambda: watched.world.progress.watched.engine_error, seconds_max=10)
+            assert "does not answer" in watched.world.progress.watched.engine_error
             await asyncio.gather(*(asyncio.to_thread(time.monotonic) for _ in range(20)))
             assert time.monotonic() - began < 10
         finally:
             engine.thaw()
-        await watched.until(lambda: watched.world.progress.engine_error == "")
+        await watched.until(lambda: watched.world.progress.watched.engine_error == "")
         assert (watched.ends, watched.drift, watched.world.causes()) == ([], [], [])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.report.at_rest import AtRest
 from whence_common.runtime.memory import FileMapping, give_back, resident_bytes, unwritten_mappings
 
@@ -24,7 +24,7 @@ print(*sys.modules, sep="\\n")
 """
 _SAME_WORK_AFTER = """
 import hashlib, ssl, sys
-import whence_agent.wiring
+import whence_agent.wiring.agent
 from whence_common.keys import key_id
 from whence_common.runtime.memory import give_back, resident_bytes, unwritten_mappings
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -52,7 +52,7 @@ def test_what_the_status_does_not_need_is_loaded_after_it_answers() -> None:
 
 
 def test_a_whole_agent_loads_neither_an_sdk_nor_what_verifies_certificates() -> None:
-    loaded = _modules("import sys, whence_agent.wiring\nprint(*sys.modules, sep='\\n')")
+    loaded = _modules("import sys, whence_agent.wiring.agent\nprint(*sys.modules, sep='\\n')")
 
     assert sorted(loaded & {"docker", "requests", "botocore", "aiobotocore", "cryptography.x509"}) == []
 
@@ -125,7 +125,7 @@ async def test_memory_is_given_back_once_and_only_after_the_boot() -> None:
     running = asyncio.create_task(service.run())
     await asyncio.sleep(0)
     assert given == []
-    progress.booted.set()
+    progress.boot.booted.set()
     async with asyncio.timeout(10):
         await gave.wait()
     running.cancel()

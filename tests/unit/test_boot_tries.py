@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,9 @@ from whence_agent.boot.storage import VolumeMissing
 from whence_agent.boot.tries import BootTries
 from whence_agent.machine.protocol import MachineFailed
 from whence_agent.ports import MetadataUnavailable, RegistryRefused
-from whence_agent.progress import Progress, StageFailed, Tries
+from whence_agent.progress.boot_progress import Tries
+from whence_agent.progress.progress import Progress
+from whence_agent.progress.stage import StageFailed
 from whence_agent.settings import parse_settings
 from whence_agent.status.document import state_of, status_document, what_to_do
 from whence_common.backoff import Backoff
@@ -78,23 +81,23 @@ def test_one_failure_is_stated_once_however_often_it_comes_and_whatever_its_mess
 )
 async def test_a_failure_carries_whether_it_may_pass(error: Exception, may_pass: bool) -> None:
     with pytest.raises(StageFailed) as failed:
-        async with progress().stage("image", seconds_max=30):
+        async with progress().boot.stage("image", seconds_max=30):
             raise error
     assert failed.value.may_pass is may_pass
 
 
 async def failed_once(told: Progress) -> None:
     with pytest.raises(StageFailed) as failed:
-        async with told.stage("image", seconds_max=30):
+        async with told.boot.stage("image", seconds_max=30):
             raise RegistryRefused("registry-unreachable", "registry.example.org: HTTP 503", fix="see whether it runs")
-    told.observed.problems = failed.value.problems
-    told.state = "failed"
+    told.boot.record_observed(replace(told.boot.observed, problems=failed.value.problems))
+    told.boot.state = "failed"
 
 
 async def test_the_status_says_when_the_next_try_is_and_which() -> None:
     told = progress()
     await failed_once(told)
-    told.tries = Tries(number=2, next_at="2026-11-26T00:05:00.000Z")
+    told.boot.tries = Tries(number=2, next_at="2026-11-26T00:05:00.000Z")
     assert state_of(told) == (
         "failed",
         [
@@ -103,7 +106,7 @@ async def test_the_status_says_when_the_next_try_is_and_which() -> None:
         ],
     )
     assert what_to_do(told, "failed") == "see whether it runs; it is tried again by itself"
-    told.ending = "spot: terminate"
+    told.watched.ending = "spot: terminate"
     assert status_document(told)["next_try_at"] is None
     assert state_of(told)[1][-1] == "drained: spot: terminate"
 
@@ -111,10 +114,10 @@ async def test_the_status_says_when_the_next_try_is_and_which() -> None:
 async def test_another_try_starts_clean_and_remembers_how_the_one_before_failed() -> None:
     told = progress()
     await failed_once(told)
-    told.engine_error = "a container may still run: the Docker Engine does not answer"
-    assert told.engine_error in state_of(told)[1]
+    told.watched.engine_error = "a container may still run: the Docker Engine does not answer"
+    assert told.watched.engine_error in state_of(told)[1]
     told.start_again()
-    async with told.stage("identity", seconds_max=30):
+    async with told.boot.stage("identity", seconds_max=30):
         document = status_document(told)
     assert (document["state"], document["tries"], document["problems"]) == ("booting", 2, [])
     assert [one["name"] for one in document["stages"]] == ["identity"]

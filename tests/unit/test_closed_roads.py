@@ -83,8 +83,8 @@ def world(tmp_path: Path) -> World:
     """A machine that is up and has stated its boot, which waits in the outbox."""
     one = World(tmp_path)
     one.engine.add("taupageapp")
-    one.progress.observed.container = one.engine.containers["taupageapp"].facts
-    one.progress.state = "up"
+    one.progress.watched.container = one.engine.containers["taupageapp"].facts
+    one.progress.boot.state = "up"
     one.reporter.report("boot")
     return one
 

@@ -17,7 +17,7 @@ from whence_agent.credentials.keeper import CredentialKeeper, Revocation
 from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
 from whence_agent.ports import ObjectUnavailable, SecretUnavailable
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_common.backoff import Backoff
 
@@ -34,7 +34,8 @@ class Kept:
         self.store.buckets["mint"] = {"app/user.json": USER, "app/client.json": CLIENT}
         self.directory = directory
         self.redactor = Redactor()
-        self.progress = Progress(now=FakeClock(), monotonic=lambda: 0.0, boot_id="b", started_at="")
+        self.ticks = Ticks()
+        self.progress = Progress(now=FakeClock(), monotonic=self.ticks, boot_id="b", started_at="")
         self.keeper = CredentialKeeper(
             store=self.store,
             generations=Generations(directory, link="credentials", group=os.getegid()),
@@ -267,8 +268,7 @@ class Tokens:
 
     def __init__(self, kept: Kept, *, expired: str = "keep", expires_seconds: float = 3600.0) -> None:
         self.kept = kept
-        self.ticks = Ticks()
-        kept.progress.monotonic = self.ticks
+        self.ticks = kept.ticks
         self.issuer = FakeIssuer(expires_seconds=expires_seconds)
         self.tokens = TokenKeeper(
             issuer=self.issuer, keeper=kept.keeper, progress=kept.progress, redactor=kept.redactor,
@@ -283,7 +283,7 @@ class Tokens:
 async def test_token_files_stand_beside_the_pair_in_one_generation(kept: Kept) -> None:
     tokens = Tokens(kept)
     await kept.keeper.poll()
-    async with kept.progress.stage("credentials", seconds_max=30) as stage:
+    async with kept.progress.boot.stage("credentials", seconds_max=30) as stage:
         await tokens.tokens.first(stage, PATIENCE)
     assert (tokens.file("type"), tokens.file("secret")) == (b"Bearer", b"token-uid-pay.read-1")
     assert kept.files()["pay-client-id"] == b"c"
@@ -314,12 +314,12 @@ async def test_an_issuer_that_refuses_leaves_the_old_token_until_the_policy_says
     tokens.ticks.now += 60
     await tokens.tokens.refresh()
     assert tokens.file("secret") == b"token-uid-pay.read-1"
-    assert "invalid_client" in kept.progress.tokens_error
+    assert "invalid_client" in kept.progress.credentials.tokens_error
     tokens.ticks.now += 60
     await tokens.tokens.refresh()
     assert tokens.file("secret") == left
     await tokens.tokens.refresh()
-    assert (tokens.file("secret"), kept.progress.tokens_error) == (b"token-uid-pay.read-2", "")
+    assert (tokens.file("secret"), kept.progress.credentials.tokens_error) == (b"token-uid-pay.read-2", "")
 
 
 async def test_a_restart_keeps_the_token_files_until_there_are_fresh_ones(kept: Kept, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ async def test_a_rogue_replica_gets_nothing_off_the_disk_and_the_fork_is_stated(
     assert len(world.outbox) == 0
     codes = [[problem["code"] for problem in machine.said(one).problems] for one in machine.aggregator.entries]
     assert codes == [[], [], ["log-forked"]]
-    assert [one.code for one in world.progress.log_problems] == ["log-forked"]
+    assert [one.code for one in world.progress.delivered.log_problems] == ["log-forked"]
 
 
 async def test_a_rogue_replica_gets_nothing_off_the_disk_of_a_new_machine_that_knows_witnesses(world: World) -> None:

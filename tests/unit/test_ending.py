@@ -15,7 +15,7 @@ from whence_agent.patience import Patience
 from whence_agent.ports import Notices
 from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
 from whence_agent.ports_cloud import CloudRefused, NobodyWaits
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_agent.report.announcement import HOOK_UP_SECONDS, Announcer
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
@@ -97,8 +97,8 @@ class Machine:
             load_balancer=LoadBalancer(kind="classic", name="web"), containers={APP: 45},
         )  # fmt: skip
         world.engine.add(APP)
-        world.progress.observed.container = world.engine.containers[APP].facts
-        world.progress.state = "up"
+        world.progress.watched.container = world.engine.containers[APP].facts
+        world.progress.boot.state = "up"
 
 
 @pytest.fixture
@@ -146,28 +146,28 @@ async def test_a_machine_that_cannot_be_powered_off_says_so(world: World) -> Non
     machine = Machine(world, shutdown="on-exit")
     world.machine.fails = True
     await machine.ending.application_ended(0)
-    assert "could not be powered off" in world.progress.untold
+    assert "could not be powered off" in world.progress.delivered.untold
 
 
 @pytest.mark.parametrize("success, word, result", [(True, "SUCCESS", "CONTINUE"), (False, "FAILURE", "ABANDON")])
 async def test_stack_and_group_hear_how_the_boot_went(world: World, success: bool, word: str, result: str) -> None:
-    await Machine(world).announcer.booted(success=success, stage=world.progress.stages["notify"])
+    await Machine(world).announcer.booted(success=success, stage=world.progress.boot.stages["notify"])
     assert world.account.told == [f"stack pay-1 App i-0123456789abcdef0 {word}", f"hook pay up {result}"]
-    assert world.progress.untold == ""
+    assert world.progress.delivered.untold == ""
 
 
 def notify(world: World) -> StageProgress:
-    return world.progress.stages["notify"]
+    return world.progress.boot.stages["notify"]
 
 
 async def test_throttling_is_waited_for_and_a_refusal_is_shown_with_its_fix(world: World) -> None:
     machine = Machine(world)
     world.account.fail_with = [CloudRefused("x", "throttled")] * 30
     await machine.announcer.booted(success=True, stage=notify(world))
-    assert (len(world.account.told), world.progress.untold) == (2, "")
+    assert (len(world.account.told), world.progress.delivered.untold) == (2, "")
     world.account.fail_with = [CloudRefused("x", "denied", retryable=False, fix="allow cloudformation:SignalResource")]
     await machine.announcer.booted(success=True, stage=notify(world))
-    assert "allow cloudformation:SignalResource" in world.progress.untold
+    assert "allow cloudformation:SignalResource" in world.progress.delivered.untold
     assert len(world.account.told) == 3, "the group hears of it although the stack cannot"
 
 
@@ -176,7 +176,7 @@ async def test_who_throttles_until_the_deadline_is_named_with_its_own_words(worl
     machine.announcer.patience = Patience(backoff=Backoff(first_seconds=0.1, longest_seconds=0.1, random=lambda: 0.5))
     world.account.fail_with = [CloudRefused("x", "throttled")] * 1_000
     await machine.announcer.booted(success=True, stage=notify(world))
-    assert world.progress.untold == (
+    assert world.progress.delivered.untold == (
         "CloudFormation pay-1/App could not be told within 0.5 seconds: throttled; "
         "Auto Scaling hook up could not be told within 0.5 seconds: throttled"
     )
@@ -186,18 +186,18 @@ async def test_nobody_waiting_is_noted_and_is_no_fault(world: World) -> None:
     machine = Machine(world)
     said = "ValidationError: Stack pay-1 is in CREATE_COMPLETE state and cannot be signaled"
     world.account.fail_with = [NobodyWaits(said), NobodyWaits("ValidationError: No active Lifecycle Action found")]
-    await machine.announcer.booted(success=True, stage=notify(world))
-    assert world.progress.untold == ""
-    assert notify(world).reason == (
+    told = await machine.announcer.booted(success=True, stage=notify(world))
+    assert world.progress.delivered.untold == ""
+    assert told.note == (
         f"CloudFormation pay-1/App: nobody waits ({said}); "
         "Auto Scaling hook up: nobody waits (ValidationError: No active Lifecycle Action found)"
     )
     world.account.fail_with = [NobodyWaits("gone")] * 3
     await machine.ending.drain("spot notice: terminate")
-    assert world.progress.untold == ""
+    assert world.progress.delivered.untold == ""
     machine.announcer.on_failure = "unhealthy"
     await machine.announcer.failed("crash loop")
-    assert world.progress.untold == ""
+    assert world.progress.delivered.untold == ""
 
 
 async def test_a_hook_that_does_not_wait_yet_is_asked_again_by_a_machine_that_has_just_started(world: World) -> None:
@@ -267,7 +267,7 @@ def watch(machine: Machine, metadata: FakeNotices, *, rebalance_drains: bool = F
 )
 async def test_an_announced_end_drains(world: World, notices: Notices, drained: str) -> None:
     await watch(Machine(world), FakeNotices(notices)).look()
-    assert world.progress.ending == drained
+    assert world.progress.watched.ending == drained
 
 
 @pytest.mark.parametrize("state", ["Warmed:Running", "Warmed:Hibernated"])
@@ -277,12 +277,12 @@ async def test_an_instance_that_leaves_its_warm_pool_awake_completes_the_hook_on
     machine, metadata = Machine(world), FakeNotices(Notices(lifecycle_state=state))
     watcher = watch(machine, metadata)
     await watcher.look()
-    assert (world.progress.pool, world.account.told) == (state, [])
+    assert (world.progress.watched.pool, world.account.told) == (state, [])
     metadata.found = Notices(lifecycle_state="InService")
     world.account.fail_with = [NobodyWaits("ValidationError: No active Lifecycle Action found"), CloudRefused("x", "y")]
     await watcher.look()
     await watcher.look()
-    assert (world.progress.pool, world.account.told, machine.boots) == ("", ["hook pay up CONTINUE"], [])
+    assert (world.progress.watched.pool, world.account.told, machine.boots) == ("", ["hook pay up CONTINUE"], [])
 
 
 async def test_an_instance_that_leaves_its_warm_pool_with_a_dead_application_is_abandoned(world: World) -> None:
@@ -290,7 +290,7 @@ async def test_an_instance_that_leaves_its_warm_pool_with_a_dead_application_is_
     watcher = watch(machine, metadata)
     await watcher.look()
     world.engine.end(APP, 1)
-    world.progress.observed.container = world.engine.containers[APP].facts
+    world.progress.watched.container = world.engine.containers[APP].facts
     metadata.found = Notices(lifecycle_state="InService")
     await watcher.look()
     assert world.account.told == ["hook pay up ABANDON"]
@@ -323,7 +323,7 @@ async def test_a_recommendation_to_rebalance_is_told_once_and_drains_where_the_p
     assert world.causes() == ["change"]
     assert any("rebalance" in reason for reason in state_of(world.progress)[1])
     await watch(machine, FakeNotices(Notices(rebalance=True)), rebalance_drains=True).look()
-    assert world.progress.ending == "rebalance recommendation"
+    assert world.progress.watched.ending == "rebalance recommendation"
 
 
 class FakeProbe:

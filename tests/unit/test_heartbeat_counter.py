@@ -82,8 +82,7 @@ class Agent:
 
     def __init__(self, directory: Path, aggregator: OrderlyAggregator) -> None:
         self.world = world = World(directory)
-        world.progress.observed.identity = read_unverified(identity_document(INSTANCE))
-        world.progress.observed.identity_blob = INSTANCE
+        world.identify(read_unverified(identity_document(INSTANCE)), INSTANCE)
         self.delivery = Delivery(
             aggregator=aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key,
             counter=HeartbeatCounter(world.key), owner=world.owner, outbox=world.outbox, reporter=world.reporter,

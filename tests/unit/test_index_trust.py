@@ -7,7 +7,7 @@ import pytest
 from landscape.signing import BUILDER, new_key, provenance, statement
 from whence_agent.boot.image import ImageResolver, ImageUntrusted, TrustPolicy
 from whence_agent.ports import ResolvedImage
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_reference import ImageReference

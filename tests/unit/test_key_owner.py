@@ -71,16 +71,14 @@ class Booted:
 
     def __init__(self, directory: Path, aggregator: BindingAggregator, instance_id: str, *, checked: bool = True):
         self.world = world = World(directory)
-        world.progress.observed.identity = read_unverified(identity_document(instance_id))
-        world.progress.observed.identity_blob = instance_id
+        world.identify(read_unverified(identity_document(instance_id)), instance_id)
         self.delivery = Delivery(
             aggregator=aggregator, prover=NoProof(), receipts=world.receipts(), key=world.key,
             counter=HeartbeatCounter(world.key), owner=world.owner, outbox=world.outbox, reporter=world.reporter, progress=world.progress, pulse=world.pulse,
             heartbeat_seconds=60, pause_seconds_max=1, random=lambda: 0.5,
         )  # fmt: skip
         if checked:
-            world.owner.check(world.progress.observed.identity)
-            self.delivery.remember()
+            self.delivery.identify(world.progress.identity())
 
     async def deliver(self) -> None:
         """Do one round of what `run` does, without its pauses."""

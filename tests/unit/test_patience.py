@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
 from whence_agent.patience import Patience
 from whence_agent.ports import RegistryRefused
-from whence_agent.progress import Progress, StageFailed
+from whence_agent.progress.progress import Progress
+from whence_agent.progress.stage import StageFailed
 from whence_agent.settings import parse_settings
 from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
@@ -20,9 +22,9 @@ PATIENCE = Patience(backoff=Backoff(first_seconds=0.001, longest_seconds=0.002, 
 AWAY = RegistryRefused("registry-unreachable", "registry.example.org: HTTP 503", fix="see whether it runs")
 
 
-def progress(monotonic: float = 100.0) -> Progress:
+def progress(monotonic: Callable[[], float] = lambda: 100.0) -> Progress:
     now = datetime(2026, 11, 26, tzinfo=UTC)
-    return Progress(now=lambda: now, monotonic=lambda: monotonic, boot_id="b", started_at="2026-11-26T00:00:00Z")
+    return Progress(now=lambda: now, monotonic=monotonic, boot_id="b", started_at="2026-11-26T00:00:00Z")
 
 
 class Side:
@@ -40,7 +42,7 @@ class Side:
 
 async def test_a_side_that_fails_fifty_times_is_asked_until_it_answers() -> None:
     told, side = progress(), Side(50)
-    async with told.stage("image", seconds_max=30) as stage:
+    async with told.boot.stage("image", seconds_max=30) as stage:
         found = await PATIENCE.keep_trying(side.once, stage, waiting_for="the registry registry.example.org")
     assert (found, side.asked) == ("an answer", 51)
     assert (stage.outcome, stage.reason, stage.waiting_for) == ("done", "", "")
@@ -50,7 +52,7 @@ async def test_what_cannot_pass_ends_the_stage_with_the_first_try() -> None:
     told = progress()
     side = Side(50, RegistryRefused("registry-image-unknown", "no such image", retryable=False))
     with pytest.raises(StageFailed) as failure:
-        async with told.stage("image", seconds_max=30) as stage:
+        async with told.boot.stage("image", seconds_max=30) as stage:
             await PATIENCE.keep_trying(side.once, stage, waiting_for="the registry")
     assert (side.asked, failure.value.problems[0].code) == (1, "registry-image-unknown")
 
@@ -58,7 +60,7 @@ async def test_what_cannot_pass_ends_the_stage_with_the_first_try() -> None:
 async def test_a_deadline_that_passes_before_any_answer_names_who_was_asked() -> None:
     told = progress()
     with pytest.raises(StageFailed) as failure:
-        async with told.stage("image", seconds_max=0.05) as stage:
+        async with told.boot.stage("image", seconds_max=0.05) as stage:
             await PATIENCE.keep_trying(asyncio.Event().wait, stage, waiting_for="the registry registry.example.org")
     assert failure.value.problems[0].message == (
         "image: not done within 0.05 seconds: the registry registry.example.org has not answered"
@@ -69,7 +71,7 @@ async def test_a_deadline_that_passes_after_an_answer_names_nobody() -> None:
     told = progress()
 
     async def answered_and_busy() -> None:
-        async with told.stage("image", seconds_max=0.05) as stage:
+        async with told.boot.stage("image", seconds_max=0.05) as stage:
             await PATIENCE.keep_trying(Side(0).once, stage, waiting_for="the registry registry.example.org")
             await asyncio.Event().wait()
 
@@ -81,7 +83,7 @@ async def test_a_deadline_that_passes_after_an_answer_names_nobody() -> None:
 async def test_a_deadline_that_passes_states_the_cause_of_the_last_try() -> None:
     told, side = progress(), Side(10**9)
     with pytest.raises(StageFailed) as failure:
-        async with told.stage("image", seconds_max=0.05) as stage:
+        async with told.boot.stage("image", seconds_max=0.05) as stage:
             await PATIENCE.keep_trying(side.once, stage, waiting_for="the registry")
     (problem,) = failure.value.problems
     assert (problem.code, problem.fix) == ("registry-unreachable", "see whether it runs")
@@ -91,9 +93,8 @@ async def test_a_deadline_that_passes_states_the_cause_of_the_last_try() -> None
 
 async def test_the_status_says_for_whom_a_boot_waits_and_how_long_it_will() -> None:
     clock = itertools.chain([100.0], itertools.repeat(136.0))
-    told = progress()
-    told.monotonic = lambda: next(clock)
-    async with told.stage("image", seconds_max=120) as stage:
+    told = progress(lambda: next(clock))
+    async with told.boot.stage("image", seconds_max=120) as stage:
         stage.wait_for("the registry registry.example.org", attempt=3, error=AWAY)
         status = status_document(told)
     assert status["reasons"] == [

@@ -13,7 +13,7 @@ from whence_agent.boot.image import ImageResolver
 from whence_agent.boot.pull import ImagePull
 from whence_agent.patience import Patience
 from whence_agent.ports import EngineFailed, PullProgress, RegistryRefused, ResolvedImage
-from whence_agent.progress import StageFailed, StageProgress
+from whence_agent.progress.stage import StageFailed, StageProgress
 from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
 from whence_common.image_evidence import ImageEvidence
@@ -205,7 +205,7 @@ async def test_the_status_tells_how_far_a_pull_is_and_so_does_the_deadline(tmp_p
     engine.read_file = endless  # type: ignore[method-assign]  # a fake's own method
 
     async def staged() -> None:
-        async with world.progress.stage("pull", seconds_max=0.2) as stage:
+        async with world.progress.boot.stage("pull", seconds_max=0.2) as stage:
             await pull_of(engine, Tokens(), stage=stage).run()
 
     pulling = asyncio.create_task(staged())
@@ -240,7 +240,7 @@ async def test_the_deadline_of_a_pull_states_the_engines_reason_though_the_regis
     engine.hangs = True
 
     async def staged() -> None:
-        async with world.progress.stage("pull", seconds_max=0.2) as stage:
+        async with world.progress.boot.stage("pull", seconds_max=0.2) as stage:
 
             async def again() -> Login | None:
                 return await resolver(registry).sign_in_again(IMAGE, reference, Tokens(away()), stage)
@@ -282,7 +282,7 @@ async def test_one_that_only_fails_is_asked_until_it_answers_and_one_that_refuse
 async def test_a_stage_that_ends_while_it_waits_names_what_it_waited_for(tmp_path: Path) -> None:
     progress, reference = World(tmp_path).progress, ImageReference.parse(IMAGE.source)
     with pytest.raises(StageFailed) as caught:
-        async with progress.stage("image", seconds_max=0.1) as stage:
+        async with progress.boot.stage("image", seconds_max=0.1) as stage:
             await resolver(Manifests()).resolve(reference, Endless(), stage)
     (problem,) = caught.value.problems
     assert problem.code == "storage-unavailable"

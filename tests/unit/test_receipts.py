@@ -163,7 +163,7 @@ def test_a_second_history_is_never_accepted_and_is_told_for_good(world: World, s
     other = SignedLog([b"other %d" % number for number in range(size)])
     proof = other.consistency(*sorted((3, size))) if size > 3 else []
     fork(world, other.receipt(0, seen=3, proof=proof), b"other 0")
-    world.progress.state = "up"
+    world.progress.boot.state = "up"
     restarted = world.receipts(PINNED)
     assert restarted.seen_size == 3
     world.reporter.report("change")
@@ -217,7 +217,7 @@ def test_a_log_under_a_new_name_is_taken_and_told(world: World) -> None:
     receipts.learn([str(new.verifier), str(LOG.verifier)])
     receipts.check(SignedLog([b"entry 0"], signers=[new]).receipt(0), b"entry 0")
     assert receipts.take_news()
-    assert [one.code for one in world.progress.log_problems] == ["log-changed"]
+    assert [one.code for one in world.progress.delivered.log_problems] == ["log-changed"]
     assert refused(receipts, after.receipt(6), b"entry 6") == "log-unproven"
     receipts.check(after.receipt(6, seen=3), b"entry 6")
     assert receipts.take_news()
@@ -244,4 +244,4 @@ def test_the_first_name_is_not_forgotten_for_many_new_ones(world: World) -> None
 def test_a_damaged_memory_of_the_log_is_told(world: World) -> None:
     (world.directory / "log-seen.json").write_bytes(b'{"notes": ["no note"]}')
     world.receipts(PINNED).check(receipt(), ENVELOPE)
-    assert [one.code for one in world.progress.log_problems] == ["log-seen-damaged"]
+    assert [one.code for one in world.progress.delivered.log_problems] == ["log-seen-damaged"]

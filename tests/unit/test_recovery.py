@@ -43,7 +43,7 @@ async def test_a_start_that_the_engine_refuses_is_a_failure_with_back_off_a_cras
         "the container is exited, exit code 128: the Docker Engine refused: port is already allocated"
     )
     assert world.statements()[-1].containers[0].error == "the Docker Engine refused: port is already allocated"
-    assert world.progress.engine_error == ""
+    assert world.progress.watched.engine_error == ""
     world.engine.refuses = ""
     await watched.look(after=40)
     await watched.look()
@@ -51,7 +51,7 @@ async def test_a_start_that_the_engine_refuses_is_a_failure_with_back_off_a_cras
     assert container is not None
     assert (container.state, container.error) == ("running", "")
     await watched.look(after=STABLE_SECONDS)
-    assert world.progress.crash_loop == ""
+    assert world.progress.watched.crash_loops == {}
 
 
 async def test_a_refused_start_holds_back_no_other_container(watched: Watched) -> None:
@@ -112,7 +112,7 @@ async def test_a_start_waits_for_an_engine_that_is_away_and_is_no_failure(watche
     world.engine.down = False
     await watched.look()
     assert world.engine.calls == [f"start {APP}"]
-    assert world.progress.crash_loop == ""
+    assert world.progress.watched.crash_loops == {}
 
 
 # --- ends with the engine, and without it
@@ -237,7 +237,7 @@ def test_what_ended_well_by_itself_stays_ended_and_all_else_runs_again(
                 await happens(life)  # type: ignore[operator]  # hypothesis gives the functions back as objects
             await life.settle()
             assert life.runs == (not life.ended_well)
-            assert life.watched.world.progress.engine_error == ""
+            assert life.watched.world.progress.watched.engine_error == ""
             assert life.failures >= CRASH_LOOP_FAILURES or life.watched.failures == []
 
     asyncio.run(live())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -96,9 +97,10 @@ def test_neither_statement_nor_status_nor_page_holds_it(tmp_path: Path) -> None:
     problem = Problem(
         severity="error", code="engine-refused", line=0, column=0, path="", message=f"bad {SECRET}", fix=""
     )
-    world.progress.observed.problems = (problem,)
-    world.progress.engine_error = f"the engine said {SECRET}"
-    world.progress.state = "up"
+    boot = world.progress.boot
+    boot.record_observed(replace(boot.observed, problems=(problem,)))
+    world.progress.watched.engine_error = f"the engine said {SECRET}"
+    world.progress.boot.state = "up"
     world.reporter.report("failed")
     (statement,) = world.statements()
     assert statement.problems[0]["message"] == "bad MASKED"

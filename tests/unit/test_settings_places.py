@@ -6,7 +6,7 @@ import pytest
 
 from whence_agent import settings as agent
 from whence_agent.adapters.platform_files import logins_of
-from whence_agent.wiring import application_gid
+from whence_agent.wiring.process import application_gid
 from whence_aggregator.adapters.tls_files import load_tls_context
 from whence_aggregator.settings import server as aggregator
 from whence_aggregator.settings import witness

@@ -74,14 +74,14 @@ async def test_pauses_double_and_five_failures_are_a_crash_loop_told_once(watche
     assert starts == sorted(starts)
     assert starts[:4] == [1.0, 2.0, 4.0, 8.0]
     assert len(watched.failures) == 1
-    assert "failed 5 times in a row, last with 7" in watched.world.progress.crash_loop
+    assert "failed 5 times in a row, last with 7" in watched.world.progress.watched.crash_loops[APP]
     assert any("crash loop" in reason for reason in state_of(watched.world.progress)[1])
 
 
 async def test_a_long_good_run_takes_the_verdict_back(watched: Watched) -> None:
-    watched.world.progress.crash_loop = f"{APP} has failed 5 times"
+    watched.world.progress.watched.record_crash_loop(APP, f"{APP} has failed 5 times")
     await watched.look(after=STABLE_SECONDS + 1)
-    assert watched.world.progress.crash_loop == ""
+    assert watched.world.progress.watched.crash_loops == {}
     assert watched.world.causes() == ["change"]
 
 
@@ -186,7 +186,9 @@ async def test_a_container_that_is_removed_is_told_and_on_call_knows_what_to_do(
 
 
 def test_a_sidecars_crash_loop_points_at_the_sidecars_log(watched: Watched) -> None:
-    watched.world.progress.crash_loop = f"{APP}-proxy has failed 5 times in a row, last with 7"
+    watched.world.progress.watched.record_crash_loop(
+        f"{APP}-proxy", f"{APP}-proxy has failed 5 times in a row, last with 7"
+    )
     assert what_to_do(watched.world.progress, "degraded") == f"look at the log: docker logs {APP}-proxy"
 
 
@@ -197,7 +199,7 @@ async def test_an_engine_that_is_away_is_a_reason_and_no_change(watched: Watched
     assert "does not answer" in state_of(watched.world.progress)[1][0]
     watched.world.engine.down = False
     await watched.look()
-    assert watched.world.progress.engine_error == ""
+    assert watched.world.progress.watched.engine_error == ""
 
 
 async def test_an_application_that_went_down_with_its_engine_is_started_again_even_after_a_good_end(
@@ -223,7 +225,7 @@ async def test_a_flood_of_strangers_is_told_in_bounded_statements_and_none_is_fo
 
 
 async def test_nothing_is_started_again_once_it_was_drained(watched: Watched) -> None:
-    watched.world.progress.ending = "spot notice"
+    watched.world.progress.watched.ending = "spot notice"
     watched.world.engine.end(APP, 143)
     await watched.look()
     await watched.look(after=600)
@@ -232,7 +234,7 @@ async def test_nothing_is_started_again_once_it_was_drained(watched: Watched) ->
 
 async def test_an_event_makes_it_look_at_once(watched: Watched) -> None:
     world = watched.world
-    world.progress.booted.set()
+    world.progress.boot.booted.set()
     running = asyncio.create_task(watched.supervision.run())
     try:
         world.engine.end(APP, 0)
@@ -298,8 +300,8 @@ async def test_the_image_s_own_health_check_is_a_reason_and_is_stated(watched: W
 
 
 async def test_health_survives_a_look_at_the_engine(watched: Watched) -> None:
-    container = watched.world.progress.observed.container
-    assert container is not None
-    watched.world.progress.observed.container = msgspec.structs.replace(container, health="unhealthy")
+    state = watched.world.progress.watched
+    assert state.container is not None
+    state.record_container(msgspec.structs.replace(state.container, health="unhealthy"), main=True)
     await watched.look()
-    assert watched.world.progress.observed.container.health == "unhealthy"
+    assert state.container.health == "unhealthy"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.errors import RoadError
 from whence_common.runtime.pause import pause

@@ -11,7 +11,7 @@ import msgspec
 
 from whence_agent.proxies import Proxies, what_is_wrong
 from whence_agent.registry_settings import RegistrySettings, SignInMethod
-from whence_agent.stage_table import STAGE_SECONDS_MAX
+from whence_agent.stage_table import STAGE_SECONDS_MAX, StageRow
 from whence_common import settings_file
 from whence_common.errors import one_line
 from whence_common.image_reference import is_host, registry_name, twice_named
@@ -159,6 +159,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def stage_seconds(self, stage: str) -> float:
         """Return a stage's deadline in seconds."""
         return self.stage_seconds_max.get(stage, STAGE_SECONDS_MAX[stage])
+
+    def deadline_seconds(self, row: StageRow) -> float:
+        """Return a stage's deadline in seconds, but for what user data adds to it."""
+        usual = sum(self.stage_seconds(name) for name in row.usual_seconds)
+        return usual + sum(float(getattr(self, name)) for name in row.settings) + row.spare_seconds
 
     def registry(self, host: str) -> RegistrySettings:
         """Return what is said of a registry by any of its names."""

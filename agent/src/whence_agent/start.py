@@ -16,7 +16,7 @@ from pathlib import Path
 from socket import gethostname
 
 from whence_agent.adapters.systemd import SystemdNotifier
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
 from whence_agent.status.connections import StatusConnections

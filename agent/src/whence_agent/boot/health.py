@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
+from whence_agent.boot.identity import Identified
+from whence_agent.boot.run import Runner
+from whence_agent.boot.stage import Observation, ObservedSoFar, StageHandle
+from whence_agent.boot.user_data import Judged
 from whence_agent.ports import ContainerState, ContainerWatch, EngineFailed, Probe
 from whence_agent.ports_cloud import CloudRefused, LoadBalancers
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
+from whence_agent.settings import Settings
 from whence_common.errors import RoadError, one_line
 from whence_common.runtime.pause import pause
 from whence_common.user_data.lifecycle import HealthCheck, LoadBalancer
@@ -105,3 +111,57 @@ async def until_in_service(
             if not said:
                 return
         await pause(pause_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthStage:
+    settings: Settings
+    probe: Probe
+    engine: ContainerWatch
+    runner: Runner
+    name: str = "health"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        user_data = so_far.of(Judged).user_data
+        return user_data.start and user_data.health_check is not None
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
+        """Wait for the application's 200. Raises Unhealthy, EngineFailed."""
+        user_data = so_far.of(Judged).user_data
+        assert user_data.health_check is not None, "a stage that is not wanted does not run"
+        checked = CheckedContainer(
+            name=self.settings.container_name,
+            address=probe_address(self.settings),
+            revive=partial(self.runner.revive, user_data, handle.observed),
+        )
+        await until_healthy(user_data.health_check, checked, probe=self.probe, engine=self.engine, stage=handle.stage)
+        return Observation()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancerStage:
+    """`pool` returns the machine's state in its group's warm pool; empty when it goes into none."""
+
+    balancers: LoadBalancers
+    pool: Callable[[], str]
+    name: str = "load-balancer"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        user_data = so_far.of(Judged).user_data
+        return user_data.start and user_data.load_balancer is not None
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
+        """Wait until this instance is served; never in a warm pool. Raises CloudRefused."""
+        target, pool = so_far.of(Judged).user_data.load_balancer, self.pool()
+        assert target is not None, "a stage that is not wanted does not run"
+        if pool:
+            return Observation(note=f"not asked: this machine goes into its warm pool ({pool})")
+        instance_id = so_far.of(Identified).identity.instance_id
+        await until_in_service(target, self.balancers, instance_id=instance_id, stage=handle.stage)
+        return Observation()
+
+
+def probe_address(settings: Settings) -> str:
+    """Return the address of this machine at which published ports answer."""
+    published = settings.publish_address
+    return "127.0.0.1" if published == "0.0.0.0" else published  # noqa: S104 - compared, not bound

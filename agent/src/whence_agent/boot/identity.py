@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from whence_agent.boot.stage import Observation, ObservedSoFar, StageHandle
 from whence_agent.patience import Patience
 from whence_agent.ports import InstanceMetadata, Metadata, MetadataUnavailable
-from whence_agent.progress import Progress, StageProgress
 from whence_common.errors import InputError
 from whence_common.identity_document import InstanceIdentity, read_unverified
 
@@ -15,6 +15,15 @@ ABSENT_ANSWERS_LEAST = 4
 ABSENT_SECONDS_MAX = 20.0
 """User data is absent only after so many answers of 404 over so long, or over a quarter of the stage's time: the
 metadata service of an instance that has just started may not have it yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified(Observation):
+    """Who this machine is, with AWS's signature in base64, and the raw user data; empty for none."""
+
+    identity: InstanceIdentity
+    signature: str
+    user_data: bytes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,38 +41,45 @@ class _Absence:
         return self.answers >= ABSENT_ANSWERS_LEAST and now - self.since >= self.seconds_least
 
 
-async def read_identity(
-    metadata: Metadata,
-    progress: Progress,
-    stage: StageProgress,
-    *,
-    patience: Patience,
-    check: Callable[[InstanceIdentity], None],
-) -> bytes:
-    """Read identity and raw user data, trying again until the stage's deadline; return the user data, empty for none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityStage:
+    """Reads identity and raw user data, trying again until the stage's deadline.
 
     `check` sees the identity before anybody else acts on it. The document is not verified here: it describes our own
     machine, and the aggregator verifies AWS's signature.
     """
-    left = ABSENT_SECONDS_MAX * 4 if stage.deadline is None else stage.deadline - progress.monotonic()
-    absence = _Absence(seconds_least=min(ABSENT_SECONDS_MAX, left / 4))
 
-    async def once() -> tuple[InstanceMetadata, InstanceIdentity]:
-        found = await metadata.read()
+    metadata: Metadata
+    patience: Patience
+    monotonic: Callable[[], float]
+    check: Callable[[InstanceIdentity], None]
+    name: str = "identity"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        return True
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Identified:
+        """Return who this machine is. Raises MetadataUnavailable."""
+        left = ABSENT_SECONDS_MAX * 4 if handle.stage.deadline is None else handle.stage.deadline - self.monotonic()
+        absence = _Absence(seconds_least=min(ABSENT_SECONDS_MAX, left / 4))
+
+        async def once() -> tuple[InstanceMetadata, InstanceIdentity]:
+            return await self._once(absence)
+
+        found, identity = await self.patience.keep_trying(once, handle.stage, waiting_for="the metadata service")
+        note = ""
+        if found.user_data is None:
+            note = f"the metadata service answered {absence.answers} times that there is no user data"
+        self.check(identity)
+        return Identified(identity=identity, signature=found.signature, user_data=found.user_data or b"", note=note)
+
+    async def _once(self, absence: _Absence) -> tuple[InstanceMetadata, InstanceIdentity]:
+        found = await self.metadata.read()
         try:
             identity = read_unverified(found.document)
         except InputError as exc:
             message = f"the metadata service's identity document cannot be read: {exc.message}"
             raise MetadataUnavailable(exc.code, message) from exc
-        if found.user_data is None and not absence.is_believed(progress.monotonic()):
+        if found.user_data is None and not absence.is_believed(self.monotonic()):
             raise MetadataUnavailable("user-data-absent", "there is no user data (HTTP 404)", fix="look at the launch")
         return found, identity
-
-    found, identity = await patience.keep_trying(once, stage, waiting_for="the metadata service")
-    if found.user_data is None:
-        stage.reason = f"the metadata service answered {absence.answers} times that there is no user data"
-    check(identity)
-    progress.observed.identity = identity
-    progress.observed.identity_blob = found.signature
-    progress.identified.set()
-    return found.user_data or b""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_agent.boot.secrets import Resolved
+from whence_agent.boot.stage import Observation, ObservedSoFar, StageHandle
+from whence_agent.boot.user_data import Judged
+from whence_agent.credentials.sign_in import SignIn
 from whence_agent.patience import Patience
 from whence_agent.ports import Registry, RegistryRefused, ResolvedImage
 from whence_agent.ports_cloud import Repositories
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_common.backoff import Backoff
 from whence_common.errors import InputError
 from whence_common.image_evidence import ImageEvidence
@@ -191,6 +196,47 @@ class ImageResolver:
         return await self._patience.keep_trying(
             lambda: self.repositories.tags_move(reference), stage, waiting_for=f"ECR, for {reference.registry}"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedImage:
+    """An image that was resolved, and how its registry is signed in to."""
+
+    reference: ImageReference
+    facts: ImageFacts
+    resolved: ResolvedImage
+    sign_in: LoginSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedImages(Observation):
+    """The application's image by digest, and each sidecar's by its name."""
+
+    main: WantedImage
+    others: Mapping[str, WantedImage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStage:
+    resolver: ImageResolver
+    sign_in: SignIn
+    name: str = "image"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        return True
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> ResolvedImages:
+        """Return each image by digest. Raises RegistryRefused, ImageUntrusted, CloudRefused."""
+        user_data, secrets = so_far.of(Judged).user_data, so_far.of(Resolved)
+
+        async def wanted(reference: ImageReference) -> WantedImage:
+            sign_in = partial(self.sign_in.login, reference, secrets.sign_in)
+            facts, resolved = await self.resolver.resolve(reference, sign_in, handle.stage)
+            return WantedImage(reference=reference, facts=facts, resolved=resolved, sign_in=sign_in)
+
+        main = await wanted(user_data.source)
+        handle.observed(ResolvedImages(main=main))
+        return ResolvedImages(main=main, others={one.name: await wanted(one.source) for one in user_data.sidecars})
 
 
 def _untrusted(code: str, image: ImageFacts, why: str) -> ImageUntrusted:

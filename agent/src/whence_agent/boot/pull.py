@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
 
+from whence_agent.boot.container import PulledImage
+from whence_agent.boot.image import ImageResolver, ResolvedImages, WantedImage
+from whence_agent.boot.stage import Observation, ObservedSoFar, StageHandle
 from whence_agent.patience import Patience
 from whence_agent.ports import ENGINE_UNAUTHORISED, Engine, EngineFailed, PullProgress
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_common.image_provenance import SourceClaim, claims_of_labels
 from whence_common.registry_sign_in import Login
 from whence_common.scm_source import FILE_BYTES_MAX, FILE_NAME, ScmSource, ScmSourceInvalid
@@ -105,6 +108,55 @@ class ImagePull:
     def _told(self, progress: PullProgress) -> None:
         self._far = progress
         self.stage.doing = progress.words()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedSource(Observation):
+    """What the application's image states about its source."""
+
+    facts: ScmSourceFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled(Observation):
+    """The images that the engine has: the application's, with its source, and each sidecar's by its name."""
+
+    source: ScmSourceFacts
+    main: PulledImage
+    others: Mapping[str, PulledImage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullStage:
+    engine: Engine
+    images: ImageResolver
+    patience: Patience
+    monotonic: Callable[[], float]
+    name: str = "pull"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        return True
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Pulled:
+        """Pull each image, the application's first. Raises EngineFailed, RegistryRefused."""
+        images = so_far.of(ResolvedImages)
+        main, source = await self._pull(images.main, handle.stage)
+        handle.observed(StatedSource(facts=source))
+        others = {name: (await self._pull(one, handle.stage))[0] for name, one in images.others.items()}
+        return Pulled(source=source, main=main, others=others)
+
+    async def _pull(self, image: WantedImage, stage: StageProgress) -> tuple[PulledImage, ScmSourceFacts]:
+        pull = ImagePull(
+            engine=self.engine,
+            patience=self.patience,
+            monotonic=self.monotonic,
+            stage=stage,
+            image=image.facts,
+            login=image.resolved.login,
+            again=lambda: self.images.sign_in_again(image.facts, image.reference, image.sign_in, stage),
+        )
+        image_id, source = await pull.run(image.resolved.claims)
+        return PulledImage(facts=image.facts, image_id=image_id), source
 
 
 def _claim_facts(claim: SourceClaim) -> SourceClaimFacts:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from whence_agent.boot.container import PulledImage, Specifier, in_order, sidecar_name, write_meta
+from whence_agent.boot.container import Specifier, in_order, sidecar_name, write_meta
+from whence_agent.boot.identity import Identified
+from whence_agent.boot.pull import Pulled
 from whence_agent.boot.secrets import Resolved
+from whence_agent.boot.stage import Observation, ObservedSoFar, StageHandle
+from whence_agent.boot.user_data import Judged
 from whence_agent.patience import Patience
 from whence_agent.ports import ContainerWatch, Engine, EngineFailed
-from whence_agent.progress import Progress, StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_agent.report.disk_road import room_on
 from whence_agent.settings import Settings
+from whence_common.identity_document import InstanceIdentity
 from whence_common.runtime.logs import fields
 from whence_common.statement import ContainerFacts
-from whence_common.user_data.judge import UserData
+from whence_common.user_data.judge import Sidecar, UserData
 
 log = logging.getLogger(__name__)
 
@@ -30,32 +35,42 @@ AWAY_SECONDS_MAX = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunningContainers(Observation):
+    """Containers as they are now: all of them once the stage is done, and before that those that were started."""
+
+    application: ContainerFacts | None = None
+    sidecars: Mapping[str, ContainerFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredContainers:
+    """What user data declares, with everything that its containers are made from."""
+
+    user_data: UserData
+    identity: InstanceIdentity
+    secrets: Resolved
+    images: Pulled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
     """Waits for an engine that is away; what it refuses ends the stage at once."""
 
     settings: Settings
     gid: int
-    progress: Progress
     engine: Engine
     containers: ContainerWatch
     patience: Patience
 
-    async def start(
-        self,
-        user_data: UserData,
-        resolved: Resolved,
-        image: PulledImage,
-        others: Mapping[str, PulledImage],
-        stage: StageProgress,
-    ) -> None:
+    async def start(self, declared: DeclaredContainers, handle: StageHandle) -> RunningContainers:
         """Start what user data declares, the application's network before who shares it. Raises EngineFailed.
 
         A full disk and an engine that is away are waited for. Another try leaves what runs already running.
         """
-        write = partial(self._write_meta, user_data)
-        await self.patience.keep_trying(write, stage, waiting_for=f"the disk of {self.settings.container_directory}")
-        start = partial(self._start_all, user_data, resolved, image, others)
-        await self.patience.keep_trying(start, stage, waiting_for=_ENGINE)
+        write, directory = partial(self._write_meta, declared.user_data), self.settings.container_directory
+        await self.patience.keep_trying(write, handle.stage, waiting_for=f"the disk of {directory}")
+        start = partial(self._start_all, declared, handle.observed)
+        return await self.patience.keep_trying(start, handle.stage, waiting_for=_ENGINE)
 
     async def find(self, user_data: UserData, stage: StageProgress) -> dict[str, ContainerFacts]:
         """Give the declared containers that are there, by name, waiting for an engine that is away.
@@ -69,9 +84,9 @@ class Runner:
         found = {name: await self.containers.inspect(name) for name in names}
         return {name: state.facts for name, state in found.items() if state is not None}
 
-    async def revive(self, user_data: UserData) -> None:
+    async def revive(self, user_data: UserData, observed: Callable[[RunningContainers], None]) -> None:
         """Start again what went down with its engine, in the order of the first start. Raises EngineFailed."""
-        observed, settings = self.progress.observed, self.settings
+        settings = self.settings
         before, after = ([sidecar_name(settings, one) for one in some] for some in in_order(user_data))
         found = await self._found(user_data)
         for name in (*before, settings.container_name, *after):
@@ -81,24 +96,23 @@ class Runner:
             await self.containers.start(name)
             state = await self.containers.inspect(name)
             if state is not None and name == settings.container_name:
-                observed.container = state.facts
+                observed(RunningContainers(application=state.facts))
             elif state is not None:
-                observed.sidecars[name] = _declared(state.facts)
+                observed(RunningContainers(sidecars={name: declared_by_itself(state.facts)}))
 
-    async def tear_down(self) -> None:
-        """See to it that none of our containers runs; what may still run is on the status."""
+    async def tear_down(self) -> str:
+        """See to it that none of our containers runs. Return why one may still run; empty when none does."""
         stage = StageProgress(name="tear-down")
         try:
             async with asyncio.timeout(self.settings.stage_seconds("run")):
                 async with asyncio.timeout(AWAY_SECONDS_MAX):
                     names = await self.patience.keep_trying(self._ours, stage, waiting_for=_ENGINE)
                 await self.patience.keep_trying(partial(self._stop, names), stage, waiting_for=_ENGINE)
-            self.progress.observed.container = None
-            self.progress.observed.sidecars = {}
         except (EngineFailed, TimeoutError) as exc:
             error = str(stage.last_error or exc) or "the engine did not answer in time"
-            self.progress.engine_error = f"a container may still run: {error}"
             log.error("a container may still run", extra=fields(error=error))
+            return f"a container may still run: {error}"
+        return ""
 
     async def _ours(self) -> list[str]:
         prefix = f"{self.settings.container_name}-"
@@ -115,20 +129,26 @@ class Runner:
             await asyncio.to_thread(write_meta, Path(directory), user_data, gid=self.gid)
 
     async def _start_all(
-        self, user_data: UserData, resolved: Resolved, image: PulledImage, others: Mapping[str, PulledImage]
-    ) -> None:
-        observed = self.progress.observed
-        assert observed.identity is not None
-        say = Specifier(settings=self.settings, gid=self.gid, user_data=user_data, identity=observed.identity)
+        self, declared: DeclaredContainers, observed: Callable[[RunningContainers], None]
+    ) -> RunningContainers:
+        user_data, images, secrets = declared.user_data, declared.images, declared.secrets
+        say = Specifier(settings=self.settings, gid=self.gid, user_data=user_data, identity=declared.identity)
         before, after = in_order(user_data)
+        sidecars: dict[str, ContainerFacts] = {}
+
+        async def start(sidecar: Sidecar) -> None:
+            spec = say.sidecar(sidecar, images.others[sidecar.name], secrets.sidecars[sidecar.name])
+            sidecars[spec.name] = declared_by_itself(await self.engine.run(spec))
+            observed(RunningContainers(sidecars={spec.name: sidecars[spec.name]}))
+
         await self._clear({sidecar_name(self.settings, one) for one in before})
         for sidecar in before:
-            spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
-            observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
-        observed.container = await self.engine.run(say.application(image, resolved.environment))
+            await start(sidecar)
+        application = await self.engine.run(say.application(images.main, secrets.environment))
+        observed(RunningContainers(application=application))
         for sidecar in after:
-            spec = say.sidecar(sidecar, others[sidecar.name], resolved.sidecars[sidecar.name])
-            observed.sidecars[spec.name] = _declared(await self.engine.run(spec))
+            await start(sidecar)
+        return RunningContainers(application=application, sidecars=sidecars)
 
     async def _clear(self, kept: set[str]) -> None:
         """Stop what is left of other user data, and what would keep the network of an application that is replaced."""
@@ -137,6 +157,25 @@ class Runner:
                 await self.engine.stop(event.name)
 
 
-def _declared(facts: ContainerFacts) -> ContainerFacts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStage:
+    runner: Runner
+    name: str = "run"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        return so_far.of(Judged).user_data.start
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> RunningContainers:
+        """Start the containers. Raises EngineFailed."""
+        declared = DeclaredContainers(
+            user_data=so_far.of(Judged).user_data,
+            identity=so_far.of(Identified).identity,
+            secrets=so_far.of(Resolved),
+            images=so_far.of(Pulled),
+        )
+        return await self.runner.start(declared, handle)
+
+
+def declared_by_itself(facts: ContainerFacts) -> ContainerFacts:
     """Note that a sidecar was started from this very digest, which is not the application's."""
     return msgspec.structs.replace(facts, declared_digest=facts.image_digest)

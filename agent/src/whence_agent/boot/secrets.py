@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from whence_agent.boot.stage import Observation, ObservedSoFar, StageHandle
+from whence_agent.boot.user_data import Judged
 from whence_agent.patience import Patience
 from whence_agent.ports import Secrets, SecretUnavailable
-from whence_agent.progress import StageProgress
+from whence_agent.progress.stage import StageProgress
 from whence_agent.redaction import Redactor
 from whence_common.user_data import secret_references
 from whence_common.user_data.judge import SECRET_REFERENCES, UserData
@@ -17,12 +19,12 @@ _SERVICES = {"kms": "KMS", "ssm": "Systems Manager", "secretsmanager": "Secrets 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class Resolved(Observation):
     """The application's environment, each sidecar's, and the sign-in of registries, without any reference left."""
 
-    environment: Mapping[str, str]
-    sidecars: Mapping[str, Mapping[str, str]]
-    sign_in: Mapping[str, Mapping[str, str]]
+    environment: Mapping[str, str] = field(repr=False)
+    sidecars: Mapping[str, Mapping[str, str]] = field(repr=False)
+    sign_in: Mapping[str, Mapping[str, str]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,19 @@ class SecretResolver:
         name, hash_sign, key = rest.partition("#")
         text = await self.secrets.secret(name)
         return _member(text, key) if hash_sign else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretsStage:
+    resolver: SecretResolver
+    name: str = "secrets"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        return True
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Resolved:
+        """Return the values without references. Raises SecretUnavailable."""
+        return await self.resolver.resolve(so_far.of(Judged).user_data, handle.stage)
 
 
 def _ciphertext(text: str) -> bytes:

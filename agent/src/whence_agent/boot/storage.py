@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from whence_agent.machine.protocol import ArrayRequest, CustomLogsRequest, HostRequest, MountRequest, StorageRequest
+from whence_agent.boot.identity import Identified
+from whence_agent.boot.stage import Observation, ObservedSoFar, StageHandle
+from whence_agent.boot.user_data import Judged
+from whence_agent.machine.protocol import (
+    ArrayRequest,
+    CustomLogsRequest,
+    HostRequest,
+    MachineFailed,
+    MountRequest,
+    Request,
+    StorageRequest,
+)
 from whence_agent.patience import Patience
-from whence_agent.ports import Metadata
+from whence_agent.ports import Machine, Metadata
 from whence_agent.ports_cloud import CloudRefused, Volume, Volumes
-from whence_agent.progress import Progress, StageProgress
+from whence_agent.progress.stage import StageProgress
+from whence_agent.settings import Settings
 from whence_common.errors import RoadError, one_line
+from whence_common.identity_document import InstanceIdentity
 from whence_common.user_data.host import HostSettings
 from whence_common.user_data.storage import Mount, Storage, twins
 
+HOST_TRY_SECONDS_MAX = 20.0
+"""One try of the host's settings, which take a moment; disks may take as long as their stage."""
 VOLUME_MISSING_FIX = "check the Name tag, the zone and who else holds the volume"
 _SUBSTITUTE = re.compile(r"\$\{(local_ipv4|public_ipv4)\}")
 
@@ -36,10 +52,9 @@ class VolumeAttacher:
 
     volumes: Volumes
     metadata: Metadata
-    progress: Progress
     patience: Patience
 
-    async def attach(self, storage: Storage, stage: StageProgress) -> list[Attached]:
+    async def attach(self, storage: Storage, stage: StageProgress, *, identity: InstanceIdentity) -> list[Attached]:
         """Attach every volume; give what stands behind each device. Raises VolumeMissing or CloudRefused."""
         addresses: Mapping[str, str] = {}
         if any("${" in name for _, name in storage.volumes):
@@ -50,7 +65,9 @@ class VolumeAttacher:
         for device, written in storage.volumes:
             name = _SUBSTITUTE.sub(lambda match: addresses.get(match[1], match[0]), written)
             volume = await self.patience.keep_trying(
-                partial(self._once, device, name, stage), stage, waiting_for=f"the volume {one_line(name, 80)}"
+                partial(self._once, device, name, stage, identity),
+                stage,
+                waiting_for=f"the volume {one_line(name, 80)}",
             )
             attached.append(Attached(device=device, volume=volume))
         return attached
@@ -65,8 +82,8 @@ class VolumeAttacher:
             fix = "take the tag Taupage:erase-on-boot away by hand, or the next boot formats it again"
             raise CloudRefused(exc.code, f"{volume_id}: {exc.message}", fix=fix, retryable=exc.retryable) from exc
 
-    async def _once(self, device: str, name: str, stage: StageProgress) -> Volume:
-        zone, instance_id, shown = self.progress.zone(), self.progress.instance_id(), one_line(name, 80)
+    async def _once(self, device: str, name: str, stage: StageProgress, identity: InstanceIdentity) -> Volume:
+        zone, instance_id, shown = identity.availability_zone, identity.instance_id, one_line(name, 80)
         found = await self.volumes.by_name(name, zone=zone, instance_id=instance_id)
         if not found:
             message = f"no volume named {shown} is available in {zone}"
@@ -80,6 +97,80 @@ class VolumeAttacher:
         if len(found) > 1:
             stage.reason = f"{len(found)} volumes are named {shown}; lowest id taken"
         return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineHelper:
+    """Has the helper work, waiting for one that is away; doing it again is harmless."""
+
+    machine: Machine
+    patience: Patience
+
+    async def prepare(self, request: Request, stage: StageProgress, *, seconds_max: float | None = None) -> Observation:
+        """Return what was done. Raises MachineFailed."""
+
+        async def once() -> list[str]:
+            try:
+                async with asyncio.timeout(seconds_max):
+                    return await self.machine.prepare(request)
+            except TimeoutError as exc:
+                message = f"the helper was not done within {seconds_max or 0:g} seconds"
+                raise MachineFailed("machine-helper-late", message, retryable=True) from exc
+
+        done = await self.patience.keep_trying(once, stage, waiting_for="the machine helper")
+        return Observation(note="; ".join(done))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStage:
+    settings: Settings
+    helper: MachineHelper
+    name: str = "host"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        return self._request(so_far) is not None
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
+        """Set up the host. Raises MachineFailed."""
+        request = self._request(so_far)
+        assert request is not None, "a stage that is not wanted does not run"
+        return await self.helper.prepare(request, handle.stage, seconds_max=HOST_TRY_SECONDS_MAX)
+
+    def _request(self, so_far: ObservedSoFar) -> HostRequest | None:
+        return host_request(so_far.of(Judged).user_data.host, instance_users=self.settings.instance_users)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageStage:
+    settings: Settings
+    gid: int
+    helper: MachineHelper
+    attacher: VolumeAttacher
+    name: str = "storage"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        return bool(so_far.of(Judged).user_data.storage)
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
+        """Attach, format and mount. Raises VolumeMissing, CloudRefused, MachineFailed."""
+        user_data, stage = so_far.of(Judged).user_data, handle.stage
+        storage = user_data.storage
+        owner = None if user_data.options.root else (self.settings.application_uid, self.gid)
+        try:
+            async with handle.part(self.settings.volumes_seconds_max):
+                attached = await self.attacher.attach(storage, stage, identity=so_far.of(Identified).identity)
+        except TimeoutError as exc:
+            raise self._late(stage) from exc
+        done = await self.helper.prepare(storage_request(storage, attached, owner=owner), stage)
+        for volume_id in tags_to_forget(storage, attached):
+            await self.attacher.forget_erase_tag(volume_id, stage)
+        return done
+
+    def _late(self, stage: StageProgress) -> CloudRefused:
+        last = stage.last_error
+        why = last.message if last is not None else "EC2 does not answer"
+        message = f"volumes were not attached within {self.settings.volumes_seconds_max:g} seconds: {why}"
+        return CloudRefused("volume-missing", message, fix=(last.fix if last is not None else "") or VOLUME_MISSING_FIX)
 
 
 def storage_request(storage: Storage, attached: list[Attached], *, owner: tuple[int, int] | None) -> StorageRequest:

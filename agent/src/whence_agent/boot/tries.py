@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from whence_agent.progress import StageFailed
+from whence_agent.progress.stage import StageFailed
 from whence_common.backoff import Backoff
 from whence_common.user_data.lifecycle import OnFailure
 

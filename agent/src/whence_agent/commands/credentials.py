@@ -23,7 +23,7 @@ from whence_agent.adapters.sigv4 import AwsKeys
 from whence_agent.commands.files import read
 from whence_agent.credentials.generations import Generations
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.proxies import Proxies, passwords, what_is_wrong
 from whence_agent.redaction import Redactor
 from whence_common.clock import to_instant, utc_now

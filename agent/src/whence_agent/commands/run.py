@@ -51,8 +51,9 @@ def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec:
     async def run_once() -> Ended:
         settings = held.document.settings
         async with answering(settings, redactor, notify_socket=notify_socket) as started:
-            await asyncio.to_thread(import_module, "whence_agent.wiring")  # the status is answered meanwhile
-            from whence_agent.wiring import Process, run_agent
+            await asyncio.to_thread(import_module, "whence_agent.wiring.agent")  # the status is answered meanwhile
+            from whence_agent.wiring.agent import run_agent
+            from whence_agent.wiring.process import Process
 
             process = Process(
                 notify_socket=notify_socket,

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from whence_agent.credentials.generations import Generations
 from whence_agent.patience import Patience
 from whence_agent.ports import CredentialState, ObjectStore, ObjectUnavailable, StoredObject
-from whence_agent.progress import Progress, StageProgress
+from whence_agent.progress.progress import Progress
+from whence_agent.progress.stage import StageProgress
 from whence_agent.redaction import Redactor
 from whence_common.clock import to_instant
 from whence_common.runtime.logs import fields
@@ -190,11 +191,11 @@ class CredentialKeeper:
             level = logging.INFO if state == "current" else logging.WARNING
             log.log(level, "credentials changed state", extra=fields(state=state, file=file, message=message))
         self._state, self.message = state, f"{file}: {message}" if file else message
-        before = self._progress.observed.credentials
+        before = self._progress.credentials.facts
         fetched_at = to_instant(self._progress.now()) if state == "current" else (before.fetched_at if before else "")
         number = self._generations.number if self.complete else 0
-        self._progress.observed.credentials = CredentialFacts(generation=number, state=state, fetched_at=fetched_at)
-        self._progress.credentials_message = "" if state == "current" else self.message
+        facts = CredentialFacts(generation=number, state=state, fetched_at=fetched_at)
+        self._progress.credentials.record(facts, message="" if state == "current" else self.message)
 
 
 def _what_is_wrong(name: str, content: bytes) -> str | None:

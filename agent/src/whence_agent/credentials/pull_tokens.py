@@ -20,7 +20,7 @@ from whence_agent.ports_aggregator import (
     PullToken,
     RegistryFront,
 )
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.key_owner import KEY_OF_OTHER
 from whence_common.errors import one_line

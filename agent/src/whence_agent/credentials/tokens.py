@@ -10,7 +10,8 @@ from typing import Literal
 from whence_agent.credentials.keeper import CredentialKeeper
 from whence_agent.patience import Patience
 from whence_agent.ports import AccessToken, SecretUnavailable, TokenIssuer
-from whence_agent.progress import Progress, StageProgress
+from whence_agent.progress.progress import Progress
+from whence_agent.progress.stage import StageProgress
 from whence_agent.redaction import Redactor
 from whence_common.backoff import Backoff
 from whence_common.runtime.logs import fields
@@ -52,6 +53,11 @@ class TokenKeeper:
         self._held: dict[str, _Held] = {}
         self._attempt = 0
 
+    @property
+    def error(self) -> str:
+        """Why a token could not be got; empty when every one could."""
+        return self._progress.credentials.tokens_error
+
     def configure(self, scopes: Mapping[str, tuple[str, ...]]) -> None:
         """Say which tokens to keep, by name with their scopes."""
         self._scopes = scopes
@@ -62,7 +68,7 @@ class TokenKeeper:
         async def once() -> None:
             await self.refresh()
             if self._held.keys() != self._scopes.keys():
-                raise SecretUnavailable("tokens-missing", self._progress.tokens_error)
+                raise SecretUnavailable("tokens-missing", self.error)
 
         await patience.keep_trying(once, stage, waiting_for="the token endpoint")
 
@@ -91,9 +97,9 @@ class TokenKeeper:
             refresh_at = now + life * (0.4 + 0.1 * self._random())
             self._held[name] = _Held(token=token, refresh_at=refresh_at, ends_at=now + life)
         self._attempt = self._attempt + 1 if failed else 0
-        if failed and failed != self._progress.tokens_error:
+        if failed and failed != self._progress.credentials.tokens_error:
             log.warning("a token could not be got", extra=fields(reason=failed))
-        self._progress.tokens_error = failed
+        self._progress.credentials.record_tokens_error(failed)
         self._keeper.keep_tokens(self._files(now, pair[1] if pair is not None else {}))
 
     def _files(self, now: float, client: Mapping[str, str]) -> dict[str, bytes]:

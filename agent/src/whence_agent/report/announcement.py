@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from whence_agent.patience import Patience
 from whence_agent.ports_cloud import CloudRefused, NobodyWaits, Signals
-from whence_agent.progress import Progress, StageProgress
+from whence_agent.progress.progress import Progress
+from whence_agent.progress.stage import StageProgress
 from whence_common.runtime.logs import fields
 from whence_common.user_data.judge import Announcement
 from whence_common.user_data.lifecycle import OnFailure
@@ -25,7 +26,7 @@ HOOK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
+class AnnouncementResult:
     """How telling one of them went: `untold` says why not, `note` that there was nobody to tell."""
 
     untold: str = ""
@@ -47,20 +48,24 @@ class Announcer:
     announcement: Announcement = field(default_factory=Announcement)
     acted: bool = False
 
+    def hear(self, announcement: Announcement) -> None:
+        """Take what user data says of those who wait."""
+        self.announcement = announcement
+
     @property
     def policy(self) -> OnFailure:
         """What a failure does: as user data says, else as the platform does."""
         return self.announcement.on_failure or self.on_failure
 
-    async def booted(self, *, success: bool, stage: StageProgress) -> None:
+    async def booted(self, *, success: bool, stage: StageProgress) -> AnnouncementResult:
         """Signal the stack's resource and complete the launching hook, at once. Never raises for what AWS answers.
 
-        The stage's reason notes whom there was nobody of; what could not be told is `progress.untold`.
+        `note` names whom there was nobody of; what could not be told is on the status too.
         """
-        instance_id, told = self.progress.instance_id(), self.announcement
+        instance_id, wanted = self.progress.instance_id(), self.announcement
         telling = []
-        if told.stack_resource is not None:
-            stack, resource = told.stack_resource.stack, told.stack_resource.resource
+        if wanted.stack_resource is not None:
+            stack, resource = wanted.stack_resource.stack, wanted.stack_resource.resource
             telling.append(
                 self._tell(
                     f"CloudFormation {stack}/{resource}",
@@ -68,18 +73,23 @@ class Announcer:
                     stage,
                 )
             )
-        if told.lifecycle_hooks is not None and told.lifecycle_hooks.launching is not None:
+        if wanted.lifecycle_hooks is not None and wanted.lifecycle_hooks.launching is not None:
             telling.append(self._launching(success, stage, hook_seconds=HOOK_UP_SECONDS - self.up_seconds()))
         found = await asyncio.gather(*telling)
-        self.progress.untold = "; ".join(one.untold for one in found if one.untold)
-        stage.reason = "; ".join(one.note for one in found if one.note)
+        told = AnnouncementResult(
+            untold="; ".join(one.untold for one in found if one.untold),
+            note="; ".join(one.note for one in found if one.note),
+        )
+        self.progress.delivered.record_untold(told.untold)
+        return told
 
     async def left_pool(self, *, success: bool) -> None:
         """Complete the launching hook once more: it waits again when an instance leaves its group's warm pool."""
         hooks = self.announcement.lifecycle_hooks
         if hooks is not None and hooks.launching is not None:
             stage = StageProgress(name="leaving the warm pool")
-            self.progress.untold = (await self._launching(success, stage, hook_seconds=HOOK_SECONDS)).untold
+            told = await self._launching(success, stage, hook_seconds=HOOK_SECONDS)
+            self.progress.delivered.record_untold(told.untold)
 
     async def terminating(self) -> None:
         """Complete the terminating hook: what was to be drained is drained."""
@@ -93,7 +103,7 @@ class Announcer:
             StageProgress(name="terminating"),
             seconds_max=min(self.seconds_max, TERMINATING_SECONDS_MAX),
         )
-        self.progress.untold = told.untold
+        self.progress.delivered.record_untold(told.untold)
 
     async def failed(self, reason: str) -> None:
         """Act on a failed boot or a crash loop: hold, terminate, or have the group replace this machine. Once.
@@ -108,9 +118,10 @@ class Announcer:
         instance_id = self.progress.instance_id()
         act = self.signals.terminate if policy == "terminate" else self.signals.unhealthy
         told = await self._tell(f"on_failure: {policy}", lambda: act(instance_id), StageProgress(name="on_failure"))
-        self.progress.untold = "; ".join(part for part in (self.progress.untold, told.untold) if part)
+        parts = (self.progress.delivered.untold, told.untold)
+        self.progress.delivered.record_untold("; ".join(part for part in parts if part))
 
-    async def _launching(self, success: bool, stage: StageProgress, *, hook_seconds: float) -> _Told:
+    async def _launching(self, success: bool, stage: StageProgress, *, hook_seconds: float) -> AnnouncementResult:
         hooks, instance_id = self.announcement.lifecycle_hooks, self.progress.instance_id()
         assert hooks is not None
         assert hooks.launching is not None
@@ -130,7 +141,7 @@ class Announcer:
         *,
         seconds_max: float | None = None,
         nobody_seconds: float = 0.0,
-    ) -> _Told:
+    ) -> AnnouncementResult:
         """Tell one of them until it is told, cannot be, or the time is over.
 
         For `nobody_seconds` the answer that nobody waits is not believed: they may be about to.
@@ -155,12 +166,12 @@ class Announcer:
                 await self.patience.keep_trying(once, stage, waiting_for=whom)
         except NobodyWaits as exc:
             log.info("nobody waits", extra=fields(whom=whom, reason=exc.message))
-            return _Told(note=f"{whom}: nobody waits ({exc.message})")
+            return AnnouncementResult(note=f"{whom}: nobody waits ({exc.message})")
         except CloudRefused:
             log.error("could not be told", extra=fields(whom=whom, reason=last))
-            return _Told(untold=f"{whom} could not be told: {last}")
+            return AnnouncementResult(untold=f"{whom} could not be told: {last}")
         except TimeoutError:
             log.error("could not be told in time", extra=fields(whom=whom, reason=last))
-            return _Told(untold=f"{whom} could not be told within {seconds_max:g} seconds: {last}")
+            return AnnouncementResult(untold=f"{whom} could not be told within {seconds_max:g} seconds: {last}")
         log.info("told", extra=fields(whom=whom))
-        return _Told()
+        return AnnouncementResult()

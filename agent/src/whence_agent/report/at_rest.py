@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_common.runtime.logs import fields
 from whence_common.runtime.memory import FileMapping
 from whence_common.runtime.pause import pause
@@ -29,7 +29,7 @@ class AtRest:
     settle_seconds: float = SETTLE_SECONDS
 
     async def run(self) -> None:
-        await self.progress.booted.wait()
+        await self.progress.boot.booted.wait()
         mapped = self.mappings()
         await pause(self.settle_seconds)
         before = self.resident_bytes()

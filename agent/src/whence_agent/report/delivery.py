@@ -1,47 +1,39 @@
-"""Delivery: enrols this machine, tells the aggregator what waits on disk, and stays in touch."""
+"""Delivery: tells the aggregator what waits on disk, and stays in touch."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
-import re
 from collections.abc import Callable
 
-from whence_agent.ports import MetadataUnavailable
 from whence_agent.ports_aggregator import (
     Aggregator,
     AggregatorUnavailable,
-    Challenge,
-    Enrolled,
     EnrolmentRoad,
     IdentityProof,
     StatementReceipt,
 )
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.report.disk_road import disk_as_road
+from whence_agent.report.enrolment import AgentEnrolment
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.key_owner import KeyOwner
 from whence_agent.report.outbox import Outbox, Waiting
 from whence_agent.report.receipts import ReceiptRefused, Receipts
 from whence_agent.report.reporter import Reporter
-from whence_common import strict_base64
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
-from whence_common.enrolment_proof import proof_content
 from whence_common.heartbeat import Heartbeat, mac
-from whence_common.keys import key_id, public_key_to_wire, sign
+from whence_common.identity_document import InstanceIdentity
 from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
-from whence_common.sts_proof import StsProof
 
 log = logging.getLogger(__name__)
 
 _ROUND_SECONDS_MAX = 1200.0
 """A long outbox told to a slow aggregator; each call has a bound of its own."""
-_AUDIENCE = re.compile(r"[\x21-\x7e]{1,300}\Z")
 _LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded", "receipt-invalid")
 """After these the machine enrols again: the binding is gone, or the log has another key now."""
 ENDING_CODES = frozenset(
@@ -62,8 +54,6 @@ _SEQUENCE_MOVES = ("sequence-conflict", "sequence-ahead")
 """After these the agent goes on after the number that the aggregator states: its state directory is an older copy."""
 _BEATS_A_ROUND_MAX = 3
 """Each replica may know a newer number than the one before."""
-_OTHER = "statement-of-other"
-"""The aggregator has the key bound to another instance than the one that the statement names."""
 
 
 class Delivery:
@@ -87,7 +77,6 @@ class Delivery:
         random: Callable[[], float],
     ) -> None:
         self._aggregator = aggregator
-        self._prover = prover
         self._receipts = receipts
         self._key = key
         self._counter = counter
@@ -100,34 +89,29 @@ class Delivery:
         self._silent_seconds_max = heartbeat_seconds * 1.25 + pause_seconds_max * 4 + _ROUND_SECONDS_MAX
         self._random = random
         self._backoff = Backoff(first_seconds=0.5, longest_seconds=pause_seconds_max, random=random)
-        self._enrolled = self._remembered()
-        self._doubted = False
+        self._enrolment = AgentEnrolment(
+            prover=prover, receipts=receipts, key=key, owner=owner, reporter=reporter, progress=progress
+        )
         self._submitted: set[int] = set()
         """Sequences that the aggregator took, and whose receipts are not accepted yet."""
         self._followed = False
-        self._enrolling = asyncio.Lock()
         self._delivering = asyncio.Lock()
 
     async def enrol(self) -> None:
         """Bind this instance to its key, unless that is done. Raises AggregatorUnavailable."""
-        async with self._enrolling:
-            if self._enrolled is None:
-                self._enrolled = await self._bind_own(self._aggregator)
-        self._progress.delivered.enrolled = True
+        await self._enrolment.bind(self._aggregator)
 
     async def enrol_over(self, road: EnrolmentRoad) -> None:
         """Bind this instance to its key over another road than the aggregator's own. Raises AggregatorUnavailable."""
-        async with self._enrolling:
-            self._enrolled = await self._bind_own(road)
-        self._progress.delivered.enrolled = True
+        await self._enrolment.bind(road, again=True)
 
-    def remember(self) -> None:
-        """Read the enrolment that is kept beside the key; none when the key was replaced."""
-        self._enrolled = self._remembered()
+    def identify(self, identity: InstanceIdentity) -> None:
+        """See whose key this is, before it signs anything; a key of another machine is replaced."""
+        self._enrolment.identify(identity)
 
     async def run(self) -> None:
         """Deliver for ever; back off while the aggregator is away or refuses."""
-        await self._progress.identified.wait()
+        await self._progress.boot.identified.wait()
         attempt = 0
         while True:
             self._pulse.beat("delivery", silent_seconds_max=self._silent_seconds_max)
@@ -140,7 +124,7 @@ class Delivery:
                 await pause(self._backoff.seconds(attempt, at_least_seconds=exc.retry_after_seconds))
                 continue
             attempt = 0
-            self._progress.delivered.error = ""
+            self._progress.delivered.clear_error()
             await pause(self._heartbeat_seconds * (0.75 + 0.5 * self._random()), self._outbox.arrived)
 
     async def deliver(self) -> None:
@@ -179,7 +163,7 @@ class Delivery:
             try:
                 receipt = await self._aggregator.submit(waiting.envelope)
             except AggregatorUnavailable as exc:
-                if not exc.retryable and exc.code in ENDING_CODES and not self._is_doubted(exc.code):
+                if not exc.retryable and exc.code in ENDING_CODES and not self._enrolment.is_doubted(exc.code):
                     self._refused(waiting, exc)
                     if self._follow(exc):
                         after = -1  # what is stated again may have a lower sequence
@@ -211,14 +195,6 @@ class Delivery:
         if self._receipts.take_news():
             self._reporter.restate()
 
-    def _is_doubted(self, code: str) -> bool:
-        """Return whether the key may be another machine's: enrolling again will tell. Asked once a process."""
-        if code != _OTHER or self._doubted:
-            return False
-        self._doubted, self._enrolled = True, None
-        self._progress.delivered.enrolled = False
-        return True
-
     def _refused(self, waiting: Waiting, exc: AggregatorUnavailable) -> None:
         """Keep a statement aside that the aggregator will never take. Raises AggregatorUnavailable."""
         log.error("statement refused", extra=fields(sequence=waiting.sequence, code=exc.code, message=exc.message))
@@ -227,7 +203,7 @@ class Delivery:
         except OSError as error:
             message = f"a refused statement ({exc.code}) cannot be kept aside: {error}"
             raise AggregatorUnavailable("outbox-unwritable", message, fix="see the disk and the permissions") from error
-        self._progress.delivered.refusal = f"{exc.code}: {exc.message}; see {self._outbox.refused_directory}"
+        self._progress.delivered.record_refusal(f"{exc.code}: {exc.message}; see {self._outbox.refused_directory}")
         self._count()
 
     def _follow(self, exc: AggregatorUnavailable) -> bool:
@@ -245,15 +221,12 @@ class Delivery:
     def _acknowledged(self, waiting: Waiting, ledger_index: int) -> None:
         self._outbox.remove(waiting.sequence)
         self._followed = False
-        delivered = self._progress.delivered
-        delivered.acknowledged += 1
-        delivered.acknowledged_at = to_instant(self._progress.now())
-        delivered.ledger_index = ledger_index
+        self._progress.delivered.record_acknowledgement(at=to_instant(self._progress.now()), ledger_index=ledger_index)
         self._count()
         log.info("statement acknowledged", extra=fields(sequence=waiting.sequence, ledger_index=ledger_index))
 
     async def _heartbeat(self) -> None:
-        identity, enrolled = self._progress.observed.identity, self._enrolled
+        identity, enrolled = self._progress.boot.observed.identity, self._enrolment.enrolled
         if identity is None or enrolled is None or self._reporter.last_digest is None:
             return
         for attempt in range(1, _BEATS_A_ROUND_MAX + 1):
@@ -276,75 +249,20 @@ class Delivery:
                     raise
             else:
                 break
-        self._progress.delivered.heartbeat_at = to_instant(heartbeat.sent_at)
+        self._progress.delivered.record_heartbeat(to_instant(heartbeat.sent_at))
         with disk_as_road():
             self._owner.confirm()
 
     def _failed(self, exc: AggregatorUnavailable) -> None:
         self._state_news()
         if exc.code in _LOST_BINDING:
-            self._enrolled = None
-            self._progress.delivered.enrolled = False
+            self._enrolment.lose()
         if exc.message != self._progress.delivered.error:
             log.warning("aggregator unavailable", extra=fields(code=exc.code, message=exc.message))
-        self._progress.delivered.error = exc.diagnostics()
+        self._progress.delivered.record_error(exc.diagnostics())
         self._count()
 
     def _count(self) -> None:
-        self._progress.delivered.waiting = len(self._outbox)
-        self._progress.delivered.dropped = self._outbox.dropped
-        self._progress.delivered.refused = self._outbox.refused
-
-    async def _bind_own(self, road: EnrolmentRoad) -> Enrolled:
-        """Bind the key; where it turns out to be another machine's, one of our own, and state everything again."""
-        with disk_as_road():
-            try:
-                bound = await self._bind(road)
-            except AggregatorUnavailable as exc:
-                if not self._owner.refused(exc.code):
-                    raise
-                self._reporter.restate()
-                bound = await self._bind(road)
-            self._owner.confirm()
-            return bound
-
-    async def _bind(self, road: EnrolmentRoad) -> Enrolled:
-        challenge = await road.challenge()
-        if not _AUDIENCE.match(challenge.audience) or not _AUDIENCE.match(challenge.nonce):
-            raise AggregatorUnavailable("challenge-malformed", "the aggregator's challenge is malformed")
-        identity = self._progress.observed.identity_blob
-        public_key = public_key_to_wire(self._key.private.public_key())
-        content = proof_content(
-            audience=challenge.audience, nonce=challenge.nonce, identity=identity, public_key=public_key
+        self._progress.delivered.set_counts(
+            waiting=len(self._outbox), dropped=self._outbox.dropped, refused=self._outbox.refused
         )
-        proof = base64.b64encode(sign(self._key.private, content)).decode()
-        observed = self._progress.observed.identity
-        sts = None
-        if observed is not None:
-            sts = await self._proof(observed.region, challenge)
-        enrolled = await road.enrol(
-            identity=identity, public_key=public_key, nonce=challenge.nonce, proof=proof, sts=sts
-        )
-        self._receipts.learn(enrolled.log_keys)
-        key = base64.b64encode(enrolled.heartbeat_key).decode()
-        self._key.remember("enrolment", {"number": enrolled.number, "heartbeat_key": key})
-        log.info("enrolled", extra=fields(enrolment=enrolled.number, proof=enrolled.level))
-        return enrolled
-
-    async def _proof(self, region: str, challenge: Challenge) -> StsProof | None:
-        """Prove which instance this is. Raises AggregatorUnavailable when the proof has to be waited for."""
-        key = key_id(self._key.private.public_key())
-        try:
-            return await self._prover.prove(
-                region=region, challenge=challenge.nonce, audience=challenge.audience, key_id=key
-            )
-        except MetadataUnavailable as exc:
-            message = f"there is no proof of identity to enrol with: {exc.message}"
-            raise AggregatorUnavailable(exc.code, message, fix=exc.fix) from exc
-
-    def _remembered(self) -> Enrolled | None:
-        found = self._key.remembered("enrolment")
-        try:
-            return Enrolled(number=int(found["number"]), heartbeat_key=strict_base64.decode(found["heartbeat_key"]))
-        except (KeyError, ValueError, TypeError):
-            return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.outbox import Outbox
 from whence_common.errors import one_line
@@ -69,6 +69,6 @@ class KeyOwner:
         self._key.replace({"name": REPLACED, "boot_id": self._progress.boot_id, "message": message})
         self._key.remember(_MACHINE, {"instance_id": identity.instance_id})
         self._replaced = True
-        delivered = self._progress.delivered
-        delivered.enrolled, delivered.waiting, delivered.dropped = False, len(self._outbox), self._outbox.dropped
+        self._progress.delivered.set_enrolled(enrolled=False)
+        self._progress.delivered.set_counts(waiting=len(self._outbox), dropped=self._outbox.dropped)
         log.error("key of another machine", extra=fields(key=before, reason=reason, set_aside=aside))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from whence_agent.ports_aggregator import AggregatorUnavailable, StatementReceipt
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.seen_logs import Fork, SeenLogs
 from whence_agent.settings import Settings
@@ -197,7 +197,7 @@ class Receipts:
         if self._seen.damaged:
             message = "what this machine had seen of the log could not be read: a fork since then would not be noticed"
             found.append(_problem("warning", "log-seen-damaged", message, "see the disk; replace the instance"))
-        self._progress.log_problems = tuple(found)
+        self._progress.delivered.record_log_problems(tuple(found))
 
     def _remembered(self) -> tuple[VerifierKey, ...]:
         found = self._key.remembered(_REMEMBERED).get("keys", [])

@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from whence_agent import __version__
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.key_owner import REPLACED
@@ -54,13 +54,13 @@ class Reporter:
             self._outbox.put(predicate.sequence, envelope)
             self._remember_drift()
         except OSError as exc:
-            self._progress.disk_error = f"a statement could not be kept: {exc}"
+            self._progress.delivered.record_disk_error(f"a statement could not be kept: {exc}")
             log.error("statement not kept", extra=fields(cause=cause, error=str(exc)))
             self.owed = cause
             return
-        self._progress.disk_error, self.owed = "", None
-        self._progress.delivered.waiting = len(self._outbox)
-        self._progress.delivered.dropped = self._outbox.dropped
+        self.owed = None
+        self._progress.delivered.clear_disk_error()
+        self._progress.delivered.set_counts(waiting=len(self._outbox), dropped=self._outbox.dropped)
         self._last_cause = cause
         self.last_digest, self.last_sequence = sha256_digest(envelope), predicate.sequence
         log.info("statement kept", extra=fields(cause=cause, sequence=predicate.sequence, digest=self.last_digest))
@@ -93,7 +93,7 @@ class Reporter:
         return msgspec.convert(stated, Predicate)
 
     def _observed(self, identity: InstanceIdentity, cause: Cause) -> Predicate:
-        observed = self._progress.observed
+        observed, log_problems = self._progress.observed, self._progress.delivered.log_problems
         return Predicate(
             instance=InstanceFacts(
                 account_id=identity.account_id,
@@ -118,7 +118,7 @@ class Reporter:
             scm_source=observed.scm_source,
             credentials=observed.credentials,
             drift=list(observed.drift),
-            problems=[one.to_wire() for one in (*observed.problems, *self._progress.log_problems)] + self._notices(),
-            stages=self._progress.stage_facts(),
+            problems=[one.to_wire() for one in (*observed.problems, *log_problems)] + self._notices(),
+            stages=self._progress.boot.stage_facts(),
             statements_dropped=self._outbox.dropped,
         )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from whence_agent import __version__
-from whence_agent.progress import Delivered, Progress
+from whence_agent.progress.delivered import Delivered
+from whence_agent.progress.progress import Progress
 from whence_common.clock import parse_instant
 
 if TYPE_CHECKING:
@@ -19,15 +20,15 @@ _GOOD_CREDENTIALS = ("current",)
 
 def state_of(progress: Progress) -> tuple[AgentState, list[str]]:
     """Give the verdict and its reasons. Ok only when everything runs and the last statement is acknowledged."""
-    if progress.state == "failed":
+    if progress.boot.state == "failed":
         return "failed", _about_failure(progress)
-    if progress.state == "booting":
-        stage = progress.current_stage()
+    if progress.boot.state == "booting":
+        stage = progress.boot.current_stage()
         if stage is None:
             return "booting", ["not started"]
         reasons = [f"stage {stage.name} since {stage.since}{f': {stage.doing}' if stage.doing else ''}"]
-        if progress.tries.number > 1:
-            reasons.append(f"try {progress.tries.number}; the one before failed at {progress.tries.last_failure}")
+        if (tries := progress.boot.tries).number > 1:
+            reasons.append(f"try {tries.number}; the one before failed at {tries.last_failure}")
         if waiting := stage.waiting(progress.monotonic()):
             reasons.append(f"{waiting}: {stage.reason}")
         return "booting", reasons
@@ -37,29 +38,30 @@ def state_of(progress: Progress) -> tuple[AgentState, list[str]]:
 
 def _next_try_at(progress: Progress) -> str | None:
     """Give when the boot is tried again; a machine on its way out tries no more."""
-    return progress.tries.next_at or None if not progress.ending else None
+    return progress.boot.tries.next_at or None if not progress.watched.ending else None
 
 
 def _about_failure(progress: Progress) -> list[str]:
-    stage, tries = progress.current_stage(), progress.tries
+    stage, tries = progress.boot.current_stage(), progress.boot.tries
     reason = f"boot failed at stage {stage.name}: {stage.reason}" if stage else "boot failed"
     if _next_try_at(progress):
         reason += f"; next try at {tries.next_at}, try {tries.number + 1}"
-    told = (tries.given_up, progress.engine_error, progress.untold, progress.ending and f"drained: {progress.ending}")
+    ending = progress.watched.ending
+    told = (tries.given_up, progress.watched.engine_error, progress.delivered.untold, ending and f"drained: {ending}")
     return [reason, *(one for one in told if one)]
 
 
 def _about_containers(progress: Progress) -> list[str]:
-    if progress.ending:
-        return [f"drained: {progress.ending}"]
-    if progress.maintenance:
+    if progress.watched.ending:
+        return [f"drained: {progress.watched.ending}"]
+    if progress.boot.maintenance:
         return ["maintenance: user data says start: false, so no container runs"]
-    observed = progress.observed
-    reasons = [f"crash loop: {progress.crash_loop}"] if progress.crash_loop else []
-    if observed.container is None:
+    watched = progress.watched
+    reasons = [f"crash loop: {message}" for message in progress.watched.crash_loops.values()]
+    if watched.container is None:
         return [*reasons, "there is no container"]
-    for container in (observed.container, *observed.sidecars.values()):
-        name = "the container" if container is observed.container else f"the sidecar {container.name}"
+    for container in watched.containers():
+        name = "the container" if container is watched.container else f"the sidecar {container.name}"
         if container.state != "running":
             why = f": {container.error}" if container.error else ""
             reasons.append(f"{name} is {container.state}, exit code {container.exit_code}{why}")
@@ -68,18 +70,20 @@ def _about_containers(progress: Progress) -> list[str]:
             reasons.append(f"{name} is unhealthy: its health check does not answer 200")
         if container.engine_health == "unhealthy":
             reasons.append(f"{name} is unhealthy: the health check of its image fails")
-    kinds = {one.kind: one.container for one in observed.drift}
+    kinds = {one.kind: one.container for one in watched.drift}
     reasons += [f"drift: {kind} ({container})" for kind, container in sorted(kinds.items())]
     return reasons
 
 
 def _doubts(progress: Progress) -> list[str]:
-    observed, delivered = progress.observed, progress.delivered
-    told = (progress.engine_error, progress.disk_error, progress.tokens_error, progress.notices, progress.untold)
-    reasons = [reason for reason in (*told, *progress.disk_faults.values()) if reason]
-    reasons += [problem.message for problem in progress.log_problems]
-    if observed.credentials is not None and observed.credentials.state not in _GOOD_CREDENTIALS:
-        reasons.append(f"credentials are {observed.credentials.state}: {progress.credentials_message}")
+    watched, delivered, credentials = progress.watched, progress.delivered, progress.credentials
+    told = (
+        watched.engine_error, delivered.disk_error, credentials.tokens_error, watched.notices, delivered.untold,
+    )  # fmt: skip
+    reasons = [reason for reason in (*told, *progress.boot.disk_faults.values()) if reason]
+    reasons += [problem.message for problem in delivered.log_problems]
+    if credentials.facts is not None and credentials.facts.state not in _GOOD_CREDENTIALS:
+        reasons.append(f"credentials are {credentials.facts.state}: {credentials.message}")
     if delivered.waiting or not delivered.acknowledged_at:
         count = f"{delivered.waiting} statements are not" if delivered.waiting else "no statement is"
         reasons.append(f"{count} acknowledged: {delivered.error or 'on their way'}")
@@ -99,15 +103,15 @@ def status_document(progress: Progress) -> dict[str, Any]:
     """Give the whole status as JSON values."""
     state, reasons = state_of(progress)
     observed, delivered = progress.observed, progress.delivered
-    stage = progress.current_stage()
+    stage = progress.boot.current_stage()
     return {
         "state": state,
         "reasons": reasons,
         "what_to_do": what_to_do(progress, state),
         "stage": stage.name if stage is not None else None,
-        "tries": progress.tries.number,
+        "tries": progress.boot.tries.number,
         "next_try_at": _next_try_at(progress),
-        "since": progress.failed_at or (stage.since if stage is not None else progress.started_at),
+        "since": progress.boot.failed_at or (stage.since if stage is not None else progress.started_at),
         "agent_version": __version__,
         "boot_id": progress.boot_id,
         "started_at": progress.started_at,
@@ -120,8 +124,8 @@ def status_document(progress: Progress) -> dict[str, Any]:
         "sidecars": msgspec.to_builtins(list(observed.sidecars.values())),
         "drift": msgspec.to_builtins(list(observed.drift)),
         "credentials": _credentials(progress),
-        "problems": [problem.to_wire() for problem in (*observed.problems, *progress.log_problems)],
-        "stages": [msgspec.to_builtins(facts) for facts in progress.stage_facts()],
+        "problems": [problem.to_wire() for problem in (*observed.problems, *progress.delivered.log_problems)],
+        "stages": [msgspec.to_builtins(facts) for facts in progress.boot.stage_facts()],
         "statements": {
             "enrolled": delivered.enrolled,
             "acknowledged": delivered.acknowledged,
@@ -150,16 +154,16 @@ def what_to_do(progress: Progress, state: AgentState) -> str:
         more = f"; {len(errors) - 1} more below" if len(errors) > 1 else ""
         then = "it is tried again by itself" if _next_try_at(progress) else "then replace the instance"
         return f"{first.fix or first.message}{place}{more}; {then}"
-    if progress.ending:
+    if progress.watched.ending:
         return "nothing: the machine is on its way out"
-    if progress.maintenance:
+    if progress.boot.maintenance:
         return "remove start: false from the user data and replace the instance when the maintenance is over"
     if doing := _about_what_runs(progress):
         return doing
-    if progress.observed.drift:
+    if progress.watched.drift:
         return "find out who did that and why; an instance from its user data has no drift, so replace this one"
-    if progress.log_problems:
-        return progress.log_problems[0].fix
+    if progress.delivered.log_problems:
+        return progress.delivered.log_problems[0].fix
     if progress.delivered.waiting:
         return "the application runs; find out why the aggregator does not take statements"
     return "look at the reasons above and at: journalctl -u whence-agent"
@@ -167,15 +171,17 @@ def what_to_do(progress: Progress, state: AgentState) -> str:
 
 def _about_what_runs(progress: Progress) -> str:
     """Say the next step about engine and containers; empty when they run well."""
-    container = progress.observed.container
-    containers = [one for one in (container, *progress.observed.sidecars.values()) if one is not None]
-    if progress.engine_error:
+    container = progress.watched.container
+    containers = progress.watched.containers()
+    if progress.watched.engine_error:
         return "have the engine answer again: systemctl status docker; journalctl -u docker"
     if refused := [one.name for one in containers if one.error]:
         return f"the engine does not start {refused[0]}: mend the cause in the reasons above; it is tried again"
-    if progress.crash_loop or (container is not None and container.state in ("exited", "dead")):
-        name = progress.crash_loop.partition(" ")[0] or (container.name if container is not None else "the container")
-        return f"look at the log: docker logs {name}"
+    looping = next(iter(progress.watched.crash_loops), None)
+    if looping is None and container is not None and container.state in ("exited", "dead"):
+        looping = container.name
+    if looping is not None:
+        return f"look at the log: docker logs {looping}"
     if any(one.state == "gone" for one in containers):
         return "somebody removed a container; systemctl restart whence-agent brings it up again"
     if sick := [one.name for one in containers if "unhealthy" in (one.health, one.engine_health)]:
@@ -184,14 +190,14 @@ def _about_what_runs(progress: Progress) -> str:
 
 
 def _credentials(progress: Progress) -> dict[str, Any] | None:
-    facts = progress.observed.credentials
+    facts = progress.credentials.facts
     if facts is None:
         return None
     age = (progress.now() - parse_instant(facts.fetched_at)).total_seconds() if facts.fetched_at else None
     return {
         **msgspec.to_builtins(facts),
         "age_seconds": None if age is None else round(age),
-        "message": progress.credentials_message or None,
+        "message": progress.credentials.message or None,
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_agent.status.connections import Gate, StatusConnection, StatusConnections
 from whence_agent.status.document import AgentState, state_of, status_document
@@ -130,10 +130,10 @@ class StatusEndpoint:
     async def _ready(self, _: web.Request) -> web.Response:
         """Whether the application runs, whatever the aggregator does."""
         progress = self._progress
-        container = progress.observed.container
+        container = progress.watched.container
         well = container is not None and "unhealthy" not in (container.health, container.engine_health)
         running = container is not None and container.state == "running"
-        up = progress.state == "up" and running and well and not progress.ending
+        up = progress.boot.state == "up" and running and well and not progress.watched.ending
         return _json({"ready": up}, 200 if up else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
@@ -143,7 +143,7 @@ class StatusEndpoint:
 
 def _samples(progress: Progress) -> list[Metric]:
     state, _ = state_of(progress)
-    delivered, credentials = progress.delivered, progress.observed.credentials
+    delivered, credentials = progress.delivered, progress.credentials.facts
     samples = [
         Metric(name="whence_agent_state", kind="gauge", help="1 for the state the agent is in.",
                value=float(state == name), labels={"state": name})
@@ -152,7 +152,7 @@ def _samples(progress: Progress) -> list[Metric]:
     samples += [
         Metric(name="whence_agent_stage_seconds", kind="gauge", help="How long each boot stage took.",
                value=facts.seconds, labels={"stage": facts.name, "outcome": facts.outcome})
-        for facts in progress.stage_facts()
+        for facts in progress.boot.stage_facts()
     ]  # fmt: skip
     counted = {
         "acknowledged": ("Statements the aggregator has acknowledged since the start.", delivered.acknowledged),
@@ -183,8 +183,7 @@ def _samples(progress: Progress) -> list[Metric]:
 
 
 def _about_containers(progress: Progress) -> list[Metric]:
-    observed = progress.observed
-    running = [one for one in (observed.container, *observed.sidecars.values()) if one is not None]
+    running = progress.watched.containers()
     samples = [
         Metric(name="whence_agent_container_running", kind="gauge", help="1 while the container runs.",
                value=float(one.state == "running"), labels={"container": one.name})
@@ -197,7 +196,7 @@ def _about_containers(progress: Progress) -> list[Metric]:
     ]  # fmt: skip
     samples.append(
         Metric(name="whence_agent_drift", kind="gauge", help="Findings that user data did not ask for.",
-               value=float(len(observed.drift)))
+               value=float(len(progress.watched.drift)))
     )  # fmt: skip
     return samples
 

@@ -11,7 +11,8 @@ import msgspec
 from whence_agent.machine.protocol import MachineFailed, PowerOffRequest
 from whence_agent.ports import Engine, EngineFailed, Machine
 from whence_agent.ports_cloud import CloudRefused, LoadBalancers, NobodyWaits
-from whence_agent.progress import Progress, StageProgress
+from whence_agent.progress.progress import Progress
+from whence_agent.progress.stage import StageProgress
 from whence_agent.report.announcement import Announcer
 from whence_agent.report.delivery import Delivery
 from whence_agent.report.reporter import Reporter
@@ -45,9 +46,9 @@ class Ending:
     async def drain(self, reason: str) -> None:
         """Take the application out, stop everything, say `stop` and deliver it. Each step has its bound."""
         async with self.once:
-            if self.progress.ending or self.progress.observed.identity is None:
+            if self.progress.watched.ending or self.progress.observed.identity is None:
                 return
-            self.progress.ending = reason
+            self.progress.watched.begin_ending(reason)
             log.warning("draining", extra=fields(reason=reason))
             await self._deregister()
             for name, seconds in self.containers.items():
@@ -65,7 +66,7 @@ class Ending:
         try:
             await self.machine.prepare(PowerOffRequest(reason=reason))
         except MachineFailed as exc:
-            self.progress.untold = f"the machine could not be powered off: {exc.diagnostics()}"
+            self.progress.delivered.record_untold(f"the machine could not be powered off: {exc.diagnostics()}")
             log.error("not powered off", extra=fields(reason=exc.message))
 
     async def _deregister(self) -> None:
@@ -95,8 +96,9 @@ class Ending:
         self._stopped(name)
 
     def _stopped(self, name: str) -> None:
-        observed = self.progress.observed
-        if observed.container is not None and observed.container.name == name:
-            observed.container = msgspec.structs.replace(observed.container, state="exited")
-        elif name in observed.sidecars:
-            observed.sidecars[name] = msgspec.structs.replace(observed.sidecars[name], state="exited")
+        watched = self.progress.watched
+        for facts in watched.containers():
+            if facts.name == name:
+                watched.record_container(
+                    msgspec.structs.replace(facts, state="exited"), main=facts is watched.container
+                )

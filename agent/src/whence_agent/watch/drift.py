@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from whence_agent.progress import Progress
-from whence_common.clock import to_instant
+from whence_agent.progress.watched_state import WatchedState
+from whence_common.clock import Now, to_instant
 from whence_common.statement import DriftFacts
 
 _KEPT_MAX = 50
@@ -17,17 +17,18 @@ _KEPT_MAX = 50
 class Drift:
     """Keeps the newest findings in what was observed."""
 
-    progress: Progress
+    now: Now
+    state: WatchedState
 
     def found(self, kind: str, container: str, *, image: str = "", detail: str = "") -> bool:
         """Note a finding; give whether it is a new one, which is worth a statement."""
-        now = to_instant(self.progress.now())
-        known = list(self.progress.observed.drift)
+        now = to_instant(self.now())
+        known = list(self.state.drift)
         for number, one in enumerate(known):
             if (one.kind, one.container, one.image, one.detail) == (kind, container, image, detail):
                 known[number] = msgspec.structs.replace(one, last_at=now, count=one.count + 1)
-                self.progress.observed.drift = tuple(known)
+                self.state.record_drift(tuple(known))
                 return False
         facts = DriftFacts(kind=kind, container=container, image=image, detail=detail, first_at=now, last_at=now)
-        self.progress.observed.drift = (*known, facts)[-_KEPT_MAX:]
+        self.state.record_drift((*known, facts)[-_KEPT_MAX:])
         return True

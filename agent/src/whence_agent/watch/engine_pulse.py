@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from whence_agent.ports import EngineFailed
 from whence_agent.ports_engine import EngineLife
-from whence_agent.progress import Progress
+from whence_agent.progress.watched_state import WatchedState
 from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
 
@@ -22,7 +22,7 @@ class EnginePulse:
     """Puts an engine that does not answer on the status; the next whole look takes it away again."""
 
     life: EngineLife
-    progress: Progress
+    state: WatchedState
 
     async def run(self) -> None:
         """Ask for ever."""
@@ -35,6 +35,6 @@ class EnginePulse:
         try:
             await self.life.ping()
         except EngineFailed as exc:
-            if not self.progress.engine_error:
+            if not self.state.engine_error:
                 log.warning("the engine does not answer", extra=fields(error=exc.message))
-            self.progress.engine_error = exc.message
+            self.state.record_engine_error(exc.message)

@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from whence_agent.ports import Probe
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.report.reporter import Reporter
 from whence_common.runtime.logs import fields
@@ -41,7 +41,7 @@ class HealthWatch:
 
     async def run(self) -> None:
         """Ask from the end of the boot on."""
-        await self._progress.booted.wait()
+        await self._progress.boot.booted.wait()
         while True:
             await pause(self._seconds)
             await self.look()
@@ -49,7 +49,7 @@ class HealthWatch:
 
     async def look(self) -> None:
         """Ask once; tell when the answer changes what is known."""
-        check, container = self._check, self._progress.observed.container
+        check, container = self._check, self._progress.watched.container
         if check is None or container is None or container.state != "running":
             return
         url = f"http://{self._address}:{check.port}{check.path}"
@@ -61,11 +61,11 @@ class HealthWatch:
             health = "unhealthy"
         else:
             return
-        container = self._progress.observed.container
+        container = self._progress.watched.container
         if container is None or container.health == health:
             return
         told = bool(container.health) or health == "unhealthy"
-        self._progress.observed.container = msgspec.structs.replace(container, health=health)
+        self._progress.watched.record_container(msgspec.structs.replace(container, health=health), main=True)
         if told:
             log.warning("health changed", extra=fields(health=health, status=status))
             self._reporter.report("change")

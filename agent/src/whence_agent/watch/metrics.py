@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from whence_agent.ports_cloud import CloudRefused, MetricSink
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
 
@@ -36,7 +36,7 @@ class HostMetrics:
 
     async def run(self) -> None:
         """Put metrics until cancelled."""
-        await self._progress.booted.wait()
+        await self._progress.boot.booted.wait()
         while True:
             if self._wanted:
                 await self.put()

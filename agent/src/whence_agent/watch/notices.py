@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from whence_agent.ports import Metadata, MetadataUnavailable
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.report.reporter import Reporter
 from whence_agent.watch.draining import Ending
@@ -45,7 +45,7 @@ class NoticeWatch:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        await self._progress.booted.wait()
+        await self._progress.boot.booted.wait()
         while True:
             await pause(self._seconds)
             await self.look()
@@ -64,8 +64,8 @@ class NoticeWatch:
         elif notices.rebalance:
             if self._drain_on_rebalance:
                 await self._ending.drain("rebalance recommendation")
-            elif not self._progress.notices:
-                self._progress.notices = "AWS recommends to rebalance: a spot interruption is likely"
+            elif not self._progress.watched.notices:
+                self._progress.watched.record_notice("AWS recommends to rebalance: a spot interruption is likely")
                 log.warning("rebalance recommendation", extra=fields(drains=False))
                 self._reporter.report("change")
 
@@ -75,23 +75,23 @@ class NoticeWatch:
         if plan == "ends":
             await self._ending.drain("Auto Scaling terminates this instance")
         elif plan == "stops":
-            self._progress.pool = state
-            self._stopped_for_pool = self._stopped_for_pool or not self._progress.ending
+            self._progress.watched.record_pool(state)
+            self._stopped_for_pool = self._stopped_for_pool or not self._progress.watched.ending
             await self._ending.drain("Auto Scaling keeps this instance stopped in its warm pool")
         elif plan == "waits":
-            self._progress.pool = state
-        elif plan == "runs" and self._progress.pool:
+            self._progress.watched.record_pool(state)
+        elif plan == "runs" and self._progress.watched.pool:
             await self._left_pool()
         return plan in ("ends", "stops")
 
     async def _left_pool(self) -> None:
         """Serve: boot again what was stopped for the pool, or say once more that what runs here is ready."""
-        log.info("left the warm pool", extra=fields(state=self._progress.pool))
+        log.info("left the warm pool", extra=fields(state=self._progress.watched.pool))
         if self._stopped_for_pool:
             self._again()  # at each look, until it does: the settings, which are read again, may be wrong
             return
-        self._progress.pool = ""
-        if not self._progress.ending:
-            container = self._progress.observed.container
+        self._progress.watched.record_pool("")
+        if not self._progress.watched.ending:
+            container = self._progress.watched.container
             up = container is not None and container.state == "running" and container.health != "unhealthy"
-            await self._ending.announcer.left_pool(success=up or self._progress.maintenance)
+            await self._ending.announcer.left_pool(success=up or self._progress.boot.maintenance)

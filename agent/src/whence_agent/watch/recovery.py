@@ -10,7 +10,7 @@ import msgspec
 
 from whence_agent.ports import ContainerWatch, EngineEvent, EngineFailed
 from whence_agent.ports_engine import EngineLife, Remembered
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.watch.restarts import STABLE_SECONDS, RestartDecision
 from whence_agent.watch.watched import ENDED, SeenEnd, Watched
 from whence_common.clock import parse_instant
@@ -62,8 +62,8 @@ class Recovery:
     async def go_on(self, watched: Mapping[str, Watched]) -> None:
         """Judge what has ended and start what is due. Raises EngineFailed when the engine is away."""
         for one in watched.values():
-            facts = one.facts(self.progress)
-            if self.progress.ending:
+            facts = one.facts(self.progress.watched)
+            if self.progress.watched.ending:
                 return
             if facts is None or facts.state == "gone":
                 await self._about_gone(one)
@@ -98,8 +98,7 @@ class Recovery:
         if due:
             watched.restart_at = None
         stable = self.progress.monotonic() - watched.restarts.started >= STABLE_SECONDS
-        if stable and self.progress.crash_loop.startswith(f"{watched.name} "):
-            self.progress.crash_loop = ""
+        if stable and self.progress.watched.end_crash_loop(watched.name):
             self.report()
 
     async def _judge(self, watched: Watched, facts: ContainerFacts) -> None:
@@ -156,10 +155,10 @@ class Recovery:
     async def _act(self, watched: Watched, verdict: RestartDecision, last: str) -> None:
         if verdict.restart_seconds is not None:
             watched.restart_at = self.progress.monotonic() + verdict.restart_seconds
-        if not verdict.crash_loop or self.progress.crash_loop:
+        if not verdict.crash_loop or watched.name in self.progress.watched.crash_loops:
             return
         message = f"{watched.name} has failed {watched.restarts.failures} times in a row, {last}"
-        self.progress.crash_loop = message
+        self.progress.watched.record_crash_loop(watched.name, message)
         log.error("crash loop", extra=fields(container=watched.name, failures=watched.restarts.failures))
         self.report()
         await self.on_failure(message)
@@ -174,7 +173,9 @@ class Recovery:
         watched.restarts.restarted(self.progress.monotonic())
         watched.restart_at, watched.judged, watched.end = None, False, SeenEnd()
         watched.ran_in = self.lives
-        watched.state(self.progress, msgspec.structs.replace(facts, state="restarting", exit_code=None, error=""))
+        watched.record(
+            self.progress.watched, msgspec.structs.replace(facts, state="restarting", exit_code=None, error="")
+        )
 
     async def _rejoin(self, watched: Watched) -> None:
         """Restart a container that runs, but in a network that is not there any more."""
@@ -191,9 +192,9 @@ class Recovery:
         if exc.code == "engine-unreachable":
             raise exc
         log.error("the engine does not start it", extra=fields(container=watched.name, error=exc.message))
-        facts = watched.facts(self.progress)
+        facts = watched.facts(self.progress.watched)
         if facts is not None and facts.error != exc.message:
-            watched.state(self.progress, msgspec.structs.replace(facts, error=exc.message))
+            watched.record(self.progress.watched, msgspec.structs.replace(facts, error=exc.message))
             self.untold = True
         watched.judged = True
         await self._act(watched, watched.restarts.refused(), f"last: {exc.message}")
@@ -201,13 +202,13 @@ class Recovery:
     def _waits(self, watched: Watched, all_: Mapping[str, Watched]) -> bool:
         """Return whether a container waits for the one whose network it shares: before, it cannot be started."""
         target = all_.get(watched.joins)
-        facts = target.facts(self.progress) if target is not None else None
+        facts = target.facts(self.progress.watched) if target is not None else None
         return facts is not None and facts.state != "running"
 
     def _lost_network(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> bool:
         """Return whether the container whose network it shares was started after it."""
         target = all_.get(watched.joins)
-        other = target.facts(self.progress) if target is not None else None
+        other = target.facts(self.progress.watched) if target is not None else None
         if other is None or (facts.state, other.state) != ("running", "running"):
             return False
         return _started(other) > _started(facts)

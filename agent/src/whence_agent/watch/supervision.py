@@ -12,7 +12,7 @@ import msgspec
 
 from whence_agent.ports import ContainerState, ContainerWatch, EngineEvent, EngineFailed
 from whence_agent.ports_engine import EngineLife
-from whence_agent.progress import Progress
+from whence_agent.progress.progress import Progress
 from whence_agent.pulse import Pulse
 from whence_agent.report.reporter import Reporter
 from whence_agent.watch.drift import Drift
@@ -57,7 +57,7 @@ class Supervision:
         self._pulse = pulse
         self._watch_seconds = watch_seconds
         self._platform_containers = platform_containers
-        self._drift = Drift(progress=progress)
+        self._drift = Drift(now=progress.now, state=progress.watched)
         self._recovery = Recovery(
             engine=engine, life=life, progress=progress, report=lambda: reporter.report("change"), on_end=on_end,
             on_failure=on_failure,
@@ -78,10 +78,10 @@ class Supervision:
 
     async def run(self) -> None:
         """Look for ever, from the end of the boot on; the engine's events make it look at once."""
-        await self._progress.booted.wait()
+        await self._progress.boot.booted.wait()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
-            group.create_task(EnginePulse(life=self._life, progress=self._progress).run())
+            group.create_task(EnginePulse(life=self._life, state=self._progress.watched).run())
             while True:
                 self._wake.clear()  # before the look: what happens during it asks for another
                 await self.look()
@@ -97,13 +97,13 @@ class Supervision:
             for watched in self._watched.values():
                 found = await self._engine.inspect(watched.name)
                 self._untold |= self._compare(watched, found)
-            self._progress.engine_error = ""
+            self._progress.watched.clear_engine_error()
             self._tell()
             await self._recovery.go_on(self._watched)
         except EngineFailed as exc:
-            if exc.message != self._progress.engine_error:
+            if exc.message != self._progress.watched.engine_error:
                 log.warning("the engine does not answer", extra=fields(error=exc.message))
-            self._progress.engine_error = exc.message
+            self._progress.watched.record_engine_error(exc.message)
         self._untold |= self._recovery.untold
         self._recovery.untold = False
         self._tell()
@@ -154,17 +154,17 @@ class Supervision:
             return True
         if any(fnmatch.fnmatchcase(event.name, pattern) for pattern in self._platform_containers):
             return True
-        told = {(one.container, one.image) for one in self._progress.observed.drift}
+        told = {(one.container, one.image) for one in self._progress.watched.drift}
         return (event.name, event.image) in told
 
     def _compare(self, watched: Watched, found: ContainerState | None) -> bool:
         self._pulse.beat("supervision", silent_seconds_max=_LOOK_SECONDS_MAX)
-        before = watched.facts(self._progress)
+        before = watched.facts(self._progress.watched)
         if found is None:
             if before is None or before.state == "gone":
                 return False
             self._drift.found("container-removed", watched.name)
-            watched.state(self._progress, msgspec.structs.replace(before, state="gone"))
+            watched.record(self._progress.watched, msgspec.structs.replace(before, state="gone"))
             return True
         after = msgspec.structs.replace(
             found.facts,
@@ -176,7 +176,7 @@ class Supervision:
         drifted = self._drifted(watched, found)
         if after == before:
             return drifted
-        watched.state(self._progress, after)
+        watched.record(self._progress.watched, after)
         log.log(logging.INFO if after.state == "running" else logging.WARNING, "the container changed",
                 extra=fields(container=watched.name, state=after.state, exit_code=after.exit_code,
                              health=after.engine_health))  # fmt: skip
@@ -199,7 +199,7 @@ class Supervision:
         now = self._progress.monotonic()
         while self._told and now - self._told[0] > TELL_SECONDS:
             self._told.popleft()
-        if not self._untold or self._progress.ending or len(self._told) >= TELL_MAX:
+        if not self._untold or self._progress.watched.ending or len(self._told) >= TELL_MAX:
             return  # the statement of the end holds it all
         self._told.append(now)
         self._untold = False

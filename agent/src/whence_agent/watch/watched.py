@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from whence_agent.progress import Progress
+from whence_agent.progress.watched_state import WatchedState
 from whence_agent.watch.own_checks import OwnChecks
 from whence_agent.watch.restarts import Restarts
 from whence_common.statement import ContainerFacts
@@ -43,13 +43,10 @@ class Watched:
     gone_at: float | None = None
     gone_told: bool = False
 
-    def facts(self, progress: Progress) -> ContainerFacts | None:
+    def facts(self, state: WatchedState) -> ContainerFacts | None:
         """Return what is stated of it."""
-        return progress.observed.container if self.main else progress.observed.sidecars.get(self.name)
+        return state.container if self.main else state.sidecars.get(self.name)
 
-    def state(self, progress: Progress, facts: ContainerFacts) -> None:
+    def record(self, state: WatchedState, facts: ContainerFacts) -> None:
         """Have other facts stated of it."""
-        if self.main:
-            progress.observed.container = facts
-        else:
-            progress.observed.sidecars[self.name] = facts
+        state.record_container(facts, main=self.main)

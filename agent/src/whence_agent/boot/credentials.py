@@ -1,0 +1,67 @@
+"""Stage credentials: the first generation, and the first tokens, before the container starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from whence_agent.boot.stage import Observation, ObservedSoFar, StageHandle
+from whence_agent.boot.user_data import Judged
+from whence_agent.credentials.keeper import CredentialKeeper
+from whence_agent.credentials.tokens import TokenKeeper
+from whence_agent.patience import Patience
+from whence_agent.report.disk_road import room_on
+from whence_agent.settings import Settings
+from whence_common.errors import RoadError
+from whence_common.user_data.judge import UserData
+
+
+class CredentialsMissing(RoadError):
+    """There is no first generation of credentials, and the platform asks for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsStage:
+    settings: Settings
+    keeper: CredentialKeeper
+    tokens: TokenKeeper
+    patience: Patience
+    name: str = "credentials"
+
+    def is_wanted(self, so_far: ObservedSoFar) -> bool:
+        return so_far.of(Judged).user_data.mint_bucket is not None
+
+    async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
+        """Have the files published. Raises CredentialsMissing where the platform asks for them."""
+        user_data, directory = so_far.of(Judged).user_data, self.settings.container_directory
+        take = partial(self._take_directory, user_data)
+        await self.patience.keep_trying(take, handle.stage, waiting_for=f"the disk of {directory}")
+        try:
+            async with handle.part(self.settings.credentials_first_seconds_max):
+                await self.keeper.first(handle.stage, self.patience)
+                if user_data.tokens:
+                    await self.tokens.first(handle.stage, self.patience)
+        except TimeoutError as exc:
+            if self.keeper.state == "current" and not user_data.tokens:
+                return Observation()  # its own service got them while the stage made a pause
+            why = self.keeper.message if self.keeper.state != "current" else self.tokens.error
+            if self.settings.credentials_required:
+                message = f"no credentials within {self.settings.credentials_first_seconds_max:g} seconds: {why}"
+                raise CredentialsMissing("credentials-missing", message) from exc
+            return Observation(deferred=True, note=why)
+        return Observation()
+
+    async def keep(self, user_data: UserData) -> None:
+        """Go on keeping credentials for containers that run already. Raises DirectoryTaken or OSError."""
+        if user_data.mint_bucket is not None:
+            self._configure(user_data)
+            await self.keeper.poll()
+
+    async def _take_directory(self, user_data: UserData) -> None:
+        with room_on(self.settings.container_directory):
+            self._configure(user_data)
+
+    def _configure(self, user_data: UserData) -> None:
+        assert user_data.mint_bucket is not None, "a stage that is not wanted does not run"
+        self.keeper.configure(user_data.mint_bucket, user_data.application_id, user_data.tokens)
+        self.tokens.configure(user_data.tokens)

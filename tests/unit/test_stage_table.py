@@ -1,0 +1,80 @@
+"""The table of stages is in order, complete, and the one that the README prints."""
+
+from __future__ import annotations
+
+import re
+from itertools import takewhile
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from whence_agent.settings import Settings, parse_settings
+from whence_agent.stage_table import STAGE_SECONDS_MAX, STAGES, StageRow, row_of
+from whence_common.user_data.keys import KEYS
+
+README = Path(__file__).parents[2] / "agent" / "README.md"
+SETTINGS = parse_settings(b"aggregator_url: https://whence.example.org\n", name="agent.yaml")
+each_row = pytest.mark.parametrize("row", STAGES, ids=lambda row: row.name)
+
+
+def test_the_order_is_the_one_that_operators_know() -> None:
+    assert [row.name for row in STAGES] == [
+        "identity", "user-data", "enrol", "credentials", "secrets", "image", "host", "storage", "pull", "run", "health",
+        "load-balancer", "notify",
+    ]  # fmt: skip
+
+
+def test_nothing_acts_before_the_judgement_is_complete_and_telling_comes_last() -> None:
+    assert [row.phase for row in STAGES] == ["judge"] * 3 + ["act"] * 9 + ["tell"]
+
+
+@each_row
+def test_what_a_stage_needs_comes_before_it(row: StageRow) -> None:
+    before = [other.name for other in takewhile(lambda other: other is not row, STAGES)]
+    assert set(row.needs) <= set(before)
+
+
+@each_row
+def test_each_stage_has_a_deadline_from_numbers_settings_or_user_data(row: StageRow) -> None:
+    assert row.usual_seconds or row.settings or row.user_data
+    assert set(row.settings) <= set(Settings.__struct_fields__)
+    assert not row.user_data or row.user_data in KEYS
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds"),
+    [("identity", 120.0), ("enrol", 15.0), ("credentials", 305.0), ("storage", 2100.0), ("pull", 900.0), ("health", 0.0),
+     ("load-balancer", 300.0), ("notify", 125.0)],
+)  # fmt: skip
+def test_a_deadline_is_the_sum_of_its_parts(stage: str, seconds: float) -> None:
+    assert SETTINGS.deadline_seconds(row_of(stage)) == seconds
+
+
+def test_settings_change_deadlines_by_the_tables_names() -> None:
+    changed = msgspec.structs.replace(SETTINGS, stage_seconds_max={"prepare": 60.0}, volumes_seconds_max=1.0)
+    assert changed.deadline_seconds(row_of("storage")) == 61.0
+    assert list(STAGE_SECONDS_MAX) == [
+        "identity", "user-data", "enrol", "secrets", "image", "host", "prepare", "pull", "run", "load-balancer",
+        "notify",
+    ]  # fmt: skip
+
+
+def _readme() -> list[tuple[str, str]]:
+    """Return each stage of the README's table, with what stands there as its deadline."""
+    text = README.read_text(encoding="utf-8").partition("## A boot, stage by stage")[2]
+    section = text.partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return [(columns[0].strip("`"), columns[2]) for columns in rows if len(columns) == 4]
+
+
+def test_the_readme_has_the_stages_of_the_table_in_its_order() -> None:
+    assert [name for name, _ in _readme()] == [row.name for row in STAGES]
+
+
+@each_row
+def test_the_readme_states_the_deadline_of_the_table(row: StageRow) -> None:
+    stated = dict(_readme())[row.name]
+    assert [float(number) for number in re.findall(r"(\d+) s\b", stated)] == list(row.usual_seconds.values())
+    parts = {*row.settings, *({row.user_data} - {""}), *(set(row.usual_seconds) - {row.name})}
+    assert set(re.findall(r"`([a-z_]+)`", stated)) == parts
