@@ -78,6 +78,25 @@ async def test_pauses_double_and_five_failures_are_a_crash_loop_told_once(watche
     assert any("crash loop" in reason for reason in state_of(watched.world.progress)[1])
 
 
+async def test_each_container_has_a_crash_loop_of_its_own(watched: Watched) -> None:
+    state, proxy = watched.world.progress.watched, f"{APP}-proxy"
+    engine = watched.world.engine
+    for rounds in range(1, CRASH_LOOP_FAILURES + 1):
+        for name in (APP, proxy):
+            engine.end(name, 7)
+        await watched.look()
+        while rounds < CRASH_LOOP_FAILURES and len(engine.calls) < 2 * rounds:
+            await watched.look(after=0.5)
+    assert [reason for reason in state_of(watched.world.progress)[1] if reason.startswith("crash loop")] == [
+        f"crash loop: {APP} has failed 5 times in a row, last with 7",
+        f"crash loop: {proxy} has failed 5 times in a row, last with 7",
+    ]
+    assert len(watched.failures) == 2
+    assert state.end_crash_loop(APP)
+    assert list(state.crash_loops) == [proxy]
+    assert what_to_do(watched.world.progress, "degraded") == f"look at the log: docker logs {proxy}"
+
+
 async def test_a_long_good_run_takes_the_verdict_back(watched: Watched) -> None:
     watched.world.progress.watched.record_crash_loop(APP, f"{APP} has failed 5 times")
     await watched.look(after=STABLE_SECONDS + 1)

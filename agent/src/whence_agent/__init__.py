@@ -9,8 +9,9 @@ watch           everything after the boot
 credentials     the application's credentials, and the logins shown to registries
 report          statements: made, kept until delivered, and their receipts
 machine         the helper that needs root, a program of its own
-patience, progress, pulse, redaction, settings, stage_table   what every room uses
-ports, ports_cloud, ports_engine    what the rooms need from outside, as protocols
+progress        what was observed so far: one facet for each room that observes
+patience, pulse, redaction, settings, registry_settings, stage_table    what every room uses
+ports, ports_aggregator, ports_cloud, ports_engine    what the rooms need from outside, as protocols
 """
 
 from __future__ import annotations
