@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import whence_agent.boot
 from whence_agent.settings import Settings, parse_settings
 from whence_agent.stage_table import STAGE_SECONDS_MAX, STAGES, StageRow, row_of
 from whence_common.user_data.keys import KEYS
@@ -78,3 +81,35 @@ def test_the_readme_states_the_deadline_of_the_table(row: StageRow) -> None:
     assert [float(number) for number in re.findall(r"(\d+) s\b", stated)] == list(row.usual_seconds.values())
     parts = {*row.settings, *({row.user_data} - {""}), *(set(row.usual_seconds) - {row.name})}
     assert set(re.findall(r"`([a-z_]+)`", stated)) == parts
+
+
+OBSERVED_BY = {
+    "Identified": "identity",
+    "Judged": "user-data",
+    "Resolved": "secrets",
+    "ResolvedImages": "image",
+    "Pulled": "pull",
+    "RunningContainers": "run",
+}
+
+
+def _asked_for() -> Iterator[tuple[str, str]]:
+    """Yield each stage's name with each observation that its source asks for."""
+    for path in sorted(Path(whence_agent.boot.__path__[0]).glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.ClassDef):
+                continue
+            for inner in ast.walk(node):
+                match inner:
+                    case ast.AnnAssign(target=ast.Name(id="name"), value=ast.Constant(value=str(name))):
+                        stage = name
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="so_far"), attr="of"), args=[ast.Name(id=kind)]):
+                        if node.name.endswith("Stage"):
+                            yield stage, kind
+
+
+def test_a_stage_asks_only_for_what_its_row_needs() -> None:
+    asked = set(_asked_for())
+    assert {kind for _, kind in asked} <= set(OBSERVED_BY)
+    assert len(asked) >= 15
+    assert [(stage, kind) for stage, kind in asked if OBSERVED_BY[kind] not in row_of(stage).needs] == []
