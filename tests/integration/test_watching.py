@@ -312,7 +312,7 @@ async def test_what_went_down_with_its_engine_comes_back_and_what_ended_by_itsel
         await engine.stop()
         await engine.start()
         await watched.until(lambda: watched.facts.state == "running" and watched.facts.started_at != started)
-        sidecars = watched.world.progress.observed.sidecars
+        sidecars = watched.world.progress.watched.sidecars
         await watched.until(lambda: sidecars[f"{NAME}-inside"].state == "running")
         assert (watched.ends, watched.failures, watched.drift) == ([], [], [])
         await watched.on_engine(lambda client: client.stop(NAME, timeout=5))
