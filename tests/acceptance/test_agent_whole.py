@@ -646,7 +646,7 @@ async def test_a_volume_is_attached_formatted_mounted_and_written_by_the_applica
 
 async def test_a_volume_that_is_nowhere_is_named(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source, "volumes: {ebs: {/dev/sdf: nobody-has-this}}\n"))
-    status = await failed(stage, server, volumes_seconds_max=1.0)
+    status = await failed(stage, server, volumes_seconds_max=4.0)
     assert "no volume named nobody-has-this is available in eu-central-1a" in status["problems"][-1]["message"]
 
 
