@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console
 
-from fakes.facts import AT, DOCUMENT, FOUND, READ, URL, claim, facts, lineage, on, said, verdict
+from fakes.facts import AT, DOCUMENT, FOUND, READ, URL, answer, claim, facts, lineage, on, said, verdict
+from fakes.machine import COMMIT, scm
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.facts import NOT_ASKED, Answer, Facts
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.whence.picture import draw
 from whence_aggregator.wiring.parts import required_links
-from whence_common.image_provenance import Kind
+from whence_common.image_provenance import ClaimKind, SourceClaim
+from whence_common.scm_source import ScmSource
 from whence_common.settings_file import SettingsInvalid
+from whence_common.statement import ScmSourceFacts
 
-NOT_CONFIRMED = "no trusted builder has signed where the image comes from"
+UNSIGNED = "no trusted builder has signed where the image comes from"
+DIRTY = "the source tree held changes that are in no commit"
 
 
 def states(known: Facts) -> tuple[str, str]:
@@ -31,7 +36,7 @@ def verdict_of(known: Facts, rule: str) -> str:
 
 def test_agent_and_registry_that_read_one_file_are_one_source() -> None:
     link = lineage(facts()).link("source")
-    assert (link.state, link.reason) == ("asserted", NOT_CONFIRMED)
+    assert (link.state, link.reason) == ("asserted", UNSIGNED)
     assert [one.source for one in link.evidence] == ["agent", "registry"]
 
 
@@ -52,7 +57,7 @@ def test_a_trusted_builder_confirms_the_source_and_with_the_default_branch_the_c
 
 def test_the_reason_of_an_asserted_commit_names_all_that_is_missing() -> None:
     link = lineage(facts(branch=on(False))).link("commit")
-    assert link.reason == f"{NOT_CONFIRMED}; the default branch main did not reach it at {AT}"
+    assert link.reason == f"{UNSIGNED}; the default branch main did not reach it at {AT}"
     unasked = facts(image_source=Answer(outcome="unknown", reason="the registry is away"), branch=NOT_ASKED)
     assert lineage(unasked).link("commit").reason == (
         "whether a trusted builder has signed where the image comes from is not known: the registry is away; "
@@ -155,3 +160,243 @@ def test_what_is_required_of_a_lineage_is_a_setting_that_names_links() -> None:
     for wrong in ([], ["image", "tickets"]):
         with pytest.raises(SettingsInvalid, match="required_links"):
             required_links(msgspec.structs.replace(settings, required_links=wrong))
+
+
+# --- the source, for all that may be known
+
+BUILT = claim("provenance")
+NO_FILE = ScmSourceFacts(status="missing", reason="the image has no scm-source.json")
+UNREADABLE = ScmSourceFacts(status="unreadable", reason="a layer was cut off")
+UNKNOWN_SIGNATURES = "whether a trusted builder has signed where the image comes from is not known"
+AWAY, GONE = answer("unknown", "HTTP 503"), answer("absent", "no such image")
+NOTHING_FOUND = answer("missing", "the image has no scm-source.json")
+UNSIGNED_DIRTY = f"{DIRTY}; {UNSIGNED}"
+FOREIGN = (
+    "the labels name https://git.example.org/base/image, which is not the application's registered repository, so they "
+    "may be the base image's"
+)
+BASE_IMAGES = SourceClaim(
+    kind="label",
+    source=ScmSource(url="https://git.example.org/base/image", revision="e" * 40, author="", status="", digest=""),
+    maybe_inherited=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "reason"),
+    [
+        # who has read the image's own file
+        ({}, "asserted", UNSIGNED),
+        ({"image_source": AWAY}, "asserted", f"{UNKNOWN_SIGNATURES}: HTTP 503"),
+        ({"image_source": GONE}, "asserted", UNSIGNED),
+        ({"stated": {"scm_source": NO_FILE}}, "asserted", UNSIGNED),
+        ({"stated": {"scm_source": None}}, "asserted", UNSIGNED),
+        # nobody names a source
+        (
+            {"stated": {"scm_source": NO_FILE}, "image_source": NOTHING_FOUND},
+            "missing",
+            "the image has no scm-source.json",
+        ),
+        ({"stated": {"scm_source": None}, "image_source": NOTHING_FOUND}, "missing", "the image has no scm-source.json"),
+        ({"stated": {"scm_source": None}, "image_source": answer("missing")}, "missing", "the image names no source"),
+        ({"stated": {"scm_source": UNREADABLE}, "image_source": AWAY}, "missing", "a layer was cut off"),
+        ({"stated": {"scm_source": None}, "image_source": AWAY}, "unknown", "HTTP 503"),
+        ({"stated": {"scm_source": None}, "image_source": GONE}, "unknown", "no such image"),
+        (
+            {"stated": {"scm_source": None}, "image_source": answer("missing", unknown=["not all was read"])},
+            "unknown",
+            "not all was read",
+        ),
+        (
+            {
+                "stated": {"scm_source": NO_FILE},
+                "image_source": said(BASE_IMAGES),
+                "kio": {"scm_url": URL},
+            },
+            "unknown",
+            FOREIGN,
+        ),
+        # agent and registry
+        (
+            {"image_source": answer("missing", "no such file")},
+            "contradicted",
+            "agent and registry read different sources out of the same image",
+        ),
+        (
+            {"image_source": answer("found", scm_source={**DOCUMENT, "digest": "sha256:" + "6" * 64})},
+            "contradicted",
+            "agent and registry read different sources out of the same image",
+        ),
+        # a builder's signature
+        ({"image_source": said(BUILT, scm_source=DOCUMENT)}, "confirmed", None),
+        ({"image_source": said(BUILT), "stated": {"scm_source": NO_FILE}}, "confirmed", None),
+        (
+            {"image_source": said(claim("provenance", status="modified")), "stated": {"scm_source": NO_FILE}},
+            "confirmed",
+            DIRTY,
+        ),
+        (
+            {"image_source": said(BUILT, claim("annotation", revision="e" * 40)), "stated": {"scm_source": NO_FILE}},
+            "contradicted",
+            f"provenance of b says {COMMIT} of {URL}, and annotation says {'e' * 40} of {URL}",
+        ),
+        (
+            {
+                "image_source": said(BUILT, claim("provenance", url="https://git.example.org/demo/other")),
+                "stated": {"scm_source": NO_FILE},
+            },
+            "contradicted",
+            f"provenance of b says {COMMIT} of {URL}, and provenance of b says {COMMIT} of "
+            "https://git.example.org/demo/other",
+        ),
+        # a registration
+        ({"kio": {"scm_url": URL}}, "asserted", UNSIGNED),
+        (
+            {"kio": {"scm_url": "https://git.example.org/demo/other"}},
+            "contradicted",
+            f"scm-source says {COMMIT} of {URL}, and the application is registered with the repository "
+            "https://git.example.org/demo/other",
+        ),
+        ({"application": None}, "asserted", UNSIGNED),
+        # a tree with changes
+        (
+            {"image_source": answer("found", scm_source={**DOCUMENT, "status": " M a"}),
+             "stated": {"scm_source": scm(**{**DOCUMENT, "status": " M a"})}},
+            "asserted",
+            UNSIGNED_DIRTY,
+        ),
+    ],
+)  # fmt: skip
+def test_the_source_is_confirmed_by_a_builder_and_contradicted_by_whoever_names_another(
+    changes: dict[str, Any], state: str, reason: str | None
+) -> None:
+    found = lineage(facts(**changes)).link("source")
+    assert (found.state, found.reason) == (state, reason)
+
+
+def test_labels_that_may_be_a_base_images_are_named_as_such_and_contradict_nothing() -> None:
+    known = facts(image_source=said(BASE_IMAGES), stated={"scm_source": NO_FILE})
+    found = lineage(known).link("source")
+    assert found.value is not None
+    assert (found.state, found.value["url"]) == ("asserted", "https://git.example.org/base/image")
+    assert found.value["notes"] == [
+        "the labels may be the base image's: the image does not name its base by digest"
+    ]  # fmt: skip
+    built = lineage(facts(image_source=said(BASE_IMAGES, BUILT), stated={"scm_source": NO_FILE})).link("source")
+    assert (built.state, (built.value or {})["url"]) == ("confirmed", URL)
+
+
+def test_a_file_that_is_known_to_be_the_base_images_does_not_count() -> None:
+    known = facts(image_source=answer("missing", "only the base image has one", inherited=True))
+    found = lineage(known).link("source")
+    assert (found.state, found.reason) == ("missing", "only the base image has one")
+
+
+# --- the commit
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "reason"),
+    [
+        ({}, "asserted", UNSIGNED),
+        ({"image_source": said(BUILT, scm_source=DOCUMENT)}, "confirmed", None),
+        (
+            {"image_source": said(BUILT, scm_source=DOCUMENT), "branch": on(False)},
+            "asserted",
+            f"the default branch main did not reach it at {AT}",
+        ),
+        (
+            {"image_source": said(BUILT, scm_source=DOCUMENT), "branch": on(None, branch=None, reason="HEAD is detached")},
+            "asserted",
+            "whether the default branch reaches it is not known: HEAD is detached",
+        ),
+        (
+            {"image_source": said(BUILT, scm_source=DOCUMENT), "kio": {"scm_url": "https://git.example.org/demo/x"}},
+            "asserted",
+            "what is said of the image's source is contradictory",
+        ),
+        (
+            {"stated": {"scm_source": scm(**{**DOCUMENT, "status": " M a"})}},
+            "contradicted",
+            "the commit exists, but the image was built from a tree with changes that are in no commit",
+        ),
+        ({"stated": {"scm_source": None}, "image_source": AWAY}, "unknown", "no source is known for the image"),
+        (
+            {"image_source": answer("found", scm_source={**DOCUMENT, "revision": "main"}),
+             "stated": {"scm_source": scm(**{**DOCUMENT, "revision": "main"})}},
+            "missing",
+            "the source's revision is not a commit id: 'main'",
+        ),
+        ({"commit": NOT_ASKED}, "unknown", "no source was asked yet"),
+        ({"commit": answer("unknown", "HTTP 500")}, "unknown", "HTTP 500"),
+        ({"commit": answer("missing", "no such commit")}, "missing", "no such commit"),
+        ({"commit": answer("absent", "no such repository")}, "missing", "no such repository"),
+    ],
+)  # fmt: skip
+def test_the_commit_is_confirmed_by_a_builder_and_the_default_branch_together(
+    changes: dict[str, Any], state: str, reason: str | None
+) -> None:
+    found = lineage(facts(**changes)).link("commit")
+    assert (found.state, found.reason) == (state, reason)
+
+
+def test_a_commit_is_shown_as_git_has_it_and_with_where_the_branch_stood() -> None:
+    found = lineage(facts()).link("commit")
+    assert found.value == {
+        "commit": COMMIT,
+        "url": URL,
+        "repository": "git.example.org/demo/greeter",
+        "subject": "PAY-7: pay",
+        "author": "Ada <a@b.c>",
+        "committed_at": AT,
+        "branch": {"branch": "main", "head": "f" * 40, "reachable": True},
+    }
+    assert [(one.source, one.ledger_index) for one in found.evidence] == [("agent", 2), ("git", 4), ("git-branch", 5)]
+
+
+# --- the ticket
+
+
+def message(text: str) -> Answer:
+    return answer("found", **{**FOUND.value, "message": text})
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "reason", "tickets"),
+    [
+        ({}, "asserted", None, ["PAY-7"]),
+        ({"commit": message("pay")}, "missing", "the commit message names no ticket", []),
+        (
+            {"commit": message("pay (#3)")},
+            "missing",
+            "the commit message names no ticket; #3 is the number of a review",
+            [],
+        ),
+        (
+            {"commit": message("pay for JIRA:7"), "tickets": {"patterns": ["JIRA:{number}"]}},
+            "asserted",
+            None,
+            ["JIRA:7"],
+        ),
+        (
+            {"commit": message("PAY-7: pay"), "tickets": {"patterns": ["JIRA:{number}"]}},
+            "missing",
+            "the commit message names no ticket",
+            [],
+        ),
+        ({"application": None}, "asserted", None, ["PAY-7"]),
+        ({"commit": NOT_ASKED}, "unknown", "the commit was not read: no source was asked yet", None),
+        ({"commit": answer("missing", "no such commit")}, "unknown", "the commit was not read: no such commit", None),
+    ],
+)
+def test_the_ticket_is_the_commit_messages_word_alone(
+    changes: dict[str, Any], state: str, reason: str | None, tickets: list[str] | None
+) -> None:
+    found = lineage(facts(**changes)).link("ticket")
+    assert (found.state, found.reason) == (state, reason)
+    assert (None if found.value is None else [one["id"] for one in found.value["tickets"]]) == tickets
+
+
+def test_a_ticket_has_its_address_where_the_application_names_a_tracker() -> None:
+    found = lineage(facts(tickets={"url": "https://jira.example.org/browse/{ticket}"})).link("ticket")
+    assert (found.value or {})["tickets"][0]["url"] == "https://jira.example.org/browse/PAY-7"
