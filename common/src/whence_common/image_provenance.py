@@ -195,13 +195,21 @@ def slsa_provenance(digest: str, *, name: str, source: ScmSource, builder_id: st
 
 
 def choose(claims: Sequence[SourceClaim]) -> tuple[SourceClaim | None, list[SourceClaim]]:
-    """Give the claim of the most weight, and those that contradict it. What may be inherited contradicts nothing."""
-    ordered = sorted(claims, key=lambda one: (one.maybe_inherited, KINDS.index(one.kind)))
+    """Return the claim of the most weight, and those that contradict it. What may be inherited contradicts nothing.
+
+    The order in which a registry lists its evidence decides nothing: claims of one kind are ordered by what they state.
+    """
+    ordered = sorted(claims, key=_weight)
     first = next((one for one in ordered if one.source.url and one.source.revision), ordered[0] if ordered else None)
     if first is None:
         return None, []
     others = [one for one in ordered if one is not first and not one.maybe_inherited]
     return first, [one for one in others if contradicts(first.source, one.source)]
+
+
+def _weight(claim: SourceClaim) -> tuple[bool, int, str, str, str, str]:
+    source = claim.source
+    return claim.maybe_inherited, KINDS.index(claim.kind), claim.by, source.url, source.revision, source.status
 
 
 def contradicts(one: ScmSource, other: ScmSource) -> bool:
