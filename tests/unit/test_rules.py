@@ -135,6 +135,11 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
             "fail",
             "the image was built from a tree with changes that are in no commit",
         ),
+        (
+            {**dirty(" M a"), "image_source": said(claim("provenance"))},
+            "fail",
+            "the image was built from a tree with changes that are in no commit",
+        ),
     ],
     "commit-not-found": [
         ({}, "pass", "the Git server has the commit"),

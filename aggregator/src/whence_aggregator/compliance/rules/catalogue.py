@@ -24,7 +24,7 @@ RULES: tuple[Rule, ...] = (
     Rule(id="source-missing", title="The image says which source it was built from", severity=2,
          remedy="put scm-source.json at the image's root when building it", judge=source_missing),
     Rule(id="source-dirty", title="The image was built from committed source", severity=1,
-         remedy="commit, build again from the commit, deploy that image", judge=source_dirty),
+         remedy="commit, build again from the commit, deploy that image", judge=source_dirty, version=2),
     Rule(id="commit-not-found", title="The commit exists on its Git server", severity=1,
          remedy="push the commit, or let the aggregator read the repository", judge=commit_not_found),
     Rule(id="ticket-missing", title="The commit names a ticket", severity=3,
