@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.kept_blobs import image as pushed_image
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, Machine, scm
 from whence_aggregator.collect.image_reader import KnownBaseImages
-from whence_aggregator.compliance.evaluate import storable_verdict
-from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import ImageSaid
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository
-from whence_aggregator.trace.tags import FRONT, REGISTRY, TagHistory, TagSeen
 from whence_common.digest import sha256_digest
 from whence_common.envelope import seal
 from whence_common.errors import InputError
@@ -162,26 +154,3 @@ async def test_what_an_agent_says_of_a_base_image_takes_no_source_from_the_image
     await house.say(await rival(house), image=named("registry.example.org/base/os", base), scm_source=claims)
     await house.work()
     assert await KnownBaseImages(house.database).base_with_commit(chains, COMMIT) is None
-
-
-def test_a_problem_with_text_that_no_store_keeps_still_has_its_verdict() -> None:
-    """Statements with NUL are refused now; a log may hold one from before."""
-    kept = storable_verdict(Verdict(outcome="fail", reason="user data asks for it: a\x00b" + "x" * 5000))
-    assert kept.reason.startswith("user data asks for it: a\ufffdb")
-    assert len(kept.reason) == 1000
-
-
-SEEN = st.builds(
-    TagSeen,
-    digest=st.sampled_from(["sha256:1", "sha256:2", "sha256:3"]),
-    said_by=st.sampled_from([FRONT, REGISTRY, "123456789012", OTHER_ACCOUNT]),
-    ledger_index=st.integers(min_value=0, max_value=99),
-)
-
-
-@given(st.lists(SEEN, max_size=8))
-def test_no_statement_of_another_account_changes_what_is_wrong(seen: Sequence[TagSeen]) -> None:
-    own = [one for one in seen if one.said_by != OTHER_ACCOUNT]
-    for order in itertools.islice(itertools.permutations(seen), 24):
-        found = TagHistory.of(order, account_id="123456789012").wrong("x:1", "sha256:1")
-        assert found == TagHistory.of(own, account_id="123456789012").wrong("x:1", "sha256:1")

@@ -20,7 +20,7 @@ from whence_aggregator.audit.replay import Replay
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ledger.log_reader import Stored
 from whence_aggregator.ports import Database
-from whence_aggregator.projections.kinds import KINDS, TABLES
+from whence_aggregator.projections.kinds import KINDS
 from whence_common.ledger_entry import event, type_of
 
 DATA = Path(__file__).parent.parent / "data"
@@ -51,16 +51,11 @@ def plain(value: object) -> object:
     return [plain(one) for one in value] if isinstance(value, list) else value
 
 
-def test_the_recorded_history_has_every_kind_that_may_be_appended() -> None:
-    assert {type_of(one.encode())[0] for one in ENTRIES} == set(KINDS)
-
-
 async def test_a_ledger_of_version_1_means_today_what_it_meant_when_it_was_written(database: Database) -> None:
     assert await replayed(database, [one.encode() for one in ENTRIES]) == []
     assert plain(await dumped(database)) == EXPECTED
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_an_entry_of_a_newer_program_is_named_and_says_what_to_do(database: Database) -> None:
     newer = [event("fact", {"kind": "commit"}, version=2), event("rule-of-2030", {})]
     assert await replayed(database, newer) == [
@@ -69,11 +64,6 @@ async def test_an_entry_of_a_newer_program_is_named_and_says_what_to_do(database
         "1: its content cannot be used: EntryInvalid: this program knows no entries rule-of-2030:v1: "
         "use the newer one that wrote them",
     ]
-
-
-def test_each_derived_table_is_of_some_kind_and_each_kinds_tables_are_rebuilt_and_compared() -> None:
-    owned = {table for kind in KINDS.values() for table in kind.tables}
-    assert owned == {table.name for table in TABLES}
 
 
 async def test_a_kind_that_no_row_describes_cannot_be_appended(house: InProcess) -> None:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, REPOSITORY, SIDECAR, Machine
-from fakes.signing_authority import SigningAuthority
 from whence_aggregator.ledger.ledger import NewEntry
-from whence_aggregator.ports import Asked, Parameters, Row, Write
-from whence_aggregator.projections.known import KnownInstance, named
-from whence_aggregator.projections.stated import Said, Stated
-from whence_aggregator.projections.statements import Combinations, project_statements
+from whence_aggregator.projections.known import named
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.search import Wanted
 from whence_aggregator.trace.state import States
@@ -202,12 +195,6 @@ async def test_applications_at_a_time_are_as_they_were_registered_then(house: In
     assert (await house.applications.read("greeter", at=at(5)))["name"] == "First"
 
 
-STATEMENTS = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 59), st.sampled_from(["boot", "change", "stop", "failed"]), st.integers(1, 3)),
-    min_size=2, max_size=8,
-)  # fmt: skip
-
-
 async def state(house: InProcess, ids: list[str]) -> bytes:
     """Everything that answers are made of, but for where in the log it stands."""
     found: list[object] = []
@@ -218,95 +205,6 @@ async def state(house: InProcess, ids: list[str]) -> bytes:
         history = await house.database.fetch("statements_of", {"instance_id": one, "past": EVERY_ENTRY, "limit": 100})
         found.append([[row["sequence"], row["cause"], row["observed_at"], row["image_digest"]] for row in history])
     return msgspec.json.encode(found)
-
-
-@given(said=STATEMENTS, seed=st.integers(0, 2**32))
-@settings(max_examples=1000, deadline=None)
-def test_shuffled_repeated_and_delayed_statements_give_the_same_state(
-    said: list[tuple[int, int, str, int]], seed: int
-) -> None:
-    """A thousand fleets of three, told in order and told in disorder, by what is projected."""
-    asyncio.run(_commutes(said, random.Random(seed)))
-
-
-async def _commutes(said: list[tuple[int, int, str, int]], chance: random.Random) -> None:
-    predicates = []
-    sequences = [0, 0, 0]
-    for instance, minute, cause, version_ in said:
-        sequences[instance] += 1
-        machine = _UNSIGNED[instance]
-        machine.sequence = sequences[instance]
-        predicates.append(machine.predicate(cause=cause, observed_at=at(minute), **running(str(version_))))
-    told = [Stated.of(one) for one in predicates]
-    owners = [one.instance.instance_id for one in predicates]
-    ordered = await _projected(list(zip(owners, told, strict=True)), chance, shuffled=False)
-    assert await _projected(list(zip(owners, told, strict=True)), chance, shuffled=True) == ordered
-
-
-async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, shuffled: bool) -> object:
-    """Project statements in batches of any size; give what the instances' rows would be, and their histories."""
-    order = list(enumerate(told, 10))
-    if shuffled:
-        chance.shuffle(order)
-    rows = {
-        name: {"number": number, "instance_id": name, "account_id": "a", "region": "r", "enrolment": 0, "sequence": 0,
-               "facets": 0, "base": -1, "first_index": -1, "earliest": 0, "late_millis": 0, "listed": "", "asked_at": 0, "spoke_at": 0,
-               "life": "unknown", "life_index": -1}
-        for number, name in enumerate(_NAMES, 1)
-    }  # fmt: skip
-    combinations, book, history = Combinations(), _Book(), []
-    while order:
-        size = chance.randint(1, 4) if shuffled else len(order)
-        batch, order = order[:size], order[size:]
-        known = {name: KnownInstance.of(row) for name, row in rows.items()}
-        new = [Said(ledger_index=0, instance_id=name, enrolment=1, stated=stated) for _, (name, stated) in batch]
-        for query, written in await project_statements(book, new, known, combinations, 0):
-            for row in written:
-                if query == "move_instance":
-                    rows[str(row["instance_id"])].update(row)
-                elif query == "add_statement":
-                    history.append((row["instance"], row["sequence"], row["observed_at"], row["cause"]))
-                elif query == "add_facets":
-                    book.add(row)
-    states = [
-        (
-            row["enrolment"],
-            row["sequence"],
-            row.get("observed_at"),
-            row.get("cause"),
-            row["life"],
-            book.values.get(int(str(row["facets"]))),
-        )
-        for row in rows.values()
-    ]
-    return states, sorted(history)
-
-
-class _Book:
-    """The one table that projecting reads: combinations by number."""
-
-    def __init__(self) -> None:
-        self.values: dict[int, tuple[object, ...]] = {}
-
-    def add(self, row: object) -> None:
-        assert isinstance(row, dict)
-        self.values[row["number"]] = tuple(value for name, value in row.items() if name != "number")
-
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        raise AssertionError(query)
-
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
-        assert asked[-1][0] == "last_facets"
-        none: list[Sequence[Row]] = [[] for _ in asked[:-1]]
-        return [*none, [{"number": max(self.values, default=0)}]]
-
-    async def execute(self, *writes: Write) -> None: ...
-
-    async def finish(self, *writes: Write) -> None: ...
-
-
-_NAMES = [f"i-{number:017x}" for number in range(3)]
-_UNSIGNED = [Machine(SigningAuthority.make(), name) for name in _NAMES]
 
 
 async def test_what_is_told_in_disorder_over_the_whole_road_gives_the_same_answers(house: InProcess) -> None:

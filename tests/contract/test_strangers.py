@@ -19,7 +19,7 @@ from whence_aggregator.work.questions import question
 from whence_common.envelope import seal
 from whence_common.errors import InputError
 from whence_common.statement import ApplicationFacts, Statement, UserDataFacts
-from whence_common.storable import Unstorable, check_json, cleaned
+from whence_common.storable import Unstorable
 
 NUL, PLACE = "a\x00b", "123456789012/eu-central-1"
 MESSAGE = b"tree x\nauthor A \x00<a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nDEMO-1: a\x00b \xff\xfe"
@@ -137,28 +137,3 @@ async def test_an_instance_that_cannot_be_judged_keeps_no_other_from_it_and_is_p
     for _ in range(5):
         await house.evaluator.work()
     assert await standing_verdicts(house.database, names[2])
-
-
-@pytest.mark.parametrize(
-    "content, taken",
-    [
-        (b'"\\u0000"', False),
-        (b'"\\\\u0000"', True),
-        (b'"\\\\\\u0000"', False),
-        (b'{"\\u0000":1}', False),
-        (b'"u0000"', True),
-        (b'"\\u00000"', False),
-    ],
-)
-def test_an_escaped_nul_is_told_from_text_about_one(content: bytes, taken: bool) -> None:
-    if taken:
-        check_json(content, "it")
-    else:
-        with pytest.raises(Unstorable):
-            check_json(content, "it")
-
-
-def test_cleaning_reaches_keys_lists_and_long_numbers_and_leaves_the_rest() -> None:
-    value = {NUL: ["\ud800", 2**63, -(2**63), True, None, 1.5]}
-    assert cleaned(value) == {"a\ufffdb": ["\ufffd", str(2**63), str(-(2**63)), True, None, 1.5]}
-    assert cleaned({"a": [1, "b"]}) == {"a": [1, "b"]}

@@ -1,0 +1,21 @@
+"""The table of entry kinds: each kind is in the recorded history, and each derived table is of some kind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from whence_aggregator.projections.kinds import KINDS, TABLES
+from whence_common.ledger_entry import type_of
+
+DATA = Path(__file__).parent.parent / "data"
+ENTRIES = [json.loads(line) for line in (DATA / "ledger-v1.ndjson").read_bytes().splitlines()]
+
+
+def test_the_recorded_history_has_every_kind_that_may_be_appended() -> None:
+    assert {type_of(one.encode())[0] for one in ENTRIES} == set(KINDS)
+
+
+def test_each_derived_table_is_of_some_kind_and_each_kinds_tables_are_rebuilt_and_compared() -> None:
+    owned = {table for kind in KINDS.values() for table in kind.tables}
+    assert owned == {table.name for table in TABLES}
