@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from fakes.signing_authority import SigningAuthority
+from landscape.postgres import postgres
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import Landscape, landscape
 
@@ -74,3 +77,14 @@ async def server(scape: Landscape, tmp_path: Path) -> AsyncIterator[Aggregator]:
 @pytest.fixture(scope="session")
 def authority() -> SigningAuthority:
     return SigningAuthority.make()
+
+
+@pytest.fixture(scope="session")
+async def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    directory = Path("/tmp") / f"whence-postgres-{uuid.uuid4().hex[:8]}"
+    directory.mkdir(mode=0o755)
+    try:
+        async with postgres(directory, tmp_path_factory.mktemp("logs")) as dsn:
+            yield dsn
+    finally:
+        shutil.rmtree(directory)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,21 +11,9 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
-from landscape.postgres import postgres
 from whence_aggregator.ports import Database
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
-
-
-@pytest.fixture(scope="session")
-async def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    directory = Path("/tmp") / f"whence-postgres-{uuid.uuid4().hex[:8]}"
-    directory.mkdir(mode=0o755)
-    try:
-        async with postgres(directory, tmp_path_factory.mktemp("logs")) as dsn:
-            yield dsn
-    finally:
-        shutil.rmtree(directory)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
