@@ -16,7 +16,6 @@ from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.audit.rebuild import rebuild
-from whence_aggregator.ledger.ledger import LedgerInconsistent
 from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Database
 from whence_aggregator.registry.access import Principal
@@ -336,42 +335,6 @@ async def test_two_entries_that_changed_places_are_found_and_named(house: InProc
         )
     findings = (await checked(house, tmp_path)).findings
     assert any(one.table == "tile" and f"entry {places[0]}" in one.message for one in findings), findings
-
-
-async def test_an_older_database_than_was_signed_is_refused(tmp_path: Path, authority: SigningAuthority) -> None:
-    database = await SqliteDatabase.open(tmp_path / "ledger.db")
-    keeper = KeptCheckpoint()
-    house = InProcess(database, authority, keeper=keeper)
-    async with house.running():
-        machine = await house.machine()
-        await house.say(machine)
-        backup = tmp_path / "backup.db"
-        source, target = sqlite3.connect(tmp_path / "ledger.db"), sqlite3.connect(backup)
-        source.backup(target)
-        source.close()
-        target.close()
-        await house.say(machine)
-    await database.close()
-    restored = await SqliteDatabase.open(backup)
-    with pytest.raises(LedgerInconsistent, match="older database"):
-        await InProcess(restored, authority, keeper=keeper).ledger.start()
-    await restored.close()
-
-
-async def test_another_history_than_was_signed_is_refused(tmp_path: Path, authority: SigningAuthority) -> None:
-    keeper = KeptCheckpoint()
-    for name in ("one.db", "two.db"):
-        database = await SqliteDatabase.open(tmp_path / name)
-        house = InProcess(database, authority, keeper=KeptCheckpoint() if name == "two.db" else keeper)
-        async with house.running():
-            machine = await house.machine()
-            for _ in range(3 if name == "two.db" else 1):
-                await house.say(machine)
-        await database.close()
-    database = await SqliteDatabase.open(tmp_path / "two.db")
-    with pytest.raises(LedgerInconsistent, match="not those that were signed"):
-        await InProcess(database, authority, keeper=keeper).ledger.start()
-    await database.close()
 
 
 async def test_a_ledger_of_another_name_is_refused(house: InProcess, authority: SigningAuthority) -> None:
