@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -15,12 +14,12 @@ import pytest
 from fakes.in_process import ORIGIN, InProcess, KeptCheckpoint
 from fakes.misbehaving import Answer, misbehaving
 from fakes.signing_authority import SigningAuthority
-from landscape.installation import SEED, Installation
+from landscape.decisions import NAME, OLD, CosigningWitness, StillWitness, refusal, size_of, spoken
+from landscape.installation import Installation
 from whence_aggregator.agents.heartbeat_secret import fingerprint
 from whence_aggregator.audit.bundle import Bundles
-from whence_aggregator.ledger.continuity import StartRefused
 from whence_aggregator.ledger.ledger import LogKeyRevoked
-from whence_aggregator.ledger.publishing import Publisher, WitnessBehind
+from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.settings.server import WitnessSettings
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.backup import back_up
@@ -31,16 +30,13 @@ from whence_aggregator.wiring.ledger import (
     known_keys,
     revoke_key,
 )
-from whence_common.errors import RoadError, WhenceError
+from whence_common.errors import WhenceError
 from whence_common.evidence_bundle import check
 from whence_common.identity_document import Authorities
 from whence_common.log_policy import Policy, RevokedKey
-from whence_common.note import WITNESS, Checkpoint, Note, NoteInvalid, Signer, VerifierKey
+from whence_common.note import Note, NoteInvalid, VerifierKey
 from whence_common.receipt import Receipt
 from whence_common.settings_file import SettingsInvalid
-
-OLD = Signer(ORIGIN, SEED)
-NAME = f"{ORIGIN}/2"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -50,49 +46,6 @@ async def place(
     made = Installation(tmp_path, authority, postgres_dsn if request.param == "postgres" else None)
     await made.make()
     return made
-
-
-@pytest.fixture
-def lone(tmp_path: Path, authority: SigningAuthority) -> Installation:
-    """One on SQLite, for what no database has a part in."""
-    return Installation(tmp_path, authority, None)
-
-
-async def spoken(place: Installation, *, times: int = 3) -> list[str]:
-    """Have the machine say something, once it has enrolled; give its receipts."""
-    async with place.house() as house:
-        if not await house.entries("enrolment"):
-            await house.enrol(place.machine)
-        return [(await house.say(place.machine)).receipt for _ in range(times)]
-
-
-async def refusal(place: Installation, *, witnesses: Sequence[StillWitness] = ()) -> str:
-    """Give the code of what the start is refused with."""
-    with pytest.raises(WhenceError) as caught:
-        async with place.started(witnesses=witnesses):
-            pass
-    assert caught.value.fix
-    return caught.value.code
-
-
-def size_of(note: str) -> int:
-    return Checkpoint.parse(Note.parse(note.encode()).text).size
-
-
-class StillWitness:
-    """A witness that has seen so many entries; None does not answer."""
-
-    def __init__(self, seen: int | None) -> None:
-        self.key = Signer("witness.example.org", b"w" * 32, WITNESS).verifier
-        self.size = 0
-        self.seen = seen
-
-    async def add_checkpoint(self, proof: Sequence[bytes], note: str) -> str:
-        if self.seen is None:
-            raise RoadError("witness-unreachable", "it does not answer")
-        if self.size != self.seen:
-            raise WitnessBehind(self.seen)
-        return ""
 
 
 # --- the checkpoint file
@@ -144,14 +97,6 @@ async def test_a_restored_database_is_refused_with_its_checkpoint_file_and_witho
     assert await refusal(place) == "checkpoint-missing"
 
 
-async def test_a_start_is_refused_when_a_witness_has_seen_more(lone: Installation) -> None:
-    """The checkpoint file was restored together with the database: only a witness knows."""
-    await spoken(lone)
-    assert await refusal(lone, witnesses=[StillWitness(50)]) == "witness-ahead"
-    async with lone.started(witnesses=[StillWitness(None), StillWitness(2)]):
-        pass
-
-
 async def test_a_lost_checkpoint_is_not_accepted_while_a_witness_knows_better_or_does_not_answer(
     place: Installation, authority: SigningAuthority
 ) -> None:
@@ -171,36 +116,6 @@ async def test_a_lost_checkpoint_is_not_accepted_while_a_witness_knows_better_or
                 await accept_checkpoint(place.decision())
         assert caught.value.code == code
     assert not place.checkpoint_file.exists()
-
-
-async def test_a_second_replica_needs_a_checkpoint_file_and_a_copy_is_enough(lone: Installation) -> None:
-    await spoken(lone)
-    copy = lone.home / "elsewhere.checkpoint"
-    shutil.copy(lone.checkpoint_file, copy)
-    lone.checkpoint_file.unlink()
-    assert await refusal(lone) == "checkpoint-missing"
-    shutil.copy(copy, lone.checkpoint_file)
-    async with lone.started():
-        pass
-
-
-async def test_the_front_on_the_same_machine_starts_from_the_servers_checkpoint(lone: Installation) -> None:
-    await spoken(lone)
-    beside = lone.checkpoint_file.rename(lone.home / "log.checkpoint.registry")
-    async with lone.started(beside=beside):
-        pass
-    assert lone.checkpoint_file.exists()
-
-
-async def test_the_front_does_not_start_a_restored_database_either(lone: Installation) -> None:
-    await spoken(lone)
-    saved = await lone.save()
-    await spoken(lone)
-    await lone.restore(saved)
-    beside = lone.checkpoint_file.rename(lone.home / "log.checkpoint.registry")
-    with pytest.raises(StartRefused, match="an older database"):
-        async with lone.started(beside=beside):
-            pass
 
 
 # --- a restored database goes on under a new name
@@ -237,17 +152,6 @@ async def refusal_of_settings(place: Installation) -> str:
     return caught.value.code
 
 
-async def test_a_log_that_goes_on_without_its_checkpoint_file_does_not_say_that_nothing_is_lost(
-    lone: Installation,
-) -> None:
-    await spoken(lone, times=1)
-    lone.checkpoint_file.unlink()
-    _, size, lost = await continue_log(lone.decision("both disks failed"), "whence.example.org/2")
-    lone.renamed("whence.example.org/2")
-    (*_, told) = [one["continues"] for one in await lone.log_key_entries() if "continues" in one]
-    assert (lost, told["lost"], told["size"], told["checkpoint"]) == (None, None, size, None)
-
-
 async def test_agents_that_enrolled_before_go_on_under_the_new_name(place: Installation) -> None:
     async with place.house() as house:
         machine = await house.machine()
@@ -267,51 +171,7 @@ async def test_agents_that_enrolled_before_go_on_under_the_new_name(place: Insta
         assert Policy(log_keys=[VerifierKey.parse(ledger.keys[0])]).check(receipt.note)[0].origin == NAME
 
 
-async def test_a_log_that_lost_nothing_is_not_continued(lone: Installation) -> None:
-    await spoken(lone)
-    before = lone.keys_file.read_bytes()
-    with pytest.raises(SettingsInvalid, match="nothing is lost"):
-        await continue_log(lone.decision(), NAME)
-    with pytest.raises(SettingsInvalid, match="already"):
-        await continue_log(lone.decision(), ORIGIN)
-    assert (lone.keys_file.read_bytes(), len(await lone.log_key_entries())) == (before, 1)
-
-
-async def test_a_decision_that_was_interrupted_is_made_once_more(lone: Installation) -> None:
-    """Killed between the entry and the files: the same command ends what was begun."""
-    await spoken(lone)
-    saved = await lone.save()
-    await spoken(lone)
-    await lone.restore(saved)
-    kept, keys = lone.checkpoint_file.read_bytes(), lone.keys_file.read_bytes()
-    await continue_log(lone.decision(), NAME)
-    lone.checkpoint_file.write_bytes(kept)
-    lone.keys_file.write_bytes(keys)
-    await continue_log(lone.decision(), NAME)
-    lone.renamed(NAME)
-    async with lone.started():
-        pass
-    assert await lone.findings() == []
-
-
 # --- witnesses, and replicas beside each other
-
-
-class CosigningWitness(StillWitness):
-    """Cosigns whatever continues what it has seen; `away` does not answer."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(0)
-        self.signer = Signer(name, name.encode().ljust(32, b"w")[:32], WITNESS)
-        self.key = self.signer.verifier
-        self.away = False
-
-    async def add_checkpoint(self, proof: Sequence[bytes], note: str) -> str:
-        if self.away:
-            raise RoadError("witness-unreachable", "it does not answer")
-        await super().add_checkpoint(proof, note)
-        self.seen = size_of(note)
-        return str(self.signer.cosign(Note.parse(note.encode()).text, 1_700_000_000))
 
 
 async def test_a_replica_that_was_idle_catches_up_with_what_the_witness_has_seen(place: Installation) -> None:
@@ -339,25 +199,6 @@ async def test_a_witness_that_has_seen_more_than_the_database_holds_is_told(
     assert any("this database is older than what it cosigned" in one.message for one in caplog.records)
 
 
-async def test_a_witness_that_is_away_takes_no_cosignature_from_receipts_that_had_it(lone: Installation) -> None:
-    witnesses = [CosigningWitness("one.example.org"), CosigningWitness("two.example.org")]
-    keys = [one.key for one in witnesses]
-    async with lone.house() as house:
-        publisher = Publisher(database=house.database, ledger=house.ledger, witnesses=witnesses, seconds=1)
-        await house.enrol(lone.machine)
-        first = await house.say(lone.machine)
-        await publisher.publish()
-        witnesses[1].away = True
-        second = await house.say(lone.machine)
-        await publisher.publish()
-        for accepted, least in ((first, 2), (second, 1)):
-            note = Receipt.parse((await publisher.receipt(accepted.ledger_index)).encode()).note
-            assert len(Policy(log_keys=[OLD.verifier], witness_keys=keys).check(note)[1]) == least
-        third = await house.say(lone.machine)
-        note = Receipt.parse((await publisher.receipt(third.ledger_index)).encode()).note
-        assert Policy(log_keys=[OLD.verifier], witness_keys=keys).check(note)[1] == ()
-
-
 # --- keys
 
 
@@ -381,19 +222,6 @@ async def test_a_stolen_key_is_revoked_and_everything_is_signed_anew(place: Inst
     assert entry["revoked"][0]["reason"] == "found on a laptop"
     assert (entry["keys"], entry["revoked"][0]["key"]) == (list(map(str, keys)), str(OLD.verifier))
     assert await place.findings() == []
-
-
-async def test_a_thief_with_the_stolen_key_convinces_nobody_who_knows(lone: Installation) -> None:
-    """Also with a checkpoint that claims to be older than the theft."""
-    await spoken(lone)
-    revoked = await revoke_key(lone.decision(), OLD.verifier.id.hex(), stolen=True, from_size=5)
-    signers, _ = await known_keys(lone.decision())
-    for size in (1, 5, 1_000):
-        text = str(Checkpoint(origin=ORIGIN, size=size, root=b"\0" * 32))
-        forged = Note.parse(f"{text}\n{OLD.sign(text)}".encode())
-        with pytest.raises(NoteInvalid) as caught:
-            Policy(log_keys=[signers[0].verifier], revoked=[revoked]).check(forged)
-        assert caught.value.code == "checkpoint-revoked"
 
 
 async def test_a_bundle_that_tells_of_a_theft_is_not_believed_from_the_thief(place: Installation) -> None:
@@ -431,27 +259,6 @@ async def test_a_replica_that_still_has_a_revoked_key_signs_no_more(place: Insta
     assert await refusal(place) == "log-key-revoked"
 
 
-async def test_keys_beside_the_revoked_one_go_on(lone: Installation) -> None:
-    other = Signer(ORIGIN, b"x" * 32)
-    await spoken(lone)
-    lone.write_keys(other, OLD, seeds=(b"x" * 32, SEED))
-    await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=None)
-    assert [one.verifier for one in (await known_keys(lone.decision()))[0]] == [other.verifier]
-
-
-async def test_a_second_revocation_leaves_the_first_in_force(lone: Installation) -> None:
-    await spoken(lone)
-    await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=3)
-    (second,), _ = await known_keys(lone.decision())
-    await revoke_key(lone.decision(), str(second.verifier), stolen=True, from_size=None)
-    await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=1)
-    _, revoked = await known_keys(lone.decision())
-    assert {str(one.key): one.from_size for one in revoked}[str(OLD.verifier)] == 1
-    assert len(revoked) == 2
-    async with lone.started():
-        pass
-
-
 async def test_a_lost_key_is_told_and_replaced_by_a_command(place: Installation) -> None:
     receipts = await spoken(place)
     place.keys_file.unlink()
@@ -465,35 +272,7 @@ async def test_a_lost_key_is_told_and_replaced_by_a_command(place: Installation)
     Policy(log_keys=[new.verifier], revoked=told).check(Receipt.parse(receipts[0].encode()).note)
 
 
-@pytest.mark.parametrize("key", ["nothing", "0" * 8, str(Signer("elsewhere", b"e" * 32).verifier)])
-async def test_a_key_that_is_not_the_logs_is_not_revoked(lone: Installation, key: str) -> None:
-    await spoken(lone, times=1)
-    with pytest.raises(SettingsInvalid):
-        await revoke_key(lone.decision(), key, stolen=True, from_size=None)
-    with pytest.raises(SettingsInvalid, match="--from-size"):
-        await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=10_000)
-    assert len(await lone.log_key_entries()) == 1
-
-
-@pytest.mark.parametrize("reason", ["x" * 501, "two\nlines", "\x1b[2J"])
-def test_a_reason_is_one_line_that_can_be_shown(tmp_path: Path, authority: SigningAuthority, reason: str) -> None:
-    with pytest.raises(SettingsInvalid):
-        Installation(tmp_path, authority, None).decision(reason)
-
-
 # --- the heartbeat secret
-
-
-@pytest.mark.parametrize("lost", [True, False])
-async def test_a_lost_or_other_heartbeat_secret_is_told_at_the_start(lone: Installation, lost: bool) -> None:
-    await spoken(lone)
-    secret = lone.home / "heartbeat.secret"
-    if lost:
-        secret.unlink()
-    else:
-        secret.write_bytes(b"o" * 32)
-    assert await refusal(lone) == "heartbeat-secret"
-    assert secret.exists() is not lost
 
 
 async def test_a_new_heartbeat_secret_is_accepted_by_a_command_and_agents_enrol_again(place: Installation) -> None:
@@ -515,33 +294,6 @@ async def test_a_secret_may_change_while_nobody_has_enrolled(place: Installation
         (row,) = await database.fetch("secret_fingerprint", {"name": "heartbeat"})
         assert row["fingerprint"] == fingerprint(b"o" * 32)
         assert b"o" * 8 not in row["fingerprint"].encode()
-
-
-# --- check, before the start
-
-
-async def test_check_finds_what_the_start_of_a_log_would_be_refused_with(lone: Installation) -> None:
-    assert await lone.found_by_check() == []
-    await spoken(lone)
-    assert await lone.found_by_check() == []
-    saved = await lone.save()
-    await spoken(lone)
-    now = await lone.save()
-    await lone.restore(saved)
-    assert await lone.found_by_check() == ["ledger-inconsistent"]
-    lone.checkpoint_file.unlink()
-    assert await lone.found_by_check() == ["checkpoint-missing"]
-    await lone.restore(now)
-    await accept_checkpoint(lone.decision())
-    keys = lone.keys_file.read_bytes()
-    lone.keys_file.unlink()
-    (lone.home / "heartbeat.secret").unlink()
-    assert await lone.found_by_check() == ["log-key-lost", "heartbeat-secret"]
-    assert not lone.keys_file.exists()
-    lone.keys_file.write_bytes(keys)
-    await revoke_key(lone.decision(), str(OLD.verifier), stolen=True, from_size=None)
-    lone.keys_file.write_bytes(keys)
-    assert await lone.found_by_check() == ["log-key-revoked", "heartbeat-secret"]
 
 
 # --- backups
