@@ -1,7 +1,8 @@
-"""Both stores behind one fixture: every test of this ring that asks for `house` runs on SQLite and on PostgreSQL."""
+"""The implementations that each suite of this ring runs on: SQLite and PostgreSQL behind `database` and `house`, moto."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
+from landscape.aws import Aws, moto_server
 from whence_aggregator.ports import Database
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -36,3 +38,18 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres_dsn:
 async def house(database: Database, authority: SigningAuthority) -> AsyncIterator[InProcess]:
     async with InProcess(database, authority).running() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+async def moto(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
+    """AWS as moto's server speaks it, for whoever signs with keys of its own, and for boto's clients by the environment."""
+    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    async with moto_server(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value

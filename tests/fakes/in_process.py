@@ -124,6 +124,8 @@ class FakeEc2:
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
         self.asked.append(instance_id)
+        if instance_id not in self.listed and instance_id not in self.data:
+            raise SourceUnavailable("ec2-unavailable", "EC2 cannot be asked: InvalidInstanceID.NotFound")
         return _answer(self.data.get(instance_id))
 
 

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from fakes.clocks import FakeClock, a_day
 from fakes.metadata_service import MetadataService
 from fakes.misbehaving import Answer, misbehaving
-from fakes.object_store import FakeObjectStore
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import REGION
 from landscape.layers import tar
@@ -42,7 +41,6 @@ from whence_agent.ports import (
     EngineFailed,
     LogDriver,
     MetadataUnavailable,
-    ObjectStore,
     ObjectUnavailable,
     RegistryRefused,
     SecretUnavailable,
@@ -256,36 +254,6 @@ async def aws(
         yield SignedHttp(
             session=session, keys=keys, region=lambda: REGION, endpoint_url=scape.aws.url, now=utc_now, up_seconds=a_day
         )
-
-
-@pytest.fixture(params=["fake", "s3"])
-async def store(request: pytest.FixtureRequest, scape: Landscape, aws: SignedHttp) -> AsyncIterator[ObjectStore]:
-    await scape.aws.put_credentials("contract-bucket", "app", {"user.json": {"a": "b"}})
-    if request.param == "s3":
-        yield S3Objects(aws)
-        return
-    fake = FakeObjectStore()
-    fake.buckets["contract-bucket"] = {"app/user.json": b'{"a": "b"}'}
-    yield fake
-
-
-async def test_an_object_is_given_once_and_then_only_when_it_changed(store: ObjectStore) -> None:
-    found = await store.get("contract-bucket", "app/user.json", etag=None)
-    assert found is not None
-    assert found.content == b'{"a": "b"}'
-    assert await store.get("contract-bucket", "app/user.json", etag=found.etag) is None
-
-
-@pytest.mark.parametrize(
-    "bucket, key, state",
-    [("contract-bucket", "app/client.json", "not-synced"), ("no-such-bucket", "app/user.json", "bucket-missing")],
-)
-async def test_an_absent_object_and_an_absent_bucket_differ(
-    store: ObjectStore, bucket: str, key: str, state: str
-) -> None:
-    with pytest.raises(ObjectUnavailable) as caught:
-        await store.get(bucket, key, etag=None)
-    assert caught.value.state == state
 
 
 def s3_error(code: str) -> bytes:

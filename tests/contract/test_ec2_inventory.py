@@ -1,0 +1,70 @@
+"""What collecting may rely on in an inventory: the EC2 API as moto speaks it, and the fake of other tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from fakes.in_process import FakeEc2
+from landscape.aws import ACCOUNT, REGION, Aws
+from landscape.processes import free_port
+from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.ports import Ec2Inventory, SourceUnavailable
+
+DATA = b"#taupage-ami-config\napplication_id: greeter\n"
+
+
+@dataclass
+class Account:
+    """An account with instances. `start` starts one with this user data and returns its id; `away` is out of reach."""
+
+    inventory: Ec2Inventory
+    start: Callable[[bytes], Awaitable[str]]
+    away: Ec2Inventory
+
+
+def inventory(url: str) -> AwsInventory:
+    return AwsInventory(role_name="whence-inventory", session_name="whence-aggregator", endpoint_url=url)
+
+
+@pytest.fixture(params=["ec2", "fake"])
+async def account(request: pytest.FixtureRequest, moto: Aws) -> AsyncIterator[Account]:
+    if request.param == "ec2":
+        yield Account(inventory(moto.url), moto.run_instance, inventory(f"http://127.0.0.1:{free_port()}"))
+        return
+    fake = FakeEc2()
+
+    async def start(user_data: bytes) -> str:
+        name = f"i-{len(fake.listed) + 1:017x}"
+        fake.listed[name] = ("running", "2026-11-22T12:00:00.000Z")
+        if user_data:
+            fake.data[name] = user_data
+        return name
+
+    yield Account(fake, start, FakeEc2(away=True))
+
+
+async def test_an_instance_that_runs_is_listed_with_its_state_and_launch(account: Account) -> None:
+    name = await account.start(DATA)
+    listed = {one.instance_id: one for one in await account.inventory.instances(ACCOUNT, REGION)}
+    assert listed[name].state == "running"
+    assert listed[name].launched_at.endswith("Z")
+
+
+async def test_user_data_is_returned_as_it_was_given_and_none_is_none(account: Account) -> None:
+    given, without = await account.start(DATA), await account.start(b"")
+    async with account.inventory.asking(ACCOUNT, REGION):
+        assert await account.inventory.user_data(ACCOUNT, REGION, given) == DATA
+        assert await account.inventory.user_data(ACCOUNT, REGION, without) is None
+
+
+async def test_an_instance_that_is_not_known_has_no_answer_instead_of_no_user_data(account: Account) -> None:
+    with pytest.raises(SourceUnavailable):
+        await account.inventory.user_data(ACCOUNT, REGION, "i-0ffffffffffffffff")
+
+
+async def test_an_account_out_of_reach_lists_nothing_and_says_so(account: Account) -> None:
+    with pytest.raises(SourceUnavailable):
+        await account.away.instances(ACCOUNT, REGION)
