@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("whence")
 _ON_THE_MACHINE = (
     "tests/acceptance/", "tests/install/", "tests/integration/test_agent_adapters.py",
     "tests/integration/test_agent_cloud.py", "tests/integration/test_collectors.py",
-    "tests/integration/test_aws_weather.py", "tests/integration/test_engine_contract.py",
+    "tests/integration/test_aws_weather.py", "tests/contract/test_engine.py",
     "tests/integration/test_registry_trust.py", "tests/integration/test_user_data_boots.py",
     "tests/integration/test_pull_weather.py", "tests/integration/test_watching.py",
 )  # fmt: skip
