@@ -1,5 +1,5 @@
 # The two commands of the README are demo and test; each does its own set-up. CONTRIBUTING.md says what the others are for.
-.PHONY: demo test check bench dev clients wheels deb lock clean
+.PHONY: demo test check bench dev clients wheels deb lock queries clean
 .DEFAULT_GOAL := demo
 
 BIN := .venv/bin
@@ -20,6 +20,7 @@ test: dev clients
 check: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python packaging/queries.py --check
 	$(BIN)/mypy -p whence_common -p whence_agent -p whence_aggregator
 	$(BIN)/mypy tests packaging
 	$(BIN)/lint-imports
@@ -64,6 +65,9 @@ deb: wheels
 
 lock: dev
 	$(BIN)/python packaging/lock.py
+
+queries: dev
+	$(BIN)/python packaging/queries.py
 
 clean:
 	rm -rf .venv $(CLIENTS) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -37,6 +37,7 @@ from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.events import project_verdicts
+from whence_aggregator.queries.agents import ADD_ENROLMENT, ADD_INSTANCE, AddEnrolmentParameters, AddInstanceParameters
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.clock import parse_instant, to_millis
@@ -70,18 +71,22 @@ async def enrol_all(house: InProcess, machines: list[Sampled]) -> None:
             stated.append(one.enrolment(identity=base64.b64encode(real).decode()))
         async with house.ledger.writing() as writing:
             places = await writing.append([NewEntry(kind="enrolment", content=enrolment_entry(one)) for one in stated])
-            instances, bindings = [], []
+            instances: list[AddInstanceParameters] = []
+            bindings: list[AddEnrolmentParameters] = []
             for said, (index, _) in zip(stated, places, strict=True):
                 number += 1
-                named = {name: said["instance"][name] for name in ("instance_id", "account_id", "region", "image_id")}
-                unlisted = {"listed": "", "asked_at": 0, "life": "unknown", "life_index": -1}
-                instances.append({"number": number, **named, **unlisted})
+                facts = said["instance"]
+                instances.append(
+                    {"number": number, "instance_id": facts["instance_id"], "account_id": facts["account_id"],
+                     "region": facts["region"], "image_id": facts["image_id"], "listed": "", "asked_at": 0,
+                     "life": "unknown", "life_index": -1}
+                )  # fmt: skip
                 key_id = bytes.fromhex(said["key_id"])
                 pending_at = to_millis(parse_instant(said["instance"]["pending_time"]))
                 bindings.append(
                     {"instance": number, "number": 1, "key_id": key_id, "ledger_index": index, "pending_at": pending_at}
                 )
-            writing.writes += [("add_instance", instances), ("add_enrolment", bindings)]
+            writing.writes += [ADD_INSTANCE.bind(instances), ADD_ENROLMENT.bind(bindings)]
 
 
 def verified(machine: Sampled, content: bytes, checked: VerifiedStatement) -> Verified:

@@ -7,6 +7,9 @@ import json
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, scm
 from whence_aggregator.ports import BranchAnswer, ImageSaid, SourceUnavailable
+from whence_aggregator.queries.compliance import VERDICTS_OF
+from whence_aggregator.queries.query import instance_ids
+from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_common.clock import parse_instant, to_instant
 from whence_common.digest import sha256_digest
 from whence_common.image_provenance import SourceClaim
@@ -36,14 +39,14 @@ async def signed(
 
 
 async def verdict(house: InProcess, rule: str) -> tuple[str, str]:
-    names = {"instance_ids": json.dumps(["i-0123456789abcdef0"])}
-    rows = {row["rule"]: row for row in await house.database.fetch("verdicts_of", names)}
+    names = instance_ids(["i-0123456789abcdef0"])
+    rows = {row["rule"]: row for row in await house.database.fetch(VERDICTS_OF.bind(names))}
     return (rows[rule]["verdict"], rows[rule]["reason"]) if rule in rows else ("pass", "")
 
 
 async def until_due(house: InProcess) -> float:
     """Wait until the branch is asked again; return how long that was."""
-    (task,) = await house.database.fetch("tasks_of_kind", {"kind": "commit-branch"})
+    (task,) = await house.database.fetch(TASKS_OF_KIND.bind({"kind": "commit-branch"}))
     seconds = (parse_instant(task["due_at"]) - house.clock()).total_seconds()
     house.clock.advance(seconds)
     return seconds

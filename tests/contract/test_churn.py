@@ -36,6 +36,8 @@ from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ports import ListedInstance
+from whence_aggregator.queries.compliance import VERDICTS_OF
+from whence_aggregator.queries.query import together
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.whence.cli import whence
 from whence_common.clock import to_instant
@@ -377,7 +379,9 @@ class Churn:
         return one.lied and one.state == "running" if rule == "user-data-changed" else one.clock_is_off
 
     async def open_failures(self, rule: str) -> set[str]:
-        rows = await self.house.database.fetch_all([("verdicts_of", {"instance_ids": json.dumps(sorted(self.fleet))})])
+        rows = await self.house.database.fetch_all(
+            together(VERDICTS_OF.bind({"instance_ids": json.dumps(sorted(self.fleet))}))
+        )
         return {row["instance_id"] for row in rows[0] if (row["rule"], row["verdict"]) == (rule, "fail")}
 
     async def settle(self) -> None:

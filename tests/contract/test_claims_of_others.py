@@ -10,6 +10,7 @@ from fakes.machine import COMMIT, DIGEST, REPOSITORY, Machine, scm
 from whence_aggregator.collect.image_reader import KnownBaseImages
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import ImageSaid
+from whence_aggregator.queries.trace import TAG_DIGESTS
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository
 from whence_common.digest import sha256_digest
@@ -61,7 +62,7 @@ async def test_an_account_that_states_ever_other_images_of_a_tag_is_written_down
     liar = await rival(house)
     for number in range(103):
         await house.say(liar, image=named(REPOSITORY, f"sha256:{number:064x}"), containers=[])
-    rows = await house.database.fetch("tag_digests", {"references": f'["{REPOSITORY}:1.0"]', "past": 10_000})
+    rows = await house.database.fetch(TAG_DIGESTS.bind({"references": f'["{REPOSITORY}:1.0"]', "past": 10_000}))
     assert [row["said_by"] for row in rows] == ["123456789012"] + [OTHER_ACCOUNT] * 100
     assert await verdict(house, VICTIM) == "pass"
     assert await verdict(house, RIVAL) == "fail"

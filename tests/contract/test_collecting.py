@@ -14,6 +14,7 @@ from landscape.processes import eventually
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, DUE_TASKS, TASKS_OF_KIND
 from whence_aggregator.wiring.work import kinds_of
 from whence_aggregator.work.lanes import SHARES, LaneShares
 from whence_aggregator.work.questions import question
@@ -64,7 +65,7 @@ def worker(house: InProcess, hosts: Hosts, shares: LaneShares = SHARES) -> Worke
 
 async def ask(house: InProcess, lane: str, *subjects: str) -> None:
     rows = [question("tag", one, due_at=to_instant(house.clock()), lane=lane) for one in subjects]
-    await house.database.write(("add_task_unless_known", rows))
+    await house.database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
 
 
 @asynccontextmanager
@@ -160,7 +161,7 @@ async def test_hosts_that_are_not_configured_are_one_host_once_they_are_known_to
     while await one.work():
         pass
     house.clock.advance(60)
-    due = await house.database.fetch("due_tasks", {"now": to_instant(house.clock()), "limit": 100})
+    due = await house.database.fetch(DUE_TASKS.bind({"now": to_instant(house.clock()), "limit": 100}))
     assert {row["host"] for row in due} == {"-"}
     assert len(due) == 30
 
@@ -186,7 +187,9 @@ async def test_an_account_that_asks_anothers_question_first_does_not_hold_it_bac
     await one.work()
     await one.work()
     assert wanted in hosts.answered
-    (row,) = [row for row in await house.database.fetch("tasks_of_kind", {"kind": "tag"}) if row["subject"] == wanted]
+    (row,) = [
+        row for row in await house.database.fetch(TASKS_OF_KIND.bind({"kind": "tag"})) if row["subject"] == wanted
+    ]
     assert row["attempts"] == 0
 
 
@@ -248,10 +251,10 @@ async def test_a_question_that_names_nothing_is_dropped_and_asked_of_nobody(hous
             ("commit-branch", "git.example.org/../x@" + "c" * 40),
         )
     ]
-    await house.database.write(("add_task_unless_known", bent))
+    await house.database.write(ADD_TASK_UNLESS_KNOWN.bind(bent))
     await house.work()
     for kind in ("tag", "image-source", "commit", "commit-branch"):
-        assert await house.database.fetch("tasks_of_kind", {"kind": kind}) == []
+        assert await house.database.fetch(TASKS_OF_KIND.bind({"kind": kind})) == []
     assert await house.entries("fact") == []
 
 
@@ -269,7 +272,7 @@ async def test_what_is_due_and_has_no_room_is_waited_for_without_a_busy_loop(hou
 async def test_work_of_a_kind_that_nobody_does_waits_and_says_so(house: InProcess) -> None:
     """A replica of an older version sees kinds of a newer one: it must not lose them."""
     rows = [question("findings-of-2030", "x", due_at=to_instant(house.clock()), lane=A)]
-    await house.database.write(("add_task_unless_known", rows))
+    await house.database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
     await house.worker_of(asking(house, {"tag": Hosts()})).work()
-    (row,) = await house.database.fetch("tasks_of_kind", {"kind": "findings-of-2030"})
+    (row,) = await house.database.fetch(TASKS_OF_KIND.bind({"kind": "findings-of-2030"}))
     assert row["reason"] == "this aggregator does no work of the kind findings-of-2030"

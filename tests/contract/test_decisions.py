@@ -20,6 +20,7 @@ from whence_aggregator.agents.heartbeat_secret import fingerprint
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.ledger.ledger import LogKeyRevoked
 from whence_aggregator.ledger.publishing import Publisher
+from whence_aggregator.queries.agents import SECRET_FINGERPRINT
 from whence_aggregator.settings.server import WitnessSettings
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.backup import back_up
@@ -291,7 +292,7 @@ async def test_a_secret_may_change_while_nobody_has_enrolled(place: Installation
         pass
     (place.home / "heartbeat.secret").write_bytes(b"o" * 32)
     async with place.started() as (_, database):
-        (row,) = await database.fetch("secret_fingerprint", {"name": "heartbeat"})
+        (row,) = await database.fetch(SECRET_FINGERPRINT.bind({"name": "heartbeat"}))
         assert row["fingerprint"] == fingerprint(b"o" * 32)
         assert b"o" * 8 not in row["fingerprint"].encode()
 

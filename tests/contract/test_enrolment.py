@@ -12,6 +12,9 @@ from fakes.in_process import AUDIENCE, SECRET, InProcess
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.agents.challenges import CHALLENGE_SECONDS
+from whence_aggregator.queries.agents import SEE
+from whence_aggregator.queries.audit import DUMP_LAST_SEEN
+from whence_aggregator.queries.trace import SEEN
 from whence_common.errors import WhenceError
 from whence_common.heartbeat import Heartbeat, mac
 
@@ -123,8 +126,8 @@ async def test_only_the_newest_binding_that_was_heard_moves_last_seen(house: InP
 
     async def heard(*said: tuple[int, int]) -> tuple[int, int]:
         for enrolment, seen_at in said:
-            await house.database.write(("see", house.sightings.rows([(name, enrolment)], seen_at)))
-        (row,) = await house.database.fetch("dump_last_seen", {"limit": 9, "offset": 0})
+            await house.database.write(SEE.bind(house.sightings.rows([(name, enrolment)], seen_at)))
+        (row,) = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
         assert house.sightings.holds(row)
         return row["enrolment"], row["seen_at"]
 
@@ -138,9 +141,9 @@ async def test_rows_that_were_sealed_before_bindings_were_kept_still_hold(house:
     (row,) = house.sightings.rows([("i-00000000000000001", 0)], 5)
     key = hmac.digest(SECRET, b"whence-last-seen-v1", "sha256")
     assert row["seal"] == hmac.digest(key, b"i-00000000000000001 5", "sha256")[:16]
-    await house.database.write(("see", [row]))
-    await house.database.write(("see", house.sightings.rows([("i-00000000000000001", 1)], 4)))
-    (kept,) = await house.database.fetch("seen", {"instance_ids": '["i-00000000000000001"]'})
+    await house.database.write(SEE.bind([row]))
+    await house.database.write(SEE.bind(house.sightings.rows([("i-00000000000000001", 1)], 4)))
+    (kept,) = await house.database.fetch(SEEN.bind({"instance_ids": '["i-00000000000000001"]'}))
     assert kept["seen_at"] == 4
 
 

@@ -13,11 +13,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import FAILED, Machine
 from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.queries.agents import ADD_INSTANCE, HEARD_LAST, AddInstanceParameters
 from whence_common.clock import from_millis, parse_instant
 from whence_common.statement import ApplicationFacts
 
@@ -38,7 +40,7 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
     calls = QueryCalls(
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
-    calls += ViolationCalls(database=house.database, listening=house.listening).routes()
+    calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     calls += AccountCalls(database=house.database, accounts=["123456789012"], listening=house.listening).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
@@ -203,9 +205,9 @@ async def test_violations_are_found_by_severity_team_ami_and_period(house: InPro
 async def test_rows_of_an_earlier_version_are_not_passed_over_by_ami(house: InProcess, ask: Any) -> None:
     await house.machine(ONE)
     async with house.database.transaction() as transaction:
-        row = {"number": 7, "instance_id": TWO, "account_id": "123456789012", "region": "eu-central-1", "image_id": "",
+        row: AddInstanceParameters = {"number": 7, "instance_id": TWO, "account_id": "123456789012", "region": "eu-central-1", "image_id": "",
                "listed": "", "asked_at": 0, "life": "unknown", "life_index": -1}  # fmt: skip
-        await transaction.execute(("add_instance", [row]))
+        await transaction.execute(ADD_INSTANCE.bind([row]))
     for path in ("/v1/instances", "/v1/violations"):
         status, problem = await ask(path, ami="ami-12c6146b")
         assert (status, problem["code"], "rebuild" in problem["fix"]) == (409, "ami-not-derived", True)
@@ -236,7 +238,8 @@ async def test_violations_are_listed_by_state_and_close_with_their_instance(hous
 
 async def restarted(house: InProcess) -> InProcess:
     """Return an aggregator that starts now on the same store."""
-    (last,) = await house.database.fetch("heard_last", {})
+    (last,) = await house.database.fetch(HEARD_LAST.bind({}))
+    assert last["seen_at"] is not None
     until = parse_instant(from_millis(last["seen_at"]))
     return InProcess(house.database, house.authority, clock=house.clock, keeper=house.keeper, heard_until=until)
 

@@ -15,11 +15,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import FAILED, Machine, scm
 from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ports import Row
+from whence_aggregator.queries.compliance import VERDICTS_OF
+from whence_aggregator.queries.query import instance_ids
 from whence_common.clock import to_instant, to_millis
 from whence_common.statement import ApplicationFacts, ContainerFacts, ImageFacts, UserDataFacts
 
@@ -194,7 +197,7 @@ async def ask(house: InProcess) -> AsyncIterator[Any]:
     calls = QueryCalls(
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
-    calls += ViolationCalls(database=house.database, listening=house.listening).routes()
+    calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestClient(TestServer(application)) as client:
@@ -278,8 +281,8 @@ VIOLATION_FILTERS: dict[str, tuple[str, ...]] = {
 
 
 async def test_every_combination_of_filters_finds_the_violations_that_a_model_finds(model: Model, ask: Any) -> None:
-    named = {"instance_ids": msgspec.json.encode(NAMES).decode()}
-    verdicts = await model.house.database.fetch("verdicts_of", named)
+    named = instance_ids(NAMES)
+    verdicts = await model.house.database.fetch(VERDICTS_OF.bind(named))
     whole = [row for row in verdicts if row["verdict"] in ("fail", "unknown")]
     assert len(whole) > 20
     for _ in range(COMBINATIONS):

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 
@@ -19,6 +20,10 @@ from whence_aggregator.agents.heartbeats import Heartbeats
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.ports import Database, OutOfOrder
+from whence_aggregator.queries.agents import SEE
+from whence_aggregator.queries.audit import DUMP_LAST_SEEN, DumpLastSeenRow
+from whence_aggregator.queries.compliance import VERDICTS_OF
+from whence_aggregator.queries.trace import SEEN
 from whence_common.clock import from_millis, to_millis
 from whence_common.counting import LEAP_MAX
 from whence_common.errors import WhenceError
@@ -51,7 +56,7 @@ async def refusal(house: InProcess, beat: Recorded) -> OutOfOrder:
 
 
 async def seen_at(house: InProcess, name: str = ONE) -> str:
-    (row,) = await house.database.fetch("seen", {"instance_ids": f'["{name}"]'})
+    (row,) = await house.database.fetch(SEEN.bind({"instance_ids": f'["{name}"]'}))
     return from_millis(row["seen_at"])
 
 
@@ -60,7 +65,7 @@ async def clock_rule(house: InProcess) -> tuple[str, str]:
     await house.evaluator.sweep()
     while await house.evaluator.work():
         pass
-    rows = await house.database.fetch("verdicts_of", {"instance_ids": f'["{ONE}"]'})
+    rows = await house.database.fetch(VERDICTS_OF.bind({"instance_ids": f'["{ONE}"]'}))
     found = {row["rule"]: (row["verdict"], row["reason"]) for row in rows}
     return found.get("clock-off", ("pass", ""))
 
@@ -139,8 +144,8 @@ async def test_a_new_binding_counts_from_one_and_ends_the_old_one(house: InProce
 async def test_a_statement_under_a_new_binding_ends_the_counter_of_the_old_one(house: InProcess) -> None:
     assert await told(house, recorded(ONE, 900, house.clock())) == "taken"
     house.clock.advance(1)
-    await house.database.write(("see", house.sightings.rows([(ONE, 2)], to_millis(house.clock()))))
-    (row,) = await house.database.fetch("dump_last_seen", {"limit": 9, "offset": 0})
+    await house.database.write(SEE.bind(house.sightings.rows([(ONE, 2)], to_millis(house.clock()))))
+    (row,) = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
     assert (row["enrolment"], row["counter"], row["skew_millis"]) == (2, 0, 0)
     assert house.sightings.holds(row)
     assert await told(house, recorded(ONE, 1, house.clock(), enrolment=2)) == "taken"
@@ -250,9 +255,9 @@ async def test_the_mac_covers_counter_and_time(house: InProcess, bent: tuple[byt
 @pytest.mark.parametrize("name", ["counter", "skew_millis", "skew_confirmed", "enrolment", "seen_at"])
 async def test_a_row_that_somebody_changed_is_found(house: InProcess, name: str) -> None:
     await told(house, recorded(ONE, 5, house.clock()))
-    (row,) = await house.database.fetch("dump_last_seen", {"limit": 9, "offset": 0})
+    (row,) = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
     assert house.sightings.holds(row)
-    assert not house.sightings.holds({**dict(row), name: row[name] + 1})
+    assert not house.sightings.holds(cast(DumpLastSeenRow, {**row, name: int(str(dict(row)[name])) + 1}))
 
 
 class Model:
@@ -355,7 +360,7 @@ class Walk:
             assert self.model.highest.get(beat.instance_id, (0, 0)) >= beat.place, "the highest is always taken"
 
     async def compare(self) -> None:
-        rows = await self.database.fetch("dump_last_seen", {"limit": 9, "offset": 0})
+        rows = await self.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
         assert {row["instance_id"]: (row["enrolment"], row["counter"]) for row in rows} == self.model.highest
         assert {row["instance_id"]: row["seen_at"] for row in rows} == {
             name: to_millis(moment) for name, moment in self.model.moved_at.items()
@@ -372,9 +377,9 @@ async def test_whatever_the_order_of_heartbeats_replays_and_restarts_each_is_tak
 
 async def test_rows_of_heartbeats_are_sealed_again_after_the_secret_was_lost(house: InProcess) -> None:
     await told(house, recorded(ONE, 5, house.clock()))
-    await house.database.write(("see", house.sightings.rows([(TWO, 1)], to_millis(house.clock()))))
+    await house.database.write(SEE.bind(house.sightings.rows([(TWO, 1)], to_millis(house.clock()))))
     assert await accept_secret(house.database, b"n" * 32) == 2
-    rows = await house.database.fetch("dump_last_seen", {"limit": 9, "offset": 0})
+    rows = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
     assert [(row["instance_id"], row["counter"]) for row in rows] == [(ONE, 5), (TWO, 0)]
     assert all(Sightings(b"n" * 32).holds(row) for row in rows)
     assert not any(house.sightings.holds(row) for row in rows)

@@ -13,6 +13,8 @@ from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, REPOSITORY, SIDECAR, Machine
 from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.projections.known import named
+from whence_aggregator.queries.query import instance_ids, together
+from whence_aggregator.queries.trace import STATEMENTS_NOW, STATEMENTS_OF
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.search import Wanted
 from whence_aggregator.trace.state import States
@@ -199,10 +201,12 @@ async def state(house: InProcess, ids: list[str]) -> bytes:
     """Everything that answers are made of, but for where in the log it stands."""
     found: list[object] = []
     for one in ids:
-        names = {"instance_ids": msgspec.json.encode([one]).decode()}
-        for row in await house.database.fetch("statements_now", names):
+        names = instance_ids([one])
+        for row in await house.database.fetch(STATEMENTS_NOW.bind(names)):
             found.append([row["enrolment"], row["sequence"], row["cause"], row["observed_at"]])
-        history = await house.database.fetch("statements_of", {"instance_id": one, "past": EVERY_ENTRY, "limit": 100})
+        history = await house.database.fetch(
+            STATEMENTS_OF.bind({"instance_id": one, "past": EVERY_ENTRY, "limit": 100})
+        )
         found.append([[row["sequence"], row["cause"], row["observed_at"], row["image_digest"]] for row in history])
     return msgspec.json.encode(found)
 
@@ -234,7 +238,7 @@ async def test_a_batch_that_fails_leaves_no_trace(house: InProcess) -> None:
     before, size = house.ledger.note, await house.reader.size()
 
     async def fails() -> None:
-        async with house.ledger.writing(named([ONE])) as writing:
+        async with house.ledger.writing(together(named([ONE]))) as writing:
             await writing.append([NewEntry(kind="fact", content=b'{"type":"urn:whence:fact:v1"}')])
             raise RuntimeError("the disk is gone")
 

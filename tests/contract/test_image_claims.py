@@ -13,6 +13,7 @@ from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
 from whence_aggregator.collect.handlers import AWAITED_SECONDS_MIN
 from whence_aggregator.collect.image_reader import KnownBaseImages
 from whence_aggregator.ports import ImageSaid
+from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import TraceSubject
@@ -54,13 +55,13 @@ async def test_a_builders_word_that_comes_after_the_boot_counts_once_it_is_there
     await house.say(await house.machine(), scm_source=None)
     await house.work()
     assert (await house.lineage()).link("source").state == "asserted"
-    (task,) = await house.database.fetch("tasks_of_kind", {"kind": "image-source"})
+    (task,) = await house.database.fetch(TASKS_OF_KIND.bind({"kind": "image-source"}))
     assert task["reason"] == f"awaits {awaited}"
     house.sources.says[DIGEST] = ImageSaid(claims=[claim("annotation"), claim("provenance", by="b")])
     house.clock.advance(AWAITED_SECONDS_MIN)
     await house.work()
     assert (await house.lineage()).link("source").state == "confirmed"
-    assert await house.database.fetch("tasks_of_kind", {"kind": "image-source"}) == []
+    assert await house.database.fetch(TASKS_OF_KIND.bind({"kind": "image-source"})) == []
 
 
 @pytest.mark.parametrize("kind", ["annotation", "index-annotation", "label", "label-schema", "buildkit"])

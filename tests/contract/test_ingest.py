@@ -12,6 +12,8 @@ import pytest
 from fakes.in_process import InProcess
 from fakes.machine import DIGEST, FAILED, Machine, scm
 from whence_aggregator.ports import OutOfOrder
+from whence_aggregator.queries.query import instance_ids
+from whence_aggregator.queries.trace import STATEMENTS_NOW
 from whence_common.errors import WhenceError
 from whence_common.statement import ApplicationFacts, ImageFacts, InstanceFacts, UserDataFacts
 
@@ -73,8 +75,8 @@ async def test_statements_commute_and_repeat_without_effect(house: InProcess) ->
     random.Random(7).shuffle(shuffled)
     for start in range(0, len(shuffled), 5):
         await asyncio.gather(*(house.ingest.accept(one) for one in shuffled[start : start + 5]))
-    names = {"instance_ids": f'["{machine.instance_id}"]'}
-    (row,) = await house.database.fetch("statements_now", names)
+    names = instance_ids([machine.instance_id])
+    (row,) = await house.database.fetch(STATEMENTS_NOW.bind(names))
     assert row["sequence"] == 12
     assert len(await house.entries("statement")) == 12
 
@@ -91,7 +93,9 @@ async def test_a_fleet_that_comes_back_at_once_is_known_by_its_keys_and_stranger
     asked = [one.statement() for pair in zip(machines, strangers, strict=True) for one in pair]
     found = await asyncio.gather(*(house.ingest.accept(one) for one in asked), return_exceptions=True)
     assert [getattr(one, "code", "") for one in found] == ["", "key-unknown"] * 9
-    rows = await house.database.fetch("statements_now", {"instance_ids": json.dumps([m.instance_id for m in machines])})
+    rows = await house.database.fetch(
+        STATEMENTS_NOW.bind({"instance_ids": json.dumps([m.instance_id for m in machines])})
+    )
     assert sorted(row["instance_id"] for row in rows) == [one.instance_id for one in machines]
 
 
@@ -205,7 +209,7 @@ async def test_a_sequence_far_ahead_is_refused_and_freezes_nothing(house: InProc
     assert (caught.value.code, caught.value.last_taken) == ("sequence-ahead", 2)
     assert caught.value.message == f"sequence {sequence} is more than 16777216 above the last one taken, 2"
     following = await house.ingest.accept(machine.statement(sequence=3, cause="change"))
-    (row,) = await house.database.fetch("statements_now", {"instance_ids": f'["{machine.instance_id}"]'})
+    (row,) = await house.database.fetch(STATEMENTS_NOW.bind({"instance_ids": f'["{machine.instance_id}"]'}))
     assert (row["sequence"], row["ledger_index"]) == (3, following.ledger_index)
 
 

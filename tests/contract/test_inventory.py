@@ -17,6 +17,18 @@ from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.collect.user_data import ASKED_MAX
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import ListedInstance, SourceUnavailable
+from whence_aggregator.queries.agents import SEE, SET_LIFE, SetLifeParameters
+from whence_aggregator.queries.audit import DUMP_INVENTORY_HISTORY, DUMP_LIFE
+from whence_aggregator.queries.collect import (
+    INVENTORY_SILENT,
+    INVENTORY_UNREAD,
+    LISTINGS,
+    PRESENCE_COUNTS,
+    InventorySilentParameters,
+    PresenceCountsParameters,
+)
+from whence_aggregator.queries.trace import INVENTORY_OF
+from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.wiring.work import kinds_of
 from whence_common.clock import to_instant, to_millis
 from whence_common.digest import sha256_digest
@@ -33,26 +45,28 @@ ONE, TWO, THREE = NAMES
 UNLISTED = "i-000000000000000ff"
 
 
-def bounds(house: InProcess) -> dict[str, object]:
+def bounds(house: InProcess) -> PresenceCountsParameters:
     since = house.clock() - timedelta(seconds=SILENT_AFTER_SECONDS)
     return {"silent_before": to_millis(since), "awaited_since": to_instant(since)}
 
 
 async def counts(house: InProcess) -> dict[str, int]:
     """Count instances by life and hearing, as `running/speaking`."""
-    rows = await house.database.fetch("presence_counts", bounds(house))
+    rows = await house.database.fetch(PRESENCE_COUNTS.bind(bounds(house)))
     return {f"{row['life']}/{row['heard']}": row["n"] for row in rows}
 
 
 async def silent(house: InProcess) -> list[str]:
-    parameters = {"account_id": "123456789012", **bounds(house), "after": "", "limit": 10}
-    return [row["instance_id"] for row in await house.database.fetch("inventory_silent", parameters)]
+    parameters: InventorySilentParameters = {
+        "account_id": "123456789012", **bounds(house), "after": "", "limit": 10,
+    }  # fmt: skip
+    return [row["instance_id"] for row in await house.database.fetch(INVENTORY_SILENT.bind(parameters))]
 
 
 async def hear(house: InProcess, machine: Machine) -> None:
     """Have a heartbeat of the machine arrive now."""
     seen = house.sightings.rows([(machine.instance_id, 1)], to_millis(house.clock()))
-    await house.database.write(("see", seen))
+    await house.database.write(SEE.bind(seen))
 
 
 async def verdict(house: InProcess, rule: str, instance_id: str = ONE) -> str:
@@ -228,13 +242,13 @@ async def test_an_account_that_cannot_be_asked_is_asked_again_and_says_why(house
     house.ec2.away = True
     await house.inventory.schedule([("123456789012", "eu-central-1")])
     await house.work()
-    (task,) = await house.database.fetch("tasks_of_kind", {"kind": "inventory"})
+    (task,) = await house.database.fetch(TASKS_OF_KIND.bind({"kind": "inventory"}))
     assert task["reason"] == "EC2 is away"
     house.ec2.away = False
     house.ec2.listed = {ONE: ("running", STARTED)}
     house.clock.advance(20)
     await house.work()
-    (task,) = await house.database.fetch("tasks_of_kind", {"kind": "inventory"})
+    (task,) = await house.database.fetch(TASKS_OF_KIND.bind({"kind": "inventory"}))
     assert task["reason"].startswith("1 instances listed at 2026-11-22T12:00:20")
     house.ec2.away = True
     with pytest.raises(SourceUnavailable):
@@ -244,7 +258,7 @@ async def test_an_account_that_cannot_be_asked_is_asked_again_and_says_why(house
 async def test_an_account_that_is_asked_no_more_is_forgotten(house: InProcess) -> None:
     await house.inventory.schedule([("123456789012", "eu-central-1")])
     await house.worker_of(kinds_of(house.ledger, house.collectors, None, now=house.clock)).work()
-    assert await house.database.fetch("tasks_of_kind", {"kind": "inventory"}) == []
+    assert await house.database.fetch(TASKS_OF_KIND.bind({"kind": "inventory"})) == []
 
 
 DENIED = SourceUnavailable("ec2-denied", "EC2 of account 123456789012 in eu-central-1 denies it: UnauthorizedOperation")
@@ -257,7 +271,7 @@ FAILED = SourceUnavailable(
 
 
 async def unread(house: InProcess) -> dict[str, str]:
-    rows = await house.database.fetch("inventory_unread", {"most": 10})
+    rows = await house.database.fetch(INVENTORY_UNREAD.bind({"most": 10}))
     return {row["instance_id"]: row["reason"] for row in rows}
 
 
@@ -328,7 +342,7 @@ async def test_user_data_of_an_earlier_start_is_not_taken_for_that_of_a_later_on
     await house.inventory.collect(PLACE)
     house.ec2.listed, house.ec2.data = {ONE: ("running", "2026-11-22T12:30:00.000Z")}, {ONE: FAILED}
     await house.inventory.collect(PLACE)
-    (row,) = await house.database.fetch("inventory_of", {"instance_ids": msgspec.json.encode([ONE]).decode()})
+    (row,) = await house.database.fetch(INVENTORY_OF.bind({"instance_ids": msgspec.json.encode([ONE]).decode()}))
     assert (row["user_data_digest"], row["user_data_unread"]) == ("", FAILED.message)
 
 
@@ -387,10 +401,9 @@ async def lived(house: InProcess) -> None:
 
 
 async def lives(house: InProcess) -> list[object]:
-    rows = [
-        await house.database.fetch(f"dump_{one}", {"limit": 100, "offset": 0}) for one in ("life", "inventory_history")
-    ]
-    return [[dict(row) for row in found] for found in rows] + [
+    lives = await house.database.fetch(DUMP_LIFE.bind({"limit": 100, "offset": 0}))
+    listed = await house.database.fetch(DUMP_INVENTORY_HISTORY.bind({"limit": 100, "offset": 0}))
+    return [[dict(row) for row in lives], [dict(row) for row in listed]] + [
         (one.instance_id, one.life, one.life_since)
         for one in await house.tracer.instances([*NAMES, UNLISTED], moment=await house.tracer.moments.of())
     ]
@@ -405,8 +418,8 @@ async def test_a_rebuild_gives_the_same_lives_and_a_check_finds_a_changed_one(ho
     assert (await checked(house, tmp_path)).findings == []
     await rebuild(house.database, house.reader)
     assert await lives(house) == before
-    row = {"number": 1, "listed": "terminated", "asked_at": 0, "life": "terminated", "life_index": 0}
-    await house.database.write(("set_life", [row]))
+    row: SetLifeParameters = {"number": 1, "listed": "terminated", "asked_at": 0, "life": "terminated", "life_index": 0}
+    await house.database.write(SET_LIFE.bind([row]))
     assert {one.table for one in (await checked(house, tmp_path)).findings} >= {"instance"}
 
 
@@ -434,5 +447,5 @@ async def test_a_listing_that_a_later_one_overtook_changes_nothing(house: InProc
     assert "overtook" in await house.inventory.collect(PLACE)
     assert (await house.lineage(ONE)).life == seen
     assert await verdict(house, "agent-silent") == ("fail" if seen == "running" else "gone")
-    (listing,) = await house.database.fetch("listings", {})
+    (listing,) = await house.database.fetch(LISTINGS.bind({}))
     assert listing["listed_at"] == to_millis(house.clock())

@@ -18,6 +18,9 @@ from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Database
+from whence_aggregator.queries.collect import ADD_TAG_DIGEST, AddTagDigestParameters
+from whence_aggregator.queries.compliance import UNJUDGED
+from whence_aggregator.queries.ledger import PUT_CHECKPOINT
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.storage.postgres import PostgresDatabase
@@ -65,8 +68,13 @@ async def test_a_changed_row_cannot_erase_its_finding_from_the_auditors_terminal
     house: InProcess, tmp_path: Path
 ) -> None:
     await house.say(await house.machine())
-    named = {"reference": "r/a/b:1\x1b[2K\r", "digest": "sha256:1", "said_by": "registry", "ledger_index": 1}
-    await house.database.write(("add_tag_digest", [named]))
+    named: AddTagDigestParameters = {
+        "reference": "r/a/b:1\x1b[2K\r",
+        "digest": "sha256:1",
+        "said_by": "registry",
+        "ledger_index": 1,
+    }
+    await house.database.write(ADD_TAG_DIGEST.bind([named]))
     (found,) = [str(one) for one in (await checked(house, tmp_path)).findings if one.table == "tag_digest"]
     assert found.isprintable()
     assert "reference r/a/b:1\ufffd[2K\ufffd, digest sha256:1" in found
@@ -244,7 +252,7 @@ TAMPERINGS = [
 @pytest.mark.parametrize("statement", TAMPERINGS, ids=lambda text: " ".join(text.split()[:3]))
 async def test_any_change_to_any_table_is_found(house: InProcess, tmp_path: Path, statement: str) -> None:
     await lived_in(house)
-    await house.database.write(("put_checkpoint", [{"size": house.ledger.signed.size, "note": house.ledger.note}]))
+    await house.database.write(PUT_CHECKPOINT.bind([{"size": house.ledger.signed.size, "note": house.ledger.note}]))
     table = statement.replace("into ", "").replace("from ", "").split()[1]
     await tamper(house.database, statement)
     outcome = await checked(house, tmp_path)
@@ -294,7 +302,7 @@ async def test_a_damaged_entry_is_told_and_keeps_no_other_instance_from_being_ju
     first = (await house.entries("statement"))[0].ledger_index
     await tamper(house.database, f"update entry set body = {{blob}} where ledger_index = {first}")
     await house.work()
-    left = await house.database.fetch("unjudged", {"after": 0, "limit": 9})
+    left = await house.database.fetch(UNJUDGED.bind({"after": 0, "limit": 9}))
     assert [row["instance_id"] for row in left] == ["i-0123456789abcdef0"]
     told = [record.whence_fields["instance"] for record in caplog.records if record.levelname == "ERROR"]  # type: ignore[attr-defined]  # logs.fields
     assert set(told) == {"i-0123456789abcdef0"}

@@ -11,6 +11,7 @@ from fakes.machine import COMMIT, DIGEST, FAILED, Machine, scm
 from whence_aggregator.applications.applications import TicketSettings
 from whence_aggregator.collect.handlers import AWAITED_SECONDS_MIN
 from whence_aggregator.ports import NotFound, SourceUnavailable
+from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.search import Wanted
@@ -112,7 +113,7 @@ async def test_what_was_not_there_is_found_when_it_comes(house: InProcess) -> No
     house.clock.advance(AWAITED_SECONDS_MIN)
     await house.work()
     assert (await house.state("commit"), await house.state("image")) == ("asserted", "confirmed")
-    assert await house.database.fetch("tasks_of_kind", {"kind": "commit"}) == []
+    assert await house.database.fetch(TASKS_OF_KIND.bind({"kind": "commit"})) == []
 
 
 async def test_what_never_comes_is_asked_for_ever_more_seldom_and_then_no_more(house: InProcess) -> None:
@@ -120,7 +121,7 @@ async def test_what_never_comes_is_asked_for_ever_more_seldom_and_then_no_more(h
     house.sources.commits[COMMIT] = None
     began, pauses = house.clock(), []
     await house.work()
-    while rows := await house.database.fetch("tasks_of_kind", {"kind": "commit"}):
+    while rows := await house.database.fetch(TASKS_OF_KIND.bind({"kind": "commit"})):
         due = parse_instant(rows[0]["due_at"])
         pauses.append((due - house.clock()).total_seconds())
         house.clock.advance(pauses[-1])

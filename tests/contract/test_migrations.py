@@ -13,6 +13,9 @@ import asyncpg
 import pytest
 
 from whence_aggregator.ports import Database, StorageUnavailable
+from whence_aggregator.queries.agents import ADD_FACETS_IMAGE
+from whence_aggregator.queries.audit import DUMP_FACETS, DumpFacetsParameters
+from whence_aggregator.queries.trace import FACETS_OF_IMAGES
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import PostgresDatabase
@@ -22,7 +25,7 @@ _BEFORE = 31
 """The schema is there; what refuses changes of the ledger is not yet."""
 _NEWEST = 31
 _FACETS = "insert into facets values (7, 'a', 'r', 'greeter', '1.0', 'sha256:u', 'sha256:i', '')"
-_PAGE = {"limit": 10, "offset": 0}
+_PAGE: DumpFacetsParameters = {"limit": 10, "offset": 0}
 _EVERY_MODE: tuple[OpenMode, ...] = ("make", "read", "migrate")
 
 
@@ -131,12 +134,11 @@ async def refusal(place: Place, mode: OpenMode) -> StorageUnavailable:
 async def test_a_database_of_an_earlier_version_is_carried_over(earlier: Place) -> None:
     """What stood there is there, and what is new can be used."""
     async with earlier.opened("make") as database:
-        (row,) = await database.fetch("dump_facets", _PAGE)
+        (row,) = await database.fetch(DUMP_FACETS.bind(_PAGE))
         assert list(dict(row).values()) == [7, "a", "r", "greeter", "1.0", "sha256:u", "sha256:i", ""]
-        await database.write(("add_facets_image", [{"image_digest": "sha256:s", "facets": 7}]))
-        wanted = dict.fromkeys(("application", "version", "account", "region", "user_data"))
+        await database.write(ADD_FACETS_IMAGE.bind([{"image_digest": "sha256:s", "facets": 7}]))
         for digest in ("sha256:i", "sha256:s"):
-            found = await database.fetch("facets_of_images", {**wanted, "images": f'["{digest}"]', "limit": 10})
+            found = await database.fetch(FACETS_OF_IMAGES.bind({"images": f'["{digest}"]'}))
             assert [one["number"] for one in found] == [7]
     assert (await earlier.state())[0] == _NEWEST
 
@@ -159,7 +161,7 @@ async def test_a_version_that_is_not_known_is_refused_and_left_as_it_is(
     assert fix in (refused.fix or "")
     await earlier.became(_BEFORE - 1)
     async with earlier.opened("make") as database:
-        assert [row["number"] for row in await database.fetch("dump_facets", _PAGE)] == [7]
+        assert [row["number"] for row in await database.fetch(DUMP_FACETS.bind(_PAGE))] == [7]
 
 
 @pytest.mark.parametrize("mode", ["read", "migrate"])
@@ -177,12 +179,12 @@ async def test_what_only_reads_does_not_migrate(earlier: Place) -> None:
     modes: tuple[OpenMode, ...] = ("migrate", "read")
     for mode in modes:
         async with earlier.opened(mode) as database:
-            assert len(await database.fetch("dump_facets", _PAGE)) == 1
+            assert len(await database.fetch(DUMP_FACETS.bind(_PAGE))) == 1
 
 
 async def test_a_database_is_made_where_there_is_none(place: Place) -> None:
     modes: tuple[OpenMode, ...] = ("make", "read")
     for mode in modes:
         async with place.opened(mode) as database:
-            assert await database.fetch("dump_facets", _PAGE) == []
+            assert await database.fetch(DUMP_FACETS.bind(_PAGE)) == []
     assert (await place.state())[0] == _NEWEST

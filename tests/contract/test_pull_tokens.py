@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -14,7 +13,8 @@ from fakes.pulls import FRONT, UNLISTED_SECONDS_MAX, FakeSts, Pulls, pull_reques
 from fakes.signing_authority import SigningAuthority
 from landscape.front import basic_header
 from whence_aggregator.agents.challenges import CHALLENGE_SECONDS
-from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable
+from whence_aggregator.ports import Database, StorageUnavailable, T
+from whence_aggregator.queries.query import BoundQueries
 from whence_aggregator.registry.access import GRANT_SECONDS
 from whence_aggregator.registry.instances import KEPT_SECONDS, LISTING_SECONDS_MAX
 from whence_aggregator.registry.names import Repository
@@ -298,7 +298,7 @@ async def test_an_account_that_is_allowed_no_more_ends_its_tokens(house: InProce
 class Away:
     """A database that answers nothing."""
 
-    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
+    async def fetch_all(self, asked: BoundQueries[T], *, brief: bool = False) -> T:
         raise StorageUnavailable("storage-unavailable", "the database does not answer")
 
 

@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from fakes.in_process import InProcess
 from fakes.kept_blobs import BLOB_BYTES, image
-from whence_aggregator.ports import Database, Write
+from whence_aggregator.ports import Database
 from whence_aggregator.projections.pushes import push_writes
+from whence_aggregator.queries.query import BoundCommand, Parameters
+from whence_aggregator.queries.registry import ADD_MANIFEST, PUT_TAG
+from whence_aggregator.queries.trace import TAG_DIGESTS
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.adoption import Adoption
 from whence_aggregator.registry.catalog import TAGS_MAX, Catalog
@@ -67,12 +70,12 @@ async def test_each_move_of_a_signature_tag_is_an_entry_and_nothing_it_named_is_
         await house.pushes.push(APP, tag, move, ADA)
     pushed = [json.loads(entry.content or b"") for entry in await house.entries("push")]
     assert [one["digest"] for one in pushed if one["tag"] == tag] == [move.digest for move in moves]
-    seen = await database.fetch("tag_digests", {"references": json.dumps([f"{HOST}/{APP}:{tag}"]), "past": 2**62})
+    seen = await database.fetch(TAG_DIGESTS.bind({"references": json.dumps([f"{HOST}/{APP}:{tag}"]), "past": 2**62}))
     assert {row["digest"] for row in seen} == {move.digest for move in moves}
 
 
 async def test_beyond_the_lists_bound_the_oldest_tags_fall_out(database: Database) -> None:
-    writes: dict[str, list[dict[str, object]]] = {}
+    writes: dict[str, list[Parameters]] = {}
     for number in range(TAGS_MAX + 50):
         event = {
             "registry": HOST, "repository": str(APP), "tag": f"1.{number}", "digest": sha256_digest(str(number).encode()),
@@ -80,10 +83,9 @@ async def test_beyond_the_lists_bound_the_oldest_tags_fall_out(database: Databas
             "annotations": {}, "blobs": [], "pushed_by": "ada", "pushed_at": to_instant(FIRST + timedelta(seconds=number)),
         }  # fmt: skip
         for query, rows in push_writes(number, event):
-            if query in ("add_manifest", "put_tag"):
-                writes.setdefault(query, []).extend(dict(row) for row in rows)
-    given: list[Write] = list(writes.items())
-    await database.write(*given)
+            if query in (ADD_MANIFEST.name, PUT_TAG.name):
+                writes.setdefault(query, []).extend(rows)
+    await database.write(*(BoundCommand(query, rows) for query, rows in writes.items()))
     catalog = Catalog(database=database, name=HOST)
     names = [one["name"] for one in await catalog.tags_of(str(APP))]
     assert (len(names), names[0], names[-1]) == (TAGS_MAX, "1.50", f"1.{TAGS_MAX + 49}")

@@ -12,7 +12,9 @@ import pytest
 from fakes.in_process import InProcess
 from fakes.machine import FAILED, Machine
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.ports import Asked, Database, Parameters, Row, StorageUnavailable, Transaction, Write
+from whence_aggregator.ports import Database, R, StorageUnavailable, T, Transaction
+from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery
+from whence_aggregator.queries.trace import STATEMENTS_NOW
 from whence_common.errors import WhenceError
 
 
@@ -40,15 +42,15 @@ class _WatchedTransaction:
         self._transaction = transaction
         self.execute = transaction.execute
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        self._watched.read.append(query)
-        return await self._transaction.fetch(query, parameters)
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
+        self._watched.read.append(asked.name)
+        return await self._transaction.fetch(asked)
 
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
-        self._watched.read += [query for query, _ in asked]
+    async def fetch_all(self, asked: BoundQueries[T]) -> T:
+        self._watched.read += [one.name for one in asked.queries]
         return await self._transaction.fetch_all(asked)
 
-    async def finish(self, *writes: Write) -> None:
+    async def finish(self, *writes: BoundCommand) -> None:
         if self._watched.failing:
             self._watched.failing = False
             raise StorageUnavailable("storage-full", "the disk is full")
@@ -73,7 +75,7 @@ async def other(one: InProcess, database: Database, authority: SigningAuthority)
 
 
 async def sequence(house: InProcess, instance_id: str) -> int:
-    (row,) = await house.database.fetch("statements_now", {"instance_ids": f'["{instance_id}"]'})
+    (row,) = await house.database.fetch(STATEMENTS_NOW.bind({"instance_ids": f'["{instance_id}"]'}))
     return int(row["sequence"])
 
 

@@ -14,7 +14,10 @@ from fakes.machine import COMMIT, DIGEST
 from whence_aggregator.agents.ingest import Accepted
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.standing import standing_verdicts
-from whence_aggregator.ports import ImageSaid, Row
+from whence_aggregator.ports import ImageSaid
+from whence_aggregator.queries.collect import INVENTORY_OF_REGION
+from whence_aggregator.queries.compliance import UnjudgedRow
+from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
 from whence_aggregator.work.questions import question
 from whence_common.envelope import seal
 from whence_common.errors import InputError
@@ -67,12 +70,15 @@ async def test_lone_surrogates_invalid_utf8_and_long_numbers_in_a_statement_are_
 @pytest.mark.parametrize("text", [NUL, "\ud800", "x" * 1_000_000])
 async def test_a_value_that_a_store_refuses_is_the_senders_fault_and_no_outage(house: InProcess, text: str) -> None:
     """SQLite keeps NUL and long keys: there it is the edge alone that refuses them."""
-    row = {**question("tag", "good", due_at="2026-11-22T12:00:00.000Z", lane="123456789012"), "subject": text}
+    row: AddTaskParameters = {
+        **question("tag", "good", due_at="2026-11-22T12:00:00.000Z", lane="123456789012"),
+        "subject": text,
+    }
     if text != "\ud800" and type(house.database).__name__ == "SqliteDatabase":
         return
     with pytest.raises(Unstorable):
-        await house.database.write(("add_task", [row]))
-    await house.database.write(("add_task", [{**row, "subject": "good"}]))
+        await house.database.write(ADD_TASK.bind([row]))
+    await house.database.write(ADD_TASK.bind([{**row, "subject": "good"}]))
 
 
 async def test_commits_with_nul_and_broken_text_are_kept_cleaned(house: InProcess) -> None:
@@ -99,7 +105,9 @@ async def test_an_inventory_answer_with_nul_keeps_no_other_instance_from_being_l
     started = "2026-11-22T11:59:00.000Z"
     house.ec2.listed = {"i-\x00": ("run\x00ning", started), "i-00000000000000001": ("running", started)}
     await house.inventory.collect(PLACE)
-    rows = await house.database.fetch("inventory_of_region", {"account_id": "123456789012", "region": "eu-central-1"})
+    rows = await house.database.fetch(
+        INVENTORY_OF_REGION.bind({"account_id": "123456789012", "region": "eu-central-1"})
+    )
     assert {row["instance_id"] for row in rows} == {"i-\ufffd", "i-00000000000000001"}
 
 
@@ -108,7 +116,7 @@ class Failing(Evaluator):
 
     tried = 0
 
-    async def _evaluate(self, rows: Sequence[Row]) -> None:
+    async def _evaluate(self, rows: Sequence[UnjudgedRow]) -> None:
         if any(row["instance_id"].endswith("2") for row in rows):
             Failing.tried += len(rows) == 1
             raise RuntimeError("a bug")

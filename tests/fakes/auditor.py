@@ -39,9 +39,9 @@ async def checked(house: InProcess, tmp_path: Path) -> AuditOutcome:
 async def dumped(database: Database) -> dict[str, list[dict[str, object]]]:
     """Give what is derived from the log."""
     found = {}
-    for table in (dump for one in TABLES for dump in one.dumps):
-        rows = await database.fetch(f"dump_{table}", {"limit": 10_000, "offset": 0})
-        found[table] = [dict(row) for row in rows]
+    for dump in (dump for one in TABLES for dump in one.dumps):
+        rows = await database.fetch(dump.bind({"limit": 10_000, "offset": 0}))
+        found[dump.name.removeprefix("dump_")] = [dict(row) for row in rows]
     return found
 
 

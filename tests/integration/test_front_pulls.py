@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ from landscape.postgres import postgres
 from whence_aggregator.callers.limits import ChallengeLimits, Limit
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.front_agents import FrontAgentCalls
-from whence_aggregator.ports import Asked, Row, StorageUnavailable
+from whence_aggregator.ports import StorageUnavailable, T
+from whence_aggregator.queries.query import BoundQueries
 from whence_aggregator.registry.access import GRANT_SECONDS
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
@@ -183,7 +184,7 @@ async def test_a_boot_pulls_while_the_aggregators_process_is_away(authority: Sig
 class Away:
     """A database that answers nothing."""
 
-    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
+    async def fetch_all(self, asked: BoundQueries[T], *, brief: bool = False) -> T:
         raise StorageUnavailable("storage-unavailable", "the database does not answer")
 
 

@@ -11,10 +11,18 @@ from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
 from landscape.kills import drop_database, new_database
 from whence_aggregator.ports import WriteConflict
+from whence_aggregator.queries.ledger import ADD_CLOCK, LAST_INDEX, PUT_TILE, AddClockParameters
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskUnlessKnownParameters
 from whence_aggregator.storage.postgres import PostgresDatabase
 
-TASK = {"kind": "commit", "subject": "x", "due_at": "2026-11-22T12:00:00.000Z", "lane": "a", "host": "x"}
-CLOCK = {"ledger_index": 0, "recorded_at": 1, "latest": 1}
+TASK: AddTaskUnlessKnownParameters = {
+    "kind": "commit",
+    "subject": "x",
+    "due_at": "2026-11-22T12:00:00.000Z",
+    "lane": "a",
+    "host": "x",
+}
+CLOCK: AddClockParameters = {"ledger_index": 0, "recorded_at": 1, "latest": 1}
 WAITING = "select query from pg_stat_activity where wait_event = 'advisory'"
 
 
@@ -33,14 +41,14 @@ async def store(dsn: str) -> AsyncIterator[PostgresDatabase]:
 
 async def begin_and_fail(store: PostgresDatabase) -> None:
     async with store.transaction() as transaction:
-        await transaction.execute(("add_task_unless_known", [TASK]))
+        await transaction.execute(ADD_TASK_UNLESS_KNOWN.bind([TASK]))
         raise ZeroDivisionError
 
 
 async def at_once(store: PostgresDatabase) -> None:
     """Write what needs nothing to be read first."""
     async with store.transaction() as transaction:
-        await transaction.finish(("add_clock", [CLOCK]), ("put_tile", [{"level": 0, "number": 0, "hashes": b""}]))
+        await transaction.finish(ADD_CLOCK.bind([CLOCK]), PUT_TILE.bind([{"level": 0, "number": 0, "hashes": b""}]))
 
 
 async def who_waits(store: PostgresDatabase) -> str:
@@ -81,10 +89,10 @@ async def test_what_needs_nothing_to_be_read_is_one_statement_and_waits_for_the_
 ) -> None:
     other = await PostgresDatabase.open(dsn)
     async with other.transaction() as appending:
-        await appending.fetch("last_index", {})
+        await appending.fetch(LAST_INDEX.bind({}))
         waiting = asyncio.create_task(at_once(store))
         assert "insert into clock" in await who_waits(store)
-        await appending.finish(("add_clock", [CLOCK]))
+        await appending.finish(ADD_CLOCK.bind([CLOCK]))
     with pytest.raises(WriteConflict):
         await waiting
     await other.close()

@@ -24,6 +24,7 @@ from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import ListedInstance
+from whence_aggregator.queries.agents import SEE
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.clock import to_instant, to_millis
 from whence_common.statement import InstanceFacts
@@ -102,7 +103,7 @@ class World:
 
     async def hear(self, machine: Machine) -> None:
         rows = self.house.sightings.rows([(machine.instance_id, 1)], to_millis(self.house.clock()))
-        await self.house.database.write(("see", rows))
+        await self.house.database.write(SEE.bind(rows))
 
     def state(self, truth: Truth, cause: str) -> None:
         launched = truth.states[-1][2]

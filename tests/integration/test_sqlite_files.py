@@ -12,13 +12,14 @@ from fakes.in_process import InProcess, KeptCheckpoint
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.ledger.ledger import LedgerInconsistent
 from whence_aggregator.ports import StorageUnavailable
+from whence_aggregator.queries.audit import DUMP_FACETS, DumpFacetsParameters
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
 _BEFORE = 31
 """The schema is there; what refuses changes of the ledger is not yet."""
-_PAGE = {"limit": 10, "offset": 0}
+_PAGE: DumpFacetsParameters = {"limit": 10, "offset": 0}
 
 
 def made_before(path: Path, before: int = _BEFORE) -> sqlite3.Connection:
@@ -34,7 +35,7 @@ async def test_many_that_open_a_new_file_at_once_make_it_once(tmp_path: Path) ->
     for number in range(5):
         opened = await asyncio.gather(*(SqliteDatabase.open(tmp_path / f"{number}.db") for _ in range(6)))
         for database in opened:
-            assert await database.fetch("dump_facets", _PAGE) == []
+            assert await database.fetch(DUMP_FACETS.bind(_PAGE)) == []
             await database.close()
 
 

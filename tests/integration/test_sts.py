@@ -26,6 +26,8 @@ from whence_agent.adapters.imds import ImdsMetadata
 from whence_agent.adapters.sigv4 import AwsKeys
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.agents.enrolment import EnrolmentRequest
+from whence_aggregator.queries.query import instance_ids
+from whence_aggregator.queries.trace import SEEN, STATEMENTS_NOW
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.clock import from_millis
 from whence_common.errors import WhenceError
@@ -125,10 +127,10 @@ async def test_the_old_key_of_a_replaced_binding_still_tells_history_and_moves_n
     with pytest.raises(WhenceError) as caught:
         await place.house.heartbeats.accept(beat, mac(key, beat))
     assert caught.value.code == "enrolment-superseded"
-    names = {"instance_ids": json.dumps([INSTANCE])}
-    (row,) = await place.house.database.fetch("statements_now", names)
+    names = instance_ids([INSTANCE])
+    (row,) = await place.house.database.fetch(STATEMENTS_NOW.bind(names))
     assert row["ledger_index"] == newest.ledger_index
-    (seen,) = await place.house.database.fetch("seen", names)
+    (seen,) = await place.house.database.fetch(SEEN.bind(names))
     assert from_millis(seen["seen_at"]) == "2026-11-22T12:00:00.000Z", "a key that was replaced hides no silence"
 
 

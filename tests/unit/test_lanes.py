@@ -13,7 +13,7 @@ from whence_aggregator.adapters.layer_stream import Windows, scan
 from whence_aggregator.adapters.pace import Floor, ResponsePace, TooSlow, paced
 from whence_aggregator.work.lanes import Lanes, LaneShares, choose
 from whence_aggregator.work.questions import host_of, lane_of_team, question
-from whence_aggregator.work.task import Again, Task, Work
+from whence_aggregator.work.task import Again, Due, Task, Work
 
 SHARES = LaneShares(all_max=10, lane_max=6, host_max=4, pair_max=3, slow_host_max=2, slow_pair_max=1)
 FLOOR = Floor(bytes_per_second_min=100, window_seconds=10.0)
@@ -105,16 +105,16 @@ def test_a_kind_with_a_pace_starts_no_sooner_whoever_asks() -> None:
     assert lanes.has_room_for("tag", "b", "g", now=100.0)
 
 
-def due(*named: str) -> list[dict[str, str]]:
+def due(*named: str) -> list[Due]:
     """Give tasks, the oldest first, of texts such as `lane@host`."""
     return [
-        dict(zip(("kind", "lane", "host", "subject"), ("tag", *one.split("@"), f"{one}#{n}"), strict=True))
+        Due(kind="tag", subject=f"{one}#{n}", due_at="", lane=one.partition("@")[0], host=one.partition("@")[2])
         for n, one in enumerate(named)
     ]
 
 
-def chosen(tasks: list[dict[str, str]], lanes: Lanes, *, after: str = "", tasks_max: int = 100) -> list[str]:
-    return [str(one["subject"]) for one in choose(tasks, lanes, after=after, tasks_max=tasks_max, now=0.0)]
+def chosen(tasks: list[Due], lanes: Lanes, *, after: str = "", tasks_max: int = 100) -> list[str]:
+    return [one.subject for one in choose(tasks, lanes, after=after, tasks_max=tasks_max, now=0.0)]
 
 
 def test_lanes_take_turns_from_the_one_that_follows_the_last() -> None:

@@ -16,6 +16,8 @@ from whence_aggregator.collect.collectors import CommitCollector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.http.measures import HttpMeasures, template
 from whence_aggregator.ports import SourceUnavailable, StorageUnavailable, WriteConflict
+from whence_aggregator.queries.callers import NOTE_TOKEN_USE, NoteTokenUseParameters
+from whence_aggregator.queries.query import BoundCommand
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.meters import Counter, Histogram
@@ -150,10 +152,10 @@ async def test_questions_are_counted_by_hosts_of_the_settings_alone() -> None:
 
 async def test_failures_of_the_database_are_counted_and_passed_on(tmp_path: Path) -> None:
     database = MeasuredDatabase(await SqliteDatabase.open(tmp_path / "l.db"))
-    row = {"token": "t", "used_at": "x"}
-    await database.write(("note_token_use", [row]))
+    row: NoteTokenUseParameters = {"token": "t", "used_at": "x"}
+    await database.write(NOTE_TOKEN_USE.bind([row]))
     with pytest.raises(WriteConflict):
-        await database.write(("note_token_use", [{**row, "token": None}]))
+        await database.write(BoundCommand(NOTE_TOKEN_USE.name, [{**row, "token": None}]))
     with pytest.raises(StorageUnavailable):
         async with database.transaction():
             raise StorageUnavailable("storage-sqlite", "away")

@@ -6,6 +6,8 @@ import asyncpg
 import pytest
 
 from whence_aggregator.ports import StorageUnavailable
+from whence_aggregator.queries.query import together
+from whence_aggregator.queries.registry import STANDING_OF_INSTANCE
 from whence_aggregator.storage.postgres import PostgresDatabase
 
 
@@ -19,5 +21,6 @@ class DyingPool:
 async def test_a_server_that_shuts_down_in_the_middle_of_a_query_is_away_and_no_bug() -> None:
     pool = DyingPool()
     database = PostgresDatabase(pool, pool, pool)
+    asked = STANDING_OF_INSTANCE.bind({"instance_id": "i-00000000000000001"})
     with pytest.raises(StorageUnavailable):
-        await database.fetch_all([("standing_of_instance", {"instance_id": "i-00000000000000001"})], brief=True)
+        await database.fetch_all(together(asked), brief=True)

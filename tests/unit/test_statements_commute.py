@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.machine import DIGEST, REPOSITORY, Machine
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.ports import Asked, Parameters, Row, Write
+from whence_aggregator.ports import R, T
 from whence_aggregator.projections.known import KnownInstance
 from whence_aggregator.projections.stated import Said, Stated
 from whence_aggregator.projections.statements import Combinations, project_statements
+from whence_aggregator.queries.agents import InstancesNamedRow
+from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery
 from whence_common.statement import ApplicationFacts, ImageFacts
 
 STATEMENTS = st.lists(
@@ -65,8 +68,8 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
     order = list(enumerate(told, 10))
     if shuffled:
         chance.shuffle(order)
-    rows = {
-        name: {"number": number, "instance_id": name, "account_id": "a", "region": "r", "enrolment": 0, "sequence": 0,
+    rows: dict[str, dict[str, Any]] = {
+        name: {"number": number, "instance_id": name, "account_id": "a", "region": "r", "enrolment": 0, "sequence": 0, "cause": "",
                "facets": 0, "base": -1, "first_index": -1, "earliest": 0, "late_millis": 0, "listed": "", "asked_at": 0, "spoke_at": 0,
                "life": "unknown", "life_index": -1}
         for number, name in enumerate(_NAMES, 1)
@@ -75,7 +78,7 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
     while order:
         size = chance.randint(1, 4) if shuffled else len(order)
         batch, order = order[:size], order[size:]
-        known = {name: KnownInstance.of(row) for name, row in rows.items()}
+        known = {name: KnownInstance.of(cast(InstancesNamedRow, row)) for name, row in rows.items()}
         new = [Said(ledger_index=0, instance_id=name, enrolment=1, stated=stated) for _, (name, stated) in batch]
         for query, written in await project_statements(book, new, known, combinations, 0):
             for row in written:
@@ -109,14 +112,14 @@ class _Book:
         assert isinstance(row, dict)
         self.values[row["number"]] = tuple(value for name, value in row.items() if name != "number")
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        raise AssertionError(query)
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
+        raise AssertionError(asked)
 
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
-        assert asked[-1][0] == "last_facets"
-        none: list[Sequence[Row]] = [[] for _ in asked[:-1]]
-        return [*none, [{"number": max(self.values, default=0)}]]
+    async def fetch_all(self, asked: BoundQueries[T]) -> T:
+        assert asked.queries[-1].name == "last_facets"
+        none: list[Sequence[object]] = [[] for _ in asked.queries[:-1]]
+        return cast(T, (*none, [{"number": max(self.values, default=0)}]))
 
-    async def execute(self, *writes: Write) -> None: ...
+    async def execute(self, *writes: BoundCommand) -> None: ...
 
-    async def finish(self, *writes: Write) -> None: ...
+    async def finish(self, *writes: BoundCommand) -> None: ...

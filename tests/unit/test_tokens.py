@@ -14,7 +14,9 @@ from whence_aggregator.adapters.tokens_file import TokensFile
 from whence_aggregator.callers.known import Callers, TokenUses
 from whence_aggregator.callers.tokens import CallerToken, TokensInvalid, new_token, parse_tokens, token_hash
 from whence_aggregator.cli import main
-from whence_aggregator.ports import StorageUnavailable, Write
+from whence_aggregator.ports import StorageUnavailable
+from whence_aggregator.queries.callers import NOTE_TOKEN_USE, TOKEN_USES
+from whence_aggregator.queries.query import BoundCommand
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.wiring.parts import load_callers
 
@@ -216,7 +218,7 @@ async def test_the_list_shows_rights_and_dates_and_never_a_hash(
     assert "not known" in capsys.readouterr().out
     assert not (tmp_path / "l.db").exists()
     database = await SqliteDatabase.open(tmp_path / "l.db")
-    await database.write(("note_token_use", [{"token": new.hash, "used_at": "2026-11-20T13:00:00.000Z"}]))
+    await database.write(NOTE_TOKEN_USE.bind([{"token": new.hash, "used_at": "2026-11-20T13:00:00.000Z"}]))
     await database.close()
     assert await asyncio.to_thread(command, "list", "--config", config) == 0
     shown = capsys.readouterr()
@@ -241,7 +243,7 @@ class CountedWrites:
         self.rows: list[Sequence[object]] = []
         self.away = False
 
-    async def write(self, *writes: Write) -> None:
+    async def write(self, *writes: BoundCommand) -> None:
         if self.away:
             raise StorageUnavailable("storage-sqlite", "away")
         self.rows += [rows for _, rows in writes]
@@ -287,8 +289,8 @@ def test_a_tokens_file_that_changes_counts_and_a_wrong_one_changes_nothing(
 async def test_of_two_replicas_that_note_a_use_the_later_one_stays(tmp_path: Path) -> None:
     database = await SqliteDatabase.open(tmp_path / "l.db")
     for used_at in ("2026-11-20T12:00:00.000Z", "2026-11-20T13:00:00.000Z", "2026-11-20T11:00:00.000Z"):
-        await database.write(("note_token_use", [{"token": HASH, "used_at": used_at}]))
-    assert [dict(row) for row in await database.fetch("token_uses", {})] == [
+        await database.write(NOTE_TOKEN_USE.bind([{"token": HASH, "used_at": used_at}]))
+    assert [dict(row) for row in await database.fetch(TOKEN_USES.bind({}))] == [
         {"token": HASH, "used_at": "2026-11-20T13:00:00.000Z"}
     ]
     await database.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery, NamedQuery
 from whence_common.errors import InputError, RoadError
 from whence_common.image_layers import LayerFinding
 from whence_common.image_provenance import SourceClaim
@@ -16,11 +17,11 @@ from whence_common.scm_source import SourceRepository
 from whence_common.sts_proof import StsProof
 
 Row = Mapping[str, Any]
-Parameters = Mapping[str, object]
-Asked = tuple[str, Parameters]
-"""A query's name and its parameters."""
-Write = tuple[str, Sequence[Parameters]]
-"""A query's name and the rows it is run for."""
+Rows = tuple[Sequence[Row], ...]
+"""The rows of each query of several."""
+P = TypeVar("P", bound=Mapping[str, object])
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class StorageUnavailable(RoadError):
@@ -68,20 +69,20 @@ class SourceUnavailable(RoadError):
 
 
 class Transaction(Protocol):
-    """One write transaction; all or nothing. Query names are those of storage/queries.sql.
+    """One write transaction; all or nothing.
 
     It begins, and holds off other replicas, with the first that is asked of it. Raises WriteConflict for a row that is
     there already.
     """
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]: ...
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]: ...
 
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]: ...
+    async def fetch_all(self, asked: BoundQueries[T]) -> T: ...
 
-    async def execute(self, *writes: Write) -> None:
+    async def execute(self, *writes: BoundCommand) -> None:
         """Run queries in order, each once for each of its rows. No row of an insert may appear twice."""
 
-    async def finish(self, *writes: Write) -> None:
+    async def finish(self, *writes: BoundCommand) -> None:
         """Run queries and commit, in one round trip. Nothing may follow but leaving the transaction."""
 
 
@@ -91,16 +92,16 @@ class Database(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open the one write transaction there is at a time, over all replicas; commits on leaving, durably."""
 
-    async def write(self, *writes: Write) -> None:
+    async def write(self, *writes: BoundCommand) -> None:
         """Write what touches no entry of the log, durably, in a transaction of its own."""
 
-    async def write_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+    async def write_returning(self, query: NamedQuery[P, R], rows: Sequence[P]) -> Sequence[R]:
         """Write rows as `write` does, no row twice, and return what the query returns of those that it wrote."""
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
         """Read, beside any writer."""
 
-    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
+    async def fetch_all(self, asked: BoundQueries[T], *, brief: bool = False) -> T:
         """Read several things as they were at one moment. `brief`: a few rows by their keys, and nothing else."""
 
 

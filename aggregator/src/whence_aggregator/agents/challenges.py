@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from whence_aggregator.ports import Database, Unauthenticated
+from whence_aggregator.queries.agents import FORGET_CHALLENGES, REDEEM_CHALLENGE
 from whence_common.clock import Now, from_millis, to_instant, to_millis
 
 CHALLENGE_SECONDS = 120
@@ -45,9 +46,10 @@ class Challenges:
         """Use it up. Raises Unauthenticated when it was redeemed before: of many at once, one wins."""
         expires_at = self._expires_at(challenge)
         async with self._database.transaction() as transaction:
-            await transaction.execute(("forget_challenges", [{"now": to_instant(self._now())}]))
-            redeemed = {"nonce": challenge, "expires_at": from_millis(expires_at)}
-            taken = await transaction.fetch("redeem_challenge", redeemed)
+            await transaction.execute(FORGET_CHALLENGES.bind([{"now": to_instant(self._now())}]))
+            taken = await transaction.fetch(
+                REDEEM_CHALLENGE.bind({"nonce": challenge, "expires_at": from_millis(expires_at)})
+            )
         if len(taken) != 1:
             raise _unknown()
 

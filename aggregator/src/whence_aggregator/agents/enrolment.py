@@ -32,6 +32,8 @@ from whence_aggregator.ports import (
     Unauthenticated,
 )
 from whence_aggregator.projections.events import project_enrolment
+from whence_aggregator.queries.agents import ENROLMENT_BY_KEY, ENROLMENTS_BY_KEY, ENROLMENTS_OF
+from whence_aggregator.queries.query import instance_ids, together
 from whence_common import strict_base64
 from whence_common.clock import Now, to_instant
 from whence_common.enrolment_proof import proof_content
@@ -173,8 +175,8 @@ class Enrolments:
 
         What is wrong with one of them is told for that one.
         """
-        wanted = {"key_ids": b"".join(map(bytes.fromhex, keys))}
-        (rows,) = await self._database.fetch_all([("enrolments_by_key", wanted)], brief=True)
+        wanted = ENROLMENTS_BY_KEY.bind({"key_ids": b"".join(map(bytes.fromhex, keys))})
+        (rows,) = await self._database.fetch_all(together(wanted), brief=True)
         found: dict[str, Enrolment | Exception] = {}
         for row in rows:
             try:
@@ -231,12 +233,12 @@ class Enrolments:
         """Bind the key, unless it is bound already. Raises Conflict when that needs a proof that was not given."""
         now = self._now()
         async with self._ledger.writing() as writing:
-            wanted = {"instance_ids": msgspec.json.encode([identity.instance_id]).decode()}
-            bound = [self._read(row) for row in await writing.transaction.fetch("enrolments_of", wanted)]
+            wanted = instance_ids([identity.instance_id])
+            bound = [self._read(row) for row in await writing.transaction.fetch(ENROLMENTS_OF.bind(wanted))]
             same = next((one for one in bound if one.key_id == key), None)
             if same is not None:
                 return same
-            other_key = await writing.transaction.fetch("enrolment_by_key", {"key_id": bytes.fromhex(key)})
+            other_key = await writing.transaction.fetch(ENROLMENT_BY_KEY.bind({"key_id": bytes.fromhex(key)}))
             refusal = self._refusal(identity, bound, bool(other_key), proved, now)
             if refusal is None:
                 stated = _stated(identity, request, key, proved, len(bound) + 1, now, self.audience)

@@ -6,7 +6,16 @@ import hashlib
 import hmac
 
 from whence_aggregator.agents.sightings import Sightings
-from whence_aggregator.ports import Database, Parameters
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.agents import (
+    COUNT_ENROLMENTS,
+    KEEP_SECRET_FINGERPRINT,
+    REPLACE_SECRET_FINGERPRINT,
+    RESEAL,
+    SECRET_FINGERPRINT,
+    KeepSecretFingerprintParameters,
+)
+from whence_aggregator.queries.audit import DUMP_LAST_SEEN
 from whence_common.settings_file import SettingsInvalid
 
 _NAME = "heartbeat"
@@ -20,8 +29,8 @@ def fingerprint(secret: bytes) -> str:
 
 async def check_secret(database: Database, secret: bytes | None, *, path: str) -> None:
     """Raises SettingsInvalid when agents have enrolled under another secret than this one; None: there is no file."""
-    rows = await database.fetch("secret_fingerprint", {"name": _NAME})
-    enrolled = (await database.fetch("count_enrolments", {}))[0]["n"]
+    rows = await database.fetch(SECRET_FINGERPRINT.bind({"name": _NAME}))
+    enrolled = (await database.fetch(COUNT_ENROLMENTS.bind({})))[0]["n"]
     if not enrolled or (secret is not None and (not rows or rows[0]["fingerprint"] == fingerprint(secret))):
         return
     what = "is not there" if secret is None else "holds another secret"
@@ -36,9 +45,10 @@ async def check_secret(database: Database, secret: bytes | None, *, path: str) -
 
 async def keep_secret(database: Database, secret: bytes) -> None:
     """Record the secret that agents enrol under from now on, unless agents enrolled under one."""
-    enrolled = (await database.fetch("count_enrolments", {}))[0]["n"]
-    query = "keep_secret_fingerprint" if enrolled else "replace_secret_fingerprint"
-    await database.write((query, [{"name": _NAME, "fingerprint": fingerprint(secret)}]))
+    enrolled = (await database.fetch(COUNT_ENROLMENTS.bind({})))[0]["n"]
+    row: KeepSecretFingerprintParameters = {"name": _NAME, "fingerprint": fingerprint(secret)}
+    command = KEEP_SECRET_FINGERPRINT if enrolled else REPLACE_SECRET_FINGERPRINT
+    await database.write(command.bind([row]))
 
 
 async def accept_secret(database: Database, secret: bytes) -> int:
@@ -47,9 +57,8 @@ async def accept_secret(database: Database, secret: bytes) -> int:
     Whether somebody changed such a row before cannot be found out any more.
     """
     sightings, offset = Sightings(secret), 0
-    await database.write(("replace_secret_fingerprint", [{"name": _NAME, "fingerprint": fingerprint(secret)}]))
-    while rows := await database.fetch("dump_last_seen", {"limit": _PAGE_ROWS, "offset": offset}):
-        sealed: list[Parameters] = [sightings.sealed(row) for row in rows]
-        await database.write(("reseal", sealed))
+    await database.write(REPLACE_SECRET_FINGERPRINT.bind([{"name": _NAME, "fingerprint": fingerprint(secret)}]))
+    while rows := await database.fetch(DUMP_LAST_SEEN.bind({"limit": _PAGE_ROWS, "offset": offset})):
+        await database.write(RESEAL.bind([sightings.sealed(row) for row in rows]))
         offset += len(rows)
     return offset

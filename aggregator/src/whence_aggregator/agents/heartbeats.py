@@ -11,12 +11,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-import msgspec
-
 from whence_aggregator.agents.group_commit import GroupCommit
 from whence_aggregator.agents.sightings import Beat, HeartbeatPlace, Sightings
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ports import Database, OutOfOrder, Overloaded, StorageUnavailable, Unauthenticated
+from whence_aggregator.queries.agents import HEAR, HEARD_COUNTERS
+from whence_aggregator.queries.query import instance_ids, together
 from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS, Listening
 from whence_common.clock import Now, to_millis
 from whence_common.counting import LEAP_MAX
@@ -142,7 +142,7 @@ class Heartbeats:
             if other is None or beat.place > other.place:
                 highest[beat.instance_id] = beat
         rows = self._sightings.beats(highest.values(), to_millis(self._now()))
-        written = {row["instance_id"] for row in await self._database.write_returning("hear", rows)}
+        written = {row["instance_id"] for row in await self._database.write_returning(HEAR, rows)}
         taken = [beat.instance_id in written and highest[beat.instance_id] is beat for beat in batch]
         if all(taken):
             return [None] * len(batch)
@@ -151,8 +151,8 @@ class Heartbeats:
         return [None if done else stored[beat.instance_id] for beat, done in zip(batch, taken, strict=True)]
 
     async def _stored(self, names: Sequence[str]) -> dict[str, HeartbeatPlace]:
-        asked = {"instance_ids": msgspec.json.encode(list(names)).decode()}
-        (rows,) = await self._database.fetch_all([("heard_counters", asked)], brief=True)
+        asked = HEARD_COUNTERS.bind(instance_ids(list(names)))
+        (rows,) = await self._database.fetch_all(together(asked), brief=True)
         return {row["instance_id"]: (row["enrolment"], row["counter"]) for row in rows}
 
 

@@ -22,6 +22,9 @@ from whence_aggregator.ports import OutOfOrder, Unauthenticated, WriteConflict
 from whence_aggregator.projections.known import KnownInstance, KnownInstances, named
 from whence_aggregator.projections.stated import Said
 from whence_aggregator.projections.statements import Combinations, project_statements
+from whence_aggregator.queries.agents import SEE, STATEMENT_TAKEN, InstancesNamedRow, StatementTakenParameters
+from whence_aggregator.queries.query import together
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.work.questions import question
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.counting import LEAP_MAX
@@ -38,6 +41,7 @@ KEYS_AT_ONCE_MAX = 128
 QUEUE_MAX = 4_096
 _KEYS_CACHED_MAX = 50_000
 _QUESTIONS_KEPT_MAX = 50_000
+_Writing = Writing[tuple[Sequence[InstancesNamedRow], ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,12 +170,12 @@ class Ingest:
             with suppress(WriteConflict):
                 return await self._committed(batch, self._ledger.writing(edition=edition), known)
         asked = named([one.enrolment.instance_id for one in batch])
-        return await self._committed(batch, self._ledger.writing(asked, sized=True), None)
+        return await self._committed(batch, self._ledger.writing(together(asked), sized=True), None)
 
     async def _committed(
         self,
         batch: Sequence[Verified],
-        opened: AbstractAsyncContextManager[Writing],
+        opened: AbstractAsyncContextManager[_Writing],
         known: dict[str, KnownInstance] | None,
     ) -> Sequence[Accepted | Exception]:
         now = self._now()
@@ -201,7 +205,7 @@ class Ingest:
                     questions -= self._asked
                     due = to_instant(now)
                     tasks = [question(kind, s, due_at=due, lane=lane) for lane, kind, s in sorted(questions)]
-                    writing.writes += [("see", seen), ("add_task_unless_known", tasks)]
+                    writing.writes += [SEE.bind(seen), ADD_TASK_UNLESS_KNOWN.bind(tasks)]
         except BaseException:
             self._combinations.forget()
             raise
@@ -216,7 +220,7 @@ class Ingest:
         )
 
     async def _decide(
-        self, writing: Writing, batch: Sequence[Verified], known: Mapping[str, KnownInstance]
+        self, writing: _Writing, batch: Sequence[Verified], known: Mapping[str, KnownInstance]
     ) -> tuple[list[Verified], dict[bytes, int | Exception]]:
         """Tell new statements from known ones (by digest: their index) and from those whose sequence is taken."""
         fresh: dict[tuple[str, int, int], Verified] = {}
@@ -237,12 +241,12 @@ class Ingest:
             if (one.enrolment.number, one.checked.stated.sequence) > instance.order:
                 fresh[one.key] = one
                 continue
-            place = {
+            place: StatementTakenParameters = {
                 "instance": instance.number,
                 "enrolment": one.enrolment.number,
                 "sequence": one.checked.stated.sequence,
             }
-            rows = await writing.transaction.fetch("statement_taken", place)
+            rows = await writing.transaction.fetch(STATEMENT_TAKEN.bind(place))
             if not rows:
                 fresh[one.key] = one
                 continue
@@ -252,7 +256,7 @@ class Ingest:
         return list(fresh.values()), standing
 
     async def _append(
-        self, writing: Writing, fresh: Sequence[Verified], known: Mapping[str, KnownInstance]
+        self, writing: _Writing, fresh: Sequence[Verified], known: Mapping[str, KnownInstance]
     ) -> list[tuple[int, int]]:
         instances = {name: known[name] for name in (one.enrolment.instance_id for one in fresh)}
         wanted = {one.number: one.base for one in instances.values()}

@@ -12,7 +12,8 @@ from operator import attrgetter
 
 import msgspec
 
-from whence_aggregator.ports import Parameters, Row
+from whence_aggregator.queries.agents import HearParameters, ResealParameters, SeeParameters
+from whence_aggregator.queries.audit import DumpLastSeenRow
 
 SpeakingKey = tuple[str, int]
 """(instance id, number of the binding whose key spoke)."""
@@ -44,7 +45,7 @@ class Sightings:
         """Copied for each seal: that is three times as fast as to begin with the key."""
         self._beat_sealing = hashlib.blake2b(key=key, digest_size=_SEAL_BYTES, person=b"whence-heartbeat")
 
-    def rows(self, heard: Iterable[SpeakingKey], seen_at: int) -> list[Parameters]:
+    def rows(self, heard: Iterable[SpeakingKey], seen_at: int) -> list[SeeParameters]:
         """Give one row an instance, of the newest binding that was heard."""
         return [
             {
@@ -56,16 +57,18 @@ class Sightings:
             for instance_id, enrolment in dict(sorted(heard)).items()
         ]
 
-    def sealed(self, row: Row) -> Parameters:
+    def sealed(self, row: DumpLastSeenRow) -> ResealParameters:
         """Return a row with its seals anew: after the secret was lost."""
-        beat = [row[name] for name in ("enrolment", "counter", "skew_millis", "skew_confirmed")]
         return {
-            **{name: row[name] for name in ("instance_id", "seen_at", "enrolment", "counter")},
+            "instance_id": row["instance_id"],
+            "seen_at": row["seen_at"],
+            "enrolment": row["enrolment"],
+            "counter": row["counter"],
             "seal": self._seal(row["instance_id"], row["seen_at"], row["enrolment"]),
-            "beat_seal": self._beat_seal(row["instance_id"], *beat) if row["counter"] else None,
+            "beat_seal": self._beat_seal_of(row) if row["counter"] else None,
         }
 
-    def beats(self, beats: Iterable[Beat], seen_at: int) -> list[Parameters]:
+    def beats(self, beats: Iterable[Beat], seen_at: int) -> list[HearParameters]:
         """Return the rows of heartbeats, one an instance at most, in the order that all replicas take locks in."""
         return [
             {
@@ -81,17 +84,19 @@ class Sightings:
             for one in sorted(beats, key=_INSTANCE)
         ]
 
-    def holds(self, row: Row) -> bool:
+    def holds(self, row: DumpLastSeenRow) -> bool:
         """Return whether a row is as it was written."""
         seal = self._seal(row["instance_id"], row["seen_at"], row["enrolment"])
         if not hmac.compare_digest(seal, bytes(row["seal"])):
             return False
         if not row["counter"]:
             return True
-        beat = self._beat_seal(
+        return hmac.compare_digest(self._beat_seal_of(row), bytes(row["beat_seal"] or b""))
+
+    def _beat_seal_of(self, row: DumpLastSeenRow) -> bytes:
+        return self._beat_seal(
             row["instance_id"], row["enrolment"], row["counter"], row["skew_millis"], row["skew_confirmed"]
         )
-        return hmac.compare_digest(beat, bytes(row["beat_seal"] or b""))
 
     def _beat_seal(self, instance_id: str, enrolment: int, counter: int, skew_millis: int, confirmed: int) -> bytes:
         sealing = self._beat_sealing.copy()

@@ -11,8 +11,15 @@ from whence_aggregator.applications.fields import ApplicationInvalid, check_team
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
-from whence_aggregator.ports import Database, Forbidden, NotFound, Row, Transaction
+from whence_aggregator.ports import Database, Forbidden, NotFound, Transaction
 from whence_aggregator.projections.events import project_application
+from whence_aggregator.queries.applications import (
+    APPLICATION_AT,
+    APPLICATION_FIRST,
+    APPLICATIONS_ALL_AT,
+    ApplicationAtParameters,
+    ApplicationAtRow,
+)
 from whence_aggregator.trace.moment import EVERY_ENTRY, Moments
 from whence_aggregator.trace.tickets import PATTERNS_MAX, check_pattern
 from whence_common.clock import Now, to_instant
@@ -60,11 +67,11 @@ class Applications:
         """Give one application as Kio shows it, now or as it was. Raises NotFound."""
         _check_could_exist(application_id)
         moment = await self._moments.of(at)
-        parameters = {"application_id": application_id, "past": moment.past}
-        rows = await self._database.fetch("application_at", parameters)
+        parameters: ApplicationAtParameters = {"application_id": application_id, "past": moment.past}
+        rows = await self._database.fetch(APPLICATION_AT.bind(parameters))
         if not rows:
             raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
-        first = (await self._database.fetch("application_first", {"application_id": application_id}))[0]
+        first = (await self._database.fetch(APPLICATION_FIRST.bind({"application_id": application_id})))[0]
         shown = _shown(rows[0], first["recorded_at"], first["recorded_by"])
         return {**shown, "required_approvers": required_approvers(shown)}
 
@@ -73,7 +80,7 @@ class Applications:
         after, moment = "", await self._moments.of(at)
         while True:
             rows = await self._database.fetch(
-                "applications_all_at", {"after": after, "past": moment.past, "limit": PAGE_MAX}
+                APPLICATIONS_ALL_AT.bind({"after": after, "past": moment.past, "limit": PAGE_MAX})
             )
             yield [_shown(row, row["created_at"], row["created_by"]) for row in rows]
             if len(rows) < PAGE_MAX:
@@ -114,9 +121,11 @@ class Applications:
             await self._append(writing, application_id, body, caller)
         self._on_work()
 
-    async def _append(self, writing: Writing, application_id: str, body: Mapping[str, Any], caller: Caller) -> None:
-        parameters = {"application_id": application_id, "past": EVERY_ENTRY}
-        rows = await writing.transaction.fetch("application_at", parameters)
+    async def _append(
+        self, writing: Writing[Any], application_id: str, body: Mapping[str, Any], caller: Caller
+    ) -> None:
+        parameters: ApplicationAtParameters = {"application_id": application_id, "past": EVERY_ENTRY}
+        rows = await writing.transaction.fetch(APPLICATION_AT.bind(parameters))
         stated = {
             "application_id": application_id,
             "revision": rows[0]["revision"] + 1 if rows else 1,
@@ -143,12 +152,12 @@ def _check_could_exist(application_id: str) -> None:
 
 
 async def _newest(transaction: Transaction, application_id: str) -> dict[str, Any] | None:
-    rows = await transaction.fetch("application_at", {"application_id": application_id, "past": EVERY_ENTRY})
+    rows = await transaction.fetch(APPLICATION_AT.bind({"application_id": application_id, "past": EVERY_ENTRY}))
     body: dict[str, Any] | None = msgspec.json.decode(rows[0]["body"]) if rows else None
     return body
 
 
-def _shown(row: Row, created: str, created_by: str) -> dict[str, Any]:
+def _shown(row: ApplicationAtRow, created: str, created_by: str) -> dict[str, Any]:
     body = msgspec.json.decode(row["body"])
     return {
         "id": row["application_id"],

@@ -13,6 +13,8 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import Stored
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.kinds import KINDS, STATEMENT
+from whence_aggregator.queries.agents import ENROLMENT_BY_KEY
+from whence_aggregator.queries.ledger import CLOCK_AFTER, CLOCK_RANGE, ClockRangeParameters
 from whence_common.clock import parse_instant, to_millis
 from whence_common.envelope import Envelope
 from whence_common.evidence_bundle import End, Header, Line, Subtree, outside
@@ -56,11 +58,13 @@ class Bundles:
 
     async def _period(self, since: str, until: str, size: int) -> tuple[int, int]:
         """Give the entries recorded in a period, from one clock entry to another."""
-        bounds = {"since": to_millis(parse_instant(since)), "until": to_millis(parse_instant(until))}
-        found = (await self._database.fetch("clock_range", bounds))[0]
-        if found["first"] is None or found["first"] >= size:
+        bounds: ClockRangeParameters = {
+            "since": to_millis(parse_instant(since)), "until": to_millis(parse_instant(until)),
+        }  # fmt: skip
+        found = (await self._database.fetch(CLOCK_RANGE.bind(bounds)))[0]
+        if found["first"] is None or found["last"] is None or found["first"] >= size:
             return 0, 0
-        after = (await self._database.fetch("clock_after", {"ledger_index": found["last"]}))[0]["ledger_index"]
+        after = (await self._database.fetch(CLOCK_AFTER.bind({"ledger_index": found["last"]})))[0]["ledger_index"]
         return found["first"], min(size, after if after is not None else size)
 
     async def _introduction(self, content: bytes, known: set[str], first: int, size: int) -> AsyncIterator[bytes]:
@@ -70,7 +74,7 @@ class Bundles:
                 return
             if not is_key_id(key):
                 continue
-            rows = await self._database.fetch("enrolment_by_key", {"key_id": bytes.fromhex(key)})
+            rows = await self._database.fetch(ENROLMENT_BY_KEY.bind({"key_id": bytes.fromhex(key)}))
             if rows and rows[0]["ledger_index"] < first:
                 known.add(key)
                 index = rows[0]["ledger_index"]

@@ -6,15 +6,19 @@ leaves, roots compared with what was signed, and every table is derived again in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.audit.replay import Replay
+from whence_aggregator.ledger.kinds import TablePage
 from whence_aggregator.ledger.ledger import digest_head
 from whence_aggregator.ledger.log_reader import LogReader, Stored
-from whence_aggregator.ports import Database, Row, StorageUnavailable
+from whence_aggregator.ports import Database, R, StorageUnavailable
 from whence_aggregator.projections.kinds import KINDS, TABLES
+from whence_aggregator.queries.audit import DUMP_CHECKPOINT, DUMP_LAST_SEEN, DUMP_TILE, DUMP_UNSEEN
+from whence_aggregator.queries.ledger import ENTRIES_FROM, EntriesFromRow
+from whence_aggregator.queries.query import NamedQuery
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
 from whence_common.errors import InputError
@@ -135,16 +139,16 @@ class Check:
                 yield stored
             self._progress(f"{following} of {size} entries")
 
-    async def _rows_from(self, first: int, past: int) -> AsyncIterator[Row]:
+    async def _rows_from(self, first: int, past: int) -> AsyncIterator[EntriesFromRow]:
         while first < past:
-            rows = await self._database.fetch("entries_from", {"first": first, "past": past, "limit": 1000})
+            rows = await self._database.fetch(ENTRIES_FROM.bind({"first": first, "past": past, "limit": 1000}))
             for row in rows:
                 yield row
             if not rows:
                 return
             first = rows[-1]["ledger_index"] + 1
 
-    async def _stored(self, row: Row) -> Stored:
+    async def _stored(self, row: EntriesFromRow) -> Stored:
         try:
             return Stored(row["ledger_index"], row["kind"], await self._reader.content_of(row))
         except InputError as exc:
@@ -159,7 +163,7 @@ class Check:
         except InputError:
             return bytes(32)
 
-    def _check_entry(self, stored: Stored, row: Row, replay: Replay) -> None:
+    def _check_entry(self, stored: Stored, row: EntriesFromRow, replay: Replay) -> None:
         content, index = stored.content or b"", stored.ledger_index
         try:
             kind, event = kind_of(content)
@@ -199,7 +203,7 @@ class Check:
     async def _check_tiles(self) -> None:
         """Compare every stored tile with the one that the entries give."""
         seen = 0
-        async for row in _pages(self._database, "dump_tile"):
+        async for row in _pages(self._database, DUMP_TILE):
             level, number, seen = row["level"], row["number"], seen + 1
             ours = self._tree[level] if level < len(self._tree) else []
             stored = bytes(row["hashes"])
@@ -216,7 +220,9 @@ class Check:
             self._outcome.find("tile", "", f"{wanted - seen} tiles are missing")
 
     async def _check_checkpoints(self, size: int) -> None:
-        found = [(row["size"], row["note"]) async for row in _pages(self._database, "dump_checkpoint")]
+        found: list[tuple[int | None, str]] = [
+            (row["size"], row["note"]) async for row in _pages(self._database, DUMP_CHECKPOINT)
+        ]
         if self._kept_note is not None:
             found.append((None, self._kept_note))
         policy = Policy(log_keys=list(self._named))
@@ -248,9 +254,10 @@ class Check:
                 await self._compare(dump)
             self._progress(f"table {table.name}")
 
-    async def _compare(self, table: str) -> None:
+    async def _compare(self, dump: NamedQuery[TablePage, Mapping[str, object]]) -> None:
         """Compare a table with the one derived again, row by row in the order of its key."""
-        theirs, ours = _pages(self._database, f"dump_{table}"), _pages(self._scratch, f"dump_{table}")
+        theirs, ours = _pages(self._database, dump), _pages(self._scratch, dump)
+        table = dump.name.removeprefix("dump_")
         while True:
             stored, derived = await anext(theirs, None), await anext(ours, None)
             if stored is None and derived is None:
@@ -265,17 +272,17 @@ class Check:
         """Check the seals of `last_seen`, and that nobody who spoke has no row."""
         if self._sightings is None:
             return
-        async for row in _pages(self._database, "dump_last_seen"):
+        async for row in _pages(self._database, DUMP_LAST_SEEN):
             if not self._sightings.holds(row):
                 self._outcome.find("last_seen", row["instance_id"], "its seal does not hold")
-        async for row in _pages(self._database, "dump_unseen"):
-            self._outcome.find("last_seen", row["instance_id"], "the instance has spoken and has no row")
+        async for unseen in _pages(self._database, DUMP_UNSEEN):
+            self._outcome.find("last_seen", unseen["instance_id"], "the instance has spoken and has no row")
 
 
-async def _pages(database: Database, query: str) -> AsyncIterator[Row]:
+async def _pages(database: Database, dump: NamedQuery[TablePage, R]) -> AsyncIterator[R]:
     offset = 0
     while True:
-        rows: Sequence[Row] = await database.fetch(query, {"limit": PAGE_ROWS, "offset": offset})
+        rows = await database.fetch(dump.bind({"limit": PAGE_ROWS, "offset": offset}))
         for row in rows:
             yield row
         if len(rows) < PAGE_ROWS:
@@ -283,7 +290,7 @@ async def _pages(database: Database, query: str) -> AsyncIterator[Row]:
         offset += PAGE_ROWS
 
 
-def _values(row: Row | None) -> dict[str, object] | None:
+def _values(row: Mapping[str, object] | None) -> dict[str, object] | None:
     if row is None:
         return None
     found = dict(row)
@@ -294,7 +301,7 @@ def _key(row: dict[str, object]) -> object:
     return next(iter(row.values()))
 
 
-def _place(stored: Row | None, derived: Row | None) -> str:
+def _place(stored: Mapping[str, object] | None, derived: Mapping[str, object] | None) -> str:
     row = _values(stored) or _values(derived) or {}
     shown = [f"{name} {value}" for name, value in list(row.items())[:3] if not isinstance(value, bytes)]
     index = row.get("ledger_index")

@@ -12,7 +12,7 @@ async def rebuild(database: Database, reader: LogReader) -> int:
     """Make the projections again; give the number of entries. Raises Conflict when an entry cannot be used."""
     wrong: list[str] = []
     async with database.transaction() as transaction:
-        await transaction.execute(*((f"clear_{table.name}", [{}]) for table in TABLES))
+        await transaction.execute(*(table.clear.bind([{}]) for table in TABLES))
         replay = Replay(
             transaction, kinds=KINDS, on_error=lambda index, message: wrong.append(f"entry {index}: {message}")
         )

@@ -102,8 +102,8 @@ class Replay:
 
     async def _project_all(self, statements: list[Said], events: list[tuple[int, Event]]) -> None:
         if statements:
-            query, names = named([one.instance_id for one in statements])
-            known = {row["instance_id"]: KnownInstance.of(row) for row in await self._transaction.fetch(query, names)}
+            rows = await self._transaction.fetch(named([one.instance_id for one in statements]))
+            known = {row["instance_id"]: KnownInstance.of(row) for row in rows}
             writes = await project_statements(
                 self._transaction, statements, known, self._combinations, self.latest or 0
             )

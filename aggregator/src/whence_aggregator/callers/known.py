@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.tokens import CallerToken
 from whence_aggregator.ports import Database, StorageUnavailable
+from whence_aggregator.queries.callers import NOTE_TOKEN_USE
 from whence_common.clock import Now, to_instant
 from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
@@ -87,7 +88,9 @@ class TokenUses:
             return
         used_at = to_instant(self._now())
         try:
-            await self._database.write(("note_token_use", [{"token": one, "used_at": used_at} for one in sorted(used)]))
+            await self._database.write(
+                NOTE_TOKEN_USE.bind([{"token": one, "used_at": used_at} for one in sorted(used)])
+            )
         except StorageUnavailable as exc:
             self._callers.put_back(used)
             log.warning("uses of tokens are not written down yet", extra=fields(code=exc.code, message=exc.message))

@@ -13,8 +13,11 @@ import msgspec
 
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
-from whence_aggregator.ports import CollectedFact, Row, SourceUnavailable
+from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.projections.events import links_of, project_fact
+from whence_aggregator.queries.collect import FACTS_NOW, FactsNowRow
+from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.work.questions import question
 from whence_common.clock import Now, parse_instant, to_instant
@@ -58,8 +61,8 @@ class FactRecorder:
         found = await self._answer(kind, subject)
         finding = replace(found, value=cleaned(found.value), reason=cleaned(found.reason))
         now = self._now()
-        asked = {"kind": kind, "subjects": msgspec.json.encode([subject]).decode()}
-        async with self._ledger.writing(("facts_now", asked)) as writing:
+        asked = FACTS_NOW.bind({"kind": kind, "subjects": array([subject])})
+        async with self._ledger.writing(together(asked)) as writing:
             standing = _standing(writing.found[0], finding)
             if standing is not None:
                 return finding, parse_instant(standing["observed_at"])  # what says the same again is not a new entry
@@ -77,7 +80,7 @@ class FactRecorder:
             raise SourceUnavailable("source-too-slow", message) from exc
 
 
-def _standing(rows: Sequence[Row], finding: CollectedFact) -> Row | None:
+def _standing(rows: Sequence[FactsNowRow], finding: CollectedFact) -> FactsNowRow | None:
     """Give the fact that says the same already."""
     for row in rows:
         if finding.same_as(row["outcome"], row["reason"], msgspec.json.decode(row["value"])):
@@ -85,7 +88,7 @@ def _standing(rows: Sequence[Row], finding: CollectedFact) -> Row | None:
     return None
 
 
-async def _store(writing: Writing, asked: tuple[str, str, str], finding: CollectedFact, now: datetime) -> None:
+async def _store(writing: Writing[Any], asked: tuple[str, str, str], finding: CollectedFact, now: datetime) -> None:
     """Append the fact to the log, project it, and ask the questions that follow from it in the same lane."""
     kind, subject, lane = asked
     observed_at = to_instant(now)
@@ -101,8 +104,8 @@ async def _store(writing: Writing, asked: tuple[str, str, str], finding: Collect
     await project_fact(writing.transaction, index, stated)
     follow_up = [
         question("commit", f"{row['repository']}@{row['commit_id']}", due_at=observed_at, lane=lane)
-        for row in links_of(stated)[:_FOLLOW_UP_MAX]
+        for row in links_of(stated, index)[:_FOLLOW_UP_MAX]
     ]
     if kind == "commit" and finding.outcome == "found":
         follow_up.append(question(BRANCH_KIND, subject, due_at=observed_at, lane=lane))
-    writing.writes.append(("add_task_unless_known", follow_up))
+    writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(follow_up))

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.ports import Database, ImageSaid, ImageStore, SourceUnavailable
+from whence_aggregator.queries.collect import IMAGES_OF_CHAINS, IMAGES_OF_CHAINS_AND_COMMIT
+from whence_aggregator.queries.query import array
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError
 from whence_common.image_evidence import (
@@ -76,15 +77,15 @@ class KnownBaseImages:
 
     async def base_of(self, prefixes: list[str]) -> str | None:
         """Look the beginnings up. Raises StorageUnavailable."""
-        asked = {"chains": msgspec.json.encode(prefixes).decode(), "limit": 1}
-        rows = await self._database.fetch("images_of_chains", asked)
-        return str(rows[0]["image_digest"]) if rows else None
+        rows = await self._database.fetch(IMAGES_OF_CHAINS.bind({"chains": array(prefixes), "limit": 1}))
+        return rows[0]["image_digest"] if rows else None
 
     async def base_with_commit(self, prefixes: list[str], commit: str) -> str | None:
         """Look the beginnings up among images that name this commit. Raises StorageUnavailable."""
-        asked = {"chains": msgspec.json.encode(prefixes).decode(), "commit_id": commit, "limit": 1}
-        rows = await self._database.fetch("images_of_chains_and_commit", asked)
-        return str(rows[0]["image_digest"]) if rows else None
+        rows = await self._database.fetch(
+            IMAGES_OF_CHAINS_AND_COMMIT.bind({"chains": array(prefixes), "commit_id": commit, "limit": 1})
+        )
+        return rows[0]["image_digest"] if rows else None
 
 
 class _Pieces:

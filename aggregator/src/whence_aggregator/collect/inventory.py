@@ -20,6 +20,18 @@ from whence_aggregator.compliance.rules.user_data import USER_DATA_CHANGED
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
 from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory
+from whence_aggregator.queries.collect import (
+    BEGIN_LISTING,
+    ENROLLED_UNLISTED,
+    FAIL_LISTING,
+    INVENTORY_OF_REGION,
+    LISTING_BEGUN,
+    PUT_LISTING,
+    ListingBegunParameters,
+)
+from whence_aggregator.queries.compliance import UNJUDGE_AWAITING
+from whence_aggregator.queries.query import array
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.life import GONE, life_of
 from whence_aggregator.work.questions import INVENTORY_KIND, question
 from whence_common.clock import Now, from_millis, to_instant, to_millis
@@ -52,21 +64,21 @@ class InventoryCollector:
         """Have accounts and regions asked from now on, where they are not yet."""
         due = to_instant(self._now())
         rows = [question(INVENTORY_KIND, f"{account}/{region}", due_at=due, lane=account) for account, region in places]
-        await self._database.write(("add_task_unless_known", rows))
+        await self._database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
 
     async def collect(self, subject: str) -> str:
         """Ask for one `account/region`; give a sentence about it. Raises SourceUnavailable."""
         account_id, _, region = subject.partition("/")
         asked_at = to_millis(self._now())
-        place = {"account_id": account_id, "region": region}
-        await self._database.write(("begin_listing", [{**place, "begun_at": asked_at}]))
+        place: ListingBegunParameters = {"account_id": account_id, "region": region}
+        await self._database.write(BEGIN_LISTING.bind([{**place, "begun_at": asked_at}]))
         try:
             found = await self._listed(account_id, region)
         except SourceUnavailable as exc:
-            await self._database.write(("fail_listing", [{**place, "failed_at": asked_at, "failure": exc.message}]))
+            await self._database.write(FAIL_LISTING.bind([{**place, "failed_at": asked_at, "failure": exc.message}]))
             raise
         listed = list({one.instance_id: one for one in found}.values())  # pages may overlap while instances come and go
-        rows = await self._database.fetch("inventory_of_region", place)
+        rows = await self._database.fetch(INVENTORY_OF_REGION.bind(place))
         known: dict[str, Row] = {row["instance_id"]: row for row in rows}
         fresh = [one.instance_id for one in listed if _is_fresh(one, known.get(one.instance_id))]
         again = [one.instance_id for one in listed if _is_asked_again(one, known.get(one.instance_id))]
@@ -85,8 +97,8 @@ class InventoryCollector:
         if not await self._append(changed, place, asked_at):
             return f"a later listing overtook the one that began at {from_millis(asked_at)}: it is not kept"
         await self._database.write(
-            ("put_listing", [{**place, "listed_at": asked_at, "instances": len(listed)}]),
-            ("unjudge_awaiting", [{**place, "rules": msgspec.json.encode(AWAIT_LISTINGS).decode()}]),
+            PUT_LISTING.bind([{**place, "listed_at": asked_at, "instances": len(listed)}]),
+            UNJUDGE_AWAITING.bind([{**place, "rules": array(AWAIT_LISTINGS)}]),
         )
         said = f"{len(listed)} instances listed at {to_instant(self._now())}, {len(changed)} of them changed"
         unread = [one["instance_id"] for one in stated if one["user_data_unread"] and one["state"] not in _OVER]
@@ -104,17 +116,17 @@ class InventoryCollector:
             message = f"EC2 of account {account_id} in {region} did not list all within {LISTING_SECONDS_MAX:g} seconds"
             raise SourceUnavailable("ec2-too-slow", message) from exc
 
-    async def _unlisted(self, place: Mapping[str, str], listed: set[str], asked_at: int) -> list[dict[str, Any]]:
+    async def _unlisted(self, place: ListingBegunParameters, listed: set[str], asked_at: int) -> list[dict[str, Any]]:
         """Return instances that enrolled well before this listing began, and that no listing ever showed."""
         before = asked_at - int(EC2_LAG.total_seconds() * 1000)
         rows = await self._database.fetch(
-            "enrolled_unlisted", {**place, "enrolled_before": before, "limit": _UNLISTED_MAX}
+            ENROLLED_UNLISTED.bind({**place, "enrolled_before": before, "limit": _UNLISTED_MAX})
         )
         empty = {"launched_at": "", "user_data_digest": "", "user_data_unread": "", "user_data": None}
         names = [row["instance_id"] for row in rows if row["instance_id"] not in listed]
         return [{**place, "instance_id": name, "state": GONE, **empty} for name in names]
 
-    async def _append(self, changed: Sequence[dict[str, Any]], place: Mapping[str, str], asked_at: int) -> bool:
+    async def _append(self, changed: Sequence[dict[str, Any]], place: ListingBegunParameters, asked_at: int) -> bool:
         """Append what changed; return False, with the rest not appended, when a later listing has begun meanwhile.
 
         That one may find nothing changed, so what this one found earlier must not be kept after it.
@@ -133,7 +145,7 @@ class InventoryCollector:
                 for value in changed[start : start + APPENDED_AT_ONCE_MAX]
             ]
             async with self._ledger.writing() as writing:
-                (newest,) = await writing.transaction.fetch("listing_begun", place)
+                (newest,) = await writing.transaction.fetch(LISTING_BEGUN.bind(place))
                 if newest["begun_at"] > asked_at:
                     return False
                 places = await writing.append([NewEntry(kind="fact", content=event("fact", one)) for one in events])
@@ -170,7 +182,7 @@ def _user_data(one: ListedInstance, before: Row | None, read: UserDataRead | Non
     return UserDataRead(unread="" if one.state in _ENDING else NOT_YET).to_wire()
 
 
-def _event(one: ListedInstance, place: Mapping[str, str], user_data: Mapping[str, Any]) -> dict[str, Any]:
+def _event(one: ListedInstance, place: ListingBegunParameters, user_data: Mapping[str, Any]) -> dict[str, Any]:
     stated: dict[str, Any] = cleaned({**place, **msgspec.structs.asdict(one), **user_data})
     return stated
 

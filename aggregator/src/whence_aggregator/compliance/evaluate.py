@@ -18,8 +18,30 @@ from whence_aggregator.compliance.rules.catalogue import RULE_VERSIONS, RULES, j
 from whence_aggregator.compliance.rules.clock import BY_HEARTBEATS, CLOCK_OFF
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
-from whence_aggregator.ports import Asked, Database, Row, StorageUnavailable, Transaction
+from whence_aggregator.ports import Database, StorageUnavailable, Transaction
 from whence_aggregator.projections.events import INSTANCE, project_verdicts
+from whence_aggregator.queries.agents import INSTANCES_NAMED
+from whence_aggregator.queries.compliance import (
+    CLOCKS_GONE_WRONG,
+    CLOCKS_SET_RIGHT,
+    JUDGED_BY_OTHERS,
+    RULE_SETS_ALL,
+    SET_JUDGED,
+    SILENT_SINCE,
+    SPEAKING_AGAIN,
+    SPEAKING_THOUGH_ENDED,
+    UNJUDGE,
+    UNJUDGED,
+    VERDICTS_OF,
+    RuleSetsAllRow,
+    SetJudgedParameters,
+    SilentSinceRow,
+    SpeakingAgainRow,
+    UnjudgedParameters,
+    UnjudgedRow,
+    VerdictsOfRow,
+)
+from whence_aggregator.queries.query import BoundQuery, array, each, instance_ids, together
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
@@ -69,18 +91,18 @@ class Evaluator:
 
     async def work(self) -> int:
         """Judge the next page of instances about which something new is known; give how many."""
-        page = {"after": self._after, "limit": PAGE_INSTANCES}
-        rows = await self._database.fetch("unjudged", page)
+        page: UnjudgedParameters = {"after": self._after, "limit": PAGE_INSTANCES}
+        rows = await self._database.fetch(UNJUDGED.bind(page))
         if not rows and self._after:
             self._after = 0
-            rows = await self._database.fetch("unjudged", {**page, "after": 0})
+            rows = await self._database.fetch(UNJUDGED.bind({**page, "after": 0}))
         if rows:
             self._after = rows[-1]["number"]
             due = [row for row in rows if self._is_due(row["instance_id"])]
             return await self._judge(due) if due else 0
         return 0
 
-    async def _judge(self, rows: Sequence[Row]) -> int:
+    async def _judge(self, rows: Sequence[UnjudgedRow]) -> int:
         """Judge instances; one that cannot be judged keeps no other from it. Return how many were judged.
 
         Such a one is tried again after ever longer pauses. Raises StorageUnavailable.
@@ -118,7 +140,7 @@ class Evaluator:
         waits = self._later.get(name)
         return waits is None or waits[0] <= self._now()
 
-    async def _evaluate(self, rows: Sequence[Row]) -> None:
+    async def _evaluate(self, rows: Sequence[UnjudgedRow]) -> None:
         now = self._now()
         names = [row["instance_id"] for row in rows]
         gathered = await self._tracer.facts(names)
@@ -133,7 +155,7 @@ class Evaluator:
             )
             verdicts[name] = {rule.id: storable_verdict(judge(rule, evidence)) for rule in RULES}
             await asyncio.sleep(0)
-        judged = [{"number": row["number"], "judged": row["ledger_index"]} for row in rows]
+        judged: list[SetJudgedParameters] = [{"number": row["number"], "judged": row["ledger_index"]} for row in rows]
         async with self._ledger.writing() as writing:
             events = await _moved(writing.transaction, verdicts, to_instant(now))
             new = [NewEntry(kind="verdict", content=event("verdict", stated)) for stated in events]
@@ -142,7 +164,7 @@ class Evaluator:
             if events:
                 entries = [(index, stated) for (index, _), stated in zip(places, events, strict=True)]
                 await project_verdicts(writing.transaction, entries)
-            await writing.transaction.execute(("set_judged", judged))
+            await writing.transaction.execute(SET_JUDGED.bind(judged))
         failed = [
             f"{stated['subject']['id']} {verdict['rule']}: {verdict['reason']}"
             for stated in events
@@ -158,36 +180,58 @@ class Evaluator:
 
         Each question goes on where the last one ended, and from the start when there were no more.
         """
-        asked: list[Asked] = []
-        sets = _lacking(await self._database.fetch("rule_sets_all", {}))
-        now, limit = self._now(), SWEEP_INSTANCES_MAX
-        until = to_millis(now - self._listening.silent_after)
-        if to_millis(self._listening.since) <= until:  # before, silence may be ours
-            since, after = self._swept
-            asked.append(("silent_since", {"since": since, "after": after, "until": until, "limit": limit}))
-        clock = {"rule": CLOCK_OFF}
-        late = int(ON_THE_WAY.total_seconds() * 1000)
-        paged: list[Asked] = [
-            ("speaking_again", {"until": until, "rule": AGENT_SILENT}),
-            ("clocks_gone_wrong", clock),
-            ("clocks_set_right", {**clock, "by_heartbeats": f"{BY_HEARTBEATS}%"}),
-            ("judged_by_others", {"sets": msgspec.json.encode(sets).decode()}),
-        ]
-        if self._sweeps % ENDED_SWEEPS == 0:
-            paged.append(("speaking_though_ended", {"on_the_way": late, "rule": INSTANCE_UNLISTED}))
-        asked += [(query, {**page, "limit": limit, "after": self._swept_after.get(query, 0)}) for query, page in paged]
-        self._sweeps += 1
-        found = await self._database.fetch_all(asked)
-        names = sorted({row["instance_id"] for rows in found for row in rows})
+        sets = _lacking(await self._database.fetch(RULE_SETS_ALL.bind({})))
+        now = self._now()
+        silent, asked = await self._fallen_silent(now), self._asked(now, sets)
+        found = await self._database.fetch_all(each(asked))
+        names = sorted({row["instance_id"] for row in silent} | {row["instance_id"] for rows in found for row in rows})
         if names:
             async with self._database.transaction() as transaction:
-                await transaction.execute(("unjudge", [{"instance_ids": msgspec.json.encode(names).decode()}]))
-        for (query, _), rows in zip(asked, found, strict=True):
-            if query != "silent_since":
-                self._swept_after[query] = rows[-1]["number"] if len(rows) == limit else 0
-            elif rows:
-                self._swept = rows[-1]["seen_at"], rows[-1]["instance_id"]
+                await transaction.execute(UNJUDGE.bind([instance_ids(names)]))
+        self._sweeps += 1
+        for query, rows in zip(asked, found, strict=True):
+            self._swept_after[query.name] = rows[-1]["number"] if len(rows) == SWEEP_INSTANCES_MAX else 0
+        if silent:
+            self._swept = silent[-1]["seen_at"], silent[-1]["instance_id"]
         return len(names)
+
+    async def _fallen_silent(self, now: datetime) -> Sequence[SilentSinceRow]:
+        """Find the next instances whose silence has begun."""
+        until = to_millis(now - self._listening.silent_after)
+        if to_millis(self._listening.since) > until:  # silence may be ours
+            return ()
+        since, after = self._swept
+        return await self._database.fetch(
+            SILENT_SINCE.bind({"since": since, "after": after, "until": until, "limit": SWEEP_INSTANCES_MAX})
+        )
+
+    def _asked(self, now: datetime, sets: Sequence[int]) -> list[BoundQuery[SpeakingAgainRow]]:
+        """Ask for the next instances of which something else changed with time."""
+        until, late = to_millis(now - self._listening.silent_after), int(ON_THE_WAY.total_seconds() * 1000)
+        limit, after = SWEEP_INSTANCES_MAX, self._swept_after
+        asked: list[BoundQuery[SpeakingAgainRow]] = [
+            SPEAKING_AGAIN.bind(
+                {"until": until, "rule": AGENT_SILENT, "limit": limit, "after": after.get(SPEAKING_AGAIN.name, 0)}
+            ),
+            CLOCKS_GONE_WRONG.bind(
+                {"rule": CLOCK_OFF, "limit": limit, "after": after.get(CLOCKS_GONE_WRONG.name, 0)}
+            ),
+            CLOCKS_SET_RIGHT.bind(
+                {"rule": CLOCK_OFF, "by_heartbeats": f"{BY_HEARTBEATS}%", "limit": limit,
+                 "after": after.get(CLOCKS_SET_RIGHT.name, 0)}
+            ),
+            JUDGED_BY_OTHERS.bind(
+                {"sets": array(sets), "limit": limit, "after": after.get(JUDGED_BY_OTHERS.name, 0)}
+            ),
+        ]  # fmt: skip
+        if self._sweeps % ENDED_SWEEPS == 0:
+            asked.append(
+                SPEAKING_THOUGH_ENDED.bind(
+                    {"on_the_way": late, "rule": INSTANCE_UNLISTED, "limit": limit,
+                     "after": after.get(SPEAKING_THOUGH_ENDED.name, 0)}
+                )
+            )  # fmt: skip
+        return asked
 
 
 def storable_verdict(verdict: Verdict) -> Verdict:
@@ -197,8 +241,8 @@ def storable_verdict(verdict: Verdict) -> Verdict:
 
 async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict]], now: str) -> list[dict[str, Any]]:
     """Return the entries of instances whose verdicts moved: in outcome, in reason, or in the rule's version."""
-    names = {"instance_ids": msgspec.json.encode(sorted(verdicts)).decode()}
-    instances, standing = await transaction.fetch_all([("instances_named", names), ("verdicts_of", names)])
+    names = instance_ids(sorted(verdicts))
+    instances, standing = await transaction.fetch_all(together(INSTANCES_NAMED.bind(names), VERDICTS_OF.bind(names)))
     known = {(row["instance_id"], row["rule"]): _Standing.from_row(row) for row in standing}
     events = []
     for row in instances:
@@ -233,7 +277,7 @@ async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict
     return events
 
 
-def _lacking(rows: Sequence[Row]) -> list[int]:
+def _lacking(rows: Sequence[RuleSetsAllRow]) -> list[int]:
     """Return the sets that lack one of our rules, or have an older one: their instances are judged again."""
     sets = {row["number"]: msgspec.json.decode(row["rules"]) for row in rows}
     ours = RULE_VERSIONS.items()
@@ -249,5 +293,5 @@ class _Standing:
     version: int
 
     @classmethod
-    def from_row(cls, row: Row) -> _Standing:
+    def from_row(cls, row: VerdictsOfRow) -> _Standing:
         return cls(row["verdict"], row["reason"], row["rule_version"])

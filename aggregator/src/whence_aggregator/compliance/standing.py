@@ -7,15 +7,18 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ports import Database
+from whence_aggregator.queries.agents import INSTANCES_NAMED
+from whence_aggregator.queries.compliance import VERDICTS_OF
+from whence_aggregator.queries.query import instance_ids, together
 
 _NAMES = ("rule", "rule_version", "verdict", "reason", "since", "ledger_index")
 
 
 async def standing_verdicts(database: Database, instance_id: str) -> list[dict[str, Any]]:
     """Give a verdict for each rule that has judged the instance, by rule. A pass that always was has no beginning."""
-    names = {"instance_ids": msgspec.json.encode([instance_id]).decode()}
-    instances, rows = await database.fetch_all([("instances_named", names), ("verdicts_of", names)])
-    known = {row["rule"]: {name: row[name] for name in _NAMES} for row in rows}
+    names = instance_ids([instance_id])
+    instances, rows = await database.fetch_all(together(INSTANCES_NAMED.bind(names), VERDICTS_OF.bind(names)))
+    known = {row["rule"]: dict(row) for row in rows}
     judged = msgspec.json.decode(instances[0]["rules"]) if instances else {}
     found = [
         known.get(rule)

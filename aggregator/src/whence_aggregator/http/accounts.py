@@ -9,6 +9,16 @@ from aiohttp import web
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ports import Database, Row
+from whence_aggregator.queries.collect import (
+    INVENTORY_SILENT,
+    INVENTORY_UNREAD,
+    LISTINGS,
+    PRESENCE_COUNTS,
+    PresenceCountsParameters,
+)
+from whence_aggregator.queries.compliance import TALLIES
+from whence_aggregator.queries.query import together
+from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.trace.life import LIVES
 from whence_aggregator.trace.listening import Listening
 from whence_common.clock import from_millis, to_instant, to_millis
@@ -31,17 +41,17 @@ class AccountCalls:
         """Each account and region: how many instances run in the last listing, and how many of those are heard."""
         Query(request)
         counts, tasks, tallies, unread, listings = await self._database.fetch_all(
-            [
-                ("presence_counts", self._bounds()),
-                ("tasks_of_kind", {"kind": "inventory"}),
-                ("tallies", {}),
-                ("inventory_unread", {"most": _UNREAD_NAMED_MAX}),
-                ("listings", {}),
-            ]
+            together(
+                PRESENCE_COUNTS.bind(self._bounds()),
+                TASKS_OF_KIND.bind({"kind": "inventory"}),
+                TALLIES.bind({}),
+                INVENTORY_UNREAD.bind({"most": _UNREAD_NAMED_MAX}),
+                LISTINGS.bind({}),
+            )
         )
         counted, unread_of = _by_place(counts), _by_place(unread)
         listed = {place: rows[0] for place, rows in _by_place(listings).items()}
-        asked = {tuple(row["subject"].split("/", 1)): row["reason"] for row in tasks}
+        asked = {_place(row["subject"]): row["reason"] for row in tasks}
         spoken = {row["account_id"]: row["n"] for row in tallies if row["subject"] == "instances"}
         places = sorted({*counted, *unread_of, *listed, *asked})
         return respond_json(
@@ -66,7 +76,7 @@ class AccountCalls:
             }
         )
 
-    def _bounds(self) -> dict[str, object]:
+    def _bounds(self) -> PresenceCountsParameters:
         since = self._listening.silent_before
         return {"silent_before": to_millis(since), "awaited_since": to_instant(since)}
 
@@ -75,13 +85,14 @@ class AccountCalls:
         query = Query(request, "limit", "cursor")
         limit = query.limit()
         rows = await self._database.fetch(
-            "inventory_silent",
-            {
-                "account_id": account_id(request.match_info["id"]),
-                **self._bounds(),
-                "after": query.text("cursor") or "",
-                "limit": limit + 1,
-            },
+            INVENTORY_SILENT.bind(
+                {
+                    "account_id": account_id(request.match_info["id"]),
+                    **self._bounds(),
+                    "after": query.text("cursor") or "",
+                    "limit": limit + 1,
+                }
+            )
         )
         silent = [
             {
@@ -96,6 +107,11 @@ class AccountCalls:
             for row in rows[:limit]
         ]
         return respond_json({"silent": silent, "next": rows[limit - 1]["instance_id"] if len(rows) > limit else None})
+
+
+def _place(subject: str) -> tuple[str, str]:
+    account, _, region = subject.partition("/")
+    return account, region
 
 
 def _by_place(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:

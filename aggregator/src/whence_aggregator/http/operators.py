@@ -13,6 +13,7 @@ from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.readiness import ANSWER_SECONDS_MAX, Readiness, slow_database
 from whence_aggregator.http.shared import Shared
 from whence_aggregator.ports import Database
+from whence_aggregator.queries.ledger import LAST_INDEX
 
 
 class ProbeCalls:
@@ -43,7 +44,7 @@ class OperatorCalls:
     """The contract, and a page for a person who comes here with a browser. Open to everybody; names no instance."""
 
     def __init__(self, *, database: Database, audience: str) -> None:
-        self._size = Shared(lambda: database.fetch("last_index", {}))
+        self._size = Shared(lambda: database.fetch(LAST_INDEX.bind({})))
         self._audience = audience
         self._text = (resources.files("whence_aggregator") / "openapi.yaml").read_bytes()
 

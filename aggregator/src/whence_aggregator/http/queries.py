@@ -13,6 +13,10 @@ from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.queries.compliance import TALLIES
+from whence_aggregator.queries.query import together
+from whence_aggregator.queries.trace import STATEMENTS_OF, StatementsOfParameters
+from whence_aggregator.queries.work import COUNT_TASKS
 from whence_aggregator.trace.lineage import Lineage, without_user_data
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.search import Search, Wanted
@@ -94,8 +98,8 @@ class QueryCalls:
         query = Query(request, *_TIMES)
         wanted, moment = instance_id(request.match_info["id"]), await self._moment(query)
         lineage = await self._tracer.instance(wanted, moment=moment)
-        page = {"instance_id": wanted, "past": moment.known_past, "limit": _HISTORY_MAX}
-        history = await self._database.fetch("statements_of", page)
+        page: StatementsOfParameters = {"instance_id": wanted, "past": moment.known_past, "limit": _HISTORY_MAX}
+        history = await self._database.fetch(STATEMENTS_OF.bind(page))
         verdicts = await standing_verdicts(self._database, wanted) if moment.is_now else None
         return respond_json(
             {
@@ -139,7 +143,7 @@ class QueryCalls:
 
     async def _summary(self, request: web.Request) -> JsonResponse:
         Query(request)
-        tallies, tasks = await self._database.fetch_all([("tallies", {}), ("count_tasks", {})])
+        tallies, tasks = await self._database.fetch_all(together(TALLIES.bind({}), COUNT_TASKS.bind({})))
         instances, lives, verdicts, by_account = counts(tallies)
         return respond_json(
             {

@@ -7,6 +7,10 @@ from datetime import datetime
 
 from whence_aggregator.http.queries import counts
 from whence_aggregator.ports import Database
+from whence_aggregator.queries.compliance import TALLIES
+from whence_aggregator.queries.ledger import LAST_INDEX
+from whence_aggregator.queries.query import together
+from whence_aggregator.queries.work import COUNT_TASKS, OLDEST_DUE
 from whence_common.clock import Now
 from whence_common.open_metrics import Family, Sample, gauge
 
@@ -22,7 +26,7 @@ class StoredCounts:
 
     async def families(self) -> Sequence[Family]:
         size, tallies, tasks, due = await self._database.fetch_all(
-            [("last_index", {}), ("tallies", {}), ("count_tasks", {}), ("oldest_due", {})]
+            together(LAST_INDEX.bind({}), TALLIES.bind({}), COUNT_TASKS.bind({}), OLDEST_DUE.bind({}))
         )
         instances, lives, verdicts, _ = counts(tallies)
         return (

@@ -13,6 +13,7 @@ from typing import Any
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.publishing import LogWitness, WitnessBehind
 from whence_aggregator.ports import CheckpointKeeper, Database
+from whence_aggregator.queries.ledger import NEWEST_CHECKPOINT
 from whence_common.errors import RoadError, WhenceError
 from whence_common.log_policy import revoked_of
 from whence_common.note import Checkpoint, Note
@@ -103,7 +104,7 @@ async def _seen(witness: LogWitness, note: str) -> int | None:
 
 async def published(database: Database, reader: LogReader) -> str | None:
     """Return the newest checkpoint that the database itself holds. Raises StartRefused unless the log fits it."""
-    rows = await database.fetch("newest_checkpoint", {})
+    rows = await database.fetch(NEWEST_CHECKPOINT.bind({}))
     if not rows:
         return None
     note, size = str(rows[0]["note"]), await reader.size()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from whence_aggregator.ports import Transaction
+from whence_aggregator.queries.query import Command, NamedQuery, NoParameters
 
 Event = Mapping[str, Any]
 """The members of an entry that is not a statement."""
@@ -43,16 +44,20 @@ class EntryKind:
     """Whether an event may be projected at once with those before it, of its kind and version."""
 
 
+class TablePage(TypedDict):
+    """Which rows of a table are read."""
+
+    limit: int
+    offset: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table that is derived from the log, in the order in which they are cleared."""
 
     name: str
+    clear: Command[NoParameters]
+    dumps: tuple[NamedQuery[TablePage, Mapping[str, object]], ...]
+    """What the check compares."""
     lossy: bool = False
     """Whether rows are missing where bodies of entries were pruned."""
-    compared: tuple[str, ...] | None = None
-    """The queries, after `dump_`, that the check compares; None is the table itself."""
-
-    @property
-    def dumps(self) -> tuple[str, ...]:
-        return (self.name,) if self.compared is None else self.compared

@@ -10,27 +10,26 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any, Generic, Protocol, overload
 
 from whence_aggregator.ledger.bases import BaseLayouts
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.packing import EntryDamaged, Packer, to_layout
 from whence_aggregator.ledger.tree import Tree
-from whence_aggregator.ports import (
-    Asked,
-    CheckpointKeeper,
-    Database,
-    Parameters,
-    Row,
-    StorageUnavailable,
-    Transaction,
-    Write,
-    WriteConflict,
+from whence_aggregator.ports import CheckpointKeeper, Database, StorageUnavailable, T, Transaction, WriteConflict
+from whence_aggregator.queries.ledger import (
+    ADD_CLOCK,
+    APPEND_ENTRY,
+    ENTRIES_AT,
+    LAST_CLOCK,
+    LAST_INDEX,
+    PUT_TILE,
+    AppendEntryParameters,
+    PutTileParameters,
 )
+from whence_aggregator.queries.query import NOTHING, BoundCommand, BoundQueries, T_co, array
 from whence_common.clock import Now, to_millis
 from whence_common.ledger_entry import event, leaf_data
 from whence_common.log_policy import RevokedKey, revoked_of
@@ -76,6 +75,12 @@ class NewEntry:
     """What is known of the content already."""
     base: bytes | None = None
     """What `checked` was packed against."""
+
+
+class _Appended(AppendEntryParameters):
+    """The row of an entry, with what its leaf is."""
+
+    leaf: bytes
 
 
 class Prepared(Protocol):
@@ -174,18 +179,29 @@ class Ledger:
                 await writing.append([NewEntry(kind="log-key", content=content)])
             await self._read_keys()
 
-    @asynccontextmanager
-    async def writing(self, *first: Asked, sized: bool = False, edition: int | None = None) -> AsyncIterator[Writing]:
+    @overload
+    def writing(self, *, edition: int | None = None) -> AbstractAsyncContextManager[Writing[tuple[()]]]: ...
+    @overload
+    def writing(self, first: BoundQueries[T], *, sized: bool = False) -> AbstractAsyncContextManager[Writing[T]]: ...
+    def writing(
+        self, first: BoundQueries[Any] = NOTHING, *, sized: bool = False, edition: int | None = None
+    ) -> AbstractAsyncContextManager[Writing[Any]]:
         """Open the write transaction; on leaving, entries and tree are durable and the checkpoint is signed.
 
         `first` is read at once. `sized`: its rows say the log's last index too, which saves a round trip. `edition`:
         nothing is read, and what is appended must follow what was known in that edition. Raises WriteConflict when it
         does not: an index is taken once.
         """
-        writing: Writing | None = None
+        return self._writing(first, sized=sized, edition=edition)
+
+    @asynccontextmanager
+    async def _writing(
+        self, first: BoundQueries[Any], *, sized: bool, edition: int | None
+    ) -> AsyncIterator[Writing[Any]]:
+        writing: Writing[Any] | None = None
         try:
             async with self._database.transaction() as transaction:
-                found = await self._read(transaction, first, sized=sized) if edition is None else []
+                found = await self._read(transaction, first, sized=sized) if edition is None else ()
                 if edition is not None and edition != self.edition:
                     raise WriteConflict("log-moved", "another replica has appended since")
                 assert self._tree is not None
@@ -252,28 +268,28 @@ class Ledger:
         missing = {number: index for number, index in wanted.items() if index >= 0 and number not in self.bases}
         if not missing:
             return
-        rows = await transaction.fetch("entries_at", {"indexes": msgspec.json.encode(list(missing.values())).decode()})
+        rows = await transaction.fetch(ENTRIES_AT.bind({"indexes": array(list(missing.values()))}))
         bodies = {row["ledger_index"]: row["body"] for row in rows if row["body"] is not None}
         for number, index in missing.items():
             if index in bodies:
                 with suppress(EntryDamaged):  # the next statement becomes a base then
                     self.bases.put(number, index, self._packer.layout(bodies[index]))
 
-    async def _read(self, transaction: Transaction, first: Sequence[Asked], *, sized: bool) -> Sequence[Sequence[Row]]:
+    async def _read(self, transaction: Transaction, first: BoundQueries[Any], *, sized: bool) -> tuple[Any, ...]:
         """Read what is asked; and the log, when somebody else appended."""
         if sized:
             found = await transaction.fetch_all(first)
-            last = found[0] or await transaction.fetch("last_index", {})
+            last = found[0] or await transaction.fetch(LAST_INDEX.bind({}))
         else:
-            last, *found = await transaction.fetch_all([("last_index", {}), *first])
+            last, *found = await transaction.fetch_all(BoundQueries([LAST_INDEX.bind({}), *first.queries]))
         size = int(last[0]["last_index"]) + 1
         if self._tree is None or size != self._tree.size:
             await self._load(transaction, size)
-        return found
+        return tuple(found)
 
     async def _load(self, transaction: Transaction, size: int) -> None:
         self._edition += 1
-        clock = await transaction.fetch("last_clock", {})
+        clock = await transaction.fetch(LAST_CLOCK.bind({}))
         self._clock = clock[0]["recorded_at"] if clock else -(10**18)
         self._latest = clock[0]["latest"] if clock else -(10**18)
         if clock and clock[0]["key_index"] != self._key_index:
@@ -315,8 +331,11 @@ class Ledger:
         self._keeper.keep(self.note)
 
 
-class Writing:
-    """One write transaction of the log. `recorded_at` is the time, in milliseconds, that its entries get."""
+class Writing(Generic[T_co]):
+    """One write transaction of the log, with the rows of what was read first.
+
+    `recorded_at` is the time, in milliseconds, that its entries get.
+    """
 
     def __init__(
         self,
@@ -326,7 +345,7 @@ class Writing:
         now: int,
         clock: int,
         latest: int,
-        found: Sequence[Sequence[Row]],
+        found: T_co,
     ) -> None:
         self.edition = ledger.edition
         self.transaction = transaction
@@ -341,7 +360,7 @@ class Writing:
         self.appended = False
         self.moved: set[str] = set()
         """Ids of instances whose rows this transaction changes by more than statements."""
-        self.writes: list[Write] = []
+        self.writes: list[BoundCommand] = []
         """Writes that may wait until the transaction ends; they are one round trip together."""
 
     async def append(self, entries: Sequence[NewEntry]) -> list[tuple[int, int]]:
@@ -352,13 +371,16 @@ class Writing:
             half = len(entries) // 2
             return await self.append(entries[:half]) + await self.append(entries[half:])
         self.appended = True
-        rows: list[Parameters] = []
+        rows: list[_Appended] = []
         if not 0 <= self._now - self.recorded_at < CLOCK_MILLIS:
             self._set_clock(rows)
         places = [self._add(rows, entry) for entry in entries]
-        self._tree.append(row["leaf"] for row in rows)  # type: ignore[misc]  # bytes, put there below
-        tiles = [{"level": l, "number": n, "hashes": h} for (l, n), h in self._tree.changed().items()]  # noqa: E741
-        self.writes += [("append_entry", rows), ("put_tile", tiles)]
+        self._tree.append(row["leaf"] for row in rows)
+        tiles: list[PutTileParameters] = [
+            {"level": level, "number": number, "hashes": hashes}
+            for (level, number), hashes in self._tree.changed().items()
+        ]
+        self.writes += [APPEND_ENTRY.bind(rows), PUT_TILE.bind(tiles)]
         return places
 
     async def flush(self) -> None:
@@ -366,15 +388,14 @@ class Writing:
         writes, self.writes = self.writes, []
         await self.transaction.execute(*writes)
 
-    def _set_clock(self, rows: list[Parameters]) -> None:
+    def _set_clock(self, rows: list[_Appended]) -> None:
         self.recorded_at = self._now
         self.latest = max(self.latest, self._now)
         content = event("clock", {"recorded_at": self._now})
         (index, _) = self._add(rows, NewEntry(kind="clock", content=content))
-        row = {"ledger_index": index, "recorded_at": self._now, "latest": self.latest}
-        self.writes.append(("add_clock", [row]))
+        self.writes.append(ADD_CLOCK.bind([{"ledger_index": index, "recorded_at": self._now, "latest": self.latest}]))
 
-    def _add(self, rows: list[Parameters], entry: NewEntry) -> tuple[int, int]:
+    def _add(self, rows: list[_Appended], entry: NewEntry) -> tuple[int, int]:
         assert entry.kind in self._ledger.kinds, f"no table says what entries {entry.kind} mean"
         index = self._tree.size + len(rows)
         body, base, next_base = self._ledger.pack(entry, index)

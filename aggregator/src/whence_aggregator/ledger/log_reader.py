@@ -6,11 +6,19 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgspec
-
 from whence_aggregator.ledger.packing import Packer
 from whence_aggregator.ledger.tree import TileId, Tree, edge_tiles, node_of, path_tiles
 from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.queries.ledger import (
+    CLOCK_AT,
+    ENTRIES_AT,
+    ENTRIES_BY_DIGEST,
+    ENTRIES_FROM,
+    LAST_INDEX,
+    NEWEST_OF_KIND,
+    TILES_OF_LEVEL,
+)
+from whence_aggregator.queries.query import array, each
 from whence_common.clock import from_millis
 from whence_common.digest import sha256_digest
 from whence_common.ledger_entry import kind_of, leaf_data
@@ -47,7 +55,7 @@ class LogReader:
         self._full: dict[TileId, Tile] = {}
 
     async def size(self) -> int:
-        return int((await self._database.fetch("last_index", {}))[0]["last_index"]) + 1
+        return int((await self._database.fetch(LAST_INDEX.bind({})))[0]["last_index"]) + 1
 
     def content(self, row: Row) -> bytes:
         """Unpack the body of a row that has `body` and `base_body`. Raises NotFound when it was pruned."""
@@ -59,7 +67,7 @@ class LogReader:
         """Give the entries [first, past) in order."""
         while first < past:
             rows = await self._database.fetch(
-                "entries_from", {"first": first, "past": past, "limit": min(PAGE_ENTRIES, past - first)}
+                ENTRIES_FROM.bind({"first": first, "past": past, "limit": min(PAGE_ENTRIES, past - first)})
             )
             for row in rows:
                 yield Stored(row["ledger_index"], row["kind"], await self.content_of(row))
@@ -69,7 +77,7 @@ class LogReader:
 
     async def entry(self, index: int) -> Stored:
         """Give one entry. Raises NotFound."""
-        rows = await self._database.fetch("entries_at", {"indexes": f"[{index}]"})
+        rows = await self._database.fetch(ENTRIES_AT.bind({"indexes": f"[{index}]"}))
         if not rows:
             raise NotFound("entry-unknown", f"the log has no entry {index}")
         return Stored(index, rows[0]["kind"], await self.content_of(rows[0]))
@@ -77,7 +85,7 @@ class LogReader:
     async def find(self, digest: str) -> Stored | None:
         """Find an entry by the digest of its bytes."""
         head = int.from_bytes(bytes.fromhex(digest.removeprefix("sha256:"))[:8], "big", signed=True)
-        for row in await self._database.fetch("entries_by_digest", {"digest_head": head}):
+        for row in await self._database.fetch(ENTRIES_BY_DIGEST.bind({"digest_head": head})):
             content = await self.content_of(row)
             if content is None or sha256_digest(content) == digest:
                 return Stored(row["ledger_index"], row["kind"], content)
@@ -85,12 +93,12 @@ class LogReader:
 
     async def recorded_at(self, index: int) -> str:
         """Say when an entry was recorded, to the second."""
-        rows = await self._database.fetch("clock_at", {"ledger_index": index})
+        rows = await self._database.fetch(CLOCK_AT.bind({"ledger_index": index}))
         return from_millis(rows[0]["recorded_at"]) if rows else ""
 
     async def newest_event(self, kind: str) -> dict[str, Any] | None:
         """Give the newest event of a rare kind."""
-        rows = await self._database.fetch("newest_of_kind", {"kind": kind})
+        rows = await self._database.fetch(NEWEST_OF_KIND.bind({"kind": kind}))
         return kind_of(self.content(rows[0]))[1] if rows else None
 
     async def edge(self, size: int) -> Tree:
@@ -159,10 +167,10 @@ class LogReader:
             if (level, number) not in found:
                 by_level.setdefault(level, []).append(number)
         asked = [
-            ("tiles_of_level", {"level": level, "numbers": msgspec.json.encode(numbers).decode()})
+            TILES_OF_LEVEL.bind({"level": level, "numbers": array(numbers)})
             for level, numbers in sorted(by_level.items())
         ]
-        for rows in await self._database.fetch_all(asked) if asked else []:
+        for rows in await self._database.fetch_all(each(asked)) if asked else ():
             for row in rows:
                 tile = Tile.from_bytes(bytes(row["hashes"]))
                 found[row["level"], row["number"]] = tile

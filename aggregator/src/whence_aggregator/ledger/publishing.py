@@ -11,6 +11,7 @@ from typing import Protocol
 
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, StorageUnavailable
+from whence_aggregator.queries.ledger import PUT_CHECKPOINT
 from whence_common.errors import RoadError
 from whence_common.note import Checkpoint, Note, NoteInvalid, VerifierKey
 from whence_common.receipt import Receipt, receipt_text
@@ -101,7 +102,7 @@ class Publisher:
         lines = await asyncio.gather(*(self._cosign(one, note, size) for one in self._witnesses))
         note += "".join(lines)
         async with self._database.transaction() as transaction:
-            await transaction.execute(("put_checkpoint", [{"size": size, "note": note}]))
+            await transaction.execute(PUT_CHECKPOINT.bind([{"size": size, "note": note}]))
         self.note, self.size = note, size
         cosigned = len([line for line in lines if line])
         if cosigned >= self._best.cosigned:

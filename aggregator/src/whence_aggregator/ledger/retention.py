@@ -10,11 +10,11 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
-import msgspec
-
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ledger.log_reader import Archive
 from whence_aggregator.ports import Database, StorageUnavailable
+from whence_aggregator.queries.ledger import BASES_NEEDED, CLOCK_RANGE, PRUNABLE, PRUNE_ENTRY
+from whence_aggregator.queries.query import array
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.ledger_entry import event
 from whence_common.merkle import TILE_HEIGHT, TILE_WIDTH
@@ -57,9 +57,10 @@ class Retention:
         first = self._first[kind]
         if past <= first:
             return 0
-        bounds = {"first": first, "past": past, "kinds": msgspec.json.encode([kind]).decode()}
-        rows = await self._database.fetch("prunable", {**bounds, "limit": _PRUNED_AT_ONCE_MAX})
-        needed = {row["base"] for row in await self._database.fetch("bases_needed", {"past": past})}
+        rows = await self._database.fetch(
+            PRUNABLE.bind({"first": first, "past": past, "kinds": array([kind]), "limit": _PRUNED_AT_ONCE_MAX})
+        )
+        needed = {row["base"] for row in await self._database.fetch(BASES_NEEDED.bind({"past": past}))}
         indexes = [row["ledger_index"] for row in rows if row["ledger_index"] not in needed]
         self._first[kind] = rows[-1]["ledger_index"] + 1 if rows else past
         if indexes:
@@ -70,7 +71,7 @@ class Retention:
     async def _past(self, kind: str) -> int:
         """Give the index before which entries are old; whole bundles only, so that an archived one is complete."""
         until = to_millis(self._now() - timedelta(days=self._days[kind]))
-        found = await self._database.fetch("clock_range", {"since": -(10**17), "until": until})
+        found = await self._database.fetch(CLOCK_RANGE.bind({"since": -(10**17), "until": until}))
         last = found[0]["last"]
         return (last >> TILE_HEIGHT) << TILE_HEIGHT if last is not None else 0
 
@@ -99,5 +100,5 @@ class Retention:
         }
         async with self._ledger.writing() as writing:
             await writing.append([NewEntry(kind="pruned", content=event("pruned", stated))])
-            writing.writes.append(("prune_entry", [{"ledger_index": index} for index in indexes]))
+            writing.writes.append(PRUNE_ENTRY.bind([{"ledger_index": index} for index in indexes]))
         log.info("bodies pruned", extra=fields(**stated))

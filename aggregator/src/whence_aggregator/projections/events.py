@@ -7,10 +7,56 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.ports import Parameters, Transaction
+from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
-from whence_aggregator.trace.life import life_of_row, listed_life
+from whence_aggregator.queries.agents import (
+    ADD_ENROLMENT,
+    ADD_INSTANCE,
+    ADD_LIFE,
+    INSTANCES_NAMED,
+    LAST_INSTANCE,
+    SET_LIFE,
+    AddEnrolmentParameters,
+    AddInstanceParameters,
+    AddLifeParameters,
+    SetLifeParameters,
+)
+from whence_aggregator.queries.applications import ADD_APPLICATION_REVISION, AddApplicationRevisionParameters
+from whence_aggregator.queries.collect import (
+    ADD_COMMIT_WORD,
+    ADD_FACT,
+    ADD_IMAGE_CHAIN,
+    ADD_IMAGE_COMMIT,
+    ADD_INVENTORY_HISTORY,
+    ADD_TAG_DIGEST,
+    PUT_INVENTORY,
+    AddCommitWordParameters,
+    AddFactParameters,
+    AddImageChainParameters,
+    AddImageCommitParameters,
+    AddTagDigestParameters,
+    PutInventoryParameters,
+)
+from whence_aggregator.queries.compliance import (
+    ADD_RULE_SET,
+    ADD_TO_TALLY,
+    LAST_RULE_SET,
+    RULE_SETS,
+    SET_RULES,
+    SET_VERDICT,
+    UNJUDGE,
+    UNJUDGE_APPLICATION,
+    UNJUDGE_COMMIT,
+    UNJUDGE_IMAGE,
+    VERDICTS_OF,
+    SetRulesParameters,
+    SetVerdictParameters,
+    UnjudgeApplicationParameters,
+)
+from whence_aggregator.queries.query import array, instance_ids, together
+from whence_aggregator.queries.trace import INVENTORY_OF
+from whence_aggregator.trace.life import as_life, life_of, listed_life
 from whence_aggregator.trace.tags import REGISTRY
 from whence_aggregator.trace.tickets import words_of
 from whence_common.clock import parse_instant, to_millis
@@ -26,26 +72,31 @@ INSTANCE = "instance"
 async def project_enrolment(transaction: Transaction, index: int, event: Mapping[str, Any]) -> int:
     """Bind the key to the instance; give the instance's number, the next one when it is new."""
     facts = event["instance"]
-    names = msgspec.json.encode([facts["instance_id"]]).decode()
+    names = instance_ids([facts["instance_id"]])
     known, last, inventory = await transaction.fetch_all(
-        [("instances_named", {"instance_ids": names}), ("last_instance", {}), ("inventory_of", {"instance_ids": names})]
+        together(
+            INSTANCES_NAMED.bind(names),
+            LAST_INSTANCE.bind({}),
+            INVENTORY_OF.bind(names),
+        )
     )
     number = int(known[0]["number"]) if known else int(last[0]["number"]) + 1
-    place = {name: facts[name] for name in ("account_id", "region")}
-    listed = next((row for row in inventory if all(row[name] == one for name, one in place.items())), None)
+    place = facts["account_id"], facts["region"]
+    listed = next((row for row in inventory if (row["account_id"], row["region"]) == place), None)
     life = listed_life(listed["state"]) if listed is not None else "unknown"
-    instance = {
+    instance: AddInstanceParameters = {
         "number": number,
         "instance_id": facts["instance_id"],
-        **place,
+        "account_id": facts["account_id"],
+        "region": facts["region"],
         "image_id": facts["image_id"],
         "listed": listed["state"] if listed is not None else "",
         "asked_at": listed["asked_at"] if listed is not None else 0,
         "life": life,
         "life_index": index if life != "unknown" else -1,
     }
-    born = [{"instance": number, "ledger_index": index, "life": life}] if not known and life != "unknown" else []
-    binding = {
+    born: AddLifeParameters = {"instance": number, "ledger_index": index, "life": life}
+    binding: AddEnrolmentParameters = {
         "instance": number,
         "number": event["number"],
         "key_id": bytes.fromhex(event["key_id"]),
@@ -56,7 +107,10 @@ async def project_enrolment(transaction: Transaction, index: int, event: Mapping
     if not known:
         tallied.move(facts["account_id"], None, life)
     await transaction.execute(
-        ("add_instance", [instance]), ("add_enrolment", [binding]), ("add_life", born), ("add_to_tally", tallied.rows)
+        ADD_INSTANCE.bind([instance]),
+        ADD_ENROLMENT.bind([binding]),
+        ADD_LIFE.bind([born] if not known and life != "unknown" else []),
+        ADD_TO_TALLY.bind(tallied.rows),
     )
     return number
 
@@ -64,13 +118,16 @@ async def project_enrolment(transaction: Transaction, index: int, event: Mapping
 async def project_application(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
     """Add a revision of an application."""
     body = {name: event[name] for name in ("kio", "tickets")}
-    row = {
-        **{name: event[name] for name in ("application_id", "revision", "recorded_at", "recorded_by")},
+    row: AddApplicationRevisionParameters = {
+        "application_id": event["application_id"],
+        "revision": event["revision"],
+        "recorded_at": event["recorded_at"],
+        "recorded_by": event["recorded_by"],
         "body": msgspec.json.encode(body, order="deterministic").decode(),
         "ledger_index": index,
     }
-    due = {"application_id": event["application_id"]}
-    await transaction.execute(("add_application_revision", [row]), ("unjudge_application", [due]))
+    due: UnjudgeApplicationParameters = {"application_id": event["application_id"]}
+    await transaction.execute(ADD_APPLICATION_REVISION.bind([row]), UNJUDGE_APPLICATION.bind([due]))
 
 
 async def project_fact(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
@@ -78,23 +135,31 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
     if event["kind"] == INVENTORY_KIND:
         await project_inventory(transaction, [(index, event)])
         return
-    value = msgspec.json.encode(event["value"], order="deterministic").decode()
+    row: AddFactParameters = {
+        "kind": event["kind"],
+        "subject": event["subject"],
+        "ledger_index": index,
+        "observed_at": event["observed_at"],
+        "outcome": event["outcome"],
+        "value": msgspec.json.encode(event["value"], order="deterministic").decode(),
+        "reason": event["reason"],
+    }
     if event["kind"] == "tag":
         await transaction.execute(
-            ("add_fact", [{**event, "value": value, "ledger_index": index}]),
-            ("add_tag_digest", _named_by(event, index)),
+            ADD_FACT.bind([row]),
+            ADD_TAG_DIGEST.bind(_named_by(event, index)),
             unjudge_tag(event["subject"]),
         )
         return
     if event["kind"] == "image-source":
-        unjudge = ("unjudge_image", [{"image_digest": digest_of_subject(event["subject"])}])
+        unjudge = UNJUDGE_IMAGE.bind([{"image_digest": digest_of_subject(event["subject"])}])
     else:
-        unjudge = ("unjudge_commit", [{"commit_id": event["subject"].rpartition("@")[2]}])
+        unjudge = UNJUDGE_COMMIT.bind([{"commit_id": event["subject"].rpartition("@")[2]}])
     await transaction.execute(
-        ("add_fact", [{**event, "value": value, "ledger_index": index}]),
-        ("add_image_commit", [{**one, "ledger_index": index} for one in links_of(event)]),
-        ("add_commit_word", [{**one, "ledger_index": index} for one in words_in(event)]),
-        ("add_image_chain", _chain_of(event)),
+        ADD_FACT.bind([row]),
+        ADD_IMAGE_COMMIT.bind(links_of(event, index)),
+        ADD_COMMIT_WORD.bind(words_in(event, index)),
+        ADD_IMAGE_CHAIN.bind(_chain_of(event)),
         unjudge,
     )
 
@@ -105,27 +170,39 @@ async def project_inventory(transaction: Transaction, entries: Sequence[tuple[in
     No instance may be among the entries twice.
     """
     rows = [_inventory_row(index, one) for index, one in entries]
-    names = msgspec.json.encode([row["instance_id"] for row in rows]).decode()
-    known = {row["instance_id"]: row for row in await transaction.fetch("instances_named", {"instance_ids": names})}
-    lives, moved, tallied = [], [], LifeTally()
+    names = instance_ids([row["instance_id"] for row in rows])
+    known = {row["instance_id"]: row for row in await transaction.fetch(INSTANCES_NAMED.bind(names))}
+    lives: list[SetLifeParameters] = []
+    moved: list[AddLifeParameters] = []
+    tallied = LifeTally()
     for row in rows:
         instance = known.get(row["instance_id"])
         if instance is None or (instance["account_id"], instance["region"]) != (row["account_id"], row["region"]):
             continue
-        listed = {"listed": row["state"], "asked_at": row["asked_at"]}
-        life, index = life_of_row({**instance, **listed}), instance["life_index"]
-        if life != instance["life"]:
+        before, index = as_life(instance["life"]), instance["life_index"]
+        life = life_of(
+            listed=row["state"], asked_at=row["asked_at"], cause=instance["cause"], spoke_at=instance["spoke_at"]
+        )
+        if life != before:
             index = row["ledger_index"]
             moved.append({"instance": instance["number"], "ledger_index": index, "life": life})
-            tallied.move(instance["account_id"], instance["life"], life)
-        lives.append({"number": instance["number"], **listed, "life": life, "life_index": index})
+            tallied.move(instance["account_id"], before, life)
+        lives.append(
+            {
+                "number": instance["number"],
+                "listed": row["state"],
+                "asked_at": row["asked_at"],
+                "life": life,
+                "life_index": index,
+            }
+        )
     await transaction.execute(
-        ("put_inventory", rows),
-        ("add_inventory_history", rows),
-        ("set_life", lives),
-        ("add_life", moved),
-        ("add_to_tally", tallied.rows),
-        ("unjudge", [{"instance_ids": names}]),
+        PUT_INVENTORY.bind(rows),
+        ADD_INVENTORY_HISTORY.bind(rows),
+        SET_LIFE.bind(lives),
+        ADD_LIFE.bind(moved),
+        ADD_TO_TALLY.bind(tallied.rows),
+        UNJUDGE.bind([names]),
     )
     return set(known)
 
@@ -133,15 +210,15 @@ async def project_inventory(transaction: Transaction, entries: Sequence[tuple[in
 async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Move the verdicts of instances, and how many there are; keep which rules have judged each."""
     sets = {index: _rules_of(event) for index, event in entries}
-    names = msgspec.json.encode([event["subject"]["id"] for _, event in entries]).decode()
-    wanted = {"sets": msgspec.json.encode(sorted(set(sets.values()))).decode()}
+    names = instance_ids([event["subject"]["id"] for _, event in entries])
+    wanted = array(sorted(set(sets.values())))
     instances, standing, known, last = await transaction.fetch_all(
-        [
-            ("instances_named", {"instance_ids": names}),
-            ("verdicts_of", {"instance_ids": names}),
-            ("rule_sets", wanted),
-            ("last_rule_set", {}),
-        ]
+        together(
+            INSTANCES_NAMED.bind(names),
+            VERDICTS_OF.bind(names),
+            RULE_SETS.bind({"sets": wanted}),
+            LAST_RULE_SET.bind({}),
+        )
     )
     rows = {row["instance_id"]: row for row in instances}
     numbers = {row["rules"]: row["number"] for row in known}
@@ -149,7 +226,7 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
     numbers |= {one: last[0]["number"] + 1 + place for place, one in enumerate(added)}
     before = {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in standing}
     tally: dict[tuple[str, str], int] = {}
-    moved: dict[tuple[int, str], dict[str, object]] = {}
+    moved: dict[tuple[int, str], SetVerdictParameters] = {}
     for index, event in entries:
         if event["subject"]["kind"] != INSTANCE:
             raise ValueError("verdicts about this kind of subject are not known")
@@ -168,17 +245,22 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
             moved[instance["number"], verdict["rule"]] = {
                 "subject_kind": INSTANCE,
                 "subject": instance["number"],
-                **{name: verdict[name] for name in ("rule", "verdict", "reason")},
+                "rule": verdict["rule"],
                 "rule_version": verdict["version"],
+                "verdict": verdict["verdict"],
+                "reason": verdict["reason"],
                 "since": since,
                 "ledger_index": index,
             }
-    judged = [{"instance": rows[e["subject"]["id"]]["number"], "rule_set": numbers[sets[i]]} for i, e in entries]
+    judged: list[SetRulesParameters] = [
+        {"instance": rows[event["subject"]["id"]]["number"], "rule_set": numbers[sets[index]]}
+        for index, event in entries
+    ]
     await transaction.execute(
-        ("add_rule_set", [{"number": numbers[one], "rules": one} for one in added]),
-        ("set_verdict", list(moved.values())),
-        ("set_rules", judged),
-        ("add_to_tally", [{"account_id": a, "subject": s, "n": n} for (a, s), n in tally.items() if n]),
+        ADD_RULE_SET.bind([{"number": numbers[one], "rules": one} for one in added]),
+        SET_VERDICT.bind(list(moved.values())),
+        SET_RULES.bind(judged),
+        ADD_TO_TALLY.bind([{"account_id": a, "subject": s, "n": n} for (a, s), n in tally.items() if n]),
     )
 
 
@@ -187,18 +269,19 @@ def _rules_of(event: Mapping[str, Any]) -> str:
     return msgspec.json.encode(dict(event["rules"]), order="sorted").decode()
 
 
-def links_of(event: Mapping[str, Any]) -> list[dict[str, object]]:
+def links_of(event: Mapping[str, Any], index: int) -> list[AddImageCommitParameters]:
     """Give the commits that an image or its registry says it was built from."""
     if event["kind"] != "image-source":
         return []
     digest = digest_of_subject(event["subject"])
-    links: dict[tuple[str, str], dict[str, object]] = {}
+    links: dict[tuple[str, str], AddImageCommitParameters] = {}
     for claim in claims_in(event["value"]):
         repository = repository_of(claim.source.url)
         if claim.source.commit_id is not None and repository is not None:
             place = str(repository)
             links[claim.source.commit_id, place] = {
                 "commit_id": claim.source.commit_id, "image_digest": digest, "repository": place, "said_by": REGISTRY,
+                "ledger_index": index,
             }  # fmt: skip
     return list(links.values())
 
@@ -212,23 +295,23 @@ def claims_in(value: Mapping[str, Any]) -> list[SourceClaim]:
     return claims
 
 
-def _named_by(event: Mapping[str, Any], index: int) -> list[Parameters]:
+def _named_by(event: Mapping[str, Any], index: int) -> list[AddTagDigestParameters]:
     digest = event["value"].get("digest")
     return [tag_named(event["subject"], digest, REGISTRY, index)] if digest else []
 
 
-def _chain_of(event: Mapping[str, Any]) -> list[dict[str, object]]:
+def _chain_of(event: Mapping[str, Any]) -> list[AddImageChainParameters]:
     chain = event["value"].get("chain") if event["kind"] == "image-source" else None
     return [{"chain": chain, "image_digest": digest_of_subject(event["subject"])}] if chain else []
 
 
-def words_in(event: Mapping[str, Any]) -> list[dict[str, object]]:
+def words_in(event: Mapping[str, Any], index: int) -> list[AddCommitWordParameters]:
     """Give the words of a commit's message by which its tickets lead to it."""
     if event["kind"] != "commit" or event["outcome"] != "found":
         return []
     place, _, commit_id = event["subject"].rpartition("@")
     words = words_of(str(event["value"]["message"]))
-    return [{"word": word, "repository": place, "commit_id": commit_id} for word in words]
+    return [{"word": word, "repository": place, "commit_id": commit_id, "ledger_index": index} for word in words]
 
 
 def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: str | None, by: int) -> None:
@@ -237,19 +320,17 @@ def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: 
         tally[key] = tally.get(key, 0) + by
 
 
-def _inventory_row(index: int, one: Mapping[str, Any]) -> dict[str, Any]:
+def _inventory_row(index: int, one: Mapping[str, Any]) -> PutInventoryParameters:
     """Return the row of an event; before listings stated when they began, `observed_at` was next to it."""
     value = {"asked_at": to_millis(parse_instant(one["observed_at"])), "user_data_unread": "", **one["value"]}
-    return {**{name: value[name] for name in _INVENTORY}, "ledger_index": index}
-
-
-_INVENTORY = (
-    "account_id",
-    "region",
-    "instance_id",
-    "state",
-    "launched_at",
-    "user_data_digest",
-    "user_data_unread",
-    "asked_at",
-)
+    return {
+        "account_id": value["account_id"],
+        "region": value["region"],
+        "instance_id": value["instance_id"],
+        "state": value["state"],
+        "launched_at": value["launched_at"],
+        "user_data_digest": value["user_data_digest"],
+        "user_data_unread": value["user_data_unread"],
+        "ledger_index": index,
+        "asked_at": value["asked_at"],
+    }

@@ -16,18 +16,20 @@ from whence_aggregator.projections.events import (
     project_verdicts,
 )
 from whence_aggregator.projections.pushes import project_push, project_untag
+from whence_aggregator.queries import audit
+from whence_aggregator.queries.ledger import ADD_CLOCK, AddClockParameters
 
 Entries = Sequence[tuple[int, Event]]
 STATEMENT = "statement"
 
 
 async def _clock(transaction: Transaction, replayed: Replayed, entries: Entries) -> None:
-    rows = []
+    rows: list[AddClockParameters] = []
     for index, event in entries:
         recorded = event["recorded_at"]
         replayed.latest = recorded if replayed.latest is None else max(replayed.latest, recorded)
         rows.append({"ledger_index": index, "recorded_at": recorded, "latest": replayed.latest})
-    await transaction.execute(("add_clock", rows))
+    await transaction.execute(ADD_CLOCK.bind(rows))
 
 
 async def _enrolments(transaction: Transaction, _: Replayed, entries: Entries) -> None:
@@ -130,27 +132,37 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
 """Statements are projected in batches by projections.statements; `account` takes their predicate's members."""
 
 TABLES = (
-    Table(name="clock"),
-    Table(name="facets", lossy=True),
-    Table(name="facets_image", lossy=True),
-    Table(name="instance"),
-    Table(name="instance_facets", lossy=True, compared=("instance_first", "instance_facets")),
-    Table(name="statement", lossy=True),
-    Table(name="enrolment"),
-    Table(name="application_revision"),
-    Table(name="fact"),
-    Table(name="image_commit", lossy=True),
-    Table(name="commit_word"),
-    Table(name="inventory"),
-    Table(name="inventory_history"),
-    Table(name="life", lossy=True),
-    Table(name="rule_set", lossy=True),
-    Table(name="verdict", lossy=True),
-    Table(name="tally", lossy=True),
-    Table(name="image_manifest"),
-    Table(name="image_tag"),
-    Table(name="image_blob"),
-    Table(name="tag_digest", lossy=True),
-    Table(name="image_chain"),
+    Table(name="clock", clear=audit.CLEAR_CLOCK, dumps=(audit.DUMP_CLOCK,)),
+    Table(name="facets", clear=audit.CLEAR_FACETS, dumps=(audit.DUMP_FACETS,), lossy=True),
+    Table(name="facets_image", clear=audit.CLEAR_FACETS_IMAGE, dumps=(audit.DUMP_FACETS_IMAGE,), lossy=True),
+    Table(name="instance", clear=audit.CLEAR_INSTANCE, dumps=(audit.DUMP_INSTANCE,)),
+    Table(
+        name="instance_facets",
+        clear=audit.CLEAR_INSTANCE_FACETS,
+        dumps=(
+            audit.DUMP_INSTANCE_FIRST,
+            audit.DUMP_INSTANCE_FACETS,
+        ),
+        lossy=True,
+    ),
+    Table(name="statement", clear=audit.CLEAR_STATEMENT, dumps=(audit.DUMP_STATEMENT,), lossy=True),
+    Table(name="enrolment", clear=audit.CLEAR_ENROLMENT, dumps=(audit.DUMP_ENROLMENT,)),
+    Table(
+        name="application_revision", clear=audit.CLEAR_APPLICATION_REVISION, dumps=(audit.DUMP_APPLICATION_REVISION,)
+    ),
+    Table(name="fact", clear=audit.CLEAR_FACT, dumps=(audit.DUMP_FACT,)),
+    Table(name="image_commit", clear=audit.CLEAR_IMAGE_COMMIT, dumps=(audit.DUMP_IMAGE_COMMIT,), lossy=True),
+    Table(name="commit_word", clear=audit.CLEAR_COMMIT_WORD, dumps=(audit.DUMP_COMMIT_WORD,)),
+    Table(name="inventory", clear=audit.CLEAR_INVENTORY, dumps=(audit.DUMP_INVENTORY,)),
+    Table(name="inventory_history", clear=audit.CLEAR_INVENTORY_HISTORY, dumps=(audit.DUMP_INVENTORY_HISTORY,)),
+    Table(name="life", clear=audit.CLEAR_LIFE, dumps=(audit.DUMP_LIFE,), lossy=True),
+    Table(name="rule_set", clear=audit.CLEAR_RULE_SET, dumps=(audit.DUMP_RULE_SET,), lossy=True),
+    Table(name="verdict", clear=audit.CLEAR_VERDICT, dumps=(audit.DUMP_VERDICT,), lossy=True),
+    Table(name="tally", clear=audit.CLEAR_TALLY, dumps=(audit.DUMP_TALLY,), lossy=True),
+    Table(name="image_manifest", clear=audit.CLEAR_IMAGE_MANIFEST, dumps=(audit.DUMP_IMAGE_MANIFEST,)),
+    Table(name="image_tag", clear=audit.CLEAR_IMAGE_TAG, dumps=(audit.DUMP_IMAGE_TAG,)),
+    Table(name="image_blob", clear=audit.CLEAR_IMAGE_BLOB, dumps=(audit.DUMP_IMAGE_BLOB,)),
+    Table(name="tag_digest", clear=audit.CLEAR_TAG_DIGEST, dumps=(audit.DUMP_TAG_DIGEST,), lossy=True),
+    Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All that is derived: what a rebuild drops and makes again, and what the check derives again and compares."""

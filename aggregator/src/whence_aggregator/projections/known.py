@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from whence_aggregator.ports import Asked, Parameters, Row
 from whence_aggregator.projections.stated import Said
-from whence_aggregator.trace.life import Life, life_of
+from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
+from whence_aggregator.queries.compliance import AddToTallyParameters
+from whence_aggregator.queries.query import BoundQuery, instance_ids
+from whence_aggregator.trace.life import Life, as_life, life_of
 
 _INSTANCES_KEPT_MAX = 50_000
-_KNOWN_NAMES = (
-    "number", "instance_id", "account_id", "region", "facets", "base", "first_index", "earliest", "late_millis",
-    "listed", "asked_at", "spoke_at", "life", "life_index",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -42,8 +38,24 @@ class KnownInstance:
     life_index: int = -1
 
     @classmethod
-    def of(cls, row: Row) -> KnownInstance:
-        return cls(**{name: row[name] for name in _KNOWN_NAMES}, order=(row["enrolment"], row["sequence"]))
+    def of(cls, row: InstancesNamedRow) -> KnownInstance:
+        return cls(
+            number=row["number"],
+            instance_id=row["instance_id"],
+            account_id=row["account_id"],
+            region=row["region"],
+            order=(row["enrolment"], row["sequence"]),
+            facets=row["facets"],
+            base=row["base"],
+            first_index=row["first_index"],
+            earliest=row["earliest"],
+            late_millis=row["late_millis"],
+            listed=row["listed"],
+            asked_at=row["asked_at"],
+            spoke_at=row["spoke_at"],
+            life=as_life(row["life"]),
+            life_index=row["life_index"],
+        )
 
     def move(self, newest: Said, facets: int, recorded_at: int) -> Life | None:
         """Take a newer statement, recorded at a time in milliseconds; return the life that it ended, if it did."""
@@ -120,13 +132,12 @@ class LifeTally:
                 self._moves[key] = self._moves.get(key, 0) + by
 
     @property
-    def rows(self) -> list[Parameters]:
+    def rows(self) -> list[AddToTallyParameters]:
         return [
             {"account_id": account, "subject": subject, "n": n} for (account, subject), n in self._moves.items() if n
         ]
 
 
-def named(instance_ids: Sequence[str]) -> Asked:
+def named(names: Sequence[str]) -> BoundQuery[InstancesNamedRow]:
     """Ask for the rows of instances, each with the last index of the log."""
-    names = msgspec.json.encode(list(dict.fromkeys(instance_ids))).decode()
-    return "instances_named", {"instance_ids": names}
+    return INSTANCES_NAMED.bind(instance_ids(list(dict.fromkeys(names))))

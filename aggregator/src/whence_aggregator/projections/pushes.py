@@ -7,7 +7,19 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.ports import Parameters, Transaction, Write
+from whence_aggregator.ports import Transaction
+from whence_aggregator.queries.collect import ADD_TAG_DIGEST, AddTagDigestParameters
+from whence_aggregator.queries.compliance import UNJUDGE_TAG
+from whence_aggregator.queries.query import BoundCommand
+from whence_aggregator.queries.registry import (
+    ADD_BLOB,
+    ADD_MANIFEST,
+    ADD_PLACE,
+    PUT_TAG,
+    REMOVE_TAG,
+    AddManifestParameters,
+    PutTagParameters,
+)
 from whence_aggregator.trace.tags import FRONT
 
 
@@ -16,23 +28,31 @@ async def project_push(transaction: Transaction, index: int, event: Mapping[str,
     await transaction.execute(*push_writes(index, event))
 
 
-def push_writes(index: int, event: Mapping[str, Any]) -> list[Write]:
+def push_writes(index: int, event: Mapping[str, Any]) -> list[BoundCommand]:
     """Give the writes that a push means."""
     repository, digest = event["repository"], event["digest"]
-    manifest = {
-        **{name: event[name] for name in ("repository", "digest", "media_type", "size", "image", "artifact_type")},
-        **{name: event[name] for name in ("subject", "child", "pushed_at", "pushed_by")},
-        "annotations": msgspec.json.encode(event["annotations"], order="deterministic").decode(),
+    manifest: AddManifestParameters = {
+        "repository": repository,
+        "digest": digest,
         "team": repository.partition("/")[0],
+        "media_type": event["media_type"],
+        "size": event["size"],
+        "image": event["image"],
+        "artifact_type": event["artifact_type"],
+        "subject": event["subject"],
+        "child": event["child"],
+        "annotations": msgspec.json.encode(event["annotations"], order="deterministic").decode(),
+        "pushed_at": event["pushed_at"],
+        "pushed_by": event["pushed_by"],
         "ledger_index": index,
     }
-    writes: list[Write] = [
-        ("add_place", [{"repository": repository}]),
-        ("add_manifest", [manifest]),
-        ("add_blob", [{"digest": d, "size": s} for d, s in dict(event["blobs"]).items()]),
+    writes: list[BoundCommand] = [
+        ADD_PLACE.bind([{"repository": repository}]),
+        ADD_MANIFEST.bind([manifest]),
+        ADD_BLOB.bind([{"digest": d, "size": s} for d, s in dict(event["blobs"]).items()]),
     ]
     if event["tag"]:
-        tag = {
+        tag: PutTagParameters = {
             "repository": repository,
             "tag": event["tag"],
             "digest": digest,
@@ -43,26 +63,26 @@ def push_writes(index: int, event: Mapping[str, Any]) -> list[Write]:
         }
         reference = f"{event['registry']}/{repository}:{event['tag']}"
         writes += [
-            ("put_tag", [tag]),
-            ("add_tag_digest", [tag_named(reference, digest, FRONT, index)]),
+            PUT_TAG.bind([tag]),
+            ADD_TAG_DIGEST.bind([tag_named(reference, digest, FRONT, index)]),
             unjudge_tag(reference),
         ]
     return writes
 
 
-def tag_named(reference: str, digest: str, said_by: str, index: int) -> Parameters:
+def tag_named(reference: str, digest: str, said_by: str, index: int) -> AddTagDigestParameters:
     """Return the row of a tag that somebody saw name a digest."""
     return {"reference": reference, "digest": digest, "said_by": said_by, "ledger_index": index}
 
 
-def unjudge_tag(reference: str, account_id: str | None = None) -> Write:
+def unjudge_tag(reference: str, account_id: str | None = None) -> BoundCommand:
     """Have the instances judged again that run what this tag was seen to name, where that is more than one image.
 
     With an account, those of that account alone.
     """
-    return "unjudge_tag", [{"reference": reference, "account_id": account_id}]
+    return UNJUDGE_TAG.bind([{"reference": reference, "account_id": account_id}])
 
 
 async def project_untag(transaction: Transaction, event: Mapping[str, Any]) -> None:
     """Forget a tag of a scratch team; its manifest stays."""
-    await transaction.execute(("remove_tag", [{"repository": event["repository"], "tag": event["tag"]}]))
+    await transaction.execute(REMOVE_TAG.bind([{"repository": event["repository"], "tag": event["tag"]}]))

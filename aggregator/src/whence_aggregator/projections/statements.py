@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from whence_aggregator.ports import Parameters, Transaction, Write
+from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import KnownInstance, LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.stated import Combination, Said
+from whence_aggregator.queries.agents import (
+    ADD_FACETS,
+    ADD_FACETS_IMAGE,
+    ADD_INSTANCE_FACETS,
+    ADD_LIFE,
+    ADD_STATEMENT,
+    FACETS_NAMED,
+    LAST_FACETS,
+    MOVE_INSTANCE,
+    SET_FIRST,
+    AddFacetsImageParameters,
+    AddFacetsParameters,
+    AddLifeParameters,
+    AddStatementParameters,
+    FacetsNamedParameters,
+    MoveInstanceParameters,
+    SetFirstParameters,
+)
+from whence_aggregator.queries.collect import ADD_IMAGE_COMMIT, ADD_TAG_DIGEST, AddImageCommitParameters
+from whence_aggregator.queries.compliance import ADD_TO_TALLY, AddToTallyParameters
+from whence_aggregator.queries.query import BoundCommand, each
 
 _COMBINATIONS_KEPT_MAX = 100_000
-_LINK_NAMES = ("commit_id", "image_digest", "repository")
-_NAMES = (
-    "image_digest", "application_id", "application_version", "user_data_digest", "account_id", "region",
-    "other_digests",
-)  # fmt: skip
 
 
 class Combinations:
@@ -29,23 +45,23 @@ class Combinations:
 
     async def numbers(
         self, transaction: Transaction, wanted: Sequence[Combination]
-    ) -> tuple[dict[Combination, int], list[Parameters]]:
+    ) -> tuple[dict[Combination, int], list[AddFacetsParameters]]:
         """Give the number of each, and the rows that are to be added for new ones, in order of appearance."""
         unknown = [one for one in dict.fromkeys(wanted) if one not in self._numbers]
-        added: list[Parameters] = []
+        added: list[AddFacetsParameters] = []
         if unknown:
             if len(self._numbers) > _COMBINATIONS_KEPT_MAX:
                 self._numbers.clear()
                 unknown = list(dict.fromkeys(wanted))
-            asked = [("facets_named", dict(zip(_NAMES, one, strict=True))) for one in unknown]
-            *found, last = await transaction.fetch_all([*asked, ("last_facets", {})])
+            asked = [FACETS_NAMED.bind(_named(one)) for one in unknown]
+            *found, last = await transaction.fetch_all(each([*asked, LAST_FACETS.bind({})]))
             following = last[0]["number"] + 1
             for one, rows in zip(unknown, found, strict=True):
                 if rows:
                     self._numbers[one] = rows[0]["number"]
                 else:
                     self._numbers[one] = following
-                    added.append({"number": following, **dict(zip(_NAMES, one, strict=True))})
+                    added.append({"number": following, **_named(one)})
                     following += 1
         return self._numbers, added
 
@@ -56,17 +72,17 @@ async def project_statements(
     known: Mapping[str, KnownInstance],
     combinations: Combinations,
     recorded_at: int,
-) -> list[Write]:
+) -> list[BoundCommand]:
     """Return the writes that these statements, in the order of the log, mean. All were recorded at one time, in ms."""
     combined = [one.stated.combination for one in said]
     numbers, new_facets = await combinations.numbers(transaction, combined)
-    statements: list[Parameters] = []
+    statements: list[AddStatementParameters] = []
     pairs: dict[tuple[int, int], None] = {}
     commits: dict[tuple[str, str, str], int] = {}
     spoken: dict[str, int] = {}
     tags: dict[tuple[str, str, str], int] = {}
-    firsts: dict[int, Parameters] = {}
-    lives: list[Parameters] = []
+    firsts: dict[int, SetFirstParameters] = {}
+    lives: list[AddLifeParameters] = []
     tallied = LifeTally()
     added = {row["number"] for row in new_facets}
     for one, combined_one in zip(said, combined, strict=True):
@@ -93,29 +109,49 @@ async def project_statements(
             commits.setdefault(link, one.ledger_index)
     moved = {one.instance_id: known[one.instance_id] for one in said}
     return [
-        ("add_facets", new_facets),
-        ("add_facets_image", [row for one in new_facets for row in _others(one)]),
-        ("add_statement", statements),
-        ("add_instance_facets", [{"facets": f, "instance": n} for f, n in pairs]),
-        ("add_life", lives),
-        ("move_instance", [_moved(one) for one in moved.values() if one.newest is not None]),
-        ("set_first", list(firsts.values())),
-        ("add_image_commit", [_link_row(*one) for one in commits.items()]),
-        ("add_to_tally", tallied.rows + [_spoken(*one) for one in spoken.items()]),
-        ("add_tag_digest", [tag_named(*tag, index) for tag, index in tags.items()]),
+        ADD_FACETS.bind(new_facets),
+        ADD_FACETS_IMAGE.bind([row for one in new_facets for row in _others(one)]),
+        ADD_STATEMENT.bind(statements),
+        ADD_INSTANCE_FACETS.bind([{"facets": f, "instance": n} for f, n in pairs]),
+        ADD_LIFE.bind(lives),
+        MOVE_INSTANCE.bind([_moved(one) for one in moved.values() if one.newest is not None]),
+        SET_FIRST.bind(list(firsts.values())),
+        ADD_IMAGE_COMMIT.bind([_link_row(*one) for one in commits.items()]),
+        ADD_TO_TALLY.bind(tallied.rows + [_spoken(*one) for one in spoken.items()]),
+        ADD_TAG_DIGEST.bind([tag_named(*tag, index) for tag, index in tags.items()]),
         *[unjudge_tag(*one) for one in dict.fromkeys((tag[0], tag[2]) for tag in tags)],
     ]  # fmt: skip
 
 
-def _link_row(link: tuple[str, str, str], index: int) -> Parameters:
-    return {**dict(zip(_LINK_NAMES, link, strict=True)), "said_by": "agent", "ledger_index": index}
+def _named(combination: Combination) -> FacetsNamedParameters:
+    image, application, version, user_data, account, region, others = combination
+    return {
+        "image_digest": image,
+        "application_id": application,
+        "application_version": version,
+        "user_data_digest": user_data,
+        "account_id": account,
+        "region": region,
+        "other_digests": others,
+    }
 
 
-def _others(facets: Parameters) -> list[Parameters]:
-    return [{"image_digest": digest, "facets": facets["number"]} for digest in str(facets["other_digests"]).split()]
+def _link_row(link: tuple[str, str, str], index: int) -> AddImageCommitParameters:
+    commit_id, digest, repository = link
+    return {
+        "commit_id": commit_id,
+        "image_digest": digest,
+        "repository": repository,
+        "said_by": "agent",
+        "ledger_index": index,
+    }
 
 
-def _statement(one: Said, number: object, facets: int) -> Parameters:
+def _others(facets: AddFacetsParameters) -> list[AddFacetsImageParameters]:
+    return [{"image_digest": digest, "facets": facets["number"]} for digest in facets["other_digests"].split()]
+
+
+def _statement(one: Said, number: int, facets: int) -> AddStatementParameters:
     return {
         "instance": number,
         "enrolment": one.enrolment,
@@ -127,7 +163,7 @@ def _statement(one: Said, number: object, facets: int) -> Parameters:
     }
 
 
-def _first(instance: KnownInstance, one: Said, recorded_at: int) -> Parameters:
+def _first(instance: KnownInstance, one: Said, recorded_at: int) -> SetFirstParameters:
     """Move on what is known of the beginning of an instance's history."""
     observed_at = one.stated.observed_at
     if instance.first_index < 0:
@@ -144,7 +180,7 @@ def _first(instance: KnownInstance, one: Said, recorded_at: int) -> Parameters:
     }
 
 
-def _moved(known: KnownInstance) -> Parameters:
+def _moved(known: KnownInstance) -> MoveInstanceParameters:
     newest = known.newest
     assert newest is not None
     return {
@@ -166,5 +202,5 @@ def _moved(known: KnownInstance) -> Parameters:
     }
 
 
-def _spoken(account_id: str, instances: int) -> Parameters:
+def _spoken(account_id: str, instances: int) -> AddToTallyParameters:
     return {"account_id": account_id, "subject": "instances", "n": instances}

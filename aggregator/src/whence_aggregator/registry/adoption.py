@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from whence_aggregator.ports import Database
 from whence_aggregator.ports_registry import RegistryContents
+from whence_aggregator.queries.work import ADD_TASK
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.ages import AgedTag, by_age, made_at
 from whence_aggregator.registry.kinds import is_manifest, kind_of
@@ -105,4 +106,4 @@ class Adoption:
         if created and created_at:
             meant = manifest.image.digest if manifest.image is not None else ""
             subject = subject_of(self._name, str(repository), manifest.digest, meant)
-            await self._database.write(("add_task", [image_question(subject, str(repository), self._now())]))
+            await self._database.write(ADD_TASK.bind([image_question(subject, str(repository), self._now())]))

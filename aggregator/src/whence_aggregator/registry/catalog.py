@@ -8,6 +8,26 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ports import Database, Row
+from whence_aggregator.queries.collect import FACTS_NOW
+from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.registry import (
+    ADD_PLACE,
+    COUNT_TEAM,
+    COUNT_TEAMS,
+    MANIFEST_OF,
+    NEWEST_TAG,
+    REFERRERS_OF,
+    REPOSITORIES_AFTER,
+    REPOSITORIES_OF_TEAM,
+    REPOSITORY_KNOWN,
+    SUM_BLOBS,
+    TAG_OF,
+    TAGS_AFTER,
+    TAGS_BY_AGE,
+    TAGS_WITH_IMAGE,
+    TEAMS_WITH_TAGS,
+    ReferrersOfParameters,
+)
 from whence_aggregator.registry.names import LATEST, Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_aggregator.registry.sources import subject_of
@@ -34,7 +54,7 @@ class Catalog:
         digest = reference if is_sha256_digest(reference) else await self._digest_of(repository, reference)
         if digest is not None:
             rows = await self._database.fetch_all(
-                [("manifest_of", {"repository": str(repository), "digest": digest})], brief=True
+                together(MANIFEST_OF.bind({"repository": str(repository), "digest": digest})), brief=True
             )
             if rows[0]:
                 return rows[0][0]
@@ -45,7 +65,9 @@ class Catalog:
 
     async def tags(self, repository: Repository, *, after: str, limit: int) -> list[str]:
         """Give tags in lexical order. Raises RegistryRefusal for an unknown repository."""
-        rows = await self._database.fetch("tags_after", {"repository": str(repository), "after": after, "limit": limit})
+        rows = await self._database.fetch(
+            TAGS_AFTER.bind({"repository": str(repository), "after": after, "limit": limit})
+        )
         if not rows and not after:
             await self._check_known(repository)
         return [row["tag"] for row in rows]
@@ -53,36 +75,36 @@ class Catalog:
     async def note(self, repository: Repository) -> None:
         """Have a repository listed from now on."""
         if str(repository) not in self._noted:
-            await self._database.write(("add_place", [{"repository": str(repository)}]))
+            await self._database.write(ADD_PLACE.bind([{"repository": str(repository)}]))
             if len(self._noted) >= _NOTED_MAX:
                 self._noted.clear()
             self._noted.add(str(repository))
 
     async def repositories(self, *, after: str, limit: int) -> list[str]:
-        rows = await self._database.fetch("repositories_after", {"after": after, "limit": limit})
+        rows = await self._database.fetch(REPOSITORIES_AFTER.bind({"after": after, "limit": limit}))
         return [row["repository"] for row in rows]
 
     async def referrers(
         self, repository: Repository, subject: str, *, artifact_type: str | None, after: str, limit: int
     ) -> list[dict[str, Any]]:
         """Give the descriptors of what refers to a digest."""
-        rows = await self._database.fetch(
-            "referrers_of",
-            {"repository": str(repository), "subject": subject, "artifact_type": artifact_type, "after": after,
-             "limit": limit},
-        )  # fmt: skip
+        asked: ReferrersOfParameters = {
+            "repository": str(repository), "subject": subject, "artifact_type": artifact_type, "after": after,
+            "limit": limit,
+        }  # fmt: skip
+        rows = await self._database.fetch(REFERRERS_OF.bind(asked))
         return [_descriptor(row) for row in rows]
 
     async def teams(self) -> list[str]:
-        return [row["team"] for row in await self._database.fetch("teams_with_tags", {})]
+        return [row["team"] for row in await self._database.fetch(TEAMS_WITH_TAGS.bind({}))]
 
     async def artifacts(self, team: str) -> list[str]:
-        rows = await self._database.fetch("repositories_of_team", {"team": team})
+        rows = await self._database.fetch(REPOSITORIES_OF_TEAM.bind({"team": team}))
         return [row["repository"].partition("/")[2] for row in rows]
 
     async def tags_of(self, repository: str) -> list[dict[str, Any]]:
         """Give the tags of an artifact's images as Pier One does, oldest first: the newest `TAGS_MAX` of them."""
-        rows = await self._database.fetch("tags_by_age", {"repository": repository, "limit": TAGS_MAX})
+        rows = await self._database.fetch(TAGS_BY_AGE.bind({"repository": repository, "limit": TAGS_MAX}))
         return [
             {
                 "name": row["tag"], "created": row["created_at"], "created_by": row["created_by"],
@@ -101,7 +123,7 @@ class Catalog:
 
     async def scm_source(self, repository: str, tag: str) -> tuple[bool, dict[str, str] | None]:
         """Say whether there is such a tag, and the source that its image names; strings only."""
-        rows = await self._database.fetch("tag_of", {"repository": repository, "tag": tag})
+        rows = await self._database.fetch(TAG_OF.bind({"repository": repository, "tag": tag}))
         if not rows:
             return False, None
         found = await self.sources([(repository, rows[0]["digest"])])
@@ -116,12 +138,10 @@ class Catalog:
         """Give the sources that are known of images, of an index by the image that is meant."""
         subjects: dict[str, tuple[str, str]] = {}
         for repository, digest in images:
-            rows = await self._database.fetch("manifest_of", {"repository": repository, "digest": digest})
+            rows = await self._database.fetch(MANIFEST_OF.bind({"repository": repository, "digest": digest}))
             child = rows[0]["child"] if rows else ""
             subjects[subject_of(self._name, repository, digest, child)] = (repository, digest)
-        facts = await self._database.fetch(
-            "facts_now", {"kind": "image-source", "subjects": msgspec.json.encode(list(subjects)).decode()}
-        )
+        facts = await self._database.fetch(FACTS_NOW.bind({"kind": "image-source", "subjects": array(list(subjects))}))
         found = {}
         for fact in facts:
             document = msgspec.json.decode(fact["value"]).get("scm_source")
@@ -136,7 +156,7 @@ class Catalog:
             return []
         first = f"sha256:{hex_}"
         rows = await self._database.fetch(
-            "tags_with_image", {"first": first, "past": first + "g", "limit": _PREFIX_MATCHES_MAX}
+            TAGS_WITH_IMAGE.bind({"first": first, "past": first + "g", "limit": _PREFIX_MATCHES_MAX})
         )
         if len({row["image"] for row in rows}) > 1:
             return None
@@ -145,27 +165,27 @@ class Catalog:
         ]
 
     async def statistics(self) -> dict[str, Any]:
-        teams, blobs = await self._database.fetch_all([("teams_with_tags", {}), ("sum_blobs", {})])
+        teams, blobs = await self._database.fetch_all(together(TEAMS_WITH_TAGS.bind({}), SUM_BLOBS.bind({})))
         storage = blobs[0]["storage"]
         return {"teams": len(teams), "storage": int(storage) if storage is not None else None}
 
     async def team_statistics(self, team: str | None) -> Any:
         """Count artifacts and tags, of one team or of all."""
         if team is not None:
-            row = (await self._database.fetch("count_team", {"team": team}))[0]
+            row = (await self._database.fetch(COUNT_TEAM.bind({"team": team})))[0]
             return {"artifacts": row["artifacts"], "tags": row["tags"]}
-        rows = await self._database.fetch("count_teams", {})
+        rows = await self._database.fetch(COUNT_TEAMS.bind({}))
         return [{"team": r["team"], "stats": {"artifacts": r["artifacts"], "tags": r["tags"]}} for r in rows]
 
     async def _digest_of(self, repository: Repository, tag: str) -> str | None:
-        asked = ("tag_of", {"repository": str(repository), "tag": tag})
-        rows = (await self._database.fetch_all([asked], brief=True))[0]
+        asked = TAG_OF.bind({"repository": str(repository), "tag": tag})
+        rows = (await self._database.fetch_all(together(asked), brief=True))[0]
         if not rows and tag == LATEST:
-            rows = await self._database.fetch("newest_tag", {"repository": str(repository)})
+            rows = await self._database.fetch(NEWEST_TAG.bind({"repository": str(repository)}))
         return rows[0]["digest"] if rows else None
 
     async def _check_known(self, repository: Repository) -> None:
-        if not await self._database.fetch("repository_known", {"repository": str(repository)}):
+        if not await self._database.fetch(REPOSITORY_KNOWN.bind({"repository": str(repository)})):
             raise RegistryRefusal(
                 "NAME_UNKNOWN", "repository name not known to registry", detail={"name": str(repository)}
             )

@@ -9,8 +9,10 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from whence_aggregator.ports import Asked, Database, Forbidden, Row, StorageUnavailable, Unauthenticated
-from whence_aggregator.trace.life import ENDED, Life
+from whence_aggregator.ports import Database, Forbidden, StorageUnavailable, Unauthenticated
+from whence_aggregator.queries.query import BoundQuery, together
+from whence_aggregator.queries.registry import STANDING_OF_INSTANCE, STANDING_OF_KEY, StandingOfKeyRow
+from whence_aggregator.trace.life import ENDED, Life, as_life
 from whence_common.clock import Now, to_millis
 
 LISTING_SECONDS_MAX = 24 * 3600.0
@@ -36,11 +38,15 @@ class Standing:
     bound_at: int
 
     @classmethod
-    def of(cls, row: Row) -> Standing:
+    def of(cls, row: StandingOfKeyRow) -> Standing:
         """Read a row of the queries `standing_…`."""
-        names = ("instance_id", "account_id", "region", "enrolment", "newest", "life")
         return cls(
-            **{name: row[name] for name in names},
+            instance_id=row["instance_id"],
+            account_id=row["account_id"],
+            region=row["region"],
+            enrolment=row["enrolment"],
+            newest=row["newest"],
+            life=as_life(row["life"]),
             listed_at=row["listed_at"] if row["listed"] else None,
             bound_at=row["bound_at"] or 0,
         )
@@ -79,7 +85,7 @@ class Instances:
 
     async def of_key(self, key: str) -> Standing | None:
         """Find the binding of a key by its id, as it is now. Raises StorageUnavailable."""
-        return await self._fetch(("standing_of_key", {"key_id": bytes.fromhex(key)}))
+        return await self._fetch(STANDING_OF_KEY.bind({"key_id": bytes.fromhex(key)}))
 
     async def check(self, instance_id: str, enrolment: int | None) -> None:
         """Check that an instance may go on pulling by what it was given for this binding; None: for none of them.
@@ -90,7 +96,7 @@ class Instances:
         now, name = self._now(), (instance_id, enrolment)
         if self._good_until.get(name, now) > now:
             return
-        standing = await self._fetch(("standing_of_instance", {"instance_id": instance_id}))
+        standing = await self._fetch(STANDING_OF_INSTANCE.bind({"instance_id": instance_id}))
         if standing is not None:
             standing.check(self.accounts)
         if enrolment is not None and (standing is None or standing.enrolment != enrolment):
@@ -99,10 +105,10 @@ class Instances:
             self._good_until.clear()
         self._good_until[name] = now + timedelta(seconds=KEPT_SECONDS)
 
-    async def _fetch(self, asked: Asked) -> Standing | None:
+    async def _fetch(self, asked: BoundQuery[StandingOfKeyRow]) -> Standing | None:
         try:
             async with asyncio.timeout(DATABASE_SECONDS_MAX):
-                (rows,) = await self._database.fetch_all([asked], brief=True)
+                (rows,) = await self._database.fetch_all(together(asked), brief=True)
         except TimeoutError as exc:
             raise StorageUnavailable("storage-slow", "the database does not answer in time") from exc
         return Standing.of(rows[0]) if rows else None

@@ -10,6 +10,10 @@ import msgspec
 
 from whence_aggregator.ports import Database, Row
 from whence_aggregator.projections.events import claims_in
+from whence_aggregator.queries.collect import FACTS_NOW
+from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.registry import IMAGES_LISTED, ImagesListedParameters
+from whence_aggregator.queries.trace import IMAGES_OF_COMMIT, TAG_DIGESTS
 from whence_aggregator.registry.sources import subject_of
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.tags import FRONT
@@ -45,22 +49,23 @@ class ImageListing:
         digests = [wanted.digest]
         if wanted.commit is not None:
             found = await self._database.fetch(
-                "images_of_commit",
-                {
-                    "first": wanted.commit,
-                    "last": wanted.commit + "g",
-                    "known_past": EVERY_ENTRY,
-                    "limit": _COMMIT_IMAGES_MAX,
-                },
+                IMAGES_OF_COMMIT.bind(
+                    {
+                        "first": wanted.commit,
+                        "last": wanted.commit + "g",
+                        "known_past": EVERY_ENTRY,
+                        "limit": _COMMIT_IMAGES_MAX,
+                    }
+                )
             )
             digests = [row["image_digest"] for row in found if wanted.digest in (None, row["image_digest"])]
         rows: dict[tuple[str, str], Row] = {}
         for digest in digests:
-            asked = {
+            asked: ImagesListedParameters = {
                 "team": wanted.team, "repository": wanted.repository, "tag": wanted.tag, "digest": digest,
                 "text": _pattern(wanted.text), "after_repository": repository, "after_tag": tag, "limit": limit + 1,
             }  # fmt: skip
-            for row in await self._database.fetch("images_listed", asked):
+            for row in await self._database.fetch(IMAGES_LISTED.bind(asked)):
                 rows[row["repository"], row["tag"]] = row
         page = [rows[key] for key in sorted(rows)][: limit + 1]
         following = f"{page[limit - 1]['repository']}~{page[limit - 1]['tag']}" if len(page) > limit else None
@@ -70,10 +75,10 @@ class ImageListing:
         subjects = [subject_of(self._name, row["repository"], row["digest"], row["child"]) for row in rows]
         references = [f"{self._name}/{row['repository']}:{row['tag']}" for row in rows]
         facts, seen = await self._database.fetch_all(
-            [
-                ("facts_now", {"kind": "image-source", "subjects": msgspec.json.encode(subjects).decode()}),
-                ("tag_digests", {"references": msgspec.json.encode(references).decode(), "past": EVERY_ENTRY}),
-            ]
+            together(
+                FACTS_NOW.bind({"kind": "image-source", "subjects": array(subjects)}),
+                TAG_DIGESTS.bind({"references": array(references), "past": EVERY_ENTRY}),
+            )
         )
         known = {fact["subject"]: fact for fact in facts}
         digests: dict[str, int] = {}

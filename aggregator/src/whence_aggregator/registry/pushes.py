@@ -10,9 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
-from whence_aggregator.ports import Asked, Database
+from whence_aggregator.ports import Database
 from whence_aggregator.ports_registry import BlobBackend
 from whence_aggregator.projections.pushes import project_untag, push_writes
+from whence_aggregator.queries.query import BoundQueries, BoundQuery, together
+from whence_aggregator.queries.registry import (
+    MANIFEST_OF,
+    TAG_OF,
+    TAGS_OF_DIGEST,
+    ManifestOfRow,
+    TagOfRow,
+    TagsOfDigestRow,
+)
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.kinds import is_manifest, is_signature_tag, kind_of
 from whence_aggregator.registry.names import LATEST, SNAPSHOT, Repository
@@ -80,7 +89,7 @@ class Pushes:
         stated = self._stated(repository, tag, manifest, by, meant)
         if created_at:
             stated["created_at"] = created_at
-        async with self._ledger.writing(*self._asked(repository, tag, manifest)) as writing:
+        async with self._ledger.writing(self._asked(repository, tag, manifest)) as writing:
             if self._decide(repository, tag, manifest, writing.found[0], writing.found[1]):
                 return False
             ((index, _),) = await writing.append([NewEntry(kind="push", content=event("push", stated))])
@@ -92,10 +101,10 @@ class Pushes:
         """Forget a tag of a scratch team, or all that name a digest. Raises RegistryRefusal; bytes always stay."""
         if repository.team not in self._rules.scratch_teams:
             raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
-        asked: Asked = ("tag_of", {"repository": str(repository), "tag": reference})
+        asked: BoundQuery[TagsOfDigestRow] = TAG_OF.bind({"repository": str(repository), "tag": reference})
         if is_sha256_digest(reference):
-            asked = ("tags_of_digest", {"repository": str(repository), "digest": reference, "limit": _UNTAGGED_MAX})
-        async with self._ledger.writing(asked) as writing:
+            asked = TAGS_OF_DIGEST.bind({"repository": str(repository), "digest": reference, "limit": _UNTAGGED_MAX})
+        async with self._ledger.writing(together(asked)) as writing:
             if not writing.found[0]:
                 raise RegistryRefusal("MANIFEST_UNKNOWN", f"no tag of {repository} names {reference}")
             for row in writing.found[0]:
@@ -106,11 +115,13 @@ class Pushes:
                 await writing.append([NewEntry(kind="untag", content=event("untag", stated))])
                 await project_untag(writing.transaction, stated)
 
-    def _asked(self, repository: Repository, tag: str | None, manifest: Manifest) -> list[tuple[str, dict[str, str]]]:
-        return [
-            ("tag_of", {"repository": str(repository), "tag": tag or ""}),
-            ("manifest_of", {"repository": str(repository), "digest": manifest.digest}),
-        ]
+    def _asked(
+        self, repository: Repository, tag: str | None, manifest: Manifest
+    ) -> BoundQueries[tuple[Sequence[TagOfRow], Sequence[ManifestOfRow]]]:
+        return together(
+            TAG_OF.bind({"repository": str(repository), "tag": tag or ""}),
+            MANIFEST_OF.bind({"repository": str(repository), "digest": manifest.digest}),
+        )
 
     async def _stands(self, repository: Repository, tag: str | None, manifest: Manifest) -> bool:
         tags, manifests = await self._database.fetch_all(self._asked(repository, tag, manifest), brief=True)
@@ -121,15 +132,15 @@ class Pushes:
         repository: Repository,
         tag: str | None,
         manifest: Manifest,
-        tags: Sequence[object],
-        known: Sequence[object],
+        tags: Sequence[TagOfRow],
+        known: Sequence[ManifestOfRow],
     ) -> bool:
         """Say whether this very push was taken before. Raises RegistryRefusal when the tag names something else."""
         if tag is None:
             return bool(known)
         if not tags:
             return False
-        if tags[0]["digest"] == manifest.digest:  # type: ignore[index]  # a row
+        if tags[0]["digest"] == manifest.digest:
             return True
         if not self._moves(repository, tag, manifest):
             raise RegistryRefusal("TAG_INVALID", "tag already exists", detail={"Tag": tag})
@@ -157,7 +168,9 @@ class Pushes:
         blobs, meant = list(manifest.blobs), ""
         wrong: list[str | None] = []
         for child in manifest.children:
-            found = await self._database.fetch("manifest_of", {"repository": str(repository), "digest": child.digest})
+            found = await self._database.fetch(
+                MANIFEST_OF.bind({"repository": str(repository), "digest": child.digest})
+            )
             if not found and not is_manifest(child):
                 blobs.append(child)
                 continue

@@ -6,16 +6,11 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from whence_aggregator.ports import (
-    CollectedFact,
-    Database,
-    ImageSaid,
-    Parameters,
-    SourceUnavailable,
-    StorageUnavailable,
-)
+from whence_aggregator.ports import CollectedFact, Database, ImageSaid, SourceUnavailable, StorageUnavailable
+from whence_aggregator.queries.registry import MANIFEST_OF
+from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
 from whence_aggregator.registry.refusals import unavailable
 from whence_aggregator.work.questions import lane_of_team, question
 from whence_common.clock import Now, to_instant
@@ -60,13 +55,13 @@ class Sources:
 
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
         """Find out about an image and store it; None when that takes longer than a moment, or is not an image."""
-        rows = await self._database.fetch("manifest_of", {"repository": repository, "digest": digest})
+        rows = await self._database.fetch(MANIFEST_OF.bind({"repository": repository, "digest": digest}))
         if not rows or not (rows[0]["image"] or rows[0]["child"]):
             return None
         subject = subject_of(self._name, repository, digest, rows[0]["child"])
         task = image_question(subject, repository, self._now())
         if len(self._looks) >= _LOOKS_WAITING_MAX:
-            await self._database.write(("add_task", [task]))
+            await self._database.write(ADD_TASK.bind([task]))
             return None
         looking = asyncio.create_task(self._look(subject, task))
         self._looks.add(looking)
@@ -95,23 +90,23 @@ class Sources:
             for looking in self._looks:
                 looking.cancel()
 
-    async def _look(self, subject: str, task: Mapping[str, Any]) -> CollectedFact | None:
+    async def _look(self, subject: str, task: AddTaskParameters) -> CollectedFact | None:
         try:
             async with self._turns:
-                return await self._collect("image-source", subject, str(task["lane"]))
+                return await self._collect("image-source", subject, task["lane"])
         except (SourceUnavailable, StorageUnavailable) as exc:
             log.warning("an image's source is found out later", extra=fields(subject=subject, reason=exc.message))
         except asyncio.CancelledError:
             log.info("an image's source is found out later", extra=fields(subject=subject, reason="stopping"))
             raise
         try:
-            await self._database.write(("add_task", [dict(task)]))
+            await self._database.write(ADD_TASK.bind([task]))
         except StorageUnavailable as exc:
             log.error("storage unavailable", extra=fields(subject=subject, message=exc.message))
         return None
 
 
-def image_question(subject: str, repository: str, now: datetime) -> Parameters:
+def image_question(subject: str, repository: str, now: datetime) -> AddTaskParameters:
     """Return the question about an image that was pushed here, in the lane of its team."""
     lane = lane_of_team(repository.partition("/")[0])
     return question("image-source", subject, due_at=to_instant(now), lane=lane)

@@ -7,16 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
-from whence_aggregator.ports import (
-    Asked,
-    Database,
-    Parameters,
-    Row,
-    StorageUnavailable,
-    Transaction,
-    Write,
-    WriteConflict,
-)
+from whence_aggregator.ports import Database, P, R, StorageUnavailable, T, Transaction, WriteConflict
+from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery, NamedQuery
 from whence_common.meters import Counter, Histogram
 from whence_common.open_metrics import Family, Sample
 
@@ -53,19 +45,19 @@ class MeasuredDatabase:
             async with self._database.transaction() as transaction:
                 yield transaction
 
-    async def write(self, *writes: Write) -> None:
+    async def write(self, *writes: BoundCommand) -> None:
         with self._measured("write"):
             await self._database.write(*writes)
 
-    async def write_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+    async def write_returning(self, query: NamedQuery[P, R], rows: Sequence[P]) -> Sequence[R]:
         with self._measured("write"):
             return await self._database.write_returning(query, rows)
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
         with self._measured("read"):
-            return await self._database.fetch(query, parameters)
+            return await self._database.fetch(asked)
 
-    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
+    async def fetch_all(self, asked: BoundQueries[T], *, brief: bool = False) -> T:
         with self._measured("look-up" if brief else "read"):
             return await self._database.fetch_all(asked, brief=brief)
 

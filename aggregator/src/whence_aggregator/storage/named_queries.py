@@ -1,6 +1,10 @@
-"""Named queries: `-- name: x` starts one, its first `;` ends it, `:name` is a parameter. Override files replace some.
+"""Named queries, one file a capability: `-- name: x` starts one, its first `;` ends it, `:name` is a parameter.
 
-A query that inserts one tuple of parameters is also given for many rows: one statement for a whole batch.
+`{x in texts y}` and `{x in integers y}` mean that x is in the JSON array :y. A file `CAPABILITY.DIALECT.sql` replaces
+queries of `CAPABILITY.sql` for that dialect. A comment `-- types: …` is for packaging/queries.py, which generates the
+typed constants that the program names queries by (whence_aggregator/queries).
+
+A query that inserts one tuple of parameters is also prepared for many rows: one statement for a whole batch.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from typing import Literal
 from whence_aggregator.ports import StorageUnavailable
 
 _NAME = re.compile(r"^-- name: ([a-z_]+)\n", re.MULTILINE)
-_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
-_TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.IGNORECASE)
-_MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
+_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
+PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.IGNORECASE)
+MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
 FIRST_MIGRATION = 30
 """What was made by earlier ones held no Merkle tree and cannot be carried over."""
 OpenMode = Literal["make", "migrate", "read"]
@@ -48,14 +53,38 @@ class ManyRows:
 
 
 def load(dialect: str) -> dict[str, str]:
-    """Give all queries for a dialect by name."""
-    queries = _parse("queries.sql")
-    if dialect != "sqlite":
-        overrides = _parse(f"queries.{dialect}.sql")
-        assert overrides.keys() <= queries.keys(), "an override must replace a query that exists"
-        queries.update(overrides)
-    binary = _DIALECTS[dialect]["{binary}"]
-    return {name: _MEMBER.sub(_MEMBERS[dialect], sql).replace("{binary}", binary) for name, sql in queries.items()}
+    """Return all queries for a dialect by name."""
+    queries = _named(sources(""))
+    overrides = _named(sources(dialect))
+    assert overrides.keys() <= queries.keys(), "an override must replace a query that exists"
+    queries.update(overrides)
+    return {name: plain(sql, dialect) for name, sql in queries.items()}
+
+
+def sources(dialect: str) -> dict[str, str]:
+    """Return the text of each file of queries by capability; with a dialect, of its overrides."""
+    found = {}
+    for file in (resources.files("whence_aggregator.storage") / "queries").iterdir():
+        capability, _, rest = file.name.removesuffix(".sql").partition(".")
+        if file.name.endswith(".sql") and rest == dialect:
+            found[capability] = file.read_text(encoding="utf-8")
+    return dict(sorted(found.items()))
+
+
+def parse(text: str) -> list[tuple[str, str]]:
+    """Return the queries of a file in order: the name, and the text after it."""
+    parts = _NAME.split(text)[1:]
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def statement(text: str) -> str:
+    """Return the statement that stands in the text after a query's name."""
+    return _COMMENT.sub("", text).partition(";")[0].strip()
+
+
+def plain(sql: str, dialect: str) -> str:
+    """Write what differs between dialects as this one has it."""
+    return MEMBER.sub(_MEMBERS[dialect], sql).replace("{binary}", _DIALECTS[dialect]["{binary}"])
 
 
 def numbered(queries: Mapping[str, str]) -> dict[str, NumberedQuery]:
@@ -67,9 +96,9 @@ def many_rows(queries: Mapping[str, str]) -> dict[str, ManyRows]:
     """Give those queries that insert one tuple, ready for many."""
     found = {}
     for name, sql in queries.items():
-        match = _TUPLE.search(sql)
-        if match is not None and not _PARAMETER.search(sql[match.end() :]):
-            parameters = tuple(_PARAMETER.findall(match[1]))
+        match = TUPLE.search(sql)
+        if match is not None and not PARAMETER.search(sql[match.end() :]):
+            parameters = tuple(PARAMETER.findall(match[1]))
             found[name] = ManyRows(sql[: match.start()], sql[match.end() :], parameters)
     return found
 
@@ -125,10 +154,13 @@ def _postgres_member(match: re.Match[str]) -> str:
 _MEMBERS = {"sqlite": _sqlite_member, "postgres": _postgres_member}
 
 
-def _parse(name: str) -> dict[str, str]:
-    text = (resources.files("whence_aggregator.storage") / name).read_text(encoding="utf-8")
-    parts = _NAME.split(text)[1:]
-    return {query: sql.partition(";")[0].strip() for query, sql in zip(parts[::2], parts[1::2], strict=True)}
+def _named(files: Mapping[str, str]) -> dict[str, str]:
+    queries: dict[str, str] = {}
+    for text in files.values():
+        for name, sql in parse(text):
+            assert name not in queries, f"two queries are named {name}"
+            queries[name] = statement(sql)
+    return queries
 
 
 def _number(sql: str) -> NumberedQuery:
@@ -139,4 +171,4 @@ def _number(sql: str) -> NumberedQuery:
             names.append(match[1])
         return f"${names.index(match[1]) + 1}"
 
-    return NumberedQuery(_PARAMETER.sub(place, sql), tuple(names), frozenset(_ARRAY.findall(sql)))
+    return NumberedQuery(PARAMETER.sub(place, sql), tuple(names), frozenset(_ARRAY.findall(sql)))

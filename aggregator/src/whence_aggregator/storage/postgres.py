@@ -7,13 +7,14 @@ import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import msgspec
 from asyncpg.exceptions._base import DataError as ArgumentRefused
 
-from whence_aggregator.ports import Asked, Parameters, Row, Write, WriteConflict
+from whence_aggregator.ports import P, R, Row, Rows, T, WriteConflict
+from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery, NamedQuery, Parameters
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery, OpenMode
 from whence_aggregator.storage.postgres_errors import unavailable
@@ -118,15 +119,15 @@ class PostgresDatabase:
         async with self._writing, self._opened(sequenced=True) as transaction:
             yield transaction
 
-    async def write(self, *writes: Write) -> None:
+    async def write(self, *writes: BoundCommand) -> None:
         async with self._opened(sequenced=False) as transaction:
             await transaction.finish(*writes)
 
-    async def write_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+    async def write_returning(self, query: NamedQuery[P, R], rows: Sequence[P]) -> Sequence[R]:
         if not rows:
             return []
         async with self._opened(sequenced=False) as transaction:
-            return await transaction.insert_returning(query, rows)
+            return cast(Sequence[R], await transaction.insert_returning(query.name, rows))
 
     @asynccontextmanager
     async def _opened(self, *, sequenced: bool) -> AsyncIterator[_PostgresTransaction]:
@@ -149,15 +150,17 @@ class PostgresDatabase:
         except _FAILURES as exc:
             raise unavailable(exc) from exc
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        return (await self.fetch_all([(query, parameters)]))[0]
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
+        return cast(Sequence[R], (await self._answers([asked], self.pool))[0])
 
-    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
-        pool = self.brief if brief else self.pool
+    async def fetch_all(self, asked: BoundQueries[T], *, brief: bool = False) -> T:
+        return cast(T, await self._answers(asked.queries, self.brief if brief else self.pool))
+
+    async def _answers(self, asked: Sequence[BoundQuery[Any]], pool: Any) -> Rows:
         try:
             if len(asked) == 1:
                 query, parameters = asked[0]
-                return [await _fetch(pool, self.numbered[query], parameters)]
+                return (await _fetch(pool, self.numbered[query], parameters),)
             async with pool.acquire() as connection:
                 return await self._fetch_together(connection, asked)
         except _UNSTORABLE as exc:
@@ -165,7 +168,7 @@ class PostgresDatabase:
         except _FAILURES as exc:
             raise unavailable(exc) from exc
 
-    async def _fetch_together(self, connection: Any, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+    async def _fetch_together(self, connection: Any, asked: Sequence[BoundQuery[Any]]) -> Rows:
         """Ask everything in one statement: that is one round trip, and one moment that all answers are of."""
         names = tuple(query for query, _ in asked)
         known = self.answers.get(names)
@@ -175,7 +178,7 @@ class PostgresDatabase:
         sql, octets = known
         values = [value for query, parameters in asked for value in _values(self.numbered[query], parameters)]
         row = await connection.fetchrow(sql, *values)
-        return [_rows(text, columns) for text, columns in zip(row, octets, strict=True)]
+        return tuple([_rows(text, columns) for text, columns in zip(row, octets, strict=True)])
 
 
 class _PostgresTransaction:
@@ -187,14 +190,15 @@ class _PostgresTransaction:
         self._sequenced = sequenced
         self.begun = False
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
         await self._begin()
-        return await _fetch(self._connection, self._database.numbered[query], parameters)
+        found = await _fetch(self._connection, self._database.numbered[asked.name], asked.parameters)
+        return cast(Sequence[R], found)
 
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
-        return [await self.fetch(query, parameters) for query, parameters in asked]
+    async def fetch_all(self, asked: BoundQueries[T]) -> T:
+        return cast(T, tuple([await self.fetch(one) for one in asked.queries]))
 
-    async def execute(self, *writes: Write) -> None:
+    async def execute(self, *writes: BoundCommand) -> None:
         if writes:
             await self._begin()
         for query, rows in writes:
@@ -202,29 +206,29 @@ class _PostgresTransaction:
                 numbered = self._database.numbered[query]
                 await self._connection.execute(numbered.sql, *_values(numbered, rows[0]))
             elif rows and query in self._database.many:
-                await self._insert_together([(query, rows)])
+                await self._insert_together([BoundCommand(query, rows)])
             elif rows:
                 numbered = self._database.numbered[query]
                 await self._connection.executemany(numbered.sql, [_values(numbered, row) for row in rows])
 
-    async def finish(self, *writes: Write) -> None:
+    async def finish(self, *writes: BoundCommand) -> None:
         """Run what inserts rows, each query into a table of its own, as one statement: one round trip, not eight.
 
         Where nothing was asked before, that statement is the whole transaction. What does not insert runs after it, and
         so sees its rows.
         """
-        together: list[Write] = []
-        others: list[Write] = []
+        together: list[BoundCommand] = []
+        others: list[BoundCommand] = []
         tables: set[str] = set()
         for query, rows in writes:
             table = _TABLE.match(self._database.many[query].before) if query in self._database.many else None
             if not rows:
                 continue
             if table is None or table[1] in tables:
-                others.append((query, rows))
+                others.append(BoundCommand(query, rows))
             else:
                 tables.add(table[1])
-                together.append((query, rows))
+                together.append(BoundCommand(query, rows))
         if others:
             await self._begin()
         if together:
@@ -244,7 +248,7 @@ class _PostgresTransaction:
             self.begun = True
             await self._connection.execute(f"begin; {_LOCK}" if self._sequenced else "begin")
 
-    async def _insert_together(self, writes: Sequence[Write]) -> None:
+    async def _insert_together(self, writes: Sequence[BoundCommand]) -> None:
         batches = [await self._batch(query) for query, _ in writes]
         columns = [column for (_, rows), batch in zip(writes, batches, strict=True) for column in _columns(batch, rows)]
         lock = self._sequenced and not self.begun

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from whence_aggregator.ports import Asked, Parameters, Row, StorageUnavailable, Write, WriteConflict
+from whence_aggregator.ports import P, R, Row, Rows, StorageUnavailable, T, WriteConflict
+from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery, NamedQuery, Parameters
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import ManyRows, OpenMode
 from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
@@ -36,7 +37,7 @@ _FIXES = {
     sqlite3.SQLITE_READONLY: _RIGHTS, sqlite3.SQLITE_PERM: _RIGHTS,
     sqlite3.SQLITE_CORRUPT: _DAMAGED, sqlite3.SQLITE_NOTADB: _DAMAGED,
 }  # fmt: skip
-T = TypeVar("T")
+W = TypeVar("W")
 
 
 class SqliteDatabase:
@@ -102,49 +103,53 @@ class SqliteDatabase:
             if not transaction.finished:
                 await asyncio.shield(self._in_writer(self._commit))
 
-    async def write(self, *writes: Write) -> None:
+    async def write(self, *writes: BoundCommand) -> None:
         async with self._writing:
             await asyncio.shield(self._in_writer(lambda: self._finish(writes)))
 
-    async def write_returning(self, query: str, rows: Sequence[Parameters]) -> Sequence[Row]:
+    async def write_returning(self, query: NamedQuery[P, R], rows: Sequence[P]) -> Sequence[R]:
         if not rows:
             return []
         async with self._writing:
-            return await asyncio.shield(self._in_writer(lambda: self._returned(query, rows)))
+            found = await asyncio.shield(self._in_writer(lambda: self._returned(query.name, rows)))
+        return cast(Sequence[R], found)
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        return (await self.fetch_all([(query, parameters)]))[0]
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
+        return cast(Sequence[R], (await self._answers([asked]))[0])
 
-    async def fetch_all(self, asked: Sequence[Asked], *, brief: bool = False) -> list[Sequence[Row]]:
+    async def fetch_all(self, asked: BoundQueries[T], *, brief: bool = False) -> T:
         if brief:  # waking a thread takes longer than such a look-up
             with _told():
-                return self._read(asked)
+                return cast(T, self._read(asked.queries))
+        return cast(T, await self._answers(asked.queries))
+
+    async def _answers(self, asked: Sequence[BoundQuery[Any]]) -> Rows:
         self._reading += 1
         try:
             return await _in(self._reader_threads, lambda: self._read(asked))
         finally:
             self._reading -= 1
 
-    async def in_transaction(self, reads: Sequence[Asked], writes: Sequence[Write]) -> list[Sequence[Row]]:
+    async def in_transaction(self, reads: Sequence[BoundQuery[Any]], writes: Sequence[BoundCommand]) -> Rows:
         """Write, then read, through the writer's connection; the first such call begins its transaction."""
         return await self._in_writer(lambda: self._work(reads, writes))
 
-    async def finish_transaction(self, writes: Sequence[Write]) -> None:
+    async def finish_transaction(self, writes: Sequence[BoundCommand]) -> None:
         """Write through the writer's connection and commit."""
         await asyncio.shield(self._in_writer(lambda: self._finish(writes)))
 
-    async def _in_writer(self, work: Callable[[], T]) -> T:
+    async def _in_writer(self, work: Callable[[], W]) -> W:
         return await _in(self._writer_thread, work)
 
-    def _work(self, reads: Sequence[Asked], writes: Sequence[Write]) -> list[Sequence[Row]]:
+    def _work(self, reads: Sequence[BoundQuery[Any]], writes: Sequence[BoundCommand]) -> Rows:
         connection = self._connection()
         if not connection.in_transaction:
             connection.execute("begin immediate")
         for query, rows in writes:
             self._write(connection, query, rows)
-        return [_rows(connection.execute(self._queries[query], parameters)) for query, parameters in reads]
+        return tuple([_rows(connection.execute(self._queries[query], parameters)) for query, parameters in reads])
 
-    def _finish(self, writes: Sequence[Write]) -> None:
+    def _finish(self, writes: Sequence[BoundCommand]) -> None:
         try:
             if not self._written_at_once(writes):
                 self._work([], writes)
@@ -153,7 +158,7 @@ class SqliteDatabase:
             raise
         self._commit()
 
-    def _written_at_once(self, writes: Sequence[Write]) -> bool:
+    def _written_at_once(self, writes: Sequence[BoundCommand]) -> bool:
         """Write what is one statement: that is a transaction of its own."""
         connection = self._connection()
         if len(writes) != 1 or connection.in_transaction:
@@ -191,14 +196,14 @@ class SqliteDatabase:
         for part in _parts(many, rows):
             _insert(connection, many, part)
 
-    def _read(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+    def _read(self, asked: Sequence[BoundQuery[Any]]) -> Rows:
         connection = self._reader()
         if len(asked) == 1:
             query, parameters = asked[0]
-            return [_rows(connection.execute(self._queries[query], parameters))]
+            return (_rows(connection.execute(self._queries[query], parameters)),)
         connection.execute("begin")
         try:
-            return [_rows(connection.execute(self._queries[query], parameters)) for query, parameters in asked]
+            return tuple([_rows(connection.execute(self._queries[query], parameters)) for query, parameters in asked])
         finally:
             connection.execute("rollback")
 
@@ -261,19 +266,19 @@ class _SqliteTransaction:
         self.finished = False
         """Whether it is committed already."""
 
-    async def fetch(self, query: str, parameters: Parameters) -> Sequence[Row]:
-        return (await self._database.in_transaction([(query, parameters)], []))[0]
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
+        return cast(Sequence[R], (await self._database.in_transaction([asked], []))[0])
 
-    async def fetch_all(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
-        return await self._database.in_transaction(asked, [])
+    async def fetch_all(self, asked: BoundQueries[T]) -> T:
+        return cast(T, await self._database.in_transaction(asked.queries, []))
 
-    async def execute(self, *writes: Write) -> None:
-        wanted = [(query, rows) for query, rows in writes if rows]
+    async def execute(self, *writes: BoundCommand) -> None:
+        wanted = [one for one in writes if one.rows]
         if wanted:
             await self._database.in_transaction([], wanted)
 
-    async def finish(self, *writes: Write) -> None:
-        await self._database.finish_transaction([(query, rows) for query, rows in writes if rows])
+    async def finish(self, *writes: BoundCommand) -> None:
+        await self._database.finish_transaction([one for one in writes if one.rows])
         self.finished = True
 
 
@@ -293,7 +298,7 @@ def _insert(connection: sqlite3.Connection, many: ManyRows, rows: Sequence[Param
     return _rows(connection.execute(sql, [row[name] for row in rows for name in many.parameters]))
 
 
-async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+async def _in(threads: ThreadPoolExecutor, work: Callable[[], W]) -> W:
     with _told():
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 

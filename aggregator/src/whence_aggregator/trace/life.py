@@ -7,7 +7,7 @@ evidence, and is weighed against it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 Life = Literal["pending", "running", "stopping", "stopped", "shutting-down", "terminated", "unknown"]
 LIVES: tuple[Life, ...] = get_args(Life)
@@ -24,6 +24,11 @@ def listed_life(state: str) -> Life:
     if state == GONE:
         return "terminated"
     return next((life for life in LIVES if life == state), "unknown")
+
+
+def as_life(text: str) -> Life:
+    """Return what a row holds, which is a life."""
+    return cast(Life, text)
 
 
 def life_of(*, listed: str, asked_at: int, cause: str, spoke_at: int) -> Life:

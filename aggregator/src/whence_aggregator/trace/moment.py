@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whence_aggregator.ports import Database, Row
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.ledger import CLOCK_PAST, ClockPastRow
+from whence_aggregator.queries.query import each
 from whence_common.clock import Now, parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
 
@@ -70,8 +72,8 @@ class Moments:
         await _until_settled(known_at or world, now)
         known = known_at or to_instant(self._now())
         millis = [to_millis(parse_instant(one)) for one in (world, known)]
-        bounds = [("clock_past", {"at": one}) for one in (*millis, millis[0] + SOON_MILLIS)]
-        past, known_past, soon_past = map(_bound, await self._database.fetch_all(bounds, brief=True))
+        bounds = [CLOCK_PAST.bind({"at": one}) for one in (*millis, millis[0] + SOON_MILLIS)]
+        past, known_past, soon_past = map(_bound, await self._database.fetch_all(each(bounds), brief=True))
         if known_at is None:
             known_past = EVERY_ENTRY
         return Moment(at=world, known_at=known, past=past, known_past=known_past, soon_past=soon_past, is_now=False)
@@ -86,7 +88,7 @@ class Moments:
         """Return the first entry that was recorded at an instant or later."""
         if instant is None:
             return otherwise
-        return _bound(await self._database.fetch("clock_past", {"at": to_millis(parse_instant(instant)) - 1}))
+        return _bound(await self._database.fetch(CLOCK_PAST.bind({"at": to_millis(parse_instant(instant)) - 1})))
 
 
 def _check(at: str, known: str, now: str) -> None:
@@ -105,5 +107,5 @@ async def _until_settled(latest: str, now: str) -> None:
         await asyncio.sleep((SETTLED_MILLIS - young) / 1000)
 
 
-def _bound(rows: Sequence[Row]) -> int:
-    return int(rows[0]["ledger_index"]) if rows else EVERY_ENTRY
+def _bound(rows: Sequence[ClockPastRow]) -> int:
+    return rows[0]["ledger_index"] if rows else EVERY_ENTRY

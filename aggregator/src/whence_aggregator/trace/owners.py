@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from whence_aggregator.ports import Database
+from whence_aggregator.queries.applications import APPLICATIONS_ALL_AT, ApplicationsAllAtParameters
 
 _PAGE_MAX = 100
 
@@ -14,8 +15,8 @@ async def owned_by(database: Database, team_id: str, *, past: int) -> list[str]:
     owned: list[str] = []
     after = ""
     while True:
-        page = {"after": after, "past": past, "limit": _PAGE_MAX}
-        rows = await database.fetch("applications_all_at", page)
+        page: ApplicationsAllAtParameters = {"after": after, "past": past, "limit": _PAGE_MAX}
+        rows = await database.fetch(APPLICATIONS_ALL_AT.bind(page))
         owned += [
             row["application_id"] for row in rows if msgspec.json.decode(row["body"])["kio"]["team_id"] == team_id
         ]

@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from whence_aggregator.ports import Asked, Parameters, Row
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.agents import ENROLMENTS_OF, EnrolmentsOfRow
+from whence_aggregator.queries.query import instance_ids, together
+from whence_aggregator.queries.trace import (
+    INVENTORY_AT,
+    INVENTORY_OF,
+    LIVES_AT,
+    LIVES_OF,
+    SEEN,
+    STATEMENTS_AT,
+    STATEMENTS_LATER,
+    STATEMENTS_NOW,
+    InventoryOfRow,
+    LivesOfRow,
+    SeenRow,
+    StatementsAtParameters,
+    StatementsLaterParameters,
+    StatementsLaterRow,
+    StatementsNowRow,
+)
 from whence_aggregator.trace.facts import Binding, StoredStatement
 from whence_aggregator.trace.moment import Moment
 
@@ -12,28 +32,46 @@ LATER_MAX = 5
 """So many statements that were reported later are shown of an instance; all are counted."""
 
 
-def questions_about(names: Parameters, moment: Moment) -> list[Asked]:
-    """Ask for the statements of instances by and about a moment, and for what surrounds them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Rows about instances. The time of the last listing comes in one row with the life, so that no life is older than
+    the listing that it is judged by. When agents were heard is known of the present only."""
 
-    Lists: statements, enrolments, last seen, inventory, lives, and statements that were reported later. The time of the
-    last listing comes in one row with the life, so that no life is older than the listing that it is judged by.
-    """
-    nothing = {"instance_ids": "[]"}
-    past = {**names, "past": moment.past}
+    statements: Sequence[StatementsNowRow]
+    enrolments: Sequence[EnrolmentsOfRow]
+    seen: Sequence[SeenRow] = ()
+    listed: Sequence[InventoryOfRow]
+    lives: Sequence[LivesOfRow]
+    later: Sequence[StatementsLaterRow] = ()
+    """Statements that were reported later."""
+
+
+async def read_recorded(database: Database, names: Sequence[str], moment: Moment, *, brief: bool) -> Recorded:
+    """Read the statements of instances by and about a moment, and what surrounds them. `brief`: they are few."""
+    named = instance_ids(names)
     if moment.is_now:
-        return [
-            ("statements_now", names), ("enrolments_of", names), ("seen", names), ("inventory_of", names),
-            ("lives_of", names), ("seen", nothing),
-        ]  # fmt: skip
-    bounds = {"past": moment.past, "known_past": moment.known_past, "at": moment.at_millis}
-    return [
-        ("statements_at", past), ("enrolments_of", names), ("seen", nothing), ("inventory_at", past),
-        ("lives_at", past), ("statements_later", {**names, **bounds, "limit": LATER_MAX}),
-    ]  # fmt: skip
+        now = together(
+            STATEMENTS_NOW.bind(named), ENROLMENTS_OF.bind(named), SEEN.bind(named), INVENTORY_OF.bind(named),
+            LIVES_OF.bind(named),
+        )  # fmt: skip
+        statements, enrolments, seen, listed, lives = await database.fetch_all(now, brief=brief)
+        return Recorded(statements=statements, enrolments=enrolments, seen=seen, listed=listed, lives=lives)
+    past: StatementsAtParameters = {**named, "past": moment.past}
+    bounds: StatementsLaterParameters = {
+        **past, "known_past": moment.known_past, "at": moment.at_millis, "limit": LATER_MAX,
+    }  # fmt: skip
+    then = together(
+        STATEMENTS_AT.bind(past), ENROLMENTS_OF.bind(named), INVENTORY_AT.bind(past), LIVES_AT.bind(past),
+        STATEMENTS_LATER.bind(bounds),
+    )  # fmt: skip
+    statements_then, enrolments, listed_then, lives_then, later = await database.fetch_all(then, brief=brief)
+    return Recorded(
+        statements=statements_then, enrolments=enrolments, listed=listed_then, lives=lives_then, later=later
+    )
 
 
-def by_instance(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+def by_instance(rows: Sequence[StatementsLaterRow]) -> dict[str, list[StatementsLaterRow]]:
+    found: dict[str, list[StatementsLaterRow]] = {}
     for row in rows:
         found.setdefault(row["instance_id"], []).append(row)
     return found

@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.ports import Asked, Row
+from whence_aggregator.ports import Row
+from whence_aggregator.queries.query import BoundQuery, array
+from whence_aggregator.queries.trace import FACTS_AT, FactsAtRow
+from whence_aggregator.queries.work import TASKS_OF, TasksOfParameters, TasksOfRow
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
     NOT_ASKED,
@@ -46,12 +49,14 @@ def commit_in_statement(statement: StoredStatement) -> str | None:
     return subject if isinstance(subject, str) else None
 
 
-def questions(kind: str, subjects: Sequence[str], moment: Moment) -> list[Asked]:
+def questions(
+    kind: str, subjects: Sequence[str], moment: Moment
+) -> tuple[BoundQuery[FactsAtRow], BoundQuery[TasksOfRow]]:
     """Ask for facts. Contents of images and commits do not change, so they count when known by `known_at`; what a
     branch reaches changes, and counts when recorded by the time asked about."""
-    parameters = {"kind": kind, "subjects": msgspec.json.encode(list(subjects)).decode()}
+    named: TasksOfParameters = {"kind": kind, "subjects": array(list(subjects))}
     past = moment.past if kind == BRANCH_KIND else moment.known_past
-    return [("facts_at", {**parameters, "past": past}), ("tasks_of", parameters)]
+    return FACTS_AT.bind({**named, "past": past}), TASKS_OF.bind(named)
 
 
 def merged(subjects: Sequence[str], found: Sequence[Row], waiting: Sequence[Row], moment: Moment) -> dict[str, Answer]:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import TypedDict, get_args
 
-import msgspec
-
+from whence_aggregator.queries.query import array
 from whence_aggregator.trace.facts import Heard
 from whence_aggregator.trace.life import LIVES, Life
 from whence_common.errors import InputError
 
 HEARD: tuple[Heard, ...] = get_args(Heard)
 _EVERY_WORD = ("now", "any", *LIVES, *HEARD)
+
+
+class StatesAsked(TypedDict):
+    """The parameters by which queries ask for states: 1 where instances that are heard so are meant."""
+
+    lives: str
+    every: int
+    speaking: int
+    silent: int
+    never: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +52,15 @@ class States:
             heard=tuple(one for one in HEARD if one in words) or HEARD,
         )
 
-    def to_query(self) -> dict[str, object]:
-        """Return the parameters by which queries ask for these states; the arrays are JSON, as queries take them."""
-        heard: dict[str, object] = {one: int(one in self.heard) for one in HEARD}
-        return {"lives": msgspec.json.encode(self.lives).decode(), **heard, "every": int(not self.hearing)}
+    def to_query(self) -> StatesAsked:
+        """Return the parameters by which queries ask for these states."""
+        return {
+            "lives": array(self.lives),
+            "every": int(not self.hearing),
+            "speaking": int("speaking" in self.heard),
+            "silent": int("silent" in self.heard),
+            "never": int("never" in self.heard),
+        }
 
     @property
     def hearing(self) -> bool:

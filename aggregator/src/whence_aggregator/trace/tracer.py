@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-import msgspec
-
 from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.trace import APPLICATIONS_AT, TAG_DIGESTS, USER_DATA_LISTED, StatementsLaterRow
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
@@ -27,7 +27,7 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment, Moments
-from whence_aggregator.trace.recorded import by_instance, counts, questions_about
+from whence_aggregator.trace.recorded import by_instance, counts, read_recorded
 from whence_aggregator.trace.rows import (
     by_tag,
     commit_in_statement,
@@ -140,24 +140,24 @@ class Tracer:
 
     async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
         """Gather what is known of instances; those that have stated nothing about that time are not in it."""
-        names = {"instance_ids": msgspec.json.encode(list(instance_ids)).decode()}
         silent_before = self._listening.silent_before
-        rows, bindings, seen, listed, alive, later_rows = await self._database.fetch_all(
-            questions_about(names, moment), brief=len(instance_ids) <= _BRIEF_INSTANCES
+        found = await read_recorded(
+            self._database, list(instance_ids), moment, brief=len(instance_ids) <= _BRIEF_INSTANCES
         )
-        later = by_instance(later_rows)
+        rows, bindings, seen, listed, alive = found.statements, found.enrolments, found.seen, found.listed, found.lives
+        later = by_instance(found.later)
         recorded = {row["instance_id"] for row in rows}
-        late = {name: found[0] for name, found in later.items() if name not in recorded}
+        late = {name: statements[0] for name, statements in later.items() if name not in recorded}
         said = {}
         for row in (*rows, *late.values()):
             said[row["instance_id"]] = StoredStatement.of(row, await self._content(row))
             await asyncio.sleep(0)  # a question about one instance does not wait for a page of them
         bound: dict[str, list[Binding]] = {}
-        for row in bindings:
-            if row["ledger_index"] >= moment.known_past:
+        for binding in bindings:
+            if binding["ledger_index"] >= moment.known_past:
                 continue
-            stated = kind_of(self._log.content(row))[1]
-            bound.setdefault(row["instance_id"], []).append(Binding.of(stated, row["ledger_index"]))
+            stated = kind_of(self._log.content(binding))[1]
+            bound.setdefault(binding["instance_id"], []).append(Binding.of(stated, binding["ledger_index"]))
         last_seen = {row["instance_id"]: from_millis(row["seen_at"]) for row in seen}
         clocks = {row["instance_id"]: HeardClock.from_row(row) for row in seen}
         in_ec2 = {row["instance_id"]: row for row in listed}
@@ -192,13 +192,14 @@ class Tracer:
     async def _listed_document(self, name: str, listed: InventoryFacts) -> Mapping[str, Any] | None:
         """Return the masked document that stands in the first entry with this digest; later ones lack it."""
         past = (listed.ledger_index or 0) + 1
-        asked = {"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past}
-        rows = await self._database.fetch("user_data_listed", asked)
+        rows = await self._database.fetch(
+            USER_DATA_LISTED.bind({"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past})
+        )
         content = await self._log.content_of(rows[0]) if rows else None
         found = kind_of(content)[1]["value"].get("user_data") if content is not None else None
         return found if isinstance(found, dict) else None
 
-    async def _reported_later(self, rows: Sequence[Row]) -> ReportedLater:
+    async def _reported_later(self, rows: Sequence[StatementsLaterRow]) -> ReportedLater:
         """Show statements that were recorded after the time asked about; those pruned have no digest."""
         statements = []
         for row in rows:
@@ -233,13 +234,13 @@ class Tracer:
             branch_facts,
             branch_tasks,
         ) = await self._database.fetch_all(
-            [
-                ("applications_at", {"application_ids": msgspec.json.encode(named).decode(), "past": moment.past}),
-                ("tag_digests", {"references": msgspec.json.encode(tags).decode(), "past": moment.past}),
+            together(
+                APPLICATIONS_AT.bind({"application_ids": array(named), "past": moment.past}),
+                TAG_DIGESTS.bind({"references": array(tags), "past": moment.past}),
                 *questions("image-source", images, moment),
                 *questions("commit", commits, moment),
                 *questions(BRANCH_KIND, commits, moment),
-            ],
+            ),
             brief=len(said) <= _BRIEF_INSTANCES,
         )
         return _Outside(
@@ -257,7 +258,7 @@ class Tracer:
         wanted = sorted({one for one in subjects.values() if isinstance(one, str) and one not in commits})
         if wanted:
             found, waiting, branch_facts, branch_tasks = await self._database.fetch_all(
-                [*questions("commit", wanted, moment), *questions(BRANCH_KIND, wanted, moment)]
+                together(*questions("commit", wanted, moment), *questions(BRANCH_KIND, wanted, moment))
             )
             commits = {**commits, **merged(wanted, found, waiting, moment)}
             branches = {**branches, **merged(wanted, branch_facts, branch_tasks, moment)}

@@ -42,6 +42,7 @@ from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.ports import Database, ImageStore, Row, StorageUnavailable
 from whence_aggregator.projections.kinds import KINDS
+from whence_aggregator.queries.agents import HEARD_LAST
 from whence_aggregator.settings.server import ImageTrustSettings, Settings, log_origin
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.storage.named_queries import OpenMode
@@ -220,7 +221,7 @@ def load_collectors(
 
 async def load_listening(settings: Settings, database: Database) -> Listening:
     """Listen from now on, and know when agents were heard last before."""
-    (row,) = await database.fetch("heard_last", {})
+    (row,) = await database.fetch(HEARD_LAST.bind({}))
     until = parse_instant(from_millis(row["seen_at"])) if row["seen_at"] is not None else None
     return Listening(utc_now, silent_after_seconds=settings.silent_after_seconds, heard_until=until)
 

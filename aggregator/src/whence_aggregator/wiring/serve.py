@@ -22,6 +22,7 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.evaluating import Evaluating
+from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.kio import KioCalls
@@ -175,7 +176,7 @@ def _routes(
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
         *AccountCalls(database=database, accounts=settings.accounts, listening=heard).routes(),
-        *ViolationCalls(database=database, listening=heard).routes(),
+        *ViolationCalls(Violations(database=database, listening=heard)).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,

@@ -10,8 +10,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from whence_aggregator.ports import Row
-from whence_aggregator.work.task import Work
+from whence_aggregator.work.task import Due, Work
 
 _SLOW_KEPT_MAX = 10_000
 
@@ -116,20 +115,20 @@ class Lanes:
         return self._shares.slow_pair_max if lane in self._slow.get(host, ()) else self._shares.pair_max
 
 
-def choose(due: Sequence[Row], lanes: Lanes, *, after: str, tasks_max: int, now: float) -> list[Row]:
+def choose(due: Sequence[Due], lanes: Lanes, *, after: str, tasks_max: int, now: float) -> list[Due]:
     """Choose whom to ask, and count them in: of each lane in turn, from the one that follows `after`, its oldest task
     that there is room for.
     """
-    waiting: dict[str, list[Row]] = {}
+    waiting: dict[str, list[Due]] = {}
     for task in due:
-        waiting.setdefault(task["lane"], []).append(task)
+        waiting.setdefault(task.lane, []).append(task)
     turns = deque(sorted(waiting, key=lambda lane: (lane <= after, lane)))
-    chosen: list[Row] = []
+    chosen: list[Due] = []
     while turns and len(chosen) < tasks_max:
         lane = turns.popleft()
         for place, task in enumerate(waiting[lane]):
-            if lanes.has_room_for(task["kind"], lane, task["host"], now=now):
-                lanes.take(task["kind"], lane, task["host"], now=now)
+            if lanes.has_room_for(task.kind, lane, task.host, now=now):
+                lanes.take(task.kind, lane, task.host, now=now)
                 chosen.append(task)
                 # what there was no room for has none in the next turn either
                 waiting[lane] = waiting[lane][place + 1 :]

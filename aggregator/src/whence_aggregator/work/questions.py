@@ -5,7 +5,7 @@ A lane is whose questions wait together: an account's, a team's pushes. Lanes ta
 
 from __future__ import annotations
 
-from whence_aggregator.ports import Parameters
+from whence_aggregator.queries.work import AddTaskParameters
 
 SHARED_LANE = "shared"
 """For what several ask about: one of them cannot hold it back behind its own questions."""
@@ -13,7 +13,7 @@ INVENTORY_KIND = "inventory"
 _NAME_CHARACTERS_MAX = 300
 
 
-def question(kind: str, subject: str, *, due_at: str, lane: str) -> Parameters:
+def question(kind: str, subject: str, *, due_at: str, lane: str) -> AddTaskParameters:
     """Return the row of a question that is due at a time."""
     return {"kind": kind, "subject": subject, "due_at": due_at, "lane": lane, "host": host_of(kind, subject)}
 

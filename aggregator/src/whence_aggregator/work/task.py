@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from whence_aggregator.ports import Row
+import msgspec
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A task that is due, before anybody has claimed it."""
+
+    kind: str
+    subject: str
+    due_at: str
+    lane: str
+    host: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +31,8 @@ class Task:
     attempts: int
 
     @classmethod
-    def from_row(cls, row: Row, *, lease: str, attempts: int) -> Task:
-        return cls(
-            kind=row["kind"], subject=row["subject"], lane=row["lane"], host=row["host"], lease=lease, attempts=attempts
-        )
+    def of(cls, due: Due, *, lease: str, attempts: int) -> Task:
+        return cls(kind=due.kind, subject=due.subject, lane=due.lane, host=due.host, lease=lease, attempts=attempts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,22 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from whence_aggregator.ports import Database, Row, SourceUnavailable, StorageUnavailable
+from whence_aggregator.ports import Database, SourceUnavailable, StorageUnavailable
+from whence_aggregator.queries.work import (
+    CLAIM_TASK,
+    DUE_TASKS,
+    DUE_TASKS_OF_EACH,
+    FINISH_TASK,
+    FORGET_TASK,
+    NEXT_DUE,
+    POSTPONE_TASK,
+    REPEAT_TASK,
+    ForgetTaskParameters,
+    PostponeTaskParameters,
+)
 from whence_aggregator.work.lanes import SHARES, Lanes, LaneShares, choose
-from whence_aggregator.work.task import Again, Task, Work
+from whence_aggregator.work.rows import attempts, due, next_due
+from whence_aggregator.work.task import Again, Due, Task, Work
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
@@ -105,34 +118,38 @@ class Worker:
         )
         if not chosen:
             return []
-        self._turn = chosen[-1]["lane"]
+        self._turn = chosen[-1].lane
         lease, claimed = to_instant(now + timedelta(seconds=LEASE_SECONDS)), list[Task]()
         try:
             async with self._database.transaction() as transaction:
                 for task in chosen:
-                    wanted = {name: task[name] for name in ("kind", "subject", "due_at")}
-                    rows = await transaction.fetch("claim_task", {**wanted, "lease": lease})
-                    claimed += [Task.from_row(task, lease=lease, attempts=row["attempts"]) for row in rows]
+                    claim = CLAIM_TASK.bind(
+                        {"kind": task.kind, "subject": task.subject, "due_at": task.due_at, "lease": lease}
+                    )
+                    rows = await transaction.fetch(claim)
+                    claimed += [Task.of(task, lease=lease, attempts=attempts(row)) for row in rows]
         except BaseException:
             claimed.clear()
             raise
         finally:
             kept = {(one.kind, one.subject) for one in claimed}
             for task in chosen:
-                if (task["kind"], task["subject"]) not in kept:
-                    self._lanes.give_back(task["kind"], task["lane"], task["host"])
+                if (task.kind, task.subject) not in kept:
+                    self._lanes.give_back(task.kind, task.lane, task.host)
         return claimed
 
-    async def _due(self, now: datetime) -> Sequence[Row]:
+    async def _due(self, now: datetime) -> Sequence[Due]:
         """Read what is due, the oldest first."""
         if not self._lanes.has_room:
             return ()
-        due = await self._database.fetch("due_tasks", {"now": to_instant(now), "limit": DUE_MAX})
-        if len(due) < DUE_MAX:
-            return due
+        rows = await self._database.fetch(DUE_TASKS.bind({"now": to_instant(now), "limit": DUE_MAX}))
+        if len(rows) < DUE_MAX:
+            return list(map(due, rows))
         # a flood: what came after it is looked for by lane and host, of which there are few
-        bounds = {"each": DUE_OF_EACH_MAX, "limit": DUE_IN_FLOOD_MAX}
-        return await self._database.fetch("due_tasks_of_each", {"now": to_instant(now), **bounds})
+        of_each = await self._database.fetch(
+            DUE_TASKS_OF_EACH.bind({"now": to_instant(now), "each": DUE_OF_EACH_MAX, "limit": DUE_IN_FLOOD_MAX})
+        )
+        return list(map(due, of_each))
 
     async def _do(self, task: Task) -> None:
         try:
@@ -145,7 +162,8 @@ class Worker:
             self._woken.set()
 
     async def _attempt(self, task: Task) -> None:
-        named, began = {"kind": task.kind, "subject": task.subject}, self._seconds()
+        named: ForgetTaskParameters = {"kind": task.kind, "subject": task.subject}
+        began = self._seconds()
         try:
             again = await self._handled(task)
         except SourceUnavailable as exc:
@@ -159,7 +177,7 @@ class Worker:
             await self._postpone(task, reason, UNSTORABLE_SECONDS, host=task.host)
         except InputError as exc:
             log.warning("a question that names nothing is dropped", extra=fields(**named, reason=exc.message))
-            await self._database.write(("forget_task", [named]))
+            await self._database.write(FORGET_TASK.bind([named]))
         except StorageUnavailable:
             raise
         except Exception:
@@ -177,25 +195,28 @@ class Worker:
         return await work.handler.do(task)
 
     async def _finish(self, task: Task, again: Again | None) -> None:
-        named = {"kind": task.kind, "subject": task.subject}
+        named: ForgetTaskParameters = {"kind": task.kind, "subject": task.subject}
         if again is None:
             async with self._database.transaction() as transaction:
-                await transaction.execute(("finish_task", [{**named, "lease": task.lease}]))
+                await transaction.execute(FINISH_TASK.bind([{**named, "lease": task.lease}]))
             return
         due_at = to_instant(self._now() + timedelta(seconds=again.seconds))
-        await self._database.write(("repeat_task", [{**named, "due_at": due_at, "reason": again.reason}]))
+        await self._database.write(REPEAT_TASK.bind([{**named, "due_at": due_at, "reason": again.reason}]))
 
     async def _postpone(self, task: Task, reason: str, seconds: float, *, host: str) -> None:
         log.warning("task postponed", extra=fields(kind=task.kind, subject=task.subject, reason=reason))
-        due = to_instant(self._now() + timedelta(seconds=seconds))
-        named = {"kind": task.kind, "subject": task.subject, "host": host}
+        due_at = to_instant(self._now() + timedelta(seconds=seconds))
+        row: PostponeTaskParameters = {
+            "kind": task.kind, "subject": task.subject, "due_at": due_at, "reason": reason, "host": host,
+        }  # fmt: skip
         async with self._database.transaction() as transaction:
-            await transaction.execute(("postpone_task", [{**named, "due_at": due, "reason": reason}]))
+            await transaction.execute(POSTPONE_TASK.bind([row]))
 
     async def _idle_seconds(self) -> float:
         """Return how long nothing becomes due. What is due and has no room waits for an end of what is under way."""
-        due = (await self._database.fetch("next_due", {"now": to_instant(self._now())}))[0]["due_at"]
-        if due is None:
+        (row,) = await self._database.fetch(NEXT_DUE.bind({"now": to_instant(self._now())}))
+        due_at = next_due(row)
+        if due_at is None:
             return IDLE_SECONDS_MAX
-        seconds = (datetime.fromisoformat(due) - self._now()).total_seconds()
+        seconds = (datetime.fromisoformat(due_at) - self._now()).total_seconds()
         return min(max(seconds, 0.01), IDLE_SECONDS_MAX)

@@ -1,0 +1,152 @@
+"""The list of violations: verdicts that fail or are unknown, and instances that EC2 lists as running and that never
+made a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whence_aggregator.compliance.rows import never_spoke, violation
+from whence_aggregator.compliance.rules.agent import AGENT_SILENT
+from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.compliance import NEVER_SPOKE, VERDICTS
+from whence_aggregator.queries.query import array
+from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trace.moment import EVERY_ENTRY
+from whence_aggregator.trace.owners import owned_by
+from whence_aggregator.trace.search import check_amis
+from whence_aggregator.trace.state import States
+from whence_common.clock import parse_instant, to_instant, to_millis
+from whence_common.errors import InputError
+
+_RULES = {rule.id: rule for rule in RULES}
+_NEVER = "never~"
+"""Cursors of instances that never made a statement begin so: they come after all verdicts, by instance id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedViolations:
+    """What violations are searched by; None is anything."""
+
+    rules: Sequence[str]
+    states: States
+    verdict: str | None = None
+    application: str | None = None
+    team: str | None = None
+    """Who owns the application now."""
+    account: str | None = None
+    region: str | None = None
+    ami: str | None = None
+    instance: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    @property
+    def may_have_never_spoken(self) -> bool:
+        """Whether instances that never made a statement can match: neither their AMI nor application is known."""
+        return (
+            AGENT_SILENT in self.rules
+            and self.verdict in (None, "unknown")
+            and self.application is None
+            and self.team is None
+            and self.ami is None
+            and "never" in self.states.heard
+            and "running" in self.states.lives
+        )
+
+
+class Violations:
+    """Lists violations."""
+
+    def __init__(self, *, database: Database, listening: Listening) -> None:
+        self._database = database
+        self._listening = listening
+
+    async def page(
+        self, wanted: WantedViolations, *, after: str, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Return violations after a cursor, and the cursor of the next page if there is one.
+
+        Raises InputError, and Conflict where instances cannot be found by AMI yet.
+        """
+        if wanted.ami is not None:
+            await check_amis(self._database)
+        cursor, found = after or "0~", list[dict[str, Any]]()
+        if not cursor.startswith(_NEVER):
+            found = await self._verdicts(wanted, cursor, limit + 1)
+            cursor = _NEVER
+        if len(found) <= limit and wanted.may_have_never_spoken:
+            found += await self._never_spoke(wanted, cursor.removeprefix(_NEVER), limit + 1 - len(found))
+        following = found[limit - 1]["cursor"] if len(found) > limit else None
+        return found[:limit], following
+
+    async def _verdicts(self, wanted: WantedViolations, cursor: str, limit: int) -> list[dict[str, Any]]:
+        number, _, rule = cursor.partition("~")
+        if not number.isascii() or not number.isdecimal() or len(number) > 18:
+            raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` of the previous page")
+        applications = await self._applications(wanted)
+        asked = VERDICTS.bind(
+            {
+                **wanted.states.to_query(),
+                "now": int(wanted.states.now),
+                "silent_before": to_millis(self._listening.silent_before),
+                "verdict": wanted.verdict,
+                "rules": array(wanted.rules),
+                "any_application": int(applications is None),
+                "applications": array(applications or ()),
+                "account": wanted.account,
+                "region": wanted.region,
+                "ami": wanted.ami,
+                "instance": wanted.instance,
+                "since": wanted.since,
+                "until": wanted.until,
+                "after_subject": int(number),
+                "after_rule": rule,
+                "limit": limit,
+            }
+        )
+        found = [violation(row) for row in await self._database.fetch(asked)]
+        return [_shown(one) for one in found if one["rule"] in _RULES]
+
+    async def _never_spoke(self, wanted: WantedViolations, after: str, limit: int) -> list[dict[str, Any]]:
+        """Return the instances that run as the EC2 API says and never made a statement: missing evidence, so `unknown`.
+
+        A period is about when they should have been heard of: `silent_after_seconds` after their launch.
+        """
+        asked = NEVER_SPOKE.bind(
+            {
+                "account": wanted.account,
+                "region": wanted.region,
+                "instance": wanted.instance,
+                "since": self._launched(wanted.since),
+                "until": self._launched(wanted.until),
+                "launched_before": to_instant(self._listening.silent_before),
+                "after": after,
+                "limit": limit,
+            }
+        )
+        rows = await self._database.fetch(asked)
+        return [_shown(never_spoke(row, AGENT_SILENT, self._listening.silent_after, _NEVER)) for row in rows]
+
+    async def _applications(self, wanted: WantedViolations) -> list[str] | None:
+        """Return the applications that are meant; None: any."""
+        named = [wanted.application] if wanted.application is not None else None
+        if wanted.team is None:
+            return named
+        owned = await owned_by(self._database, wanted.team, past=EVERY_ENTRY)
+        return owned if named is None else [one for one in named if one in owned]
+
+    def _launched(self, instant: str | None) -> str | None:
+        return to_instant(parse_instant(instant) - self._listening.silent_after) if instant is not None else None
+
+
+def cursor_of_silent(text: str) -> str | None:
+    """Return the instance id in a cursor of those that never made a statement; None in any other cursor."""
+    return text.removeprefix(_NEVER) if text.startswith(_NEVER) else None
+
+
+def _shown(found: Mapping[str, Any]) -> dict[str, Any]:
+    rule = _RULES[found["rule"]]
+    return {**found, "severity": rule.severity, "remedy": rule.remedy}

@@ -1,0 +1,168 @@
+-- For the check and the rebuild: tables as they can be compared, in the order of their keys; and clearing them.
+-- types: limit int, offset int
+
+-- name: dump_tile
+select level, number, hashes from tile order by level, number limit :limit offset :offset;
+
+-- name: dump_checkpoint
+select size, note from checkpoint order by size limit :limit offset :offset;
+
+-- name: dump_clock
+select ledger_index, recorded_at, latest from clock order by ledger_index limit :limit offset :offset;
+
+-- name: dump_facets
+select number, account_id, region, application_id, application_version, user_data_digest, image_digest, other_digests
+from facets order by number limit :limit offset :offset;
+
+-- name: dump_facets_image
+select image_digest, facets from facets_image order by image_digest{binary}, facets limit :limit offset :offset;
+
+-- name: dump_instance
+-- types: facets_account str?, application_id str?, application_version str?, user_data_digest str?, image_digest str?, other_digests str?
+select i.number, i.instance_id, i.account_id, i.region, i.image_id, i.enrolment, i.sequence, i.ledger_index, i.observed_at, i.cause,
+    i.rule_set, i.listed, i.asked_at, i.spoke_at, i.life, f.account_id as facets_account, f.application_id, f.application_version, f.user_data_digest,
+    f.image_digest, f.other_digests
+from instance i left join facets f on f.number = i.facets order by i.number limit :limit offset :offset;
+
+-- name: dump_instance_first
+select number, first_index, earliest, late_millis, life_index from instance order by number limit :limit offset :offset;
+
+-- name: dump_instance_facets
+select facets, instance from instance_facets order by facets, instance limit :limit offset :offset;
+
+-- name: dump_statement
+select instance, enrolment, sequence, ledger_index, observed_at, cause, facets from statement
+order by instance, enrolment, sequence limit :limit offset :offset;
+
+-- name: dump_enrolment
+select instance, number, key_id, ledger_index, pending_at from enrolment order by instance, number limit :limit offset :offset;
+
+-- name: dump_application_revision
+select application_id, revision, recorded_at, recorded_by, body, ledger_index from application_revision
+order by ledger_index limit :limit offset :offset;
+
+-- name: dump_fact
+select ledger_index, kind, subject, observed_at, outcome, value, reason from fact
+order by ledger_index limit :limit offset :offset;
+
+-- name: dump_image_commit
+select commit_id, image_digest, repository, said_by, ledger_index from image_commit
+order by commit_id{binary}, image_digest{binary}, repository{binary}, said_by{binary} limit :limit offset :offset;
+
+-- name: dump_commit_word
+select commit_id, repository, word, ledger_index from commit_word order by commit_id{binary}, repository{binary}, word{binary} limit :limit offset :offset;
+
+-- name: dump_inventory_history
+select instance_id, ledger_index, account_id, region, state, launched_at, user_data_digest, user_data_unread, asked_at
+from inventory_history
+order by instance_id{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_life
+select instance, ledger_index, life from life order by instance, ledger_index limit :limit offset :offset;
+
+-- name: dump_inventory
+select instance_id, account_id, region, state, launched_at, user_data_digest, user_data_unread, ledger_index, asked_at from inventory
+order by instance_id{binary}, account_id{binary}, region{binary} limit :limit offset :offset;
+
+-- name: dump_verdict
+select subject_kind, subject, rule, rule_version, verdict, reason, since, ledger_index from verdict
+order by subject_kind{binary}, subject, rule{binary} limit :limit offset :offset;
+
+-- name: dump_rule_set
+select number, rules from rule_set order by number limit :limit offset :offset;
+
+-- name: dump_tally
+select account_id, subject, n from tally order by account_id{binary}, subject{binary} limit :limit offset :offset;
+
+-- name: dump_last_seen
+select instance_id, seen_at, enrolment, seal, counter, skew_millis, skew_confirmed, beat_seal from last_seen order by instance_id{binary} limit :limit offset :offset;
+
+-- name: dump_unseen
+-- types: instance_id str
+select i.instance_id from instance i left join last_seen l on l.instance_id = i.instance_id
+where i.ledger_index >= 0 and l.instance_id is null order by i.number limit :limit offset :offset;
+
+-- name: dump_image_manifest
+select repository, digest, team, media_type, size, image, artifact_type, subject, child, annotations, pushed_at, pushed_by,
+    ledger_index
+from image_manifest order by repository{binary}, digest limit :limit offset :offset;
+
+-- name: dump_image_tag
+select repository, tag, digest, team, created_at, created_by, ledger_index from image_tag
+order by repository{binary}, tag{binary} limit :limit offset :offset;
+
+-- name: dump_image_blob
+select digest, size from image_blob order by digest limit :limit offset :offset;
+
+-- name: dump_tag_digest
+select reference, digest, said_by, ledger_index from tag_digest
+order by reference{binary}, digest{binary}, said_by{binary} limit :limit offset :offset;
+
+-- name: dump_image_chain
+select chain, image_digest from image_chain order by chain, image_digest limit :limit offset :offset;
+
+-- name: clear_image_manifest
+delete from image_manifest;
+
+-- name: clear_image_tag
+delete from image_tag;
+
+-- name: clear_image_blob
+delete from image_blob;
+
+-- name: clear_tag_digest
+delete from tag_digest;
+
+-- name: clear_image_chain
+delete from image_chain;
+
+-- name: clear_clock
+delete from clock;
+
+-- name: clear_facets
+delete from facets;
+
+-- name: clear_facets_image
+delete from facets_image;
+
+-- name: clear_instance
+delete from instance;
+
+-- name: clear_instance_facets
+delete from instance_facets;
+
+-- name: clear_statement
+delete from statement;
+
+-- name: clear_enrolment
+delete from enrolment;
+
+-- name: clear_application_revision
+delete from application_revision;
+
+-- name: clear_fact
+delete from fact;
+
+-- name: clear_image_commit
+delete from image_commit;
+
+-- name: clear_commit_word
+delete from commit_word;
+
+-- name: clear_inventory_history
+delete from inventory_history;
+
+-- name: clear_life
+delete from life;
+
+-- name: clear_inventory
+delete from inventory;
+
+-- name: clear_verdict
+delete from verdict;
+
+-- name: clear_rule_set
+delete from rule_set;
+
+-- name: clear_tally
+delete from tally;

@@ -1,0 +1,128 @@
+-- Facts that collectors found, and the inventory of the EC2 API.
+-- types: limit int
+
+-- name: add_fact
+insert into fact (kind, subject, ledger_index, observed_at, outcome, value, reason)
+values (:kind, :subject, :ledger_index, :observed_at, :outcome, :value, :reason);
+
+-- name: facts_now
+select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.reason from fact f
+where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
+    select max(n.ledger_index) from fact n where n.kind = f.kind and n.subject = f.subject);
+
+-- name: add_image_commit
+insert into image_commit (commit_id, image_digest, repository, said_by, ledger_index)
+values (:commit_id, :image_digest, :repository, :said_by, :ledger_index)
+on conflict do nothing;
+
+-- name: add_commit_word
+insert into commit_word (word, repository, commit_id, ledger_index)
+values (:word, :repository, :commit_id, :ledger_index) on conflict do nothing;
+
+-- name: put_inventory
+insert into inventory (account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread,
+    ledger_index, asked_at)
+values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_digest, :user_data_unread, :ledger_index,
+    :asked_at)
+on conflict (account_id, region, instance_id) do update set state = excluded.state, launched_at = excluded.launched_at,
+    user_data_digest = excluded.user_data_digest, user_data_unread = excluded.user_data_unread, ledger_index = excluded.ledger_index, asked_at = excluded.asked_at;
+
+-- name: inventory_of_region
+-- types: cause str?, spoke_at int?, life str?
+select v.account_id, v.region, v.instance_id, v.state, v.launched_at, v.user_data_digest, v.user_data_unread, v.ledger_index, v.asked_at,
+    i.cause, i.spoke_at, i.life
+from inventory v left join instance i on i.instance_id = v.instance_id
+where v.account_id = :account_id and v.region = :region;
+
+-- name: enrolled_unlisted
+-- types: enrolled_before int
+select i.instance_id from instance i where i.account_id = :account_id and i.region = :region and i.listed = ''
+    and (select c.recorded_at from clock c where c.ledger_index <= (
+        select min(n.ledger_index) from enrolment n where n.instance = i.number)
+        order by c.ledger_index desc limit 1) < :enrolled_before
+order by i.instance_id limit :limit;
+
+-- name: put_listing
+update listing set listed_at = :listed_at, instances = :instances, failed_at = null, failure = ''
+where account_id = :account_id and region = :region and begun_at = :listed_at;
+
+-- name: fail_listing
+update listing set failed_at = :failed_at, failure = :failure
+where account_id = :account_id and region = :region and begun_at = :failed_at;
+
+-- name: begin_listing
+insert into listing (account_id, region, begun_at, listed_at, instances, failed_at, failure)
+values (:account_id, :region, :begun_at, null, 0, null, '')
+on conflict (account_id, region) do update set begun_at = excluded.begun_at where excluded.begun_at > listing.begun_at;
+
+-- name: listing_begun
+select begun_at from listing where account_id = :account_id and region = :region;
+
+-- name: add_inventory_history
+insert into inventory_history (account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread,
+    ledger_index, asked_at)
+values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_digest, :user_data_unread, :ledger_index,
+    :asked_at);
+
+-- name: listings
+select account_id, region, listed_at, instances, failed_at, failure from listing order by account_id, region;
+
+-- name: presence_counts
+-- types: heard str, n int, silent_before int, awaited_since str
+select account_id, region, life, heard, count(*) as n from (
+    select i.account_id, i.region, i.life,
+        case when l.seen_at >= :silent_before then 'speaking' when l.seen_at is not null then 'silent'
+            when v.launched_at >= :awaited_since then 'awaited' else 'never' end as heard
+    from instance i left join last_seen l on l.instance_id = i.instance_id
+    left join inventory v on v.instance_id = i.instance_id and v.account_id = i.account_id and v.region = i.region
+    where i.life <> 'terminated'
+    union all
+    select v.account_id, v.region, v.state as life,
+        case when v.launched_at >= :awaited_since then 'awaited' else 'never' end as heard
+    from inventory v left join instance i on i.instance_id = v.instance_id
+    where i.number is null and v.state not in ('terminated', 'gone')) p
+group by account_id, region, life, heard order by account_id, region, life, heard;
+
+-- name: inventory_unread
+-- types: n int, most int
+select account_id, region, instance_id, reason, n from (
+    select account_id, region, instance_id, user_data_unread as reason,
+        count(*) over (partition by account_id, region) as n,
+        row_number() over (partition by account_id, region order by instance_id) as place
+    from inventory where user_data_unread <> '' and state not in ('terminated', 'gone')) as unread
+where place <= :most order by account_id, region, instance_id;
+
+-- name: inventory_silent
+-- types: launched_at str, seen_at int?, spoke int, silent_before int, awaited_since str, after str
+select p.instance_id, p.region, p.life, p.launched_at, p.seen_at, p.spoke from (
+    select i.instance_id, i.account_id, i.region, i.life, coalesce(v.launched_at, '') as launched_at, l.seen_at,
+        i.ledger_index as spoke
+    from instance i left join last_seen l on l.instance_id = i.instance_id
+    left join inventory v on v.instance_id = i.instance_id and v.account_id = i.account_id and v.region = i.region
+    where i.account_id = :account_id and i.life in ('running', 'unknown') and i.instance_id > :after
+    union all
+    select v.instance_id, v.account_id, v.region, v.state, v.launched_at, null, -1
+    from inventory v left join instance i on i.instance_id = v.instance_id
+    where v.account_id = :account_id and i.number is null and v.state = 'running' and v.instance_id > :after) p
+where (p.seen_at is null or p.seen_at < :silent_before) and (p.seen_at is not null or p.launched_at < :awaited_since)
+order by p.instance_id limit :limit;
+
+-- An account that states one tag of ever other images makes so many rows and no more: each is read with every judgement.
+-- That the tag has moved is known by the second.
+
+-- name: add_tag_digest
+insert into tag_digest (reference, digest, said_by, ledger_index)
+select cast(:reference as text), cast(:digest as text), cast(:said_by as text), cast(:ledger_index as bigint)
+where cast(:said_by as text) in ('front', 'registry') or (
+    select count(*) from tag_digest where reference = :reference and said_by = :said_by) < 100
+on conflict do nothing;
+
+-- name: add_image_chain
+insert into image_chain (chain, image_digest) values (:chain, :image_digest) on conflict do nothing;
+
+-- name: images_of_chains
+select chain, image_digest from image_chain where {chain in texts chains} order by chain, image_digest limit :limit;
+
+-- name: images_of_chains_and_commit
+select c.image_digest from image_chain c join image_commit i on i.image_digest = c.image_digest
+where {c.chain in texts chains} and i.commit_id = :commit_id and i.said_by = 'registry' order by c.chain, c.image_digest limit :limit;

@@ -1,0 +1,165 @@
+-- Verdicts, the rules that judged, and which instances are judged again.
+-- types: limit int, silent_before int
+
+-- name: silent_since
+-- types: since int, until int, after str
+select l.instance_id, l.seen_at from last_seen l join instance i on i.instance_id = l.instance_id
+where (l.seen_at, l.instance_id) > (:since, :after) and l.seen_at < :until
+    and i.life in ('pending', 'running', 'unknown')
+order by l.seen_at, l.instance_id limit :limit;
+
+-- name: speaking_again
+-- types: until int, after int
+select l.instance_id, v.subject as number from verdict v join instance i on i.number = v.subject
+join last_seen l on l.instance_id = i.instance_id
+where v.rule = :rule and v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone'
+    and l.seen_at >= :until and v.subject > :after
+order by v.subject limit :limit;
+
+-- name: clocks_gone_wrong
+-- types: after int
+select i.instance_id, i.number from last_seen l join instance i on i.instance_id = l.instance_id
+where (l.skew_millis > 300000 or (l.skew_millis < -300000 and l.skew_confirmed = 1))
+    and i.life in ('pending', 'running', 'unknown') and not exists (
+    select 1 from verdict v where v.subject_kind = 'instance' and v.subject = i.number and v.rule = :rule
+        and v.verdict = 'fail')
+    and i.number > :after
+order by i.number limit :limit;
+
+-- name: clocks_set_right
+-- types: by_heartbeats str, after int
+select l.instance_id, v.subject as number from verdict v join instance i on i.number = v.subject
+join last_seen l on l.instance_id = i.instance_id
+where v.rule = :rule and v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone'
+    and v.reason like :by_heartbeats and l.skew_millis between -300000 and 300000 and v.subject > :after
+order by v.subject limit :limit;
+
+-- name: speaking_though_ended
+-- types: on_the_way int, after int
+select i.instance_id, i.number from instance i join last_seen l on l.instance_id = i.instance_id
+where i.life = 'terminated' and l.seen_at > i.asked_at + :on_the_way and not exists (
+    select 1 from verdict v where v.subject_kind = 'instance' and v.subject = i.number and v.rule = :rule
+        and v.verdict = 'fail')
+    and i.number > :after
+order by i.number limit :limit;
+
+-- name: unjudged
+-- types: after int
+select number, instance_id, ledger_index from instance where judged < ledger_index and number > :after
+order by number limit :limit;
+
+-- name: set_judged
+update instance set judged = :judged where number = :number and judged < :judged;
+
+-- name: unjudge_awaiting
+update instance set judged = -1 where account_id = :account_id and region = :region and ledger_index >= 0
+    and number in (select v.subject from verdict v
+        where v.subject_kind = 'instance' and v.verdict = 'unknown' and {v.rule in texts rules});
+
+-- name: judged_by_others
+-- types: after int
+select i.instance_id, i.number from instance i
+where i.ledger_index >= 0 and i.judged >= i.ledger_index and i.number > :after
+    and {i.rule_set in integers sets}
+order by i.number limit :limit;
+
+-- name: rule_sets_all
+select number, rules from rule_set;
+
+-- name: unjudge
+update instance set judged = -1 where {instance_id in texts instance_ids};
+
+-- name: unjudge_image
+update instance set judged = -1 where ledger_index >= 0
+    and facets in (select number from facets where image_digest = :image_digest);
+
+-- Only a second image of a tag can change what is known of the first one. What an account states counts in that account.
+
+-- name: unjudge_tag
+update instance set judged = -1 where ledger_index >= 0
+    and (cast(:account_id as text) is null or account_id = :account_id) and facets in (
+    select f.number from tag_digest t join facets f on f.image_digest = t.digest
+    where t.reference = :reference and exists (
+        select 1 from tag_digest o where o.reference = t.reference and o.digest <> t.digest)
+    union select x.facets from tag_digest t join facets_image x on x.image_digest = t.digest
+    where t.reference = :reference and exists (
+        select 1 from tag_digest o where o.reference = t.reference and o.digest <> t.digest));
+
+-- name: unjudge_commit
+update instance set judged = -1 where ledger_index >= 0 and facets in (
+    select f.number from image_commit c join facets f on f.image_digest = c.image_digest
+    where c.commit_id = :commit_id);
+
+-- name: unjudge_application
+update instance set judged = -1 where ledger_index >= 0
+    and facets in (select number from facets where application_id = :application_id);
+
+-- name: verdicts_of
+select i.instance_id, v.subject, v.rule, v.rule_version, v.verdict, v.reason, v.since, v.ledger_index
+from instance i join verdict v on v.subject_kind = 'instance' and v.subject = i.number
+where {i.instance_id in texts instance_ids} order by v.subject, v.rule;
+
+-- name: rule_sets
+select number, rules from rule_set where {rules in texts sets};
+
+-- name: last_rule_set
+-- types: number int
+select coalesce(max(number), 0) as number from rule_set;
+
+-- name: add_rule_set
+insert into rule_set (number, rules) values (:number, :rules);
+
+-- name: set_rules
+-- types: instance int
+update instance set rule_set = :rule_set where number = :instance;
+
+-- name: set_verdict
+insert into verdict (subject_kind, subject, rule, rule_version, verdict, reason, since, ledger_index)
+values (:subject_kind, :subject, :rule, :rule_version, :verdict, :reason, :since, :ledger_index)
+on conflict (subject_kind, subject, rule) do update set rule_version = excluded.rule_version,
+    verdict = excluded.verdict, reason = excluded.reason, since = excluded.since, ledger_index = excluded.ledger_index;
+
+-- name: verdicts
+-- types: application_id str?, after_subject int, after_rule str
+select v.subject, i.instance_id, v.rule, v.rule_version, v.verdict, v.reason, v.since, i.account_id, i.region,
+    nullif(f.application_id, '') as application_id, v.ledger_index
+from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
+where v.subject_kind = 'instance'
+    and (v.subject > :after_subject or (v.subject = :after_subject and v.rule > :after_rule))
+    and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
+    and {i.life in texts lives} and (cast(:now as bigint) = 0 or i.life = 'running' or exists (
+        select 1 from last_seen s where s.instance_id = i.instance_id and s.seen_at >= :silent_before))
+    and (cast(:every as bigint) = 1 or (cast(:never as bigint) = 1 and not exists (
+        select 1 from last_seen s where s.instance_id = i.instance_id)) or exists (
+        select 1 from last_seen s where s.instance_id = i.instance_id and (
+            (cast(:speaking as bigint) = 1 and s.seen_at >= :silent_before)
+            or (cast(:silent as bigint) = 1 and s.seen_at < :silent_before))))
+    and (cast(:any_application as bigint) = 1 or {f.application_id in texts applications})
+    and (cast(:verdict as text) is null or v.verdict = :verdict)
+    and (cast(:account as text) is null or i.account_id = :account)
+    and (cast(:region as text) is null or i.region = :region)
+    and (cast(:ami as text) is null or i.image_id = :ami)
+    and (cast(:instance as text) is null or i.instance_id = :instance)
+    and (cast(:since as text) is null or v.since >= :since)
+    and (cast(:until as text) is null or v.since < :until)
+order by v.subject, v.rule limit :limit;
+
+-- name: never_spoke
+-- types: launched_at str, launched_before str, after str
+select v.account_id, v.region, v.instance_id, v.launched_at, v.ledger_index
+from inventory v left join instance i on i.instance_id = v.instance_id
+where v.state = 'running' and (i.number is null or i.ledger_index < 0) and v.instance_id > :after
+    and v.launched_at < :launched_before
+    and (cast(:account as text) is null or v.account_id = :account)
+    and (cast(:region as text) is null or v.region = :region)
+    and (cast(:instance as text) is null or v.instance_id = :instance)
+    and (cast(:since as text) is null or v.launched_at >= :since)
+    and (cast(:until as text) is null or v.launched_at < :until)
+order by v.instance_id limit :limit;
+
+-- name: add_to_tally
+insert into tally (account_id, subject, n) values (:account_id, :subject, :n)
+on conflict (account_id, subject) do update set n = tally.n + excluded.n;
+
+-- name: tallies
+select account_id, subject, n from tally order by account_id, subject;

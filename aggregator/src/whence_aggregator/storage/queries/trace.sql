@@ -1,0 +1,329 @@
+-- What lineages are derived from, and the search for instances.
+-- types: base_body bytes?, limit int, past int, known_past int, soon_past int, at int, first int, before int, after int, silent_before int
+
+-- name: lives_of
+-- types: listed_at int?, since int?
+select i.instance_id, i.life, v.listed_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1) as since
+from instance i left join listing v on v.account_id = i.account_id and v.region = i.region
+where {i.instance_id in texts instance_ids};
+
+-- name: lives_at
+-- types: listed_at int?, since int?
+select i.instance_id, h.life, cast(null as bigint) as listed_at,
+    (select c.recorded_at from clock c where c.ledger_index <= h.ledger_index order by c.ledger_index desc limit 1) as since
+from instance i join life h on h.instance = i.number and h.ledger_index = (
+    select max(n.ledger_index) from life n where n.instance = i.number and n.ledger_index < :past)
+where {i.instance_id in texts instance_ids};
+
+-- name: seen
+select instance_id, seen_at, counter, skew_millis, skew_confirmed from last_seen where {instance_id in texts instance_ids};
+
+-- name: statements_now
+select i.instance_id, i.number as instance, i.enrolment, i.sequence, i.cause, i.observed_at, i.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at, e.base, e.body, b.body as base_body
+from instance i join entry e on e.ledger_index = i.ledger_index left join entry b on b.ledger_index = e.base
+where {i.instance_id in texts instance_ids};
+
+-- name: statements_at
+select i.instance_id, i.number as instance, s.enrolment, s.sequence, s.cause, s.observed_at, s.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at, e.base, e.body, b.body as base_body
+from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+    select t.enrolment, t.sequence from statement t where t.instance = i.number and t.ledger_index < :past
+    order by t.enrolment desc, t.sequence desc limit 1)
+join entry e on e.ledger_index = s.ledger_index left join entry b on b.ledger_index = e.base
+where {i.instance_id in texts instance_ids};
+
+-- name: statements_later
+-- types: total int
+select l.instance_id, l.instance, l.enrolment, l.sequence, l.cause, l.observed_at, l.ledger_index, l.total,
+    (select c.recorded_at from clock c where c.ledger_index <= l.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at, e.base, e.body, b.body as base_body
+from (
+    select i.instance_id, s.instance, s.enrolment, s.sequence, s.cause, s.observed_at, s.ledger_index,
+        count(*) over (partition by s.instance) as total,
+        row_number() over (partition by s.instance order by s.enrolment desc, s.sequence desc) as place
+    from instance i join statement s on s.instance = i.number
+    join enrolment n on n.instance = s.instance and n.number = s.enrolment
+    where {i.instance_id in texts instance_ids} and s.ledger_index >= :past and s.ledger_index < :known_past
+        and s.observed_at <= :at and n.pending_at <= :at) l
+join entry e on e.ledger_index = l.ledger_index left join entry b on b.ledger_index = e.base
+where l.place <= :limit order by l.instance, l.enrolment desc, l.sequence desc;
+
+-- name: statements_of
+select s.ledger_index, s.enrolment, s.sequence, s.cause, s.observed_at, f.image_digest,
+    (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at, e.body, b.body as base_body
+from instance i join statement s on s.instance = i.number join facets f on f.number = s.facets
+join entry e on e.ledger_index = s.ledger_index left join entry b on b.ledger_index = e.base
+where i.instance_id = :instance_id and s.ledger_index < :past order by s.enrolment desc, s.sequence desc limit :limit;
+
+-- name: facets_matching
+select number from facets
+where (cast(:application as text) is null or application_id = :application)
+    and (cast(:version as text) is null or application_version = :version)
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:region as text) is null or region = :region)
+    and (cast(:user_data as text) is null or user_data_digest = :user_data);
+
+-- name: facets_of_application
+-- types: application str
+select number from facets where application_id = :application
+    and (cast(:version as text) is null or application_version = :version)
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:region as text) is null or region = :region)
+    and (cast(:user_data as text) is null or user_data_digest = :user_data);
+
+-- name: facets_of_user_data
+-- types: user_data str
+select number from facets where user_data_digest = :user_data
+    and (cast(:version as text) is null or application_version = :version)
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:region as text) is null or region = :region);
+
+-- name: facets_of_applications
+select number from facets where {application_id in texts applications};
+
+-- name: ami_missing
+select number from instance where image_id = '' limit 1;
+
+-- name: facets_of_ami
+-- types: ami str
+select distinct facets as number from instance where image_id = :ami and ledger_index >= 0;
+
+-- name: facets_of_ami_ever
+-- types: ami str
+select distinct s.facets as number from instance i join statement s on s.instance = i.number where i.image_id = :ami;
+
+-- name: facets_of_images
+select number from facets where {image_digest in texts images}
+union all select facets from facets_image where {image_digest in texts images};
+
+-- name: few_facets_of_images
+select number, application_id, application_version, user_data_digest, image_digest from facets
+where {image_digest in texts images}
+union all select f.number, f.application_id, f.application_version, f.user_data_digest, f.image_digest
+from facets_image m join facets f on f.number = m.facets where {m.image_digest in texts images}
+limit :limit;
+
+-- name: facets_numbered
+select number, application_id, application_version, user_data_digest, image_digest from facets
+where {number in integers numbers};
+
+-- name: facets_of_images_matching
+select f.number from (
+    select number from facets where {image_digest in texts images}
+    union all select facets from facets_image where {image_digest in texts images}) m
+join facets f on f.number = m.number
+where (cast(:application as text) is null or application_id = :application)
+    and (cast(:version as text) is null or application_version = :version)
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:region as text) is null or region = :region)
+    and (cast(:user_data as text) is null or user_data_digest = :user_data);
+
+-- name: instances_with_facets_now
+-- types: seen_at int?, life_since int?
+select i.*, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
+        as life_since
+from (
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index, life, life_index
+    from instance
+    where {facets in integers facets} and number > :after and (cast(:cause as text) is null or cause = :cause)
+        and ledger_index >= :first and ledger_index < :before
+        and (cast(:ami as text) is null or image_id = :ami)
+        and life in ('running', 'unknown') and (life = 'running' or exists (
+        select 1 from last_seen s where s.instance_id = instance.instance_id and s.seen_at >= :silent_before))
+    order by number limit :limit) i
+left join last_seen l on l.instance_id = i.instance_id
+order by i.number;
+
+-- name: instances_with_facets_state
+-- types: seen_at int?, life_since int?
+select i.*, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
+        as life_since
+from (
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index, life, life_index
+    from instance
+    where {facets in integers facets} and number > :after and (cast(:cause as text) is null or cause = :cause)
+        and ledger_index >= :first and ledger_index < :before
+        and (cast(:ami as text) is null or image_id = :ami)
+        and {life in texts lives} and (
+        (cast(:every as bigint) = 1) or (cast(:never as bigint) = 1 and not exists (
+            select 1 from last_seen s where s.instance_id = instance.instance_id)) or exists (
+            select 1 from last_seen s where s.instance_id = instance.instance_id and (
+                (cast(:speaking as bigint) = 1 and s.seen_at >= :silent_before) or (cast(:silent as bigint) = 1 and s.seen_at < :silent_before))))
+    order by number limit :limit) i
+left join last_seen l on l.instance_id = i.instance_id
+order by i.number;
+
+-- name: instances_now
+-- types: seen_at int?, life_since int?
+select i.*, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
+        as life_since
+from (
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index, life, life_index
+    from instance
+    where ledger_index >= 0 and number > :after and (cast(:cause as text) is null or cause = :cause)
+        and ledger_index >= :first and ledger_index < :before
+        and (cast(:ami as text) is null or image_id = :ami)
+        and life in ('running', 'unknown') and (life = 'running' or exists (
+        select 1 from last_seen s where s.instance_id = instance.instance_id and s.seen_at >= :silent_before))
+    order by number limit :limit) i
+left join last_seen l on l.instance_id = i.instance_id
+order by i.number;
+
+-- name: instances_state
+-- types: seen_at int?, life_since int?
+select i.*, l.seen_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
+        as life_since
+from (
+    select number, facets, instance_id, account_id, region, cause, observed_at, ledger_index, life, life_index
+    from instance
+    where ledger_index >= 0 and number > :after and (cast(:cause as text) is null or cause = :cause)
+        and ledger_index >= :first and ledger_index < :before
+        and (cast(:ami as text) is null or image_id = :ami)
+        and {life in texts lives} and (
+        (cast(:every as bigint) = 1) or (cast(:never as bigint) = 1 and not exists (
+            select 1 from last_seen s where s.instance_id = instance.instance_id)) or exists (
+            select 1 from last_seen s where s.instance_id = instance.instance_id and (
+                (cast(:speaking as bigint) = 1 and s.seen_at >= :silent_before) or (cast(:silent as bigint) = 1 and s.seen_at < :silent_before))))
+    order by number limit :limit) i
+left join last_seen l on l.instance_id = i.instance_id
+order by i.number;
+
+-- name: instances_with_facets_at
+-- types: life str
+select q.* from (
+    select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+        (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+            as recorded_at,
+        coalesce((select h.life from life h where h.instance = i.number and h.ledger_index < :past
+            order by h.ledger_index desc limit 1), 'unknown') as life
+    from (select distinct instance from instance_facets where {facets in integers facets} and instance > :after) c
+    join instance i on i.number = c.instance
+    join statement s on s.instance = c.instance and (s.enrolment, s.sequence) = (
+        select t.enrolment, t.sequence from statement t where t.instance = c.instance and t.ledger_index < :past
+        order by t.enrolment desc, t.sequence desc limit 1)
+    where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+        and s.ledger_index >= :first and s.ledger_index < :before
+        and (cast(:ami as text) is null or i.image_id = :ami)) q
+where {q.life in texts lives} order by q.number limit :limit;
+
+-- name: instances_at
+-- types: life str
+select q.* from (
+    select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+        (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+            as recorded_at,
+        coalesce((select h.life from life h where h.instance = i.number and h.ledger_index < :past
+            order by h.ledger_index desc limit 1), 'unknown') as life
+    from instance i join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+        select t.enrolment, t.sequence from statement t where t.instance = i.number and t.ledger_index < :past
+        order by t.enrolment desc, t.sequence desc limit 1)
+    where i.number > :after and (cast(:cause as text) is null or s.cause = :cause)
+        and s.ledger_index >= :first and s.ledger_index < :before
+        and (cast(:ami as text) is null or i.image_id = :ami)) q
+where {q.life in texts lives} order by q.number limit :limit;
+
+-- name: instances_later
+-- types: life str
+select q.* from (
+    select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+        (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+            as recorded_at,
+        coalesce((select h.life from life h where h.instance = i.number and h.ledger_index < :past
+            order by h.ledger_index desc limit 1), 'unknown') as life
+    from (
+        select number from instance
+        where first_index >= :past and first_index < :soon_past and earliest <= :at and number > :after
+        union select number from instance
+        where late_millis > 600000 and first_index >= :past and earliest <= :at and number > :after) c
+    join instance i on i.number = c.number join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+        select t.enrolment, t.sequence from statement t
+        join enrolment n on n.instance = t.instance and n.number = t.enrolment
+        where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
+        order by t.enrolment desc, t.sequence desc limit 1)
+    where (cast(:cause as text) is null or s.cause = :cause)
+        and s.ledger_index >= :first and s.ledger_index < :before
+        and (cast(:ami as text) is null or i.image_id = :ami)) q
+where {q.life in texts lives} order by q.number limit :limit;
+
+-- name: instances_with_facets_later
+-- types: life str
+select q.* from (
+    select i.number, s.facets, i.instance_id, i.account_id, i.region, s.cause, s.observed_at, s.ledger_index,
+        (select c.recorded_at from clock c where c.ledger_index <= s.ledger_index order by c.ledger_index desc limit 1)
+            as recorded_at,
+        coalesce((select h.life from life h where h.instance = i.number and h.ledger_index < :past
+            order by h.ledger_index desc limit 1), 'unknown') as life
+    from (
+        select number from instance
+        where first_index >= :past and first_index < :soon_past and earliest <= :at and number > :after
+        union select number from instance
+        where late_millis > 600000 and first_index >= :past and earliest <= :at and number > :after) c
+    join instance i on i.number = c.number join statement s on s.instance = i.number and (s.enrolment, s.sequence) = (
+        select t.enrolment, t.sequence from statement t
+        join enrolment n on n.instance = t.instance and n.number = t.enrolment
+        where t.instance = i.number and t.ledger_index < :known_past and t.observed_at <= :at and n.pending_at <= :at
+        order by t.enrolment desc, t.sequence desc limit 1)
+    where {s.facets in integers facets} and (cast(:cause as text) is null or s.cause = :cause)
+        and s.ledger_index >= :first and s.ledger_index < :before
+        and (cast(:ami as text) is null or i.image_id = :ami)) q
+where {q.life in texts lives} order by q.number limit :limit;
+
+-- name: applications_at
+select r.application_id, r.revision, r.recorded_at, r.recorded_by, r.body, r.ledger_index from application_revision r
+where {r.application_id in texts application_ids} and r.revision = (
+    select max(n.revision) from application_revision n
+    where n.application_id = r.application_id and n.ledger_index < :past);
+
+-- name: facts_at
+select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.reason from fact f
+where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
+    select max(n.ledger_index) from fact n
+    where n.kind = f.kind and n.subject = f.subject and n.ledger_index < :past);
+
+-- name: images_of_commit
+-- types: first str, last str
+select distinct image_digest from image_commit
+where commit_id >= :first and commit_id < :last and ledger_index < :known_past order by image_digest limit :limit;
+
+-- name: images_of_ticket
+select distinct i.image_digest from commit_word w
+join image_commit i on i.commit_id = w.commit_id and i.repository = w.repository
+where w.word = :word and w.ledger_index < :known_past and i.ledger_index < :known_past order by i.image_digest limit :limit;
+
+-- name: inventory_of
+select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index, asked_at from inventory
+where {instance_id in texts instance_ids};
+
+-- name: inventory_at
+select h.account_id, h.region, h.instance_id, h.state, h.launched_at, h.user_data_digest, h.user_data_unread, h.ledger_index, h.asked_at
+from inventory_history h
+where {h.instance_id in texts instance_ids} and h.ledger_index = (
+    select max(n.ledger_index) from inventory_history n where n.instance_id = h.instance_id and n.ledger_index < :past);
+
+-- name: user_data_listed
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body
+from entry e left join entry b on b.ledger_index = e.base
+where e.ledger_index = (
+    select min(h.ledger_index) from inventory_history h
+    where h.instance_id = :instance_id and h.user_data_digest = :user_data_digest and h.ledger_index < :past);
+
+-- name: tag_digests
+select reference, digest, said_by, ledger_index from tag_digest
+where {reference in texts references} and ledger_index < :past order by reference, ledger_index;

@@ -1,0 +1,20 @@
+"""Rows of the task table as values. Pure."""
+
+from __future__ import annotations
+
+from whence_aggregator.queries.work import ClaimTaskRow, DueTasksRow, NextDueRow
+from whence_aggregator.work.task import Due
+
+
+def due(row: DueTasksRow) -> Due:
+    return Due(kind=row["kind"], subject=row["subject"], due_at=row["due_at"], lane=row["lane"], host=row["host"])
+
+
+def attempts(row: ClaimTaskRow) -> int:
+    """Return how often a task that was claimed has been tried, this time included."""
+    return row["attempts"]
+
+
+def next_due(row: NextDueRow) -> str | None:
+    """Return when the next task becomes due; None when none waits."""
+    return row["due_at"]
