@@ -16,9 +16,10 @@ from whence_aggregator.agents.challenges import CHALLENGE_SECONDS
 from whence_aggregator.ports import Database, StorageUnavailable, T
 from whence_aggregator.queries.query import BoundQueries
 from whence_aggregator.registry.access import GRANT_SECONDS
-from whence_aggregator.registry.instances import KEPT_SECONDS, LISTING_SECONDS_MAX
+from whence_aggregator.registry.instances import KEPT_SECONDS
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_aggregator.registry.standing import LISTING_SECONDS_MAX
 from whence_common.errors import WhenceError
 from whence_common.keys import public_key_to_wire
 

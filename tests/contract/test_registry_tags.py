@@ -41,7 +41,7 @@ async def listed(database: Database) -> list[str]:
 
 
 async def latest(catalog: Catalog) -> str:
-    return str((await catalog.manifest(APP, "latest"))["digest"])
+    return (await catalog.manifest(APP, "latest")).digest
 
 
 async def test_lists_of_images_hold_images(house: InProcess, database: Database) -> None:

@@ -33,7 +33,7 @@ class FrontImages:
         place = _place(repository)
         try:
             if not is_sha256_digest(reference):
-                reference = (await self._catalog.manifest(place, reference))["digest"]
+                reference = (await self._catalog.manifest(place, reference)).digest
             return await self._backend.manifest(str(place), reference)
         except RegistryRefusal as exc:
             if exc.status == 404:

@@ -164,18 +164,18 @@ class FrontCalls:
     async def _manifest(self, request: web.Request) -> web.Response:
         repository = await self._readable(request)
         reference = check_reference(request.match_info["reference"])
-        row = await self._catalog.manifest(repository, reference)
-        _check_accepted(request, row["media_type"])
-        headers = {"Docker-Content-Digest": row["digest"], "ETag": f'"{row["digest"]}"'}
+        found = await self._catalog.manifest(repository, reference)
+        _check_accepted(request, found.media_type)
+        headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
         if request.headers.get("If-None-Match", "").strip() == headers["ETag"]:
             return web.Response(status=304, headers=headers)
         if request.method == "HEAD":
-            headers.update({"Content-Length": str(row["size"]), "Content-Type": row["media_type"]})
+            headers.update({"Content-Length": str(found.size), "Content-Type": found.media_type})
             return web.Response(headers=headers)
-        content = await self._backend.manifest(str(repository), row["digest"])
+        content = await self._backend.manifest(str(repository), found.digest)
         if content is None:
             raise unavailable("the registry behind has lost this manifest")
-        return web.Response(body=content, headers={**headers, "Content-Type": row["media_type"]})
+        return web.Response(body=content, headers={**headers, "Content-Type": found.media_type})
 
     async def _put_manifest(self, request: web.Request) -> web.Response:
         repository, principal = await self.writable(request)

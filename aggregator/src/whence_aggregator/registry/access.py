@@ -17,10 +17,11 @@ from whence_aggregator.callers.shares import Shares
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.ports_registry import Person, TeamService, TokenInfo
 from whence_aggregator.registry.identity_documents import IdentityDocuments
-from whence_aggregator.registry.instances import Instances, Standing
+from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_aggregator.registry.sealing import Seal
+from whence_aggregator.registry.standing import Standing
 from whence_common import strict_base64
 from whence_common.clock import Now
 from whence_common.errors import InputError

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
-from whence_aggregator.ports import Database, Row
+from whence_aggregator.ports import Database
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.registry import (
@@ -30,6 +28,22 @@ from whence_aggregator.queries.registry import (
 )
 from whence_aggregator.registry.names import LATEST, Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_aggregator.registry.rows import (
+    StoredManifest,
+    artifacts,
+    counts_by_team,
+    descriptor,
+    manifest,
+    repositories,
+    source_facts,
+    storage,
+    stored_tag,
+    tag_of_pierone,
+    tags,
+    tags_with_image,
+    team_counts,
+    teams,
+)
 from whence_aggregator.registry.sources import subject_of
 from whence_common.digest import is_sha256_digest
 from whence_common.scm_source import ScmSource
@@ -49,15 +63,15 @@ class Catalog:
         self._name = name
         self._noted: set[str] = set()
 
-    async def manifest(self, repository: Repository, reference: str) -> Row:
+    async def manifest(self, repository: Repository, reference: str) -> StoredManifest:
         """Find a manifest by tag, `latest` or digest. Raises RegistryRefusal."""
         digest = reference if is_sha256_digest(reference) else await self._digest_of(repository, reference)
         if digest is not None:
-            rows = await self._database.fetch_all(
-                together(MANIFEST_OF.bind({"repository": str(repository), "digest": digest})), brief=True
-            )
-            if rows[0]:
-                return rows[0][0]
+            asked = MANIFEST_OF.bind({"repository": str(repository), "digest": digest})
+            (found,) = await self._database.fetch_all(together(asked), brief=True)
+            known = manifest(found)
+            if known is not None:
+                return known
         await self._check_known(repository)
         raise RegistryRefusal(
             "MANIFEST_UNKNOWN", "manifest unknown", detail={"name": str(repository), "reference": reference}
@@ -70,7 +84,7 @@ class Catalog:
         )
         if not rows and not after:
             await self._check_known(repository)
-        return [row["tag"] for row in rows]
+        return tags(rows)
 
     async def note(self, repository: Repository) -> None:
         """Have a repository listed from now on."""
@@ -82,7 +96,7 @@ class Catalog:
 
     async def repositories(self, *, after: str, limit: int) -> list[str]:
         rows = await self._database.fetch(REPOSITORIES_AFTER.bind({"after": after, "limit": limit}))
-        return [row["repository"] for row in rows]
+        return repositories(rows)
 
     async def referrers(
         self, repository: Repository, subject: str, *, artifact_type: str | None, after: str, limit: int
@@ -93,27 +107,19 @@ class Catalog:
             "limit": limit,
         }  # fmt: skip
         rows = await self._database.fetch(REFERRERS_OF.bind(asked))
-        return [_descriptor(row) for row in rows]
+        return list(map(descriptor, rows))
 
     async def teams(self) -> list[str]:
-        return [row["team"] for row in await self._database.fetch(TEAMS_WITH_TAGS.bind({}))]
+        return teams(await self._database.fetch(TEAMS_WITH_TAGS.bind({})))
 
     async def artifacts(self, team: str) -> list[str]:
         rows = await self._database.fetch(REPOSITORIES_OF_TEAM.bind({"team": team}))
-        return [row["repository"].partition("/")[2] for row in rows]
+        return artifacts(rows)
 
     async def tags_of(self, repository: str) -> list[dict[str, Any]]:
         """Give the tags of an artifact's images as Pier One does, oldest first: the newest `TAGS_MAX` of them."""
         rows = await self._database.fetch(TAGS_BY_AGE.bind({"repository": repository, "limit": TAGS_MAX}))
-        return [
-            {
-                "name": row["tag"], "created": row["created_at"], "created_by": row["created_by"],
-                "image": row["image"],
-                "clair_id": None, "severity_fix_available": None, "severity_no_fix_available": None,
-                "clair_details": None,
-            }
-            for row in reversed(rows)
-        ]  # fmt: skip
+        return [tag_of_pierone(row) for row in reversed(rows)]
 
     async def tag_map(self, repository: str) -> dict[str, str]:
         """Give image ids by tag, as the first registry API does, with what `latest` means."""
@@ -123,30 +129,30 @@ class Catalog:
 
     async def scm_source(self, repository: str, tag: str) -> tuple[bool, dict[str, str] | None]:
         """Say whether there is such a tag, and the source that its image names; strings only."""
-        rows = await self._database.fetch(TAG_OF.bind({"repository": repository, "tag": tag}))
-        if not rows:
+        known = stored_tag(await self._database.fetch(TAG_OF.bind({"repository": repository, "tag": tag})))
+        if known is None:
             return False, None
-        found = await self.sources([(repository, rows[0]["digest"])])
-        source = found.get((repository, rows[0]["digest"]))
+        found = await self.sources([(repository, known.digest)])
+        source = found.get((repository, known.digest))
         if source is None:
             return True, None
         wire = source.to_wire()
         named = {name: str(wire[name]) for name in ("url", "revision", "author", "status")}
-        return True, {**named, "created": rows[0]["created_at"]}
+        return True, {**named, "created": known.created_at}
 
     async def sources(self, images: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ScmSource]:
         """Give the sources that are known of images, of an index by the image that is meant."""
         subjects: dict[str, tuple[str, str]] = {}
         for repository, digest in images:
-            rows = await self._database.fetch(MANIFEST_OF.bind({"repository": repository, "digest": digest}))
-            child = rows[0]["child"] if rows else ""
+            known = manifest(await self._database.fetch(MANIFEST_OF.bind({"repository": repository, "digest": digest})))
+            child = known.child if known is not None else ""
             subjects[subject_of(self._name, repository, digest, child)] = (repository, digest)
         facts = await self._database.fetch(FACTS_NOW.bind({"kind": "image-source", "subjects": array(list(subjects))}))
         found = {}
-        for fact in facts:
-            document = msgspec.json.decode(fact["value"]).get("scm_source")
+        for subject, fact in source_facts(facts).items():
+            document = fact.value.get("scm_source")
             if document is not None:
-                found[subjects[fact["subject"]]] = ScmSource.from_wire(document)
+                found[subjects[subject]] = ScmSource.from_wire(document)
         return found
 
     async def by_image(self, prefix: str) -> list[dict[str, str]] | None:
@@ -158,44 +164,30 @@ class Catalog:
         rows = await self._database.fetch(
             TAGS_WITH_IMAGE.bind({"first": first, "past": first + "g", "limit": _PREFIX_MATCHES_MAX})
         )
-        if len({row["image"] for row in rows}) > 1:
-            return None
-        return [
-            {"name": row["name"], "team": row["team"], "artifact": row["repository"].partition("/")[2]} for row in rows
-        ]
+        images, found = tags_with_image(rows)
+        return found if len(images) <= 1 else None
 
     async def statistics(self) -> dict[str, Any]:
-        teams, blobs = await self._database.fetch_all(together(TEAMS_WITH_TAGS.bind({}), SUM_BLOBS.bind({})))
-        storage = blobs[0]["storage"]
-        return {"teams": len(teams), "storage": int(storage) if storage is not None else None}
+        with_tags, blobs = await self._database.fetch_all(together(TEAMS_WITH_TAGS.bind({}), SUM_BLOBS.bind({})))
+        return {"teams": len(with_tags), "storage": storage(blobs)}
 
     async def team_statistics(self, team: str | None) -> Any:
         """Count artifacts and tags, of one team or of all."""
         if team is not None:
-            row = (await self._database.fetch(COUNT_TEAM.bind({"team": team})))[0]
-            return {"artifacts": row["artifacts"], "tags": row["tags"]}
-        rows = await self._database.fetch(COUNT_TEAMS.bind({}))
-        return [{"team": r["team"], "stats": {"artifacts": r["artifacts"], "tags": r["tags"]}} for r in rows]
+            (row,) = await self._database.fetch(COUNT_TEAM.bind({"team": team}))
+            return team_counts(row)
+        return counts_by_team(await self._database.fetch(COUNT_TEAMS.bind({})))
 
     async def _digest_of(self, repository: Repository, tag: str) -> str | None:
         asked = TAG_OF.bind({"repository": str(repository), "tag": tag})
-        rows = (await self._database.fetch_all(together(asked), brief=True))[0]
-        if not rows and tag == LATEST:
-            rows = await self._database.fetch(NEWEST_TAG.bind({"repository": str(repository)}))
-        return rows[0]["digest"] if rows else None
+        (rows,) = await self._database.fetch_all(together(asked), brief=True)
+        known = stored_tag(rows)
+        if known is None and tag == LATEST:
+            known = stored_tag(await self._database.fetch(NEWEST_TAG.bind({"repository": str(repository)})))
+        return known.digest if known is not None else None
 
     async def _check_known(self, repository: Repository) -> None:
         if not await self._database.fetch(REPOSITORY_KNOWN.bind({"repository": str(repository)})):
             raise RegistryRefusal(
                 "NAME_UNKNOWN", "repository name not known to registry", detail={"name": str(repository)}
             )
-
-
-def _descriptor(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = {"mediaType": row["media_type"], "digest": row["digest"], "size": row["size"]}
-    if row["artifact_type"]:
-        found["artifactType"] = row["artifact_type"]
-    annotations = msgspec.json.decode(row["annotations"])
-    if annotations:
-        found["annotations"] = annotations
-    return found

@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from whence_aggregator.ports import Database, Row
+from whence_aggregator.ports import Database
 from whence_aggregator.projections.events import claims_in
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.registry import IMAGES_LISTED, ImagesListedParameters
 from whence_aggregator.queries.trace import IMAGES_OF_COMMIT, TAG_DIGESTS
+from whence_aggregator.registry.rows import (
+    ListedImage,
+    SourceFact,
+    digests_seen,
+    image_digests,
+    listed_image,
+    source_facts,
+)
 from whence_aggregator.registry.sources import subject_of
 from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.tags import FRONT
@@ -58,53 +64,49 @@ class ImageListing:
                     }
                 )
             )
-            digests = [row["image_digest"] for row in found if wanted.digest in (None, row["image_digest"])]
-        rows: dict[tuple[str, str], Row] = {}
+            digests = [one for one in image_digests(found) if wanted.digest in (None, one)]
+        listed: dict[tuple[str, str], ListedImage] = {}
         for digest in digests:
             asked: ImagesListedParameters = {
                 "team": wanted.team, "repository": wanted.repository, "tag": wanted.tag, "digest": digest,
                 "text": _pattern(wanted.text), "after_repository": repository, "after_tag": tag, "limit": limit + 1,
             }  # fmt: skip
-            for row in await self._database.fetch(IMAGES_LISTED.bind(asked)):
-                rows[row["repository"], row["tag"]] = row
-        page = [rows[key] for key in sorted(rows)][: limit + 1]
-        following = f"{page[limit - 1]['repository']}~{page[limit - 1]['tag']}" if len(page) > limit else None
+            for one in map(listed_image, await self._database.fetch(IMAGES_LISTED.bind(asked))):
+                listed[one.repository, one.tag] = one
+        page = [listed[key] for key in sorted(listed)][: limit + 1]
+        following = f"{page[limit - 1].repository}~{page[limit - 1].tag}" if len(page) > limit else None
         return await self._shown(page[:limit]), following
 
-    async def _shown(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        subjects = [subject_of(self._name, row["repository"], row["digest"], row["child"]) for row in rows]
-        references = [f"{self._name}/{row['repository']}:{row['tag']}" for row in rows]
+    async def _shown(self, images: Sequence[ListedImage]) -> list[dict[str, Any]]:
+        subjects = [subject_of(self._name, one.repository, one.digest, one.child) for one in images]
+        references = [f"{self._name}/{one.repository}:{one.tag}" for one in images]
         facts, seen = await self._database.fetch_all(
             together(
                 FACTS_NOW.bind({"kind": "image-source", "subjects": array(subjects)}),
                 TAG_DIGESTS.bind({"references": array(references), "past": EVERY_ENTRY}),
             )
         )
-        known = {fact["subject"]: fact for fact in facts}
-        digests: dict[str, int] = {}
-        for one in (one for one in seen if one["said_by"] == FRONT):
-            digests[one["reference"]] = digests.get(one["reference"], 0) + 1
+        known, digests = source_facts(facts), digests_seen(seen, FRONT)
         return [
             {
                 "image": reference,
-                **{name: row[name] for name in ("repository", "tag", "digest", "team", "media_type")},
-                **{name: row[name] for name in ("created_at", "created_by", "ledger_index")},
+                **one.shown,
                 "source": _source(known.get(subject)),
                 "digests_seen": digests.get(reference, 1),
             }
-            for row, subject, reference in zip(rows, subjects, references, strict=True)
+            for one, subject, reference in zip(images, subjects, references, strict=True)
         ]
 
 
-def _source(fact: Row | None) -> dict[str, Any] | None:
+def _source(fact: SourceFact | None) -> dict[str, Any] | None:
     """Give what counts as the image's source; None while it is not known."""
     if fact is None:
         return None
-    value = msgspec.json.decode(fact["value"])
+    value = fact.value
     chosen, against = choose(claims_in(value))
     if chosen is None:
         state = "unknown" if value.get("unknown") else "missing"
-        return {"state": state, "reason": fact["reason"], "url": "", "revision": ""}
+        return {"state": state, "reason": fact.reason, "url": "", "revision": ""}
     state = "contradicted" if against else "confirmed" if chosen.kind == "provenance" else "asserted"
     return {
         "state": state, "said_by": chosen.kind, "url": chosen.source.url, "revision": chosen.source.revision,

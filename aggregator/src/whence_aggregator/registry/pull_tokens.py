@@ -15,8 +15,9 @@ from whence_aggregator.agents.challenges import Challenges
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ports import CallerIdentity, Conflict, Forbidden, Unauthenticated
 from whence_aggregator.registry.access import GRANT_SECONDS, RENEWAL_SECONDS, Access
-from whence_aggregator.registry.instances import Instances, Standing
+from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.names import Repository, is_repository
+from whence_aggregator.registry.standing import Standing
 from whence_common import strict_base64
 from whence_common.clock import Now
 from whence_common.errors import InputError

@@ -6,26 +6,25 @@ The backend holds the bytes first, under a name that no garbage collection takes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ports import Database
 from whence_aggregator.ports_registry import BlobBackend
 from whence_aggregator.projections.pushes import project_untag, push_writes
-from whence_aggregator.queries.query import BoundQueries, BoundQuery, together
+from whence_aggregator.queries.query import together
 from whence_aggregator.queries.registry import (
     MANIFEST_OF,
     TAG_OF,
     TAGS_OF_DIGEST,
-    ManifestOfRow,
-    TagOfRow,
-    TagsOfDigestRow,
 )
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.kinds import is_manifest, is_signature_tag, kind_of
 from whence_aggregator.registry.names import LATEST, SNAPSHOT, Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
+from whence_aggregator.registry.rows import PushAsked, StoredManifest, StoredTag, TagAsked, stored_tag, tags
+from whence_aggregator.registry.rows import manifest as stored_manifest
 from whence_common.clock import Now, to_instant
 from whence_common.digest import is_sha256_digest
 from whence_common.ledger_entry import event
@@ -90,7 +89,8 @@ class Pushes:
         if created_at:
             stated["created_at"] = created_at
         async with self._ledger.writing(self._asked(repository, tag, manifest)) as writing:
-            if self._decide(repository, tag, manifest, writing.found[0], writing.found[1]):
+            named, manifests = writing.found
+            if self._decide(repository, tag, manifest, stored_tag(named), stored_manifest(manifests)):
                 return False
             ((index, _),) = await writing.append([NewEntry(kind="push", content=event("push", stated))])
             writing.writes += push_writes(index, stated)
@@ -101,46 +101,44 @@ class Pushes:
         """Forget a tag of a scratch team, or all that name a digest. Raises RegistryRefusal; bytes always stay."""
         if repository.team not in self._rules.scratch_teams:
             raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
-        asked: BoundQuery[TagsOfDigestRow] = TAG_OF.bind({"repository": str(repository), "tag": reference})
+        asked: TagAsked = TAG_OF.bind({"repository": str(repository), "tag": reference})
         if is_sha256_digest(reference):
             asked = TAGS_OF_DIGEST.bind({"repository": str(repository), "digest": reference, "limit": _UNTAGGED_MAX})
         async with self._ledger.writing(together(asked)) as writing:
             if not writing.found[0]:
                 raise RegistryRefusal("MANIFEST_UNKNOWN", f"no tag of {repository} names {reference}")
-            for row in writing.found[0]:
+            for tag in tags(writing.found[0]):
                 stated = {
-                    "registry": self._rules.name, "repository": str(repository), "tag": row["tag"], "by": by.name,
+                    "registry": self._rules.name, "repository": str(repository), "tag": tag, "by": by.name,
                     "at": to_instant(self._now()),
                 }  # fmt: skip
                 await writing.append([NewEntry(kind="untag", content=event("untag", stated))])
                 await project_untag(writing.transaction, stated)
 
-    def _asked(
-        self, repository: Repository, tag: str | None, manifest: Manifest
-    ) -> BoundQueries[tuple[Sequence[TagOfRow], Sequence[ManifestOfRow]]]:
+    def _asked(self, repository: Repository, tag: str | None, manifest: Manifest) -> PushAsked:
         return together(
             TAG_OF.bind({"repository": str(repository), "tag": tag or ""}),
             MANIFEST_OF.bind({"repository": str(repository), "digest": manifest.digest}),
         )
 
     async def _stands(self, repository: Repository, tag: str | None, manifest: Manifest) -> bool:
-        tags, manifests = await self._database.fetch_all(self._asked(repository, tag, manifest), brief=True)
-        return self._decide(repository, tag, manifest, tags, manifests)
+        named, manifests = await self._database.fetch_all(self._asked(repository, tag, manifest), brief=True)
+        return self._decide(repository, tag, manifest, stored_tag(named), stored_manifest(manifests))
 
     def _decide(
         self,
         repository: Repository,
         tag: str | None,
         manifest: Manifest,
-        tags: Sequence[TagOfRow],
-        known: Sequence[ManifestOfRow],
+        named: StoredTag | None,
+        known: StoredManifest | None,
     ) -> bool:
         """Say whether this very push was taken before. Raises RegistryRefusal when the tag names something else."""
         if tag is None:
-            return bool(known)
-        if not tags:
+            return known is not None
+        if named is None:
             return False
-        if tags[0]["digest"] == manifest.digest:
+        if named.digest == manifest.digest:
             return True
         if not self._moves(repository, tag, manifest):
             raise RegistryRefusal("TAG_INVALID", "tag already exists", detail={"Tag": tag})
@@ -168,14 +166,14 @@ class Pushes:
         blobs, meant = list(manifest.blobs), ""
         wrong: list[str | None] = []
         for child in manifest.children:
-            found = await self._database.fetch(
-                MANIFEST_OF.bind({"repository": str(repository), "digest": child.digest})
+            found = stored_manifest(
+                await self._database.fetch(MANIFEST_OF.bind({"repository": str(repository), "digest": child.digest}))
             )
-            if not found and not is_manifest(child):
+            if found is None and not is_manifest(child):
                 blobs.append(child)
                 continue
-            wrong.append(_wrong_in(repository, child, found[0]["size"] if found else None))
-            if found and child == manifest.image and (found[0]["image"] or found[0]["child"]):
+            wrong.append(_wrong_in(repository, child, found.size if found is not None else None))
+            if found is not None and child == manifest.image and found.is_image:
                 meant = child.digest
         wrong += await asyncio.gather(*(look(one) for one in blobs))
         said = [one for one in wrong if one is not None]

@@ -12,6 +12,7 @@ from whence_aggregator.ports import CollectedFact, Database, ImageSaid, SourceUn
 from whence_aggregator.queries.registry import MANIFEST_OF
 from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
 from whence_aggregator.registry.refusals import unavailable
+from whence_aggregator.registry.rows import manifest as stored_manifest
 from whence_aggregator.work.questions import lane_of_team, question
 from whence_common.clock import Now, to_instant
 from whence_common.image_reference import image_subject
@@ -56,9 +57,10 @@ class Sources:
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
         """Find out about an image and store it; None when that takes longer than a moment, or is not an image."""
         rows = await self._database.fetch(MANIFEST_OF.bind({"repository": repository, "digest": digest}))
-        if not rows or not (rows[0]["image"] or rows[0]["child"]):
+        known = stored_manifest(rows)
+        if known is None or not known.is_image:
             return None
-        subject = subject_of(self._name, repository, digest, rows[0]["child"])
+        subject = subject_of(self._name, repository, digest, known.child)
         task = image_question(subject, repository, self._now())
         if len(self._looks) >= _LOOKS_WAITING_MAX:
             await self._database.write(ADD_TASK.bind([task]))
