@@ -29,6 +29,7 @@ from fakes.machine import REPOSITORY, Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import ACCOUNT, AMI, REGION, Aws, moto_server
 from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluate import ENDED_SWEEPS
 from whence_aggregator.http.accounts import AccountCalls
@@ -424,7 +425,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     calls = QueryCalls(
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
-    calls += AccountCalls(database=house.database, accounts=[ACCOUNT], listening=house.listening).routes()
+    calls += AccountCalls(Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening)).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestServer(application) as server:

@@ -12,6 +12,7 @@ from fakes.in_process import AUDIENCE, SECRET, InProcess
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.agents.challenges import CHALLENGE_SECONDS
+from whence_aggregator.agents.rows import sighting
 from whence_aggregator.queries.agents import SEE
 from whence_aggregator.queries.audit import DUMP_LAST_SEEN
 from whence_aggregator.queries.trace import SEEN
@@ -128,7 +129,7 @@ async def test_only_the_newest_binding_that_was_heard_moves_last_seen(house: InP
         for enrolment, seen_at in said:
             await house.database.write(SEE.bind(house.sightings.rows([(name, enrolment)], seen_at)))
         (row,) = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
-        assert house.sightings.holds(row)
+        assert house.sightings.holds(sighting(row))
         return row["enrolment"], row["seen_at"]
 
     assert await heard((1, 10), (1, 30), (1, 20)) == (1, 30)

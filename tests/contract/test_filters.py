@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import FAILED, Machine
+from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
@@ -41,7 +42,9 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
     calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
-    calls += AccountCalls(database=house.database, accounts=["123456789012"], listening=house.listening).routes()
+    calls += AccountCalls(
+        Accounts(database=house.database, accounts=["123456789012"], listening=house.listening)
+    ).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestClient(TestServer(application)) as client:

@@ -20,8 +20,7 @@ from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
-from whence_aggregator.ports import Row
-from whence_aggregator.queries.compliance import VERDICTS_OF
+from whence_aggregator.queries.compliance import VERDICTS_OF, VerdictsOfRow
 from whence_aggregator.queries.query import instance_ids
 from whence_common.clock import to_instant, to_millis
 from whence_common.statement import ApplicationFacts, ContainerFacts, ImageFacts, UserDataFacts
@@ -141,7 +140,7 @@ class Model:
                 found.append(name)
         return found
 
-    def violates(self, row: Row, query: dict[str, str]) -> bool:
+    def violates(self, row: VerdictsOfRow, query: dict[str, str]) -> bool:
         """Whether a verdict is one that a question about violations asks for."""
         known = self.known[row["instance_id"]]
         application = known.said[-1]["application"]

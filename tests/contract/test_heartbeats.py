@@ -6,8 +6,8 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import cast
 
 import pytest
 
@@ -17,11 +17,12 @@ from fakes.in_process import SECRET, InProcess
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.agents.heartbeat_secret import accept_secret
 from whence_aggregator.agents.heartbeats import Heartbeats
+from whence_aggregator.agents.rows import sighting
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.ports import Database, OutOfOrder
 from whence_aggregator.queries.agents import SEE
-from whence_aggregator.queries.audit import DUMP_LAST_SEEN, DumpLastSeenRow
+from whence_aggregator.queries.audit import DUMP_LAST_SEEN
 from whence_aggregator.queries.compliance import VERDICTS_OF
 from whence_aggregator.queries.trace import SEEN
 from whence_common.clock import from_millis, to_millis
@@ -147,7 +148,7 @@ async def test_a_statement_under_a_new_binding_ends_the_counter_of_the_old_one(h
     await house.database.write(SEE.bind(house.sightings.rows([(ONE, 2)], to_millis(house.clock()))))
     (row,) = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
     assert (row["enrolment"], row["counter"], row["skew_millis"]) == (2, 0, 0)
-    assert house.sightings.holds(row)
+    assert house.sightings.holds(sighting(row))
     assert await told(house, recorded(ONE, 1, house.clock(), enrolment=2)) == "taken"
 
 
@@ -256,8 +257,9 @@ async def test_the_mac_covers_counter_and_time(house: InProcess, bent: tuple[byt
 async def test_a_row_that_somebody_changed_is_found(house: InProcess, name: str) -> None:
     await told(house, recorded(ONE, 5, house.clock()))
     (row,) = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
-    assert house.sightings.holds(row)
-    assert not house.sightings.holds(cast(DumpLastSeenRow, {**row, name: int(str(dict(row)[name])) + 1}))
+    seen = sighting(row)
+    assert house.sightings.holds(seen)
+    assert not house.sightings.holds(replace(seen, **{name: getattr(seen, name) + 1}))
 
 
 class Model:
@@ -365,7 +367,7 @@ class Walk:
         assert {row["instance_id"]: row["seen_at"] for row in rows} == {
             name: to_millis(moment) for name, moment in self.model.moved_at.items()
         }
-        assert all(self.replicas[0].sightings.holds(row) for row in rows)
+        assert all(self.replicas[0].sightings.holds(sighting(row)) for row in rows)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -381,5 +383,5 @@ async def test_rows_of_heartbeats_are_sealed_again_after_the_secret_was_lost(hou
     assert await accept_secret(house.database, b"n" * 32) == 2
     rows = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
     assert [(row["instance_id"], row["counter"]) for row in rows] == [(ONE, 5), (TWO, 0)]
-    assert all(Sightings(b"n" * 32).holds(row) for row in rows)
-    assert not any(house.sightings.holds(row) for row in rows)
+    assert all(Sightings(b"n" * 32).holds(sighting(row)) for row in rows)
+    assert not any(house.sightings.holds(sighting(row)) for row in rows)

@@ -13,10 +13,10 @@ from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST
 from whence_aggregator.agents.ingest import Accepted
 from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.compliance.rows import UnjudgedInstance
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import ImageSaid
 from whence_aggregator.queries.collect import INVENTORY_OF_REGION
-from whence_aggregator.queries.compliance import UnjudgedRow
 from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
 from whence_aggregator.work.questions import question
 from whence_common.envelope import seal
@@ -116,11 +116,11 @@ class Failing(Evaluator):
 
     tried = 0
 
-    async def _evaluate(self, rows: Sequence[UnjudgedRow]) -> None:
-        if any(row["instance_id"].endswith("2") for row in rows):
-            Failing.tried += len(rows) == 1
+    async def _evaluate(self, found: Sequence[UnjudgedInstance]) -> None:
+        if any(one.instance_id.endswith("2") for one in found):
+            Failing.tried += len(found) == 1
             raise RuntimeError("a bug")
-        await super()._evaluate(rows)
+        await super()._evaluate(found)
 
 
 async def test_an_instance_that_cannot_be_judged_keeps_no_other_from_it_and_is_put_off(house: InProcess) -> None:

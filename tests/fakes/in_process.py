@@ -32,6 +32,7 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
+from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.ports import (
     BranchAnswer,
     CallerIdentity,
@@ -39,7 +40,6 @@ from whence_aggregator.ports import (
     Database,
     ImageSaid,
     ListedInstance,
-    Row,
     SourceUnavailable,
 )
 from whence_aggregator.projections.kinds import KINDS
@@ -154,11 +154,11 @@ class NewestLog:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def content(self, row: Row) -> bytes:
-        return self._ledger.reader.content(row)
+    def content(self, entry: PackedEntry) -> bytes:
+        return self._ledger.reader.content(entry)
 
-    async def content_of(self, row: Row) -> bytes | None:
-        return await self._ledger.reader.content_of(row)
+    async def content_of(self, entry: PackedEntry) -> bytes | None:
+        return await self._ledger.reader.content_of(entry)
 
     @property
     def note(self) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fakes.machine import DIGEST, REPOSITORY, Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.ports import R, T
-from whence_aggregator.projections.known import KnownInstance
+from whence_aggregator.projections.rows import known_instance
 from whence_aggregator.projections.stated import Said, Stated
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_aggregator.queries.agents import InstancesNamedRow
@@ -78,7 +78,7 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
     while order:
         size = chance.randint(1, 4) if shuffled else len(order)
         batch, order = order[:size], order[size:]
-        known = {name: KnownInstance.of(cast(InstancesNamedRow, row)) for name, row in rows.items()}
+        known = {name: known_instance(cast(InstancesNamedRow, row)) for name, row in rows.items()}
         new = [Said(ledger_index=0, instance_id=name, enrolment=1, stated=stated) for _, (name, stated) in batch]
         for query, written in await project_statements(book, new, known, combinations, 0):
             for row in written:

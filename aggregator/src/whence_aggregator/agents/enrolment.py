@@ -19,15 +19,16 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.agents.challenges import Challenges
+from whence_aggregator.agents.rows import bound_key, enrolments
 from whence_aggregator.callers.limits import EnrolmentLimits
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ledger.packing import EntryDamaged
+from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.ports import (
     CallerIdentity,
     Conflict,
     Database,
     Forbidden,
-    Row,
     SourceUnavailable,
     Unauthenticated,
 )
@@ -178,17 +179,17 @@ class Enrolments:
         wanted = ENROLMENTS_BY_KEY.bind({"key_ids": b"".join(map(bytes.fromhex, keys))})
         (rows,) = await self._database.fetch_all(together(wanted), brief=True)
         found: dict[str, Enrolment | Exception] = {}
-        for row in rows:
+        for one in map(bound_key, rows):
             try:
-                found[row["key_id"].hex()] = self._read(row)
+                found[one.key_id] = self._read(one.packed)
             except Exception as exc:  # noqa: BLE001 - told to who asks by this key
-                found[row["key_id"].hex()] = exc
+                found[one.key_id] = exc
         return [found.get(key) for key in keys]
 
-    def _read(self, row: Row) -> Enrolment:
-        if row["body"] is None:
+    def _read(self, entry: PackedEntry) -> Enrolment:
+        if entry.body is None:
             raise EntryDamaged("an enrolment is missing: none is ever pruned")
-        return Enrolment.of(kind_of(self._ledger.reader.content(row))[1], row["ledger_index"])
+        return Enrolment.of(kind_of(self._ledger.reader.content(entry))[1], entry.ledger_index)
 
     def _check_proof(self, request: EnrolmentRequest, public_key: ec.EllipticCurvePublicKey) -> None:
         content = proof_content(
@@ -234,7 +235,7 @@ class Enrolments:
         now = self._now()
         async with self._ledger.writing() as writing:
             wanted = instance_ids([identity.instance_id])
-            bound = [self._read(row) for row in await writing.transaction.fetch(ENROLMENTS_OF.bind(wanted))]
+            bound = list(map(self._read, enrolments(await writing.transaction.fetch(ENROLMENTS_OF.bind(wanted)))))
             same = next((one for one in bound if one.key_id == key), None)
             if same is not None:
                 return same

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from whence_aggregator.agents import rows
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.agents import (
@@ -29,9 +30,9 @@ def fingerprint(secret: bytes) -> str:
 
 async def check_secret(database: Database, secret: bytes | None, *, path: str) -> None:
     """Raises SettingsInvalid when agents have enrolled under another secret than this one; None: there is no file."""
-    rows = await database.fetch(SECRET_FINGERPRINT.bind({"name": _NAME}))
-    enrolled = (await database.fetch(COUNT_ENROLMENTS.bind({})))[0]["n"]
-    if not enrolled or (secret is not None and (not rows or rows[0]["fingerprint"] == fingerprint(secret))):
+    known = rows.fingerprint(await database.fetch(SECRET_FINGERPRINT.bind({"name": _NAME})))
+    enrolled = rows.count(await database.fetch(COUNT_ENROLMENTS.bind({})))
+    if not enrolled or (secret is not None and known in (None, fingerprint(secret))):
         return
     what = "is not there" if secret is None else "holds another secret"
     raise SettingsInvalid(
@@ -45,7 +46,7 @@ async def check_secret(database: Database, secret: bytes | None, *, path: str) -
 
 async def keep_secret(database: Database, secret: bytes) -> None:
     """Record the secret that agents enrol under from now on, unless agents enrolled under one."""
-    enrolled = (await database.fetch(COUNT_ENROLMENTS.bind({})))[0]["n"]
+    enrolled = rows.count(await database.fetch(COUNT_ENROLMENTS.bind({})))
     row: KeepSecretFingerprintParameters = {"name": _NAME, "fingerprint": fingerprint(secret)}
     command = KEEP_SECRET_FINGERPRINT if enrolled else REPLACE_SECRET_FINGERPRINT
     await database.write(command.bind([row]))
@@ -58,7 +59,7 @@ async def accept_secret(database: Database, secret: bytes) -> int:
     """
     sightings, offset = Sightings(secret), 0
     await database.write(REPLACE_SECRET_FINGERPRINT.bind([{"name": _NAME, "fingerprint": fingerprint(secret)}]))
-    while rows := await database.fetch(DUMP_LAST_SEEN.bind({"limit": _PAGE_ROWS, "offset": offset})):
-        await database.write(RESEAL.bind([sightings.sealed(row) for row in rows]))
-        offset += len(rows)
+    while page := await database.fetch(DUMP_LAST_SEEN.bind({"limit": _PAGE_ROWS, "offset": offset})):
+        await database.write(RESEAL.bind([sightings.sealed(rows.sighting(row)) for row in page]))
+        offset += len(page)
     return offset

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from whence_aggregator.agents.group_commit import GroupCommit
+from whence_aggregator.agents.rows import counters, heard
 from whence_aggregator.agents.sightings import Beat, HeartbeatPlace, Sightings
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ports import Database, OutOfOrder, Overloaded, StorageUnavailable, Unauthenticated
@@ -142,7 +143,7 @@ class Heartbeats:
             if other is None or beat.place > other.place:
                 highest[beat.instance_id] = beat
         rows = self._sightings.beats(highest.values(), to_millis(self._now()))
-        written = {row["instance_id"] for row in await self._database.write_returning(HEAR, rows)}
+        written = heard(await self._database.write_returning(HEAR, rows))
         taken = [beat.instance_id in written and highest[beat.instance_id] is beat for beat in batch]
         if all(taken):
             return [None] * len(batch)
@@ -153,7 +154,7 @@ class Heartbeats:
     async def _stored(self, names: Sequence[str]) -> dict[str, HeartbeatPlace]:
         asked = HEARD_COUNTERS.bind(instance_ids(list(names)))
         (rows,) = await self._database.fetch_all(together(asked), brief=True)
-        return {row["instance_id"]: (row["enrolment"], row["counter"]) for row in rows}
+        return counters(rows)
 
 
 def _behind(place: HeartbeatPlace, last: HeartbeatPlace) -> OutOfOrder:

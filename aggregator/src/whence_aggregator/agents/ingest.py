@@ -14,15 +14,17 @@ from dataclasses import dataclass
 
 from whence_aggregator.agents.enrolment import Enrolment, Enrolments
 from whence_aggregator.agents.group_commit import GroupCommit
+from whence_aggregator.agents.rows import index_taken
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.agents.verification import Refusal, Submitted, VerifiedStatement, Verifier, key_ids
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import OutOfOrder, Unauthenticated, WriteConflict
-from whence_aggregator.projections.known import KnownInstance, KnownInstances, named
+from whence_aggregator.projections.known import KnownInstance, KnownInstances
+from whence_aggregator.projections.rows import InstanceRows, known_instances, named
 from whence_aggregator.projections.stated import Said
 from whence_aggregator.projections.statements import Combinations, project_statements
-from whence_aggregator.queries.agents import SEE, STATEMENT_TAKEN, InstancesNamedRow, StatementTakenParameters
+from whence_aggregator.queries.agents import SEE, STATEMENT_TAKEN, StatementTakenParameters
 from whence_aggregator.queries.query import together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.work.questions import question
@@ -41,7 +43,6 @@ KEYS_AT_ONCE_MAX = 128
 QUEUE_MAX = 4_096
 _KEYS_CACHED_MAX = 50_000
 _QUESTIONS_KEPT_MAX = 50_000
-_Writing = Writing[tuple[Sequence[InstancesNamedRow], ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +176,7 @@ class Ingest:
     async def _committed(
         self,
         batch: Sequence[Verified],
-        opened: AbstractAsyncContextManager[_Writing],
+        opened: AbstractAsyncContextManager[Writing[InstanceRows]],
         known: dict[str, KnownInstance] | None,
     ) -> Sequence[Accepted | Exception]:
         now = self._now()
@@ -183,7 +184,7 @@ class Ingest:
         try:
             async with opened as writing:
                 if known is None:
-                    known = {row["instance_id"]: KnownInstance.of(row) for row in writing.found[0]}
+                    known = known_instances(writing.found[0])
                 fresh, standing = await self._decide(writing, batch, known)
                 places = await self._append(writing, fresh, known)
                 said = [
@@ -220,7 +221,7 @@ class Ingest:
         )
 
     async def _decide(
-        self, writing: _Writing, batch: Sequence[Verified], known: Mapping[str, KnownInstance]
+        self, writing: Writing[InstanceRows], batch: Sequence[Verified], known: Mapping[str, KnownInstance]
     ) -> tuple[list[Verified], dict[bytes, int | Exception]]:
         """Tell new statements from known ones (by digest: their index) and from those whose sequence is taken."""
         fresh: dict[tuple[str, int, int], Verified] = {}
@@ -246,17 +247,17 @@ class Ingest:
                 "enrolment": one.enrolment.number,
                 "sequence": one.checked.stated.sequence,
             }
-            rows = await writing.transaction.fetch(STATEMENT_TAKEN.bind(place))
-            if not rows:
+            index = index_taken(await writing.transaction.fetch(STATEMENT_TAKEN.bind(place)))
+            if index is None:
                 fresh[one.key] = one
                 continue
             found = await self._ledger.reader.find(f"sha256:{digest.hex()}")
-            same = found is not None and found.ledger_index == rows[0]["ledger_index"]
-            standing[digest] = rows[0]["ledger_index"] if same else _taken(one, instance)
+            same = found is not None and found.ledger_index == index
+            standing[digest] = index if same else _taken(one, instance)
         return list(fresh.values()), standing
 
     async def _append(
-        self, writing: _Writing, fresh: Sequence[Verified], known: Mapping[str, KnownInstance]
+        self, writing: Writing[InstanceRows], fresh: Sequence[Verified], known: Mapping[str, KnownInstance]
     ) -> list[tuple[int, int]]:
         instances = {name: known[name] for name in (one.enrolment.instance_id for one in fresh)}
         wanted = {one.number: one.base for one in instances.values()}

@@ -7,13 +7,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 
 import msgspec
 
 from whence_aggregator.queries.agents import HearParameters, ResealParameters, SeeParameters
-from whence_aggregator.queries.audit import DumpLastSeenRow
 
 SpeakingKey = tuple[str, int]
 """(instance id, number of the binding whose key spoke)."""
@@ -34,6 +34,20 @@ class Beat(msgspec.Struct, frozen=True, gc=False):
     """When the first arrived of those, without a break, whose times were too far behind; None where this one is not."""
     skew_confirmed: bool = False
     """Whether the heartbeats before it, over some time, showed the same: then no single delay explains it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSighting:
+    """When an instance was last heard of, as the database holds it. `beat_seal` is empty while the counter is 0."""
+
+    instance_id: str
+    seen_at: int
+    enrolment: int
+    seal: bytes
+    counter: int
+    skew_millis: int
+    skew_confirmed: int
+    beat_seal: bytes
 
 
 class Sightings:
@@ -57,15 +71,15 @@ class Sightings:
             for instance_id, enrolment in dict(sorted(heard)).items()
         ]
 
-    def sealed(self, row: DumpLastSeenRow) -> ResealParameters:
+    def sealed(self, one: SealedSighting) -> ResealParameters:
         """Return a row with its seals anew: after the secret was lost."""
         return {
-            "instance_id": row["instance_id"],
-            "seen_at": row["seen_at"],
-            "enrolment": row["enrolment"],
-            "counter": row["counter"],
-            "seal": self._seal(row["instance_id"], row["seen_at"], row["enrolment"]),
-            "beat_seal": self._beat_seal_of(row) if row["counter"] else None,
+            "instance_id": one.instance_id,
+            "seen_at": one.seen_at,
+            "enrolment": one.enrolment,
+            "counter": one.counter,
+            "seal": self._seal(one.instance_id, one.seen_at, one.enrolment),
+            "beat_seal": self._beat_seal_of(one) if one.counter else None,
         }
 
     def beats(self, beats: Iterable[Beat], seen_at: int) -> list[HearParameters]:
@@ -84,19 +98,17 @@ class Sightings:
             for one in sorted(beats, key=_INSTANCE)
         ]
 
-    def holds(self, row: DumpLastSeenRow) -> bool:
+    def holds(self, one: SealedSighting) -> bool:
         """Return whether a row is as it was written."""
-        seal = self._seal(row["instance_id"], row["seen_at"], row["enrolment"])
-        if not hmac.compare_digest(seal, bytes(row["seal"])):
+        seal = self._seal(one.instance_id, one.seen_at, one.enrolment)
+        if not hmac.compare_digest(seal, one.seal):
             return False
-        if not row["counter"]:
+        if not one.counter:
             return True
-        return hmac.compare_digest(self._beat_seal_of(row), bytes(row["beat_seal"] or b""))
+        return hmac.compare_digest(self._beat_seal_of(one), one.beat_seal)
 
-    def _beat_seal_of(self, row: DumpLastSeenRow) -> bytes:
-        return self._beat_seal(
-            row["instance_id"], row["enrolment"], row["counter"], row["skew_millis"], row["skew_confirmed"]
-        )
+    def _beat_seal_of(self, one: SealedSighting) -> bytes:
+        return self._beat_seal(one.instance_id, one.enrolment, one.counter, one.skew_millis, one.skew_confirmed)
 
     def _beat_seal(self, instance_id: str, enrolment: int, counter: int, skew_millis: int, confirmed: int) -> bytes:
         sealing = self._beat_sealing.copy()

@@ -8,6 +8,14 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.applications.fields import ApplicationInvalid, check_team, merge, required_approvers
+from whence_aggregator.applications.rows import (
+    body_of,
+    creation,
+    last_id,
+    listed_application,
+    revision,
+    shown_application,
+)
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
@@ -18,7 +26,6 @@ from whence_aggregator.queries.applications import (
     APPLICATION_FIRST,
     APPLICATIONS_ALL_AT,
     ApplicationAtParameters,
-    ApplicationAtRow,
 )
 from whence_aggregator.trace.moment import EVERY_ENTRY, Moments
 from whence_aggregator.trace.tickets import PATTERNS_MAX, check_pattern
@@ -71,8 +78,8 @@ class Applications:
         rows = await self._database.fetch(APPLICATION_AT.bind(parameters))
         if not rows:
             raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
-        first = (await self._database.fetch(APPLICATION_FIRST.bind({"application_id": application_id})))[0]
-        shown = _shown(rows[0], first["recorded_at"], first["recorded_by"])
+        (first,) = await self._database.fetch(APPLICATION_FIRST.bind({"application_id": application_id}))
+        shown = shown_application(rows[0], creation(first))
         return {**shown, "required_approvers": required_approvers(shown)}
 
     async def pages(self, *, at: str | None = None) -> AsyncIterator[Sequence[dict[str, Any]]]:
@@ -82,10 +89,10 @@ class Applications:
             rows = await self._database.fetch(
                 APPLICATIONS_ALL_AT.bind({"after": after, "past": moment.past, "limit": PAGE_MAX})
             )
-            yield [_shown(row, row["created_at"], row["created_by"]) for row in rows]
+            yield list(map(listed_application, rows))
             if len(rows) < PAGE_MAX:
                 return
-            after = rows[-1]["application_id"]
+            after = last_id(rows)
 
     async def write(self, application_id: str, written: Mapping[str, Any], caller: Caller) -> None:
         """Create or update. Raises ApplicationInvalid, Forbidden or Conflict."""
@@ -128,7 +135,7 @@ class Applications:
         rows = await writing.transaction.fetch(APPLICATION_AT.bind(parameters))
         stated = {
             "application_id": application_id,
-            "revision": rows[0]["revision"] + 1 if rows else 1,
+            "revision": revision(rows) + 1,
             "recorded_at": to_instant(self._now()),
             "recorded_by": caller.name,
             **body,
@@ -153,20 +160,7 @@ def _check_could_exist(application_id: str) -> None:
 
 async def _newest(transaction: Transaction, application_id: str) -> dict[str, Any] | None:
     rows = await transaction.fetch(APPLICATION_AT.bind({"application_id": application_id, "past": EVERY_ENTRY}))
-    body: dict[str, Any] | None = msgspec.json.decode(rows[0]["body"]) if rows else None
-    return body
-
-
-def _shown(row: ApplicationAtRow, created: str, created_by: str) -> dict[str, Any]:
-    body = msgspec.json.decode(row["body"])
-    return {
-        "id": row["application_id"],
-        **body["kio"],
-        "created": created,
-        "created_by": created_by,
-        "last_modified": row["recorded_at"],
-        "last_modified_by": row["recorded_by"],
-    }
+    return body_of(rows[0]) if rows else None
 
 
 def _is_url_template(text: str) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import Stored
+from whence_aggregator.ledger.rows import clock_after, packed, period
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.kinds import KINDS, STATEMENT
 from whence_aggregator.queries.agents import ENROLMENT_BY_KEY
@@ -61,11 +62,12 @@ class Bundles:
         bounds: ClockRangeParameters = {
             "since": to_millis(parse_instant(since)), "until": to_millis(parse_instant(until)),
         }  # fmt: skip
-        found = (await self._database.fetch(CLOCK_RANGE.bind(bounds)))[0]
-        if found["first"] is None or found["last"] is None or found["first"] >= size:
+        clocks = period(await self._database.fetch(CLOCK_RANGE.bind(bounds)))
+        if clocks is None or clocks[0] >= size:
             return 0, 0
-        after = (await self._database.fetch(CLOCK_AFTER.bind({"ledger_index": found["last"]})))[0]["ledger_index"]
-        return found["first"], min(size, after if after is not None else size)
+        first, last = clocks
+        after = clock_after(await self._database.fetch(CLOCK_AFTER.bind({"ledger_index": last})))
+        return first, min(size, after if after is not None else size)
 
     async def _introduction(self, content: bytes, known: set[str], first: int, size: int) -> AsyncIterator[bytes]:
         """Give the enrolment of a statement's key, when it was before the period."""
@@ -75,11 +77,12 @@ class Bundles:
             if not is_key_id(key):
                 continue
             rows = await self._database.fetch(ENROLMENT_BY_KEY.bind({"key_id": bytes.fromhex(key)}))
-            if rows and rows[0]["ledger_index"] < first:
+            enrolment = packed(rows[0]) if rows else None
+            if enrolment is not None and enrolment.ledger_index < first:
                 known.add(key)
-                index = rows[0]["ledger_index"]
+                index = enrolment.ledger_index
                 proof = await self._ledger.reader.inclusion(index, size)
-                text = self._ledger.reader.content(rows[0]).decode("utf-8")
+                text = self._ledger.reader.content(enrolment).decode("utf-8")
                 encoded = [base64.b64encode(one).decode("ascii") for one in proof]
                 yield _line(Line(index=index, content=text, proof=encoded))
 

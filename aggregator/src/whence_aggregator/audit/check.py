@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
+from whence_aggregator.agents.rows import sighting
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.audit.replay import Replay
+from whence_aggregator.audit.rows import checkpoint as checkpoint_row
+from whence_aggregator.audit.rows import stored_tile, unseen
 from whence_aggregator.ledger.kinds import TablePage
 from whence_aggregator.ledger.ledger import digest_head
 from whence_aggregator.ledger.log_reader import LogReader, Stored
+from whence_aggregator.ledger.rows import EntryRecord, record
 from whence_aggregator.ports import Database, R, StorageUnavailable
 from whence_aggregator.projections.kinds import KINDS, TABLES
 from whence_aggregator.queries.audit import DUMP_CHECKPOINT, DUMP_LAST_SEEN, DUMP_TILE, DUMP_UNSEEN
-from whence_aggregator.queries.ledger import ENTRIES_FROM, EntriesFromRow
+from whence_aggregator.queries.ledger import ENTRIES_FROM
 from whence_aggregator.queries.query import NamedQuery
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
@@ -124,36 +128,36 @@ class Check:
         """Give the entries, each checked by itself and hashed."""
         following = 0
         for first in range(0, size, PROGRESS_ENTRIES):
-            async for row in self._rows_from(first, min(size, first + PROGRESS_ENTRIES)):
-                index = row["ledger_index"]
+            async for one in self._records_from(first, min(size, first + PROGRESS_ENTRIES)):
+                index = one.ledger_index
                 if index != following:
                     self._outcome.find("entry", following, f"it is missing; the next one is {index}")
                     return
                 following += 1
-                stored = await self._stored(row)
+                stored = await self._stored(one)
                 self._append(await self._leaf(stored))
                 if stored.content is not None:
-                    self._check_entry(stored, row, replay)
+                    self._check_entry(stored, one, replay)
                 else:
                     self._missing.append((index, stored.kind))
                 yield stored
             self._progress(f"{following} of {size} entries")
 
-    async def _rows_from(self, first: int, past: int) -> AsyncIterator[EntriesFromRow]:
+    async def _records_from(self, first: int, past: int) -> AsyncIterator[EntryRecord]:
         while first < past:
             rows = await self._database.fetch(ENTRIES_FROM.bind({"first": first, "past": past, "limit": 1000}))
-            for row in rows:
-                yield row
+            for one in map(record, rows):
+                yield one
+                first = one.ledger_index + 1
             if not rows:
                 return
-            first = rows[-1]["ledger_index"] + 1
 
-    async def _stored(self, row: EntriesFromRow) -> Stored:
+    async def _stored(self, one: EntryRecord) -> Stored:
         try:
-            return Stored(row["ledger_index"], row["kind"], await self._reader.content_of(row))
+            return Stored(one.ledger_index, one.kind, await self._reader.content_of(one.packed))
         except InputError as exc:
-            self._outcome.find("entry", row["ledger_index"], exc.message)
-            return Stored(row["ledger_index"], row["kind"], None)
+            self._outcome.find("entry", one.ledger_index, exc.message)
+            return Stored(one.ledger_index, one.kind, None)
 
     async def _leaf(self, stored: Stored) -> bytes:
         if stored.content is not None:
@@ -163,13 +167,13 @@ class Check:
         except InputError:
             return bytes(32)
 
-    def _check_entry(self, stored: Stored, row: EntriesFromRow, replay: Replay) -> None:
+    def _check_entry(self, stored: Stored, one: EntryRecord, replay: Replay) -> None:
         content, index = stored.content or b"", stored.ledger_index
         try:
             kind, event = kind_of(content)
             if kind != stored.kind:
                 self._outcome.find("entry", index, f"it is a {kind}, and its row says {stored.kind}")
-            if digest_head(bytes.fromhex(sha256_digest(content)[7:])) != row["digest_head"]:
+            if digest_head(bytes.fromhex(sha256_digest(content)[7:])) != one.digest_head:
                 self._outcome.find("entry", index, "its row names another digest than its bytes have")
             if kind == "log-key":
                 self._named |= {VerifierKey.parse(one) for one in event["keys"]}
@@ -204,9 +208,9 @@ class Check:
         """Compare every stored tile with the one that the entries give."""
         seen = 0
         async for row in _pages(self._database, DUMP_TILE):
-            level, number, seen = row["level"], row["number"], seen + 1
+            level, number, stored = stored_tile(row)
+            seen += 1
             ours = self._tree[level] if level < len(self._tree) else []
-            stored = bytes(row["hashes"])
             if number >= len(ours) or not len(ours[number]):
                 self._outcome.find("tile", f"{level}/{number}", "the log is not long enough to have it")
             elif stored != ours[number].to_bytes():
@@ -221,7 +225,7 @@ class Check:
 
     async def _check_checkpoints(self, size: int) -> None:
         found: list[tuple[int | None, str]] = [
-            (row["size"], row["note"]) async for row in _pages(self._database, DUMP_CHECKPOINT)
+            checkpoint_row(row) async for row in _pages(self._database, DUMP_CHECKPOINT)
         ]
         if self._kept_note is not None:
             found.append((None, self._kept_note))
@@ -273,10 +277,11 @@ class Check:
         if self._sightings is None:
             return
         async for row in _pages(self._database, DUMP_LAST_SEEN):
-            if not self._sightings.holds(row):
-                self._outcome.find("last_seen", row["instance_id"], "its seal does not hold")
-        async for unseen in _pages(self._database, DUMP_UNSEEN):
-            self._outcome.find("last_seen", unseen["instance_id"], "the instance has spoken and has no row")
+            seen = sighting(row)
+            if not self._sightings.holds(seen):
+                self._outcome.find("last_seen", seen.instance_id, "its seal does not hold")
+        async for one in _pages(self._database, DUMP_UNSEEN):
+            self._outcome.find("last_seen", unseen(one), "the instance has spoken and has no row")
 
 
 async def _pages(database: Database, dump: NamedQuery[TablePage, R]) -> AsyncIterator[R]:

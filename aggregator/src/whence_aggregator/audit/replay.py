@@ -8,7 +8,7 @@ from whence_aggregator.ledger.kinds import EntryKind, Event
 from whence_aggregator.ledger.log_reader import Stored
 from whence_aggregator.ports import StorageUnavailable, Transaction
 from whence_aggregator.projections.kinds import STATEMENT
-from whence_aggregator.projections.known import KnownInstance, named
+from whence_aggregator.projections.rows import known_instances, named
 from whence_aggregator.projections.stated import Said, Stated
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_common.envelope import Envelope
@@ -103,7 +103,7 @@ class Replay:
     async def _project_all(self, statements: list[Said], events: list[tuple[int, Event]]) -> None:
         if statements:
             rows = await self._transaction.fetch(named([one.instance_id for one in statements]))
-            known = {row["instance_id"]: KnownInstance.of(row) for row in rows}
+            known = known_instances(rows)
             writes = await project_statements(
                 self._transaction, statements, known, self._combinations, self.latest or 0
             )

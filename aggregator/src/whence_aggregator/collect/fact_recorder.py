@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.rows import StandingFact, standing_fact
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.projections.events import links_of, project_fact
-from whence_aggregator.queries.collect import FACTS_NOW, FactsNowRow
+from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.facts import BRANCH_KIND
@@ -63,9 +62,9 @@ class FactRecorder:
         now = self._now()
         asked = FACTS_NOW.bind({"kind": kind, "subjects": array([subject])})
         async with self._ledger.writing(together(asked)) as writing:
-            standing = _standing(writing.found[0], finding)
+            standing = _standing(map(standing_fact, writing.found[0]), finding)
             if standing is not None:
-                return finding, parse_instant(standing["observed_at"])  # what says the same again is not a new entry
+                return finding, parse_instant(standing.observed_at)  # what says the same again is not a new entry
             await _store(writing, (kind, subject, lane), finding, now)
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
         return finding, now
@@ -80,12 +79,9 @@ class FactRecorder:
             raise SourceUnavailable("source-too-slow", message) from exc
 
 
-def _standing(rows: Sequence[FactsNowRow], finding: CollectedFact) -> FactsNowRow | None:
-    """Give the fact that says the same already."""
-    for row in rows:
-        if finding.same_as(row["outcome"], row["reason"], msgspec.json.decode(row["value"])):
-            return row
-    return None
+def _standing(known: Iterable[StandingFact], finding: CollectedFact) -> StandingFact | None:
+    """Return the fact that states the same already."""
+    return next((one for one in known if finding.same_as(one.outcome, one.reason, one.value)), None)
 
 
 async def _store(writing: Writing[Any], asked: tuple[str, str, str], finding: CollectedFact, now: datetime) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from whence_aggregator.collect.rows import image_digest
 from whence_aggregator.ports import Database, ImageSaid, ImageStore, SourceUnavailable
 from whence_aggregator.queries.collect import IMAGES_OF_CHAINS, IMAGES_OF_CHAINS_AND_COMMIT
 from whence_aggregator.queries.query import array
@@ -78,14 +79,14 @@ class KnownBaseImages:
     async def base_of(self, prefixes: list[str]) -> str | None:
         """Look the beginnings up. Raises StorageUnavailable."""
         rows = await self._database.fetch(IMAGES_OF_CHAINS.bind({"chains": array(prefixes), "limit": 1}))
-        return rows[0]["image_digest"] if rows else None
+        return image_digest(rows)
 
     async def base_with_commit(self, prefixes: list[str], commit: str) -> str | None:
         """Look the beginnings up among images that name this commit. Raises StorageUnavailable."""
         rows = await self._database.fetch(
             IMAGES_OF_CHAINS_AND_COMMIT.bind({"chains": array(prefixes), "commit_id": commit, "limit": 1})
         )
-        return rows[0]["image_digest"] if rows else None
+        return image_digest(rows)
 
 
 class _Pieces:

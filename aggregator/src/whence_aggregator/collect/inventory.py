@@ -12,13 +12,14 @@ from typing import Any
 
 import msgspec
 
+from whence_aggregator.collect.rows import EnrolledLife, InventoryRecord, begun_at, inventory_record, unlisted
 from whence_aggregator.collect.user_data import NOT_YET, UserDataRead, UserDataRounds
 from whence_aggregator.compliance.presence import EC2_LAG
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
 from whence_aggregator.compliance.rules.user_data import USER_DATA_CHANGED
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
-from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, Row, SourceUnavailable
+from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory
 from whence_aggregator.queries.collect import (
     BEGIN_LISTING,
@@ -79,7 +80,7 @@ class InventoryCollector:
             raise
         listed = list({one.instance_id: one for one in found}.values())  # pages may overlap while instances come and go
         rows = await self._database.fetch(INVENTORY_OF_REGION.bind(place))
-        known: dict[str, Row] = {row["instance_id"]: row for row in rows}
+        known = {one.instance_id: one for one in map(inventory_record, rows)}
         fresh = [one.instance_id for one in listed if _is_fresh(one, known.get(one.instance_id))]
         again = [one.instance_id for one in listed if _is_asked_again(one, known.get(one.instance_id))]
         read = await self._user_data.read(account_id, region, fresh=fresh, again=again)
@@ -88,9 +89,9 @@ class InventoryCollector:
         ]
         names = {one.instance_id for one in listed}
         stated += [
-            {**place, **_kept(row), "state": GONE, "user_data": None}
-            for name, row in known.items()
-            if name not in names and row["state"] not in _OVER
+            {**place, **_kept(one), "state": GONE, "user_data": None}
+            for name, one in known.items()
+            if name not in names and one.state not in _OVER
         ]
         stated += await self._unlisted(place, names, asked_at)
         changed = [one for one in stated if _differs(one, known.get(one["instance_id"]), asked_at)]
@@ -123,7 +124,7 @@ class InventoryCollector:
             ENROLLED_UNLISTED.bind({**place, "enrolled_before": before, "limit": _UNLISTED_MAX})
         )
         empty = {"launched_at": "", "user_data_digest": "", "user_data_unread": "", "user_data": None}
-        names = [row["instance_id"] for row in rows if row["instance_id"] not in listed]
+        names = [name for name in unlisted(rows) if name not in listed]
         return [{**place, "instance_id": name, "state": GONE, **empty} for name in names]
 
     async def _append(self, changed: Sequence[dict[str, Any]], place: ListingBegunParameters, asked_at: int) -> bool:
@@ -146,7 +147,7 @@ class InventoryCollector:
             ]
             async with self._ledger.writing() as writing:
                 (newest,) = await writing.transaction.fetch(LISTING_BEGUN.bind(place))
-                if newest["begun_at"] > asked_at:
+                if begun_at(newest) > asked_at:
                     return False
                 places = await writing.append([NewEntry(kind="fact", content=event("fact", one)) for one in events])
                 indexed = [(index, one) for (index, _), one in zip(places, events, strict=True)]
@@ -154,31 +155,31 @@ class InventoryCollector:
         return True
 
 
-def _is_fresh(one: ListedInstance, before: Row | None) -> bool:
+def _is_fresh(one: ListedInstance, before: InventoryRecord | None) -> bool:
     """Return whether user data was not read since the instance was started last."""
     if one.state in _ENDING:
         return False
-    return before is None or before["launched_at"] != one.launched_at or before["user_data_unread"] == NOT_YET
+    return before is None or before.launched_at != one.launched_at or before.user_data_unread == NOT_YET
 
 
-def _is_asked_again(one: ListedInstance, before: Row | None) -> bool:
+def _is_asked_again(one: ListedInstance, before: InventoryRecord | None) -> bool:
     """Return whether user data may have changed since it was read, or could not be read."""
     if one.state in _ENDING or _is_fresh(one, before):
         return False
-    return one.state == "stopped" or (before is not None and before["user_data_unread"] != "")
+    return one.state == "stopped" or (before is not None and before.user_data_unread != "")
 
 
-def _user_data(one: ListedInstance, before: Row | None, read: UserDataRead | None) -> dict[str, Any]:
+def _user_data(one: ListedInstance, before: InventoryRecord | None, read: UserDataRead | None) -> dict[str, Any]:
     """Return what is known of the user data now: what was read, else what was known since the last start.
 
     A passing failure does not replace what was read before; a denial does, for it says that nothing is known any more.
     """
-    same_start = before is not None and before["launched_at"] == one.launched_at
+    same_start = before is not None and before.launched_at == one.launched_at
     if read is not None and (not read.unread or read.denied or not same_start):
         return read.to_wire()
     if before is not None and (same_start or one.state in _ENDING):
-        unread = read.unread if read is not None and before["user_data_unread"] else before["user_data_unread"]
-        return UserDataRead(digest=before["user_data_digest"], unread=unread).to_wire()
+        unread = read.unread if read is not None and before.user_data_unread else before.user_data_unread
+        return UserDataRead(digest=before.user_data_digest, unread=unread).to_wire()
     return UserDataRead(unread="" if one.state in _ENDING else NOT_YET).to_wire()
 
 
@@ -187,23 +188,28 @@ def _event(one: ListedInstance, place: ListingBegunParameters, user_data: Mappin
     return stated
 
 
-def _kept(row: Row) -> dict[str, Any]:
-    return {name: row[name] for name in ("instance_id", "launched_at", "user_data_digest", "user_data_unread")}
+def _kept(one: InventoryRecord) -> dict[str, Any]:
+    return {
+        "instance_id": one.instance_id,
+        "launched_at": one.launched_at,
+        "user_data_digest": one.user_data_digest,
+        "user_data_unread": one.user_data_unread,
+    }
 
 
-def _differs(value: Mapping[str, Any], before: Row | None, asked_at: int) -> bool:
+def _differs(value: Mapping[str, Any], before: InventoryRecord | None, asked_at: int) -> bool:
     names = ("state", "launched_at", "user_data_digest", "user_data_unread")
-    if before is None or any(value[name] != before[name] for name in names):
+    if before is None or any(value[name] != getattr(before, name) for name in names):
         return True
-    return _lives_otherwise(before, value["state"], asked_at)
+    return _lives_otherwise(before.enrolled, value["state"], asked_at)
 
 
-def _lives_otherwise(before: Row, state: str, asked_at: int) -> bool:
+def _lives_otherwise(enrolled: EnrolledLife | None, state: str, asked_at: int) -> bool:
     """Whether this listing moves the life of an enrolled instance, though it lists the same state as the last one.
 
     A reboot does: the machine stated that it stops, and EC2 lists it as running throughout.
     """
-    if before["life"] is None:
+    if enrolled is None:
         return False
-    heard = {"cause": before["cause"], "spoke_at": before["spoke_at"]}
-    return bool(before["life"] != life_of(listed=state, asked_at=asked_at, **heard))
+    life = life_of(listed=state, asked_at=asked_at, cause=enrolled.cause, spoke_at=enrolled.spoke_at)
+    return enrolled.life != life

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from whence_aggregator.callers.caller import RIGHTS
+from whence_aggregator.callers.rows import uses
 from whence_aggregator.callers.tokens import TokensInvalid, is_comment, new_token, parse_line, parse_tokens
 from whence_aggregator.queries.callers import TOKEN_USES
 from whence_aggregator.settings.server import Settings
@@ -184,7 +185,7 @@ def _uses(location: str | None) -> tuple[Mapping[str, str], str]:
 async def _read_uses(location: str) -> Mapping[str, str]:
     database = await open_database(location, "read")
     try:
-        return {row["token"]: row["used_at"] for row in await database.fetch(TOKEN_USES.bind({}))}
+        return uses(await database.fetch(TOKEN_USES.bind({})))
     finally:
         await database.close()
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from whence_aggregator.compliance.presence import ON_THE_WAY
+from whence_aggregator.compliance.rows import (
+    StandingVerdict,
+    Swept,
+    UnjudgedInstance,
+    fallen_silent,
+    rule_sets,
+    standing,
+    swept,
+    unjudged,
+)
+from whence_aggregator.compliance.rows import judged as judged_instance
 from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.catalogue import RULE_VERSIONS, RULES, judge
@@ -33,13 +42,8 @@ from whence_aggregator.queries.compliance import (
     UNJUDGE,
     UNJUDGED,
     VERDICTS_OF,
-    RuleSetsAllRow,
     SetJudgedParameters,
-    SilentSinceRow,
-    SpeakingAgainRow,
     UnjudgedParameters,
-    UnjudgedRow,
-    VerdictsOfRow,
 )
 from whence_aggregator.queries.query import BoundQuery, array, each, instance_ids, together
 from whence_aggregator.trace.derive import derive
@@ -97,24 +101,25 @@ class Evaluator:
             self._after = 0
             rows = await self._database.fetch(UNJUDGED.bind({**page, "after": 0}))
         if rows:
-            self._after = rows[-1]["number"]
-            due = [row for row in rows if self._is_due(row["instance_id"])]
+            page_of = list(map(unjudged, rows))
+            self._after = page_of[-1].number
+            due = [one for one in page_of if self._is_due(one.instance_id)]
             return await self._judge(due) if due else 0
         return 0
 
-    async def _judge(self, rows: Sequence[UnjudgedRow]) -> int:
+    async def _judge(self, found: Sequence[UnjudgedInstance]) -> int:
         """Judge instances; one that cannot be judged keeps no other from it. Return how many were judged.
 
         Such a one is tried again after ever longer pauses. Raises StorageUnavailable.
         """
         try:
-            await self._evaluate(rows)
+            await self._evaluate(found)
         except StorageUnavailable:
             raise
         except Exception as exc:
-            if len(rows) > 1:
-                return sum([await self._judge([row]) for row in rows])
-            name = rows[0]["instance_id"]
+            if len(found) > 1:
+                return sum([await self._judge([one]) for one in found])
+            name = found[0].instance_id
             again = self._put_off(name)
             if isinstance(exc, WhenceError):
                 said = fields(instance=name, code=exc.code, message=exc.message, fix=exc.fix, seconds=again)
@@ -123,9 +128,9 @@ class Evaluator:
                 said = fields(instance=name, seconds=again)
                 log.exception("the rules cannot be evaluated for an instance: a bug", extra=said)
             return 0
-        for row in rows:
-            self._later.pop(row["instance_id"], None)
-        return len(rows)
+        for one in found:
+            self._later.pop(one.instance_id, None)
+        return len(found)
 
     def _put_off(self, name: str) -> float:
         """Let an instance wait, twice as long each time; return how many seconds."""
@@ -140,9 +145,9 @@ class Evaluator:
         waits = self._later.get(name)
         return waits is None or waits[0] <= self._now()
 
-    async def _evaluate(self, rows: Sequence[UnjudgedRow]) -> None:
+    async def _evaluate(self, found: Sequence[UnjudgedInstance]) -> None:
         now = self._now()
-        names = [row["instance_id"] for row in rows]
+        names = [one.instance_id for one in found]
         gathered = await self._tracer.facts(names)
         verdicts: dict[str, dict[str, Verdict]] = {}
         for name, facts in gathered.items():
@@ -155,7 +160,7 @@ class Evaluator:
             )
             verdicts[name] = {rule.id: storable_verdict(judge(rule, evidence)) for rule in RULES}
             await asyncio.sleep(0)
-        judged: list[SetJudgedParameters] = [{"number": row["number"], "judged": row["ledger_index"]} for row in rows]
+        judged: list[SetJudgedParameters] = [{"number": one.number, "judged": one.ledger_index} for one in found]
         async with self._ledger.writing() as writing:
             events = await _moved(writing.transaction, verdicts, to_instant(now))
             new = [NewEntry(kind="verdict", content=event("verdict", stated)) for stated in events]
@@ -180,36 +185,37 @@ class Evaluator:
 
         Each question goes on where the last one ended, and from the start when there were no more.
         """
-        sets = _lacking(await self._database.fetch(RULE_SETS_ALL.bind({})))
+        sets = _lacking(rule_sets(await self._database.fetch(RULE_SETS_ALL.bind({}))))
         now = self._now()
-        silent, asked = await self._fallen_silent(now), self._asked(now, sets)
-        found = await self._database.fetch_all(each(asked))
-        names = sorted({row["instance_id"] for row in silent} | {row["instance_id"] for rows in found for row in rows})
+        (silent, silent_last), asked = await self._fallen_silent(now), self._asked(now, sets)
+        found = [swept(rows) for rows in await self._database.fetch_all(each(asked))]
+        names = sorted({*silent, *(name for some, _ in found for name in some)})
         if names:
             async with self._database.transaction() as transaction:
                 await transaction.execute(UNJUDGE.bind([instance_ids(names)]))
         self._sweeps += 1
-        for query, rows in zip(asked, found, strict=True):
-            self._swept_after[query.name] = rows[-1]["number"] if len(rows) == SWEEP_INSTANCES_MAX else 0
-        if silent:
-            self._swept = silent[-1]["seen_at"], silent[-1]["instance_id"]
+        for query, (some, last) in zip(asked, found, strict=True):
+            self._swept_after[query.name] = last if len(some) == SWEEP_INSTANCES_MAX else 0
+        if silent_last is not None:
+            self._swept = silent_last
         return len(names)
 
-    async def _fallen_silent(self, now: datetime) -> Sequence[SilentSinceRow]:
+    async def _fallen_silent(self, now: datetime) -> tuple[list[str], tuple[int, str] | None]:
         """Find the next instances whose silence has begun."""
         until = to_millis(now - self._listening.silent_after)
         if to_millis(self._listening.since) > until:  # silence may be ours
-            return ()
+            return [], None
         since, after = self._swept
-        return await self._database.fetch(
+        rows = await self._database.fetch(
             SILENT_SINCE.bind({"since": since, "after": after, "until": until, "limit": SWEEP_INSTANCES_MAX})
         )
+        return fallen_silent(rows)
 
-    def _asked(self, now: datetime, sets: Sequence[int]) -> list[BoundQuery[SpeakingAgainRow]]:
+    def _asked(self, now: datetime, sets: Sequence[int]) -> list[BoundQuery[Swept]]:
         """Ask for the next instances of which something else changed with time."""
         until, late = to_millis(now - self._listening.silent_after), int(ON_THE_WAY.total_seconds() * 1000)
         limit, after = SWEEP_INSTANCES_MAX, self._swept_after
-        asked: list[BoundQuery[SpeakingAgainRow]] = [
+        asked: list[BoundQuery[Swept]] = [
             SPEAKING_AGAIN.bind(
                 {"until": until, "rule": AGENT_SILENT, "limit": limit, "after": after.get(SPEAKING_AGAIN.name, 0)}
             ),
@@ -242,12 +248,11 @@ def storable_verdict(verdict: Verdict) -> Verdict:
 async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict]], now: str) -> list[dict[str, Any]]:
     """Return the entries of instances whose verdicts moved: in outcome, in reason, or in the rule's version."""
     names = instance_ids(sorted(verdicts))
-    instances, standing = await transaction.fetch_all(together(INSTANCES_NAMED.bind(names), VERDICTS_OF.bind(names)))
-    known = {(row["instance_id"], row["rule"]): _Standing.from_row(row) for row in standing}
+    instances, verdicts_of = await transaction.fetch_all(together(INSTANCES_NAMED.bind(names), VERDICTS_OF.bind(names)))
+    known = standing(verdicts_of)
     events = []
-    for row in instances:
-        name, moved, first = row["instance_id"], [], []
-        judged: dict[str, int] = msgspec.json.decode(row["rules"])
+    for instance in map(judged_instance, instances):
+        name, judged, moved, first = instance.instance_id, instance.rules, [], []
         for rule in RULES:
             if judged.get(rule.id, 0) > rule.version:
                 continue  # a newer program judged, and goes on doing so
@@ -258,7 +263,7 @@ async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict
                 continue
             elif verdict.outcome == "gone" and (before is None or before.outcome in ("pass", "gone")):
                 continue  # nothing was open
-            if before != _Standing(verdict.outcome, verdict.reason, rule.version):
+            if before != StandingVerdict(verdict.outcome, verdict.reason, rule.version):
                 moved.append(
                     {"rule": rule.id, "version": rule.version, "verdict": verdict.outcome, "reason": verdict.reason}
                 )
@@ -267,7 +272,7 @@ async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict
             events.append(
                 {
                     "subject": {"kind": INSTANCE, "id": name},
-                    "account_id": row["account_id"],
+                    "account_id": instance.account_id,
                     "at": now,
                     "first": first,
                     "rules": rules,
@@ -277,21 +282,7 @@ async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict
     return events
 
 
-def _lacking(rows: Sequence[RuleSetsAllRow]) -> list[int]:
+def _lacking(sets: Mapping[int, Mapping[str, int]]) -> list[int]:
     """Return the sets that lack one of our rules, or have an older one: their instances are judged again."""
-    sets = {row["number"]: msgspec.json.decode(row["rules"]) for row in rows}
     ours = RULE_VERSIONS.items()
     return [number for number, known in sets.items() if any(known.get(one, 0) < version for one, version in ours)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """A verdict that stands."""
-
-    outcome: str
-    reason: str
-    version: int
-
-    @classmethod
-    def from_row(cls, row: VerdictsOfRow) -> _Standing:
-        return cls(row["verdict"], row["reason"], row["rule_version"])

@@ -2,11 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict
 
-from whence_aggregator.queries.compliance import NeverSpokeRow, VerdictsRow
+import msgspec
+
+from whence_aggregator.queries.agents import InstancesNamedRow
+from whence_aggregator.queries.compliance import (
+    NeverSpokeRow,
+    RuleSetsAllRow,
+    SilentSinceRow,
+    TalliesRow,
+    UnjudgedRow,
+    VerdictsOfRow,
+    VerdictsRow,
+)
 from whence_common.clock import parse_instant, to_instant
+
+
+class Swept(TypedDict):
+    """What every question of a sweep returns of an instance."""
+
+    instance_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnjudgedInstance:
+    """An instance about which something new is known; `ledger_index` is its newest statement."""
+
+    instance_id: str
+    number: int
+    ledger_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedInstance:
+    """An instance with the versions of the rules that have judged it."""
+
+    instance_id: str
+    account_id: str
+    rules: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StandingVerdict:
+    """A verdict that stands."""
+
+    outcome: str
+    reason: str
+    version: int
+
+
+def unjudged(row: UnjudgedRow) -> UnjudgedInstance:
+    return UnjudgedInstance(instance_id=row["instance_id"], number=row["number"], ledger_index=row["ledger_index"])
+
+
+def judged(row: InstancesNamedRow) -> JudgedInstance:
+    return JudgedInstance(
+        instance_id=row["instance_id"], account_id=row["account_id"], rules=msgspec.json.decode(row["rules"])
+    )
+
+
+def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], StandingVerdict]:
+    """Return the verdicts that stand, by instance id and rule."""
+    return {
+        (row["instance_id"], row["rule"]): StandingVerdict(row["verdict"], row["reason"], row["rule_version"])
+        for row in rows
+    }
+
+
+def shown_verdict(row: VerdictsOfRow) -> dict[str, Any]:
+    """Return a verdict as it is shown beside its instance."""
+    return {
+        "instance_id": row["instance_id"],
+        "rule": row["rule"],
+        "rule_version": row["rule_version"],
+        "verdict": row["verdict"],
+        "reason": row["reason"],
+        "since": row["since"],
+        "ledger_index": row["ledger_index"],
+    }
+
+
+def rule_sets(rows: Sequence[RuleSetsAllRow]) -> dict[int, dict[str, int]]:
+    """Return sets of rules with their versions, by the set's number."""
+    return {row["number"]: msgspec.json.decode(row["rules"]) for row in rows}
+
+
+def swept(rows: Sequence[Swept]) -> tuple[list[str], int]:
+    """Return the ids of instances that a sweep found, and the number of the last one."""
+    return [row["instance_id"] for row in rows], rows[-1]["number"] if rows else 0
+
+
+def fallen_silent(rows: Sequence[SilentSinceRow]) -> tuple[list[str], tuple[int, str] | None]:
+    """Return the ids of instances whose silence has begun, and when the last one was heard, with its id."""
+    return [row["instance_id"] for row in rows], (rows[-1]["seen_at"], rows[-1]["instance_id"]) if rows else None
 
 
 def violation(row: VerdictsRow) -> dict[str, Any]:
@@ -39,3 +132,32 @@ def never_spoke(row: NeverSpokeRow, rule: str, after: timedelta, cursor: str) ->
         "application_id": None,
         "cursor": cursor + row["instance_id"],
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallied:
+    """Counts of instances and verdicts.
+
+    `instances`, by account, counts those that ever stated something; `lives`, by account and life, those that ever
+    enrolled. `verdicts` is by rule and outcome, `by_account` the same for each account.
+    """
+
+    instances: dict[str, int]
+    lives: dict[tuple[str, str], int]
+    verdicts: dict[tuple[str, str], int]
+    by_account: list[dict[str, object]]
+
+
+def tallied(rows: Sequence[TalliesRow]) -> Tallied:
+    found = Tallied(instances={}, lives={}, verdicts={}, by_account=[])
+    for row in rows:
+        account, n = row["account_id"], row["n"]
+        rule, _, verdict = row["subject"].partition("/")
+        if not verdict:
+            found.instances[account] = n
+        elif rule == "life":
+            found.lives[account, verdict] = n
+        elif n:
+            found.verdicts[rule, verdict] = found.verdicts.get((rule, verdict), 0) + n
+            found.by_account.append({"account_id": account, "rule": rule, "verdict": verdict, "n": n})
+    return found

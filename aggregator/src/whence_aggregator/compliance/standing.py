@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from whence_aggregator.compliance.rows import judged, shown_verdict
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.agents import INSTANCES_NAMED
 from whence_aggregator.queries.compliance import VERDICTS_OF
 from whence_aggregator.queries.query import instance_ids, together
-
-_NAMES = ("rule", "rule_version", "verdict", "reason", "since", "ledger_index")
 
 
 async def standing_verdicts(database: Database, instance_id: str) -> list[dict[str, Any]]:
     """Give a verdict for each rule that has judged the instance, by rule. A pass that always was has no beginning."""
     names = instance_ids([instance_id])
     instances, rows = await database.fetch_all(together(INSTANCES_NAMED.bind(names), VERDICTS_OF.bind(names)))
-    known = {row["rule"]: dict(row) for row in rows}
-    judged = msgspec.json.decode(instances[0]["rules"]) if instances else {}
+    known = {one["rule"]: one for one in map(shown_verdict, rows)}
+    rules = judged(instances[0]).rules if instances else {}
     found = [
         known.get(rule)
         or {
@@ -30,6 +27,6 @@ async def standing_verdicts(database: Database, instance_id: str) -> list[dict[s
             "since": None,
             "ledger_index": None,
         }
-        for rule, version in judged.items()
+        for rule, version in rules.items()
     ]
     return sorted(({"instance_id": instance_id, **one} for one in found), key=lambda one: str(one["rule"]))

@@ -12,8 +12,8 @@ from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.readiness import ANSWER_SECONDS_MAX, Readiness, slow_database
 from whence_aggregator.http.shared import Shared
+from whence_aggregator.ledger.log_reader import size_of
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.ledger import LAST_INDEX
 
 
 class ProbeCalls:
@@ -44,7 +44,7 @@ class OperatorCalls:
     """The contract, and a page for a person who comes here with a browser. Open to everybody; names no instance."""
 
     def __init__(self, *, database: Database, audience: str) -> None:
-        self._size = Shared(lambda: database.fetch(LAST_INDEX.bind({})))
+        self._size = Shared(lambda: size_of(database))
         self._audience = audience
         self._text = (resources.files("whence_aggregator") / "openapi.yaml").read_bytes()
 
@@ -58,7 +58,7 @@ class OperatorCalls:
     async def _page(self, request: web.Request) -> web.StreamResponse:
         no_parameters(request)
         try:
-            size = (await self._size.get(seconds_max=ANSWER_SECONDS_MAX))[0]["last_index"] + 1
+            size = await self._size.get(seconds_max=ANSWER_SECONDS_MAX)
         except TimeoutError as exc:
             raise slow_database() from exc
         text = (

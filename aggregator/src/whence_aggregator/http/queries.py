@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from aiohttp import web
 
+from whence_aggregator.compliance.counts import count
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
-from whence_aggregator.ports import Database, NotFound, Row
-from whence_aggregator.queries.compliance import TALLIES
-from whence_aggregator.queries.query import together
-from whence_aggregator.queries.trace import STATEMENTS_OF, StatementsOfParameters
-from whence_aggregator.queries.work import COUNT_TASKS
+from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.trace.history import statements_of
 from whence_aggregator.trace.lineage import Lineage, without_user_data
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.search import Search, Wanted
 from whence_aggregator.trace.state import States
 from whence_aggregator.trace.tracer import Tracer, TraceSubject
-from whence_common.clock import from_millis
-from whence_common.digest import is_sha256_digest, sha256_digest
+from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
 
 _HISTORY_MAX = 100
@@ -98,26 +93,15 @@ class QueryCalls:
         query = Query(request, *_TIMES)
         wanted, moment = instance_id(request.match_info["id"]), await self._moment(query)
         lineage = await self._tracer.instance(wanted, moment=moment)
-        page: StatementsOfParameters = {"instance_id": wanted, "past": moment.known_past, "limit": _HISTORY_MAX}
-        history = await self._database.fetch(STATEMENTS_OF.bind(page))
+        history = await statements_of(self._database, self._log, wanted, past=moment.known_past, limit=_HISTORY_MAX)
         verdicts = await standing_verdicts(self._database, wanted) if moment.is_now else None
         return respond_json(
             {
                 "lineage": _shown(lineage, request),
-                "statements": [self._history(row) for row in history],
+                "statements": history,
                 "verdicts": verdicts,
             }
         )
-
-    def _history(self, row: Row) -> dict[str, object]:
-        content = self._log.content(row) if row["body"] is not None else None
-        return {
-            "digest": sha256_digest(content) if content is not None else None,
-            **{name: row[name] for name in ("ledger_index", "enrolment", "sequence", "cause")},
-            "observed_at": from_millis(row["observed_at"]),
-            "recorded_at": from_millis(row["recorded_at"]),
-            "image_digest": row["image_digest"] or None,
-        }
 
     async def _statement(self, request: web.Request) -> web.Response:
         """Give the envelope's verbatim bytes."""
@@ -143,16 +127,16 @@ class QueryCalls:
 
     async def _summary(self, request: web.Request) -> JsonResponse:
         Query(request)
-        tallies, tasks = await self._database.fetch_all(together(TALLIES.bind({}), COUNT_TASKS.bind({})))
-        instances, lives, verdicts, by_account = counts(tallies)
+        counted = await count(self._database)
+        found = counted.tallied
         return respond_json(
             {
-                "ledger_size": await self._log.size(),
-                "instances": [{"account_id": account, "n": n} for account, n in sorted(instances.items())],
-                "lives": [{"account_id": a, "life": life, "n": n} for (a, life), n in sorted(lives.items())],
-                "verdicts": [{"rule": r, "verdict": v, "n": n} for (r, v), n in sorted(verdicts.items())],
-                "verdicts_by_account": by_account,
-                "tasks": [dict(row) for row in tasks],
+                "ledger_size": counted.entries,
+                "instances": [{"account_id": account, "n": n} for account, n in sorted(found.instances.items())],
+                "lives": [{"account_id": a, "life": life, "n": n} for (a, life), n in sorted(found.lives.items())],
+                "verdicts": [{"rule": r, "verdict": v, "n": n} for (r, v), n in sorted(found.verdicts.items())],
+                "verdicts_by_account": found.by_account,
+                "tasks": counted.tasks_shown,
             }
         )
 
@@ -160,26 +144,3 @@ class QueryCalls:
 def _shown(lineage: Lineage, request: web.Request) -> dict[str, object]:
     """Return a lineage as its caller may read it: user data is a right of its own."""
     return (lineage if request[CALLER].may_read_user_data else without_user_data(lineage)).to_wire()
-
-
-def counts(
-    tallies: Sequence[Row],
-) -> tuple[dict[str, int], dict[tuple[str, str], int], dict[tuple[str, str], int], list[dict[str, object]]]:
-    """Sort tallies into instances by account, lives by account, verdicts by rule, and verdicts by account and rule.
-
-    The first counts instances that ever stated something, the second those that ever enrolled.
-    """
-    instances: dict[str, int] = {}
-    lives: dict[tuple[str, str], int] = {}
-    verdicts: dict[tuple[str, str], int] = {}
-    by_account: list[dict[str, object]] = []
-    for row in tallies:
-        rule, _, verdict = row["subject"].partition("/")
-        if not verdict:
-            instances[row["account_id"]] = row["n"]
-        elif rule == "life":
-            lives[row["account_id"], verdict] = row["n"]
-        elif row["n"]:
-            verdicts[rule, verdict] = verdicts.get((rule, verdict), 0) + row["n"]
-            by_account.append({"account_id": row["account_id"], "rule": rule, "verdict": verdict, "n": row["n"]})
-    return instances, lives, verdicts, by_account

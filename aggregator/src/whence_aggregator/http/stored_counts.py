@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from whence_aggregator.http.queries import counts
+from whence_aggregator.compliance.counts import count
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.compliance import TALLIES
-from whence_aggregator.queries.ledger import LAST_INDEX
-from whence_aggregator.queries.query import together
-from whence_aggregator.queries.work import COUNT_TASKS, OLDEST_DUE
 from whence_common.clock import Now
 from whence_common.open_metrics import Family, Sample, gauge
 
@@ -25,12 +21,10 @@ class StoredCounts:
         self._now = now
 
     async def families(self) -> Sequence[Family]:
-        size, tallies, tasks, due = await self._database.fetch_all(
-            together(LAST_INDEX.bind({}), TALLIES.bind({}), COUNT_TASKS.bind({}), OLDEST_DUE.bind({}))
-        )
-        instances, lives, verdicts, _ = counts(tallies)
+        counted = await count(self._database)
+        instances, lives, verdicts = counted.tallied.instances, counted.tallied.lives, counted.tallied.verdicts
         return (
-            gauge("whence_ledger_entries", "Entries in the ledger.", size[0]["last_index"] + 1),
+            gauge("whence_ledger_entries", "Entries in the ledger.", counted.entries),
             Family(
                 name="whence_instances", kind="gauge", help="Instances that have made a statement, by account.",
                 samples=[Sample(n, {"account": account}) for account, n in sorted(instances.items())], hidden=_ACCOUNT,
@@ -50,9 +44,9 @@ class StoredCounts:
             ),
             Family(
                 name="whence_tasks_waiting", kind="gauge", help="Work that waits, by kind.",
-                samples=[Sample(row["n"], {"kind": row["kind"]}) for row in tasks],
+                samples=[Sample(n, {"kind": kind}) for kind, n in counted.tasks.items()],
             ),
-            gauge("whence_tasks_late_seconds", "How long the next task has been due.", self._late(due[0]["due_at"])),
+            gauge("whence_tasks_late_seconds", "How long the next task has been due.", self._late(counted.oldest_due)),
         )  # fmt: skip
 
     def _late(self, due: str | None) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.publishing import LogWitness, WitnessBehind
+from whence_aggregator.ledger.rows import checkpoint as checkpoint_row
 from whence_aggregator.ports import CheckpointKeeper, Database
 from whence_aggregator.queries.ledger import NEWEST_CHECKPOINT
 from whence_common.errors import RoadError, WhenceError
@@ -107,7 +108,7 @@ async def published(database: Database, reader: LogReader) -> str | None:
     rows = await database.fetch(NEWEST_CHECKPOINT.bind({}))
     if not rows:
         return None
-    note, size = str(rows[0]["note"]), await reader.size()
+    (_, note), size = checkpoint_row(rows[0]), await reader.size()
     checkpoint = checkpoint_of(note)
     if checkpoint.size > size or await reader.root(checkpoint.size) != checkpoint.root:
         raise StartRefused(

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, overload
 from whence_aggregator.ledger.bases import BaseLayouts
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.packing import EntryDamaged, Packer, to_layout
+from whence_aggregator.ledger.rows import clock_state, last_index, layouts
 from whence_aggregator.ledger.tree import Tree
 from whence_aggregator.ports import CheckpointKeeper, Database, StorageUnavailable, T, Transaction, WriteConflict
 from whence_aggregator.queries.ledger import (
@@ -269,7 +270,7 @@ class Ledger:
         if not missing:
             return
         rows = await transaction.fetch(ENTRIES_AT.bind({"indexes": array(list(missing.values()))}))
-        bodies = {row["ledger_index"]: row["body"] for row in rows if row["body"] is not None}
+        bodies = layouts(rows)
         for number, index in missing.items():
             if index in bodies:
                 with suppress(EntryDamaged):  # the next statement becomes a base then
@@ -282,19 +283,18 @@ class Ledger:
             last = found[0] or await transaction.fetch(LAST_INDEX.bind({}))
         else:
             last, *found = await transaction.fetch_all(BoundQueries([LAST_INDEX.bind({}), *first.queries]))
-        size = int(last[0]["last_index"]) + 1
+        size = last_index(last) + 1
         if self._tree is None or size != self._tree.size:
             await self._load(transaction, size)
         return tuple(found)
 
     async def _load(self, transaction: Transaction, size: int) -> None:
         self._edition += 1
-        clock = await transaction.fetch(LAST_CLOCK.bind({}))
-        self._clock = clock[0]["recorded_at"] if clock else -(10**18)
-        self._latest = clock[0]["latest"] if clock else -(10**18)
-        if clock and clock[0]["key_index"] != self._key_index:
+        clock = clock_state(await transaction.fetch(LAST_CLOCK.bind({})))
+        self._clock, self._latest = clock.recorded_at, clock.latest
+        if clock.key_index != self._key_index:
             await self._read_keys()
-            self._key_index = clock[0]["key_index"]
+            self._key_index = clock.key_index
         self._tree = await self.reader.edge(size)
         if self._signed is not None:
             await self._check_continues(self._tree)

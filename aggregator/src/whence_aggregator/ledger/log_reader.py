@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from whence_aggregator.ledger.packing import Packer
+from whence_aggregator.ledger.rows import PackedEntry, last_index, packed, record, recorded_at, stored_tiles
 from whence_aggregator.ledger.tree import TileId, Tree, edge_tiles, node_of, path_tiles
-from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.ledger import (
     CLOCK_AT,
     ENTRIES_AT,
@@ -19,7 +20,6 @@ from whence_aggregator.queries.ledger import (
     TILES_OF_LEVEL,
 )
 from whence_aggregator.queries.query import array, each
-from whence_common.clock import from_millis
 from whence_common.digest import sha256_digest
 from whence_common.ledger_entry import kind_of, leaf_data
 from whence_common.merkle import TILE_HEIGHT, TILE_WIDTH, Tile, consistency_proof, inclusion_proof, range_hash
@@ -55,13 +55,13 @@ class LogReader:
         self._full: dict[TileId, Tile] = {}
 
     async def size(self) -> int:
-        return int((await self._database.fetch(LAST_INDEX.bind({})))[0]["last_index"]) + 1
+        return await size_of(self._database)
 
-    def content(self, row: Row) -> bytes:
-        """Unpack the body of a row that has `body` and `base_body`. Raises NotFound when it was pruned."""
-        if row["body"] is None:
-            raise NotFound("entry-pruned", f"the body of entry {row['ledger_index']} was pruned; its hash remains")
-        return self._packer.unpack(row["body"], row["base_body"])
+    def content(self, entry: PackedEntry) -> bytes:
+        """Unpack an entry's bytes. Raises NotFound when they were pruned."""
+        if entry.body is None:
+            raise NotFound("entry-pruned", f"the body of entry {entry.ledger_index} was pruned; its hash remains")
+        return self._packer.unpack(entry.body, entry.base_body)
 
     async def entries(self, first: int, past: int) -> AsyncIterator[Stored]:
         """Give the entries [first, past) in order."""
@@ -69,37 +69,37 @@ class LogReader:
             rows = await self._database.fetch(
                 ENTRIES_FROM.bind({"first": first, "past": past, "limit": min(PAGE_ENTRIES, past - first)})
             )
-            for row in rows:
-                yield Stored(row["ledger_index"], row["kind"], await self.content_of(row))
+            for one in map(record, rows):
+                yield Stored(one.ledger_index, one.kind, await self.content_of(one.packed))
+                first = one.ledger_index + 1
             if not rows:
                 return
-            first = rows[-1]["ledger_index"] + 1
 
     async def entry(self, index: int) -> Stored:
         """Give one entry. Raises NotFound."""
         rows = await self._database.fetch(ENTRIES_AT.bind({"indexes": f"[{index}]"}))
         if not rows:
             raise NotFound("entry-unknown", f"the log has no entry {index}")
-        return Stored(index, rows[0]["kind"], await self.content_of(rows[0]))
+        found = record(rows[0])
+        return Stored(index, found.kind, await self.content_of(found.packed))
 
     async def find(self, digest: str) -> Stored | None:
         """Find an entry by the digest of its bytes."""
         head = int.from_bytes(bytes.fromhex(digest.removeprefix("sha256:"))[:8], "big", signed=True)
-        for row in await self._database.fetch(ENTRIES_BY_DIGEST.bind({"digest_head": head})):
-            content = await self.content_of(row)
+        for one in map(record, await self._database.fetch(ENTRIES_BY_DIGEST.bind({"digest_head": head}))):
+            content = await self.content_of(one.packed)
             if content is None or sha256_digest(content) == digest:
-                return Stored(row["ledger_index"], row["kind"], content)
+                return Stored(one.ledger_index, one.kind, content)
         return None
 
     async def recorded_at(self, index: int) -> str:
         """Say when an entry was recorded, to the second."""
-        rows = await self._database.fetch(CLOCK_AT.bind({"ledger_index": index}))
-        return from_millis(rows[0]["recorded_at"]) if rows else ""
+        return recorded_at(await self._database.fetch(CLOCK_AT.bind({"ledger_index": index})))
 
     async def newest_event(self, kind: str) -> dict[str, Any] | None:
         """Give the newest event of a rare kind."""
         rows = await self._database.fetch(NEWEST_OF_KIND.bind({"kind": kind}))
-        return kind_of(self.content(rows[0]))[1] if rows else None
+        return kind_of(self.content(packed(rows[0])))[1] if rows else None
 
     async def edge(self, size: int) -> Tree:
         """Load the right edge of the tree, as appending needs it."""
@@ -151,14 +151,14 @@ class LogReader:
             raise NotFound("tile-unknown", "the log has no such entries yet")
         return b"".join(parts)
 
-    async def content_of(self, row: Row) -> bytes | None:
-        """Give an entry's bytes, from the archive when they were moved there; None when they are nowhere."""
-        if row["body"] is not None:
-            return self._packer.unpack(row["body"], row["base_body"])
+    async def content_of(self, entry: PackedEntry) -> bytes | None:
+        """Return an entry's bytes, from the archive when they were moved there; None when they are nowhere."""
+        if entry.body is not None:
+            return self._packer.unpack(entry.body, entry.base_body)
         if self.archive is None:
             return None
-        entries = await self.archive.load(row["ledger_index"] // TILE_WIDTH)
-        return entries[row["ledger_index"] % TILE_WIDTH] if entries is not None else None
+        entries = await self.archive.load(entry.ledger_index // TILE_WIDTH)
+        return entries[entry.ledger_index % TILE_WIDTH] if entries is not None else None
 
     async def _tiles(self, wanted: Iterable[TileId]) -> dict[TileId, Tile]:
         found = {tile: self._full[tile] for tile in wanted if tile in self._full}
@@ -171,14 +171,18 @@ class LogReader:
             for level, numbers in sorted(by_level.items())
         ]
         for rows in await self._database.fetch_all(each(asked)) if asked else ():
-            for row in rows:
-                tile = Tile.from_bytes(bytes(row["hashes"]))
-                found[row["level"], row["number"]] = tile
+            for place, tile in stored_tiles(rows):
+                found[place] = tile
                 if tile.root is not None:
                     if len(self._full) >= _TILES_KEPT_MAX:
                         self._full.clear()
-                    self._full[row["level"], row["number"]] = tile
+                    self._full[place] = tile
         return found
+
+
+async def size_of(database: Database) -> int:
+    """Return how many entries the log has."""
+    return last_index(await database.fetch(LAST_INDEX.bind({}))) + 1
 
 
 def _narrowed(tile: Tile, place: TileId, size: int) -> Tile:

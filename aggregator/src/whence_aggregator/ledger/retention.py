@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from whence_aggregator.ledger.ledger import Ledger, NewEntry
 from whence_aggregator.ledger.log_reader import Archive
+from whence_aggregator.ledger.rows import bases, period, prunable
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.queries.ledger import BASES_NEEDED, CLOCK_RANGE, PRUNABLE, PRUNE_ENTRY
 from whence_aggregator.queries.query import array
@@ -60,20 +61,21 @@ class Retention:
         rows = await self._database.fetch(
             PRUNABLE.bind({"first": first, "past": past, "kinds": array([kind]), "limit": _PRUNED_AT_ONCE_MAX})
         )
-        needed = {row["base"] for row in await self._database.fetch(BASES_NEEDED.bind({"past": past}))}
-        indexes = [row["ledger_index"] for row in rows if row["ledger_index"] not in needed]
-        self._first[kind] = rows[-1]["ledger_index"] + 1 if rows else past
+        old = prunable(rows)
+        needed = bases(await self._database.fetch(BASES_NEEDED.bind({"past": past})))
+        indexes = [index for index in old if index not in needed]
+        self._first[kind] = old[-1] + 1 if old else past
         if indexes:
             await self._archive_bundles(indexes)
             await self._take(kind, indexes)
-        return len(rows)
+        return len(old)
 
     async def _past(self, kind: str) -> int:
         """Give the index before which entries are old; whole bundles only, so that an archived one is complete."""
         until = to_millis(self._now() - timedelta(days=self._days[kind]))
         found = await self._database.fetch(CLOCK_RANGE.bind({"since": -(10**17), "until": until}))
-        last = found[0]["last"]
-        return (last >> TILE_HEIGHT) << TILE_HEIGHT if last is not None else 0
+        clocks = period(found)
+        return (clocks[1] >> TILE_HEIGHT) << TILE_HEIGHT if clocks is not None else 0
 
     async def _archive_bundles(self, indexes: list[int]) -> None:
         if self._archive is None:

@@ -10,6 +10,7 @@ import msgspec
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
+from whence_aggregator.projections.rows import known_instances, last_number, listed, number, rule_sets, standing
 from whence_aggregator.queries.agents import (
     ADD_ENROLMENT,
     ADD_INSTANCE,
@@ -56,7 +57,7 @@ from whence_aggregator.queries.compliance import (
 )
 from whence_aggregator.queries.query import array, instance_ids, together
 from whence_aggregator.queries.trace import INVENTORY_OF
-from whence_aggregator.trace.life import as_life, life_of, listed_life
+from whence_aggregator.trace.life import life_of, listed_life
 from whence_aggregator.trace.tags import REGISTRY
 from whence_aggregator.trace.tickets import words_of
 from whence_common.clock import parse_instant, to_millis
@@ -80,39 +81,40 @@ async def project_enrolment(transaction: Transaction, index: int, event: Mapping
             INVENTORY_OF.bind(names),
         )
     )
-    number = int(known[0]["number"]) if known else int(last[0]["number"]) + 1
-    place = facts["account_id"], facts["region"]
-    listed = next((row for row in inventory if (row["account_id"], row["region"]) == place), None)
-    life = listed_life(listed["state"]) if listed is not None else "unknown"
+    known_number = number(known)
+    instance_number = known_number if known_number is not None else last_number(last) + 1
+    shown = listed(inventory, facts["account_id"], facts["region"])
+    state, asked_at = shown if shown is not None else ("", 0)
+    life = listed_life(state) if shown is not None else "unknown"
     instance: AddInstanceParameters = {
-        "number": number,
+        "number": instance_number,
         "instance_id": facts["instance_id"],
         "account_id": facts["account_id"],
         "region": facts["region"],
         "image_id": facts["image_id"],
-        "listed": listed["state"] if listed is not None else "",
-        "asked_at": listed["asked_at"] if listed is not None else 0,
+        "listed": state,
+        "asked_at": asked_at,
         "life": life,
         "life_index": index if life != "unknown" else -1,
     }
-    born: AddLifeParameters = {"instance": number, "ledger_index": index, "life": life}
+    born: AddLifeParameters = {"instance": instance_number, "ledger_index": index, "life": life}
     binding: AddEnrolmentParameters = {
-        "instance": number,
+        "instance": instance_number,
         "number": event["number"],
         "key_id": bytes.fromhex(event["key_id"]),
         "ledger_index": index,
         "pending_at": to_millis(parse_instant(facts["pending_time"])),
     }
     tallied = LifeTally()
-    if not known:
+    if known_number is None:
         tallied.move(facts["account_id"], None, life)
     await transaction.execute(
         ADD_INSTANCE.bind([instance]),
         ADD_ENROLMENT.bind([binding]),
-        ADD_LIFE.bind([born] if not known and life != "unknown" else []),
+        ADD_LIFE.bind([born] if known_number is None and life != "unknown" else []),
         ADD_TO_TALLY.bind(tallied.rows),
     )
-    return number
+    return instance_number
 
 
 async def project_application(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
@@ -171,29 +173,27 @@ async def project_inventory(transaction: Transaction, entries: Sequence[tuple[in
     """
     rows = [_inventory_row(index, one) for index, one in entries]
     names = instance_ids([row["instance_id"] for row in rows])
-    known = {row["instance_id"]: row for row in await transaction.fetch(INSTANCES_NAMED.bind(names))}
+    known = known_instances(await transaction.fetch(INSTANCES_NAMED.bind(names)))
     lives: list[SetLifeParameters] = []
     moved: list[AddLifeParameters] = []
     tallied = LifeTally()
     for row in rows:
         instance = known.get(row["instance_id"])
-        if instance is None or (instance["account_id"], instance["region"]) != (row["account_id"], row["region"]):
+        if instance is None or (instance.account_id, instance.region) != (row["account_id"], row["region"]):
             continue
-        before, index = as_life(instance["life"]), instance["life_index"]
-        life = life_of(
-            listed=row["state"], asked_at=row["asked_at"], cause=instance["cause"], spoke_at=instance["spoke_at"]
-        )
-        if life != before:
-            index = row["ledger_index"]
-            moved.append({"instance": instance["number"], "ledger_index": index, "life": life})
-            tallied.move(instance["account_id"], before, life)
+        life_index = instance.life_index
+        life = life_of(listed=row["state"], asked_at=row["asked_at"], cause=instance.cause, spoke_at=instance.spoke_at)
+        if life != instance.life:
+            life_index = row["ledger_index"]
+            moved.append({"instance": instance.number, "ledger_index": life_index, "life": life})
+            tallied.move(instance.account_id, instance.life, life)
         lives.append(
             {
-                "number": instance["number"],
+                "number": instance.number,
                 "listed": row["state"],
                 "asked_at": row["asked_at"],
                 "life": life,
-                "life_index": index,
+                "life_index": life_index,
             }
         )
     await transaction.execute(
@@ -212,7 +212,7 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
     sets = {index: _rules_of(event) for index, event in entries}
     names = instance_ids([event["subject"]["id"] for _, event in entries])
     wanted = array(sorted(set(sets.values())))
-    instances, standing, known, last = await transaction.fetch_all(
+    instances, verdicts, sets_known, last = await transaction.fetch_all(
         together(
             INSTANCES_NAMED.bind(names),
             VERDICTS_OF.bind(names),
@@ -220,31 +220,30 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
             LAST_RULE_SET.bind({}),
         )
     )
-    rows = {row["instance_id"]: row for row in instances}
-    numbers = {row["rules"]: row["number"] for row in known}
+    known = known_instances(instances)
+    numbers, before = rule_sets(sets_known), standing(verdicts)
     added = [one for one in dict.fromkeys(sets.values()) if one not in numbers]
-    numbers |= {one: last[0]["number"] + 1 + place for place, one in enumerate(added)}
-    before = {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in standing}
+    numbers |= {one: last_number(last) + 1 + place for place, one in enumerate(added)}
     tally: dict[tuple[str, str], int] = {}
     moved: dict[tuple[int, str], SetVerdictParameters] = {}
     for index, event in entries:
         if event["subject"]["kind"] != INSTANCE:
             raise ValueError("verdicts about this kind of subject are not known")
-        instance = rows[event["subject"]["id"]]
+        instance = known[event["subject"]["id"]]
         for verdict in event["verdicts"]:
             key = event["subject"]["id"], verdict["rule"]
             first = verdict["rule"] in event["first"]
             outcome, since = before.get(key, (None if first else "pass", event["at"]))
             if outcome != verdict["verdict"]:
-                _count(tally, instance["account_id"], verdict["rule"], outcome, -1)
-                _count(tally, instance["account_id"], verdict["rule"], verdict["verdict"], 1)
+                _count(tally, instance.account_id, verdict["rule"], outcome, -1)
+                _count(tally, instance.account_id, verdict["rule"], verdict["verdict"], 1)
                 since = event["at"]
             if verdict["verdict"] == "pass" and key not in before:
                 continue
             before[key] = verdict["verdict"], since
-            moved[instance["number"], verdict["rule"]] = {
+            moved[instance.number, verdict["rule"]] = {
                 "subject_kind": INSTANCE,
-                "subject": instance["number"],
+                "subject": instance.number,
                 "rule": verdict["rule"],
                 "rule_version": verdict["version"],
                 "verdict": verdict["verdict"],
@@ -253,8 +252,7 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
                 "ledger_index": index,
             }
     judged: list[SetRulesParameters] = [
-        {"instance": rows[event["subject"]["id"]]["number"], "rule_set": numbers[sets[index]]}
-        for index, event in entries
+        {"instance": known[event["subject"]["id"]].number, "rule_set": numbers[sets[index]]} for index, event in entries
     ]
     await transaction.execute(
         ADD_RULE_SET.bind([{"number": numbers[one], "rules": one} for one in added]),

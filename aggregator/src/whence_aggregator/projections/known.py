@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from whence_aggregator.projections.stated import Said
-from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
 from whence_aggregator.queries.compliance import AddToTallyParameters
-from whence_aggregator.queries.query import BoundQuery, instance_ids
-from whence_aggregator.trace.life import Life, as_life, life_of
+from whence_aggregator.trace.life import Life, life_of
 
 _INSTANCES_KEPT_MAX = 50_000
 
@@ -23,6 +21,7 @@ class KnownInstance:
     account_id: str
     region: str
     order: tuple[int, int]
+    cause: str
     facets: int
     base: int = -1
     newest: Said | None = None
@@ -37,30 +36,11 @@ class KnownInstance:
     life: Life = "unknown"
     life_index: int = -1
 
-    @classmethod
-    def of(cls, row: InstancesNamedRow) -> KnownInstance:
-        return cls(
-            number=row["number"],
-            instance_id=row["instance_id"],
-            account_id=row["account_id"],
-            region=row["region"],
-            order=(row["enrolment"], row["sequence"]),
-            facets=row["facets"],
-            base=row["base"],
-            first_index=row["first_index"],
-            earliest=row["earliest"],
-            late_millis=row["late_millis"],
-            listed=row["listed"],
-            asked_at=row["asked_at"],
-            spoke_at=row["spoke_at"],
-            life=as_life(row["life"]),
-            life_index=row["life_index"],
-        )
-
     def move(self, newest: Said, facets: int, recorded_at: int) -> Life | None:
         """Take a newer statement, recorded at a time in milliseconds; return the life that it ended, if it did."""
         self.order = newest.enrolment, newest.stated.sequence
         self.newest, self.facets, self.spoke_at = newest, facets, recorded_at
+        self.cause = newest.stated.cause
         life = life_of(listed=self.listed, asked_at=self.asked_at, cause=newest.stated.cause, spoke_at=recorded_at)
         if life == self.life:
             return None
@@ -136,8 +116,3 @@ class LifeTally:
         return [
             {"account_id": account, "subject": subject, "n": n} for (account, subject), n in self._moves.items() if n
         ]
-
-
-def named(names: Sequence[str]) -> BoundQuery[InstancesNamedRow]:
-    """Ask for the rows of instances, each with the last index of the log."""
-    return INSTANCES_NAMED.bind(instance_ids(list(dict.fromkeys(names))))

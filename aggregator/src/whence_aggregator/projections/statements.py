@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import KnownInstance, LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
+from whence_aggregator.projections.rows import last_number, number
 from whence_aggregator.projections.stated import Combination, Said
 from whence_aggregator.queries.agents import (
     ADD_FACETS,
@@ -55,10 +56,11 @@ class Combinations:
                 unknown = list(dict.fromkeys(wanted))
             asked = [FACETS_NAMED.bind(_named(one)) for one in unknown]
             *found, last = await transaction.fetch_all(each([*asked, LAST_FACETS.bind({})]))
-            following = last[0]["number"] + 1
+            following = last_number(last) + 1
             for one, rows in zip(unknown, found, strict=True):
-                if rows:
-                    self._numbers[one] = rows[0]["number"]
+                known = number(rows)
+                if known is not None:
+                    self._numbers[one] = known
                 else:
                     self._numbers[one] = following
                     added.append({"number": following, **_named(one)})
@@ -87,23 +89,23 @@ async def project_statements(
     added = {row["number"] for row in new_facets}
     for one, combined_one in zip(said, combined, strict=True):
         instance, facets = known[one.instance_id], numbers[combined_one]
-        number = instance.number
-        statements.append(_statement(one, number, facets))
+        instance_number = instance.number
+        statements.append(_statement(one, instance_number, facets))
         if facets in added and one.stated.tag is not None:  # a tag that moves makes another combination
             tags.setdefault((*one.stated.tag, combined_one[4]), one.ledger_index)
         if facets != instance.facets or one.enrolment != instance.order[0]:
-            pairs[facets, number] = None
+            pairs[facets, instance_number] = None
         if instance.order == (0, 0):
             account = combined_one[4]
             spoken[account] = spoken.get(account, 0) + 1
         if instance.first_index < 0 or one.stated.observed_at < instance.earliest:
-            firsts[number] = _first(instance, one, recorded_at)
+            firsts[instance_number] = _first(instance, one, recorded_at)
         if one.next_base >= 0:
             instance.base = one.next_base
         if (one.enrolment, one.stated.sequence) > instance.order:
             before = instance.move(one, facets, recorded_at)
             if before is not None:
-                lives.append({"instance": number, "ledger_index": one.ledger_index, "life": instance.life})
+                lives.append({"instance": instance_number, "ledger_index": one.ledger_index, "life": instance.life})
                 tallied.move(instance.account_id, before, instance.life)
         for link in one.stated.links:
             commits.setdefault(link, one.ledger_index)

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-import msgspec
-
-from whence_aggregator.ports import Row
+from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.trace.differences import difference
 from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.tags import TagHistory
-from whence_common.clock import from_millis, parse_instant
+from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
 from whence_common.image_provenance import SourceClaim, choose
@@ -26,6 +24,18 @@ BRANCH_KIND = "commit-branch"
 LAUNCH_TOLERANCE = timedelta(seconds=20)
 """EC2's launch time and the identity document's pending time of the same launch differ by less."""
 Heard = Literal["speaking", "silent", "never"]
+AnswerOutcome = Literal["found", "missing", "absent", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRecord:
+    """What the row of a statement states beside the statement itself. `observed_at` is by the machine's clock."""
+
+    instance_id: str
+    enrolment: int
+    observed_at: str
+    recorded_at: str
+    packed: PackedEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +52,15 @@ class StoredStatement:
     predicate: Predicate = field(repr=False)
 
     @classmethod
-    def of(cls, row: Row, content: bytes) -> StoredStatement:
-        """Read a statement's row with its entry's bytes."""
+    def of(cls, record: StatementRecord, content: bytes) -> StoredStatement:
+        """Read a statement from its entry's bytes."""
         return cls(
             digest=sha256_digest(content),
-            ledger_index=row["ledger_index"],
-            instance_id=row["instance_id"],
-            observed_at=from_millis(row["observed_at"]),
-            recorded_at=from_millis(row["recorded_at"]),
-            enrolment=row["enrolment"],
+            ledger_index=record.packed.ledger_index,
+            instance_id=record.instance_id,
+            observed_at=record.observed_at,
+            recorded_at=record.recorded_at,
+            enrolment=record.enrolment,
             predicate=Statement.from_wire(Envelope.parse(content).payload).predicate,
         )
 
@@ -71,13 +81,13 @@ class Later:
     recorded_at: str
 
     @classmethod
-    def of(cls, row: Row, content: bytes | None) -> Later:
-        """Read a statement's row with its entry's bytes, where they are kept."""
+    def of(cls, record: StatementRecord, content: bytes | None) -> Later:
+        """Name a statement by its entry's bytes, where they are kept."""
         return cls(
             digest=sha256_digest(content) if content is not None else None,
-            ledger_index=row["ledger_index"],
-            observed_at=from_millis(row["observed_at"]),
-            recorded_at=from_millis(row["recorded_at"]),
+            ledger_index=record.packed.ledger_index,
+            observed_at=record.observed_at,
+            recorded_at=record.recorded_at,
         )
 
     def to_wire(self) -> dict[str, object]:
@@ -156,21 +166,11 @@ class Registered:
 class Answer:
     """What a collector found out: `found` with a value, `missing`, `absent` (not even the place), or `unknown`."""
 
-    outcome: Literal["found", "missing", "absent", "unknown"]
+    outcome: AnswerOutcome
     reason: str = ""
     value: Mapping[str, Any] = field(default_factory=dict)
     observed_at: str = ""
     ledger_index: int | None = None
-
-    @classmethod
-    def from_row(cls, row: Row) -> Answer:
-        return cls(
-            outcome=row["outcome"],
-            reason=row["reason"],
-            value=msgspec.json.decode(row["value"]),
-            observed_at=row["observed_at"],
-            ledger_index=row["ledger_index"],
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,13 +180,6 @@ class HeardClock:
     skew: timedelta
     confirmed: bool
     """Whether the heartbeats before it, over some time, were as late: no single delay explains that."""
-
-    @classmethod
-    def from_row(cls, row: Row) -> HeardClock | None:
-        """Read it; None where no heartbeat of the newest binding was taken."""
-        if not row["counter"]:
-            return None
-        return cls(skew=timedelta(milliseconds=row["skew_millis"]), confirmed=bool(row["skew_confirmed"]))
 
 
 NOT_ASKED = Answer(outcome="unknown", reason="no source was asked yet")

@@ -6,8 +6,7 @@ evidence, and is weighed against it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 Life = Literal["pending", "running", "stopping", "stopped", "shutting-down", "terminated", "unknown"]
 LIVES: tuple[Life, ...] = get_args(Life)
@@ -46,8 +45,3 @@ def life_of(*, listed: str, asked_at: int, cause: str, spoke_at: int) -> Life:
     if cause == "stop":
         return "stopping" if life in ("pending", "running") else life
     return "unknown" if life in ("stopping", "stopped") else life
-
-
-def life_of_row(row: Mapping[str, Any]) -> Life:
-    """Return the life of an instance's row, which has the four things that decide."""
-    return life_of(**{name: row[name] for name in ("listed", "asked_at", "cause", "spoke_at")})

@@ -7,11 +7,11 @@ what was recorded by it are the entries before the first clock that is later. Ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from whence_aggregator.ledger.rows import bound
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.ledger import CLOCK_PAST, ClockPastRow
+from whence_aggregator.queries.ledger import CLOCK_PAST
 from whence_aggregator.queries.query import each
 from whence_common.clock import Now, parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
@@ -73,7 +73,9 @@ class Moments:
         known = known_at or to_instant(self._now())
         millis = [to_millis(parse_instant(one)) for one in (world, known)]
         bounds = [CLOCK_PAST.bind({"at": one}) for one in (*millis, millis[0] + SOON_MILLIS)]
-        past, known_past, soon_past = map(_bound, await self._database.fetch_all(each(bounds), brief=True))
+        past, known_past, soon_past = [
+            _bound_of(bound(rows)) for rows in await self._database.fetch_all(each(bounds), brief=True)
+        ]
         if known_at is None:
             known_past = EVERY_ENTRY
         return Moment(at=world, known_at=known, past=past, known_past=known_past, soon_past=soon_past, is_now=False)
@@ -88,7 +90,8 @@ class Moments:
         """Return the first entry that was recorded at an instant or later."""
         if instant is None:
             return otherwise
-        return _bound(await self._database.fetch(CLOCK_PAST.bind({"at": to_millis(parse_instant(instant)) - 1})))
+        rows = await self._database.fetch(CLOCK_PAST.bind({"at": to_millis(parse_instant(instant)) - 1}))
+        return _bound_of(bound(rows))
 
 
 def _check(at: str, known: str, now: str) -> None:
@@ -107,5 +110,5 @@ async def _until_settled(latest: str, now: str) -> None:
         await asyncio.sleep((SETTLED_MILLIS - young) / 1000)
 
 
-def _bound(rows: Sequence[ClockPastRow]) -> int:
-    return rows[0]["ledger_index"] if rows else EVERY_ENTRY
+def _bound_of(clock: int | None) -> int:
+    return clock if clock is not None else EVERY_ENTRY

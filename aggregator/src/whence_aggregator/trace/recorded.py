@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.agents import ENROLMENTS_OF, EnrolmentsOfRow
+from whence_aggregator.queries.agents import ENROLMENTS_OF
 from whence_aggregator.queries.query import instance_ids, together
 from whence_aggregator.queries.trace import (
     INVENTORY_AT,
@@ -17,16 +18,22 @@ from whence_aggregator.queries.trace import (
     STATEMENTS_AT,
     STATEMENTS_LATER,
     STATEMENTS_NOW,
-    InventoryOfRow,
-    LivesOfRow,
-    SeenRow,
     StatementsAtParameters,
     StatementsLaterParameters,
-    StatementsLaterRow,
-    StatementsNowRow,
 )
-from whence_aggregator.trace.facts import Binding, StoredStatement
+from whence_aggregator.trace.facts import Binding, InventoryFacts, StatementRecord, StoredStatement
 from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.rows import (
+    HeardFacts,
+    LateStatements,
+    LifeFacts,
+    enrolment,
+    heard_facts,
+    inventory,
+    late_statements,
+    lives,
+    statement_record,
+)
 
 LATER_MAX = 5
 """So many statements that were reported later are shown of an instance; all are counted."""
@@ -34,16 +41,21 @@ LATER_MAX = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """Rows about instances. The time of the last listing comes in one row with the life, so that no life is older than
-    the listing that it is judged by. When agents were heard is known of the present only."""
+    """What is recorded of instances. When agents were heard is known of the present only."""
 
-    statements: Sequence[StatementsNowRow]
-    enrolments: Sequence[EnrolmentsOfRow]
-    seen: Sequence[SeenRow] = ()
-    listed: Sequence[InventoryOfRow]
-    lives: Sequence[LivesOfRow]
-    later: Sequence[StatementsLaterRow] = ()
-    """Statements that were reported later."""
+    statements: Sequence[StatementRecord]
+    enrolments: Sequence[tuple[str, PackedEntry]]
+    """With the id of the instance, in the order of bindings."""
+    lives: Mapping[str, LifeFacts]
+    """With the time of the last listing: both come in one row, so that no life is older than the listing that it is
+    judged by."""
+    listed: Mapping[str, InventoryFacts]
+    heard: Mapping[str, HeardFacts] = field(default_factory=dict)
+    later: Mapping[str, LateStatements] = field(default_factory=dict)
+
+    def inventory_of(self, name: str) -> InventoryFacts:
+        """Return what the EC2 API lists of an instance."""
+        return replace(self.listed.get(name, InventoryFacts()), listed_at=self.lives.get(name, LifeFacts()).listed_at)
 
 
 async def read_recorded(database: Database, names: Sequence[str], moment: Moment, *, brief: bool) -> Recorded:
@@ -54,8 +66,14 @@ async def read_recorded(database: Database, names: Sequence[str], moment: Moment
             STATEMENTS_NOW.bind(named), ENROLMENTS_OF.bind(named), SEEN.bind(named), INVENTORY_OF.bind(named),
             LIVES_OF.bind(named),
         )  # fmt: skip
-        statements, enrolments, seen, listed, lives = await database.fetch_all(now, brief=brief)
-        return Recorded(statements=statements, enrolments=enrolments, seen=seen, listed=listed, lives=lives)
+        statements, enrolments, seen, listed, alive = await database.fetch_all(now, brief=brief)
+        return Recorded(
+            statements=list(map(statement_record, statements)),
+            enrolments=list(map(enrolment, enrolments)),
+            lives=lives(alive),
+            listed=inventory(listed),
+            heard=heard_facts(seen),
+        )
     past: StatementsAtParameters = {**named, "past": moment.past}
     bounds: StatementsLaterParameters = {
         **past, "known_past": moment.known_past, "at": moment.at_millis, "limit": LATER_MAX,
@@ -64,17 +82,14 @@ async def read_recorded(database: Database, names: Sequence[str], moment: Moment
         STATEMENTS_AT.bind(past), ENROLMENTS_OF.bind(named), INVENTORY_AT.bind(past), LIVES_AT.bind(past),
         STATEMENTS_LATER.bind(bounds),
     )  # fmt: skip
-    statements_then, enrolments, listed_then, lives_then, later = await database.fetch_all(then, brief=brief)
+    recorded, enrolments, listed_then, alive_then, later = await database.fetch_all(then, brief=brief)
     return Recorded(
-        statements=statements_then, enrolments=enrolments, listed=listed_then, lives=lives_then, later=later
+        statements=list(map(statement_record, recorded)),
+        enrolments=list(map(enrolment, enrolments)),
+        lives=lives(alive_then),
+        listed=inventory(listed_then),
+        later=late_statements(later),
     )
-
-
-def by_instance(rows: Sequence[StatementsLaterRow]) -> dict[str, list[StatementsLaterRow]]:
-    found: dict[str, list[StatementsLaterRow]] = {}
-    for row in rows:
-        found.setdefault(row["instance_id"], []).append(row)
-    return found
 
 
 def counts(binding: Binding, statement: StoredStatement, moment: Moment) -> bool:

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypedDict, cast
 
 import msgspec
 
-from whence_aggregator.ports import Row
+from whence_aggregator.ledger.rows import PackedEntry, packed
+from whence_aggregator.queries.agents import EnrolmentsOfRow
+from whence_aggregator.queries.applications import ApplicationsAllAtRow
 from whence_aggregator.queries.query import BoundQuery, array
-from whence_aggregator.queries.trace import FACTS_AT, FactsAtRow
+from whence_aggregator.queries.trace import (
+    FACTS_AT,
+    ApplicationsAtRow,
+    FactsAtRow,
+    InventoryOfRow,
+    LivesOfRow,
+    SeenRow,
+    StatementsLaterRow,
+    StatementsOfRow,
+    TagDigestsRow,
+)
 from whence_aggregator.queries.work import TASKS_OF, TasksOfParameters, TasksOfRow
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
     NOT_ASKED,
     Answer,
+    AnswerOutcome,
     Heard,
+    HeardClock,
     InventoryFacts,
     Registered,
+    StatementRecord,
     StoredStatement,
 )
+from whence_aggregator.trace.life import Life, as_life
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.tags import TagSeen
 from whence_common.clock import from_millis, parse_instant
@@ -33,11 +50,139 @@ def subject_of_image(image: ImageFacts) -> str:
     return image_subject(image.repository, image.digest, image.index_digest)
 
 
-def by_tag(rows: Sequence[Row]) -> dict[str, list[TagSeen]]:
+class _Statement(TypedDict):
+    instance_id: str
+    enrolment: int
+    observed_at: int
+    recorded_at: int
+    ledger_index: int
+    body: bytes | None
+    base_body: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifeFacts:
+    """An instance's life, since when, and when the newest listing of its account and region began; empty: unknown."""
+
+    life: Life = "unknown"
+    since: str = ""
+    listed_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardFacts:
+    """When an instance was heard of last, and its clock by the newest heartbeat; None where none was taken."""
+
+    last_seen: str
+    clock: HeardClock | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateStatements:
+    """The newest statements of an instance that were reported later, and how many there are in all."""
+
+    total: int
+    records: Sequence[StatementRecord]
+
+
+def statement_record(row: _Statement) -> StatementRecord:
+    return StatementRecord(
+        instance_id=row["instance_id"],
+        enrolment=row["enrolment"],
+        observed_at=from_millis(row["observed_at"]),
+        recorded_at=from_millis(row["recorded_at"]),
+        packed=packed(row),
+    )
+
+
+def shown_statement(row: StatementsOfRow) -> tuple[dict[str, object], PackedEntry]:
+    """Return a statement as its instance's page shows it, without its digest, and its bytes."""
+    shown: dict[str, object] = {
+        "ledger_index": row["ledger_index"],
+        "enrolment": row["enrolment"],
+        "sequence": row["sequence"],
+        "cause": row["cause"],
+        "observed_at": from_millis(row["observed_at"]),
+        "recorded_at": from_millis(row["recorded_at"]),
+        "image_digest": row["image_digest"] or None,
+    }
+    return shown, packed(row)
+
+
+def late_statements(rows: Sequence[StatementsLaterRow]) -> dict[str, LateStatements]:
+    """Return the statements that were reported later, by instance id."""
+    found: dict[str, list[StatementsLaterRow]] = {}
+    for row in rows:
+        found.setdefault(row["instance_id"], []).append(row)
+    return {
+        name: LateStatements(total=some[0]["total"], records=[statement_record(row) for row in some])
+        for name, some in found.items()
+    }
+
+
+def enrolment(row: EnrolmentsOfRow) -> tuple[str, PackedEntry]:
+    """Return the id of the instance that enrolled, and the entry."""
+    return row["instance_id"], packed(row)
+
+
+def heard_facts(rows: Sequence[SeenRow]) -> dict[str, HeardFacts]:
+    return {row["instance_id"]: HeardFacts(last_seen=from_millis(row["seen_at"]), clock=_clock(row)) for row in rows}
+
+
+def _clock(row: SeenRow) -> HeardClock | None:
+    if not row["counter"]:
+        return None
+    return HeardClock(skew=timedelta(milliseconds=row["skew_millis"]), confirmed=bool(row["skew_confirmed"]))
+
+
+def lives(rows: Sequence[LivesOfRow]) -> dict[str, LifeFacts]:
+    return {
+        row["instance_id"]: LifeFacts(
+            life=as_life(row["life"]), since=_instant(row["since"]), listed_at=_instant(row["listed_at"])
+        )
+        for row in rows
+    }
+
+
+def inventory(rows: Sequence[InventoryOfRow]) -> dict[str, InventoryFacts]:
+    """Return what the EC2 API lists, by instance id, without the time of the newest listing."""
+    return {
+        row["instance_id"]: InventoryFacts(
+            state=row["state"],
+            asked_at=from_millis(row["asked_at"]),
+            launched_at=row["launched_at"],
+            user_data_digest=row["user_data_digest"],
+            user_data_unread=row["user_data_unread"],
+            ledger_index=row["ledger_index"],
+        )
+        for row in rows
+    }
+
+
+def _instant(millis: int | None) -> str:
+    return from_millis(millis) if millis is not None else ""
+
+
+def by_tag(rows: Sequence[TagDigestsRow]) -> dict[str, list[TagSeen]]:
     found: dict[str, list[TagSeen]] = {}
     for row in rows:
-        found.setdefault(row["reference"], []).append(TagSeen.of(row))
+        seen = TagSeen(digest=row["digest"], said_by=row["said_by"], ledger_index=row["ledger_index"])
+        found.setdefault(row["reference"], []).append(seen)
     return found
+
+
+def applications(rows: Sequence[ApplicationsAtRow]) -> dict[str, Registered]:
+    """Return applications as they were registered, by id."""
+    return {row["application_id"]: _registered(row) for row in rows}
+
+
+def owned(rows: Sequence[ApplicationsAllAtRow], team_id: str) -> list[str]:
+    """Return the ids of those applications that a team owns."""
+    return [row["application_id"] for row in rows if msgspec.json.decode(row["body"])["kio"]["team_id"] == team_id]
+
+
+def last_application(rows: Sequence[ApplicationsAllAtRow]) -> str:
+    return rows[-1]["application_id"]
 
 
 def commit_in_statement(statement: StoredStatement) -> str | None:
@@ -59,9 +204,11 @@ def questions(
     return FACTS_AT.bind({**named, "past": past}), TASKS_OF.bind(named)
 
 
-def merged(subjects: Sequence[str], found: Sequence[Row], waiting: Sequence[Row], moment: Moment) -> dict[str, Answer]:
+def merged(
+    subjects: Sequence[str], found: Sequence[FactsAtRow], waiting: Sequence[TasksOfRow], moment: Moment
+) -> dict[str, Answer]:
     """Return what is known of each subject. What waits is known of the present only."""
-    known = {row["subject"]: Answer.from_row(row) for row in found}
+    known = {row["subject"]: _answer(row) for row in found}
     if moment.is_now:
         known = {**{row["subject"]: _waiting(row) for row in waiting}, **known}
         return {subject: known.get(subject, NOT_ASKED) for subject in subjects}
@@ -69,13 +216,23 @@ def merged(subjects: Sequence[str], found: Sequence[Row], waiting: Sequence[Row]
     return {subject: known.get(subject, nothing) for subject in subjects}
 
 
-def _waiting(row: Row) -> Answer:
+def _answer(row: FactsAtRow) -> Answer:
+    return Answer(
+        outcome=cast(AnswerOutcome, row["outcome"]),
+        reason=row["reason"],
+        value=msgspec.json.decode(row["value"]),
+        observed_at=row["observed_at"],
+        ledger_index=row["ledger_index"],
+    )
+
+
+def _waiting(row: TasksOfRow) -> Answer:
     if not row["reason"]:
         return Answer(outcome="unknown", reason=f"not asked yet; due at {row['due_at']}")
     return Answer(outcome="unknown", reason=f"{row['reason']}; asked again at {row['due_at']}")
 
 
-def registered(row: Row) -> Registered:
+def _registered(row: ApplicationsAtRow) -> Registered:
     body = msgspec.json.decode(row["body"])
     return Registered(
         recorded_at=row["recorded_at"],
@@ -92,27 +249,6 @@ def subject_of_commit(source: ScmSource | None) -> str | Answer:
     if repository is None:
         return Answer(outcome="unknown", reason=f"the source's URL names no repository: {source.url[:120]!r}")
     return f"{repository}@{source.commit_id}"
-
-
-def listed_of(row: Row | None, life: Row | None) -> InventoryFacts:
-    listed_at = from_millis(life["listed_at"]) if life is not None and life["listed_at"] is not None else ""
-    if row is None:
-        return InventoryFacts(listed_at=listed_at)
-    return InventoryFacts(
-        listed_at=listed_at,
-        state=row["state"],
-        asked_at=from_millis(row["asked_at"]),
-        launched_at=row["launched_at"],
-        user_data_digest=row["user_data_digest"],
-        user_data_unread=row["user_data_unread"],
-        ledger_index=row["ledger_index"],
-    )
-
-
-def life_facts(row: Row | None) -> dict[str, Any]:
-    if row is None:
-        return {}
-    return {"life": row["life"], "life_since": from_millis(row["since"]) if row["since"] is not None else ""}
 
 
 def heard_of(last_seen: str | None, silent_before: datetime) -> Heard:

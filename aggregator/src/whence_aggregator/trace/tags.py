@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whence_aggregator.ports import Row
-
 FRONT, REGISTRY = "front", "registry"
 """Values of `said_by` that are not accounts: a push to the registry front, an answer of a registry."""
 _ELSEWHERE_MAX = 10
@@ -19,10 +17,6 @@ class TagSeen:
     digest: str
     said_by: str
     ledger_index: int
-
-    @classmethod
-    def of(cls, row: Row) -> TagSeen:
-        return cls(digest=row["digest"], said_by=row["said_by"], ledger_index=row["ledger_index"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

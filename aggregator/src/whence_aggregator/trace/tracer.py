@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-from whence_aggregator.ports import Database, NotFound, Row
+from whence_aggregator.ledger.rows import PackedEntry, packed
+from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.query import array, together
-from whence_aggregator.queries.trace import APPLICATIONS_AT, TAG_DIGESTS, USER_DATA_LISTED, StatementsLaterRow
+from whence_aggregator.queries.trace import APPLICATIONS_AT, TAG_DIGESTS, USER_DATA_LISTED
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
@@ -17,7 +18,6 @@ from whence_aggregator.trace.facts import (
     Answer,
     Binding,
     Facts,
-    HeardClock,
     InventoryFacts,
     Later,
     Registered,
@@ -27,23 +27,23 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment, Moments
-from whence_aggregator.trace.recorded import by_instance, counts, read_recorded
+from whence_aggregator.trace.recorded import counts, read_recorded
 from whence_aggregator.trace.rows import (
+    LateStatements,
+    LifeFacts,
+    applications,
     by_tag,
     commit_in_statement,
     heard_of,
-    life_facts,
-    listed_of,
     merged,
     questions,
-    registered,
     subject_of_commit,
     subject_of_image,
 )
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_aggregator.trace.tags import TagHistory, TagSeen
-from whence_common.clock import Now, from_millis
+from whence_common.clock import Now
 from whence_common.image_reference import tag_reference
 from whence_common.ledger_entry import kind_of
 
@@ -66,11 +66,11 @@ class TraceSubject:
 
 
 class Log(Protocol):
-    """What tracing needs of the log: bodies of rows, and the newest checkpoint."""
+    """What tracing needs of the log: bodies of entries, and the newest checkpoint."""
 
-    def content(self, row: Row) -> bytes: ...
+    def content(self, entry: PackedEntry) -> bytes: ...
 
-    async def content_of(self, row: Row) -> bytes | None: ...
+    async def content_of(self, entry: PackedEntry) -> bytes | None: ...
 
     @property
     def note(self) -> str: ...
@@ -144,29 +144,24 @@ class Tracer:
         found = await read_recorded(
             self._database, list(instance_ids), moment, brief=len(instance_ids) <= _BRIEF_INSTANCES
         )
-        rows, bindings, seen, listed, alive = found.statements, found.enrolments, found.seen, found.listed, found.lives
-        later = by_instance(found.later)
-        recorded = {row["instance_id"] for row in rows}
-        late = {name: statements[0] for name, statements in later.items() if name not in recorded}
+        recorded = {record.instance_id for record in found.statements}
+        late = {name: one.records[0] for name, one in found.later.items() if name not in recorded}
         said = {}
-        for row in (*rows, *late.values()):
-            said[row["instance_id"]] = StoredStatement.of(row, await self._content(row))
+        for record in (*found.statements, *late.values()):
+            said[record.instance_id] = StoredStatement.of(record, await self._content(record.packed))
             await asyncio.sleep(0)  # a question about one instance does not wait for a page of them
         bound: dict[str, list[Binding]] = {}
-        for binding in bindings:
-            if binding["ledger_index"] >= moment.known_past:
-                continue
-            stated = kind_of(self._log.content(binding))[1]
-            bound.setdefault(binding["instance_id"], []).append(Binding.of(stated, binding["ledger_index"]))
-        last_seen = {row["instance_id"]: from_millis(row["seen_at"]) for row in seen}
-        clocks = {row["instance_id"]: HeardClock.from_row(row) for row in seen}
-        in_ec2 = {row["instance_id"]: row for row in listed}
-        lives = {row["instance_id"]: row for row in alive}
+        for name, entry in found.enrolments:
+            if entry.ledger_index < moment.known_past:
+                stated = kind_of(self._log.content(entry))[1]
+                bound.setdefault(name, []).append(Binding.of(stated, entry.ledger_index))
         outside = await self._outside(list(said.values()), moment)
         gathered = {}
         for name, statement in said.items():
             image = statement.predicate.image
             tag = tag_reference(image.source) if image is not None else None
+            heard, life = found.heard.get(name), found.lives.get(name, LifeFacts())
+            last_seen = heard.last_seen if heard is not None else None
             gathered[name] = Facts(
                 statement=statement,
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
@@ -175,12 +170,13 @@ class Tracer:
                 image_source=outside.images[subject_of_image(image)] if image else NOT_ASKED,
                 tag=TagHistory.of(outside.tags.get(tag or "", ()), account_id=statement.predicate.instance.account_id),
                 commit=NOT_ASKED,
-                last_seen=last_seen.get(name),
-                heard_clock=clocks.get(name),
-                listed=listed_of(in_ec2.get(name), lives.get(name)),
-                **life_facts(lives.get(name)),
-                heard=heard_of(last_seen.get(name), silent_before) if moment.is_now else None,
-                reported_later=await self._reported_later(later.get(name, ())),
+                last_seen=last_seen,
+                heard_clock=heard.clock if heard is not None else None,
+                listed=found.inventory_of(name),
+                life=life.life,
+                life_since=life.since,
+                heard=heard_of(last_seen, silent_before) if moment.is_now else None,
+                reported_later=await self._reported_later(found.later.get(name)),
                 late=name in late,
             )
         for name, one in gathered.items():
@@ -195,26 +191,25 @@ class Tracer:
         rows = await self._database.fetch(
             USER_DATA_LISTED.bind({"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past})
         )
-        content = await self._log.content_of(rows[0]) if rows else None
+        content = await self._log.content_of(packed(rows[0])) if rows else None
         found = kind_of(content)[1]["value"].get("user_data") if content is not None else None
         return found if isinstance(found, dict) else None
 
-    async def _reported_later(self, rows: Sequence[StatementsLaterRow]) -> ReportedLater:
+    async def _reported_later(self, late: LateStatements | None) -> ReportedLater:
         """Show statements that were recorded after the time asked about; those pruned have no digest."""
+        if late is None:
+            return ReportedLater()
         statements = []
-        for row in rows:
-            content = self._log.content(row) if row["body"] is not None else await self._log.content_of(row)
-            statements.append(Later.of(row, content))
+        for record in late.records:
+            statements.append(Later.of(record, await self._log.content_of(record.packed)))
             await asyncio.sleep(0)
-        return ReportedLater(total=rows[0]["total"] if rows else 0, statements=statements)
+        return ReportedLater(total=late.total, statements=statements)
 
-    async def _content(self, row: Row) -> bytes:
-        """Give a statement's bytes, also when they were moved to the archive. Raises NotFound when they are nowhere."""
-        if row["body"] is not None:
-            return self._log.content(row)
-        content = await self._log.content_of(row)
+    async def _content(self, entry: PackedEntry) -> bytes:
+        """Return a statement's bytes, also from the archive. Raises NotFound when they are nowhere."""
+        content = await self._log.content_of(entry)
         if content is None:
-            raise NotFound("entry-pruned", f"the body of entry {row['ledger_index']} was pruned; its hash remains")
+            raise NotFound("entry-pruned", f"the body of entry {entry.ledger_index} was pruned; its hash remains")
         return content
 
     async def _outside(self, said: Sequence[StoredStatement], moment: Moment) -> _Outside:
@@ -244,7 +239,7 @@ class Tracer:
             brief=len(said) <= _BRIEF_INSTANCES,
         )
         return _Outside(
-            applications={row["application_id"]: registered(row) for row in rows},
+            applications=applications(rows),
             tags=by_tag(tag_rows),
             images=merged(images, image_facts, image_tasks, moment),
             commits=merged(commits, commit_facts, commit_tasks, moment),

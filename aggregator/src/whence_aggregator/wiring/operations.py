@@ -21,9 +21,9 @@ from whence_aggregator.http.operators import ProbeCalls
 from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.refused import RefusedCounts
 from whence_aggregator.http.server import Server
+from whence_aggregator.ledger.log_reader import size_of
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.ledger import LAST_INDEX
 from whence_aggregator.settings.reload import Reload
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.witness import WitnessFile
@@ -68,7 +68,7 @@ def load_known(settings: Settings, database: Database) -> TokenCallers:
 
 def answering(database: Database) -> Callable[[], Awaitable[object]]:
     """Return what finds out whether a database answers."""
-    return lambda: database.fetch(LAST_INDEX.bind({}))
+    return lambda: size_of(database)
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.agents.heartbeat_secret import check_secret, keep_secret
+from whence_aggregator.agents.rows import heard_last
 from whence_aggregator.agents.verification import InThisProcess, Verifier
 from whence_aggregator.callers.tokens import CallerToken, parse_tokens
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
@@ -40,7 +41,8 @@ from whence_aggregator.ledger.continuity import CHAPTER, StartRefused, check_sta
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
-from whence_aggregator.ports import Database, ImageStore, Row, StorageUnavailable
+from whence_aggregator.ledger.rows import PackedEntry
+from whence_aggregator.ports import Database, ImageStore, StorageUnavailable
 from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.queries.agents import HEARD_LAST
 from whence_aggregator.settings.server import ImageTrustSettings, Settings, log_origin
@@ -137,11 +139,11 @@ class NewestLog:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def content(self, row: Row) -> bytes:
-        return self._ledger.reader.content(row)
+    def content(self, entry: PackedEntry) -> bytes:
+        return self._ledger.reader.content(entry)
 
-    async def content_of(self, row: Row) -> bytes | None:
-        return await self._ledger.reader.content_of(row)
+    async def content_of(self, entry: PackedEntry) -> bytes | None:
+        return await self._ledger.reader.content_of(entry)
 
     @property
     def note(self) -> str:
@@ -222,7 +224,8 @@ def load_collectors(
 async def load_listening(settings: Settings, database: Database) -> Listening:
     """Listen from now on, and know when agents were heard last before."""
     (row,) = await database.fetch(HEARD_LAST.bind({}))
-    until = parse_instant(from_millis(row["seen_at"])) if row["seen_at"] is not None else None
+    seen_at = heard_last(row)
+    until = parse_instant(from_millis(seen_at)) if seen_at is not None else None
     return Listening(utc_now, silent_after_seconds=settings.silent_after_seconds, heard_until=until)
 
 

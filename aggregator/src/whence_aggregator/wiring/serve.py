@@ -18,6 +18,7 @@ from whence_aggregator.agents.ingest import Ingest
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.applications.applications import Applications
 from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluate import Evaluator
@@ -175,7 +176,7 @@ def _routes(
             challenges=challenges,
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
-        *AccountCalls(database=database, accounts=settings.accounts, listening=heard).routes(),
+        *AccountCalls(Accounts(database=database, accounts=settings.accounts, listening=heard)).routes(),
         *ViolationCalls(Violations(database=database, listening=heard)).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from whence_aggregator.queries.work import ClaimTaskRow, DueTasksRow, NextDueRow
+from collections.abc import Sequence
+
+from whence_aggregator.queries.work import ClaimTaskRow, CountTasksRow, DueTasksRow, NextDueRow
 from whence_aggregator.work.task import Due
 
 
@@ -18,3 +20,8 @@ def attempts(row: ClaimTaskRow) -> int:
 def next_due(row: NextDueRow) -> str | None:
     """Return when the next task becomes due; None when none waits."""
     return row["due_at"]
+
+
+def count_by_kind(rows: Sequence[CountTasksRow]) -> dict[str, int]:
+    """Return how many tasks of each kind wait."""
+    return {row["kind"]: row["n"] for row in rows}

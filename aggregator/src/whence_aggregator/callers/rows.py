@@ -1,0 +1,12 @@
+"""Rows of the uses of tokens as values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whence_aggregator.queries.callers import TokenUsesRow
+
+
+def uses(rows: Sequence[TokenUsesRow]) -> dict[str, str]:
+    """Return when each token was used last, by its hash."""
+    return {row["token"]: row["used_at"] for row in rows}

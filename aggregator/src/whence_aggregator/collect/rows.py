@@ -1,0 +1,93 @@
+"""Rows of facts and of the inventory as values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import msgspec
+
+from whence_aggregator.queries.collect import (
+    EnrolledUnlistedRow,
+    FactsNowRow,
+    InventoryOfRegionRow,
+    ListingBegunRow,
+)
+from whence_aggregator.trace.life import Life, as_life
+
+
+class _Image(TypedDict):
+    image_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingFact:
+    """A fact that is recorded."""
+
+    subject: str
+    outcome: str
+    reason: str
+    value: dict[str, Any]
+    observed_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolledLife:
+    """What an instance's life follows from, beside the listing: its newest statement."""
+
+    life: Life
+    cause: str
+    spoke_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryRecord:
+    """An instance as the listing before showed it; `enrolled` is None where it never enrolled."""
+
+    instance_id: str
+    state: str
+    launched_at: str
+    user_data_digest: str
+    user_data_unread: str
+    enrolled: EnrolledLife | None
+
+
+def standing_fact(row: FactsNowRow) -> StandingFact:
+    return StandingFact(
+        subject=row["subject"],
+        outcome=row["outcome"],
+        reason=row["reason"],
+        value=msgspec.json.decode(row["value"]),
+        observed_at=row["observed_at"],
+    )
+
+
+def inventory_record(row: InventoryOfRegionRow) -> InventoryRecord:
+    life, cause, spoke_at = row["life"], row["cause"], row["spoke_at"]
+    enrolled = None
+    if life is not None and cause is not None and spoke_at is not None:
+        enrolled = EnrolledLife(life=as_life(life), cause=cause, spoke_at=spoke_at)
+    return InventoryRecord(
+        instance_id=row["instance_id"],
+        state=row["state"],
+        launched_at=row["launched_at"],
+        user_data_digest=row["user_data_digest"],
+        user_data_unread=row["user_data_unread"],
+        enrolled=enrolled,
+    )
+
+
+def unlisted(rows: Sequence[EnrolledUnlistedRow]) -> list[str]:
+    """Return the ids of instances that enrolled, and that no listing ever showed."""
+    return [row["instance_id"] for row in rows]
+
+
+def begun_at(row: ListingBegunRow) -> int:
+    """Return when the newest listing of an account and region began."""
+    return row["begun_at"]
+
+
+def image_digest(rows: Sequence[_Image]) -> str | None:
+    """Return the first image that was found."""
+    return rows[0]["image_digest"] if rows else None

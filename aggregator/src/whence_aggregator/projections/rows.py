@@ -1,0 +1,77 @@
+"""Rows of instances, combinations, rule sets and verdicts as the values that projecting moves on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from whence_aggregator.projections.known import KnownInstance
+from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
+from whence_aggregator.queries.compliance import RuleSetsRow, VerdictsOfRow
+from whence_aggregator.queries.query import BoundQuery, instance_ids
+from whence_aggregator.queries.trace import InventoryOfRow
+from whence_aggregator.trace.life import as_life
+
+InstanceRows = tuple[Sequence[InstancesNamedRow], ...]
+"""The rows of instances, where they were read first; nothing where they were known."""
+
+
+class _Numbered(TypedDict):
+    number: int
+
+
+def named(names: Sequence[str]) -> BoundQuery[InstancesNamedRow]:
+    """Ask for the rows of instances, each with the last index of the log."""
+    return INSTANCES_NAMED.bind(instance_ids(list(dict.fromkeys(names))))
+
+
+def known_instance(row: InstancesNamedRow) -> KnownInstance:
+    return KnownInstance(
+        number=row["number"],
+        instance_id=row["instance_id"],
+        account_id=row["account_id"],
+        region=row["region"],
+        order=(row["enrolment"], row["sequence"]),
+        cause=row["cause"],
+        facets=row["facets"],
+        base=row["base"],
+        first_index=row["first_index"],
+        earliest=row["earliest"],
+        late_millis=row["late_millis"],
+        listed=row["listed"],
+        asked_at=row["asked_at"],
+        spoke_at=row["spoke_at"],
+        life=as_life(row["life"]),
+        life_index=row["life_index"],
+    )
+
+
+def known_instances(rows: Sequence[InstancesNamedRow]) -> dict[str, KnownInstance]:
+    """Return instances by their ids."""
+    return {row["instance_id"]: known_instance(row) for row in rows}
+
+
+def number(rows: Sequence[_Numbered]) -> int | None:
+    """Return the number of what was looked for; None where it is new."""
+    return rows[0]["number"] if rows else None
+
+
+def last_number(rows: Sequence[_Numbered]) -> int:
+    """Return the highest number that is given so far; 0 before the first."""
+    return rows[0]["number"]
+
+
+def listed(rows: Sequence[InventoryOfRow], account_id: str, region: str) -> tuple[str, int] | None:
+    """Return the state that the newest listing of a place shows, and when it began; None where it shows nothing."""
+    found = (row for row in rows if (row["account_id"], row["region"]) == (account_id, region))
+    return next(((row["state"], row["asked_at"]) for row in found), None)
+
+
+def rule_sets(rows: Sequence[RuleSetsRow]) -> dict[str, int]:
+    """Return the numbers of sets of rules."""
+    return {row["rules"]: row["number"] for row in rows}
+
+
+def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], tuple[str | None, str]]:
+    """Return outcome and beginning of verdicts by instance id and rule."""
+    return {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
