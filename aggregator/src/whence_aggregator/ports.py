@@ -16,9 +16,6 @@ from whence_common.image_provenance import SourceClaim
 from whence_common.scm_source import SourceRepository
 from whence_common.sts_proof import StsProof
 
-Row = Mapping[str, Any]
-Rows = tuple[Sequence[Row], ...]
-"""The rows of each query of several."""
 P = TypeVar("P", bound=Mapping[str, object])
 R = TypeVar("R")
 T = TypeVar("T")

@@ -13,11 +13,12 @@ import asyncpg
 import msgspec
 from asyncpg.exceptions._base import DataError as ArgumentRefused
 
-from whence_aggregator.ports import P, R, Row, Rows, T, WriteConflict
+from whence_aggregator.ports import P, R, T, WriteConflict
 from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery, NamedQuery, Parameters
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery, OpenMode
 from whence_aggregator.storage.postgres_errors import unavailable
+from whence_aggregator.storage.tables import Row, Rows
 from whence_common.runtime.logs import fields
 from whence_common.storable import Unstorable
 

@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from whence_aggregator.ports import P, R, Row, Rows, StorageUnavailable, T, WriteConflict
+from whence_aggregator.ports import P, R, StorageUnavailable, T, WriteConflict
 from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery, NamedQuery, Parameters
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import ManyRows, OpenMode
 from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
 from whence_aggregator.storage.sqlite_migration import check_file, migrate, write_ahead
+from whence_aggregator.storage.tables import Row, Rows
 from whence_common.errors import one_line
 from whence_common.storable import Unstorable
 
