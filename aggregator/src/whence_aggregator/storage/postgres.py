@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
-import msgspec
 from asyncpg.exceptions._base import DataError as ArgumentRefused
 
 from whence_aggregator.ports import P, R, T, WriteConflict
@@ -18,15 +17,22 @@ from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQue
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery, OpenMode
 from whence_aggregator.storage.postgres_errors import unavailable
+from whence_aggregator.storage.postgres_migration import migrate
+from whence_aggregator.storage.postgres_statements import (
+    LOCK,
+    columns_of,
+    inserts_together,
+    octets_of,
+    queries_together,
+    rows_of,
+    values_of,
+)
 from whence_aggregator.storage.tables import Row, Rows
 from whence_common.runtime.logs import fields
 from whence_common.storable import Unstorable
 
 log = logging.getLogger(__name__)
 
-_SEQUENCER_LOCK = 0x5748454E4345
-"""The key of the advisory lock: `WHENCE` in ASCII."""
-_LOCK = f"select pg_advisory_xact_lock({_SEQUENCER_LOCK})"
 CONNECTIONS_MAX = 10
 CONNECTIONS_MIN = 4
 _WRITERS_MAX = 2
@@ -34,8 +40,6 @@ _COMMAND_SECONDS_MAX = 30.0
 _HEX = "set bytea_output = hex"
 """How bytes stand in JSON, whatever the database's own way is."""
 _TABLE = re.compile(r"insert into ([a-z_]+)\s")
-_NUMBER = re.compile(r"\$([0-9]+)")
-_ROWS = msgspec.json.Decoder(list[dict[str, Any]])
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """The internal error is raised, among others, when a server that shuts down speaks while a query is being sent."""
 _UNSTORABLE = (
@@ -89,7 +93,7 @@ class PostgresDatabase:
         try:
             writers = await pool(_WRITERS_MAX)
             async with writers.acquire() as connection:
-                await _migrate(connection, mode)
+                await migrate(connection, mode)
             return cls(await pool(long_max, init=_plan_each_time), await pool(brief_max, init=_plan_once), writers)
         except BaseException as exc:
             for one in pools:
@@ -174,12 +178,12 @@ class PostgresDatabase:
         names = tuple(query for query, _ in asked)
         known = self.answers.get(names)
         if known is None:
-            octets = [await _octets(connection, self.numbered[query].sql) for query in names]
-            known = self.answers[names] = _answered([self.numbered[query] for query in names]), octets
+            octets = [await octets_of(connection, self.numbered[query].sql) for query in names]
+            known = self.answers[names] = queries_together([self.numbered[query] for query in names]), octets
         sql, octets = known
-        values = [value for query, parameters in asked for value in _values(self.numbered[query], parameters)]
+        values = [value for query, parameters in asked for value in values_of(self.numbered[query], parameters)]
         row = await connection.fetchrow(sql, *values)
-        return tuple([_rows(text, columns) for text, columns in zip(row, octets, strict=True)])
+        return tuple([rows_of(text, columns) for text, columns in zip(row, octets, strict=True)])
 
 
 class _PostgresTransaction:
@@ -205,12 +209,12 @@ class _PostgresTransaction:
         for query, rows in writes:
             if len(rows) == 1:
                 numbered = self._database.numbered[query]
-                await self._connection.execute(numbered.sql, *_values(numbered, rows[0]))
+                await self._connection.execute(numbered.sql, *values_of(numbered, rows[0]))
             elif rows and query in self._database.many:
                 await self._insert_together([BoundCommand(query, rows)])
             elif rows:
                 numbered = self._database.numbered[query]
-                await self._connection.executemany(numbered.sql, [_values(numbered, row) for row in rows])
+                await self._connection.executemany(numbered.sql, [values_of(numbered, row) for row in rows])
 
     async def finish(self, *writes: BoundCommand) -> None:
         """Run what inserts rows, each query into a table of its own, as one statement: one round trip, not eight.
@@ -240,23 +244,25 @@ class _PostgresTransaction:
         """Run one insert, which is the whole transaction; return what it returns."""
         batch = await self._batch(query)
         found: Sequence[Row] = await self._connection.fetch(
-            f"with sequencer as (select) {batch.sql}", *_columns(batch, rows)
+            f"with sequencer as (select) {batch.sql}", *columns_of(batch, rows)
         )
         return found
 
     async def _begin(self) -> None:
         if not self.begun:
             self.begun = True
-            await self._connection.execute(f"begin; {_LOCK}" if self._sequenced else "begin")
+            await self._connection.execute(f"begin; {LOCK}" if self._sequenced else "begin")
 
     async def _insert_together(self, writes: Sequence[BoundCommand]) -> None:
         batches = [await self._batch(query) for query, _ in writes]
-        columns = [column for (_, rows), batch in zip(writes, batches, strict=True) for column in _columns(batch, rows)]
+        columns = [
+            column for (_, rows), batch in zip(writes, batches, strict=True) for column in columns_of(batch, rows)
+        ]
         lock = self._sequenced and not self.begun
         names: tuple[str | bool, ...] = (*(query for query, _ in writes), lock)
         sql = self._database.together.get(names)
         if sql is None:
-            sql = self._database.together[names] = _together(batches, lock=lock)
+            sql = self._database.together[names] = inserts_together(batches, lock=lock)
         await self._connection.execute(sql, *columns)
 
     async def _batch(self, query: str) -> NumberedQuery:
@@ -279,53 +285,8 @@ class _PostgresTransaction:
 
 
 async def _fetch(connection: Any, numbered: NumberedQuery, parameters: Parameters) -> Sequence[Row]:
-    found: Sequence[Row] = await connection.fetch(numbered.sql, *_values(numbered, parameters))
+    found: Sequence[Row] = await connection.fetch(numbered.sql, *values_of(numbered, parameters))
     return found
-
-
-def _together(batches: Sequence[NumberedQuery], *, lock: bool) -> str:
-    """Make one statement of several; the parameters of each follow those of the one before.
-
-    No row is there to be inserted before `sequencer` gives its one, which it does when it has the lock.
-    """
-    parts = [f"sequencer as materialized ({_LOCK if lock else 'select'})"]
-    first = 0
-    for batch in batches:
-        parts.append(f"w{len(parts)} as ({_moved(batch.sql, first)})")
-        first += len(batch.parameters)
-    return f"with {', '.join(parts)} select 1"
-
-
-def _answered(queries: Sequence[NumberedQuery]) -> str:
-    """Make one statement of several queries: its one row has the rows of each as a JSON array."""
-    parts, first = [], 0
-    for query in queries:
-        parts.append(f"(select coalesce(json_agg(r), '[]') from ({_moved(query.sql, first)}) as r)")  # noqa: S608 - our own
-        first += len(query.parameters)
-    return f"select {', '.join(parts)}"
-
-
-async def _octets(connection: Any, sql: str) -> Sequence[str]:
-    """Name the columns of a query that hold bytes; JSON has them as hex digits."""
-    return [one.name for one in (await connection.prepare(sql)).get_attributes() if one.type.name == "bytea"]
-
-
-def _rows(text: str, octets: Sequence[str]) -> Sequence[Row]:
-    rows: list[dict[str, Any]] = _ROWS.decode(text)
-    for row in rows:
-        for name in octets:
-            if row[name] is not None:
-                row[name] = bytes.fromhex(row[name][2:])
-    return rows
-
-
-def _moved(sql: str, by: int) -> str:
-    """Number the parameters of a query anew, so that they follow those of others."""
-    return _NUMBER.sub(lambda match: f"${int(match[1]) + by}", sql)
-
-
-def _columns(batch: NumberedQuery, rows: Sequence[Parameters]) -> list[list[object]]:
-    return [[row[name] for row in rows] for name in batch.parameters]
 
 
 async def _plan_each_time(connection: Any) -> None:
@@ -340,38 +301,6 @@ async def _plan_once(connection: Any) -> None:
 
 async def _keep(connection: Any) -> None:
     """Leave a connection as it is when it goes back to the pool: nothing else is set for its session."""
-
-
-async def _migrate(connection: Any, mode: OpenMode) -> None:
-    """Bring the tables to the newest version; where they are, no right to make any is needed."""
-    steps = named_queries.migrations("postgres")
-    version = await _version(connection)
-    if version == steps[-1][0]:
-        return
-    named_queries.check_version(version, steps, mode)
-    async with connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", _SEQUENCER_LOCK)
-        await connection.execute("create table if not exists migration (number bigint primary key)")
-        version = await _version(connection)
-        named_queries.check_version(version, steps, mode)
-        for number, sql in steps:
-            if number > version:
-                await connection.execute(sql)
-                await connection.execute("insert into migration (number) values ($1)", number)
-
-
-async def _version(connection: Any) -> int:
-    """Return the version of the tables; 0 where there are none."""
-    if not await connection.fetchval("select to_regclass('migration') is not null"):
-        return 0
-    return int(await connection.fetchval("select coalesce(max(number), 0) from migration"))
-
-
-def _values(query: NumberedQuery, parameters: Parameters) -> list[object]:
-    return [
-        msgspec.json.decode(str(parameters[name])) if name in query.arrays else parameters[name]
-        for name in query.parameters
-    ]
 
 
 def _unstorable(exc: BaseException) -> Unstorable:

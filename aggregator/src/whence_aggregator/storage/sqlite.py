@@ -7,19 +7,18 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from whence_aggregator.ports import P, R, StorageUnavailable, T, WriteConflict
+from whence_aggregator.ports import P, R, StorageUnavailable, T
 from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery, NamedQuery, Parameters
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import ManyRows, OpenMode
 from whence_aggregator.storage.sqlite_checkpoints import Checkpoints
+from whence_aggregator.storage.sqlite_errors import CODE, translated
 from whence_aggregator.storage.sqlite_migration import check_file, migrate, write_ahead
 from whence_aggregator.storage.tables import Row, Rows
-from whence_common.errors import one_line
-from whence_common.storable import Unstorable
 
 READERS = 2
 _BUSY_SECONDS_MAX = 10
@@ -30,14 +29,6 @@ _ROWS_STEP = 8
 _STATEMENTS_KEPT = 1_024
 _VARIABLES_MAX = 30_000
 _PRAGMAS = ("synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=0")
-_CODE = "storage-sqlite"
-_DAMAGED = "it is damaged, or not a ledger: correct `database`, or restore a backup (README: Backup, restore, upgrade)"
-_RIGHTS = "the service's user must own it, its -wal and -shm beside it, and their directory: chown USER them"
-_FIXES = {
-    sqlite3.SQLITE_CANTOPEN: "its directory must be there, and the service's user must be able to write in it",
-    sqlite3.SQLITE_READONLY: _RIGHTS, sqlite3.SQLITE_PERM: _RIGHTS,
-    sqlite3.SQLITE_CORRUPT: _DAMAGED, sqlite3.SQLITE_NOTADB: _DAMAGED,
-}  # fmt: skip
 W = TypeVar("W")
 
 
@@ -65,8 +56,8 @@ class SqliteDatabase:
             await database._in_writer(lambda: database._connect_writer(mode))
         except BaseException as exc:
             await database.close()
-            if isinstance(exc, StorageUnavailable) and exc.code == _CODE:
-                raise StorageUnavailable(_CODE, f"{path}: {exc.message}", fix=exc.fix) from exc
+            if isinstance(exc, StorageUnavailable) and exc.code == CODE:
+                raise StorageUnavailable(CODE, f"{path}: {exc.message}", fix=exc.fix) from exc
             raise
         return database
 
@@ -120,7 +111,7 @@ class SqliteDatabase:
 
     async def fetch_all(self, asked: BoundQueries[T], *, brief: bool = False) -> T:
         if brief:  # waking a thread takes longer than such a look-up
-            with _told():
+            with translated():
                 return cast(T, self._read(asked.queries))
         return cast(T, await self._answers(asked.queries))
 
@@ -300,27 +291,8 @@ def _insert(connection: sqlite3.Connection, many: ManyRows, rows: Sequence[Param
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], W]) -> W:
-    with _told():
+    with translated():
         return await asyncio.get_running_loop().run_in_executor(threads, work)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell SQLite's errors as ours."""
-    try:
-        yield
-    except sqlite3.IntegrityError as exc:
-        raise WriteConflict("storage-conflict", f"SQLite: {one_line(str(exc), 200)}") from exc
-    except (sqlite3.DataError, UnicodeEncodeError, OverflowError) as exc:
-        raise Unstorable("what was sent") from exc
-    except sqlite3.Error as exc:
-        message = f"SQLite: {one_line(str(exc), 200)}"
-        raise StorageUnavailable(_CODE, message, fix=_fix(exc)) from exc
-
-
-def _fix(exc: sqlite3.Error) -> str:
-    code = (getattr(exc, "sqlite_errorcode", None) or 0) & 0xFF
-    return _FIXES.get(code, "see the disk's space and health")
 
 
 def _rows(cursor: sqlite3.Cursor) -> Sequence[Row]:
