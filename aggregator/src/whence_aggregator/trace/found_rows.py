@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypedDict
+
+import msgspec
 
 from whence_aggregator.queries.query import BoundQueries, BoundQuery, together
 from whence_aggregator.queries.trace import (
@@ -48,9 +49,8 @@ class _Numbered(TypedDict):
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """An instance of a list, without its facets: `shown` is the rest."""
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """An instance of a list, without its facets: `shown` is the rest. A Struct: pages have 500 of them."""
 
     number: int
     facets: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.ports import Database
@@ -55,7 +55,8 @@ class Recorded:
 
     def inventory_of(self, name: str) -> InventoryFacts:
         """Return what the EC2 API lists of an instance."""
-        return replace(self.listed.get(name, InventoryFacts()), listed_at=self.lives.get(name, LifeFacts()).listed_at)
+        found = self.listed.get(name)
+        return found or InventoryFacts(listed_at=self.lives.get(name, LifeFacts()).listed_at)
 
 
 async def read_recorded(database: Database, names: Sequence[str], moment: Moment, *, brief: bool) -> Recorded:
@@ -67,11 +68,12 @@ async def read_recorded(database: Database, names: Sequence[str], moment: Moment
             LIVES_OF.bind(named),
         )  # fmt: skip
         statements, enrolments, seen, listed, alive = await database.fetch_all(now, brief=brief)
+        known = lives(alive)
         return Recorded(
             statements=list(map(statement_record, statements)),
             enrolments=list(map(enrolment, enrolments)),
-            lives=lives(alive),
-            listed=inventory(listed),
+            lives=known,
+            listed=inventory(listed, known),
             heard=heard_facts(seen),
         )
     past: StatementsAtParameters = {**named, "past": moment.past}
@@ -83,11 +85,12 @@ async def read_recorded(database: Database, names: Sequence[str], moment: Moment
         STATEMENTS_LATER.bind(bounds),
     )  # fmt: skip
     recorded, enrolments, listed_then, alive_then, later = await database.fetch_all(then, brief=brief)
+    known = lives(alive_then)
     return Recorded(
         statements=list(map(statement_record, recorded)),
         enrolments=list(map(enrolment, enrolments)),
-        lives=lives(alive_then),
-        listed=inventory(listed_then),
+        lives=known,
+        listed=inventory(listed_then, known),
         later=late_statements(later),
     )
 

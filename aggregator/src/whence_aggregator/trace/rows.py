@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast
@@ -67,6 +67,9 @@ class LifeFacts:
     life: Life = "unknown"
     since: str = ""
     listed_at: str = ""
+
+
+_NO_LIFE = LifeFacts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +147,11 @@ def lives(rows: Sequence[LivesOfRow]) -> dict[str, LifeFacts]:
     }
 
 
-def inventory(rows: Sequence[InventoryOfRow]) -> dict[str, InventoryFacts]:
-    """Return what the EC2 API lists, by instance id, without the time of the newest listing."""
+def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) -> dict[str, InventoryFacts]:
+    """Return what the EC2 API lists, by instance id, with the time of the newest listing out of the lives."""
     return {
         row["instance_id"]: InventoryFacts(
+            listed_at=known.get(row["instance_id"], _NO_LIFE).listed_at,
             state=row["state"],
             asked_at=from_millis(row["asked_at"]),
             launched_at=row["launched_at"],
