@@ -6,16 +6,18 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from fakes.signing_authority import SigningAuthority
+from landscape import workers
 from landscape.postgres import postgres
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import Landscape, landscape
+from landscape.workers import ON_THE_MACHINE, Dealing, networks_can_be_made, take_own_network
 
 hypothesis.settings.register_profile(
     "whence", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
@@ -23,34 +25,34 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("whence")
 
 
-_ON_THE_MACHINE = (
-    "tests/acceptance/", "tests/install/", "tests/integration/test_agent_adapters.py",
-    "tests/integration/test_agent_cloud.py", "tests/integration/test_collectors.py",
-    "tests/integration/test_aws_weather.py", "tests/contract/test_engine.py",
-    "tests/integration/test_registry_trust.py", "tests/integration/test_user_data_boots.py",
-    "tests/integration/test_pull_weather.py", "tests/integration/test_watching.py",
-)  # fmt: skip
-"""Tests that share the machine's one bridge, loop devices and mounts."""
+_NEEDS = {"scape": "engine", "pristine_root": "root"}
+"""What a test that asks for a fixture needs of the machine."""
 
 
-class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Run the tests that share the machine on one worker, and each other test on whichever worker is free.
-
-    xdist's own groups by marker do not work with pytest 9.2: the scheduler no longer sees them.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "machine" if nodeid.startswith(_ON_THE_MACHINE) else nodeid
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["own_network"] = networks_can_be_made()
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling:
-    return _Scheduling(config, log)
+def pytest_configure(config: pytest.Config) -> None:
+    given = getattr(config, "workerinput", {})
+    if given.get("own_network"):
+        take_own_network(given["workerid"])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealing:
+    return Dealing(config, log, own_networks=networks_can_be_made())
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Refuse a test that asks for the landscape in a file that any worker may run."""
-    if "scape" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(_ON_THE_MACHINE):
-        raise pytest.UsageError(f"{item.nodeid} uses the fixture scape: add its file to _ON_THE_MACHINE in {__file__}")
+    """Mark what a test needs, and refuse one that uses an engine in a file that any worker may run."""
+    for name in getattr(item, "fixturenames", ()):
+        if name in _NEEDS:
+            item.add_marker(_NEEDS[name])
+    if item.get_closest_marker("engine") and not item.nodeid.startswith(ON_THE_MACHINE):
+        raise pytest.UsageError(
+            f"{item.nodeid} uses a Docker Engine: add its file to ON_THE_MACHINE in {workers.__file__}"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ PATIENCE = Patience(backoff=Backoff(first_seconds=0.2, longest_seconds=1.0, rand
 STALL_SECONDS = 2.0
 SIZE = 600_000
 ROBOT = Login(username="robot", password="hunter2hunter2")
+pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 
 @pytest.fixture(scope="module")
