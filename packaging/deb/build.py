@@ -41,14 +41,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheels", type=Path, required=True, help="folder with our wheels (make wheels)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the packages")
+    parser.add_argument("--compression", choices=("xz", "zstd"), default="xz", help="zstd is faster, xz smaller")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES:
-        print(_build(package, arguments.wheels, arguments.out), flush=True)
+        print(_build(package, arguments.wheels, arguments.out, arguments.compression), flush=True)
     return 0
 
 
-def _build(package: Package, wheels: Path, out: Path) -> Path:
+def _build(package: Package, wheels: Path, out: Path, compression: str) -> Path:
     with tempfile.TemporaryDirectory(prefix="whence-deb-") as directory:
         root = Path(directory) / "root"
         _environment(package, root, wheels)
@@ -57,7 +58,7 @@ def _build(package: Package, wheels: Path, out: Path) -> Path:
         architecture = _run("dpkg", "--print-architecture").strip()
         _control(package, root, version, architecture)
         file = out / f"{package.name}_{version}_{architecture}.deb"
-        _run("dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(root), str(file))
+        _run("dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(root), str(file))
         return file
 
 

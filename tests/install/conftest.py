@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from landscape.whole import ROOT
 BARE = "systemd,systemd-sysv,dbus"
 """What boots a root; everything else must come with the packages."""
 
+_INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
+
 
 @pytest.fixture(scope="session")
 async def pristine_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -23,19 +27,39 @@ async def pristine_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert os.geteuid() == 0, "this test boots a machine, which needs root"
     work = tmp_path_factory.mktemp("package")
     for part in ("common", "agent", "aggregator"):
-        await run(BIN / "python", "-m", "build", "--wheel", "--outdir", work / "wheels", ROOT / part)
-    await run(BIN / "python", ROOT / "packaging/deb/build.py", "--wheels", work / "wheels", "--out", work)
+        await run(BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", work / "wheels", ROOT / part)
+    build = (BIN / "python", ROOT / "packaging/deb/build.py", "--compression", "zstd")
+    await run(*build, "--wheels", work / "wheels", "--out", work)
     packages = sorted(work.glob("*.deb"))
     assert [one.name.split("_")[0] for one in packages] == ["whence-agent", "whence-aggregator"]
     root = work / "root"
-    install = "chroot $1 apt-get install --yes --no-install-recommends " + " ".join(f"/{one.name}" for one in packages)
-    await run(
-        "mmdebstrap", "--variant=minbase", f"--include={BARE}",
-        *(f"--customize-hook=copy-in {one} /" for one in packages), f"--customize-hook={install}",
-        "bookworm", root,
-    )  # fmt: skip
+    root.mkdir()
+    await run("tar", "--extract", "--numeric-owner", "--file", await bare_root(packages), "--directory", root)
+    for one in packages:
+        shutil.copy(one, root)
+    within = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", f"--directory={root}")
+    await run(*within, *_INSTALL, *(f"/{one.name}" for one in packages))
     (root / "var/log/journal").mkdir(exist_ok=True)
     return root
+
+
+async def bare_root(packages: Sequence[Path]) -> Path:
+    """Return the archive of a root without the packages; Debian's packages that these need are downloaded in it."""
+    week = datetime.now(UTC).strftime("%G-%V")
+    kept = ROOT / "build" / f"bare-root-{week}.tar"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        made = kept.with_name(f"{kept.stem}-{os.getpid()}.tar")
+        names = " ".join(f"/{one.name}" for one in packages)
+        await run(
+            "mmdebstrap", "--variant=minbase", f"--include={BARE}", "--skip=cleanup/apt",
+            *(f"--customize-hook=copy-in {one} /" for one in packages),
+            f"--customize-hook=chroot $1 {' '.join(_INSTALL)} --download-only {names}",
+            f"--customize-hook=cd $1 && rm {names.replace('/', './')}",
+            "bookworm", made,
+        )  # fmt: skip
+        made.rename(kept)
+    return kept
 
 
 @pytest.fixture(scope="session")
