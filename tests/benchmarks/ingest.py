@@ -30,8 +30,7 @@ import aiohttp
 from fakes.agent_client import AgentClient
 from fakes.machine import DIGEST, Machine
 from fakes.signing_authority import SigningAuthority
-from landscape.kills import new_database
-from landscape.postgres import postgres
+from landscape.postgres import new_database, postgres
 from landscape.processes import answers, free_port, started
 from landscape.programs import aggregator
 from whence_common.clock import from_millis

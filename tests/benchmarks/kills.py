@@ -9,8 +9,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from landscape.kills import Place, drop_database, new_database, traceable
-from landscape.postgres import postgres
+from landscape.kills import Place, traceable
+from landscape.postgres import drop_database, new_database, postgres
 
 _SQLITE = int(os.environ.get("BENCH_KILLS_SQLITE", "200"))
 _CALLS = int(os.environ.get("BENCH_KILLS_CALLS", "100"))

@@ -28,8 +28,7 @@ from benchmarks.ingest import LIMITS, LUA, Side, enrolled, loaded, statements, t
 from benchmarks.samples import Sampled, image_of, name_of, new_key
 from benchmarks.scale import fill_postgres, fill_sqlite
 from fakes.signing_authority import SigningAuthority
-from landscape.kills import new_database
-from landscape.postgres import postgres
+from landscape.postgres import new_database, postgres
 from landscape.processes import free_port, run, started
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import ROOT

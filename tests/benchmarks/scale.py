@@ -27,8 +27,7 @@ from benchmarks.samples import (
 )
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority, identity_document
-from landscape.kills import new_database
-from landscape.postgres import postgres
+from landscape.postgres import new_database, postgres
 from landscape.programs import aggregator
 from whence_aggregator.agents.enrolment import Enrolment
 from whence_aggregator.agents.ingest import Verified

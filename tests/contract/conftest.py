@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import Aws, moto_server
+from landscape.postgres import new_database
 from whence_aggregator.ports import Database
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
 
+@pytest.fixture(scope="session")
+async def postgres_template(postgres_dsn: str) -> str:
+    """A database with our tables and nothing in them, which is copied for each test."""
+    name = "made"
+    await (await PostgresDatabase.open(await new_database(postgres_dsn, name))).close()
+    return name
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres_dsn: str) -> AsyncIterator[Database]:
+async def database(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres_dsn: str, postgres_template: str
+) -> AsyncIterator[Database]:
     if request.param == "sqlite":
         sqlite = await SqliteDatabase.open(tmp_path / "ledger.db")
         yield sqlite
         await sqlite.close()
         return
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute(f"create database {name}")
-    await connection.close()
-    opened = await PostgresDatabase.open(postgres_dsn.removesuffix("postgres") + name)
+    opened = await PostgresDatabase.open(await new_database(postgres_dsn, template=postgres_template))
     yield opened
     await opened.close()
 

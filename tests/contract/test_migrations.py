@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Protocol
 import asyncpg
 import pytest
 
+from landscape.postgres import new_database
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.queries.agents import ADD_FACETS_IMAGE
 from whence_aggregator.queries.audit import DUMP_FACETS, DumpFacetsParameters
@@ -76,9 +76,7 @@ class PostgresPlace:
 
     @classmethod
     async def make(cls, server: str) -> PostgresPlace:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        await cls(server).run(f"create database {name}")
-        return cls(server.removesuffix("postgres") + name)
+        return cls(await new_database(server))
 
     async def run(self, *scripts: str) -> None:
         connection = await asyncpg.connect(self._dsn)

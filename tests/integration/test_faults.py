@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from landscape.kills import Place, new_database, traceable
-from landscape.postgres import postgres
+from landscape.kills import Place, traceable
+from landscape.postgres import new_database, postgres
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
-from landscape.kills import drop_database, new_database
+from landscape.postgres import drop_database, new_database
 from whence_aggregator.ports import WriteConflict
 from whence_aggregator.queries.ledger import ADD_CLOCK, LAST_INDEX, PUT_TILE, AddClockParameters
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskUnlessKnownParameters

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
 import pytest
 
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.postgres import new_database
 from landscape.programs import aggregator
 
 
 @pytest.fixture
 async def dsn(postgres_dsn: str) -> str:
     """A database of its own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute(f"create database {name}")
-    await connection.close()
-    return postgres_dsn.removesuffix("postgres") + name
+    return await new_database(postgres_dsn)
 
 
 async def test_nothing_acknowledged_is_lost_on_postgresql_either(

@@ -6,19 +6,17 @@ import base64
 import copy
 import json
 import shutil
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 
 from fakes.in_process import AUDIENCE, ORIGIN, SECRET, InProcess
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
-from landscape.postgres import programs
+from landscape.postgres import new_database, programs
 from landscape.processes import run
 from whence_aggregator.adapters.backup import copy_database
 from whence_aggregator.adapters.log_files import CheckpointFile
@@ -161,8 +159,4 @@ class Installation:
 
     async def _new_postgres_database(self) -> str:
         assert self._postgres_dsn is not None
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        connection = await asyncpg.connect(self._postgres_dsn)
-        await connection.execute(f"create database {name}")
-        await connection.close()
-        return self._postgres_dsn.removesuffix("postgres") + name
+        return await new_database(self._postgres_dsn)

@@ -12,8 +12,6 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
-
 from fakes.faults import _authority
 from fakes.in_process import SECRET, InProcess
 from landscape.whole import ROOT
@@ -117,17 +115,3 @@ class Place:
             await database.close()
             for file in self.directory.glob("scratch.db*"):
                 file.unlink()
-
-
-async def new_database(dsn: str, name: str) -> str:
-    """Make a database of its own in a cluster."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(f"create database {name}")
-    await connection.close()
-    return dsn.removesuffix("postgres") + name
-
-
-async def drop_database(dsn: str, name: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(f"drop database {name} with (force)")
-    await connection.close()

@@ -35,10 +35,13 @@ class NotReady(Exception):
 class Process:
     """A running program and its log."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, log: Path, stop_signal: signal.Signals = signal.SIGTERM
+    ) -> None:
         self.name = name
         self.process = process
         self.log = log
+        self._stop_signal = stop_signal
 
     def tail(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
@@ -50,9 +53,9 @@ class Process:
         await self.process.wait()
 
     async def stop(self) -> int:
-        """SIGTERM, then SIGKILL when that takes too long; give the exit code."""
+        """Send its signal to stop, then SIGKILL when that takes too long; return the exit code."""
         if self.process.returncode is None:
-            self.process.terminate()
+            self.process.send_signal(self._stop_signal)
             try:
                 async with asyncio.timeout(STOP_SECONDS_MAX):
                     await self.process.wait()
@@ -71,6 +74,7 @@ async def started(
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     seconds_max: float = READY_SECONDS_MAX,
+    stop_signal: signal.Signals = signal.SIGTERM,
 ) -> AsyncIterator[Process]:
     """Start a program and wait until it is ready; stop it at the end. Raises NotReady."""
     log = logs / f"{name}.log"
@@ -84,7 +88,7 @@ async def started(
             cwd=cwd,
             start_new_session=True,
         )
-    running = Process(name, process, log)
+    running = Process(name, process, log, stop_signal)
     try:
         await _until_ready(running, ready, seconds_max)
         yield running
