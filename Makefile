@@ -1,5 +1,5 @@
 # The two commands of the README are demo and test; each does its own set-up. CONTRIBUTING.md says what the others are for.
-.PHONY: demo test check bench dev clients wheels deb lock queries clean
+.PHONY: demo test endurance check bench dev clients wheels deb lock queries clean
 .DEFAULT_GOAL := demo
 
 BIN := .venv/bin
@@ -16,6 +16,11 @@ demo: dev
 test: dev clients
 	@sh tests/landscape/setup.sh test
 	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadscope --durations=10 $(ARGS)
+
+# What `make test` runs a sample of, whole: hours.
+endurance: dev clients
+	@sh tests/landscape/setup.sh test
+	WHENCE_ENDURANCE=1 $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadscope --durations=10 -m endurance $(ARGS)
 
 check: dev
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ import pytest
 from xdist.remote import Producer
 
 from fakes.signing_authority import SigningAuthority
-from landscape import workers
+from landscape import endurance, workers
 from landscape.postgres import postgres
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import Landscape, landscape
@@ -22,7 +22,8 @@ from landscape.workers import ON_THE_MACHINE, Dealing, networks_can_be_made, tak
 hypothesis.settings.register_profile(
     "whence", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
 )
-hypothesis.settings.load_profile("whence")
+hypothesis.settings.register_profile("sample", hypothesis.settings.get_profile("whence"), derandomize=True)
+hypothesis.settings.load_profile("whence" if endurance.WHOLE else "sample")
 
 
 _NEEDS = {"scape": "engine", "pristine_root": "root"}
@@ -45,10 +46,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealing
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what a test needs, and refuse one that uses an engine in a file that any worker may run."""
+    """Mark what a test needs, give an endurance test its time, and refuse one that uses an engine in a file that any worker may run."""
     for name in getattr(item, "fixturenames", ()):
         if name in _NEEDS:
             item.add_marker(_NEEDS[name])
+    if endurance.WHOLE and item.get_closest_marker("endurance"):
+        item.add_marker(pytest.mark.timeout(endurance.SECONDS_MAX), append=False)
     if item.get_closest_marker("engine") and not item.nodeid.startswith(ON_THE_MACHINE):
         raise pytest.UsageError(
             f"{item.nodeid} uses a Docker Engine: add its file to ON_THE_MACHINE in {workers.__file__}"

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import random
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.endurance import repeated
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import ListedInstance
 from whence_aggregator.queries.agents import SEE
@@ -210,7 +211,7 @@ class World:
                 assert not {"fail", "unknown"} & set(standing.values()), standing
 
 
-EXAMPLES = int(os.environ.get("WHENCE_MODEL_EXAMPLES", "30"))
+EXAMPLES = repeated(sample=10, whole=300)
 """So many worlds in an ordinary run; a failing one is shown as it is, since shrinking it takes minutes."""
 STEPS = st.lists(
     st.tuples(
@@ -261,6 +262,7 @@ STARTED_AGAIN = [
 @example(steps=STARTED_AGAIN, within=[("forward", 1, 0), ("forward", 0, 5)], seed=139946)
 @given(steps=STEPS, within=st.lists(st.tuples(st.just("forward"), st.integers(0, 2), st.sampled_from([0, 5])), max_size=3),
        seed=st.integers(0, 2**32))  # fmt: skip
+@pytest.mark.endurance
 @settings(max_examples=EXAMPLES, deadline=None, phases=(Phase.explicit, Phase.generate))
 def test_no_failure_is_recorded_that_complete_knowledge_would_not_give(
     steps: list[tuple[str, int, int]], within: list[tuple[str, int, int]], seed: int

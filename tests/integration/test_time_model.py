@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.endurance import repeated
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.lineage import LinkName
 from whence_aggregator.trace.search import Wanted
@@ -39,7 +41,8 @@ _DATED: tuple[LinkName, ...] = ("account", "team", "instance", "user_data", "app
 
 
 @given(steps=STEPS, seed=st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@pytest.mark.endurance
+@settings(max_examples=repeated(sample=12, whole=200), deadline=None)
 def test_the_same_pair_always_has_the_same_answer(steps: list[tuple[str, int, int]], seed: int) -> None:
     """Whatever is recorded after a question, in whatever order and with whatever clocks."""
     asyncio.run(_same_answers(steps, random.Random(seed)))

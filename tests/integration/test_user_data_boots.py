@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fakes.user_data_documents import CIPHERTEXT, REFERENCES, documents, valid, with_ciphertext
 from landscape.aws import REGION
+from landscape.endurance import repeated
 from landscape.whole import Landscape
 from whence_agent.adapters.aws_http import AwsSecrets, SignedHttp
 from whence_agent.adapters.docker_engine import DockerEngine
@@ -36,7 +37,7 @@ from whence_common.user_data.judge import UserData
 from whence_common.user_data.limits import MEMORY_BYTES_ENOUGH, UNLIMITED, Ulimit
 from whence_common.user_data.options import ContainerOptions
 
-EXAMPLES = int(os.environ.get("WHENCE_MODEL_EXAMPLES", "25"))
+EXAMPLES = repeated(sample=10, whole=200)
 SEED = int(os.environ.get("WHENCE_MODEL_SEED", "18"))
 NAME = "whence-test-boots"
 NOT_OF_FORM = ("address already in use", "port is already allocated")
@@ -109,7 +110,7 @@ async def test_kms_and_the_fake_take_what_they_made_and_refuse_the_rest(
         await vault.decrypt(b"made by nobody", {})
 
 
-@pytest.mark.timeout(120 + 10 * EXAMPLES)
+@pytest.mark.endurance
 async def test_kms_decrypts_what_is_valid_however_it_was_written(moto: Secrets, scape: Landscape) -> None:
     encoded = await scape.aws.encrypt(PLAINTEXT)
     asked = 0
@@ -130,7 +131,7 @@ async def test_kms_decrypts_what_is_valid_however_it_was_written(moto: Secrets, 
     assert asked > 0
 
 
-@pytest.mark.timeout(120 + 10 * EXAMPLES)
+@pytest.mark.endurance
 async def test_the_engine_starts_what_is_valid(scape: Landscape, tmp_path: Path) -> None:
     built = await scape.build("boots", "1.0", scm=None, command=("/bin/busybox", "sleep", "600"))
     repository = f"{scape.registry}/demo/boots"

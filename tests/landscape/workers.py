@@ -45,7 +45,9 @@ class Dealing(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         self._first_only = (OUTSIDE,) if own_networks else ON_THE_MACHINE
 
     def schedule(self) -> None:
-        self.assigned_work = dict(sorted(self.assigned_work.items(), key=lambda pair: pair[0].gateway.id != _FIRST))
+        for node in self.nodes:
+            if node.gateway.id != _FIRST:  # the first worker chooses first, and is kept when there is work for one only
+                self.assigned_work[node] = self.assigned_work.pop(node)
         super().schedule()
 
     def _split_scope(self, nodeid: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from fakes.agent_world import FakeIssuer, Ticks
 from fakes.clocks import FakeClock
 from fakes.object_store import FakeObjectStore
+from landscape.endurance import repeated
 from whence_agent.credentials.generations import DirectoryTaken, Generations
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
 from whence_agent.credentials.tokens import TokenKeeper
@@ -254,13 +255,15 @@ async def test_what_was_fetched_is_masked_from_then_on(kept: Kept) -> None:
     assert kept.redactor.scrub("password is hunter2hunter2!") == "password is MASKED!"
 
 
-async def test_five_hundred_rotations_leave_nothing_behind(kept: Kept) -> None:
-    for number in range(500):
+@pytest.mark.endurance
+async def test_hundreds_of_rotations_leave_nothing_behind(kept: Kept) -> None:
+    rotations = repeated(sample=50, whole=500)
+    for number in range(rotations):
         kept.put("user.json", USER.replace(b"p1", b"password-%d" % number))
         await kept.keeper.poll()
     assert len(list((kept.directory / "generations").iterdir())) == 2
     assert len(list(kept.directory.iterdir())) == 2
-    assert kept.state == ("current", 500)
+    assert kept.state == ("current", rotations)
 
 
 class Tokens:

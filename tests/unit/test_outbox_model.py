@@ -8,10 +8,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from landscape.endurance import repeated
 from whence_agent.report.outbox import Outbox
 from whence_common.runtime.files import Disk
 
@@ -161,5 +163,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.maybe.pop(number, None)
 
 
-OutboxMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-TestOutbox = OutboxMachine.TestCase
+OutboxMachine.TestCase.settings = settings(
+    max_examples=repeated(sample=20, whole=1000), stateful_step_count=30, deadline=None
+)
+TestOutbox = pytest.mark.endurance(OutboxMachine.TestCase)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fakes.agent_world import DIGEST, World
 from fakes.watched_world import APP, Watched
+from landscape.endurance import repeated
 from whence_agent.status.document import state_of
 from whence_agent.watch.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS
 
@@ -223,7 +224,8 @@ HAPPENINGS = (
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.endurance
+@settings(max_examples=repeated(sample=40, whole=1000), deadline=None)
 @given(happenings=st.lists(st.sampled_from(HAPPENINGS), max_size=14), live_restore=st.booleans())
 def test_what_ended_well_by_itself_stays_ended_and_all_else_runs_again(
     happenings: list[object], live_restore: bool

@@ -7,11 +7,13 @@ import random
 from collections.abc import Sequence
 from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.machine import DIGEST, REPOSITORY, Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.endurance import repeated
 from whence_aggregator.ports import R, T
 from whence_aggregator.projections.rows import known_instance
 from whence_aggregator.projections.stated import Said, Stated
@@ -41,7 +43,8 @@ def at(minute: int) -> str:
 
 
 @given(said=STATEMENTS, seed=st.integers(0, 2**32))
-@settings(max_examples=1000, deadline=None)
+@pytest.mark.endurance
+@settings(max_examples=repeated(sample=200, whole=1000), deadline=None)
 def test_shuffled_repeated_and_delayed_statements_give_the_same_state(
     said: list[tuple[int, int, str, int]], seed: int
 ) -> None:

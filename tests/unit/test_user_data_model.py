@@ -19,6 +19,7 @@ from hypothesis import Phase, given, settings
 from yarl import URL
 
 from fakes.user_data_documents import CIPHERTEXT, RULES, Valid, documents, valid
+from landscape.endurance import repeated
 from whence_agent.adapters.engine_client import EngineClient
 from whence_agent.adapters.engine_create import create_document
 from whence_agent.boot.container import PulledImage, Specifier, in_order, write_meta
@@ -38,7 +39,7 @@ from whence_common.user_data.judge import UserData, judge
 from whence_common.user_data.masking import masked
 from whence_common.user_data.secret_references import CIPHERTEXT_BYTES_MAX, PREFIXES
 
-EXAMPLES = int(os.environ.get("WHENCE_MODEL_EXAMPLES", "150"))
+EXAMPLES = repeated(sample=50, whole=1000)
 IMAGE = PulledImage(
     facts=ImageFacts(source="r.example.org/a/b:1", repository="r.example.org/a/b", digest="sha256:" + "a" * 64),
     image_id="sha256:" + "b" * 64,
@@ -69,7 +70,7 @@ class NoEngine(EngineClient):
 ENGINE = NoEngine(base_url="unix:///nonexistent.sock", version="1.41", timeout=1.0)
 
 
-@pytest.mark.timeout(60 + EXAMPLES)
+@pytest.mark.endurance
 @given(documents)
 @settings(max_examples=EXAMPLES, phases=(Phase.explicit, Phase.generate, Phase.shrink))
 def test_what_is_valid_never_fails_later_for_its_form(document: dict[str, Any]) -> None:
