@@ -11,9 +11,10 @@ import pytest
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.endurance import repeated
 from landscape.programs import Aggregator, aggregator
 
-KILLS = 4
+KILLS = repeated(sample=2, whole=20)
 
 
 async def talk(client: AgentClient, machine: Machine, acknowledged: dict[str, int]) -> None:
@@ -27,6 +28,7 @@ async def talk(client: AgentClient, machine: Machine, acknowledged: dict[str, in
         return
 
 
+@pytest.mark.endurance
 async def test_nothing_acknowledged_is_lost_when_the_aggregator_is_killed_again_and_again(
     tmp_path: Path, authority: SigningAuthority
 ) -> None:

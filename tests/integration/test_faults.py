@@ -8,36 +8,37 @@ from pathlib import Path
 
 import pytest
 
+from landscape.endurance import repeated
 from landscape.kills import Place, traceable
 from landscape.postgres import new_database, postgres
 
+_FAULTS: list[tuple[str, int]] = [
+    ("kill", 30),
+    ("kill", 131),
+    ("torn-kill", 160),
+    ("torn-kill", 190),
+    ("full", 90),
+    ("full", 222),
+    ("io", 145),
+    ("io", 400),
+    *(
+        [
+            ("kill@pwrite64", 40),
+            ("kill@pwrite64", 480),
+            ("kill@fdatasync", 20),
+            ("kill@ftruncate", 1),
+            ("full@pwrite64", 520),
+            ("io@pwrite64", 480),
+            ("io@fdatasync", 25),
+        ]
+        if traceable()
+        else []
+    ),
+]
 
-@pytest.mark.parametrize(
-    "fault, step",
-    [
-        ("kill", 30),
-        ("kill", 131),
-        ("torn-kill", 160),
-        ("torn-kill", 190),
-        ("full", 90),
-        ("full", 222),
-        ("io", 145),
-        ("io", 400),
-        *(
-            [
-                ("kill@pwrite64", 40),
-                ("kill@pwrite64", 480),
-                ("kill@fdatasync", 20),
-                ("kill@ftruncate", 1),
-                ("full@pwrite64", 520),
-                ("io@pwrite64", 480),
-                ("io@fdatasync", 25),
-            ]
-            if traceable()
-            else []
-        ),
-    ],
-)
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("fault, step", _FAULTS[:: repeated(sample=2, whole=1)])
 async def test_a_ledger_on_sqlite_is_clean_after_a_fault_and_goes_on(tmp_path: Path, fault: str, step: int) -> None:
     place = Place(tmp_path)
     assert done(place, fault, step, *await place.life(step, fault))
@@ -54,12 +55,14 @@ def done(place: Place, fault: str, step: int, code: int, said: str) -> bool:
     return "(INJECTED)" in (place.directory / "calls").read_text() if "@" in fault else int(said) >= step
 
 
+@pytest.mark.endurance
 async def test_a_ledger_on_postgresql_is_clean_after_faults_of_those_who_hold_the_sequencer(tmp_path: Path) -> None:
     cluster = Path("/tmp") / f"whence-faults-{uuid.uuid4().hex[:8]}"
     cluster.mkdir(mode=0o755)
     try:
         async with postgres(cluster, tmp_path) as dsn:
-            for number, (fault, step) in enumerate([("kill", 40), ("lost", 70), ("kill", 150), ("lost", 140)]):
+            faults = [("kill", 40), ("lost", 140), ("lost", 70), ("kill", 150)]
+            for number, (fault, step) in enumerate(faults[: repeated(sample=2, whole=4)]):
                 home = tmp_path / str(number)
                 home.mkdir()
                 place = Place(home, await new_database(dsn, f"f{number}"))

@@ -10,5 +10,5 @@ SECONDS_MAX = 3600
 
 
 def repeated(*, sample: int, whole: int) -> int:
-    """Return how many examples or repetitions a test makes in this run."""
+    """Return how many examples or repetitions a test makes in this run, or each how many-th case it takes."""
     return whole if WHOLE else sample
