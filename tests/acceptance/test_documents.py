@@ -73,7 +73,7 @@ WITH_SETTINGS = (
     "whence-aggregator check", "whence-aggregator ledger", "whence-aggregator backup", "whence-aggregator token list",
 )  # fmt: skip
 """Commands that get this test's settings."""
-DRY = ("make bench", "make wheels", "make deb", "make lock")
+DRY = ("make bench", "make endurance", "make wheels", "make deb", "make lock")
 """Targets that take minutes: make says what it would do."""
 ENDS_WITH = {"whence violations --verdict fail": 1, "whence accounts": 1, "whence trace": 1}
 """Exit codes that are right although not 0, by the beginning of the command."""

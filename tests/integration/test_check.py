@@ -135,9 +135,13 @@ async def test_everything_that_a_start_would_die_of_is_found_at_once(tmp_path: P
     ]
 
 
-async def test_a_directory_that_cannot_be_written_or_is_missing_is_found(tmp_path: Path) -> None:
+async def test_a_directory_that_is_missing_is_found(tmp_path: Path) -> None:
     text = good(tmp_path).replace(f"{tmp_path}/log.checkpoint", f"{tmp_path}/none/log.checkpoint")
     assert said(await checked(text)) == [(7, "error", "directory-missing")]
+
+
+@pytest.mark.root
+def test_becoming_a_user_that_does_not_exist_is_refused() -> None:
     with pytest.raises(CannotBecome, match="there is no user '4294967294'"):
         become("4294967294")
 
@@ -241,6 +245,7 @@ async def test_a_database_of_the_version_before_is_saved_before_it_is_upgraded(t
     assert json.loads((tmp_path / "backup" / "backup.json").read_bytes())["size"] is None
 
 
+@pytest.mark.root
 async def test_what_root_restored_and_did_not_give_to_the_service_is_a_warning(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")

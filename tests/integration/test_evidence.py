@@ -131,6 +131,7 @@ async def test_what_is_no_evidence_is_refused_with_a_reason(audited: Audited, co
     assert (code, "is not verified" in said, "Traceback" in said) == (1, True, False), said
 
 
+@pytest.mark.root
 async def test_verifying_needs_a_key_and_no_network(audited: Audited) -> None:
     file = audited.directory / "offline.bundle"
     await audited.server.whence("bundle", *PERIOD, "--out", str(file))

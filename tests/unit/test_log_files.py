@@ -47,6 +47,7 @@ def test_however_many_make_the_first_key_at_once_they_have_the_same(tmp_path: Pa
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.root
 def test_what_root_makes_belongs_to_whom_the_directory_belongs(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
