@@ -28,6 +28,7 @@ async def directory(tmp_path: Path) -> AsyncIterator[Path]:
         yield found
 
 
+@pytest.mark.root
 async def test_a_write_that_finds_no_room_names_its_file_and_leaves_nothing(directory: Path) -> None:
     disk = SmallDisk(directory)
     await disk.begin(FULL)
@@ -36,6 +37,7 @@ async def test_a_write_that_finds_no_room_names_its_file_and_leaves_nothing(dire
     assert [path.name for path in directory.iterdir()] == ["filler"]
 
 
+@pytest.mark.root
 async def test_a_stage_waits_for_room_and_shows_it(directory: Path, tmp_path: Path) -> None:
     disk, world, shown = SmallDisk(directory), World(tmp_path), list[str]()
     await disk.begin(FULL)
@@ -55,6 +57,7 @@ async def test_a_stage_waits_for_room_and_shows_it(directory: Path, tmp_path: Pa
     )
 
 
+@pytest.mark.root
 async def test_a_disk_that_stays_full_is_the_cause_that_the_failure_states(directory: Path, tmp_path: Path) -> None:
     await SmallDisk(directory).begin(FULL)
 
