@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import asyncpg
 import pytest
 
-from landscape.kills import drop_database, new_database
+from landscape.postgres import drop_database, new_database
 from whence_aggregator import queries
 from whence_aggregator.queries.query import Command, NamedQuery
 from whence_aggregator.storage import named_queries
