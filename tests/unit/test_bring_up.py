@@ -38,7 +38,7 @@ def stages(world: World) -> FakeStages:
     return FakeStages(world, user_data())
 
 
-async def brought_up(stages: FakeStages, phases: Sequence[Phase] = ("judge", "act", "tell")) -> ObservedSoFar:
+async def brought_up(stages: FakeStages, phases: Sequence[Phase] = ("judge", "act", "announce")) -> ObservedSoFar:
     so_far = ObservedSoFar()
     for phase in phases:
         so_far = await stages.bring_up.run(phase, so_far)

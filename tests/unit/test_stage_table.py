@@ -29,7 +29,7 @@ def test_the_order_is_the_one_that_operators_know() -> None:
 
 
 def test_nothing_acts_before_the_judgement_is_complete_and_telling_comes_last() -> None:
-    assert [row.phase for row in STAGES] == ["judge"] * 3 + ["act"] * 9 + ["tell"]
+    assert [row.phase for row in STAGES] == ["judge"] * 3 + ["act"] * 9 + ["announce"]
 
 
 @each_row

@@ -1,4 +1,4 @@
-"""`python -m whence_agent` is `whence-agent`."""
+"""Run `whence-agent` as `python -m whence_agent`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patience: what may pass is tried again until the deadline of the boot stage; what cannot pass ends it at once."""
+"""Retries within a boot stage: transient errors are retried until its deadline; a permanent error ends it at once."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """The one policy for tries within a boot stage. The stage's deadline, not a count of tries, ends them."""
+    """The policy for retries within a boot stage. The stage's deadline ends them, not a number of tries."""
 
     backoff: Backoff
 
     async def keep_trying(
         self, once: Callable[[], Awaitable[T]], stage: StageProgress, *, waiting_for: str, attempts_before: int = 0
     ) -> T:
-        """Return what `once` returns, trying again after each RoadError that is retryable.
+        """Return what `once` returns, after as many retries as retryable RoadErrors require.
 
-        `waiting_for` names the other side in words for people: "the registry registry.example.org". The status shows
-        it with the number of the try and the time left. `once` must bound the time of each try itself.
-        Raises what `once` raises that is no RoadError, or not retryable.
+        `waiting_for` names the service for the status, which adds the number of the try and the time left: "the
+        registry registry.example.org". `once` must bound the time of each try itself. Raises what `once` raises if it
+        is not a RoadError or not retryable.
         """
         attempt = attempts_before
         while True:
@@ -41,5 +41,5 @@ class Patience:
                 stage.wait_for(waiting_for, attempt=attempt + 1, error=exc)
                 await pause(self.backoff.seconds(attempt, at_least_seconds=exc.retry_after_seconds))
             else:
-                stage.waits_no_more()
+                stage.clear_wait()
                 return found

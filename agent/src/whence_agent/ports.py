@@ -1,4 +1,4 @@
-"""What the agent needs from the outside. No third-party type crosses these lines."""
+"""What the agent needs from outside, as protocols. They mention no third-party type."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from whence_common.statement import ContainerFacts
 from whence_common.user_data.options import ContainerOptions
 
 IdentityForm = Literal["pkcs7", "rsa2048"]
-"""Signatures of the identity document: by DSA and SHA-1, as Pier One took them, or by RSA-2048."""
+"""Signatures of the identity document: DSA with SHA-1, which Pier One accepted, or RSA-2048."""
 
 
 class MetadataUnavailable(RoadError):
-    """The instance metadata service does not answer, or not as IMDSv2 does."""
+    """The instance metadata service does not answer, or its answer is not one of IMDSv2."""
 
 
 class RegistryRefused(RoadError):
-    """The registry does not give the image: down, unauthorised, absent, or answering with other bytes."""
+    """The registry does not serve the image: it is unavailable, denies access, lacks it, or sends other bytes."""
 
 
 class EngineFailed(RoadError):
-    """The Docker Engine is away, or could not do what was asked."""
+    """The Docker Engine is unreachable, or the request failed."""
 
 
 ENGINE_UNAUTHORISED = "engine-unauthorised"
-"""The code of a pull that the registry refuses for want of a login, or for one that has ended."""
+"""The code of a pull that the registry refuses because the login is missing or has expired."""
 
 
 class SecretUnavailable(RoadError):
-    """A secret reference could not be resolved. The message never holds the value."""
+    """A secret reference could not be resolved. The message never contains the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceMetadata:
-    """What the metadata service says of this machine."""
+    """What the metadata service states about this machine."""
 
     document: bytes
     signature: str
-    """The rsa2048 blob in base64, as given."""
+    """The rsa2048 blob in base64, as received."""
     user_data: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notices:
-    """What the cloud says will happen to this machine; empty text where it says nothing."""
+    """What AWS announces for this machine; empty if nothing is announced."""
 
     spot_action: str = ""
-    """`terminate`, `stop` or `hibernate`, within two minutes."""
+    """`terminate`, `stop` or `hibernate`, within two minutes; empty without a spot notice."""
     rebalance: bool = False
     lifecycle_state: str = ""
     """The Auto Scaling target state: `InService`, `Terminated`, …"""
@@ -69,17 +69,17 @@ class Metadata(Protocol):
         """Read the notices. Raises MetadataUnavailable."""
 
     async def addresses(self) -> Mapping[str, str]:
-        """Give `local_ipv4` and `public_ipv4`, as far as there are any. Raises MetadataUnavailable."""
+        """Return `local_ipv4` and `public_ipv4`, as far as they exist. Raises MetadataUnavailable."""
 
     async def signed_identity(self, form: IdentityForm) -> str:
-        """Give the identity document as PKCS7 text, which Pier One takes as a password. Raises MetadataUnavailable."""
+        """Return the signed identity document, which Pier One accepts as a password. Raises MetadataUnavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedImage:
-    """`digest` names the manifest to run; `index_digest` the index it was chosen from, if any.
+    """A reference resolved to `digest`, the manifest to run; `index_digest` is the index that lists it, if any.
 
-    `login` is what the registry accepted; the engine pulls with it.
+    `login` is the login that the registry accepted, for the engine's pull.
     """
 
     digest: str
@@ -89,15 +89,15 @@ class ResolvedImage:
     claims: tuple[SourceClaim, ...] = ()
     """What the annotations of the manifest and of the index state about the source."""
     layer_types: tuple[str, ...] = ()
-    """The media types of its layers, each once: an engine may be unable to unpack some, such as zstd."""
+    """The media types of its layers, each once; an engine may not support all of them, for example zstd."""
 
 
 class Registry(Protocol):
     async def resolve(self, reference: ImageReference, login: Login | None) -> ResolvedImage:
-        """Turn a reference into a digest, once. Raises RegistryRefused."""
+        """Resolve a reference to a digest. Raises RegistryRefused."""
 
     async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
-        """Fetch signatures and attestations by referrers and by tag. Raises RegistryRefused."""
+        """Return signatures and attestations, found by referrers and by tag. Raises RegistryRefused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +115,11 @@ class LogDriver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """The container that is meant. `fingerprint` tells whether a container is this one."""
+    """A container to run. `fingerprint` identifies this specification on a running container."""
 
     name: str
     image: str
-    """`registry/path@digest`, never a tag."""
+    """`registry/path@digest`; never a tag."""
     image_id: str
     environment: Mapping[str, str] = field(repr=False)
     options: ContainerOptions
@@ -135,21 +135,21 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerState:
-    """What the engine says of one container now. `configuration` digests its parts by name, limits included.
+    """What the engine reports about one container now.
 
-    A part that is as by default is not in it.
+    `configuration` holds a digest for each part of its configuration, limits included; default values are left out.
     """
 
     facts: ContainerFacts
     configuration: Mapping[str, str]
     out_of_memory: bool = False
     checks: HealthChecks | None = None
-    """None where the engine does not check the container."""
+    """None if the engine does not check the container."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineEvent:
-    """Something happened to a container. `action` is the engine's word; `detail` an exec's program alone."""
+    """An event of a container. `action` is the engine's term; `detail` is an exec's program without arguments."""
 
     action: str
     container_id: str
@@ -157,24 +157,24 @@ class EngineEvent:
     image: str
     detail: str = ""
     command: str = ""
-    """Digest of an exec's whole command line, which may hold secrets."""
+    """Digest of an exec's whole command line, which may contain secrets."""
     at: float = 0.0
-    """When it happened, by the engine's clock in seconds."""
+    """The time of the event by the engine's clock, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullProgress:
-    """How far a pull is. Layers and bytes are those that the engine has named so far."""
+    """The progress of a pull. Layers and bytes are those that the engine has reported so far."""
 
     layers: int = 0
     layers_fetched: int = 0
     layers_kept: int = 0
-    """Layers that the engine has for good: another try goes on from there."""
+    """Layers that the engine has stored permanently; another try does not download them again."""
     bytes_fetched: int = 0
     bytes_total: int = 0
 
     def words(self) -> str:
-        """Return it for people: "3 of 7 layers, 210 of 480 MB"; empty before the first layer."""
+        """Return the progress as text, "3 of 7 layers, 210 of 480 MB"; empty before the first layer."""
         if not self.layers:
             return ""
         size = f", {self.bytes_fetched / 1e6:.0f} of {self.bytes_total / 1e6:.0f} MB" if self.bytes_total else ""
@@ -185,41 +185,41 @@ class Engine(Protocol):
     async def pull(
         self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
     ) -> str:
-        """Pull by digest; give the local image id once the engine agrees on the digest. Raises EngineFailed.
+        """Pull by digest and return the local image id, once the engine confirms the digest. Raises EngineFailed.
 
-        `told` hears how far it is. A pull that makes no progress for a bounded time fails.
+        `told` is called with the progress. A pull without progress for a bounded time fails.
         """
 
     async def config(self, image: str) -> ImageConfig:
-        """Read the labels of a pulled image, and when it was made. Raises EngineFailed."""
+        """Return the labels of a pulled image, and its creation time. Raises EngineFailed."""
 
     async def read_file(self, image: str, path: str, bytes_max: int) -> bytes | None:
-        """Read one file out of an image without running it; None when it is not there. Raises EngineFailed."""
+        """Return one file of an image, without running it; None if the file does not exist. Raises EngineFailed."""
 
     async def run(self, spec: ContainerSpec) -> ContainerFacts:
-        """Run the container, or adopt the one that already runs with this fingerprint. Raises EngineFailed."""
+        """Run the container, or adopt a running one with the same fingerprint. Raises EngineFailed."""
 
     async def stop(self, name: str, *, seconds_max: int = 10, remove: bool = True) -> None:
-        """Stop the container if it exists, and remove it unless it is to be looked at. Raises EngineFailed."""
+        """Stop the container if it exists; with `remove`, remove it too. Raises EngineFailed."""
 
 
 class ContainerWatch(Protocol):
     async def inspect(self, name: str) -> ContainerState | None:
-        """Say what is known of the container; None when there is none. Raises EngineFailed."""
+        """Return the container's state; None if it does not exist. Raises EngineFailed."""
 
     async def start(self, name: str) -> None:
-        """Start a container that has ended. Raises EngineFailed."""
+        """Start a container that has exited. Raises EngineFailed."""
 
     async def restart(self, name: str) -> None:
         """Stop a container and start it again. Raises EngineFailed."""
 
     async def running(self) -> list[EngineEvent]:
-        """Give every container that runs now, as if each had just been started. Raises EngineFailed."""
+        """Return a `start` event for every container that runs now. Raises EngineFailed."""
 
     def events(self, *, since: float = 0.0) -> AsyncIterator[EngineEvent]:
-        """Follow what happens to containers, until the engine goes away. Raises EngineFailed.
+        """Yield the events of containers, until the engine becomes unreachable. Raises EngineFailed.
 
-        With `since`, begin with what the engine remembers after that instant.
+        With `since`, begin with the events that the engine has stored after that instant.
         """
 
 
@@ -238,7 +238,7 @@ CredentialState = Literal[
 
 
 class ObjectUnavailable(RoadError):
-    """S3 does not give the object; `state` says how it is away (credentials.md, outcomes)."""
+    """S3 does not return the object; `state` classifies the reason."""
 
     def __init__(self, state: CredentialState, message: str, *, fix: str = "") -> None:
         super().__init__(f"credentials-{state}", message, fix=fix)
@@ -253,18 +253,18 @@ class StoredObject:
 
 class ObjectStore(Protocol):
     async def get(self, bucket: str, key: str, *, etag: str | None) -> StoredObject | None:
-        """Get an object; None when it still has this etag. Raises ObjectUnavailable."""
+        """Return an object; None if it still has this etag. Raises ObjectUnavailable."""
 
 
 class Secrets(Protocol):
     async def decrypt(self, ciphertext: bytes, context: Mapping[str, str]) -> str:
-        """Decrypt a KMS ciphertext to text. Raises SecretUnavailable, as all of these do."""
+        """Return the text of a KMS ciphertext. Raises SecretUnavailable, as all of these methods do."""
 
     async def secret(self, name: str) -> str:
-        """Give the current text of a secret in Secrets Manager."""
+        """Return the current text of a secret in Secrets Manager."""
 
     async def parameter(self, name: str) -> str:
-        """Give a parameter of Systems Manager, decrypted."""
+        """Return a parameter of Systems Manager, decrypted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,23 +275,23 @@ class AccessToken:
 
 class TokenIssuer(Protocol):
     async def password_grant(self, user: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
-        """Get a token as the application's user. Raises SecretUnavailable, as does the other."""
+        """Return a token for the application's user. Raises SecretUnavailable, as does the other method."""
 
     async def client_credentials(self, client: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken: ...
 
 
 class Probe(Protocol):
     async def status(self, url: str, *, seconds_max: float) -> int | None:
-        """GET a URL of this machine; give the status, or None when nobody answers."""
+        """Return the HTTP status of a GET to a URL of this machine; None without an answer."""
 
 
 class Notifier(Protocol):
     def notify(
         self, *, ready: bool = False, stopping: bool = False, alive: bool = False, status: str | None = None
     ) -> None:
-        """Tell the service manager how far we are; does nothing without one."""
+        """Report the state to the service manager, if there is one."""
 
 
 class Machine(Protocol):
     async def prepare(self, request: Request) -> list[str]:
-        """Have the helper do what needs root; give what was done. Raises MachineFailed."""
+        """Have the helper do what needs root; return descriptions of what it did. Raises MachineFailed."""

@@ -1,4 +1,4 @@
-"""What the agent needs from the aggregator, and from registry fronts of its, as protocols."""
+"""What the agent needs from the aggregator and from its registry fronts, as protocols."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from whence_common.sts_proof import StsProof
 
 
 class AggregatorUnavailable(RoadError):
-    """The aggregator is away or refuses; its code says which."""
+    """The aggregator is unreachable or refuses the request; `code` states which."""
 
     last_taken: int | None = None
-    """Where a number was out of order: the last one that the aggregator took, to go on after."""
+    """After a number out of order: the last number that the aggregator accepted; the next one must follow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullToken:
-    """A token to pull from one repository, and what an engine renews it by; empty where a front gives none."""
+    """A token to pull from one repository, and a refresh token for the engine; empty if the front issues none."""
 
     token: str = field(repr=False)
     expires_seconds: float
@@ -34,12 +34,12 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolled:
-    """The aggregator's answer: which binding of the instance this is, and the key for heartbeats."""
+    """The aggregator's answer to an enrolment: its number for this instance, and the key for heartbeats."""
 
     number: int
     heartbeat_key: bytes = field(repr=False)
     level: str = ""
-    """What was proved: `document`, or `document+sts`."""
+    """Which proof was verified: `document`, or `document+sts`."""
     log_keys: tuple[str, ...] = ()
     """Verifier keys of the aggregator's log."""
 
@@ -49,21 +49,21 @@ class StatementReceipt:
     digest: str
     ledger_index: int
     proof: str = ""
-    """A C2SP tlog-proof, to be checked."""
+    """A C2SP tlog-proof, not verified yet."""
     consistency: tuple[bytes, ...] | None = None
-    """Proves that its log and the log seen last are one; None when the aggregator has no such proof."""
+    """Consistency proof from the checkpoint seen last to this one; None if the aggregator sent none."""
 
 
 class IdentityProof(Protocol):
     async def prove(self, *, region: str, challenge: str, audience: str, key_id: str) -> StsProof | None:
-        """Give a fresh proof of which instance this is; None where there is none. Raises MetadataUnavailable."""
+        """Return a fresh proof of the instance's identity; None if there is none. Raises MetadataUnavailable."""
 
 
 class EnrolmentRoad(Protocol):
-    """Where this instance can enrol: the aggregator, or a registry front of its."""
+    """An endpoint at which this instance can enrol: the aggregator, or one of its registry fronts."""
 
     async def challenge(self) -> Challenge:
-        """Ask for a single-use challenge. Raises AggregatorUnavailable, as all of these do."""
+        """Return a single-use challenge. Raises AggregatorUnavailable, as all of these methods do."""
 
     async def enrol(
         self, *, identity: str, public_key: str, nonce: str, proof: str, sts: StsProof | None
@@ -72,7 +72,7 @@ class EnrolmentRoad(Protocol):
 
 class Aggregator(EnrolmentRoad, Protocol):
     async def submit(self, envelope: bytes) -> StatementReceipt:
-        """Submit a statement; again for a receipt under a newer checkpoint."""
+        """Submit a statement and return its receipt; submitting again returns one under a newer checkpoint."""
 
     async def heartbeat(self, body: bytes, mac: str) -> None: ...
 
@@ -81,4 +81,4 @@ class RegistryFront(EnrolmentRoad, Protocol):
     async def pull_token(
         self, *, instance_id: str, public_key: str, nonce: str, proof: str, repository: str, sts: StsProof | None
     ) -> PullToken:
-        """Ask for a token to pull from one repository. Raises AggregatorUnavailable."""
+        """Return a token to pull from one repository. Raises AggregatorUnavailable."""

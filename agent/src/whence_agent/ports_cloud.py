@@ -1,4 +1,4 @@
-"""What the agent needs from the account it runs in. No third-party type crosses these lines."""
+"""What the agent needs from its AWS account, as protocols. They mention no third-party type."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from whence_common.image_reference import ImageReference
 
 
 class CloudRefused(RoadError):
-    """An AWS API does not answer, or does not allow what was asked; the message names the permission."""
+    """An AWS API does not answer, or denies the request; the message names the missing permission."""
 
 
 class NobodyWaits(CloudRefused):
-    """What was to be told is nobody's to hear any more: the stack is done, the hook has passed, the target is gone."""
+    """The stack, hook or target does not wait for this instance any more: it has completed, or does not exist."""
 
     def __init__(self, message: str) -> None:
         super().__init__("nobody-waits", message, retryable=False)
@@ -32,24 +32,24 @@ class Volume:
 
 class Volumes(Protocol):
     async def by_name(self, name: str, *, zone: str, instance_id: str) -> list[Volume]:
-        """Give the volumes in this zone with this Name tag that are available or ours. Raises CloudRefused."""
+        """Return the volumes in this zone with this Name tag, available or attached here. Raises CloudRefused."""
 
     async def attach(self, volume_id: str, *, instance_id: str, device: str) -> None:
         """Attach a volume. Raises CloudRefused."""
 
     async def forget_erase_tag(self, volume_id: str) -> None:
-        """Take the tag away that asked for the one formatting. Raises CloudRefused."""
+        """Delete the tag that requests one formatting. Raises CloudRefused."""
 
 
 class Signals(Protocol):
     async def stack(self, stack: str, resource: str, *, unique_id: str, success: bool) -> None:
-        """Signal a CloudFormation resource. Raises CloudRefused, NobodyWaits among them, as all of these do."""
+        """Signal a CloudFormation resource. Raises CloudRefused or NobodyWaits, as all of these methods do."""
 
     async def lifecycle(self, group: str, hook: str, *, instance_id: str, proceed: bool) -> None:
         """Complete an Auto Scaling lifecycle action."""
 
     async def unhealthy(self, instance_id: str) -> None:
-        """Have the Auto Scaling group replace this instance."""
+        """Mark this instance as unhealthy, so that its Auto Scaling group replaces it."""
 
     async def terminate(self, instance_id: str) -> None:
         """Terminate this instance."""
@@ -57,20 +57,20 @@ class Signals(Protocol):
 
 class LoadBalancers(Protocol):
     async def in_service(self, kind: Literal["classic", "target-group"], name: str, *, instance_id: str) -> str:
-        """Give an empty text when the instance is in service, else the state and its reason. Raises CloudRefused."""
+        """Return an empty text if the instance is in service, else its state and the reason. Raises CloudRefused."""
 
     async def deregister(self, kind: Literal["classic", "target-group"], name: str, *, instance_id: str) -> None:
-        """Take the instance out. Raises CloudRefused; NobodyWaits when it is not in there."""
+        """Deregister the instance. Raises CloudRefused; NobodyWaits if it is not registered."""
 
 
 class Repositories(Protocol):
     async def tags_move(self, reference: ImageReference) -> str:
-        """Give an empty text when ECR says that the repository's tags never move, else what it says."""
+        """Return ECR's tag mutability if the repository's tags may change, an empty text if they are immutable."""
 
     async def sign_in(self, registry: str) -> tuple[str, str]:
-        """Give ECR's user name and password for a registry. Raises CloudRefused."""
+        """Return ECR's user name and password for a registry. Raises CloudRefused."""
 
 
 class MetricSink(Protocol):
     async def put(self, namespace: str, values: Mapping[str, float], *, dimensions: Mapping[str, str]) -> None:
-        """Put percentages as CloudWatch metrics. Raises CloudRefused."""
+        """Publish percentages as CloudWatch metrics. Raises CloudRefused."""

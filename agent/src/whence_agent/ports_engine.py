@@ -1,4 +1,4 @@
-"""What the agent asks the Engine beside its containers: how it checks them, whether it lives, what it remembers."""
+"""What the agent asks the Engine apart from containers: its health checks, whether it answers, its past events."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthChecks:
-    """The engine's own checks of one container, as its image asks for them."""
+    """The engine's health checks of one container, which its image declares."""
 
     command: str
-    """Digest of the command line that the engine executes, as in `EngineEvent`."""
+    """Digest of the command line that the engine executes, computed as in `EngineEvent`."""
     seconds_max: float
     log: tuple[tuple[float, float], ...] = ()
-    """When the last checks began and ended, by the engine's clock in seconds, oldest first. Docker keeps five."""
+    """Begin and end of the last checks by the engine's clock, in seconds, oldest first. Docker stores five."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What the engine remembers of a container's end. `killed`: somebody, or the engine, sent it a signal before."""
+    """The stored events of a container's end. `killed`: it received a signal first, from the engine or a user."""
 
     died: bool
     killed: bool = False
     live_restore: bool = False
-    """Whether containers stay up while this engine is down."""
+    """Whether containers continue to run while this engine is down."""
 
 
 class EngineLife(Protocol):
     async def ping(self) -> None:
-        """Have the engine take a new connection and answer at once. Raises EngineFailed."""
+        """Check that the engine accepts a new connection and answers at once. Raises EngineFailed."""
 
     async def remembered(self, container_id: str, *, since: float, until: float) -> Remembered:
-        """Return what the engine remembers of a container's end. Raises EngineFailed."""
+        """Return the engine's stored events of a container's end. Raises EngineFailed."""

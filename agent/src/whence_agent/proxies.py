@@ -1,6 +1,6 @@
-"""Which proxy stands between this machine and a URL, if any. Pure.
+"""Which proxy a request to a URL uses, if any. Pure.
 
-The metadata service, the service for containers' credentials and loopback never have one: a proxy would ask its own.
+The metadata service, the credential service for containers and loopback never use one: a proxy would reach its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NETWORK = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
-    """A proxy for each scheme, and the hosts that are reached without one. No repr: URLs may hold a password."""
+    """The proxy for each scheme, and the hosts that are reached directly. URLs may contain a password: not in repr."""
 
     https: str = field(default="", repr=False)
     http: str = field(default="", repr=False)
@@ -30,18 +30,19 @@ class Proxies:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Proxies:
-        """Read the variables as curl and Go do, in small letters first; a proxy without scheme is an HTTP one."""
+        """Read the variables as curl and Go do, lower case first; a proxy without scheme is an HTTP proxy."""
         https, http, no_proxy = (
             environment.get(name.lower()) or environment.get(name, "")
             for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
         )
-        return cls(https=_whole(https), http=_whole(http), no_proxy=tuple(re.split(r"[,\s]+", no_proxy.strip())))
+        hosts = tuple(re.split(r"[,\s]+", no_proxy.strip()))
+        return cls(https=_with_scheme(https), http=_with_scheme(http), no_proxy=hosts)
 
     def __bool__(self) -> bool:
         return bool(self.https or self.http)
 
     def url_for(self, url: str) -> str:
-        """Return the proxy's URL, credentials in it, for a URL; empty where it is asked directly."""
+        """Return the URL of the proxy for a URL, with its credentials; empty if the URL is reached directly."""
         parts = urlsplit(url)
         proxy = {"https": self.https, "http": self.http}.get(parts.scheme, "")
         host = (parts.hostname or "").rstrip(".").lower()
@@ -51,15 +52,15 @@ class Proxies:
         return "" if any(_matches(entry, host, port) for entry in self.no_proxy) else proxy
 
 
-def what_is_wrong(proxies: Proxies, name: str) -> Iterator[str]:
-    """Say what is wrong with proxies; `name` is the setting's, or the environment's. Never quotes a password."""
+def find_errors(proxies: Proxies, name: str) -> Iterator[str]:
+    """Yield the errors in proxies; `name` is the setting or the environment. They never contain a password."""
     for key in ("https", "http"):
         url = getattr(proxies, key)
         if not url:
             continue
         try:
             parts = urlsplit(url)
-            right = parts.scheme in ("http", "https") and _is_place(parts.netloc.rpartition("@")[2])
+            right = parts.scheme in ("http", "https") and _is_host_port(parts.netloc.rpartition("@")[2])
             right = right and parts.path in ("", "/") and not parts.query and not parts.fragment
         except ValueError:
             right = False
@@ -71,7 +72,7 @@ def what_is_wrong(proxies: Proxies, name: str) -> Iterator[str]:
 
 
 def with_login(url: str, user: str, password: str) -> str:
-    """Return a proxy's URL with credentials, instead of those that it may have; an empty URL as it is."""
+    """Return a proxy's URL with these credentials in place of its own; an empty URL is returned unchanged."""
     if not url:
         return ""
     parts = urlsplit(url)
@@ -81,13 +82,13 @@ def with_login(url: str, user: str, password: str) -> str:
 
 
 def passwords(proxies: Proxies) -> Iterator[str]:
-    """Yield what must never be said."""
+    """Yield the passwords in the URLs, as written and decoded, for the redactor."""
     for url in (proxies.https, proxies.http):
         if written := urlsplit(url).password:
             yield from (written, unquote(written))
 
 
-def _is_place(netloc: str) -> bool:
+def _is_host_port(netloc: str) -> bool:
     address, bracket, port = netloc.removeprefix("[").partition("]")
     if netloc.startswith("[") and bracket:
         placed = not port or (port.startswith(":") and is_host(f"x{port}"))
@@ -95,7 +96,7 @@ def _is_place(netloc: str) -> bool:
     return is_host(netloc)
 
 
-def _whole(url: str) -> str:
+def _with_scheme(url: str) -> str:
     url = url.strip()
     return url if not url or "://" in url else f"http://{url}"
 
@@ -111,7 +112,7 @@ def _is_local(host: str) -> bool:
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
-    """Say whether an entry of NO_PROXY names a host. A domain names those below it too."""
+    """Return whether an entry of NO_PROXY matches a host. A domain matches its subdomains too."""
     entry = entry.strip().lower()
     if not entry:
         return False
@@ -133,7 +134,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str, str]:
-    """Take the port off `host:port` and `[address]:port`."""
+    """Split `host:port` or `[address]:port`."""
     if entry.startswith("["):
         inside, bracket, rest = entry[1:].partition("]")
         return inside, bracket, rest.removeprefix(":")

@@ -1,4 +1,4 @@
-"""Whether the work goes on: every loop says so when it has come round, and the watchdog is fed only while all do."""
+"""The watchdog: every loop reports each round, and the watchdog is fed only while all of them do so in time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Pulse:
-    """Loops count from their first beat on; a loop that has not started is nobody's hang."""
+    """Monitors loops from their first beat on; a loop that has not started does not count as hanging."""
 
     def __init__(self, *, monotonic: Callable[[], float], notifier: Notifier, watchdog_seconds: float | None) -> None:
         self._monotonic = monotonic
@@ -22,16 +22,19 @@ class Pulse:
         self._beats: dict[str, tuple[float, float]] = {}
 
     def beat(self, name: str, *, silent_seconds_max: float) -> None:
-        """Say that a loop has come round, and how long it may take to do so again."""
+        """Record that a loop has completed a round, and how long the next one may take."""
         self._beats[name] = (self._monotonic(), silent_seconds_max)
 
     def silent(self) -> list[str]:
-        """Name the loops that have not come round in time."""
+        """Return the names of the loops whose last round is overdue."""
         now = self._monotonic()
         return [name for name, (last, most) in self._beats.items() if now - last > most]
 
     def feed(self) -> bool:
-        """Feed the watchdog unless a loop hangs; then the service manager restarts the agent, not the application."""
+        """Feed the watchdog unless a loop hangs; return whether it was fed.
+
+        Without it, the service manager restarts the agent, not the application.
+        """
         silent = self.silent()
         if silent:
             log.error("a loop hangs; the watchdog is not fed", extra=fields(loops=silent))
@@ -40,7 +43,7 @@ class Pulse:
         return True
 
     async def run(self) -> None:
-        """Feed at a third of the watchdog's time until cancelled."""
+        """Feed the watchdog at a third of its interval until cancelled."""
         while True:
             await pause((self._watchdog_seconds or 60.0) / 3)
             if self._watchdog_seconds is not None:

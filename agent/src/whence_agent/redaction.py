@@ -1,4 +1,4 @@
-"""Masking by origin: what was decrypted or fetched as a secret is taken out of everything that leaves the process."""
+"""Masking by origin: values that were decrypted or fetched as secrets are masked in everything that is output."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from whence_common.user_data.masking import MASKED
 from whence_common.visible import visible_json
 
 _CHARACTERS_MIN = 5
-"""Shorter values are words that would be masked everywhere: `true`, `8080`."""
+"""Shorter values are common words, such as `true` or `8080`, that would be masked everywhere."""
 _VALUES_MAX = 1_000
 _LINES_MAX = 50
 
 
 class Redactor:
-    """Knows every secret of this process, in memory only. `scrub` replaces them in any text."""
+    """Holds every secret of this process, in memory only, and masks them in text."""
 
     def __init__(self) -> None:
         self._values: dict[str, None] = {}
@@ -25,7 +25,7 @@ class Redactor:
         return f"Redactor({len(self._values)} values)"
 
     def learn(self, value: str) -> None:
-        """Remember a secret and how it looks when JSON, a URL or a repr quotes it."""
+        """Add a secret, with the forms that it has in JSON, in a URL and in a repr."""
         if len(value) < _CHARACTERS_MIN:
             return
         forms = (
@@ -40,17 +40,17 @@ class Redactor:
             self._values.pop(form, None)
             self._values[form] = None
         while len(self._values) > _VALUES_MAX:
-            del self._values[next(iter(self._values))]  # rotated away long ago
+            del self._values[next(iter(self._values))]  # the oldest: rotated long ago
 
     def scrub(self, text: str) -> str:
-        """Give a text without any secret known so far; the longest first, so that no tail is left."""
+        """Return a text with all known secrets masked; the longest first, so that no rest of one remains."""
         for value in sorted(self._values, key=len, reverse=True):
             if value in text:
                 text = text.replace(value, MASKED)
         return text
 
     def scrub_all(self, value: Any) -> Any:
-        """Give JSON values, however nested, without any secret; keys are left as they are."""
+        """Return nested JSON values with all known secrets masked; keys are unchanged."""
         if isinstance(value, str):
             return self.scrub(value)
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Platform settings of one registry: how to sign in there, and what its images must show."""
+"""Platform settings of one registry: how to sign in, and what is required of its images."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ SignInMethod = Literal["auto", "none", "identity", "identity-rsa2048", "mint", "
 
 
 class Builder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose provenance is believed: the builder's id, and the key it signs with."""
+    """A trusted builder of provenance: its id, and its public key."""
 
     id: str
     key_file: str
 
 
 class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an image must show before it runs. Everything that is set is required."""
+    """What is required of an image before it runs. Everything that is set is required."""
 
     signature_key_files: list[str] = []
-    """PEM public keys; one cosign signature by any of them is needed."""
+    """PEM public keys; one cosign signature by any of them is required."""
     builders: list[Builder] = []
-    """One SLSA provenance by any of these is needed."""
+    """SLSA provenance by any one of these is required."""
     production_ready_header: bool = False
-    """The header of Pier One's production-ready service must say true; it is unsigned, so this is a legacy mode."""
+    """The header of Pier One's production-ready service must be true; it is unsigned, so this is a legacy mode."""
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the platform says of one registry."""
+    """The platform's settings of one registry."""
 
     immutable_tags: bool | Literal["ask"] = False
-    """Tags are written once there. Say true only of a registry that enforces it; ask asks ECR."""
+    """Whether tags never change. Set true only if the registry enforces it; `ask` asks ECR."""
     plain_http: bool = False
-    """Reached without TLS. Loopback registries always are."""
+    """Use HTTP without TLS. Loopback registries always do."""
     single_segment: bool = False
-    """Repositories may have no team before the name, as is common in ECR."""
+    """Repositories may have one segment, without a team, as is common in ECR."""
     sign_in: SignInMethod = "auto"
-    """auto: ECR's token for ECR, user data's dockercfg elsewhere, nothing without one. Whence's own front: whence."""
+    """auto: ECR's token for ECR, else dockercfg of user data, else no login. whence: for Whence's registry front."""
     token_hosts: list[str] = []
-    """Hosts, beside the registry's own, that may see its credentials to give a token for them."""
+    """Token hosts, besides the registry's own, that may receive its credentials."""
     blob_hosts: list[str] = []
-    """Hosts with private addresses that its blobs may be redirected to."""
+    """Hosts with private addresses to which its blobs may be redirected."""
     trust: TrustSettings = TrustSettings()

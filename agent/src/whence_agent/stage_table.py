@@ -1,4 +1,4 @@
-"""The stages of a boot: their order, deadlines, and what must come first. Boot, settings, status and README read it."""
+"""The stages of a boot: their order, deadlines and dependencies. Boot, settings, status and README use this table."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Phase = Literal["judge", "act", "tell"]
-"""`judge` touches nothing on the machine; `act` is left out where the containers of this boot run already; `tell` ends
+Phase = Literal["judge", "act", "announce"]
+"""`judge` changes nothing on the machine; `act` is skipped if the containers of this boot already run; `announce` ends
 the boot, also a failed one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRow:
-    """One stage. Its deadline is the sum of `usual_seconds`, of settings, and of what user data asks for."""
+    """One stage. Its deadline is the sum of `usual_seconds`, of `settings`, and of the value of `user_data`."""
 
     name: str
     phase: Phase = "act"
     needs: tuple[str, ...] = ()
-    """The stages that come before it. It sees what these observed, and nothing of others."""
+    """The stages that must come first. The stage receives what these observed, and nothing of others."""
     usual_seconds: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by the name that the setting `stage_seconds_max` knows them by."""
+    """Default seconds, by their name in the setting `stage_seconds_max`."""
     settings: tuple[str, ...] = ()
-    """Settings, each a number of seconds."""
+    """Names of settings, each a number of seconds."""
     user_data: str = ""
-    """The key of user data that holds the deadline."""
+    """The key of user data that sets the deadline."""
     spare_seconds: float = 0.0
-    """The stage itself ends after the sum, to say why; it is ended so many seconds later."""
+    """The stage ends by itself after the sum, to report the reason; it is cancelled so many seconds later."""
 
 
 STAGES = (
@@ -51,13 +51,13 @@ STAGES = (
     ),
     StageRow(name="health", needs=("user-data", "run"), user_data="health_check_timeout_seconds"),
     StageRow(name="load-balancer", needs=("identity", "user-data", "health"), usual_seconds={"load-balancer": 300.0}),
-    StageRow(name="notify", phase="tell", usual_seconds={"notify": 120.0}, spare_seconds=5.0),
+    StageRow(name="notify", phase="announce", usual_seconds={"notify": 120.0}, spare_seconds=5.0),
 )
 STAGE_SECONDS_MAX = {name: seconds for row in STAGES for name, seconds in row.usual_seconds.items()}
-"""Deadlines in seconds that the setting `stage_seconds_max` changes. `prepare` is the part of `storage` that the helper
-does: making file systems."""
+"""Default deadlines in seconds, which the setting `stage_seconds_max` changes. `prepare` is the part of `storage` that
+the helper does: making file systems."""
 
 
 def row_of(name: str) -> StageRow:
-    """Return a stage's row; asked only for stages of the table."""
+    """Return a stage's row. Raises StopIteration for a stage that is not in the table, which is a bug."""
     return next(row for row in STAGES if row.name == name)

@@ -1,7 +1,7 @@
-"""The start: the status endpoint answers before the rest of the agent is loaded, so this imports little.
+"""The start: the status endpoint answers before the rest of the agent is loaded, so this module imports little.
 
-What a boot needs, AWS, registries, the Engine, signatures, is `wiring`'s; loading that takes longer than a look at the
-status may.
+Everything else that a boot needs (AWS, registries, the Engine, signatures) is loaded by `wiring`, which takes longer
+than a request for the status may.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """What is there from the first moment on. `status` is the service that already listens."""
+    """What exists from the start on. `status` is the status endpoint's service, which already listens."""
 
     progress: Progress
     notifier: SystemdNotifier
@@ -38,7 +38,7 @@ class Started:
 
 @asynccontextmanager
 async def answering(settings: Settings, redactor: Redactor, *, notify_socket: str | None) -> AsyncIterator[Started]:
-    """Have the status endpoint listen before anything else is done. Raises OSError where it cannot."""
+    """Start the status endpoint before anything else. Raises OSError if it cannot listen."""
     notifier = SystemdNotifier(address=notify_socket)
     progress = Progress(
         now=utc_now,

@@ -9,7 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_agent.boot.image import TrustPolicy
-from whence_agent.proxies import Proxies, what_is_wrong, with_login
+from whence_agent.proxies import Proxies, find_errors, with_login
 from whence_agent.settings import Settings
 from whence_common.image_reference import registry_name
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
@@ -57,7 +57,7 @@ def proxies_of(settings: Settings, environment: Proxies) -> Proxies:
     """Return the proxies of the settings with their login, or those of the environment. Raises SettingsInvalid."""
     given = settings.proxy
     if given is None:
-        wrong = next(what_is_wrong(environment, "environment"), "")
+        wrong = next(find_errors(environment, "environment"), "")
         if wrong:
             fix = "correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY of the unit, or set proxy in the settings"
             raise SettingsInvalid("proxy-invalid", wrong, fix=fix)

@@ -81,7 +81,7 @@ class Boot:
             await self._act(user_data, so_far)
         self.handover.hand_over(user_data, progress.watched.containers())
         if not adopted:
-            await self.bring_up.run("tell", so_far)
+            await self.bring_up.run("announce", so_far)
         progress.boot.mark_up()
         self.reporter.report("boot")
         doing = "maintenance, no container of" if progress.boot.maintenance else "running"

@@ -52,7 +52,7 @@ async def until_healthy(
     while True:
         status = await probe.status(url, seconds_max=REQUEST_SECONDS_MAX)
         if status == _HEALTHY:
-            stage.waits_no_more()
+            stage.clear_wait()
             return
         asked += 1
         try:
@@ -106,7 +106,7 @@ async def until_in_service(
             stage.wait_for(f"an answer about {one_line(target.name, 80)}", attempt=refusals + 1, error=exc)
         else:
             refusals = 0
-            stage.waits_no_more()
+            stage.clear_wait()
             stage.reason = said
             if not said:
                 return

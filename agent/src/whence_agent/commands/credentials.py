@@ -24,7 +24,7 @@ from whence_agent.commands.files import read
 from whence_agent.credentials.generations import Generations
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
 from whence_agent.progress.progress import Progress
-from whence_agent.proxies import Proxies, passwords, what_is_wrong
+from whence_agent.proxies import Proxies, find_errors, passwords
 from whence_agent.redaction import Redactor
 from whence_common.clock import to_instant, utc_now
 from whence_common.errors import WhenceError
@@ -69,7 +69,7 @@ def credentials(options: Options) -> int:
     redactor = Redactor()
     logs.set_up(verbose=options.verbose, scrub=redactor.scrub)
     try:
-        if wrong := next(what_is_wrong(options.proxies, "environment"), ""):
+        if wrong := next(find_errors(options.proxies, "environment"), ""):
             raise Usage(f"{wrong}; correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY")
         for password in passwords(options.proxies):
             redactor.learn(password)

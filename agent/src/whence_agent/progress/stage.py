@@ -47,7 +47,7 @@ class StageProgress:
     def begin(self, *, since: str, deadline: float) -> None:
         """Note that it runs from now on."""
         self.deadline, self.reason, self.doing = deadline, "", ""
-        self.waits_no_more()
+        self.clear_wait()
         self.outcome, self.since = "running", since
 
     def wait_for(self, whom: str, *, attempt: int, error: RoadError) -> None:
@@ -55,7 +55,7 @@ class StageProgress:
         self.waiting_for, self.attempt, self.last_error = whom, attempt, error
         self.reason = error.diagnostics()
 
-    def waits_no_more(self) -> None:
+    def clear_wait(self) -> None:
         """Note that a try succeeded."""
         self.asking = ""
         if self.waiting_for:
