@@ -292,7 +292,7 @@ async def test_ecr_is_signed_in_to_and_asked_whether_its_tags_move(
         else:
             status = await failed(stage, server, registries=registries)
             assert status["problems"][-1]["code"] == "image-tag-not-vouched"
-            assert "ECR says MUTABLE" in status["problems"][-1]["message"]
+            assert "ECR reports MUTABLE" in status["problems"][-1]["message"]
 
 
 async def test_token_files_stand_beside_the_credentials(
@@ -441,8 +441,8 @@ async def test_a_disk_that_is_full_at_the_end_of_a_boot_is_degraded_and_made_goo
             await stage.on_engine(lambda client: client.put_archive(stage.name, "/", sink.getvalue()))
             status = await running.until("degraded", "failed")
             assert status["state"] == "degraded"
-            assert any("state cannot be kept on the disk" in reason for reason in status["reasons"])
-            assert any("a statement could not be kept" in reason for reason in status["reasons"])
+            assert any("state cannot be written to disk" in reason for reason in status["reasons"])
+            assert any("a statement could not be stored" in reason for reason in status["reasons"])
             before = await stage.inspect()
             (state / "ballast").unlink()
             await running.until("ok")

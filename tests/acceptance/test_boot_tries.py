@@ -102,8 +102,11 @@ async def test_a_registry_that_comes_back_after_its_stages_deadline_is_booted_fr
     assert status["next_try_at"]
     assert status["reasons"][0].startswith("boot failed at stage image: image: not done within 1 seconds and ")
     assert f"; next try at {status['next_try_at']}, try 4" in status["reasons"][0]
-    assert status["what_to_do"].endswith("; it is tried again by itself")
-    assert (again["problems"], again["reasons"][1].startswith("try 4; the one before failed at image: ")) == ([], True)
+    assert status["what_to_do"].endswith("; the boot is tried again automatically")
+    assert (again["problems"], again["reasons"][1].startswith("try 4; the previous one failed at image: ")) == (
+        [],
+        True,
+    )
     assert (booted["problems"], booted["tries"], booted["next_try_at"]) == ([], booted["tries"], None)
     assert told(predicates) == ["failed registry-error", "boot"], "each failure is stated once"
     assert predicates[-1]["problems"] == []
@@ -134,7 +137,7 @@ async def test_user_data_that_is_wrong_is_not_tried_again(
         status = await seen(running, lambda one: one["state"] == "failed" and bool(front.signals()))
         assert (await command("status", "--wait", "--timeout", "60", "--url", running.url))[0] == 1
     assert (status["tries"], status["next_try_at"]) == (1, None)
-    assert "not tried again: the same user data fails in the same way" in status["reasons"]
+    assert "not tried again: the error is permanent for this user data" in status["reasons"]
     assert front.signals() == ["FAILURE"]
 
 
@@ -157,7 +160,7 @@ async def test_each_try_reads_the_user_data_anew_and_starts_without_what_was_lef
     await stage.instance(wrong.replace("/health\n", "/nothing-here\n"))
     async with stage.agent(server.url, **QUICK) as running:
         status = await seen(running, lambda one: one["state"] == "failed" and one["tries"] == 2)
-        assert ": HTTP 404, and not 200" in status["reasons"][0]
+        assert ": HTTP 404 instead of 200" in status["reasons"][0]
         assert (status["container"], await stage.inspect()) == (None, None)
         stage.service.user_data = wrong.encode()
         booted = await running.until("ok")

@@ -43,9 +43,9 @@ class Watched:
     def deliver(self, *, ended: bool = False) -> None:
         """Have the engine's events arrive; `ended`: and then their end, as when the engine goes down."""
         while not self.world.engine.queue.empty():
-            self.supervision.happened(self.world.engine.queue.get_nowait())
+            self.supervision.record_event(self.world.engine.queue.get_nowait())
         if ended:
-            self.supervision.engine_left()
+            self.supervision.record_engine_end()
 
     async def look(self, *, after: float = 0.0) -> None:
         self.world.ticks.now += after

@@ -213,7 +213,7 @@ async def test_a_stage_that_ends_without_the_metadata_service_says_its_last_answ
     with pytest.raises(StageFailed) as failure:
         await identified(world, ImdsMetadata(session=session, url=service.url), seconds_max=0.3)
     (problem,) = failure.value.problems
-    assert (problem.code, failure.value.may_pass) == ("metadata-unreachable", True)
+    assert (problem.code, failure.value.transient) == ("metadata-unreachable", True)
     assert problem.message.endswith(" tries: the metadata service answers HTTP 503 for user-data")
 
 
@@ -306,7 +306,7 @@ async def test_secrets_that_are_late_name_the_place_and_the_last_answer(
             async with world.progress.boot.stage("secrets", seconds_max=1.5) as stage:
                 await resolver(world, session, url).resolve(with_secret(), stage)
     (problem,) = failure.value.problems
-    assert (problem.code, failure.value.may_pass) == ("secret-unreachable", True)
+    assert (problem.code, failure.value.transient) == ("secret-unreachable", True)
     assert problem.message.startswith("secrets: not done within 1.5 seconds and ")
     assert "environment.A: ssm: InternalServerError" in problem.message
 
@@ -358,7 +358,7 @@ async def test_what_the_helper_refuses_ends_the_stage_at_once(world: World, tmp_
     async with helper(tmp_path / "machine.sock", refusal) as asked:
         with pytest.raises(StageFailed) as failure:
             await prepared(world, tmp_path / "machine.sock")
-    assert (len(asked), failure.value.problems[0].code, failure.value.may_pass) == (1, "sysctl-forbidden", False)
+    assert (len(asked), failure.value.problems[0].code, failure.value.transient) == (1, "sysctl-forbidden", False)
 
 
 def test_a_failure_of_the_helper_is_final_unless_it_says_otherwise() -> None:
@@ -497,7 +497,7 @@ async def test_a_container_that_ends_while_its_engine_is_there_has_failed(
     engine.end("app", 3)
     with pytest.raises(StageFailed) as failure:
         await healthy(world, session, engine, is_up=lambda: True)
-    assert (failure.value.problems[0].code, failure.value.may_pass) == ("container-ended", True)
+    assert (failure.value.problems[0].code, failure.value.transient) == ("container-ended", True)
 
 
 async def test_a_late_health_check_names_the_engine_that_is_away(world: World, session: aiohttp.ClientSession) -> None:

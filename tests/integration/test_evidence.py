@@ -25,7 +25,7 @@ from landscape.processes import Process, started
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.ports_aggregator import AggregatorUnavailable
-from whence_agent.report.delivery import ENDING_CODES
+from whence_agent.report.delivery import PERMANENT_CODES
 from whence_agent.report.receipts import ReceiptUnwitnessed, Trusted
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_common.errors import RoadError
@@ -379,7 +379,7 @@ async def test_the_same_request_id_stands_in_both_programs_logs(
             await agent.submit(machine.statement())
             with pytest.raises(AggregatorUnavailable) as caught:
                 await agent.submit(b"{}")
-        assert caught.value.code in ENDING_CODES
+        assert caught.value.code in PERMANENT_CODES
         ids = [record.whence_fields["request_id"] for record in caplog.records if hasattr(record, "whence_fields")]
         log = server.process.log.read_text(encoding="utf-8")
         assert len(ids) == 2

@@ -13,7 +13,7 @@ from fakes.weather_roads import SmallDisk
 from landscape.supervised import small_disk
 from whence_agent.patience import Patience
 from whence_agent.progress.stage import StageFailed
-from whence_agent.report.disk_road import DiskFull, room_on
+from whence_agent.report.disk_road import DiskFull, full_disk_as_retryable
 from whence_agent.status.document import status_document
 from whence_common.backoff import Backoff
 from whence_common.runtime.files import write_durably
@@ -46,7 +46,7 @@ async def test_a_stage_waits_for_room_and_shows_it(directory: Path, tmp_path: Pa
         shown.extend(status_document(world.progress)["reasons"])
         if len(shown) > 2:
             await disk.end(FULL)
-        with room_on(str(directory)):
+        with full_disk_as_retryable(str(directory)):
             write_durably(directory / "taupage.yaml", b"x" * 10_000, mode=0o600)
 
     async with world.progress.boot.stage("run", seconds_max=30) as stage:
@@ -62,24 +62,24 @@ async def test_a_disk_that_stays_full_is_the_cause_that_the_failure_states(direc
     await SmallDisk(directory).begin(FULL)
 
     async def once() -> None:
-        with room_on(str(directory)):
+        with full_disk_as_retryable(str(directory)):
             write_durably(directory / "taupage.yaml", b"x" * 10_000, mode=0o600)
 
     with pytest.raises(StageFailed) as failure:
         async with World(tmp_path).progress.boot.stage("run", seconds_max=0.05) as stage:
             await PATIENCE.keep_trying(once, stage, waiting_for="the disk")
     (problem,) = failure.value.problems
-    assert (problem.code, problem.fix) == ("disk-full", f"make room: df -h {directory}")
+    assert (problem.code, problem.fix) == ("disk-full", f"free space: df -h {directory}")
     assert "No space left on device" in problem.message
 
 
 def test_what_the_disk_refuses_for_another_reason_ends_the_stage_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError), room_on(str(tmp_path)):
+    with pytest.raises(NotADirectoryError), full_disk_as_retryable(str(tmp_path)):
         (tmp_path / "file" / "below").touch()
 
 
 def test_a_full_disk_is_an_error_that_passes(tmp_path: Path) -> None:
-    with pytest.raises(DiskFull) as refused, room_on("/var/lib/whence-agent"):
+    with pytest.raises(DiskFull) as refused, full_disk_as_retryable("/var/lib/whence-agent"):
         raise OSError(28, "No space left on device", "/var/lib/whence-agent/taupage.yaml")
     assert refused.value.retryable

@@ -88,7 +88,7 @@ async def test_a_stolen_key_is_revoked_announced_and_everything_is_issued_anew(h
         assert caught.value.code == "receipt-invalid"  # upon which an agent enrols again
         receipts.learn((await AgentClient(session, server.url).enrol(hour.machine))[1]["log_keys"])
         receipts.check(await agent.submit(content), content)
-        assert not receipts.take_news(), "the log goes on under its name"
+        assert not receipts.take_findings(), "the log goes on under its name"
         arguments = ("--log-key", str(hour.directory / "log.keys"))
         code, said = await server.whence("verify", str(before), *arguments)
         assert (code, "was stolen, and revoked" in said, "fetch the receipt or bundle again" in said) == (1, True, True)
@@ -142,10 +142,10 @@ async def test_a_restored_backup_is_refused_and_goes_on_under_a_new_name(hour: H
         enrolled = (await AgentClient(session, server.url).enrol(hour.machine))[1]
         assert enrolled["log_keys"] == [key.strip()]
         receipts.learn(enrolled["log_keys"])
-        receipts.take_news()
+        receipts.take_findings()
         content = hour.machine.statement()
         receipts.check(await agent.submit(content), content)
-        assert receipts.take_news(), "the agent states everything again"
+        assert receipts.take_findings(), "the agent states everything again"
     assert "clean" in hour.command("ledger", "check")[1]
 
 

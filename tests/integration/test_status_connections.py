@@ -174,7 +174,7 @@ async def test_a_page_that_rebinds_its_name_reads_nothing(path: str) -> None:
             said = await asyncio.wait_for(pair[0].read(), 20.0)
     assert said.startswith(b"HTTP/1.1 421")
     assert said.endswith(
-        b"421: this Host is not a name of this machine; ask by its address, or add the name to status_hosts\n"
+        b"421: this Host is not a name of this machine; use its address, or add the name to status_hosts\n"
     )
     assert b"access-control" not in said.lower()
 

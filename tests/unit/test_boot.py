@@ -225,7 +225,7 @@ async def test_with_retry_what_cannot_pass_ends_the_tries(world: World) -> None:
     booted = Booted(world, on_failure="retry")
     booted.stages.fails("image", DENIED)
     await booted.settled()
-    assert world.progress.boot.tries.given_up == "not tried again: the same user data fails in the same way"
+    assert world.progress.boot.tries.given_up == "not tried again: the error is permanent for this user data"
 
 
 async def test_a_container_that_may_still_run_after_a_failure_stays_on_the_status(world: World) -> None:
@@ -298,7 +298,7 @@ async def test_what_a_full_disk_refused_is_on_the_status_until_it_is_kept(world:
     booted = await booted_before(world)
     booted.credentials.refusals = 1
     await booted.settled()
-    assert "credentials cannot be kept on the disk" in world.progress.boot.disk_faults["credentials"]
+    assert "credentials cannot be written to disk" in world.progress.boot.disk_faults["credentials"]
     await booted.boot.disk.try_again()
     assert (world.progress.boot.disk_faults, booted.credentials.kept) == ({}, 1)
 
@@ -308,7 +308,9 @@ async def test_what_a_full_disk_refused_is_on_the_status_until_it_is_kept(world:
 
 async def test_a_machine_of_a_warm_pool_knows_it_before_it_acts(world: World) -> None:
     booted = Booted(world)
-    booted.announcer.hear(Announcement(lifecycle_hooks=LifecycleHooks(group="pay", launching=None, terminating=None)))
+    booted.announcer.configure(
+        Announcement(lifecycle_hooks=LifecycleHooks(group="pay", launching=None, terminating=None))
+    )
     booted.metadata.found = Notices(lifecycle_state="Warmed:Running")
     pools: list[str] = []
 

@@ -27,9 +27,9 @@ def tries() -> BootTries:
     return BootTries(backoff=Backoff(first_seconds=10.0, longest_seconds=600.0, random=lambda: 1.0))
 
 
-def failure(code: str = "registry-unreachable", *, may_pass: bool = True, message: str = "HTTP 503") -> StageFailed:
+def failure(code: str = "registry-unreachable", *, transient: bool = True, message: str = "HTTP 503") -> StageFailed:
     problem = Problem(severity="error", code=code, line=0, column=0, path="", message=message, fix="")
-    return StageFailed("image", (problem,), may_pass=may_pass)
+    return StageFailed("image", (problem,), transient=transient)
 
 
 def progress() -> Progress:
@@ -49,8 +49,8 @@ def test_no_other_policy_tries_again(policy: OnFailure) -> None:
 
 
 def test_what_cannot_pass_is_not_tried_again_and_it_is_said() -> None:
-    said = tries().failed(failure(may_pass=False), policy="retry", ending="")
-    assert said == (None, "not tried again: the same user data fails in the same way")
+    said = tries().failed(failure(transient=False), policy="retry", ending="")
+    assert said == (None, "not tried again: the error is permanent for this user data")
 
 
 def test_a_machine_on_its_way_out_is_not_tried_again() -> None:
@@ -67,7 +67,7 @@ def test_one_failure_is_stated_once_however_often_it_comes_and_whatever_its_mess
 
 
 @pytest.mark.parametrize(
-    ("error", "may_pass"),
+    ("error", "transient"),
     [
         (MetadataUnavailable("metadata-unreachable", "HTTP 503"), True),
         (RegistryRefused("registry-image-unknown", "no such image", retryable=False), False),
@@ -79,11 +79,11 @@ def test_one_failure_is_stated_once_however_often_it_comes_and_whatever_its_mess
         (TimeoutError(), True),
     ],
 )
-async def test_a_failure_carries_whether_it_may_pass(error: Exception, may_pass: bool) -> None:
+async def test_a_failure_states_whether_it_is_transient(error: Exception, transient: bool) -> None:
     with pytest.raises(StageFailed) as failed:
         async with progress().boot.stage("image", seconds_max=30):
             raise error
-    assert failed.value.may_pass is may_pass
+    assert failed.value.transient is transient
 
 
 async def failed_once(told: Progress) -> None:
@@ -105,7 +105,7 @@ async def test_the_status_says_when_the_next_try_is_and_which() -> None:
             "next try at 2026-11-26T00:05:00.000Z, try 3"
         ],
     )
-    assert what_to_do(told, "failed") == "see whether it runs; it is tried again by itself"
+    assert what_to_do(told, "failed") == "see whether it runs; the boot is tried again automatically"
     told.watched.ending = "spot: terminate"
     assert status_document(told)["next_try_at"] is None
     assert state_of(told)[1][-1] == "drained: spot: terminate"
@@ -123,7 +123,7 @@ async def test_another_try_starts_clean_and_remembers_how_the_one_before_failed(
     assert [one["name"] for one in document["stages"]] == ["identity"]
     assert document["reasons"] == [
         "stage identity since 2026-11-26T00:00:00.000Z",
-        "try 2; the one before failed at image: registry.example.org: HTTP 503 (see whether it runs)",
+        "try 2; the previous one failed at image: registry.example.org: HTTP 503 (see whether it runs)",
     ]
 
 

@@ -66,7 +66,7 @@ async def test_a_stage_sees_what_the_table_says_that_it_needs_and_nothing_else(s
 
 
 def test_a_stage_that_asks_for_what_its_row_does_not_need_is_a_bug() -> None:
-    with pytest.raises(AssertionError, match="no stage that comes before has observed Identified"):
+    with pytest.raises(AssertionError, match="no earlier stage has observed Identified"):
         ObservedSoFar().of(Identified)
 
 
@@ -83,7 +83,7 @@ async def test_a_stage_that_user_data_does_not_ask_for_is_left_out(world: World,
 
 
 def test_stages_in_another_order_are_a_bug(world: World, stages: FakeStages) -> None:
-    with pytest.raises(AssertionError, match="each stage of the table, in its order"):
+    with pytest.raises(AssertionError, match="stages differ from the table"):
         BringUp(settings=stages.settings, progress=world.progress, stages=[*stages.by_name.values()][::-1])
 
 
@@ -96,7 +96,7 @@ async def test_nothing_runs_after_a_stage_that_failed(world: World, stages: Fake
     with pytest.raises(StageFailed) as failed:
         await brought_up(stages)
     assert stages.ran == ["identity", "user-data", "enrol", *ACTING[: number + 1]]
-    assert (failed.value.stage, failed.value.may_pass) == (ACTING[number], True)
+    assert (failed.value.stage, failed.value.transient) == (ACTING[number], True)
     stage = world.progress.boot.stages[ACTING[number]]
     assert (stage.outcome, stage.reason) == ("failed", "HTTP 503 (see whether it runs)")
 
@@ -105,7 +105,7 @@ async def test_what_cannot_pass_is_carried_by_the_failure(stages: FakeStages) ->
     stages.fails("run", EngineFailed("engine-refused", "the port is in use", retryable=False))
     with pytest.raises(StageFailed) as failed:
         await brought_up(stages)
-    assert (failed.value.problems[0].code, failed.value.may_pass) == ("engine-refused", False)
+    assert (failed.value.problems[0].code, failed.value.transient) == ("engine-refused", False)
 
 
 @pytest.mark.parametrize("name", ["secrets", "image", "host", "pull", "run", "load-balancer"])

@@ -13,7 +13,7 @@ from fakes.agent_world import World
 from fakes.misbehaving import Answer, misbehaving
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, StatementReceipt
-from whence_agent.report.delivery import ENDING_CODES, STOPPED_MAX, Delivery
+from whence_agent.report.delivery import BLOCKED_MAX, PERMANENT_CODES, Delivery
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.report.outbox import REFUSED_STATEMENTS_MAX, Outbox
 from whence_agent.status.document import state_of, status_document
@@ -141,7 +141,7 @@ async def test_the_aggregators_other_refusals_end_no_statement_either(world: Wor
     assert (len(world.outbox), world.outbox.dropped) == (1, 0)
 
 
-@pytest.mark.parametrize("code", sorted(ENDING_CODES - {"statement-of-other"}))
+@pytest.mark.parametrize("code", sorted(PERMANENT_CODES - {"statement-of-other"}))
 async def test_what_the_aggregator_will_never_take_is_kept_aside_counted_and_shown(world: World, code: str) -> None:
     waiting = world.outbox.oldest()
     assert waiting is not None
@@ -224,7 +224,7 @@ async def test_a_closed_road_is_asked_few_times_a_round(world: World) -> None:
     aggregator = Blocking(waiting)
     with pytest.raises(AggregatorUnavailable):
         await delivery(world, aggregator)._deliver_all()
-    assert (aggregator.asked, len(world.outbox)) == (STOPPED_MAX, 10)
+    assert (aggregator.asked, len(world.outbox)) == (BLOCKED_MAX, 10)
 
 
 def test_refused_statements_are_kept_within_a_bound_newest_first(tmp_path: Path) -> None:
@@ -239,4 +239,4 @@ def test_refused_statements_are_kept_within_a_bound_newest_first(tmp_path: Path)
 
 def test_every_code_that_ends_a_statement_is_in_the_operators_text() -> None:
     text = (Path(__file__).parents[2] / "agent" / "README.md").read_text(encoding="utf-8")
-    assert [code for code in sorted(ENDING_CODES) if f"`{code}`" not in text] == []
+    assert [code for code in sorted(PERMANENT_CODES) if f"`{code}`" not in text] == []

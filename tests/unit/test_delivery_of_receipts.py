@@ -168,7 +168,7 @@ async def test_an_enrolment_that_the_disk_does_not_keep_is_asked_for_again_and_e
     in_the_way.mkdir()
     world.reporter.report("boot")
     assert await machine.round() == "state-unwritable"
-    assert world.progress.delivered.error.endswith("(see the disk and the permissions)")
+    assert world.progress.delivered.error.endswith("(check the disk and the permissions of the directory)")
     assert (world.progress.delivered.enrolled, len(world.outbox)) == (False, 1)
     in_the_way.rmdir()
     assert await machine.round() == ""

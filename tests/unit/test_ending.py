@@ -146,14 +146,14 @@ async def test_a_machine_that_cannot_be_powered_off_says_so(world: World) -> Non
     machine = Machine(world, shutdown="on-exit")
     world.machine.fails = True
     await machine.ending.application_ended(0)
-    assert "could not be powered off" in world.progress.delivered.untold
+    assert "could not be powered off" in world.progress.delivered.unsent_signals
 
 
 @pytest.mark.parametrize("success, word, result", [(True, "SUCCESS", "CONTINUE"), (False, "FAILURE", "ABANDON")])
 async def test_stack_and_group_hear_how_the_boot_went(world: World, success: bool, word: str, result: str) -> None:
     await Machine(world).announcer.booted(success=success, stage=world.progress.boot.stages["notify"])
     assert world.account.told == [f"stack pay-1 App i-0123456789abcdef0 {word}", f"hook pay up {result}"]
-    assert world.progress.delivered.untold == ""
+    assert world.progress.delivered.unsent_signals == ""
 
 
 def notify(world: World) -> StageProgress:
@@ -164,10 +164,10 @@ async def test_throttling_is_waited_for_and_a_refusal_is_shown_with_its_fix(worl
     machine = Machine(world)
     world.account.fail_with = [CloudRefused("x", "throttled")] * 30
     await machine.announcer.booted(success=True, stage=notify(world))
-    assert (len(world.account.told), world.progress.delivered.untold) == (2, "")
+    assert (len(world.account.told), world.progress.delivered.unsent_signals) == (2, "")
     world.account.fail_with = [CloudRefused("x", "denied", retryable=False, fix="allow cloudformation:SignalResource")]
     await machine.announcer.booted(success=True, stage=notify(world))
-    assert "allow cloudformation:SignalResource" in world.progress.delivered.untold
+    assert "allow cloudformation:SignalResource" in world.progress.delivered.unsent_signals
     assert len(world.account.told) == 3, "the group hears of it although the stack cannot"
 
 
@@ -176,9 +176,9 @@ async def test_who_throttles_until_the_deadline_is_named_with_its_own_words(worl
     machine.announcer.patience = Patience(backoff=Backoff(first_seconds=0.1, longest_seconds=0.1, random=lambda: 0.5))
     world.account.fail_with = [CloudRefused("x", "throttled")] * 1_000
     await machine.announcer.booted(success=True, stage=notify(world))
-    assert world.progress.delivered.untold == (
-        "CloudFormation pay-1/App could not be told within 0.5 seconds: throttled; "
-        "Auto Scaling hook up could not be told within 0.5 seconds: throttled"
+    assert world.progress.delivered.unsent_signals == (
+        "CloudFormation pay-1/App could not be signalled within 0.5 seconds: throttled; "
+        "Auto Scaling hook up could not be signalled within 0.5 seconds: throttled"
     )
 
 
@@ -187,17 +187,17 @@ async def test_nobody_waiting_is_noted_and_is_no_fault(world: World) -> None:
     said = "ValidationError: Stack pay-1 is in CREATE_COMPLETE state and cannot be signaled"
     world.account.fail_with = [NobodyWaits(said), NobodyWaits("ValidationError: No active Lifecycle Action found")]
     told = await machine.announcer.booted(success=True, stage=notify(world))
-    assert world.progress.delivered.untold == ""
+    assert world.progress.delivered.unsent_signals == ""
     assert told.note == (
-        f"CloudFormation pay-1/App: nobody waits ({said}); "
-        "Auto Scaling hook up: nobody waits (ValidationError: No active Lifecycle Action found)"
+        f"CloudFormation pay-1/App does not wait for this instance ({said}); "
+        "Auto Scaling hook up does not wait for this instance (ValidationError: No active Lifecycle Action found)"
     )
     world.account.fail_with = [NobodyWaits("gone")] * 3
     await machine.ending.drain("spot notice: terminate")
-    assert world.progress.delivered.untold == ""
+    assert world.progress.delivered.unsent_signals == ""
     machine.announcer.on_failure = "unhealthy"
     await machine.announcer.failed("crash loop")
-    assert world.progress.delivered.untold == ""
+    assert world.progress.delivered.unsent_signals == ""
 
 
 async def test_a_hook_that_does_not_wait_yet_is_asked_again_by_a_machine_that_has_just_started(world: World) -> None:
@@ -239,7 +239,7 @@ def watch(machine: Machine, metadata: FakeNotices, *, rebalance_drains: bool = F
     return NoticeWatch(
         metadata=metadata, ending=machine.ending, progress=world.progress, reporter=world.reporter,  # type: ignore[arg-type]  # as far as notices go
         pulse=world.pulse, seconds=5.0, drain_on_rebalance=rebalance_drains,
-        again=lambda: machine.boots.append("again"),
+        boot_again=lambda: machine.boots.append("again"),
     )  # fmt: skip
 
 

@@ -92,11 +92,11 @@ async def test_the_index_is_not_asked_about_where_the_image_is_trusted() -> None
     ],
 )
 async def test_evidence_of_one_never_counts_for_the_other(held: dict[str, ImageEvidence]) -> None:
-    with pytest.raises(ImageUntrusted, match="no trusted builder's provenance names it"):
+    with pytest.raises(ImageUntrusted, match="it has no provenance by a trusted builder"):
         await resolved(Held(**held))
 
 
 async def test_a_refusal_names_what_was_not_read() -> None:
     registry = Held(image=envelopes(unread=("an envelope is too large",)))
-    with pytest.raises(ImageUntrusted, match="not everything was read: an envelope is too large"):
+    with pytest.raises(ImageUntrusted, match="some evidence could not be read: an envelope is too large"):
         await resolved(registry)

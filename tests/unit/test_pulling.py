@@ -177,7 +177,7 @@ async def test_logins_that_end_before_an_engine_is_done_that_keeps_nothing_are_t
 
     await pull_of(engine, again, stage=stage).run()
     assert engine.pulled == 10
-    assert "the login ended after 310 seconds, before the pull was done" in reasons[-1]
+    assert "the login expired after 310 seconds, before the pull was complete" in reasons[-1]
 
 
 async def test_a_login_that_ended_early_is_renewed_while_each_try_keeps_more_layers() -> None:

@@ -150,9 +150,9 @@ def test_an_older_checkpoint_of_the_same_log_is_taken_and_the_newer_stays_in_min
 def fork(world: World, given: StatementReceipt, content: bytes) -> None:
     receipts = world.receipts(PINNED)
     assert refused(receipts, given, content) == "log-forked"
-    assert (receipts.take_news(), receipts.take_news()) == (True, False)
+    assert (receipts.take_findings(), receipts.take_findings()) == (True, False)
     assert refused(receipts, given, content) == "log-forked"
-    assert not receipts.take_news()
+    assert not receipts.take_findings()
     assert receipts.seen_size == 3
 
 
@@ -198,7 +198,7 @@ def test_a_shorter_log_is_refused_with_what_to_do(world: World) -> None:
     with pytest.raises(AggregatorUnavailable) as caught:
         receipts.check(before.receipt(2), b"entry 2")
     assert (caught.value.code, "ledger continue" in caught.value.diagnostics()) == ("log-shorter", True)
-    assert (receipts.seen_size, receipts.take_news()) == (7, False)
+    assert (receipts.seen_size, receipts.take_findings()) == (7, False)
 
 
 def test_a_log_that_proves_nothing_is_refused(world: World) -> None:
@@ -216,11 +216,11 @@ def test_a_log_under_a_new_name_is_taken_and_told(world: World) -> None:
     new = Signer("whence.example.org/2", b"2" * 32)
     receipts.learn([str(new.verifier), str(LOG.verifier)])
     receipts.check(SignedLog([b"entry 0"], signers=[new]).receipt(0), b"entry 0")
-    assert receipts.take_news()
+    assert receipts.take_findings()
     assert [one.code for one in world.progress.delivered.log_problems] == ["log-changed"]
     assert refused(receipts, after.receipt(6), b"entry 6") == "log-unproven"
     receipts.check(after.receipt(6, seen=3), b"entry 6")
-    assert receipts.take_news()
+    assert receipts.take_findings()
 
 
 def test_the_first_name_is_not_forgotten_for_many_new_ones(world: World) -> None:

@@ -135,7 +135,7 @@ def test_an_agents_start_that_finds_a_setting_wrong_later_names_its_line() -> No
     document = agent.read_settings(f"{least}application_group: no-such-group\n".encode(), name="agent.yaml")
     with pytest.raises(SettingsInvalid) as caught:
         application_gid(document.settings)
-    expected = "agent.yaml:2:1: error[settings-invalid]: application_group: there is no group 'no-such-group'"
+    expected = "agent.yaml:2:1: error[settings-invalid]: application_group: group 'no-such-group' does not exist"
     assert document.explain(caught.value).startswith(expected)
     document = agent.read_settings(f"{least}docker_config_file: /none/config.json\n".encode(), name="agent.yaml")
     with pytest.raises(SettingsInvalid) as caught:

@@ -15,7 +15,7 @@ from whence_agent.ports import EngineEvent
 from whence_agent.ports_engine import HealthChecks
 from whence_agent.status.document import state_of, what_to_do
 from whence_agent.watch.restarts import CRASH_LOOP_FAILURES, STABLE_SECONDS, Restarts
-from whence_agent.watch.supervision import TELL_MAX, TELL_SECONDS
+from whence_agent.watch.supervision import CHANGES_MAX, CHANGES_SECONDS
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_each_container_has_a_crash_loop_of_its_own(watched: Watched) -> N
     assert len(watched.failures) == 2
     assert state.end_crash_loop(APP)
     assert list(state.crash_loops) == [proxy]
-    assert what_to_do(watched.world.progress, "degraded") == f"look at the log: docker logs {proxy}"
+    assert what_to_do(watched.world.progress, "degraded") == f"read the log: docker logs {proxy}"
 
 
 async def test_a_long_good_run_takes_the_verdict_back(watched: Watched) -> None:
@@ -134,8 +134,10 @@ async def test_an_undeclared_container_is_told_once(watched: Watched) -> None:
 
 
 async def test_a_stranger_too_quick_to_be_looked_at_is_told_all_the_same(watched: Watched) -> None:
-    assert watched.supervision.seen(EngineEvent(action="start", container_id="1", name="blink", image="evil"))
-    assert not watched.supervision.seen(EngineEvent(action="start", container_id="2", name="platform-x", image="x"))
+    assert watched.supervision.is_new_drift(EngineEvent(action="start", container_id="1", name="blink", image="evil"))
+    assert not watched.supervision.is_new_drift(
+        EngineEvent(action="start", container_id="2", name="platform-x", image="x")
+    )
     assert watched.drift == [("container-undeclared", "blink")]
 
 
@@ -148,8 +150,8 @@ async def test_what_the_platform_runs_is_no_drift(watched: Watched) -> None:
 async def test_an_exec_is_told_with_its_program_and_then_counted(watched: Watched) -> None:
     await watched.look()
     event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="/bin/sh", command="c")
-    assert watched.supervision.seen(event)
-    assert not watched.supervision.seen(event)
+    assert watched.supervision.is_new_drift(event)
+    assert not watched.supervision.is_new_drift(event)
     (drift,) = watched.world.progress.observed.drift
     assert (drift.kind, drift.detail, drift.count) == ("exec", "/bin/sh", 2)
 
@@ -166,7 +168,7 @@ async def test_what_is_heard_while_the_engine_answers_a_look_is_told(
     watched: Watched, asked: str, event: EngineEvent, kind: str
 ) -> None:
     await watched.look()
-    watched.world.engine.meanwhile[asked] = lambda: watched.supervision.happened(event)
+    watched.world.engine.meanwhile[asked] = lambda: watched.supervision.record_event(event)
     await watched.look(after=5)
     await watched.look(after=5)
     (statement,) = watched.world.statements()
@@ -174,7 +176,7 @@ async def test_what_is_heard_while_the_engine_answers_a_look_is_told(
 
 
 async def test_an_exec_elsewhere_is_not_ours_to_tell(watched: Watched) -> None:
-    assert not watched.supervision.seen(
+    assert not watched.supervision.is_new_drift(
         EngineEvent(action="exec_start", container_id="1", name="platform-logs", image="x")
     )
 
@@ -208,7 +210,7 @@ def test_a_sidecars_crash_loop_points_at_the_sidecars_log(watched: Watched) -> N
     watched.world.progress.watched.record_crash_loop(
         f"{APP}-proxy", f"{APP}-proxy has failed 5 times in a row, last with 7"
     )
-    assert what_to_do(watched.world.progress, "degraded") == f"look at the log: docker logs {APP}-proxy"
+    assert what_to_do(watched.world.progress, "degraded") == f"read the log: docker logs {APP}-proxy"
 
 
 async def test_an_engine_that_is_away_is_a_reason_and_no_change(watched: Watched) -> None:
@@ -234,13 +236,13 @@ async def test_an_application_that_went_down_with_its_engine_is_started_again_ev
 
 
 async def test_a_flood_of_strangers_is_told_in_bounded_statements_and_none_is_forgotten(watched: Watched) -> None:
-    for number in range(TELL_MAX * 2):
+    for number in range(CHANGES_MAX * 2):
         watched.world.engine.add(f"stranger-{number}")
         await watched.look(after=1)
-    assert len(watched.world.statements()) == TELL_MAX
-    await watched.look(after=TELL_SECONDS)
+    assert len(watched.world.statements()) == CHANGES_MAX
+    await watched.look(after=CHANGES_SECONDS)
     (last,) = watched.world.statements()
-    assert last.drift[-1].container == f"stranger-{TELL_MAX * 2 - 1}"
+    assert last.drift[-1].container == f"stranger-{CHANGES_MAX * 2 - 1}"
 
 
 async def test_nothing_is_started_again_once_it_was_drained(watched: Watched) -> None:
@@ -269,7 +271,7 @@ async def test_an_event_makes_it_look_at_once(watched: Watched) -> None:
 
 async def test_an_exec_before_the_first_look_is_told_as_well(watched: Watched) -> None:
     event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="/bin/sh", command="c")
-    assert not watched.supervision.seen(event)
+    assert not watched.supervision.is_new_drift(event)
     await watched.look()
     assert watched.drift == [("exec", APP)]
 
@@ -280,7 +282,7 @@ async def test_a_check_that_the_engine_entered_is_no_drift_and_a_person_s_copy_o
 
     def executed(at: float) -> None:
         event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", command="check", at=at)
-        watched.supervision.happened(event)
+        watched.supervision.record_event(event)
 
     checked()
     await watched.look()
@@ -303,7 +305,7 @@ async def test_the_image_s_own_health_check_is_a_reason_and_is_stated(watched: W
     engine = watched.world.engine
     engine.change(name, engine_health="starting")
     await watched.look()
-    assert state_of(watched.world.progress)[1] == ["1 statements are not acknowledged: on their way"]
+    assert state_of(watched.world.progress)[1] == ["1 statements are not acknowledged: delivery is in progress"]
     assert watched.world.causes() == ["change"]
     engine.change(name, engine_health="healthy")
     await watched.look()

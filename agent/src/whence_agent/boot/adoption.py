@@ -1,4 +1,4 @@
-"""Restarting the agent restarts no application: the containers of this very boot and user data are taken over."""
+"""Adopts the containers of this boot and user data after the agent restarted, so that no application restarts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whence_common.user_data.judge import UserData
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptedContainers(RunningContainers):
-    """The containers of this boot that run already, and what was known of them."""
+    """The containers of this boot that already run, and what was recorded about them."""
 
     image: ImageFacts | None
     scm_source: ScmSourceFacts | None
@@ -27,7 +27,7 @@ class AdoptedContainers(RunningContainers):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptStage:
-    """The stage `run`, tried before the others that act. It observes `Adopted`, or nothing."""
+    """Stage `run`, tried before the other acting stages. Returns AdoptedContainers, or an empty observation."""
 
     key: InstanceKey
     runner: Runner
@@ -41,7 +41,7 @@ class AdoptStage:
         return remembered.get("boot_id") == self.boot_id and remembered.get("user_data") == digest
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
-        """Find the containers that were remembered, all of them running. Raises EngineFailed."""
+        """Return the remembered containers if all of them run. Raises EngineFailed."""
         remembered = self.key.remembered("running")
         known = remembered.get("containers", {})
         found = await self.runner.find(so_far.of(Judged).user_data, handle.stage)
@@ -52,7 +52,7 @@ class AdoptStage:
         return self._adopted(remembered, found)
 
     def remember(self, user_data: UserData, observed: Observed) -> None:
-        """Keep what runs now for the next start of the agent. Raises OSError."""
+        """Store what runs now for the next start of the agent. Raises OSError."""
         running = (observed.container, *observed.sidecars.values())
         values = {
             "boot_id": self.boot_id,

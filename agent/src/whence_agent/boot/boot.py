@@ -1,4 +1,4 @@
-"""The boot: bring the instance to the state its user data specifies, or to no container at all."""
+"""The boot: brings the instance to the state that its user data specifies, or to no container at all."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from whence_common.user_data.judge import UserData
 log = logging.getLogger(__name__)
 
 DISK_SECONDS = 10.0
-"""After so long, what the disk refused is tried again."""
+"""Pause between retries of writes that the disk refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """One boot of one machine. `run` is a service: it stays after the boot, so that its end is always a failure."""
+    """One boot of one machine. `run` is a service that continues after the boot, so that its end is always an error."""
 
     progress: Progress
     bring_up: BringUp
@@ -51,7 +51,10 @@ class Boot:
     console: Callable[[str], None]
 
     async def run(self) -> None:
-        """Boot, again after failures that may pass where the policy is to retry; tell how it ended, then stay."""
+        """Boot and announce the result, then retry refused writes until cancelled.
+
+        With the policy `retry`, the boot is tried again after a transient failure.
+        """
         while True:
             try:
                 await self.boot()
@@ -68,11 +71,11 @@ class Boot:
         while True:
             await pause(DISK_SECONDS)
             await self.disk.try_again()
-            if self.reporter.owed is not None:
-                self.reporter.report(self.reporter.owed)
+            if self.reporter.unstored_cause is not None:
+                self.reporter.report(self.reporter.unstored_cause)
 
     async def boot(self) -> None:
-        """Go through the stages. Raises StageFailed; nothing is touched before the judgement is complete."""
+        """Run the stages. Raises StageFailed. Nothing on the machine changes before the judgement is complete."""
         progress = self.progress
         so_far = await self.bring_up.run("judge", ObservedSoFar())
         user_data = so_far.of(Judged).user_data
@@ -97,7 +100,7 @@ class Boot:
         return True
 
     async def _act(self, user_data: UserData, so_far: ObservedSoFar) -> None:
-        """Bring up what user data asks for, or no container where it asks for maintenance. Raises StageFailed."""
+        """Start what user data specifies; with `start: false`, no container. Raises StageFailed."""
         if user_data.load_balancer is not None or self.announcer.announcement.lifecycle_hooks is not None:
             state = await self.pool.state()
             if state is not None:
@@ -112,7 +115,7 @@ class Boot:
         self.adopting.remember(user_data, self.progress.observed)
 
     async def _no_container(self, failure: StageFailed) -> float | None:
-        """See to it that no container runs, and settle the failure; return when the next try begins, if one does."""
+        """Stop all containers and act on the failure. Return the monotonic time of the next try; None without one."""
         self.failure.note(failure)
         self.disk.forget()
         await self._tear_down()

@@ -1,4 +1,4 @@
-"""Runs the stages of the table in their order, and records what they observed: the only place that does either."""
+"""Runs the stages of the table in their order, and records what they observed; no other module does so."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ _OF_USER_DATA: Mapping[str, Callable[[UserData], float]] = {
         user_data.health_check.timeout_seconds if user_data.health_check is not None else 0
     )
 }
-"""Deadlines that user data states, by its key."""
+"""Deadlines that user data sets, by its key."""
 
 
 class BringUp:
-    """`stages` are those of the table, in its order."""
+    """Runs stages under their deadlines. `stages` are those of the table, in its order."""
 
     def __init__(self, *, settings: Settings, progress: Progress, stages: Sequence[Stage]) -> None:
-        assert [one.name for one in stages] == [row.name for row in STAGES], "each stage of the table, in its order"
+        assert [one.name for one in stages] == [row.name for row in STAGES], "stages differ from the table"
         self._settings = settings
         self._progress = progress
         self._stages = stages
 
     async def run(self, phase: Phase, so_far: ObservedSoFar) -> ObservedSoFar:
-        """Run a phase's stages in their order; return what all stages have observed. Raises StageFailed."""
+        """Run a phase's stages in their order; return all observations so far. Raises StageFailed."""
         for row, stage in zip(STAGES, self._stages, strict=True):
             if row.phase == phase:
                 so_far = await self.step(stage, so_far)
         return so_far
 
     async def step(self, stage: Stage, so_far: ObservedSoFar) -> ObservedSoFar:
-        """Run one stage under its deadline, unless it is not wanted. Raises StageFailed."""
+        """Run one stage under its deadline, if user data needs it. Raises StageFailed."""
         row = row_of(stage.name)
-        given = so_far.only(row.needs)
-        if not stage.is_wanted(given):
+        visible = so_far.only(row.needs)
+        if not stage.is_wanted(visible):
             return so_far
-        async with self._progress.boot.stage(row.name, seconds_max=self._seconds_max(row, given)) as shown:
-            found = await stage.run(given, self._at(shown))
+        async with self._progress.boot.stage(row.name, seconds_max=self._seconds_max(row, visible)) as shown:
+            found = await stage.run(visible, self._handle(shown))
             record(found, self._progress)
             self._progress.boot.record_outcome(shown, note=found.note, deferred=found.deferred)
         return so_far.adding(row.name, found)
 
-    def _at(self, shown: StageProgress) -> StageHandle:
+    def _handle(self, shown: StageProgress) -> StageHandle:
         def part(seconds_max: float) -> AbstractAsyncContextManager[None]:
             return self._progress.boot.part(shown, seconds_max=seconds_max)
 
@@ -69,7 +69,7 @@ class BringUp:
 
 
 def record(found: Observation, progress: Progress) -> None:
-    """Note what a stage observed, for the status and for statements."""
+    """Record what a stage observed, for the status and for statements."""
     boot, watched = progress.boot, progress.watched
     match found:
         case Identified():

@@ -1,4 +1,4 @@
-"""Stage run: the containers that user data specifies, by digest, and the files at /meta that applications read."""
+"""The specifications of the containers, by digest, and the files at /meta that applications read."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ STOP_SECONDS_DEFAULT = 30
 _NOT_FOR_APPLICATIONS = ("instance_logs_url", "logsink_username", "logsink_password", "dockercfg")
 _ENGINE_SOCKET = "/var/run/docker.sock"
 _FILES_TO_COMPRESS = 2
-"""Only rotated logs are compressed, and with one file there are none."""
+"""The engine compresses rotated logs only; with one file there are none."""
 
 
 def write_meta(directory: Path, user_data: UserData, *, gid: int) -> None:
-    """Write the application's copy of the configuration: without others' secrets, ciphertext left encrypted."""
+    """Write the application's copy of user data, without the platform's secrets; ciphertexts stay encrypted."""
     document = {name: value for name, value in user_data.document.items() if name not in _NOT_FOR_APPLICATIONS}
     content = yaml.safe_dump(document, default_flow_style=False, sort_keys=True, allow_unicode=True).encode()
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def write_meta(directory: Path, user_data: UserData, *, gid: int) -> None:
     write_durably(directory / "taupage.yaml", content, mode=mode, group=gid)
     if not (directory / "credentials").exists():
         _empty_credentials(directory)
-    os.chmod(directory, 0o755 if user_data.options.root else 0o750)  # noqa: PTH101 - beside chown, which pathlib lacks
+    os.chmod(directory, 0o755 if user_data.options.root else 0o750)  # noqa: PTH101 - next to chown, which pathlib lacks
     os.chown(directory, -1, gid)
 
 
@@ -53,7 +53,7 @@ class PulledImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specifier:
-    """Says exactly which containers are meant. Pure: the same inputs give the same fingerprint."""
+    """Builds the specifications of the containers. Pure: the same inputs have the same fingerprint."""
 
     settings: Settings
     gid: int
@@ -61,7 +61,7 @@ class Specifier:
     identity: InstanceIdentity
 
     def application(self, image: PulledImage, environment: Mapping[str, str]) -> ContainerSpec:
-        """Specify the application's container."""
+        """Return the specification of the application's container."""
         user_data, settings = self.user_data, self.settings
         merged = {"TOKENINFO_URL": settings.tokeninfo_url} if settings.tokeninfo_url is not None else {}
         merged.update({name: environment[name] for name in sorted(environment)})
@@ -74,7 +74,7 @@ class Specifier:
         return self._specify(settings.container_name, user_data.options, image, merged, tuple(mounts))
 
     def sidecar(self, sidecar: Sidecar, image: PulledImage, environment: Mapping[str, str]) -> ContainerSpec:
-        """Specify a container beside it. It sees neither credentials nor the application's disks."""
+        """Return the specification of a sidecar. It has neither the credentials nor the application's disks."""
         merged = {**{name: environment[name] for name in sorted(environment)}, **self._names()}
         return self._specify(sidecar_name(self.settings, sidecar), sidecar.options, image, merged, ())
 
@@ -111,7 +111,7 @@ class Specifier:
         return replace(spec, fingerprint=_fingerprint(spec))
 
     def _network(self, options: ContainerOptions) -> str:
-        """Give the engine's mode; container:application and a sidecar's name stand for the containers' real names."""
+        """Return the engine's network mode, with the container's real name for `application` or a sidecar's name."""
         shared = shared_network(options)
         if not shared:
             return options.networking
@@ -119,7 +119,7 @@ class Specifier:
 
 
 def joined_networks(user_data: UserData, settings: Settings) -> dict[str, str]:
-    """Give the containers that share another one's network, each with that one's name."""
+    """Return the containers that share another container's network, each with that container's name."""
     options = {settings.container_name: user_data.options}
     options |= {sidecar_name(settings, one): one.options for one in user_data.sidecars}
     shared = {name: shared_network(one) for name, one in options.items()}
@@ -138,19 +138,19 @@ def sidecar_name(settings: Settings, sidecar: Sidecar) -> str:
 
 
 def in_order(user_data: UserData) -> tuple[tuple[Sidecar, ...], tuple[Sidecar, ...]]:
-    """Give the sidecars that start before the application, and those that share its network and so start after it.
+    """Return the sidecars that start before the application, and those that start after it to share its network.
 
-    In each, a sidecar starts after the one whose network it shares. The judge has refused circles.
+    Within each, a sidecar starts after the one whose network it shares. The judge has refused cycles.
     """
     sidecars = {one.name: one for one in user_data.sidecars}
-    ways = {name: _networks_before(one, sidecars) for name, one in sidecars.items()}
-    ordered = sorted(user_data.sidecars, key=lambda one: len(ways[one.name]))
-    after = tuple(one for one in ordered if APPLICATION in ways[one.name])
+    networks = {name: _networks_before(one, sidecars) for name, one in sidecars.items()}
+    ordered = sorted(user_data.sidecars, key=lambda one: len(networks[one.name]))
+    after = tuple(one for one in ordered if APPLICATION in networks[one.name])
     return tuple(one for one in ordered if one not in after), after
 
 
 def _networks_before(sidecar: Sidecar, sidecars: Mapping[str, Sidecar]) -> list[str]:
-    """Return the containers that must run first, as each uses the network of the next."""
+    """Return the containers that must run first: each uses the network of the next."""
     found = [shared_network(sidecar.options)]
     while found[-1] in sidecars and len(found) <= len(sidecars):
         found.append(shared_network(sidecars[found[-1]].options))
@@ -158,7 +158,7 @@ def _networks_before(sidecar: Sidecar, sidecars: Mapping[str, Sidecar]) -> list[
 
 
 def log_driver(plan: LogPlan, settings: Settings, identity: InstanceIdentity) -> LogDriver:
-    """Say where the containers' logs go: as user data maps, else as the platform says."""
+    """Return the log driver of the containers: that of user data, else the platform's."""
     if plan.log_group is not None:
         options = {
             "awslogs-group": plan.log_group,
@@ -197,7 +197,7 @@ def _host_mounts(options: ContainerOptions, settings: Settings) -> tuple[MountPo
 
 
 def _fingerprint(spec: ContainerSpec) -> str:
-    """Digest everything that makes the container what it is; values are hashed, so none can be read back."""
+    """Return a digest of the whole specification; no value can be read back from it."""
     parts: Any = msgspec.to_builtins(spec)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

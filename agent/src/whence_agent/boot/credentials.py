@@ -10,14 +10,14 @@ from whence_agent.boot.user_data import Judged
 from whence_agent.credentials.keeper import CredentialKeeper
 from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
-from whence_agent.report.disk_road import room_on
+from whence_agent.report.disk_road import full_disk_as_retryable
 from whence_agent.settings import Settings
 from whence_common.errors import RoadError
 from whence_common.user_data.judge import UserData
 
 
 class CredentialsMissing(RoadError):
-    """There is no first generation of credentials, and the platform asks for one."""
+    """There is no first generation of credentials, and the platform requires one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +32,10 @@ class CredentialsStage:
         return so_far.of(Judged).user_data.mint_bucket is not None
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
-        """Have the files published. Raises CredentialsMissing where the platform asks for them."""
+        """Publish the first credentials and tokens. Raises CredentialsMissing if the platform requires them."""
         user_data, directory = so_far.of(Judged).user_data, self.settings.container_directory
-        take = partial(self._take_directory, user_data)
-        await self.patience.keep_trying(take, handle.stage, waiting_for=f"the disk of {directory}")
+        open_ = partial(self._open_directory, user_data)
+        await self.patience.keep_trying(open_, handle.stage, waiting_for=f"the disk of {directory}")
         try:
             async with handle.part(self.settings.credentials_first_seconds_max):
                 await self.keeper.first(handle.stage, self.patience)
@@ -43,7 +43,7 @@ class CredentialsStage:
                     await self.tokens.first(handle.stage, self.patience)
         except TimeoutError as exc:
             if self.keeper.state == "current" and not user_data.tokens:
-                return Observation()  # its own service got them while the stage made a pause
+                return Observation()  # the keeper's own service fetched them during a pause of this stage
             why = self.keeper.message if self.keeper.state != "current" else self.tokens.error
             if self.settings.credentials_required:
                 message = f"no credentials within {self.settings.credentials_first_seconds_max:g} seconds: {why}"
@@ -52,16 +52,16 @@ class CredentialsStage:
         return Observation()
 
     async def keep(self, user_data: UserData) -> None:
-        """Go on keeping credentials for containers that run already. Raises DirectoryTaken or OSError."""
+        """Continue to update the credentials of adopted containers. Raises DirectoryTaken or OSError."""
         if user_data.mint_bucket is not None:
             self._configure(user_data)
             await self.keeper.poll()
 
-    async def _take_directory(self, user_data: UserData) -> None:
-        with room_on(self.settings.container_directory):
+    async def _open_directory(self, user_data: UserData) -> None:
+        with full_disk_as_retryable(self.settings.container_directory):
             self._configure(user_data)
 
     def _configure(self, user_data: UserData) -> None:
-        assert user_data.mint_bucket is not None, "a stage that is not wanted does not run"
+        assert user_data.mint_bucket is not None, "a stage that user data does not need does not run"
         self.keeper.configure(user_data.mint_bucket, user_data.application_id, user_data.tokens)
         self.tokens.configure(user_data.tokens)

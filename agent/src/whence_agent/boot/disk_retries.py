@@ -1,4 +1,4 @@
-"""What the disk refused while containers run: the status says so, and it is tried again."""
+"""Writes that the disk refused while containers run: shown on the status, and retried."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ log = logging.getLogger(__name__)
 class DiskRetries:
     progress: BootProgress
     pending: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
-    """What is still to be done, by its name on the status."""
+    """The writes still to be done, by their name on the status."""
 
     async def keep(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do what needs the disk, now or when it is tried again."""
+        """Run a write now, and again at each `try_again` until it succeeds."""
         self.pending[what] = work
         await self.try_again()
 
     async def try_again(self) -> None:
-        """Try again whatever the disk has refused."""
+        """Run every write that is still pending."""
         for what, work in list(self.pending.items()):
             try:
                 await work()
             except OSError as exc:
-                self.progress.record_disk_fault(what, f"{what} cannot be kept on the disk: {exc}")
-                log.error("the disk refuses", extra=fields(what=what, error=str(exc)))
+                self.progress.record_disk_fault(what, f"{what} cannot be written to disk: {exc}")
+                log.error("disk write failed", extra=fields(what=what, error=str(exc)))
             else:
                 del self.pending[what]
                 self.progress.clear_disk_fault(what)
 
     def forget(self) -> None:
-        """Forget what is still to be done: no container runs."""
+        """Drop all pending writes, because no container runs."""
         for what in self.pending:
             self.progress.clear_disk_fault(what)
         self.pending.clear()

@@ -1,4 +1,4 @@
-"""Stage enrol: the instance's key is bound at the aggregator, if that is quickly done."""
+"""Stage enrol: binds the instance's key at the aggregator, if it answers quickly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whence_agent.ports_aggregator import AggregatorUnavailable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolStage:
-    """The aggregator being away never stops a boot: delivery enrols later."""
+    """Never fails a boot: if the aggregator is unreachable, delivery enrols later."""
 
     enrol: Callable[[], Awaitable[None]]
     seconds_max: float
@@ -22,7 +22,7 @@ class EnrolStage:
         return True
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
-        """Enrol once, within its time."""
+        """Enrol once, within `seconds_max`; without success the observation is deferred."""
         try:
             async with asyncio.timeout(self.seconds_max):
                 await self.enrol()

@@ -1,4 +1,4 @@
-"""A boot that failed: no container, everybody who has to know told, and what the policy says done."""
+"""Handling of a failed boot: the failure is announced, and the policy `on_failure` is applied."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class FailedBoot:
     console: Callable[[str], None]
 
     def note(self, failure: StageFailed) -> None:
-        """Have its problems on the status, beside those that the judgement of user data found."""
+        """Add the problems of the failure to those of the user data, for the status."""
         boot = self.progress.boot
         known = boot.observed.problems
         problems = known if has_errors(known) else (*known, *failure.problems)
         boot.record_observed(replace(boot.observed, problems=problems))
 
     async def settle(self, failure: StageFailed) -> float | None:
-        """Tell everybody why, and act as the policy says.
+        """Announce the failure and apply the policy; return the monotonic time of the next try, None without one.
 
-        Return when the next try begins, on the monotonic clock; None where there is none. While there is one, nobody
-        who waits hears of a failure: a stack would be rolled back, although the machine may yet come up.
+        As long as another try follows, stacks and hooks receive no failure: the stack would be rolled back although
+        the machine may still come up.
         """
         progress = self.progress
         pause_seconds, given_up = self.tries.failed(
@@ -62,10 +62,10 @@ class FailedBoot:
             next_at_instant = to_instant(failed_at + timedelta(seconds=pause_seconds))
         tries = replace(progress.boot.tries, given_up=given_up, next_at=next_at_instant)
         progress.boot.mark_failed(at=to_instant(failed_at), tries=tries)
-        await self._tell(failure, is_last=pause_seconds is None)
+        await self._announce(failure, is_last=pause_seconds is None)
         return next_at
 
-    async def _tell(self, failure: StageFailed, *, is_last: bool) -> None:
+    async def _announce(self, failure: StageFailed, *, is_last: bool) -> None:
         boot = self.progress.boot
         reason, where = boot.stages[failure.stage].reason, f"boot failed at {failure.stage}"
         log.error(
@@ -86,14 +86,14 @@ class FailedBoot:
         if boot.observed.identity is None:
             return
         if is_last:
-            await self._announce()
+            await self._signal_failure()
         if is_new or is_last:
             await self.delivery.flush(seconds_max=FLUSH_SECONDS_MAX)
         if is_last:
             await self.announcer.failed(where)
 
-    async def _announce(self) -> None:
+    async def _signal_failure(self) -> None:
         try:
             await self.bring_up.step(NotifyStage(announcer=self.announcer, success=False), ObservedSoFar())
         except StageFailed:
-            log.error("who waits for this machine could not be told")
+            log.error("the failure could not be signalled to CloudFormation or Auto Scaling")

@@ -1,4 +1,4 @@
-"""The end of the boot: the services after it look after what runs now."""
+"""The end of the boot: configures the services that run after it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Handover:
     ending: Ending
 
     def hand_over(self, user_data: UserData, containers: Sequence[ContainerFacts]) -> None:
-        """Declare the containers, and what user data says of their health and their end."""
+        """Declare the containers to supervision, health, metrics and draining, as user data specifies them."""
         settings = self.settings
         stop_seconds = {settings.container_name: user_data.options.stop_seconds}
         stop_seconds |= {sidecar_name(settings, one): one.options.stop_seconds for one in user_data.sidecars}
@@ -39,4 +39,4 @@ class Handover:
         self.ending.load_balancer, self.ending.shutdown = user_data.load_balancer, user_data.shutdown
         self.health.watch(user_data.health_check)
         if user_data.cloudwatch_metrics:
-            self.metrics.want()
+            self.metrics.enable()

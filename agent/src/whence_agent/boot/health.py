@@ -1,4 +1,4 @@
-"""Stages health and load-balancer: the application answers 200, and the load balancer has seen it."""
+"""Stages health and load-balancer: wait until the application answers 200 and the load balancer serves it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Unhealthy(RoadError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedContainer:
-    """The container whose health is asked, and how what went down with its engine is started again."""
+    """The container whose health is checked; `revive` starts again what stopped with the engine."""
 
     name: str
     address: str
@@ -42,48 +42,48 @@ class CheckedContainer:
 async def until_healthy(
     check: HealthCheck, checked: CheckedContainer, *, probe: Probe, engine: ContainerWatch, stage: StageProgress
 ) -> None:
-    """Ask until 200; only 200 passes. Raises Unhealthy when the container has ended meanwhile.
+    """Request the health check until it returns 200. Raises Unhealthy if the container has ended meanwhile.
 
-    An engine that is away is waited for, as the stage's deadline allows, and takes containers with it: what has ended
-    then is started again.
+    An unreachable engine is waited for until the stage's deadline. Containers stop with their engine: those that have
+    ended when it answers again are started again.
     """
-    wait, asked, away = FIRST_PAUSE_SECONDS, 0, 0
+    wait, failures, unreachable = FIRST_PAUSE_SECONDS, 0, 0
     url = f"http://{checked.address}:{check.port}{check.path}"
     while True:
         status = await probe.status(url, seconds_max=REQUEST_SECONDS_MAX)
         if status == _HEALTHY:
             stage.clear_wait()
             return
-        asked += 1
+        failures += 1
         try:
             found = await engine.inspect(checked.name)
             if found is None or found.facts.state in _ENDED:
-                if found is None or not away:
+                if found is None or not unreachable:
                     raise _ended(found, checked.name)
                 await checked.revive()
         except EngineFailed as exc:
             if not exc.retryable:
                 raise
-            away += 1
-            stage.wait_for("the Docker Engine", attempt=away + 1, error=exc)
+            unreachable += 1
+            stage.wait_for("the Docker Engine", attempt=unreachable + 1, error=exc)
         else:
-            away = 0
-            stage.wait_for("the application", attempt=asked + 1, error=_not_healthy(check, status, checked.name))
+            unreachable = 0
+            stage.wait_for("the application", attempt=failures + 1, error=_not_healthy(check, status, checked.name))
         await pause(wait)
         wait = min(wait * 2, PAUSE_SECONDS)
 
 
 def _not_healthy(check: HealthCheck, status: int | None, name: str) -> Unhealthy:
-    said = "nobody answers" if status is None else f"HTTP {status}"
-    message = f"{one_line(check.path, 80)} on port {check.port}: {said}, and not 200"
-    return Unhealthy("container-unhealthy", message, fix="look at its log: docker logs " + name)
+    answer = "no answer" if status is None else f"HTTP {status}"
+    message = f"{one_line(check.path, 80)} on port {check.port}: {answer} instead of 200"
+    return Unhealthy("container-unhealthy", message, fix="read its log: docker logs " + name)
 
 
 def _ended(found: ContainerState | None, name: str) -> Unhealthy:
     code = found.facts.exit_code if found is not None else None
     memory = ", out of memory" if found is not None and found.out_of_memory else ""
     message = f"the container ended with code {code}{memory} before it was healthy"
-    return Unhealthy("container-ended", message, fix="look at its log: docker logs " + name)
+    return Unhealthy("container-ended", message, fix="read its log: docker logs " + name)
 
 
 async def until_in_service(
@@ -94,11 +94,11 @@ async def until_in_service(
     stage: StageProgress,
     pause_seconds: float = LOAD_BALANCER_PAUSE_SECONDS,
 ) -> None:
-    """Ask until the load balancer serves this instance; the stage's deadline ends it. Raises CloudRefused."""
+    """Request the instance's state until the load balancer serves it. Raises CloudRefused."""
     refusals = 0
     while True:
         try:
-            said = await balancers.in_service(target.kind, target.name, instance_id=instance_id)
+            state = await balancers.in_service(target.kind, target.name, instance_id=instance_id)
         except CloudRefused as exc:
             if not exc.retryable:
                 raise
@@ -107,8 +107,8 @@ async def until_in_service(
         else:
             refusals = 0
             stage.clear_wait()
-            stage.reason = said
-            if not said:
+            stage.reason = state
+            if not state:
                 return
         await pause(pause_seconds)
 
@@ -126,9 +126,9 @@ class HealthStage:
         return user_data.start and user_data.health_check is not None
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
-        """Wait for the application's 200. Raises Unhealthy, EngineFailed."""
+        """Wait until the application's health check returns 200. Raises Unhealthy, EngineFailed."""
         user_data = so_far.of(Judged).user_data
-        assert user_data.health_check is not None, "a stage that is not wanted does not run"
+        assert user_data.health_check is not None, "a stage that user data does not need does not run"
         checked = CheckedContainer(
             name=self.settings.container_name,
             address=probe_address(self.settings),
@@ -140,7 +140,7 @@ class HealthStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancerStage:
-    """`pool` returns the machine's state in its group's warm pool; empty when it goes into none."""
+    """`pool` returns the machine's state in its group's warm pool; empty outside a warm pool."""
 
     balancers: LoadBalancers
     pool: Callable[[], str]
@@ -151,17 +151,17 @@ class LoadBalancerStage:
         return user_data.start and user_data.load_balancer is not None
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
-        """Wait until this instance is served; never in a warm pool. Raises CloudRefused."""
+        """Wait until the load balancer serves this instance, unless it is in a warm pool. Raises CloudRefused."""
         target, pool = so_far.of(Judged).user_data.load_balancer, self.pool()
-        assert target is not None, "a stage that is not wanted does not run"
+        assert target is not None, "a stage that user data does not need does not run"
         if pool:
-            return Observation(note=f"not asked: this machine goes into its warm pool ({pool})")
+            return Observation(note=f"skipped: this machine enters its warm pool ({pool})")
         instance_id = so_far.of(Identified).identity.instance_id
         await until_in_service(target, self.balancers, instance_id=instance_id, stage=handle.stage)
         return Observation()
 
 
 def probe_address(settings: Settings) -> str:
-    """Return the address of this machine at which published ports answer."""
+    """Return the address of this machine on which its published ports answer."""
     published = settings.publish_address
     return "127.0.0.1" if published == "0.0.0.0" else published  # noqa: S104 - compared, not bound

@@ -1,4 +1,4 @@
-"""Stage identity: who this machine is, by IMDSv2, and its user data."""
+"""Stage identity: reads the instance's identity and user data by IMDSv2."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from whence_common.identity_document import InstanceIdentity, read_unverified
 
 ABSENT_ANSWERS_LEAST = 4
 ABSENT_SECONDS_MAX = 20.0
-"""User data is absent only after so many answers of 404 over so long, or over a quarter of the stage's time: the
+"""User data counts as absent only after so many 404 answers over so long, or over a quarter of the stage's time: the
 metadata service of an instance that has just started may not have it yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified(Observation):
-    """Who this machine is, with AWS's signature in base64, and the raw user data; empty for none."""
+    """The instance's identity, AWS's signature in base64, and the raw user data; empty without user data."""
 
     identity: InstanceIdentity
     signature: str
@@ -28,14 +28,14 @@ class Identified(Observation):
 
 @dataclass(slots=True, kw_only=True)
 class _Absence:
-    """How often, and since when, the service said that there is no user data."""
+    """How often, and since when, the metadata service has answered that there is no user data."""
 
     seconds_least: float
     answers: int = 0
     since: float = 0.0
 
-    def is_believed(self, now: float) -> bool:
-        """Count another answer of 404; return whether there were enough of them."""
+    def is_confirmed(self, now: float) -> bool:
+        """Count another 404 answer; return whether there were enough of them."""
         self.answers += 1
         self.since = self.since or now
         return self.answers >= ABSENT_ANSWERS_LEAST and now - self.since >= self.seconds_least
@@ -43,10 +43,10 @@ class _Absence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityStage:
-    """Reads identity and raw user data, trying again until the stage's deadline.
+    """Reads identity and raw user data, with retries until the stage's deadline.
 
-    `check` sees the identity before anybody else acts on it. The document is not verified here: it describes our own
-    machine, and the aggregator verifies AWS's signature.
+    `check` is called with the identity before any other module uses it. The document is not verified here: it
+    describes this machine, and the aggregator verifies AWS's signature.
     """
 
     metadata: Metadata
@@ -59,7 +59,7 @@ class IdentityStage:
         return True
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Identified:
-        """Return who this machine is. Raises MetadataUnavailable."""
+        """Return the identity and the user data. Raises MetadataUnavailable."""
         left = ABSENT_SECONDS_MAX * 4 if handle.stage.deadline is None else handle.stage.deadline - self.monotonic()
         absence = _Absence(seconds_least=min(ABSENT_SECONDS_MAX, left / 4))
 
@@ -80,6 +80,7 @@ class IdentityStage:
         except InputError as exc:
             message = f"the metadata service's identity document cannot be read: {exc.message}"
             raise MetadataUnavailable(exc.code, message) from exc
-        if found.user_data is None and not absence.is_believed(self.monotonic()):
-            raise MetadataUnavailable("user-data-absent", "there is no user data (HTTP 404)", fix="look at the launch")
+        if found.user_data is None and not absence.is_confirmed(self.monotonic()):
+            message = "there is no user data (HTTP 404)"
+            raise MetadataUnavailable("user-data-absent", message, fix="check the launch template")
         return found, identity

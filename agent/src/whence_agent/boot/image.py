@@ -1,4 +1,4 @@
-"""Stage image: a reference becomes a digest once, and must show what the platform asks for."""
+"""Stage image: resolves each reference to a digest, once, and verifies what the platform requires of the image."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from whence_common.user_data.platform import PlatformRules
 
 T = TypeVar("T")
 LoginSource = Callable[[], Awaitable[Login | None]]
-"""Gives what to show to the registry: tokens end, so each try has a login of its own."""
+"""Returns the login for a registry. Tokens expire, so each try gets a new login."""
 _NOTHING = ImageEvidence()
 
 
 class ImageUntrusted(InputError):
-    """The image does not show what the platform asks of images from its registry."""
+    """The image lacks what the platform requires of images from its registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustPolicy:
-    """What must be shown; an empty policy asks for nothing."""
+    """What is required of an image; an empty policy requires nothing."""
 
     keys: tuple[ec.EllipticCurvePublicKey, ...] = ()
     builders: tuple[TrustedBuilder, ...] = ()
@@ -53,25 +53,26 @@ class TrustPolicy:
         production_ready: bool,
         of_index: ImageEvidence = _NOTHING,
     ) -> ImageFacts:
-        """Give the image with who vouches for it or for the index it was chosen from. Pure. Raises ImageUntrusted.
+        """Return the image with the signer and builder of it or of its index. Pure. Raises ImageUntrusted.
 
-        What was not shown never counts as shown.
+        Missing evidence never counts as present.
         """
         if self.production_ready_header and not production_ready:
-            raise _untrusted("image-not-production-ready", image, "the registry does not call it production ready")
+            why = "the registry does not state that it is production ready"
+            raise _untrusted("image-not-production-ready", image, why)
         shown = [(image.digest, evidence)]
         if image.index_digest is not None:
             shown.append((image.index_digest, of_index))
-        unread = "; not everything was read: ".join(["", *(evidence.unread + of_index.unread)[:1]])
+        unread = "; some evidence could not be read: ".join(["", *(evidence.unread + of_index.unread)[:1]])
         signed_by = built_by = ""
         if self.keys:
             signed_by = next((one for one in (self._signer(*each) for each in shown) if one is not None), "")
             if not signed_by:
-                raise _untrusted("image-unsigned", image, f"none of the platform's keys has signed it{unread}")
+                raise _untrusted("image-unsigned", image, f"it has no signature by a key of the platform{unread}")
         if self.builders:
             built_by = next((one for one in (self._builder(*each) for each in shown) if one is not None), "")
             if not built_by:
-                raise _untrusted("image-no-provenance", image, f"no trusted builder's provenance names it{unread}")
+                raise _untrusted("image-no-provenance", image, f"it has no provenance by a trusted builder{unread}")
         return msgspec.structs.replace(image, signed_by=signed_by, built_by=built_by)
 
     def _signer(self, digest: str, evidence: ImageEvidence) -> str | None:
@@ -89,7 +90,7 @@ class TrustPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageResolver:
-    """Resolves references, trying again until the stage's deadline where that can help."""
+    """Resolves references, with retries of transient errors until the stage's deadline."""
 
     registry: Registry
     repositories: Repositories
@@ -104,44 +105,44 @@ class ImageResolver:
 
         Raises RegistryRefused, ImageUntrusted, CloudRefused.
         """
-        await self._tags_stay(reference, stage)
-        return await self._patiently(lambda login: self._once(reference, login), reference, sign_in, stage)
+        await self._check_tag(reference, stage)
+        return await self._retry(lambda login: self._once(reference, login), reference, sign_in, stage)
 
     async def sign_in_again(
         self, image: ImageFacts, reference: ImageReference, sign_in: LoginSource, stage: StageProgress
     ) -> Login | None:
-        """Return a login that the registry accepts now, once it answers for the image. Raises RegistryRefused."""
+        """Return a login that the registry accepts now for this image. Raises RegistryRefused."""
         pinned = ImageReference.parse(reference.at(image.digest))
 
         async def once(login: Login | None) -> Login | None:
             return (await self.registry.resolve(pinned, login)).login
 
-        return await self._patiently(once, reference, sign_in, stage)
+        return await self._retry(once, reference, sign_in, stage)
 
-    async def _patiently(
+    async def _retry(
         self,
-        ask: Callable[[Login | None], Awaitable[T]],
+        request: Callable[[Login | None], Awaitable[T]],
         reference: ImageReference,
         sign_in: LoginSource,
         stage: StageProgress,
     ) -> T:
-        """Ask until the stage's deadline, each time with a login of its own.
+        """Send a request, with retries until the stage's deadline, each with a new login.
 
-        A login that is not accepted may have ended on the way: the registry is asked once more with another one, where
-        there is another one, and then believed.
+        A refused login may have expired in the meantime: the request is sent once more with another login, if there
+        is one; a second refusal is final.
         """
 
         async def once() -> T:
             login = await sign_in()
             try:
-                return await ask(login)
+                return await request(login)
             except RegistryRefused as exc:
                 if exc.code != "registry-unauthorised" or exc.retryable or login is None:
                     raise
                 fresh = await sign_in()
                 if fresh == login:
                     raise
-                return await ask(fresh)
+                return await request(fresh)
 
         before, stage.reason = stage.reason, f"the registry {reference.registry} has not answered yet"
         found = await self._patience.keep_trying(once, stage, waiting_for=f"the registry {reference.registry}")
@@ -163,12 +164,12 @@ class ImageResolver:
         policy = self.policies.get(registry_name(reference.registry))
         if policy is None:
             return image, resolved
-        return await self._trusted(policy, reference, image, resolved), resolved
+        return await self._verify(policy, reference, image, resolved), resolved
 
-    async def _trusted(
+    async def _verify(
         self, policy: TrustPolicy, reference: ImageReference, image: ImageFacts, resolved: ResolvedImage
     ) -> ImageFacts:
-        """Ask for what is signed: the image itself, or the index it was chosen from."""
+        """Return the verified image; the evidence may be about the image itself or about its index."""
         evidence = ImageEvidence()
         if policy.keys or policy.builders:
             evidence = await self.registry.evidence(reference, image.digest, resolved.login)
@@ -180,19 +181,20 @@ class ImageResolver:
         of_index = await self.registry.evidence(reference, image.index_digest, resolved.login)
         return policy.verify(image, evidence, of_index=of_index, production_ready=resolved.production_ready)
 
-    async def _tags_stay(self, reference: ImageReference, stage: StageProgress) -> None:
+    async def _check_tag(self, reference: ImageReference, stage: StageProgress) -> None:
+        """Refuse a tag that may change. Raises ImageUntrusted, CloudRefused."""
         if reference.digest is not None:
             return
         policy = self.rules.tags_of(reference.registry)
-        assert policy in ("vouched", "asked"), "the judgement of user data refuses tags nobody vouches for"
-        if policy == "asked" and (said := await self._asked(reference, stage)):
+        assert policy in ("vouched", "asked"), "the judgement of user data refuses tags not configured as immutable"
+        if policy == "asked" and (mutability := await self._tag_mutability(reference, stage)):
             raise ImageUntrusted(
                 "image-tag-not-vouched",
-                f"ECR says {said} of tags in {reference.repository}, so {reference.tag} may move",
-                fix="switch tag immutability on for the repository, or name the image by digest",
+                f"ECR reports {mutability} for {reference.repository}, so the tag {reference.tag} may change",
+                fix="enable tag immutability for the repository, or name the image by digest",
             )
 
-    async def _asked(self, reference: ImageReference, stage: StageProgress) -> str:
+    async def _tag_mutability(self, reference: ImageReference, stage: StageProgress) -> str:
         return await self._patience.keep_trying(
             lambda: self.repositories.tags_move(reference), stage, waiting_for=f"ECR, for {reference.registry}"
         )
@@ -200,7 +202,7 @@ class ImageResolver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedImage:
-    """An image that was resolved, and how its registry is signed in to."""
+    """A resolved image, and the source of logins for its registry."""
 
     reference: ImageReference
     facts: ImageFacts
@@ -240,4 +242,4 @@ class ImageStage:
 
 
 def _untrusted(code: str, image: ImageFacts, why: str) -> ImageUntrusted:
-    return ImageUntrusted(code, f"{image.repository}@{image.digest}: {why}", fix="build and sign it by the pipeline")
+    return ImageUntrusted(code, f"{image.repository}@{image.digest}: {why}", fix="build and sign it in the pipeline")

@@ -1,4 +1,4 @@
-"""Stage notify: CloudFormation and Auto Scaling are told how the boot went, also a failed one."""
+"""Stage notify: signals the result of the boot to CloudFormation and Auto Scaling, also a failed one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from whence_agent.report.announcement import Announcer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyStage:
-    """Not having been told is on the status, but fails nothing."""
+    """A signal that could not be sent is shown on the status, and fails nothing."""
 
     announcer: Announcer
     success: bool = True
     name: str = "notify"
 
     def is_wanted(self, so_far: ObservedSoFar) -> bool:
-        wanted = self.announcer.announcement
-        return wanted.stack_resource is not None or wanted.lifecycle_hooks is not None
+        announcement = self.announcer.announcement
+        return announcement.stack_resource is not None or announcement.lifecycle_hooks is not None
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
-        """Tell who waits; return who could not be told, or that nobody waits."""
-        told = await self.announcer.booted(success=self.success, stage=handle.stage)
-        return Observation(note=told.untold or told.note, deferred=bool(told.untold))
+        """Send the signals; return which could not be sent, or which stack or hook does not wait."""
+        result = await self.announcer.booted(success=self.success, stage=handle.stage)
+        return Observation(note=result.unsent or result.note, deferred=bool(result.unsent))

@@ -1,4 +1,4 @@
-"""Stage pull: the image comes to the engine by digest, and what it states about its source is read."""
+"""Stage pull: pulls each image by digest, and reads what it states about its source."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from whence_common.statement import ImageFacts, ScmSourceFacts, SourceClaimFacts
 
 T = TypeVar("T")
 LOGIN_SECONDS_LEAST = 60.0
-"""A login whose life is not stated holds for so long at least (distribution's token specification)."""
+"""Least lifetime of a login that states none (distribution's token specification)."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ImagePull:
-    """The pull of one image until the stage's deadline; the status shows how far it is.
+    """The pull of one image, with retries until the stage's deadline; the status shows its progress.
 
-    `login` is what the registry accepted in the stage `image`; `again` returns one that it accepts now. Logins end, so
-    each try after a failure has its own. From most logins the engine renews its tokens by itself. One that it cannot
-    renew, and that ended before the pull was done, is no failure where the engine keeps the layers that it has: the
-    pull goes on with another one at once. Docker's older store begins anew with each try; it is tried with pauses.
+    `login` is the one that the registry accepted in the stage `image`; `again` returns one that it accepts now. Logins
+    expire, so each try after a failure gets a new one. With most logins the engine renews its tokens by itself. If a
+    login that cannot be renewed expires during the pull, and the engine has stored more layers, the pull continues
+    with another login at once. Docker's older store starts from the beginning with each try; it is retried with
+    pauses.
     """
 
     engine: Engine
@@ -41,48 +42,48 @@ class ImagePull:
     image: ImageFacts
     login: Login | None
     again: Callable[[], Awaitable[Login | None]]
-    _shown: bool = field(default=False, init=False)
-    """Whether the login was shown already: then the next try gets another one."""
-    _fresh: bool = field(default=False, init=False)
-    _far: PullProgress = field(default_factory=PullProgress, init=False)
-    _kept_most: int = field(default=0, init=False)
+    _login_used: bool = field(default=False, init=False)
+    """Whether the login was used already: then the next try gets another one."""
+    _login_is_new: bool = field(default=False, init=False)
+    _progress: PullProgress = field(default_factory=PullProgress, init=False)
+    _layers_kept_max: int = field(default=0, init=False)
 
     async def run(self, claims: Sequence[SourceClaim] = ()) -> tuple[str, ScmSourceFacts]:
-        """Pull by digest, read what the image states about its source; return the local image id and that.
+        """Pull by digest; return the local image id, and what the image states about its source.
 
         `claims` are those of the manifest's annotations. Labels are read from the engine, by the aggregator's rules.
-        Raises EngineFailed for what cannot pass, and what `again` raises.
+        Raises EngineFailed for permanent errors, and what `again` raises.
         """
-        image_id = await self._patiently(self._once)
-        content = await self._patiently(lambda: self.engine.read_file(image_id, f"/{FILE_NAME}", FILE_BYTES_MAX))
-        config = await self._patiently(lambda: self.engine.config(image_id))
+        image_id = await self._retry(self._once)
+        content = await self._retry(lambda: self.engine.read_file(image_id, f"/{FILE_NAME}", FILE_BYTES_MAX))
+        config = await self._retry(lambda: self.engine.config(image_id))
         self.stage.doing = ""
         stated = [*claims, *claims_of_labels(config, None)[0]]
         return image_id, msgspec.structs.replace(_scm_source(content), claims=[_claim_facts(one) for one in stated])
 
-    async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
+    async def _retry(self, once: Callable[[], Awaitable[T]]) -> T:
         return await self.patience.keep_trying(
             once, self.stage, waiting_for=f"the Docker Engine's pull of {self.image.repository}"
         )
 
     async def _once(self) -> str:
-        """Pull once, going on with another login when the one that the engine was given has ended on the way."""
+        """Pull once; if the login expired meanwhile, continue with another one."""
         while True:
-            if self._shown:
-                self.login, self._fresh = await self._another_login(), True
-            began, self._far, self._shown = self.monotonic(), PullProgress(), True
+            if self._login_used:
+                self.login, self._login_is_new = await self._another_login(), True
+            began, self._progress, self._login_used = self.monotonic(), PullProgress(), True
             try:
-                return await self.engine.pull(self.image.repository, self.image.digest, self.login, told=self._told)
+                return await self.engine.pull(self.image.repository, self.image.digest, self.login, told=self._show)
             except EngineFailed as exc:
                 self.stage.doing = ""
                 if exc.code != ENGINE_UNAUTHORISED:
                     raise
                 kept_more = self._kept_more()
-                if self._fresh and not kept_more:
-                    raise self._refused(exc, self.monotonic() - began) from exc
+                if self._login_is_new and not kept_more:
+                    raise self._login_refused(exc, self.monotonic() - began) from exc
 
     async def _another_login(self) -> Login | None:
-        """Return what `again` returns; what the pull itself waits for stays on the stage."""
+        """Return what `again` returns; the status continues to show what the pull waits for."""
         stage = self.stage
         before = stage.waiting_for, stage.attempt, stage.last_error, stage.reason
         login = await self.again()
@@ -90,23 +91,23 @@ class ImagePull:
         return login
 
     def _kept_more(self) -> bool:
-        """Tell whether the engine has more layers for good than after any try before."""
-        kept, before = self._far.layers_kept, self._kept_most
-        self._kept_most = max(kept, before)
+        """Return whether the engine has stored more layers than after any earlier try."""
+        kept, before = self._progress.layers_kept, self._layers_kept_max
+        self._layers_kept_max = max(kept, before)
         return kept > before
 
-    def _refused(self, exc: EngineFailed, seconds: float) -> EngineFailed:
-        """Return the error for a login that was refused `seconds` after the registry had accepted it."""
+    def _login_refused(self, exc: EngineFailed, seconds: float) -> EngineFailed:
+        """Return the error for a login that was refused `seconds` after the registry accepted it."""
         stated = self.login.seconds if self.login is not None else None
         if seconds < (LOGIN_SECONDS_LEAST if stated is None else stated):
             return exc
         return EngineFailed(
-            exc.code, f"{exc.message}; the login ended after {seconds:.0f} seconds, before the pull was done",
-            fix="have the registry's logins hold longer, or give one that the engine can renew tokens with",
+            exc.code, f"{exc.message}; the login expired after {seconds:.0f} seconds, before the pull was complete",
+            fix="make the registry's logins last longer, or configure one with which the engine can renew tokens",
         )  # fmt: skip
 
-    def _told(self, progress: PullProgress) -> None:
-        self._far = progress
+    def _show(self, progress: PullProgress) -> None:
+        self._progress = progress
         self.stage.doing = progress.words()
 
 
@@ -119,7 +120,7 @@ class StatedSource(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled(Observation):
-    """The images that the engine has: the application's, with its source, and each sidecar's by its name."""
+    """The pulled images: the application's, with its source, and each sidecar's by its name."""
 
     source: ScmSourceFacts
     main: PulledImage

@@ -1,4 +1,4 @@
-"""Stage run: the declared containers on the engine are started, found, started again, and cleared away."""
+"""Stage run: starts, finds, restarts and stops the declared containers on the engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from whence_agent.boot.user_data import Judged
 from whence_agent.patience import Patience
 from whence_agent.ports import ContainerWatch, Engine, EngineFailed
 from whence_agent.progress.stage import StageProgress
-from whence_agent.report.disk_road import room_on
+from whence_agent.report.disk_road import full_disk_as_retryable
 from whence_agent.settings import Settings
 from whence_common.identity_document import InstanceIdentity
 from whence_common.runtime.logs import fields
@@ -30,13 +30,13 @@ from whence_common.user_data.judge import Sidecar, UserData
 log = logging.getLogger(__name__)
 
 _ENGINE = "the Docker Engine"
-AWAY_SECONDS_MAX = 20.0
-"""A failed boot waits so long for an engine that is away, to stop what may run, before it tells of the failure."""
+UNREACHABLE_SECONDS_MAX = 20.0
+"""How long a failed boot waits for an unreachable engine, to stop containers, before it announces the failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningContainers(Observation):
-    """Containers as they are now: all of them once the stage is done, and before that those that were started."""
+    """Containers that run: all of them after the stage, and during it those that were started so far."""
 
     application: ContainerFacts | None = None
     sidecars: Mapping[str, ContainerFacts] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class RunningContainers(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredContainers:
-    """What user data declares, with everything that its containers are made from."""
+    """The containers that user data declares, with everything that their specification needs."""
 
     user_data: UserData
     identity: InstanceIdentity
@@ -54,7 +54,7 @@ class DeclaredContainers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
-    """Waits for an engine that is away; what it refuses ends the stage at once."""
+    """Runs containers. It waits for an unreachable engine; a refusal of the engine ends the stage at once."""
 
     settings: Settings
     gid: int
@@ -63,9 +63,9 @@ class Runner:
     patience: Patience
 
     async def start(self, declared: DeclaredContainers, handle: StageHandle) -> RunningContainers:
-        """Start what user data declares, the application's network before who shares it. Raises EngineFailed.
+        """Start the declared containers, in the order that shared networks require. Raises EngineFailed.
 
-        A full disk and an engine that is away are waited for. Another try leaves what runs already running.
+        A full disk and an unreachable engine are waited for. Another try does not restart running containers.
         """
         write, directory = partial(self._write_meta, declared.user_data), self.settings.container_directory
         await self.patience.keep_trying(write, handle.stage, waiting_for=f"the disk of {directory}")
@@ -73,9 +73,9 @@ class Runner:
         return await self.patience.keep_trying(start, handle.stage, waiting_for=_ENGINE)
 
     async def find(self, user_data: UserData, stage: StageProgress) -> dict[str, ContainerFacts]:
-        """Give the declared containers that are there, by name, waiting for an engine that is away.
+        """Return the declared containers that exist, by name. Raises EngineFailed if the engine refuses.
 
-        The stage's deadline ends the waiting. Raises EngineFailed for what the engine refuses.
+        An unreachable engine is waited for until the stage's deadline.
         """
         return await self.patience.keep_trying(partial(self._found, user_data), stage, waiting_for=_ENGINE)
 
@@ -85,14 +85,14 @@ class Runner:
         return {name: state.facts for name, state in found.items() if state is not None}
 
     async def revive(self, user_data: UserData, observed: Callable[[RunningContainers], None]) -> None:
-        """Start again what went down with its engine, in the order of the first start. Raises EngineFailed."""
+        """Start again what stopped with the engine, in the order of the first start. Raises EngineFailed."""
         settings = self.settings
         before, after = ([sidecar_name(settings, one) for one in some] for some in in_order(user_data))
         found = await self._found(user_data)
         for name in (*before, settings.container_name, *after):
             if name not in found or found[name].state == "running":
                 continue
-            log.warning("starting what went down with its engine", extra=fields(container=name))
+            log.warning("starting a container that stopped with the engine", extra=fields(container=name))
             await self.containers.start(name)
             state = await self.containers.inspect(name)
             if state is not None and name == settings.container_name:
@@ -101,11 +101,11 @@ class Runner:
                 observed(RunningContainers(sidecars={name: declared_by_itself(state.facts)}))
 
     async def tear_down(self) -> str:
-        """See to it that none of our containers runs. Return why one may still run; empty when none does."""
+        """Stop all containers of the agent. Return why one may still run; empty if none does."""
         stage = StageProgress(name="tear-down")
         try:
             async with asyncio.timeout(self.settings.stage_seconds("run")):
-                async with asyncio.timeout(AWAY_SECONDS_MAX):
+                async with asyncio.timeout(UNREACHABLE_SECONDS_MAX):
                     names = await self.patience.keep_trying(self._ours, stage, waiting_for=_ENGINE)
                 await self.patience.keep_trying(partial(self._stop, names), stage, waiting_for=_ENGINE)
         except (EngineFailed, TimeoutError) as exc:
@@ -125,33 +125,33 @@ class Runner:
 
     async def _write_meta(self, user_data: UserData) -> None:
         directory = self.settings.container_directory
-        with room_on(directory):
+        with full_disk_as_retryable(directory):
             await asyncio.to_thread(write_meta, Path(directory), user_data, gid=self.gid)
 
     async def _start_all(
         self, declared: DeclaredContainers, observed: Callable[[RunningContainers], None]
     ) -> RunningContainers:
         user_data, images, secrets = declared.user_data, declared.images, declared.secrets
-        say = Specifier(settings=self.settings, gid=self.gid, user_data=user_data, identity=declared.identity)
+        specifier = Specifier(settings=self.settings, gid=self.gid, user_data=user_data, identity=declared.identity)
         before, after = in_order(user_data)
         sidecars: dict[str, ContainerFacts] = {}
 
         async def start(sidecar: Sidecar) -> None:
-            spec = say.sidecar(sidecar, images.others[sidecar.name], secrets.sidecars[sidecar.name])
+            spec = specifier.sidecar(sidecar, images.others[sidecar.name], secrets.sidecars[sidecar.name])
             sidecars[spec.name] = declared_by_itself(await self.engine.run(spec))
             observed(RunningContainers(sidecars={spec.name: sidecars[spec.name]}))
 
         await self._clear({sidecar_name(self.settings, one) for one in before})
         for sidecar in before:
             await start(sidecar)
-        application = await self.engine.run(say.application(images.main, secrets.environment))
+        application = await self.engine.run(specifier.application(images.main, secrets.environment))
         observed(RunningContainers(application=application))
         for sidecar in after:
             await start(sidecar)
         return RunningContainers(application=application, sidecars=sidecars)
 
     async def _clear(self, kept: set[str]) -> None:
-        """Stop what is left of other user data, and what would keep the network of an application that is replaced."""
+        """Stop sidecars of other user data, and those that still use the network of the replaced application."""
         for event in await self.containers.running():
             if event.name.startswith(f"{self.settings.container_name}-") and event.name not in kept:
                 await self.engine.stop(event.name)
@@ -177,5 +177,5 @@ class RunStage:
 
 
 def declared_by_itself(facts: ContainerFacts) -> ContainerFacts:
-    """Note that a sidecar was started from this very digest, which is not the application's."""
+    """Return the facts with the sidecar's own digest as the declared one, in place of the application's."""
     return msgspec.structs.replace(facts, declared_digest=facts.image_digest)

@@ -1,4 +1,4 @@
-"""Stage secrets: references become plaintext, in memory only, and are masked by origin from then on."""
+"""Stage secrets: resolves references to plaintext, in memory only, which is masked in all output from then on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SERVICES = {"kms": "KMS", "ssm": "Systems Manager", "secretsmanager": "Secrets 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved(Observation):
-    """The application's environment, each sidecar's, and the sign-in of registries, without any reference left."""
+    """The application's environment, each sidecar's, and the registries' logins, with all references resolved."""
 
     environment: Mapping[str, str] = field(repr=False)
     sidecars: Mapping[str, Mapping[str, str]] = field(repr=False)
@@ -34,7 +34,7 @@ class SecretResolver:
     patience: Patience
 
     async def resolve(self, user_data: UserData, stage: StageProgress) -> Resolved:
-        """Resolve every reference. Raises SecretUnavailable naming the place, never the value."""
+        """Resolve every reference. Raises SecretUnavailable, which names the place and never the value."""
         context = user_data.encryption_context
 
         async def plain(values: Mapping[str, str], path: str) -> dict[str, str]:
@@ -87,12 +87,12 @@ class SecretsStage:
         return True
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Resolved:
-        """Return the values without references. Raises SecretUnavailable."""
+        """Return the resolved values. Raises SecretUnavailable."""
         return await self.resolver.resolve(so_far.of(Judged).user_data, handle.stage)
 
 
 def _ciphertext(text: str) -> bytes:
-    """Decode as the judge of user data did. Raises SecretUnavailable."""
+    """Return the decoded ciphertext, as the judge of user data decodes it. Raises SecretUnavailable."""
     try:
         return secret_references.ciphertext(text)
     except secret_references.ReferenceInvalid as exc:
@@ -100,11 +100,11 @@ def _ciphertext(text: str) -> bytes:
 
 
 def _member(text: str, key: str) -> str:
-    """Give one member of a secret that is a JSON object: aws:secretsmanager:NAME#KEY."""
+    """Return one member of a secret that is a JSON object: aws:secretsmanager:NAME#KEY."""
     try:
         found = json.loads(text)[key]
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise SecretUnavailable(
-            "secret-no-member", "the secret has no such member", retryable=False, fix="correct what follows #"
+            "secret-no-member", "the secret has no member of this name", retryable=False, fix="correct the name after #"
         ) from exc
     return found if isinstance(found, str) else json.dumps(found)

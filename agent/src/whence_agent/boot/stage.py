@@ -1,4 +1,4 @@
-"""What a stage of the boot is: it takes what the stages before it observed, and returns what it observed itself."""
+"""The interface of a boot stage: it receives what earlier stages observed, and returns what it observed itself."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from whence_agent.progress.stage import StageProgress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What a stage observed. Each stage has a class of its own."""
+    """What a stage observed. Stages that observe more have a subclass."""
 
     note: str = ""
-    """What the status shows beside the stage's outcome."""
+    """The text that the status shows with the stage's outcome."""
     deferred: bool = False
-    """Whether what it was for is still to be done, which the boot does not wait for."""
+    """Whether the stage's work is done later; the boot does not wait for it."""
 
 
 Seen = TypeVar("Seen", bound=Observation)
@@ -25,33 +25,33 @@ Seen = TypeVar("Seen", bound=Observation)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedSoFar:
-    """What the stages before have observed, by their names."""
+    """The observations of earlier stages, by their names."""
 
     found: Mapping[str, Observation] = field(default_factory=dict)
 
     def of(self, kind: type[Seen]) -> Seen:
-        """Return the observation of this class. A stage asks only for what its row in the table needs."""
+        """Return the observation of this class. A stage may request only those of its row's `needs`."""
         for one in self.found.values():
             if isinstance(one, kind):
                 return one
-        raise AssertionError(f"no stage that comes before has observed {kind.__name__}")
+        raise AssertionError(f"no earlier stage has observed {kind.__name__}")
 
     def only(self, names: tuple[str, ...]) -> ObservedSoFar:
-        """Return what these stages observed."""
+        """Return the observations of these stages."""
         return ObservedSoFar(found={name: one for name, one in self.found.items() if name in names})
 
     def adding(self, name: str, observation: Observation) -> ObservedSoFar:
-        """Return it with what one more stage observed."""
+        """Return these observations and one more."""
         return ObservedSoFar(found={**self.found, name: observation})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageHandle:
-    """Where a stage is: what the status shows of it, and how it hands over what it observes before it is done."""
+    """What a running stage uses: its progress on the status, early observations, and deadlines of its parts."""
 
     stage: StageProgress
     observed: Callable[[Observation], None]
-    """Takes what has been observed already: a stage that fails later has observed it all the same."""
+    """Records an observation before the stage has ended, so that it remains if the stage fails."""
     part: Callable[[float], AbstractAsyncContextManager[None]]
     """Runs a part of the stage under a deadline of its own, in seconds. Raises TimeoutError."""
 
@@ -59,10 +59,10 @@ class StageHandle:
 class Stage(Protocol):
     @property
     def name(self) -> str:
-        """Its name in the table."""
+        """Return the stage's name in the table."""
 
     def is_wanted(self, so_far: ObservedSoFar) -> bool:
-        """Return whether user data asks for it; else it is left out."""
+        """Return whether user data needs the stage; otherwise it is skipped."""
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
-        """Do its work and return what it observed. Raises StageFailed, WhenceError, OSError or TimeoutError."""
+        """Run the stage and return what it observed. Raises StageFailed, WhenceError, OSError or TimeoutError."""

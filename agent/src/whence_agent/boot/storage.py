@@ -1,4 +1,4 @@
-"""Stages host and storage: what the helper is asked to do, and volumes attached before it."""
+"""Stages host and storage: attach volumes, then have the helper set up the host and the disks."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from whence_common.user_data.host import HostSettings
 from whence_common.user_data.storage import Mount, Storage, twins
 
 HOST_TRY_SECONDS_MAX = 20.0
-"""One try of the host's settings, which take a moment; disks may take as long as their stage."""
-VOLUME_MISSING_FIX = "check the Name tag, the zone and who else holds the volume"
+"""Limit of one try of the host's settings, which are fast; disks may take as long as their stage."""
+VOLUME_MISSING_FIX = "check the Name tag, the zone, and whether the volume is attached to another instance"
 _SUBSTITUTE = re.compile(r"\$\{(local_ipv4|public_ipv4)\}")
 
 
 class VolumeMissing(RoadError):
-    """No volume with this name is there to be attached."""
+    """No volume with this name is available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,14 @@ class Attached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeAttacher:
-    """Finds volumes by their Name tag and attaches them. The stage's deadline bounds the waiting."""
+    """Finds volumes by their Name tag and attaches them, with retries until the stage's deadline."""
 
     volumes: Volumes
     metadata: Metadata
     patience: Patience
 
     async def attach(self, storage: Storage, stage: StageProgress, *, identity: InstanceIdentity) -> list[Attached]:
-        """Attach every volume; give what stands behind each device. Raises VolumeMissing or CloudRefused."""
+        """Attach every volume; return the volume of each device. Raises VolumeMissing or CloudRefused."""
         addresses: Mapping[str, str] = {}
         if any("${" in name for _, name in storage.volumes):
             addresses = await self.patience.keep_trying(
@@ -73,13 +73,13 @@ class VolumeAttacher:
         return attached
 
     async def forget_erase_tag(self, volume_id: str, stage: StageProgress) -> None:
-        """Take the tag away that asked for the formatting that has happened. Raises CloudRefused."""
+        """Delete the tag that requested the formatting, which is done. Raises CloudRefused."""
         try:
             await self.patience.keep_trying(
                 lambda: self.volumes.forget_erase_tag(volume_id), stage, waiting_for=f"EC2, to untag {volume_id}"
             )
         except CloudRefused as exc:
-            fix = "take the tag Taupage:erase-on-boot away by hand, or the next boot formats it again"
+            fix = "delete the tag Taupage:erase-on-boot by hand; otherwise the next boot formats the volume again"
             raise CloudRefused(exc.code, f"{volume_id}: {exc.message}", fix=fix, retryable=exc.retryable) from exc
 
     async def _once(self, device: str, name: str, stage: StageProgress, identity: InstanceIdentity) -> Volume:
@@ -92,29 +92,29 @@ class VolumeAttacher:
         if chosen.device is None:
             await self.volumes.attach(chosen.volume_id, instance_id=instance_id, device=device)
         elif chosen.device not in twins(device):
-            message = f"{chosen.volume_id} ({shown}) is attached as {chosen.device}, not {device}"
+            message = f"{chosen.volume_id} ({shown}) is attached as {chosen.device}, not as {device}"
             raise VolumeMissing("volume-elsewhere", message, retryable=False, fix="detach it, or correct volumes.ebs")
         if len(found) > 1:
-            stage.reason = f"{len(found)} volumes are named {shown}; lowest id taken"
+            stage.reason = f"{len(found)} volumes are named {shown}; the lowest id is used"
         return chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineHelper:
-    """Has the helper work, waiting for one that is away; doing it again is harmless."""
+    """Sends requests to the helper, and waits for it if it is unreachable. Requests are idempotent."""
 
     machine: Machine
     patience: Patience
 
     async def prepare(self, request: Request, stage: StageProgress, *, seconds_max: float | None = None) -> Observation:
-        """Return what was done. Raises MachineFailed."""
+        """Have the helper do the request; return a description of its work. Raises MachineFailed."""
 
         async def once() -> list[str]:
             try:
                 async with asyncio.timeout(seconds_max):
                     return await self.machine.prepare(request)
             except TimeoutError as exc:
-                message = f"the helper was not done within {seconds_max or 0:g} seconds"
+                message = f"the helper did not finish within {seconds_max or 0:g} seconds"
                 raise MachineFailed("machine-helper-late", message, retryable=True) from exc
 
         done = await self.patience.keep_trying(once, stage, waiting_for="the machine helper")
@@ -133,7 +133,7 @@ class HostStage:
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Observation:
         """Set up the host. Raises MachineFailed."""
         request = self._request(so_far)
-        assert request is not None, "a stage that is not wanted does not run"
+        assert request is not None, "a stage that user data does not need does not run"
         return await self.helper.prepare(request, handle.stage, seconds_max=HOST_TRY_SECONDS_MAX)
 
     def _request(self, so_far: ObservedSoFar) -> HostRequest | None:
@@ -174,7 +174,7 @@ class StorageStage:
 
 
 def storage_request(storage: Storage, attached: list[Attached], *, owner: tuple[int, int] | None) -> StorageRequest:
-    """Say what the helper is to do. Pure: the erase rules are decided here, by user data and by the volumes' tags."""
+    """Return the helper's request. Pure. It decides what is formatted, by user data and by the volumes' tags."""
     by_device = {name: one.volume for one in attached for name in twins(one.device)}
     return StorageRequest(
         volumes={device: volume.volume_id for device, volume in by_device.items()},
@@ -194,14 +194,14 @@ def storage_request(storage: Storage, attached: list[Attached], *, owner: tuple[
 
 
 def tags_to_forget(storage: Storage, attached: list[Attached]) -> list[str]:
-    """Name the volumes whose tag asked for one formatting that has now happened."""
+    """Return the volumes whose tag requested one formatting, which is done now."""
     by_device = {name: one.volume for one in attached for name in twins(one.device)}
     volumes = [by_device.get(mount.device or "") for mount in storage.mounts if mount.erase is None]
     return [volume.volume_id for volume in volumes if volume is not None and volume.erase_tag]
 
 
 def host_request(host: HostSettings, *, instance_users: list[str]) -> HostRequest | None:
-    """Say what the host is to be like; None when there is nothing to do."""
+    """Return the helper's request for the host's settings; None if there is nothing to do."""
     logs = host.custom_logs
     request = HostRequest(
         sysctl=dict(host.sysctl),

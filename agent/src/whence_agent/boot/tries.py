@@ -1,4 +1,4 @@
-"""Whether and when a boot that failed is tried again, and what has been stated of its failures. Pure."""
+"""Decides whether and when a failed boot is tried again, and which failures are new. Pure."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ FIRST_PAUSE_SECONDS = 10.0
 
 @dataclass(slots=True, kw_only=True)
 class BootTries:
-    """The failures of one boot, as far as they decide about the next try."""
+    """The failures of one boot so far."""
 
     backoff: Backoff
     failures: int = 0
     stated: set[tuple[str, ...]] = field(default_factory=set)
-    """Failures of which there is a statement, by stage and codes: tries without end must not fill the ledger."""
+    """Failures that have a statement, by stage and codes: endless tries must not fill the ledger."""
 
     def failed(self, failure: StageFailed, *, policy: OnFailure, ending: str) -> tuple[float | None, str]:
-        """Count a failure; return the pause before the next try, None without one, and why there is none."""
+        """Count a failure; return the pause before the next try, or None and the reason why there is none."""
         self.failures += 1
         if policy != "retry":
             return None, ""
         if ending:
             return None, f"not tried again: {ending}"
-        if not failure.may_pass:
-            return None, "not tried again: the same user data fails in the same way"
+        if not failure.transient:
+            return None, "not tried again: the error is permanent for this user data"
         return self.backoff.seconds(self.failures), ""
 
     def is_new(self, failure: StageFailed) -> bool:
-        """Return whether a failure has not been stated yet; from then on it has."""
+        """Return whether a failure has no statement yet, and record that it has one now."""
         kind = (failure.stage, *sorted({problem.code for problem in failure.problems}))
         before = len(self.stated)
         self.stated.add(kind)

@@ -1,4 +1,4 @@
-"""Stage user-data: the whole document is judged, before anything on the machine is touched."""
+"""Stage user-data: judges the whole document before anything on the machine changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whence_common.user_data.masking import masked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedDocument(Observation):
-    """The document as it may be shown, and every problem with it."""
+    """The document with secrets masked, and every problem in it."""
 
     facts: UserDataFacts
     problems: tuple[Problem, ...]
@@ -26,7 +26,7 @@ class JudgedDocument(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged(JudgedDocument):
-    """A document without errors, and what it asks for."""
+    """A document without errors, and its parsed content."""
 
     user_data: UserData
     application: ApplicationFacts
@@ -34,7 +34,7 @@ class Judged(JudgedDocument):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeStage:
-    """`announce` hears who waits for this machine, also when the document is wrong: they hear of the failure."""
+    """Judges user data. `announce` receives the stack and hooks to signal, also if the document is invalid."""
 
     settings: Settings
     announce: Callable[[Announcement], None]
@@ -44,7 +44,7 @@ class JudgeStage:
         return True
 
     async def run(self, so_far: ObservedSoFar, handle: StageHandle) -> Judged:
-        """Return what user data asks for. Raises StageFailed with every error in it."""
+        """Return the parsed user data. Raises StageFailed with every error in it."""
         raw = so_far.of(Identified).user_data
         judgement = judge(raw, self.settings.platform_rules())
         self.announce(judgement.announcement)

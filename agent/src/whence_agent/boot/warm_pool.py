@@ -1,4 +1,4 @@
-"""Whether this machine goes into its group's warm pool: there, no load balancer would ever have it."""
+"""Whether this machine enters its group's warm pool, where no load balancer would serve it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whence_common.runtime.logs import fields
 log = logging.getLogger(__name__)
 
 POOL_SECONDS_MAX = 30.0
-"""So long a boot waits to know whether it is one of a warm pool."""
+"""How long a boot waits for the machine's lifecycle state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,13 @@ class WarmPool:
     patience: Patience
 
     async def state(self) -> str | None:
-        """Return the machine's state in the pool, empty when it goes into none; None when that is not known."""
+        """Return the machine's state in the warm pool; empty outside one; None if it is unknown."""
         try:
             async with asyncio.timeout(POOL_SECONDS_MAX):
                 found = await self.patience.keep_trying(
                     self.metadata.notices, StageProgress(name="warm pool"), waiting_for="the metadata service"
                 )
         except (MetadataUnavailable, TimeoutError) as exc:
-            log.warning("not known whether this is a warm pool", extra=fields(reason=str(exc)))
+            log.warning("warm pool unknown: no lifecycle state", extra=fields(reason=str(exc)))
             return None
         return found.lifecycle_state if in_pool(found.lifecycle_state) else ""

@@ -1,13 +1,13 @@
-"""What the agent has observed so far: one facet for each room that observes, read by the status and by statements.
+"""What the agent has observed so far: one facet for each package that observes, read by the status and by statements.
 
-stage               how far one boot stage is, and why one failed
+stage               the progress of one boot stage, and why it failed
 boot_progress       the boot: its stages, its tries, what its stages observed; written by `boot`
-watched_state       containers, drift, crash loops, the end; written by `watch`
-delivered           statements, receipts, who was told; written by `report`
+watched_state       containers, drift, crash loops, draining; written by `watch`
+delivered           statements, receipts, signals that could not be sent; written by `report`
 credential_status   the application's credentials; written by `credentials`
-progress            the facets together, and one snapshot of what they observed
+progress            all facets, and one snapshot of what they observed
 
-A facet changes by its own methods only; nobody else assigns to its attributes (tests/unit/test_progress.py).
+A facet changes only by its own methods; no other code assigns to its attributes (tests/unit/test_progress.py).
 """
 
 from __future__ import annotations

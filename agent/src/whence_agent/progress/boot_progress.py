@@ -1,4 +1,4 @@
-"""The boot's facet: how far its stages are, which try this is, and what the stages observed."""
+"""The facet of the boot: the progress of its stages, the number of the try, and what the stages observed."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ BootState = Literal["booting", "up", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
-    """The tries of this boot: there are several where `on_failure` is retry."""
+    """The tries of this boot; with `on_failure: retry` there may be several."""
 
     number: int = 1
-    """Of the try that runs, or that ran last."""
+    """The number of the current try, or of the last one."""
     last_failure: str = ""
-    """How the try before the present one failed, as "image: why"; empty in the first."""
+    """How the previous try failed, as "STAGE: REASON"; empty in the first try."""
     next_at: str = ""
-    """When the next one begins, while there is one to come."""
+    """When the next try begins; empty without one."""
     given_up: str = ""
-    """Why there is no next one, although the policy is to retry."""
+    """Why there is no next try although the policy is `retry`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootObserved:
-    """What the stages of the boot observed; another value after each of them."""
+    """What the stages of the boot have observed so far; replaced after each of them."""
 
     identity: InstanceIdentity | None = None
     identity_blob: str = ""
@@ -54,7 +54,7 @@ def _all_waiting() -> dict[str, StageProgress]:
 
 @dataclass(slots=True, kw_only=True)
 class BootProgress:
-    """Written by the room `boot`, on the event loop."""
+    """The progress of the boot. Written by the package `boot`, on the event loop."""
 
     now: Now
     monotonic: Callable[[], float]
@@ -63,48 +63,48 @@ class BootProgress:
     observed: BootObserved = field(default_factory=BootObserved)
     stages: dict[str, StageProgress] = field(default_factory=_all_waiting)
     identified: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the machine knows who it is; nothing can be told before."""
+    """Set once the instance's identity is known; nothing can be reported before."""
     booted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the application runs and is healthy."""
     failed_at: str = ""
     tries: Tries = field(default_factory=Tries)
     maintenance: bool = False
     disk_faults: dict[str, str] = field(default_factory=dict)
-    """What the disk refused and is tried again, by what it is."""
+    """Messages of writes that the disk refused and that are retried, by the name of the write."""
 
     def record_observed(self, observed: BootObserved) -> None:
-        """Take what the stages observed so far."""
+        """Record what the stages have observed so far."""
         self.observed = observed
         if observed.identity is not None:
             self.identified.set()
 
     def mark_up(self) -> None:
-        """Note that the boot is over and went well."""
+        """Record that the boot has succeeded."""
         self.state = "up"
         self.booted.set()
 
     def mark_maintenance(self) -> None:
-        """Note that user data asks for no container."""
+        """Record that user data specifies no container (`start: false`)."""
         self.maintenance = True
 
     def mark_failed(self, *, at: str, tries: Tries) -> None:
-        """Note that this try failed, and what follows."""
+        """Record that this try failed, and whether another follows."""
         self.state, self.failed_at, self.tries = "failed", at, tries
 
     def give_up(self, tries: Tries) -> None:
-        """Note that the try that was announced does not come."""
+        """Record that the announced next try does not take place."""
         self.tries = tries
 
     def record_disk_fault(self, what: str, message: str) -> None:
-        """Note what could not be kept, and is tried again."""
+        """Record a write that the disk refused and that is retried."""
         self.disk_faults[what] = message
 
     def clear_disk_fault(self, what: str) -> None:
-        """Note that it is kept now."""
+        """Record that the write has succeeded."""
         self.disk_faults.pop(what, None)
 
     def start_again(self) -> None:
-        """Begin another try: forget what the one before saw, but for the machine and its user data."""
+        """Begin another try: forget what the previous one observed, except identity and user data."""
         before = self.observed
         self.observed = BootObserved(
             identity=before.identity,
@@ -120,9 +120,9 @@ class BootProgress:
 
     @asynccontextmanager
     async def stage(self, name: str, *, seconds_max: float) -> AsyncIterator[StageProgress]:
-        """Run one boot stage under its deadline. Raises StageFailed for whatever a person can act on.
+        """Run one boot stage under its deadline. Raises StageFailed for every expected error.
 
-        When the deadline passes while something was waited for, the failure has the code and the fix of the last try.
+        If the deadline passes during retries, the failure has the code and the fix of the last error.
         """
         stage = self.stages[name]
         began = self.monotonic()
@@ -139,7 +139,7 @@ class BootProgress:
         except TimeoutError as exc:
             raise stage.late(seconds_max) from exc
         except OSError as exc:
-            raise stage.broken("machine-error", str(exc), "see the disk and the permissions") from exc
+            raise stage.broken("machine-error", str(exc), "check the disk and the permissions") from exc
         else:
             if stage.outcome == "running":
                 self.record_outcome(stage, note=stage.reason, deferred=False)
@@ -149,21 +149,21 @@ class BootProgress:
     @asynccontextmanager
     async def part(self, stage: StageProgress, *, seconds_max: float) -> AsyncIterator[None]:
         """Run a part of a stage under a deadline of its own, which the status shows. Raises TimeoutError."""
-        whole = stage.deadline
+        stage_deadline = stage.deadline
         ends = self.monotonic() + seconds_max
-        stage.deadline = ends if whole is None else min(whole, ends)
+        stage.deadline = ends if stage_deadline is None else min(stage_deadline, ends)
         try:
             async with asyncio.timeout(seconds_max):
                 yield
         finally:
-            stage.deadline = whole
+            stage.deadline = stage_deadline
 
     def record_outcome(self, stage: StageProgress, *, note: str, deferred: bool) -> None:
-        """Note how a stage ended that did not fail."""
+        """Record the outcome of a stage that did not fail."""
         stage.outcome, stage.reason = "deferred" if deferred else "done", note
 
     def stage_facts(self) -> list[StageFacts]:
-        """Return the stages that were reached, with durations and reasons."""
+        """Return the stages that have started, with their durations and reasons."""
         return [
             StageFacts(name=stage.name, outcome=stage.outcome, seconds=stage.seconds, reason=stage.reason)
             for stage in self.stages.values()
@@ -171,7 +171,7 @@ class BootProgress:
         ]
 
     def current_stage(self) -> StageProgress | None:
-        """Return the stage that runs now, or the one that failed."""
+        """Return the stage that runs now or that failed; None without one."""
         for stage in self.stages.values():
             if stage.outcome in ("running", "failed"):
                 return stage

@@ -1,4 +1,4 @@
-"""The credentials' facet: which generation the application has, and why not a newer one."""
+"""The facet of the credentials: which generation the application has, and why there is no newer one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from whence_common.statement import CredentialFacts
 
 @dataclass(slots=True, kw_only=True)
 class CredentialStatus:
-    """Written by the room `credentials`."""
+    """The state of the credentials. Written by the package `credentials`."""
 
     facts: CredentialFacts | None = None
     message: str = ""
-    """Why they are not current; empty while they are."""
+    """Why the credentials are not current; empty while they are."""
     tokens_error: str = ""
 
     def record(self, facts: CredentialFacts, *, message: str) -> None:
-        """Take the state of the credential files."""
+        """Record the state of the credential files."""
         self.facts, self.message = facts, message
 
     def record_tokens_error(self, error: str) -> None:
-        """Note why a token could not be got; empty when every one could."""
+        """Record why a token could not be obtained; empty if all could."""
         self.tokens_error = error

@@ -1,4 +1,4 @@
-"""The report's facet: what the aggregator has acknowledged, why it may not have more, and who could not be told."""
+"""The facet of reports: what the aggregator has acknowledged, delivery errors, and signals that could not be sent."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from whence_common.problems import Problem
 
 @dataclass(slots=True, kw_only=True)
 class Delivered:
-    """Written by the room `report`."""
+    """The state of delivery. Written by the package `report`."""
 
     enrolled: bool = False
     waiting: int = 0
     dropped: int = 0
     refused: int = 0
-    """Of those dropped, how many the aggregator refused for good; they are kept aside."""
+    """How many of those dropped the aggregator refused permanently; they are stored in the outbox's `refused`."""
     refusal: str = ""
-    """Why the last one was refused, and where it is kept."""
+    """Why the last one was refused, and where it is stored."""
     acknowledged: int = 0
     acknowledged_at: str = ""
     ledger_index: int | None = None
@@ -25,53 +25,53 @@ class Delivered:
     heartbeat_at: str = ""
     disk_error: str = ""
     log_problems: tuple[Problem, ...] = ()
-    """What is wrong with the aggregator's log: it forked, or it is another one than before."""
-    untold: str = ""
-    """Who could not be told how the boot went."""
+    """Problems of the aggregator's log: it forked, or its name changed."""
+    unsent_signals: str = ""
+    """Which stack, hook or other recipient could not be signalled, and why."""
 
     def set_enrolled(self, *, enrolled: bool) -> None:
-        """Note whether the aggregator has this machine's key."""
+        """Record whether the aggregator has this machine's key."""
         self.enrolled = enrolled
 
     def set_counts(self, *, waiting: int, dropped: int, refused: int | None = None) -> None:
-        """Take the numbers of the outbox; None leaves the number of the refused as it was."""
+        """Record the numbers of the outbox; `refused=None` leaves that number unchanged."""
         self.waiting, self.dropped = waiting, dropped
         if refused is not None:
             self.refused = refused
 
     def record_refusal(self, refusal: str) -> None:
-        """Note why a statement was refused for good."""
+        """Record why a statement was refused permanently."""
         self.refusal = refusal
 
     def record_acknowledgement(self, *, at: str, ledger_index: int) -> None:
-        """Note that one more statement is in the ledger."""
+        """Record that one more statement is in the ledger."""
         self.acknowledged += 1
         self.acknowledged_at, self.ledger_index = at, ledger_index
 
     def record_error(self, error: str) -> None:
-        """Note why the aggregator has not more."""
+        """Record why the last delivery failed."""
         self.error = error
 
     def clear_error(self) -> None:
-        """Note that it has everything."""
+        """Record that delivery succeeded."""
         self.error = ""
 
     def record_heartbeat(self, at: str) -> None:
-        """Note that a heartbeat was taken."""
+        """Record that a heartbeat was accepted."""
         self.heartbeat_at = at
 
     def record_disk_error(self, error: str) -> None:
-        """Note what could not be kept on disk."""
+        """Record what could not be written to disk."""
         self.disk_error = error
 
     def clear_disk_error(self) -> None:
-        """Note that the disk takes statements."""
+        """Record that statements can be written to disk again."""
         self.disk_error = ""
 
     def record_log_problems(self, problems: tuple[Problem, ...]) -> None:
-        """Take everything that is wrong with the aggregator's log."""
+        """Record all problems of the aggregator's log."""
         self.log_problems = problems
 
-    def record_untold(self, whom: str) -> None:
-        """Note who could not be told; empty when everybody was."""
-        self.untold = whom
+    def record_unsent_signals(self, unsent: str) -> None:
+        """Record which signals could not be sent; empty if all were sent."""
+        self.unsent_signals = unsent

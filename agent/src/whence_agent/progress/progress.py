@@ -1,4 +1,4 @@
-"""The facets together: the one truth behind the status endpoint and every statement."""
+"""All facets: the only source of the status endpoint and of every statement."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """A snapshot of what has been seen on this machine."""
+    """A snapshot of what has been observed on this machine."""
 
     identity: InstanceIdentity | None
     identity_blob: str
@@ -44,7 +44,7 @@ class Observed:
 
 
 class Progress:
-    """One facet for each room that observes. On the event loop only."""
+    """One facet for each package that observes. Used on the event loop only."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Progress:
 
     @property
     def observed(self) -> Observed:
-        """What the facets have seen, as it is now."""
+        """Return a snapshot of all facets."""
         boot, watched = self.boot.observed, self.watched
         return Observed(
             identity=boot.identity,
@@ -83,22 +83,22 @@ class Progress:
         )
 
     def start_again(self) -> None:
-        """Begin another try of the boot. Drift and credentials stay; containers and what failed are forgotten."""
+        """Begin another try of the boot. Drift and credentials remain; containers and errors are cleared."""
         self.boot.start_again()
         self.watched.clear_containers()
         self.watched.clear_engine_error()
-        self.delivered.record_untold("")
+        self.delivered.record_unsent_signals("")
 
     def identity(self) -> InstanceIdentity:
-        """Return who this machine is; asked only after the identity stage."""
+        """Return the instance's identity. To be called after the identity stage only."""
         found = self.boot.observed.identity
         assert found is not None
         return found
 
     def region(self) -> str:
-        """Return the region; asked only after the identity stage."""
+        """Return the region. To be called after the identity stage only."""
         return self.identity().region
 
     def instance_id(self) -> str:
-        """Return the instance's id; asked only after the identity stage."""
+        """Return the instance's id. To be called after the identity stage only."""
         return self.identity().instance_id

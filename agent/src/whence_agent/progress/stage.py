@@ -1,4 +1,4 @@
-"""How far one boot stage is, and why one failed."""
+"""The progress of one boot stage, and why it failed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from whence_common.problems import Problem
 
 
 class StageFailed(Exception):
-    """A boot stage failed; `problems` say why. The boot ends here, without a container.
+    """A boot stage failed; `problems` state why. The boot ends without a container.
 
-    `may_pass` tells whether another try of the whole boot can succeed with the same user data.
+    `transient` states whether another try of the whole boot may succeed with the same user data.
     """
 
-    def __init__(self, stage: str, problems: tuple[Problem, ...], *, may_pass: bool = False) -> None:
+    def __init__(self, stage: str, problems: tuple[Problem, ...], *, transient: bool = False) -> None:
         super().__init__(f"stage {stage} failed: {problems[0].message if problems else ''}")
         self.stage = stage
         self.problems = problems
-        self.may_pass = may_pass
+        self.transient = transient
 
 
 @dataclass(slots=True, kw_only=True)
 class StageProgress:
-    """What the status shows of one stage; the stage itself writes what it waits for, boot writes the outcome."""
+    """What the status shows about one stage. The stage writes what it waits for, the boot writes the outcome."""
 
     name: str
     outcome: Literal["waiting", "running", "done", "failed", "deferred"] = "waiting"
@@ -32,59 +32,59 @@ class StageProgress:
     seconds: float = 0.0
     reason: str = ""
     doing: str = ""
-    """How far it is, in words for people, where that can be told: "3 of 7 layers, 210 of 480 MB"."""
+    """The progress as text, if known: "3 of 7 layers, 210 of 480 MB"."""
     deadline: float | None = None
-    """When it ends at the latest, on the agent's monotonic clock, in seconds."""
+    """The stage's deadline on the agent's monotonic clock, in seconds."""
     asking: str = ""
-    """Whom the try that runs asks: the cause that is stated when the deadline passes before any answer."""
+    """The service of the running request; the stated cause if the deadline passes before any answer."""
     waiting_for: str = ""
-    """Whom it waits for before it tries again, in words for people; empty while it waits for nobody."""
+    """The service that it waits for between tries, as text; empty while it does not wait."""
     attempt: int = 1
-    """The number of the try that comes next, or runs, while it waits for somebody."""
+    """While it waits, the number of the next or running try."""
     last_error: RoadError | None = None
-    """What went wrong with the last try; the cause that is stated when the deadline passes."""
+    """The error of the last try; the stated cause if the deadline passes."""
 
     def begin(self, *, since: str, deadline: float) -> None:
-        """Note that it runs from now on."""
+        """Record that the stage runs from now on."""
         self.deadline, self.reason, self.doing = deadline, "", ""
         self.clear_wait()
         self.outcome, self.since = "running", since
 
-    def wait_for(self, whom: str, *, attempt: int, error: RoadError) -> None:
-        """Note that a try failed and another one follows."""
-        self.waiting_for, self.attempt, self.last_error = whom, attempt, error
+    def wait_for(self, service: str, *, attempt: int, error: RoadError) -> None:
+        """Record that a try failed and another one follows."""
+        self.waiting_for, self.attempt, self.last_error = service, attempt, error
         self.reason = error.diagnostics()
 
     def clear_wait(self) -> None:
-        """Note that a try succeeded."""
+        """Record that a try succeeded."""
         self.asking = ""
         if self.waiting_for:
             self.waiting_for, self.attempt, self.last_error, self.reason = "", 1, None, ""
 
     def waiting(self, now: float) -> str:
-        """Return what it waits for: "waiting for the registry, try 3, 84 s left"; empty when for nothing. Pure."""
+        """Return what it waits for, "waiting for the registry, try 3, 84 s left"; empty if it does not wait. Pure."""
         if not self.waiting_for or self.outcome != "running":
             return ""
         left = "" if self.deadline is None else f", {max(0.0, self.deadline - now):.0f} s left"
         return f"waiting for {self.waiting_for}, try {self.attempt}{left}"
 
     def fail(self, reason: str) -> None:
-        """Note that it failed, and why."""
+        """Record that the stage failed, and why."""
         self.outcome, self.reason = "failed", reason
 
     def refused(self, error: WhenceError) -> StageFailed:
-        """Fail with an error that a person can act on; return the failure to raise."""
+        """Fail with an expected error; return the failure to raise."""
         self.fail(error.diagnostics())
-        return StageFailed(self.name, (_problem(error),), may_pass=isinstance(error, RoadError) and error.retryable)
+        return StageFailed(self.name, (_problem(error),), transient=isinstance(error, RoadError) and error.retryable)
 
     def broken(self, code: str, message: str, fix: str) -> StageFailed:
-        """Fail for a cause that another try may not have; return the failure to raise."""
+        """Fail with an error that may be transient; return the failure to raise."""
         error = WhenceError(code, f"{self.name}: {message}", fix=fix)
         self.fail(error.diagnostics())
-        return StageFailed(self.name, (_problem(error),), may_pass=True)
+        return StageFailed(self.name, (_problem(error),), transient=True)
 
     def late(self, seconds_max: float) -> StageFailed:
-        """Fail because the deadline passed, with the cause of the last try; return the failure to raise."""
+        """Fail because the deadline passed, with the last try's error as the cause; return the failure to raise."""
         so_far = f" ({self.doing})" if self.doing else ""
         message, last = f"not done within {seconds_max:g} seconds{so_far}", self.last_error
         if last is not None:

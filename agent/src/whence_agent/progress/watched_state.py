@@ -1,4 +1,4 @@
-"""The watch's facet: the containers as they were seen last, what nobody asked for, and what is about to end them."""
+"""The facet of the watch: the containers as inspected last, drift, and announced ends of the instance."""
 
 from __future__ import annotations
 
@@ -9,63 +9,63 @@ from whence_common.statement import ContainerFacts, DriftFacts
 
 @dataclass(slots=True, kw_only=True)
 class WatchedState:
-    """Written by the room `watch`; the boot hands over the containers that it started."""
+    """The state of the containers. Written by the package `watch`; the boot records the containers that it started."""
 
     container: ContainerFacts | None = None
     sidecars: dict[str, ContainerFacts] = field(default_factory=dict)
     drift: tuple[DriftFacts, ...] = ()
     crash_loops: dict[str, str] = field(default_factory=dict)
-    """How often a container failed and how, by its name, while it does not recover."""
+    """Containers in a crash loop, by name, each with the number and kind of its failures."""
     engine_error: str = ""
     notices: str = ""
     pool: str = ""
-    """The state in its group's warm pool that Auto Scaling has for this machine, while it has one."""
+    """The machine's lifecycle state in its group's warm pool; empty outside one."""
     ending: str = ""
-    """Why the containers were drained, once they are."""
+    """Why the containers are drained; empty before."""
 
     def containers(self) -> list[ContainerFacts]:
-        """Return what is known of each declared container, the application first."""
+        """Return the facts of each declared container, the application first."""
         return [one for one in (self.container, *self.sidecars.values()) if one is not None]
 
     def record_container(self, facts: ContainerFacts, *, main: bool) -> None:
-        """Take a container as it is now: the application, or the sidecar of that name."""
+        """Record a container's state: the application's, or that of the sidecar with this name."""
         if main:
             self.container = facts
         else:
             self.sidecars[facts.name] = facts
 
     def clear_containers(self) -> None:
-        """Note that no declared container runs or is kept."""
+        """Record that no declared container exists."""
         self.container, self.sidecars = None, {}
 
     def record_drift(self, drift: tuple[DriftFacts, ...]) -> None:
-        """Take all findings, the newest last."""
+        """Record all findings of drift, the newest last."""
         self.drift = drift
 
     def record_crash_loop(self, name: str, message: str) -> None:
-        """Note that a container fails again and again."""
+        """Record that a container is in a crash loop."""
         self.crash_loops[name] = message
 
     def end_crash_loop(self, name: str) -> bool:
-        """Note that a container is stable; return whether it was in a crash loop."""
+        """Record that a container is stable; return whether it was in a crash loop."""
         return self.crash_loops.pop(name, None) is not None
 
     def record_engine_error(self, error: str) -> None:
-        """Note what the engine does not do."""
+        """Record the engine's last error."""
         self.engine_error = error
 
     def clear_engine_error(self) -> None:
-        """Note that the engine answered."""
+        """Record that the engine has answered."""
         self.engine_error = ""
 
     def record_notice(self, notice: str) -> None:
-        """Note what the cloud recommends."""
+        """Record a recommendation of AWS."""
         self.notices = notice
 
     def record_pool(self, state: str) -> None:
-        """Note the machine's state in its group's warm pool; empty when it is in none."""
+        """Record the machine's state in its group's warm pool; empty outside one."""
         self.pool = state
 
     def begin_ending(self, reason: str) -> None:
-        """Note that the containers are drained from now on, and why."""
+        """Record that draining begins, and why."""
         self.ending = reason

@@ -1,3 +1,3 @@
-"""Statements: what the agent reports, how it is kept until delivered, and the receipts that come back."""
+"""Statements: what the agent reports, how it is stored until delivered, and the receipts for it."""
 
 from __future__ import annotations

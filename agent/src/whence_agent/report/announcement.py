@@ -1,4 +1,4 @@
-"""Tells those who wait for this machine how its boot went: CloudFormation, Auto Scaling; and acts on a failure."""
+"""Signals the result of the boot to CloudFormation and Auto Scaling, and applies `on_failure`."""
 
 from __future__ import annotations
 
@@ -20,95 +20,95 @@ log = logging.getLogger(__name__)
 TERMINATING_SECONDS_MAX = 30.0
 """A drain at the machine's shutdown must end before systemd's TimeoutStopSec."""
 HOOK_UP_SECONDS = 60.0
-"""A machine that is up for less may be faster than its group: its hook begins to wait a moment later."""
+"""On a machine that has been up for less, the hook may not have begun to wait yet."""
 HOOK_SECONDS = 30.0
-"""So long a hook may need to begin to wait after an instance was seen leaving its warm pool."""
+"""How long a hook may take to begin to wait after an instance has left its warm pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnouncementResult:
-    """How telling one of them went: `untold` says why not, `note` that there was nobody to tell."""
+    """The result of a signal: `unsent` states why it failed; `note` states that the recipient does not wait."""
 
-    untold: str = ""
+    unsent: str = ""
     note: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class Announcer:
-    """Each is told once a boot, tried again while that can help; what could not be told is on the status."""
+    """Sends each signal once a boot, and retries transient errors; the status shows what could not be sent."""
 
     signals: Signals
     progress: Progress
     patience: Patience
     seconds_max: float
-    """Longest time for telling all of them, and for acting on a failure."""
+    """Longest time for all signals of a boot, and for acting on a failure."""
     up_seconds: Callable[[], float]
     on_failure: OnFailure
-    """The platform's; user data's own wins."""
+    """The platform's policy; that of user data takes precedence."""
     announcement: Announcement = field(default_factory=Announcement)
     acted: bool = False
 
-    def hear(self, announcement: Announcement) -> None:
-        """Take what user data says of those who wait."""
+    def configure(self, announcement: Announcement) -> None:
+        """Set the stack, hooks and policy that user data names."""
         self.announcement = announcement
 
     @property
     def policy(self) -> OnFailure:
-        """What a failure does: as user data says, else as the platform does."""
+        """Return the policy for failures: that of user data, else the platform's."""
         return self.announcement.on_failure or self.on_failure
 
     async def booted(self, *, success: bool, stage: StageProgress) -> AnnouncementResult:
-        """Signal the stack's resource and complete the launching hook, at once. Never raises for what AWS answers.
+        """Signal the stack's resource and complete the launching hook, concurrently. An answer of AWS never raises.
 
-        `note` names whom there was nobody of; what could not be told is on the status too.
+        `note` names the stack or hook that does not wait; signals that could not be sent are on the status too.
         """
         instance_id, wanted = self.progress.instance_id(), self.announcement
-        telling = []
+        signals = []
         if wanted.stack_resource is not None:
             stack, resource = wanted.stack_resource.stack, wanted.stack_resource.resource
-            telling.append(
-                self._tell(
+            signals.append(
+                self._send(
                     f"CloudFormation {stack}/{resource}",
                     lambda: self.signals.stack(stack, resource, unique_id=instance_id, success=success),
                     stage,
                 )
             )
         if wanted.lifecycle_hooks is not None and wanted.lifecycle_hooks.launching is not None:
-            telling.append(self._launching(success, stage, hook_seconds=HOOK_UP_SECONDS - self.up_seconds()))
-        found = await asyncio.gather(*telling)
-        told = AnnouncementResult(
-            untold="; ".join(one.untold for one in found if one.untold),
+            signals.append(self._launching(success, stage, hook_seconds=HOOK_UP_SECONDS - self.up_seconds()))
+        found = await asyncio.gather(*signals)
+        result = AnnouncementResult(
+            unsent="; ".join(one.unsent for one in found if one.unsent),
             note="; ".join(one.note for one in found if one.note),
         )
-        self.progress.delivered.record_untold(told.untold)
-        return told
+        self.progress.delivered.record_unsent_signals(result.unsent)
+        return result
 
     async def left_pool(self, *, success: bool) -> None:
-        """Complete the launching hook once more: it waits again when an instance leaves its group's warm pool."""
+        """Complete the launching hook once more: it waits again after an instance has left its group's warm pool."""
         hooks = self.announcement.lifecycle_hooks
         if hooks is not None and hooks.launching is not None:
             stage = StageProgress(name="leaving the warm pool")
-            told = await self._launching(success, stage, hook_seconds=HOOK_SECONDS)
-            self.progress.delivered.record_untold(told.untold)
+            result = await self._launching(success, stage, hook_seconds=HOOK_SECONDS)
+            self.progress.delivered.record_unsent_signals(result.unsent)
 
     async def terminating(self) -> None:
-        """Complete the terminating hook: what was to be drained is drained."""
+        """Complete the terminating hook, after draining."""
         hooks = self.announcement.lifecycle_hooks
         if hooks is None or hooks.terminating is None:
             return
         hook, instance_id = hooks.terminating, self.progress.instance_id()
-        told = await self._tell(
+        result = await self._send(
             f"Auto Scaling hook {hook}",
             lambda: self.signals.lifecycle(hooks.group, hook, instance_id=instance_id, proceed=True),
             StageProgress(name="terminating"),
             seconds_max=min(self.seconds_max, TERMINATING_SECONDS_MAX),
         )
-        self.progress.delivered.record_untold(told.untold)
+        self.progress.delivered.record_unsent_signals(result.unsent)
 
     async def failed(self, reason: str) -> None:
-        """Act on a failed boot or a crash loop: hold, terminate, or have the group replace this machine. Once.
+        """Apply `on_failure` to a failed boot or a crash loop, once: `terminate` or `unhealthy`.
 
-        With `retry` there is nothing more to do: what can be tried again is, and supervision restarts without end.
+        `hold` and `retry` need no action here: the boot is retried elsewhere, and supervision restarts containers.
         """
         policy = self.policy
         if policy in ("hold", "retry") or self.acted or self.progress.observed.identity is None:
@@ -117,34 +117,34 @@ class Announcer:
         log.error("acting on the failure", extra=fields(policy=policy, reason=reason))
         instance_id = self.progress.instance_id()
         act = self.signals.terminate if policy == "terminate" else self.signals.unhealthy
-        told = await self._tell(f"on_failure: {policy}", lambda: act(instance_id), StageProgress(name="on_failure"))
-        parts = (self.progress.delivered.untold, told.untold)
-        self.progress.delivered.record_untold("; ".join(part for part in parts if part))
+        result = await self._send(f"on_failure: {policy}", lambda: act(instance_id), StageProgress(name="on_failure"))
+        parts = (self.progress.delivered.unsent_signals, result.unsent)
+        self.progress.delivered.record_unsent_signals("; ".join(part for part in parts if part))
 
     async def _launching(self, success: bool, stage: StageProgress, *, hook_seconds: float) -> AnnouncementResult:
         hooks, instance_id = self.announcement.lifecycle_hooks, self.progress.instance_id()
         assert hooks is not None
         assert hooks.launching is not None
         hook = hooks.launching
-        return await self._tell(
+        return await self._send(
             f"Auto Scaling hook {hook}",
             lambda: self.signals.lifecycle(hooks.group, hook, instance_id=instance_id, proceed=success),
             stage,
-            nobody_seconds=hook_seconds,
+            not_waiting_yet_seconds=hook_seconds,
         )
 
-    async def _tell(
+    async def _send(
         self,
-        whom: str,
-        tell: Callable[[], Awaitable[None]],
+        recipient: str,
+        signal: Callable[[], Awaitable[None]],
         stage: StageProgress,
         *,
         seconds_max: float | None = None,
-        nobody_seconds: float = 0.0,
+        not_waiting_yet_seconds: float = 0.0,
     ) -> AnnouncementResult:
-        """Tell one of them until it is told, cannot be, or the time is over.
+        """Send one signal, and retry it until it succeeds, fails permanently, or the time is over.
 
-        For `nobody_seconds` the answer that nobody waits is not believed: they may be about to.
+        For `not_waiting_yet_seconds`, the answer that the recipient does not wait is retried: it may not have begun.
         """
         seconds_max = self.seconds_max if seconds_max is None else seconds_max
         began, last = self.progress.monotonic(), "no answer"
@@ -152,9 +152,9 @@ class Announcer:
         async def once() -> None:
             nonlocal last
             try:
-                await tell()
+                await signal()
             except NobodyWaits as exc:
-                if self.progress.monotonic() - began >= min(nobody_seconds, seconds_max / 2):
+                if self.progress.monotonic() - began >= min(not_waiting_yet_seconds, seconds_max / 2):
                     raise
                 raise CloudRefused(exc.code, exc.message) from exc
             except CloudRefused as exc:
@@ -163,15 +163,17 @@ class Announcer:
 
         try:
             async with asyncio.timeout(seconds_max):
-                await self.patience.keep_trying(once, stage, waiting_for=whom)
+                await self.patience.keep_trying(once, stage, waiting_for=recipient)
         except NobodyWaits as exc:
-            log.info("nobody waits", extra=fields(whom=whom, reason=exc.message))
-            return AnnouncementResult(note=f"{whom}: nobody waits ({exc.message})")
+            log.info("recipient does not wait", extra=fields(recipient=recipient, reason=exc.message))
+            return AnnouncementResult(note=f"{recipient} does not wait for this instance ({exc.message})")
         except CloudRefused:
-            log.error("could not be told", extra=fields(whom=whom, reason=last))
-            return AnnouncementResult(untold=f"{whom} could not be told: {last}")
+            log.error("signal failed", extra=fields(recipient=recipient, reason=last))
+            return AnnouncementResult(unsent=f"{recipient} could not be signalled: {last}")
         except TimeoutError:
-            log.error("could not be told in time", extra=fields(whom=whom, reason=last))
-            return AnnouncementResult(untold=f"{whom} could not be told within {seconds_max:g} seconds: {last}")
-        log.info("told", extra=fields(whom=whom))
+            log.error("signal timed out", extra=fields(recipient=recipient, reason=last))
+            return AnnouncementResult(
+                unsent=f"{recipient} could not be signalled within {seconds_max:g} seconds: {last}"
+            )
+        log.info("signal sent", extra=fields(recipient=recipient))
         return AnnouncementResult()

@@ -1,4 +1,4 @@
-"""After the boot the agent rests: what only the boot needed of memory goes back to the system, once."""
+"""Returns memory that only the boot needed to the system, once, after the boot."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from whence_common.runtime.pause import pause
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 5.0
-"""After the boot: its statement is delivered and each watch has gone round by then."""
+"""Pause after the boot, by the end of which its statement is delivered and each watch has run once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtRest:
-    """A service that gives memory back when the boot is over."""
+    """A service that returns memory to the system when the boot is over."""
 
     progress: Progress
     mappings: Callable[[], Collection[FileMapping]]
@@ -34,5 +34,5 @@ class AtRest:
         await pause(self.settle_seconds)
         before = self.resident_bytes()
         self.give_back(mapped)
-        log.info("memory given back", extra=fields(before_bytes=before, after_bytes=self.resident_bytes()))
+        log.info("memory released", extra=fields(before_bytes=before, after_bytes=self.resident_bytes()))
         await asyncio.Event().wait()

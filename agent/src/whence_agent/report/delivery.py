@@ -1,4 +1,4 @@
-"""Delivery: tells the aggregator what waits on disk, and stays in touch."""
+"""Delivery: sends the statements in the outbox to the aggregator, and heartbeats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whence_agent.ports_aggregator import (
 )
 from whence_agent.progress.progress import Progress
 from whence_agent.pulse import Pulse
-from whence_agent.report.disk_road import disk_as_road
+from whence_agent.report.disk_road import disk_as_unavailable
 from whence_agent.report.enrolment import AgentEnrolment
 from whence_agent.report.heartbeat_counter import HeartbeatCounter
 from whence_agent.report.instance_key import InstanceKey
@@ -33,31 +33,32 @@ from whence_common.runtime.pause import pause
 log = logging.getLogger(__name__)
 
 _ROUND_SECONDS_MAX = 1200.0
-"""A long outbox told to a slow aggregator; each call has a bound of its own."""
+"""Longest time for a full outbox and a slow aggregator; each call has a bound of its own."""
 _LOST_BINDING = ("key-unknown", "heartbeat-mac", "enrolment-superseded", "receipt-invalid")
-"""After these the machine enrols again: the binding is gone, or the log has another key now."""
-ENDING_CODES = frozenset(
+"""Codes after which the machine enrols again: its binding is lost, or the log has another key now."""
+PERMANENT_CODES = frozenset(
     {
         "body-too-large", "entry-malformed", "envelope-malformed", "envelope-signature", "envelope-signatures",
         "envelope-too-large", "envelope-type", "image-source-of-other", "sequence-ahead", "sequence-conflict",
         "statement-malformed", "statement-of-other", "statement-too-deep", "statement-type", "text-unstorable",
     }
 )  # fmt: skip
-"""What the aggregator says of a statement that it will never take, whenever it is sent: it is kept aside then. After
-every other answer, of the aggregator or of anything else on the road, the statement stays in the outbox."""
-_STOPPED = "http-4"
-"""Codes of refusals by something else than the aggregator: a firewall may stop a statement for its size or content."""
-STOPPED_MAX = 3
-"""So many statements that are stopped end a round; the others wait no longer for fewer than that."""
+"""The aggregator's codes for a statement that it will never accept; it is moved to `refused`. After every other answer,
+of the aggregator or of a proxy or firewall, the statement stays in the outbox."""
+_BLOCKED = "http-4"
+"""Prefix of codes of refusals by something other than the aggregator, such as a firewall that filters by content."""
+BLOCKED_MAX = 3
+"""After so many blocked statements the round ends; with fewer, the other statements are still delivered."""
 _COUNTER_MOVES = ("heartbeat-behind", "heartbeat-ahead")
 _SEQUENCE_MOVES = ("sequence-conflict", "sequence-ahead")
-"""After these the agent goes on after the number that the aggregator states: its state directory is an older copy."""
+"""Codes after which the agent continues after the number that the aggregator states: its state directory is an older
+copy."""
 _BEATS_A_ROUND_MAX = 3
-"""Each replica may know a newer number than the one before."""
+"""Each replica may have accepted a newer number than the previous one."""
 
 
 class Delivery:
-    """The road to the aggregator. A statement leaves the disk only once its receipt names its digest."""
+    """Delivers statements and heartbeats. A statement leaves the disk only once its receipt has been verified."""
 
     def __init__(
         self,
@@ -93,24 +94,24 @@ class Delivery:
             prover=prover, receipts=receipts, key=key, owner=owner, reporter=reporter, progress=progress
         )
         self._submitted: set[int] = set()
-        """Sequences that the aggregator took, and whose receipts are not accepted yet."""
+        """Sequences of submitted statements whose receipts are not accepted yet."""
         self._followed = False
         self._delivering = asyncio.Lock()
 
     async def enrol(self) -> None:
-        """Bind this instance to its key, unless that is done. Raises AggregatorUnavailable."""
+        """Bind this instance to its key, unless it is bound already. Raises AggregatorUnavailable."""
         await self._enrolment.bind(self._aggregator)
 
     async def enrol_over(self, road: EnrolmentRoad) -> None:
-        """Bind this instance to its key over another road than the aggregator's own. Raises AggregatorUnavailable."""
+        """Bind this instance to its key at another endpoint, a registry front. Raises AggregatorUnavailable."""
         await self._enrolment.bind(road, again=True)
 
     def identify(self, identity: InstanceIdentity) -> None:
-        """See whose key this is, before it signs anything; a key of another machine is replaced."""
+        """Replace the key if it belongs to another machine. To be called before it signs anything."""
         self._enrolment.identify(identity)
 
     async def run(self) -> None:
-        """Deliver for ever; back off while the aggregator is away or refuses."""
+        """Deliver until cancelled, with back-off while the aggregator is unreachable or refuses."""
         await self._progress.boot.identified.wait()
         attempt = 0
         while True:
@@ -128,7 +129,7 @@ class Delivery:
             await pause(self._heartbeat_seconds * (0.75 + 0.5 * self._random()), self._outbox.arrived)
 
     async def deliver(self) -> None:
-        """Tell what waits, and that the machine is there, whatever receipts are worth. Raises AggregatorUnavailable."""
+        """Deliver the outbox and send a heartbeat, even if a receipt is refused. Raises AggregatorUnavailable."""
         try:
             await self._deliver_all()
         except ReceiptRefused:
@@ -137,7 +138,7 @@ class Delivery:
         await self._heartbeat()
 
     async def flush(self, *, seconds_max: float) -> None:
-        """Deliver what waits, as far as that is possible in so many seconds; the rest stays on disk."""
+        """Deliver the outbox for at most so many seconds; the rest stays on disk."""
         try:
             async with asyncio.timeout(seconds_max):
                 await self.enrol()
@@ -146,41 +147,41 @@ class Delivery:
             log.warning("statements wait on disk", extra=fields(waiting=len(self._outbox), reason=str(exc)))
 
     async def _deliver_all(self) -> None:
-        """Tell everything that waits, oldest first. Raises AggregatorUnavailable when it is to be tried again."""
+        """Deliver the whole outbox, oldest first. Raises AggregatorUnavailable if it must be tried again."""
         async with self._delivering:
-            with disk_as_road():
+            with disk_as_unavailable():
                 await self._deliver_waiting()
 
     async def _deliver_waiting(self) -> None:
-        """Deliver in order. What something on the road stops, or whose receipt is not enough, holds back few others."""
-        stopped: list[AggregatorUnavailable] = []
+        """Deliver in order. Blocked statements and insufficient receipts delay only a few others."""
+        blocked: list[AggregatorUnavailable] = []
         unproven: list[AggregatorUnavailable] = []
         after = -1
         while (waiting := self._outbox.oldest(after=after)) is not None:
             after = waiting.sequence
             if unproven and after in self._submitted:
-                continue  # what is older waits still, and so would this one
+                continue  # an older statement waits for its receipt, and this one would too
             try:
                 receipt = await self._aggregator.submit(waiting.envelope)
             except AggregatorUnavailable as exc:
-                if not exc.retryable and exc.code in ENDING_CODES and not self._enrolment.is_doubted(exc.code):
+                if not exc.retryable and exc.code in PERMANENT_CODES and not self._enrolment.starts_over(exc.code):
                     self._refused(waiting, exc)
                     if self._follow(exc):
-                        after = -1  # what is stated again may have a lower sequence
+                        after = -1  # the new statement may have a lower sequence
                     continue
-                stopped.append(exc)
-                if not exc.code.startswith(_STOPPED) or len(stopped) >= STOPPED_MAX:
+                blocked.append(exc)
+                if not exc.code.startswith(_BLOCKED) or len(blocked) >= BLOCKED_MAX:
                     raise
                 continue
             try:
                 self._accept(waiting, receipt)
             except ReceiptRefused as exc:
                 unproven.append(exc)
-        for first in (*stopped, *unproven):
+        for first in (*blocked, *unproven):
             raise first
 
     def _accept(self, waiting: Waiting, receipt: StatementReceipt) -> None:
-        """Let a statement leave the disk whose receipt is enough. Raises AggregatorUnavailable."""
+        """Remove a statement from disk if its receipt is sufficient. Raises AggregatorUnavailable."""
         try:
             self._receipts.check(receipt, waiting.envelope)
         except ReceiptRefused:
@@ -188,28 +189,29 @@ class Delivery:
             raise
         self._submitted.discard(waiting.sequence)
         self._acknowledged(waiting, receipt.ledger_index)
-        self._state_news()
+        self._state_log_findings()
 
-    def _state_news(self) -> None:
-        """State everything once more when there is news of the log: another one lacks what the last one had."""
-        if self._receipts.take_news():
+    def _state_log_findings(self) -> None:
+        """State everything again if there are new findings about the log; a new log lacks the earlier statements."""
+        if self._receipts.take_findings():
             self._reporter.restate()
 
     def _refused(self, waiting: Waiting, exc: AggregatorUnavailable) -> None:
-        """Keep a statement aside that the aggregator will never take. Raises AggregatorUnavailable."""
+        """Move a statement that the aggregator will never accept to `refused`. Raises AggregatorUnavailable."""
         log.error("statement refused", extra=fields(sequence=waiting.sequence, code=exc.code, message=exc.message))
         try:
             self._outbox.refuse(waiting.sequence, exc.code)
         except OSError as error:
-            message = f"a refused statement ({exc.code}) cannot be kept aside: {error}"
-            raise AggregatorUnavailable("outbox-unwritable", message, fix="see the disk and the permissions") from error
+            message = f"a refused statement ({exc.code}) cannot be moved to `refused`: {error}"
+            fix = "check the disk and the permissions of the state directory"
+            raise AggregatorUnavailable("outbox-unwritable", message, fix=fix) from error
         self._progress.delivered.record_refusal(f"{exc.code}: {exc.message}; see {self._outbox.refused_directory}")
         self._count()
 
     def _follow(self, exc: AggregatorUnavailable) -> bool:
-        """State everything once more after the last sequence taken; not again before something is acknowledged.
+        """State everything again after the last accepted sequence; return whether that was done.
 
-        Return whether that was done.
+        Not repeated before a statement is acknowledged.
         """
         if exc.code not in _SEQUENCE_MOVES or exc.last_taken is None or self._followed:
             return False
@@ -250,11 +252,11 @@ class Delivery:
             else:
                 break
         self._progress.delivered.record_heartbeat(to_instant(heartbeat.sent_at))
-        with disk_as_road():
+        with disk_as_unavailable():
             self._owner.confirm()
 
     def _failed(self, exc: AggregatorUnavailable) -> None:
-        self._state_news()
+        self._state_log_findings()
         if exc.code in _LOST_BINDING:
             self._enrolment.lose()
         if exc.message != self._progress.delivered.error:

@@ -1,4 +1,4 @@
-"""A disk that refuses is one more side that is waited for: statements wait for it, and stages wait for room."""
+"""Disk errors as retryable errors: delivery waits for the state directory, and stages wait for free space."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class DiskFull(RoadError):
-    """Something could not be kept because its disk, or the quota on it, is full."""
+    """A file could not be written because its disk, or the quota on it, is full."""
 
 
 @contextmanager
-def disk_as_road() -> Iterator[None]:
-    """Raise what the disk refuses as AggregatorUnavailable: it is tried again, and the status says why."""
+def disk_as_unavailable() -> Iterator[None]:
+    """Raise OSError as AggregatorUnavailable, so that it is retried and the status shows the reason."""
     try:
         yield
-    except TimeoutError:  # an OSError to Python, and somebody's deadline here
+    except TimeoutError:  # a subclass of OSError, but here a caller's deadline
         raise
     except OSError as exc:
         message = f"the state directory cannot be written: {exc}"
-        raise AggregatorUnavailable("state-unwritable", message, fix="see the disk and the permissions") from exc
+        fix = "check the disk and the permissions of the directory"
+        raise AggregatorUnavailable("state-unwritable", message, fix=fix) from exc
 
 
 @contextmanager
-def room_on(directory: str) -> Iterator[None]:
-    """Raise what a full disk refuses as DiskFull: a stage waits for room. Other OSErrors are left as they are."""
+def full_disk_as_retryable(directory: str) -> Iterator[None]:
+    """Raise the OSError of a full disk as DiskFull, so that a stage waits for space. Others are raised unchanged."""
     try:
         yield
     except OSError as exc:
         if exc.errno not in _FULL:
             raise
         message = f"the disk of {directory} is full ({exc})"
-        raise DiskFull("disk-full", message, fix=f"make room: df -h {directory}") from exc
+        raise DiskFull("disk-full", message, fix=f"free space: df -h {directory}") from exc

@@ -1,4 +1,4 @@
-"""Enrolment: this machine's key is bound to its instance, with a proof, and the binding is kept beside the key."""
+"""Enrolment: binds this machine's key to its instance, with a proof, and stores the binding next to the key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from whence_agent.ports import MetadataUnavailable
 from whence_agent.ports_aggregator import AggregatorUnavailable, Challenge, Enrolled, EnrolmentRoad, IdentityProof
 from whence_agent.progress.progress import Progress
-from whence_agent.report.disk_road import disk_as_road
+from whence_agent.report.disk_road import disk_as_unavailable
 from whence_agent.report.instance_key import InstanceKey
 from whence_agent.report.key_owner import KeyOwner
 from whence_agent.report.receipts import Receipts
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 _AUDIENCE = re.compile(r"[\x21-\x7e]{1,300}\Z")
 _OTHER = "statement-of-other"
-"""The aggregator has the key bound to another instance than the one that the statement names."""
+"""The aggregator's code for a key that is bound to another instance than the one that the statement names."""
 
 
 class AgentEnrolment:
-    """The one binding of this process; `enrolled` is None while there is none, or it is lost."""
+    """The binding of this process; `enrolled` is None before it, and after it was lost."""
 
     def __init__(
         self,
@@ -48,42 +48,45 @@ class AgentEnrolment:
         self._owner = owner
         self._reporter = reporter
         self._progress = progress
-        self._doubted = False
+        self._started_over = False
         self._enrolling = asyncio.Lock()
-        self.enrolled = self._remembered()
+        self.enrolled = self._stored()
 
     async def bind(self, road: EnrolmentRoad, *, again: bool = False) -> None:
-        """Bind this instance to its key, unless that is done; `again` does it anyhow. Raises AggregatorUnavailable."""
+        """Bind this instance to its key, unless bound already; `again` forces it. Raises AggregatorUnavailable."""
         async with self._enrolling:
             if again or self.enrolled is None:
                 self.enrolled = await self._bind_own(road)
         self._progress.delivered.set_enrolled(enrolled=True)
 
     def identify(self, identity: InstanceIdentity) -> None:
-        """See whose key this is, before it signs anything. A disk that refuses stops no boot."""
+        """Replace the key if it belongs to another machine. A disk error does not end the boot."""
         try:
             self._owner.check(identity)
         except OSError as exc:
             self._progress.delivered.record_disk_error(f"the key of another machine could not be replaced: {exc}")
             log.error("key not replaced", extra=fields(error=str(exc)))
-        self.enrolled = self._remembered()
+        self.enrolled = self._stored()
 
     def lose(self) -> None:
-        """Forget the binding: the aggregator has it no more, and it is asked for again."""
+        """Discard the binding, because the aggregator does not have it any more; the machine enrols again."""
         self.enrolled = None
         self._progress.delivered.set_enrolled(enrolled=False)
 
-    def is_doubted(self, code: str) -> bool:
-        """Return whether the key may be another machine's: enrolling again will tell. Asked once a process."""
-        if code != _OTHER or self._doubted:
+    def starts_over(self, code: str) -> bool:
+        """Discard the binding if the key may belong to another machine, at most once a process; return whether.
+
+        Enrolling again then shows whose key it is.
+        """
+        if code != _OTHER or self._started_over:
             return False
-        self._doubted = True
+        self._started_over = True
         self.lose()
         return True
 
     async def _bind_own(self, road: EnrolmentRoad) -> Enrolled:
-        """Bind the key; where it turns out to be another machine's, one of our own, and state everything again."""
-        with disk_as_road():
+        """Bind the key. If it belongs to another machine, create a new one, state everything again, and bind that."""
+        with disk_as_unavailable():
             try:
                 bound = await self._bind(road)
             except AggregatorUnavailable as exc:
@@ -117,17 +120,17 @@ class AgentEnrolment:
         return enrolled
 
     async def _proof(self, region: str, challenge: Challenge) -> StsProof | None:
-        """Prove which instance this is. Raises AggregatorUnavailable when the proof has to be waited for."""
+        """Return a proof of the instance's identity. Raises AggregatorUnavailable if it is not available yet."""
         key = key_id(self._key.private.public_key())
         try:
             return await self._prover.prove(
                 region=region, challenge=challenge.nonce, audience=challenge.audience, key_id=key
             )
         except MetadataUnavailable as exc:
-            message = f"there is no proof of identity to enrol with: {exc.message}"
+            message = f"no proof of identity is available for the enrolment: {exc.message}"
             raise AggregatorUnavailable(exc.code, message, fix=exc.fix) from exc
 
-    def _remembered(self) -> Enrolled | None:
+    def _stored(self) -> Enrolled | None:
         found = self._key.remembered("enrolment")
         try:
             return Enrolled(number=int(found["number"]), heartbeat_key=strict_base64.decode(found["heartbeat_key"]))

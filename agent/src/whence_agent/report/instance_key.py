@@ -1,4 +1,4 @@
-"""This instance's own key and the counter of what it has said, both on disk and readable by the agent alone."""
+"""This instance's key and the sequence of its statements, both on disk and readable by the agent only."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _MODE = 0o600
 
 
 class KeyUnusable(InputError):
-    """The key file is there, but holds no P-256 key."""
+    """The key file exists, but does not contain a P-256 key."""
 
 
 class InstanceKey:
-    """A P-256 key made on first use. `next_sequence` is durable before a statement with it exists."""
+    """A P-256 key, created on first use. A sequence is on disk before a statement with it exists."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.private = self._load_or_make()
+        self.private = self._load_or_create()
         self.id = key_id(self.private.public_key())
 
     def next_sequence(self) -> int:
-        """Take the next sequence; never given twice for one key, whatever happens in between.
+        """Return the next sequence, which is never returned twice for one key, also after a crash.
 
-        Where the record holds no number, begin at 1: the aggregator states which one is the newest it took.
+        Without a valid record, begin at 1: the aggregator then states the newest one that it accepted.
         """
         found = self.remembered("sequence").get("next")
         sequence = found if isinstance(found, int) and is_number(found) else 1
@@ -40,11 +40,11 @@ class InstanceKey:
         return sequence
 
     def continue_after(self, sequence: int) -> None:
-        """Have the next statement follow a sequence that the aggregator states: this directory is an older copy."""
+        """Continue after a sequence that the aggregator states, because this directory is an older copy."""
         self.remember("sequence", {"next": sequence + 1})
 
     def remembered(self, name: str) -> dict[str, Any]:
-        """Give what was remembered beside this key; empty when nothing was, or for another key."""
+        """Return the values stored under a name for this key; empty without any, or if they belong to another key."""
         try:
             found = json.loads((self._directory / f"{name}.json").read_bytes())
         except (FileNotFoundError, ValueError):
@@ -52,14 +52,14 @@ class InstanceKey:
         return found if isinstance(found, dict) and found.get("key") == self.id else {}
 
     def remember(self, name: str, values: dict[str, Any]) -> None:
-        """Keep values durably beside the key."""
+        """Store values durably next to the key."""
         content = json.dumps({**values, "key": self.id}).encode()
         write_durably(self._directory / f"{name}.json", content, mode=_MODE)
 
     def replace(self, notice: dict[str, Any]) -> None:
-        """Make another key, and remember why under its `name`. What was remembered for the old one counts no more.
+        """Create another key, and store `notice` under its `name`. Values stored for the old key are ignored then.
 
-        The old private key is overwritten. Raises OSError; a crash in between leaves the old key.
+        The old private key is overwritten. Raises OSError; after a crash in between, the old key remains.
         """
         private, before = ec.generate_private_key(ec.SECP256R1()), self.id
         self.id = key_id(private.public_key())
@@ -77,7 +77,7 @@ class InstanceKey:
         )
         write_durably(self._directory / "key.pem", pem, mode=_MODE)
 
-    def _load_or_make(self) -> ec.EllipticCurvePrivateKey:
+    def _load_or_create(self) -> ec.EllipticCurvePrivateKey:
         path = self._directory / "key.pem"
         try:
             content = path.read_bytes()
@@ -95,5 +95,5 @@ class InstanceKey:
 
 
 def _unusable(path: Path) -> KeyUnusable:
-    fix = "move it away; a new key is made, and the aggregator must agree to it"
-    return KeyUnusable("instance-key-unusable", f"{path} holds no P-256 key", fix=fix)
+    fix = "move the file away; the agent creates a new key, which the aggregator must accept"
+    return KeyUnusable("instance-key-unusable", f"{path} does not contain a P-256 key", fix=fix)

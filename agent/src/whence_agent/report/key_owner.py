@@ -1,7 +1,7 @@
-"""Whose key this is: a state directory that was copied with an image holds the key of another machine.
+"""Detects a key of another machine, which a state directory that was copied with an image contains.
 
-Two things show it: the record of the instance id beside the key, and the aggregator's refusal `key-of-other`. Then
-this machine makes a key of its own, once, and states that it did; statements signed with the old key are set aside.
+Two things show it: the recorded instance id next to the key, and the aggregator's refusal `key-of-other`. Then this
+machine creates a key of its own, once, and states so; statements signed with the old key are set aside.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REPLACED = "replaced"
 
 
 class KeyOwner:
-    """Compares the key with the machine. `forget` removes what else was copied: credentials of the other machine."""
+    """Compares the key's owner with the machine. `forget` removes the credentials of the other machine."""
 
     def __init__(
         self, *, key: InstanceKey, outbox: Outbox, progress: Progress, forget: Callable[[], None] = lambda: None
@@ -37,16 +37,16 @@ class KeyOwner:
         self._replaced = False
 
     def check(self, identity: InstanceIdentity) -> None:
-        """Replace the key when its own record names another instance. Raises OSError when the disk refuses."""
+        """Replace the key if its record names another instance. Raises OSError."""
         recorded = self._key.remembered(_MACHINE).get("instance_id")
         if recorded is not None and recorded != identity.instance_id:
             self._forget()
             self._replace(identity, f"it was made by {one_line(str(recorded), 40)}")
 
     def refused(self, code: str) -> bool:
-        """Replace the key when the aggregator says that it is bound to another instance; return whether it was.
+        """Replace the key if the aggregator's code states that it belongs to another instance; return whether.
 
-        Once a process: an aggregator that always says so must not have keys made for ever.
+        Once a process: an aggregator that always answers so must not cause endless new keys.
         """
         identity = self._progress.observed.identity
         if code != KEY_OF_OTHER or identity is None or self._replaced:
@@ -55,7 +55,7 @@ class KeyOwner:
         return True
 
     def confirm(self) -> None:
-        """Record that the key is this instance's: the aggregator has bound it. Raises OSError."""
+        """Record that the key belongs to this instance, because the aggregator has bound it. Raises OSError."""
         identity = self._progress.observed.identity
         if identity is not None and self._key.remembered(_MACHINE).get("instance_id") != identity.instance_id:
             self._key.remember(_MACHINE, {"instance_id": identity.instance_id})

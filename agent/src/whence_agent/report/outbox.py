@@ -1,8 +1,8 @@
 """Statements that the aggregator has not acknowledged yet, on disk: bounded, checksummed, oldest first.
 
-One file a statement, `<sequence>.statement`: 64 hex digits of the SHA-256 of the rest, a newline, the envelope.
-When a bound is reached the oldest is dropped, counted and reported; the newest state matters most. What the
-aggregator refused for good is kept in `refused`, as `<sequence>.<code>.statement`, bounded as well.
+Each statement is a file, `<sequence>.statement`: 64 hex digits of the SHA-256 of the rest, a newline, the envelope.
+When a bound is reached the oldest is dropped, counted and reported; the newest state matters most. Statements that the
+aggregator refused permanently are stored in `refused`, as `<sequence>.<code>.statement`, bounded as well.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Waiting:
 
 
 class Outbox:
-    """The statements still to be told. `arrived` is set while there are any."""
+    """The statements still to be delivered. `arrived` is set while there are any."""
 
     def __init__(self, directory: Path, *, statements_max: int, bytes_max: int, disk: Disk | None = None) -> None:
         self._disk = disk or Disk()
@@ -52,7 +52,7 @@ class Outbox:
         return len(self._sizes)
 
     def put(self, sequence: int, envelope: bytes) -> None:
-        """Keep a statement durably. Raises OSError when the disk refuses; what was there stays."""
+        """Store a statement durably. Raises OSError; the stored statements remain then."""
         content = hashlib.sha256(envelope).hexdigest().encode() + b"\n" + envelope
         while self._sizes and not self._fits(len(content)):
             self._drop(min(self._sizes))
@@ -61,7 +61,7 @@ class Outbox:
         self.arrived.set()
 
     def oldest(self, *, after: int = -1) -> Waiting | None:
-        """Return the oldest whole statement with a sequence above `after`; a damaged one is dropped and counted."""
+        """Return the oldest intact statement with a sequence above `after`; damaged ones are dropped and counted."""
         while (sequence := min((one for one in self._sizes if one > after), default=None)) is not None:
             try:
                 content = self._path(sequence).read_bytes()
@@ -75,7 +75,7 @@ class Outbox:
         return None
 
     def remove(self, sequence: int) -> None:
-        """Forget a statement whose receipt has been verified."""
+        """Delete a statement whose receipt has been verified."""
         self._disk.step("removed")
         self._path(sequence).unlink(missing_ok=True)
         self._forget(sequence)
@@ -85,7 +85,7 @@ class Outbox:
         return self._directory / "refused"
 
     def refuse(self, sequence: int, code: str) -> None:
-        """Keep aside a statement that the aggregator will never take. Counted as dropped too. Raises OSError."""
+        """Move a statement that the aggregator will never accept to `refused`. It counts as dropped. Raises OSError."""
         directory = self.refused_directory
         directory.mkdir(mode=0o700, exist_ok=True)
         self._count(refused=1)
@@ -102,9 +102,9 @@ class Outbox:
         self._forget(sequence)
 
     def set_aside(self, name: str) -> int:
-        """Move all statements into `outbox-of-NAME` beside this directory, where nothing delivers them; count them.
+        """Move all statements to `outbox-of-NAME` next to this directory, where they stay; return how many.
 
-        The count of what was dropped goes with them. Raises OSError.
+        The number of dropped statements moves too. Raises OSError.
         """
         target = self._directory.with_name(f"{self._directory.name}-of-{name[:16]}")
         target.mkdir(mode=0o700, exist_ok=True)

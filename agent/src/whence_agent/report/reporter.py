@@ -1,4 +1,4 @@
-"""Turns what was observed into a signed statement in the outbox."""
+"""Writes what was observed into the outbox as a signed statement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Says what is observed now. The last statement's digest is the state that heartbeats confirm."""
+    """States what is observed now. The digest of the last statement is the state that heartbeats confirm."""
 
     def __init__(self, *, key: InstanceKey, outbox: Outbox, progress: Progress, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -34,15 +34,15 @@ class Reporter:
         self._outbox = outbox
         self._progress = progress
         self._last_cause: Cause | None = None
-        self.owed: Cause | None = None
-        """The cause of the last statement, while the disk refuses to keep it."""
+        self.unstored_cause: Cause | None = None
+        """The cause of a statement that could not be written to disk yet."""
         self.last_digest: str | None = None
         self.last_sequence = 0
 
     def report(self, cause: Cause) -> None:
-        """State the whole observed state and keep it until it is acknowledged.
+        """State everything observed, in a statement that is stored until it is acknowledged.
 
-        Without an identity there is nobody to speak for, and nothing is stated.
+        Without an identity nothing is stated, because a statement needs its subject.
         """
         identity = self._progress.observed.identity
         if identity is None:
@@ -54,11 +54,11 @@ class Reporter:
             self._outbox.put(predicate.sequence, envelope)
             self._remember_drift()
         except OSError as exc:
-            self._progress.delivered.record_disk_error(f"a statement could not be kept: {exc}")
-            log.error("statement not kept", extra=fields(cause=cause, error=str(exc)))
-            self.owed = cause
+            self._progress.delivered.record_disk_error(f"a statement could not be stored: {exc}")
+            log.error("statement not stored", extra=fields(cause=cause, error=str(exc)))
+            self.unstored_cause = cause
             return
-        self.owed = None
+        self.unstored_cause = None
         self._progress.delivered.clear_disk_error()
         self._progress.delivered.set_counts(waiting=len(self._outbox), dropped=self._outbox.dropped)
         self._last_cause = cause
@@ -66,12 +66,12 @@ class Reporter:
         log.info("statement kept", extra=fields(cause=cause, sequence=predicate.sequence, digest=self.last_digest))
 
     def restate(self) -> None:
-        """State everything again under a key that was replaced; nothing when nothing was stated yet."""
+        """State everything again with the last cause; nothing if there is no statement yet."""
         if self._last_cause is not None:
             self.report(self._last_cause)
 
     def _notices(self) -> list[dict[str, object]]:
-        """Return what the state directory tells of this boot: that its key was another machine's."""
+        """Return the problem that this boot replaced another machine's key, if it did."""
         found = self._key.remembered(REPLACED)
         if found.get("boot_id") != self._progress.boot_id:
             return []
@@ -81,14 +81,14 @@ class Reporter:
         return [problem.to_wire()]
 
     def _remember_drift(self) -> None:
-        """Keep what was found: restarting the agent must not make it forgotten."""
+        """Store the drift, so that it survives a restart of the agent."""
         drift = self._progress.observed.drift
         if drift:
             self._key.remember("drift", {"boot_id": self._progress.boot_id, "drift": msgspec.to_builtins(list(drift))})
 
     def _predicate(self, identity: InstanceIdentity, cause: Cause) -> Predicate:
-        """Give the whole observed state, without anything that is known to be secret."""
-        observed = cleaned(msgspec.to_builtins(self._observed(identity, cause)))  # labels and user data may hold NUL
+        """Return everything observed, with all known secrets masked."""
+        observed = cleaned(msgspec.to_builtins(self._observed(identity, cause)))  # labels and user data may contain NUL
         stated = self._redactor.scrub_all(observed)
         return msgspec.convert(stated, Predicate)
 

@@ -1,6 +1,6 @@
-"""What this machine has seen of logs, on disk: the checkpoint that it accepted last of each, and forks it was shown.
+"""The logs that this machine has seen, on disk: the last accepted checkpoint of each, and the forks.
 
-Kept apart from the instance's key: whoever can have that key replaced must not have what was seen forgotten.
+Separate from the instance's key: an attacker who causes a new key must not erase what was seen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILE_BYTES_MAX = 2 * 1024 * 1024
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True):
-    """Two checkpoints that the log's keys signed and that cannot both be true, with all signatures: the evidence."""
+    """The evidence of a fork: two checkpoints of contradictory histories, with the log's signatures."""
 
     kept: str
     shown: str
@@ -32,12 +32,12 @@ class Fork(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Content(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
-    """One a log, the one accepted last at the end."""
+    """One note for each log, the one accepted last at the end."""
     forks: list[Fork] = []
 
 
 class SeenLogs:
-    """The file. `damaged`: it was there and could not be read, so that nothing is known of what was seen before."""
+    """The file of seen logs. `damaged`: the file exists but could not be read, so that its content is lost."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -50,26 +50,26 @@ class SeenLogs:
 
     @property
     def full(self) -> bool:
-        """Whether no other log can be kept: none is ever forgotten for a new one."""
+        """Return whether no other log can be added; no log is ever removed for a new one."""
         return len(self._content.notes) >= LOGS_MAX
 
     def last(self) -> Checkpoint | None:
-        """Return the checkpoint that was accepted last, of whichever log."""
+        """Return the checkpoint that was accepted last, of any log."""
         return _checkpoint(self._content.notes[-1]) if self._content.notes else None
 
     def of(self, origin: str) -> tuple[Checkpoint, str] | None:
-        """Return the largest checkpoint that was accepted of a log, with its note."""
+        """Return the largest accepted checkpoint of a log, with its note."""
         found = next((note for note in self._content.notes if _checkpoint(note).origin == origin), None)
         return (_checkpoint(found), found) if found is not None else None
 
     def keep(self, note: str) -> None:
-        """Keep an accepted checkpoint in place of its log's last one. Raises OSError."""
+        """Store an accepted checkpoint in place of its log's previous one. Raises OSError."""
         origin = _checkpoint(note).origin
         others = [one for one in self._content.notes if _checkpoint(one).origin != origin]
         self._save(_Content(notes=[*others, note], forks=self.forks))
 
     def fork(self, fork: Fork) -> bool:
-        """Keep a fork; return whether it is a new one. Raises OSError."""
+        """Store a fork; return whether it is a new one. Raises OSError."""
         shown = {_checkpoint(one.shown) for one in self.forks}
         if _checkpoint(fork.shown) in shown or len(self.forks) >= FORKS_MAX:
             return False
@@ -89,7 +89,7 @@ class SeenLogs:
         except FileNotFoundError:
             return _Content()
         except (msgspec.MsgspecError, UnicodeDecodeError, InputError) as exc:
-            log.error("what was seen of the log cannot be read", extra=fields(path=str(self._path), error=str(exc)))
+            log.error("the file of seen logs cannot be read", extra=fields(path=str(self._path), error=str(exc)))
             self.damaged = True
             return _Content()
         return content

@@ -1,3 +1,3 @@
-"""The status document, and the endpoint and page that show it to on-call."""
+"""The status document, and the endpoint and page that serve it to on-call."""
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Who may keep a connection to the status endpoint: few at once, not for long, and never so that on-call stays outside.
+"""The limits of connections to the status endpoint: few at once, for a short time, and never so that on-call is locked
+out.
 
-What runs on the machine reaches the endpoint too. A new connection always finds a place while another one does nothing:
-the oldest such is closed for it, first among those of the address that has most.
+Containers can reach the endpoint too. A new connection is accepted as long as another one is idle: the oldest idle one
+of the address with the most connections is closed for it.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 CONNECTIONS_MAX = 64
-"""At once. What runs on the machine could take all of the agent's open files otherwise."""
+"""Connections at once. Without a limit, a program on the machine could use up the agent's file descriptors."""
 CONNECTIONS_OF_PEER_MAX = 16
-"""Of one address at once, but for loopback, where on-call and everything else on the machine have the same."""
+"""Connections of one address at once, except for loopback, which on-call shares with all programs of the machine."""
 CONNECTION_SECONDS_MAX = 30.0
-"""How long a connection is kept, whatever is said on it."""
+"""Longest life of a connection, even if it is in use."""
 IDLE_SECONDS_MAX = 5.0
-"""How long a request's head may take to arrive, and the next request after an answer."""
+"""Timeout for the head of a request, and for the next request after an answer."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class StatusConnection:
-    """One connection. `quiet_since` is when it was opened or last answered; `requests` how many are being answered."""
+    """One connection. `quiet_since`: when it was opened or last answered; `requests`: how many are being answered."""
 
     transport: asyncio.BaseTransport
     peer: str
@@ -34,7 +35,7 @@ class StatusConnection:
 
 
 class StatusConnections:
-    """Knows all connections; closes those that have to go."""
+    """Admits connections, and closes those that exceed a limit."""
 
     def __init__(
         self,
@@ -47,16 +48,16 @@ class StatusConnections:
         self._seconds_max = seconds_max
         self._idle_seconds_max = idle_seconds_max
         self._held: dict[StatusConnection, None] = {}
-        """Oldest first."""
+        """The open connections, oldest first."""
         self._open = True
         self.arrived = asyncio.Event()
-        """Set while there are any."""
+        """Set while there are connections."""
 
     def __len__(self) -> int:
         return len(self._held)
 
     def admit(self, transport: asyncio.BaseTransport) -> StatusConnection | None:
-        """Take a new connection, for which an idle one may have to go; None where all are being answered."""
+        """Admit a new connection, which may replace an idle one; return None if all others are in use."""
         peer = _address(transport)
         if not self._open:
             return None
@@ -73,22 +74,22 @@ class StatusConnections:
         return held
 
     def forget(self, held: StatusConnection) -> None:
-        """Take a connection off the list: it is closed."""
+        """Remove a closed connection."""
         self._held.pop(held, None)
         if not self._held:
             self.arrived.clear()
 
     def begin(self, held: StatusConnection) -> None:
-        """Note that a request is being answered."""
+        """Record that a request is being answered."""
         held.requests += 1
 
     def end(self, held: StatusConnection) -> None:
-        """Note that a request was answered."""
+        """Record that a request was answered."""
         held.requests -= 1
         held.quiet_since = self._monotonic()
 
     def expire(self) -> None:
-        """Close the connections whose time is over."""
+        """Close the connections that are idle or open for too long."""
         now = self._monotonic()
         for one in list(self._held):
             quiet = one.requests == 0 and now - one.quiet_since >= self._idle_seconds_max
@@ -96,18 +97,18 @@ class StatusConnections:
                 self._close(one)
 
     def close(self) -> None:
-        """Close all, and whoever comes from now on."""
+        """Close all connections, and admit none from now on."""
         self._open = False
         for one in list(self._held):
             self._close(one)
 
     @property
-    def look_seconds(self) -> float:
-        """How often to look for those whose time is over, while there are any."""
+    def expiry_seconds(self) -> float:
+        """Return the interval of calls to `expire` while there are connections."""
         return min(self._idle_seconds_max, self._seconds_max) / 5
 
     def _make_room(self, among: list[StatusConnection]) -> bool:
-        """Close the oldest idle connection of the address that has most. Return whether there was one."""
+        """Close the oldest idle connection of the address with the most. Return whether there was one."""
         idle = [one for one in among if one.requests == 0]
         if not idle:
             return False
@@ -119,11 +120,11 @@ class StatusConnections:
     def _close(self, held: StatusConnection) -> None:
         self.forget(held)
         if isinstance(held.transport, asyncio.Transport):
-            held.transport.abort()  # waits for nobody to read
+            held.transport.abort()  # does not wait until the client has read the rest
 
 
 class Gate(asyncio.Protocol):
-    """Stands before a protocol: passes everything on to it once the connection was admitted."""
+    """A protocol that forwards everything to another one if its connection is admitted."""
 
     def __init__(
         self, connections: StatusConnections, inner: asyncio.Protocol, held_by: dict[asyncio.Protocol, StatusConnection]

@@ -1,4 +1,4 @@
-"""The status document: what on-call needs at three in the morning, and nothing secret. Pure."""
+"""The status document: what on-call needs, without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -19,47 +19,52 @@ _GOOD_CREDENTIALS = ("current",)
 
 
 def state_of(progress: Progress) -> tuple[AgentState, list[str]]:
-    """Give the verdict and its reasons. Ok only when everything runs and the last statement is acknowledged."""
+    """Return the state and its reasons. Ok only if everything runs and the last statement is acknowledged."""
     if progress.boot.state == "failed":
-        return "failed", _about_failure(progress)
+        return "failed", _failure_reasons(progress)
     if progress.boot.state == "booting":
         stage = progress.boot.current_stage()
         if stage is None:
             return "booting", ["not started"]
         reasons = [f"stage {stage.name} since {stage.since}{f': {stage.doing}' if stage.doing else ''}"]
         if (tries := progress.boot.tries).number > 1:
-            reasons.append(f"try {tries.number}; the one before failed at {tries.last_failure}")
+            reasons.append(f"try {tries.number}; the previous one failed at {tries.last_failure}")
         if waiting := stage.waiting(progress.monotonic()):
             reasons.append(f"{waiting}: {stage.reason}")
         return "booting", reasons
-    reasons = [*_about_containers(progress), *_doubts(progress)]
+    reasons = [*_container_reasons(progress), *_other_reasons(progress)]
     return ("degraded", reasons) if reasons else ("ok", [])
 
 
 def _next_try_at(progress: Progress) -> str | None:
-    """Give when the boot is tried again; a machine on its way out tries no more."""
+    """Return when the boot is tried again; None if it is not, or if the machine is being drained."""
     return progress.boot.tries.next_at or None if not progress.watched.ending else None
 
 
-def _about_failure(progress: Progress) -> list[str]:
+def _failure_reasons(progress: Progress) -> list[str]:
     stage, tries = progress.boot.current_stage(), progress.boot.tries
     reason = f"boot failed at stage {stage.name}: {stage.reason}" if stage else "boot failed"
     if _next_try_at(progress):
         reason += f"; next try at {tries.next_at}, try {tries.number + 1}"
     ending = progress.watched.ending
-    told = (tries.given_up, progress.watched.engine_error, progress.delivered.untold, ending and f"drained: {ending}")
-    return [reason, *(one for one in told if one)]
+    further = (
+        tries.given_up,
+        progress.watched.engine_error,
+        progress.delivered.unsent_signals,
+        ending and f"drained: {ending}",
+    )
+    return [reason, *(one for one in further if one)]
 
 
-def _about_containers(progress: Progress) -> list[str]:
+def _container_reasons(progress: Progress) -> list[str]:
     if progress.watched.ending:
         return [f"drained: {progress.watched.ending}"]
     if progress.boot.maintenance:
-        return ["maintenance: user data says start: false, so no container runs"]
+        return ["maintenance: start is false in user data, so no container runs"]
     watched = progress.watched
     reasons = [f"crash loop: {message}" for message in progress.watched.crash_loops.values()]
     if watched.container is None:
-        return [*reasons, "there is no container"]
+        return [*reasons, "no container exists"]
     for container in watched.containers():
         name = "the container" if container is watched.container else f"the sidecar {container.name}"
         if container.state != "running":
@@ -67,7 +72,7 @@ def _about_containers(progress: Progress) -> list[str]:
             reasons.append(f"{name} is {container.state}, exit code {container.exit_code}{why}")
             continue
         if container.health == "unhealthy":
-            reasons.append(f"{name} is unhealthy: its health check does not answer 200")
+            reasons.append(f"{name} is unhealthy: its health check does not return 200")
         if container.engine_health == "unhealthy":
             reasons.append(f"{name} is unhealthy: the health check of its image fails")
     kinds = {one.kind: one.container for one in watched.drift}
@@ -75,18 +80,18 @@ def _about_containers(progress: Progress) -> list[str]:
     return reasons
 
 
-def _doubts(progress: Progress) -> list[str]:
+def _other_reasons(progress: Progress) -> list[str]:
     watched, delivered, credentials = progress.watched, progress.delivered, progress.credentials
-    told = (
-        watched.engine_error, delivered.disk_error, credentials.tokens_error, watched.notices, delivered.untold,
+    further = (
+        watched.engine_error, delivered.disk_error, credentials.tokens_error, watched.notices, delivered.unsent_signals,
     )  # fmt: skip
-    reasons = [reason for reason in (*told, *progress.boot.disk_faults.values()) if reason]
+    reasons = [reason for reason in (*further, *progress.boot.disk_faults.values()) if reason]
     reasons += [problem.message for problem in delivered.log_problems]
     if credentials.facts is not None and credentials.facts.state not in _GOOD_CREDENTIALS:
         reasons.append(f"credentials are {credentials.facts.state}: {credentials.message}")
     if delivered.waiting or not delivered.acknowledged_at:
         count = f"{delivered.waiting} statements are not" if delivered.waiting else "no statement is"
-        reasons.append(f"{count} acknowledged: {delivered.error or 'on their way'}")
+        reasons.append(f"{count} acknowledged: {delivered.error or 'delivery is in progress'}")
     if delivered.dropped:
         reasons.append(f"{delivered.dropped} statements were dropped{_refused(delivered)}")
     return reasons
@@ -100,7 +105,7 @@ def _refused(delivered: Delivered) -> str:
 
 
 def status_document(progress: Progress) -> dict[str, Any]:
-    """Give the whole status as JSON values."""
+    """Return the whole status as JSON values."""
     state, reasons = state_of(progress)
     observed, delivered = progress.observed, progress.delivered
     stage = progress.boot.current_stage()
@@ -142,7 +147,7 @@ def status_document(progress: Progress) -> dict[str, Any]:
 
 
 def what_to_do(progress: Progress, state: AgentState) -> str:
-    """Say the next step in one sentence."""
+    """Return the next step for on-call, in one sentence."""
     if state == "ok":
         return "nothing"
     if state == "booting":
@@ -152,40 +157,40 @@ def what_to_do(progress: Progress, state: AgentState) -> str:
         first = errors[0]
         place = f" (line {first.line}, column {first.column})" if first.line else ""
         more = f"; {len(errors) - 1} more below" if len(errors) > 1 else ""
-        then = "it is tried again by itself" if _next_try_at(progress) else "then replace the instance"
+        then = "the boot is tried again automatically" if _next_try_at(progress) else "then replace the instance"
         return f"{first.fix or first.message}{place}{more}; {then}"
     if progress.watched.ending:
-        return "nothing: the machine is on its way out"
+        return "nothing: the machine is being drained"
     if progress.boot.maintenance:
-        return "remove start: false from the user data and replace the instance when the maintenance is over"
-    if doing := _about_what_runs(progress):
-        return doing
+        return "when the maintenance is over, remove start: false from the user data and replace the instance"
+    if step := _step_for_containers(progress):
+        return step
     if progress.watched.drift:
-        return "find out who did that and why; an instance from its user data has no drift, so replace this one"
+        return "find out who caused the drift and why, then replace the instance: a new one has no drift"
     if progress.delivered.log_problems:
         return progress.delivered.log_problems[0].fix
     if progress.delivered.waiting:
-        return "the application runs; find out why the aggregator does not take statements"
-    return "look at the reasons above and at: journalctl -u whence-agent"
+        return "the application runs; find out why the aggregator does not accept statements"
+    return "read the reasons above, and: journalctl -u whence-agent"
 
 
-def _about_what_runs(progress: Progress) -> str:
+def _step_for_containers(progress: Progress) -> str:
     """Say the next step about engine and containers; empty when they run well."""
     container = progress.watched.container
     containers = progress.watched.containers()
     if progress.watched.engine_error:
-        return "have the engine answer again: systemctl status docker; journalctl -u docker"
+        return "repair the Docker Engine: systemctl status docker; journalctl -u docker"
     if refused := [one.name for one in containers if one.error]:
-        return f"the engine does not start {refused[0]}: mend the cause in the reasons above; it is tried again"
+        return f"the engine does not start {refused[0]}: fix the cause in the reasons above; the start is retried"
     looping = next(iter(progress.watched.crash_loops), None)
     if looping is None and container is not None and container.state in ("exited", "dead"):
         looping = container.name
     if looping is not None:
-        return f"look at the log: docker logs {looping}"
+        return f"read the log: docker logs {looping}"
     if any(one.state == "gone" for one in containers):
-        return "somebody removed a container; systemctl restart whence-agent brings it up again"
+        return "a container was removed by hand; systemctl restart whence-agent creates it again"
     if sick := [one.name for one in containers if "unhealthy" in (one.health, one.engine_health)]:
-        return f"ask the application: docker logs {sick[0]}"
+        return f"read the application's log: docker logs {sick[0]}"
     return ""
 
 

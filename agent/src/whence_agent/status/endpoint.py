@@ -32,7 +32,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_MISDIRECTED = "421: this Host is not a name of this machine; ask by its address, or add the name to status_hosts\n"
+_MISDIRECTED = "421: this Host is not a name of this machine; use its address, or add the name to status_hosts\n"
 
 
 class StatusEndpoint:
@@ -91,15 +91,15 @@ class StatusEndpoint:
             await runner.cleanup()
 
     async def _close_old(self) -> None:
-        """Close connections when their time is over: one look-out for all, and none while there is no connection."""
+        """Expire connections: one task for all of them, which sleeps while there is none."""
         while True:
             await self._connections.arrived.wait()
-            await pause(self._connections.look_seconds)
+            await pause(self._connections.expiry_seconds)
             self._connections.expire()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer only who means this machine, and note that the connection is not idle."""
+        """Answer only requests whose Host is this machine, and mark the connection as in use meanwhile."""
         held = self._held_by.get(request.protocol)
         if held is not None:
             self._connections.begin(held)
@@ -123,17 +123,17 @@ class StatusEndpoint:
         return _json(self._document(), 200)
 
     async def _health(self, _: web.Request) -> web.Response:
-        """Green only when all is well: degraded and failed are 503 alike."""
+        """Return 200 only for the state ok, else 503."""
         state, reasons = state_of(self._progress)
         return _json({"state": state, "reasons": self._redactor.scrub_all(reasons)}, 200 if state == "ok" else 503)
 
     async def _ready(self, _: web.Request) -> web.Response:
-        """Whether the application runs, whatever the aggregator does."""
+        """Return 200 while the application runs, even if the aggregator is unreachable."""
         progress = self._progress
         container = progress.watched.container
-        well = container is not None and "unhealthy" not in (container.health, container.engine_health)
+        healthy = container is not None and "unhealthy" not in (container.health, container.engine_health)
         running = container is not None and container.state == "running"
-        up = progress.boot.state == "up" and running and well and not progress.watched.ending
+        up = progress.boot.state == "up" and running and healthy and not progress.watched.ending
         return _json({"ready": up}, 200 if up else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
-"""Which Host a request may name. Pure.
+"""Which Host a request may have. Pure.
 
-A page in somebody's browser can have its own name lead here (DNS rebinding) and read what the endpoint shows; its
-requests then name that page's host. An address cannot be led elsewhere, nor can the names that Amazon gives instances.
+A web page in a browser can resolve its own name to this machine (DNS rebinding) and read the endpoint; its requests
+then have the page's name as Host. Addresses, and the names that EC2 assigns to instances, cannot be rebound.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ _EC2_NAME = re.compile(
     r"(?:ip-[0-9-]{7,15}|i-[0-9a-f]{8,17})\.(?:ec2|[a-z0-9-]{1,30}\.compute)\.internal\Z|"
     r"ec2-[0-9-]{7,15}\.(?:compute-1|[a-z0-9-]{1,30}\.compute)\.amazonaws\.com(?:\.cn)?\Z"
 )
-"""As on-call copies them from EC2's console: by private address, by instance, by public address."""
+"""The names in EC2's console: by private address, by instance id, by public address."""
 
 
 def is_own_host(stated: list[str], *, names: Collection[str]) -> bool:
-    """Return whether the Host headers of a request may mean this machine.
+    """Return whether the Host headers of a request name this machine.
 
-    `names` are the machine's own and those of the settings. Without a Host the request is of HTTP/1.0, which no browser
-    sends.
+    `names` are the machine's own and those of the settings. A request without Host is HTTP/1.0, which no browser sends.
     """
     if not stated:
         return True
@@ -34,7 +33,7 @@ def is_own_host(stated: list[str], *, names: Collection[str]) -> bool:
 
 
 def _without_port(authority: str) -> str | None:
-    """Return the host of `host`, `host:port` or `[address]:port`; None where it is none of these."""
+    """Return the host of `host`, `host:port` or `[address]:port`; None for any other form."""
     if authority.startswith("["):
         host, bracket, port = authority[1:].partition("]")
         port = port.removeprefix(":") if port.startswith(":") else port and "x"

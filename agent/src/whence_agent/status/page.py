@@ -1,4 +1,4 @@
-"""The page a person reads: the verdict first, what to do next, then everything that led to it."""
+"""The status as an HTML page: the state first, then what to do, then the details."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STYLE = (
 
 
 def render_page(status: Mapping[str, Any]) -> str:
-    """Render the status document as one HTML page; everything that came from outside is escaped."""
+    """Render the status document as one HTML page; all values are escaped."""
     state = str(status["state"])
     application = status["application"] or {}
     name = escape(f"{application.get('id', 'no application yet')} {application.get('version', '')}")

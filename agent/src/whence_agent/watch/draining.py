@@ -1,4 +1,4 @@
-"""The end of what runs here: out of its load balancer, stopped with its time, stated, and, if asked, powered off."""
+"""Draining: deregisters from the load balancer, stops the containers, states it, and may power the machine off."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STOP_SECONDS_SPARE = 20
 
 @dataclass(slots=True, kw_only=True)
 class Ending:
-    """Drains once, whoever asks first: a spot notice, Auto Scaling, the machine's shutdown, the application's end."""
+    """Drains once, for the first of: a spot notice, Auto Scaling, the machine's shutdown, the application's end."""
 
     engine: Engine
     machine: Machine
@@ -40,11 +40,11 @@ class Ending:
     load_balancer: LoadBalancer | None = None
     shutdown: Shutdown = "never"
     containers: dict[str, int] = field(default_factory=dict)
-    """The declared containers, the application first, with the seconds each has to stop."""
+    """The declared containers, the application first, each with its stop timeout in seconds."""
     once: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def drain(self, reason: str) -> None:
-        """Take the application out, stop everything, say `stop` and deliver it. Each step has its bound."""
+        """Deregister the application, stop all containers, deliver a `stop` statement. Each step has a timeout."""
         async with self.once:
             if self.progress.watched.ending or self.progress.observed.identity is None:
                 return
@@ -58,7 +58,7 @@ class Ending:
             await self.announcer.terminating()
 
     async def application_ended(self, exit_code: int | None) -> None:
-        """Power the machine off when user data's `shutdown` says so."""
+        """Drain, and power the machine off, if `shutdown` of user data requires it."""
         if self.shutdown == "never" or (self.shutdown == "on-success" and exit_code != 0):
             return
         reason = f"the application ended with {exit_code}, and shutdown is {self.shutdown}"
@@ -66,8 +66,8 @@ class Ending:
         try:
             await self.machine.prepare(PowerOffRequest(reason=reason))
         except MachineFailed as exc:
-            self.progress.delivered.record_untold(f"the machine could not be powered off: {exc.diagnostics()}")
-            log.error("not powered off", extra=fields(reason=exc.message))
+            self.progress.delivered.record_unsent_signals(f"the machine could not be powered off: {exc.diagnostics()}")
+            log.error("power-off failed", extra=fields(reason=exc.message))
 
     async def _deregister(self) -> None:
         target = self.load_balancer
@@ -82,9 +82,9 @@ class Ending:
                     waiting_for=f"the load balancer {target.name}",
                 )
         except NobodyWaits as exc:
-            log.info("not in the load balancer", extra=fields(reason=exc.message))
+            log.info("not registered in the load balancer", extra=fields(reason=exc.message))
         except (CloudRefused, TimeoutError) as exc:
-            log.error("not taken out of the load balancer", extra=fields(reason=str(exc)))
+            log.error("deregistration from the load balancer failed", extra=fields(reason=str(exc)))
 
     async def _stop(self, name: str, seconds: int) -> None:
         try:
@@ -93,9 +93,9 @@ class Ending:
         except (EngineFailed, TimeoutError) as exc:
             log.error("the container may still run", extra=fields(container=name, error=str(exc)))
             return
-        self._stopped(name)
+        self._record_stopped(name)
 
-    def _stopped(self, name: str) -> None:
+    def _record_stopped(self, name: str) -> None:
         watched = self.progress.watched
         for facts in watched.containers():
             if facts.name == name:

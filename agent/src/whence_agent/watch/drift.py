@@ -1,4 +1,4 @@
-"""What happens on the machine that user data did not ask for: told once, then counted."""
+"""Drift: what runs or changes without being in user data. Each finding is reported once, then counted."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _KEPT_MAX = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Keeps the newest findings in what was observed."""
+    """Stores the newest findings in the watch's facet."""
 
     now: Now
     state: WatchedState
 
     def found(self, kind: str, container: str, *, image: str = "", detail: str = "") -> bool:
-        """Note a finding; give whether it is a new one, which is worth a statement."""
+        """Record a finding; return whether it is new and therefore needs a statement."""
         now = to_instant(self.now())
         known = list(self.state.drift)
         for number, one in enumerate(known):

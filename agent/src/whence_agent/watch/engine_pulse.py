@@ -1,4 +1,4 @@
-"""Whether the engine answers at all, asked beside everything else: what hangs tells nothing of itself."""
+"""Checks in the background whether the engine answers, because an engine that hangs sends no event."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 
-ASK_SECONDS = 3.0
-"""With the four seconds that an answer may take, an engine that hangs is on the status within ten."""
+PING_SECONDS = 3.0
+"""With the timeout of four seconds for an answer, the status shows an engine that hangs within ten seconds."""
 
 
 @dataclass(slots=True, kw_only=True)
 class EnginePulse:
-    """Puts an engine that does not answer on the status; the next whole look takes it away again."""
+    """Shows on the status that the engine does not answer; the next complete inspection clears it."""
 
     life: EngineLife
     state: WatchedState
 
     async def run(self) -> None:
-        """Ask for ever."""
+        """Ping until cancelled."""
         while True:
-            await self.ask()
-            await pause(ASK_SECONDS)
+            await self.ping()
+            await pause(PING_SECONDS)
 
-    async def ask(self) -> None:
-        """Ask once."""
+    async def ping(self) -> None:
+        """Ping the engine once, and record an error."""
         try:
             await self.life.ping()
         except EngineFailed as exc:

@@ -1,4 +1,4 @@
-"""The application's health after the boot: asked for ever, told when it changes."""
+"""The application's health after the boot: checked permanently, reported when it changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REQUEST_SECONDS_MAX = 5.0
 
 
 class HealthWatch:
-    """Unhealthy after three bad answers in a row, healthy after one good one."""
+    """Checks the application's health: unhealthy after three failures in a row, healthy after one success."""
 
     def __init__(
         self, *, probe: Probe, progress: Progress, reporter: Reporter, pulse: Pulse, address: str, seconds: float
@@ -36,11 +36,11 @@ class HealthWatch:
         self._failures = 0
 
     def watch(self, check: HealthCheck | None) -> None:
-        """Say what to ask."""
+        """Set the health check; None disables it."""
         self._check = check
 
     async def run(self) -> None:
-        """Ask from the end of the boot on."""
+        """Check from the end of the boot on, until cancelled."""
         await self._progress.boot.booted.wait()
         while True:
             await pause(self._seconds)
@@ -48,7 +48,7 @@ class HealthWatch:
             self._pulse.beat("health", silent_seconds_max=self._seconds + 60)
 
     async def look(self) -> None:
-        """Ask once; tell when the answer changes what is known."""
+        """Check once; report a change."""
         check, container = self._check, self._progress.watched.container
         if check is None or container is None or container.state != "running":
             return
@@ -64,8 +64,8 @@ class HealthWatch:
         container = self._progress.watched.container
         if container is None or container.health == health:
             return
-        told = bool(container.health) or health == "unhealthy"
+        is_change = bool(container.health) or health == "unhealthy"
         self._progress.watched.record_container(msgspec.structs.replace(container, health=health), main=True)
-        if told:
+        if is_change:
             log.warning("health changed", extra=fields(health=health, status=status))
             self._reporter.report("change")

@@ -1,8 +1,8 @@
-"""What Auto Scaling has in mind for this machine, by its target lifecycle state. Pure.
+"""What an Auto Scaling target lifecycle state means for this machine. Pure.
 
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html: Detached,
-InService, Standby, Terminated, Warmed:Hibernated, Warmed:Running, Warmed:Stopped, Warmed:Terminated. The states on the
-way (`Warmed:Pending:Wait`, `Terminating:Proceed`) are understood too.
+InService, Standby, Terminated, Warmed:Hibernated, Warmed:Running, Warmed:Stopped, Warmed:Terminated. The
+transitional states (`Warmed:Pending:Wait`, `Terminating:Proceed`) are accepted too.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Literal
 
 _WARMED = "Warmed:"
 Plan = Literal["runs", "ends", "stops", "waits", ""]
-"""runs: in service. ends: terminated. stops: kept stopped in the warm pool. waits: prepared for the pool, or kept there
-running or hibernated, with its memory. Empty: nothing that concerns what runs here."""
+"""runs: in service. ends: terminated. stops: stopped in the warm pool. waits: prepared for the pool, or in it running
+or hibernated. Empty: no consequence for the containers."""
 
 
 def plan_of(state: str) -> Plan:
-    """Return what a target lifecycle state means for what runs here."""
+    """Return what a target lifecycle state means for the containers."""
     inner = state.removeprefix(_WARMED)
     if inner.startswith("Terminat"):
         return "ends"
@@ -28,5 +28,5 @@ def plan_of(state: str) -> Plan:
 
 
 def in_pool(state: str) -> bool:
-    """Return whether a machine with this target goes into its group's warm pool, or is there."""
+    """Return whether a machine with this target state is in its group's warm pool or enters it."""
     return plan_of(state) in ("stops", "waits")

@@ -1,4 +1,4 @@
-"""Memory and disk use of this machine as CloudWatch metrics, where user data asks for them."""
+"""Memory and disk use of this machine as CloudWatch metrics, if user data enables them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMESPACE = "System/Linux"
 
 
 class HostMetrics:
-    """Puts them every few minutes; AWS refusing them is on the log once, and harms nothing."""
+    """Publishes the metrics every few minutes; a refusal of AWS is logged once and has no other effect."""
 
     def __init__(
         self, *, sink: MetricSink, progress: Progress, seconds: float, read: Callable[[], dict[str, float]]
@@ -27,23 +27,23 @@ class HostMetrics:
         self._progress = progress
         self._seconds = seconds
         self._read = read
-        self._wanted = False
+        self._enabled = False
         self._refused = ""
 
-    def want(self) -> None:
-        """Start with the next round."""
-        self._wanted = True
+    def enable(self) -> None:
+        """Publish from the next round on."""
+        self._enabled = True
 
     async def run(self) -> None:
-        """Put metrics until cancelled."""
+        """Publish metrics until cancelled."""
         await self._progress.boot.booted.wait()
         while True:
-            if self._wanted:
+            if self._enabled:
                 await self.put()
             await pause(self._seconds)
 
     async def put(self) -> None:
-        """Put them once."""
+        """Publish the metrics once."""
         try:
             await self._sink.put(NAMESPACE, self._read(), dimensions={"InstanceId": self._progress.instance_id()})
         except CloudRefused as exc:
@@ -53,7 +53,7 @@ class HostMetrics:
 
 
 def read_host(meminfo: Path = Path("/proc/meminfo"), disk: Path = Path("/")) -> dict[str, float]:
-    """Give the use of memory and of the root disk in percent."""
+    """Return the use of memory and of the root disk in percent."""
     kilobytes = {}
     for line in meminfo.read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition(":")

@@ -1,4 +1,4 @@
-"""What the cloud is about to do to this machine: spot interruptions, rebalancing, Auto Scaling's own decisions."""
+"""Announcements by AWS for this machine: spot interruptions, rebalance recommendations, Auto Scaling's target state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class NoticeWatch:
-    """Asks the metadata service every few seconds from the end of the boot on."""
+    """Requests notices from the metadata service every few seconds, from the end of the boot on."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class NoticeWatch:
         pulse: Pulse,
         seconds: float,
         drain_on_rebalance: bool,
-        again: Callable[[], None],
+        boot_again: Callable[[], None],
     ) -> None:
         self._metadata = metadata
         self._ending = ending
@@ -39,12 +39,12 @@ class NoticeWatch:
         self._pulse = pulse
         self._seconds = seconds
         self._drain_on_rebalance = drain_on_rebalance
-        self._again = again
-        """Has this machine boot again, its containers stopped."""
+        self._boot_again = boot_again
+        """Makes this machine boot again, with its containers stopped."""
         self._stopped_for_pool = False
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Request notices until cancelled."""
         await self._progress.boot.booted.wait()
         while True:
             await pause(self._seconds)
@@ -52,25 +52,25 @@ class NoticeWatch:
             self._pulse.beat("notices", silent_seconds_max=self._seconds + 900)
 
     async def look(self) -> None:
-        """Ask once; drain when the end is announced. A metadata service that is silent announces nothing."""
+        """Request the notices once; drain if an end is announced. Without an answer, do nothing."""
         try:
             notices = await self._metadata.notices()
         except MetadataUnavailable:
             return
         if notices.spot_action:
             await self._ending.drain(f"spot notice: {notices.spot_action}")
-        elif await self._planned(notices.lifecycle_state):
+        elif await self._apply_plan(notices.lifecycle_state):
             return
         elif notices.rebalance:
             if self._drain_on_rebalance:
                 await self._ending.drain("rebalance recommendation")
             elif not self._progress.watched.notices:
-                self._progress.watched.record_notice("AWS recommends to rebalance: a spot interruption is likely")
+                self._progress.watched.record_notice("rebalance recommendation by AWS: a spot interruption is likely")
                 log.warning("rebalance recommendation", extra=fields(drains=False))
                 self._reporter.report("change")
 
-    async def _planned(self, state: str) -> bool:
-        """Act on what Auto Scaling has in mind; return whether that leaves nothing else to do."""
+    async def _apply_plan(self, state: str) -> bool:
+        """Act on Auto Scaling's target state; return whether the instance ends or stops."""
         plan = plan_of(state)
         if plan == "ends":
             await self._ending.drain("Auto Scaling terminates this instance")
@@ -85,10 +85,10 @@ class NoticeWatch:
         return plan in ("ends", "stops")
 
     async def _left_pool(self) -> None:
-        """Serve: boot again what was stopped for the pool, or say once more that what runs here is ready."""
+        """Return to service: boot again if the containers were stopped for the pool, else complete the hook again."""
         log.info("left the warm pool", extra=fields(state=self._progress.watched.pool))
         if self._stopped_for_pool:
-            self._again()  # at each look, until it does: the settings, which are read again, may be wrong
+            self._boot_again()  # at each look until it succeeds: the settings, read again, may be invalid
             return
         self._progress.watched.record_pool("")
         if not self._progress.watched.ending:

@@ -1,8 +1,8 @@
-"""Which commands in a container are the engine's own health checks, and which are somebody's. Pure.
+"""Distinguishes the engine's own health checks from other execs in a container. Pure.
 
-The engine executes the image's check as anybody's exec, with nothing that tells them apart but the command; then it
-enters the check in a log, with its time. So an exec with that very command is the engine's own while there is an entry
-for it, one entry for one exec. What nobody entered is somebody's.
+The engine runs the image's health check as an exec, which differs from other execs only by its command, and then adds
+an entry with its time to the health log. So an exec with that command is a check of the engine if there is an entry
+for it, one for each exec; without an entry it is drift.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from whence_agent.ports import EngineEvent
 from whence_agent.ports_engine import HealthChecks
 
 LOG_ENTRIES_MAX = 5
-"""As many checks Docker and Podman keep; an older exec than all of these cannot be told any more."""
+"""Docker and Podman store so many checks; an exec that is older than all of them cannot be assigned any more."""
 CLOCK_SECONDS_MAX = 1.0
-"""How far an exec's event may be outside the span of its entry."""
+"""Tolerance between the time of an exec's event and the span of its entry."""
 LATE_SECONDS_MAX = 10.0
-"""How long after its time limit a check is entered at the latest."""
+"""How long after its timeout a check has its entry at the latest."""
 PENDING_MAX = 100
 
 
@@ -25,34 +25,34 @@ PENDING_MAX = 100
 class _Exec:
     event: EngineEvent
     noted: float
-    """When the agent heard of it, on its own clock."""
+    """When the agent received the event, on its own monotonic clock."""
 
 
 @dataclass(slots=True, kw_only=True)
 class OwnChecks:
-    """One container's execs that may be the engine's checks."""
+    """The execs of one container that may be health checks of the engine."""
 
     known: bool = False
-    """Whether the container was looked at, so that `command` says what its check is."""
+    """Whether the container was inspected, so that `command` is valid."""
     command: str = ""
     pending: list[_Exec] = field(default_factory=list)
     entered: set[tuple[float, float]] = field(default_factory=set)
-    """The entries that an exec was found for."""
+    """The log entries to which an exec was assigned."""
 
     def may_be_own(self, event: EngineEvent, now: float) -> bool:
-        """Note an exec that may be a check; return False for one that cannot be."""
+        """Record an exec that may be a check; return False if it cannot be one."""
         if (self.known and event.command != self.command) or len(self.pending) >= PENDING_MAX:
             return False
         self.pending.append(_Exec(event=event, noted=now))
         return True
 
     def interrupted(self) -> None:
-        """Note that the container ended or was paused, or that the engine did: a check under way is never entered."""
+        """Drop the newest exec, because a check gets no entry when its container or the engine ends or pauses."""
         if self.pending:
             del self.pending[-1]
 
     def settle(self, checks: HealthChecks | None, now: float) -> list[EngineEvent]:
-        """Compare with the engine's log; return the execs that turn out to be somebody's."""
+        """Compare with the engine's health log; return the execs that are not checks."""
         self.known, self.command = True, checks.command if checks is not None else ""
         if checks is None:
             left, self.pending = self.pending, []
@@ -74,7 +74,7 @@ class OwnChecks:
                 return
 
     def _is_others(self, one: _Exec, checks: HealthChecks, now: float) -> bool:
-        """Return whether the engine would have entered it by now: checks run one after the other."""
+        """Return whether a check would have an entry by now, because checks run one after the other."""
         if one.event.command != self.command:
             return True
         if _too_old(one, checks):

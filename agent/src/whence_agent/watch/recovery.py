@@ -1,4 +1,4 @@
-"""What becomes of a container that does not run: why it ended, when it is started again, and when that is hopeless."""
+"""Recovery of containers that do not run: why each ended, when it is started again, and when `on_failure` applies."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ from whence_common.statement import ContainerFacts
 log = logging.getLogger(__name__)
 
 GONE_SECONDS = 60.0
-"""So long a container may be gone before that is a failure: who replaces one by hand removes it first."""
-
-
+"""A container that stays removed for so long is a failure; a manual replacement removes it first."""
 RESTART_SECONDS = 2.0
-"""So long a container that somebody stopped may be down before that is its end: `docker restart` starts it again."""
+"""A container that was stopped by hand has ended once it is down for so long; `docker restart` starts it earlier."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Recovery:
-    """Judges each end once. `on_end` hears of the application's end, `on_failure` of what does not recover here."""
+    """Handles each end once. `on_end` is called for the application's end, `on_failure` for a failure that persists."""
 
     engine: ContainerWatch
     life: EngineLife
@@ -38,12 +36,12 @@ class Recovery:
     on_end: Callable[[int | None], Awaitable[None]]
     on_failure: Callable[[str], Awaitable[None]]
     lives: int = 0
-    """How often the engine's events ended: whenever the engine goes down, and seldom else."""
-    untold: bool = field(default=False)
-    """Whether something changed that belongs into a statement."""
+    """How often the engine's event stream ended, which is mostly a restart of the engine."""
+    is_changed: bool = field(default=False)
+    """Whether something changed that needs a statement."""
 
-    def saw(self, watched: Watched, event: EngineEvent) -> None:
-        """Take note of an event of a declared container."""
+    def record_event(self, watched: Watched, event: EngineEvent) -> None:
+        """Record an event of a declared container."""
         if event.action == "start":
             watched.end = SeenEnd()
         elif event.action == "kill":
@@ -53,35 +51,35 @@ class Recovery:
         if event.action in ("die", "pause"):
             watched.checks.interrupted()
 
-    def engine_left(self, watched: Mapping[str, Watched]) -> None:
-        """Take note that the engine ended its events."""
+    def record_engine_end(self, watched: Mapping[str, Watched]) -> None:
+        """Record that the engine's event stream has ended."""
         self.lives += 1
         for one in watched.values():
             one.checks.interrupted()
 
-    async def go_on(self, watched: Mapping[str, Watched]) -> None:
-        """Judge what has ended and start what is due. Raises EngineFailed when the engine is away."""
+    async def recover(self, watched: Mapping[str, Watched]) -> None:
+        """Handle containers that have ended, and start those that are due. Raises EngineFailed."""
         for one in watched.values():
             facts = one.facts(self.progress.watched)
             if self.progress.watched.ending:
                 return
             if facts is None or facts.state == "gone":
-                await self._about_gone(one)
+                await self._handle_removed(one)
             elif facts.state in ENDED:
-                await self._about_ended(one, facts, watched)
+                await self._handle_ended(one, facts, watched)
             else:
-                await self._about_running(one, facts, watched)
+                await self._handle_running(one, facts, watched)
 
-    async def _about_gone(self, watched: Watched) -> None:
-        """Act on a removed container by policy. It is not made anew: whoever removed it meant to, and is told of."""
+    async def _handle_removed(self, watched: Watched) -> None:
+        """Apply the policy to a removed container. It is not created again, because the removal was intended."""
         now = self.progress.monotonic()
         watched.restart_at = None
         watched.gone_at = now if watched.gone_at is None else watched.gone_at
-        if now - watched.gone_at >= GONE_SECONDS and not watched.gone_told:
-            watched.gone_told = True
+        if now - watched.gone_at >= GONE_SECONDS and not watched.removal_reported:
+            watched.removal_reported = True
             await self.on_failure(f"{watched.name} was removed")
 
-    async def _about_ended(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> None:
+    async def _handle_ended(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> None:
         watched.gone_at = None
         if not watched.judged:
             await self._judge(watched, facts)
@@ -89,7 +87,7 @@ class Recovery:
         if watched.restart_at is not None and now >= watched.restart_at and not self._waits(watched, all_):
             await self._start(watched, facts)
 
-    async def _about_running(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> None:
+    async def _handle_running(self, watched: Watched, facts: ContainerFacts, all_: Mapping[str, Watched]) -> None:
         watched.gone_at, watched.stopped_at, watched.judged, watched.ran_in = None, None, False, self.lives
         due = watched.restart_at is None or self.progress.monotonic() >= watched.restart_at
         if due and self._lost_network(watched, facts, all_):
@@ -102,36 +100,36 @@ class Recovery:
             self.report()
 
     async def _judge(self, watched: Watched, facts: ContainerFacts) -> None:
-        """Judge an end: the container's own, or the engine's, whatever exit code that gave."""
+        """Decide whether the container ended by itself or with the engine, and what follows."""
         now = self.progress.monotonic()
         watched.restart_at = None
         if watched.stopped_at is None and await self._went_down_with_engine(watched, facts):
-            log.warning("went down with the engine", extra=fields(container=watched.name, exit_code=facts.exit_code))
-            watched.restarts.excused(now)
+            log.warning("stopped with the engine", extra=fields(container=watched.name, exit_code=facts.exit_code))
+            watched.restarts.forgive_stable_run(now)
             watched.judged, watched.restart_at = True, now
             return
         if self._may_be_restarted_by_hand(watched, now):
             return
         watched.judged, watched.stopped_at = True, None
-        await self._act(watched, watched.restarts.ended(now, facts.exit_code), f"last with {facts.exit_code}")
+        await self._apply(watched, watched.restarts.ended(now, facts.exit_code), f"last with {facts.exit_code}")
         if watched.main:
             await self.on_end(facts.exit_code)
 
     def _may_be_restarted_by_hand(self, watched: Watched, now: float) -> bool:
-        """Return whether somebody stopped it only moments ago; the judgement waits then."""
+        """Return whether it was stopped by hand within the last moments; the decision is deferred then."""
         if not watched.end.killed:
             return False
         watched.stopped_at = now if watched.stopped_at is None else watched.stopped_at
         if now - watched.stopped_at >= RESTART_SECONDS:
             return False
-        watched.restart_at = watched.stopped_at + RESTART_SECONDS  # looked at again then, before anything is started
+        watched.restart_at = watched.stopped_at + RESTART_SECONDS  # inspected again then, before anything is started
         return True
 
     async def _went_down_with_engine(self, watched: Watched, facts: ContainerFacts) -> bool:
-        """Return whether the engine took the container down with it. Raises EngineFailed.
+        """Return whether the container stopped because the engine did. Raises EngineFailed.
 
-        An engine that goes down in order sends each container a signal first, and answers no new connection; one that
-        crashed remembers no end. Where containers stay up without their engine, it takes none down.
+        An engine that shuts down sends each container a signal first, and accepts no new connection; an engine that
+        crashed has no event of the end. With live restore, containers do not stop with the engine.
         """
         seen = Remembered(died=watched.end.died, killed=watched.end.killed)
         if not seen.died:
@@ -152,7 +150,7 @@ class Recovery:
         now = self.progress.now().timestamp()
         return await self.life.remembered(facts.container_id, since=_started(facts), until=now)
 
-    async def _act(self, watched: Watched, verdict: RestartDecision, last: str) -> None:
+    async def _apply(self, watched: Watched, verdict: RestartDecision, last: str) -> None:
         if verdict.restart_seconds is not None:
             watched.restart_at = self.progress.monotonic() + verdict.restart_seconds
         if not verdict.crash_loop or watched.name in self.progress.watched.crash_loops:
@@ -164,11 +162,13 @@ class Recovery:
         await self.on_failure(message)
 
     async def _start(self, watched: Watched, facts: ContainerFacts) -> None:
-        log.warning("starting again", extra=fields(container=watched.name, failures=watched.restarts.failures))
+        log.warning(
+            "restarting the container", extra=fields(container=watched.name, failures=watched.restarts.failures)
+        )
         try:
             await self.engine.start(watched.name)
         except EngineFailed as exc:
-            await self._refused(watched, exc)
+            await self._handle_refusal(watched, exc)
             return
         watched.restarts.restarted(self.progress.monotonic())
         watched.restart_at, watched.judged, watched.end = None, False, SeenEnd()
@@ -178,29 +178,29 @@ class Recovery:
         )
 
     async def _rejoin(self, watched: Watched) -> None:
-        """Restart a container that runs, but in a network that is not there any more."""
-        log.warning("joining the network again", extra=fields(container=watched.name, network=watched.joins))
+        """Restart a running container whose shared network does not exist any more."""
+        log.warning("rejoining the network", extra=fields(container=watched.name, network=watched.joins))
         try:
             await self.engine.restart(watched.name)
         except EngineFailed as exc:
-            await self._refused(watched, exc)
+            await self._handle_refusal(watched, exc)
             return
         watched.restart_at, watched.end = None, SeenEnd()
 
-    async def _refused(self, watched: Watched, exc: EngineFailed) -> None:
-        """Count a start that the engine refuses as a failure. Raises EngineFailed when the engine is just away."""
+    async def _handle_refusal(self, watched: Watched, exc: EngineFailed) -> None:
+        """Count a start that the engine refused as a failure. Raises EngineFailed if the engine is unreachable."""
         if exc.code == "engine-unreachable":
             raise exc
-        log.error("the engine does not start it", extra=fields(container=watched.name, error=exc.message))
+        log.error("start refused by the engine", extra=fields(container=watched.name, error=exc.message))
         facts = watched.facts(self.progress.watched)
         if facts is not None and facts.error != exc.message:
             watched.record(self.progress.watched, msgspec.structs.replace(facts, error=exc.message))
-            self.untold = True
+            self.is_changed = True
         watched.judged = True
-        await self._act(watched, watched.restarts.refused(), f"last: {exc.message}")
+        await self._apply(watched, watched.restarts.refused(), f"last: {exc.message}")
 
     def _waits(self, watched: Watched, all_: Mapping[str, Watched]) -> bool:
-        """Return whether a container waits for the one whose network it shares: before, it cannot be started."""
+        """Return whether a container must wait, because the one whose network it shares does not run."""
         target = all_.get(watched.joins)
         facts = target.facts(self.progress.watched) if target is not None else None
         return facts is not None and facts.state != "running"
@@ -215,7 +215,7 @@ class Recovery:
 
 
 def _started(facts: ContainerFacts) -> float:
-    """Return when a container was started, in seconds; the beginning of time when the engine does not say."""
+    """Return when a container was started, in seconds since the epoch; 1 if the engine states no time."""
     try:
         return parse_instant(facts.started_at).timestamp()
     except ValueError:

@@ -1,11 +1,11 @@
-"""When a container that has ended is started again: back-off, and the verdict of a crash loop. Pure."""
+"""Decides when a container that has ended is started again, and when it is in a crash loop. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 STABLE_SECONDS = 300.0
-"""A run as long as this was a good one; what comes after it counts anew."""
+"""After a run of so long, failures are counted from zero again."""
 CRASH_LOOP_FAILURES = 5
 _FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 300.0
@@ -13,7 +13,7 @@ _LONGEST_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartDecision:
-    """`restart_seconds` None: it is left as it is."""
+    """When to restart, and whether this is a crash loop. `restart_seconds` None: not at all."""
 
     restart_seconds: float | None
     crash_loop: bool = False
@@ -21,27 +21,27 @@ class RestartDecision:
 
 @dataclass(slots=True, kw_only=True)
 class Restarts:
-    """One container's runs, as far as they decide about the next."""
+    """The runs and failures of one container."""
 
     started: float
     failures: int = 0
     total: int = 0
 
     def ended(self, now: float, exit_code: int | None) -> RestartDecision:
-        """Judge an end. Exit code 0 is an end, as stock had it; everything else is tried again."""
+        """Return what follows an end: exit code 0 is final, as on Taupage; all others are restarted."""
         if exit_code == 0:
             return RestartDecision(restart_seconds=None)
-        self.excused(now)
+        self.forgive_stable_run(now)
         return self.refused()
 
     def refused(self) -> RestartDecision:
-        """Judge a start that the engine refused: it did not run, so it failed."""
+        """Return what follows a start that the engine refused, which counts as a failure."""
         self.failures += 1
         seconds = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(self.failures - 1, 20))
         return RestartDecision(restart_seconds=seconds, crash_loop=self.failures >= CRASH_LOOP_FAILURES)
 
-    def excused(self, now: float) -> None:
-        """Note an end that is no failure of its own; a run that was long enough makes those before it forgotten."""
+    def forgive_stable_run(self, now: float) -> None:
+        """Reset the number of failures if the last run was long enough."""
         if now - self.started >= STABLE_SECONDS:
             self.failures = 0
 

@@ -1,4 +1,4 @@
-"""Supervision: sees within moments that a container is not what it was, says so, and starts what has failed again."""
+"""Supervision: detects changes of containers within moments, reports them, and restarts containers that failed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 _RECONNECT_SECONDS = 2.0
 _LOOK_SECONDS_MAX = 300.0
-TELL_SECONDS = 600.0
-TELL_MAX = 30
-"""Statements of change in so many seconds: whoever starts containers without end must not fill the ledger."""
+CHANGES_SECONDS = 600.0
+CHANGES_MAX = 30
+"""At most so many statements of changes in so many seconds, so that endless changes do not fill the ledger."""
 
 
 class Supervision:
-    """Watches the declared containers. `on_end` hears of the application's end, `on_failure` of a hopeless case."""
+    """Watches the declared containers. `on_end` is called for the application's end, `on_failure` for a failure."""
 
     def __init__(
         self,
@@ -64,55 +64,55 @@ class Supervision:
         )  # fmt: skip
         self._watched: dict[str, Watched] = {}
         self._wake = asyncio.Event()
-        self._untold = False
-        self._told: deque[float] = deque()
+        self._is_changed = False
+        self._reported_at: deque[float] = deque()
         self._followed_to = 0.0
-        """The instant of the newest event, by the engine's clock; before the first, of the first declaration: a signal
-        that the stream missed would make the engine's end look like the container's own."""
+        """The time of the newest event by the engine's clock, or of the first declaration. Events are read from here
+        on: without the signal, a stop with the engine would look like the container's own end."""
 
     def watch(self, name: str, *, digest: str, main: bool, joins: str = "") -> None:
-        """Declare a container; everything else that runs is drift. `joins` is the one whose network it shares."""
+        """Declare a container; every other one that runs is drift. `joins` names the one whose network it shares."""
         self._followed_to = self._followed_to or self._progress.now().timestamp()
         restarts = Restarts(started=self._progress.monotonic())
         self._watched[name] = Watched(name=name, main=main, joins=joins, digest=digest, restarts=restarts)
 
     async def run(self) -> None:
-        """Look for ever, from the end of the boot on; the engine's events make it look at once."""
+        """Inspect from the end of the boot on, until cancelled; an event of the engine causes an inspection at once."""
         await self._progress.boot.booted.wait()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             group.create_task(EnginePulse(life=self._life, state=self._progress.watched).run())
             while True:
-                self._wake.clear()  # before the look: what happens during it asks for another
+                self._wake.clear()  # before the inspection: an event during it causes another one
                 await self.look()
                 await pause(self._until_next(), self._wake)
 
     async def look(self) -> None:
-        """Look once; an engine that does not answer is a problem on the status endpoint, not a change."""
+        """Inspect all containers once. An engine that does not answer is shown on the status and is not a change."""
         self._pulse.beat("supervision", silent_seconds_max=_LOOK_SECONDS_MAX)
         try:
             await self._life.ping()
-            if await self._undeclared():  # not `|=`: what events set during the question must stay
-                self._untold = True
+            if await self._undeclared():  # not `|=`, which would lose what events set during the await
+                self._is_changed = True
             for watched in self._watched.values():
                 found = await self._engine.inspect(watched.name)
-                self._untold |= self._compare(watched, found)
+                self._is_changed |= self._compare(watched, found)
             self._progress.watched.clear_engine_error()
-            self._tell()
-            await self._recovery.go_on(self._watched)
+            self._report_change()
+            await self._recovery.recover(self._watched)
         except EngineFailed as exc:
             if exc.message != self._progress.watched.engine_error:
                 log.warning("the engine does not answer", extra=fields(error=exc.message))
             self._progress.watched.record_engine_error(exc.message)
-        self._untold |= self._recovery.untold
-        self._recovery.untold = False
-        self._tell()
+        self._is_changed |= self._recovery.is_changed
+        self._recovery.is_changed = False
+        self._report_change()
 
-    def seen(self, event: EngineEvent) -> bool:
-        """Take one of the engine's events; give whether it is drift that nobody has been told of."""
+    def is_new_drift(self, event: EngineEvent) -> bool:
+        """Record an event if it is drift; return whether it is a new finding."""
         watched = self._watched.get(event.name)
         if event.action == "start" and not self._is_known(event):
-            log.warning("an undeclared container runs", extra=fields(container=event.name, image=event.image))
+            log.warning("undeclared container", extra=fields(container=event.name, image=event.image))
             return self._drift.found("container-undeclared", event.name, image=event.image)
         if event.action != "exec_start" or watched is None:
             return False
@@ -120,33 +120,33 @@ class Supervision:
             return False
         return self._drift.found("exec", event.name, detail=event.detail)
 
-    def happened(self, event: EngineEvent) -> None:
-        """Take an event as it comes from the engine: what it says of ends, and what of drift."""
+    def record_event(self, event: EngineEvent) -> None:
+        """Record an event of the engine: for recovery, and as drift if it is."""
         self._followed_to = max(self._followed_to, event.at)
         if event.name in self._watched:
-            self._recovery.saw(self._watched[event.name], event)
-        if self.seen(event):
+            self._recovery.record_event(self._watched[event.name], event)
+        if self.is_new_drift(event):
             log.warning("drift", extra=fields(kind=event.action, container=event.name))
-            self._untold = True
+            self._is_changed = True
         self._wake.set()
 
-    def engine_left(self) -> None:
-        """Take note that the engine ended its events."""
-        self._recovery.engine_left(self._watched)
+    def record_engine_end(self) -> None:
+        """Record that the engine's event stream has ended."""
+        self._recovery.record_engine_end(self._watched)
         self._wake.set()
 
     async def _follow(self) -> None:
         while True:
             try:
                 async for event in self._engine.events(since=self._followed_to):
-                    self.happened(event)
+                    self.record_event(event)
             except EngineFailed:
-                self.engine_left()
+                self.record_engine_end()
             await pause(_RECONNECT_SECONDS)
 
     async def _undeclared(self) -> bool:
-        """Find what runs and has not been told: started before the events were followed, or between two of them."""
-        found = [self.seen(event) for event in await self._engine.running()]
+        """Record running containers whose start event was missed as drift; return whether there is a new finding."""
+        found = [self.is_new_drift(event) for event in await self._engine.running()]
         return any(found)
 
     def _is_known(self, event: EngineEvent) -> bool:
@@ -154,8 +154,8 @@ class Supervision:
             return True
         if any(fnmatch.fnmatchcase(event.name, pattern) for pattern in self._platform_containers):
             return True
-        told = {(one.container, one.image) for one in self._progress.watched.drift}
-        return (event.name, event.image) in told
+        known = {(one.container, one.image) for one in self._progress.watched.drift}
+        return (event.name, event.image) in known
 
     def _compare(self, watched: Watched, found: ContainerState | None) -> bool:
         self._pulse.beat("supervision", silent_seconds_max=_LOOK_SECONDS_MAX)
@@ -194,32 +194,32 @@ class Supervision:
             drifted |= self._drift.found("exec", watched.name, detail=exec_.detail)
         return drifted
 
-    def _tell(self) -> None:
-        """State what changed, but not more often than the bound; what waits is in the next statement."""
+    def _report_change(self) -> None:
+        """State what changed, within the limit of statements; the next statement contains what is left."""
         now = self._progress.monotonic()
-        while self._told and now - self._told[0] > TELL_SECONDS:
-            self._told.popleft()
-        if not self._untold or self._progress.watched.ending or len(self._told) >= TELL_MAX:
-            return  # the statement of the end holds it all
-        self._told.append(now)
-        self._untold = False
+        while self._reported_at and now - self._reported_at[0] > CHANGES_SECONDS:
+            self._reported_at.popleft()
+        if not self._is_changed or self._progress.watched.ending or len(self._reported_at) >= CHANGES_MAX:
+            return  # the `stop` statement contains everything
+        self._reported_at.append(now)
+        self._is_changed = False
         self._reporter.report("change")
 
     def _until_next(self) -> float:
-        """Wait until the next start is due; what is overdue waits for something else, and that is an event."""
+        """Return the seconds until the next restart is due; an overdue restart waits for an event."""
         now = self._progress.monotonic()
         due = [one.restart_at for one in self._watched.values() if one.restart_at is not None and one.restart_at > now]
         return max(0.05, min(self._watch_seconds, min(due, default=float("inf")) - now))
 
 
 def _became_healthy(before: ContainerFacts | None, after: ContainerFacts) -> bool:
-    """Return whether nothing changed but that the engine's first checks went well, as they should."""
+    """Return whether the only change is that the engine's first health checks succeeded, which is expected."""
     if before is None or (before.engine_health, after.engine_health) != ("starting", "healthy"):
         return False
     return msgspec.structs.replace(before, engine_health="healthy") == after
 
 
 def _named(changed: set[str], found: ContainerState) -> str:
-    """Name what changed, and which change it was: another value of the same part is another finding."""
+    """Return the names of the changed parts and a digest of their values, so that each change is a finding."""
     values = "".join(found.configuration.get(name, "-")[:64] for name in sorted(changed))
     return f"{', '.join(sorted(changed))} ({sha256_digest(values.encode())[7:15]})"

@@ -1,4 +1,4 @@
-"""A declared container as its watchers know it, beside the facts that are stated of it."""
+"""What supervision knows about a declared container, in addition to its facts in statements."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from whence_agent.watch.restarts import Restarts
 from whence_common.statement import ContainerFacts
 
 ENDED = ("created", "exited", "dead")
-"""`created` is what an engine says of a container that it never could start."""
+"""`created` is the state of a container that the engine could not start."""
 
 
 @dataclass(slots=True, kw_only=True)
 class SeenEnd:
-    """What the engine's events told of a container's present run."""
+    """The events of the end of a container's current run."""
 
     died: bool = False
     killed: bool = False
@@ -27,26 +27,26 @@ class Watched:
     name: str
     main: bool
     joins: str
-    """The container whose network it shares: that network is lost with every start of it. Empty: none."""
+    """The container whose network it shares, and loses whenever that container starts again. Empty: none."""
     digest: str
     restarts: Restarts
     configuration: Mapping[str, str] | None = None
     restart_at: float | None = None
     judged: bool = False
-    """Whether the present end has been judged already."""
+    """Whether the current end has been handled already."""
     checks: OwnChecks = field(default_factory=OwnChecks)
     end: SeenEnd = field(default_factory=SeenEnd)
     ran_in: int = 0
-    """The engine's life in which it was seen running last."""
+    """The value of `Recovery.lives` when it was seen running last."""
     stopped_at: float | None = None
-    """When it was first seen ended by hand, and not with its engine, until that end is judged."""
+    """When it was first seen stopped by hand, until that end is handled."""
     gone_at: float | None = None
-    gone_told: bool = False
+    removal_reported: bool = False
 
     def facts(self, state: WatchedState) -> ContainerFacts | None:
-        """Return what is stated of it."""
+        """Return the container's facts."""
         return state.container if self.main else state.sidecars.get(self.name)
 
     def record(self, state: WatchedState, facts: ContainerFacts) -> None:
-        """Have other facts stated of it."""
+        """Replace the container's facts."""
         state.record_container(facts, main=self.main)

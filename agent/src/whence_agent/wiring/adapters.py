@@ -1,4 +1,4 @@
-"""The adapters: every side outside the agent. None of them speaks to anybody before it is asked."""
+"""The adapters to every service outside the agent. None of them sends a request before it is called."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from whence_common.registry_address import RegistryPlace
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
     session: aiohttp.ClientSession
-    """Goes through the proxies, where there are any."""
+    """Uses the proxies, if there are any."""
     metadata: ImdsMetadata
     cloud: AwsCloud
     aws: SignedHttp
@@ -48,7 +48,7 @@ class Adapters:
     places: Mapping[str, RegistryPlace]
 
     def front_of(self, registry: str, key_id: Callable[[], str]) -> HttpAggregator:
-        """Make what speaks to a registry front; it serves a part of the aggregator's calls, and tokens."""
+        """Return the client of a registry front, which serves pull tokens and a part of the aggregator's calls."""
         place = self.places.get(registry_name(registry)) or RegistryPlace(registry=registry)
         return HttpAggregator(session=self.session, url=f"{place.origin}/v2/_whence", ca_file=None, key_id=key_id)
 
@@ -56,7 +56,7 @@ class Adapters:
 async def make_adapters(
     settings: Settings, proxies: Proxies, *, region: Callable[[], str], stack: AsyncExitStack
 ) -> Adapters:
-    """Make the adapters; `stack` closes them. `region` is asked once the identity is known."""
+    """Create the adapters; `stack` closes them. `region` is called only after the identity is known."""
     session = direct = await stack.enter_async_context(_session())
     if proxies:
         session = await stack.enter_async_context(_session(ByProxy(proxies)))
@@ -100,5 +100,5 @@ def _places(settings: Settings) -> dict[str, RegistryPlace]:
 
 
 def _session(*middlewares: ByProxy) -> aiohttp.ClientSession:
-    """Make a session. It never reads the environment: that would bring ~/.netrc along."""
+    """Return a session that does not read the environment, because aiohttp would then use ~/.netrc."""
     return aiohttp.ClientSession(trust_env=False, auto_decompress=False, middlewares=middlewares)

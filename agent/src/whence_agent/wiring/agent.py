@@ -1,4 +1,4 @@
-"""The agent as services: one wiring of everything; a reload makes another."""
+"""The agent as services; a reload creates them again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def run_agent(settings: Settings, process: Process, started: Started) -> E
 
 
 class _Agent:
-    """What the services share."""
+    """The objects that the services share."""
 
     def __init__(self, settings: Settings, process: Process, started: Started, stack: AsyncExitStack) -> None:
         self.settings = settings
@@ -66,7 +66,7 @@ class _Agent:
         self.patience = Patience(backoff=Backoff(first_seconds=0.3, longest_seconds=10.0, random=random.random))
 
     async def connect(self, proxies: Proxies) -> None:
-        """Make the adapters, and what goes over them: delivery, credentials, announcements, the end."""
+        """Create the adapters, and what uses them: delivery, credentials, announcements, draining."""
         settings, progress = self.settings, self.progress
         self.adapters = await make_adapters(settings, proxies, region=progress.region, stack=self.stack)
         self.reporting = make_reporting(
@@ -88,7 +88,7 @@ class _Agent:
         )  # fmt: skip
 
     def services(self) -> dict[str, Service]:
-        """Make the services."""
+        """Return the services, by name."""
         handover = self._handover()
         boot = self._booting().boot(handover, notifier=self.notifier, console=self.process.console)
         at_rest = AtRest(
@@ -102,8 +102,8 @@ class _Agent:
         }  # fmt: skip
 
     async def stopping(self) -> None:
-        """Drain where the machine stops; else leave the containers, and deliver what waits."""
-        self.notifier.notify(stopping=True, status="stopping; the containers go on")
+        """Drain if the machine shuts down; otherwise leave the containers running, and deliver the outbox."""
+        self.notifier.notify(stopping=True, status="stopping; the containers continue to run")
         if machine_is_stopping():
             await self.ending.drain("the machine shuts down")
         else:
@@ -130,7 +130,7 @@ class _Agent:
         return NoticeWatch(
             metadata=self.adapters.metadata, ending=self.ending, progress=self.progress,
             reporter=self.reporting.reporter, pulse=self.pulse, seconds=self.settings.notice_seconds,
-            drain_on_rebalance=self.settings.drain_on_rebalance, again=lambda: signal.raise_signal(signal.SIGHUP),
+            drain_on_rebalance=self.settings.drain_on_rebalance, boot_again=lambda: signal.raise_signal(signal.SIGHUP),
         )  # fmt: skip
 
     def _keeper(self) -> CredentialKeeper:

@@ -1,4 +1,4 @@
-"""What this process was given beside its settings, and what it asks the machine itself."""
+"""What this process receives in addition to its settings, and what it reads from the machine."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class Process:
     may_reload: Callable[[], bool]
     console: Callable[[str], None]
     proxies: Proxies
-    """Those of the environment."""
+    """The proxies of the environment."""
 
 
 def up_seconds() -> float:
-    """Return for how long this machine is up, whatever its clock says."""
+    """Return for how long this machine has been up, independently of its wall clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def application_gid(settings: Settings) -> int:
-    """Return the gid of the application's group. Raises SettingsInvalid when the machine has no such group."""
+    """Return the gid of the application's group. Raises SettingsInvalid if the group does not exist."""
     if settings.application_gid is not None:
         return settings.application_gid
     try:
         return grp.getgrnam(settings.application_group).gr_gid
     except KeyError as exc:
-        fix = "make the group (the package does it by systemd-sysusers), or set application_gid"
-        message = f"application_group: there is no group {settings.application_group!r} on this machine"
+        fix = "create the group (the package does so by systemd-sysusers), or set application_gid"
+        message = f"application_group: group {settings.application_group!r} does not exist on this machine"
         raise SettingsInvalid("settings-invalid", message, fix=fix) from exc
 
 
 def state_directory(settings: Settings) -> Path:
-    """Make the state directory and clear what a crash left half-written. Raises OSError."""
+    """Create the state directory, remove temporary files of a crash, and return its path. Raises OSError."""
     state = Path(settings.state_directory)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_temporaries(state)

@@ -1,4 +1,4 @@
-"""The key, the outbox, the reporter, and delivery to the aggregator."""
+"""Creates the key, the outbox, the reporter, and delivery to the aggregator."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Reporting:
 def make_reporting(
     settings: Settings, adapters: Adapters, *, progress: Progress, pulse: Pulse, redactor: Redactor
 ) -> Reporting:
-    """Read the state directory, and make what states and delivers. Raises OSError."""
+    """Read the state directory; return the reporter and delivery. Raises OSError."""
     state = state_directory(settings)
     key = InstanceKey(state)
     outbox = Outbox(

@@ -1,4 +1,4 @@
-"""The stages of the boot, in the table's order, and what a boot is made of beside them."""
+"""Creates the stages of the boot, in the table's order, and the boot."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from whence_common.backoff import Backoff
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootParts:
-    """What a boot is made from."""
+    """The objects from which a boot is created."""
 
     settings: Settings
     gid: int
@@ -59,7 +59,7 @@ class BootParts:
     announcer: Announcer
 
     def boot(self, handover: Handover, *, notifier: Notifier, console: Callable[[str], None]) -> Boot:
-        """Make the boot."""
+        """Return the boot."""
         runner = Runner(
             settings=self.settings, gid=self.gid, engine=self.adapters.engine, containers=self.adapters.engine,
             patience=self.patience,
@@ -106,7 +106,7 @@ class BootParts:
             IdentityStage(
                 metadata=adapters.metadata, patience=patience, monotonic=monotonic, check=delivery.identify
             ),
-            JudgeStage(settings=settings, announce=self.announcer.hear),
+            JudgeStage(settings=settings, announce=self.announcer.configure),
             EnrolStage(enrol=delivery.enrol, seconds_max=settings.stage_seconds("enrol")),
             credentials,
             SecretsStage(resolver=secrets),
