@@ -111,7 +111,7 @@ async def identified(world: World, metadata: ImdsMetadata, *, seconds_max: float
         {"rsa2048": [401] * 12},
     ],
 )
-async def test_a_metadata_service_that_is_not_ready_is_asked_until_it_is(
+async def test_a_metadata_service_that_is_not_ready_is_retried(
     world: World, session: aiohttp.ClientSession, service: MetadataService, faults: dict[str, list[int]]
 ) -> None:
     service.faults = faults
@@ -124,7 +124,7 @@ async def test_a_metadata_service_that_is_not_ready_is_asked_until_it_is(
 
 
 @pytest.mark.parametrize("page", [b"<html>\n<body>\nsign in here\n</body>\n</html>\n", b"<p>" * 2000, b"", b"a b"])
-async def test_a_page_in_the_place_of_a_session_token_is_waited_out_and_named(
+async def test_an_html_page_instead_of_a_session_token_is_retried_and_named(
     world: World, session: aiohttp.ClientSession, page: bytes
 ) -> None:
     async with misbehaving(Answered(body=page)) as host:
@@ -136,7 +136,7 @@ async def test_a_page_in_the_place_of_a_session_token_is_waited_out_and_named(
 
 
 @pytest.mark.parametrize("path", ["api/token", "identity/document", "user-data"])
-async def test_a_metadata_service_that_is_away_says_what_to_do(
+async def test_the_error_for_an_unreachable_metadata_service_has_a_fix(
     session: aiohttp.ClientSession, service: MetadataService, path: str
 ) -> None:
     service.faults = {path: [503]}
@@ -147,7 +147,7 @@ async def test_a_metadata_service_that_is_away_says_what_to_do(
     )
 
 
-async def test_user_data_that_is_absent_for_good_is_believed_after_a_bounded_time_and_said(
+async def test_absent_user_data_is_accepted_after_a_bounded_time_and_noted(
     world: World, session: aiohttp.ClientSession, service: MetadataService
 ) -> None:
     service.user_data = None
@@ -164,7 +164,7 @@ async def test_user_data_that_is_absent_for_good_is_believed_after_a_bounded_tim
     assert judgement.problems[0].code == "user-data-empty"
 
 
-async def test_a_metadata_service_that_comes_up_late_is_waited_for(
+async def test_a_metadata_service_that_starts_late_is_waited_for(
     world: World, session: aiohttp.ClientSession, authority: SigningAuthority
 ) -> None:
     port = free_port()
@@ -196,7 +196,7 @@ async def test_a_half_written_identity_document_is_read_again(
     assert world.progress.instance_id() == INSTANCE
 
 
-async def test_a_session_token_that_the_service_has_forgotten_is_replaced_within_the_same_try(
+async def test_an_invalid_session_token_is_replaced_within_the_same_try(
     session: aiohttp.ClientSession, service: MetadataService
 ) -> None:
     metadata = ImdsMetadata(session=session, url=service.url)
@@ -206,7 +206,7 @@ async def test_a_session_token_that_the_service_has_forgotten_is_replaced_within
     assert service.requests.count("/latest/api/token") == 2
 
 
-async def test_a_stage_that_ends_without_the_metadata_service_says_its_last_answer(
+async def test_a_stage_that_ends_without_the_metadata_service_states_its_last_answer(
     world: World, session: aiohttp.ClientSession, service: MetadataService
 ) -> None:
     service.faults = {"user-data": [503] * 10_000}
@@ -220,7 +220,7 @@ async def test_a_stage_that_ends_without_the_metadata_service_says_its_last_answ
 # --- sign-in
 
 
-async def test_one_503_at_sign_in_is_an_error_that_passes(
+async def test_one_503_at_sign_in_is_a_transient_error(
     session: aiohttp.ClientSession, service: MetadataService, world: World
 ) -> None:
     service.faults = {"pkcs7": [503, 503, 503], "ec2-instance": [503]}
@@ -233,7 +233,7 @@ async def test_one_503_at_sign_in_is_an_error_that_passes(
 
 
 @pytest.mark.parametrize(("status", "proved"), [(503, "later"), (429, "later"), (403, "never"), (404, "never")])
-async def test_a_service_that_is_away_says_nothing_about_the_proof_of_identity(
+async def test_an_unreachable_metadata_service_is_not_a_missing_proof_of_identity(
     session: aiohttp.ClientSession, service: MetadataService, status: int, proved: str
 ) -> None:
     service.faults = {"ec2-instance": [status]}
@@ -288,7 +288,7 @@ def resolver(world: World, session: aiohttp.ClientSession, url: str) -> SecretRe
     return SecretResolver(secrets=AwsSecrets(http), redactor=world.redactor, patience=PATIENCE)
 
 
-async def test_a_secret_is_asked_for_until_its_service_has_recovered(
+async def test_a_secret_is_requested_until_its_service_has_recovered(
     world: World, session: aiohttp.ClientSession
 ) -> None:
     asked: list[str] = []
@@ -298,7 +298,7 @@ async def test_a_secret_is_asked_for_until_its_service_has_recovered(
     assert world.redactor.scrub("hunter2hunter2") == "MASKED"
 
 
-async def test_secrets_that_are_late_name_the_place_and_the_last_answer(
+async def test_the_deadline_of_secrets_names_the_place_and_the_last_answer(
     world: World, session: aiohttp.ClientSession
 ) -> None:
     async with systems_manager([500] * 10_000, []) as url:
@@ -338,7 +338,7 @@ async def prepared(world: World, path: Path) -> list[str]:
         return await PATIENCE.keep_trying(lambda: machine.prepare(request), stage, waiting_for="the machine helper")
 
 
-async def test_a_helper_whose_socket_is_not_there_yet_is_waited_for(world: World, tmp_path: Path) -> None:
+async def test_a_helper_without_a_socket_yet_is_waited_for(world: World, tmp_path: Path) -> None:
     path = tmp_path / "machine.sock"
     preparing = asyncio.create_task(prepared(world, path))
     await third_try(world, "host")
@@ -347,13 +347,13 @@ async def test_a_helper_whose_socket_is_not_there_yet_is_waited_for(world: World
         assert await preparing == ["set vm.swappiness"]
 
 
-async def test_a_helper_that_breaks_off_is_asked_again(world: World, tmp_path: Path) -> None:
+async def test_a_broken_connection_to_the_helper_is_retried(world: World, tmp_path: Path) -> None:
     async with helper(tmp_path / "machine.sock", None, None, HelperReply(done=["done"])) as asked:
         assert await prepared(world, tmp_path / "machine.sock") == ["done"]
     assert len(asked) == 3
 
 
-async def test_what_the_helper_refuses_ends_the_stage_at_once(world: World, tmp_path: Path) -> None:
+async def test_a_refusal_of_the_helper_ends_the_stage_at_once(world: World, tmp_path: Path) -> None:
     refusal = HelperReply(failed=Failure(code="sysctl-forbidden", message="vm.swappiness is not allowed"))
     async with helper(tmp_path / "machine.sock", refusal) as asked:
         with pytest.raises(StageFailed) as failure:
@@ -361,7 +361,7 @@ async def test_what_the_helper_refuses_ends_the_stage_at_once(world: World, tmp_
     assert (len(asked), failure.value.problems[0].code, failure.value.transient) == (1, "sysctl-forbidden", False)
 
 
-def test_a_failure_of_the_helper_is_final_unless_it_says_otherwise() -> None:
+def test_a_failure_of_the_helper_is_final_unless_it_is_marked_as_transient() -> None:
     assert not MachineFailed("device-in-use", "it is").retryable
 
 
@@ -396,7 +396,7 @@ def attacher(account: Account, metadata: ImdsMetadata) -> VolumeAttacher:
     return VolumeAttacher(volumes=account, metadata=metadata, patience=PATIENCE)
 
 
-async def test_volumes_are_waited_for_through_throttling_and_their_own_absence(
+async def test_volumes_are_waited_for_through_throttling_and_absence(
     world: World, session: aiohttp.ClientSession, service: MetadataService
 ) -> None:
     service.faults = {"local-ipv4": [503]}
@@ -410,7 +410,7 @@ async def test_volumes_are_waited_for_through_throttling_and_their_own_absence(
     assert (found.volume.volume_id, account.attached, account.untagged) == ("vol-1", 1, 4)
 
 
-async def test_a_part_of_a_stage_shows_the_time_that_is_left_to_it(
+async def test_the_status_shows_the_time_left_of_a_part_of_a_stage(
     tmp_path: Path, session: aiohttp.ClientSession, service: MetadataService
 ) -> None:
     made = attacher(Account([]), ImdsMetadata(session=session, url=service.url))
@@ -474,7 +474,7 @@ async def healthy(
             await until_healthy(check, checked, probe=HttpProbe(session=session), engine=engine, stage=stage)
 
 
-async def test_an_engine_that_is_away_during_the_health_check_is_waited_for(
+async def test_an_unreachable_engine_during_the_health_check_is_waited_for(
     world: World, session: aiohttp.ClientSession
 ) -> None:
     engine = Down(2, took=False)
@@ -482,7 +482,7 @@ async def test_an_engine_that_is_away_during_the_health_check_is_waited_for(
     assert (engine.left, engine.calls, world.progress.boot.stages["health"].reason) == (0, [], "")
 
 
-async def test_what_went_down_with_its_engine_is_started_again_during_the_health_check(
+async def test_containers_that_stopped_with_the_engine_are_restarted_during_the_health_check(
     world: World, session: aiohttp.ClientSession
 ) -> None:
     engine = Down(2)
@@ -490,7 +490,7 @@ async def test_what_went_down_with_its_engine_is_started_again_during_the_health
     assert engine.calls == ["start app"]
 
 
-async def test_a_container_that_ends_while_its_engine_is_there_has_failed(
+async def test_a_container_that_ends_while_its_engine_runs_has_failed(
     world: World, session: aiohttp.ClientSession
 ) -> None:
     engine = Down(0)
@@ -500,7 +500,9 @@ async def test_a_container_that_ends_while_its_engine_is_there_has_failed(
     assert (failure.value.problems[0].code, failure.value.transient) == ("container-ended", True)
 
 
-async def test_a_late_health_check_names_the_engine_that_is_away(world: World, session: aiohttp.ClientSession) -> None:
+async def test_the_deadline_of_the_health_check_names_the_unreachable_engine(
+    world: World, session: aiohttp.ClientSession
+) -> None:
     with pytest.raises(StageFailed) as failure:
         await healthy(world, session, Down(10_000), is_up=lambda: False, seconds_max=0.5)
     assert failure.value.problems[0].code == "engine-unreachable"
@@ -521,7 +523,7 @@ class Balancers:
     async def deregister(self, kind: str, name: str, *, instance_id: str) -> None: ...
 
 
-async def test_a_load_balancers_throttling_is_shown_and_waited_for(world: World) -> None:
+async def test_a_load_balancers_throttling_is_shown_and_retried(world: World) -> None:
     async with world.progress.boot.stage("load-balancer", seconds_max=30) as stage:
         asking = asyncio.create_task(
             until_in_service(
@@ -549,7 +551,7 @@ def runner(world: World, *, run_seconds: float = 30.0) -> Runner:
     )  # fmt: skip
 
 
-async def test_a_failed_boot_waits_for_its_engine_to_stop_what_runs(world: World) -> None:
+async def test_a_failed_boot_waits_for_its_engine_to_stop_the_containers(world: World) -> None:
     world.engine.add("taupageapp")
     world.engine.add("taupageapp-proxy")
     world.engine.add("somebody-elses")
@@ -561,7 +563,7 @@ async def test_a_failed_boot_waits_for_its_engine_to_stop_what_runs(world: World
     assert list(world.engine.containers) == ["somebody-elses"]
 
 
-async def test_what_may_still_run_after_a_failed_boot_is_on_the_status(world: World) -> None:
+async def test_a_container_that_may_still_run_after_a_failed_boot_is_on_the_status(world: World) -> None:
     world.engine.add("taupageapp")
     world.engine.down = True
     world.progress.watched.record_engine_error(await runner(world, run_seconds=0.1).tear_down())
@@ -582,7 +584,7 @@ async def test_what_may_still_run_after_a_failed_boot_is_on_the_status(world: Wo
         (Answered(status=400, body=b'{"error": "invalid_scope"}'), False, None),
     ],
 )
-async def test_a_token_endpoint_that_is_busy_says_so_and_when_to_come_back(
+async def test_a_busy_token_endpoint_is_retried_after_its_stated_time(
     session: aiohttp.ClientSession, answer: Answered, retryable: bool, after_seconds: float | None
 ) -> None:
     async with misbehaving(answer) as host:
@@ -591,9 +593,7 @@ async def test_a_token_endpoint_that_is_busy_says_so_and_when_to_come_back(
     assert (caught.value.retryable, caught.value.retry_after_seconds) == (retryable, after_seconds)
 
 
-async def test_the_first_credentials_are_waited_for_and_the_status_says_for_which_file(
-    world: World, tmp_path: Path
-) -> None:
+async def test_the_first_credentials_are_waited_for_and_the_status_names_the_file(world: World, tmp_path: Path) -> None:
     store = FakeObjectStore()
     store.buckets["mint"] = {}
     keeper = CredentialKeeper(

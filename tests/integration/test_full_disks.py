@@ -29,7 +29,7 @@ async def directory(tmp_path: Path) -> AsyncIterator[Path]:
 
 
 @pytest.mark.root
-async def test_a_write_that_finds_no_room_names_its_file_and_leaves_nothing(directory: Path) -> None:
+async def test_a_write_to_a_full_disk_names_its_file_and_leaves_nothing(directory: Path) -> None:
     disk = SmallDisk(directory)
     await disk.begin(FULL)
     with pytest.raises(OSError, match=rf"No space left on device: '{directory}/taupage.yaml'"):
@@ -38,7 +38,7 @@ async def test_a_write_that_finds_no_room_names_its_file_and_leaves_nothing(dire
 
 
 @pytest.mark.root
-async def test_a_stage_waits_for_room_and_shows_it(directory: Path, tmp_path: Path) -> None:
+async def test_a_stage_waits_for_disk_space_and_shows_it(directory: Path, tmp_path: Path) -> None:
     disk, world, shown = SmallDisk(directory), World(tmp_path), list[str]()
     await disk.begin(FULL)
 
@@ -58,7 +58,7 @@ async def test_a_stage_waits_for_room_and_shows_it(directory: Path, tmp_path: Pa
 
 
 @pytest.mark.root
-async def test_a_disk_that_stays_full_is_the_cause_that_the_failure_states(directory: Path, tmp_path: Path) -> None:
+async def test_a_disk_that_stays_full_is_the_stated_cause_of_the_failure(directory: Path, tmp_path: Path) -> None:
     await SmallDisk(directory).begin(FULL)
 
     async def once() -> None:
@@ -73,13 +73,13 @@ async def test_a_disk_that_stays_full_is_the_cause_that_the_failure_states(direc
     assert "No space left on device" in problem.message
 
 
-def test_what_the_disk_refuses_for_another_reason_ends_the_stage_at_once(tmp_path: Path) -> None:
+def test_another_disk_error_ends_the_stage_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError), full_disk_as_retryable(str(tmp_path)):
         (tmp_path / "file" / "below").touch()
 
 
-def test_a_full_disk_is_an_error_that_passes(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_transient_error(tmp_path: Path) -> None:
     with pytest.raises(DiskFull) as refused, full_disk_as_retryable("/var/lib/whence-agent"):
         raise OSError(28, "No space left on device", "/var/lib/whence-agent/taupage.yaml")
     assert refused.value.retryable

@@ -125,7 +125,7 @@ async def image(backend: str, name: str, *, layers: int = 2, size: int = SIZE) -
     return await push(backend, name, large_layers(layers, size, seed=sum(name.encode())))
 
 
-async def test_blobs_that_are_throttled_for_a_while_are_asked_for_again(backend: str, engine: DockerEngine) -> None:
+async def test_throttled_blobs_are_requested_again(backend: str, engine: DockerEngine) -> None:
     digest = await image(backend, "demo/throttled")
     weather = BlobWeather(throttled=True)
     async with GuardedRegistry(backend=backend, kind="open", weather=weather).serve() as guard:
@@ -145,7 +145,7 @@ async def test_blobs_that_are_throttled_for_a_while_are_asked_for_again(backend:
     )
 
 
-async def test_a_layer_that_stops_flowing_is_given_up_and_asked_for_again(backend: str, engine: DockerEngine) -> None:
+async def test_a_stalled_layer_is_aborted_and_requested_again(backend: str, engine: DockerEngine) -> None:
     digest = await image(backend, "demo/stalled")
     weather = BlobWeather(stalls=1)
     async with GuardedRegistry(backend=backend, kind="open", weather=weather).serve() as guard:
@@ -156,7 +156,7 @@ async def test_a_layer_that_stops_flowing_is_given_up_and_asked_for_again(backen
     assert stage.words[-1].startswith("3 of 3 layers, ")
 
 
-async def test_a_slow_pull_that_flows_is_left_alone(backend: str, engine: DockerEngine) -> None:
+async def test_a_slow_pull_with_progress_is_not_aborted(backend: str, engine: DockerEngine) -> None:
     digest = await image(backend, "demo/slow", layers=1, size=900_000)
     weather = BlobWeather(bytes_per_second=200_000)
     async with GuardedRegistry(backend=backend, kind="open", weather=weather).serve() as guard:
@@ -166,7 +166,7 @@ async def test_a_slow_pull_that_flows_is_left_alone(backend: str, engine: Docker
     assert len(stage.words) > 5
 
 
-async def test_a_registry_that_takes_the_request_and_says_nothing_is_a_stall(engine: DockerEngine) -> None:
+async def test_a_registry_that_never_answers_a_request_is_a_stall(engine: DockerEngine) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -180,9 +180,7 @@ async def test_a_registry_that_takes_the_request_and_says_nothing_is_a_stall(eng
     assert caught.value.message.endswith("the pull made no progress for 2 seconds")
 
 
-async def test_a_token_that_ends_before_the_engine_has_asked_for_all_is_renewed(
-    backend: str, engine: DockerEngine
-) -> None:
+async def test_a_token_that_expires_during_the_pull_is_renewed(backend: str, engine: DockerEngine) -> None:
     """As of a registry that gives nothing to renew it with; the second one holds long enough."""
     digest = await image(backend, "demo/tokens", layers=5, size=400_000)
     weather = BlobWeather(bytes_per_second=600_000)
@@ -204,7 +202,7 @@ async def test_a_token_that_ends_before_the_engine_has_asked_for_all_is_renewed(
 
 
 @pytest.mark.parametrize("login", [ROBOT, Login(identity_token="hunter2hunter2")])
-async def test_the_engine_is_given_what_it_renews_tokens_with(backend: str, engine: DockerEngine, login: Login) -> None:
+async def test_the_engine_receives_what_it_renews_tokens_with(backend: str, engine: DockerEngine, login: Login) -> None:
     digest = await image(backend, "demo/renewed")
     async with GuardedRegistry(backend=backend, kind="bearer").serve() as guard, aiohttp.ClientSession() as session:
         place = RegistryPlace(registry=guard.host)
@@ -219,7 +217,7 @@ async def test_the_engine_is_given_what_it_renews_tokens_with(backend: str, engi
     assert stage.codes == []
 
 
-async def test_a_login_that_the_registry_takes_back_ends_the_pull(backend: str, engine: DockerEngine) -> None:
+async def test_a_revoked_login_ends_the_pull(backend: str, engine: DockerEngine) -> None:
     digest = await image(backend, "demo/taken-back")
     async with GuardedRegistry(backend=backend, kind="bearer").serve() as guard:
 
@@ -253,7 +251,7 @@ async def test_an_engine_that_restarts_during_a_pull_is_waited_for(house: OwnEng
     assert "engine-unreachable" in stage.codes
 
 
-async def test_an_engine_that_is_up_late_is_waited_for(house: OwnEngine, backend: str) -> None:
+async def test_an_engine_that_starts_late_is_waited_for(house: OwnEngine, backend: str) -> None:
     digest = await image(backend, "demo/late")
     async with GuardedRegistry(backend=backend, kind="open").serve() as guard, engine_at(house) as engine:
         pull, stage = pull_of(engine, guard, "demo/late", digest)
@@ -275,7 +273,7 @@ def spec_of(image: ImageFacts, image_id: str) -> ContainerSpec:
     )  # fmt: skip
 
 
-async def test_a_start_goes_on_where_a_failed_try_left_it(house: OwnEngine, backend: str) -> None:
+async def test_a_start_continues_where_a_failed_try_ended(house: OwnEngine, backend: str) -> None:
     """containerd is away, and a try before has left a container that was created and never started."""
     digest = await image(backend, "demo/start", layers=0)
     async with (
@@ -304,7 +302,7 @@ def leave_behind(socket: str, spec: ContainerSpec) -> None:
         client.close()
 
 
-async def test_a_file_is_read_although_a_try_before_left_its_container(house: OwnEngine, backend: str) -> None:
+async def test_a_file_is_read_even_if_an_earlier_try_left_its_container(house: OwnEngine, backend: str) -> None:
     digest = await image(backend, "demo/read", layers=0)
     async with (
         house.running(),
@@ -319,9 +317,7 @@ async def test_a_file_is_read_although_a_try_before_left_its_container(house: Ow
         assert await engine.inspect(name) is None
 
 
-async def test_a_layer_in_zstd_is_pulled_or_said_to_be_more_than_this_engine_can(
-    engine: DockerEngine, backend: str
-) -> None:
+async def test_a_zstd_layer_is_pulled_or_reported_as_unsupported(engine: DockerEngine, backend: str) -> None:
     digest = await push(
         backend, "demo/zstd", [], packed=[zstd(busybox())], manifest=OCI_MANIFEST,
         kinds=["application/vnd.oci.image.layer.v1.tar+zstd"],

@@ -73,7 +73,7 @@ async def closed(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"G", b"GET /status HTTP/1.1\r\nHost: localhost\r\n", asked()])
-async def test_a_connection_that_asks_nothing_more_is_closed(said: bytes) -> None:
+async def test_an_idle_connection_is_closed(said: bytes) -> None:
     async with endpoint(idle_seconds_max=0.1) as port:
         pair = await opened(port)
         with closing(pair):
@@ -81,7 +81,7 @@ async def test_a_connection_that_asks_nothing_more_is_closed(said: bytes) -> Non
             await closed(pair)
 
 
-async def test_a_head_that_drips_is_not_waited_for() -> None:
+async def test_a_slow_request_head_is_not_waited_for() -> None:
     async with endpoint(idle_seconds_max=0.2) as port:
         pair = await opened(port)
 
@@ -98,7 +98,7 @@ async def test_a_head_that_drips_is_not_waited_for() -> None:
             dripping.cancel()
 
 
-async def test_a_connection_that_always_asks_is_closed_in_the_end() -> None:
+async def test_a_busy_connection_is_closed_at_its_longest_life() -> None:
     async with endpoint(seconds_max=0.3) as port:
         pair = await opened(port)
         with closing(pair), suppress(ConnectionError):
@@ -106,7 +106,7 @@ async def test_a_connection_that_always_asks_is_closed_in_the_end() -> None:
                 pass
 
 
-async def test_on_call_is_answered_though_all_places_are_held() -> None:
+async def test_on_call_is_answered_although_all_connections_are_in_use() -> None:
     async with endpoint() as port, AsyncExitStack() as stack:
         held = [await opened(port) for _ in range(CONNECTIONS_MAX)]
         stack.enter_context(closing(*held))
@@ -119,7 +119,7 @@ async def test_on_call_is_answered_though_all_places_are_held() -> None:
         assert (await answer(held[-1])).startswith(b"HTTP/1.1 503"), "only the oldest had to go"
 
 
-async def test_on_call_is_answered_while_somebody_refills_all_places_without_end() -> None:
+async def test_on_call_is_answered_while_a_client_reopens_all_connections() -> None:
     async with endpoint() as port:
         held: list[Pair] = []
 
@@ -147,7 +147,7 @@ async def test_on_call_is_answered_while_somebody_refills_all_places_without_end
                 await answer(last)
 
 
-async def test_a_reader_that_reads_nothing_does_not_hold_its_place() -> None:
+async def test_a_client_that_does_not_read_does_not_keep_its_connection() -> None:
     async with endpoint(idle_seconds_max=0.2) as port:
         pair = await opened(port)
         with closing(pair):
@@ -158,7 +158,7 @@ async def test_a_reader_that_reads_nothing_does_not_hold_its_place() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:7380", "[::1]", "status.example.org"])
 @pytest.mark.parametrize("path", ["/", "/status", "/metrics"])
-async def test_the_machines_names_are_answered(host: str, path: str) -> None:
+async def test_requests_with_the_machines_names_are_answered(host: str, path: str) -> None:
     async with endpoint(names=("status.example.org",)) as port:
         pair = await opened(port)
         with closing(pair):
@@ -166,7 +166,7 @@ async def test_the_machines_names_are_answered(host: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/status", "/health", "/ready", "/metrics", "/nothing"])
-async def test_a_page_that_rebinds_its_name_reads_nothing(path: str) -> None:
+async def test_a_page_that_rebinds_its_name_gets_421(path: str) -> None:
     async with endpoint() as port:
         pair = await opened(port)
         with closing(pair):
@@ -211,7 +211,7 @@ class Door:
         return transport, self.connections.admit(transport)
 
 
-def test_one_address_has_a_share_only_and_its_own_oldest_goes_first() -> None:
+def test_one_address_has_a_limit_and_its_own_oldest_connection_is_closed_first() -> None:
     door = Door()
     other, _ = door.come("10.0.0.9")
     many = [door.come("10.0.0.1")[0] for _ in range(CONNECTIONS_OF_PEER_MAX + 3)]
@@ -219,7 +219,7 @@ def test_one_address_has_a_share_only_and_its_own_oldest_goes_first() -> None:
     assert not other.aborted
 
 
-def test_the_address_with_most_connections_gives_way() -> None:
+def test_a_connection_of_the_address_with_most_connections_is_closed() -> None:
     door = Door()
     few = [door.come("10.0.0.9")[0] for _ in range(3)]
     many = [door.come("127.0.0.1")[0] for _ in range(CONNECTIONS_MAX - 3)]
@@ -245,7 +245,7 @@ def test_a_connection_that_is_being_answered_is_never_closed_for_another() -> No
     assert (first.aborted, len(door.connections)) == (True, 0)
 
 
-def test_where_all_are_being_answered_one_more_has_to_wait() -> None:
+def test_a_new_connection_is_refused_while_all_others_are_in_use() -> None:
     door = Door()
     for _ in range(CONNECTIONS_MAX):
         _, held = door.come("127.0.0.1")

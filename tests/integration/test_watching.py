@@ -138,7 +138,7 @@ async def watched(scape: Landscape, tmp_path: Path) -> AsyncIterator[Watching]:
 # --- the image's own health check
 
 
-async def test_an_images_own_health_check_is_no_drift_and_its_word_is_seen(scape: Landscape, watched: Watching) -> None:
+async def test_an_images_health_check_is_not_drift_and_its_result_is_shown(scape: Landscape, watched: Watching) -> None:
     lines = (f"HEALTHCHECK --interval=200ms --retries=2 CMD {json.dumps(CHECK)}",)
     await watched.run(watched.specified(await watched.pulled(scape, "checked", lines=lines)))
     watched.world.progress.boot.booted.set()
@@ -165,7 +165,7 @@ async def test_an_images_own_health_check_is_no_drift_and_its_word_is_seen(scape
 
 
 @pytest.mark.parametrize("command", [CHECK, [BUSYBOX, "true"]])
-async def test_an_exec_is_told_also_of_the_very_command_of_the_check(
+async def test_an_exec_with_the_command_of_the_check_is_reported(
     scape: Landscape, watched: Watching, command: list[str]
 ) -> None:
     lines = (f"HEALTHCHECK --interval=1s --timeout=1s CMD {json.dumps(CHECK)}",)
@@ -177,7 +177,7 @@ async def test_an_exec_is_told_also_of_the_very_command_of_the_check(
     assert watched.drift == [("exec", BUSYBOX)]
 
 
-async def test_a_command_line_of_nearly_a_megabyte_is_told_and_hides_nothing(
+async def test_a_command_line_of_nearly_a_megabyte_is_reported_and_hides_nothing(
     scape: Landscape, watched: Watching
 ) -> None:
     await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
@@ -196,7 +196,7 @@ async def test_a_command_line_of_nearly_a_megabyte_is_told_and_hides_nothing(
 # --- restarts by hand
 
 
-async def test_a_restart_by_hand_is_no_end_of_the_application(scape: Landscape, watched: Watching) -> None:
+async def test_a_restart_by_hand_is_not_an_end_of_the_application(scape: Landscape, watched: Watching) -> None:
     await watched.run(watched.specified(await watched.pulled(scape, "watching", command=ENDS_WELL)))
     watched.world.progress.boot.booted.set()
     await watched.supervision.look()
@@ -212,9 +212,7 @@ async def test_a_restart_by_hand_is_no_end_of_the_application(scape: Landscape, 
 # --- starts that are refused
 
 
-async def test_a_port_that_is_taken_is_a_failure_with_its_reason_until_it_is_free(
-    scape: Landscape, watched: Watching
-) -> None:
+async def test_a_port_in_use_is_a_failure_with_its_reason_until_it_is_free(scape: Landscape, watched: Watching) -> None:
     port = free_port()
     options = ContainerOptions(ports=(PortMapping(host=port, container=8080, protocol="tcp"),))
     image = await watched.pulled(scape, "watching", command=ENDS_WELL)
@@ -229,7 +227,7 @@ async def test_a_port_that_is_taken_is_a_failure_with_its_reason_until_it_is_fre
     assert watched.facts.error == ""
 
 
-async def test_a_sidecar_in_the_applications_network_is_there_again_after_it_was_restarted_by_hand(
+async def test_a_sidecar_rejoins_the_network_of_an_application_restarted_by_hand(
     scape: Landscape, watched: Watching
 ) -> None:
     image = await watched.pulled(scape, "watching", command=ENDS_WELL)
@@ -254,7 +252,7 @@ async def test_a_sidecar_in_the_applications_network_is_there_again_after_it_was
 # --- configuration and volumes
 
 
-async def test_limits_that_are_changed_are_told_by_name(scape: Landscape, watched: Watching) -> None:
+async def test_changed_limits_are_reported_by_name(scape: Landscape, watched: Watching) -> None:
     image = await watched.pulled(scape, "watching", command=ENDS_WELL)
     await watched.run(watched.specified(image, options=ContainerOptions(memory_bytes=64 << 20)))
     watched.world.progress.boot.booted.set()
@@ -271,7 +269,7 @@ async def test_limits_that_are_changed_are_told_by_name(scape: Landscape, watche
     assert {kind for kind, _ in watched.drift} == {"configuration-changed"}
 
 
-async def test_volumes_that_an_image_declares_go_with_its_container_and_no_others(
+async def test_only_volumes_that_the_image_declares_are_removed_with_its_container(
     scape: Landscape, watched: Watching, tmp_path: Path
 ) -> None:
     image = await watched.pulled(scape, "volumes", command=ENDS_WELL, lines=("VOLUME /data /more",))
@@ -299,7 +297,7 @@ async def test_volumes_that_an_image_declares_go_with_its_container_and_no_other
 # --- an engine that goes away
 
 
-async def test_what_went_down_with_its_engine_comes_back_and_what_ended_by_itself_does_not(
+async def test_containers_that_stopped_with_the_engine_are_restarted_and_those_that_ended_by_themselves_are_not(
     scape: Landscape, tmp_path: Path
 ) -> None:
     async with engine_of_our_own(scape, tmp_path) as engine, watching(engine.socket, tmp_path) as watched:
@@ -351,7 +349,7 @@ async def test_an_engine_that_restarts_under_running_containers_changes_nothing(
         assert watched.drift == []
 
 
-async def test_a_frozen_engine_is_told_within_ten_seconds_and_holds_up_nothing(
+async def test_a_frozen_engine_is_on_the_status_within_ten_seconds_and_blocks_nothing(
     scape: Landscape, tmp_path: Path
 ) -> None:
     async with engine_of_our_own(scape, tmp_path) as engine, watching(engine.socket, tmp_path) as watched:

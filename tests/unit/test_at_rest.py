@@ -57,7 +57,7 @@ def test_a_whole_agent_loads_neither_an_sdk_nor_what_verifies_certificates() -> 
     assert sorted(loaded & {"docker", "requests", "botocore", "aiobotocore", "cryptography.x509"}) == []
 
 
-def test_an_agent_at_rest_holds_less_than_six_times_what_python_itself_does_and_works_on() -> None:
+def test_an_idle_agent_uses_less_than_six_times_pythons_memory_and_continues_to_work() -> None:
     run = subprocess.run([sys.executable, "-c", _SAME_WORK_AFTER], capture_output=True, text=True, check=True)
     before, after = map(int, run.stdout.split())
     bare_code = "from pathlib import Path; print(Path('/proc/self/statm').read_text().split()[1])"
@@ -67,7 +67,7 @@ def test_an_agent_at_rest_holds_less_than_six_times_what_python_itself_does_and_
     assert after < 6 * bare
 
 
-def test_code_that_was_let_go_runs_again() -> None:
+def test_code_whose_memory_was_released_runs_again() -> None:
     before = resident_bytes()
 
     give_back(unwritten_mappings())
@@ -76,7 +76,7 @@ def test_code_that_was_let_go_runs_again() -> None:
     assert 0 < resident_bytes() < before + 8 * 1024 * 1024
 
 
-def test_what_was_written_to_and_what_is_not_a_file_is_never_let_go(tmp_path: Path) -> None:
+def test_written_and_anonymous_memory_is_never_released(tmp_path: Path) -> None:
     page, place = mmap.PAGESIZE, tmp_path / "library"
     place.write_bytes(b"a" * page * 2)
     with place.open("rb") as file:
@@ -95,7 +95,7 @@ def test_what_was_written_to_and_what_is_not_a_file_is_never_let_go(tmp_path: Pa
     written.close()
 
 
-def test_mappings_that_were_not_there_before_are_left_alone(tmp_path: Path) -> None:
+def test_later_mappings_are_not_released(tmp_path: Path) -> None:
     place = tmp_path / "library"
     place.write_bytes(b"a" * mmap.PAGESIZE)
     before = unwritten_mappings()
@@ -106,7 +106,7 @@ def test_mappings_that_were_not_there_before_are_left_alone(tmp_path: Path) -> N
     assert int(smaps) > 0
 
 
-async def test_memory_is_given_back_once_and_only_after_the_boot() -> None:
+async def test_memory_is_released_once_and_only_after_the_boot() -> None:
     given: list[Collection[FileMapping]] = []
     mapping = FileMapping(4096, 4096, "/lib/x.so")
     progress = Progress(

@@ -157,7 +157,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-async def test_a_boot_goes_through_all_stages_and_says_so(world: World) -> None:
+async def test_a_boot_runs_all_stages_and_reports_success(world: World) -> None:
     booted = Booted(world)
     await booted.settled()
     assert booted.stages.ran == ACTED
@@ -168,7 +168,7 @@ async def test_a_boot_goes_through_all_stages_and_says_so(world: World) -> None:
     assert booted.ending.containers == {APP: 30}
 
 
-async def test_the_containers_are_declared_before_anybody_is_told(world: World) -> None:
+async def test_the_containers_are_declared_before_the_result_is_announced(world: World) -> None:
     booted = Booted(world)
     declared: list[str] = []
 
@@ -182,7 +182,7 @@ async def test_the_containers_are_declared_before_anybody_is_told(world: World) 
 
 
 @pytest.mark.parametrize("name", ACTED)
-async def test_after_a_failed_stage_no_container_runs_and_everybody_hears(world: World, name: str) -> None:
+async def test_after_a_failed_stage_no_container_runs_and_the_failure_is_announced(world: World, name: str) -> None:
     booted = Booted(world)
     world.engine.add(APP)
     booted.stages.fails(name, DENIED)
@@ -196,7 +196,7 @@ async def test_after_a_failed_stage_no_container_runs_and_everybody_hears(world:
     assert booted.delivery.flushed == 1
 
 
-async def test_a_failed_boot_carries_the_problems_of_its_stage(world: World) -> None:
+async def test_a_failed_boot_shows_the_problems_of_its_stage(world: World) -> None:
     booted = Booted(world)
     booted.stages.fails("image", DENIED)
     await booted.settled()
@@ -204,7 +204,7 @@ async def test_a_failed_boot_carries_the_problems_of_its_stage(world: World) -> 
 
 
 @pytest.mark.parametrize(("policy", "told"), [("terminate", "terminate"), ("unhealthy", "unhealthy")])
-async def test_the_policy_acts_on_a_failed_boot(world: World, policy: OnFailure, told: str) -> None:
+async def test_a_failed_boot_applies_the_policy(world: World, policy: OnFailure, told: str) -> None:
     booted = Booted(world, on_failure=policy)
     booted.stages.fails("pull", AWAY)
     await booted.settled()
@@ -221,7 +221,7 @@ async def test_with_retry_the_whole_table_runs_again(world: World) -> None:
     assert world.causes() == ["failed", "boot"], "one failure is stated once"
 
 
-async def test_with_retry_what_cannot_pass_ends_the_tries(world: World) -> None:
+async def test_with_retry_a_permanent_error_ends_the_tries(world: World) -> None:
     booted = Booted(world, on_failure="retry")
     booted.stages.fails("image", DENIED)
     await booted.settled()
@@ -275,7 +275,7 @@ async def test_the_containers_of_this_boot_are_adopted_and_nothing_acts(world: W
 
 
 @pytest.mark.parametrize("change", ["ended", "another", "gone"])
-async def test_containers_that_are_not_as_they_were_are_not_adopted(world: World, change: str) -> None:
+async def test_changed_containers_are_not_adopted(world: World, change: str) -> None:
     booted = await booted_before(world)
     if change == "ended":
         world.engine.end(APP, 1)
@@ -294,7 +294,7 @@ async def test_containers_of_other_user_data_are_not_adopted(world: World) -> No
     assert other.stages.ran == ACTED
 
 
-async def test_what_a_full_disk_refused_is_on_the_status_until_it_is_kept(world: World) -> None:
+async def test_a_write_refused_by_a_full_disk_is_on_the_status_until_it_succeeds(world: World) -> None:
     booted = await booted_before(world)
     booted.credentials.refusals = 1
     await booted.settled()
@@ -306,7 +306,7 @@ async def test_what_a_full_disk_refused_is_on_the_status_until_it_is_kept(world:
 # --- warm pools
 
 
-async def test_a_machine_of_a_warm_pool_knows_it_before_it_acts(world: World) -> None:
+async def test_the_warm_pool_state_is_known_before_the_acting_stages(world: World) -> None:
     booted = Booted(world)
     booted.announcer.configure(
         Announcement(lifecycle_hooks=LifecycleHooks(group="pay", launching=None, terminating=None))

@@ -44,21 +44,21 @@ def test_pauses_grow_from_ten_seconds_to_ten_minutes() -> None:
 
 
 @pytest.mark.parametrize("policy", ["hold", "terminate", "unhealthy"])
-def test_no_other_policy_tries_again(policy: OnFailure) -> None:
+def test_only_the_policy_retry_tries_again(policy: OnFailure) -> None:
     assert tries().failed(failure(), policy=policy, ending="") == (None, "")
 
 
-def test_what_cannot_pass_is_not_tried_again_and_it_is_said() -> None:
+def test_a_permanent_error_is_not_retried_and_the_reason_is_stated() -> None:
     said = tries().failed(failure(transient=False), policy="retry", ending="")
     assert said == (None, "not tried again: the error is permanent for this user data")
 
 
-def test_a_machine_on_its_way_out_is_not_tried_again() -> None:
+def test_a_machine_that_is_being_drained_is_not_tried_again() -> None:
     said = tries().failed(failure(), policy="retry", ending="spot: terminate")
     assert said == (None, "not tried again: spot: terminate")
 
 
-def test_one_failure_is_stated_once_however_often_it_comes_and_whatever_its_message_counts() -> None:
+def test_a_repeated_failure_is_stated_once_even_if_its_message_varies() -> None:
     ones = tries()
     assert ones.is_new(failure(message="not done within 120 seconds and 9 tries"))
     assert not ones.is_new(failure(message="not done within 120 seconds and 11 tries"))
@@ -94,7 +94,7 @@ async def failed_once(told: Progress) -> None:
     told.boot.state = "failed"
 
 
-async def test_the_status_says_when_the_next_try_is_and_which() -> None:
+async def test_the_status_states_the_time_and_number_of_the_next_try() -> None:
     told = progress()
     await failed_once(told)
     told.boot.tries = Tries(number=2, next_at="2026-11-26T00:05:00.000Z")
@@ -111,7 +111,7 @@ async def test_the_status_says_when_the_next_try_is_and_which() -> None:
     assert state_of(told)[1][-1] == "drained: spot: terminate"
 
 
-async def test_another_try_starts_clean_and_remembers_how_the_one_before_failed() -> None:
+async def test_another_try_starts_clean_and_states_how_the_previous_one_failed() -> None:
     told = progress()
     await failed_once(told)
     told.watched.engine_error = "a container may still run: the Docker Engine does not answer"

@@ -59,18 +59,18 @@ async def test_a_phase_runs_its_own_stages_only(stages: FakeStages) -> None:
 
 
 @pytest.mark.parametrize("name", [row.name for row in STAGES])
-async def test_a_stage_sees_what_the_table_says_that_it_needs_and_nothing_else(stages: FakeStages, name: str) -> None:
+async def test_a_stage_receives_only_what_its_row_in_the_table_needs(stages: FakeStages, name: str) -> None:
     await brought_up(stages)
     (saw,) = stages[name].saw
     assert list(saw.found) == [row.name for row in STAGES if row.name in row_of(name).needs]
 
 
-def test_a_stage_that_asks_for_what_its_row_does_not_need_is_a_bug() -> None:
+def test_a_stage_that_requests_what_its_row_does_not_need_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="no earlier stage has observed Identified"):
         ObservedSoFar().of(Identified)
 
 
-async def test_a_stage_that_user_data_does_not_ask_for_is_left_out(world: World, stages: FakeStages) -> None:
+async def test_a_stage_that_user_data_does_not_need_is_skipped(world: World, stages: FakeStages) -> None:
     stages["host"].wanted = stages["storage"].wanted = False
     await brought_up(stages)
     assert stages.ran == [
@@ -101,7 +101,7 @@ async def test_nothing_runs_after_a_stage_that_failed(world: World, stages: Fake
     assert (stage.outcome, stage.reason) == ("failed", "HTTP 503 (see whether it runs)")
 
 
-async def test_what_cannot_pass_is_carried_by_the_failure(stages: FakeStages) -> None:
+async def test_a_permanent_error_makes_the_failure_permanent(stages: FakeStages) -> None:
     stages.fails("run", EngineFailed("engine-refused", "the port is in use", retryable=False))
     with pytest.raises(StageFailed) as failed:
         await brought_up(stages)
@@ -118,7 +118,7 @@ async def test_a_stage_ends_at_its_deadline(world: World, name: str) -> None:
     assert stages.ran[-1] == name
 
 
-async def test_the_deadline_of_health_is_in_user_data(world: World, stages: FakeStages) -> None:
+async def test_user_data_sets_the_deadline_of_health(world: World, stages: FakeStages) -> None:
     deadlines = []
 
     async def work(_: ObservedSoFar, handle: StageHandle) -> Observation:
@@ -186,7 +186,7 @@ def container(name: str) -> ContainerFacts:
     )
 
 
-def test_a_wrong_document_is_recorded_without_an_application(world: World) -> None:
+def test_an_invalid_document_is_recorded_without_an_application(world: World) -> None:
     problem = Problem(severity="error", code="source-missing", line=1, column=1, path="", message="no source", fix="")
     record(JudgedDocument(facts=UserDataFacts(digest=DIGEST, document=None), problems=(problem,)), world.progress)
     observed = world.progress.observed
@@ -199,7 +199,7 @@ def test_the_source_of_an_image_is_recorded_before_the_sidecars_are_pulled(world
     assert world.progress.observed.scm_source == ScmSourceFacts(status="found")
 
 
-def test_adopted_containers_are_recorded_with_what_was_known_of_them(world: World) -> None:
+def test_adopted_containers_are_recorded_with_their_image_source_and_drift(world: World) -> None:
     drift = DriftFacts(kind="exec", container=APP, image="", detail="sh", first_at="", last_at="")
     image = ImageFacts(source="s", repository="r", digest=DIGEST, index_digest=None)
     record(
@@ -215,7 +215,7 @@ def test_adopted_containers_are_recorded_with_what_was_known_of_them(world: Worl
 # --- the judgement
 
 
-async def test_a_wrong_document_ends_the_judgement_and_is_announced(world: World, stages: FakeStages) -> None:
+async def test_an_invalid_document_ends_the_boot_and_its_stack_is_announced(world: World, stages: FakeStages) -> None:
     heard: list[Announcement] = []
     judging = JudgeStage(settings=stages.settings, announce=heard.append)
     stages["user-data"].work = judging.run
@@ -228,7 +228,7 @@ async def test_a_wrong_document_ends_the_judgement_and_is_announced(world: World
     assert world.progress.observed.application is None
 
 
-async def test_the_judged_document_is_what_later_stages_see(stages: FakeStages) -> None:
+async def test_later_stages_receive_the_judged_document(stages: FakeStages) -> None:
     await brought_up(stages)
     (saw,) = stages["pull"].saw
     assert saw.of(Judged).user_data.application_id == "greeter"

@@ -111,7 +111,7 @@ def world(tmp_path: Path) -> World:
         problem(502, "envelope-malformed"),
     ],
 )  # fmt: skip
-async def test_no_answer_of_something_else_ends_a_statement(world: World, answer: Answer) -> None:
+async def test_no_answer_of_a_proxy_removes_a_statement(world: World, answer: Answer) -> None:
     code = await deliver_to(world, answer)
     assert code
     assert (len(world.outbox), world.outbox.dropped, world.outbox.refused) == (1, 0, 0)
@@ -120,7 +120,7 @@ async def test_no_answer_of_something_else_ends_a_statement(world: World, answer
     assert reasons[0].startswith("1 statements are not acknowledged: ")
 
 
-async def test_the_status_says_that_something_on_the_way_answered(world: World) -> None:
+async def test_the_status_states_that_the_answer_is_not_the_aggregators(world: World) -> None:
     assert await deliver_to(world, Answer(status=404, body=HTML)) == "http-404"
     error = status_document(world.progress)["statements"]["error"]
     assert error.startswith("HTTP 404 for http://127.0.0.1:")
@@ -136,13 +136,15 @@ async def test_the_status_says_that_something_on_the_way_answered(world: World) 
      ("key-unknown", 401), ("proof-invalid", 401), ("a-code-of-a-later-version", 400), ("internal-error", 500),
      ("too-busy", 429)],
 )  # fmt: skip
-async def test_the_aggregators_other_refusals_end_no_statement_either(world: World, code: str, status: int) -> None:
+async def test_other_refusals_of_the_aggregator_remove_no_statement_either(
+    world: World, code: str, status: int
+) -> None:
     assert await deliver_to(world, problem(status, code)) == code
     assert (len(world.outbox), world.outbox.dropped) == (1, 0)
 
 
 @pytest.mark.parametrize("code", sorted(PERMANENT_CODES - {"statement-of-other"}))
-async def test_what_the_aggregator_will_never_take_is_kept_aside_counted_and_shown(world: World, code: str) -> None:
+async def test_a_permanently_refused_statement_is_stored_apart_counted_and_shown(world: World, code: str) -> None:
     waiting = world.outbox.oldest()
     assert waiting is not None
     assert await deliver_to(world, problem(400, code)) == ""
@@ -158,7 +160,7 @@ async def test_what_the_aggregator_will_never_take_is_kept_aside_counted_and_sho
     assert Outbox(world.outbox._directory, statements_max=9, bytes_max=9999).refused == 1
 
 
-async def test_a_key_is_not_replaced_on_the_word_of_a_proxy(world: World) -> None:
+async def test_an_answer_of_a_proxy_does_not_replace_a_key(world: World) -> None:
     before = world.key.id
     copied = Answer(status=409, body=b'{"code": "key-of-other"}', headers={"Content-Type": "application/json"})
     async with misbehaving(copied) as host, aiohttp.ClientSession() as session:
@@ -203,7 +205,7 @@ class Blocking:
     async def heartbeat(self, body: bytes, mac: str) -> None: ...
 
 
-async def test_a_statement_that_a_firewall_stops_does_not_hold_back_the_others(world: World) -> None:
+async def test_a_statement_blocked_by_a_firewall_does_not_delay_the_others(world: World) -> None:
     first = world.outbox.oldest()
     assert first is not None
     world.reporter.report("change")
@@ -217,7 +219,7 @@ async def test_a_statement_that_a_firewall_stops_does_not_hold_back_the_others(w
     assert left.sequence == first.sequence
 
 
-async def test_a_closed_road_is_asked_few_times_a_round(world: World) -> None:
+async def test_a_blocked_connection_gets_few_requests_a_round(world: World) -> None:
     for _ in range(9):
         world.reporter.report("change")
     waiting = {path.read_bytes().partition(b"\n")[2] for path in world.outbox._directory.glob("*.statement")}
@@ -237,6 +239,6 @@ def test_refused_statements_are_kept_within_a_bound_newest_first(tmp_path: Path)
     assert (box.refused, box.dropped, len(box)) == (105, 105, 0)
 
 
-def test_every_code_that_ends_a_statement_is_in_the_operators_text() -> None:
+def test_the_readme_lists_every_code_that_refuses_a_statement_permanently() -> None:
     text = (Path(__file__).parents[2] / "agent" / "README.md").read_text(encoding="utf-8")
     assert [code for code in sorted(PERMANENT_CODES) if f"`{code}`" not in text] == []

@@ -220,11 +220,11 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("lines", "changes"), OPTIONS, ids=[lines or "nothing" for lines, _ in OPTIONS])
-def test_the_engine_is_asked_for_each_option_of_user_data(lines: str, changes: dict[str, Any]) -> None:
+def test_each_option_of_user_data_is_in_the_engines_request(lines: str, changes: dict[str, Any]) -> None:
     assert body(specified(lines)) == changed(changes)
 
 
-def test_every_option_is_tried() -> None:
+def test_every_option_is_tested() -> None:
     plain = ContainerOptions()
     tried = {
         field.name
@@ -242,9 +242,7 @@ BESIDE = [
 
 
 @pytest.mark.parametrize(("lines", "changes"), BESIDE, ids=[lines or "nothing" for lines, _ in BESIDE])
-def test_a_sidecar_has_the_same_options_and_sees_neither_credentials_nor_disks(
-    lines: str, changes: dict[str, Any]
-) -> None:
+def test_a_sidecar_has_the_same_options_without_credentials_and_disks(lines: str, changes: dict[str, Any]) -> None:
     plain = changed({"Binds": [], "Env": NAMES})
     without = {
         name: [one for one in value if one not in (META, "CREDENTIALS_DIR=/meta/credentials")]
@@ -274,7 +272,7 @@ def test_a_sidecar_has_the_same_options_and_sees_neither_credentials_nor_disks(
         ),
     ],
 )
-def test_the_platform_decides_what_user_data_leaves_open(settings: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_the_platform_sets_what_user_data_omits(settings: dict[str, Any], changes: dict[str, Any]) -> None:
     assert body(specified("", **settings)) == changed(changes)
 
 
@@ -306,13 +304,13 @@ def test_the_platform_decides_what_user_data_leaves_open(settings: dict[str, Any
         ),
     ],
 )  # fmt: skip
-def test_user_data_and_platform_agree_on_the_rest(
+def test_the_rest_is_set_by_user_data_and_platform_together(
     lines: str, settings: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     assert body(specified(lines, **settings)) == changed(changes)
 
 
-def test_no_variable_of_user_data_stands_for_the_agents_own() -> None:
+def test_no_variable_of_user_data_replaces_the_agents_own() -> None:
     lines = "environment: {APPLICATION_ID: other, APPLICATION_VERSION: '9', CREDENTIALS_DIR: /etc}"
     assert sorted(body(specified(lines))["Env"]) == sorted([*NAMES, "CREDENTIALS_DIR=/meta/credentials"])
     assert body(sidecar("environment: {APPLICATION_ID: other}"))["Env"] == NAMES
@@ -321,7 +319,7 @@ def test_no_variable_of_user_data_stands_for_the_agents_own() -> None:
 # --- names, networks, fingerprints
 
 
-def test_containers_have_the_platforms_names_and_stop_as_user_data_asks() -> None:
+def test_containers_have_the_platforms_names_and_the_stop_timeout_of_user_data() -> None:
     assert (specified("").name, specified("").stop_seconds) == ("taupageapp", 30)
     assert (specified("stop_timeout: 0").stop_seconds, specified("stop_timeout: 90").stop_seconds) == (0, 90)
     assert specified("", container_name="app").name == "app"
@@ -358,7 +356,7 @@ def test_the_same_inputs_have_the_same_fingerprint_and_any_other_input_another()
     assert len(set(prints)) == len(prints)
 
 
-def test_a_secrets_value_changes_the_fingerprint_and_cannot_be_read_in_it() -> None:
+def test_a_secret_changes_the_fingerprint_and_cannot_be_read_from_it() -> None:
     say = specifier("")
     one, other = (say.application(IMAGE, {"PASSWORD": value}) for value in ("s3cret", "s3cret2"))
     assert one.fingerprint != other.fingerprint
@@ -366,7 +364,7 @@ def test_a_secrets_value_changes_the_fingerprint_and_cannot_be_read_in_it() -> N
     assert "s3cret" not in repr(one)
 
 
-def test_cpus_are_as_written_where_the_engine_does_not_say_how_many_there_are() -> None:
+def test_cpus_are_unchanged_if_the_engine_does_not_report_its_number() -> None:
     class Silent(NoEngine):
         def info(self) -> dict[str, Any]:
             return {"NCPU": None}
@@ -379,7 +377,7 @@ def test_cpus_are_as_written_where_the_engine_does_not_say_how_many_there_are() 
 
 
 @pytest.mark.parametrize(("lines", "file_mode", "directory_mode"), [("", 0o440, 0o750), ("root: true", 0o444, 0o755)])
-def test_the_applications_copy_of_user_data_has_nobody_elses_secrets(
+def test_the_applications_copy_of_user_data_lacks_the_platforms_secrets(
     tmp_path: Path, lines: str, file_mode: int, directory_mode: int
 ) -> None:
     secrets = (
@@ -397,7 +395,7 @@ def test_the_applications_copy_of_user_data_has_nobody_elses_secrets(
     assert list((place / "credentials").iterdir()) == []
 
 
-def test_credentials_that_are_there_are_kept(tmp_path: Path) -> None:
+def test_existing_credentials_are_kept(tmp_path: Path) -> None:
     write_meta(tmp_path, read(""), gid=os.getgid())
     (tmp_path / "credentials" / "user.json").write_text("{}", encoding="ascii")
     write_meta(tmp_path, read(""), gid=os.getgid())

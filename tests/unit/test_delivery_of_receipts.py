@@ -114,7 +114,7 @@ async def test_statements_wait_on_disk_until_witnesses_have_cosigned_them(world:
     assert (len(world.outbox), world.progress.delivered.waiting) == (0, 0)
 
 
-async def test_what_waits_for_witnesses_is_not_submitted_again_while_an_older_one_waits(world: World) -> None:
+async def test_a_statement_without_cosignatures_is_not_submitted_again_while_an_older_one_waits(world: World) -> None:
     machine = Delivering(world, WATCHED)
     for _ in range(20):
         world.reporter.report("change")
@@ -126,7 +126,7 @@ async def test_what_waits_for_witnesses_is_not_submitted_again_while_an_older_on
     assert len(machine.aggregator.entries) == 21
 
 
-async def test_the_machine_is_heard_while_its_receipts_wait(world: World) -> None:
+async def test_heartbeats_continue_while_receipts_wait(world: World) -> None:
     machine = Delivering(world, WATCHED)
     world.reporter.report("boot")
     assert await machine.round() == "receipt-unwitnessed"
@@ -134,7 +134,7 @@ async def test_the_machine_is_heard_while_its_receipts_wait(world: World) -> Non
     assert world.progress.delivered.enrolled
 
 
-async def test_a_rogue_replica_gets_nothing_off_the_disk_and_the_fork_is_stated(world: World) -> None:
+async def test_a_rogue_replica_removes_no_statement_from_disk_and_the_fork_is_stated(world: World) -> None:
     machine = Delivering(world, Trusted(log_keys=[LOG.verifier]))
     world.reporter.report("boot")
     assert await machine.round() == ""
@@ -150,7 +150,7 @@ async def test_a_rogue_replica_gets_nothing_off_the_disk_and_the_fork_is_stated(
     assert [one.code for one in world.progress.delivered.log_problems] == ["log-forked"]
 
 
-async def test_a_rogue_replica_gets_nothing_off_the_disk_of_a_new_machine_that_knows_witnesses(world: World) -> None:
+async def test_a_rogue_replica_removes_no_statement_of_a_new_machine_with_witnesses(world: World) -> None:
     """A machine that has seen nothing yet has nothing to compare with: only witnesses protect it."""
     machine = Delivering(world, WATCHED)
     machine.aggregator.rogue = True
@@ -160,9 +160,7 @@ async def test_a_rogue_replica_gets_nothing_off_the_disk_of_a_new_machine_that_k
 
 
 @pytest.mark.parametrize("record", ["enrolment.json", "machine.json"])
-async def test_an_enrolment_that_the_disk_does_not_keep_is_asked_for_again_and_ends_nothing(
-    world: World, record: str
-) -> None:
+async def test_an_enrolment_that_cannot_be_stored_is_repeated(world: World, record: str) -> None:
     machine = Delivering(world, Trusted())
     in_the_way = world.directory / record
     in_the_way.mkdir()

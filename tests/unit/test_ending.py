@@ -106,7 +106,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-async def test_a_drain_takes_it_out_stops_states_delivers_and_completes_the_hook(world: World) -> None:
+async def test_a_drain_deregisters_stops_states_delivers_and_completes_the_hook(world: World) -> None:
     machine = Machine(world)
     await machine.ending.drain("spot notice: terminate")
     await machine.ending.drain("again")
@@ -119,7 +119,7 @@ async def test_a_drain_takes_it_out_stops_states_delivers_and_completes_the_hook
     )
 
 
-async def test_a_drain_goes_on_whatever_fails_on_the_way(world: World) -> None:
+async def test_a_drain_continues_after_each_failure(world: World) -> None:
     machine = Machine(world)
     world.account.fail_with = [CloudRefused("cloud-refused", "no", retryable=False)]
     world.engine.down = True
@@ -133,7 +133,7 @@ async def test_a_drain_goes_on_whatever_fails_on_the_way(world: World) -> None:
     "shutdown, exit_code, off",
     [("never", 0, False), ("on-exit", 1, True), ("on-success", 0, True), ("on-success", 1, False)],
 )
-async def test_the_machine_is_powered_off_when_user_data_says_so(
+async def test_the_machine_is_powered_off_as_user_data_requires(
     world: World, shutdown: Shutdown, exit_code: int, off: bool
 ) -> None:
     machine = Machine(world, shutdown=shutdown)
@@ -142,7 +142,7 @@ async def test_the_machine_is_powered_off_when_user_data_says_so(
     assert len(machine.aggregator.taken) == int(off)
 
 
-async def test_a_machine_that_cannot_be_powered_off_says_so(world: World) -> None:
+async def test_a_failed_power_off_is_on_the_status(world: World) -> None:
     machine = Machine(world, shutdown="on-exit")
     world.machine.fails = True
     await machine.ending.application_ended(0)
@@ -150,7 +150,9 @@ async def test_a_machine_that_cannot_be_powered_off_says_so(world: World) -> Non
 
 
 @pytest.mark.parametrize("success, word, result", [(True, "SUCCESS", "CONTINUE"), (False, "FAILURE", "ABANDON")])
-async def test_stack_and_group_hear_how_the_boot_went(world: World, success: bool, word: str, result: str) -> None:
+async def test_stack_and_group_receive_the_result_of_the_boot(
+    world: World, success: bool, word: str, result: str
+) -> None:
     await Machine(world).announcer.booted(success=success, stage=world.progress.boot.stages["notify"])
     assert world.account.told == [f"stack pay-1 App i-0123456789abcdef0 {word}", f"hook pay up {result}"]
     assert world.progress.delivered.unsent_signals == ""
@@ -160,7 +162,7 @@ def notify(world: World) -> StageProgress:
     return world.progress.boot.stages["notify"]
 
 
-async def test_throttling_is_waited_for_and_a_refusal_is_shown_with_its_fix(world: World) -> None:
+async def test_throttling_is_retried_and_a_refusal_is_shown_with_its_fix(world: World) -> None:
     machine = Machine(world)
     world.account.fail_with = [CloudRefused("x", "throttled")] * 30
     await machine.announcer.booted(success=True, stage=notify(world))
@@ -171,7 +173,7 @@ async def test_throttling_is_waited_for_and_a_refusal_is_shown_with_its_fix(worl
     assert len(world.account.told) == 3, "the group hears of it although the stack cannot"
 
 
-async def test_who_throttles_until_the_deadline_is_named_with_its_own_words(world: World) -> None:
+async def test_a_service_that_throttles_until_the_deadline_is_named_with_its_message(world: World) -> None:
     machine = Machine(world)
     machine.announcer.patience = Patience(backoff=Backoff(first_seconds=0.1, longest_seconds=0.1, random=lambda: 0.5))
     world.account.fail_with = [CloudRefused("x", "throttled")] * 1_000
@@ -182,7 +184,7 @@ async def test_who_throttles_until_the_deadline_is_named_with_its_own_words(worl
     )
 
 
-async def test_nobody_waiting_is_noted_and_is_no_fault(world: World) -> None:
+async def test_a_stack_or_hook_that_does_not_wait_is_noted_and_not_a_fault(world: World) -> None:
     machine = Machine(world)
     said = "ValidationError: Stack pay-1 is in CREATE_COMPLETE state and cannot be signaled"
     world.account.fail_with = [NobodyWaits(said), NobodyWaits("ValidationError: No active Lifecycle Action found")]
@@ -200,7 +202,7 @@ async def test_nobody_waiting_is_noted_and_is_no_fault(world: World) -> None:
     assert world.progress.delivered.unsent_signals == ""
 
 
-async def test_a_hook_that_does_not_wait_yet_is_asked_again_by_a_machine_that_has_just_started(world: World) -> None:
+async def test_a_hook_that_does_not_wait_yet_is_retried_on_a_machine_that_has_just_started(world: World) -> None:
     machine = Machine(world)
     machine.announcer.announcement = Announcement(lifecycle_hooks=TOLD.lifecycle_hooks)
     machine.up_seconds = HOOK_UP_SECONDS - 30
@@ -218,16 +220,14 @@ async def test_a_hook_that_does_not_wait_yet_is_asked_again_by_a_machine_that_ha
         ("unhealthy", ["unhealthy i-0123456789abcdef0"]),
     ],
 )
-async def test_a_failure_is_acted_on_once_and_as_the_policy_says(
-    world: World, policy: OnFailure, told: list[str]
-) -> None:
+async def test_the_policy_is_applied_to_a_failure_once(world: World, policy: OnFailure, told: list[str]) -> None:
     machine = Machine(world, on_failure=policy)
     await machine.announcer.failed("boot failed at image")
     await machine.announcer.failed("crash loop")
     assert world.account.told == told
 
 
-async def test_user_data_says_what_a_failure_does_before_the_platform_does(world: World) -> None:
+async def test_the_policy_of_user_data_takes_precedence_over_the_platforms(world: World) -> None:
     machine = Machine(world, on_failure="terminate")
     machine.announcer.announcement = Announcement(on_failure="hold")
     await machine.announcer.failed("x")
@@ -271,9 +271,7 @@ async def test_an_announced_end_drains(world: World, notices: Notices, drained: 
 
 
 @pytest.mark.parametrize("state", ["Warmed:Running", "Warmed:Hibernated"])
-async def test_an_instance_that_leaves_its_warm_pool_awake_completes_the_hook_once_more(
-    world: World, state: str
-) -> None:
+async def test_an_instance_that_leaves_its_warm_pool_running_completes_the_hook_again(world: World, state: str) -> None:
     machine, metadata = Machine(world), FakeNotices(Notices(lifecycle_state=state))
     watcher = watch(machine, metadata)
     await watcher.look()
@@ -285,7 +283,7 @@ async def test_an_instance_that_leaves_its_warm_pool_awake_completes_the_hook_on
     assert (world.progress.watched.pool, world.account.told, machine.boots) == ("", ["hook pay up CONTINUE"], [])
 
 
-async def test_an_instance_that_leaves_its_warm_pool_with_a_dead_application_is_abandoned(world: World) -> None:
+async def test_an_instance_that_leaves_its_warm_pool_with_a_stopped_application_is_abandoned(world: World) -> None:
     machine, metadata = Machine(world), FakeNotices(Notices(lifecycle_state="Warmed:Running"))
     watcher = watch(machine, metadata)
     await watcher.look()
@@ -296,7 +294,7 @@ async def test_an_instance_that_leaves_its_warm_pool_with_a_dead_application_is_
     assert world.account.told == ["hook pay up ABANDON"]
 
 
-async def test_what_was_stopped_for_the_warm_pool_boots_again_when_it_is_called_before_the_machine_stops(
+async def test_an_instance_drained_for_the_warm_pool_boots_again_if_it_leaves_before_it_stops(
     world: World,
 ) -> None:
     machine, metadata = Machine(world), FakeNotices(Notices(lifecycle_state="Warmed:Stopped"))
@@ -315,7 +313,7 @@ async def test_what_was_stopped_for_the_warm_pool_boots_again_when_it_is_called_
     )
 
 
-async def test_a_recommendation_to_rebalance_is_told_once_and_drains_where_the_platform_says_so(world: World) -> None:
+async def test_a_rebalance_recommendation_is_reported_once_and_drains_if_the_platform_requires_it(world: World) -> None:
     machine = Machine(world)
     watcher = watch(machine, FakeNotices(Notices(rebalance=True)))
     await watcher.look()
@@ -334,7 +332,7 @@ class FakeProbe:
         return self.answer
 
 
-async def test_three_bad_answers_are_unhealthy_and_one_good_one_heals(world: World) -> None:
+async def test_three_failed_checks_are_unhealthy_and_one_success_is_healthy(world: World) -> None:
     Machine(world)
     probe = FakeProbe()
     health = HealthWatch(

@@ -105,9 +105,7 @@ def aggregator() -> OrderlyAggregator:
 
 @settings(max_examples=40, deadline=None)
 @given(lives=st.lists(st.integers(min_value=0, max_value=3 * BLOCK), max_size=6))
-def test_no_number_is_given_out_twice_over_any_restarts(
-    lives: list[int], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_no_number_is_used_twice_over_any_restarts(lives: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = tmp_path_factory.mktemp("state")
     given_out: list[int] = []
     for beats in lives:
@@ -130,7 +128,7 @@ def test_a_block_is_durable_before_its_first_number_and_costs_one_write(tmp_path
 @pytest.mark.parametrize(
     "found", [{}, {"unreserved": "x"}, {"unreserved": -5}, {"unreserved": 2**53}, {"unreserved": 1e300}]
 )
-def test_what_is_no_number_on_disk_begins_anew(tmp_path: Path, found: dict[str, object]) -> None:
+def test_an_invalid_number_on_disk_starts_from_one(tmp_path: Path, found: dict[str, object]) -> None:
     key = InstanceKey(tmp_path)
     key.remember("heartbeats", found)
     assert HeartbeatCounter(key).take() == 1
@@ -144,7 +142,7 @@ def test_a_new_key_counts_from_one(tmp_path: Path) -> None:
     assert [counter.take(), counter.take()] == [1, 2]
 
 
-def test_a_disk_that_refuses_silences_no_machine(tmp_path: Path) -> None:
+def test_a_disk_error_does_not_stop_heartbeats(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     counter = HeartbeatCounter(InstanceKey(tmp_path / "state"))
     assert counter.take() == 1
@@ -152,7 +150,7 @@ def test_a_disk_that_refuses_silences_no_machine(tmp_path: Path) -> None:
     assert [counter.take() for _ in range(3 * BLOCK)] == list(range(2, 3 * BLOCK + 2))
 
 
-async def test_a_restart_goes_on_above_what_was_sent(tmp_path: Path, aggregator: OrderlyAggregator) -> None:
+async def test_a_restart_continues_above_what_was_sent(tmp_path: Path, aggregator: OrderlyAggregator) -> None:
     await Agent(tmp_path, aggregator).round("boot")
     again = Agent(tmp_path, aggregator)
     await again.round("boot")
@@ -160,7 +158,7 @@ async def test_a_restart_goes_on_above_what_was_sent(tmp_path: Path, aggregator:
     assert aggregator.tried == [1, 1 + BLOCK, 2 + BLOCK]
 
 
-async def test_a_state_directory_that_was_restored_goes_on_after_the_last_number_taken(
+async def test_a_restored_state_directory_continues_after_the_last_accepted_number(
     tmp_path: Path, aggregator: OrderlyAggregator
 ) -> None:
     agent = Agent(tmp_path / "state", aggregator)
@@ -179,7 +177,7 @@ async def test_a_state_directory_that_was_restored_goes_on_after_the_last_number
     assert aggregator.tried == [taken + 1 + BLOCK], "what was learned is kept"
 
 
-async def test_a_counter_that_was_driven_far_ahead_comes_back(tmp_path: Path, aggregator: OrderlyAggregator) -> None:
+async def test_a_counter_that_is_far_too_high_goes_back(tmp_path: Path, aggregator: OrderlyAggregator) -> None:
     agent = Agent(tmp_path, aggregator)
     await agent.round("boot")
     agent.world.key.remember("heartbeats", {"unreserved": 2**52})
@@ -188,7 +186,7 @@ async def test_a_counter_that_was_driven_far_ahead_comes_back(tmp_path: Path, ag
     assert (aggregator.tried[1:], aggregator.counter) == ([2**52, 2], 2)
 
 
-async def test_an_aggregator_that_always_refuses_is_asked_three_times_a_round(
+async def test_an_aggregator_that_always_refuses_gets_three_heartbeats_a_round(
     tmp_path: Path, aggregator: OrderlyAggregator
 ) -> None:
     aggregator.counter = 2**40
@@ -200,7 +198,7 @@ async def test_an_aggregator_that_always_refuses_is_asked_three_times_a_round(
 
 
 @pytest.mark.parametrize("lie", [2**53 - 1, 2**53 - BLOCK])
-async def test_a_number_that_leaves_no_room_is_not_followed(
+async def test_a_number_near_the_maximum_is_not_followed(
     tmp_path: Path, aggregator: OrderlyAggregator, lie: int
 ) -> None:
     aggregator.counter, aggregator.lie = 5, lie
@@ -227,7 +225,7 @@ async def test_after_a_restored_state_directory_the_present_state_is_stated(
 
 
 @pytest.mark.parametrize("found", [2**53 - 2, 2**53, 2**63, 0, -1, "x", None])
-async def test_a_sequence_that_was_driven_far_ahead_comes_back(
+async def test_a_sequence_that_is_far_too_high_goes_back(
     tmp_path: Path, aggregator: OrderlyAggregator, found: object
 ) -> None:
     agent = Agent(tmp_path, aggregator)
@@ -238,7 +236,7 @@ async def test_a_sequence_that_was_driven_far_ahead_comes_back(
     assert {one: two.cause for one, two in aggregator.statements.items()} == {1: "boot", 2: "change", 3: "failed"}
 
 
-async def test_an_aggregator_that_refuses_every_sequence_is_told_once_more_and_then_not_again(
+async def test_an_aggregator_that_refuses_every_sequence_gets_one_more_statement_only(
     tmp_path: Path, aggregator: OrderlyAggregator
 ) -> None:
     agent = Agent(tmp_path, aggregator)

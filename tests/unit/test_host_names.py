@@ -19,7 +19,7 @@ NAMES = ("ip-10-0-0-1.eu-central-1.compute.internal", "Status.Example.org")
      "i-0123456789abcdef0.eu-central-1.compute.internal", "ec2-198-51-100-7.eu-central-1.compute.amazonaws.com:7380",
      "ec2-198-51-100-7.compute-1.amazonaws.com", "ec2-198-51-100-7.cn-north-1.compute.amazonaws.com.cn"],
 )  # fmt: skip
-def test_the_machines_own_names_and_what_nobody_can_lead_here_are_answered(host: str) -> None:
+def test_the_machines_names_and_addresses_that_cannot_be_rebound_are_accepted(host: str) -> None:
     assert is_own_host([host], names=NAMES)
 
 
@@ -36,7 +36,7 @@ def test_other_names_are_refused(hosts: list[str]) -> None:
     assert not is_own_host(hosts, names=NAMES)
 
 
-def test_without_a_host_it_is_no_browser() -> None:
+def test_a_request_without_host_is_accepted() -> None:
     assert is_own_host([], names=())
 
 

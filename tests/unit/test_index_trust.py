@@ -70,13 +70,13 @@ def envelopes(*held: bytes, unread: tuple[str, ...] = ()) -> ImageEvidence:
     return ImageEvidence(envelopes=held, unread=unread)
 
 
-async def test_provenance_of_the_index_counts_beside_a_strangers_sbom_of_the_image() -> None:
+async def test_provenance_of_the_index_counts_even_if_the_image_has_another_attestation() -> None:
     registry = Held(image=envelopes(SBOM), index=envelopes(provenance(KEY, INDEX)))
     image, _ = await resolved(registry)
     assert (image.digest, image.built_by) == (IMAGE, BUILDER)
 
 
-async def test_the_index_is_not_asked_about_where_the_image_is_trusted() -> None:
+async def test_the_evidence_of_the_index_is_not_fetched_if_the_image_is_trusted() -> None:
     registry = Held(image=envelopes(provenance(KEY, IMAGE)))
     await resolved(registry)
     assert registry.asked == [IMAGE]
@@ -91,12 +91,12 @@ async def test_the_index_is_not_asked_about_where_the_image_is_trusted() -> None
         {"image": envelopes(provenance(STRANGER, IMAGE)), "index": envelopes(provenance(STRANGER, INDEX))},
     ],
 )
-async def test_evidence_of_one_never_counts_for_the_other(held: dict[str, ImageEvidence]) -> None:
+async def test_evidence_about_another_digest_does_not_count(held: dict[str, ImageEvidence]) -> None:
     with pytest.raises(ImageUntrusted, match="it has no provenance by a trusted builder"):
         await resolved(Held(**held))
 
 
-async def test_a_refusal_names_what_was_not_read() -> None:
+async def test_a_refusal_names_evidence_that_could_not_be_read() -> None:
     registry = Held(image=envelopes(unread=("an envelope is too large",)))
     with pytest.raises(ImageUntrusted, match="some evidence could not be read: an envelope is too large"):
         await resolved(registry)

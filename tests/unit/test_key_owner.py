@@ -118,7 +118,9 @@ def notices(predicate: Predicate) -> list[str]:
     return [str(one["message"]) for one in predicate.problems if one["code"] == "key-replaced"]
 
 
-async def test_its_own_record_shows_that_the_key_is_of_another_machine(copied: tuple[Path, BindingAggregator]) -> None:
+async def test_the_recorded_instance_id_shows_the_key_of_another_machine(
+    copied: tuple[Path, BindingAggregator],
+) -> None:
     directory, aggregator = copied
     machine = Booted(directory, aggregator, SECOND)
     machine.world.reporter.report("boot")
@@ -134,7 +136,7 @@ async def test_its_own_record_shows_that_the_key_is_of_another_machine(copied: t
     assert sorted(set(aggregator.keys.values())) == sorted([FIRST, SECOND])
 
 
-async def test_without_a_record_the_aggregator_shows_it_and_the_boot_is_not_lost(
+async def test_without_a_record_the_aggregator_shows_it_and_the_boot_is_stated(
     copied: tuple[Path, BindingAggregator],
 ) -> None:
     directory, aggregator = copied
@@ -148,7 +150,7 @@ async def test_without_a_record_the_aggregator_shows_it_and_the_boot_is_not_lost
     assert len(machine.world.outbox) == 0
 
 
-async def test_the_first_machine_goes_on_with_its_key_and_its_statements(
+async def test_the_first_machine_continues_with_its_key_and_its_statements(
     tmp_path: Path, copied: tuple[Path, BindingAggregator]
 ) -> None:
     _, aggregator = copied
@@ -160,7 +162,7 @@ async def test_the_first_machine_goes_on_with_its_key_and_its_statements(
     assert not list(tmp_path.glob("first/outbox-of-*"))
 
 
-async def test_what_was_copied_is_kept_apart_and_delivered_by_nobody(copied: tuple[Path, BindingAggregator]) -> None:
+async def test_copied_statements_are_set_aside_and_not_delivered(copied: tuple[Path, BindingAggregator]) -> None:
     directory, aggregator = copied
     old = (directory / "key.pem").read_bytes()
     Booted(directory, aggregator, SECOND)
@@ -174,7 +176,7 @@ async def test_what_was_copied_is_kept_apart_and_delivered_by_nobody(copied: tup
     assert len(notices(aggregator.taken[-1])) == 1
 
 
-async def test_what_was_remembered_for_the_old_key_counts_no_more(copied: tuple[Path, BindingAggregator]) -> None:
+async def test_values_stored_for_the_old_key_are_ignored(copied: tuple[Path, BindingAggregator]) -> None:
     directory, aggregator = copied
     world = World(directory)
     world.key.remember("running", {"boot_id": "b", "containers": {"taupageapp": "1"}})
@@ -184,7 +186,7 @@ async def test_what_was_remembered_for_the_old_key_counts_no_more(copied: tuple[
         assert machine.world.key.remembered(name) == {}
 
 
-async def test_an_aggregator_that_refuses_every_key_has_one_made_and_no_more(tmp_path: Path) -> None:
+async def test_an_aggregator_that_refuses_every_key_causes_only_one_new_key(tmp_path: Path) -> None:
     aggregator = BindingAggregator(always="key-of-other")
     machine = Booted(tmp_path, aggregator, FIRST)
     first = machine.world.key.id
@@ -206,7 +208,7 @@ async def test_no_other_refusal_replaces_a_key(tmp_path: Path, code: str) -> Non
     assert machine.world.key.id == before
 
 
-async def test_an_image_of_an_image_is_replaced_again(tmp_path: Path, copied: tuple[Path, BindingAggregator]) -> None:
+async def test_a_key_copied_twice_is_replaced_again(tmp_path: Path, copied: tuple[Path, BindingAggregator]) -> None:
     directory, aggregator = copied
     second = Booted(directory, aggregator, SECOND)
     second.world.reporter.report("boot")
@@ -218,7 +220,7 @@ async def test_an_image_of_an_image_is_replaced_again(tmp_path: Path, copied: tu
     assert len(list((tmp_path / "third").glob("outbox-of-*"))) == 2
 
 
-def test_credentials_that_were_copied_are_removed(tmp_path: Path) -> None:
+def test_copied_credentials_are_removed(tmp_path: Path) -> None:
     kept = Generations(tmp_path, link="credentials", group=tmp_path.stat().st_gid)
     kept.open()
     kept.publish({"user.json": b"{}"})
@@ -229,7 +231,7 @@ def test_credentials_that_were_copied_are_removed(tmp_path: Path) -> None:
     discard(tmp_path, link="credentials")
 
 
-async def test_a_disk_that_cannot_keep_the_enrolment_is_a_reason_to_wait_and_no_end(tmp_path: Path) -> None:
+async def test_a_disk_error_during_an_enrolment_is_retried(tmp_path: Path) -> None:
     machine = Booted(tmp_path, BindingAggregator(), FIRST)
     (tmp_path / "enrolment.json").mkdir()
     with pytest.raises(AggregatorUnavailable, match="the state directory cannot be written"):

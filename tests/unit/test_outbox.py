@@ -38,7 +38,7 @@ def test_statements_survive_the_process(tmp_path: Path) -> None:
     assert drained(again) == [b"kept"]
 
 
-def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
     outbox(tmp_path).put(1, b"whole")
     (tmp_path / "outbox" / ".0000000000000002.statement.abc.tmp").write_bytes(b"half")
     assert drained(outbox(tmp_path)) == [b"whole"]
@@ -71,13 +71,13 @@ def test_the_bytes_are_bounded_too(tmp_path: Path) -> None:
     assert len(box) == 2
 
 
-def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
+def test_a_foreign_file_is_not_touched(tmp_path: Path) -> None:
     outbox(tmp_path)
     (tmp_path / "outbox" / "README.statement").write_bytes(b"x")
     assert len(outbox(tmp_path)) == 0
 
 
-def test_no_sequence_is_given_twice_even_after_a_restart(tmp_path: Path) -> None:
+def test_no_sequence_is_used_twice_even_after_a_restart(tmp_path: Path) -> None:
     key = InstanceKey(tmp_path)
     assert [key.next_sequence(), key.next_sequence()] == [1, 2]
     assert InstanceKey(tmp_path).next_sequence() == 3
@@ -91,7 +91,7 @@ def test_the_key_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     }
 
 
-def test_what_was_remembered_for_another_key_is_forgotten(tmp_path: Path) -> None:
+def test_values_stored_for_another_key_are_not_returned(tmp_path: Path) -> None:
     key = InstanceKey(tmp_path)
     key.remember("enrolment", {"number": 1})
     (tmp_path / "key.pem").unlink()
@@ -110,7 +110,7 @@ def test_a_broken_key_file_is_refused_and_never_overwritten(tmp_path: Path, cont
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"next": 9}'])
-def test_broken_memory_is_no_memory(tmp_path: Path, content: bytes) -> None:
+def test_an_unreadable_record_counts_as_absent(tmp_path: Path, content: bytes) -> None:
     key = InstanceKey(tmp_path)
     (tmp_path / "sequence.json").write_bytes(content)
     assert key.next_sequence() == 1

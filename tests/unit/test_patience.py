@@ -40,7 +40,7 @@ class Side:
         return "an answer"
 
 
-async def test_a_side_that_fails_fifty_times_is_asked_until_it_answers() -> None:
+async def test_a_service_that_fails_fifty_times_is_retried_until_it_answers() -> None:
     told, side = progress(), Side(50)
     async with told.boot.stage("image", seconds_max=30) as stage:
         found = await PATIENCE.keep_trying(side.once, stage, waiting_for="the registry registry.example.org")
@@ -48,7 +48,7 @@ async def test_a_side_that_fails_fifty_times_is_asked_until_it_answers() -> None
     assert (stage.outcome, stage.reason, stage.waiting_for) == ("done", "", "")
 
 
-async def test_what_cannot_pass_ends_the_stage_with_the_first_try() -> None:
+async def test_a_permanent_error_ends_the_stage_with_the_first_try() -> None:
     told = progress()
     side = Side(50, RegistryRefused("registry-image-unknown", "no such image", retryable=False))
     with pytest.raises(StageFailed) as failure:
@@ -57,7 +57,7 @@ async def test_what_cannot_pass_ends_the_stage_with_the_first_try() -> None:
     assert (side.asked, failure.value.problems[0].code) == (1, "registry-image-unknown")
 
 
-async def test_a_deadline_that_passes_before_any_answer_names_who_was_asked() -> None:
+async def test_a_deadline_before_any_answer_names_the_service() -> None:
     told = progress()
     with pytest.raises(StageFailed) as failure:
         async with told.boot.stage("image", seconds_max=0.05) as stage:
@@ -67,7 +67,7 @@ async def test_a_deadline_that_passes_before_any_answer_names_who_was_asked() ->
     )
 
 
-async def test_a_deadline_that_passes_after_an_answer_names_nobody() -> None:
+async def test_a_deadline_after_an_answer_names_no_service() -> None:
     told = progress()
 
     async def answered_and_busy() -> None:
@@ -80,7 +80,7 @@ async def test_a_deadline_that_passes_after_an_answer_names_nobody() -> None:
     assert failure.value.problems[0].message == "image: not done within 0.05 seconds"
 
 
-async def test_a_deadline_that_passes_states_the_cause_of_the_last_try() -> None:
+async def test_a_deadline_during_retries_states_the_error_of_the_last_try() -> None:
     told, side = progress(), Side(10**9)
     with pytest.raises(StageFailed) as failure:
         async with told.boot.stage("image", seconds_max=0.05) as stage:
@@ -91,7 +91,7 @@ async def test_a_deadline_that_passes_states_the_cause_of_the_last_try() -> None
     assert problem.message.endswith(" tries: registry.example.org: HTTP 503")
 
 
-async def test_the_status_says_for_whom_a_boot_waits_and_how_long_it_will() -> None:
+async def test_the_status_states_the_awaited_service_and_the_time_left() -> None:
     clock = itertools.chain([100.0], itertools.repeat(136.0))
     told = progress(lambda: next(clock))
     async with told.boot.stage("image", seconds_max=120) as stage:
@@ -114,14 +114,14 @@ async def test_the_status_says_for_whom_a_boot_waits_and_how_long_it_will() -> N
         ("{image: soon}", "stage_seconds_max"),
     ],
 )
-def test_a_deadline_that_is_none_ends_the_start(given: str, said: str) -> None:
+def test_an_invalid_deadline_ends_the_start(given: str, said: str) -> None:
     content = f"aggregator_url: https://whence.example.org\nstage_seconds_max: {given}\n".encode()
     with pytest.raises(SettingsInvalid) as refused:
         parse_settings(content, name="agent.yaml")
     assert said in refused.value.diagnostics()
 
 
-def test_a_deadline_of_the_settings_replaces_the_usual_one() -> None:
+def test_a_deadline_of_the_settings_replaces_the_default() -> None:
     content = b"aggregator_url: https://whence.example.org\nstage_seconds_max: {image: 300}\n"
     settings = parse_settings(content, name="agent.yaml")
     assert (settings.stage_seconds("image"), settings.stage_seconds("pull")) == (300.0, 900.0)

@@ -63,7 +63,7 @@ def test_no_module_assigns_to_a_facet(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_the_owning_room_changes_a_facet(path: Path) -> None:
+def test_only_the_owning_package_changes_a_facet(path: Path) -> None:
     room = path.relative_to(ROOT).parts[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

@@ -31,7 +31,7 @@ def by(no_proxy: str) -> Proxies:
         "https://registry.localhost/v2/",
     ],
 )
-def test_the_metadata_service_and_loopback_never_have_a_proxy(url: str) -> None:
+def test_the_metadata_service_and_loopback_never_use_a_proxy(url: str) -> None:
     assert by("").url_for(url) == ""
 
 
@@ -66,11 +66,11 @@ def test_the_metadata_service_and_loopback_never_have_a_proxy(url: str) -> None:
         ("10.0.0.0/99", "https://x.c.test/", False),
     ],
 )
-def test_no_proxy_is_read_as_curl_and_go_read_it(no_proxy: str, url: str, direct: bool) -> None:
+def test_no_proxy_is_interpreted_as_by_curl_and_go(no_proxy: str, url: str, direct: bool) -> None:
     assert (by(no_proxy).url_for(url) == "") is direct
 
 
-def test_each_scheme_has_its_proxy_and_small_letters_come_first() -> None:
+def test_each_scheme_has_its_proxy_and_lower_case_variables_take_precedence() -> None:
     found = Proxies.of_environment({"https_proxy": "small:3128", "HTTPS_PROXY": "http://big:3128"})
     assert found.url_for("https://a.test/") == "http://small:3128"
     assert found.url_for("http://a.test/") == ""
@@ -81,7 +81,7 @@ def settings(text: str) -> Proxies:
     return proxies_of(parse_settings(b"aggregator_url: https://w.test\n" + text.encode(), name="t"), by(""))
 
 
-def test_a_setting_replaces_the_environment_and_an_empty_one_switches_it_off() -> None:
+def test_the_setting_replaces_the_environment_and_an_empty_one_means_no_proxy() -> None:
     assert settings("").url_for("https://a.test/") == PROXY
     assert settings("proxy: {}\n").url_for("https://a.test/") == ""
     given = settings("proxy: {https: 'http://p.test:1', no_proxy: [b.test]}\n")
@@ -104,7 +104,7 @@ def test_a_setting_replaces_the_environment_and_an_empty_one_switches_it_off() -
         ("proxy: {https: 'http://p.test:1', login_file: /nowhere}", "proxy.login_file: /nowhere cannot be read"),
     ],
 )
-def test_a_proxy_that_cannot_be_used_ends_the_start_and_its_password_is_not_said(text: str, said: str) -> None:
+def test_an_unusable_proxy_ends_the_start_without_showing_its_password(text: str, said: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         settings(text + "\n")
     assert said in caught.value.message
@@ -112,11 +112,11 @@ def test_a_proxy_that_cannot_be_used_ends_the_start_and_its_password_is_not_said
 
 
 @pytest.mark.parametrize("proxy", ["http://[fd12::7]:3128", "https://proxy.example.org", "http://10.0.0.1:3128/"])
-def test_an_address_and_tls_are_right_for_a_proxy(proxy: str) -> None:
+def test_a_proxy_may_have_an_address_and_use_tls(proxy: str) -> None:
     assert settings(f"proxy: {{https: '{proxy}'}}\n").url_for("https://a.test/") == proxy
 
 
-def test_a_wrong_environment_ends_the_start_too() -> None:
+def test_an_unusable_proxy_of_the_environment_ends_the_start_too() -> None:
     read = parse_settings(b"aggregator_url: https://w.test\n", name="t")
     with pytest.raises(SettingsInvalid, match=r"environment\.https must be") as caught:
         proxies_of(read, Proxies.of_environment({"HTTPS_PROXY": "ftp://user:hunter2@p.test"}))

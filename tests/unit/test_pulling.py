@@ -125,7 +125,7 @@ def away(*, later: float | None = 0.0) -> RegistryRefused:
     return RegistryRefused("storage-unavailable", "the database does not answer", retry_after_seconds=later)
 
 
-async def test_a_pull_that_breaks_off_is_tried_again() -> None:
+async def test_a_broken_pull_is_tried_again() -> None:
     engine = FailingEngine("engine-pull", "engine-unreachable")
     image_id, scm_source = await pull_of(engine, Tokens()).run()
     assert (image_id, scm_source.status, engine.pulled) == ("id", "missing", 3)
@@ -137,7 +137,7 @@ async def test_a_pull_that_fails_fifty_times_is_tried_until_it_succeeds() -> Non
     assert (engine.pulled, stage.reason, stage.doing) == (51, "", "")
 
 
-async def test_what_cannot_pass_ends_the_pull_with_the_first_try() -> None:
+async def test_a_permanent_error_ends_the_pull_with_the_first_try() -> None:
     unknown = EngineFailed("image-unknown", "manifest unknown", retryable=False)
     engine = FailingEngine(unknown, "engine-pull")
     with pytest.raises(EngineFailed):
@@ -145,27 +145,27 @@ async def test_what_cannot_pass_ends_the_pull_with_the_first_try() -> None:
     assert engine.pulled == 1
 
 
-async def test_an_engine_that_goes_away_after_the_pull_is_asked_again_and_nothing_is_pulled_twice() -> None:
+async def test_an_engine_that_is_unreachable_after_the_pull_is_retried_without_a_second_pull() -> None:
     engine = FailingEngine()
     engine.reads_that_fail = 3
     image_id, _ = await pull_of(engine, Tokens()).run()
     assert (image_id, engine.pulled) == ("id", 1)
 
 
-async def test_each_try_shows_a_token_of_its_own() -> None:
+async def test_each_try_uses_a_new_token() -> None:
     """The first one may have ended while disks were prepared."""
     engine = FailingEngine("engine-pull", "engine-pull")
     await pull_of(engine, Tokens(), login=Login(registry_token="first")).run()
     assert engine.shown == ["first", "token 1", "token 2"]
 
 
-async def test_a_login_that_ended_before_the_pull_is_renewed_at_once() -> None:
+async def test_a_login_that_expired_before_the_pull_is_renewed_at_once() -> None:
     engine, stage = FailingEngine(UNAUTHORISED), StageProgress(name="pull")
     await pull_of(engine, Tokens(), login=Login(registry_token="first"), stage=stage).run()
     assert (engine.shown, stage.waiting_for) == (["first", "token 1"], "")
 
 
-async def test_logins_that_end_before_an_engine_is_done_that_keeps_nothing_are_tried_again_with_pauses() -> None:
+async def test_expired_logins_are_retried_with_pauses_if_the_engine_stores_no_layers() -> None:
     """A token holds for 300 seconds; Docker's older store forgets the layers of a pull that failed."""
     engine, stage = FailingEngine(*[UNAUTHORISED] * 9, seconds=310.0, kept=(3,)), StageProgress(name="pull")
     reasons: list[str] = []
@@ -180,20 +180,20 @@ async def test_logins_that_end_before_an_engine_is_done_that_keeps_nothing_are_t
     assert "the login expired after 310 seconds, before the pull was complete" in reasons[-1]
 
 
-async def test_a_login_that_ended_early_is_renewed_while_each_try_keeps_more_layers() -> None:
+async def test_an_expired_login_is_renewed_while_each_try_stores_more_layers() -> None:
     engine = FailingEngine(*[UNAUTHORISED] * 4, kept=(0, 1, 3, 5, 7))
     await pull_of(engine, Tokens(seconds=300.0)).run()
     assert engine.pulled == 5
 
 
-async def test_a_fresh_login_that_is_refused_at_once_ends_the_pull() -> None:
+async def test_a_new_login_that_is_refused_at_once_ends_the_pull() -> None:
     engine = FailingEngine(*[UNAUTHORISED] * 9, seconds=2.0, kept=(2,))
     with pytest.raises(EngineFailed) as caught:
         await pull_of(engine, Tokens(seconds=300.0)).run()
     assert (caught.value.code, engine.pulled) == ("engine-unauthorised", 2)
 
 
-async def test_the_status_tells_how_far_a_pull_is_and_so_does_the_deadline(tmp_path: Path) -> None:
+async def test_status_and_deadline_message_state_the_progress_of_a_pull(tmp_path: Path) -> None:
     world, engine = World(tmp_path), FailingEngine(kept=(3,))
     waiting = asyncio.Event()
 
@@ -219,7 +219,7 @@ async def test_the_status_tells_how_far_a_pull_is_and_so_does_the_deadline(tmp_p
     )
 
 
-async def test_an_engine_that_failed_is_asked_again_once_the_registry_answers_for_the_image() -> None:
+async def test_a_failed_pull_is_retried_once_the_registry_answers_for_the_image() -> None:
     registry, stage = Manifests(), StageProgress(name="pull")
     tokens, reference = Tokens(*(away() for _ in range(40))), ImageReference.parse(IMAGE.source)
     engine = FailingEngine("engine-pull")
@@ -232,7 +232,7 @@ async def test_an_engine_that_failed_is_asked_again_once_the_registry_answers_fo
     assert stage.reason == "", "what was waited for is over"
 
 
-async def test_the_deadline_of_a_pull_states_the_engines_reason_though_the_registry_gave_another_login(
+async def test_the_deadline_of_a_pull_states_the_engines_reason_even_after_a_new_login(
     tmp_path: Path,
 ) -> None:
     world, registry, reference = World(tmp_path), Manifests(), ImageReference.parse(IMAGE.source)
@@ -252,7 +252,7 @@ async def test_the_deadline_of_a_pull_states_the_engines_reason_though_the_regis
     assert caught.value.problems[0].code == "engine-pull-throttled"
 
 
-async def test_a_registry_that_says_when_to_come_again_is_asked_until_the_stage_ends() -> None:
+async def test_a_registry_with_retry_after_is_retried_until_the_stage_ends() -> None:
     stage, reference = StageProgress(name="image"), ImageReference.parse(IMAGE.source)
     image, said = await resolver(Manifests()).resolve(reference, Tokens(*(away() for _ in range(40))), stage)
     assert (image.digest, said.login) == (DIGEST, Login(registry_token="token 1"))
@@ -267,7 +267,7 @@ class Endless(Tokens):
         raise away(later=0.01)
 
 
-async def test_one_that_only_fails_is_asked_until_it_answers_and_one_that_refuses_once() -> None:
+async def test_a_failing_registry_is_retried_until_it_answers_and_a_refusal_is_final() -> None:
     stage, reference = StageProgress(name="image"), ImageReference.parse(IMAGE.source)
     tokens = Tokens(*(away(later=None) for _ in range(40)))
     image, _ = await resolver(Manifests()).resolve(reference, tokens, stage)
@@ -279,7 +279,7 @@ async def test_one_that_only_fails_is_asked_until_it_answers_and_one_that_refuse
     assert len(tokens.refusals) == 1
 
 
-async def test_a_stage_that_ends_while_it_waits_names_what_it_waited_for(tmp_path: Path) -> None:
+async def test_a_stage_that_ends_while_it_waits_names_the_awaited_service(tmp_path: Path) -> None:
     progress, reference = World(tmp_path).progress, ImageReference.parse(IMAGE.source)
     with pytest.raises(StageFailed) as caught:
         async with progress.boot.stage("image", seconds_max=0.1) as stage:

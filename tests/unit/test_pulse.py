@@ -14,7 +14,7 @@ from whence_agent.adapters.systemd import SystemdNotifier, machine_is_stopping
 from whence_common.runtime.lifecycle import run_until_signal
 
 
-def test_a_loop_that_comes_round_feeds_the_watchdog(tmp_path: Path) -> None:
+def test_a_loop_that_completes_its_rounds_feeds_the_watchdog(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.pulse.beat("supervision", silent_seconds_max=10)
     world.ticks.now += 9
@@ -22,7 +22,7 @@ def test_a_loop_that_comes_round_feeds_the_watchdog(tmp_path: Path) -> None:
     assert world.notifier.told == ["alive"]
 
 
-def test_a_loop_that_hangs_starves_it_whatever_the_others_do(tmp_path: Path) -> None:
+def test_one_hanging_loop_stops_the_feeding_of_the_watchdog(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.pulse.beat("supervision", silent_seconds_max=10)
     world.ticks.now += 11
@@ -32,11 +32,11 @@ def test_a_loop_that_hangs_starves_it_whatever_the_others_do(tmp_path: Path) -> 
     assert world.notifier.told == []
 
 
-def test_a_loop_that_has_not_begun_hangs_nobody(tmp_path: Path) -> None:
+def test_a_loop_that_has_not_started_does_not_count_as_hanging(tmp_path: Path) -> None:
     assert World(tmp_path).pulse.feed()
 
 
-def test_the_service_manager_is_told_in_its_own_words(tmp_path: Path) -> None:
+def test_the_service_manager_receives_its_own_notation(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(5)
@@ -44,12 +44,12 @@ def test_the_service_manager_is_told_in_its_own_words(tmp_path: Path) -> None:
         assert manager.recv(1000) == b"READY=1\nWATCHDOG=1\nSTATUS=stage pull"
 
 
-def test_without_a_service_manager_nobody_is_told(tmp_path: Path) -> None:
+def test_without_a_service_manager_nothing_is_sent(tmp_path: Path) -> None:
     SystemdNotifier(address=None).notify(ready=True)
     SystemdNotifier(address=str(tmp_path / "nobody")).notify(ready=True)
 
 
-def test_the_machine_goes_down_once_its_unit_has_said_so(tmp_path: Path) -> None:
+def test_the_machine_is_stopping_when_systemd_reports_it(tmp_path: Path) -> None:
     flag = tmp_path / "machine-stops"
     assert not machine_is_stopping(flag)
     flag.touch()
@@ -61,7 +61,7 @@ async def forever() -> None:
 
 
 @pytest.mark.parametrize("accepts", [True, False])
-async def test_a_hangup_reloads_only_when_the_settings_are_right(accepts: bool) -> None:
+async def test_a_hangup_reloads_only_if_the_settings_are_valid(accepts: bool) -> None:
     asked: list[bool] = []
     stopped: list[bool] = []
 

@@ -37,7 +37,7 @@ def refused(receipts: Receipts, given: StatementReceipt, content: bytes = ENVELO
     return caught.value.code
 
 
-def test_a_receipt_of_the_log_that_was_named_at_enrolment_is_taken(world: World) -> None:
+def test_a_receipt_of_the_log_named_at_enrolment_is_accepted(world: World) -> None:
     receipts = world.receipts()
     receipts.learn([str(LOG.verifier)])
     receipts.check(receipt(), ENVELOPE)
@@ -45,7 +45,7 @@ def test_a_receipt_of_the_log_that_was_named_at_enrolment_is_taken(world: World)
     assert refused(receipts, receipt(signer=OTHER)) == "receipt-invalid"
 
 
-def test_the_keys_of_the_settings_are_the_only_ones_where_there_are_any(world: World) -> None:
+def test_log_keys_of_the_settings_replace_those_of_the_enrolment(world: World) -> None:
     receipts = world.receipts(PINNED)
     receipts.learn([str(OTHER.verifier)])
     assert refused(receipts, receipt(signer=OTHER)) == "receipt-invalid"
@@ -63,11 +63,11 @@ def test_the_keys_of_the_settings_are_the_only_ones_where_there_are_any(world: W
         (receipt(index=1), "receipt-invalid"),
     ],
 )
-def test_a_receipt_that_proves_nothing_is_refused(world: World, given: StatementReceipt, code: str) -> None:
+def test_an_invalid_receipt_is_refused(world: World, given: StatementReceipt, code: str) -> None:
     assert refused(world.receipts(PINNED), given) == code
 
 
-def test_an_aggregator_that_names_something_else_as_its_key_is_refused(world: World) -> None:
+def test_an_aggregator_that_names_an_invalid_log_key_is_refused(world: World) -> None:
     with pytest.raises(AggregatorUnavailable):
         world.receipts().learn(["no key"])
 
@@ -86,7 +86,7 @@ def watched(*witnesses: Signer, least: int | None = None) -> Trusted:
     return Trusted(log_keys=[LOG.verifier], witness_keys=keys, witnesses_least=len(keys) if least is None else least)
 
 
-def test_a_receipt_that_no_witness_cosigned_is_asked_for_again(world: World) -> None:
+def test_a_receipt_without_cosignatures_is_requested_again(world: World) -> None:
     receipts, log = world.receipts(watched(*WITNESSES)), SignedLog([ENVELOPE])
     assert refused(receipts, log.receipt(0)) == "receipt-unwitnessed"
     assert refused(receipts, log.receipt(0, witnesses=WITNESSES[:1])) == "receipt-unwitnessed"
@@ -95,13 +95,13 @@ def test_a_receipt_that_no_witness_cosigned_is_asked_for_again(world: World) -> 
     assert receipts.seen_size == 1
 
 
-def test_so_many_witnesses_as_the_settings_ask_for_are_enough(world: World) -> None:
+def test_as_many_witnesses_as_the_settings_require_suffice(world: World) -> None:
     world.receipts(watched(*WITNESSES, least=1)).check(
         SignedLog([ENVELOPE]).receipt(0, witnesses=WITNESSES[1:]), ENVELOPE
     )
 
 
-def test_a_cosignature_that_does_not_hold_counts_as_none(world: World) -> None:
+def test_an_invalid_cosignature_does_not_count(world: World) -> None:
     forged = Signer(WITNESSES[0].verifier.name, b"f" * 32, WITNESS)
     given = SignedLog([ENVELOPE]).receipt(0, witnesses=[forged])
     assert refused(world.receipts(watched(WITNESSES[0])), given) == "receipt-unwitnessed"
@@ -130,7 +130,7 @@ def grown(first: int = 3, more: int = 4) -> tuple[SignedLog, SignedLog]:
     return SignedLog(entries[:first]), SignedLog(entries)
 
 
-def test_a_log_that_grows_is_followed_over_restarts(world: World) -> None:
+def test_a_growing_log_is_accepted_over_restarts(world: World) -> None:
     before, after = grown()
     world.receipts(PINNED).check(before.receipt(2), b"entry 2")
     again = world.receipts(PINNED)
@@ -139,7 +139,7 @@ def test_a_log_that_grows_is_followed_over_restarts(world: World) -> None:
     assert world.receipts(PINNED).seen_size == 7
 
 
-def test_an_older_checkpoint_of_the_same_log_is_taken_and_the_newer_stays_in_mind(world: World) -> None:
+def test_an_older_checkpoint_of_the_same_log_is_accepted_and_the_newer_one_stays_stored(world: World) -> None:
     before, after = grown()
     receipts = world.receipts(PINNED)
     receipts.check(after.receipt(6), b"entry 6")
@@ -157,7 +157,7 @@ def fork(world: World, given: StatementReceipt, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
-def test_a_second_history_is_never_accepted_and_is_told_for_good(world: World, size: int) -> None:
+def test_a_second_history_is_never_accepted_and_is_shown_permanently(world: World, size: int) -> None:
     before, _ = grown()
     world.receipts(PINNED).check(before.receipt(2), b"entry 2")
     other = SignedLog([b"other %d" % number for number in range(size)])
@@ -174,7 +174,7 @@ def test_a_second_history_is_never_accepted_and_is_told_for_good(world: World, s
     assert "two histories" in what_to_do(world.progress, state)
 
 
-def test_both_signed_checkpoints_are_kept_as_the_proof_of_a_fork(world: World) -> None:
+def test_both_signed_checkpoints_of_a_fork_are_stored_as_proof(world: World) -> None:
     before, _ = grown()
     world.receipts(PINNED).check(before.receipt(2), b"entry 2")
     other = SignedLog([b"other"] * 3)
@@ -183,7 +183,7 @@ def test_both_signed_checkpoints_are_kept_as_the_proof_of_a_fork(world: World) -
     assert (kept["kept"], kept["shown"]) == (before.note(), other.note())
 
 
-def test_what_was_seen_outlives_the_machines_key(world: World) -> None:
+def test_what_was_seen_of_the_log_outlives_the_machines_key(world: World) -> None:
     """Whoever answers `key-of-other` has the key replaced; a fork must be noticed all the same."""
     before, _ = grown()
     world.receipts(PINNED).check(before.receipt(2), b"entry 2")
@@ -191,7 +191,7 @@ def test_what_was_seen_outlives_the_machines_key(world: World) -> None:
     fork(world, SignedLog([b"other"] * 3).receipt(0, seen=3), b"other")
 
 
-def test_a_shorter_log_is_refused_with_what_to_do(world: World) -> None:
+def test_a_shorter_log_is_refused_with_a_fix(world: World) -> None:
     before, after = grown()
     receipts = world.receipts(PINNED)
     receipts.check(after.receipt(6), b"entry 6")
@@ -201,14 +201,14 @@ def test_a_shorter_log_is_refused_with_what_to_do(world: World) -> None:
     assert (receipts.seen_size, receipts.take_findings()) == (7, False)
 
 
-def test_a_log_that_proves_nothing_is_refused(world: World) -> None:
+def test_a_log_without_a_consistency_proof_is_refused(world: World) -> None:
     before, after = grown()
     receipts = world.receipts(PINNED)
     receipts.check(before.receipt(2), b"entry 2")
     assert refused(receipts, after.receipt(6), b"entry 6") == "log-unproven"
 
 
-def test_a_log_under_a_new_name_is_taken_and_told(world: World) -> None:
+def test_a_log_with_a_new_name_is_accepted_and_reported(world: World) -> None:
     before, after = grown()
     receipts = world.receipts()
     receipts.learn([str(LOG.verifier)])
@@ -223,7 +223,7 @@ def test_a_log_under_a_new_name_is_taken_and_told(world: World) -> None:
     assert receipts.take_findings()
 
 
-def test_the_first_name_is_not_forgotten_for_many_new_ones(world: World) -> None:
+def test_the_first_log_is_not_forgotten_after_many_new_ones(world: World) -> None:
     """A rogue replica without the log's key shows one log after another, so that a fork of the first goes unnoticed."""
     before, _ = grown()
     receipts = world.receipts()
@@ -241,7 +241,7 @@ def test_the_first_name_is_not_forgotten_for_many_new_ones(world: World) -> None
     assert refused(receipts, SignedLog([b"other"] * 3).receipt(0, seen=3), b"other") == "log-forked"
 
 
-def test_a_damaged_memory_of_the_log_is_told(world: World) -> None:
+def test_a_damaged_file_of_seen_logs_is_reported(world: World) -> None:
     (world.directory / "log-seen.json").write_bytes(b'{"notes": ["no note"]}')
     world.receipts(PINNED).check(receipt(), ENVELOPE)
     assert [one.code for one in world.progress.delivered.log_problems] == ["log-seen-damaged"]

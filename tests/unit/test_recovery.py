@@ -22,7 +22,7 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(World(tmp_path))
 
 
-async def test_a_start_that_the_engine_refuses_is_a_failure_with_back_off_a_crash_loop_and_its_reason(
+async def test_a_refused_start_is_a_failure_with_back_off_crash_loop_and_reason(
     watched: Watched,
 ) -> None:
     world = watched.world
@@ -55,7 +55,7 @@ async def test_a_start_that_the_engine_refuses_is_a_failure_with_back_off_a_cras
     assert world.progress.watched.crash_loops == {}
 
 
-async def test_a_refused_start_holds_back_no_other_container(watched: Watched) -> None:
+async def test_a_refused_start_does_not_delay_other_containers(watched: Watched) -> None:
     watched.world.engine.end(APP, 1)
     watched.world.engine.end(f"{APP}-proxy", 1)
     await watched.look()
@@ -76,7 +76,7 @@ async def test_a_sidecar_in_the_network_of_an_application_that_does_not_run_wait
     assert world.engine.calls == []
 
 
-async def test_an_application_that_was_restarted_by_hand_gets_its_sidecars_back(watched: Watched) -> None:
+async def test_sidecars_rejoin_the_network_of_an_application_restarted_by_hand(watched: Watched) -> None:
     world = watched.world
     world.engine.add(f"{APP}-inside")
     watched.supervision.watch(f"{APP}-inside", digest=DIGEST, main=False, joins=APP)
@@ -88,7 +88,7 @@ async def test_an_application_that_was_restarted_by_hand_gets_its_sidecars_back(
     assert world.engine.calls == [f"restart {APP}", f"restart {APP}-inside"]
 
 
-async def test_a_container_that_stays_removed_is_a_failure_and_one_that_is_replaced_is_not(watched: Watched) -> None:
+async def test_a_container_that_stays_removed_is_a_failure_and_a_replaced_one_is_not(watched: Watched) -> None:
     container = watched.world.engine.containers.pop(APP)
     await watched.look()
     await watched.look(after=30)
@@ -103,7 +103,7 @@ async def test_a_container_that_stays_removed_is_a_failure_and_one_that_is_repla
     assert watched.world.engine.calls == []
 
 
-async def test_a_start_waits_for_an_engine_that_is_away_and_is_no_failure(watched: Watched) -> None:
+async def test_a_start_waits_for_an_unreachable_engine_and_is_not_a_failure(watched: Watched) -> None:
     world = watched.world
     world.engine.end(APP, 1)
     await watched.look()
@@ -227,7 +227,7 @@ HAPPENINGS = (
 @pytest.mark.endurance
 @settings(max_examples=repeated(sample=40, whole=1000), deadline=None)
 @given(happenings=st.lists(st.sampled_from(HAPPENINGS), max_size=14), live_restore=st.booleans())
-def test_what_ended_well_by_itself_stays_ended_and_all_else_runs_again(
+def test_only_a_container_that_ended_by_itself_with_exit_code_0_stays_ended(
     happenings: list[object], live_restore: bool
 ) -> None:
     async def live() -> None:

@@ -50,7 +50,7 @@ def test_a_secret_is_masked_however_it_is_quoted(redactor: Redactor, text: str) 
     assert scrubbed.endswith(" after")
 
 
-def test_values_however_nested_are_masked_and_the_rest_is_left(redactor: Redactor) -> None:
+def test_nested_values_are_masked_and_the_rest_is_unchanged(redactor: Redactor) -> None:
     value: Any = {"a": [SECRET, 1, None, {"b": f"x{SECRET}"}], "c": True}
     assert redactor.scrub_all(value) == {"a": ["MASKED", 1, None, {"b": "xMASKED"}], "c": True}
 
@@ -63,13 +63,13 @@ def test_no_secret_of_some_length_survives(secret: str, before: str, after: str)
     assert scrubbed.count("MASKED") >= 1
 
 
-def test_a_short_value_is_no_secret_that_could_be_masked() -> None:
+def test_a_short_value_is_not_masked() -> None:
     redactor = Redactor()
     redactor.learn("8080")
     assert redactor.scrub("port 8080") == "port 8080"
 
 
-def test_it_forgets_the_oldest_rather_than_grow() -> None:
+def test_the_oldest_secrets_are_dropped_at_the_bound() -> None:
     redactor = Redactor()
     for number in range(5_000):
         redactor.learn(f"password-number-{number}")
@@ -77,7 +77,7 @@ def test_it_forgets_the_oldest_rather_than_grow() -> None:
     assert int(repr(redactor).partition("(")[2].split()[0]) <= 1_000
 
 
-def test_no_log_line_holds_it(redactor: Redactor) -> None:
+def test_no_log_line_contains_a_secret(redactor: Redactor) -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines(redactor.scrub))
@@ -91,7 +91,7 @@ def test_no_log_line_holds_it(redactor: Redactor) -> None:
     json.loads(stream.getvalue())
 
 
-def test_neither_statement_nor_status_nor_page_holds_it(tmp_path: Path) -> None:
+def test_statement_status_and_page_contain_no_secret(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.redactor.learn(SECRET)
     problem = Problem(

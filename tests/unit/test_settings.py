@@ -17,17 +17,17 @@ AGENT = "aggregator_url: https://whence.example.org\n"
 AGGREGATOR = 'audience: https://whence.example.org\naccounts: ["123456789012"]\n'
 
 
-def test_the_least_that_must_be_said_is_enough() -> None:
+def test_the_required_settings_suffice() -> None:
     assert agent.parse_settings(AGENT.encode(), name="a").status_port == 7380
     assert aggregator.parse_settings(AGGREGATOR.encode(), name="a").listen_port == 7381
 
 
-def test_keys_are_bound_by_the_fresh_proof_unless_the_settings_state_otherwise() -> None:
+def test_keys_are_bound_by_the_fresh_proof_unless_the_settings_disable_it() -> None:
     assert aggregator.parse_settings(AGGREGATOR.encode(), name="a").sts == "required"
 
 
 @pytest.mark.parametrize("sts, warned", [("required", []), ("accepted", ["accepted"]), ("off", ["off"])])
-async def test_the_start_warns_where_keys_are_bound_without_the_fresh_proof(
+async def test_the_start_warns_if_keys_are_bound_without_the_fresh_proof(
     sts: str, warned: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = aggregator.parse_settings(f"{AGGREGATOR}sts: '{sts}'\n".encode(), name="a")
@@ -77,7 +77,7 @@ def test_wrong_agent_settings_are_refused_by_name(line: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"- a", b"\xff", b" " * 2_000_000])
-def test_what_is_no_settings_file_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_a_settings_file_is_refused(content: bytes) -> None:
     with pytest.raises(SettingsInvalid):
         agent.parse_settings(content, name="a")
     with pytest.raises(SettingsInvalid):
@@ -119,12 +119,12 @@ def test_wrong_aggregator_settings_are_refused_by_name(line: str, says: str) -> 
         ("git_servers: {g.example.org: {token_hosts: [x]}}", "token_hosts"),
     ],
 )  # fmt: skip
-def test_roads_that_cannot_be_are_refused_by_name(lines: str, says: str) -> None:
+def test_unusable_urls_are_refused_by_name(lines: str, says: str) -> None:
     with pytest.raises(SettingsInvalid, match=says):
         aggregator.parse_settings((AGGREGATOR + lines).encode(), name="a")
 
 
-def test_what_is_said_of_docker_hub_by_one_name_holds_for_all() -> None:
+def test_a_setting_of_docker_hub_by_one_name_applies_to_all_its_names() -> None:
     settings = agent.parse_settings(
         b"aggregator_url: https://whence.example.org\n"
         b"registries:\n  index.docker.io: {immutable_tags: true, sign_in: none, trust: {production_ready_header: true}}\n"
@@ -150,7 +150,7 @@ def test_a_registry_that_is_written_twice_is_refused() -> None:
         aggregator.parse_settings(f"{AGGREGATOR}trust: {twice}".encode(), name="a")
 
 
-def test_hosts_of_the_agents_registries_are_hosts() -> None:
+def test_token_and_blob_hosts_of_a_registry_must_be_hosts() -> None:
     with pytest.raises(SettingsInvalid, match="blob_hosts"):
         agent.parse_settings((AGENT + "registries: {r.example.org: {blob_hosts: ['http://x']}}").encode(), name="a")
 
@@ -175,13 +175,13 @@ ONE, ALIAS = (Signer(f"{name}.example.org", b"1" * 32, WITNESS).verifier for nam
         ),
     ],
 )
-def test_agents_take_no_witness_that_could_be_the_log_itself(lines: str, says: str) -> None:
+def test_an_agents_witness_key_must_differ_from_the_log_key(lines: str, says: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         agent.parse_settings(f"{AGENT}{lines}\n".encode(), name="a.yaml")
     assert says in caught.value.message
 
 
-def test_one_witness_is_named_once() -> None:
+def test_each_witness_is_named_once() -> None:
     witnesses = f"witnesses: [{{url: 'https://a', key: '{ONE}'}}, {{url: 'https://b', key: '{ALIAS}'}}]"
     with pytest.raises(SettingsInvalid, match="named twice"):
         aggregator.parse_settings(f"{AGGREGATOR}{witnesses}\n".encode(), name="a.yaml")

@@ -21,14 +21,14 @@ SETTINGS = parse_settings(b"aggregator_url: https://whence.example.org\n", name=
 each_row = pytest.mark.parametrize("row", STAGES, ids=lambda row: row.name)
 
 
-def test_the_order_is_the_one_that_operators_know() -> None:
+def test_the_stages_have_the_documented_order() -> None:
     assert [row.name for row in STAGES] == [
         "identity", "user-data", "enrol", "credentials", "secrets", "image", "host", "storage", "pull", "run", "health",
         "load-balancer", "notify",
     ]  # fmt: skip
 
 
-def test_nothing_acts_before_the_judgement_is_complete_and_telling_comes_last() -> None:
+def test_acting_stages_follow_the_judgement_and_announcing_is_last() -> None:
     assert [row.phase for row in STAGES] == ["judge"] * 3 + ["act"] * 9 + ["announce"]
 
 
@@ -108,7 +108,7 @@ def _asked_for() -> Iterator[tuple[str, str]]:
                             yield stage, kind
 
 
-def test_a_stage_asks_only_for_what_its_row_needs() -> None:
+def test_each_stage_requests_only_what_its_row_needs() -> None:
     asked = set(_asked_for())
     assert {kind for _, kind in asked} <= set(OBSERVED_BY)
     assert len(asked) >= 15

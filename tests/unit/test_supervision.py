@@ -23,14 +23,14 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(World(tmp_path))
 
 
-async def test_nothing_is_said_while_nothing_changes(watched: Watched) -> None:
+async def test_nothing_is_reported_while_nothing_changes(watched: Watched) -> None:
     for _ in range(3):
         await watched.look(after=5)
     assert watched.world.causes() == []
 
 
 @pytest.mark.parametrize("name", [APP, f"{APP}-proxy"])
-async def test_a_container_that_fails_is_told_and_started_again_after_a_pause(watched: Watched, name: str) -> None:
+async def test_a_container_that_fails_is_reported_and_restarted_after_a_pause(watched: Watched, name: str) -> None:
     watched.world.engine.end(name, 1)
     await watched.look()
     assert watched.world.causes() == ["change"]
@@ -42,7 +42,7 @@ async def test_a_container_that_fails_is_told_and_started_again_after_a_pause(wa
     assert [one.restarts for one in after.containers if one.name == name] == [1]
 
 
-async def test_one_failure_counts_once_however_often_it_is_looked_at(watched: Watched) -> None:
+async def test_one_failure_counts_once_over_several_inspections(watched: Watched) -> None:
     watched.world.engine.end(APP, 1)
     await watched.look()
     await watched.look(after=1.1)
@@ -55,14 +55,14 @@ async def test_one_failure_counts_once_however_often_it_is_looked_at(watched: Wa
     assert watched.world.engine.calls == [f"start {APP}"] * 2
 
 
-async def test_an_application_that_ends_well_stays_ended_and_its_end_is_heard(watched: Watched) -> None:
+async def test_an_application_with_exit_code_0_stays_ended_and_its_end_is_handled(watched: Watched) -> None:
     watched.world.engine.end(APP, 0)
     await watched.look()
     await watched.look(after=600)
     assert (watched.ends, watched.world.engine.calls) == ([0], [])
 
 
-async def test_pauses_double_and_five_failures_are_a_crash_loop_told_once(watched: Watched) -> None:
+async def test_pauses_double_and_five_failures_are_a_crash_loop_reported_once(watched: Watched) -> None:
     starts: list[float] = []
     for _ in range(CRASH_LOOP_FAILURES + 2):
         watched.world.engine.end(APP, 7)
@@ -97,14 +97,14 @@ async def test_each_container_has_a_crash_loop_of_its_own(watched: Watched) -> N
     assert what_to_do(watched.world.progress, "degraded") == f"read the log: docker logs {proxy}"
 
 
-async def test_a_long_good_run_takes_the_verdict_back(watched: Watched) -> None:
+async def test_a_long_run_ends_the_crash_loop(watched: Watched) -> None:
     watched.world.progress.watched.record_crash_loop(APP, f"{APP} has failed 5 times")
     await watched.look(after=STABLE_SECONDS + 1)
     assert watched.world.progress.watched.crash_loops == {}
     assert watched.world.causes() == ["change"]
 
 
-def test_a_failure_after_a_long_run_counts_anew() -> None:
+def test_a_failure_after_a_long_run_counts_from_one() -> None:
     restarts = Restarts(started=0.0)
     for _ in range(4):
         restarts.ended(1.0, 1)
@@ -123,7 +123,7 @@ async def test_a_sidecar_in_the_applications_network_is_restarted_with_it(watche
     assert world.engine.calls == [f"start {APP}", f"restart {APP}-inside"]
 
 
-async def test_an_undeclared_container_is_told_once(watched: Watched) -> None:
+async def test_an_undeclared_container_is_reported_once(watched: Watched) -> None:
     watched.world.engine.add("miner", digest="evil")
     await watched.look()
     await watched.look(after=5)
@@ -133,7 +133,7 @@ async def test_an_undeclared_container_is_told_once(watched: Watched) -> None:
     ]
 
 
-async def test_a_stranger_too_quick_to_be_looked_at_is_told_all_the_same(watched: Watched) -> None:
+async def test_an_undeclared_container_that_ends_before_an_inspection_is_reported_too(watched: Watched) -> None:
     assert watched.supervision.is_new_drift(EngineEvent(action="start", container_id="1", name="blink", image="evil"))
     assert not watched.supervision.is_new_drift(
         EngineEvent(action="start", container_id="2", name="platform-x", image="x")
@@ -141,13 +141,13 @@ async def test_a_stranger_too_quick_to_be_looked_at_is_told_all_the_same(watched
     assert watched.drift == [("container-undeclared", "blink")]
 
 
-async def test_what_the_platform_runs_is_no_drift(watched: Watched) -> None:
+async def test_containers_of_the_platform_are_not_drift(watched: Watched) -> None:
     watched.world.engine.add("platform-logs")
     await watched.look()
     assert watched.drift == []
 
 
-async def test_an_exec_is_told_with_its_program_and_then_counted(watched: Watched) -> None:
+async def test_an_exec_is_reported_with_its_program_and_then_counted(watched: Watched) -> None:
     await watched.look()
     event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="/bin/sh", command="c")
     assert watched.supervision.is_new_drift(event)
@@ -164,7 +164,7 @@ async def test_an_exec_is_told_with_its_program_and_then_counted(watched: Watche
         (EngineEvent(action="start", container_id="2", name="blink", image="evil"), "container-undeclared"),
     ],
 )
-async def test_what_is_heard_while_the_engine_answers_a_look_is_told(
+async def test_an_event_during_an_inspection_is_reported(
     watched: Watched, asked: str, event: EngineEvent, kind: str
 ) -> None:
     await watched.look()
@@ -175,7 +175,7 @@ async def test_what_is_heard_while_the_engine_answers_a_look_is_told(
     assert [(one.kind, one.container) for one in statement.drift] == [(kind, event.name)]
 
 
-async def test_an_exec_elsewhere_is_not_ours_to_tell(watched: Watched) -> None:
+async def test_an_exec_in_an_undeclared_container_is_not_reported(watched: Watched) -> None:
     assert not watched.supervision.is_new_drift(
         EngineEvent(action="exec_start", container_id="1", name="platform-logs", image="x")
     )
@@ -188,7 +188,7 @@ async def test_an_exec_elsewhere_is_not_ours_to_tell(watched: Watched) -> None:
         ({"configuration": {"Image": "c0", "Memory": "m"}}, "configuration-changed"),
     ],
 )
-async def test_a_container_that_is_changed_is_told(watched: Watched, change: dict[str, Any], kind: str) -> None:
+async def test_a_changed_container_is_reported(watched: Watched, change: dict[str, Any], kind: str) -> None:
     await watched.look()
     watched.world.engine.change(APP, **change)
     await watched.look(after=5)
@@ -198,7 +198,7 @@ async def test_a_container_that_is_changed_is_told(watched: Watched, change: dic
     assert state_of(watched.world.progress)[0] == "degraded"
 
 
-async def test_a_container_that_is_removed_is_told_and_on_call_knows_what_to_do(watched: Watched) -> None:
+async def test_a_removed_container_is_reported_with_the_next_step(watched: Watched) -> None:
     del watched.world.engine.containers[APP]
     await watched.look()
     await watched.look(after=5)
@@ -213,7 +213,7 @@ def test_a_sidecars_crash_loop_points_at_the_sidecars_log(watched: Watched) -> N
     assert what_to_do(watched.world.progress, "degraded") == f"read the log: docker logs {APP}-proxy"
 
 
-async def test_an_engine_that_is_away_is_a_reason_and_no_change(watched: Watched) -> None:
+async def test_an_unreachable_engine_is_a_reason_on_the_status_and_not_a_change(watched: Watched) -> None:
     watched.world.engine.down = True
     await watched.look()
     assert watched.world.causes() == []
@@ -223,7 +223,7 @@ async def test_an_engine_that_is_away_is_a_reason_and_no_change(watched: Watched
     assert watched.world.progress.watched.engine_error == ""
 
 
-async def test_an_application_that_went_down_with_its_engine_is_started_again_even_after_a_good_end(
+async def test_an_application_that_stopped_with_its_engine_is_restarted_even_after_exit_code_0(
     watched: Watched,
 ) -> None:
     watched.world.engine.go_down(exit_code=0)
@@ -235,7 +235,9 @@ async def test_an_application_that_went_down_with_its_engine_is_started_again_ev
     assert watched.ends == []
 
 
-async def test_a_flood_of_strangers_is_told_in_bounded_statements_and_none_is_forgotten(watched: Watched) -> None:
+async def test_many_undeclared_containers_are_reported_completely_in_a_bounded_number_of_statements(
+    watched: Watched,
+) -> None:
     for number in range(CHANGES_MAX * 2):
         watched.world.engine.add(f"stranger-{number}")
         await watched.look(after=1)
@@ -245,7 +247,7 @@ async def test_a_flood_of_strangers_is_told_in_bounded_statements_and_none_is_fo
     assert last.drift[-1].container == f"stranger-{CHANGES_MAX * 2 - 1}"
 
 
-async def test_nothing_is_started_again_once_it_was_drained(watched: Watched) -> None:
+async def test_nothing_is_restarted_after_draining(watched: Watched) -> None:
     watched.world.progress.watched.ending = "spot notice"
     watched.world.engine.end(APP, 143)
     await watched.look()
@@ -253,7 +255,7 @@ async def test_nothing_is_started_again_once_it_was_drained(watched: Watched) ->
     assert watched.world.engine.calls == []
 
 
-async def test_an_event_makes_it_look_at_once(watched: Watched) -> None:
+async def test_an_event_causes_an_inspection_at_once(watched: Watched) -> None:
     world = watched.world
     world.progress.boot.booted.set()
     running = asyncio.create_task(watched.supervision.run())
@@ -269,14 +271,16 @@ async def test_an_event_makes_it_look_at_once(watched: Watched) -> None:
     assert world.engine.followed_since[0] > 0, "what happened since the declaration is asked for as well"
 
 
-async def test_an_exec_before_the_first_look_is_told_as_well(watched: Watched) -> None:
+async def test_an_exec_before_the_first_inspection_is_reported_too(watched: Watched) -> None:
     event = EngineEvent(action="exec_start", container_id="1", name=APP, image="x", detail="/bin/sh", command="c")
     assert not watched.supervision.is_new_drift(event)
     await watched.look()
     assert watched.drift == [("exec", APP)]
 
 
-async def test_a_check_that_the_engine_entered_is_no_drift_and_a_person_s_copy_of_it_is(watched: Watched) -> None:
+async def test_a_health_check_with_a_log_entry_is_not_drift_and_the_same_command_without_one_is(
+    watched: Watched,
+) -> None:
     def checked(*log: tuple[float, float]) -> None:
         watched.world.engine.change(APP, checks=HealthChecks(command="check", seconds_max=5.0, log=log))
 
@@ -301,7 +305,7 @@ async def test_a_check_that_the_engine_entered_is_no_drift_and_a_person_s_copy_o
 
 
 @pytest.mark.parametrize("name", [APP, f"{APP}-proxy"])
-async def test_the_image_s_own_health_check_is_a_reason_and_is_stated(watched: Watched, name: str) -> None:
+async def test_the_images_health_check_is_a_reason_on_the_status_and_is_stated(watched: Watched, name: str) -> None:
     engine = watched.world.engine
     engine.change(name, engine_health="starting")
     await watched.look()
@@ -320,7 +324,7 @@ async def test_the_image_s_own_health_check_is_a_reason_and_is_stated(watched: W
     assert watched.world.causes() == ["change"]
 
 
-async def test_health_survives_a_look_at_the_engine(watched: Watched) -> None:
+async def test_health_survives_an_inspection(watched: Watched) -> None:
     state = watched.world.progress.watched
     assert state.container is not None
     state.record_container(msgspec.structs.replace(state.container, health="unhealthy"), main=True)
