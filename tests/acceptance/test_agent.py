@@ -1,4 +1,4 @@
-"""The agent as a process, against the whole landscape: what a machine does, and what on-call sees of it."""
+"""The agent as a process, with all services around it: what a machine does, and what its status shows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def source(scape: Landscape) -> str:
     return (await scape.build("accepted", "1.0", scm=scape.greeter_scm(0))).reference
 
 
-async def test_a_right_instance_runs_its_container_by_digest_and_says_so(
+async def test_a_valid_instance_runs_its_container_by_digest_and_states_it(
     stage: Stage, server: Aggregator, source: str
 ) -> None:
     await stage.scape.aws.put_credentials(BUCKET, "greeter", CREDENTIALS)
@@ -56,7 +56,7 @@ async def test_a_right_instance_runs_its_container_by_digest_and_says_so(
         assert status["what_to_do"] == "nothing"
 
 
-async def test_on_call_sees_it_all_and_no_secret(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_the_status_shows_everything_except_secrets(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.scape.aws.put_credentials(BUCKET, "greeter", CREDENTIALS)
     secret = await stage.scape.aws.encrypt("decrypted-s3cret")
     more = f"environment: {{DB: 'aws:kms:{secret}', API_TOKEN: plain-s3cret}}\nmint_bucket: {BUCKET}\n"
@@ -141,7 +141,7 @@ async def test_changed_user_data_replaces_the_container(stage: Stage, server: Ag
     assert after["Id"] != before["Id"]
 
 
-async def test_a_container_that_dies_is_reported_within_moments(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_a_container_that_fails_is_reported_within_moments(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source))
     async with stage.agent(server.url) as running:
         await running.until("ok")
@@ -155,7 +155,7 @@ async def test_a_container_that_dies_is_reported_within_moments(stage: Stage, se
                     break
 
 
-async def test_five_mistakes_are_all_named_and_the_aggregator_knows_why(stage: Stage, server: Aggregator) -> None:
+async def test_five_errors_are_all_named_and_stated_to_the_aggregator(stage: Stage, server: Aggregator) -> None:
     await stage.instance(
         "#taupage-ami-config\napplication_id: greeter\napplication_version: 1.10\nruntime: docker\n"
         "source: 127.0.0.1:1/demo/greeter\nports: [8080]\nenvironment:\n  RETRIES: [1, 2]\n"
@@ -173,7 +173,9 @@ async def test_a_mutable_image_is_never_pulled(stage: Stage, server: Aggregator,
     assert status["image"] is None
 
 
-async def test_a_tag_in_a_registry_nobody_vouches_for_is_refused(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_a_tag_of_a_registry_not_configured_as_immutable_is_refused(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
     await stage.instance(user_data(source))
     status = await failed(stage, server, registries={})
     assert [problem["code"] for problem in status["problems"]] == ["image-tag-not-vouched"]
@@ -185,7 +187,7 @@ async def test_a_digest_that_does_not_exist_is_refused(stage: Stage, server: Agg
     assert status["problems"][-1]["code"] == "registry-image-unknown"
 
 
-async def test_a_registry_that_wants_a_sign_in_says_so(stage: Stage, server: Aggregator) -> None:
+async def test_a_registry_that_requires_a_login_is_named_in_the_failure(stage: Stage, server: Aggregator) -> None:
     async with misbehaving(Answer(status=401)) as host:
         await stage.instance(user_data(f"{host}/demo/x@sha256:{'0' * 64}"))
         status = await failed(stage, server)
@@ -214,7 +216,9 @@ async def test_a_platform_may_start_without_credentials_and_stays_degraded(
         assert status["reasons"][0].startswith("credentials are bucket-missing: user.json: ")
 
 
-async def test_an_application_that_never_gets_healthy_is_stopped(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_an_application_that_does_not_become_healthy_is_stopped(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
     more = "health_check_timeout_seconds: 1\n"
     await stage.instance(user_data(source, more).replace("/health", "/nothing-here"))
     status = await failed(stage, server)
@@ -238,7 +242,7 @@ async def test_a_secret_that_cannot_be_decrypted_fails_the_boot_by_name(
     assert status["problems"][-1]["message"].startswith("environment.DB: ")
 
 
-async def test_no_user_data_at_all_is_a_failed_boot(stage: Stage, server: Aggregator) -> None:
+async def test_missing_user_data_is_a_failed_boot(stage: Stage, server: Aggregator) -> None:
     await stage.instance("")
     status = await failed(stage, server)
     assert [problem["code"] for problem in status["problems"]] == ["user-data-empty"]
@@ -262,14 +266,16 @@ async def test_the_validator_is_the_agents_own_judge(tmp_path: Path, source: str
 
 
 @pytest.mark.parametrize("content", ["aggregator_url: nonsense", "x: y", "[", ""])
-async def test_wrong_settings_end_the_agent_with_78(tmp_path: Path, content: str) -> None:
+async def test_invalid_settings_end_the_agent_with_78(tmp_path: Path, content: str) -> None:
     config = tmp_path / "agent.yaml"
     config.write_text(content, encoding="utf-8")
     code, output = await command("run", "--config", str(config))
     assert (code, "whence-agent: " in output, "Traceback" in output) == (78, True, False)
 
 
-async def test_without_a_metadata_service_the_status_endpoint_still_tells(stage: Stage, server: Aggregator) -> None:
+async def test_without_a_metadata_service_the_status_endpoint_shows_the_reason(
+    stage: Stage, server: Aggregator
+) -> None:
     await stage.instance("")
     settings = AgentSettings(
         metadata_url=f"http://127.0.0.1:{free_port()}", aggregator_url=server.url, engine=stage.scape.engine

@@ -1,4 +1,4 @@
-"""Everything Taupage and berry did, done by the agent as a process against the real engine, registry, S3, KMS and disks."""
+"""The features of Taupage and berry, by the agent as a process with real engine, registry, S3, KMS and disks."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_what_the_platform_allows_is_granted(stage: Stage, server: Aggrega
     assert any(bind.endswith(":/var/run/docker.sock:rw") for bind in container["HostConfig"]["Binds"])
 
 
-async def test_a_gpu_that_is_not_there_is_the_engines_own_reason(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_a_missing_gpu_is_reported_with_the_engines_reason(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source, "gpus: all\n"))
     status = await failed(stage, server)
     assert "device driver" in status["problems"][-1]["message"]
@@ -182,7 +182,9 @@ async def test_sidecars_run_beside_the_application_and_are_watched(
         assert await stage.inspect("-first") is None, "what other user data declared is gone"
 
 
-async def test_maintenance_sets_everything_up_but_the_containers(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_maintenance_sets_up_everything_except_the_containers(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
     await stage.instance(user_data(source, "start: false\n"))
     async with stage.agent(server.url) as running:
         status = await running.until("degraded")
@@ -195,7 +197,7 @@ async def test_maintenance_sets_everything_up_but_the_containers(stage: Stage, s
 # --- secrets and sign-in
 
 
-async def test_references_of_every_kind_are_resolved_and_seen_by_nobody_else(
+async def test_references_of_every_kind_are_resolved_and_shown_nowhere(
     stage: Stage, server: Aggregator, scape: Landscape, source: str
 ) -> None:
     def prepare() -> str:
@@ -230,7 +232,7 @@ async def test_references_of_every_kind_are_resolved_and_seen_by_nobody_else(
     assert "aws:kms:" in inside
 
 
-async def test_a_secret_member_that_is_not_there_is_named(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_a_missing_secret_member_is_named(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source, "environment: {A: 'aws:ssm:/no/such'}\n"))
     status = await failed(stage, server)
     assert status["problems"][-1]["message"].startswith("environment.A: ")
@@ -269,7 +271,7 @@ async def test_pier_one_is_signed_in_to_by_identity_and_by_mint_token(
 
 
 @pytest.mark.parametrize("mutability", ["IMMUTABLE", "MUTABLE"])
-async def test_ecr_is_signed_in_to_and_asked_whether_its_tags_move(
+async def test_ecr_is_signed_in_to_and_its_tag_mutability_is_checked(
     stage: Stage, server: Aggregator, scape: Landscape, mutability: str
 ) -> None:
     name = f"ecr-{mutability.lower()}"
@@ -295,7 +297,7 @@ async def test_ecr_is_signed_in_to_and_asked_whether_its_tags_move(
             assert "ECR reports MUTABLE" in status["problems"][-1]["message"]
 
 
-async def test_token_files_stand_beside_the_credentials(
+async def test_token_files_are_written_next_to_the_credentials(
     stage: Stage, server: Aggregator, source: str, mint: str, issuer: str
 ) -> None:
     await stage.instance(user_data(source, f"mint_bucket: {mint}\ntokens: {{greeter: [uid, x.read]}}\n"))
@@ -310,7 +312,7 @@ async def test_token_files_stand_beside_the_credentials(
 # --- trust
 
 
-async def test_an_image_must_be_signed_and_built_where_the_platform_says(
+async def test_an_image_must_have_the_required_signature_and_provenance(
     stage: Stage, server: Aggregator, scape: Landscape, tmp_path: Path
 ) -> None:
     image = await scape.build("signed", "1.0", scm=scape.greeter_scm(0))
@@ -354,7 +356,7 @@ async def test_an_image_that_is_only_on_the_machine_is_never_run(stage: Stage, s
     await stage.on_engine(lambda client: client.remove_image(f"{dead}:1.0"))
 
 
-async def test_a_tag_that_is_swapped_after_it_was_read_changes_nothing(
+async def test_a_tag_that_changes_after_it_was_resolved_has_no_effect(
     stage: Stage, server: Aggregator, scape: Landscape
 ) -> None:
     first = await scape.build("swapped", "1.0", scm=scape.greeter_scm(0))
@@ -374,7 +376,9 @@ async def test_a_tag_that_is_swapped_after_it_was_read_changes_nothing(
 # --- after the boot
 
 
-async def test_an_exec_and_a_stranger_are_told_within_seconds(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_an_exec_and_an_undeclared_container_are_reported_within_seconds(
+    stage: Stage, server: Aggregator, source: str
+) -> None:
     await stage.instance(user_data(source))
     async with stage.agent(server.url) as running:
         await running.until("ok")
@@ -399,7 +403,7 @@ async def test_an_exec_and_a_stranger_are_told_within_seconds(stage: Stage, serv
         assert [one["kind"] for one in status["drift"]] == ["exec", "container-undeclared"]
 
 
-async def test_limits_changed_behind_its_back_are_told(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_limits_changed_by_hand_are_reported(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source, "memory: 64m\n"))
     async with stage.agent(server.url) as running:
         await running.until("ok")
@@ -418,7 +422,7 @@ async def test_an_application_that_fails_is_started_again_by_the_agent(
     assert said["cause"] == "change"
 
 
-async def test_a_disk_that_is_full_at_the_end_of_a_boot_is_degraded_and_made_good(
+async def test_a_disk_that_is_full_at_the_end_of_a_boot_is_degraded_until_the_writes_succeed(
     stage: Stage, server: Aggregator, source: str
 ) -> None:
     if os.geteuid() != 0:
@@ -458,7 +462,7 @@ async def test_a_disk_that_is_full_at_the_end_of_a_boot_is_degraded_and_made_goo
         await run("umount", "--lazy", state)
 
 
-async def test_an_unhealthy_application_is_told(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_an_unhealthy_application_is_reported(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source))
     async with stage.agent(server.url, health_seconds=0.2) as running:
         await running.until("ok")
@@ -489,7 +493,7 @@ async def test_a_spot_notice_drains_stops_and_states_it(stage: Stage, server: Ag
 # --- who waits for the machine
 
 
-async def test_the_stack_and_the_group_hear_of_a_good_boot(
+async def test_the_stack_and_the_group_are_signalled_after_a_successful_boot(
     stage: Stage, server: Aggregator, source: str, front: AwsFront
 ) -> None:
     more = "notify_cfn: {stack: pay-1, resource: App}\nlifecycle_hook: {group: pay, launching: up}\n"
@@ -509,7 +513,7 @@ async def test_the_stack_and_the_group_hear_of_a_good_boot(
 @pytest.mark.parametrize(
     "spoil", ["ports: [1]\n", "mint_bucket: no-such-bucket-either\n", "environment: {A: 'aws:kms:eA=='}\n"]
 )
-async def test_they_hear_of_a_failure_at_whatever_stage(
+async def test_they_are_signalled_after_a_failure_at_any_stage(
     stage: Stage, server: Aggregator, source: str, front: AwsFront, spoil: str
 ) -> None:
     text = user_data(source, "notify_cfn: {stack: pay-1, resource: App}\n")
@@ -519,7 +523,7 @@ async def test_they_hear_of_a_failure_at_whatever_stage(
     assert front.signals() == ["FAILURE"]
 
 
-async def test_a_stack_that_cannot_be_told_is_on_the_status_and_fails_nothing(
+async def test_a_stack_that_cannot_be_signalled_is_on_the_status_and_fails_nothing(
     stage: Stage, server: Aggregator, source: str, front: AwsFront
 ) -> None:
     front.errors = ["AccessDenied"]
@@ -529,7 +533,7 @@ async def test_a_stack_that_cannot_be_told_is_on_the_status_and_fails_nothing(
         assert any("allow the instance's role cloudformation:SignalResource" in reason for reason in status["reasons"])
 
 
-async def test_a_stack_that_waits_no_longer_leaves_the_machine_ok_with_a_note(
+async def test_a_stack_that_does_not_wait_any_more_is_noted_and_the_state_is_ok(
     stage: Stage, server: Aggregator, source: str, front: AwsFront
 ) -> None:
     """As at every scale-out after the stack was made. Its throttling before that is waited for."""
@@ -546,7 +550,7 @@ async def test_a_stack_that_waits_no_longer_leaves_the_machine_ok_with_a_note(
         assert (outcome(status, "notify"), said in note, "No active Lifecycle Action" in note) == ("done", True, True)
 
 
-async def test_an_instance_of_a_warm_pool_is_prepared_drained_and_booted_again_when_it_is_called(
+async def test_an_instance_of_a_warm_pool_boots_drains_and_boots_again_when_it_leaves(
     stage: Stage, server: Aggregator, source: str, front: AwsFront
 ) -> None:
     more = "stop_timeout: 1\nlifecycle_hook: {group: pay, launching: up, terminating: down}\nhealthcheck: {type: elb, loadbalancer_name: web}\n"
@@ -572,7 +576,7 @@ async def test_an_instance_of_a_warm_pool_is_prepared_drained_and_booted_again_w
         await running.until("ok")
 
 
-async def test_a_proxy_that_is_away_keeps_nothing_on_this_machine_from_being_asked(
+async def test_an_unreachable_proxy_does_not_affect_requests_to_this_machine(
     stage: Stage, server: Aggregator, source: str, mint: str
 ) -> None:
     dead = f"http://user:hunter2hunter2@127.0.0.1:{free_port()}"
@@ -582,7 +586,7 @@ async def test_a_proxy_that_is_away_keeps_nothing_on_this_machine_from_being_ask
         assert outcome(status, "credentials") == "done"
 
 
-async def test_a_failed_machine_is_terminated_when_that_is_the_policy(
+async def test_a_failed_machine_is_terminated_with_the_policy_terminate(
     stage: Stage, server: Aggregator, scape: Landscape, source: str
 ) -> None:
     await stage.instance(user_data(source, "on_failure: terminate\nports: [1]\n").replace("ports: {", "other: {"))
@@ -644,13 +648,13 @@ async def test_a_volume_is_attached_formatted_mounted_and_written_by_the_applica
             await scape.remove_container(stage.name)
 
 
-async def test_a_volume_that_is_nowhere_is_named(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_a_missing_volume_is_named(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source, "volumes: {ebs: {/dev/sdf: nobody-has-this}}\n"))
     status = await failed(stage, server, volumes_seconds_max=4.0)
     assert "no volume named nobody-has-this is available in eu-central-1a" in status["problems"][-1]["message"]
 
 
-async def test_a_helper_that_is_away_is_named(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_an_unreachable_helper_is_named(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source, "sysctl: {vm.swappiness: 1}\n"))
     status = await failed(stage, server, machine_socket="/nonexistent/socket", stage_seconds_max={"host": 1.0})
     assert status["problems"][-1]["code"] == "machine-helper-away"
@@ -689,7 +693,7 @@ async def test_a_hangup_reads_the_settings_again_and_restarts_no_application(
         assert await running.process.stop() == 0
 
 
-async def test_a_termination_delivers_what_waits(stage: Stage, server: Aggregator, source: str) -> None:
+async def test_a_termination_delivers_the_outbox(stage: Stage, server: Aggregator, source: str) -> None:
     await stage.instance(user_data(source))
     async with stage.agent(server.url, heartbeat_seconds=3600.0) as running:
         await running.until("ok")
@@ -700,7 +704,7 @@ async def test_a_termination_delivers_what_waits(stage: Stage, server: Aggregato
     assert container is not None, "stopping the agent removes no container"
 
 
-async def test_a_kill_in_the_middle_of_a_boot_is_made_good_by_the_next_start(
+async def test_a_start_after_a_kill_during_the_boot_completes_the_boot(
     stage: Stage, server: Aggregator, source: str
 ) -> None:
     await stage.instance(user_data(source))
@@ -748,7 +752,7 @@ async def test_defaults_of_the_platform_reach_the_application_and_its_file(
     assert "mine" not in inside
 
 
-async def test_a_port_that_is_taken_fails_the_boot_with_the_engines_words(
+async def test_a_port_in_use_fails_the_boot_with_the_engines_message(
     stage: Stage, server: Aggregator, scape: Landscape, source: str
 ) -> None:
     await stage.instance(user_data(source, port=int(scape.registry.rpartition(":")[2])))

@@ -1,4 +1,4 @@
-"""A boot whose cause of failure passes is tried again where the policy says so, and one whose cause cannot pass is not."""
+"""With the policy `retry`, a boot is retried after a transient failure, and not after a permanent one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def told(predicates: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-async def test_a_registry_that_comes_back_after_its_stages_deadline_is_booted_from(
+async def test_a_boot_succeeds_from_a_registry_that_recovers_after_the_stages_deadline(
     stage: Stage, server: Aggregator, scape: Landscape, source: str, front: AwsFront
 ) -> None:
     registry = AwayRegistry(backend=scape.registry, kind="open")
@@ -113,7 +113,7 @@ async def test_a_registry_that_comes_back_after_its_stages_deadline_is_booted_fr
     assert front.signals() == ["SUCCESS"], "a stack would be rolled back by a failure that passes"
 
 
-async def test_a_metadata_service_that_is_away_at_the_sign_in_ends_no_boot(
+async def test_an_unreachable_metadata_service_at_the_sign_in_does_not_end_the_boot(
     stage: Stage, server: Aggregator, scape: Landscape, source: str
 ) -> None:
     await stage.instance("")
@@ -128,7 +128,7 @@ async def test_a_metadata_service_that_is_away_at_the_sign_in_ends_no_boot(
     assert stage.service.faults == {"pkcs7": []}
 
 
-async def test_user_data_that_is_wrong_is_not_tried_again(
+async def test_invalid_user_data_is_not_tried_again(
     stage: Stage, server: Aggregator, source: str, front: AwsFront
 ) -> None:
     text = user_data(source, "on_failure: retry\nnotify_cfn: {stack: pay-1, resource: App}\nmemory: lots\n")
@@ -153,7 +153,7 @@ async def test_a_machine_without_its_metadata_service_is_tried_again_by_the_plat
         assert (await running.until("ok"))["tries"] >= 3
 
 
-async def test_each_try_reads_the_user_data_anew_and_starts_without_what_was_left(
+async def test_each_try_reads_the_user_data_again_and_starts_without_containers(
     stage: Stage, server: Aggregator, source: str
 ) -> None:
     wrong = user_data_with_health(source, "on_failure: retry\nhealth_check_timeout_seconds: 1\n")
@@ -204,7 +204,7 @@ class Relay:
         writer.close()
 
 
-async def test_an_engine_that_is_away_while_health_is_asked_ends_no_boot(
+async def test_an_unreachable_engine_during_the_health_check_does_not_end_the_boot(
     stage: Stage, server: Aggregator, scape: Landscape, tmp_path: Path
 ) -> None:
     late = f"{BUSYBOX} sleep 5; exec {BUSYBOX} httpd -f -p 8080 -h /www"

@@ -15,7 +15,7 @@ from landscape.whole import Landscape
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["by its own record", "by the aggregator's refusal"])
-async def test_an_agent_on_a_copied_state_directory_makes_its_own_key_and_is_heard(
+async def test_an_agent_on_a_copied_state_directory_creates_its_own_key_and_enrols(
     stage: Stage, server: Aggregator, scape: Landscape, recorded: bool
 ) -> None:
     source = (await scape.build("copied", "1.0", scm=scape.greeter_scm(0))).reference

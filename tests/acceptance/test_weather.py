@@ -1,4 +1,4 @@
-"""The weather bench in small: boots of real agents through faults that pass, and through some that do not pass in time."""
+"""The weather bench, shortened: boots of real agents through transient faults, and through some that last too long."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONG: dict[Kind, str] = {
 }  # fmt: skip
 
 
-async def test_boots_end_well_when_a_fault_of_any_kind_has_passed(scape: Landscape, tmp_path: Path) -> None:
+async def test_boots_succeed_after_a_transient_fault_of_any_kind(scape: Landscape, tmp_path: Path) -> None:
     async with sky(scape, tmp_path) as above:
         outcomes = await asyncio.gather(*(above.boot(_SHORT.forecast(_SEED, number)) for number in range(9)))
     assert [_told(one) for one in outcomes if one.verdict != "ok"] == []

@@ -1,4 +1,4 @@
-"""A boot's stages wait for what passes: the metadata service, secrets, credentials, volumes, the helper, the engine."""
+"""Stages retry transient errors: of the metadata service, secrets, credentials, volumes, the helper, the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that is full for a while: it is named, and waited for, and what was not kept is kept once there is room."""
+"""A disk that is full for a time is named and waited for, and the refused writes are retried."""
 
 from __future__ import annotations
 

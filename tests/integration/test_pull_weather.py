@@ -1,4 +1,4 @@
-"""Pulls and starts in real weather: a real engine, a real registry behind one that throttles, stalls and lets logins end."""
+"""Pulls and starts with a real engine and registry, behind a proxy that throttles, stalls and expires logins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status endpoint's connections: bounded in number and time, and whoever holds them never keeps on-call outside."""
+"""The status endpoint's connections are bounded in number and time, and no client can lock out on-call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent loads before its status answers, and what it holds when its boot is over."""
+"""Which modules an agent loads before its status answers, and how much memory it uses after the boot."""
 
 from __future__ import annotations
 

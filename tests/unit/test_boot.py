@@ -1,4 +1,4 @@
-"""A whole boot without engine or cloud: what it does before, between and after the stages, and when one of them fails."""
+"""A whole boot without engine or AWS: what it does before, between and after the stages, and when one of them fails."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ NO_PAUSE = Backoff(first_seconds=0.001, longest_seconds=0.002, random=lambda: 0.
 AWAY = RegistryRefused("registry-unreachable", "HTTP 503")
 DENIED = RegistryRefused("registry-refused", "denied", retryable=False)
 _TURNS_AFTER = 50
-"""Turns of the event loop in which a boot does what follows its last line on the console: none of it takes time."""
+"""Turns of the event loop within which a boot finishes after its last line on the console."""
 STARTED = ["identity", "user-data", "enrol"]
 ACTED = [*STARTED, "credentials", "secrets", "image", "host", "storage", "pull", "run", "health", "load-balancer"]
 
 
 class NoDelivery:
-    """Delivers nothing, and counts how often it was to."""
+    """A delivery that delivers nothing, and counts the calls."""
 
     flushed = 0
 
@@ -49,14 +49,14 @@ class NoDelivery:
 
 
 class StuckEngine(FakeEngine):
-    """Stops nothing."""
+    """A helper that does nothing."""
 
     async def stop(self, name: str, *, seconds_max: int = 10, remove: bool = True) -> None:
         raise EngineFailed("engine-refused", "the device is busy", retryable=False)
 
 
 class NoCredentials:
-    """Keeps credentials for containers that run already; the disk may refuse."""
+    """A credentials stage for adopted containers; it can raise a disk error."""
 
     refusals = 0
     kept = 0
@@ -69,7 +69,7 @@ class NoCredentials:
 
 
 class Booted:
-    """One machine that boots by fake stages, each of which can be made to fail."""
+    """A machine that boots with fake stages, each of which can be made to fail."""
 
     def __init__(self, world: World, asked: UserData | None = None, *, on_failure: OnFailure = "hold") -> None:
         self.world, self.asked = world, asked or user_data()
@@ -140,7 +140,7 @@ class Booted:
         )
 
     async def settled(self) -> None:
-        """Run the service until the boot is up, or has failed for good."""
+        """Run the service until the boot has succeeded or failed finally."""
         running = asyncio.create_task(self.boot.run())
         try:
             async with asyncio.timeout(30):

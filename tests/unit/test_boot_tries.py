@@ -1,4 +1,4 @@
-"""A boot is tried again where the policy is to retry and the cause may pass; what was stated once is not stated again."""
+"""A boot is retried with the policy `retry` after a transient failure; each failure is stated once."""
 
 from __future__ import annotations
 

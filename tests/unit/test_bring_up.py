@@ -1,4 +1,4 @@
-"""The boot's order and its failures, without engine, cloud or registry: each stage is a fake, the table is real."""
+"""The order and the failures of the boot, without engine, AWS or registry: the stages are fakes, the table is real."""
 
 from __future__ import annotations
 

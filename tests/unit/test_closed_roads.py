@@ -1,4 +1,4 @@
-"""Statements outlive every answer on the road that is not the aggregator's own word that it will never take them."""
+"""Statements stay in the outbox after every answer except the aggregator's permanent refusals."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NoProof:
 
 
 class Told:
-    """An aggregator over HTTP for statements; enrolment is done."""
+    """An aggregator over HTTP that accepts statements; the enrolment is done."""
 
     def __init__(self, client: HttpAggregator) -> None:
         self._client = client
@@ -65,7 +65,7 @@ def delivery(world: World, aggregator: Told | Blocking) -> Delivery:
 
 
 async def deliver_to(world: World, answers: Answer | Mapping[str, Answer]) -> str:
-    """Do a round of delivery against one answer; return the code that the agent took from it, if any."""
+    """Do one round of delivery against one answer; return the agent's error code for it, if any."""
     async with misbehaving(answers) as host, aiohttp.ClientSession() as session:
         client = HttpAggregator(session=session, url=f"http://{host}", ca_file=None)
         sender = delivery(world, Told(client))
@@ -80,7 +80,7 @@ async def deliver_to(world: World, answers: Answer | Mapping[str, Answer]) -> st
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """A machine that is up and has stated its boot, which waits in the outbox."""
+    """Return a machine whose boot has succeeded, and whose statement waits in the outbox."""
     one = World(tmp_path)
     one.engine.add("taupageapp")
     one.progress.watched.container = one.engine.containers["taupageapp"].facts
@@ -182,7 +182,7 @@ async def test_a_heartbeat_counts_only_when_the_aggregator_accepts_it(body: byte
 
 
 class Blocking:
-    """An aggregator behind a firewall that stops some statements for their content."""
+    """An aggregator behind a firewall that blocks some statements by their content."""
 
     def __init__(self, blocked: set[bytes]) -> None:
         self.blocked = blocked

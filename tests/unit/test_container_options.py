@@ -1,4 +1,4 @@
-"""Every option of user data, as the engine is asked for it: the whole body of `POST /containers/create`, without an engine."""
+"""Every option of user data in the engine's request: the whole body of `POST /containers/create`, without an engine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ META = "/var/lib/whence-agent/container:/meta:ro"
 
 
 class NoEngine(EngineClient):
-    """No engine; only a machine with two processors."""
+    """Reports a machine with two processors, without an engine."""
 
     def info(self) -> dict[str, Any]:
         return {"NCPU": 2}
@@ -76,7 +76,7 @@ def specified(lines: str, **settings: Any) -> ContainerSpec:
 
 
 def sidecar(lines: str, **settings: Any) -> ContainerSpec:
-    """Specify the sidecar `proxy` with these options."""
+    """Return the specification of the sidecar `proxy` with these options."""
     indented = "".join(f"    {line}\n" for line in lines.splitlines())
     say = specifier(f"containers:\n  proxy:\n    source: registry.example.org/pay/proxy:3\n{indented}", **settings)
     (one,) = say.user_data.sidecars
@@ -84,7 +84,7 @@ def sidecar(lines: str, **settings: Any) -> ContainerSpec:
 
 
 def body(spec: ContainerSpec) -> dict[str, Any]:
-    """Return what the engine is asked for, without the fingerprint, which digests it."""
+    """Return the engine's request without the fingerprint, which is a digest of it."""
     document = create_document(ENGINE, spec)
     assert document.pop("Labels") == {"org.whence.fingerprint": spec.fingerprint}
     return document
@@ -110,13 +110,13 @@ PLAIN: dict[str, Any] = {
         "SecurityOpt": ["no-new-privileges"],
     },
 }
-"""What user data without any option asks for."""
+"""The request for user data without any option."""
 GONE = object()
 """A member of `PLAIN` that the body does not have."""
 
 
 def changed(changes: dict[str, Any], plain: dict[str, Any] = PLAIN) -> dict[str, Any]:
-    """Return `PLAIN` with members of it, or of its HostConfig, set or taken out."""
+    """Return `PLAIN` with members of it, or of its HostConfig, set or removed."""
     document = copy.deepcopy(plain)
     for name, value in changes.items():
         holder = document if name in ("User", "Env", "ExposedPorts", "Cmd", "Hostname") else document["HostConfig"]

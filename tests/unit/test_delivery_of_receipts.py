@@ -1,4 +1,4 @@
-"""Delivery beside witnesses: all is submitted at once and leaves the disk when it is cosigned; a fork is stated."""
+"""Delivery with witnesses: statements are submitted at once and leave the disk when cosigned; a fork is stated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from whence_common.sts_proof import StsProof
 
 @dataclass
 class LoggingAggregator:
-    """Keeps a log of what it takes; witnesses cosign it when a test lets them. `rogue` answers from another log."""
+    """An aggregator with a log; its witnesses cosign when a test lets them. `rogue` makes it answer from another log."""
 
     receipts: Receipts | None = None
     entries: list[bytes] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Delivering:
         )  # fmt: skip
 
     async def round(self) -> str:
-        """Do one round of what `run` does, without its pauses; give the code of what went wrong."""
+        """Do one round of `run` without its pauses; return the code of the error, if any."""
         try:
             await self.delivery.enrol()
             await self.delivery.deliver()
@@ -151,7 +151,7 @@ async def test_a_rogue_replica_removes_no_statement_from_disk_and_the_fork_is_st
 
 
 async def test_a_rogue_replica_removes_no_statement_of_a_new_machine_with_witnesses(world: World) -> None:
-    """A machine that has seen nothing yet has nothing to compare with: only witnesses protect it."""
+    """A new machine has nothing to compare the log with: only witnesses protect it."""
     machine = Delivering(world, WATCHED)
     machine.aggregator.rogue = True
     world.reporter.report("boot")

@@ -1,4 +1,4 @@
-"""The end of a machine and who is told: stacks, groups, balancers, and the aggregator last of all."""
+"""Draining, and the signals to stacks, groups, load balancers and the aggregator."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NO_PAUSE = Backoff(first_seconds=0.0, longest_seconds=0.0, random=lambda: 0.0)
 
 @dataclass
 class FakeAggregator:
-    """Takes statements unless it is down."""
+    """An aggregator that accepts statements unless it is down."""
 
     down: bool = False
     taken: list[bytes] = field(default_factory=list)
@@ -75,7 +75,7 @@ class NoProof:
 
 
 class Machine:
-    """Everything that hears of an end."""
+    """A machine with everything that receives a signal when it ends."""
 
     def __init__(self, world: World, *, shutdown: Shutdown = "never", on_failure: OnFailure = "hold") -> None:
         self.world = world

@@ -1,4 +1,4 @@
-"""The agent's numbers: none is used twice, and an older copy of the state directory finds its way back."""
+"""The counter of heartbeats: no number is used twice, and a restored state directory continues correctly."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def refused(code: str, last_taken: int | None) -> AggregatorUnavailable:
 
 @dataclass
 class OrderlyAggregator:
-    """Takes numbers that grow and do not leap, as the aggregator does, of one key. `lie` replaces what it states."""
+    """Accepts increasing numbers without large gaps for one key, as the aggregator does. `lie` replaces what it states."""
 
     key: str = ""
     counter: int = 0
@@ -90,7 +90,7 @@ class Agent:
         )  # fmt: skip
 
     async def round(self, *causes: str) -> None:
-        """Do one round of what `run` does, without its pauses."""
+        """Do one round of `run` without its pauses."""
         for cause in causes:
             self.world.reporter.report(cause)  # type: ignore[arg-type]  # written out by each test
         await self.delivery.enrol()

@@ -1,4 +1,4 @@
-"""Only requests that mean this machine are answered: a browser whose page rebinds its own name reads nothing."""
+"""Only requests whose Host is this machine are answered, so that DNS rebinding cannot read the status."""
 
 from __future__ import annotations
 

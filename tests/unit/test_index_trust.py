@@ -1,4 +1,4 @@
-"""The agent believes what is signed for the image or for the index it was chosen from, each by its own digest."""
+"""Evidence may be about the image or about its index, each by its own digest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SBOM = statement(STRANGER, IMAGE, "https://spdx.dev/Document", {})
 
 
 class Held:
-    """A registry that holds this evidence; it notes what it is asked for."""
+    """A registry with this evidence, which records the requested digests."""
 
     def __init__(self, **evidence: ImageEvidence) -> None:
         self.evidence_of = {

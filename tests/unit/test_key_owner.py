@@ -1,4 +1,4 @@
-"""A state directory that was copied with an image: the machine makes a key of its own, and states that it did."""
+"""A state directory that was copied with an image: the machine creates a key of its own, and states so."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BindingAggregator:
     keys: dict[str, str] = field(default_factory=dict)
     taken: list[Predicate] = field(default_factory=list)
     always: str = ""
-    """An answer to every enrolment, whatever the key."""
+    """The answer to every enrolment, for any key."""
     enrolments: int = 0
 
     async def challenge(self) -> Challenge:
@@ -67,7 +67,7 @@ class NoProof:
 
 
 class Booted:
-    """One machine with its delivery, over a state directory. `checked`: it compares its own record first."""
+    """A machine with its delivery, over a state directory. `checked`: it compares the recorded instance id first."""
 
     def __init__(self, directory: Path, aggregator: BindingAggregator, instance_id: str, *, checked: bool = True):
         self.world = world = World(directory)
@@ -81,7 +81,7 @@ class Booted:
             self.delivery.identify(world.progress.identity())
 
     async def deliver(self) -> None:
-        """Do one round of what `run` does, without its pauses."""
+        """Do one round of `run` without its pauses."""
         await self.delivery.enrol()
         await self.delivery._deliver_all()
         await self.delivery._heartbeat()
@@ -98,7 +98,7 @@ class Booted:
 
 @asynccontextmanager
 async def first_machine(directory: Path, aggregator: BindingAggregator) -> AsyncIterator[Booted]:
-    """A machine that has spoken, and then stated something that it could not deliver."""
+    """Return a machine that has delivered a statement, and has another one that it could not deliver."""
     machine = Booted(directory, aggregator, FIRST)
     machine.world.reporter.report("boot")
     await machine.deliver()

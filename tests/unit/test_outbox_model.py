@@ -1,4 +1,4 @@
-"""The outbox against a model: any order of writing, telling, crashing and a full disk, and nothing is lost silently."""
+"""The outbox against a model: in any order of writes, deliveries, crashes and disk errors, nothing is lost silently."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Crash(Exception):
 
 
 class FailingDisk(Disk):
-    """A real disk that dies at the n-th step of a write: before, between or after any of them."""
+    """A real disk that raises at the n-th step of a write: before, between or after any of them."""
 
     def __init__(self) -> None:
         self.steps_left: int | None = None
@@ -42,7 +42,7 @@ class FailingDisk(Disk):
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """`kept` are statements whose put returned; each must come out once, in order, or be counted as dropped."""
+    """`kept` are statements whose put returned; each must be returned once, in order, or be counted as dropped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.sequence = 0
         self.kept: dict[int, bytes] = {}
         self.maybe: dict[int, bytes] = {}
-        """Written by somebody who was killed in the middle: they may be there or not."""
+        """Statements of a writer that was killed during the write: they may or may not exist."""
         self.told: list[int] = []
         self.lost = 0
         self.open()

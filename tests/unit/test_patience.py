@@ -1,4 +1,4 @@
-"""What may pass is tried again until the stage's deadline; what cannot pass ends the stage at once."""
+"""Transient errors are retried until the stage's deadline; a permanent error ends the stage at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def progress(monotonic: Callable[[], float] = lambda: 100.0) -> Progress:
 
 
 class Side:
-    """Another side that fails so many times."""
+    """A service that fails so many times."""
 
     def __init__(self, failures: int, error: Exception = AWAY) -> None:
         self.failures, self.error, self.asked = failures, error, 0

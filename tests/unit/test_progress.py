@@ -1,4 +1,4 @@
-"""A facet of progress changes by its own methods, and each room changes its own."""
+"""A facet of progress changes only by its own methods, called by the package that owns it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAY_CHANGE = {
     "delivered": {"report", "watch"},
     "credentials": {"credentials"},
 }
-"""Beside its own room: the boot hands over the containers that it started, and the end of a machine may go untold."""
+"""Further writers: the boot records the containers that it started, and draining records unsent signals."""
 _CHANGING = ("record", "clear", "mark", "set_", "begin_", "end_", "give_up")
 
 

@@ -1,4 +1,4 @@
-"""Which proxy stands before a URL: settings, the environment, and the hosts that are always asked directly."""
+"""Which proxy a URL uses: settings, the environment, and the hosts that are always reached directly."""
 
 from __future__ import annotations
 

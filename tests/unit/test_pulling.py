@@ -1,4 +1,4 @@
-"""A pull that fails is tried again, an answer that lies is not."""
+"""Retries of pulls: transient errors are retried, permanent errors and expired logins are handled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_PAUSE = Backoff(first_seconds=0.0, longest_seconds=0.0, random=lambda: 0.0)
 
 
 class FailingEngine(FakeEngine):
-    """Fails as it is told, first to last, then pulls. `shown` are the tokens that it was given.
+    """Raises the given errors in order, then pulls. `shown` are the tokens that it received.
 
     Each pull takes `seconds` of the clock and keeps as many layers as `kept` says, the last one again and again.
     """
@@ -79,7 +79,7 @@ def pull_of(
 
 
 class Tokens:
-    """Gives another token each time; raises what it is told to, first to last."""
+    """Returns another token each time; raises the given errors in order."""
 
     def __init__(self, *refusals: RegistryRefused, seconds: float | None = None) -> None:
         self.refusals = list(refusals)
@@ -94,7 +94,7 @@ class Tokens:
 
 
 class Manifests:
-    """A registry that has the image. `asked` are the digests and what was shown with them."""
+    """A registry that has the image. `asked` are the requested digests and the logins sent with them."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str | None, str]] = []
@@ -153,7 +153,7 @@ async def test_an_engine_that_is_unreachable_after_the_pull_is_retried_without_a
 
 
 async def test_each_try_uses_a_new_token() -> None:
-    """The first one may have ended while disks were prepared."""
+    """The first login may have expired while disks were prepared."""
     engine = FailingEngine("engine-pull", "engine-pull")
     await pull_of(engine, Tokens(), login=Login(registry_token="first")).run()
     assert engine.shown == ["first", "token 1", "token 2"]
@@ -166,7 +166,7 @@ async def test_a_login_that_expired_before_the_pull_is_renewed_at_once() -> None
 
 
 async def test_expired_logins_are_retried_with_pauses_if_the_engine_stores_no_layers() -> None:
-    """A token holds for 300 seconds; Docker's older store forgets the layers of a pull that failed."""
+    """A token is valid for 300 seconds; Docker's older store discards the layers of a failed pull."""
     engine, stage = FailingEngine(*[UNAUTHORISED] * 9, seconds=310.0, kept=(3,)), StageProgress(name="pull")
     reasons: list[str] = []
     tokens = Tokens(seconds=300.0)

@@ -1,4 +1,4 @@
-"""The watchdog is fed by the work itself: a loop that hangs starves it."""
+"""The watchdog is fed only while no loop hangs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_without_a_service_manager_nothing_is_sent(tmp_path: Path) -> None:
     SystemdNotifier(address=str(tmp_path / "nobody")).notify(ready=True)
 
 
-def test_the_machine_is_stopping_when_systemd_reports_it(tmp_path: Path) -> None:
+def test_the_machine_is_stopping_once_its_unit_has_created_the_flag(tmp_path: Path) -> None:
     flag = tmp_path / "machine-stops"
     assert not machine_is_stopping(flag)
     flag.touch()

@@ -1,4 +1,4 @@
-"""The agent's side of receipts: nothing leaves the disk for an acknowledgement that proves nothing, or another history."""
+"""The agent's verification of receipts: an invalid receipt or another history removes no statement from disk."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_an_invalid_cosignature_does_not_count(world: World) -> None:
 
 
 def test_a_replica_cannot_cosign_its_own_log_as_a_witness(world: World) -> None:
-    """A rogue replica holds the log's key, and whoever configured that key as a witness's gets no false comfort."""
+    """A rogue replica holds the log's key; configuring that key as a witness's must not make its receipts valid."""
     own = Signer("witness.example.org", b"l" * 32, WITNESS)
     given = SignedLog([ENVELOPE]).receipt(0, witnesses=[own])
     receipts = world.receipts(Trusted(witness_keys=[own.verifier], witnesses_least=1))
@@ -125,7 +125,7 @@ def test_an_aggregator_without_a_signed_log_does_not_satisfy_witnesses(world: Wo
 
 
 def grown(first: int = 3, more: int = 4) -> tuple[SignedLog, SignedLog]:
-    """Give a log, and the same one later."""
+    """Return a log, and the same log later."""
     entries = [b"entry %d" % number for number in range(first + more)]
     return SignedLog(entries[:first]), SignedLog(entries)
 
@@ -184,7 +184,7 @@ def test_both_signed_checkpoints_of_a_fork_are_stored_as_proof(world: World) -> 
 
 
 def test_what_was_seen_of_the_log_outlives_the_machines_key(world: World) -> None:
-    """Whoever answers `key-of-other` has the key replaced; a fork must be noticed all the same."""
+    """A server that answers `key-of-other` causes a new key; a fork must still be detected."""
     before, _ = grown()
     world.receipts(PINNED).check(before.receipt(2), b"entry 2")
     world.key.replace({"name": "replaced"})
@@ -224,7 +224,7 @@ def test_a_log_with_a_new_name_is_accepted_and_reported(world: World) -> None:
 
 
 def test_the_first_log_is_not_forgotten_after_many_new_ones(world: World) -> None:
-    """A rogue replica without the log's key shows one log after another, so that a fork of the first goes unnoticed."""
+    """A rogue replica without the log's key presents one log after another to hide a fork of the first."""
     before, _ = grown()
     receipts = world.receipts()
     receipts.learn([str(LOG.verifier)])

@@ -1,4 +1,4 @@
-"""What does not run is started again, refused starts are failures, and what went down with its engine comes back."""
+"""Recovery: ended containers are restarted, refused starts are failures, and a stop with the engine is not one."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def test_a_start_waits_for_an_unreachable_engine_and_is_not_a_failure(watc
 
 
 class Life:
-    """An application on an engine, and what must come of it. Each method is one thing that happens."""
+    """A model of an application on an engine, with the expected result. Each method is one event."""
 
     def __init__(self, world: World) -> None:
         self.watched = Watched(world)
@@ -128,7 +128,7 @@ class Life:
         self.engine.queue = asyncio.Queue()
         self.failures = 0
         self.ended_well = False
-        """Whether the application's last end was its own, with exit code 0."""
+        """Whether the application last ended by itself, with exit code 0."""
 
     @property
     def runs(self) -> bool:
@@ -145,7 +145,7 @@ class Life:
         self.exits(3)
 
     def exits(self, code: int) -> None:
-        """End by itself. Where the engine is down and takes its containers along, nobody could tell whose end it is."""
+        """End by itself. Not while the engine is down without live restore: the cause of the end would be unknown."""
         if self.runs and (self.up or self.engine.live_restore):
             down = self.engine.down
             self.engine.end(APP, code)
@@ -163,7 +163,7 @@ class Life:
             self.ended_well = True
 
     async def engine_begins_to_go_down(self) -> None:
-        """Stop all containers; open connections, and with them the events, go on meanwhile."""
+        """Stop all containers; open connections, and so the event stream, continue meanwhile."""
         if self.up:
             self.engine.going_down = True
             for name, one in self.engine.containers.items():
@@ -193,7 +193,7 @@ class Life:
             self.engine.come_up(exit_code=0)
 
     async def events_end(self) -> None:
-        """Break the connection alone; supervision looks at once when it breaks."""
+        """Break only the connection, after which supervision inspects at once."""
         if self.up:
             self.watched.deliver(ended=True)
             await self.watched.look()

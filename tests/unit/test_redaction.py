@@ -1,4 +1,4 @@
-"""Masking by origin: what was decrypted leaves the process in no text, however it is quoted."""
+"""Masking by origin: no output contains a decrypted value, in any quoted form."""
 
 from __future__ import annotations
 

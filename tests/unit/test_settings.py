@@ -1,4 +1,4 @@
-"""Settings files: judged at start, every message names the place."""
+"""Settings files are validated at start, and every message names the place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of stages is in order, complete, and the one that the README prints."""
+"""The table of stages is ordered, complete, and equal to the README's."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_settings_change_deadlines_by_the_tables_names() -> None:
 
 
 def _readme() -> list[tuple[str, str]]:
-    """Return each stage of the README's table, with what stands there as its deadline."""
+    """Return each stage of the README's table, with its deadline there."""
     text = README.read_text(encoding="utf-8").partition("## A boot, stage by stage")[2]
     section = text.partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
@@ -94,7 +94,7 @@ OBSERVED_BY = {
 
 
 def _asked_for() -> Iterator[tuple[str, str]]:
-    """Yield each stage's name with each observation that its source asks for."""
+    """Yield each stage's name with each observation that its source requests."""
     for path in sorted(Path(whence_agent.boot.__path__[0]).glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.ClassDef):

@@ -1,4 +1,4 @@
-"""After the boot: what ends is started again, what was not declared is told, and what is told once is not told again."""
+"""Supervision: failed containers are restarted, drift is reported, and each finding is reported once."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def what_to_do(progress: Progress, state: AgentState) -> str:
 
 
 def _step_for_containers(progress: Progress) -> str:
-    """Say the next step about engine and containers; empty when they run well."""
+    """Return the next step about engine and containers; empty if there is none."""
     container = progress.watched.container
     containers = progress.watched.containers()
     if progress.watched.engine_error:
