@@ -166,7 +166,7 @@ class FakeEngine:
         return Remembered(died=died, killed=died and "kill" in actions, live_restore=self.live_restore)
 
     async def pull(
-        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
+        self, repository: str, digest: str, login: Login | None, *, on_progress: Callable[[PullProgress], None]
     ) -> str:
         raise EngineFailed("engine-pull", "this fake pulls nothing")
 

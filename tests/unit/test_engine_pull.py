@@ -31,13 +31,13 @@ def test_layers_and_bytes_are_counted_as_docker_states_them() -> None:
         event("c", "Downloading", 105_000_000, 240_000_000),
         event("c", "Download complete"),
     )
-    assert watching.progress().words() == "2 of 3 layers, 345 of 480 MB"
+    assert watching.progress().describe() == "2 of 3 layers, 345 of 480 MB"
     assert watching.progress().layers_kept == 1
 
 
 def test_before_the_first_layer_there_is_nothing_to_tell() -> None:
-    assert watch().progress().words() == ""
-    assert watch(event("a", "Pulling fs layer")).progress().words() == "0 of 1 layers"
+    assert watch().progress().describe() == ""
+    assert watch(event("a", "Pulling fs layer")).progress().describe() == "0 of 1 layers"
 
 
 def test_only_what_moves_is_progress() -> None:
@@ -75,4 +75,4 @@ def test_extracting_counts_seconds_in_new_engines_and_they_are_no_bytes() -> Non
     watching = watch(event("a", "Downloading", 5, 10), event("a", "Download complete", hidecounts=True))
     assert watching.take({"status": "Extracting", "progressDetail": {"current": 1, "units": "s"}, "id": "a"})
     assert watching.take({"status": "Extracting", "progressDetail": {"current": 2, "units": "s"}, "id": "a"})
-    assert watching.progress().words() == "1 of 1 layers, 0 of 0 MB"
+    assert watching.progress().describe() == "1 of 1 layers, 0 of 0 MB"

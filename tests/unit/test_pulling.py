@@ -45,13 +45,13 @@ class FailingEngine(FakeEngine):
         self.hangs = False
 
     async def pull(
-        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
+        self, repository: str, digest: str, login: Login | None, *, on_progress: Callable[[PullProgress], None]
     ) -> str:
         self.pulled += 1
         self.shown.append(login.registry_token if login is not None else "")
         self.clock.now += self.seconds
         kept = self.kept.pop(0) if len(self.kept) > 1 else self.kept[0]
-        told(PullProgress(layers=7, layers_fetched=kept, layers_kept=kept, bytes_fetched=2, bytes_total=4))
+        on_progress(PullProgress(layers=7, layers_fetched=kept, layers_kept=kept, bytes_fetched=2, bytes_total=4))
         if self.failures:
             raise self.failures.pop(0)
         if self.hangs:

@@ -173,7 +173,7 @@ class PullProgress:
     bytes_fetched: int = 0
     bytes_total: int = 0
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Return the progress as text, "3 of 7 layers, 210 of 480 MB"; empty before the first layer."""
         if not self.layers:
             return ""
@@ -183,11 +183,11 @@ class PullProgress:
 
 class Engine(Protocol):
     async def pull(
-        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
+        self, repository: str, digest: str, login: Login | None, *, on_progress: Callable[[PullProgress], None]
     ) -> str:
         """Pull by digest and return the local image id, once the engine confirms the digest. Raises EngineFailed.
 
-        `told` is called with the progress. A pull without progress for a bounded time fails.
+        `on_progress` is called with the progress. A pull without progress for a bounded time fails.
         """
 
     async def config(self, image: str) -> ImageConfig:

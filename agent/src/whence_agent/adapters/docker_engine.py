@@ -58,9 +58,14 @@ class DockerEngine:
         await self._life.close()
 
     async def pull(
-        self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None] = _unheard
+        self,
+        repository: str,
+        digest: str,
+        login: Login | None,
+        *,
+        on_progress: Callable[[PullProgress], None] = _unheard,
     ) -> str:
-        await self._stream.pull(repository, digest, login, told=told)
+        await self._stream.pull(repository, digest, login, told=on_progress)
         return await self._call(lambda client: _pulled(client, repository, digest))
 
     async def config(self, image: str) -> ImageConfig:

@@ -74,7 +74,7 @@ class EngineStream:
                         limit.reschedule(now() + silence_seconds_max)
                         told(watch.progress())
         except TimeoutError as exc:
-            raise pull_stalled(f"{repository}@{digest}", silence_seconds_max, watch.progress().words()) from exc
+            raise pull_stalled(f"{repository}@{digest}", silence_seconds_max, watch.progress().describe()) from exc
 
     async def events(self, *, since: float = 0.0) -> AsyncIterator[EngineEvent]:
         """Follow what happens to containers, and before that what happened after `since`, as far as it is remembered.

@@ -73,7 +73,9 @@ class ImagePull:
                 self.login, self._login_is_new = await self._another_login(), True
             began, self._progress, self._login_used = self.monotonic(), PullProgress(), True
             try:
-                return await self.engine.pull(self.image.repository, self.image.digest, self.login, told=self._show)
+                return await self.engine.pull(
+                    self.image.repository, self.image.digest, self.login, on_progress=self._show
+                )
             except EngineFailed as exc:
                 self.stage.doing = ""
                 if exc.code != ENGINE_UNAUTHORISED:
@@ -108,7 +110,7 @@ class ImagePull:
 
     def _show(self, progress: PullProgress) -> None:
         self._progress = progress
-        self.stage.doing = progress.words()
+        self.stage.doing = progress.describe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
