@@ -82,7 +82,7 @@ async def guarded_server(
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     refused = RefusedCounts()
     server = Server(
-        routes=routes, callers=None, address="127.0.0.1", port=0, tls=tls, listening=listening.set_result,
+        routes=routes, sign_in=None, address="127.0.0.1", port=0, tls=tls, listening=listening.set_result,
         bounds=bounds, proxies=proxies, refused=refused,
     )  # fmt: skip
     running = asyncio.create_task(server.run())

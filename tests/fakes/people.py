@@ -29,6 +29,7 @@ class People:
     url: str
     down: bool = False
     asked: list[str] = field(default_factory=list)
+    checked: int = 0
 
     @property
     def tokeninfo_url(self) -> str:
@@ -37,7 +38,8 @@ class People:
     async def tokeninfo(self, request: web.Request) -> web.Response:
         if self.down:
             return web.Response(status=503)
-        found = PEOPLE.get(request.query["access_token"].removeprefix("token-of-"))
+        self.checked += 1
+        found = PEOPLE.get(request.headers.get("Authorization", "").removeprefix("Bearer token-of-"))
         return web.json_response(found) if found is not None else web.json_response({"error": "invalid"}, status=400)
 
     async def auth(self, request: web.Request) -> web.Response:

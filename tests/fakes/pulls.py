@@ -13,12 +13,14 @@ from fakes.machine import Machine
 from whence_aggregator.agents.challenges import Challenges
 from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.callers.limits import Limit
+from whence_aggregator.callers.membership import Membership
+from whence_aggregator.callers.sealing import Seal
+from whence_aggregator.callers.sign_in import NOBODY, SignIn
 from whence_aggregator.ports import CallerIdentity, Database, SourceUnavailable
 from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.pull_tokens import PullTokenIssuer, PullTokenRequest
-from whence_aggregator.registry.sealing import Seal
 from whence_common.identity_document import Authorities
 from whence_common.keys import key_id, public_key_to_wire, sign
 from whence_common.pull_proof import pull_proof_content, registry_audience
@@ -76,9 +78,10 @@ class Pulls:
         )
         instances = Instances(database=stored, accounts=accounts, now=house.clock)
         self.access = Access(
-            tokens={},
-            token_info=None,
-            teams=None,
+            sign_in=SignIn(
+                known={}, vouching=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
+            ),
+            membership=Membership(None),
             documents=IdentityDocuments(
                 authorities=authorities, accounts=accounts, seconds_max=document_seconds_max, now=house.clock
             )

@@ -31,7 +31,7 @@ async def port() -> AsyncIterator[int]:
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = Server(
         routes=[web.get("/health", healthy)],
-        callers=None,
+        sign_in=None,
         address="127.0.0.1",
         port=0,
         tls=None,

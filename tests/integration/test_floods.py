@@ -429,7 +429,7 @@ async def test_metrics_are_rendered_once_for_all_who_ask_meanwhile() -> None:
         rendered.append(1)
         return []
 
-    calls = MetricsCalls(sources=[], files=files, stored=None, callers=None, labels_public=lambda: False)
+    calls = MetricsCalls(sources=[], files=files, stored=None, sign_in=None, labels_public=lambda: False)
     async with guarded_server(calls.routes()) as server:
         crowd = [await server.connect() for _ in range(100)]
         for one in crowd:

@@ -323,7 +323,11 @@ async def test_27_with_the_team_service_down_or_unset_nobody_writes(
     finally:
         front.people.down = False
     async with registry_front(
-        tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, backend=front.backend, team_url=None
+        tmp_path,
+        tmp_path,
+        authority_pem={"eu-central-1": authority.pem},
+        backend=front.backend,
+        sign_in={"team_url": None},
     ) as unset:
         said = await unset.client("token-of-ada").ask("POST", "/v2/alpha/x/blobs/uploads/")
         assert (said.status, said.code) == (403, "DENIED")

@@ -30,7 +30,7 @@ async def probes(database: Database, fresh_seconds: float = 1.0) -> AsyncIterato
     readiness = Readiness(answering(database), fresh_seconds=fresh_seconds)
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = Server(
-        routes=ProbeCalls(readiness).routes(), callers=None, address="127.0.0.1", port=0, tls=None,
+        routes=ProbeCalls(readiness).routes(), sign_in=None, address="127.0.0.1", port=0, tls=None,
         listening=port.set_result,
     )  # fmt: skip
     running = asyncio.create_task(server.run())

@@ -365,7 +365,6 @@ async def test_a_project_and_a_login_of_the_registry_behind_are_used(
     [
         ({"name": "Pier One"}, "registry_front.name"),
         ({"backend": "ftp://x"}, "registry_front.backend"),
-        ({"team_url": "x"}, "registry_front.team_url"),
         ({"backend_ecr_region": "mars"}, "backend_ecr_region"),
         ({"backend_login_file": "/x", "backend_ecr_region": "eu-central-1"}, "exclude each other"),
         ({"scratch_teams": ["a/b"]}, "scratch_teams"),

@@ -167,6 +167,7 @@ async def registry_front(
     git_servers: tuple[str, ...] = (),
     certificates: Certificates | None = None,
     aggregator_settings: Mapping[str, Any] | None = None,
+    sign_in: Mapping[str, Any] | None = None,
     **settings: object,
 ) -> AsyncIterator[RunningFront]:
     """Run a front, and what it stands on unless a `backend` is named."""
@@ -180,8 +181,7 @@ async def registry_front(
     connector = aiohttp.TCPConnector(ssl=context)
     async with people() as services, aiohttp.ClientSession(auto_decompress=False, connector=connector) as session:
         registry = {
-            "name": host, "backend": f"http://{backend or ''}", "tokeninfo_url": services.tokeninfo_url,
-            "team_url": services.url, "scratch_teams": [SCRATCH], **settings,
+            "name": host, "backend": f"http://{backend or ''}", "scratch_teams": [SCRATCH], **settings,
         }  # fmt: skip
 
         @asynccontextmanager
@@ -196,6 +196,8 @@ async def registry_front(
             registry["backend"] = f"http://{address}{backend_path}"
             async with aggregator(
                 directory, logs, authority_pem=authority_pem, port=port, name="front", registry_front=registry,
-                database=database, git_servers=git_servers, **tls, **(aggregator_settings or {}),
+                database=database, git_servers=git_servers, **tls,
+                sign_in={"tokeninfo_url": services.tokeninfo_url, "team_url": services.url, **(sign_in or {})},
+                **(aggregator_settings or {}),
             ) as running:  # fmt: skip
                 yield RunningFront(running, host, address, directory / "registry", services, session, bool(tls))

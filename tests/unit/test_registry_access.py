@@ -12,13 +12,16 @@ import pytest
 from fakes.clocks import FakeClock
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.known import Callers
+from whence_aggregator.callers.limits import Limit, Rate
+from whence_aggregator.callers.membership import Membership
+from whence_aggregator.callers.sealing import Seal
+from whence_aggregator.callers.sign_in import NOBODY, SignIn, Vouching
+from whence_aggregator.callers.stups_people import Person
 from whence_aggregator.callers.tokens import CallerToken, token_hash
-from whence_aggregator.ports_registry import Person
 from whence_aggregator.registry.access import GRANT_SECONDS, Access
 from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
-from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
 REPOSITORY = Repository.parse("alpha/app")
@@ -47,7 +50,11 @@ class House:
         self.callers = Callers({}, now=self.clock)
         self.know(frozenset({"alpha"}))
         self.access = Access(
-            tokens=self.callers, token_info=service, teams=None, documents=None, public_read=False,
+            sign_in=SignIn(
+                known=self.callers, vouching=Vouching(issuers={}, token_info=service) if service is not None else NOBODY,
+                sessions=None, attempts=Limit("address", Rate(per_second=1e9, burst=1e9)), now=self.clock,
+            ),
+            membership=Membership(None), documents=None, public_read=False,
             instances=Instances(database=database, accounts=frozenset(), now=self.clock), open_teams=frozenset(),
             seal=Seal(b"s" * 32, purpose="token", random_bytes=lambda size: b"r" * size), now=self.clock,
         )  # fmt: skip

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from fakes.clocks import CountingRandom
 from fakes.signing_authority import SigningAuthority, identity_document
 from whence_aggregator.audit.witness import WitnessRefusal, _parse
+from whence_aggregator.callers.sealing import Seal
 from whence_aggregator.http.authentication import _token
-from whence_aggregator.registry.sealing import Seal
 from whence_common import strict_base64
 from whence_common.envelope import Envelope, EnvelopeInvalid, seal
 from whence_common.errors import InputError

@@ -1,4 +1,4 @@
-"""What the registry front needs from the outside: the registry behind it, and who vouches for people and teams."""
+"""What the registry front needs from the outside: the registry behind it, and what is found out about pushes."""
 
 from __future__ import annotations
 
@@ -83,25 +83,6 @@ class RegistryContents(Protocol):
 
     async def small_blob(self, repository: str, digest: str) -> bytes | None:
         """Give a blob of a manifest's size at most; None when it is not there or larger."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Whom a token belongs to, as the token service says."""
-
-    uid: str
-    realm: str
-    scopes: frozenset[str]
-
-
-class TokenInfo(Protocol):
-    async def person(self, token: str) -> Person | None:
-        """Say whom an OAuth token belongs to; None when it is not valid. Raises SourceUnavailable."""
-
-
-class TeamService(Protocol):
-    async def may_write(self, token: str, team: str) -> bool:
-        """Ask whether the token's owner may write for a team. Raises SourceUnavailable."""
 
 
 class PushSources(Protocol):

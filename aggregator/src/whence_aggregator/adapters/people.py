@@ -5,8 +5,8 @@ from __future__ import annotations
 import aiohttp
 
 from whence_aggregator.adapters.answers import read_answer
+from whence_aggregator.callers.stups_people import Person
 from whence_aggregator.ports import SourceUnavailable
-from whence_aggregator.ports_registry import Person
 from whence_common.loose_json import loose
 
 _SECONDS_MAX = 5.0
@@ -17,7 +17,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS_MAX)
 
 
 class StupsTokenInfo:
-    """GET URL?access_token=TOKEN, as STUPS's programs ask."""
+    """GET URL with the token as a bearer token: in the URL it would stand in logs."""
 
     def __init__(self, *, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -27,7 +27,7 @@ class StupsTokenInfo:
         """Ask for a token. Raises SourceUnavailable; its message never holds the token."""
         try:
             async with self._session.get(
-                self._url, params={"access_token": token}, allow_redirects=False, timeout=_TIMEOUT
+                self._url, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False, timeout=_TIMEOUT
             ) as answer:
                 if answer.status >= 500 or answer.status == 429:
                     raise SourceUnavailable("tokeninfo-unavailable", f"the token service answers HTTP {answer.status}")
@@ -41,9 +41,12 @@ class StupsTokenInfo:
         if not isinstance(uid, str) or not uid or not uid.isprintable() or len(uid) > 200:
             return None
         named = scopes.split() if isinstance(scopes, str) else scopes if isinstance(scopes, list) else []
-        held = {one for one in named[:_SCOPES_MAX] if isinstance(one, str)}
-        held |= {name for name, value in stated.items() if "." in name and value is True}
-        return Person(uid=uid, realm=str(stated.get("realm") or ""), scopes=frozenset(held))
+        held = {one for one in named[:_SCOPES_MAX] if isinstance(one, str)}  # its other members repeat scopes
+        seconds = stated.get("expires_in")
+        return Person(
+            uid=uid, realm=str(stated.get("realm") or ""), scopes=frozenset(held),
+            expires_in_seconds=float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 1e9 else None,
+        )  # fmt: skip
 
 
 class StupsTeams:

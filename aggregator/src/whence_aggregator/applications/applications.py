@@ -19,7 +19,7 @@ from whence_aggregator.applications.rows import (
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
-from whence_aggregator.ports import Database, Forbidden, NotFound, Transaction
+from whence_aggregator.ports import Database, NotFound, Transaction
 from whence_aggregator.projections.events import project_application
 from whence_aggregator.queries.applications import (
     APPLICATION_AT,
@@ -94,6 +94,14 @@ class Applications:
                 return
             after = last_id(rows)
 
+    async def team_of(self, application_id: str) -> str | None:
+        """Return the team whose writes are taken now; None where there is no such application."""
+        if not is_application_id(application_id):
+            return None
+        parameters: ApplicationAtParameters = {"application_id": application_id, "past": EVERY_ENTRY}
+        rows = await self._database.fetch(APPLICATION_AT.bind(parameters))
+        return str(body_of(rows[0])["kio"]["team_id"]) if rows else None
+
     async def write(self, application_id: str, written: Mapping[str, Any], caller: Caller) -> None:
         """Create or update. Raises ApplicationInvalid, Forbidden or Conflict."""
         if not is_application_id(application_id):
@@ -103,8 +111,7 @@ class Applications:
             kio = merge(stored["kio"] if stored is not None else None, written)
             check_team(kio)
             team = stored["kio"]["team_id"] if stored is not None else kio["team_id"]
-            if not caller.may_write(team):
-                raise Forbidden("team-forbidden", f"{caller.name} may not write for team {team}")
+            caller.check_write(team)
             body = {"kio": kio, "tickets": stored.get("tickets") if stored is not None else None}
             await self._append(writing, application_id, body, caller)
         self._on_work()
@@ -122,8 +129,7 @@ class Applications:
             stored = await _newest(writing.transaction, application_id)
             if stored is None:
                 raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
-            if not caller.may_write(stored["kio"]["team_id"]):
-                raise Forbidden("team-forbidden", f"{caller.name} may not write for team {stored['kio']['team_id']}")
+            caller.check_write(stored["kio"]["team_id"])
             body = {"kio": stored["kio"], "tickets": msgspec.to_builtins(settings)}
             await self._append(writing, application_id, body, caller)
         self._on_work()

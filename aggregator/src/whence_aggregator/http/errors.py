@@ -6,11 +6,12 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Callable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from whence_aggregator.callers.sign_in_unavailable import SignInUnavailable
+from whence_aggregator.http.authentication import Authenticate, log_asked, shown_path
 from whence_aggregator.http.bodies import check_request
 from whence_aggregator.http.client_address import client_address
 from whence_aggregator.ports import (
@@ -34,6 +35,7 @@ _STATUS: tuple[tuple[type[WhenceError], int], ...] = (
     (Conflict, 409),
     (Overloaded, 429),
     (StorageUnavailable, 503),
+    (SignInUnavailable, 503),
     (InputError, 400),
 )
 _STATUS_BY_CODE = {
@@ -61,7 +63,7 @@ _AGAIN_SECONDS = 5
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
-def guarded(handler: Handler, authenticate: Callable[[web.Request], None] | None) -> Handler:
+def guarded(handler: Handler, authenticate: Authenticate | None) -> Handler:
     """Wrap the handler of a route: the request's id, whether its caller is known, and errors as problems.
 
     A bug is logged and told as one. Not a middleware of aiohttp's: those cost twice as much, and agents beat often.
@@ -74,7 +76,7 @@ def guarded(handler: Handler, authenticate: Callable[[web.Request], None] | None
         try:
             check_request(request)
             if authenticate is not None:
-                authenticate(request)
+                await authenticate(request)
             response = await handler(request)
         except WhenceError as exc:
             response = problem(request, exc)
@@ -86,15 +88,15 @@ def guarded(handler: Handler, authenticate: Callable[[web.Request], None] | None
             raise
         except Exception:
             address = client_address(request)
-            log.exception(
-                "a request failed by a bug", extra=fields(address=address, path=request.path, request_id=request_id)
-            )
+            path = shown_path(request)
+            log.exception("a request failed by a bug", extra=fields(address=address, path=path, request_id=request_id))
             response = _respond(request, 500, "internal-error", "the aggregator failed; its log says how", "")
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
         if response.status >= 400:
-            said = {"path": request.path, "status": response.status, "request_id": request_id}
+            said = {"path": shown_path(request), "status": response.status, "request_id": request_id}
             log.info("refused", extra=fields(address=client_address(request), **said))
+        log_asked(request, request_id, response.status)
         return response
 
     return handle
@@ -110,9 +112,16 @@ def problem(request: web.Request, error: WhenceError) -> web.Response:
         seconds = _AGAIN_SECONDS
     if seconds is not None:
         response.headers["Retry-After"] = str(max(1, round(seconds)))
-    if response.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="whence"'
+    if response.status == 401 or (response.status == 403 and isinstance(error, Forbidden)):
+        response.headers["WWW-Authenticate"] = _challenge(request, response.status)
     return response
+
+
+def _challenge(request: web.Request, status: int) -> str:
+    """Say how to sign in, and which error it was where a token was presented (RFC 6750, 3)."""
+    if "Authorization" not in request.headers:
+        return 'Bearer realm="whence"'
+    return f'Bearer realm="whence", error="{"invalid_token" if status == 401 else "insufficient_scope"}"'
 
 
 def _status(error: WhenceError) -> int:

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from whence_aggregator.http.authentication import log_asked, shown_path
 from whence_aggregator.http.bodies import check_request
 from whence_aggregator.http.client_address import client_address
 from whence_aggregator.http.errors import REQUEST_ID
@@ -57,9 +58,10 @@ def registry_guarded(handler: Handler, challenge: ChallengesOf) -> Handler:
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:
-            said = {"path": request.path, "request_id": request[REQUEST_ID]}
+            said = {"path": shown_path(request), "request_id": request[REQUEST_ID]}
             log.exception("a request failed by a bug", extra=fields(address=client_address(request), **said))
             response = _refused(request, RegistryRefusal("UNKNOWN", "the registry failed; its log says how"), challenge)
+        log_asked(request, request[REQUEST_ID], response.status)
         if not response.prepared:
             response.headers.update(_VERSION)
             response.headers["X-Request-Id"] = request[REQUEST_ID]
@@ -160,7 +162,7 @@ def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challeng
     if not request.content.is_eof():
         response.force_close()  # the rest of the body is nobody's
     said = fields(
-        address=client_address(request), path=request.path, status=refusal.status, code=refusal.code,
+        address=client_address(request), path=shown_path(request), status=refusal.status, code=refusal.code,
         request_id=request[REQUEST_ID],
     )  # fmt: skip
     log.log(logging.DEBUG if refusal.status == 404 else logging.INFO, "refused", extra=said)

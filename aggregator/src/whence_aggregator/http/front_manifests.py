@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode
 import msgspec
 from aiohttp import web
 
+from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.front_errors import check_parameters, no_continue, own_url, registry_guarded, whole_body
 from whence_aggregator.ports_registry import BlobBackend, PushSources
@@ -97,6 +98,8 @@ class FrontCalls:
         principal = await self._access.authenticate(
             request.headers.get("Authorization", ""), client=limited_address(request)
         )
+        if principal.caller is not None:
+            request[CALLER] = principal.caller
         check_parameters(request)
         return principal
 

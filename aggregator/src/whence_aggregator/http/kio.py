@@ -9,6 +9,8 @@ import msgspec
 from aiohttp import web
 
 from whence_aggregator.applications.applications import Applications, TicketSettings
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.membership import Membership
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JSON_HEADERS, JsonResponse, read_body, respond_json
 from whence_aggregator.http.parameters import Query, no_parameters
@@ -30,9 +32,10 @@ _NOT_SERVED = (
 class KioCalls:
     """`/apps` as Kio answers it. What Kio has and Whence does not serve is refused, and never answered with a guess."""
 
-    def __init__(self, *, applications: Applications, streams: Slots) -> None:
+    def __init__(self, *, applications: Applications, streams: Slots, membership: Membership) -> None:
         self._applications = applications
         self._streams = streams
+        self._membership = membership
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -79,7 +82,9 @@ class KioCalls:
     async def _write(self, request: web.Request) -> web.Response:
         no_parameters(request)
         written = await _object(request)
-        await self._applications.write(request.match_info["id"], written, request[CALLER])
+        stored = await self._applications.team_of(request.match_info["id"])
+        caller = await self._writing(request, stored if stored is not None else written.get("team_id"))
+        await self._applications.write(request.match_info["id"], written, caller)
         return web.Response(status=200)
 
     async def _tickets(self, request: web.Request) -> web.Response:
@@ -89,8 +94,13 @@ class KioCalls:
         except msgspec.ValidationError as exc:
             fix = 'write {"patterns": ["PAY-{number}"], "url": "https://tickets.example.org/{ticket}"}'
             raise InputError("tickets-malformed", str(exc), fix=fix) from exc
-        await self._applications.write_tickets(request.match_info["id"], settings, request[CALLER])
+        caller = await self._writing(request, await self._applications.team_of(request.match_info["id"]))
+        await self._applications.write_tickets(request.match_info["id"], settings, caller)
         return web.Response(status=200)
+
+    async def _writing(self, request: web.Request, team: object) -> Caller:
+        """Return the caller, with the team where only the team service knows that it writes for it."""
+        return await self._membership.assured(request[CALLER], team) if isinstance(team, str) else request[CALLER]
 
 
 async def _object(request: web.Request) -> dict[str, object]:

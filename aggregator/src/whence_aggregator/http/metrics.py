@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from whence_aggregator.callers.caller import KnownCallers
-from whence_aggregator.http.authentication import known_caller
+from whence_aggregator.callers.sign_in import SignIn
+from whence_aggregator.http.authentication import signed_in
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.shared import ASKED_SECONDS_MAX, Shared
 from whence_aggregator.ports import StorageUnavailable, Unauthenticated
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 STORED_SECONDS_MAX = 2.0
 """How long the database has: the rest is shown without it, most of all when it is in trouble."""
+_WITHOUT = "leave the token out to see the metrics without accounts and hosts"
 Source = Callable[[], Sequence[Family]]
-_NO_CALLERS: KnownCallers = {}
 
 
 class MetricsCalls:
@@ -35,7 +35,7 @@ class MetricsCalls:
         sources: Sequence[Source],
         files: Source,
         stored: Callable[[], Awaitable[Sequence[Family]]] | None,
-        callers: KnownCallers | None,
+        sign_in: SignIn | None,
         labels_public: Callable[[], bool],
     ) -> None:
         self._sources = sources
@@ -46,7 +46,7 @@ class MetricsCalls:
             for labels in (True, False)
         }
         """Rendered once for all who ask meanwhile: it costs more than whatever else strangers may ask for."""
-        self._callers = callers or _NO_CALLERS
+        self._sign_in = sign_in
         self._labels_public = labels_public
 
     def routes(self) -> list[web.RouteDef]:
@@ -54,7 +54,7 @@ class MetricsCalls:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         no_parameters(request)
-        body = await self._shown[self._sees_labels(request)].get(seconds_max=ASKED_SECONDS_MAX)
+        body = await self._shown[await self._sees_labels(request)].get(seconds_max=ASKED_SECONDS_MAX)
         return web.Response(body=body, headers={"Content-Type": open_metrics.CONTENT_TYPE, "Cache-Control": "no-store"})
 
     async def _render(self, *, labels: bool) -> bytes:
@@ -64,15 +64,16 @@ class MetricsCalls:
         shown = found if labels else [family.public() for family in found]
         return open_metrics.render_families(shown).encode()
 
-    def _sees_labels(self, request: web.Request) -> bool:
+    async def _sees_labels(self, request: web.Request) -> bool:
         """Say whether to show accounts and hosts. Raises Unauthenticated for a token that is not known."""
         if "Authorization" in request.headers:
-            if known_caller(request, self._callers) is None:
-                raise Unauthenticated(
-                    "token-unknown", "the token is not known here, or has expired",
-                    fix="leave it out to see the metrics without accounts and hosts",
-                )  # fmt: skip
-            return True
+            if self._sign_in is None:
+                raise Unauthenticated("token-unknown", "no tokens are known here", fix=_WITHOUT)
+            try:
+                caller = await signed_in(request, self._sign_in)
+            except Unauthenticated as exc:
+                raise Unauthenticated(exc.code, exc.message, fix=_WITHOUT) from exc
+            return caller.job is None and caller.reads_everything
         return self._labels_public()
 
     async def _from_database(self, stored: Shared[Sequence[Family]]) -> list[Family]:

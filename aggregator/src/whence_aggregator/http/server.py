@@ -14,7 +14,7 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from whence_aggregator.callers.caller import KnownCallers
+from whence_aggregator.callers.sign_in import SignIn
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.connections import ConnectionBounds, Connections
@@ -53,7 +53,7 @@ _INTRODUCED_FILES_SHARE = 0.1
 class Server:
     """Serves routes on one address. `listening` is called with the port once it listens.
 
-    `callers` None leaves every path open: for programs whose callers prove in what they send who they are. Routes that
+    `sign_in` None leaves every path open: for programs whose callers prove in what they send who they are. Routes that
     are `proving` find out themselves who calls. `around` is put around each handler, with the path of its route.
     """
 
@@ -61,7 +61,7 @@ class Server:
         self,
         *,
         routes: Iterable[web.RouteDef],
-        callers: KnownCallers | None,
+        sign_in: SignIn | None,
         address: str,
         port: int,
         tls: ssl.SSLContext | None,
@@ -77,7 +77,7 @@ class Server:
         self._application.add_routes(
             web.route(one.method, one.path, self._heard(around(one.path, one.handler)), **one.kwargs) for one in proving
         )
-        authenticate = authentication(callers) if callers is not None else None
+        authenticate = authentication(sign_in) if sign_in is not None else None
         for route in (*routes, web.route("*", "/{path:(?s:.*)}", self._unknown)):
             handler = self._heard(around(route.path, guarded(route.handler, authenticate)))
             for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):

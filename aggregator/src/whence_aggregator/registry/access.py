@@ -5,22 +5,25 @@ What is not configured denies. Decided from headers alone, before any body is re
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from whence_aggregator.callers.caller import KnownCallers
-from whence_aggregator.callers.shares import Shares
-from whence_aggregator.ports import SourceUnavailable
-from whence_aggregator.ports_registry import Person, TeamService, TokenInfo
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.jobs import Job
+from whence_aggregator.callers.membership import Membership
+from whence_aggregator.callers.sealing import Seal
+from whence_aggregator.callers.sessions import Session
+from whence_aggregator.callers.sign_in import SignIn
+from whence_aggregator.callers.sign_in_unavailable import SignInUnavailable
+from whence_aggregator.callers.tokens import token_hash
+from whence_aggregator.ports import Forbidden, Overloaded, Unauthenticated
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
-from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.standing import Standing
 from whence_common import strict_base64
 from whence_common.clock import Now
@@ -29,13 +32,7 @@ from whence_common.errors import InputError
 GRANT_SECONDS = 300
 RENEWAL_SECONDS = 3600
 """For how long an instance may have its engine renew a pull token: a pull of an hour."""
-_TOKENS_KEPT_SECONDS = 60.0
-_TOKENS_KEPT_MAX = 10_000
-_TOKENS_ASKED_AT_ONCE_MAX = 256
-"""Of the token service, for strangers; one address gets a half. Each is a connection of ours."""
 _TOKEN_CHARACTERS_MAX = 16_384
-_EMPLOYEES, _SERVICES = "employees", "services"
-_WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application.write_all_trusted")
 _EVERYTHING = "*"
 """Asks for all that the caller may do: skopeo does so before it deletes."""
 CATALOG = "registry:catalog"
@@ -46,30 +43,33 @@ Action = Literal["pull", "push"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who calls. `teams` None is every team; `grant` are the only repositories and actions that a token is for."""
+    """Who calls. `grant` are the only repositories and actions that a token is for."""
 
     name: str
-    kind: Literal["caller", "person", "instance", "public"]
-    teams: frozenset[str] | None = frozenset()
-    person: Person | None = None
-    token: str = field(default="", repr=False)
+    kind: Literal["caller", "person", "job", "instance", "public"]
+    """By a token of the file, by one that somebody vouches for, a CI system's job, an instance, or nobody."""
+    caller: Caller | None = None
+    """Whoever signed in; None for instances, for nobody, and for a person's granted token."""
     token_hash: str = ""
     """Of a caller: by it a granted token is good no longer than the one it was granted for."""
     grant: Mapping[str, list[str]] | None = None
+
+    @property
+    def job(self) -> Job | None:
+        return self.caller.job if self.caller is not None else None
 
 
 PUBLIC = Principal(name="", kind="public")
 
 
 class Access:
-    """Decides. `tokens` are the aggregator's own callers by their token's hash; everybody writes for `open_teams`."""
+    """Decides. Everybody writes for `open_teams`."""
 
     def __init__(
         self,
         *,
-        tokens: KnownCallers,
-        token_info: TokenInfo | None,
-        teams: TeamService | None,
+        sign_in: SignIn,
+        membership: Membership,
         documents: IdentityDocuments | None,
         instances: Instances,
         public_read: bool,
@@ -77,17 +77,14 @@ class Access:
         seal: Seal,
         now: Now,
     ) -> None:
-        self._tokens = tokens
-        self._token_info = token_info
-        self._teams = teams
+        self._sign_in = sign_in
+        self._membership = membership
         self._documents = documents
         self._instances = instances
         self._public_read = public_read
         self._open_teams = open_teams
         self._seal = seal
         self._now = now
-        self._asked = Shares(_TOKENS_ASKED_AT_ONCE_MAX)
-        self._people: dict[bytes, tuple[datetime, Person | None]] = {}
 
     async def authenticate(self, authorization: str, *, client: str = "") -> Principal:
         """Say who calls, from which client. Raises RegistryRefusal."""
@@ -108,11 +105,13 @@ class Access:
         return await self._by_token(password, client)
 
     def check_pull(self, principal: Principal, repository: Repository) -> None:
-        """Let everybody read who is known; a granted token, only what it is for. Raises RegistryRefusal."""
+        """Let those read who may read the team's; a granted token, only what it is for. Raises RegistryRefusal."""
         if principal.kind == "public" and not self._public_read and not self._is_open(repository):
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
         if principal.grant is not None and not _granted(principal, repository, "pull"):
             raise _not_granted("pulling", repository)
+        if principal.caller is not None and not principal.caller.may_read(repository.team):
+            raise RegistryRefusal("DENIED", f"{principal.name} may not read what belongs to team {repository.team}")
 
     def check_list(self, principal: Principal) -> None:
         """Let repositories be listed, which names all there are, by people and services. Raises RegistryRefusal."""
@@ -122,6 +121,8 @@ class Access:
             raise RegistryRefusal("DENIED", "this token is not for listing repositories", status=401)
         if principal.kind == "instance":
             raise RegistryRefusal("DENIED", "instances pull images: they list no repositories")
+        if principal.caller is not None and not principal.caller.reads_everything:
+            raise RegistryRefusal("DENIED", f"{principal.name} may not list what belongs to all teams")
 
     async def check_push(self, principal: Principal, repository: Repository) -> None:
         """Let only those write who write for the repository's team. Raises RegistryRefusal."""
@@ -132,7 +133,7 @@ class Access:
         if principal.grant is not None:
             if not _granted(principal, repository, "push"):
                 raise _not_granted("pushing to", repository)
-            if principal.kind != "caller":
+            if principal.kind not in ("caller", "job"):
                 return
         why = await self._why_not(principal, repository.team)
         if why:
@@ -155,7 +156,9 @@ class Access:
         for repository, actions in wanted:
             allowed: list[str] = []
             if "pull" in actions or _EVERYTHING in actions:
-                allowed.append("pull")
+                with suppress(RegistryRefusal):
+                    self.check_pull(principal, repository)
+                    allowed.append("pull")
             if "push" in actions or _EVERYTHING in actions:
                 try:
                     await self.check_push(principal, repository)
@@ -164,7 +167,13 @@ class Access:
                     if exc.code not in ("DENIED", "UNAUTHORIZED"):
                         raise
             grant[str(repository)] = sorted({*allowed, *grant.get(str(repository), [])})
-        return self._sealed({"name": principal.name, "kind": principal.kind, "by": principal.token_hash}, grant)
+        who: dict[str, Any] = {"name": principal.name, "kind": principal.kind, "by": principal.token_hash}
+        caller, seconds = principal.caller, float(GRANT_SECONDS)
+        if principal.job is not None:
+            who["job"] = principal.job.to_wire()
+        if caller is not None and caller.until is not None:
+            seconds = min(seconds, (caller.until - self._now()).total_seconds())
+        return self._sealed(who, grant, seconds=seconds)
 
     async def _by_token(self, token: str, client: str) -> Principal:
         if not token.isascii():
@@ -172,14 +181,19 @@ class Access:
         opened = self._seal.open(token)
         if opened is not None:
             return await self._by_grant(opened)
-        hashed = "sha256:" + hashlib.sha256(token.encode()).hexdigest()
-        caller = self._tokens.get(hashed)
-        if caller is not None:
-            return Principal(name=caller.name, kind="caller", teams=caller.teams, token_hash=hashed)
-        person = await self._person(token, client)
-        if person is None:
-            raise RegistryRefusal("UNAUTHORIZED", "the token is not known, or no longer valid")
-        return Principal(name=person.uid, kind="person", person=person, token=token)
+        try:
+            caller = await self._sign_in.caller(token, address=client)
+        except Unauthenticated as exc:
+            raise RegistryRefusal("UNAUTHORIZED", exc.message, fix=exc.fix) from exc
+        except Forbidden as exc:
+            raise RegistryRefusal("DENIED", exc.message, fix=exc.fix) from exc
+        except Overloaded as exc:
+            raise RegistryRefusal("TOOMANYREQUESTS", exc.message) from exc
+        except SignInUnavailable as exc:
+            raise unavailable("tokens cannot be checked now") from exc
+        if caller.subject is None:
+            return Principal(name=caller.name, kind="caller", caller=caller, token_hash=token_hash(token))
+        return Principal(name=caller.name, kind="person" if caller.job is None else "job", caller=caller)
 
     def instance_token(self, standing: Standing, repository: Repository) -> str:
         """Give a token by which an instance pulls from one repository, as long as the binding is its newest."""
@@ -220,34 +234,24 @@ class Access:
             raise RegistryRefusal("UNAUTHORIZED", "this token renews others: show it to the token endpoint only")
         if opened["kind"] == "instance":
             await self._check_instance(opened["name"], opened.get("enrolment"))
-        if opened["kind"] != "caller":
-            return Principal(name=opened["name"], kind=opened["kind"], grant=opened["grant"])
+        name, kind, grant = opened["name"], opened["kind"], opened["grant"]
+        if kind == "job":
+            return Principal(name=name, kind=kind, caller=self._job(opened), grant=grant)
+        if kind != "caller":
+            return Principal(name=name, kind=kind, grant=grant)
         by = opened.get("by", "")
-        caller = self._tokens.get(by)
+        caller = self._sign_in.static(by)
         if caller is None:
             raise RegistryRefusal("UNAUTHORIZED", "the token that this one was granted for is not known any more")
-        return Principal(name=caller.name, kind="caller", teams=caller.teams, token_hash=by, grant=opened["grant"])
+        return Principal(name=caller.name, kind="caller", caller=caller, token_hash=by, grant=grant)
 
-    async def _person(self, token: str, client: str) -> Person | None:
-        if self._token_info is None or not token or not token.isprintable():
-            return None
-        key, now = hashlib.sha256(token.encode()).digest(), self._now()
-        known = self._people.get(key)
-        if known is not None and known[0] > now:
-            return known[1]
-        asking = {f"address {client}": 1.0}
-        if self._asked.claim(asking) is not None:
-            raise RegistryRefusal("TOOMANYREQUESTS", "too many unknown tokens are being checked: try again later")
+    def _job(self, opened: Mapping[str, Any]) -> Caller:
+        """Judge a job again, by the rules of now."""
+        until = datetime.fromtimestamp(opened["until"], self._now().tzinfo)
         try:
-            person = await self._token_info.person(token)
-        except SourceUnavailable as exc:
-            raise unavailable("tokens cannot be checked now") from exc
-        finally:
-            self._asked.release(asking)
-        if len(self._people) >= _TOKENS_KEPT_MAX:
-            self._people.clear()
-        self._people[key] = now + timedelta(seconds=_TOKENS_KEPT_SECONDS), person
-        return person
+            return self._sign_in.caller_of_session(Session(job=Job.from_wire(opened["job"]), until=until))
+        except Forbidden as exc:
+            raise RegistryRefusal("DENIED", exc.message, fix=exc.fix) from exc
 
     async def _by_identity(self, blob: str) -> Principal:
         if self._documents is None:
@@ -268,22 +272,10 @@ class Access:
         """Say why somebody may not write for a team; empty when they may."""
         if principal.kind == "instance":
             return "instances only pull"
-        if principal.kind == "caller":
-            return "" if principal.teams is None or team in principal.teams else "the token is not for this team"
-        person = principal.person
-        assert person is not None, "a person's token is looked up before it counts"
-        if any(scope in person.scopes for scope in _WRITE_ALL):
-            return ""
-        realm = person.realm.strip("/").partition("/")[0]
-        if realm not in (_EMPLOYEES, _SERVICES):
-            return "the realm is neither employees nor services"
-        if realm == _SERVICES and _WRITE not in person.scopes:
-            return f"the scope {_WRITE} is missing"
-        if self._teams is None:
-            return "no team service is configured, so nobody is in a team"
+        assert principal.caller is not None, "who signed in is known"
         try:
-            return "" if await self._teams.may_write(principal.token, team) else "not in the team"
-        except SourceUnavailable as exc:
+            return await self._membership.why_not(principal.caller, team)
+        except SignInUnavailable as exc:
             raise unavailable("teams cannot be checked now") from exc
 
 

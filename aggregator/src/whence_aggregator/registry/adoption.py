@@ -20,7 +20,7 @@ from whence_common.errors import InputError
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import Manifest
 
-ADOPTER = Principal(name="import", kind="caller", teams=None)
+ADOPTER = Principal(name="import", kind="caller")
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from whence_aggregator.callers.sealing import Seal
 from whence_aggregator.ports_registry import Upload, UploadBackend
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
-from whence_aggregator.registry.sealing import Seal
 from whence_common.clock import Now
 
 UPLOAD_SECONDS_MAX = 24 * 3600.0

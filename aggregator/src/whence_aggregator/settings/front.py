@@ -36,11 +36,6 @@ class RegistryFrontSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """Where `whence-aggregator registry` listens when the front runs alone."""
     alone: bool = False
     """`serve` leaves the front to `whence-aggregator registry`."""
-    tokeninfo_url: str | None = None
-    """STUPS tokeninfo: GET URL?access_token=…; without it only tokens of tokens_file and instances are known."""
-    team_url: str | None = None
-    """STUPS team service; without it nobody known by tokeninfo alone may push."""
-    team_policy: str = "relaxed-radical-agility"
     public_read: bool = False
     snapshots: bool = True
     """Tags that end in -SNAPSHOT may be pushed again with other bytes."""
@@ -66,7 +61,7 @@ def wrong_in_front(front: RegistryFrontSettings) -> list[str]:
     wrong = []
     if not re.fullmatch(r"[a-z0-9.-]{1,253}(:[0-9]{1,5})?", front.name):
         wrong.append("registry_front.name must be a host in lower-case letters, with its port where clients use one")
-    for place in ("backend", "url", "tokeninfo_url", "team_url"):
+    for place in ("backend", "url"):
         url = getattr(front, place)
         if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
             wrong.append(f"registry_front.{place} must be an http or https URL")

@@ -15,6 +15,7 @@ from whence_aggregator.settings.places import (
     PlaceSettings,
     wrong_in_places,
 )
+from whence_aggregator.settings.sign_in import SignInSettings, wrong_in_sign_in
 from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION
 from whence_common.image_reference import twice_named
@@ -63,6 +64,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A challenge that names its key is refused where this is used up for its address and for the key."""
     enrolment_attempts_per_address: float = 1.0
     """An attempt that proves nothing is refused where this and its instance's `enrolments_per_instance` are used up."""
+    sign_in_attempts_per_address: float = 20.0
+    """Tokens that are refused; those that are known do not count."""
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     heartbeat_secret_file: str = "/var/lib/whence-aggregator/heartbeat.secret"  # noqa: S105 - a path
     """32 bytes or more, the same on all replicas; made when missing."""
     tokens_file: str = "/etc/whence/tokens"
+    sign_in: SignInSettings = SignInSettings()
     authorities_directory: str | None = None
     """REGION.pem files to trust instead of AWS's certificates: for tests, never in production."""
     log_origin: str | None = None
@@ -215,6 +219,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     wrong += [f"trust: {names} are one registry; write it once" for names in twice_named(settings.trust)]
     if settings.registry_front is not None:
         wrong += wrong_in_front(settings.registry_front)
+    wrong += wrong_in_sign_in(settings.sign_in)
     if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
         wrong.append("limits must be above 0")
     days = (settings.retention.statement_days, settings.retention.verdict_days)

@@ -66,7 +66,7 @@ async def opened_witness(
         calls = WitnessCalls(witness=Witness(signer=signer, logs=logs, now=utc_now), key=str(signer.verifier))
         server = Server(
             routes=[*calls.routes(), *operations.routes(calls.families)],
-            callers=None,
+            sign_in=None,
             address=settings.listen_address,
             port=settings.listen_port,
             tls=tls.context if tls is not None else None,

@@ -15,8 +15,7 @@ from aiohttp import web
 from whence_aggregator.adapters.backend import Backend
 from whence_aggregator.adapters.front_images import FrontImages
 from whence_aggregator.adapters.layer_stream import Windows
-from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
-from whence_aggregator.callers.caller import KnownCallers
+from whence_aggregator.callers.sealing import Seal
 from whence_aggregator.collect.collectors import Collector, finding_of
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.collect.image_reader import RegistryImageReader
@@ -27,6 +26,7 @@ from whence_aggregator.http.images import ImageCalls
 from whence_aggregator.http.pierone import PierOneCalls
 from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
+from whence_aggregator.http.sign_in import SignInCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, ImageStore
 from whence_aggregator.registry.access import Access
@@ -34,7 +34,6 @@ from whence_aggregator.registry.adoption import Adopted, Adoption
 from whence_aggregator.registry.catalog import Catalog
 from whence_aggregator.registry.listing import ImageListing
 from whence_aggregator.registry.pushes import Pushes, Rules
-from whence_aggregator.registry.sealing import Seal
 from whence_aggregator.registry.sources import Sources
 from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings.front import RegistryFrontSettings
@@ -53,6 +52,7 @@ from whence_aggregator.wiring.operations import (
 )
 from whence_aggregator.wiring.outgoing import Outgoing, load_backend, open_outgoing
 from whence_aggregator.wiring.pulls import Pulling, load_pulling
+from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_common.clock import utc_now
 from whence_common.settings_file import SettingsInvalid
 
@@ -93,6 +93,7 @@ class Opened:
 
     front: Front
     known: TokenCallers
+    signing_in: SigningIn
     limits: LiveLimits
     database: MeasuredDatabase
     questions: Questions
@@ -115,7 +116,7 @@ def load_front(
     ledger: Ledger,
     images: RegistryImageReader,
     collectors: Mapping[str, Collector],
-    callers: KnownCallers,
+    signing_in: SigningIn,
     limits: LiveLimits,
     session: aiohttp.ClientSession,
     on_work: Callable[[], None],
@@ -124,7 +125,7 @@ def load_front(
     registry, backend, catalog = behind.settings, behind.backend, behind.catalog
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
     pulling = load_pulling(settings, registry, secret, database)
-    access = _access(registry, pulling, callers, session)
+    access = _access(registry, pulling, signing_in)
     recorder = FactRecorder(ledger=ledger, collectors=collectors, now=utc_now)
     sources = Sources(
         database=database,
@@ -172,15 +173,11 @@ def load_front(
 def _access(
     registry: RegistryFrontSettings,
     pulling: Pulling,
-    callers: KnownCallers,
-    session: aiohttp.ClientSession,
+    signing_in: SigningIn,
 ) -> Access:
     return Access(
-        tokens=callers,
-        token_info=StupsTokenInfo(session=session, url=registry.tokeninfo_url) if registry.tokeninfo_url else None,
-        teams=StupsTeams(session=session, url=registry.team_url, policy=registry.team_policy)
-        if registry.team_url
-        else None,
+        sign_in=signing_in.sign_in,
+        membership=signing_in.membership,
         documents=pulling.documents(),
         instances=pulling.instances,
         public_read=registry.public_read,
@@ -223,11 +220,17 @@ async def opened_registry(
         assert registry is not None, "open_front has looked"
         tls = parts.load_tls(settings)
         readiness = Readiness(answering(front.database))
-        operations = Operations("registry", settings, readiness=readiness, tls=tls, known=known)
+        operations = Operations(
+            "registry", settings, readiness=readiness, tls=tls, known=known, signing_in=opened.signing_in
+        )
         server = Server(
-            routes=[*operations.routes(opened.database.families, opened.questions.families), *front.agent_routes],
+            routes=[
+                *operations.routes(opened.database.families, opened.questions.families),
+                *SignInCalls(opened.signing_in.sign_in).routes(),
+                *front.agent_routes,
+            ],
             proving=front.routes,
-            callers=known.callers,
+            sign_in=opened.signing_in.sign_in,
             address=registry.listen_address,
             port=registry.listen_port,
             tls=tls.context if tls is not None else None,
@@ -237,7 +240,7 @@ async def opened_registry(
             refused=operations.refused,
         )
         reload = load_reload(operations, opened.limits, settings, read)
-        services = {"sources": front.sources.run}
+        services = {"sources": front.sources.run, "sign-in": opened.signing_in.run}
         yield Program(operations=operations, server=server, services=services, reload=reload)
 
 
@@ -275,7 +278,10 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     collectors = questions.of(parts.load_collectors(settings, images, session))
     known = load_known(settings, database)
     limits = LiveLimits(settings.limits)
+    signing_in = load_sign_in(settings, database, known.callers, session, limits, stack)
     front = load_front(
-        settings, behind, database, ledger, images, collectors, known.callers, limits, session, lambda: None
+        settings, behind, database, ledger, images, collectors, signing_in, limits, session, lambda: None
     )
-    return Opened(front=front, known=known, limits=limits, database=database, questions=questions)
+    return Opened(
+        front=front, known=known, signing_in=signing_in, limits=limits, database=database, questions=questions
+    )

@@ -29,6 +29,7 @@ from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.witness import WitnessFile
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.sign_in import SigningIn
 from whence_common.clock import utc_now
 from whence_common.image_reference import registry_name
 from whence_common.meters import Counter
@@ -91,13 +92,14 @@ class Operations:
 
     def __init__(
         self, program: str, settings: Settings | WitnessFile, *, readiness: Readiness, tls: ServerTls | None,
-        known: TokenCallers | None = None,
+        known: TokenCallers | None = None, signing_in: SigningIn | None = None,
     ) -> None:  # fmt: skip
         self.program = program
         self.live = Live(drain_seconds=settings.drain_seconds, labels_public=_labels_public(settings))
         self.readiness = readiness
         self.tls = tls
         self.known = known
+        self.signing_in = signing_in
         self.measures = HttpMeasures()
         self.refused = RefusedCounts()
         self.reloads = Counter(
@@ -116,7 +118,7 @@ class Operations:
             sources=[self._about, self.measures.families, *sources],
             files=process_families,
             stored=stored,
-            callers=self.known.callers if self.known is not None else None,
+            sign_in=self.signing_in.sign_in if self.signing_in is not None else None,
             labels_public=lambda: self.live.labels_public,
         )
         return [*ProbeCalls(self.readiness).routes(), *metrics.routes()]
@@ -143,7 +145,7 @@ class Operations:
                     until.timestamp() if until is not None else None,
                 ),
             ]  # fmt: skip
-        return found
+        return [*found, *self.signing_in.families()] if self.signing_in is not None else found
 
     async def run(self, server: Server, services: Mapping[str, Service], *, reload: Callable[[], bool]) -> None:
         """Serve until SIGTERM: then be not ready, go on for `drain_seconds`, answer what is under way, and end."""

@@ -32,6 +32,7 @@ from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
+from whence_aggregator.http.sign_in import SignInCalls
 from whence_aggregator.http.slots import STREAMS_AT_ONCE_MAX, Slots
 from whence_aggregator.http.stored_counts import StoredCounts
 from whence_aggregator.http.violations import ViolationCalls
@@ -58,6 +59,7 @@ from whence_aggregator.wiring.operations import (
     queue_families,
 )
 from whence_aggregator.wiring.outgoing import open_outgoing
+from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
@@ -190,7 +192,12 @@ def _routes(
 
 
 def _streamed(
-    database: Database, ledger: Ledger, publisher: Publisher, limits: LiveLimits, working: Working
+    database: Database,
+    ledger: Ledger,
+    publisher: Publisher,
+    limits: LiveLimits,
+    working: Working,
+    signing_in: SigningIn,
 ) -> list[web.RouteDef]:
     """Return the log and the applications, whose long answers share their slots."""
     streams = Slots("streams", STREAMS_AT_ONCE_MAX)
@@ -205,7 +212,7 @@ def _streamed(
     )
     return [
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
-        *KioCalls(applications=applications, streams=streams).routes(),
+        *KioCalls(applications=applications, streams=streams, membership=signing_in.membership).routes(),
     ]
 
 
@@ -259,21 +266,26 @@ async def opened_aggregator(
         publisher = Publisher(
             database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds
         )
+        signing_in = load_sign_in(settings, database, known.callers, session, limits, stack)
         front = None
         if behind is not None and not behind.settings.alone:
             front = load_front(
-                settings, behind, database, ledger, images, collectors, known.callers, limits, session, working.wake
+                settings, behind, database, ledger, images, collectors, signing_in, limits, session, working.wake
             )
-        operations = Operations("serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known)
+        operations = Operations(
+            "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,
+            signing_in=signing_in,
+        )  # fmt: skip
         server = Server(
             routes=[
                 *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
-                *_streamed(database, ledger, publisher, limits, working),
+                *_streamed(database, ledger, publisher, limits, working, signing_in),
+                *SignInCalls(signing_in.sign_in).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),
             ],
             proving=front.routes if front is not None else (),
-            callers=known.callers,
+            sign_in=signing_in.sign_in,
             address=settings.listen_address,
             port=settings.listen_port,
             tls=tls.context if tls is not None else None,
@@ -288,6 +300,7 @@ async def opened_aggregator(
             "worker": working.worker.run,
             "evaluation": working.evaluating.run,
             "publisher": publisher.run,
+            "sign-in": signing_in.run,
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run} if front is not None else {}),
         }

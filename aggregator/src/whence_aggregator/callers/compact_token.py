@@ -1,0 +1,132 @@
+"""JSON Web Tokens in compact form, read strictly before any key is looked at. Pure; signatures are verified elsewhere.
+
+Sources: RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (what to refuse).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from whence_aggregator.ports import Unauthenticated
+from whence_common import strict_base64
+
+TOKEN_CHARACTERS_MAX = 16_384
+_HEADER_CHARACTERS_MAX = 4096
+_SIGNATURE_CHARACTERS_MAX = 1024
+_NUMBER_DIGITS_MAX = 20
+ALGORITHMS = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
+)
+"""What an issuer may be allowed: signatures by a private key. With a shared secret, the public key would be it."""
+
+
+class TokenRefused(Unauthenticated):
+    """The token does not prove who presents it; the code says which check refused it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactToken:
+    """A token as it is written; nothing of it is proved. Its text never stands in a message."""
+
+    text: str = field(repr=False)
+    header: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def issuer(self) -> str:
+        """Return who is said to have issued it; empty for nobody."""
+        value = self.claims.get("iss")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def algorithm(self) -> str:
+        value = self.header.get("alg")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def key_id(self) -> str | None:
+        value = self.header.get("kid")
+        return value if isinstance(value, str) else None
+
+    @property
+    def signed_digest(self) -> str:
+        """Return the digest of what is signed: the same for every signature that fits."""
+        return hashlib.sha256(self.text.rpartition(".")[0].encode("ascii")).hexdigest()
+
+
+def parse_compact(text: str) -> CompactToken:
+    """Read a token. Raises TokenRefused."""
+    if len(text) > TOKEN_CHARACTERS_MAX:
+        raise TokenRefused("token-too-large", f"the token has more than {TOKEN_CHARACTERS_MAX} characters")
+    parts = text.split(".")
+    if len(parts) != 3 or len(parts[0]) > _HEADER_CHARACTERS_MAX or len(parts[2]) > _SIGNATURE_CHARACTERS_MAX:
+        raise _malformed("it does not have three parts of usual sizes")
+    header, claims, _ = (_decoded(part) for part in parts)
+    return CompactToken(text=text, header=_object(header, "header"), claims=_object(claims, "payload"))
+
+
+def check_header(token: CompactToken, algorithms: frozenset[str]) -> None:
+    """Refuse algorithms that are not allowed and what the header demands of us. Raises TokenRefused."""
+    if token.algorithm not in algorithms & ALGORITHMS:
+        raise TokenRefused("token-algorithm", "the token's algorithm is not allowed for its issuer")
+    if "crit" in token.header or "b64" in token.header:
+        raise TokenRefused("token-critical", "the token's header has crit or b64, which are not understood here")
+    if "kid" in token.header and (token.key_id is None or not 0 < len(token.key_id) <= 500):
+        raise _malformed("its kid is not a short text")
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        if "=" in part or not part.isascii():
+            raise ValueError("padded")
+        return strict_base64.decode_url_safe(part + "=" * (-len(part) % 4))
+    except ValueError as exc:
+        raise _malformed("a part is not unpadded base64url") from exc
+
+
+def _object(content: bytes, what: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite,
+            parse_int=_short,
+        )  # fmt: skip
+        if isinstance(document, dict):
+            json.dumps(document, ensure_ascii=False).encode("utf-8")  # refuses half of a pair of surrogates
+            return document
+    except (ValueError, RecursionError) as exc:
+        raise _malformed(f"its {what} is not strict JSON") from exc
+    raise _malformed(f"its {what} is not a JSON object")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that is given twice: two readers would read two tokens."""
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a name is given twice")
+    return document
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("the number is too large")
+    return number
+
+
+def _short(text: str) -> int:
+    if len(text) > _NUMBER_DIGITS_MAX:
+        raise ValueError("the number is too long")
+    return int(text)
+
+
+def _malformed(why: str) -> TokenRefused:
+    return TokenRefused("token-malformed", f"the token is malformed: {why}")

@@ -1,0 +1,102 @@
+"""Which job speaks for which team. Pure.
+
+A rule binds a project by its id, the refs that it may run for, and more; whatever a rule does not allow is refused with
+the reason. Events that run a project's own pipeline on what a stranger sent are refused whatever a rule says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from whence_aggregator.callers.jobs import Job, Provider
+from whence_aggregator.ports import Forbidden
+
+EVENTS: Mapping[Provider, frozenset[str]] = {
+    "github": frozenset({"push", "workflow_dispatch", "schedule", "release"}),
+    "gitlab": frozenset({"push", "web", "schedule", "api"}),
+    "buildkite": frozenset({"webhook", "ui", "api", "schedule"}),
+    "circleci": frozenset(),
+    "aws": frozenset(),
+}
+"""What may have started a job where a rule names nothing; empty where the system does not say."""
+REFUSED_EVENTS: Mapping[Provider, frozenset[str]] = {
+    "github": frozenset({"pull_request_target", "issue_comment", "workflow_run", "pull_request"}),
+    "gitlab": frozenset({"merge_request_event", "external_pull_request_event"}),
+    "buildkite": frozenset(),
+    "circleci": frozenset(),
+    "aws": frozenset(),
+}
+HAVE_REFS: frozenset[Provider] = frozenset({"github", "gitlab", "buildkite", "circleci"})
+HAVE_PROTECTION: frozenset[Provider] = frozenset({"github", "gitlab"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRule:
+    """A project's jobs that speak for a team. What is empty limits nothing, but for `refs` where jobs have them."""
+
+    team: str
+    project_id: str
+    owner_id: str = ""
+    refs: tuple[str, ...] = ()
+    """Whole, or ending in `*` after a `/` or below `refs/tags/`."""
+    ref_protected: bool = True
+    """Only for protected refs, where the system says which are."""
+    environments: tuple[str, ...] = ()
+    events: frozenset[str] = frozenset()
+    runners: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
+
+
+def teams_of(job: Job, rules: Sequence[JobRule]) -> frozenset[str]:
+    """Return the teams that a job speaks for. Raises Forbidden with the reason of the rule that fits best."""
+    if job.event in REFUSED_EVENTS[job.provider]:
+        raise Forbidden(
+            "workload-event", f"a job that {job.event} started may run what a stranger sent",
+            fix="push from a job that a push, a tag or a release started",
+        )  # fmt: skip
+    misses = [(rule, list(_misses(job, rule))) for rule in rules if rule.project_id == job.project_id]
+    teams = frozenset(rule.team for rule, missed in misses if not missed)
+    if teams:
+        return teams
+    if not misses:
+        raise Forbidden(
+            "workload-project", f"no rule is for the project {job.project_id} ({job.project or 'unnamed'})",
+            fix="add a rule with this project_id to sign_in.workloads",
+        )  # fmt: skip
+    code, reason = min((missed for _, missed in misses), key=len)[0]
+    raise Forbidden(code, f"{job.name}: {reason}", fix="see the rules for this project_id in sign_in.workloads")
+
+
+def _misses(job: Job, rule: JobRule) -> Iterator[tuple[str, str]]:
+    """Yield what a rule asks for and a job lacks, as code and reason."""
+    if rule.owner_id and rule.owner_id != job.owner_id:
+        yield "workload-owner", f"its owner {job.owner_id or 'unknown'} is not {rule.owner_id}"
+    if job.provider in HAVE_REFS and not any(_covers(one, job.ref) for one in rule.refs):
+        yield "workload-ref", f"its ref {job.ref or 'unknown'} is not one of {', '.join(rule.refs)}"
+    if job.provider in HAVE_PROTECTION and rule.ref_protected and job.ref_protected is not True:
+        yield "workload-ref-unprotected", f"its ref {job.ref or 'unknown'} is not protected"
+    if rule.environments and job.environment not in rule.environments:
+        yield "workload-environment", f"its environment {job.environment or 'none'} is not one that the rule names"
+    events = rule.events or EVENTS[job.provider]
+    if events and job.event not in events:
+        named = ", ".join(sorted(events))
+        yield "workload-event", f"it was started by {job.event or 'an unknown event'}, not by one of {named}"
+    if rule.runners and job.runner not in rule.runners:
+        yield "workload-runner", f"its runner {job.runner or 'unknown'} is not one that the rule names"
+    if rule.workflows and job.workflow not in rule.workflows:
+        yield "workload-workflow", f"its workflow {job.workflow or 'unknown'} is not one that the rule names"
+
+
+def _covers(pattern: str, ref: str) -> bool:
+    if pattern.endswith("*"):
+        return len(ref) > len(pattern) - 1 and ref.startswith(pattern[:-1])
+    return bool(ref) and ref == pattern
+
+
+def is_ref_pattern(pattern: str) -> bool:
+    """Whether a pattern ends where names end: a prefix of a branch's name would cover branches that anybody makes."""
+    stem = pattern.removesuffix("*")
+    if "*" in stem or not stem.startswith(("refs/heads/", "refs/tags/")) or not stem.isprintable():
+        return False
+    return stem == pattern or stem.endswith("/") or stem.startswith("refs/tags/")

@@ -1,0 +1,259 @@
+"""Who presents a token: the one place that knows, for queries, for Kio's paths and for the registry front.
+
+A token is one of the file, a session of a job, a JSON Web Token of a listed issuer, or opaque: then others are asked.
+What is not configured, or does not answer, denies. Decided from headers alone, before any body is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from whence_aggregator.callers.caller import Caller, KnownCallers, Reads
+from whence_aggregator.callers.claim_mapping import ClaimMapping
+from whence_aggregator.callers.compact_token import (
+    ALGORITHMS,
+    TOKEN_CHARACTERS_MAX,
+    CompactToken,
+    TokenRefused,
+    check_header,
+    parse_compact,
+)
+from whence_aggregator.callers.issuer import IssuerRules, check_audiences, check_claims, check_times, check_type
+from whence_aggregator.callers.job_rules import JobRule, teams_of
+from whence_aggregator.callers.jobs import Provider, job_of
+from whence_aggregator.callers.key_cache import KeyCache
+from whence_aggregator.callers.limits import Limit
+from whence_aggregator.callers.sessions import Session, Sessions
+from whence_aggregator.callers.shares import Shares
+from whence_aggregator.callers.sign_in_unavailable import SignInUnavailable
+from whence_aggregator.callers.stups_people import TokenInfo, caller_of
+from whence_aggregator.callers.tokens import token_hash
+from whence_aggregator.callers.verified import VerifiedTokens
+from whence_aggregator.ports import Overloaded, SourceUnavailable, Unauthenticated
+from whence_common.clock import Now
+
+_ASKED_AT_ONCE_MAX = 256
+"""Of servers that are asked about tokens, for strangers; one address gets a half. Each is a connection of ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleIssuer:
+    """An issuer of tokens for people and services."""
+
+    rules: IssuerRules
+    keys: KeyCache
+    mapping: ClaimMapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobIssuer:
+    """A CI system."""
+
+    rules: IssuerRules
+    keys: KeyCache
+    provider: Provider
+    job_rules: Sequence[JobRule]
+    source_server: str | None = None
+
+
+class Introspection(Protocol):
+    async def claims(self, token: str) -> Mapping[str, Any] | None:
+        """Ask about a token (RFC 7662); None for one that is not active. Raises SourceUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntrospectedIssuer:
+    """A server that is asked about opaque tokens, and what counts of its answers."""
+
+    issuer: str
+    audiences: frozenset[str]
+    trusted_audiences: frozenset[str]
+    token_seconds_max: float
+    introspection: Introspection
+    mapping: ClaimMapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vouching:
+    """Who vouches for callers, as far as it is configured. `reads` is what those whom STUPS knows and jobs read."""
+
+    issuers: Mapping[str, PeopleIssuer | JobIssuer]
+    introspected: IntrospectedIssuer | None = None
+    token_info: TokenInfo | None = None
+    reads: Reads = "organisation"
+
+    @property
+    def asks_others(self) -> bool:
+        return self.introspected is not None or self.token_info is not None
+
+
+NOBODY = Vouching(issuers={})
+
+
+class SignIn:
+    """Says who calls. `attempts` limits the checks that failed, by address."""
+
+    def __init__(
+        self, *, known: KnownCallers, vouching: Vouching, sessions: Sessions | None, attempts: Limit, now: Now
+    ) -> None:
+        self._known = known
+        self._vouching = vouching
+        self._sessions = sessions
+        self._attempts = attempts
+        self._now = now
+        self._verified = VerifiedTokens(now)
+        self._asked = Shares(_ASKED_AT_ONCE_MAX)
+
+    async def caller(self, token: str, *, address: str) -> Caller:
+        """Return who presents a token. Raises Unauthenticated, Forbidden, Overloaded or SignInUnavailable."""
+        if not token:
+            raise _unknown()
+        static = self.static(token_hash(token))
+        if static is not None:
+            return static
+        session = self._sessions.find(token) if self._sessions is not None else None
+        if session is not None:
+            return self.caller_of_session(session)
+        known, caller = self._verified.find(token)
+        if not known:
+            caller = await self._check(token, address)
+        if caller is None:
+            raise _unknown()
+        return caller
+
+    def static(self, hashed: str) -> Caller | None:
+        """Return the caller of a token of the file, by its hash; None when there is none now."""
+        return self._known.get(hashed)
+
+    async def exchange(self, token: str, *, address: str) -> tuple[str, float]:
+        """Use a job's token up; return a session's token, and for how many seconds it is good. Raises as `caller`."""
+        if self._sessions is None:
+            raise TokenRefused("workloads-unset", "no CI system is listed here", fix="set sign_in.workloads")
+        self._attempts.take(address)
+        parsed = parse_compact(token)
+        found = self._vouching.issuers.get(parsed.issuer)
+        if not isinstance(found, JobIssuer):
+            check_header(parsed, ALGORITHMS)
+            raise TokenRefused("token-issuer", "the token's issuer (iss) is not a CI system that is listed here")
+        ends = await self._verify(parsed, found)
+        job = job_of(found.provider, parsed.issuer, parsed.claims, source_server=found.source_server)
+        teams_of(job, found.job_rules)
+        given = await self._sessions.begin(parsed, job, token_ends=ends)
+        self._attempts.give_back(address)
+        return given, self._sessions.seconds
+
+    def caller_of_session(self, session: Session) -> Caller:
+        """Return the caller that a job is, by the rules of now. Raises Forbidden."""
+        found = self._vouching.issuers.get(session.job.issuer)
+        rules = found.job_rules if isinstance(found, JobIssuer) else ()
+        return Caller(
+            name=session.job.name,
+            teams=teams_of(session.job, rules),
+            subject=(session.job.issuer, session.job.project_id),
+            realm="services",
+            reads=self._vouching.reads,
+            until=session.until,
+            job=session.job,
+        )
+
+    async def _check(self, token: str, address: str) -> Caller | None:
+        """Check a token that is not known; one that is refused counts against the address."""
+        parsed = self._ours(token)
+        if parsed is None and not self._vouching.asks_others:
+            return None
+        self._attempts.take(address)
+        try:
+            caller = await (self._by_issuer(*parsed) if parsed is not None else self._ask(token, address))
+        except (SignInUnavailable, Overloaded):
+            self._attempts.give_back(address)
+            raise
+        if caller is not None:
+            self._attempts.give_back(address)
+        self._verified.keep(token, caller)
+        return caller
+
+    def _ours(self, token: str) -> tuple[CompactToken, PeopleIssuer] | None:
+        """Return a token that says a listed issuer; None where others are to be asked. Raises TokenRefused."""
+        if len(token) > TOKEN_CHARACTERS_MAX:
+            raise TokenRefused("token-too-large", f"the token has more than {TOKEN_CHARACTERS_MAX} characters")
+        if not token.isascii() or not token.isprintable():
+            raise TokenRefused("token-malformed", "the token has characters that no token has")
+        others = self._vouching.asks_others
+        if token.count(".") != 2:
+            return None
+        try:
+            parsed = parse_compact(token)
+        except TokenRefused:
+            if others:
+                return None
+            raise
+        found = self._vouching.issuers.get(parsed.issuer)
+        if isinstance(found, PeopleIssuer):
+            return parsed, found
+        if isinstance(found, JobIssuer):
+            raise TokenRefused(
+                "token-not-exchanged", "a job's own token is good for one exchange and nothing else",
+                fix="POST it to /v1/token as subject_token, and present the access_token of the answer",
+            )  # fmt: skip
+        if others:
+            return None
+        check_header(parsed, ALGORITHMS)
+        raise TokenRefused("token-issuer", "the token's issuer (iss) is not one that is listed in sign_in")
+
+    async def _by_issuer(self, token: CompactToken, issuer: PeopleIssuer) -> Caller:
+        ends = await self._verify(token, issuer)
+        return issuer.mapping.caller(issuer.rules.issuer, token.claims, until=ends)
+
+    async def _verify(self, token: CompactToken, issuer: PeopleIssuer | JobIssuer) -> float:
+        """Check a token in the order of its parts: header, type, signature, claims. Return when it ends."""
+        check_header(token, issuer.rules.algorithms)
+        type_ = check_type(issuer.rules, token)
+        keys = await issuer.keys.fitting(token.algorithm, token.key_id)
+        if not keys:
+            raise TokenRefused("token-key-unknown", "the token's issuer has no such key (kid)")
+        if not any(key.verifies(token.text, token.algorithm) for key in keys):
+            raise TokenRefused("token-signature", "the token's signature is wrong")
+        return check_claims(issuer.rules, token, type_, now=self._now().timestamp())
+
+    async def _ask(self, token: str, address: str) -> Caller | None:
+        """Ask others about an opaque token, a bounded number at once."""
+        asking = {f"address {address}": 1.0}
+        if self._asked.claim(asking) is not None:
+            raise Overloaded(
+                "sign-in-busy", "too many unknown tokens are being checked: try again later", retry_after_seconds=1.0
+            )
+        try:
+            caller = await self._introspected(token)
+            return caller if caller is not None else await self._by_token_info(token)
+        except SourceUnavailable as exc:
+            raise SignInUnavailable("sign-in-unavailable", f"tokens cannot be checked now: {exc.message}") from exc
+        finally:
+            self._asked.release(asking)
+
+    async def _introspected(self, token: str) -> Caller | None:
+        asked = self._vouching.introspected
+        claims = await asked.introspection.claims(token) if asked is not None else None
+        if asked is None or claims is None:
+            return None
+        check_audiences(claims.get("aud"), asked.audiences, asked.trusted_audiences)
+        ends = check_times(claims, now=self._now().timestamp(), seconds_max=asked.token_seconds_max)
+        if claims.get("iss", asked.issuer) != asked.issuer:
+            raise TokenRefused("token-issuer", "the server that was asked names another issuer (iss)")
+        return asked.mapping.caller(asked.issuer, claims, until=ends)
+
+    async def _by_token_info(self, token: str) -> Caller | None:
+        asked = self._vouching.token_info
+        person = await asked.person(token) if asked is not None else None
+        if person is None:
+            return None
+        return caller_of(person, token, reads=self._vouching.reads, now=self._now())
+
+
+def _unknown() -> Unauthenticated:
+    return Unauthenticated(
+        "token-unknown",
+        "a bearer token is needed that is known here and has not expired",
+        fix="set WHENCE_TOKEN; whence-aggregator token list shows when tokens expire",
+    )

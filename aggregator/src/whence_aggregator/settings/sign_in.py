@@ -1,0 +1,239 @@
+"""Who vouches for callers, in the settings: issuers, CI systems, and servers that are asked about tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from whence_aggregator.callers.claim_mapping import TEAM, RightName
+from whence_aggregator.callers.compact_token import ALGORITHMS
+from whence_aggregator.callers.issuer import TokenType
+from whence_aggregator.callers.job_rules import EVENTS, HAVE_REFS, REFUSED_EVENTS, is_ref_pattern
+from whence_aggregator.callers.jobs import Provider
+from whence_common.image_reference import is_loopback_registry
+
+SESSION_SECONDS_MAX = 3600.0
+_TOKEN_SECONDS_MAX = 7 * 86_400.0
+
+
+class RightSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who has a right: everybody of the issuer, or those whose `claim` has one of `values`."""
+
+    right: RightName
+    claim: str = ""
+    values: list[str] = []
+
+
+class ClaimSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an issuer's claims mean. A name with dots is the path of a claim within claims."""
+
+    rights: list[RightSettings]
+    uid: str = "sub"
+    """The name that is shown and recorded."""
+    uid_prefix: str = ""
+    """Put before it, so that two issuers' names stay apart."""
+    subject: list[str] = msgspec.field(default_factory=lambda: ["sub"])
+    """What is the person, with the issuer; Entra: [tid, oid]."""
+    realm: Literal["people", "services"] = "people"
+    realm_claim: str = ""
+    service_values: list[str] = []
+    """Values of `realm_claim` that mean a service."""
+    groups: str = ""
+    """The claim with the list of groups; without one, nobody is in a team."""
+    group_prefix: str = ""
+    group_pattern: str = "[a-z0-9._-]+"
+    """What follows the prefix, whole; its first group is the team where it has one."""
+    group_teams: dict[str, str] = {}
+    """Teams by the whole value of a group."""
+
+
+class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An OpenID Connect issuer of people's and services' tokens."""
+
+    issuer: str
+    """Exactly as its tokens and its discovery document write it."""
+    audiences: list[str]
+    claims: ClaimSettings
+    trusted_audiences: list[str] = []
+    jwks_url: str | None = None
+    algorithms: list[str] = msgspec.field(default_factory=lambda: ["RS256", "ES256"])
+    token_types: list[TokenType] = msgspec.field(default_factory=lambda: ["at+jwt"])
+    clients: list[str] = []
+    audience_claim: str = "aud"
+    required_claims: dict[str, str] = {}
+    token_seconds_max: float = 86_400.0
+
+
+class JobRuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Jobs that speak for a team."""
+
+    team: str
+    project_id: str
+    """GitHub's repository_id, GitLab's project_id, Buildkite's pipeline_id, CircleCI's project-id, AWS's role ARN."""
+    owner_id: str = ""
+    refs: list[str] = []
+    ref_protected: bool = True
+    environments: list[str] = []
+    events: list[str] = []
+    runners: list[str] = []
+    workflows: list[str] = []
+
+
+class WorkloadSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A CI system, and whose jobs push for which team."""
+
+    issuer: str
+    provider: Provider
+    audiences: list[str]
+    rules: list[JobRuleSettings]
+    jwks_url: str | None = None
+    algorithms: list[str] = msgspec.field(default_factory=lambda: ["RS256", "ES256", "ES384"])
+    token_types: list[TokenType] = msgspec.field(default_factory=lambda: ["jwt"])
+    token_seconds_max: float = 86_400.0
+    source_server: str | None = None
+    """Where its repositories are cloned from, where that is not the issuer's own host."""
+
+
+class IntrospectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A server that is asked about opaque tokens (RFC 7662)."""
+
+    url: str
+    issuer: str
+    client_id: str
+    client_secret_file: str
+    audiences: list[str]
+    claims: ClaimSettings
+    trusted_audiences: list[str] = []
+    token_seconds_max: float = 86_400.0
+
+
+class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose word counts for who calls, beside the file of tokens."""
+
+    reads: Literal["organisation", "teams"] = "organisation"
+    """What callers read who may read: everything, or what belongs to their own teams."""
+    issuers: list[IssuerSettings] = []
+    workloads: list[WorkloadSettings] = []
+    introspection: IntrospectionSettings | None = None
+    tokeninfo_url: str | None = None
+    """STUPS tokeninfo, which is asked with the token as bearer."""
+    team_url: str | None = None
+    """STUPS team service; without it nobody known by tokeninfo alone writes."""
+    team_policy: str = "relaxed-radical-agility"
+    session_seconds: float = 900.0
+    """How long a job may push for one token of its CI system."""
+
+
+def wrong_in_sign_in(sign_in: SignInSettings) -> list[str]:
+    """Return what is wrong, each with its place."""
+    wrong = [one for number, issuer in enumerate(sign_in.issuers)
+             for one in _wrong_in_issuer(f"sign_in.issuers[{number}]", issuer)]  # fmt: skip
+    wrong += [one for number, workload in enumerate(sign_in.workloads)
+              for one in _wrong_in_workload(f"sign_in.workloads[{number}]", workload)]  # fmt: skip
+    named = [*(one.issuer for one in sign_in.issuers), *(one.issuer for one in sign_in.workloads)]
+    wrong += [f"sign_in: the issuer {one} is listed twice" for one in sorted({a for a in named if named.count(a) > 1})]
+    if sign_in.introspection is not None:
+        wrong += _wrong_in_introspection(sign_in.introspection)
+    for name in ("tokeninfo_url", "team_url"):
+        url = getattr(sign_in, name)
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            wrong.append(f"sign_in.{name} must be an http or https URL")
+    if not 60 <= sign_in.session_seconds <= SESSION_SECONDS_MAX:
+        wrong.append(f"sign_in.session_seconds must be from 60 to {SESSION_SECONDS_MAX:g}")
+    return wrong
+
+
+def _wrong_in_issuer(name: str, issuer: IssuerSettings) -> Iterator[str]:
+    yield from _wrong_in_common(name, issuer)
+    yield from _wrong_in_claims(f"{name}.claims", issuer.claims)
+    if not issuer.audience_claim:
+        yield f"{name}.audience_claim must name a claim"
+
+
+def _wrong_in_workload(name: str, workload: WorkloadSettings) -> Iterator[str]:
+    yield from _wrong_in_common(name, workload)
+    if workload.source_server is not None and not _is_safe_url(workload.source_server):
+        yield f"{name}.source_server must be an https URL"
+    for number, rule in enumerate(workload.rules):
+        yield from _wrong_in_rule(f"{name}.rules[{number}]", workload.provider, rule)
+
+
+def _wrong_in_rule(name: str, provider: Provider, rule: JobRuleSettings) -> Iterator[str]:
+    if not TEAM.match(rule.team):
+        yield f"{name}.team is not a team: lower-case letters, digits, . _ and -"
+    if not re.fullmatch(r"[A-Za-z0-9:/+=,.@_-]{1,300}", rule.project_id):
+        yield f"{name}.project_id is not an id (in quotes where it is a number)"
+    if provider in ("github", "gitlab") and not rule.project_id.isdecimal():
+        yield f"{name}.project_id must be the number of the repository or project: names are given to others later"
+    if provider in HAVE_REFS and not rule.refs:
+        yield f"{name}.refs must name at least one ref, such as refs/heads/main"
+    for one in rule.refs:
+        if not is_ref_pattern(one):
+            yield f"{name}.refs: {one!r} must be whole (refs/heads/main), or end in /*, or in * below refs/tags/"
+    for one in rule.events:
+        if one in REFUSED_EVENTS[provider]:
+            yield f"{name}.events: {one!r} runs what strangers sent, and is always refused"
+    if rule.events and not EVENTS[provider]:
+        yield f"{name}.events: tokens of {provider} do not say which event started a job"
+
+
+def _wrong_in_introspection(introspection: IntrospectionSettings) -> Iterator[str]:
+    name = "sign_in.introspection"
+    if not _is_safe_url(introspection.url):
+        yield f"{name}.url must be an https URL"
+    yield from _wrong_in_audiences(name, introspection.audiences)
+    yield from _wrong_in_claims(f"{name}.claims", introspection.claims)
+
+
+def _wrong_in_common(name: str, issuer: IssuerSettings | WorkloadSettings) -> Iterator[str]:
+    if not _is_safe_url(issuer.issuer):
+        yield f"{name}.issuer must be an https URL"
+    if issuer.jwks_url is not None and not _is_safe_url(issuer.jwks_url):
+        yield f"{name}.jwks_url must be an https URL"
+    yield from _wrong_in_audiences(name, issuer.audiences)
+    for one in issuer.algorithms:
+        if one not in ALGORITHMS:
+            yield f"{name}.algorithms: {one!r} is not one of {', '.join(sorted(ALGORITHMS))}"
+    if not issuer.algorithms or not issuer.token_types:
+        yield f"{name}.algorithms and token_types must not be empty"
+    if not 60 <= issuer.token_seconds_max <= _TOKEN_SECONDS_MAX:
+        yield f"{name}.token_seconds_max must be from 60 to {_TOKEN_SECONDS_MAX:g}"
+
+
+def _wrong_in_audiences(name: str, audiences: list[str]) -> Iterator[str]:
+    if not audiences or not all(audiences):
+        yield f"{name}.audiences must name this server as its tokens do: without one, tokens for others would count"
+
+
+def _wrong_in_claims(name: str, claims: ClaimSettings) -> Iterator[str]:
+    if not claims.rights:
+        yield f"{name}.rights must give at least one right, such as {{right: read}}: nobody could do anything"
+    for number, right in enumerate(claims.rights):
+        if bool(right.claim) != bool(right.values):
+            yield f"{name}.rights[{number}]: claim and values go together"
+        if not right.claim and right.right != "read":
+            yield f"{name}.rights[{number}] gives {right.right} to everybody: name a claim and its values"
+    if not claims.subject or not all(claims.subject):
+        yield f"{name}.subject must name at least one claim"
+    if bool(claims.realm_claim) != bool(claims.service_values):
+        yield f"{name}.realm_claim and service_values go together"
+    try:
+        if re.compile(claims.group_pattern).groups > 1:
+            yield f"{name}.group_pattern must have one group at most"
+    except re.error as exc:
+        yield f"{name}.group_pattern is not a regular expression: {exc}"
+    for group, team in claims.group_teams.items():
+        if not TEAM.match(team):
+            yield f"{name}.group_teams.{group}: {team!r} is not a team"
+
+
+def _is_safe_url(url: str) -> bool:
+    parts = urlsplit(url)
+    return (
+        bool(parts.hostname) and parts.username is None and not parts.query and not parts.fragment
+        and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback_registry(parts.netloc)))
+    )  # fmt: skip
