@@ -80,11 +80,16 @@ def check_header(token: CompactToken, algorithms: frozenset[str]) -> None:
         raise _malformed("its kid is not a short text")
 
 
+def decode_part(part: str) -> bytes:
+    """Read base64url without padding, in its one spelling. Raises ValueError."""
+    if "=" in part or not part.isascii():
+        raise ValueError("padded")
+    return strict_base64.decode_url_safe(part + "=" * (-len(part) % 4))
+
+
 def _decoded(part: str) -> bytes:
     try:
-        if "=" in part or not part.isascii():
-            raise ValueError("padded")
-        return strict_base64.decode_url_safe(part + "=" * (-len(part) % 4))
+        return decode_part(part)
     except ValueError as exc:
         raise _malformed("a part is not unpadded base64url") from exc
 

@@ -39,6 +39,8 @@ _LINGER_SECONDS_MAX = 2.0
 _HANDSHAKE_SECONDS_MAX = 10.0
 _HOUSE_SECONDS = 5.0
 _READ_BYTES = 64 * 1024
+_HEADER_BYTES_MAX = 17 * 1024
+"""Of one header: a token with two hundred groups has more than the 8 KiB that aiohttp takes."""
 _UNSENT_BYTES_MAX = 128 * 1024
 """Of an answer, in the kernel, before the client takes it: each slow reader was sent megabytes otherwise."""
 _BACKLOG = 1024
@@ -129,6 +131,7 @@ class Server:
             shutdown_timeout=_ANSWER_SECONDS_MAX,
             read_bufsize=_READ_BYTES,
             auto_decompress=False,
+            max_field_size=_HEADER_BYTES_MAX,
             keepalive_timeout=self._connections.bounds.rest_seconds_max,
             lingering_time=_LINGER_SECONDS_MAX,
         )

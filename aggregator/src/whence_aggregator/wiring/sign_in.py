@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ from whence_aggregator.settings.sign_in import (
 )
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.limits import LiveLimits
-from whence_common.clock import utc_now
+from whence_common.clock import Now, utc_now
 from whence_common.open_metrics import Family, Sample
 from whence_common.runtime.pause import pause
 from whence_common.settings_file import SettingsInvalid
@@ -75,6 +75,9 @@ def load_sign_in(
     session: aiohttp.ClientSession,
     limits: LiveLimits,
     stack: AsyncExitStack,
+    *,
+    now: Now = utc_now,
+    clock: Callable[[], float] = time.monotonic,
 ) -> SigningIn:
     """Make it. Raises SettingsInvalid."""
     wanted = settings.sign_in
@@ -82,7 +85,7 @@ def load_sign_in(
     listed: list[IssuerSettings | WorkloadSettings] = [*wanted.issuers, *wanted.workloads]
     for one in listed:
         source = OpenIdKeys(session=session, issuer=one.issuer, jwks_url=one.jwks_url)
-        keys = KeyCache(one.issuer, source, clock=time.monotonic)
+        keys = KeyCache(one.issuer, source, clock=clock)
         stack.push_async_callback(keys.close)
         issuers[one.issuer] = _people(one, keys, wanted) if isinstance(one, IssuerSettings) else _jobs(one, keys)
     vouching = Vouching(
@@ -95,11 +98,11 @@ def load_sign_in(
     if wanted.workloads:
         secret = parts.load_secret(Path(settings.heartbeat_secret_file))
         seal = Seal(secret, purpose="session", random_bytes=secrets.token_bytes)
-        sessions = Sessions(database=database, seal=seal, seconds=wanted.session_seconds, now=utc_now)
+        sessions = Sessions(database=database, seal=seal, seconds=wanted.session_seconds, now=now)
     attempts = limits.of("sign_in_attempts_per_address", "address")
     teams = StupsTeams(session=session, url=wanted.team_url, policy=wanted.team_policy) if wanted.team_url else None
     return SigningIn(
-        sign_in=SignIn(known=known, vouching=vouching, sessions=sessions, attempts=attempts, now=utc_now),
+        sign_in=SignIn(known=known, vouching=vouching, sessions=sessions, attempts=attempts, now=now),
         membership=Membership(teams),
         caches=[one.keys for one in issuers.values()],
     )
