@@ -11,11 +11,17 @@ import pytest
 
 from fakes.clocks import FakeClock
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.compact_token import CompactToken
+from whence_aggregator.callers.issuer import IssuerRules
+from whence_aggregator.callers.job_rules import JobRule
+from whence_aggregator.callers.jobs import Job
+from whence_aggregator.callers.key_cache import FetchedKeys, KeyCache
 from whence_aggregator.callers.known import Callers
 from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.callers.sealing import Seal
-from whence_aggregator.callers.sign_in import NOBODY, SignIn, Vouching
+from whence_aggregator.callers.sessions import Sessions
+from whence_aggregator.callers.sign_in import NOBODY, JobIssuer, SignIn, Vouching
 from whence_aggregator.callers.stups_people import Person
 from whence_aggregator.callers.tokens import CallerToken, token_hash
 from whence_aggregator.registry.access import GRANT_SECONDS, Access
@@ -132,3 +138,98 @@ async def test_strangers_tokens_are_checked_so_many_at_once_and_neighbours_still
     refused = await asyncio.gather(*flood, return_exceptions=True)
     codes = [one.code for one in refused if isinstance(one, RegistryRefusal)]
     assert (codes.count("UNAUTHORIZED"), codes.count("TOOMANYREQUESTS")) == (128, 872)
+
+
+RULE = JobRule(
+    team="alpha", project_id="1001", refs=("refs/heads/main",), ref_protected=False, events=frozenset({"push"})
+)
+JOB = Job(
+    provider="github", issuer="https://ci.example.org", project_id="1001", project="hello/greeter",
+    ref="refs/heads/main", event="push", commit="a" * 40, run="4711", attempt="1",
+)  # fmt: skip
+
+
+class JobHouse(House):
+    """Access with a CI system whose rules a test changes, and people who read their own teams' images alone."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        super().__init__(database)
+        self.rules = [RULE]
+        self.sessions = Sessions(
+            database=database, seal=Seal(b"s" * 32, purpose="session", random_bytes=lambda size: b"r" * size),
+            seconds=900.0, now=self.clock,
+        )  # fmt: skip
+        keys = KeyCache("https://ci.example.org", NoKeys(), clock=lambda: 0.0)
+        ci = JobIssuer(
+            rules=IssuerRules(issuer="https://ci.example.org", audiences=frozenset({"us"})), keys=keys, provider="github",
+            job_rules=self.rules,
+        )  # fmt: skip
+        vouching = Vouching(issuers={"https://ci.example.org": ci}, reads="teams")
+        self.access = Access(
+            sign_in=SignIn(
+                known=self.callers, vouching=vouching, sessions=self.sessions,
+                attempts=Limit("address", Rate(per_second=1e9, burst=1e9)), now=self.clock,
+            ),
+            membership=Membership(None), documents=None, public_read=False,
+            instances=Instances(database=database, accounts=frozenset(), now=self.clock), open_teams=frozenset(),
+            seal=Seal(b"s" * 32, purpose="token", random_bytes=lambda size: b"r" * size), now=self.clock,
+        )  # fmt: skip
+
+    async def session(self) -> str:
+        token = CompactToken(text="a.b.c", header={}, claims={"iss": JOB.issuer, "jti": "1"})
+        return await self.sessions.begin(token, JOB, token_ends=self.clock().timestamp() + 300)
+
+
+class NoKeys:
+    """An issuer that nobody asks."""
+
+    async def fetch(self) -> FetchedKeys:
+        raise AssertionError("a session needs no keys")
+
+
+async def test_a_job_pushes_and_pulls_for_its_team_and_says_what_it_is(database: SqliteDatabase) -> None:
+    house = JobHouse(database)
+    session = f"Bearer {await house.session()}"
+    for authorization in (session, f"Bearer {await granted_to(house, session)}"):
+        principal = await house.access.authenticate(authorization)
+        assert (principal.kind, principal.name, principal.job) == ("job", "github:hello/greeter", JOB)
+        await house.access.check_push(principal, REPOSITORY)
+        house.access.check_pull(principal, REPOSITORY)
+
+
+async def granted_to(house: House, authorization: str, repository: Repository = REPOSITORY) -> str:
+    principal = await house.access.authenticate(authorization)
+    return await house.access.grant(principal, [(repository, ["pull", "push"])])
+
+
+async def test_a_job_neither_pushes_nor_pulls_for_another_team_nor_lists(database: SqliteDatabase) -> None:
+    house, other = JobHouse(database), Repository.parse("beta/app")
+    session = f"Bearer {await house.session()}"
+    principal = await house.access.authenticate(session)
+    with pytest.raises(RegistryRefusal, match="may not read what belongs to team beta"):
+        house.access.check_pull(principal, other)
+    with pytest.raises(RegistryRefusal, match="may not push for team beta: not in the team"):
+        await house.access.check_push(principal, other)
+    with pytest.raises(RegistryRefusal, match="may not list"):
+        house.access.check_list(principal)
+    granted = await house.access.authenticate(f"Bearer {await granted_to(house, session, other)}")
+    with pytest.raises(RegistryRefusal):
+        house.access.check_pull(granted, other)
+
+
+async def test_a_rule_that_is_taken_away_ends_sessions_and_what_they_were_granted(database: SqliteDatabase) -> None:
+    house = JobHouse(database)
+    session = f"Bearer {await house.session()}"
+    granted = f"Bearer {await granted_to(house, session)}"
+    house.rules.clear()
+    assert await house.refusal(session) == "DENIED"
+    assert await house.refusal(granted) == "DENIED"
+
+
+async def test_what_a_session_was_granted_ends_with_it(database: SqliteDatabase) -> None:
+    house = JobHouse(database)
+    session = f"Bearer {await house.session()}"
+    house.clock.advance(890)
+    granted = f"Bearer {await granted_to(house, session)}"
+    house.clock.advance(10)
+    assert await house.refusal(granted) == "UNAUTHORIZED"

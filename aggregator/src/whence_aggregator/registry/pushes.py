@@ -186,7 +186,10 @@ class Pushes:
     def _stated(
         self, repository: Repository, tag: str | None, manifest: Manifest, by: Principal, meant: str
     ) -> dict[str, object]:
-        """Describe a push. `image` is empty for what is not an image, `child` for an index of no images."""
+        """Describe a push. `image` is empty for what is not an image, `child` for an index of no images.
+
+        `job` is there for a CI system's job alone: which repository, ref, commit and run its token named.
+        """
         image = manifest.config.digest if manifest.config is not None and kind_of(manifest) == "image" else ""
         parts = (*manifest.blobs, *(one for one in manifest.children if not is_manifest(one)))
         return {
@@ -204,6 +207,7 @@ class Pushes:
             "blobs": [[one.digest, one.size] for one in parts],
             "pushed_by": by.name,
             "pushed_at": to_instant(self._now()),
+            **({"job": by.job.to_wire()} if by.job is not None else {}),
         }
 
 
