@@ -11,6 +11,7 @@ from aiohttp import web
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.sign_in import SignIn
 from whence_aggregator.http.client_address import limited_address
+from whence_aggregator.http.own_teams import check_own_teams
 from whence_aggregator.ports import Forbidden
 from whence_common import strict_base64
 from whence_common.runtime.logs import fields
@@ -48,6 +49,8 @@ def authentication(sign_in: SignIn) -> Authenticate:
             request[CALLER] = caller
             if request.path != WHOAMI:
                 _check_reads(caller)
+                if not caller.reads_everything:
+                    check_own_teams(request, caller)
 
     return authenticate
 

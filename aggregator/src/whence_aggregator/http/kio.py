@@ -13,6 +13,7 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JSON_HEADERS, JsonResponse, read_body, respond_json
+from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.http.streams import json_array, streamed
@@ -72,7 +73,9 @@ class KioCalls:
 
     async def _read(self, request: web.Request) -> JsonResponse:
         at = Query(request, "at").instant("at")
-        return respond_json(await self._applications.read(request.match_info["id"], at=at))
+        found = await self._applications.read(request.match_info["id"], at=at)
+        check_reads_team(request[CALLER], found["team_id"])
+        return respond_json(found)
 
     async def _not_served(self, request: web.Request) -> JsonResponse:
         no_parameters(request)

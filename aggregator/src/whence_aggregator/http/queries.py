@@ -9,6 +9,7 @@ from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import JsonResponse, respond_json
+from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound
@@ -61,7 +62,7 @@ class QueryCalls:
             {
                 "subject": subject.to_wire(),
                 **moment.to_wire(),
-                "lineages": [_shown(lineage, request) for lineage in lineages],
+                "lineages": [_shown(lineage, request) for lineage in lineages if _may_read(lineage, request)],
                 "next": following,
             }
         )
@@ -141,6 +142,13 @@ class QueryCalls:
         )
 
 
+def _may_read(lineage: Lineage, request: web.Request) -> bool:
+    owner = lineage.link("team").value
+    return request[CALLER].may_read(owner["team_id"] if owner is not None else "")
+
+
 def _shown(lineage: Lineage, request: web.Request) -> dict[str, object]:
-    """Return a lineage as its caller may read it: user data is a right of its own."""
+    """Return a lineage as its caller may read it: user data is a right of its own. Raises Forbidden."""
+    owner = lineage.link("team").value
+    check_reads_team(request[CALLER], owner.get("team_id") if owner is not None else None)
     return (lineage if request[CALLER].may_read_user_data else without_user_data(lineage)).to_wire()
