@@ -19,6 +19,7 @@ from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.settings import server as aggregator_settings
+from whence_aggregator.settings import sign_in as sign_in_settings
 from whence_aggregator.settings import witness as witness_settings
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_common.clock import to_instant, utc_now
@@ -27,6 +28,10 @@ from whence_common.user_data.judge import judge
 from whence_common.user_data.keys import KEYS
 from whence_common.user_data.platform import PlatformRules
 
+SIGN_IN = (
+    sign_in_settings.SignInSettings, sign_in_settings.IssuerSettings, sign_in_settings.WorkloadSettings,
+    sign_in_settings.JobRuleSettings, sign_in_settings.ClaimSettings, sign_in_settings.IntrospectionSettings,
+)  # fmt: skip
 DOCUMENTS = sorted(
     path for path in ROOT.rglob("*.md") if not {".venv", ".venv-clients", "node_modules"} & set(path.parts)
 )
@@ -189,6 +194,7 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", aggregator_settings.Settings.__struct_fields__),
         ("aggregator/README.md", RegistryFrontSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
+        *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
     ],
 )
 def test_nothing_that_can_be_set_is_left_out(document: str, names: tuple[str, ...]) -> None:

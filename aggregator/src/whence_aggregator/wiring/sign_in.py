@@ -20,7 +20,7 @@ from whence_aggregator.callers.caller import KnownCallers
 from whence_aggregator.callers.claim_mapping import ClaimMapping, RightRule
 from whence_aggregator.callers.issuer import IssuerRules
 from whence_aggregator.callers.job_rules import JobRule
-from whence_aggregator.callers.key_cache import KeyCache
+from whence_aggregator.callers.key_cache import KEPT_SECONDS_MAX, KeyCache
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.callers.sealing import Seal
 from whence_aggregator.callers.sessions import Sessions
@@ -61,11 +61,12 @@ class SigningIn:
             await pause(_REFRESH_SECONDS)
 
     def families(self) -> Sequence[Family]:
-        """Show how old the keys of each issuer are."""
-        ages = [(cache.issuer, cache.age_seconds) for cache in self.caches]
-        samples = [Sample(age, {"issuer": issuer}) for issuer, age in ages if age is not None]
-        help_ = "Since the keys of an issuer were fetched; they serve for a day at most."
-        return [Family(name="whence_sign_in_keys_age_seconds", kind="gauge", help=help_, samples=samples)]
+        """Show of how many issuers keys are known."""
+        ages = [cache.age_seconds for cache in self.caches]
+        known = sum(age is not None and age < KEPT_SECONDS_MAX for age in ages)
+        samples = [Sample(known, {"keys": "known"}), Sample(len(ages) - known, {"keys": "unknown"})]
+        help_ = "Issuers of sign_in, by whether there are keys to verify their tokens by."
+        return [Family(name="whence_sign_in_issuers", kind="gauge", help=help_, samples=samples)]
 
 
 def load_sign_in(
