@@ -103,15 +103,11 @@ class Issuer:
         }  # fmt: skip
         return {name: value for name, value in claims.items() if value is not None}
 
-    def mint(
-        self, claims: Mapping[str, object] | None = None, *, key: Key = RSA_KEY, header: Mapping[str, object] | None = None,
-        **changes: object,
-    ) -> str:  # fmt: skip
+    def mint(self, *, key: Key = RSA_KEY, header: Mapping[str, object] | None = None, **changes: object) -> str:
         """Return a signed token."""
         head = {"alg": "RS256", "kid": "one", "typ": "at+jwt", **(header or {})}
         head = {name: value for name, value in head.items() if value is not None}
-        body = claims if claims is not None else self.claims(**changes)
-        return signed(json.dumps(head).encode(), json.dumps(body).encode(), key)
+        return signed(json.dumps(head).encode(), json.dumps(self.claims(**changes)).encode(), key)
 
     async def _discovery(self, request: web.Request) -> web.Response:
         if self.down:

@@ -15,7 +15,7 @@ from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.callers.sealing import Seal
-from whence_aggregator.callers.sign_in import NOBODY, SignIn
+from whence_aggregator.callers.sign_in import NOBODY, Authenticator
 from whence_aggregator.ports import CallerIdentity, Database, SourceUnavailable
 from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.identity_documents import IdentityDocuments
@@ -78,8 +78,8 @@ class Pulls:
         )
         instances = Instances(database=stored, accounts=accounts, now=house.clock)
         self.access = Access(
-            sign_in=SignIn(
-                known={}, vouching=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
+            sign_in=Authenticator(
+                known={}, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
             ),
             membership=Membership(None),
             documents=IdentityDocuments(

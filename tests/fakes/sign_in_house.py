@@ -61,6 +61,7 @@ class SignInHouse:
     session: aiohttp.ClientSession
     url: str
     read: int = 0
+    jobs: int = 0
     seconds: list[float] = field(default_factory=lambda: [0.0])
 
     def advance(self, seconds: float) -> None:
@@ -68,10 +69,16 @@ class SignInHouse:
         self.clock.advance(seconds)
         self.seconds[0] += seconds
 
-    def job(self, **changes: object) -> str:
+    def job(self, **changes: Any) -> str:
         """Return a token of a job on GitHub."""
-        self._jobs = getattr(self, "_jobs", 0) + 1
-        claims = {**GITHUB_CLAIMS, "jti": f"job-{self._jobs}", "client_id": None, "groups": None, **changes}
+        self.jobs += 1
+        claims: dict[str, Any] = {
+            **GITHUB_CLAIMS,
+            "jti": f"job-{self.jobs}",
+            "client_id": None,
+            "groups": None,
+            **changes,
+        }
         return self.ci.mint(header={"typ": "JWT"}, **claims)
 
     async def ask(

@@ -16,7 +16,7 @@ from fakes.signing_authority import SigningAuthority
 from whence_aggregator.callers.caller import AUDIT, Caller
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.membership import Membership
-from whence_aggregator.callers.sign_in import NOBODY, SignIn
+from whence_aggregator.callers.sign_in import NOBODY, Authenticator
 from whence_aggregator.callers.tokens import token_hash
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.violations import Violations
@@ -54,7 +54,9 @@ async def served(house: InProcess) -> AsyncIterator[str]:
         applications=house.applications, streams=Slots("streams", 4), membership=Membership(None)
     ).routes()
     known = {token_hash(token): caller for token, caller in KNOWN.items()}
-    sign_in = SignIn(known=known, vouching=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock)
+    sign_in = Authenticator(
+        known=known, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
+    )
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = Server(
         routes=routes, sign_in=sign_in, address="127.0.0.1", port=0, tls=None, listening=listening.set_result

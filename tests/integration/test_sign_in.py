@@ -9,6 +9,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -58,13 +59,18 @@ def raw(payload: str, header: str = json.dumps(HEADER)) -> Hostile:
     return make
 
 
-def claims(**changes: object) -> Hostile:
+def claims(**changes: Any) -> Hostile:
     return lambda house: house.issuer.mint(**changes)
 
 
 def at(name: str, seconds: float) -> Hostile:
     """Return a token with a time so many seconds from now."""
-    return lambda house: house.issuer.mint(**{name: house.clock().timestamp() + seconds})
+
+    def make(house: SignInHouse) -> str:
+        changes: dict[str, Any] = {name: house.clock().timestamp() + seconds}
+        return house.issuer.mint(**changes)
+
+    return make
 
 
 def headed(**changes: object) -> Hostile:

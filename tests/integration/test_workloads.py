@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fakes.issuer import AUDIENCE, OTHER_RSA_KEY, RSA_KEY
 from fakes.sign_in_house import RULE, SignInHouse, sign_in_house
 
-ATTACKED = {
+ATTACKED: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
     "a fork, of another id": ({"repository_id": "1002"}, (403, "workload-project")),
     "a repository that took over the name": (
         {"repository_id": "9", "repository": "hello/greeter"}, (403, "workload-project")),
@@ -177,11 +178,11 @@ def inner(**changes: str) -> dict[str, object]:
 async def test_other_systems_jobs_are_known_by_their_ids_too(
     tmp_path: Path, provider: str, claims: dict[str, object], changes: dict[str, object], said: tuple[int, str]
 ) -> None:
-    rule = {"team": "alpha", "project_id": ROLE if provider == "aws" else "1001"}
+    rule: dict[str, Any] = {"team": "alpha", "project_id": ROLE if provider == "aws" else "1001"}
     rule |= {"refs": ["refs/heads/main"]} if provider != "aws" else {}
     workload = {"issuer": "{issuer}", "provider": provider, "audiences": [AUDIENCE], "rules": [rule]}
     async with sign_in_house(tmp_path, issuers=[], workloads=[workload]) as house:
-        stated = {"client_id": None, "groups": None, **claims, **changes}
+        stated: dict[str, Any] = {"client_id": None, "groups": None, **claims, **changes}
         token = house.issuer.mint(key=RSA_KEY, header={"typ": "JWT"}, **stated)
         assert (await house.exchange(token)).said == said
 

@@ -21,7 +21,7 @@ from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.callers.sealing import Seal
 from whence_aggregator.callers.sessions import Sessions
-from whence_aggregator.callers.sign_in import NOBODY, JobIssuer, SignIn, Vouching
+from whence_aggregator.callers.sign_in import NOBODY, Authenticator, IdentitySources, JobIssuer
 from whence_aggregator.callers.stups_people import Person
 from whence_aggregator.callers.tokens import CallerToken, token_hash
 from whence_aggregator.registry.access import GRANT_SECONDS, Access
@@ -56,8 +56,8 @@ class House:
         self.callers = Callers({}, now=self.clock)
         self.know(frozenset({"alpha"}))
         self.access = Access(
-            sign_in=SignIn(
-                known=self.callers, vouching=Vouching(issuers={}, token_info=service) if service is not None else NOBODY,
+            sign_in=Authenticator(
+                known=self.callers, sources=IdentitySources(issuers={}, token_info=service) if service is not None else NOBODY,
                 sessions=None, attempts=Limit("address", Rate(per_second=1e9, burst=1e9)), now=self.clock,
             ),
             membership=Membership(None), documents=None, public_read=False,
@@ -164,10 +164,10 @@ class JobHouse(House):
             rules=IssuerRules(issuer="https://ci.example.org", audiences=frozenset({"us"})), keys=keys, provider="github",
             job_rules=self.rules,
         )  # fmt: skip
-        vouching = Vouching(issuers={"https://ci.example.org": ci}, reads="teams")
+        sources = IdentitySources(issuers={"https://ci.example.org": ci}, reads="teams")
         self.access = Access(
-            sign_in=SignIn(
-                known=self.callers, vouching=vouching, sessions=self.sessions,
+            sign_in=Authenticator(
+                known=self.callers, sources=sources, sessions=self.sessions,
                 attempts=Limit("address", Rate(per_second=1e9, burst=1e9)), now=self.clock,
             ),
             membership=Membership(None), documents=None, public_read=False,

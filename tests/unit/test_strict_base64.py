@@ -15,7 +15,7 @@ from fakes.clocks import CountingRandom
 from fakes.signing_authority import SigningAuthority, identity_document
 from whence_aggregator.audit.witness import WitnessRefusal, _parse
 from whence_aggregator.callers.sealing import Seal
-from whence_aggregator.http.authentication import _token
+from whence_aggregator.http.authentication import shown_token
 from whence_common import strict_base64
 from whence_common.envelope import Envelope, EnvelopeInvalid, seal
 from whence_common.errors import InputError
@@ -165,7 +165,7 @@ def test_a_sealed_token_has_one_text() -> None:
 
 def test_a_basic_header_has_one_text() -> None:
     encoded = base64.b64encode(b"oauth2:secret").decode()
-    assert _token(f"Basic {encoded}") == "secret"
+    assert shown_token(f"Basic {encoded}") == "secret"
     assert left_over_bits(encoded) != encoded
     for wrong in (surplus(encoded), left_over_bits(encoded), spaced(encoded)):
-        assert _token(f"Basic {wrong}") == ""
+        assert shown_token(f"Basic {wrong}") == ""

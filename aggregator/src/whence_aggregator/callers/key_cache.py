@@ -70,7 +70,7 @@ class FetchedKeys:
     max_age_seconds: float | None
 
 
-class KeySource(Protocol):
+class IssuerKeySource(Protocol):
     async def fetch(self) -> FetchedKeys:
         """Ask the issuer. Raises SourceUnavailable."""
 
@@ -78,7 +78,7 @@ class KeySource(Protocol):
 class KeyCache:
     """Keeps one issuer's keys. `clock` is in seconds and never goes back."""
 
-    def __init__(self, issuer: str, source: KeySource, *, clock: Callable[[], float]) -> None:
+    def __init__(self, issuer: str, source: IssuerKeySource, *, clock: Callable[[], float]) -> None:
         self.issuer = issuer
         self._source = source
         self._clock = clock

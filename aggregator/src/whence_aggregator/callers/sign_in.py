@@ -76,8 +76,8 @@ class IntrospectedIssuer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vouching:
-    """Who vouches for callers, as far as it is configured. `reads` is what those whom STUPS knows and jobs read."""
+class IdentitySources:
+    """Who states who callers are, as far as it is configured. `reads` is what those whom STUPS knows and jobs read."""
 
     issuers: Mapping[str, PeopleIssuer | JobIssuer]
     introspected: IntrospectedIssuer | None = None
@@ -89,17 +89,23 @@ class Vouching:
         return self.introspected is not None or self.token_info is not None
 
 
-NOBODY = Vouching(issuers={})
+NOBODY = IdentitySources(issuers={})
 
 
-class SignIn:
+class Authenticator:
     """Says who calls. `attempts` limits the checks that failed, by address."""
 
     def __init__(
-        self, *, known: KnownCallers, vouching: Vouching, sessions: Sessions | None, attempts: Limit, now: Now
+        self,
+        *,
+        known: KnownCallers,
+        sources: IdentitySources,
+        sessions: Sessions | None,
+        attempts: Limit,
+        now: Now,
     ) -> None:
         self._known = known
-        self._vouching = vouching
+        self._sources = sources
         self._sessions = sessions
         self._attempts = attempts
         self._now = now
@@ -133,7 +139,7 @@ class SignIn:
             raise TokenRefused("workloads-unset", "no CI system is listed here", fix="set sign_in.workloads")
         self._attempts.take(address)
         parsed = parse_compact(token)
-        found = self._vouching.issuers.get(parsed.issuer)
+        found = self._sources.issuers.get(parsed.issuer)
         if not isinstance(found, JobIssuer):
             check_header(parsed, ALGORITHMS)
             raise TokenRefused("token-issuer", "the token's issuer (iss) is not a CI system that is listed here")
@@ -146,14 +152,14 @@ class SignIn:
 
     def caller_of_session(self, session: Session) -> Caller:
         """Return the caller that a job is, by the rules of now. Raises Forbidden."""
-        found = self._vouching.issuers.get(session.job.issuer)
+        found = self._sources.issuers.get(session.job.issuer)
         rules = found.job_rules if isinstance(found, JobIssuer) else ()
         return Caller(
             name=session.job.name,
             teams=teams_of(session.job, rules),
             subject=(session.job.issuer, session.job.project_id),
             realm="services",
-            reads=self._vouching.reads,
+            reads=self._sources.reads,
             until=session.until,
             job=session.job,
         )
@@ -161,7 +167,7 @@ class SignIn:
     async def _check(self, token: str, address: str) -> Caller | None:
         """Check a token that is not known; one that is refused counts against the address."""
         parsed = self._ours(token)
-        if parsed is None and not self._vouching.asks_others:
+        if parsed is None and not self._sources.asks_others:
             return None
         self._attempts.take(address)
         try:
@@ -180,7 +186,7 @@ class SignIn:
             raise TokenRefused("token-too-large", f"the token has more than {TOKEN_CHARACTERS_MAX} characters")
         if not token.isascii() or not token.isprintable():
             raise TokenRefused("token-malformed", "the token has characters that no token has")
-        others = self._vouching.asks_others
+        others = self._sources.asks_others
         if token.count(".") != 2:
             return None
         try:
@@ -189,7 +195,7 @@ class SignIn:
             if others:
                 return None
             raise
-        found = self._vouching.issuers.get(parsed.issuer)
+        found = self._sources.issuers.get(parsed.issuer)
         if isinstance(found, PeopleIssuer):
             return parsed, found
         if isinstance(found, JobIssuer):
@@ -233,7 +239,7 @@ class SignIn:
             self._asked.release(asking)
 
     async def _introspected(self, token: str) -> Caller | None:
-        asked = self._vouching.introspected
+        asked = self._sources.introspected
         claims = await asked.introspection.claims(token) if asked is not None else None
         if asked is None or claims is None:
             return None
@@ -244,11 +250,11 @@ class SignIn:
         return asked.mapping.caller(asked.issuer, claims, until=ends)
 
     async def _by_token_info(self, token: str) -> Caller | None:
-        asked = self._vouching.token_info
+        asked = self._sources.token_info
         person = await asked.person(token) if asked is not None else None
         if person is None:
             return None
-        return caller_of(person, token, reads=self._vouching.reads, now=self._now())
+        return caller_of(person, token, reads=self._sources.reads, now=self._now())
 
 
 def _unknown() -> Unauthenticated:

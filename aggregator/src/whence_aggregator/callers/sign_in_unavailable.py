@@ -6,4 +6,4 @@ from whence_aggregator.ports import SourceUnavailable
 
 
 class SignInUnavailable(SourceUnavailable):
-    """Whoever vouches for callers does not answer; 503, and never a pass."""
+    """The service that states who callers are does not answer; 503, and never a pass."""

@@ -22,6 +22,7 @@ from whence_aggregator.check.witnesses import check_witnesses
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.witness import WitnessFile
 from whence_aggregator.wiring import parts
+from whence_aggregator.wiring.sign_in import read_secret
 from whence_common.note import WITNESS
 from whence_common.problems import Problem
 from whence_common.settings_file import Document, SettingsInvalid
@@ -100,6 +101,11 @@ async def _shared(
     )
     if findings.attempt("tokens_file", lambda: parts.load_callers(settings.tokens_file)):
         findings.readable_by_others("tokens_file", settings.tokens_file)
+    asked = settings.sign_in.introspection
+    if asked is not None:
+        place, path = "sign_in.introspection.client_secret_file", asked.client_secret_file
+        if findings.attempt(place, partial(read_secret, Path(path))):
+            findings.readable_by_others(place, path)
     findings.attempt("authorities_directory", lambda: parts.load_authorities(settings.authorities_directory))
     check_keys(findings, settings)
     await check_log(findings, settings, around.database_location or settings.database)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from whence_aggregator.callers.caller import Caller
-from whence_aggregator.callers.sign_in import SignIn
+from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.own_teams import check_own_teams
 from whence_aggregator.ports import Forbidden
@@ -40,7 +40,7 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.-]+")
 _SHOWN_CHARACTERS_MAX = 200
 
 
-def authentication(sign_in: SignIn) -> Authenticate:
+def authentication(sign_in: Authenticator) -> Authenticate:
     """Make the check that lets only those pass who sign in, and who may read."""
 
     async def authenticate(request: web.Request) -> None:
@@ -55,8 +55,8 @@ def authentication(sign_in: SignIn) -> Authenticate:
     return authenticate
 
 
-async def signed_in(request: web.Request, sign_in: SignIn) -> Caller:
-    """Return who calls, by the token that the request shows. Raises as SignIn does."""
+async def signed_in(request: web.Request, sign_in: Authenticator) -> Caller:
+    """Return who calls, by the token that the request shows. Raises as Authenticator does."""
     return await sign_in.caller(shown_token(request.headers.get("Authorization", "")), address=limited_address(request))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from whence_aggregator.callers.sign_in import SignIn
+from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.http.authentication import signed_in
 from whence_aggregator.http.parameters import no_parameters
 from whence_aggregator.http.shared import ASKED_SECONDS_MAX, Shared
@@ -35,7 +35,7 @@ class MetricsCalls:
         sources: Sequence[Source],
         files: Source,
         stored: Callable[[], Awaitable[Sequence[Family]]] | None,
-        sign_in: SignIn | None,
+        sign_in: Authenticator | None,
         labels_public: Callable[[], bool],
     ) -> None:
         self._sources = sources

@@ -14,7 +14,7 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from whence_aggregator.callers.sign_in import SignIn
+from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.connections import ConnectionBounds, Connections
@@ -63,7 +63,7 @@ class Server:
         self,
         *,
         routes: Iterable[web.RouteDef],
-        sign_in: SignIn | None,
+        sign_in: Authenticator | None,
         address: str,
         port: int,
         tls: ssl.SSLContext | None,

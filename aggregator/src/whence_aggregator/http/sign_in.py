@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from whence_aggregator.callers.caller import Caller
-from whence_aggregator.callers.sign_in import SignIn
+from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.http.authentication import CALLER, WHOAMI
 from whence_aggregator.http.bodies import JsonResponse, read_body, respond_json
 from whence_aggregator.http.client_address import limited_address
@@ -27,7 +27,7 @@ _FORM = "application/x-www-form-urlencoded"
 class SignInCalls:
     """`/v1/token` and `/v1/whoami`."""
 
-    def __init__(self, sign_in: SignIn) -> None:
+    def __init__(self, sign_in: Authenticator) -> None:
         self._sign_in = sign_in
 
     def routes(self) -> list[web.RouteDef]:

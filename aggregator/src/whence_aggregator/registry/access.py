@@ -16,7 +16,7 @@ from whence_aggregator.callers.jobs import Job
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.callers.sealing import Seal
 from whence_aggregator.callers.sessions import Session
-from whence_aggregator.callers.sign_in import SignIn
+from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.callers.sign_in_unavailable import SignInUnavailable
 from whence_aggregator.callers.tokens import token_hash
 from whence_aggregator.ports import Forbidden, Overloaded, Unauthenticated
@@ -47,7 +47,7 @@ class Principal:
 
     name: str
     kind: Literal["caller", "person", "job", "instance", "public"]
-    """By a token of the file, by one that somebody vouches for, a CI system's job, an instance, or nobody."""
+    """By a token of the file, by one of an issuer or service, a CI system's job, an instance, or nobody."""
     caller: Caller | None = None
     """Whoever signed in; None for instances, for nobody, and for a person's granted token."""
     token_hash: str = ""
@@ -68,7 +68,7 @@ class Access:
     def __init__(
         self,
         *,
-        sign_in: SignIn,
+        sign_in: Authenticator,
         membership: Membership,
         documents: IdentityDocuments | None,
         instances: Instances,

@@ -1,4 +1,4 @@
-"""Who vouches for callers, in the settings: issuers, CI systems, and servers that are asked about tokens."""
+"""Who states who callers are, in the settings: issuers, CI systems, and servers that are asked about tokens."""
 
 from __future__ import annotations
 

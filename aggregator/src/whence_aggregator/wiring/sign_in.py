@@ -24,7 +24,13 @@ from whence_aggregator.callers.key_cache import KEPT_SECONDS_MAX, KeyCache
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.callers.sealing import Seal
 from whence_aggregator.callers.sessions import Sessions
-from whence_aggregator.callers.sign_in import IntrospectedIssuer, JobIssuer, PeopleIssuer, SignIn, Vouching
+from whence_aggregator.callers.sign_in import (
+    Authenticator,
+    IdentitySources,
+    IntrospectedIssuer,
+    JobIssuer,
+    PeopleIssuer,
+)
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.sign_in import (
@@ -50,7 +56,7 @@ _SECRET_BYTES_MAX = 4096
 class SigningIn:
     """Who calls, and who may write for a team."""
 
-    sign_in: SignIn
+    sign_in: Authenticator
     membership: Membership
     caches: Sequence[KeyCache]
 
@@ -89,7 +95,7 @@ def load_sign_in(
         keys = KeyCache(one.issuer, source, clock=clock)
         stack.push_async_callback(keys.close)
         issuers[one.issuer] = _people(one, keys, wanted) if isinstance(one, IssuerSettings) else _jobs(one, keys)
-    vouching = Vouching(
+    sources = IdentitySources(
         issuers=issuers,
         introspected=_introspected(wanted.introspection, wanted, session) if wanted.introspection is not None else None,
         token_info=StupsTokenInfo(session=session, url=wanted.tokeninfo_url) if wanted.tokeninfo_url else None,
@@ -103,7 +109,7 @@ def load_sign_in(
     attempts = limits.of("sign_in_attempts_per_address", "address")
     teams = StupsTeams(session=session, url=wanted.team_url, policy=wanted.team_policy) if wanted.team_url else None
     return SigningIn(
-        sign_in=SignIn(known=known, vouching=vouching, sessions=sessions, attempts=attempts, now=now),
+        sign_in=Authenticator(known=known, sources=sources, sessions=sessions, attempts=attempts, now=now),
         membership=Membership(teams),
         caches=[one.keys for one in issuers.values()],
     )
