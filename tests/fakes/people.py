@@ -39,7 +39,7 @@ class People:
         if self.down:
             return web.Response(status=503)
         self.checked += 1
-        found = PEOPLE.get(request.headers.get("Authorization", "").removeprefix("Bearer token-of-"))
+        found = PEOPLE.get(request.headers.get("Authorization", "").removeprefix("Bearer ").removeprefix("token-of-"))
         return web.json_response(found) if found is not None else web.json_response({"error": "invalid"}, status=400)
 
     async def auth(self, request: web.Request) -> web.Response:

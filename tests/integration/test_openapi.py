@@ -22,7 +22,7 @@ from whence_common.note import Signer
 PROBES = {
     (method, path) for method in ("GET", "HEAD") for path in ("/health", "/.well-known/health", "/ready", "/metrics")
 }
-FRONT = ("/v2", "/teams", "/tags", "/stats", "/v1/repositories")
+FRONT = ("/v1/token", "/v1/whoami", "/v2", "/teams", "/tags", "/stats", "/v1/repositories")
 
 
 def documented(*, of_a_witness: bool) -> set[tuple[str, str]]:

@@ -20,10 +20,10 @@ from whence_common.scm_source import ScmSource, repository_of, without_credentia
 from whence_common.slsa_source import PROVENANCE_TYPES, PROVENANCE_V1, built_from, local_context, subjects_of
 
 ClaimKind = Literal[
-    "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source"
+    "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source", "push"
 ]  # fmt: skip
 KINDS: tuple[ClaimKind, ...] = (
-    "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source",
+    "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source", "push",
 )  # fmt: skip
 """In the order of their weight."""
 SOURCE, REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"

@@ -124,7 +124,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         "verdict", "rule_set", "instance", "tally",
         project=_verdicts, account=_account_of_verdict, together=_verdicts_together,
     ),
-    "push": _kind("image_manifest", "image_tag", "image_blob", "tag_digest", project=_pushes),
+    "push": _kind("image_manifest", "image_tag", "image_blob", "image_job", "tag_digest", project=_pushes),
     "untag": _kind("image_tag", project=_untags),
     "log-key": _kind(),
     "pruned": _kind(),
@@ -162,6 +162,7 @@ TABLES = (
     Table(name="image_manifest", clear=audit.CLEAR_IMAGE_MANIFEST, dumps=(audit.DUMP_IMAGE_MANIFEST,)),
     Table(name="image_tag", clear=audit.CLEAR_IMAGE_TAG, dumps=(audit.DUMP_IMAGE_TAG,)),
     Table(name="image_blob", clear=audit.CLEAR_IMAGE_BLOB, dumps=(audit.DUMP_IMAGE_BLOB,)),
+    Table(name="image_job", clear=audit.CLEAR_IMAGE_JOB, dumps=(audit.DUMP_IMAGE_JOB,)),
     Table(name="tag_digest", clear=audit.CLEAR_TAG_DIGEST, dumps=(audit.DUMP_TAG_DIGEST,), lossy=True),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )

@@ -13,10 +13,12 @@ from whence_aggregator.queries.compliance import UNJUDGE_TAG
 from whence_aggregator.queries.query import BoundCommand
 from whence_aggregator.queries.registry import (
     ADD_BLOB,
+    ADD_IMAGE_JOB,
     ADD_MANIFEST,
     ADD_PLACE,
     PUT_TAG,
     REMOVE_TAG,
+    AddImageJobParameters,
     AddManifestParameters,
     PutTagParameters,
 )
@@ -51,6 +53,17 @@ def push_writes(index: int, event: Mapping[str, Any]) -> list[BoundCommand]:
         ADD_MANIFEST.bind([manifest]),
         ADD_BLOB.bind([{"digest": d, "size": s} for d, s in dict(event["blobs"]).items()]),
     ]
+    job = event.get("job") or {}
+    if event["image"] and job.get("source_url") and job.get("commit"):
+        row: AddImageJobParameters = {
+            "image": f"{event['registry']}/{repository}@{digest}",
+            "job": f"{job['provider']}:{job.get('project') or job['project_id']}",
+            "source_url": job["source_url"],
+            "commit_id": job["commit"],
+            "pushed_at": event["pushed_at"],
+            "ledger_index": index,
+        }
+        writes.append(ADD_IMAGE_JOB.bind([row]))
     if event["tag"]:
         tag: PutTagParameters = {
             "repository": repository,

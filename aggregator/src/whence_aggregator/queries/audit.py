@@ -429,6 +429,23 @@ class DumpImageBlobRow(TypedDict):
 DUMP_IMAGE_BLOB = NamedQuery[DumpImageBlobParameters, DumpImageBlobRow]("dump_image_blob")
 
 
+class DumpImageJobParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpImageJobRow(TypedDict):
+    image: str
+    job: str
+    source_url: str
+    commit_id: str
+    pushed_at: str
+    ledger_index: int
+
+
+DUMP_IMAGE_JOB = NamedQuery[DumpImageJobParameters, DumpImageJobRow]("dump_image_job")
+
+
 class DumpTagDigestParameters(TypedDict):
     limit: int
     offset: int
@@ -464,6 +481,9 @@ CLEAR_IMAGE_TAG = Command[NoParameters]("clear_image_tag")
 
 
 CLEAR_IMAGE_BLOB = Command[NoParameters]("clear_image_blob")
+
+
+CLEAR_IMAGE_JOB = Command[NoParameters]("clear_image_job")
 
 
 CLEAR_TAG_DIGEST = Command[NoParameters]("clear_tag_digest")

@@ -21,6 +21,7 @@ E = TypeVar("E")
 F = TypeVar("F")
 G = TypeVar("G")
 H = TypeVar("H")
+J = TypeVar("J")
 Parameters = Mapping[str, object]
 
 
@@ -127,6 +128,13 @@ def together(
     e: BoundQuery[E], f: BoundQuery[F], g: BoundQuery[G], h: BoundQuery[H], /
 ) -> BoundQueries[tuple[
     Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H]
+]]: ...  # fmt: skip
+@overload
+def together(
+    a: BoundQuery[A], b: BoundQuery[B], c: BoundQuery[C], d: BoundQuery[D], e: BoundQuery[E],
+    f: BoundQuery[F], g: BoundQuery[G], h: BoundQuery[H], i: BoundQuery[J], /
+) -> BoundQueries[tuple[
+    Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H], Sequence[J]
 ]]: ...  # fmt: skip
 def together(*queries: BoundQuery[Any]) -> BoundQueries[Any]:
     """Ask several queries together."""

@@ -72,6 +72,18 @@ class AddBlobParameters(TypedDict):
 ADD_BLOB = Command[AddBlobParameters]("add_blob")
 
 
+class AddImageJobParameters(TypedDict):
+    image: str
+    job: str
+    source_url: str
+    commit_id: str
+    pushed_at: str
+    ledger_index: int
+
+
+ADD_IMAGE_JOB = Command[AddImageJobParameters]("add_image_job")
+
+
 class PutTagParameters(TypedDict):
     repository: str
     tag: str

@@ -669,3 +669,20 @@ class TagDigestsRow(TypedDict):
 
 
 TAG_DIGESTS = NamedQuery[TagDigestsParameters, TagDigestsRow]("tag_digests")
+
+
+class ImageJobsParameters(TypedDict):
+    images: str
+    past: int
+
+
+class ImageJobsRow(TypedDict):
+    image: str
+    job: str
+    source_url: str
+    commit_id: str
+    pushed_at: str
+    ledger_index: int
+
+
+IMAGE_JOBS = NamedQuery[ImageJobsParameters, ImageJobsRow]("image_jobs")

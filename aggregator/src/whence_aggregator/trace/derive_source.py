@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from whence_aggregator.trace.evidence import by_agent, by_collector, by_registry, nothing_runs
+from whence_aggregator.trace.evidence import by_agent, by_collector, by_push, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link
 from whence_aggregator.trace.ticket_forms import Mention
@@ -20,6 +20,7 @@ from whence_common.scm_source import ScmSource
 NO_TICKET = "the commit message names no ticket"
 DIRTY = "the source tree held changes that are in no commit"
 UNSIGNED = "no trusted builder has signed where the image comes from"
+ONLY_PUSHED = "the job that pushed the image names it, and the image itself names no source"
 UNKNOWN_SIGNATURES = "whether a trusted builder has signed where the image comes from is not known"
 
 
@@ -28,12 +29,7 @@ def source_link(facts: Facts) -> Link:
     predicate, answer = facts.statement.predicate, facts.image_source
     if predicate.image is None:
         return nothing_runs("source", facts)
-    seen, agents, registry = predicate.scm_source, facts.agent_source, facts.registry_source
-    evidence: tuple[Evidence, ...] = ()
-    if seen is not None:
-        evidence = (by_agent(facts, agents.digest if agents is not None else None),)
-    if answer.outcome in ("found", "missing"):
-        evidence += (by_collector(answer, "registry", registry.digest if registry is not None else None),)
+    seen, evidence = predicate.scm_source, _said_by(facts)
     chosen, against = choose(facts.claims)
     unknown = facts.source_unknown
     notes = [*unknown, *(str(one) for one in answer.value.get("notes", []))]
@@ -51,8 +47,8 @@ def source_link(facts: Facts) -> Link:
         **chosen.source.to_wire(), "dirty": facts.dirty, "said_by": chosen.kind,
         "registered_url": registered, "repository_confirmed": comparison == "same",
     }  # fmt: skip
-    if chosen.by:
-        value["builder"] = chosen.by
+    agrees = _pushed_by_job(chosen, facts)
+    value.update(_by(chosen, agrees))
     if notes:
         value["notes"] = notes
     if comparison in ("same", "other"):
@@ -61,9 +57,9 @@ def source_link(facts: Facts) -> Link:
     if contradiction is not None:
         return Link(link="source", state="contradicted", value=value, reason=contradiction, evidence=evidence)
     reasons = [DIRTY] if facts.dirty else []
-    if chosen.kind == "provenance":
+    if chosen.kind == "provenance" or agrees:
         return Link(link="source", state="confirmed", value=value, reason=_joined(reasons), evidence=evidence)
-    reasons.append(_unsigned(facts))
+    reasons.append(ONLY_PUSHED if chosen.kind == "push" else _unsigned(facts))
     return Link(link="source", state="asserted", value=value, reason=_joined(reasons), evidence=evidence)
 
 
@@ -82,6 +78,32 @@ def _contradiction(
     if comparison == "other":
         return f"{_said(chosen)}, and the application is registered with the repository {value['registered_url']}"
     return None
+
+
+def _said_by(facts: Facts) -> tuple[Evidence, ...]:
+    """Return who says something of the image's source: agent, registry, and the job that pushed it."""
+    answer, agents, registry = facts.image_source, facts.agent_source, facts.registry_source
+    evidence: tuple[Evidence, ...] = ()
+    if facts.statement.predicate.scm_source is not None:
+        evidence = (by_agent(facts, agents.digest if agents is not None else None),)
+    if answer.outcome in ("found", "missing"):
+        evidence += (by_collector(answer, "registry", registry.digest if registry is not None else None),)
+    return evidence if facts.job is None else (*evidence, by_push(facts.job))
+
+
+def _by(chosen: SourceClaim, agrees: str) -> dict[str, str]:
+    """Name the builder or job that says it, and the job that agrees."""
+    name = "job" if chosen.kind == "push" else "builder"
+    return {**({name: chosen.by} if chosen.by else {}), **({"confirmed_by": agrees} if agrees else {})}
+
+
+def _pushed_by_job(chosen: SourceClaim, facts: Facts) -> str:
+    """Name the job whose token says of the source what the image says itself; empty for none."""
+    job = facts.job
+    if job is None or chosen.kind == "push" or chosen.maybe_inherited or chosen.source.commit_id is None:
+        return ""
+    same = chosen.source.commit_id == job.source.commit_id and compare(chosen.source.url, job.source.url) == "same"
+    return job.name if same else ""
 
 
 def commit_link(facts: Facts, source_link: Link) -> Link:
@@ -107,7 +129,8 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
     if facts.dirty:
         reason = "the commit exists, but the image was built from a tree with changes that are in no commit"
         return Link(link="commit", state="contradicted", value=value, reason=reason, evidence=evidence)
-    signed = source_link.value is not None and source_link.value["said_by"] == "provenance"
+    said = source_link.value or {}
+    signed = said.get("said_by") == "provenance" or "confirmed_by" in said
     missing = [] if signed else [_unsigned(facts)]
     if source_link.state == "contradicted":
         missing.append("what is said of the image's source is contradictory")

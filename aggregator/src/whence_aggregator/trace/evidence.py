@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link, LinkName
+from whence_aggregator.trace.pushing_job import PushingJob
 
 
 def by_agent(facts: Facts, digest: str | None = None) -> Evidence:
@@ -27,6 +28,10 @@ def by_registry(facts: Facts) -> tuple[Evidence, ...]:
     if known is None:
         return ()
     return (Evidence(source="application-registry", observed_at=known.recorded_at, ledger_index=known.ledger_index),)
+
+
+def by_push(job: PushingJob) -> Evidence:
+    return Evidence(source="push", observed_at=job.pushed_at, ledger_index=job.ledger_index)
 
 
 def nothing_runs(link: LinkName, facts: Facts) -> Link:

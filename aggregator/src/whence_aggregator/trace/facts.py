@@ -10,6 +10,7 @@ from typing import Any, Literal
 from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.trace.differences import difference
 from whence_aggregator.trace.life import Life
+from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.tags import TagHistory
 from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
@@ -220,6 +221,8 @@ class Facts:
     """None when a time in the past is asked about: heartbeats are not in the log."""
     tag: TagHistory = field(default_factory=TagHistory)
     """What the image's tag was ever seen to name."""
+    job: PushingJob | None = None
+    """None where no job pushed the image to the front."""
 
     @property
     def same_launch(self) -> bool:
@@ -263,7 +266,8 @@ class Facts:
         """
         read = self.agent_source or self.registry_source
         claims = [one for one in self._stated if not self._foreign(one)]
-        return claims + ([SourceClaim(kind="scm-source", source=read)] if read is not None else [])
+        claims += [SourceClaim(kind="scm-source", source=read)] if read is not None else []
+        return claims + ([self.job.claim] if self.job is not None else [])
 
     @property
     def source_unknown(self) -> list[str]:

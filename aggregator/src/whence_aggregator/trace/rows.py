@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast
@@ -17,6 +17,7 @@ from whence_aggregator.queries.trace import (
     FACTS_AT,
     ApplicationsAtRow,
     FactsAtRow,
+    ImageJobsRow,
     InventoryOfRow,
     LivesOfRow,
     SeenRow,
@@ -39,10 +40,11 @@ from whence_aggregator.trace.facts import (
 )
 from whence_aggregator.trace.life import Life, as_life
 from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.tags import TagSeen
 from whence_common.clock import from_millis, parse_instant
 from whence_common.image_reference import image_subject
-from whence_common.scm_source import ScmSource, repository_of
+from whence_common.scm_source import ScmSource, repository_of, without_credentials
 from whence_common.statement import ImageFacts
 
 
@@ -165,6 +167,25 @@ def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) ->
 
 def _instant(millis: int | None) -> str:
     return from_millis(millis) if millis is not None else ""
+
+
+def names_of(images: Iterable[ImageFacts]) -> list[str]:
+    """Name images by their manifest, then by the index that they stand in."""
+    return list(
+        dict.fromkeys(
+            f"{one.repository}@{digest}" for one in images for digest in (one.digest, one.index_digest) if digest
+        )
+    )
+
+
+def pushing_jobs(rows: Sequence[ImageJobsRow]) -> dict[str, PushingJob]:
+    """Return the jobs that pushed, by image."""
+    return {row["image"]: _pushing_job(row) for row in rows}
+
+
+def _pushing_job(row: ImageJobsRow) -> PushingJob:
+    source = ScmSource.from_wire({"url": without_credentials(row["source_url"]), "revision": row["commit_id"]})
+    return PushingJob(name=row["job"], source=source, pushed_at=row["pushed_at"], ledger_index=row["ledger_index"])
 
 
 def by_tag(rows: Sequence[TagDigestsRow]) -> dict[str, list[TagSeen]]:

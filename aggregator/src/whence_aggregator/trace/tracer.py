@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from whence_aggregator.ledger.rows import PackedEntry, packed
 from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.query import array, together
-from whence_aggregator.queries.trace import APPLICATIONS_AT, TAG_DIGESTS, USER_DATA_LISTED
+from whence_aggregator.queries.trace import APPLICATIONS_AT, IMAGE_JOBS, TAG_DIGESTS, USER_DATA_LISTED
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
@@ -27,6 +27,7 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment, Moments
+from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.recorded import counts, read_recorded
 from whence_aggregator.trace.rows import (
     LateStatements,
@@ -36,6 +37,8 @@ from whence_aggregator.trace.rows import (
     commit_in_statement,
     heard_of,
     merged,
+    names_of,
+    pushing_jobs,
     questions,
     subject_of_commit,
     subject_of_image,
@@ -178,6 +181,9 @@ class Tracer:
                 heard=heard_of(last_seen, silent_before) if moment.is_now else None,
                 reported_later=await self._reported_later(found.later.get(name)),
                 late=name in late,
+                job=next((outside.jobs[one] for one in names_of([image]) if one in outside.jobs), None)
+                if image is not None
+                else None,
             )
         for name, one in gathered.items():
             if one.user_data_differs:
@@ -219,6 +225,7 @@ class Tracer:
         images = sorted({subject_of_image(image) for image in found_images})
         tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
         commits = sorted({one for one in map(commit_in_statement, said) if one is not None})
+        names = array(names_of(found_images))
         (
             rows,
             tag_rows,
@@ -228,6 +235,7 @@ class Tracer:
             commit_tasks,
             branch_facts,
             branch_tasks,
+            job_rows,
         ) = await self._database.fetch_all(
             together(
                 APPLICATIONS_AT.bind({"application_ids": array(named), "past": moment.past}),
@@ -235,6 +243,7 @@ class Tracer:
                 *questions("image-source", images, moment),
                 *questions("commit", commits, moment),
                 *questions(BRANCH_KIND, commits, moment),
+                IMAGE_JOBS.bind({"images": names, "past": moment.known_past}),
             ),
             brief=len(said) <= _BRIEF_INSTANCES,
         )
@@ -244,6 +253,7 @@ class Tracer:
             images=merged(images, image_facts, image_tasks, moment),
             commits=merged(commits, commit_facts, commit_tasks, moment),
             branches=merged(commits, branch_facts, branch_tasks, moment),
+            jobs=pushing_jobs(job_rows),
         )
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
@@ -272,6 +282,7 @@ class _Outside:
     images: dict[str, Answer]
     commits: dict[str, Answer]
     branches: dict[str, Answer]
+    jobs: dict[str, PushingJob]
 
 
 def _matches(lineage: Lineage, subject: TraceSubject) -> bool:

@@ -94,6 +94,10 @@ order by repository{binary}, tag{binary} limit :limit offset :offset;
 -- name: dump_image_blob
 select digest, size from image_blob order by digest limit :limit offset :offset;
 
+-- name: dump_image_job
+select image, job, source_url, commit_id, pushed_at, ledger_index from image_job
+order by image{binary} limit :limit offset :offset;
+
 -- name: dump_tag_digest
 select reference, digest, said_by, ledger_index from tag_digest
 order by reference{binary}, digest{binary}, said_by{binary} limit :limit offset :offset;
@@ -109,6 +113,9 @@ delete from image_tag;
 
 -- name: clear_image_blob
 delete from image_blob;
+
+-- name: clear_image_job
+delete from image_job;
 
 -- name: clear_tag_digest
 delete from tag_digest;

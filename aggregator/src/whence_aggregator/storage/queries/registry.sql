@@ -29,6 +29,10 @@ on conflict do nothing;
 -- name: add_blob
 insert into image_blob (digest, size) values (:digest, :size) on conflict do nothing;
 
+-- name: add_image_job
+insert into image_job (image, job, source_url, commit_id, pushed_at, ledger_index)
+values (:image, :job, :source_url, :commit_id, :pushed_at, :ledger_index) on conflict do nothing;
+
 -- name: put_tag
 insert into image_tag (repository, tag, digest, team, created_at, created_by, ledger_index)
 values (:repository, :tag, :digest, :team, :created_at, :created_by, :ledger_index)

@@ -327,3 +327,7 @@ where e.ledger_index = (
 -- name: tag_digests
 select reference, digest, said_by, ledger_index from tag_digest
 where {reference in texts references} and ledger_index < :past order by reference, ledger_index;
+
+-- name: image_jobs
+select image, job, source_url, commit_id, pushed_at, ledger_index from image_job
+where {image in texts images} and ledger_index < :past order by image;

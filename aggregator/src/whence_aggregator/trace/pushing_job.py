@@ -1,0 +1,22 @@
+"""The job of a CI system that brought an image to the registry front. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from whence_common.image_provenance import SourceClaim
+from whence_common.scm_source import ScmSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushingJob:
+    """A job as its token named it, with the source that it ran for."""
+
+    name: str
+    source: ScmSource
+    pushed_at: str
+    ledger_index: int
+
+    @property
+    def claim(self) -> SourceClaim:
+        return SourceClaim(kind="push", source=self.source, by=self.name)
