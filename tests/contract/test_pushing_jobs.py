@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from fakes.auditor import checked, dumped
 from fakes.in_process import InProcess
 from fakes.kept_blobs import image as pushed_image
 from fakes.machine import scm
+from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.jobs import Job
 from whence_aggregator.registry.access import Principal
@@ -70,3 +73,12 @@ async def test_what_a_job_alone_says_is_asserted(house: InProcess) -> None:
 async def test_a_person_who_pushes_says_nothing_of_the_source(house: InProcess) -> None:
     link = await pushed_and_running(house, ADA)
     assert (link.state, [one.source for one in link.evidence]) == ("asserted", ["agent"])
+
+
+async def test_what_a_job_pushed_is_derived_from_the_ledger_alone(house: InProcess, tmp_path: Path) -> None:
+    await pushed_and_running(house, job())
+    tables = await dumped(house.database)
+    assert [row["job"] for row in tables["image_job"]] == ["github:hello/greeter"]
+    await rebuild(house.database, house.reader)
+    assert await dumped(house.database) == tables
+    assert (await checked(house, tmp_path)).findings == []
