@@ -390,6 +390,13 @@ async def test_keys_that_are_not_had_in_order_let_nobody_in(
     assert house.ci.fetched == 0
 
 
+async def test_keys_at_another_host_than_the_issuers_are_named_in_the_settings_alone(house: SignInHouse) -> None:
+    house.issuer.jwks_uri = "https://metadata.example.org/jwks"
+    heard = await house.ask(house.issuer.mint())
+    assert heard.said == (503, "sign-in-keys-unavailable")
+    assert "names no jwks_uri of its own host: set jwks_url" in heard.body["detail"]
+
+
 async def test_keys_that_never_come_are_given_up_and_others_are_served_meanwhile(house: SignInHouse) -> None:
     house.know("ci", "secret")
     house.issuer.answering.clear()

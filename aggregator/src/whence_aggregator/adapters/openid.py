@@ -1,6 +1,7 @@
 """An issuer's keys over HTTP: OpenID Connect Discovery 1.0, then the set of keys (RFC 7517) that it names.
 
-No redirects, nothing but JSON of a bounded size within a bounded time, and never an address that a token names.
+No redirects, nothing but JSON of a bounded size within a bounded time, and never an address that a token names. Another
+host than the issuer's is asked only where `jwks_url` of the settings names it.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class OpenIdKeys:
         if document.get("issuer") != self._issuer:
             raise _unavailable("its discovery document is another issuer's")
         named = document.get("jwks_uri")
-        if not isinstance(named, str) or not _is_as_safe(named, self._issuer):
-            raise _unavailable("its discovery document names no https jwks_uri")
+        if not isinstance(named, str) or not _is_its_own(named, self._issuer):
+            raise _unavailable("its discovery document names no jwks_uri of its own host: set jwks_url in sign_in")
         return named
 
     async def _get(self, url: str, bytes_max: int) -> tuple[dict[str, Any], float | None]:
@@ -68,12 +69,10 @@ class OpenIdKeys:
             return loose(content), _max_age(answer.headers.get("Cache-Control", ""))
 
 
-def _is_as_safe(url: str, issuer: str) -> bool:
-    """Whether keys are read as safely as the issuer itself: over https, or from a test's issuer on this machine."""
+def _is_its_own(url: str, issuer: str) -> bool:
+    """Whether keys are at the issuer's own origin: a stolen issuer has no other address asked for us."""
     parts, own = urlsplit(url), urlsplit(issuer)
-    if parts.username is not None or parts.fragment or not parts.hostname:
-        return False
-    return parts.scheme == "https" or (parts.scheme, parts.netloc) == ("http", own.netloc) == (own.scheme, own.netloc)
+    return (parts.scheme, parts.netloc) == (own.scheme, own.netloc) and not parts.fragment
 
 
 def _max_age(header: str) -> float | None:
