@@ -420,13 +420,17 @@ async def test_a_token_is_never_logged_wherever_it_is_written(house: SignInHouse
         await house.ask(None, f"/v1/whoami?access_token={token}")
         await house.ask(token, f"/v1/{token}")
         await house.ask(None, f"/apps/{token}/x")
-        await house.exchange(house.job(), client_assertion=token)
+        exchanged = await house.exchange(house.job(), client_assertion=token)
+        given = exchanged.body["access_token"]
+        await house.ask(token, f"/apps/{given}?search={given}")
+        await house.ask(None, f"/v1/{given}")
     finally:
         logging.getLogger().removeHandler(logged)
     text = "\n".join(logged.lines)
     assert token[:60] not in text
     assert token.split(".")[1] not in text
     assert bad.split(".")[2] not in text
+    assert given[:60] not in text
 
 
 async def test_who_asks_is_logged_with_the_requests_id(house: SignInHouse) -> None:
@@ -510,6 +514,8 @@ async def test_a_token_is_not_kept_beyond_its_end(asking: SignInHouse) -> None:
     ({"active": 1}, (401, "token-unknown")),
     ({"active": False}, (401, "token-unknown")),
     ({"active": None}, (503, "sign-in-unavailable")),
+    ({"token_use": "refresh_token"}, (401, "token-type")),
+    ({"token_type": "Refresh"}, (401, "token-type")),
     ({"aud": "https://other.example.org"}, (401, "token-audience")),
     ({"aud": None}, (401, "token-audience")),
     ({"exp": None}, (401, "token-no-expiry")),

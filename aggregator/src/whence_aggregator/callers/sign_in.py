@@ -37,6 +37,9 @@ from whence_common.clock import Now
 _ASKED_AT_ONCE_MAX = 256
 """Of servers that are asked about tokens, for strangers; one address gets a half. Each is a connection of ours."""
 
+_KINDS = ("token_type", "token_use", "typ")
+"""Where servers that are asked write that an active token is a refresh token: their hint alone rules none out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleIssuer:
@@ -143,7 +146,11 @@ class Authenticator:
         if not isinstance(found, JobIssuer):
             check_header(parsed, ALGORITHMS)
             raise TokenRefused("token-issuer", "the token's issuer (iss) is not a CI system that is listed here")
-        ends = await self._verify(parsed, found)
+        try:
+            ends = await self._verify(parsed, found)
+        except SignInUnavailable:
+            self._attempts.give_back(address)
+            raise
         job = job_of(found.provider, parsed.issuer, parsed.claims, source_server=found.source_server)
         teams_of(job, found.job_rules)
         given = await self._sessions.begin(parsed, job, token_ends=ends)
@@ -243,6 +250,8 @@ class Authenticator:
         claims = await asked.introspection.claims(token) if asked is not None else None
         if asked is None or claims is None:
             return None
+        if any("refresh" in str(claims.get(name)).lower() for name in _KINDS):
+            raise TokenRefused("token-type", "this is a refresh token", fix="present an access token for this server")
         check_audiences(claims.get("aud"), asked.audiences, asked.trusted_audiences)
         ends = check_times(claims, now=self._now().timestamp(), seconds_max=asked.token_seconds_max)
         if claims.get("iss", asked.issuer) != asked.issuer:

@@ -17,7 +17,10 @@ _KEPT_MAX = 10_000
 
 
 class VerifiedTokens:
-    """Callers by their token's SHA-256; None is a token that is known not to be valid. Tokens are kept nowhere."""
+    """Callers by their token's SHA-256; None is a token that is known not to be valid.
+
+    No token is kept but inside a caller for whom the team service is asked.
+    """
 
     def __init__(self, now: Now) -> None:
         self._now = now

@@ -36,7 +36,8 @@ _ASKED = frozenset(
     }
 )  # fmt: skip
 """Parameters that say what is asked about. No other is logged: somebody may put a token into a URL."""
-_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.-]+")
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.-]+|[A-Za-z0-9_-]{65,}")
+"""A JSON Web Token, or anything longer than a digest: sessions and registry tokens are."""
 _SHOWN_CHARACTERS_MAX = 200
 
 
