@@ -354,7 +354,7 @@ async def test_a_backup_overwrites_nothing_and_makes_nothing_on_a_mistyped_path(
     config = place.home / "aggregator.yaml"
     config.write_text("")
     (place.home / "there").mkdir()
-    with pytest.raises(WhenceError, match="is there already"):
+    with pytest.raises(WhenceError, match="already exists"):
         await back_up(place.settings, place.home / "there", location=place.location, config=config)
     with pytest.raises(WhenceError):
         await back_up(place.settings, place.home / "new", location=f"sqlite://{place.home}/leger.db", config=config)

@@ -200,7 +200,7 @@ async def test_a_checkpoint_file_that_holds_something_else_is_named(tmp_path: Pa
     assert (problem.line, problem.code) == (7, "checkpoint-unreadable")
     code, output = await started(tmp_path, text)
     assert (code, output.count("\n")) == (1, 1)
-    assert f"{tmp_path}/log.checkpoint holds something else than a signed checkpoint (restore it" in output
+    assert f"{tmp_path}/log.checkpoint does not contain a signed checkpoint (restore it" in output
 
 
 async def test_a_database_that_the_environment_names_is_not_looked_for_in_the_settings(tmp_path: Path) -> None:

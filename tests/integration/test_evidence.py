@@ -427,6 +427,6 @@ def test_a_command_that_finds_no_state_directory_names_it(tmp_path: Path) -> Non
         [BIN / "whence-aggregator", "ledger", "keys", "--config", config], capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 78
-    assert f"there is no log_key_file {state}/log.key" in done.stderr
+    assert f"log_key_file {state}/log.key does not exist" in done.stderr
     assert "nothing was made" in done.stderr
     assert not state.exists()

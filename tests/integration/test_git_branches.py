@@ -150,7 +150,7 @@ async def test_a_server_that_is_a_shallow_clone_says_yes_but_never_no(host: str,
     )
     assert (await ask(host, line[3], "cut")).reachable is True
     cut = await ask(host, line[0], "cut")
-    assert (cut.reachable, cut.reason) == (None, "the server's own history of main is cut off: it is a shallow clone")
+    assert (cut.reachable, cut.reason) == (None, "the server's history of main is incomplete: it is a shallow clone")
 
 
 async def test_a_server_without_filters_or_single_commits_answers_too(tmp_path: Path, bare: Bare) -> None:

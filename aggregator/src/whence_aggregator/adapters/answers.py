@@ -1,4 +1,4 @@
-"""Answers of other servers, read no further than their bound, and whole: one read gives what has come so far."""
+"""Response bodies of other servers, read whole and within a bound: a single read returns only what has arrived."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _CHUNK_BYTES = 64 * 1024
 
 
 async def read_answer(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes | None:
-    """Read a body of at most so many bytes; None when there is more, of which nothing is kept."""
+    """Return a body of at most `bytes_max` bytes; None when it is longer."""
     content = bytearray()
     async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
         content += chunk

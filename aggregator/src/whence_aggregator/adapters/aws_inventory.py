@@ -24,7 +24,7 @@ _SPARE_SECONDS = 300
 
 
 class AwsInventory:
-    """Lists instances. Our own credentials are the SDK's usual ones: the instance's role, or the environment."""
+    """Lists instances. The SDK finds our own credentials as usual: the instance's role, or the environment."""
 
     def __init__(
         self, *, role_name: str, session_name: str, endpoint_url: str | None, instances_max: int = _INSTANCES_MAX
@@ -41,10 +41,10 @@ class AwsInventory:
         )
         self._keys: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
         self._kept: dict[tuple[str, str], tuple[AsyncExitStack, list[Any]]] = {}
-        """The client of each place about which much is asked now, once it was made, and what closes it."""
+        """The open client of each account and region that a block of requests uses, and what closes it."""
 
     async def instances(self, account_id: str, region: str) -> list[ListedInstance]:
-        """List all instances of an account in a region. Raises SourceUnavailable, also when that is not all of them."""
+        """Return all instances of an account in a region. Raises SourceUnavailable, also for an incomplete list."""
         found: list[ListedInstance] = []
         async with AsyncExitStack() as stack:
             try:
@@ -68,7 +68,7 @@ class AwsInventory:
 
     @asynccontextmanager
     async def asking(self, account_id: str, region: str) -> AsyncIterator[None]:
-        """Keep one client for all questions of the block: to make one takes ten times as long as to ask."""
+        """Reuse one client for all requests of the block: creating one takes ten times as long as a request."""
         place = account_id, region
         async with AsyncExitStack() as stack:
             self._kept[place] = stack, []
@@ -87,13 +87,13 @@ class AwsInventory:
                 raise self._failed(account_id, region, exc) from exc
         encoded = answer.get("UserData", {}).get("Value")
         try:
-            # NOTE: not strict: it is what somebody gave RunInstances, and no proof of anything
+            # NOTE: not strict: the user data is the caller's input of RunInstances, and proves nothing
             return base64.b64decode(encoded) if encoded else None
         except (binascii.Error, ValueError) as exc:
             raise SourceUnavailable("ec2-user-data", "the user data in EC2's answer is not base64") from exc
 
     def _failed(self, account_id: str, region: str, exc: Exception) -> SourceUnavailable:
-        """Say what is wrong; keys that AWS does not accept are not shown again."""
+        """Return the error for a failed call; drop credentials that AWS does not accept."""
         error = refusal(exc)
         if error is not None and error.kind == "keys":
             self._keys.pop((account_id, region), None)
@@ -137,7 +137,7 @@ class AwsInventory:
 
 
 def _listed(one: dict[str, Any]) -> ListedInstance:
-    """Read one instance. What an endpoint leaves out keeps no other instance from being listed."""
+    """Return one instance. A field that the endpoint omits does not prevent other instances from being listed."""
     launched_at = one.get("LaunchTime")
     return ListedInstance(
         instance_id=str(one["InstanceId"]),
@@ -147,12 +147,12 @@ def _listed(one: dict[str, Any]) -> ListedInstance:
 
 
 def _unavailable(account_id: str, region: str, exc: Exception) -> SourceUnavailable:
-    """Tell a denial, which lasts until a policy changes, from throttling and from everything else."""
+    """Return the error for a denial, which lasts until a policy changes, for throttling, or for any other failure."""
     error, place = refusal(exc), f"EC2 of account {account_id} in {region}"
     kind = error.kind if error is not None else None
     if error is not None and (kind == "denied" or (kind == "keys" and error.code == "AuthFailure")):
-        fix = "have the inventory's role allow ec2:DescribeInstances and ec2:DescribeInstanceAttribute"
-        return SourceUnavailable("ec2-denied", f"{place} denies it: {error}", fix=fix)
+        fix = "let the inventory's role allow ec2:DescribeInstances and ec2:DescribeInstanceAttribute"
+        return SourceUnavailable("ec2-denied", f"{place} denies the request: {error}", fix=fix)
     if error is not None and kind == "throttled":
         return SourceUnavailable(
             "ec2-throttled", f"{place} throttles requests: {error}", retry_after_seconds=error.retry_after_seconds
@@ -161,5 +161,5 @@ def _unavailable(account_id: str, region: str, exc: Exception) -> SourceUnavaila
     return SourceUnavailable(
         "ec2-unavailable",
         f"{place} cannot be asked: {why(exc)}",
-        fix=fix or "see that the inventory's role exists there and may be assumed",
+        fix=fix or "check that the inventory's role exists in that account and may be assumed",
     )

@@ -1,4 +1,4 @@
-"""What AWS answered, out of the SDK's exceptions: judged by the one table, said in AWS's own words."""
+"""AWS's errors, read from the SDK's exceptions: classified by one table, and reported in AWS's own words."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from whence_common.aws_errors import AwsError
 from whence_common.clock import utc_now
 
 FAILURES = (BotoCoreError, ClientError, ResponseParserError, OSError, TimeoutError)
-"""What a call of the SDK raises. Its parser's error, for a page in the place of an answer, is not of its own tree."""
+"""Exceptions of a call of the SDK. The parser's error, for a page that is not an answer, is in another tree."""
 
 
 def refusal(exc: BaseException) -> AwsError | None:
-    """Return what AWS refused with; None where no answer of AWS came."""
+    """Return the error that AWS answered with; None when AWS did not answer."""
     return AwsError.of_sdk(exc.response, now=utc_now()) if isinstance(exc, ClientError) else None
 
 
 def why(exc: BaseException) -> str:
-    """Return AWS's code and message in one bounded line, or what kept an answer from coming."""
+    """Return AWS's code and message in one bounded line, or the reason why there was no answer."""
     return str(refusal(exc) or type(exc).__name__)

@@ -1,4 +1,4 @@
-"""The registry behind the front, spoken to as the OCI distribution specification says. Nothing it answers is believed.
+"""The registry behind the front, by the OCI distribution specification. Everything that it answers is verified.
 
 Debian's docker-registry, Harbor (a project as the URL's path) and ECR are such backends.
 """
@@ -33,13 +33,13 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 KEPT_TAG = "whence-"
-"""Each manifest is also tagged so with its digest, because garbage collectors take what no tag names."""
+"""Each manifest is also tagged with its digest, because garbage collectors delete what no tag names."""
 _PAGE, _PAGES_MAX = 500, 10_000
 _CACHED_MAX, _CACHED_BYTES_MAX = 512, 32 * 1024
 
 
 class Backend(BackendUploads):
-    """One registry, asked in `session`; `path` stands before each repository."""
+    """One registry, called through `session`; `path` is prefixed to each repository."""
 
     def __init__(self, *, session: RegistrySession, path: str = "", patience: BackendTimeouts = PATIENCE) -> None:
         super().__init__(session=session, path=path, patience=patience)
@@ -64,7 +64,7 @@ class Backend(BackendUploads):
             if answer.status == 404:
                 yield None
                 return
-            if range_ and answer.status in (400, 501):  # this registry, or its storage, has no several ranges
+            if range_ and answer.status in (400, 501):  # this registry, or its storage, does not support several ranges
                 whole = self.read(repository, digest, "", follow=follow)
                 yield await stack.enter_async_context(whole)
                 return
@@ -87,16 +87,16 @@ class Backend(BackendUploads):
         async with self._ask(
             "POST", f"{url}?{urlencode({'mount': digest, 'from': from_})}", scopes, data=b""
         ) as answer:
-            if answer.status == 202:  # it began an upload instead
+            if answer.status == 202:  # the registry began an upload instead
                 await self.cancel(self._upload(answer, 0))
                 return False
-            if answer.status in (400, 403, 404, 405):  # the client uploads the bytes, and is told what is wrong then
+            if answer.status in (400, 403, 404, 405):  # the client uploads the bytes, and receives the error then
                 return False
             self._expect(answer, 201)
             return True
 
     async def manifest(self, repository: str, digest: str) -> bytes | None:
-        """Give a manifest's bytes. Raises RegistryRefusal when they are not those of the digest."""
+        """Return a manifest's bytes. Raises RegistryRefusal when they do not have the digest."""
         known = self._manifests.get(digest)
         if known is not None:
             self._manifests.move_to_end(digest)
@@ -108,7 +108,7 @@ class Backend(BackendUploads):
             self._expect(answer, 200)
             content = await read_bounded(answer)
         if sha256_digest(content) != digest:
-            raise unavailable("the registry behind gives other bytes than the digest's")
+            raise unavailable("the registry behind returned bytes that do not have this digest")
         if len(content) <= _CACHED_BYTES_MAX:
             self._manifests[digest] = content
             if len(self._manifests) > _CACHED_MAX:
@@ -126,7 +126,7 @@ class Backend(BackendUploads):
                 raise
             return  # the answer was lost, the manifest was not
         if stated != digest:
-            raise unavailable("the registry behind stores other bytes than it was given")
+            raise unavailable("the registry behind stored other bytes than were sent")
 
     async def _put_manifest(self, repository: str, tag: str, digest: str, content: bytes, media_type: str) -> str:
         url = self._url(repository, "manifests", tag)
@@ -135,38 +135,38 @@ class Backend(BackendUploads):
             if answer.status in (400, 409, 412):
                 said = (await read_answer(answer, ERROR_BYTES_MAX) or b"").decode("utf-8", "replace")
                 if await self._has_manifest(repository, digest):
-                    return digest  # immutable tags refuse what they hold already
+                    return digest  # a registry with immutable tags refuses a second push of the same bytes
                 if place_missing(answer.status, said.encode()):
                     raise missing(self._path(repository))
                 raise RegistryRefusal(
-                    "MANIFEST_INVALID", "the registry behind does not take this manifest", detail=said[:300]
+                    "MANIFEST_INVALID", "the registry behind refuses this manifest", detail=said[:300]
                 )
             await check_place(answer, self._path(repository))
             self._expect(answer, 201)
             return answer.headers.get("Docker-Content-Digest", digest)
 
     async def repositories(self) -> AsyncIterator[str]:
-        """Give the repositories of the registry's catalogue that lie below ours. Raises RegistryRefusal."""
+        """Yield the repositories of the registry's catalogue that are below our path. Raises RegistryRefusal."""
         below = f"{self._prefix}/" if self._prefix else ""
         async for name in self._listed(f"{self._origin}/v2/_catalog?n={_PAGE}", "repositories", (CATALOG_SCOPE,)):
             if name.startswith(below) and is_repository_path(name.removeprefix(below)):
                 yield name.removeprefix(below)
 
     async def tags(self, repository: str) -> list[str]:
-        """Give all tags but those that the front itself has set. Raises RegistryRefusal."""
+        """Return all tags except those that the front itself set. Raises RegistryRefusal."""
         url = f"{self._base}/{repository}/tags/list?n={_PAGE}"
         found = [one async for one in self._listed(url, "tags", self._pull(repository))]
         return [one for one in found if is_tag(one) and not one.startswith(KEPT_TAG)]
 
     async def tagged(self, repository: str, reference: str) -> bytes:
-        """Give a manifest by tag or digest. Raises RegistryRefusal."""
+        """Return a manifest by tag or digest. Raises RegistryRefusal."""
         url = self._url(repository, "manifests", reference)
         async with self._ask("GET", url, self._pull(repository), headers=read_headers(), follow=True) as answer:
             self._expect(answer, 200)
             return await read_bounded(answer)
 
     async def small_blob(self, repository: str, digest: str) -> bytes | None:
-        """Give a blob, no larger than a manifest may be. Raises RegistryRefusal."""
+        """Return a blob that is no larger than a manifest may be. Raises RegistryRefusal."""
         url = self._blob(repository, digest)
         async with self._ask("GET", url, self._pull(repository), headers=read_headers("*/*"), follow=True) as answer:
             content = await read_answer(answer, MANIFEST_BYTES_MAX) if answer.status == 200 else None
@@ -197,7 +197,7 @@ class Backend(BackendUploads):
             return answer.status == 200
 
     def _passed_on(self, url: str, location: str) -> str:
-        """Return where a client is sent for a blob; empty when it is for us to follow. Raises RegistryRefusal."""
+        """Return the URL to redirect a client to; empty when the front must follow it. Raises RegistryRefusal."""
         try:
             target = redirected(self._session.place, url, location)
         except RedirectRefused as exc:

@@ -1,4 +1,4 @@
-"""Calls to the registry behind the front: its addresses, the rights that they need, and how long it is waited for."""
+"""Calls to the registry behind the front: its URLs, the scopes that they need, and their timeouts."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from whence_common.runtime.logs import fields
 log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 128 * 1024
-"""Of a blob, passed on at once: a slow reader holds three of them."""
+"""Size of a chunk of a blob, which is passed on immediately: a slow reader holds three of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendTimeouts:
-    """How long the registry behind is waited for, in seconds."""
+    """Timeouts of calls to the registry behind, in seconds."""
 
     call: float = 30.0
     """For a whole small call."""
     idle: float = 60.0
     """For the next bytes of a blob that is read."""
     answer: float = 900.0
-    """For the answer to bytes that were sent: it moves them to where they stay, which takes long for large blobs."""
+    """For the answer to an upload: the registry moves the bytes to their place, which takes long for large blobs."""
 
 
 PATIENCE = BackendTimeouts()
 
 
 class BackendCalls:
-    """One registry, asked in `session`; `path` stands before each repository."""
+    """One registry, called through `session`; `path` is prefixed to each repository."""
 
     def __init__(self, *, session: RegistrySession, path: str, patience: BackendTimeouts) -> None:
         self._session = session
@@ -65,7 +65,7 @@ class BackendCalls:
         return self._url(repository, "blobs", digest)
 
     def _url(self, repository: str, part: str, name: str) -> str:
-        """Return where a part of a repository is, out of names that are checked. Raises RegistryRefusal."""
+        """Return the URL of a part of a repository; the names are checked. Raises RegistryRefusal."""
         try:
             return f"{self._base}/{checked_path(repository, part, name)}"
         except ImageReferenceInvalid as exc:
@@ -99,7 +99,7 @@ class BackendCalls:
                     answer = await stack.enter_async_context(asked)
                 except SourceUnavailable as exc:
                     log.error("the registry behind", extra=fields(code=exc.code, message=exc.diagnostics()))
-                    raise unavailable(f"the registry behind cannot be asked ({exc.code})") from exc
+                    raise unavailable(f"the registry behind cannot be reached ({exc.code})") from exc
                 yield answer
         except FAILURES as exc:
             raise unavailable(f"the registry behind does not answer ({type(exc).__name__})") from exc
@@ -113,17 +113,17 @@ class BackendCalls:
 
 
 async def read_bounded(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer that is no longer than a manifest. Raises RegistryRefusal."""
+    """Return a body that is no longer than a manifest may be. Raises RegistryRefusal."""
     content = await read_answer(answer, MANIFEST_BYTES_MAX)
     if content is None:
-        raise unavailable("the registry behind sends more than a manifest may have")
+        raise unavailable("the registry behind sent more bytes than a manifest may have")
     return content
 
 
 async def read_chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Give bytes as they come. Raises RegistryRefusal when they break off."""
+    """Yield bytes as they arrive. Raises RegistryRefusal when the connection breaks."""
     try:
         async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
             yield chunk
     except FAILURES as exc:
-        raise unavailable(f"the registry behind broke off ({type(exc).__name__})") from exc
+        raise unavailable(f"the registry behind broke the connection ({type(exc).__name__})") from exc

@@ -1,4 +1,4 @@
-"""Uploads to the registry behind the front. In doubt how one ended, it is looked whether the blob is there."""
+"""Uploads to the registry behind the front. When the result of one is not known, the blob is looked up."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _OCTETS = "application/octet-stream"
 
 
 class BackendUploads(BackendCalls):
-    """Takes blobs, and knows their sizes."""
+    """Uploads blobs, and returns their sizes."""
 
     def __init__(self, *, session: RegistrySession, path: str, patience: BackendTimeouts) -> None:
         super().__init__(session=session, path=path, patience=patience)
         self._stored: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     async def size(self, repository: str, digest: str) -> int | None:
-        """Give a blob's size; of one that was stored a moment ago without asking. Raises RegistryRefusal."""
+        """Return a blob's size; that of a blob that was just stored comes from memory. Raises RegistryRefusal."""
         stored = self._stored.get((repository, digest))
         if stored is not None:
             return stored
@@ -65,7 +65,7 @@ class BackendUploads(BackendCalls):
                     sent += len(chunk)
                     yield chunk
             except RegistryRefusal as exc:
-                ended = exc  # what the sender did wrong, not what the broken call looks like
+                ended = exc  # the sender's error, not the error of the call that it broke
                 raise
 
         headers = {"Content-Type": _OCTETS}
@@ -76,14 +76,14 @@ class BackendUploads(BackendCalls):
                 "PATCH", upload.location, _scopes_of(upload), data=counted(), headers=headers, timeout=self._sent
             ) as answer:
                 if answer.status == 404:
-                    raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the upload is not known any more: begin it again")
+                    raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the registry behind lost this upload: begin it again")
                 self._expect(answer, 202)
                 return self._upload(answer, upload.received + sent)
         except RegistryRefusal as exc:
             raise (ended or exc) from exc
 
     async def status(self, upload: Upload) -> Upload | None:
-        """Ask how far an upload is. Raises RegistryRefusal."""
+        """Return how many bytes an upload has. Raises RegistryRefusal."""
         async with self._ask("GET", upload.location, _scopes_of(upload)) as answer:
             if answer.status == 404:
                 return None
@@ -94,7 +94,7 @@ class BackendUploads(BackendCalls):
             return Upload(location=self._location(answer, upload.location), received=received)
 
     async def finish(self, repository: str, upload: Upload, digest: str) -> bool:
-        """End an upload. In doubt how that ended, look whether the blob is there. Raises RegistryRefusal."""
+        """Finish an upload. When the result is not known, look the blob up. Raises RegistryRefusal."""
         try:
             if not await self._finished(repository, upload, digest):
                 return False
@@ -109,7 +109,7 @@ class BackendUploads(BackendCalls):
         return True
 
     async def cancel(self, upload: Upload) -> None:
-        """Give an upload up. Raises RegistryRefusal."""
+        """Cancel an upload. Raises RegistryRefusal."""
         async with self._ask("DELETE", upload.location, _scopes_of(upload)) as answer:
             if answer.status not in (202, 204, 404):
                 self._expect(answer, 204)
@@ -122,7 +122,7 @@ class BackendUploads(BackendCalls):
             if answer.status == 400:
                 return False
             if answer.status == 404:
-                raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the upload is not known any more: begin it again")
+                raise RegistryRefusal("BLOB_UPLOAD_UNKNOWN", "the registry behind lost this upload: begin it again")
             self._expect(answer, 201)
         return True
 
@@ -133,7 +133,7 @@ class BackendUploads(BackendCalls):
             return False
 
     async def _size_by_range(self, repository: str, url: str) -> int | None:
-        """Ask for a blob's first byte: addresses that are signed for GET refuse HEAD."""
+        """Return a blob's size by reading its first byte: URLs that are signed for GET refuse HEAD."""
         headers = read_headers("*/*") | {"Range": "bytes=0-0"}
         async with self._ask("GET", url, self._pull(repository), headers=headers, follow=True) as answer:
             match = _TOTAL.match(answer.headers.get("Content-Range", "")) if answer.status == 206 else None
@@ -142,10 +142,10 @@ class BackendUploads(BackendCalls):
             return int(match[1]) if match is not None else _known(answer.content_length)
 
     def _upload(self, answer: aiohttp.ClientResponse, received: int) -> Upload:
-        """Read where an upload goes on; what it says of bytes that it has must be what was sent."""
+        """Return where an upload continues. Raises RegistryRefusal when the reported size is not what was sent."""
         match = _RANGE.match(answer.headers.get("Range", ""))
         if match is not None and received > 1 and int(match[1]) + 1 != received:
-            raise unavailable("the registry behind has other bytes than it was sent")
+            raise unavailable("the registry behind reports another number of bytes than were sent")
         return Upload(location=self._location(answer, str(answer.url)), received=received)
 
     def _location(self, answer: aiohttp.ClientResponse, otherwise: str) -> str:
@@ -153,16 +153,16 @@ class BackendUploads(BackendCalls):
             location = answer.headers.get("Location", otherwise)
             return upload_location(self._session.place, str(answer.url), location)
         except RedirectRefused as exc:
-            raise unavailable("the registry behind sends uploads to another host") from exc
+            raise unavailable("the registry behind redirects uploads to another host") from exc
 
 
 def _scopes_of(upload: Upload) -> Scopes:
-    """Name the right that goes on with an upload: registries keep the repository in its URL."""
+    """Return the scopes that continue an upload: registries have the repository in its URL."""
     match = _UPLOAD.match(urlsplit(upload.location).path)
     return (scope_of(match[1], push=True),) if match is not None else ()
 
 
 def _known(size: int | None) -> int:
     if size is None:
-        raise unavailable("the registry behind does not say how large a blob is")
+        raise unavailable("the registry behind does not report the size of a blob")
     return size

@@ -29,7 +29,7 @@ class FrontImages:
         self._catalog = catalog
 
     async def manifest(self, repository: str, reference: str) -> bytes | None:
-        """Give a manifest; one that is being pushed is in no catalogue yet."""
+        """Return a manifest from the backend: one that is being pushed is not in the catalogue yet."""
         place = _place(repository)
         try:
             if not is_sha256_digest(reference):
@@ -79,7 +79,7 @@ class FrontImages:
 
 
 class FrontImageStores:
-    """The front for its own name, other registries for theirs."""
+    """Returns the front's store for its own name, and another registry's store for every other name."""
 
     def __init__(self, *, others: ImageStore, own: Mapping[str, ImageStore]) -> None:
         self._others = others

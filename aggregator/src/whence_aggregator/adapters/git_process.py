@@ -1,4 +1,4 @@
-"""Runs of the git program: as `git_call` says, few at once, with bounded files, output and time, and no child left."""
+"""Runs of the git program (see `git_call`): few at once; files, output and time are bounded; no child remains."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from whence_common.git_call import PROGRAMS, git_arguments, git_environment
 from whence_common.registry_sign_in import Login
 
 RUNS_AT_ONCE_MAX = 24
-"""Each is a process or three; hosts and accounts have smaller shares of the work (collect/lanes.py)."""
+"""Each run is one to three processes; hosts and accounts have smaller shares of the work (collect/lanes.py)."""
 OUTPUT_BYTES_MAX = 4 * 1024 * 1024
 """More than the largest commit that is read."""
 _ERROR_BYTES_MAX = 8 * 1024
 _READ_BYTES = 64 * 1024
 _END_SECONDS_MAX = 5.0
-"""For a killed process to be gone; it takes longer only in the kernel, where nothing can be done."""
+"""How long a killed process may take to end; only a process that is stuck in the kernel takes longer."""
 _PROTOCOLS = ("http", "https")
 _HELPER = '!f() {{ test "$1" = get && cat /dev/fd/{}; }}; f'
-"""Read once: a login that is refused is not shown again, and "store" and "erase" find nothing to do."""
+"""Read once: a refused login is not sent again, and "store" and "erase" do nothing."""
 _PIPE_BYTES_MAX = 32 * 1024
 _STALLED_SECONDS_MAX = 30
 _SETTINGS = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={_STALLED_SECONDS_MAX}")
-"""A server that sends nothing at all is given up; one that computes sends keep-alives every five seconds."""
+"""A server that sends nothing is given up; one that is computing sends keep-alives every five seconds."""
 
 
 class GitMissing(SourceUnavailable):
-    """The program git is not installed: no commit can be asked for until it is."""
+    """The program git is not installed: no commit can be fetched until it is."""
 
 
 class GitTooSlow(SourceUnavailable):
-    """Git was given up after its time."""
+    """Git was ended after its timeout."""
 
 
 class GitTooMuch(SourceUnavailable):
-    """Git printed more than it can have to say."""
+    """Git printed more than the bound of its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitBounds:
-    """What one run may take."""
+    """The bounds of one run."""
 
     seconds_max: float
     file_bytes_max: int
 
 
 class GitRuns:
-    """Runs git. `under_way` counts the process groups that there are now; `program` is what is started."""
+    """Runs git. `under_way` counts the process groups that exist now; `program` is the program that is started."""
 
     def __init__(self, *, program: str = "git", at_once_max: int = RUNS_AT_ONCE_MAX, path: str = PROGRAMS) -> None:
         self._program = program
@@ -67,9 +67,9 @@ class GitRuns:
     ) -> tuple[int, bytes, str]:
         """Run git in a directory; return its exit code, output and the end of its error output.
 
-        Raises GitTooSlow, GitTooMuch or GitMissing. However it ends, also by cancellation, its whole process group has
-        ended with it: git-remote-http is a child of git's, and would go on alone. A login goes through a pipe to its
-        credential helper: neither argv nor the environment has it.
+        Raises GitTooSlow, GitTooMuch or GitMissing. When the run ends, also by cancellation, its whole process group
+        has ended: git-remote-http is a child of git, and would otherwise continue alone. A login reaches the credential
+        helper through a pipe; it is in neither argv nor the environment.
         """
         async with self._turns:
             self.under_way += 1
@@ -100,7 +100,7 @@ class GitRuns:
             async with asyncio.TaskGroup() as group:
                 output = group.create_task(_whole(process.stdout, process.pid))
                 error = group.create_task(_end_of(process.stderr))
-                # its children may hold the pipes longer than it lives; what they would say then is of no use
+                # children may hold the pipes after git has ended; their output is of no use then
                 group.create_task(_ended(process))
         finally:
             await _end(process)
@@ -110,7 +110,7 @@ class GitRuns:
 
 
 async def _started(command: list[str], directory: str, file_bytes_max: int, descriptor: int | None) -> Process:
-    """Start git as the leader of a session and group of its own; cancelled meanwhile, the group is ended."""
+    """Start git as the leader of its own session and group; if cancelled meanwhile, end the group."""
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *command,
@@ -142,7 +142,7 @@ def _end_started(starting: asyncio.Future[Process]) -> None:
 async def _ended(process: Process) -> None:
     """Wait for git itself, then end its children.
 
-    NOTE: not by `process.wait()`, which waits in some versions of Python for the pipes too, and its children hold them.
+    NOTE: not by `process.wait()`, which also waits for the pipes in some versions of Python; the children hold them.
     """
     try:
         descriptor = os.pidfd_open(process.pid)
@@ -162,7 +162,7 @@ async def _ended(process: Process) -> None:
 async def _end(process: Process) -> None:
     """End the process group, and wait for its leader and for its pipes to close.
 
-    The group's id is not given to another process while a member lives; a group that is gone is not an error.
+    The group's id is not given to another process while a member lives; a group that has ended is not an error.
     """
     _kill(process.pid)
     with suppress(TimeoutError):
@@ -179,7 +179,7 @@ def _kill(group: int) -> None:
 
 
 async def _whole(stream: asyncio.StreamReader, group: int) -> bytes | None:
-    """Read output to its end; None, and the group is ended, when there is too much."""
+    """Return the whole output; if it is too long, end the group and return None."""
     content, kept = bytearray(), True
     while chunk := await stream.read(_READ_BYTES):
         if kept:
@@ -191,7 +191,7 @@ async def _whole(stream: asyncio.StreamReader, group: int) -> bytes | None:
 
 
 async def _end_of(stream: asyncio.StreamReader) -> bytes:
-    """Read error output, which a server can make endless, and keep its end."""
+    """Return the end of the error output, which a server can make endless."""
     kept = b""
     while chunk := await stream.read(_READ_BYTES):
         kept = (kept + chunk)[-_ERROR_BYTES_MAX:]
@@ -205,7 +205,7 @@ def _credentials(login: Login | None) -> Iterator[int | None]:
         yield None
         return
     said = f"username={login.username}\npassword={login.password}\n".encode()
-    assert len(said) < _PIPE_BYTES_MAX, "a login is shorter than what a pipe takes at once"
+    assert len(said) < _PIPE_BYTES_MAX, "a login must fit into the buffer of a pipe"
     read_end, write_end = os.pipe()
     try:
         os.write(write_end, said)

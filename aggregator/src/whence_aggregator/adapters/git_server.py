@@ -1,4 +1,4 @@
-"""One commit from any Git server, and whether the default branch reaches it: partial fetches into throw-away clones."""
+"""One commit of a Git server, and whether the default branch reaches it: partial fetches into temporary clones."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from whence_common.scm_source import SourceRepository
 COMMIT_BYTES_MAX = 1024 * 1024
 FETCH_SECONDS_MAX = 60.0
 FILE_BYTES_MAX = 64 * 1024 * 1024
-"""A server that ignores the filter sends everything; it must not fill the disk. Also what a history may take."""
+"""Bounds a server that ignores the filter and sends everything, and the size of a history."""
 _DEPTHS = (100, 2_000)
-"""How far back a branch is read before all of it is; commits that run are mostly new."""
+"""Depths to which a branch is read before the whole is read; most commits that run are recent."""
 _ANSWERS_KEPT_MAX = 10_000
 _NO_SUCH_COMMIT = "not our ref"
 _ONLY_ADVERTISED = ("Server does not allow request", "unadvertised object")
@@ -44,11 +44,11 @@ class _Clone:
     directory: str
     url: str
     until: float
-    """By the loop's clock: a task's lease must not end before its work does."""
+    """By the loop's clock: the work must end before the lease of its task."""
 
 
 class GitServerReader:
-    """Asks the Git servers it is told to, and no others: the address comes out of an image, so from outside."""
+    """Reads from the configured Git servers only: an image names the address, so it is untrusted."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class GitServerReader:
         self._seconds_max = seconds_max
         self._file_bytes_max = file_bytes_max
         self._reached: OrderedDict[tuple[str, str, str], bool] = OrderedDict()
-        """What does not change: whether one commit reaches another."""
+        """Whether one commit reaches another, which does not change."""
 
     async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
-        """Fetch a commit object; Git itself checks that the bytes hash to the id. Raises SourceUnavailable."""
+        """Return a commit object; Git itself verifies that the bytes hash to the id. Raises SourceUnavailable."""
         assert COMMIT_ID.match(commit_id)
         async with self._clone(repository) as clone:
             status, _, error = await self._ask(clone, *_FETCH, "--depth=1", "origin", commit_id)
@@ -80,7 +80,7 @@ class GitServerReader:
                 await self._fetch_every_ref(clone)
             status, kind, _ = await self._run(clone, "cat-file", "-t", commit_id)
             if status != 0 or kind.strip() != b"commit":
-                return None  # also for the id of an annotated tag, which git would follow to its commit
+                return None  # also for the id of an annotated tag, which git would resolve to its commit
             size = (await self._git(clone, "cat-file", "-s", commit_id)).strip()
             if not size.isdigit() or int(size) > COMMIT_BYTES_MAX:
                 raise SourceUnavailable("git-commit-too-large", f"{clone.url}: the commit object is too large")
@@ -102,7 +102,7 @@ class GitServerReader:
             return answer
 
     async def _default_branch(self, clone: _Clone) -> BranchAnswer:
-        """Ask which branch HEAD names. A detached HEAD names none, and one that names no branch is not sent at all."""
+        """Return the branch that HEAD names. A detached HEAD names none; a HEAD of an unborn branch is not sent."""
         status, output, error = await self._ask(clone, "ls-remote", "--quiet", "--symref", "origin", "HEAD")
         if status != 0:
             raise _refused(clone, error)
@@ -120,10 +120,10 @@ class GitServerReader:
         return BranchAnswer(branch=branch.removeprefix(_BRANCHES), commit_id=head)
 
     async def _walk(self, clone: _Clone, head: BranchAnswer, commit_id: str) -> BranchAnswer:
-        """Fetch the branch's commits, at first only the newest, and look whether one of them is the commit.
+        """Return whether the branch reaches the commit; fetch the newest commits first.
 
-        A walk that finds the commit is right however little was fetched. One that does not find it is right only when
-        nothing of the history is missing.
+        A walk that finds the commit is right at any depth. One that does not find it is right only when the whole
+        history was fetched.
         """
         for depth in (*_DEPTHS, None):
             deepen = [f"--depth={depth}"] if depth is not None else ["--unshallow"]
@@ -148,13 +148,13 @@ class GitServerReader:
                 return replace(head, reachable=True)
             if not await self._is_shallow(clone):
                 return replace(head, reachable=False)
-        return replace(head, reason=f"the server's own history of {head.branch} is cut off: it is a shallow clone")
+        return replace(head, reason=f"the server's history of {head.branch} is incomplete: it is a shallow clone")
 
     async def _is_shallow(self, clone: _Clone) -> bool:
         return (await self._git(clone, "rev-parse", "--is-shallow-repository")).strip() != b"false"
 
     def _has_full_file(self, clone: _Clone) -> bool:
-        """Return whether a pack reached the bound: git itself says only that its index-pack failed."""
+        """Return whether a pack reached the bound: git reports only that index-pack failed."""
         packs = Path(clone.directory, "objects", "pack").glob("tmp_*")
         return any(one.stat().st_size >= self._file_bytes_max for one in packs)
 
@@ -167,20 +167,18 @@ class GitServerReader:
         return status == 0
 
     async def _fetch_every_ref(self, clone: _Clone) -> None:
-        """Fetch all commits that a server advertises, where it sends no others."""
+        """Fetch all advertised commits, for a server that sends no others."""
         status, _, error = await self._ask(clone, *_FETCH, "origin", "+refs/*:refs/whence/all/*")
         if status != 0:
             raise _refused(clone, error)
         if await self._is_shallow(clone):
-            raise SourceUnavailable(
-                "git-shallow", f"{clone.url}: the server's own history is cut off (a shallow clone)"
-            )
+            raise SourceUnavailable("git-shallow", f"{clone.url}: the server's repository is a shallow clone")
 
     @asynccontextmanager
     async def _clone(self, repository: SourceRepository) -> AsyncIterator[_Clone]:
         if repository.host not in self._plain_http:
             raise SourceUnavailable(
-                "git-not-configured", f"{repository.host} is not among the Git servers in the aggregator's settings"
+                "git-not-configured", f"{repository.host} is not in `git_servers` of the aggregator's settings"
             )
         scheme = "http" if self._plain_http[repository.host] else "https"
         url = f"{scheme}://{repository.host}/{repository.path}.git"
@@ -202,7 +200,7 @@ class GitServerReader:
         return output
 
     async def _ask(self, clone: _Clone, *arguments: str) -> tuple[int, bytes, str]:
-        """Run git on something that speaks to the server, signed in. Raises SourceUnavailable when that is refused."""
+        """Run a git command that contacts the server, with the login. Raises SourceUnavailable when it is refused."""
         host = clone.repository.host
         logins = self._logins.get(host) or NoLogin(host)
         login = await logins.login(clone.repository.path)

@@ -1,4 +1,4 @@
-"""Logins of a GitHub App: a signed JWT is exchanged for an installation's token, which may read contents and no more.
+"""Logins of a GitHub App: a signed JWT is exchanged for an installation's token, which may only read contents.
 
 Source: GitHub's REST API, "Generating a JWT", "Generating an installation access token", API version 2022-11-28.
 """
@@ -29,7 +29,7 @@ from whence_common.settings_file import SettingsInvalid
 _SECONDS_MAX = 20.0
 _ANSWER_BYTES_MAX = 256 * 1024
 _SKEW, _JWT_LIFE = timedelta(seconds=60), timedelta(seconds=540)
-"""GitHub takes no JWT that is longer valid than ten minutes, and advises to date it back a minute."""
+"""GitHub refuses a JWT that is valid for more than ten minutes, and advises to set `iat` a minute back."""
 _SPARE = timedelta(minutes=5)
 _INSTALLATIONS_MAX = 1_000
 _USER = "x-access-token"
@@ -75,7 +75,7 @@ class GithubAppLogins:
         return SourceUnavailable(
             "sign-in-refused",
             f"{self._host} does not accept the token of the GitHub App {self._app_id}",
-            fix="see that the App is installed for the repository and may read contents",
+            fix="check that the App is installed for the repository and may read contents",
         )
 
     async def _installation(self, path: str) -> str:
@@ -97,12 +97,12 @@ class GithubAppLogins:
         answer = await self._ask("POST", f"/app/installations/{installation}/access_tokens", 201, wanted)
         token, expires_at = answer.get("token"), answer.get("expires_at")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
-            raise self._failed("its answer holds no token")
+            raise self._failed("its answer contains no token")
         try:
             ends = datetime.fromisoformat(str(expires_at))
             ends = min(ends, self._now() + timedelta(hours=1))
         except (ValueError, TypeError) as exc:
-            raise self._failed("its answer does not say when the token expires") from exc
+            raise self._failed("its answer does not state when the token expires") from exc
         return ends, Login(username=_USER, password=token)
 
     async def _ask(self, method: str, path: str, status: int, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -144,17 +144,18 @@ class GithubAppLogins:
             message = f"the key file {name} of the GitHub App for {self._host} cannot be read: {exc.strerror}"
             raise SourceUnavailable("github-app-key", message, fix="correct the path or the file's mode") from exc
         except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-            message = f"{name} holds no private key in PEM"
-            raise SourceUnavailable("github-app-key", message, fix="use the file that GitHub made for the App") from exc
+            message = f"{name} does not contain a private key in PEM"
+            fix = "use the key file that GitHub generated for the App"
+            raise SourceUnavailable("github-app-key", message, fix=fix) from exc
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise SourceUnavailable("github-app-key", f"{name} holds no RSA key, which GitHub Apps have")
+            raise SourceUnavailable("github-app-key", f"{name} does not contain an RSA key, which GitHub Apps need")
         return key
 
     def _failed(self, why: str) -> SourceUnavailable:
         return SourceUnavailable(
             "github-app-refused",
             f"{self._host} returned no token to the GitHub App {self._app_id}: {why}",
-            fix=f"check the App's id, its key in {self._key_file.path}, and that it is installed there",
+            fix=f"check the App's id, its key in {self._key_file.path}, and that the App is installed there",
         )
 
 

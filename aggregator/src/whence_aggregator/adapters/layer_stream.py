@@ -1,6 +1,6 @@
-"""A layer scanned while it streams by: bytes go through a pipe to a thread that inflates and reads the tar archive.
+"""Scans a layer while it streams: bytes go through a pipe to a thread that inflates and reads the tar archive.
 
-Each scan has a thread of its own: one that waits for a slow layer holds up nothing that other threads are for.
+Each scan has its own thread: one that waits for a slow layer does not delay the work of other threads.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from whence_common.image_layers import LayerFinding, read_layer
 SCAN_SECONDS_MAX = 300.0
 LAYER_BYTES_MAX = 8 * 1024**3
 SMALL_WINDOW_BYTES = 8 * 1024 * 1024
-"""What every decoder of zstd should take (RFC 8878, 3.1.1.1.2), and most images have."""
+"""Every decoder of zstd should support it (RFC 8878, 3.1.1.1.2), and most images use no more."""
 _ZSTD_WINDOW_BYTES_MAX = 32 * 1024 * 1024
-"""BuildKit's highest level makes these."""
+"""BuildKit's highest compression level uses windows of this size."""
 _LARGE_WINDOWS_BYTES_MAX = 256 * 1024 * 1024
 _HEADER_BYTES_MAX = 18
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 class Windows:
-    """Memory for large windows of zstd, for all scans of a process: ten kilobytes can ask for all of it."""
+    """Bounds the memory for large windows of zstd, over all scans of a process: ten kilobytes can demand all of it."""
 
     def __init__(self, total_bytes: int = _LARGE_WINDOWS_BYTES_MAX) -> None:
         self._left = total_bytes
@@ -42,11 +42,11 @@ class Windows:
 
     @contextmanager
     def held(self, size: int) -> Iterator[None]:
-        """Hold a window for the block's duration; small ones count for nothing. Raises SourceUnavailable."""
+        """Hold a window for the block's duration; small ones are not counted. Raises SourceUnavailable."""
         counted = size if size > SMALL_WINDOW_BYTES else 0
         with self._lock:
             if counted > self._left:
-                raise SourceUnavailable("layer-window", "too many layers with large zstd windows are read at once")
+                raise SourceUnavailable("layer-window", "too many layers with large zstd windows at once")
             self._left -= counted
         try:
             yield
@@ -58,18 +58,18 @@ class Windows:
 async def scan_layer(
     chunks: AsyncIterator[bytes], digest: str, *, place: str, windows: Windows
 ) -> LayerFinding:  # fmt: skip
-    """Scan a layer for its scm-source.json; `place` names it in errors. Raises SourceUnavailable, and as `scan`."""
+    """Scan a layer for its scm-source.json. `place` names it in errors. Raises SourceUnavailable, or as `scan`."""
     hashed = hashlib.sha256()
     finding = await scan(_hashed(chunks, hashed, place), windows=windows)
     if finding.outcome != "unreadable" and f"sha256:{hashed.hexdigest()}" != digest:
-        raise SourceUnavailable("registry-wrong-digest", f"{place}: the bytes are not those of the digest")
+        raise SourceUnavailable("registry-wrong-digest", f"{place}: the bytes do not have this digest")
     return finding
 
 
 async def scan(chunks: AsyncIterator[bytes], *, windows: Windows, floor: Floor = LAYER_FLOOR) -> LayerFinding:
-    """Read a layer to its end, or until it is seen to be unreadable.
+    """Return what a layer's scan found; stop at its end, or when it proves unreadable.
 
-    Raises what the chunks raise, TooSlow, and SourceUnavailable for a large window while there is no room for it.
+    Raises what the chunks raise, TooSlow, and SourceUnavailable while there is no memory for a large window.
     """
     read_end, write_end = os.pipe()
     stopped, thread = threading.Event(), ThreadPoolExecutor(1, thread_name_prefix="whence-layer")
@@ -87,7 +87,7 @@ async def scan(chunks: AsyncIterator[bytes], *, windows: Windows, floor: Floor =
                 with suppress(ConnectionError):
                     await writer.drain()
         except BaseException:
-            transport.abort()  # what is not written yet must not keep the thread reading
+            transport.abort()  # unwritten bytes must not keep the thread reading
             raise
         finally:
             transport.close()
@@ -103,7 +103,8 @@ async def _hashed(chunks: AsyncIterator[bytes], hashed: hashlib._Hash, place: st
     async for chunk in chunks:
         left -= len(chunk)
         if left < 0:
-            raise SourceUnavailable("image-layer-too-large", f"{place}: the layer is too large")
+            size = f"{LAYER_BYTES_MAX >> 30} GiB"
+            raise SourceUnavailable("image-layer-too-large", f"{place}: the layer is larger than {size}")
         hashed.update(chunk)
         yield chunk
 
@@ -119,7 +120,7 @@ def _scan(descriptor: int, stopped: threading.Event, windows: Windows) -> LayerF
 
 
 def _inflated(layer: BinaryIO, windows: Windows, stack: ExitStack) -> BinaryIO:
-    """Tell by its first bytes how a layer is compressed."""
+    """Return a reader of the uncompressed layer; its first bytes name the compression."""
     head = layer.peek(_HEADER_BYTES_MAX)  # type: ignore[attr-defined]  # a buffered reader has it
     if head[:4] == _ZSTD:
         size = max(SMALL_WINDOW_BYTES, _window_bytes(head))
@@ -132,15 +133,15 @@ def _inflated(layer: BinaryIO, windows: Windows, stack: ExitStack) -> BinaryIO:
 
 
 def _window_bytes(head: bytes) -> int:
-    """Return the window of the first frame; the others must not have larger ones. None larger is let in."""
+    """Return the window of the first frame, cut to the maximum; later frames must not have larger ones."""
     try:
         return min(zstandard.get_frame_parameters(head).window_size, _ZSTD_WINDOW_BYTES_MAX)
     except zstandard.ZstdError:
-        return 0  # cut off within its first bytes, or not zstd after all: the decoder says which
+        return 0  # truncated in its first bytes, or not zstd: the decoder reports which
 
 
 class _Zstd:
-    """zstd's errors as those of any file."""
+    """Raises zstd's errors as OSError, like any file."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -153,7 +154,7 @@ class _Zstd:
 
 
 class _Timed:
-    """A reader that gives up after a time, for small layers can inflate for long, and when nobody waits any more."""
+    """Fails a read after a time, because small layers can take long to inflate, or after the scan was stopped."""
 
     def __init__(self, source: BinaryIO, stopped: threading.Event) -> None:
         self._source = source
@@ -164,5 +165,5 @@ class _Timed:
         if time.monotonic() > self._ends:
             raise OSError(f"takes longer than {SCAN_SECONDS_MAX:g} seconds")
         if self._stopped.is_set():
-            raise OSError("is not waited for any more")
+            raise OSError("the scan was stopped")
         return self._source.read(size)

@@ -1,4 +1,4 @@
-"""What registries and Git servers are shown: a login from a file, or ECR's password by role; never in a message."""
+"""Logins for registries and Git servers: from a file, or ECR's password by role; never in a message."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from whence_common.registry_sign_in import Login
 from whence_common.settings_file import SettingsInvalid
 
 REFUSED_SECONDS = 300.0
-"""So long a refused login is not shown again unless its file changes: it could lock the account out."""
+"""How long a refused login is not sent again unless its file changes: repeating it could lock the account."""
 _REQUEST_SECONDS_MAX = 10.0
 _KEPT = timedelta(hours=6)
-"""A password of ECR holds for twelve hours."""
+"""A password of ECR is valid for twelve hours."""
 _ROLE_SECONDS = 3600
 
 
 class Logins(Protocol):
-    """Where the login for one host comes from."""
+    """The source of the login for one host."""
 
     async def login(self, path: str) -> Login | None:
-        """Return what to show for a repository; None for nothing. Raises SourceUnavailable."""
+        """Return the login for a repository; None for an anonymous request. Raises SourceUnavailable."""
 
     def refused(self, login: Login | None) -> SourceUnavailable:
-        """Take note that the host did not accept a login; return what to say."""
+        """Record that the host did not accept a login; return the error to raise."""
 
 
 class NoLogin:
-    """Nothing is shown to this host."""
+    """No login is configured for this host."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -52,7 +52,7 @@ class NoLogin:
     def refused(self, login: Login | None) -> SourceUnavailable:
         return SourceUnavailable(
             "sign-in-needed",
-            f"{self._host} wants a sign-in, and the settings have none",
+            f"{self._host} requires a sign-in, and the settings have none",
             fix=f"set login_file for {self._host}",
         )
 
@@ -65,7 +65,7 @@ class WatchedFile:
         self._known: tuple[tuple[int, int, int], bytes] | None = None
 
     def read(self) -> bytes:
-        """Return what it holds now. Raises OSError."""
+        """Return its current content. Raises OSError."""
         with self.path.open("rb") as stream:
             found = os.fstat(stream.fileno())
             mark = (found.st_mtime_ns, found.st_size, found.st_ino)
@@ -75,7 +75,7 @@ class WatchedFile:
 
 
 class FileLogins:
-    """A login from a file. A host that refused it is not shown it again soon."""
+    """A login from a file. A refused login is not sent again for a time."""
 
     def __init__(self, *, path: Path, host: str, token_user: str, seconds: Callable[[], float]) -> None:
         self._file = WatchedFile(path)
@@ -103,22 +103,22 @@ class FileLogins:
         except LoginInvalid as exc:
             raise SourceUnavailable(exc.code, f"{self._host}: {exc.message}", fix=exc.fix) from exc
         if self._refused is not None and self._refused[0] == login and self._seconds() < self._refused[1]:
-            raise self._said()
+            raise self._refusal()
         return login
 
     def refused(self, login: Login | None) -> SourceUnavailable:
         if login is not None:
             self._refused = login, self._seconds() + REFUSED_SECONDS
-        return self._said()
+        return self._refusal()
 
     def _read(self) -> Login:
         return parse_login(self._file.read(), host=self._host, name=str(self._file.path), token_user=self._token_user)
 
-    def _said(self) -> SourceUnavailable:
+    def _refusal(self) -> SourceUnavailable:
         return SourceUnavailable(
             "sign-in-refused",
             f"{self._host} does not accept the login in {self._file.path}",
-            fix="write a valid one into it: the file is read again when it changes",
+            fix="write a valid login to the file, which is read again when it changes",
         )
 
 
@@ -145,13 +145,13 @@ class EcrLogins:
                 token = await self._token()
                 username, _, password = base64.b64decode(token, validate=True).decode("ascii").partition(":")
             except (*FAILURES, LookupError, binascii.Error, ValueError) as exc:
-                raise self._said(why(exc)) from exc
+                raise self._refusal(why(exc)) from exc
             self._known = now + _KEPT, Login(username=username, password=password)
         return self._known[1]
 
     def refused(self, login: Login | None) -> SourceUnavailable:
         self._known = None
-        return self._said("its own password is not accepted")
+        return self._refusal("ECR does not accept its own password")
 
     async def _token(self) -> str:
         async with AsyncExitStack() as stack:
@@ -179,7 +179,7 @@ class EcrLogins:
             )
         )
 
-    def _said(self, why: str) -> SourceUnavailable:
+    def _refusal(self, why: str) -> SourceUnavailable:
         role = self._role_arn or "the aggregator's own role"
         return SourceUnavailable(
             "ecr-no-password",

@@ -1,4 +1,4 @@
-"""Registries that want their repositories made before a push (ECR, Harbor's projects), and how they say so."""
+"""Registries whose repositories must exist before a push (ECR, Harbor's projects), and the errors they answer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from whence_common.registry_answers import ERROR_BYTES_MAX, ErrorDocument
 
 _CODES = frozenset({"NAME_UNKNOWN", "NOT_FOUND", "PROJECT_NOT_FOUND"})
 _EXCEPTION = b"RepositoryNotFoundException"
-"""ECR's own name, where its API's words come through."""
+"""ECR's own error code, if the error of its API is passed through."""
 
 
 def place_missing(status: int, said: bytes) -> bool:
-    """Say whether a refusal of a push means that its repository, or the project around it, does not exist."""
+    """Return whether a refusal of a push means that its repository, or its project, does not exist."""
     if status not in (400, 404):
         return False
     codes = ErrorDocument.parse(said).codes
@@ -25,16 +25,16 @@ def place_missing(status: int, said: bytes) -> bool:
 
 
 def missing(path: str) -> RegistryRefusal:
-    """Say that the registry behind has no such repository: waiting does not help, making it does."""
+    """Return the refusal for a repository that must be created in the registry behind: waiting does not help."""
     return RegistryRefusal(
         "NAME_UNKNOWN",
         f"the registry behind has no repository {one_line(path, 300)}",
-        fix="have its operator create it there, then push again (ECR: aws ecr create-repository --repository-name, "
+        fix="have the operator create it there, then push again (ECR: aws ecr create-repository --repository-name, "
         "or a repository creation template; Harbor: create the project)",
     )
 
 
 async def check_place(answer: aiohttp.ClientResponse, path: str) -> None:
-    """Raise RegistryRefusal when the registry behind refuses because the repository is not there."""
+    """Raise RegistryRefusal when the registry behind refuses because the repository does not exist."""
     if answer.status in (400, 404) and place_missing(answer.status, await read_answer(answer, ERROR_BYTES_MAX) or b""):
         raise missing(path)

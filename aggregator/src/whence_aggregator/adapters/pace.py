@@ -1,4 +1,4 @@
-"""A floor under the pace of a body that streams: one that drips is given up, however long it could go on."""
+"""A minimum rate for a body that streams: a body that is slower is given up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KIB = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """How much must come in each window of time that is spent waiting for it."""
+    """How many bytes must arrive in each window of waiting time."""
 
     bytes_per_second_min: int
     window_seconds: float
@@ -24,11 +24,11 @@ LAYER_FLOOR = Floor(bytes_per_second_min=32 * _KIB, window_seconds=20.0)
 
 
 class TooSlow(SourceUnavailable):
-    """A body came more slowly than its floor."""
+    """A body arrived more slowly than its floor."""
 
 
 class ResponsePace:
-    """Judges a body by how long it was waited for: the time that the reader takes for itself does not count. Pure."""
+    """Checks the rate of a body over the time spent waiting for it; the reader's own time does not count. Pure."""
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
@@ -37,23 +37,23 @@ class ResponsePace:
 
     @property
     def left_seconds(self) -> float:
-        """How long may still be waited in this window."""
+        """Return how long the reader may still wait in this window."""
         return max(self._floor.window_seconds - self._waited, 0.0)
 
     def took(self, waited_seconds: float, came_bytes: int) -> None:
-        """Take note of a wait and what came of it. Raises TooSlow at the end of a window with too little in it."""
+        """Count a wait and the bytes that arrived. Raises TooSlow at the end of a window with too few bytes."""
         self._waited += waited_seconds
         self._came += came_bytes
         if self._waited < self._floor.window_seconds:
             return
         if self._came < self._floor.bytes_per_second_min * self._waited:
             least = f"{self._floor.bytes_per_second_min / _KIB:g} KiB"
-            raise TooSlow("source-too-slow", f"less than {least} a second came in {self._waited:.0f} seconds")
+            raise TooSlow("source-too-slow", f"less than {least} a second arrived in {self._waited:.0f} seconds")
         self._waited, self._came = 0.0, 0
 
 
 async def paced(chunks: AsyncIterator[bytes], floor: Floor, *, seconds: Callable[[], float]) -> AsyncIterator[bytes]:
-    """Give chunks as they come. `seconds` is a clock that only moves forward. Raises TooSlow."""
+    """Yield chunks as they arrive. `seconds` is a monotonic clock. Raises TooSlow."""
     pace = ResponsePace(floor)
     while True:
         coming = asyncio.ensure_future(anext(chunks, None))

@@ -1,4 +1,4 @@
-"""STUPS's token and team services: whom a token belongs to, and who may write for a team."""
+"""STUPS's token and team services: the owner of a token, and the users who may write for a team."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StupsTokenInfo:
         self._url = url
 
     async def person(self, token: str) -> Person | None:
-        """Ask for a token. Raises SourceUnavailable; its message never holds the token."""
+        """Return the owner of a token. Raises SourceUnavailable; its message never contains the token."""
         try:
             async with self._session.get(
                 self._url, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False, timeout=_TIMEOUT
@@ -50,7 +50,7 @@ class StupsTokenInfo:
 
 
 class StupsTeams:
-    """GET URL/auth with the team as JSON and the caller's own token; 200 alone allows."""
+    """Checks rights by GET URL/auth with the team as JSON and the caller's own token; only 200 allows."""
 
     def __init__(self, *, session: aiohttp.ClientSession, url: str, policy: str) -> None:
         self._session = session
@@ -58,7 +58,7 @@ class StupsTeams:
         self._policy = policy
 
     async def may_write(self, token: str, team: str) -> bool:
-        """Ask. Raises SourceUnavailable."""
+        """Return whether the token's owner may write for a team. Raises SourceUnavailable."""
         try:
             async with self._session.get(
                 self._url,

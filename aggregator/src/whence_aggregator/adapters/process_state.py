@@ -1,4 +1,4 @@
-"""What the kernel knows of this process, under the names that Prometheus' own clients use."""
+"""Metrics of this process that the kernel counts, under the names of Prometheus' own clients."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from whence_common.open_metrics import Family, Sample, gauge
 
 _PROC = Path("/proc/self")
 _AFTER_NAME = 2
-"""Fields of /proc/self/stat begin with the third once the name, which may hold anything, is cut off: proc(5)."""
+"""Indexes from the third field of /proc/self/stat on: the name before it may contain anything (proc(5))."""
 _UTIME, _STIME, _START, _RSS = (number - 1 - _AFTER_NAME for number in (14, 15, 22, 24))
 
 
 def process_families(proc: Path = _PROC, boot: Path = Path("/proc/stat")) -> Sequence[Family]:
-    """Read memory, processor time, open files and the start. Raises OSError where there is no /proc."""
+    """Return memory, processor time, open files and start time. Raises OSError when there is no /proc."""
     stat = (proc / "stat").read_text("ascii", "replace").rpartition(") ")[2].split()
     ticks = os.sysconf("SC_CLK_TCK")
     booted = next(int(line.split()[1]) for line in boot.read_text("ascii").splitlines() if line.startswith("btime "))
@@ -29,6 +29,6 @@ def process_families(proc: Path = _PROC, boot: Path = Path("/proc/stat")) -> Seq
             samples=(Sample(seconds),),
         ),
         gauge("process_open_fds", "Open files and connections.", sum(1 for _ in (proc / "fd").iterdir())),
-        gauge("process_max_fds", "How many there may be.", files_max),
-        gauge("process_start_time_seconds", "When the process began, since 1970.", booted + int(stat[_START]) / ticks),
+        gauge("process_max_fds", "Most open files that are allowed.", files_max),
+        gauge("process_start_time_seconds", "Start of the process, since 1970.", booted + int(stat[_START]) / ticks),
     )  # fmt: skip

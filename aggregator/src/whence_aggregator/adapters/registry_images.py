@@ -1,4 +1,4 @@
-"""Images in the registries that may be asked, every byte hashed. The address comes from an agent, so from outside."""
+"""Images in the configured registries, every byte hashed. An agent names the address, so it is untrusted."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ _CHUNK_BYTES = 256 * 1024
 
 
 class RegistryImages:
-    """Reads from the registries of `sessions`, and from no others."""
+    """Reads from the registries of `sessions` only."""
 
     def __init__(self, *, sessions: Mapping[str, RegistrySession], windows: Windows) -> None:
         self._sessions = sessions
         self._windows = windows
 
     async def manifest(self, repository: str, reference: str) -> bytes | None:
-        """Give a manifest's bytes; None when there is none. Raises SourceUnavailable."""
+        """Return a manifest's bytes; None when it does not exist. Raises SourceUnavailable."""
         url = f"{repository}/manifests/{reference}"
         content = await self._small(repository, "manifests", reference, MANIFEST_BYTES_MAX, accept=ACCEPT)
         if content is not None and is_other(reference, content):
-            raise SourceUnavailable("registry-wrong-digest", f"{url}: the manifest is not the one that was asked for")
+            raise SourceUnavailable("registry-wrong-digest", f"{url}: the manifest does not have the requested digest")
         return content
 
     async def blob(self, repository: str, digest: str) -> bytes | None:
-        """Give a small blob's bytes; None when there is none. Raises SourceUnavailable."""
+        """Return a small blob's bytes; None when it does not exist. Raises SourceUnavailable."""
         url = f"{repository}/blobs/{digest}"
         content = await self._small(repository, "blobs", digest, EVIDENCE_BYTES_MAX, accept="*/*")
         if content is not None and sha256_digest(content) != digest:
-            raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes are not those of the digest")
+            raise SourceUnavailable("registry-wrong-digest", f"{url}: the bytes do not have this digest")
         return content
 
     async def referrers(self, repository: str, digest: str) -> bytes | None:
-        """Give the index of what refers to a digest; None where the registry knows no referrers."""
+        """Return the index of a digest's referrers; None when the registry does not support referrers."""
         session, named = self._session(repository)
 
         async def read(url: str, first: bool) -> Page | None:
@@ -74,7 +74,7 @@ class RegistryImages:
         except RedirectRefused as exc:
             raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
         except ListEndless as exc:
-            message = f"{repository}: the list of what refers to {digest} has {exc}"
+            message = f"{repository}: the list of referrers of {digest} has {exc}"
             raise SourceUnavailable("registry-no-manifest", message) from exc
 
     async def layer(self, repository: str, digest: str) -> LayerFinding:
@@ -109,7 +109,7 @@ class RegistryImages:
         except FAILURES as exc:
             raise _unreachable(url, exc) from exc
         if content is None:
-            raise SourceUnavailable("registry-no-manifest", f"{url}: the answer is too large")
+            raise SourceUnavailable("registry-no-manifest", f"{url}: the answer is larger than {bytes_max} bytes")
         return content
 
     @asynccontextmanager
@@ -128,13 +128,13 @@ class RegistryImages:
         session = self._sessions.get(registry_name(registry))
         if session is None:
             raise SourceUnavailable(
-                "registry-not-configured", f"{registry} is not among the registries in the aggregator's settings"
+                "registry-not-configured", f"{registry} is not in `registries` of the aggregator's settings"
             )
         return session, session.place.path(name)
 
 
 def _url(session: RegistrySession, repository: str, part: str, name: str) -> str:
-    """Return where a part of a repository is, out of names that are checked. Raises SourceUnavailable."""
+    """Return the URL of a part of a repository; the names are checked. Raises SourceUnavailable."""
     try:
         return url_of(session.place, repository.partition("/")[2], part, name)
     except ImageReferenceInvalid as exc:
@@ -146,7 +146,7 @@ def _check(answer: aiohttp.ClientResponse, url: str) -> None:
         raise SourceUnavailable(
             "registry-denied",
             f"{url}: the registry answers HTTP {answer.status}",
-            fix="set login_file of the registry to a login that may pull, and see that the repository exists",
+            fix="set login_file of the registry to a login that may pull, and check that the repository exists",
         )
     if answer.status != 200:
         seconds = retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now())

@@ -1,4 +1,4 @@
-"""HTTP to one registry: signed in as it asks, renewed as that expires, redirected within bounds."""
+"""HTTP to one registry: signs in as the registry demands, renews the token, follows redirects within bounds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Body = bytes | AsyncIterator[bytes] | None
 
 
 class RegistrySession:
-    """One registry. `seconds` is a clock that only moves forward. Raises SourceUnavailable, or one of FAILURES."""
+    """One registry. `seconds` is a monotonic clock. Raises SourceUnavailable, or one of FAILURES."""
 
     def __init__(
         self, *, session: aiohttp.ClientSession, place: RegistryPlace, logins: Logins, seconds: Callable[[], float],
@@ -48,7 +48,7 @@ class RegistrySession:
         self._seconds = seconds
         self._lookup = lookup
         self._challenges: list[SignInChallenge] | None = None
-        """How it wants to be signed in to; None until it has asked for that."""
+        """How the registry demands a sign-in; None until it has."""
         self._answered = False
         self._tokens: OrderedDict[Scopes, tuple[str, float]] = OrderedDict()
         self._signing = asyncio.Lock()
@@ -66,9 +66,9 @@ class RegistrySession:
         data: Body = None,
         follow: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask once, and once more signed in when the registry wants that; redirects of reads are followed on demand.
+        """Return the answer to a request, sent again with a sign-in if the registry demands one. Raises as the class.
 
-        A body that streams cannot be sent twice: the sign-in is found out before.
+        A streamed body cannot be sent twice, so its sign-in is determined beforehand.
         """
         streams = data is not None and not isinstance(data, bytes)
         if streams and not self._answered:
@@ -107,7 +107,7 @@ class RegistrySession:
         self, stack: AsyncExitStack, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None,
         timeout: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:  # fmt: skip
-        """Send to a URL that came from the registry: only to addresses that it may name."""
+        """Send to a URL that the registry named, if its address is allowed."""
         try:
             *others, last = await self._targets(url)
         except RedirectRefused as exc:
@@ -148,7 +148,7 @@ class RegistrySession:
                 answer = await self._send_checked(stack, method, url, headers or {}, None, timeout)
 
     async def _learn(self) -> None:
-        """Ask how to sign in, as every client of a registry may."""
+        """Find out how to sign in, by the request that any client of a registry may send."""
         async with self._session.get(
             f"{self.place.origin}/v2/", timeout=self._timeout, allow_redirects=False
         ) as answer:
@@ -156,11 +156,11 @@ class RegistrySession:
                 self._challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
 
     async def _authorization(self, scopes: Scopes, *, refused: str = "") -> str:
-        """Return the header for these rights, empty for none. `refused` is the one that is not good any more."""
+        """Return the header for these rights, empty for none. `refused` is the header that the registry refused."""
         held = self._held(scopes, refused)
         if held:
             return held
-        async with self._signing:  # one sign-in at a time: with a wrong password, many would lock the account
+        async with self._signing:  # one sign-in at a time: many with a wrong password would lock the account
             held = self._held(scopes, refused)
             if held:
                 return held
@@ -198,22 +198,22 @@ class RegistrySession:
         raise SourceUnavailable(
             "registry-no-token",
             f"{self.place.registry} returned no token for {', '.join(scopes)} (HTTP {answer.status})",
-            fix=f"see that the login for {self.place.registry} may do that",
+            fix=f"allow the login for {self.place.registry} to do that",
         )
 
     async def _refused(self, scopes: Scopes, authorization: str) -> None:
-        """Say who is wrong when a fresh sign-in is not accepted: the password, or what it may do."""
+        """Raise the error for a fresh sign-in that is refused: a wrong password, or missing rights."""
         held = self._tokens.pop(scopes, None)
         if held is None and authorization.startswith("Basic "):
             raise self._logins.refused(await self._logins.login(""))
         raise SourceUnavailable(
             "registry-denied",
             f"{self.place.registry} does not accept its own token for {', '.join(scopes)}",
-            fix=f"see that the repository exists, and that the login for {self.place.registry} may read it",
+            fix=f"check that the repository exists, and that the login for {self.place.registry} may read it",
         )
 
     async def _targets(self, url: str) -> list[Pinned]:
-        """Return how to ask a URL that came from the registry. Raises RedirectRefused or OSError."""
+        """Return the pinned addresses of a URL that the registry named. Raises RedirectRefused or OSError."""
         if is_own(self.place, url):
             return [as_named(url)]
         own = await self._lookup(urlsplit(self.place.origin).hostname or "")

@@ -20,7 +20,7 @@ _KEPT_MAX = 16
 
 
 class S3Archive:
-    """One bucket. An entry is four octets of length and its bytes; that of a bundle's place is its index modulo 256."""
+    """One bucket. An entry is four octets of length and its bytes; its place in a bundle is its index modulo 256."""
 
     def __init__(self, *, bucket: str, prefix: str, region: str, endpoint_url: str | None) -> None:
         self._bucket = bucket
@@ -30,7 +30,7 @@ class S3Archive:
         self._kept: dict[int, Sequence[bytes]] = {}
 
     async def load(self, number: int) -> Sequence[bytes] | None:
-        """Give a bundle's entries, None when it is not there. Raises StorageUnavailable."""
+        """Return a bundle's entries; None when the bundle does not exist. Raises StorageUnavailable."""
         if number in self._kept:
             return self._kept[number]
         try:
@@ -84,5 +84,5 @@ def _split(content: bytes) -> list[bytes]:
 
 def _unavailable(exc: Exception) -> StorageUnavailable:
     error = refusal(exc)
-    fix = error.fix if error is not None and error.kind == "clock" else "see the bucket and role"
-    return StorageUnavailable("archive-unavailable", f"the archive of old entries: {why(exc)}", fix=fix)
+    fix = error.fix if error is not None and error.kind == "clock" else "check the bucket and the role"
+    return StorageUnavailable("archive-unavailable", f"the archive of old entries is unavailable: {why(exc)}", fix=fix)

@@ -1,4 +1,4 @@
-"""The server's certificate, which may be replaced while connections are open: those go on with the one they have."""
+"""The server's certificate, which may be replaced while connections are open: they keep the one they have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from whence_aggregator.adapters.tls_files import load_tls_context, not_after
 
 
 class ServerTls:
-    """Certificate and key. `context` is what a listener is given, once."""
+    """Certificate and key. `context` is passed to a listener once."""
 
     def __init__(self, certificate: str, key: str) -> None:
         """Load the files. Raises SettingsInvalid."""
@@ -20,11 +20,11 @@ class ServerTls:
 
     @property
     def until(self) -> datetime:
-        """When the certificate expires that new connections are shown."""
+        """When the certificate of new connections expires."""
         return self._until
 
     def prepare(self, certificate: str, key: str) -> Callable[[], None]:
-        """Load other files, or the same again; return what makes them count. Raises SettingsInvalid."""
+        """Load other files, or the same again; return the function that applies them. Raises SettingsInvalid."""
         context, until = _load(certificate, key)
 
         def apply() -> None:
@@ -33,7 +33,7 @@ class ServerTls:
         return apply
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _: ssl.SSLContext) -> None:
-        """Give a handshake the current certificate; called for each, also where the client names no server."""
+        """Set the current certificate for a handshake; called for each, even if the client names no server."""
         connection.context = self._current
 
 

@@ -1,4 +1,4 @@
-"""AWS STS, asked on behalf of an instance: one constant request to one of a fixed list of hosts."""
+"""AWS STS, called on behalf of an instance: one constant request to a host of a fixed list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ANSWER_BYTES_MAX = 8 * 1024
 
 
 class StsCallers:
-    """Asks STS who signed. `endpoints` replace AWS's own for regions, in tests and private networks."""
+    """Finds out by STS who signed. `endpoints` replace AWS's own by region, in tests and private networks."""
 
     def __init__(
         self, *, session: aiohttp.ClientSession, regions: frozenset[str], endpoints: Mapping[str, str] | None = None
@@ -27,10 +27,10 @@ class StsCallers:
         self._urls = {region: f"https://{sts_host(region)}" for region in regions} | dict(endpoints or {})
 
     async def caller(self, proof: StsProof, signed: Mapping[str, str]) -> tuple[str, str, str]:
-        """Give account, ARN and host. Raises StsProofInvalid or SourceUnavailable."""
+        """Return account, ARN and host. Raises StsProofInvalid or SourceUnavailable."""
         url = self._urls.get(proof.region)
         if url is None:
-            raise StsProofInvalid("sts-region", f"no STS is known for region {proof.region}")
+            raise StsProofInvalid("sts-region", f"no STS endpoint is known for region {proof.region}")
         host = url.partition("://")[2]
         try:
             async with self._session.post(
@@ -52,12 +52,12 @@ class StsCallers:
         if status != 200:
             raise StsProofInvalid("sts-refused", f"STS does not accept the signature (HTTP {status})")
         if kind != "application/json" or content is None:
-            raise StsProofInvalid("sts-answer-malformed", "the answer of STS is not what it must be")
+            raise StsProofInvalid("sts-answer-malformed", "STS answered something else than a JSON document")
         return *caller_arn(content), host
 
 
 def _refusal(status: int, content: bytes | None, date: str) -> AwsError:
-    """Read `{"Error": {"Code": …, "Message": …}}`, which STS sends to who accepts JSON."""
+    """Parse `{"Error": {"Code": …, "Message": …}}`, which STS sends to clients that accept JSON."""
     found = loose(content or b"").get("Error")
     error = found if isinstance(found, dict) else {}
     code, message = str(error.get("Code", "")), str(error.get("Message", ""))

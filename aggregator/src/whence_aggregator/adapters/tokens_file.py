@@ -1,4 +1,4 @@
-"""The file of tokens, read again when it changes. A file that cannot be used changes nothing, and is logged once."""
+"""The file of tokens, read again when it changes. An invalid file changes nothing, and is logged once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from whence_common.runtime.pause import pause
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
-"""How long a token that was revoked, or one that is new, waits at most."""
+"""How long it takes at most until a new or revoked token takes effect."""
 _Seen = tuple[int, int, int] | None
 
 
 class TokensFile:
-    """Keeps `callers` as the file states them. `load` raises InputError for a file that cannot be used."""
+    """Keeps `callers` as the file states them. `load` raises InputError for an invalid file."""
 
     def __init__(self, path: str, *, callers: Callers, load: Callable[[str], Mapping[str, CallerToken]]) -> None:
         self._path = path
@@ -30,14 +30,14 @@ class TokensFile:
         self._seen = _seen(path)
 
     async def run(self) -> None:
-        """Look at the file now and then until cancelled."""
+        """Check the file for changes until cancelled."""
         while True:
             await pause(LOOK_SECONDS)
             if await asyncio.to_thread(_seen, self._path) != self._seen:
                 self.look()
 
     def look(self) -> None:
-        """Read the file again when it is another one than before."""
+        """Read the file again if it has changed."""
         seen = _seen(self._path)
         if seen == self._seen:
             return
@@ -46,7 +46,7 @@ class TokensFile:
             tokens = self._load(self._path)
         except InputError as exc:
             log.error(
-                "tokens_file cannot be used: the tokens known before stay",
+                "tokens_file cannot be used: the previous tokens stay valid",
                 extra=fields(file=self._path, error=exc.diagnostics()),
             )
             return
@@ -54,7 +54,7 @@ class TokensFile:
         log.info("tokens_file has changed and was read again", extra=fields(file=self._path, tokens=len(tokens)))
 
     def prepare(self, path: str) -> Callable[[], None]:
-        """Read a file, maybe another one; return what makes it count. Raises InputError."""
+        """Read a file, maybe another one; return the function that applies it. Raises InputError."""
         seen, tokens = _seen(path), self._load(path)
 
         def apply() -> None:
@@ -65,7 +65,7 @@ class TokensFile:
 
 
 def _seen(path: str) -> _Seen:
-    """Return what tells a file from what it was before; None when it is not there."""
+    """Return what changes when a file changes; None when it does not exist."""
     try:
         found = Path(path).stat()
     except OSError:

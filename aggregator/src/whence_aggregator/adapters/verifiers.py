@@ -1,6 +1,6 @@
-"""Verification in processes of their own, one a core: they read batches from standard input and answer on output.
+"""Verification in separate processes, one a core: they read batches from standard input and answer on output.
 
-A message is four octets of length and MessagePack. A process ends when its input does, so none outlives its parent.
+A message is four octets of length and MessagePack. A process ends when its input ends, so none outlives its parent.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _ANSWER = msgspec.msgpack.Decoder(list[_Answer])
 
 
 class VerifierProcess:
-    """One such process, started when it is first needed and again when it has ended.
+    """One verifier process, started when it is first needed, and again after it has ended.
 
-    It answers in order; the next batches may be sent while it is still at one, so that it never waits for us.
+    It answers in order; further batches may be sent while it works on one, so that it never waits for this process.
     """
 
     def __init__(self) -> None:
         self._process: Process | None = None
         self._starting = asyncio.Lock()
         self._turn = asyncio.Lock()
-        """Whose answer comes next: tasks wait in the order in which they wrote."""
+        """Held by the task that reads the next answer: tasks wait in the order in which they wrote."""
 
     async def verify(self, submitted: Sequence[Submitted]) -> Sequence[VerifiedStatement | Refusal]:
-        """Check statements. Raises RoadError when the process has ended; the next call starts another."""
+        """Verify statements. Raises RoadError when the process has ended; the next call starts another."""
         content = _ENCODER.encode(list(submitted))
         try:
             process = await self._running()
@@ -62,7 +62,7 @@ class VerifierProcess:
             await self._end(process)
             raise self._ended(exc) from exc
         except asyncio.CancelledError:
-            await self._end(process)  # an answer that nobody reads must not be taken for the next one's
+            await self._end(process)  # an unread answer must not be taken for that of the next batch
             raise
         return [one.checked or one.refusal for one in answer]  # type: ignore[misc]  # one of the two is there
 
@@ -112,7 +112,7 @@ def main() -> int:
     """Answer batches until the input ends."""
     logs.set_up(verbose=False)
     gc.freeze()
-    gc.set_threshold(20_000, 50, 50)  # as the server does: there are hardly any cycles
+    gc.set_threshold(20_000, 50, 50)  # as in the server: there are hardly any cycles
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(4)) == 4:
         wanted = _REQUEST.decode(source.read(min(int.from_bytes(head, "big"), _MESSAGE_BYTES_MAX)))

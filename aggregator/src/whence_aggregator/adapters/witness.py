@@ -19,7 +19,7 @@ _SIZE = re.compile(r"[0-9]{1,18}\n?\Z")
 
 
 class HttpWitness:
-    """One witness. `size` is what it cosigned last, as far as this process knows."""
+    """One witness. `size` is the last size that it cosigned, as far as this process knows."""
 
     def __init__(self, *, session: aiohttp.ClientSession, url: str, key: VerifierKey) -> None:
         self._session = session
@@ -28,7 +28,7 @@ class HttpWitness:
         self.size = 0
 
     async def add_checkpoint(self, proof: Sequence[bytes], note: str) -> str:
-        """Give the cosignature lines. Raises WitnessBehind, or RoadError."""
+        """Return the cosignature lines. Raises WitnessBehind, or RoadError."""
         hashes = "".join(base64.b64encode(one).decode("ascii") + "\n" for one in proof)
         try:
             async with self._session.post(
