@@ -1,4 +1,4 @@
-"""What the use cases need from the outside. No third-party type crosses these lines."""
+"""Ports: the protocols by which the use cases reach the outside. None of them has a third-party type."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ T = TypeVar("T")
 
 
 class StorageUnavailable(RoadError):
-    """The database does not answer, is locked, or its disk is full. Nothing was acknowledged."""
+    """The database is unreachable or locked, or its disk is full. Nothing was acknowledged."""
 
 
 class WriteConflict(StorageUnavailable):
-    """Another replica wrote what was to be written: nothing was. Read again, then write again."""
+    """Another replica wrote the same row first, so nothing was written. Read again, then write again."""
 
 
 class Conflict(InputError):
-    """What is asked contradicts what is stored."""
+    """The request contradicts what is stored."""
 
 
 class OutOfOrder(Conflict):
-    """A number that must grow did not, or leapt too far.
+    """A number that must grow did not, or grew by too much.
 
-    `last_taken` is the last one taken, where it is known: an honest sender goes on after it, and to anybody else it is
-    of no use without the sender's key.
+    `last_taken` is the last accepted number, if it is known: an honest sender continues after it, and it is useless
+    without the sender's key.
     """
 
     def __init__(self, code: str, message: str, *, fix: str, last_taken: int | None) -> None:
@@ -46,30 +46,29 @@ class OutOfOrder(Conflict):
 
 
 class Forbidden(InputError):
-    """The caller is known and may not do this, or is not who it must be."""
+    """The caller is known, but may not do this or is not the required one."""
 
 
 class Unauthenticated(InputError):
-    """The caller has not proved who it is."""
+    """The caller has not proved its identity."""
 
 
 class NotFound(InputError):
-    """There is no such thing here."""
+    """The requested object does not exist."""
 
 
 class Overloaded(RoadError):
-    """More waits than can be taken; try again after `retry_after_seconds`."""
+    """Too many requests wait; try again after `retry_after_seconds`."""
 
 
 class SourceUnavailable(RoadError):
-    """A registry or Git server cannot be asked now, or must not be; the reason is shown until it can."""
+    """A registry, Git server or API is unavailable, or not configured; the reason is shown until it answers."""
 
 
 class Transaction(Protocol):
     """One write transaction; all or nothing.
 
-    It begins, and holds off other replicas, with the first that is asked of it. Raises WriteConflict for a row that is
-    there already.
+    It begins with its first query, and makes other replicas wait. Raises WriteConflict for a row that exists already.
     """
 
     async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]: ...
@@ -80,30 +79,30 @@ class Transaction(Protocol):
         """Run queries in order, each once for each of its rows. No row of an insert may appear twice."""
 
     async def finish(self, *writes: BoundCommand) -> None:
-        """Run queries and commit, in one round trip. Nothing may follow but leaving the transaction."""
+        """Run queries and commit, in one round trip. The transaction must be left after it."""
 
 
 class Database(Protocol):
     """A store of rows. Raises StorageUnavailable."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Open the one write transaction there is at a time, over all replicas; commits on leaving, durably."""
+        """Open a write transaction, one at a time over all replicas; on leaving, it commits durably."""
 
     async def write(self, *writes: BoundCommand) -> None:
-        """Write what touches no entry of the log, durably, in a transaction of its own."""
+        """Write rows durably in a separate transaction; for rows that no entry of the log needs."""
 
     async def write_returning(self, query: NamedQuery[P, R], rows: Sequence[P]) -> Sequence[R]:
-        """Write rows as `write` does, no row twice, and return what the query returns of those that it wrote."""
+        """Write rows as `write` does, no row twice; return what the query returns of the rows that it wrote."""
 
     async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
-        """Read, beside any writer."""
+        """Read, concurrently with any writer."""
 
     async def fetch_all(self, asked: BoundQueries[T], *, brief: bool = False) -> T:
-        """Read several things as they were at one moment. `brief`: a few rows by their keys, and nothing else."""
+        """Read several queries at one moment. `brief`: they read only a few rows by their keys."""
 
 
 class CheckpointKeeper(Protocol):
-    """Keeps the last signed checkpoint outside the database, so that an older database is noticed."""
+    """Keeps the last signed checkpoint outside the database, so that an older database is detected."""
 
     def load(self) -> str | None: ...
 
@@ -112,47 +111,47 @@ class CheckpointKeeper(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class ImageSaid:
-    """What an image and its registry say of its source; `notes` are what does not count, and why."""
+    """What an image and its registry state about its source; `notes` name what does not count, and why."""
 
     scm_source: bytes | None = None
     layer: str = ""
-    """The layer that scm-source.json is in."""
+    """The layer that contains scm-source.json."""
     chains: list[str] = field(default_factory=list)
-    """What the first layer is, the first two, … all of them."""
+    """Chain ids: of the first layer, of the first two, … of all of them."""
     inherited: str = ""
-    """The base image whose scm-source.json is found in this one."""
+    """The base image that scm-source.json was inherited from."""
     claims: list[SourceClaim] = field(default_factory=list)
     signed_by: str = ""
     built_by: str = ""
     awaited: str = ""
-    """Whose signature may yet come: keys are trusted for this registry, and none has signed."""
+    """Whose signature may still arrive: keys are trusted for this registry, and none has signed."""
     notes: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
-    """What was not read whole, or names several sources: without a claim, the source is unknown and not missing."""
+    """What was read in part, or names several sources: without a claim, the source is unknown, not missing."""
     signer_known: bool = True
-    """Whether `signed_by` is the whole truth: keys are configured, and all signatures were read."""
+    """Whether `signed_by` is complete: keys are configured, and all signatures were read."""
 
 
 class ImageReader(Protocol):
     async def said(self, repository: str, digest: str, index_digest: str | None) -> ImageSaid:
-        """Read what an image in a registry says of its source. Raises SourceUnavailable."""
+        """Return what an image in a registry states about its source. Raises SourceUnavailable."""
 
 
 class TagReader(Protocol):
     async def digest_of(self, reference: str) -> str | None:
-        """Give the digest that `registry/path:tag` names now; None when it names nothing. Raises SourceUnavailable."""
+        """Return the digest that `registry/path:tag` names now, or None. Raises SourceUnavailable."""
 
 
 class ImageStore(Protocol):
-    """A registry that images are read from; all bytes are those of their digest. Raises SourceUnavailable."""
+    """A registry that images are read from; all bytes are verified by their digest. Raises SourceUnavailable."""
 
     async def manifest(self, repository: str, reference: str) -> bytes | None: ...
 
     async def blob(self, repository: str, digest: str) -> bytes | None:
-        """Give a small blob."""
+        """Return a small blob; None when it does not exist."""
 
     async def referrers(self, repository: str, digest: str) -> bytes | None:
-        """Give the index of what refers to a digest; None where the registry does not know such."""
+        """Return the index of a digest's referrers; None when the registry does not support referrers."""
 
     async def layer(self, repository: str, digest: str) -> LayerFinding:
         """Scan a layer for its scm-source.json."""
@@ -160,13 +159,13 @@ class ImageStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectedFact:
-    """What was found out, ready to be stored."""
+    """A collected fact, ready to be stored."""
 
     outcome: Literal["found", "missing", "absent"]
     value: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
     awaited: str = ""
-    """What may yet come, so that it is worth asking again; empty where nothing will change."""
+    """What may still arrive, so that a retry is useful; empty when nothing will change."""
 
     def same_as(self, outcome: str, reason: str, value: Mapping[str, Any]) -> bool:
         """Return whether a stored fact states the same."""
@@ -175,7 +174,7 @@ class CollectedFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchFinding(CollectedFact):
-    """Whether the default branch reaches a commit. Its head moves all the time, which alone is nothing new."""
+    """Whether the default branch reaches a commit. Its head moves often, which alone does not make a new fact."""
 
     def same_as(self, outcome: str, reason: str, value: Mapping[str, Any]) -> bool:
         return (outcome, reason, {**value, "head": None}) == (self.outcome, self.reason, {**self.value, "head": None})
@@ -189,13 +188,13 @@ class BranchAnswer:
     """None: the repository has no default branch."""
     commit_id: str | None = None
     reachable: bool | None = None
-    """None: it could not be decided, and `reason` says why."""
+    """None: not decided; `reason` states why."""
     reason: str = ""
 
 
 class CommitReader(Protocol):
     async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
-        """Fetch exactly one commit object; None when the server has no such commit. Raises SourceUnavailable."""
+        """Return exactly one commit object; None when the server has no such commit. Raises SourceUnavailable."""
 
     async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
         """Return whether the default branch reaches a commit, as of now. Raises SourceUnavailable."""
@@ -203,11 +202,11 @@ class CommitReader(Protocol):
 
 class CallerIdentity(Protocol):
     async def caller(self, proof: StsProof, signed: Mapping[str, str]) -> tuple[str, str, str]:
-        """Ask STS who signed: (account, ARN, host asked). Raises StsProofInvalid or SourceUnavailable."""
+        """Return who signed, by STS: (account, ARN, host of STS). Raises StsProofInvalid or SourceUnavailable."""
 
 
 class ListedInstance(msgspec.Struct, frozen=True, kw_only=True):
-    """An instance as DescribeInstances lists it. `launched_at` is when it was started last."""
+    """An instance as DescribeInstances lists it. `launched_at` is its last start."""
 
     instance_id: str
     state: str
@@ -220,7 +219,7 @@ class Ec2Inventory(Protocol):
     async def instances(self, account_id: str, region: str) -> Sequence[ListedInstance]: ...
 
     def asking(self, account_id: str, region: str) -> AbstractAsyncContextManager[None]:
-        """Keep, for the block, what it takes to ask many questions there. One block at a time for a place."""
+        """Reuse one client for all requests of the block. One block at a time for an account and region."""
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
-        """Return raw user data, None for none. A denial has the code `ec2-denied`, throttling `ec2-throttled`."""
+        """Return raw user data, or None. A denial has the code `ec2-denied`, throttling `ec2-throttled`."""
