@@ -1,3 +1,3 @@
-"""The application registry in Kio's terms: who owns an application, where its source, tickets and specification are."""
+"""The application registry in Kio's terms: an application's owner, source, tickets and specification."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Applications with an append-only history: every former state stays readable, each revision a ledger entry."""
+"""Applications with an append-only history: every earlier revision stays readable, and is a ledger entry."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from whence_common.ledger_entry import event
 
 _URL_CHARACTERS_MAX = 500
 PAGE_MAX = 50
-"""Of a list: as many of the largest records are read and encoded within 20 ms."""
+"""Size of a list's page: so many of the largest records are read and encoded within 20 ms."""
 RECORD_BYTES_MAX = 64 * 1024
-"""Of one revision, each of which stays in the log for ever."""
+"""Size of one revision, which stays in the log for ever."""
 
 
 class TicketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How tickets look in an application's commit messages, and where they live."""
+    """The form of tickets in an application's commit messages, and the URL of a ticket."""
 
     patterns: list[str]
     url: str | None = None
-    """With `{ticket}` in it."""
+    """Contains `{ticket}`."""
 
 
 class Applications:
@@ -71,19 +71,19 @@ class Applications:
         self._on_work = on_work
 
     async def read(self, application_id: str, *, at: str | None = None) -> dict[str, Any]:
-        """Give one application as Kio shows it, now or as it was. Raises NotFound."""
+        """Return one application as Kio shows it, now or at an earlier time. Raises NotFound."""
         _check_could_exist(application_id)
         moment = await self._moments.of(at)
         parameters: ApplicationAtParameters = {"application_id": application_id, "past": moment.past}
         rows = await self._database.fetch(APPLICATION_AT.bind(parameters))
         if not rows:
-            raise NotFound("application-unknown", f"there is no application {application_id[:100]!r}")
+            raise NotFound("application-unknown", f"application not found: {application_id[:100]!r}")
         (first,) = await self._database.fetch(APPLICATION_FIRST.bind({"application_id": application_id}))
         shown = shown_application(rows[0], creation(first))
         return {**shown, "required_approvers": required_approvers(shown)}
 
     async def pages(self, *, at: str | None = None) -> AsyncIterator[Sequence[dict[str, Any]]]:
-        """Give all applications by id, as Kio lists them, now or as they were: a few at a time, of one moment."""
+        """Yield all applications by id, as Kio lists them, now or at an earlier time: in pages, of one moment."""
         after, moment = "", await self._moments.of(at)
         while True:
             rows = await self._database.fetch(
@@ -117,10 +117,10 @@ class Applications:
         self._on_work()
 
     async def write_tickets(self, application_id: str, settings: TicketSettings, caller: Caller) -> None:
-        """Say how the application's tickets look. Raises TicketPatternInvalid, Forbidden or NotFound."""
+        """Store the form of the application's tickets. Raises TicketPatternInvalid, Forbidden or NotFound."""
         _check_could_exist(application_id)
         if not 0 < len(settings.patterns) <= PATTERNS_MAX:
-            raise InputError("ticket-patterns", f"give 1 to {PATTERNS_MAX} patterns")
+            raise InputError("ticket-patterns", f"patterns must have 1 to {PATTERNS_MAX} entries")
         for pattern in settings.patterns:
             check_pattern(pattern)
         if settings.url is not None and not _is_url_template(settings.url):
@@ -150,8 +150,8 @@ class Applications:
         if len(content) > RECORD_BYTES_MAX:
             raise ApplicationInvalid(
                 "application-too-large",
-                f"the application's record would have {len(content)} bytes, of {RECORD_BYTES_MAX} at most",
-                fix="keep long texts elsewhere, and give their URL in documentation_url or specification_url",
+                f"the application's record is too large: {len(content)} bytes, at most {RECORD_BYTES_MAX}",
+                fix="store long texts elsewhere, and set documentation_url or specification_url",
             )
         self._team_bytes.take(body["kio"]["team_id"], len(content))
         self._caller_bytes.take(caller.name, len(content))
@@ -161,7 +161,7 @@ class Applications:
 
 def _check_could_exist(application_id: str) -> None:
     if not is_application_id(application_id):
-        raise NotFound("application-unknown", "no application can have this id")
+        raise NotFound("application-unknown", "application not found: the id is malformed")
 
 
 async def _newest(transaction: Transaction, application_id: str) -> dict[str, Any] | None:

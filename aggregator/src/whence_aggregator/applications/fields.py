@@ -1,4 +1,4 @@
-"""Kio's fields: which may be written, how text is coerced, and what a PUT merges (kio.md)."""
+"""Kio's fields: which may be written, how values are coerced, and how a PUT is merged (kio.md)."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def merge(stored: Mapping[str, Any] | None, written: Mapping[str, Any]) -> dict[
 
 
 def required_approvers(kio: Mapping[str, Any]) -> int:
-    """Compute it as Kio does: one approver for criticality 1, otherwise two."""
+    """Return the number of approvers, as Kio does: one for criticality 1, otherwise two."""
     return 1 if kio.get("criticality_level") == 1 else 2
 
 
 def check_team(kio: Mapping[str, Any]) -> None:
-    """Raises Conflict unless the application names a team."""
+    """Raise Conflict unless the application names a team."""
     if not kio["team_id"]:
         raise Conflict("application-team", "team_id must not be empty")
 

@@ -11,7 +11,7 @@ from whence_aggregator.queries.applications import ApplicationAtRow, Application
 
 
 def body_of(row: ApplicationAtRow) -> dict[str, Any]:
-    """Return what was written in a revision."""
+    """Return the body of a revision."""
     body: dict[str, Any] = msgspec.json.decode(row["body"])
     return body
 
@@ -44,5 +44,5 @@ def listed_application(row: ApplicationsAllAtRow) -> dict[str, Any]:
 
 
 def last_id(rows: Sequence[ApplicationsAllAtRow]) -> str:
-    """Return the id that the next page begins after."""
+    """Return the last id of a page, after which the next page begins."""
     return rows[-1]["application_id"]
