@@ -90,7 +90,7 @@ def test_a_file_that_is_not_a_settings_file_is_refused(content: bytes) -> None:
         ("accounts: []", "accounts"),
         ("accounts: ['12']", "accounts"),
         ("database: mysql://x", "database"),
-        ("tls_key_file: x", "go together"),
+        ("tls_key_file: x", "or neither"),
         ("listen_address: 0.0.0.0", "not loopback"),
         ("listen_port: -1", "listen_port"),
         ("silent_after_seconds: 0", "silent_after_seconds"),
@@ -111,7 +111,7 @@ def test_wrong_aggregator_settings_are_refused_by_name(line: str, says: str) -> 
         ("registries: {r.example.org: {ecr_role_arn: 'arn:aws:iam::123456789012:role/x'}}", "ecr_role_arn is for ECR"),
         ("registries: {123456789012.dkr.ecr.eu-central-1.amazonaws.com: {ecr_role_arn: x}}", "not an ARN of a role"),
         ("registries: {r.example.org: {plain_http: true, login_file: /x}}", "login_file with plain_http"),
-        ("git_servers: {g.example.org: {plain_http: true, login_file: /x}}", "a sign-in with plain_http"),
+        ("git_servers: {g.example.org: {plain_http: true, login_file: /x}}", "a login with plain_http"),
         ("git_servers: {g.example.org: {login_file: /x, github_app: {app_id: '1', key_file: /y}}}", "exclude each other"),
         ("git_servers: {g.example.org: {github_app: {app_id: 'a b', key_file: /y}}}", "app_id"),
         ("git_servers: {g.example.org: {github_app: {app_id: '1', key_file: /y, installation_id: x}}}", "installation_id"),
@@ -183,5 +183,5 @@ def test_an_agents_witness_key_must_differ_from_the_log_key(lines: str, says: st
 
 def test_each_witness_is_named_once() -> None:
     witnesses = f"witnesses: [{{url: 'https://a', key: '{ONE}'}}, {{url: 'https://b', key: '{ALIAS}'}}]"
-    with pytest.raises(SettingsInvalid, match="named twice"):
+    with pytest.raises(SettingsInvalid, match="two witnesses have the same key or name"):
         aggregator.parse_settings(f"{AGGREGATOR}{witnesses}\n".encode(), name="a.yaml")

@@ -1,3 +1,3 @@
-"""Settings files of the two servers: read whole, judged whole, with the place of each problem."""
+"""Settings files of the two servers: parsed and validated whole, with the place of each problem."""
 
 from __future__ import annotations

@@ -16,21 +16,21 @@ class RegistryFrontSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """The Pier One front: an immutable registry on top of any OCI registry."""
 
     name: str
-    """The host, with its port, that images are named by: pierone.example.org."""
+    """The host, with its port, that image names begin with: pierone.example.org."""
     backend: str
-    """URL of the registry behind; its path is put before each repository (a Harbor project, for example)."""
+    """URL of the registry behind; its path is prefixed to each repository (a Harbor project, for example)."""
     backend_login_file: str | None = None
     """File with USER:PASSWORD for it, or Docker's config.json; read again when it changes."""
     backend_ecr_region: str | None = None
-    """The backend is ECR in this region; its passwords are asked for as they expire."""
+    """The backend is ECR in this region; its passwords are renewed before they expire."""
     backend_ecr_role_arn: str | None = None
-    """Role that is assumed for that."""
+    """Role that is assumed for ECR's password."""
     backend_token_hosts: list[str] = []
-    """Hosts, beside the backend's own, that may see its credentials to give a token for them."""
+    """Hosts, besides the backend's own, that may receive its credentials and return a token."""
     backend_blob_hosts: list[str] = []
     """Hosts with private addresses that the backend's blobs may be redirected to."""
     url: str | None = None
-    """How clients reach the front; None is what each of them says itself."""
+    """The URL by which clients reach the front; None: the Host header of each request."""
     listen_address: str = "127.0.0.1"
     listen_port: int = 7382
     """Where `whence-aggregator registry` listens when the front runs alone."""
@@ -40,24 +40,24 @@ class RegistryFrontSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     snapshots: bool = True
     """Tags that end in -SNAPSHOT may be pushed again with other bytes."""
     scratch_teams: list[str] = []
-    """Teams whose tags may move and be removed; what runs from them is not traceable by its tag."""
+    """Teams whose tags may move and be deleted; their images are not traceable by tag."""
     insecure_open_scratch: bool = False
-    """Everybody, known or not, may push and pull for the scratch teams: for experiments on a network of one's own."""
+    """Anonymous callers may push and pull for the scratch teams: for experiments on a private network."""
     signature_tags_move: bool = False
-    """cosign's tags `sha256-<hex>.sig` and `.att` may be written again, as it does for a second signer."""
+    """cosign's tags `sha256-<hex>.sig` and `.att` may be written again, as cosign does for a second signer."""
     scm_source_required: bool = False
-    """Refuse images without a complete scm-source.json; what is not an image for a machine needs none."""
+    """Refuse images without a complete scm-source.json; other artifacts need none."""
     blob_bytes_max: int = 10 * 1024**3
     unlisted_seconds_max: float = 86_400.0
-    """How long after its enrolment an instance is given pull tokens that no listing shows, without a proof by STS."""
+    """How long after its enrolment an instance that no listing shows receives pull tokens without a proof by STS."""
     identity_documents: bool = False
-    """Instances may pull by their identity document alone, as at Pier One: whoever has a copy of one may."""
+    """Instances may pull by their identity document alone, as at Pier One: so may anyone who has a copy of one."""
     identity_document_seconds_max: float = 3600.0
     """How old such a document may be, by its pendingTime."""
 
 
 def wrong_in_front(front: RegistryFrontSettings) -> list[str]:
-    """Return what is wrong with values that fit, each with the place of its setting first."""
+    """Return what is wrong with values of the right type; each problem begins with its setting."""
     wrong = []
     if not re.fullmatch(r"[a-z0-9.-]{1,253}(:[0-9]{1,5})?", front.name):
         wrong.append("registry_front.name must be a host in lower-case letters, with its port where clients use one")
@@ -86,5 +86,5 @@ def wrong_in_front(front: RegistryFrontSettings) -> list[str]:
     if not 60 <= front.identity_document_seconds_max <= 366 * 86_400:
         wrong.append("registry_front.identity_document_seconds_max must be from 60 to 31622400")
     if front.blob_bytes_max < 1024 * 1024:
-        wrong.append("registry_front.blob_bytes_max must be 1048576 at least")
+        wrong.append("registry_front.blob_bytes_max must be at least 1048576")
     return wrong

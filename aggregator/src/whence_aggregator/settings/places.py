@@ -1,4 +1,4 @@
-"""Registries and Git servers in the settings: which may be asked, and what they are shown."""
+"""Registries and Git servers in the settings: which may be read, and with which login."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whence_common.registry_address import ecr_region
 
 
 class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A registry that may be asked."""
+    """A registry that images may be read from."""
 
     plain_http: bool = False
     login_file: str | None = None
@@ -23,7 +23,7 @@ class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ecr_role_arn: str | None = None
     """Role that is assumed for ECR's password; None is the aggregator's own."""
     token_hosts: list[str] = []
-    """Hosts, beside the registry's own, that may see its credentials to give a token for them."""
+    """Hosts, besides the registry's own, that may receive its credentials and return a token."""
     blob_hosts: list[str] = []
     """Hosts with private addresses that its blobs may be redirected to."""
 
@@ -34,15 +34,15 @@ class GithubAppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     app_id: str
     """Its id or client id, in quotes."""
     key_file: str
-    """Its private key in PEM, as GitHub made it."""
+    """File with its private key in PEM, as GitHub generated it."""
     installation_id: str | None = None
-    """None looks it up by the repository's owner."""
+    """None: looked up by the repository's owner."""
     api_url: str | None = None
-    """None is https://api.github.com for github.com, and https://HOST/api/v3 elsewhere."""
+    """None: https://api.github.com for github.com, and https://HOST/api/v3 for other hosts."""
 
 
 class GitServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A Git server that may be asked."""
+    """A Git server that commits may be read from."""
 
     plain_http: bool = False
     login_file: str | None = None
@@ -51,7 +51,7 @@ class GitServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 def wrong_in_places(registries: Mapping[str, PlaceSettings], git_servers: Mapping[str, GitServerSettings]) -> list[str]:
-    """Return what is wrong, each with its place."""
+    """Return what is wrong; each problem begins with its setting."""
     wrong = [f"registries: {names} are one registry; write it once" for names in twice_named(registries)]
     for host, place in registries.items():
         name = f"registries.{host}"
@@ -63,7 +63,7 @@ def wrong_in_places(registries: Mapping[str, PlaceSettings], git_servers: Mappin
         if place.login_file is not None and place.ecr_role_arn is not None:
             wrong.append(f"{name}.login_file and ecr_role_arn exclude each other")
         if place.login_file is not None and place.plain_http and not is_loopback_registry(host):
-            wrong.append(f"{name}.login_file with plain_http would show the password to everybody on the way")
+            wrong.append(f"{name}.login_file with plain_http would send the password in clear text")
     return wrong + _wrong_in_git_servers(git_servers)
 
 
@@ -75,7 +75,7 @@ def _wrong_in_git_servers(git_servers: Mapping[str, GitServerSettings]) -> list[
         if server.login_file is not None and app is not None:
             wrong.append(f"{name}.login_file and github_app exclude each other")
         if signed_in and server.plain_http and not is_loopback_registry(host):
-            wrong.append(f"{name}: a sign-in with plain_http would show it to everybody on the way")
+            wrong.append(f"{name}: a login with plain_http would be sent in clear text")
         if app is not None:
             wrong += _wrong_in_app(f"{name}.github_app", app)
     return wrong
@@ -84,7 +84,7 @@ def _wrong_in_git_servers(git_servers: Mapping[str, GitServerSettings]) -> list[
 def _wrong_in_app(name: str, app: GithubAppSettings) -> list[str]:
     wrong = []
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", app.app_id):
-        wrong.append(f"{name}.app_id is not an id of an App")
+        wrong.append(f"{name}.app_id is not the id of a GitHub App")
     if app.installation_id is not None and not re.fullmatch(r"[0-9]{1,20}", app.installation_id):
         wrong.append(f"{name}.installation_id is not a number (in quotes)")
     if app.api_url is not None and not _is_safe_url(app.api_url):
@@ -93,7 +93,7 @@ def _wrong_in_app(name: str, app: GithubAppSettings) -> list[str]:
 
 
 def wrong_hosts(name: str, hosts: list[str], where: str) -> list[str]:
-    """Return what is not a host in a list of hosts."""
+    """Return the problems of a list of hosts: entries that are not hosts."""
     return [f"{name}: {one_line(one, 60)!r} in {where} is not a host" for one in hosts if not is_host(one)]
 
 

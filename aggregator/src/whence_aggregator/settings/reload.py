@@ -1,4 +1,4 @@
-"""Settings, tokens and certificates read again while everything runs on: all of it counts, or nothing does."""
+"""Reload of settings, tokens and certificates in a running process: all of it is applied, or nothing is."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=msgspec.Struct)
 Prepare = Callable[[S], Callable[[], None]]
-"""Judge new settings and return what makes them count, which cannot fail. Raises InputError or OSError."""
+"""Validates new settings; returns the function that applies them, which cannot fail. Raises InputError or OSError."""
 
 
 class Reload(Generic[S]):
-    """Applies those settings that `live` names, and counts how that ended.
+    """Applies the settings that `live` names, and counts the results.
 
-    `read` raises InputError or OSError for a file that cannot be used.
+    `read` raises InputError or OSError for an invalid file.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Reload(Generic[S]):
         self._count = count
 
     def __call__(self) -> bool:
-        """Read everything again; return False: the process runs on with or without what was read."""
+        """Read everything again; return False: the process continues, whether the reload succeeded or not."""
         try:
             settings = self._read()
             apply = [prepare(settings) for prepare in self._prepare]

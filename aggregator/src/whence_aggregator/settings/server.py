@@ -46,9 +46,9 @@ class InventorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rate limits, in calls a second on the long run; ten times as many at once, ten at least.
+    """Rate limits, in calls a second on average; ten times as many in a burst, at least ten.
 
-    Those in bytes are bytes a second; ten seconds' worth at once, 4 MiB at least.
+    Those in bytes are bytes a second; a burst is ten seconds' worth, at least 4 MiB.
     """
 
     statements_per_instance: float = 5.0
@@ -61,7 +61,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     enrolments_per_instance: float = 0.1
     enrolments_per_account: float = 50.0
     challenges_per_address: float = 50.0
-    """A challenge that names its key is refused where this is used up for its address and for the key."""
+    """A challenge that names its key is refused if this is used up both for its address and for the key."""
     enrolment_attempts_per_address: float = 1.0
     """An attempt that proves nothing is refused where this and its instance's `enrolments_per_instance` are used up."""
     sign_in_attempts_per_address: float = 20.0
@@ -69,18 +69,18 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long the bodies of entries stay in the database, in days; None is for ever. Hashes always stay."""
+    """How long the bodies of entries stay in the database, in days; None: for ever. Hashes always stay."""
 
     statement_days: int | None = None
     verdict_days: int | None = None
     archive_bucket: str | None = None
-    """S3 bucket that bundles of old entries are moved to before their bodies go."""
+    """S3 bucket that bundles of old entries are moved to before their bodies are deleted."""
     archive_prefix: str = ""
     archive_region: str = "eu-central-1"
 
 
 class BuilderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A builder whose provenance counts when this key has signed it."""
+    """A builder whose provenance counts if this key has signed it."""
 
     id: str
     key_file: str
@@ -98,48 +98,48 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Settings with their defaults."""
 
     audience: str
-    """This aggregator's own name in proofs, usually its public URL. A proof for another one is refused."""
+    """This aggregator's name in proofs, usually its public URL. A proof for another name is refused."""
     accounts: list[str]
     """AWS accounts whose instances may enrol."""
     database: str = "sqlite:///var/lib/whence-aggregator/ledger.db"
-    """sqlite:///PATH or postgresql://…; the environment's WHENCE_DATABASE comes first."""
+    """sqlite:///PATH or postgresql://…; the environment's WHENCE_DATABASE takes precedence."""
     database_connections_max: int = 10
-    """Most connections that this process opens to PostgreSQL: two write, the others read."""
+    """Maximum of connections to PostgreSQL of this process: two write, the others read."""
     listen_address: str = "127.0.0.1"
     listen_port: int = 7381
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
     metrics_public_labels: bool = False
-    """/metrics names accounts and hosts to everybody, not only to those who show a token."""
+    """/metrics names accounts and hosts without a token too."""
     drain_seconds: float = 5.0
-    """How long requests are still taken after SIGTERM, while /ready fails: until a load balancer has noticed."""
+    """How long requests are still accepted after SIGTERM, while /ready fails: until a load balancer has noticed."""
     insecure_listen: bool = False
-    """Listen without TLS on an address that is not loopback: only behind a proxy that speaks TLS."""
+    """Listen without TLS on an address that is not loopback: only behind a proxy that terminates TLS."""
     trusted_proxies: list[str] = []
-    """Networks of the proxies before this server, in CIDR form: only they may say for whom they forward."""
+    """Networks of the proxies before this server, in CIDR form: only they may name the client of a request."""
     client_address_from: AddressFrom = "x-forwarded-for"
-    """How they say it: the header X-Forwarded-For, or the PROXY protocol (version 1 or 2)."""
+    """How they name it: the header X-Forwarded-For, or the PROXY protocol (version 1 or 2)."""
     heartbeat_secret_file: str = "/var/lib/whence-aggregator/heartbeat.secret"  # noqa: S105 - a path
-    """32 bytes or more, the same on all replicas; made when missing."""
+    """32 bytes or more, the same on all replicas; created if missing."""
     tokens_file: str = "/etc/whence/tokens"
     sign_in: SignInSettings = SignInSettings()
     authorities_directory: str | None = None
     """REGION.pem files to trust instead of AWS's certificates: for tests, never in production."""
     log_origin: str | None = None
-    """The log's name in checkpoints; None is the audience without its scheme. Never change it."""
+    """The log's name in checkpoints; None: the audience without its scheme. Never change it."""
     log_key_file: str = "/var/lib/whence-aggregator/log.key"
-    """The log's private keys, the same on all replicas; the first is made when missing."""
+    """The log's private keys, the same on all replicas; the first is created if missing."""
     checkpoint_file: str = "/var/lib/whence-aggregator/log.checkpoint"
-    """The last signed checkpoint, on another disk than the database where there is one."""
+    """The last signed checkpoint; on another disk than the database, if there is one."""
     checkpoint_seconds: float = 10.0
     """How often a checkpoint is published and witnesses are asked."""
     witnesses: list[WitnessSettings] = []
     sts: Literal["off", "accepted", "required"] = "required"
-    """The fresh proof of identity at enrolment. Without it, whoever holds an identity document may bind a key first."""
+    """The fresh proof of identity at enrolment. Without it, anyone with an identity document may bind a key first."""
     document_seconds_max: float = 3600.0
-    """How old an identity document may be that binds a key without that proof."""
+    """The maximum age of an identity document that binds a key without that proof."""
     aws_endpoint_url: str | None = None
-    """For tests and private endpoints; None means AWS's own."""
+    """For tests and private endpoints; None: AWS's own."""
     inventory: InventorySettings | None = None
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -149,23 +149,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registry_front: RegistryFrontSettings | None = None
     git_servers: dict[str, GitServerSettings] = {}
     required_links: list[str] | None = None
-    """What a lineage must have to be complete; None is every link, reviews too."""
+    """What a lineage must have to be complete; None: every link, reviews too."""
     silent_after_seconds: float = 300.0
     verifier_process: bool | None = None
-    """Verify signatures in a process of its own; None does so where there is more than one core."""
+    """Verify signatures in a separate process; None: if there is more than one core."""
 
 
 _RENAMED = {"registry": "registry_front"}
-"""Settings of earlier versions, and what they are called now."""
+"""Names of settings of earlier versions, and their names now."""
 
 
 def log_origin(settings: Settings) -> str:
-    """Name the log."""
+    """Return the log's name."""
     return settings.log_origin or settings.audience.partition("://")[2].rstrip("/") or settings.audience
 
 
 def parse_settings(content: bytes, *, name: str) -> Settings:
-    """Parse a settings file. Raises SettingsInvalid naming every place and what is wrong there."""
+    """Parse a settings file. Raises SettingsInvalid with every problem and its place."""
     return read_settings(content, name=name).settings
 
 
@@ -175,7 +175,7 @@ def read_settings(content: bytes, *, name: str, credentials_directory: str | Non
         content,
         Settings,
         name=name,
-        least="set audience and accounts at least",
+        least="set at least audience and accounts",
         judge=_what_is_wrong,
         renamed=_RENAMED,
         credentials_directory=credentials_directory,
@@ -186,13 +186,13 @@ def _what_is_wrong(settings: Settings) -> list[str]:
     wrong = [f"accounts: {account!r} is not an account id (12 digits, in quotes)" for account in settings.accounts
              if not ACCOUNT_ID.match(account)]  # fmt: skip
     if not settings.accounts:
-        wrong.append("accounts must name at least one account: an empty list would let nobody enrol")
+        wrong.append("accounts must name at least one account: with an empty list, no instance can enrol")
     if not settings.audience or not settings.audience.isascii() or not settings.audience.isprintable():
         wrong.append("audience must be printable ASCII")
     if urlsplit(settings.database).scheme not in ("sqlite", "postgresql", "postgres"):
         wrong.append("database must be sqlite:///PATH or postgresql://…")
     if (settings.tls_certificate_file is None) != (settings.tls_key_file is None):
-        wrong.append("tls_certificate_file and tls_key_file go together")
+        wrong.append("set both tls_certificate_file and tls_key_file, or neither")
     loopback = settings.listen_address in ("127.0.0.1", "::1", "localhost")
     if not loopback and settings.tls_certificate_file is None and not settings.insecure_listen:
         wrong.append("listen_address is not loopback: set tls_certificate_file and tls_key_file, or insecure_listen")
@@ -224,7 +224,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong.append("limits must be above 0")
     days = (settings.retention.statement_days, settings.retention.verdict_days)
     if any(one is not None and one < 1 for one in days):
-        wrong.append("retention must be 1 day at least")
+        wrong.append("retention must be at least 1 day")
     return wrong
 
 
@@ -233,7 +233,7 @@ def _wrong_in_inventory(inventory: InventorySettings) -> list[str]:
     if not inventory.regions or not 10 <= inventory.seconds <= 86_400:
         wrong.append("inventory needs regions, and seconds from 10 to 86400")
     if not re.fullmatch(r"[A-Za-z0-9+=,.@_/-]{1,200}", inventory.role_name):
-        wrong.append("inventory.role_name must be a role's name, with its path if it has one")
+        wrong.append("inventory.role_name must be the name of a role, with its path if it has one")
     if not re.fullmatch(r"[A-Za-z0-9+=,.@_-]{2,64}", inventory.session_name):
         wrong.append("inventory.session_name must be 2 to 64 letters, digits or +=,.@_-")
     return wrong
@@ -257,5 +257,5 @@ def _wrong_in_witnesses(witnesses: list[WitnessSettings]) -> list[str]:
         except NoteInvalid as exc:
             wrong.append(f"witnesses[{number}].key: {exc.diagnostics()}")
     if count_distinct(witness_keys) < len(witness_keys):
-        wrong.append("witnesses: one witness is named twice, by its key or by its name")
+        wrong.append("witnesses: two witnesses have the same key or name")
     return wrong

@@ -21,22 +21,22 @@ class WitnessFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     name: str
     """The witness's own name in cosignatures."""
     log_keys: list[str]
-    """Verifier keys of the logs that are watched; several of one name are one log's."""
+    """Verifier keys of the watched logs; several keys of one name belong to one log."""
     state_directory: str = "/var/lib/whence-witness"
-    """Where is kept what was seen last, and the witness's own key."""
+    """The directory of the last checkpoint of each log, and of the witness's own key."""
     listen_address: str = "127.0.0.1"
     listen_port: int = 7383
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
     drain_seconds: float = 5.0
-    """How long requests are still taken after SIGTERM, while /ready fails."""
+    """How long requests are still accepted after SIGTERM, while /ready fails."""
     insecure_listen: bool = False
     trusted_proxies: list[str] = []
     client_address_from: AddressFrom = "x-forwarded-for"
 
 
 def parse_witness_settings(content: bytes, *, name: str) -> WitnessFile:
-    """Parse a settings file. Raises SettingsInvalid naming every place and what is wrong there."""
+    """Parse a settings file. Raises SettingsInvalid with every problem and its place."""
     return read_witness_settings(content, name=name).settings
 
 
@@ -48,7 +48,7 @@ def read_witness_settings(
         content,
         WitnessFile,
         name=name,
-        least="set name and log_keys at least",
+        least="set at least name and log_keys",
         judge=_what_is_wrong,
         credentials_directory=credentials_directory,
     )
@@ -69,7 +69,7 @@ def _what_is_wrong(settings: WitnessFile) -> list[str]:
     if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
         wrong.append(f"drain_seconds must be from 0 to {DRAIN_SECONDS_MAX:g}")
     if (settings.tls_certificate_file is None) != (settings.tls_key_file is None):
-        wrong.append("tls_certificate_file and tls_key_file go together")
+        wrong.append("set both tls_certificate_file and tls_key_file, or neither")
     loopback = settings.listen_address in ("127.0.0.1", "::1", "localhost")
     if not loopback and settings.tls_certificate_file is None and not settings.insecure_listen:
         wrong.append("listen_address is not loopback: set tls_certificate_file and tls_key_file, or insecure_listen")
