@@ -84,7 +84,7 @@ async def test_a_lost_checkpoint_file_is_accepted_by_a_command_and_the_log_says_
     async with place.started():
         pass
     assert await place.findings() == []
-    with pytest.raises(SettingsInvalid, match="is there: start the server"):
+    with pytest.raises(SettingsInvalid, match="exists: start the server"):
         await accept_checkpoint(place.decision())
 
 

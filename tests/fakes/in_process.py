@@ -149,7 +149,7 @@ class KeptCheckpoint:
 
 
 class NewestLog:
-    """The log as tracing sees it."""
+    """The log, as tracing reads it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -66,7 +66,7 @@ async def test_a_stopped_aggregator_exits_cleanly_and_starts_again(tmp_path: Pat
     [
         ({"accounts": []}, "accounts must name at least one account"),
         ({"tokens_file": "/nonexistent"}, "tokens_file /nonexistent cannot be read"),
-        ({"authorities_directory": "/nonexistent"}, "holds no REGION.pem"),
+        ({"authorities_directory": "/nonexistent"}, "contains no REGION.pem"),
         ({"listen_address": "0.0.0.0"}, "not loopback"),
     ],
 )

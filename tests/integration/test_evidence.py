@@ -415,7 +415,7 @@ async def test_an_aggregator_whose_database_is_gone_and_whose_checkpoint_is_ther
     done = subprocess.run(
         [BIN / "whence-aggregator", "serve", "--config", server.config], capture_output=True, text=True, timeout=30
     )
-    assert (done.returncode, "nothing was made" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "nothing was created" in done.stderr) == (1, True), done.stderr
     assert not list((tmp_path / "aggregator").glob("ledger.db*"))
 
 
@@ -428,5 +428,5 @@ def test_a_command_that_finds_no_state_directory_names_it(tmp_path: Path) -> Non
     )
     assert done.returncode == 78
     assert f"log_key_file {state}/log.key does not exist" in done.stderr
-    assert "nothing was made" in done.stderr
+    assert "nothing was created" in done.stderr
     assert not state.exists()

@@ -60,7 +60,9 @@ async def check_registry(document: Document[Settings], around: Surroundings) -> 
     registry = settings.registry_front
     if registry is None:
         findings.error(
-            "registry_front: there is no front in these settings", fix="set registry_front", code="registry-unset"
+            "registry_front: no registry front is configured",
+            fix="set registry_front",
+            code="registry-unset",
         )
         return findings.problems
     if not registry.alone:

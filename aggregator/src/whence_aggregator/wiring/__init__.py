@@ -1,3 +1,3 @@
-"""Wiring: the only room that knows concrete classes. It builds the programs out of the other rooms."""
+"""Wiring: the only package that knows concrete classes. It builds the programs from the other packages."""
 
 from __future__ import annotations

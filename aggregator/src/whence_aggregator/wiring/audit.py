@@ -1,4 +1,4 @@
-"""Wiring of the programs beside `serve`: the witness, the check and the rebuilding of a database."""
+"""Wiring of the programs besides `serve`: the witness, the check of a database and its rebuild."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def opened_witness(
 
 
 def _keeping(logs: Sequence[WatchedLog]) -> Callable[[], Awaitable[object]]:
-    """Return what finds out whether the witness can read what it saw."""
+    """Return the check that the witness can read its stored checkpoints."""
 
     async def check() -> None:
         for one in logs:
@@ -92,7 +92,7 @@ def _keeping(logs: Sequence[WatchedLog]) -> Callable[[], Awaitable[object]]:
 async def check_ledger(
     settings: Settings, *, database_location: str | None, progress: Callable[[str], None]
 ) -> AuditOutcome:
-    """Check a database. Raises WhenceError or OSError when that cannot be done."""
+    """Check a database. Raises WhenceError or OSError when it cannot be checked."""
     async with AsyncExitStack() as stack:
         database = await open_database(
             database_location or settings.database, "read", connections_max=settings.database_connections_max
@@ -103,8 +103,8 @@ async def check_ledger(
             outcome = await _check_once(settings, database, reader, progress)
             if not outcome.findings or await reader.size() == outcome.entries:
                 return outcome
-            progress("the log grew meanwhile: once more")
-        outcome.find("entry", "", "the log grew during every check: some of this may be what was just written")
+            progress("the log grew during the check: checking again")
+        outcome.find("entry", "", "the log grew during every check: some findings may be entries just written")
         return outcome
 
 
@@ -129,7 +129,7 @@ async def _check_once(
 
 
 async def rebuild_ledger(settings: Settings, *, database_location: str | None) -> int:
-    """Make the projections of a database again; give the number of entries."""
+    """Rebuild the projections of a database; return the number of entries."""
     database = await open_database(
         database_location or settings.database, "migrate", connections_max=settings.database_connections_max
     )
@@ -140,7 +140,7 @@ async def rebuild_ledger(settings: Settings, *, database_location: str | None) -
 
 
 def _sightings(secret: Path) -> Sightings | None:
-    """Make what checks the seals of heartbeats, where the secret is at hand."""
+    """Return what verifies the seals of heartbeats; None without the secret."""
     return Sightings(secret.read_bytes()) if secret.exists() else None
 
 

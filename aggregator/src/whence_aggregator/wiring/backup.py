@@ -1,4 +1,4 @@
-"""Wiring of `backup`: what is saved, and what is said about it."""
+"""Wiring of `backup`: what is saved, and what is reported."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MANIFEST = "backup.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What a backup holds."""
+    """The content of a backup."""
 
     size: int | None
-    """The log's; None where it is not known."""
+    """The size of the log; None when it is not known."""
     without: str
-    """Why it is not known, for the operator; else empty."""
+    """Why the size is not known, for the operator; otherwise empty."""
     files: tuple[str, ...]
     missing: tuple[str, ...]
 
@@ -66,7 +66,7 @@ async def back_up(settings: Settings, directory: Path, *, location: str, config:
 
 
 async def _look(location: str) -> str:
-    """Return why the size of its log will not be known; else nothing. Raises StorageUnavailable; nothing is made."""
+    """Return why the size of the log will not be known, otherwise ''. Raises StorageUnavailable; creates nothing."""
     try:
         await (await open_database(location, "read")).close()
     except StorageUnavailable as exc:
@@ -76,5 +76,5 @@ async def _look(location: str) -> str:
     else:
         older = ""
     if not location.startswith("sqlite://"):
-        return "the database is not in it: PostgreSQL's is saved by pg_dump or pg_basebackup"
+        return "the backup does not contain the database: save PostgreSQL by pg_dump or pg_basebackup"
     return older

@@ -1,4 +1,4 @@
-"""Wiring of the registry front, within `serve` or alone."""
+"""Wiring of the registry front, within `serve` or as a separate program."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from whence_common.settings_file import SettingsInvalid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """What the front stands on."""
+    """What the front depends on."""
 
     settings: RegistryFrontSettings
     backend: Backend
@@ -80,7 +80,7 @@ class Front:
 
     routes: list[web.RouteDef]
     agent_routes: list[web.RouteDef]
-    """What agents call; the server lets them in, since each call carries its own proof."""
+    """Paths of agents; the server asks for no token there, because each call carries its own proof."""
     sources: Sources
     pushes: Pushes
     backend: Backend
@@ -89,7 +89,7 @@ class Front:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A front of its own, and what is counted of it."""
+    """A front that runs alone, and its metrics."""
 
     front: Front
     known: TokenCallers
@@ -100,7 +100,7 @@ class Opened:
 
 
 def load_behind(settings: Settings, database: Database, outgoing: Outgoing) -> Behind | None:
-    """Make what the front stands on; None when there is no front. Raises SettingsInvalid."""
+    """Build what the front depends on; None when no front is configured. Raises SettingsInvalid."""
     if settings.registry_front is None:
         return None
     registry = settings.registry_front
@@ -121,7 +121,7 @@ def load_front(
     session: aiohttp.ClientSession,
     on_work: Callable[[], None],
 ) -> Front:
-    """Make the front."""
+    """Build the front."""
     registry, backend, catalog = behind.settings, behind.backend, behind.catalog
     secret = parts.load_secret(Path(settings.heartbeat_secret_file))
     pulling = load_pulling(settings, registry, secret, database)
@@ -217,7 +217,7 @@ async def opened_registry(
         opened = await open_front(settings, database_location, stack)
         front, known = opened.front, opened.known
         registry = settings.registry_front
-        assert registry is not None, "open_front has looked"
+        assert registry is not None, "open_front checks this"
         tls = parts.load_tls(settings)
         readiness = Readiness(answering(front.database))
         operations = Operations(
@@ -247,10 +247,10 @@ async def opened_registry(
 async def import_registry(
     settings: Settings, repositories: tuple[str, ...], *, database_location: str | None, say: Callable[[str], None]
 ) -> Adopted:
-    """Record what the registry behind held before. Raises WhenceError or OSError."""
+    """Record the tags that the registry behind had before the front. Raises WhenceError or OSError."""
     async with AsyncExitStack() as stack:
         front = (await open_front(settings, database_location, stack)).front
-        assert settings.registry_front is not None, "open_front has looked"
+        assert settings.registry_front is not None, "open_front checks this"
         adoption = Adoption(
             contents=front.backend,
             pushes=front.pushes,
@@ -262,9 +262,9 @@ async def import_registry(
 
 
 async def open_front(settings: Settings, database_location: str | None, stack: AsyncExitStack) -> Opened:
-    """Open the database and make a front of its own. Raises WhenceError."""
+    """Open the database and build a front that runs alone. Raises WhenceError."""
     if settings.registry_front is None:
-        raise SettingsInvalid("registry-unset", "there is no front in these settings", fix="set registry_front")
+        raise SettingsInvalid("registry-unset", "no registry front is configured", fix="set registry_front")
     database = await parts.open_measured(settings, database_location, stack)
     session = await stack.enter_async_context(parts.new_session())
     outgoing = open_outgoing(session, stack)
@@ -272,7 +272,7 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     await parts.check_heartbeat_secret(settings, database)
     ledger = await parts.start_ledger(own_file, database, stack, beside=Path(settings.checkpoint_file))
     behind = load_behind(settings, database, outgoing)
-    assert behind is not None, "there are settings for it"
+    assert behind is not None, "the settings of the front were checked"
     images = parts.load_image_reader(settings, database, outgoing, behind.images)
     questions = load_questions(settings)
     collectors = questions.of(parts.load_collectors(settings, images, session))

@@ -1,6 +1,6 @@
-"""Wiring of what an operator decides about a log: its keys, its name after a loss, its checkpoint file, its secret.
+"""Wiring of an operator's decisions about a log: its keys, its name after a loss, its checkpoint file, its secret.
 
-Each decision stands in the log, in an entry `log-key`, before the files follow: what ends in between is done once more.
+Each decision is recorded in an entry `log-key` before the files change: if the program ends in between, run it again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REASON_CHARACTERS_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A decision with its reason, as it was given."""
+    """A decision, with the operator's reason."""
 
     settings: Settings
     location: str
@@ -61,7 +61,7 @@ class Decision:
 
 
 async def known_keys(decision: Decision) -> tuple[list[Signer], tuple[RevokedKey, ...]]:
-    """Return the log's keys, and those that were revoked. Makes nothing. Raises WhenceError."""
+    """Return the log's keys, and those that were revoked. Creates nothing. Raises WhenceError."""
     signers = load_signers(decision.keys_file, name=log_origin(decision.settings), made=False)
     async with AsyncExitStack() as stack:
         database = await _open(decision, stack, "read")
@@ -70,7 +70,7 @@ async def known_keys(decision: Decision) -> tuple[list[Signer], tuple[RevokedKey
 
 
 async def revoke_key(decision: Decision, wanted: str, *, stolen: bool, from_size: int | None) -> RevokedKey:
-    """Revoke a key: an entry of the log says so, and other keys sign from then on. Raises WhenceError or OSError."""
+    """Revoke a key: record it in the log; other keys sign from then on. Raises WhenceError or OSError."""
     settings, origin = decision.settings, log_origin(decision.settings)
     async with AsyncExitStack() as stack:
         database = await _open(decision, stack, "read")
@@ -97,13 +97,13 @@ async def revoke_key(decision: Decision, wanted: str, *, stolen: bool, from_size
 
 
 async def accept_checkpoint(decision: Decision) -> tuple[int, list[str]]:
-    """Sign for the log as it is, where the checkpoint file was lost; return its size and the witnesses that answered.
+    """Sign the log as it is, after its checkpoint file was lost; return its size and the witnesses that answered.
 
-    Refused while the database, or a witness, shows that entries are missing. Raises WhenceError or OSError.
+    Refused if the database, or a witness, shows that entries are missing. Raises WhenceError or OSError.
     """
     settings, file = decision.settings, CheckpointFile(decision.checkpoint_file, synced_at_once=True)
     if file.load() is not None:
-        message = f"checkpoint_file {decision.checkpoint_file} is there: start the server"
+        message = f"checkpoint_file {decision.checkpoint_file} exists: start the server"
         raise SettingsInvalid("checkpoint-there", message)
     signers = load_signers(decision.keys_file, name=log_origin(settings), made=False)
     async with AsyncExitStack() as stack:
@@ -115,8 +115,8 @@ async def accept_checkpoint(decision: Decision) -> tuple[int, list[str]]:
         names = await check_witnesses(witnesses, note, size) if note is not None else []
         silent = sorted({one.key.name for one in witnesses} - set(names))
         if silent:
-            message = f"witnesses that could say whether entries are missing do not answer: {', '.join(silent)}"
-            raise SettingsInvalid("witness-silent", message, fix="try again later, or take them out of `witnesses`")
+            message = f"these witnesses, which know whether entries are missing, do not answer: {', '.join(silent)}"
+            raise SettingsInvalid("witness-silent", message, fix="try again later, or remove them from `witnesses`")
         told: dict[str, Any] = {"size": size, "witnesses": names, "reason": decision.reason, "at": _now()}
         told["published"] = checkpoint_of(note).size if note is not None else None
         ledger = Ledger(database=database, reader=reader, kinds=KINDS, signers=signers, keeper=file, now=utc_now)
@@ -125,16 +125,16 @@ async def accept_checkpoint(decision: Decision) -> tuple[int, list[str]]:
 
 
 async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, int, int | None]:
-    """Continue a log that lost entries under a new name and key; return the key, the size, and how many are lost.
+    """Continue a log that lost entries under a new name and key; return key, size and number of lost entries.
 
-    How many is not known (None) where the last signed checkpoint is lost too.
+    The number is None when the last signed checkpoint is lost too.
 
-    No history is signed twice under one name: the old checkpoint is kept beside the new one, and in the log.
+    No history is signed twice under one name: the old checkpoint is kept in a file beside the new one, and in the log.
     Raises WhenceError or OSError.
     """
     settings, before = decision.settings, log_origin(decision.settings)
     if origin == before:
-        raise SettingsInvalid("log-origin", f"the log has the name {origin} already: give it a new one")
+        raise SettingsInvalid("log-origin", f"the log already has the name {origin}: choose a new one")
     kept = CheckpointFile(decision.checkpoint_file).load()
     signed = checkpoint_of(kept) if kept is not None else None
     keeper, next_keys = MemoryCheckpoint(), decision.keys_file.with_name(decision.keys_file.name + ".next")
@@ -144,7 +144,7 @@ async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, in
         size = await reader.size()
         whole = signed is not None and signed.size <= size and await reader.root(signed.size) == signed.root
         if whole and "accepted" not in (await reader.newest_event("log-key") or {}):
-            message = "the log has all entries that were signed: nothing is lost, start the server"
+            message = "the log has all signed entries, nothing is lost: start the server"
             raise SettingsInvalid("log-whole", message)
         signers = make_keys(next_keys, name=origin)
         lost = max(0, signed.size - size) if signed is not None else None
@@ -162,7 +162,7 @@ async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, in
 
 
 async def accept_heartbeat_secret(decision: Decision) -> int:
-    """Take the file's secret, or a new one, in place of one that was lost; return how many rows were sealed."""
+    """Replace a lost secret by the file's, or by a new one; return the number of rows that were sealed."""
     secret = parts.load_secret(Path(decision.settings.heartbeat_secret_file))
     async with AsyncExitStack() as stack:
         return await accept_secret(await _open(decision, stack, "read"), secret)
@@ -175,7 +175,7 @@ async def _open(decision: Decision, stack: AsyncExitStack, mode: OpenMode) -> Sq
 
 
 def _named(wanted: str, origin: str, known: list[str]) -> VerifierKey:
-    """Find the key that is meant: by its id, or as a whole."""
+    """Return the key that `wanted` names, by its id or as a whole verifier key."""
     for text in known:
         if wanted == text or wanted == text.split("+")[1]:
             return VerifierKey.parse(text)
@@ -183,9 +183,9 @@ def _named(wanted: str, origin: str, known: list[str]) -> VerifierKey:
         key = VerifierKey.parse(wanted)
     except NoteInvalid as exc:
         message = f"{wanted[:100]!r} is not a key of this log"
-        raise SettingsInvalid("log-key", message, fix="name one that whence-aggregator ledger keys prints") from exc
+        raise SettingsInvalid("log-key", message, fix="name a key that `whence-aggregator ledger keys` prints") from exc
     if key.name != origin:
-        raise SettingsInvalid("log-key", f"{key} is a key of {key.name}, and this log is {origin}")
+        raise SettingsInvalid("log-key", f"{key} is a key of {key.name}, but this log is {origin}")
     return key
 
 

@@ -1,4 +1,4 @@
-"""Limits with the rates of the settings, which a reload changes."""
+"""Limits, with the rates of the settings, which a reload changes."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from whence_aggregator.callers.limits import ChallengeLimits, EnrolmentLimits, L
 from whence_aggregator.settings.server import LimitSettings, Settings
 
 _BYTES_AT_ONCE_MIN = 4.0 * 1024 * 1024
-"""An outbox of a thousand statements, after an outage."""
+"""Enough for an outbox of a thousand statements, after an outage."""
 
 
 class LiveLimits:
-    """Limits by the setting that each has its rate from; a reload changes them."""
+    """Limits by the setting of their rate; a reload changes them."""
 
     def __init__(self, settings: LimitSettings) -> None:
         self._settings = settings
         self._made: list[tuple[str, Limit]] = []
 
     def of(self, setting: str, what: str) -> Limit:
-        """Make a limit for each `what`, with the rate of a setting."""
+        """Return a limit for each `what`, with the rate of a setting."""
         rate = _rate(setting, getattr(self._settings, setting))
         limit = Limit(what, rate, unit="bytes" if _is_in_bytes(setting) else "calls")
         self._made.append((setting, limit))
         return limit
 
     def of_challenges(self) -> ChallengeLimits:
-        """Make the limits of challenges: a key that is named has as many as an address."""
+        """Return the limits of challenges: a named key has as many as an address."""
         setting = "challenges_per_address"
         return ChallengeLimits(address=self.of(setting, "address"), key=self.of(setting, "key"))
 
     def of_enrolments(self) -> EnrolmentLimits:
-        """Make the limits of enrolments."""
+        """Return the limits of enrolments."""
         return EnrolmentLimits(
             instance=self.of("enrolments_per_instance", "instance"),
             account=self.of("enrolments_per_account", "account"),

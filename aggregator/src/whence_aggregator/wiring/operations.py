@@ -1,4 +1,4 @@
-"""Wiring of what operators rely on in each program that serves: who is known, reloading, readiness, the end."""
+"""Wiring of the operations of each server: known callers, reload, readiness, metrics, shutdown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TLS = frozenset({"tls_certificate_file", "tls_key_file"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCallers:
-    """Who may call, the file that states it, and what keeps when they called last."""
+    """Known callers, the file that lists them, and the record of their last calls."""
 
     callers: Callers
     file: TokensFile
@@ -68,7 +68,7 @@ def load_known(settings: Settings, database: Database) -> TokenCallers:
 
 
 def answering(database: Database) -> Callable[[], Awaitable[object]]:
-    """Return what finds out whether a database answers."""
+    """Return the check that a database answers."""
     return lambda: size_of(database)
 
 
@@ -88,7 +88,7 @@ class Live:
 
 
 class Operations:
-    """How a program that serves starts, is reloaded, and ends."""
+    """Starts, reloads and stops a server."""
 
     def __init__(
         self, program: str, settings: Settings | WitnessFile, *, readiness: Readiness, tls: ServerTls | None,
@@ -107,13 +107,13 @@ class Operations:
         )
 
     def around(self, path: str, handler: Handler) -> Handler:
-        """Put around each handler what watches requests."""
+        """Wrap a handler with metrics and the connection's end while the process drains."""
         return self.measures.around(path, self.readiness.around(handler))
 
     def routes(
         self, *sources: Source, stored: Callable[[], Awaitable[Sequence[Family]]] | None = None
     ) -> list[web.RouteDef]:
-        """Return the probes and the metrics; `sources` and `stored` are those of this program alone."""
+        """Return the probes and the metrics; `sources` and `stored` are this program's own."""
         metrics = MetricsCalls(
             sources=[self._about, self.measures.families, *sources],
             files=process_families,
@@ -127,7 +127,7 @@ class Operations:
         """Describe the program, its tokens and its certificate."""
         about = Sample(1, {"program": self.program, "version": __version__})
         found = [
-            Family(name="whence_build", kind="info", help="Which program this is.", samples=(about,)),
+            Family(name="whence_build", kind="info", help="Program and version.", samples=(about,)),
             self.reloads.family(),
             self.refused.family(),
         ]
@@ -148,7 +148,7 @@ class Operations:
         return [*found, *self.signing_in.families()] if self.signing_in is not None else found
 
     async def run(self, server: Server, services: Mapping[str, Service], *, reload: Callable[[], bool]) -> None:
-        """Serve until SIGTERM: then be not ready, go on for `drain_seconds`, answer what is under way, and end."""
+        """Serve until SIGTERM: then fail /ready, serve for `drain_seconds`, finish requests in progress, and end."""
 
         async def stop() -> None:
             self.readiness.drain()
@@ -171,13 +171,13 @@ class Operations:
         if self.tls is None:
             return _nothing
         if certificate is None or key is None:
-            raise SettingsInvalid("tls-off", "TLS cannot be switched off by a reload", fix="restart")
+            raise SettingsInvalid("tls-off", "a reload cannot switch TLS off", fix="restart the server")
         return self.tls.prepare(certificate, key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program whose parts are open: its server does not listen yet."""
+    """A program whose parts are open; its server does not listen yet."""
 
     operations: Operations
     server: Server
@@ -192,9 +192,9 @@ class Program:
 def load_reload(
     operations: Operations, limits: LiveLimits, settings: Settings, read: Callable[[], Settings]
 ) -> Reload[Settings]:
-    """Make what a SIGHUP starts, in `serve` and in the front alone."""
+    """Build the reload that SIGHUP starts, for `serve` and for the front alone."""
     known = operations.known
-    assert known is not None, "both know callers"
+    assert known is not None, "both programs have callers"
     live = {"tokens_file", "drain_seconds", "metrics_public_labels", "limits"}
     live |= _TLS if operations.tls is not None else frozenset()
     prepare = [known.prepare, operations.prepare_tls, operations.live.prepare, limits.prepare]
@@ -204,20 +204,20 @@ def load_reload(
 def load_witness_reload(
     operations: Operations, settings: WitnessFile, read: Callable[[], WitnessFile]
 ) -> Reload[WitnessFile]:
-    """Make what a SIGHUP starts in the witness."""
+    """Build the reload that SIGHUP starts, for the witness."""
     live = frozenset({"drain_seconds"}) | (_TLS if operations.tls is not None else frozenset())
     prepare = [operations.prepare_tls, operations.live.prepare]
     return Reload(read=read, settings=settings, live=live, prepare=prepare, count=operations.reloads.add)
 
 
 def load_questions(settings: Settings) -> Questions:
-    """Make what counts questions to other systems."""
+    """Build the counter of requests to other systems."""
     own = [settings.registry_front.name] if settings.registry_front is not None else []
     return Questions(frozenset([*map(registry_name, settings.registries), *settings.git_servers, *own]))
 
 
 def queue_families(*queues: Callable[[], Mapping[str, tuple[int, int]]]) -> Source:
-    """Return what shows how full queues are, by their names."""
+    """Return metrics of the queues' lengths, by their names."""
 
     def families() -> Sequence[Family]:
         found = {name: state for one in queues for name, state in one().items()}
@@ -226,22 +226,22 @@ def queue_families(*queues: Callable[[], Mapping[str, tuple[int, int]]]) -> Sour
         help_ = "Requests that wait to be checked or committed."
         return (
             Family(name="whence_queue_waiting", kind="gauge", help=help_, samples=waiting),
-            Family(name="whence_queue_most", kind="gauge", help="How many may wait.", samples=most),
+            Family(name="whence_queue_most", kind="gauge", help="Maximum of requests that may wait.", samples=most),
         )
 
     return families
 
 
 def log_families(publisher: Publisher) -> Source:
-    """Return what shows how old what auditors can rely on is."""
+    """Return metrics of the age of the published and of the witnessed checkpoint."""
 
     def families() -> Sequence[Family]:
         published, witnessed = publisher.ages()
         return (
-            gauge("whence_checkpoint_age_seconds", "Since a checkpoint was published.", published),
+            gauge("whence_checkpoint_age_seconds", "Time since a checkpoint was published.", published),
             gauge(
                 "whence_unwitnessed_age_seconds",
-                "Since a published checkpoint had all its cosignatures; nothing without witnesses.", witnessed,
+                "Time since a published checkpoint had all its cosignatures; absent without witnesses.", witnessed,
             ),
         )  # fmt: skip
 
@@ -249,7 +249,7 @@ def log_families(publisher: Publisher) -> Source:
 
 
 def _labels_public(settings: Settings | WitnessFile) -> bool:
-    """A witness has no labels to hide."""
+    """Return whether labels are public; a witness has no labels to hide."""
     return settings.metrics_public_labels if isinstance(settings, Settings) else True
 
 
@@ -258,5 +258,5 @@ def _nothing() -> None:
 
 
 def _end_now() -> None:
-    """End the process where it stands: nothing was acknowledged that is not durable."""
+    """End the process at once: everything that was acknowledged is durable."""
     os._exit(0)

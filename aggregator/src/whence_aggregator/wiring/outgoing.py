@@ -1,4 +1,4 @@
-"""Wiring of requests to registries and Git servers, with the login that each of them is shown."""
+"""Wiring of requests to registries and Git servers, with the login of each."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from whence_common.clock import utc_now
 from whence_common.image_reference import registry_name
 from whence_common.registry_address import RegistryPlace, ecr_region
 
-_TOKEN_USER = "x-access-token"  # noqa: S105 - the user name beside a token that stands alone in its file
+_TOKEN_USER = "x-access-token"  # noqa: S105 - the user name for a file that contains only a token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """What requests to registries go through."""
+    """The HTTP session and the host lookup for requests to registries."""
 
     session: aiohttp.ClientSession
     lookup: HostLookup
@@ -38,14 +38,14 @@ class Outgoing:
 
 
 def open_outgoing(session: aiohttp.ClientSession, stack: AsyncExitStack) -> Outgoing:
-    """Put the look-up of hosts beside the session of all outgoing HTTP."""
+    """Add the host lookup to the session of all outgoing HTTP."""
     lookup = HostLookup()
     stack.callback(lookup.close)
     return Outgoing(session=session, lookup=lookup, windows=Windows())
 
 
 def load_sessions(settings: Settings, outgoing: Outgoing) -> dict[str, RegistrySession]:
-    """Make a session for each registry that may be asked. Raises SettingsInvalid."""
+    """Build a session for each configured registry. Raises SettingsInvalid."""
     return {
         registry_name(host): _session(registry_name(host), one, settings, outgoing)
         for host, one in settings.registries.items()
@@ -53,7 +53,7 @@ def load_sessions(settings: Settings, outgoing: Outgoing) -> dict[str, RegistryS
 
 
 def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerReader:
-    """Make what reads the Git servers that may be asked. Raises SettingsInvalid."""
+    """Build the reader of the configured Git servers. Raises SettingsInvalid."""
     servers = settings.git_servers
     return GitServerReader(
         runs=GitRuns(),
@@ -63,7 +63,7 @@ def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerRea
 
 
 def load_backend(registry: RegistryFrontSettings, settings: Settings, outgoing: Outgoing) -> Backend:
-    """Make what speaks to the registry behind the front. Raises SettingsInvalid."""
+    """Build the client of the registry behind the front. Raises SettingsInvalid."""
     parts = urlsplit(registry.backend)
     place = RegistryPlace(
         registry=parts.netloc,

@@ -1,4 +1,4 @@
-"""The parts that programs are wired from: settings in, one thing that does I/O or decides out."""
+"""The parts that programs are wired from: each function builds one object from the settings."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _READ_BYTES = 64 * 1024
 async def open_database(
     location: str, mode: OpenMode = "make", *, connections_max: int = CONNECTIONS_MAX
 ) -> SqliteDatabase | PostgresDatabase:
-    """Open a database by its URL; commands that only look open it to `read`. Raises StorageUnavailable."""
+    """Open a database by its URL; read-only commands open it with `read`. Raises StorageUnavailable."""
     if location.startswith("sqlite://"):
         path = Path("/" + location.removeprefix("sqlite://").lstrip("/"))
         return await SqliteDatabase.open(path, mode)
@@ -92,7 +92,7 @@ NO_LEDGER = ("database-missing", "database-empty")
 
 
 async def open_at_start(settings: Settings, location: str) -> SqliteDatabase | PostgresDatabase:
-    """Open the database of a server; make it only where nothing was ever signed here. Raises WhenceError."""
+    """Open the database of a server; create it only if nothing was ever signed here. Raises WhenceError."""
     mode: OpenMode = "migrate" if _signed_size(settings) else "make"
     try:
         return await open_database(location, mode, connections_max=settings.database_connections_max)
@@ -103,26 +103,26 @@ async def open_at_start(settings: Settings, location: str) -> SqliteDatabase | P
 
 
 def refuse_new_ledger(settings: Settings, exc: StorageUnavailable) -> None:
-    """Raises StartRefused where a database is missing and a checkpoint of its entries is there."""
+    """Raise StartRefused if the database is missing but a checkpoint of its entries exists."""
     size = _signed_size(settings)
     if size:
         raise StartRefused(
             "ledger-missing",
-            f"{exc.message}, and a checkpoint over {size} entries was signed ({settings.checkpoint_file}): nothing was"
-            " made",
-            fix="correct `database`, or restore it; where all of it is lost: whence-aggregator migrate makes an empty"
-            f" one, and ledger continue goes on; {CHAPTER}",
+            f"{exc.message}, but a checkpoint over {size} entries was signed ({settings.checkpoint_file}): nothing was"
+            " created",
+            fix="correct `database`, or restore it; if all of it is lost: whence-aggregator migrate creates an empty"
+            f" one, then run ledger continue; {CHAPTER}",
         ) from exc
 
 
 def _signed_size(settings: Settings) -> int:
-    """Return how many entries were signed, as `serve` or the front on this machine kept it."""
+    """Return the number of signed entries, by the checkpoint file of `serve` or of the front on this machine."""
     files = (CheckpointFile(Path(f"{settings.checkpoint_file}{suffix}")) for suffix in ("", ".registry"))
     return max(checkpoint_of(note).size if (note := file.load()) is not None else 0 for file in files)
 
 
 def new_session() -> aiohttp.ClientSession:
-    """Make what all outgoing HTTP goes through: no proxies of the environment, bytes as they come."""
+    """Return the session of all outgoing HTTP: it ignores the environment's proxies and does not decompress."""
     connector = aiohttp.TCPConnector(limit=0)
     return aiohttp.ClientSession(
         connector=connector,
@@ -134,7 +134,7 @@ def new_session() -> aiohttp.ClientSession:
 
 
 class NewestLog:
-    """The log as tracing sees it."""
+    """The log, as tracing reads it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -158,7 +158,7 @@ async def start_ledger(
     witnesses: Sequence[HttpWitness] = (),
     beside: Path | None = None,
 ) -> Ledger:
-    """Make the log and start it, where it is the one that was signed. Raises WhenceError.
+    """Build the log and start it, if it is the one that was signed. Raises WhenceError.
 
     `beside`: the checkpoint file of a program that serves the same log on this machine, for a first start.
     """
@@ -170,7 +170,7 @@ async def start_ledger(
     keeper.close()
     begun = await reader.size() > 0
     if begun and not file.exists():  # noqa: ASYNC240 - at the start
-        await check_start(reader=reader, keeper=keeper, origin=origin, keys=(), witnesses=())  # names those it had
+        await check_start(reader=reader, keeper=keeper, origin=origin, keys=(), witnesses=())  # names its keys
     signers = load_signers(file, name=origin, made=not begun)
     ledger = Ledger(database=database, reader=reader, kinds=KINDS, signers=signers, keeper=keeper, now=utc_now)
     check_witnesses([VerifierKey.parse(one) for one in ledger.keys], [one.key for one in witnesses])
@@ -180,7 +180,7 @@ async def start_ledger(
 
 
 async def check_heartbeat_secret(settings: Settings, database: Database) -> None:
-    """Have the secret that agents enrolled under, or make one where none did. Raises SettingsInvalid."""
+    """Check that the secret is the one that agents enrolled with; create it if none has. Raises SettingsInvalid."""
     path = Path(settings.heartbeat_secret_file)
     secret = load_secret(path) if path.exists() else None  # noqa: ASYNC240 - at the start
     await check_secret(database, secret, path=str(path))
@@ -188,7 +188,7 @@ async def check_heartbeat_secret(settings: Settings, database: Database) -> None
 
 
 async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
-    """Make what verifies signatures: beside this process where there is another core for it."""
+    """Build the verifier of signatures: in a separate process if there is another core for it."""
     if not (settings.verifier_process if settings.verifier_process is not None else (os.cpu_count() or 1) > 1):
         return InThisProcess()
     verifier = VerifierProcess()
@@ -200,7 +200,7 @@ async def load_verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
 def load_image_reader(
     settings: Settings, database: Database, outgoing: Outgoing, own: Mapping[str, ImageStore]
 ) -> RegistryImageReader:
-    """Make what reads images, in other registries and in our `own`. Raises SettingsInvalid."""
+    """Build the reader of images, in other registries and in our `own`. Raises SettingsInvalid."""
     others = RegistryImages(sessions=load_sessions(settings, outgoing), windows=outgoing.windows)
     trust = {registry_name(host): _trust(host, one) for host, one in settings.trust.items()}
     return RegistryImageReader(
@@ -211,7 +211,7 @@ def load_image_reader(
 def load_collectors(
     settings: Settings, images: RegistryImageReader, session: aiohttp.ClientSession
 ) -> dict[str, Collector]:
-    """Make what asks registries and Git servers."""
+    """Build the collectors, which read registries and Git servers."""
     git = load_git(settings, session)
     return {
         "image-source": ImageSourceCollector(images),
@@ -222,7 +222,7 @@ def load_collectors(
 
 
 async def load_listening(settings: Settings, database: Database) -> Listening:
-    """Listen from now on, and know when agents were heard last before."""
+    """Return the record of when agents were last heard, with the stored times loaded."""
     (row,) = await database.fetch(HEARD_LAST.bind({}))
     seen_at = heard_last(row)
     until = parse_instant(from_millis(seen_at)) if seen_at is not None else None
@@ -232,7 +232,7 @@ async def load_listening(settings: Settings, database: Database) -> Listening:
 async def load_inventory(
     settings: Settings, database: Database, ledger: Ledger, questions: Questions
 ) -> InventoryCollector | None:
-    """Make what asks the EC2 API, and have it ask every account in every region."""
+    """Build the inventory, which lists every account in every region by the EC2 API."""
     if settings.inventory is None:
         return None
     ec2 = AwsInventory(
@@ -250,7 +250,7 @@ async def load_inventory(
 
 
 def required_links(settings: Settings) -> frozenset[str]:
-    """Return what a lineage must have to be complete. Raises SettingsInvalid."""
+    """Return the links that a lineage must have to be complete. Raises SettingsInvalid."""
     if settings.required_links is None:
         return REQUIRED_LINKS
     unknown = sorted(set(settings.required_links) - REQUIRED_LINKS)
@@ -258,23 +258,23 @@ def required_links(settings: Settings) -> frozenset[str]:
         raise SettingsInvalid(
             "required-links",
             f"required_links: not a link: {', '.join(unknown)[:200]}" if unknown else "required_links is empty",
-            fix=f"name some of: {' '.join(sorted(REQUIRED_LINKS))}",
+            fix=f"name one or more of: {' '.join(sorted(REQUIRED_LINKS))}",
         )
     return frozenset(settings.required_links)
 
 
 def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Retention:
-    """Make what prunes old bodies; without a policy it prunes nothing."""
+    """Build the pruning of old bodies; without a retention it prunes nothing."""
     wanted = {"statement": settings.retention.statement_days, "verdict": settings.retention.verdict_days}
     days = {kind: one for kind, one in wanted.items() if one is not None}
     return Retention(database=database, ledger=ledger, archive=ledger.reader.archive, days=days, now=utc_now)
 
 
 def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.ClientSession) -> StsCallers | None:
-    """Make what asks STS, in the regions whose certificates are known. Warn where keys are bound without it."""
+    """Build the client of STS, for the regions with a known certificate. Warn if keys are bound without it."""
     if settings.sts != "required":
         log.warning(
-            "keys are bound without the fresh proof: whoever has an instance's document may enrol in its place",
+            "keys are bound without the proof by STS: anyone with an instance's document may enrol in its place",
             extra=fields(sts=settings.sts, fix="set sts: required"),
         )
     if settings.sts == "off":
@@ -287,18 +287,18 @@ def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.Clie
 
 
 def load_witnesses(settings: Settings, session: aiohttp.ClientSession) -> list[HttpWitness]:
-    """Make what asks the witnesses."""
+    """Build the clients of the witnesses."""
     return [HttpWitness(session=session, url=one.url, key=VerifierKey.parse(one.key)) for one in settings.witnesses]
 
 
 def check_witnesses(log_keys: Sequence[VerifierKey], witness_keys: Sequence[VerifierKey]) -> None:
-    """Raises SettingsInvalid where a witness is the log itself."""
+    """Raise SettingsInvalid if a witness is the log itself."""
     if wrong := wrong_witnesses(log_keys, (), witness_keys):
-        raise SettingsInvalid("witness-key", "; ".join(wrong), fix="name witnesses with keys and names of their own")
+        raise SettingsInvalid("witness-key", "; ".join(wrong), fix="name witnesses that have their own keys and names")
 
 
 def load_proxies(settings: Settings) -> TrustedProxies:
-    """Make what knows whose word counts for where a request comes from. Raises ProxiesInvalid."""
+    """Return the proxies that may name the client of a request. Raises ProxiesInvalid."""
     return TrustedProxies.parse(settings.trusted_proxies, settings.client_address_from)
 
 
@@ -309,7 +309,7 @@ def load_authorities(directory: str | None) -> Authorities:
         return Authorities.from_pem({file.name.removesuffix(".pem"): file.read_bytes() for file in files})
     pem = {path.stem: path.read_bytes() for path in sorted(Path(directory).glob("*.pem"))}
     if not pem:
-        raise SettingsInvalid("authorities-empty", f"authorities_directory: {directory} holds no REGION.pem file")
+        raise SettingsInvalid("authorities-empty", f"authorities_directory: {directory} contains no REGION.pem file")
     try:
         return Authorities.from_pem(pem)
     except ValueError as exc:
@@ -325,9 +325,9 @@ def load_callers(path: str) -> Mapping[str, CallerToken]:
         raise SettingsInvalid(
             "tokens-unreadable",
             f"tokens_file {path} cannot be read: {exc.strerror}",
-            fix=f"make one: whence-aggregator token NAME --file {path}"
+            fix=f"create one: whence-aggregator token NAME --file {path}"
             if isinstance(exc, FileNotFoundError)
-            else "it must be a file that the service's user may read",
+            else "let the service's user read the file",
         ) from exc
     if len(content) > _TOKENS_BYTES_MAX:
         raise SettingsInvalid("tokens-too-large", f"tokens_file {path} is larger than {_TOKENS_BYTES_MAX} bytes")
@@ -338,17 +338,18 @@ def load_callers(path: str) -> Mapping[str, CallerToken]:
 
 
 def load_secret(path: Path) -> bytes:
-    """Load the secret that heartbeat keys are derived from; make it at the first start. Raises SettingsInvalid."""
+    """Load the secret that heartbeat keys are derived from; create it at the first start. Raises SettingsInvalid."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         content = make_once_for_owner(path, secrets.token_bytes(_SECRET_BYTES_MIN))
     except OSError as exc:
         message = f"heartbeat_secret_file: {path} cannot be read: {exc.strerror}"
-        raise SettingsInvalid("heartbeat-secret", message, fix="give it to the user that the service runs as") from exc
+        fix = "make the service's user its owner: chown USER FILE"
+        raise SettingsInvalid("heartbeat-secret", message, fix=fix) from exc
     if len(content) < _SECRET_BYTES_MIN:
-        message = f"heartbeat_secret_file: {path} holds less than {_SECRET_BYTES_MIN} bytes"
-        raise SettingsInvalid("heartbeat-secret", message, fix="restore it from the backup: every agent depends on it")
+        message = f"heartbeat_secret_file: {path} contains less than {_SECRET_BYTES_MIN} bytes"
+        raise SettingsInvalid("heartbeat-secret", message, fix="restore it from the backup: all agents depend on it")
     return content
 
 
@@ -363,7 +364,7 @@ def load_tls_files(certificate: str | None, key: str | None) -> ServerTls | None
 
 
 def load_reader(settings: Settings, database: Database) -> LogReader:
-    """Make what reads the log, from the archive as well where there is one."""
+    """Build the reader of the log, which also reads the archive if there is one."""
     retention, archive = settings.retention, None
     if retention.archive_bucket is not None:
         archive = S3Archive(

@@ -1,4 +1,4 @@
-"""Wiring of what gives instances their pull tokens: enrolment through the front, and the tokens themselves."""
+"""Wiring of pull tokens for instances: enrolment through the front, and the tokens themselves."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from whence_common.identity_document import Authorities
 from whence_common.pull_proof import registry_audience
 
 _TOKENS_PER_INSTANCE = Rate(per_second=1.0, burst=100.0)
-"""A boot asks once for each of its images, and again for what has to be tried again."""
+"""A boot requests one for each of its images, and one for each retry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulling:
-    """What is known of instances, and how they prove who they are."""
+    """The known instances, and how they prove their identity."""
 
     settings: Settings
     registry: RegistryFrontSettings
@@ -58,7 +58,7 @@ class Pulling:
         limits: LiveLimits,
         session: aiohttp.ClientSession,
     ) -> list[web.RouteDef]:
-        """Give what agents call. Its audience is the registry's own: what is proved here holds nowhere else."""
+        """Return the routes of agents. Their audience is the registry's: a proof for it is valid nowhere else."""
         settings, audience = self.settings, registry_audience(self.registry.name)
         caller_identity = parts.load_sts(settings, self.authorities, session)
         challenges = Challenges(
@@ -93,7 +93,7 @@ class Pulling:
 
 
 def load_pulling(settings: Settings, registry: RegistryFrontSettings, secret: bytes, database: Database) -> Pulling:
-    """Make what the front asks about instances. Raises SettingsInvalid."""
+    """Build what the front needs to know instances. Raises SettingsInvalid."""
     return Pulling(
         settings=settings,
         registry=registry,

@@ -1,4 +1,4 @@
-"""The only place that knows concrete classes: settings in, running services out."""
+"""Wiring of `serve`: builds the running services from the settings."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ from whence_common.identity_document import Authorities
 
 @dataclass(frozen=True)
 class _Speaking:
-    """What hears agents."""
+    """The parts that serve agents."""
 
     enrolments: Enrolments
     ingest: Ingest
@@ -167,7 +167,7 @@ def _routes(
     operations: Operations,
     questions: Questions,
 ) -> list[web.RouteDef]:
-    """Give everything that is served but the log, the applications and the registry."""
+    """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
     return [
         *AgentCalls(
@@ -243,7 +243,7 @@ async def opened_aggregator(
 ) -> AsyncIterator[Program]:
     """Open the parts of the aggregator for the block's duration. Raises WhenceError or OSError."""
     authorities = parts.load_authorities(settings.authorities_directory)
-    parts.load_callers(settings.tokens_file)  # a wrong file ends the start before a database is opened
+    parts.load_callers(settings.tokens_file)  # an invalid file ends the start before a database is opened
     tls = parts.load_tls(settings)
     async with AsyncExitStack() as stack:
         database = await parts.open_measured(settings, database_location, stack)

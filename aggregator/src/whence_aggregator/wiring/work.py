@@ -1,4 +1,4 @@
-"""The kinds of work, what does each, and the two services that work: the worker and the evaluation."""
+"""Wiring of background work: the kinds of tasks, and the two services that do them, worker and evaluation."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from whence_common.clock import Now, utc_now
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """What works beside the requests."""
+    """The background services."""
 
     worker: Worker
     evaluating: Evaluating
 
     def wake(self, tasks: bool = True) -> None:
-        """Note that something was kept: there are instances to judge, and where `tasks`, work to do, or maybe."""
+        """Wake the services after a write: there are instances to evaluate and, with `tasks`, maybe tasks to do."""
         self.evaluating.wake()
         if tasks:
             self.worker.wake()
@@ -38,7 +38,7 @@ class Working:
 def kinds_of(
     ledger: Ledger, collectors: Mapping[str, Collector], inventory: InventoryCollector | None, *, now: Now
 ) -> dict[str, Work]:
-    """Return what does each kind of work."""
+    """Return the worker function of each kind of task."""
     asking = Work(handler=Asking(recorder=FactRecorder(ledger=ledger, collectors=collectors, now=now), now=now))
     return {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **dict.fromkeys(collectors, asking)}
 
