@@ -193,7 +193,7 @@ async def test_an_instance_that_ended_is_given_no_token_and_soon_loses_the_one_i
     await listed(house, ONE, state)
     assert await refusal(pulls, machine) == "instance-ended"
     house.clock.advance(KEPT_SECONDS)
-    assert await refused(pulls, token) == f"401 instance {ONE} is {state}: it pulls nothing"
+    assert await refused(pulls, token) == f"401 instance {ONE} is {state}: it may not pull"
 
 
 async def test_an_instance_that_is_listed_no_more_ended_too(house: InProcess) -> None:
@@ -280,7 +280,7 @@ async def test_a_key_that_was_replaced_pulls_nothing_and_neither_does_what_it_wa
         assert await refusal(pulls, before, nonce) == "enrolment-superseded"
         await pulls.principal(await pulls.token(after))
         house.clock.advance(KEPT_SECONDS)
-        assert (await refused(pulls, token)).startswith(f"401 instance {ONE} has bound another key")
+        assert (await refused(pulls, token)).startswith(f"401 instance {ONE} has bound a newer key")
         await pulls.principal(await pulls.token(after))
 
 
@@ -335,10 +335,10 @@ async def test_an_old_document_a_future_one_and_one_of_another_account_pull_noth
     house.clock.advance(-3600 - 1 - 60)
     assert await pulls_by_document(pulls, machine) == ONE
     house.clock.advance(-1)
-    assert "ahead of time" in await pulls_by_document(pulls, machine)
+    assert "in the future" in await pulls_by_document(pulls, machine)
     house.clock.advance(61)
     foreign = Machine(house.authority, ONE, accountId="999999999999")
-    assert "not among those" in await pulls_by_document(pulls, foreign)
+    assert "not an allowed account" in await pulls_by_document(pulls, foreign)
     ancient = Machine(house.authority, ONE, pendingTime="2019-03-01T12:00:00Z")
     assert "2019-03-01" in await pulls_by_document(pulls, ancient)
 

@@ -133,13 +133,13 @@ class Backend(BackendUploads):
         headers = {"Content-Type": media_type}
         async with self._ask("PUT", url, self._push(repository), data=content, headers=headers) as answer:
             if answer.status in (400, 409, 412):
-                said = (await read_answer(answer, ERROR_BYTES_MAX) or b"").decode("utf-8", "replace")
+                answered = (await read_answer(answer, ERROR_BYTES_MAX) or b"").decode("utf-8", "replace")
                 if await self._has_manifest(repository, digest):
                     return digest  # a registry with immutable tags refuses a second push of the same bytes
-                if place_missing(answer.status, said.encode()):
+                if place_missing(answer.status, answered.encode()):
                     raise missing(self._path(repository))
                 raise RegistryRefusal(
-                    "MANIFEST_INVALID", "the registry behind refuses this manifest", detail=said[:300]
+                    "MANIFEST_INVALID", "the registry behind refuses this manifest", detail=answered[:300]
                 )
             await check_place(answer, self._path(repository))
             self._expect(answer, 201)

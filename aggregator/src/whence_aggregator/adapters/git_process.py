@@ -204,11 +204,11 @@ def _credentials(login: Login | None) -> Iterator[int | None]:
     if login is None or not login.username:
         yield None
         return
-    said = f"username={login.username}\npassword={login.password}\n".encode()
-    assert len(said) < _PIPE_BYTES_MAX, "a login must fit into the buffer of a pipe"
+    lines = f"username={login.username}\npassword={login.password}\n".encode()
+    assert len(lines) < _PIPE_BYTES_MAX, "a login must fit into the buffer of a pipe"
     read_end, write_end = os.pipe()
     try:
-        os.write(write_end, said)
+        os.write(write_end, lines)
         os.close(write_end)
         yield read_end
     finally:

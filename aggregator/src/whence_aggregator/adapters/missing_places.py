@@ -14,14 +14,14 @@ _EXCEPTION = b"RepositoryNotFoundException"
 """ECR's own error code, if the error of its API is passed through."""
 
 
-def place_missing(status: int, said: bytes) -> bool:
+def place_missing(status: int, content: bytes) -> bool:
     """Return whether a refusal of a push means that its repository, or its project, does not exist."""
     if status not in (400, 404):
         return False
-    codes = ErrorDocument.parse(said).codes
+    codes = ErrorDocument.parse(content).codes
     if status == 404:
-        return bool(codes & _CODES) or _EXCEPTION in said
-    return "NAME_UNKNOWN" in codes or _EXCEPTION in said
+        return bool(codes & _CODES) or _EXCEPTION in content
+    return "NAME_UNKNOWN" in codes or _EXCEPTION in content
 
 
 def missing(path: str) -> RegistryRefusal:

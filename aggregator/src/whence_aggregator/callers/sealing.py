@@ -1,6 +1,6 @@
-"""What the front hands to a client and takes back: sealed, so that it can be neither read nor changed on the way.
+"""State that the front gives to a client and receives back: sealed, so that the client can neither read nor change it.
 
-Uploads and registry tokens need no table and no memory so; any replica goes on with them.
+Uploads and registry tokens therefore need no table and no memory; any replica continues them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from whence_common import strict_base64
 _NONCE_BYTES = 12
 _CHARACTERS_MAX = 16_384
 _KEPT_MAX = 256
-"""A client shows its token with every call."""
+"""A client sends its token with every call."""
 
 
 class Seal:
@@ -32,13 +32,13 @@ class Seal:
         self._opened: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def seal(self, content: dict[str, Any]) -> str:
-        """Give URL-safe text."""
+        """Return the sealed object as URL-safe text."""
         nonce = self._random_bytes(_NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, msgspec.json.encode(content), None)
         return base64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")
 
     def open(self, text: str) -> dict[str, Any] | None:
-        """Give what was sealed; None when this is nothing that was."""
+        """Return the object that was sealed; None when the text was not sealed here."""
         known = self._opened.get(text)
         if known is not None:
             return dict(known)

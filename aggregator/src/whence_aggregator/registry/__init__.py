@@ -1,4 +1,4 @@
-"""The Pier One front: tags written once, teams that own namespaces, nothing deleted, sources known."""
+"""The Pier One front: immutable tags, namespaces owned by teams, no deletion, known sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adoption: what the registry behind held before the front stood before it, recorded as if it were pushed now."""
+"""Import of the tags that the registry behind had before the front, recorded as if they were pushed now."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ADOPTER = Principal(name="import", kind="caller")
 
 @dataclass(slots=True)
 class Adopted:
-    """How many tags were new, how many were known, and what could not be taken, with the reason."""
+    """How many tags were new, how many were known, and which were refused, with the reason."""
 
     new: int = 0
     known: int = 0
@@ -43,7 +43,7 @@ class Adoption:
         self._now = now
 
     async def run(self, repositories: tuple[str, ...], *, say: Callable[[str], None]) -> Adopted:
-        """Adopt repositories, all there are when none is named. Done twice it changes nothing."""
+        """Import repositories, all of them if none is named. A second run changes nothing."""
         outcome = Adopted()
         async for name in self._named(repositories):
             try:
@@ -61,7 +61,7 @@ class Adoption:
         return outcome
 
     async def _aged(self, repository: Repository, tags: list[str], outcome: Adopted) -> tuple[list[AgedTag], list[str]]:
-        """Find out how old each image is; give them, and the tags of what is not an image."""
+        """Return the images' tags with their ages, and the tags of other artifacts."""
         images, others = [], []
         for tag in tags:
             if tag == LATEST:

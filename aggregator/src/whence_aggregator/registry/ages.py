@@ -1,4 +1,4 @@
-"""How old tags are that were pushed before the front stood there: by what their images say, else by their versions."""
+"""Ages of tags that were pushed before the front existed: as their images state, otherwise by their versions."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from whence_common.clock import parse_instant, to_instant
 
 CREATED = "org.opencontainers.image.created"
 _FIRST = datetime(2013, 1, 1, tzinfo=UTC)
-"""Before that there was no docker: reproducible builds state 1970 or 1980, which is not an age."""
+"""The first year of docker: reproducible builds state 1970 or 1980, which is not an age."""
 _TOKEN = re.compile(r"(-?)([0-9]+)|([A-Za-z]+)")
 UNKNOWN_AGE = to_instant(datetime.fromtimestamp(0, UTC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgedTag:
-    """A tag, and when its image says it was made; None when it does not say, or cannot be believed."""
+    """A tag, and when its image states to have been built; None when it states no plausible time."""
 
     tag: str
     made_at: datetime | None
 
 
 def made_at(config: Mapping[str, Any], annotations: Mapping[str, str], now: datetime) -> datetime | None:
-    """Read when an image was made, by its configuration or its annotation."""
+    """Return when an image was built, by its configuration or its annotation."""
     for stated in (config.get("created"), annotations.get(CREATED)):
         if not isinstance(stated, str):
             continue
@@ -40,9 +40,9 @@ def made_at(config: Mapping[str, Any], annotations: Mapping[str, str], now: date
 
 
 def by_age(tags: Sequence[AgedTag]) -> list[tuple[str, str]]:
-    """Give tags with their instants, the oldest first.
+    """Return tags with their times, the oldest first.
 
-    One whose age is not known is as old as the version before it: never newer than a version that is known to follow.
+    A tag of unknown age has the age of the version before it, and is never newer than a later version of known age.
     """
     found: list[tuple[str, str]] = []
     before = UNKNOWN_AGE

@@ -1,4 +1,4 @@
-"""What is in the registry, as its own API, Pier One's and Whence's show it."""
+"""The content of the registry, as the OCI API, Pier One's and Whence's show it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Catalog:
-    """Reads. `name` is the registry's host."""
+    """Reads the catalogue. `name` is the registry's host."""
 
     def __init__(self, *, database: Database, name: str) -> None:
         self._database = database
@@ -64,7 +64,7 @@ class Catalog:
         self._noted: set[str] = set()
 
     async def manifest(self, repository: Repository, reference: str) -> StoredManifest:
-        """Find a manifest by tag, `latest` or digest. Raises RegistryRefusal."""
+        """Return a manifest by tag, `latest` or digest. Raises RegistryRefusal."""
         digest = reference if is_sha256_digest(reference) else await self._digest_of(repository, reference)
         if digest is not None:
             asked = MANIFEST_OF.bind({"repository": str(repository), "digest": digest})
@@ -78,7 +78,7 @@ class Catalog:
         )
 
     async def tags(self, repository: Repository, *, after: str, limit: int) -> list[str]:
-        """Give tags in lexical order. Raises RegistryRefusal for an unknown repository."""
+        """Return tags in lexical order. Raises RegistryRefusal for an unknown repository."""
         rows = await self._database.fetch(
             TAGS_AFTER.bind({"repository": str(repository), "after": after, "limit": limit})
         )
@@ -87,7 +87,7 @@ class Catalog:
         return tags(rows)
 
     async def note(self, repository: Repository) -> None:
-        """Have a repository listed from now on."""
+        """Add a repository to the list of repositories."""
         if str(repository) not in self._noted:
             await self._database.write(ADD_PLACE.bind([{"repository": str(repository)}]))
             if len(self._noted) >= _NOTED_MAX:
@@ -101,7 +101,7 @@ class Catalog:
     async def referrers(
         self, repository: Repository, subject: str, *, artifact_type: str | None, after: str, limit: int
     ) -> list[dict[str, Any]]:
-        """Give the descriptors of what refers to a digest."""
+        """Return the descriptors of a digest's referrers."""
         asked: ReferrersOfParameters = {
             "repository": str(repository), "subject": subject, "artifact_type": artifact_type, "after": after,
             "limit": limit,
@@ -117,18 +117,18 @@ class Catalog:
         return artifacts(rows)
 
     async def tags_of(self, repository: str) -> list[dict[str, Any]]:
-        """Give the tags of an artifact's images as Pier One does, oldest first: the newest `TAGS_MAX` of them."""
+        """Return the tags of an artifact's images as Pier One does, oldest first: the newest `TAGS_MAX` of them."""
         rows = await self._database.fetch(TAGS_BY_AGE.bind({"repository": repository, "limit": TAGS_MAX}))
         return [tag_of_pierone(row) for row in reversed(rows)]
 
     async def tag_map(self, repository: str) -> dict[str, str]:
-        """Give image ids by tag, as the first registry API does, with what `latest` means."""
+        """Return image ids by tag, as version 1 of the registry API does, including `latest`."""
         tags = await self.tags_of(repository)
         found = {one["name"]: one["image"].removeprefix("sha256:") for one in tags}
         return {**found, LATEST: tags[-1]["image"].removeprefix("sha256:")} if tags else {}
 
     async def scm_source(self, repository: str, tag: str) -> tuple[bool, dict[str, str] | None]:
-        """Say whether there is such a tag, and the source that its image names; strings only."""
+        """Return whether the tag exists, and the source that its image names; strings only."""
         known = stored_tag(await self._database.fetch(TAG_OF.bind({"repository": repository, "tag": tag})))
         if known is None:
             return False, None
@@ -141,7 +141,7 @@ class Catalog:
         return True, {**named, "created": known.created_at}
 
     async def sources(self, images: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ScmSource]:
-        """Give the sources that are known of images, of an index by the image that is meant."""
+        """Return the known sources of images; for an index, that of the image it stands for."""
         subjects: dict[str, tuple[str, str]] = {}
         for repository, digest in images:
             known = manifest(await self._database.fetch(MANIFEST_OF.bind({"repository": repository, "digest": digest})))
@@ -156,7 +156,7 @@ class Catalog:
         return found
 
     async def by_image(self, prefix: str) -> list[dict[str, str]] | None:
-        """Find tags by the beginning of an image id. None when it is the beginning of several images."""
+        """Return tags by a prefix of an image id; None when several images have it."""
         hex_ = prefix.removeprefix("sha256:")
         if not hex_ or len(hex_) > 64 or not set(hex_) <= _HEX:
             return []

@@ -1,7 +1,7 @@
-"""Instances by AWS's signature alone, as Pier One had it: off unless the settings ask for it.
+"""Instances proved by AWS's signature alone, as in Pier One: disabled by default.
 
-Such a document proves that AWS launched an instance once, and neither who holds it nor that the instance lives. Hence
-the limit on its age.
+Such a document proves that AWS launched an instance once. It proves neither who has the document nor that the instance
+still runs. Hence the limit on its age.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ class IdentityDocuments:
         self._now = now
 
     def instance(self, blob: str) -> str:
-        """Return the id of the instance that the document is of. Raises RegistryRefusal."""
+        """Return the id of the instance that the document names. Raises RegistryRefusal."""
         try:
             identity = verify(_without_frame(blob), self._authorities)
         except InputError as exc:
             raise RegistryRefusal(
-                "UNAUTHORIZED", f"the instance identity is not accepted: {exc.message}", fix="send rsa2048, not pkcs7"
+                "UNAUTHORIZED", f"the instance identity is not valid: {exc.message}", fix="send rsa2048, not pkcs7"
             ) from exc
         if identity.account_id not in self._accounts:
-            raise RegistryRefusal("UNAUTHORIZED", "the instance's account is not among those known here")
+            raise RegistryRefusal("UNAUTHORIZED", "the instance's account is not an allowed account")
         age = (self._now() - identity.pending_time).total_seconds()
         if not -_AHEAD_SECONDS_MAX <= age <= self._seconds_max:
             raise RegistryRefusal(
                 "UNAUTHORIZED",
-                f"the identity document is of {to_instant(identity.pending_time)}, which is too old, or ahead of time",
+                f"the identity document of {to_instant(identity.pending_time)} is too old, or in the future",
                 fix="set sign_in: whence on the agent, or start the instance again",
             )
         return identity.instance_id
 
 
 def _without_frame(blob: str) -> str:
-    """Take the lines of PEM away, with which some clients frame the signature."""
+    """Return the signature without the PEM header and footer that some clients add."""
     return "".join(line for line in blob.splitlines() if not line.startswith("-----"))

@@ -1,6 +1,6 @@
-"""Whether an instance may pull: its account is allowed, it has not ended, and the key is the one that it bound last.
+"""Whether an instance may pull: its account is allowed, it has not ended, and the key is the newest that it bound.
 
-What is known of it comes from the database alone. It is kept for a short time, since each call of a pull asks again.
+Its state comes from the database alone, and is cached for a short time, because each call of a pull needs it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ DATABASE_SECONDS_MAX = 10.0
 
 
 class Instances:
-    """Looks instances up. `accounts` are those that are allowed."""
+    """Looks instances up. `accounts` are the allowed accounts."""
 
     def __init__(self, *, database: Database, accounts: frozenset[str], now: Now) -> None:
         self._database = database
         self.accounts = accounts
         self._now = now
         self._good_until: dict[tuple[str, int | None], datetime] = {}
-        """Refusals are not kept: what another replica changed may have made them untrue."""
+        """Refusals are not cached: another replica may have changed their reason."""
 
     async def of_key(self, key: str) -> Standing | None:
-        """Find the binding of a key by its id, as it is now. Raises StorageUnavailable."""
+        """Return the current binding of a key by the key's id. Raises StorageUnavailable."""
         return await self._fetch(together(STANDING_OF_KEY.bind({"key_id": bytes.fromhex(key)})))
 
     async def check(self, instance_id: str, enrolment: int | None) -> None:
-        """Check that an instance may go on pulling by what it was given for this binding; None: for none of them.
+        """Check that an instance may still pull by a token of this binding; None: of no binding.
 
-        Raises Forbidden, Unauthenticated or StorageUnavailable. An instance that never enrolled is not known to have
-        ended.
+        Raises Forbidden, Unauthenticated or StorageUnavailable. An instance that never enrolled counts as
+        running.
         """
         now, name = self._now(), (instance_id, enrolment)
         if self._good_until.get(name, now) > now:
@@ -47,7 +47,7 @@ class Instances:
         if standing is not None:
             standing.check(self.accounts)
         if enrolment is not None and (standing is None or standing.enrolment != enrolment):
-            raise Unauthenticated("enrolment-superseded", f"instance {instance_id} has bound another key since")
+            raise Unauthenticated("enrolment-superseded", f"instance {instance_id} has bound a newer key")
         if len(self._good_until) >= _KEPT_MAX:
             self._good_until.clear()
         self._good_until[name] = now + timedelta(seconds=KEPT_SECONDS)

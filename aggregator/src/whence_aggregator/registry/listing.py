@@ -1,4 +1,4 @@
-"""Images as people look for them: by team, name, tag, digest, commit, with what is known of their source."""
+"""Search for images by team, name, tag, digest or commit, with the known facts about their source."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ _COMMIT_IMAGES_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedImages:
-    """What images must be; None is anything."""
+    """Filters of images; None: no filter."""
 
     team: str | None = None
     repository: str | None = None
     tag: str | None = None
     digest: str | None = None
     commit: str | None = None
-    """A commit id or the beginning of one."""
+    """A commit id or a prefix of one."""
     text: str | None = None
-    """Stands in the repository's name or in the tag."""
+    """Text that the repository's name or the tag contains."""
 
 
 class ImageListing:
-    """Lists. `name` is the registry's host."""
+    """Lists images. `name` is the registry's host."""
 
     def __init__(self, *, database: Database, name: str) -> None:
         self._database = database
         self._name = name
 
     async def images(self, wanted: WantedImages, *, after: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        """Give a page of images by repository and tag, and the cursor of the next one."""
+        """Return a page of images by repository and tag, and the cursor of the next page."""
         repository, _, tag = after.partition("~")
         digests = [wanted.digest]
         if wanted.commit is not None:
@@ -99,7 +99,7 @@ class ImageListing:
 
 
 def _source(fact: SourceFact | None) -> dict[str, Any] | None:
-    """Give what counts as the image's source; None while it is not known."""
+    """Return the accepted source of an image; None while it is not known."""
     if fact is None:
         return None
     value = fact.value

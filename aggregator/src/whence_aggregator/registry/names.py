@@ -29,25 +29,25 @@ class Repository:
         team, _, artifact = text.partition("/")
         if not is_repository(text):
             raise RegistryRefusal(
-                "NAME_INVALID", f"{one_line(text, 80)!r} is not a repository: write team/artifact in lower-case letters"
+                "NAME_INVALID", f"{one_line(text, 80)!r} is not a repository: write team/artifact in lower case"
             )
         return cls(team=team, artifact=artifact)
 
 
 def is_repository(text: str) -> bool:
-    """Say whether a text can name a repository here."""
+    """Return whether a text is a valid repository name."""
     return "/" in text and is_repository_path(text)
 
 
 def check_reference(text: str) -> str:
-    """Give a tag or digest. Raises RegistryRefusal."""
+    """Return a valid tag or digest. Raises RegistryRefusal."""
     if not (is_sha256_digest(text) if ":" in text else is_tag(text)):
         raise RegistryRefusal("MANIFEST_INVALID", f"{one_line(text, 80)!r} is neither a tag nor a sha256 digest")
     return text
 
 
 def check_digest(text: str) -> str:
-    """Give a digest. Raises RegistryRefusal."""
+    """Return a valid digest. Raises RegistryRefusal."""
     if not is_sha256_digest(text):
         raise RegistryRefusal("DIGEST_INVALID", f"{one_line(text, 80)!r} is not a digest: sha256: and 64 hex digits")
     return text

@@ -1,8 +1,8 @@
-"""Tokens for instances, for one repository and for pulling alone, given to a fresh proof by the enrolled key.
+"""Pull tokens of instances for one repository, granted for a fresh proof by the enrolled key.
 
-Steps in order: challenge of ours, proof of the key, its binding, account and life, challenge used up; then the fresh
-proof by STS where nothing else says that the instance still lives. Whoever copied the disk of an instance that ended
-has its key, and gets nothing.
+Steps in order: our challenge, proof of the key, its binding, account and life, use of the challenge; then the fresh
+proof by STS, if nothing else shows that the instance still runs. A copy of the disk of an instance that ended contains
+its key, but receives no token.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class PullTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an agent sends. `sts` only when it was asked for."""
+    """The request of an agent. `sts` only if it was required."""
 
     instance_id: str
-    """Which instance it takes itself for: a key that was copied with a disk is bound to another."""
+    """The id of the agent's own instance: a key that was copied with a disk is bound to another one."""
     public_key: str
     challenge: str
     proof: str
@@ -43,7 +43,7 @@ class PullTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class PullTokenIssuer:
-    """Gives tokens. `audience` names this registry in proofs; it comes from the settings and from no request."""
+    """Grants tokens. `audience` names this registry in proofs; it comes from the settings, never from a request."""
 
     def __init__(
         self,
@@ -67,19 +67,19 @@ class PullTokenIssuer:
         self._now = now
 
     async def token(self, request: PullTokenRequest) -> dict[str, object]:
-        """Give a token. Raises an InputError with a stable code for every reason to refuse, or a RoadError."""
+        """Return a token. Raises an InputError with a stable code for each reason to refuse, or a RoadError."""
         self._challenges.check(request.challenge)
         if not is_repository(request.repository):
-            raise InputError("repository-malformed", "the repository is not written as team/artifact")
+            raise InputError("repository-malformed", "the repository must be written as team/artifact")
         if not INSTANCE_ID.match(request.instance_id):
             raise InputError("instance-malformed", "instance_id is not an instance's id")
         key = self._proved_key(request)
         standing = await self._instances.of_key(key)
         if standing is None:
-            raise Unauthenticated("key-unknown", "no instance has bound this key", fix="enrol, then ask again")
+            raise Unauthenticated("key-unknown", "no instance has bound this key", fix="enrol, then try again")
         if standing.instance_id != request.instance_id:
             raise Conflict(
-                "key-of-other", "this key is bound to another instance: it was copied", fix="enrol another key"
+                "key-of-other", "this key is bound to another instance: it was copied", fix="enrol a new key"
             )
         self._limit.take(standing.instance_id)
         standing.check(self._instances.accounts)
@@ -117,13 +117,13 @@ class PullTokenIssuer:
         if not signature_holds(public_key, proof, content):
             raise Unauthenticated(
                 "proof-invalid",
-                "the proof does not hold for this key, challenge, instance, repository and registry",
-                fix="name images by the host that registry.name of the front has",
+                "the proof is not valid for this key, challenge, instance, repository and registry",
+                fix="name images by the host in registry_front.name",
             )
         return key_id(public_key)
 
     async def _prove_life(self, request: PullTokenRequest, standing: Standing, key: str) -> None:
-        """Have STS say that the instance's own credentials are held now. Raises InputError or SourceUnavailable."""
+        """Verify by STS that the agent has the instance's credentials. Raises InputError or SourceUnavailable."""
         if request.sts is None or self._caller_identity is None:
             raise _life_unknown(standing)
         request.sts.check(now=self._now())
@@ -137,6 +137,6 @@ class PullTokenIssuer:
 def _life_unknown(standing: Standing) -> Forbidden:
     return Forbidden(
         "life-unknown",
-        f"nothing recent says that instance {standing.instance_id} still lives",
-        fix="configure inventory, or sts; or raise registry.unlisted_seconds_max",
+        f"nothing recent shows that instance {standing.instance_id} still runs",
+        fix="configure inventory or sts, or raise registry_front.unlisted_seconds_max",
     )

@@ -1,6 +1,6 @@
 """Pushes: a tag is written once, in the transaction that makes the push an entry of the ledger.
 
-The backend holds the bytes first, under a name that no garbage collection takes; then the tag appears, or it does not.
+The backend stores the bytes first, under a name that protects them from garbage collection; then the tag is written.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _DESCRIPTOR_ANNOTATIONS_BYTES_MAX = 16 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the operator allows. `name` is the registry's host, as images are named by."""
+    """What the operator allows. `name` is the registry's host, as in image names."""
 
     name: str
     snapshots: bool
     scratch_teams: frozenset[str]
-    """Teams whose tags may move and be removed; the images they name are not traceable by tag."""
+    """Teams whose tags may move and be deleted; their images are not traceable by tag."""
     signature_tags_move: bool
     """cosign's `sha256-….sig` and `.att` may be pushed again with other bytes, but never with an image."""
 
 
 class Pushes:
-    """Takes manifests."""
+    """Accepts manifests."""
 
     def __init__(
         self,
@@ -70,16 +70,16 @@ class Pushes:
     async def push(
         self, repository: Repository, reference: str, manifest: Manifest, by: Principal, *, created_at: str = ""
     ) -> bool:
-        """Keep a manifest under a tag or its digest; false when it was there already. Raises RegistryRefusal.
+        """Store a manifest under a tag or its digest; return False if it existed already. Raises RegistryRefusal.
 
-        `created_at` is when the tag came to be, where that was before now.
+        `created_at` is when the tag was created, if that was before now.
         """
         tag = None if is_sha256_digest(reference) else reference
         if tag is None and reference != manifest.digest:
-            raise RegistryRefusal("DIGEST_INVALID", "the manifest's bytes are not those of the digest in the path")
+            raise RegistryRefusal("DIGEST_INVALID", "the manifest's bytes do not have the digest in the path")
         if tag == LATEST and repository.team not in self._rules.scratch_teams:
             raise RegistryRefusal(
-                "TAG_INVALID", "tag latest is not allowed: it names the newest image by itself", detail={"Tag": tag}
+                "TAG_INVALID", "tag latest is not allowed: latest always names the newest image", detail={"Tag": tag}
             )
         if await self._stands(repository, tag, manifest):
             return False
@@ -98,9 +98,9 @@ class Pushes:
         return True
 
     async def untag(self, repository: Repository, reference: str, by: Principal) -> None:
-        """Forget a tag of a scratch team, or all that name a digest. Raises RegistryRefusal; bytes always stay."""
+        """Delete a tag of a scratch team, or all that name a digest. Raises RegistryRefusal; bytes always stay."""
         if repository.team not in self._rules.scratch_teams:
-            raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
+            raise RegistryRefusal("UNSUPPORTED", "this registry deletes no tags and no images")
         asked: TagAsked = TAG_OF.bind({"repository": str(repository), "tag": reference})
         if is_sha256_digest(reference):
             asked = TAGS_OF_DIGEST.bind({"repository": str(repository), "digest": reference, "limit": _UNTAGGED_MAX})
@@ -133,7 +133,7 @@ class Pushes:
         named: StoredTag | None,
         known: StoredManifest | None,
     ) -> bool:
-        """Say whether this very push was taken before. Raises RegistryRefusal when the tag names something else."""
+        """Return whether the same push was accepted before. Raises RegistryRefusal if the tag names another digest."""
         if tag is None:
             return known is not None
         if named is None:
@@ -152,9 +152,9 @@ class Pushes:
         return self._rules.snapshots and tag.endswith(SNAPSHOT)
 
     async def _check_parts(self, repository: Repository, manifest: Manifest) -> str:
-        """Everything that a manifest names must be here, as large as it says; but for its subject, which may follow.
+        """Check that all parts of a manifest exist, with the stated sizes; its subject may be pushed later.
 
-        Returns the digest of the image that an index means; empty when it means none.
+        Returns the digest of the image that an index stands for; empty when there is none.
         """
         turns = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
 
@@ -176,10 +176,12 @@ class Pushes:
             if found is not None and child == manifest.image and found.is_image:
                 meant = child.digest
         wrong += await asyncio.gather(*(look(one) for one in blobs))
-        said = [one for one in wrong if one is not None]
-        if said:
+        problems = [one for one in wrong if one is not None]
+        if problems:
             raise RegistryRefusal(
-                "MANIFEST_BLOB_UNKNOWN", f"the manifest names what is not here: {said[0]}", detail=said[:20]
+                "MANIFEST_BLOB_UNKNOWN",
+                f"the manifest names a part that is missing or wrong: {problems[0]}",
+                detail=problems[:20],
             )
         return meant
 
@@ -218,7 +220,7 @@ def _wrong_in(repository: Repository, part: Descriptor, size: int | None) -> str
 
 
 def _short(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Give the annotations that a list of referrers shows: those that fit, the shortest first."""
+    """Return the annotations that a list of referrers shows: those that fit, the shortest first."""
     found, left = {}, _DESCRIPTOR_ANNOTATIONS_BYTES_MAX
     for name, text in sorted(annotations.items(), key=lambda one: len(one[0]) + len(one[1])):
         left -= len(name.encode()) + len(text.encode())

@@ -1,4 +1,4 @@
-"""Refusals in the form of the OCI distribution specification: a code that clients know, a message that they print."""
+"""Errors in the form of the OCI distribution specification: a code that clients know, a message that they print."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STATUS = {
 
 
 class RegistryRefusal(WhenceError):
-    """A request to the registry that is refused, or that fails; `status` is HTTP's."""
+    """A request to the registry is refused, or fails; `status` is the HTTP status."""
 
     def __init__(
         self, code: str, message: str, *, status: int | None = None, detail: object = None, fix: str = ""
@@ -24,5 +24,5 @@ class RegistryRefusal(WhenceError):
 
 
 def unavailable(what: str) -> RegistryRefusal:
-    """Say that something behind the front does not answer as it should."""
-    return RegistryRefusal("UNAVAILABLE", what, fix="try again later; the operator finds the reason in the log")
+    """Return the error for a service behind the front that fails."""
+    return RegistryRefusal("UNAVAILABLE", what, fix="try again later; the log of the front has the reason")

@@ -1,4 +1,4 @@
-"""Rows of manifests, tags and keys as values, and as the registry's own API and Pier One's show them. Pure."""
+"""Rows of manifests, tags and keys as values, and as the OCI API and Pier One's show them. Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Tag(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredManifest:
-    """A manifest that was pushed. `child` is the image that is meant where an index is one."""
+    """A manifest that was pushed. `child` is the image that an index stands for."""
 
     digest: str
     media_type: str
@@ -65,7 +65,7 @@ class StoredTag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedImage:
-    """An image of the list, by its tag. `shown` is all of it that needs no other look-up."""
+    """An image of the list, by its tag. `shown` has the fields that need no further query."""
 
     repository: str
     tag: str
@@ -76,7 +76,7 @@ class ListedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFact:
-    """What was found out about the source of an image."""
+    """A collected fact about the source of an image."""
 
     subject: str
     reason: str
@@ -150,7 +150,7 @@ def tags_with_image(rows: Sequence[TagsWithImageRow]) -> tuple[set[str], list[di
 
 
 def storage(rows: Sequence[SumBlobsRow]) -> int | None:
-    """Return how many bytes all blobs have; None where there is none."""
+    """Return how many bytes all blobs have; None when there is no blob."""
     return rows[0]["storage"]
 
 
@@ -163,7 +163,7 @@ def counts_by_team(rows: Sequence[CountTeamsRow]) -> list[dict[str, Any]]:
 
 
 def descriptor(row: ReferrersOfRow) -> dict[str, Any]:
-    """Return what refers to a digest, as an index names it."""
+    """Return the descriptor of a referrer."""
     found: dict[str, Any] = {"mediaType": row["media_type"], "digest": row["digest"], "size": row["size"]}
     if row["artifact_type"]:
         found["artifactType"] = row["artifact_type"]
@@ -207,7 +207,7 @@ def source_facts(rows: Sequence[FactsNowRow]) -> dict[str, SourceFact]:
 
 
 def digests_seen(rows: Sequence[TagDigestsRow], said_by: str) -> dict[str, int]:
-    """Count the digests that each reference was seen to name, by one that stated them."""
+    """Return how many digests each reference was seen to name, as `said_by` stated."""
     found: dict[str, int] = {}
     for row in rows:
         if row["said_by"] == said_by:

@@ -1,4 +1,4 @@
-"""What a pushed image says of its source, found out within a moment of the push, or by the work queue later."""
+"""The source that a pushed image states, collected within seconds of the push, or later by the work queue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Reader(Protocol):
 
 class Collect(Protocol):
     async def __call__(self, kind: str, subject: str, lane: str) -> CollectedFact:
-        """Find out about a subject and store what was found. Raises SourceUnavailable or StorageUnavailable."""
+        """Collect a fact about a subject and store it. Raises SourceUnavailable or StorageUnavailable."""
 
 
 class Judge(Protocol):
@@ -40,7 +40,7 @@ class Judge(Protocol):
 
 
 class Sources:
-    """Looks at images. `name` is the registry's host; the work queue does what is not done within a moment."""
+    """Collects sources. `name` is the registry's host; the work queue collects what takes longer than seconds."""
 
     def __init__(
         self, *, database: Database, reader: Reader, collect: Collect, finding_of: Judge, name: str, now: Now
@@ -55,7 +55,7 @@ class Sources:
         self._turns = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def look(self, repository: str, digest: str) -> Mapping[str, object] | None:
-        """Find out about an image and store it; None when that takes longer than a moment, or is not an image."""
+        """Return what was found and stored about an image; None when it takes too long, or is not an image."""
         rows = await self._database.fetch(MANIFEST_OF.bind({"repository": repository, "digest": digest}))
         known = stored_manifest(rows)
         if known is None or not known.is_image:
@@ -73,7 +73,7 @@ class Sources:
         return {"warning": warning(finding)} if finding is not None else None
 
     async def judge(self, repository: str, manifest: Manifest) -> str:
-        """Say why an image's source is not known; empty when it is. Raises RegistryRefusal."""
+        """Return why an image's source is not known; empty when it is. Raises RegistryRefusal."""
         try:
             said = await self._reader.said_by(f"{self._name}/{repository}", manifest)
         except SourceUnavailable as exc:
@@ -85,7 +85,7 @@ class Sources:
         return warning(self._finding_of(said), file_required=True)
 
     async def run(self) -> None:
-        """Give up what is under way when cancelled; it is done later."""
+        """Wait until cancelled, then cancel collections in progress; the work queue does them later."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -97,9 +97,9 @@ class Sources:
             async with self._turns:
                 return await self._collect("image-source", subject, task["lane"])
         except (SourceUnavailable, StorageUnavailable) as exc:
-            log.warning("an image's source is found out later", extra=fields(subject=subject, reason=exc.message))
+            log.warning("an image's source is collected later", extra=fields(subject=subject, reason=exc.message))
         except asyncio.CancelledError:
-            log.info("an image's source is found out later", extra=fields(subject=subject, reason="stopping"))
+            log.info("an image's source is collected later", extra=fields(subject=subject, reason="stopping"))
             raise
         try:
             await self._database.write(ADD_TASK.bind([task]))
@@ -109,18 +109,18 @@ class Sources:
 
 
 def image_question(subject: str, repository: str, now: datetime) -> AddTaskParameters:
-    """Return the question about an image that was pushed here, in the lane of its team."""
+    """Return the task that collects the source of a pushed image, in the lane of its team."""
     lane = lane_of_team(repository.partition("/")[0])
     return question("image-source", subject, due_at=to_instant(now), lane=lane)
 
 
 def subject_of(name: str, repository: str, digest: str, child: str) -> str:
-    """Name what is looked at for a manifest: the image itself, or the one that is meant by an index."""
+    """Return the subject of a manifest's source: the image itself, or the one that an index stands for."""
     return image_subject(f"{name}/{repository}", child or digest, digest if child else None)
 
 
 def warning(finding: CollectedFact, *, file_required: bool = False) -> str:
-    """Say what is wrong with what an image says of its source; empty when nothing is.
+    """Return what is wrong with the source that an image states; empty when nothing is.
 
     `file_required` is whether only scm-source.json counts, and not annotations, labels and attestations.
     """

@@ -1,4 +1,4 @@
-"""Uploads: bound to repository, person and number, hashed as they pass, their state sealed in the URL that goes on."""
+"""Uploads: bound to repository, caller and number, hashed while they stream, their state sealed in the next URL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/.*)?\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadProgress:
-    """An upload as its client sees it: its number, its sealed state, and how many bytes are there."""
+    """An upload as its client sees it: its number, its sealed state, and how many bytes arrived."""
 
     number: str
     state: str
@@ -30,7 +30,7 @@ class UploadProgress:
 
 
 class Uploads:
-    """Takes blobs."""
+    """Accepts blobs."""
 
     def __init__(self, *, uploads: UploadBackend, seal: Seal, blob_bytes_max: int, now: Now) -> None:
         self._uploads = uploads
@@ -51,7 +51,7 @@ class Uploads:
         self, repository: Repository, by: Principal, number: str, state: str, chunks: AsyncIterator[bytes],
         *, length: int | None, content_range: str = "",
     ) -> UploadProgress:  # fmt: skip
-        """Append bytes. Raises RegistryRefusal; bytes out of their order are refused with 416."""
+        """Append bytes. Raises RegistryRefusal; bytes out of order are refused with 416."""
         content = self._open(repository, by, number, state)
         _check_order(content_range, content["received"], length)
         if content["received"] + (length or 0) > self._bytes_max:
@@ -75,7 +75,7 @@ class Uploads:
         return self._progress(content)
 
     async def status(self, repository: Repository, by: Principal, number: str, state: str) -> UploadProgress:
-        """Say how far an upload is, as the backend knows it. Raises RegistryRefusal."""
+        """Return how many bytes of an upload the backend has. Raises RegistryRefusal."""
         content = self._open(repository, by, number, state)
         found = await self._uploads.status(Upload(location=content["location"], received=content["received"]))
         if found is None:
@@ -86,7 +86,7 @@ class Uploads:
         return self._progress(content)
 
     async def finish(self, repository: Repository, by: Principal, number: str, state: str, digest: str) -> None:
-        """Make the bytes a blob. Raises RegistryRefusal; with other bytes than the digest's nothing is kept."""
+        """Turn the bytes into a blob. Raises RegistryRefusal; bytes without the digest are not stored."""
         content = self._open(repository, by, number, state)
         upload = Upload(location=content["location"], received=content["received"])
         if content["digest"] and f"sha256:{content['digest']}" != digest:
@@ -96,7 +96,7 @@ class Uploads:
             raise _wrong_digest()
 
     async def cancel(self, repository: Repository, by: Principal, number: str, state: str) -> None:
-        """Give an upload up. Raises RegistryRefusal."""
+        """Cancel an upload. Raises RegistryRefusal."""
         content = self._open(repository, by, number, state)
         await self._uploads.cancel(Upload(location=content["location"], received=content["received"]))
 
@@ -123,7 +123,7 @@ def _check_order(content_range: str, received: int, length: int | None) -> None:
         wrong = True
     if wrong:
         raise RegistryRefusal(
-            "BLOB_UPLOAD_INVALID", f"the next byte is number {received}", status=416, detail={"received": received}
+            "BLOB_UPLOAD_INVALID", f"the next byte must be number {received}", status=416, detail={"received": received}
         )
 
 
@@ -136,4 +136,4 @@ def _wrong_digest() -> RegistryRefusal:
 
 
 def _too_large(bytes_max: int) -> RegistryRefusal:
-    return RegistryRefusal("SIZE_INVALID", f"a blob here has at most {bytes_max} bytes", status=413)
+    return RegistryRefusal("SIZE_INVALID", f"the blob is larger than {bytes_max} bytes", status=413)
