@@ -422,7 +422,7 @@ async def test_a_port_in_use_is_said_with_what_to_do_and_is_tried_again(tmp_path
         config.write_text(good(tmp_path, f"listen_port: {other.getsockname()[1]}"), encoding="utf-8")
         code, output = await command("serve", "--config", config)
     assert code == 1
-    assert "is in use by another program (end what listens there" in output
+    assert "is in use by another program (stop the program that listens there" in output
 
 
 def test_settings_that_are_missing_are_answered_with_what_to_do(

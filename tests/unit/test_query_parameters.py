@@ -83,7 +83,7 @@ def test_a_name_is_taken_once(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["limit=", "limit", "text=a&limit="])
 def test_a_name_without_a_value_is_refused(text: str) -> None:
-    assert refusal(text) == ("parameter-malformed", "limit has no value", "leave it out, or give it a value")
+    assert refusal(text) == ("parameter-malformed", "limit has no value", "omit it, or set a value")
 
 
 # --- texts, limits, choices, instants
@@ -255,8 +255,8 @@ def test_a_trace_is_of_one_subject(text: str, subject: TraceSubject | str) -> No
         ("version=1.0", "subject-count", "0 subjects"),
         ("commit=0123456&ticket=PAY-7", "subject-count", "2 subjects"),
         (f"instance=i-01234567&image={DIGEST}&commit=0123456", "subject-count", "3 subjects"),
-        ("commit=0123456&version=1.0", "parameter-malformed", "version goes with application only"),
-        ("instance=i-01234567&version=1.0", "parameter-malformed", "version goes with application only"),
+        ("commit=0123456&version=1.0", "parameter-malformed", "version requires application"),
+        ("instance=i-01234567&version=1.0", "parameter-malformed", "version requires application"),
         ("instance=greeter", "instance-malformed", "this is not an instance id"),
         ("commit=main", "parameter-malformed", "commit must be 7 to 64 lower-case hex digits"),
         ("application=-", "parameter-malformed", "application must be an application id"),

@@ -42,14 +42,16 @@ def _note(findings: SettingsProblems, exc: OSError, prefix: str, address: str, p
             f"{where} is in use by a running Whence service", fix="restart it by systemctl", code="listen-port"
         )
     elif exc.errno == errno.EADDRINUSE:
-        fix = f"end what listens there (ss -ltnp 'sport = :{port}' shows it), or choose another port"
+        fix = f"stop the program that listens there (ss -ltnp 'sport = :{port}' shows it), or choose another port"
         findings.error(f"{where} is in use by another program", fix=fix, code="listen-port")
     elif exc.errno == errno.EADDRNOTAVAIL:
         message = f"{prefix}listen_address: {address} is not an address of this machine"
-        findings.error(message, fix="ip address shows them; 0.0.0.0 means all of them", code="listen-address")
+        findings.error(
+            message, fix="choose an address that `ip address` shows, or 0.0.0.0 for all of them", code="listen-address"
+        )
     elif exc.errno in (errno.EACCES, errno.EPERM):
         findings.error(
-            f"{where} may not be opened by this user: ports below 1024 need CAP_NET_BIND_SERVICE",
+            f"this user may not open {where}: ports below 1024 need CAP_NET_BIND_SERVICE",
             fix="the packaged units have it (AmbientCapabilities=CAP_NET_BIND_SERVICE); or choose a port from 1024 on",
             code="listen-port",
         )

@@ -1,3 +1,3 @@
-"""The HTTP side: bodies are bounded, callers known before a body is read, errors are RFC 9457 problems."""
+"""HTTP: bodies are bounded, callers are authenticated before a body is read, errors are RFC 9457 problems."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accounts and their silence: how many instances the EC2 API lists, and how many of them are heard of."""
+"""Accounts: how many instances the EC2 API lists, how many of them are heard, and which are silent."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class AccountCalls:
         return [web.get("/v1/accounts", self._list), web.get("/v1/accounts/{id}/silent", self._silent)]
 
     async def _list(self, request: web.Request) -> JsonResponse:
-        """Each account and region: how many instances run in the last listing, and how many of those are heard."""
+        """Return each account and region with the counts of instances that run by the last listing, and are heard."""
         Query(request)
         return respond_json({"accounts": await self._accounts.all()})
 
     async def _silent(self, request: web.Request) -> JsonResponse:
-        """Instances that run, or may run, and that never spoke or have stopped speaking."""
+        """Return instances that run, or may run, and whose agent was never heard or is silent."""
         query = Query(request, "limit", "cursor")
         limit, account = query.limit(), account_id(request.match_info["id"])
         silent, following = await self._accounts.silent(account, after=query.text("cursor") or "", limit=limit)

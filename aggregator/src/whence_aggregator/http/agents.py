@@ -1,4 +1,4 @@
-"""What agents call: challenges, enrolments, statements, heartbeats."""
+"""Calls of agents: challenges, enrolments, statements, heartbeats."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DECODER = msgspec.json.Decoder(EnrolmentRequest)
 
 
 class AgentCalls:
-    """The four calls of an agent. None of them needs a token: each carries its own proof."""
+    """The four calls of an agent, without a token: each contains its own proof."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class AgentCalls:
         return respond_json(await self._acknowledge(accepted, seen), status=200 if accepted.replayed else 201)
 
     async def _acknowledge(self, accepted: Accepted, seen: int | None) -> dict[str, object]:
-        """Return the receipt, with cosignatures once there are any, and a proof that it continues what was seen."""
+        """Return the receipt, with any cosignatures, and the consistency proof from the size seen before."""
         answer = accepted.to_wire()
         receipt = await self._publisher.receipt(accepted.ledger_index) if accepted.replayed else accepted.receipt
         answer["receipt"] = receipt
@@ -92,25 +92,25 @@ class AgentCalls:
 
 
 def named_key(request: web.Request) -> str | None:
-    """Return the key that a challenge is for, if the request names one: for limits, nothing else believes it."""
+    """Return the key that a challenge is for, if the request names one; used for limits only, since it is unproved."""
     named = request.headers.get(KEY_HEADER, "")
     return named if is_key_id(named) else None
 
 
 async def read_enrolment(request: web.Request) -> EnrolmentRequest:
-    """Read the body of an enrolment. Raises InputError."""
+    """Return the parsed body of an enrolment. Raises InputError."""
     content = await read_body(request, _ENROLMENT_BYTES_MAX)
     try:
         return _DECODER.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise InputError("enrolment-malformed", "the body is not an enrolment") from exc
+        raise InputError("enrolment-malformed", "the body is not a valid enrolment") from exc
 
 
 def _log_size(request: web.Request) -> int | None:
-    """Return the size of the log that the agent saw last, if it says."""
+    """Return the size of the log that the agent saw last; None without the header."""
     text = request.headers.get("Whence-Log-Size")
     if text is None:
         return None
     if not _SIZE.match(text):
-        raise InputError("log-size-malformed", "Whence-Log-Size is not a size", fix="send a whole number, or nothing")
+        raise InputError("log-size-malformed", "Whence-Log-Size is not a size", fix="send a whole number, or omit it")
     return int(text)

@@ -29,7 +29,7 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for st
 
 
 class BodyTooLarge(InputError):
-    """The body is larger than this path takes."""
+    """The body is larger than this path accepts."""
 
 
 class BodyTooSlow(InputError):
@@ -37,13 +37,13 @@ class BodyTooSlow(InputError):
 
 
 class BodyUnreadable(InputError):
-    """The body is encoded, or is not what its headers say."""
+    """The body is encoded, or does not match its headers."""
 
 
 class JsonResponse(web.StreamResponse):
-    """A JSON document, sent in one piece with its head: that costs half of what aiohttp's own response does.
+    """A JSON document, sent in one piece with its head, at half the cost of aiohttp's own response.
 
-    Its callers keep their connection if they speak HTTP/1.1 and do not say otherwise.
+    The connection is kept open for HTTP/1.1, unless the client asks to close it.
     """
 
     def __init__(self, content: bytes, *, status: int = 200) -> None:
@@ -66,7 +66,7 @@ class JsonResponse(web.StreamResponse):
         return self._lasting
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Send everything. Raises ConnectionError when the caller is gone."""
+        """Send everything. Raises ConnectionError when the caller has disconnected."""
         self._begun = True
         self._lasting = request.keep_alive and request.version == HttpVersion11 and not self._ending
         headers = self.headers
@@ -78,7 +78,7 @@ class JsonResponse(web.StreamResponse):
         await request.writer.write_eof(b"" if request.method == hdrs.METH_HEAD else self.content)
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: all is sent."""
+        """Do nothing: `prepare` has sent everything."""
 
 
 def respond_json(document: object, *, status: int = 200) -> JsonResponse:
@@ -86,18 +86,18 @@ def respond_json(document: object, *, status: int = 200) -> JsonResponse:
 
 
 def check_request(request: web.Request) -> None:
-    """Refuse a path or query with what no database can keep, before anything is asked. Raises Unstorable."""
+    """Refuse a path or query with characters that no database can store. Raises Unstorable."""
     texts = [text for pair in request.query.items() for text in pair] if request.query_string else []
     check_texts([request.path, *request.match_info.values(), *texts], "the path or query")
 
 
 def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
-    """Give a body that came with its headers; None when it is still to be read.
+    """Return a body that arrived with its headers; None when it is still to be read.
 
-    Raises BodyTooLarge; BodyUnreadable where it is encoded: a few bytes could unfold to any number; Unstorable.
+    Raises BodyTooLarge; BodyUnreadable if it is encoded, since a few bytes could expand to any number; Unstorable.
     """
     if hdrs.CONTENT_ENCODING in request.headers:
-        raise BodyUnreadable("body-encoded", "bodies are taken as they are", fix="send no Content-Encoding")
+        raise BodyUnreadable("body-encoded", "encoded bodies are not accepted", fix="send no Content-Encoding")
     length = request.content_length
     if length is None:
         return None
@@ -107,9 +107,9 @@ def ready_body(request: web.Request, bytes_max: int) -> bytes | None:
 
 
 async def read_body(request: web.Request, bytes_max: int, *, pace: RequestPace = _PACE) -> bytes:
-    """Read a body of at most so many bytes.
+    """Return a body of at most `bytes_max` bytes.
 
-    Raises BodyTooLarge, of which the rest is not read, BodyUnreadable, or Unstorable for an escaped NUL.
+    Raises BodyTooLarge without reading the rest, BodyTooSlow, BodyUnreadable, or Unstorable for an escaped NUL.
     """
     if (ready := ready_body(request, bytes_max)) is not None:
         return ready
@@ -119,16 +119,16 @@ async def read_body(request: web.Request, bytes_max: int, *, pace: RequestPace =
             async for chunk in paced_chunks(request, pace, passed_on=False):
                 content += chunk
                 left -= len(chunk)
-                del chunk  # nothing refers to it twice while the next is awaited
+                del chunk  # no second reference remains while the next chunk is awaited
                 if left < 0:
                     raise BodyTooLarge("body-too-large", f"the body is larger than {bytes_max} bytes")
         return _checked(bytes(content))
     except TimeoutError as exc:
-        raise BodyTooSlow("body-too-slow", "the body stopped coming, or came too slowly") from exc
+        raise BodyTooSlow("body-too-slow", "the body stopped, or arrived too slowly") from exc
     except web.RequestPayloadError as exc:
-        raise BodyUnreadable("body-malformed", "the body is not framed as its headers say") from exc
+        raise BodyUnreadable("body-malformed", "the body does not match its headers") from exc
     finally:
-        content.clear()  # an error's traceback would keep it until the garbage is collected
+        content.clear()  # otherwise an error's traceback keeps it until the next garbage collection
 
 
 def _checked(content: bytes) -> bytes:

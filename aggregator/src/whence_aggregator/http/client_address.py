@@ -1,4 +1,4 @@
-"""Where a request comes from: the one place that knows, for limits and logs."""
+"""The client's address of a request, for limits and logs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ CLIENT_ADDRESS = web.RequestKey("client_address", str)
 
 
 def client_address(request: web.BaseRequest) -> str:
-    """Return the client's address, for logs. The server has found it before any handler runs."""
+    """Return the client's address, for logs. The server determines it before any handler runs."""
     return request.get(CLIENT_ADDRESS) or request.remote or ""
 
 
 def limited_address(request: web.BaseRequest) -> str:
-    """Return the name under which limits count the client."""
+    """Return the name by which limits count the client."""
     return limit_name(client_address(request))

@@ -1,4 +1,4 @@
-"""One connection: stands between the socket and aiohttp's own protocol, and sees what that does not bound."""
+"""One connection: a protocol between the socket and aiohttp's own, which bounds what aiohttp does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Connection(asyncio.Protocol):
-    """Passes everything on to `inner`, and counts."""
+    """Forwards all events to `inner`, and counts held bytes and time."""
 
     def __init__(self, inner: web.RequestHandler, all_: Connections, client: str | None) -> None:
         self.inner = inner
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._all.reading.take(self, data)
 
     def feed(self, data: bytes) -> None:
-        """Hand on bytes that were received, when it is their turn."""
+        """Pass received bytes to aiohttp, when it is their turn."""
         if self.is_left_unread:
             return
         if self._request is not None and self._request.content.is_eof():
@@ -80,12 +80,12 @@ class Connection(asyncio.Protocol):
         self._inner.data_received(data)
 
     def pause_reading(self) -> None:
-        """Receive no more until what was received is handed on."""
+        """Stop receiving until the received bytes were passed on."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Receive again, unless aiohttp has enough for now: then it resumes by itself."""
+        """Receive again, unless aiohttp has paused reading: then aiohttp resumes it."""
         has_enough = self.inner._reading_paused or self.inner._buffer_paused
         if self._transport is not None and not self._transport.is_closing() and not has_enough:
             self._transport.resume_reading()
@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
         return self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        """The client takes an answer more slowly than it comes: what is not sent counts as held, for a time."""
+        """Count the unsent rest of an answer as held, for a time: the client reads it slowly."""
         self._inner.pause_writing()
         if self.ended or self._transport is None:
             return
@@ -117,18 +117,18 @@ class Connection(asyncio.Protocol):
             self.end("slow-reader")
 
     def begin(self, request: web.BaseRequest) -> None:
-        """A request begins to be handled."""
+        """Begin a request."""
         if not self.requests:
             self._stop_waiting()
         self.requests += 1
         self._request = request
 
     def passed_on(self, size: int) -> None:
-        """Bytes of the body have gone elsewhere: they are no longer held."""
+        """Count bytes of the body as no longer held: the handler passed them on."""
         self._all.received.let_go(self, size)
 
     def finish(self) -> None:
-        """The request is handled: of what came, only what came too early is still held."""
+        """End a request: only bytes of a next request are still held."""
         request, self._request = self._request, None
         self._refused = request.content if request is not None and not request.content.is_eof() else None
         early = min(self._early_bytes, self._all.received.let_go(self))
@@ -137,11 +137,11 @@ class Connection(asyncio.Protocol):
         self._early_bytes = 0
 
     def refuse(self, kind: RefusedKind) -> None:
-        """Count a request that is refused, while the connection may go on."""
+        """Count a refused request; the connection may stay open."""
         self._all.refused.add(kind)
 
     def end(self, kind: RefusedKind) -> None:
-        """Close it without sending the rest."""
+        """Close the connection without sending the rest."""
         if not self.ended:
             self._all.count(kind, self)
             self._abort()
@@ -149,14 +149,14 @@ class Connection(asyncio.Protocol):
             self._all.forget(self)
 
     def _drop_body(self) -> None:
-        """Empty the body's buffer now: what aiohttp keeps refers to itself, and waits for the garbage collector."""
+        """Empty the body's buffer now: aiohttp's reference cycles would keep it until a garbage collection."""
         for content in (self._request.content if self._request is not None else None, self._refused):
             if content is not None:
-                with suppress(Exception):  # it may have failed already, and nobody reads it any more
+                with suppress(Exception):  # the stream may have failed already, and has no reader any more
                     content.read_nowait()
 
     def sweep(self) -> None:
-        """End it when it has been closing for too long."""
+        """Abort the connection when it has been closing for too long."""
         if self._transport is None or not self._transport.is_closing():
             return
         now = self._all.clock()
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_left_unread(self) -> bool:
-        """Whether what comes is the rest of a body that was answered already: it is not even looked at."""
+        """Return whether received bytes are the rest of an answered request's body, which is dropped unread."""
         return self._refused is not None and not self._refused.is_eof()
 
     def _wait(self, seconds: float, kind: RefusedKind) -> None:

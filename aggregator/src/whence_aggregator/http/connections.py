@@ -1,4 +1,4 @@
-"""All connections of a server: how many, what they hold in memory, how long they may rest; shared out by address."""
+"""All connections of a server: bounds of their number, memory and idle time, shared fairly by address."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ CONNECTION = web.RequestKey("connection", Connection)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionBounds:
-    """What connections may take. The defaults hold a process's memory for them below 600 MB."""
+    """The bounds of connections. With the defaults, they use less than 600 MB of memory."""
 
     connections_max: int = 16_384
-    """One is 30 KB. One too many has the one that rested longest closed, of its own address where that has too many."""
+    """One takes 30 KB. One too many closes the longest idle, of its own address if that has too many."""
     introduced_max: int = 2_048
-    """What is no connection yet: its TLS handshake, or its proxy's header, has not ended. One is 60 KB."""
+    """Connections whose TLS handshake, or whose proxy's header, has not ended. One takes 60 KB."""
     held_bytes_max: int = 64 * 1024 * 1024
-    """Received and not yet handled, of all connections together; as much again answered and not yet taken."""
+    """Received and not yet handled bytes of all connections; the same bound holds for unsent bytes of answers."""
     silent_seconds_max: float = 30.0
-    """How long a new connection may be without a request."""
+    """How long a new connection may stay without a request."""
     rest_seconds_max: float = 120.0
-    """Between two requests: above an agent's heartbeat, and above the 60 seconds of AWS's load balancers."""
+    """Idle time between two requests: above an agent's heartbeat, and above the 60 seconds of AWS's load balancers."""
     life_seconds_max: float = 3600.0
     requests_max: int = 10_000
     slow_seconds_max: float = 30.0
-    """How long a client may take nothing of an answer; it earns time with what it takes."""
+    """How long a client may read nothing of an answer; what it reads extends the time."""
     bytes_per_second_min: float = 4096.0
     early_bytes_max: int = 64 * 1024
-    """What may be sent ahead of the answer to the request before."""
+    """How many bytes a client may send before the previous request is answered."""
     closing_seconds_max: float = 10.0
-    """How long a closed connection may wait for its client to take the rest of an answer."""
+    """How long a closing connection may wait for its client to read the rest of an answer."""
 
 
 class Connections:
-    """Admits connections and ends those that take too much.
+    """Admits connections and ends those that use too much.
 
-    A connection counts under `name`, its peer, and what it holds under `holder`, the client of its request:
-    the two differ behind a proxy that forwards requests of many clients on one connection.
+    A connection counts for `name`, its peer; its held bytes count for `holder`, the client of its request. The two
+    differ behind a proxy that forwards requests of many clients on one connection.
     """
 
     def __init__(
@@ -76,18 +76,18 @@ class Connections:
         self._all: dict[asyncio.Protocol, Connection] = {}
 
     def new(self, inner: web.RequestHandler, client: str | None = None) -> Connection:
-        """Make the protocol of a connection; `client` is whom a PROXY header named."""
+        """Return the protocol of a new connection; `client` is the address of a PROXY header."""
         return Connection(inner, self, client)
 
     def of(self, request: web.BaseRequest) -> Connection | None:
         return self._all.get(request.protocol)
 
     def forwards(self, peer: str) -> bool:
-        """Whether this peer names its clients request by request."""
+        """Return whether this peer names the client of each request."""
         return self._proxies.told_by == "x-forwarded-for" and self._proxies.trusts(peer)
 
     def admit(self, connection: Connection) -> bool:
-        """Take a new connection in, if need be for one that rests."""
+        """Admit a new connection, if necessary by closing an idle one."""
         while (against := self._open.claim(names(connection.name))) is not None:
             resting = self._resting.first(against)
             if resting is None:
@@ -99,7 +99,7 @@ class Connections:
         return True
 
     def begin(self, connection: Connection, request: web.BaseRequest) -> None:
-        """Have it count as busy with a request, and the request as its client's."""
+        """Count the connection as busy, and the request as its client's."""
         self._resting.discard(connection)
         client = connection.peer
         if connection.forwards:
@@ -110,7 +110,7 @@ class Connections:
         connection.begin(request)
 
     def finish(self, connection: Connection, response: web.StreamResponse | None) -> None:
-        """Have it count as resting; close it after this answer when it is old, or still sends what nobody reads."""
+        """Count the connection as idle; close it after this answer if it is old, or still sends an unread body."""
         connection.finish()
         if connection.ended:
             return
@@ -121,7 +121,7 @@ class Connections:
             response.force_close()
 
     def forget(self, connection: Connection) -> None:
-        """Have a connection that is ended count no longer."""
+        """Stop counting a connection that has ended."""
         if self._all.pop(connection.inner, None) is not None:
             self.reading.forget(connection)
             self.received.let_go(connection)
@@ -130,7 +130,7 @@ class Connections:
             self._open.release(names(connection.name))
 
     def sweep(self) -> None:
-        """End connections that are closed on our side, while their clients take no more."""
+        """Abort connections that are closing while their clients read nothing."""
         for connection in list(self._all.values()):
             connection.sweep()
 
@@ -142,7 +142,7 @@ class Connections:
         return len(self._all)
 
     def _hold_for(self, connection: Connection, holder: str) -> None:
-        """Have what a proxy's connection holds count for another of its clients."""
+        """Count the held bytes of a proxy's connection for another of its clients."""
         if holder != connection.holder:
             held = self.received.let_go(connection)
             connection.holder = holder

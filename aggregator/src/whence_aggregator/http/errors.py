@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems with a stable code, the fix and the request's id; the middleware that makes them."""
+"""Errors as RFC 9457 problems with a stable code, the fix and the request's id."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ _STATUS_BY_CODE = {
 }
 _PROOF_CODES = ("identity-", "cms-", "sts-")
 REQUEST_ID = web.RequestKey("request_id", str)
-"""What stands in our log and in the caller's."""
+"""The id of the request, for our log and the caller's."""
 _PROCESS = os.urandom(6).hex()
 _NUMBERS = itertools.count(1)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _AGAIN_SECONDS = 5
-"""After which callers try again what something outside, the database for one, kept us from."""
+"""When callers retry after a transient error, of the database for example."""
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 def guarded(handler: Handler, authenticate: Authenticate | None) -> Handler:
     """Wrap the handler of a route: the request's id, whether its caller is known, and errors as problems.
 
-    A bug is logged and told as one. Not a middleware of aiohttp's: those cost twice as much, and agents beat often.
+    A bug is logged and reported as one. Not an aiohttp middleware, which costs twice as much: heartbeats are frequent.
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -103,7 +103,7 @@ def guarded(handler: Handler, authenticate: Authenticate | None) -> Handler:
 
 
 def problem(request: web.Request, error: WhenceError) -> web.Response:
-    """Give an error as a problem response; Retry-After where there is a time."""
+    """Return an error as a problem response, with Retry-After if it has a time."""
     response = _respond(
         request, _status(error), error.code, error.message, error.fix, last_taken=getattr(error, "last_taken", None)
     )
@@ -147,6 +147,6 @@ def _respond(
     if last_taken is not None:
         document["last_taken"] = last_taken
     if request.path.startswith("/apps"):
-        document["message"] = detail  # what Kio's clients look for
+        document["message"] = detail  # Kio's clients read this key
     text = visible_json(document)
     return web.Response(text=text, status=status, content_type="application/problem+json", headers=_HEADERS)

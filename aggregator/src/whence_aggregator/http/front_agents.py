@@ -1,7 +1,7 @@
-"""What agents call at the registry front: challenges, enrolments and tokens to pull with, below `/v2/_whence/`.
+"""Calls of agents at the registry front: challenges, enrolments and pull tokens, below `/v2/_whence/`.
 
-There, because proxies before a registry pass `/v2/` on, and no repository's name begins with an underscore. Each call
-carries its own proof; errors are problems, as at the aggregator.
+The prefix, because proxies before a registry forward `/v2/`, and no repository's name begins with an underscore. Each
+call contains its own proof; errors are problems, as at the aggregator.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DECODER = msgspec.json.Decoder(PullTokenRequest)
 
 
 class FrontAgentCalls:
-    """Handlers."""
+    """Handlers of these calls."""
 
     def __init__(self, *, enrolments: Enrolments, pull_tokens: PullTokenIssuer, challenges: ChallengeLimits) -> None:
         self._enrolments = enrolments
@@ -55,5 +55,5 @@ class FrontAgentCalls:
         try:
             wanted = _DECODER.decode(content)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise InputError("pull-token-malformed", "the body is not a request for a pull token") from exc
+            raise InputError("pull-token-malformed", "the body is not a valid request for a pull token") from exc
         return respond_json(await self._pull_tokens.token(wanted), status=201)

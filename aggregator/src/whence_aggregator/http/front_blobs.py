@@ -1,4 +1,4 @@
-"""Blobs of the registry's API: streamed both ways, hashed both ways, never whole in memory."""
+"""Blobs of the OCI API: streamed and hashed in both directions, never whole in memory."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from whence_aggregator.registry.uploads import UploadProgress, Uploads
 from whence_common.digest import is_sha256_digest
 
 TRANSFERS_AT_ONCE_MAX = 256
-"""Over all callers; one alone gets a third of them, one address a half."""
+"""Over all callers; one caller may use a third, one address a half."""
 TRANSFER_SECONDS_MAX = 3 * 3600.0
 PIECES_A_ROUND = 4
-"""A piece is hashed and sent in half a millisecond. Heartbeats waited for all of 85 transfers that began at once."""
+"""A piece takes half a millisecond to hash and send. Without turns, heartbeats waited for 85 concurrent transfers."""
 _OCTETS = "application/octet-stream"
 _PARTS = re.compile(r"multipart/byteranges; ?boundary=[\x20-\x7e]{1,100}", re.IGNORECASE)
-"""Several ranges in one answer: without the boundary its parts cannot be told apart (RFC 9110, 14.6)."""
+"""Several ranges in one answer: without the boundary, its parts cannot be separated (RFC 9110, 14.6)."""
 
 
 class CallerLeft(Exception):
-    """The caller takes no more of a blob. Not a ConnectionError: that is the registry's behind while it is asked."""
+    """The caller stopped reading a blob. Not a ConnectionError, which means the registry behind."""
 
 
 class BlobCalls:
-    """Handlers."""
+    """Handlers of blobs and uploads."""
 
     def __init__(
         self, *, calls: FrontCalls, access: Access, uploads: Uploads, backend: BlobBackend, catalog: Catalog
@@ -99,7 +99,7 @@ class BlobCalls:
         return await self._stream(request, digest, answer)
 
     async def _stream(self, request: web.Request, digest: str, answer: BlobAnswer) -> web.StreamResponse:
-        """Pass bytes on; the last of them only when all are those of the digest."""
+        """Forward bytes; the last of them only after all were verified by the digest."""
         kind = answer.content_type if answer.status == 206 and _PARTS.fullmatch(answer.content_type) else _OCTETS
         headers = {"Docker-Content-Digest": digest, "Content-Type": kind, "Accept-Ranges": "bytes"}
         if answer.size is not None:
@@ -117,14 +117,14 @@ class BlobCalls:
                     await _to_caller(response.write(held))
                 held = chunk
             if whole and f"sha256:{hashed.hexdigest()}" != digest:
-                raise unavailable("the registry behind gives other bytes than the digest's")
+                raise unavailable("the registry behind returned bytes that do not have this digest")
             await _to_caller(response.write(held))
             await _to_caller(response.write_eof())
         except RegistryRefusal:
             if request.transport is not None:
-                request.transport.abort()  # the client must not take what it has for the whole
+                request.transport.abort()  # the client must not accept a part as the whole
         finally:
-            chunk = held = b""  # an error's traceback would keep them until the garbage is collected
+            chunk = held = b""  # otherwise an error's traceback keeps them until the next garbage collection
         return response
 
     async def _start(self, request: web.Request) -> web.Response:
@@ -136,7 +136,7 @@ class BlobCalls:
         digest = request.query.get("digest")
         if digest is None:
             return self._going_on(repository, progress, 202)
-        check_digest(digest)  # everything in one call
+        check_digest(digest)  # the whole upload in one call
         async with self._transfer(request, principal):
             progress = await self._uploads.append(
                 repository, principal, progress.number, progress.state, self._sent(request),
@@ -146,7 +146,7 @@ class BlobCalls:
         return await self._made(repository, digest)
 
     async def _mounted(self, request: web.Request, repository: Repository) -> web.Response | None:
-        """Take a blob over from a repository that the caller may read; None when it must be uploaded."""
+        """Mount a blob from a repository that the caller may read; None when it must be uploaded."""
         digest, source = request.query.get("mount"), request.query.get("from")
         if digest is None or source is None or not is_repository(source):
             return None
@@ -202,7 +202,7 @@ class BlobCalls:
 
     async def _delete(self, request: web.Request) -> web.Response:
         await self._calls.caller(request)
-        raise RegistryRefusal("UNSUPPORTED", "nothing is deleted here: tags and images stay")
+        raise RegistryRefusal("UNSUPPORTED", "this registry deletes no tags and no images")
 
     async def _readable(self, request: web.Request) -> tuple[Repository, str, Principal]:
         principal = await self._calls.caller(request)
@@ -229,7 +229,7 @@ class BlobCalls:
 
     @asynccontextmanager
     async def _transfer(self, request: web.Request, principal: Principal) -> AsyncIterator[None]:
-        """Bound how many transfers there are at once, of each caller and address too, and how long one takes."""
+        """Bound the number of concurrent transfers, also by caller and address, and the time of each."""
         caller = f"{principal.kind} {principal.name}" if principal.name else ""
         try:
             with self._transfers.take(request, caller):
@@ -241,15 +241,15 @@ class BlobCalls:
 
 
 async def _to_caller(sending: Awaitable[object]) -> None:
-    """Send something. Raises CallerLeft."""
+    """Await a write to the caller. Raises CallerLeft."""
     try:
         await sending
     except ConnectionError as exc:
-        raise CallerLeft("the caller takes no more") from exc
+        raise CallerLeft("the caller stopped reading") from exc
 
 
 def _range(request: web.Request) -> str:
-    """Give the ranges that are asked for; those of another unit than bytes mean the whole (RFC 9110, 14.2)."""
+    """Return the Range header; another unit than bytes means the whole blob (RFC 9110, 14.2)."""
     stated = request.headers.get("Range", "")
     return stated if stated.startswith("bytes=") else ""
 

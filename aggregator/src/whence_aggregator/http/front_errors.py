@@ -1,4 +1,4 @@
-"""Requests of registry clients: who calls comes first, errors have the form of the OCI distribution specification."""
+"""Requests of registry clients: authentication first; errors in the form of the OCI distribution specification."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from whence_common.storable import Unstorable, check_json
 log = logging.getLogger(__name__)
 
 _PACE = RequestPace(grace_seconds=60.0, bytes_per_second_min=4096.0)
-"""An upload: a client may pause for a minute, and is faster than 4 KiB a second otherwise."""
+"""The pace of an upload: at least 4 KiB a second, with pauses of at most a minute."""
 _VERSION = {"Docker-Distribution-API-Version": "registry/2.0", "X-Content-Type-Options": "nosniff"}
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
 _NUMBERS = itertools.count(1)
@@ -39,14 +39,14 @@ _PARAMETERS = {
     "/v2/{name}/blobs/uploads/": {"mount", "from", "digest"},
     "/v2/{name}/blobs/uploads/{number}": {"_state", "digest"},
 }
-"""What each path takes. The token's path is not among them: OAuth 2 has unknown parameters ignored (RFC 6749, 3.2)."""
+"""The parameters of each path. Not of the token's path: OAuth 2 ignores unknown ones (RFC 6749, 3.2)."""
 _FROM_MIRRORS = "ns"
-"""containerd adds it to whatever it asks of a mirror: the registry that an image's name begins with."""
+"""containerd adds it to each request to a mirror: the registry that an image's name begins with."""
 ChallengesOf = Callable[[web.Request], list[str]]
 
 
 def registry_guarded(handler: Handler, challenge: ChallengesOf) -> Handler:
-    """Wrap a handler: errors in the registry's form, with what to sign in with. A refused body is not waited for."""
+    """Wrap a handler: return errors in the OCI form, with the challenges. A refused body is not read."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         request[REQUEST_ID] = f"r{_PROCESS}-{next(_NUMBERS)}"
@@ -78,11 +78,11 @@ def _check_names(request: web.Request) -> None:
 
 
 async def no_continue(request: web.Request) -> None:
-    """Do not ask for a body before it is known who sends it: `body` does that."""
+    """Send no 100 Continue yet: `body` sends it once the caller is authenticated."""
 
 
 async def body(request: web.Request, *, passed_on: bool = True) -> AsyncIterator[bytes]:
-    """Give a body's bytes as they come. Raises RegistryRefusal when they stop coming, or come too slowly."""
+    """Yield a body's bytes as they arrive. Raises RegistryRefusal when they stop, or arrive too slowly."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         writer = request.transport
         if writer is not None:
@@ -91,15 +91,15 @@ async def body(request: web.Request, *, passed_on: bool = True) -> AsyncIterator
         async for chunk in paced_chunks(request, _PACE, passed_on=passed_on):
             yield chunk
     except TimeoutError as exc:
-        raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body came too slowly, or stopped", status=408) from exc
+        raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body stopped, or arrived too slowly", status=408) from exc
     except web.HTTPException:
         raise
     except (ConnectionError, web.RequestPayloadError) as exc:
-        raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the body broke off") from exc
+        raise RegistryRefusal("BLOB_UPLOAD_INVALID", "the connection broke within the body") from exc
 
 
 async def whole_body(request: web.Request, bytes_max: int) -> bytes:
-    """Read a body of at most so many bytes. Raises RegistryRefusal with 413, or Unstorable for an escaped NUL."""
+    """Return a body of at most `bytes_max` bytes. Raises RegistryRefusal with 413, or Unstorable for an escaped NUL."""
     too_large = RegistryRefusal("SIZE_INVALID", f"the body is larger than {bytes_max} bytes", status=413)
     if (request.content_length or 0) > bytes_max:
         raise too_large
@@ -114,7 +114,7 @@ async def whole_body(request: web.Request, bytes_max: int) -> bytes:
 
 
 def check_parameters(request: web.Request) -> None:
-    """Raise RegistryRefusal for a parameter that the path does not take, or one that is given more than once."""
+    """Raise RegistryRefusal for a parameter that the path does not take, or one that is repeated."""
     if not request.query_string:
         return
     resource = request.match_info.route.resource
@@ -128,7 +128,7 @@ def check_parameters(request: web.Request) -> None:
 
 
 def own_url(request: web.Request, configured: str | None) -> str:
-    """Give the URL by which this client reaches us."""
+    """Return the URL by which this client reaches the front."""
     if configured is not None:
         return configured
     host = request.host if _HOST.match(request.host) else "localhost"
@@ -152,7 +152,7 @@ def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challeng
     if refusal.detail is not None:
         error["detail"] = refusal.detail
     document = msgspec.json.encode({"errors": [error]})
-    headers = {"Cache-Control": "no-store"}  # what it says of signing in follows the request's Host
+    headers = {"Cache-Control": "no-store"}  # the challenges depend on the request's Host
     response = web.Response(body=document, status=refusal.status, content_type="application/json", headers=headers)
     if refusal.status == 401:
         for one in challenge(request):
@@ -165,5 +165,5 @@ def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challeng
         address=client_address(request), path=shown_path(request), status=refusal.status, code=refusal.code,
         request_id=request[REQUEST_ID],
     )  # fmt: skip
-    log.log(logging.DEBUG if refusal.status == 404 else logging.INFO, "refused", extra=said)
+    log.log(logging.DEBUG if refusal.status == 404 else logging.INFO, "refused", extra=details)
     return response

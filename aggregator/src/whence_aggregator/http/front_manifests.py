@@ -1,4 +1,4 @@
-"""The registry's own API, `/v2/…`: manifests, tags, referrers, sign-in. Blobs are in front_blobs."""
+"""The OCI distribution API, `/v2/…`: manifests, tags, referrers, sign-in. Blobs are in front_blobs."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from whence_common.oci_manifest import DOCKER_MANIFEST, INDEXES, MANIFEST_BYTES_
 from whence_common.registry_sign_in import CATALOG_SCOPE
 
 _ENGINE = "docker/"
-"""The Docker Engine answers every challenge, and fails at Basic where it has a token to renew by and no password."""
+"""The Docker Engine answers every challenge, and fails at Basic if it has a refresh token and no password."""
 BASIC_CHALLENGE = 'Basic realm="Pier One Docker Registry"'
 _FORM_BYTES_MAX = 64 * 1024
-_HEADER_NOT_TAKEN = "X-SCM-Source is not taken: put scm-source.json into the image, or sign with whence attest"
+_HEADER_NOT_TAKEN = "X-SCM-Source is ignored: put scm-source.json into the image, or sign with whence attest"
 _SCOPES_MAX = 20
 _CATALOG_PATH = "/v2/_catalog"
 _SCOPE = re.compile(r"repository:([a-z0-9._/-]{1,255}):([a-z,*]{1,60})\Z")
 
 
 class FrontCalls:
-    """Handlers. `name` is the registry's host, `url` how clients reach it when that is not what they say."""
+    """Handlers. `name` is the registry's host, `url` its URL if that is not the Host of requests."""
 
     def __init__(
         self,
@@ -78,12 +78,12 @@ class FrontCalls:
         ]
 
     def challenges(self, request: web.Request) -> list[str]:
-        """Say how to sign in: with a token that is granted for what is asked, or as Pier One's clients do."""
+        """Return the challenges: a token for the required scope, or Basic as Pier One's clients use it."""
         realm = f"{own_url(request, self._url)}/v2/token"
         scope = f',scope="{CATALOG_SCOPE}"' if request.path == _CATALOG_PATH else ""
         name = request.match_info.get("name")
         if name is not None and _SCOPE.match(f"repository:{name}:pull"):
-            of_upload = "number" in request.match_info  # who asks for its state goes on to send
+            of_upload = "number" in request.match_info  # a client that reads its state continues to send
             reads = request.method in ("GET", "HEAD") and not of_upload
             actions = "pull" if reads else "pull,push"
             scopes = [f"repository:{name}:{actions}"]
@@ -94,7 +94,7 @@ class FrontCalls:
         return [bearer] if request.headers.get("User-Agent", "").startswith(_ENGINE) else [bearer, BASIC_CHALLENGE]
 
     async def caller(self, request: web.Request) -> Principal:
-        """Return who calls, once the parameters are known ones. Raises RegistryRefusal."""
+        """Return the caller, after the parameters were checked. Raises RegistryRefusal."""
         principal = await self._access.authenticate(
             request.headers.get("Authorization", ""), client=limited_address(request)
         )
@@ -110,7 +110,7 @@ class FrontCalls:
         return web.Response(text="OK")
 
     async def _token(self, request: web.Request) -> web.Response:
-        """Grant a token for what the caller may do of what is asked, as docker's token flow has it."""
+        """Grant a token for the requested scopes that the caller has, by Docker's token flow."""
         authorization, scopes = request.headers.get("Authorization", ""), list(request.query.getall("scope", []))
         if request.method == "POST":
             form = await self._form(request)
@@ -177,7 +177,7 @@ class FrontCalls:
             return web.Response(headers=headers)
         content = await self._backend.manifest(str(repository), found.digest)
         if content is None:
-            raise unavailable("the registry behind has lost this manifest")
+            raise unavailable("the registry behind lost this manifest")
         return web.Response(body=content, headers={**headers, "Content-Type": found.media_type})
 
     async def _put_manifest(self, request: web.Request) -> web.Response:
@@ -194,15 +194,15 @@ class FrontCalls:
         }
         if manifest.subject is not None:
             headers["OCI-Subject"] = manifest.subject.digest
-        told = await self._told(repository, reference, manifest) if created else ""
+        warning = await self._source_warning(repository, reference, manifest) if created else ""
         if "X-SCM-Source" in request.headers:
-            told = told or _HEADER_NOT_TAKEN
-        if told:
-            headers["Warning"] = f'299 - "{told}"'
+            warning = warning or _HEADER_NOT_TAKEN
+        if warning:
+            headers["Warning"] = f'299 - "{warning}"'
         return web.Response(status=201, headers=headers)
 
-    async def _told(self, repository: Repository, reference: str, manifest: Manifest) -> str:
-        """Have the image looked at; say what is wrong with what it says of its source."""
+    async def _source_warning(self, repository: Repository, reference: str, manifest: Manifest) -> str:
+        """Collect the image's source; return the warning about it, or an empty text."""
         subject = manifest.subject.digest if manifest.subject is not None else subject_of_tag(reference)
         if subject is not None:
             await self._sources.look(str(repository), subject)
@@ -213,9 +213,10 @@ class FrontCalls:
         """Refuse an image whose source is not known. Raises RegistryRefusal."""
         if kind_of(manifest) != "image":
             return
-        told = await self._sources.judge(str(repository), manifest)
-        if told:
-            raise RegistryRefusal("MANIFEST_INVALID", told, fix="add /scm-source.json as the last layer of the image")
+        problem = await self._sources.judge(str(repository), manifest)
+        if problem:
+            fix = "add /scm-source.json as the last layer of the image"
+            raise RegistryRefusal("MANIFEST_INVALID", problem, fix=fix)
 
     async def _delete_manifest(self, request: web.Request) -> web.Response:
         repository, principal = await self.writable(request)
@@ -229,7 +230,7 @@ class FrontCalls:
         return repository
 
     async def writable(self, request: web.Request) -> tuple[Repository, Principal]:
-        """Give repository and caller, who may write to it. Raises RegistryRefusal, the body unread."""
+        """Return repository and caller, if the caller may write. Raises RegistryRefusal before the body is read."""
         principal = await self.caller(request)
         repository = Repository.parse(request.match_info["name"])
         await self._access.check_push(principal, repository)
@@ -237,7 +238,7 @@ class FrontCalls:
 
 
 def page(request: web.Request) -> tuple[str, int]:
-    """Read `last` and `n`. Raises RegistryRefusal."""
+    """Return the parameters `last` and `n`. Raises RegistryRefusal."""
     stated = request.query.get("n")
     if stated is not None and not re.fullmatch(r"[0-9]{1,6}", stated):
         raise RegistryRefusal("PAGINATION_NUMBER_INVALID", "n must be a number")
@@ -245,7 +246,7 @@ def page(request: web.Request) -> tuple[str, int]:
 
 
 def paged(request: web.Request, document: dict[str, Any], found: list[str], limit: int) -> web.Response:
-    """Answer a page, with where the next one is."""
+    """Return a page, with the link of the next one."""
     response = web.Response(body=msgspec.json.encode(document), content_type="application/json")
     if limit and len(found) > limit:
         query = {**request.query, "n": str(limit), "last": found[limit - 1]}
@@ -263,7 +264,7 @@ def _warning(found: Any) -> str:
 
 
 def _check_accepted(request: web.Request, media_type: str) -> None:
-    """A client that reads single images only must not be given an index as if it were one."""
+    """Raise RegistryRefusal for an index that the client does not accept: it would read it as an image."""
     stated = ",".join(request.headers.getall("Accept", [])).lower()
     if (
         media_type in INDEXES

@@ -1,4 +1,4 @@
-"""Memory that connections hold: shared out by address, and the one that has held some for longest makes room."""
+"""Memory that connections hold: shared by address; the connection that has held some for longest is ended first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ C = TypeVar("C")
 
 
 class InOrder(Generic[C]):
-    """Connections in the order in which they came here, all and by name."""
+    """Connections in the order in which they were added, overall and by name."""
 
     def __init__(self) -> None:
         self._all: dict[C, str] = {}
@@ -24,7 +24,7 @@ class InOrder(Generic[C]):
         self._by_name.setdefault(name, {})[connection] = None
 
     def discard(self, connection: C) -> str | None:
-        """Return the name that it was here under; None when it was not."""
+        """Remove a connection; return its name, or None when it was not here."""
         name = self._all.pop(connection, None)
         if name is not None:
             named = self._by_name[name]
@@ -34,12 +34,12 @@ class InOrder(Generic[C]):
         return name
 
     def first(self, name: str) -> C | None:
-        """Return the one that has been here longest, of a name; of all for an empty name."""
+        """Return the connection that was added first, of a name, or of all for an empty name."""
         return next(iter(self._by_name.get(name, ()) if name else self._all), None)
 
 
 class HeldBytes:
-    """One kind of bytes, `total` of all connections: received and not handled, or answered and not taken."""
+    """One kind of held bytes, bounded by `total`: received and not handled, or answered and not sent."""
 
     def __init__(self, total: int) -> None:
         self._shares = Shares(total)
@@ -47,7 +47,7 @@ class HeldBytes:
         self._order: InOrder[Connection] = InOrder()
 
     def hold(self, connection: Connection, size: int) -> bool:
-        """Count bytes for a connection's holder. Where there is no room, whoever has held some for longest is ended."""
+        """Count bytes for a connection's holder. Without room, end the connection that has held some for longest."""
         while (against := self._shares.claim(names(connection.holder), size)) is not None:
             oldest = self._order.first(against) or connection
             oldest.end("held-bytes")
@@ -59,7 +59,7 @@ class HeldBytes:
         return True
 
     def let_go(self, connection: Connection, size: int | None = None) -> int:
-        """Count so many bytes, or all, as no longer held; return how many that were."""
+        """Count `size` bytes, or all, as no longer held; return how many they were."""
         held = self._bytes.get(connection, 0)
         released = held if size is None else min(size, held)
         if released:
@@ -73,5 +73,5 @@ class HeldBytes:
 
 
 def names(name: str) -> dict[str, float]:
-    """Return the name that a claim is for; none for the proxies that stand for many."""
+    """Return the name that a claim counts for; no name for proxies, which forward for many clients."""
     return {name: 1.0} if name else {}

@@ -1,4 +1,4 @@
-"""Images that were pushed to the registry front, listed and searched: `/v1/images`."""
+"""List and search of images that were pushed to the registry front: `/v1/images`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from whence_aggregator.registry.listing import ImageListing, WantedImages
 
 
 class ImageCalls:
-    """Handlers."""
+    """Handlers of `/v1/images`."""
 
     def __init__(self, *, listing: ImageListing) -> None:
         self._listing = listing

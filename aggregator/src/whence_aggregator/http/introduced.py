@@ -1,7 +1,7 @@
-"""Connections before they are one: the PROXY header of a trusted proxy first, then the TLS handshake, then HTTP.
+"""Connections before HTTP: first the PROXY header of a trusted proxy, then the TLS handshake.
 
-Strangers can begin this as often as they like and never end it, so what has begun is shared out by address, and who
-has been at it for longest makes room: a handshake that is meant takes a fraction of a second.
+Attackers can begin any number of them and never finish, so they are bounded by address, and the oldest is ended first:
+a normal handshake takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from whence_common.runtime.pause import pause
 log = logging.getLogger(__name__)
 
 _ACCEPTED_A_ROUND = 64
-"""uvloop accepts one: 500 that came at once kept the next one waiting for as many rounds of a busy loop."""
+"""uvloop accepts one a round: 500 that arrived at once delayed the next one by as many rounds of a busy loop."""
 _PAUSE_SECONDS = 0.1
-"""After an accept that failed: all files are open, most likely."""
+"""Pause after an accept that failed: most likely, too many files are open."""
 
 
 class Introduced:
-    """Accepts connections; those of proxies that are `introducing` begin with a header, which must be there."""
+    """Accepts connections; those of proxies that are `introducing` must begin with a PROXY header."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Introduced:
                     connection.setblocking(False)
                     self._begin(connection, str(peer[0]))
             except BlockingIOError:
-                continue  # those were all
+                continue  # no connection waits any more
             except OSError as exc:
                 log.warning("a connection cannot be accepted", extra=fields(reason=str(exc)))
                 await pause(_PAUSE_SECONDS)
@@ -92,7 +92,7 @@ class Introduced:
         return self._proxies.told_by == "proxy-protocol" and self._proxies.trusts(peer)
 
     def _admit(self, task: asyncio.Task[None], name: str) -> bool:
-        """Count it under a name, if need be in place of the one that began first."""
+        """Count a connection for its name, if necessary by ending the one that began first."""
         while (against := self._shares.claim(names(name))) is not None:
             self._connections.refused.add("connections")
             first = self._begun.first(against)
@@ -128,10 +128,10 @@ class Introduced:
             log.warning("connection refused", extra=fields(address=peer, code=exc.code, reason=exc.diagnostics()))
             connection.close()
         except (OSError, TimeoutError):
-            connection.close()  # gone, or a handshake that was none
+            connection.close()  # disconnected, or not a TLS handshake
 
     async def _client(self, connection: socket.socket, peer: str) -> str | None:
-        """Return whom a proxy introduces; from now on it counts as that client's."""
+        """Return the client that a proxy names; the connection counts as that client's from now on."""
         if not self._introduces(peer):
             return None
         client = await read_client(connection)
@@ -139,5 +139,5 @@ class Introduced:
         if client is not None and task is not None:
             self._forget(task)
             if not self._admit(task, limit_name(client)):
-                raise ConnectionAbortedError("too many connections of this client have begun")
+                raise ConnectionAbortedError("too many connections of this client have not finished their handshake")
         return client

@@ -1,4 +1,4 @@
-"""What auditors and witnesses read: checkpoints, tiles and entry bundles as C2SP has them, receipts, bundles."""
+"""The log for auditors and witnesses: C2SP checkpoints, tiles and entry bundles; receipts; bundles of a period."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class LogCalls:
         match = _TILE.match(request.match_info["path"])
         width = int(match[3] or TILE_WIDTH) if match else 0
         if match is None or not 0 < width <= TILE_WIDTH or (match[3] is not None and width == TILE_WIDTH):
-            raise NotFound("tile-unknown", "this is not a tile's path", fix="write it like tile/0/x001/067")
+            raise NotFound("tile-unknown", "this is not the path of a tile", fix="write it like tile/0/x001/067")
         number = int(match[2].replace("x", "").replace("/", ""))
         if match[1] == "entries":
             require_user_data(request)
             content = await self._ledger.reader.bundle(number, width)
         elif int(match[1]) > _LEVEL_MAX:
-            raise NotFound("tile-unknown", f"levels are from 0 to {_LEVEL_MAX}")
+            raise NotFound("tile-unknown", f"unknown level: levels are from 0 to {_LEVEL_MAX}")
         else:
             content = await self._ledger.reader.tile(int(match[1]), number, width)
         return web.Response(body=content, content_type="application/octet-stream", headers=_IMMUTABLE)
@@ -72,10 +72,10 @@ class LogCalls:
         Query(request)
         digest, suffix, rest = request.match_info["name"].partition(".tlog-proof")
         if not is_sha256_digest(digest) or rest:
-            raise InputError("parameter-malformed", "an entry is named by its digest: sha256: and 64 hex digits")
+            raise InputError("parameter-malformed", "not a digest of an entry: write sha256: and 64 hex digits")
         stored = await self._ledger.reader.find(digest)
         if stored is None:
-            raise NotFound("statement-unknown", f"there is no entry {digest}")
+            raise NotFound("statement-unknown", f"entry not found: {digest}")
         text = await self._publisher.receipt(stored.ledger_index)
         if suffix:
             return web.Response(text=text, headers=_SHORT)
@@ -109,5 +109,5 @@ class LogCalls:
 def _needed(query: Query, name: str) -> str:
     value = query.instant(name)
     if value is None:
-        raise InputError("parameter-missing", f"{name} is needed", fix="write it like 2026-11-22T12:00:00Z")
+        raise InputError("parameter-missing", f"{name} is required", fix="write it like 2026-11-22T12:00:00Z")
     return value

@@ -1,4 +1,4 @@
-"""Requests counted by the template of their route, never by the path that a caller wrote."""
+"""Counts of requests by the template of their route, never by the path that a caller sent."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _PATTERN = re.compile(r"\{([a-z_]+):[^}]*\}")
 _EVERYTHING_ELSE = "/{path}"
 CALLER_LEFT = 499
-"""As nginx has it: there was nobody to answer."""
+"""The status of nginx for a client that disconnected before the answer."""
 
 
 class HttpMeasures:
-    """Counts requests, and measures how long answers took: until they were ready, or sent where they are streamed."""
+    """Counts requests, and measures the time until an answer is ready or, if streamed, sent."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._requests: dict[str, dict[tuple[str, int], int]] = {}
-        self._seconds = Histogram("whence_http_request_seconds", "How long answers took, by route.", ("route",))
+        self._seconds = Histogram("whence_http_request_seconds", "Time until the answer, by route.", ("route",))
         self._under_way = 0
 
     def around(self, path: str, handler: Handler) -> Handler:
-        """Count the requests of a route."""
+        """Wrap a handler to count the requests of a route."""
         route = template(path)
         counts = self._requests.setdefault(route, {})
         series: Series | None = None
@@ -59,7 +59,7 @@ class HttpMeasures:
         return handle
 
     def families(self) -> Sequence[Family]:
-        under_way = gauge("whence_http_requests_under_way", "Requests that are being answered.", self._under_way)
+        under_way = gauge("whence_http_requests_under_way", "Requests in progress.", self._under_way)
         requests = Family(
             name="whence_http_requests", kind="counter", help="Requests by route, method and status.",
             samples=[
@@ -72,6 +72,6 @@ class HttpMeasures:
 
 
 def template(path: str) -> str:
-    """Name a route: `/v2/{name:.+}/tags/list` is `/v2/{name}/tags/list`; what no route is for is `other`."""
+    """Return a route's name: `/v2/{name:.+}/tags/list` is `/v2/{name}/tags/list`; an unknown path is `other`."""
     route = _PATTERN.sub(r"{\1}", path)
     return OTHER if route == _EVERYTHING_ELSE else route

@@ -1,4 +1,4 @@
-"""/metrics: open to everybody, but for the labels that name accounts and hosts; they need a token, or a setting."""
+"""/metrics: open to every caller, except the labels that name accounts and hosts; they need a token, or a setting."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Source = Callable[[], Sequence[Family]]
 
 
 class MetricsCalls:
-    """Shows what `sources` and `stored` count; `files` reads files, in a thread, and `stored` asks the database."""
+    """Returns the metrics of `sources` and `stored`; `files` reads files, in a thread, and `stored` the database."""
 
     def __init__(
         self,
@@ -80,11 +80,11 @@ class MetricsCalls:
         try:
             families = await stored.get(seconds_max=STORED_SECONDS_MAX)
         except (TimeoutError, StorageUnavailable) as exc:
-            said = str(exc) or f"no answer within {STORED_SECONDS_MAX:g} seconds"
-            log.warning("metrics are shown without the database's", extra=fields(error=said))
+            error = str(exc) or f"no answer within {STORED_SECONDS_MAX:g} seconds"
+            log.warning("metrics are returned without those of the database", extra=fields(error=error))
             return [_answering(answers=False)]
         return [*families, _answering(answers=True)]
 
 
 def _answering(*, answers: bool) -> Family:
-    return gauge("whence_database_up", "1 when the database has just answered.", float(answers))
+    return gauge("whence_database_up", "1 if the database answered this request.", float(answers))

@@ -1,4 +1,4 @@
-"""What operators look at: health, readiness, the contract, and a page that says where to go."""
+"""Calls for operators: health, readiness, the contract, and a start page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from whence_aggregator.ports import Database
 
 
 class ProbeCalls:
-    """Whether a process lives, and whether to send it requests. Open to everybody."""
+    """Health and readiness of a process, without a token."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
@@ -30,7 +30,7 @@ class ProbeCalls:
         ]
 
     async def _health(self, request: web.Request) -> JsonResponse:
-        """Whether the process lives. Asks no database: a probe must not add to its trouble."""
+        """Return that the process runs. Does not query the database: a probe must not add to its load."""
         no_parameters(request)
         return respond_json({"health": True})
 
@@ -41,7 +41,7 @@ class ProbeCalls:
 
 
 class OperatorCalls:
-    """The contract, and a page for a person who comes here with a browser. Open to everybody; names no instance."""
+    """The contract, and a start page for browsers, without a token; they name no instance."""
 
     def __init__(self, *, database: Database, audience: str) -> None:
         self._size = Shared(lambda: size_of(database))

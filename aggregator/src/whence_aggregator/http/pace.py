@@ -1,4 +1,4 @@
-"""A floor on the progress of bodies: a client that keeps us waiting must have sent something for it."""
+"""A minimum rate for request bodies: the time that a client may take depends on the bytes that it sent."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from whence_aggregator.http.connections import CONNECTION
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPace:
-    """How long a client may keep us waiting for a body. What it sends earns time, up to what it had at first."""
+    """How long to wait for a body. Received bytes extend the time, up to its initial value."""
 
     grace_seconds: float
     bytes_per_second_min: float
 
     def after(self, seconds_left: float, waited_seconds: float, received: int) -> float:
-        """Return the time that is left after a wait for so many bytes."""
+        """Return the remaining time after a wait in which `received` bytes arrived."""
         return min(self.grace_seconds, seconds_left - waited_seconds + received / self.bytes_per_second_min)
 
 
 async def paced_chunks(
     request: web.BaseRequest, pace: RequestPace, *, passed_on: bool, clock: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[bytes]:
-    """Give a body's bytes as they come. Raises TimeoutError when they come too slowly.
+    """Yield a body's bytes as they arrive. Raises TimeoutError when they arrive too slowly.
 
-    `passed_on`: what was given is not kept in memory, so the connection holds it no longer.
+    `passed_on`: the caller does not keep yielded bytes in memory, so the connection no longer holds them.
     """
     connection, left = request.get(CONNECTION), pace.grace_seconds
     while True:

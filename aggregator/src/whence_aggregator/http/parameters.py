@@ -1,4 +1,4 @@
-"""Query parameters read strictly: unknown ones are refused, values are checked before anything is asked."""
+"""Query parameters, parsed strictly: unknown ones are refused, values are validated before any query."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VALUE_CHARACTERS_MAX = 300
 class Query:
     """The parameters of one request. `allowed` are the names that this path takes.
 
-    Raises InputError for any other name, for a name that is given twice, and for a name without a value.
+    Raises InputError for any other name, for a repeated name, and for a name without a value.
     """
 
     def __init__(self, request: web.Request, *allowed: str) -> None:
@@ -34,12 +34,12 @@ class Query:
                 fix = f"this path takes {', '.join(sorted(allowed))}" if allowed else "this path takes no parameters"
                 raise InputError("parameter-unknown", f"unknown parameter: {one_line(name, 100)!r}", fix=fix)
             if len(self._query.getall(name)) > 1:
-                raise InputError("parameter-repeated", f"{name} is given more than once", fix="give it once")
+                raise InputError("parameter-repeated", f"{name} is given more than once", fix="send it once")
             if not value:
-                raise InputError("parameter-malformed", f"{name} has no value", fix="leave it out, or give it a value")
+                raise InputError("parameter-malformed", f"{name} has no value", fix="omit it, or set a value")
 
     def text(self, name: str) -> str | None:
-        """Return a short printable text, or None when it is not given."""
+        """Return a short printable text, or None when it is absent."""
         value = self._query.get(name)
         if value is not None and (len(value) > _VALUE_CHARACTERS_MAX or not value.isprintable()):
             what = f"longer than {_VALUE_CHARACTERS_MAX} characters or not printable"
@@ -47,7 +47,7 @@ class Query:
         return value
 
     def instant(self, name: str) -> str | None:
-        """Give an instant, normalised."""
+        """Return a time, normalised, or None when it is absent."""
         value = self.text(name)
         return instant(value, name=name) if value is not None else None
 
@@ -66,7 +66,7 @@ class Query:
         return value
 
     def filter(self, name: str) -> str | None:
-        """Return what a list is narrowed by, in its own form: one that cannot exist is refused, not found nowhere."""
+        """Return a filter of a list. Raises InputError for a value that cannot exist, instead of an empty list."""
         value = self.text(name)
         if value is not None and name == "account":
             return account_id(value)
@@ -76,14 +76,14 @@ class Query:
         return value
 
     def subject(self) -> TraceSubject | str:
-        """Give what is traced: a Subject, or the id of an instance. Exactly one must be given."""
+        """Return what to trace, a Subject or the id of an instance. Exactly one is required."""
         given = [name for name in ("instance", *_SUBJECTS) if name in self._query]
         if len(given) != 1:
             raise InputError(
-                "subject-count", f"{len(given)} subjects", fix=f"give one of: instance, {', '.join(_SUBJECTS)}"
+                "subject-count", f"{len(given)} subjects", fix=f"send exactly one of: instance, {', '.join(_SUBJECTS)}"
             )
         if "version" in self._query and given != ["application"]:
-            raise InputError("parameter-malformed", "version goes with application only")
+            raise InputError("parameter-malformed", "version requires application")
         value = self.text(given[0])
         assert value is not None
         if given == ["instance"]:
@@ -94,13 +94,13 @@ class Query:
 
 
 def no_parameters(request: web.Request) -> None:
-    """Raise InputError where a path that takes no parameters is given any."""
+    """Raise InputError for any parameter, on a path that takes none."""
     if request.rel_url.raw_query_string:
         Query(request)
 
 
 def instant(text: str, *, name: str) -> str:
-    """Normalise an instant. Raises InputError."""
+    """Return a time, normalised. Raises InputError."""
     try:
         return to_instant(parse_instant(text.replace(" ", "+")))
     except ValueError as exc:
@@ -108,28 +108,28 @@ def instant(text: str, *, name: str) -> str:
 
 
 def instance_id(text: str) -> str:
-    """Check an instance id. Raises InputError."""
+    """Return a valid instance id. Raises InputError."""
     if not INSTANCE_ID.match(text):
         raise InputError("instance-malformed", "this is not an instance id", fix="write it like i-0123456789abcdef0")
     return text
 
 
 def account_id(text: str) -> str:
-    """Check an account id. Raises InputError."""
+    """Return a valid account id. Raises InputError."""
     if not ACCOUNT_ID.match(text):
         raise InputError("parameter-malformed", "this is not an account id", fix="write its 12 digits")
     return text
 
 
 def check_image(value: str | None) -> str | None:
-    """Check a digest that is given. Raises InputError."""
+    """Return a valid digest, or None when it is absent. Raises InputError."""
     if value is not None:
         _check_subject("image", value)
     return value
 
 
 def check_ami(value: str | None) -> str | None:
-    """Check an AMI's id that is given. Raises InputError."""
+    """Return a valid AMI id, or None when it is absent. Raises InputError."""
     if value is not None and not _AMI.match(value):
         raise InputError(
             "parameter-malformed", "ami is not the id of an AMI", fix="write it like ami-0123456789abcdef0"
@@ -138,7 +138,7 @@ def check_ami(value: str | None) -> str | None:
 
 
 def check_commit(value: str | None) -> str | None:
-    """Check a commit id, or the beginning of one, that is given. Raises InputError."""
+    """Return a valid commit id or prefix of one, or None when it is absent. Raises InputError."""
     if value is not None:
         _check_subject("commit", value)
     return value

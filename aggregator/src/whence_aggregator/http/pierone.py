@@ -1,4 +1,4 @@
-"""Pier One's own API: teams, artifacts, tags, scm-source, statistics; and the map of tags that older clients read."""
+"""Pier One's API: teams, artifacts, tags, scm-source, statistics; and the map of tags that older clients read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class PierOneCalls:
-    """Handlers; everybody who is known may read, a granted token only what is told of its repositories."""
+    """Handlers; every known caller may read, a granted token only its own repositories."""
 
     def __init__(self, *, calls: FrontCalls, access: Access, catalog: Catalog) -> None:
         self._calls = calls
@@ -47,7 +47,7 @@ class PierOneCalls:
         return [web.get(path, registry_guarded(handler, self._calls.challenges)) for path, handler in paths]
 
     def _of_all(self, handler: _Handler) -> _Handler:
-        """Wrap what names repositories, whichever there are."""
+        """Wrap a handler whose answer names all repositories."""
 
         async def handle(request: web.Request) -> web.Response:
             self._access.check_list(await self._calls.caller(request))  # refuses parameters as well: no path takes any
@@ -56,7 +56,7 @@ class PierOneCalls:
         return handle
 
     def _of_repository(self, handler: _Handler) -> _Handler:
-        """Wrap what is told of one repository. A name that cannot be one is answered like one that is not there."""
+        """Wrap a handler of one repository. A malformed name is answered like an unknown one."""
 
         async def handle(request: web.Request) -> web.Response:
             principal, name = await self._calls.caller(request), _repository(request)
@@ -79,7 +79,7 @@ class PierOneCalls:
         return _cut(_json(found), len(found)) if found else web.Response(status=404)
 
     async def _scm_source(self, request: web.Request) -> web.Response:
-        """404 says by its body whether the tag or the source is missing."""
+        """Return the image's source, or 404, whose body states whether the tag or the source is missing."""
         tag = request.match_info["tag"]
         known, source = await self._catalog.scm_source(_repository(request), tag if _TAG.match(tag) else "")
         if source is not None:
@@ -93,8 +93,8 @@ class PierOneCalls:
     async def _by_image(self, request: web.Request) -> web.Response:
         found = await self._catalog.by_image(request.match_info["image"])
         if found is None:
-            return _json({"message": "several images begin so"}, status=412)
-        return _json(found) if found else _json({"message": "no image begins so"}, status=404)
+            return _json({"message": "several images have this prefix"}, status=412)
+        return _json(found) if found else _json({"message": "no image has this prefix"}, status=404)
 
     async def _statistics(self, _: web.Request) -> web.Response:
         return _json(await self._catalog.statistics())
@@ -107,14 +107,14 @@ class PierOneCalls:
 
 
 def _repository(request: web.Request) -> str:
-    """Name the repository; what cannot be one is known by nobody."""
+    """Return the repository's name, unchecked: a malformed one is unknown."""
     team, artifact = request.match_info["team"], request.match_info["artifact"]
     parts = (team, *artifact.split("/"))
     return "/".join(parts) if all(_SEGMENT.match(part) for part in parts) else ""
 
 
 def _cut(response: web.Response, count: int) -> web.Response:
-    """Say in a header when a list is not the whole: its form has no place for that."""
+    """Add a Warning header to an incomplete list, whose format cannot state it."""
     if count >= TAGS_MAX:
         response.headers["Warning"] = (
             f'299 - "only the newest {TAGS_MAX} tags are listed; GET /v2/.../tags/list has all"'

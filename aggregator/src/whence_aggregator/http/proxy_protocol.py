@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2, as HAProxy specifies it: who the client is, before its first byte.
+"""The PROXY protocol, versions 1 and 2, by HAProxy's specification: the client's address before its first byte.
 
 The header is read from the socket to its last byte and no further, so that TLS may begin right after it.
 """
@@ -16,7 +16,7 @@ HEADER_SECONDS_MAX = 5.0
 _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1_BYTES_MAX = 107
 _V2_BYTES_MAX = 1024
-"""Of what follows the first 16: addresses, and TLVs, of which nothing is used."""
+"""Bound of what follows the first 16 bytes: addresses, and TLVs, which are ignored."""
 _INET, _INET6, _UNIX = 1, 2, 3
 _ADDRESSES_BYTES = {_INET: 12, _INET6: 36, _UNIX: 216}
 
@@ -33,7 +33,7 @@ class ProxyHeaderInvalid(InputError):
 
 
 async def read_client(connection: socket.socket) -> str | None:
-    """Read the header; return the client's address, None where there is none. Raises ProxyHeaderInvalid."""
+    """Read the header; return the client's address, or None without one. Raises ProxyHeaderInvalid."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(HEADER_SECONDS_MAX):
@@ -42,10 +42,10 @@ async def read_client(connection: socket.socket) -> str | None:
                 fixed = await _exactly(loop, connection, 4)
                 length = int.from_bytes(fixed[2:])
                 if length > _V2_BYTES_MAX:
-                    raise ProxyHeaderInvalid(f"a PROXY header of {length} bytes")
+                    raise ProxyHeaderInvalid(f"a PROXY header of {length} bytes is too long")
                 return parse_v2(fixed, await _exactly(loop, connection, length))
             if not head.startswith(b"PROXY "):
-                raise ProxyHeaderInvalid("a connection from a trusted proxy begins without a PROXY header")
+                raise ProxyHeaderInvalid("a connection from a trusted proxy does not begin with a PROXY header")
             line = bytearray(head)
             while not line.endswith(b"\r\n"):
                 if len(line) >= _V1_BYTES_MAX:

@@ -1,4 +1,4 @@
-"""What people and tools ask: traces, instances, statements, rules, the summary."""
+"""Queries of users and tools: traces, instances, statements, rules, the summary."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CAUSES = ("boot", "change", "stop", "failed")
 
 
 class QueryCalls:
-    """Answers from storage alone."""
+    """Handlers that answer from storage alone."""
 
     def __init__(self, *, database: Database, log: LogReader, search: Search, tracer: Tracer) -> None:
         self._database = database
@@ -52,7 +52,7 @@ class QueryCalls:
         subject, moment = query.subject(), await self._moment(query)
         if not isinstance(subject, TraceSubject):
             if query.text("state") is not None:
-                raise InputError("parameter-malformed", "state goes with lists; one instance is shown in any state")
+                raise InputError("parameter-malformed", "state filters lists only: omit it for one instance")
             return respond_json(_shown(await self._tracer.instance(subject, moment=moment), request))
         states = States.parse(query.text("state"))
         lineages, following = await self._tracer.matching(
@@ -105,7 +105,7 @@ class QueryCalls:
         )
 
     async def _statement(self, request: web.Request) -> web.Response:
-        """Give the envelope's verbatim bytes."""
+        """Return the envelope's verbatim bytes."""
         stored = await self._stored(request)
         require_user_data(request)
         if stored.content is None:
@@ -116,10 +116,10 @@ class QueryCalls:
         Query(request)
         digest = request.match_info["digest"]
         if not is_sha256_digest(digest):
-            raise InputError("parameter-malformed", "a statement is named by its digest: sha256: and 64 hex digits")
+            raise InputError("parameter-malformed", "not a digest of a statement: write sha256: and 64 hex digits")
         stored = await self._log.find(digest)
         if stored is None:
-            raise NotFound("statement-unknown", f"there is no statement {digest}")
+            raise NotFound("statement-unknown", f"statement not found: {digest}")
         return stored
 
     async def _rules(self, request: web.Request) -> JsonResponse:

@@ -1,4 +1,4 @@
-"""Whether a process should be sent requests: it is not stopping, and what it stands on answers in time."""
+"""Readiness of a process for requests: it is not stopping, and what it depends on answers in time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from whence_aggregator.ports import StorageUnavailable
 from whence_common.errors import RoadError
 
 ANSWER_SECONDS_MAX = 1.5
-"""Probes wait two seconds; the answer has to be on its way before."""
+"""Below two seconds, after which probes time out."""
 
 
 class NotReady(RoadError):
-    """The process should be sent no requests now."""
+    """The process is not ready for requests."""
 
 
 class Readiness:
-    """Says whether to send requests here. `check` raises while what the process stands on cannot be used."""
+    """Reports readiness. `check` raises while a dependency of the process is unavailable."""
 
     def __init__(self, check: Callable[[], Awaitable[object]], *, fresh_seconds: float = FRESH_SECONDS) -> None:
         self._check = Shared(check, fresh_seconds=fresh_seconds)
@@ -28,15 +28,15 @@ class Readiness:
 
     @property
     def draining(self) -> bool:
-        """Whether the process is about to end: requests are answered, and connections closed after them."""
+        """Return whether the process is about to end: it answers requests, and closes connections after them."""
         return self._draining
 
     def drain(self) -> None:
-        """Be ready no more."""
+        """Report not ready from now on."""
         self._draining = True
 
     async def check(self) -> None:
-        """Return within two seconds. Raises NotReady or StorageUnavailable."""
+        """Return within two seconds if the process is ready. Raises NotReady or StorageUnavailable."""
         if self._draining:
             raise NotReady("draining", "the process is about to end", fix="send requests to another replica")
         try:
@@ -48,7 +48,7 @@ class Readiness:
         await self._check.close()
 
     def around(self, handler: Handler) -> Handler:
-        """Have connections closed after their answer while the process drains."""
+        """Wrap a handler to close connections after their answer while the process drains."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             response = await handler(request)
@@ -63,5 +63,5 @@ def slow_database() -> StorageUnavailable:
     return StorageUnavailable(
         "storage-slow",
         f"the database has not answered within {ANSWER_SECONDS_MAX:g} seconds",
-        fix="look at the database: its load, its locks, its disk, and the network on the way",
+        fix="check the database: its load, its locks, its disk, and the network to it",
     )

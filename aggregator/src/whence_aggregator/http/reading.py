@@ -1,6 +1,6 @@
-"""The time that the event loop spends on what connections have sent: some a round, and addresses in turn for the rest.
+"""Bounds the time that the event loop spends on received bytes: some a round, and addresses in turn for the rest.
 
-A megabyte in chunks of one byte takes as long as thirty that come in large ones, before any handler could look at it.
+A megabyte in chunks of one byte takes as long as thirty in large chunks, before any handler sees it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Protocol
 
 ROUND_SECONDS_MAX = 0.004
 _PIECE_BYTES = 4 * 1024
-"""Some 700 chunks at worst: aiohttp takes 0.4 ms to read them, and its handler 2 ms to take them."""
+"""At most about 700 chunks: aiohttp takes 0.4 ms to parse them, and its handler 2 ms to read them."""
 
 
 class Fed(Protocol):
-    """What reading needs of a connection. `holder` is the name it counts for."""
+    """A connection, as Reading sees it. `holder` is the name it counts for."""
 
     ended: bool
     holder: str
@@ -30,7 +30,7 @@ class Fed(Protocol):
 
 
 class Reading:
-    """Feeds connections with what they received: at once, or in their address's turn, which pauses them."""
+    """Feeds connections with their received bytes: at once, or paused until their address's turn."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -38,10 +38,10 @@ class Reading:
         self._begun = False
         self._later: dict[Fed, bytearray] = {}
         self._turns: dict[str, deque[Fed]] = {}
-        """By name; the one that is next comes first."""
+        """Waiting connections by name; the next name comes first."""
 
     def take(self, connection: Fed, data: bytes) -> None:
-        """Feed a connection with bytes, some of them later when there are many."""
+        """Feed a connection with bytes; some of them later, if there are many."""
         later = self._later.get(connection)
         if later is not None:
             later += data
@@ -58,7 +58,7 @@ class Reading:
             connection.pause_reading()
 
     def forget(self, connection: Fed) -> None:
-        """Drop what was left for later."""
+        """Drop the bytes that wait."""
         self._later.pop(connection, None)
 
     def _feed(self, connection: Fed, piece: bytes) -> None:
@@ -72,7 +72,7 @@ class Reading:
             asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        """Begin a round, with what was left of those before."""
+        """Begin a round with the bytes that wait."""
         self._begun, self._left_seconds = False, ROUND_SECONDS_MAX
         while self._turns and self._left_seconds > 0:
             name, waiting = next(iter(self._turns.items()))
@@ -86,7 +86,7 @@ class Reading:
             self._begin()
 
     def _go_on(self, connection: Fed) -> bool:
-        """Feed one piece of what was left; return whether there is more."""
+        """Feed one piece of the bytes that wait; return whether more remain."""
         later = self._later.get(connection)
         if later is None:
             return False

@@ -1,4 +1,4 @@
-"""What a server refused to protect itself, counted for `/metrics`."""
+"""Counts, for `/metrics`, of connections and requests that a server refused to protect itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RefusedCounts:
         self._counts[kind] += 1
 
     def all(self) -> dict[RefusedKind, int]:
-        """Return every kind, those without a refusal too."""
+        """Return every kind, also those without a refusal."""
         return {kind: self._counts[kind] for kind in REFUSED_KINDS}
 
     def family(self) -> Family:

@@ -1,4 +1,4 @@
-"""A question that many may ask at once, and that is asked once: probes must not add to a database's trouble."""
+"""One query for concurrent callers: probes must not add to the load of a database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """Asks once at a time, and not again while the answer is fresh, however many want it."""
+    """Runs one query at a time for all callers, and reuses its answer while it is fresh."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Shared(Generic[T]):
         self._answered_at = 0.0
 
     async def get(self, *, seconds_max: float) -> T:
-        """Return the answer. Raises TimeoutError when it takes longer, and whatever the question raises."""
+        """Return the answer. Raises TimeoutError when it takes longer, and what the query raises."""
         asked = self._asked
         if asked is None or (asked.done() and self._clock() - self._answered_at >= self._fresh_seconds):
             asked = self._asked = asyncio.create_task(self._bounded())
@@ -40,7 +40,7 @@ class Shared(Generic[T]):
         return asked.result()
 
     async def close(self) -> None:
-        """Give up a question that is under way."""
+        """Cancel a query in progress."""
         if self._asked is not None:
             self._asked.cancel()
             await asyncio.wait({self._asked}, timeout=FRESH_SECONDS)
@@ -50,8 +50,8 @@ class Shared(Generic[T]):
             async with asyncio.timeout(ASKED_SECONDS_MAX):
                 return await self._ask()
         finally:
-            self._answered_at = self._clock()  # before the task is done: whoever comes then must see it
+            self._answered_at = self._clock()  # before the task is done: the next caller must see it
 
     def _note(self, asked: asyncio.Task[T]) -> None:
         if not asked.cancelled():
-            asked.exception()  # whoever waits for it raises it, and maybe nobody does any more
+            asked.exception()  # the waiting callers raise it; there may be none left

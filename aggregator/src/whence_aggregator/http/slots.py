@@ -1,4 +1,4 @@
-"""Long answers and transfers: how many there are at once, shared out by caller and by address."""
+"""Bounds the number of concurrent long answers and transfers, by caller and by address."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from whence_aggregator.ports import Overloaded
 
 STREAMS_AT_ONCE_MAX = 64
 _CALLER_FACTOR = 0.5
-"""One caller gets at most half of what its address may have, so that a fleet behind one address has the rest."""
+"""One caller may use at most half of its address's share, so that a fleet behind one address has the rest."""
 _RETRY_SECONDS = 5.0
 
 
 class Slots:
-    """`total` at once."""
+    """At most `total` slots in use."""
 
     def __init__(self, kind: RefusedKind, total: int) -> None:
         self._kind = kind
@@ -28,7 +28,7 @@ class Slots:
 
     @contextmanager
     def take(self, request: web.BaseRequest, caller: str) -> Iterator[None]:
-        """Hold a slot for the block's duration. Raises Overloaded, which names whose share is used up."""
+        """Hold a slot for the block's duration. Raises Overloaded, which names the share that is used up."""
         address = limited_address(request)
         names = {f"address {address}": 1.0} | ({f"caller {caller}": _CALLER_FACTOR} if caller else {})
         against = self._shares.claim(names)

@@ -1,4 +1,4 @@
-"""What the database counts, for /metrics: entries, instances, verdicts and work that waits."""
+"""Metrics from the database: entries, instances, verdicts and waiting work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ACCOUNT = frozenset({"account"})
 
 
 class StoredCounts:
-    """Asks a database for what it counts. Raises StorageUnavailable."""
+    """Counts rows of a database. Raises StorageUnavailable."""
 
     def __init__(self, database: Database, *, now: Now) -> None:
         self._database = database
@@ -43,7 +43,7 @@ class StoredCounts:
                 ],
             ),
             Family(
-                name="whence_tasks_waiting", kind="gauge", help="Work that waits, by kind.",
+                name="whence_tasks_waiting", kind="gauge", help="Waiting work, by kind.",
                 samples=[Sample(n, {"kind": kind}) for kind, n in counted.tasks.items()],
             ),
             gauge("whence_tasks_late_seconds", "How long the next task has been due.", self._late(counted.oldest_due)),

@@ -1,4 +1,4 @@
-"""Answers of any length: sent piece by piece, so that neither memory nor the event loop knows how long they are."""
+"""Answers of any length, sent in pieces, so that their length costs neither memory nor time of the event loop."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 async def streamed(
     request: web.Request, headers: Mapping[str, str], pieces: AsyncIterator[bytes]
 ) -> web.StreamResponse:
-    """Send what comes. What goes wrong before the first piece leaves this call; later the connection is cut instead.
+    """Send pieces as an answer. An error before the first piece is raised; a later one ends the connection.
 
-    A client must never take a part for the whole, and an answer that has begun cannot become another one.
+    A client must never accept a part as the whole, and an answer that has begun cannot become an error.
     """
     response = web.StreamResponse(headers=headers)
     first = await anext(pieces, b"")
@@ -34,15 +34,15 @@ async def streamed(
     except ConnectionError:
         raise
     except Exception:
-        said = {"address": client_address(request), "path": request.path}
-        log.exception("an answer failed when it had begun", extra=fields(**said))
+        details = {"address": client_address(request), "path": request.path}
+        log.exception("an answer failed after it had begun", extra=fields(**details))
         if request.transport is not None:
             request.transport.abort()
     return response
 
 
 async def json_array(pages: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
-    """Encode pages as one JSON array. The first piece comes once the first page is there."""
+    """Yield pages as one JSON array. The first piece follows the first page."""
     before = b"["
     async for page in pages:
         for_page = b",".join(map(msgspec.json.encode, page))

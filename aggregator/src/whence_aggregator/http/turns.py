@@ -1,4 +1,4 @@
-"""Turns at the event loop: so many pieces of work a round, so that nobody waits for all of another one's crowd."""
+"""Turns of the event loop: a bounded number of pieces of work a round, so that many of one caller delay no other."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ T = TypeVar("T")
 
 
 class Turns:
-    """Lets `round_max` pieces of work pass in each round of the event loop: names in turn, of each in its order."""
+    """Allows `round_max` pieces of work in each round of the event loop: names in turn, each name's pieces in order."""
 
     def __init__(self, round_max: int) -> None:
         self._round_max = self._left = round_max
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        """The name that is next comes first."""
+        """Waiting pieces by name; the next name comes first."""
         self._begun = False
 
     async def take(self, name: str) -> None:
-        """Wait for a turn; without a crowd that is at once."""
+        """Wait for a turn; return at once if few wait."""
         self._begin()
         if self._left > 0 and not self._waiting:
             self._left -= 1
@@ -30,7 +30,7 @@ class Turns:
         await turn
 
     async def each(self, name: str, pieces: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Give pieces as they come, each in its turn."""
+        """Yield pieces as they arrive, each in its turn."""
         async for piece in pieces:
             await self.take(name)
             yield piece
@@ -41,7 +41,7 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        """Begin a round, in which whoever has a turn runs beside all else that is ready."""
+        """Begin a round: the pieces with a turn run together with all other ready work."""
         self._begun, self._left = False, self._round_max
         while self._waiting and self._left > 0:
             name, turns = next(iter(self._waiting.items()))
@@ -49,7 +49,7 @@ class Turns:
             turn = turns.popleft()
             if turns:
                 self._waiting[name] = turns  # after all others
-            if not turn.done():  # who was cancelled meanwhile needs none
+            if not turn.done():  # a cancelled waiter needs no turn
                 turn.set_result(None)
                 self._left -= 1
         if self._waiting:

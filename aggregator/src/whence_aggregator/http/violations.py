@@ -1,4 +1,4 @@
-"""Violations: verdicts that fail or are unknown, and instances that run as EC2 says and never made a statement."""
+"""Violations: verdicts that fail or are unknown, and instances that run by the EC2 API without any statement."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from whence_common.open_metrics import Family
 
 
 class WitnessCalls:
-    """`POST /add-checkpoint`, open to everybody: what is not signed by a watched log is refused."""
+    """`POST /add-checkpoint`, without a token: a checkpoint that no watched log signed is refused."""
 
     def __init__(self, *, witness: Witness, key: str) -> None:
         self._witness = witness
         self._key = key
         self._answers = Counter(
-            "whence_witness_answers", "Checkpoints shown, by what became of them.", ("outcome",),
+            "whence_witness_answers", "Submitted checkpoints, by outcome.", ("outcome",),
             known=[("cosigned",), ("conflict",), ("refused",)],
         )  # fmt: skip
 

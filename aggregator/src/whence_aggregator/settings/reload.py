@@ -46,8 +46,8 @@ class Reload(Generic[S]):
             apply = [prepare(settings) for prepare in self._prepare]
         except (InputError, OSError) as exc:
             self._count("refused")
-            said = exc.diagnostics() if isinstance(exc, InputError) else str(exc)
-            log.error("reload refused: everything stays as it was", extra=fields(error=said))
+            reason = exc.diagnostics() if isinstance(exc, InputError) else str(exc)
+            log.error("reload refused: everything stays as it was", extra=fields(error=reason))
             return False
         for one in apply:
             one()
