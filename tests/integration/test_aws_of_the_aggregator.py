@@ -88,7 +88,7 @@ async def test_an_instance_that_ec2_does_not_know_yet_is_asked_again_instead_of_
         ("RequestExpired", "ec2-unavailable"),
     ],
 )
-def test_a_denial_is_told_from_throttling_and_from_a_failure(code: str, expected: str) -> None:
+def test_denial_throttling_and_failure_have_different_codes(code: str, expected: str) -> None:
     error = ClientError({"Error": {"Code": code, "Message": "AWS's own words"}}, "DescribeInstanceAttribute")
     found = _unavailable(ACCOUNT, REGION, error)
     assert (found.code, f"{code}: AWS's own words" in found.message) == (expected, True)
@@ -106,7 +106,7 @@ def test_an_instance_without_a_launch_time_or_state_is_listed_all_the_same() -> 
     assert _listed({"InstanceId": "i-1"}) == ListedInstance(instance_id="i-1", state="unknown", launched_at="")
 
 
-async def test_an_ec2_that_is_away_is_said_to_be_away() -> None:
+async def test_an_unreachable_ec2_api_is_reported_as_unavailable() -> None:
     with pytest.raises(SourceUnavailable, match=f"account {ACCOUNT} in {REGION} cannot be asked"):
         await inventory("http://127.0.0.1:1").instances(ACCOUNT, REGION)
 
@@ -128,7 +128,7 @@ async def test_an_archive_that_cannot_be_reached_loses_nothing_silently(aws: Aws
         await archive(aws, "nowhere").store(0, [b""] * 256)
 
 
-async def test_passwords_of_ecr_are_asked_for_by_role_and_again_as_they_expire(aws: Aws) -> None:
+async def test_passwords_of_ecr_are_read_by_role_and_renewed_before_they_expire(aws: Aws) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/whence-pull"
     host, now = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com", [datetime(2026, 11, 22, tzinfo=UTC)]
     logins = EcrLogins(host=host, region=REGION, role_arn=role, endpoint_url=aws.url, now=lambda: now[0])
@@ -146,7 +146,7 @@ async def test_passwords_of_ecr_are_asked_for_by_role_and_again_as_they_expire(a
     assert "ecr:GetAuthorizationToken" in caught.value.fix
 
 
-async def test_a_listing_that_is_not_all_of_it_is_none(aws: Aws) -> None:
+async def test_an_incomplete_listing_is_an_error(aws: Aws) -> None:
     for _ in range(3):
         await aws.run_instance(USER_DATA)
     bounded = AwsInventory(

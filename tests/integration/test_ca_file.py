@@ -52,7 +52,7 @@ async def whence(port: int, *arguments: str, host: str = "127.0.0.1", **environm
     return process.returncode or 0, output.decode()
 
 
-async def test_an_authority_that_nobody_knows_is_refused_with_what_to_do(certificates: Certificates) -> None:
+async def test_an_unknown_authority_is_refused_with_a_fix(certificates: Certificates) -> None:
     async with served(certificates) as port:
         code, output = await whence(port)
     assert code == 3

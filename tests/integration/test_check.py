@@ -246,7 +246,7 @@ async def test_a_database_of_the_version_before_is_saved_before_it_is_upgraded(t
 
 
 @pytest.mark.root
-async def test_what_root_restored_and_did_not_give_to_the_service_is_a_warning(tmp_path: Path) -> None:
+async def test_a_restored_file_that_belongs_to_root_is_a_warning(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
     text = await seeded(tmp_path)
@@ -307,7 +307,7 @@ async def test_a_certificate_out_of_its_time_is_an_error_and_a_warning_before(
     assert said(await checked(good(tmp_path, *lines))) == expected
 
 
-async def test_a_key_of_another_certificate_or_with_a_password_is_named_and_nobody_is_asked_for_it(
+async def test_a_key_of_another_certificate_or_with_a_password_is_named_without_a_prompt(
     tmp_path: Path,
 ) -> None:
     begins, ends = NOW - timedelta(days=1), NOW + timedelta(days=300)
@@ -416,7 +416,7 @@ async def test_a_start_names_the_line_too_and_ends_with_the_code_that_is_not_res
     assert (code, f"{config}:4:" in output, "error[tokens-line]" in output) == (78, True, True), output
 
 
-async def test_a_port_in_use_is_said_with_what_to_do_and_is_tried_again(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported_with_a_fix_and_retried(tmp_path: Path) -> None:
     config = tmp_path / "a.yaml"
     with socket.create_server(("127.0.0.1", 0)) as other:
         config.write_text(good(tmp_path, f"listen_port: {other.getsockname()[1]}"), encoding="utf-8")

@@ -159,7 +159,7 @@ def commits(request: pytest.FixtureRequest, scape: Landscape) -> CommitReader:
     return FakeSources(commits={scape.sources.commits[0]: known, "0" * 40: None})
 
 
-async def test_a_commit_is_bytes_none_or_unavailable_whoever_is_asked(commits: CommitReader, scape: Landscape) -> None:
+async def test_every_reader_returns_a_commit_or_none_or_unavailable(commits: CommitReader, scape: Landscape) -> None:
     place = SourceRepository(host=scape.sources.host, path="greeter")
     content = await commits.commit(place, scape.sources.commits[0])
     assert content is not None
@@ -182,7 +182,7 @@ async def images(
     return FakeSources(images=dict(known)), with_source.digest, without.digest
 
 
-async def test_a_source_is_bytes_none_or_unavailable_whoever_is_asked(
+async def test_every_reader_returns_a_source_or_none_or_unavailable(
     images: tuple[ImageReader, str, str], scape: Landscape
 ) -> None:
     sources, with_source, without = images
@@ -200,7 +200,7 @@ async def test_this_very_clones_head_can_be_fetched(scape: Landscape) -> None:
     assert scape.sources.head_message.encode().strip() in content
 
 
-async def test_a_commit_the_server_does_not_have_is_none(scape: Landscape) -> None:
+async def test_a_commit_that_the_server_does_not_have_returns_none(scape: Landscape) -> None:
     git = git_reader(scape.sources.host)
     assert await git.commit(SourceRepository(host=scape.sources.host, path="greeter"), "0" * 40) is None
 

@@ -180,7 +180,7 @@ async def test_a_client_that_reads_a_little_now_and_then_is_ended_too() -> None:
         await endless.settled(0)
 
 
-async def test_a_large_json_answer_that_nobody_reads_is_not_kept() -> None:
+async def test_a_large_json_answer_that_the_client_does_not_read_is_dropped() -> None:
     async def large(_: web.Request) -> JsonResponse:
         return JsonResponse(b"x" * 50_000_000)
 
@@ -224,7 +224,7 @@ async def test_a_connection_that_made_one_request_is_closed_after_its_rest() -> 
         await client.ended()
 
 
-async def test_a_connection_ends_after_its_last_request_and_says_so() -> None:
+async def test_a_connection_ends_after_its_last_request_and_announces_it() -> None:
     async with guarded_server(routes(), bounds=ConnectionBounds(requests_max=3)) as server:
         client = await server.connect()
         heads = []
@@ -349,7 +349,9 @@ async def test_tls_begins_after_the_proxy_header(tmp_path: Path) -> None:
         writer.close()
 
 
-async def test_what_is_no_tls_is_told_without_a_traceback(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_connection_without_tls_is_logged_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     certificates = await loopback_certificates(tmp_path)
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ours.load_cert_chain(certificates.certificate, certificates.key)
@@ -448,7 +450,7 @@ async def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext,
     return ours, ssl.create_default_context(cafile=str(certificates.authority))
 
 
-async def test_handshakes_that_never_end_are_bounded_and_keep_nobody_out(
+async def test_handshakes_that_never_end_are_bounded_and_block_no_client(
     tls: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     async with guarded_server(routes(), tls=tls[0], bounds=ConnectionBounds(introduced_max=8)) as server:

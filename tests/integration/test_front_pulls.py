@@ -188,7 +188,7 @@ class Away:
         raise StorageUnavailable("storage-unavailable", "the database does not answer")
 
 
-async def test_without_the_database_the_front_says_when_to_come_again(
+async def test_without_the_database_the_front_answers_with_retry_after(
     authority: SigningAuthority, tmp_path: Path
 ) -> None:
     database = await SqliteDatabase.open(tmp_path / "ledger.db")
@@ -207,7 +207,7 @@ async def test_without_the_database_the_front_says_when_to_come_again(
     assert (status, answer["code"], headers["Retry-After"]) == (503, "storage-unavailable", "5")
 
 
-async def test_a_front_whose_postgresql_is_gone_answers_503_with_retry_after_and_lets_nobody_in(
+async def test_a_front_without_its_postgresql_answers_503_with_retry_after_and_admits_no_caller(
     authority: SigningAuthority, tmp_path: Path
 ) -> None:
     cluster = Path("/tmp") / f"whence-pulls-{uuid.uuid4().hex[:8]}"

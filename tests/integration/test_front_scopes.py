@@ -52,14 +52,14 @@ async def test_a_token_for_one_repository_sees_no_other(front: RunningFront, pat
     assert (await front.client().ask("GET", path)).status in (200, 404), "who asks with all rights is answered"
 
 
-async def test_a_token_for_one_repository_reads_all_that_is_told_of_that_one(front: RunningFront) -> None:
+async def test_a_token_for_one_repository_reads_every_route_of_that_repository(front: RunningFront) -> None:
     client = await granted(front, f"repository:{MINE}:pull")
     for path in (f"/v2/{MINE}/tags/list", f"/v2/{MINE}/manifests/1.0", "/teams/alpha/artifacts/mine/tags",
                  "/v1/repositories/alpha/mine/tags", "/v2/"):  # fmt: skip
         assert (await client.ask("GET", path)).status == 200
 
 
-async def test_the_catalogue_is_a_right_of_its_own_and_clients_are_told_its_name(front: RunningFront) -> None:
+async def test_the_catalogue_needs_a_scope_of_its_own_which_the_challenge_names(front: RunningFront) -> None:
     asked = await front.nobody().ask("GET", "/v2/_catalog")
     assert (asked.status, 'scope="registry:catalog:*"' in asked.headers["WWW-Authenticate"]) == (401, True)
     client = await granted(front, "registry:catalog:*")

@@ -128,7 +128,7 @@ async def test_a_commit_older_than_what_is_read_first_is_found_all_the_same(host
     ]  # fmt: skip
 
 
-async def test_a_history_beyond_the_bound_is_not_decided_and_the_reason_says_so(host: str, bare: Bare) -> None:
+async def test_a_history_beyond_the_bound_is_undecided_with_the_reason(host: str, bare: Bare) -> None:
     line = bare.history(2_300)
     beside = bare.commit("beside", line[0], branch="feature")
     bounded = await ask(host, beside, file_bytes_max=64 * 1024)
@@ -143,7 +143,7 @@ async def test_clocks_that_went_wrong_hide_no_commit(host: str, bare: Bare) -> N
     assert (await ask(host, old)).reachable is True
 
 
-async def test_a_server_that_is_a_shallow_clone_says_yes_but_never_no(host: str, bare: Bare, tmp_path: Path) -> None:
+async def test_a_shallow_clone_can_confirm_a_commit_but_never_deny_it(host: str, bare: Bare, tmp_path: Path) -> None:
     line = bare.history(5)
     subprocess.run(
         ["git", "clone", "-q", "--bare", "--depth=2", f"file://{bare.path}", str(tmp_path / "cut.git")], check=True

@@ -132,7 +132,7 @@ async def test_a_wrong_login_is_shown_once_and_named_with_its_file(bare: tuple[P
         assert await reader.commit(place.repository, place.commit) is not None
 
 
-async def test_a_server_that_wants_a_login_and_has_none_is_named(bare: tuple[Path, str]) -> None:
+async def test_a_server_that_requires_a_login_without_one_configured_is_named(bare: tuple[Path, str]) -> None:
     async with guarded(bare) as place:
         with pytest.raises(SourceUnavailable) as caught:
             await git_reader(place.host).commit(place.repository, place.commit)
@@ -234,7 +234,7 @@ async def test_an_app_reads_a_commit(app: App, bare: tuple[Path, str]) -> None:
         assert await reader.commit(place.repository, place.commit) is not None
 
 
-async def test_an_app_that_is_not_installed_or_not_known_says_so(app: App, tmp_path: Path) -> None:
+async def test_an_app_that_is_not_installed_or_unknown_is_reported(app: App, tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable) as caught:
         await app.logins.login("nobody/app")
     assert (caught.value.code, "404" in caught.value.message) == ("github-app-refused", True)
@@ -248,7 +248,7 @@ async def test_an_app_that_is_not_installed_or_not_known_says_so(app: App, tmp_p
 @pytest.mark.parametrize(
     "content", [None, b"", b"no key", b"ec"], ids=["absent", "empty", "no key", "another kind of key"]
 )
-async def test_a_key_that_is_none_is_found_at_the_start(
+async def test_an_invalid_key_is_reported_at_the_start(
     session: aiohttp.ClientSession, tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "app.pem"
@@ -270,7 +270,7 @@ async def test_a_key_that_is_none_is_found_at_the_start(
     [Answer(status=500), Answer(status=201, body=b"[]"), Answer(status=201, body=b'{"token": "a b\\n"}'),
      Answer(status=201, body=b'{"token": "ghs_x", "expires_at": "soon"}'), Answer(status=302), Answer(endless=True, status=201)],
 )  # fmt: skip
-async def test_an_api_that_is_none_is_unavailable(
+async def test_a_server_that_is_not_the_api_is_unavailable(
     session: aiohttp.ClientSession, key: rsa.RSAPrivateKey, tmp_path: Path, answer: Answer
 ) -> None:
     async with misbehaving(answer) as host:

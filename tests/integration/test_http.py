@@ -150,7 +150,7 @@ async def test_a_document_of_another_authority_or_account_is_forbidden(
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer wrong", "Basic !", "Basic b2F1dGgyOndyb25n", "Digest x"])
-async def test_nobody_reads_without_a_known_token(
+async def test_reading_requires_a_known_token(
     session: aiohttp.ClientSession, lone: Aggregator, header: str | None
 ) -> None:
     headers = {} if header is None else {"Authorization": header}

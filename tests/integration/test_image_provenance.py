@@ -176,7 +176,7 @@ def buildkit(digest: str, kind: str = V1) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", [V1, V02])
-async def test_buildkits_attestations_are_found_in_the_index_and_are_nobodys_word(place: Place, kind: str) -> None:
+async def test_buildkits_attestations_are_found_in_the_index_and_are_unsigned(place: Place, kind: str) -> None:
     image = await place.push(tar({"a": kind.encode()}))
     size = len(
         (await place.client.ask("GET", f"/v2/{place.path}/manifests/{image}", headers={"Accept": OCI_MANIFEST})).body
@@ -275,7 +275,7 @@ def sbom(digest: str) -> bytes:
     return statement(STRANGER, digest, SBOM, {"name": "x" * 300_000})
 
 
-async def test_provenance_of_the_index_counts_beside_a_strangers_envelope_of_the_image(place: Place) -> None:
+async def test_provenance_of_the_index_counts_beside_an_untrusted_envelope_of_the_image(place: Place) -> None:
     image = await place.push(tar({"a": b"index"}))
     size = len(
         (await place.client.ask("GET", f"/v2/{place.path}/manifests/{image}", headers={"Accept": OCI_MANIFEST})).body

@@ -128,7 +128,7 @@ def samples(exposed: str) -> Samples:
     return found
 
 
-async def test_strangers_see_no_account_and_no_host_and_a_token_shows_them(programs: Programs) -> None:
+async def test_without_a_token_metrics_name_no_account_and_no_host(programs: Programs) -> None:
     server = programs.server
     public, whole = await text(server.url), await text(server.url, server.token)
     assert ACCOUNT not in public

@@ -80,7 +80,7 @@ async def known(lone: Aggregator) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def test_a_token_is_asked_for_where_the_document_lists_it_and_nowhere_else(
+async def test_a_token_is_required_exactly_where_the_document_lists_it(
     known: aiohttp.ClientSession, lone: Aggregator
 ) -> None:
     async with aiohttp.ClientSession() as nobody:

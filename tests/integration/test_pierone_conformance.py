@@ -40,7 +40,7 @@ async def source_of(front: RunningFront, artifact: str, tag: str) -> tuple[int, 
     return said.status, json.loads(said.body) if said.body else None
 
 
-async def test_1_the_version_is_told_to_whoever_is_known(front: RunningFront) -> None:
+async def test_1_every_known_caller_reads_the_version(front: RunningFront) -> None:
     for client in (front.client(), front.client(basic=True), front.client("token-of-ada")):
         said = await client.ask("GET", "/v2/")
         assert (said.status, said.body) == (200, b"OK")
@@ -48,7 +48,7 @@ async def test_1_the_version_is_told_to_whoever_is_known(front: RunningFront) ->
 
 
 @pytest.mark.parametrize("header", ["", "Bearer wrong", "Basic !!", "Digest x", basic_header("ada", "token-of-ada")])
-async def test_2_nobody_else_is_let_in_and_is_told_how_to_sign_in(front: RunningFront, header: str) -> None:
+async def test_2_an_unknown_caller_receives_401_with_the_challenges(front: RunningFront, header: str) -> None:
     said = await front.nobody().ask("GET", "/v2/", headers={"Authorization": header} if header else {})
     assert (said.status, said.code) == (401, "UNAUTHORIZED")
     challenges = said.headers.getall("WWW-Authenticate")  # type: ignore[attr-defined]  # a multidict
@@ -280,7 +280,7 @@ async def test_24_extra_keys_are_tolerated_missing_ones_are_named(
     assert all(isinstance(value, str) for value in source.values())
 
 
-async def test_a_source_in_a_header_is_not_taken_and_the_pusher_is_told(front: RunningFront, artifact: str) -> None:
+async def test_a_source_in_a_header_is_ignored_with_a_warning(front: RunningFront, artifact: str) -> None:
     client = front.client()
     manifest = await client.manifest(artifact, with_source())
     headers = {"Content-Type": OCI_MANIFEST, "X-SCM-Source": "%7B%22url%22%3A%22git%3Aevil%22%7D"}
@@ -313,7 +313,7 @@ async def test_26_a_team_is_written_for_by_its_own(
     assert said.status == status
 
 
-async def test_27_with_the_team_service_down_or_unset_nobody_writes(
+async def test_27_with_the_team_service_down_or_unset_no_user_of_tokeninfo_can_push(
     front: RunningFront, authority: SigningAuthority, tmp_path: Path
 ) -> None:
     front.people.down = True
@@ -358,7 +358,7 @@ async def test_28_an_instance_pulls_by_its_identity_and_pushes_nothing(
         assert (await front.nobody().ask("GET", path, headers=bad)).status == 401
 
 
-async def test_29_a_body_of_nobody_is_not_read(front: RunningFront, artifact: str) -> None:
+async def test_29_the_body_of_an_unauthenticated_request_is_not_read(front: RunningFront, artifact: str) -> None:
     host, _, port = front.host.partition(":")
     for method, path in (("PUT", f"/v2/{artifact}/manifests/1.0"), ("PATCH", f"/v2/{artifact}/blobs/uploads/x")):
         reader, writer = await asyncio.open_connection(host, int(port))

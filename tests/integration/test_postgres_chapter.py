@@ -161,7 +161,7 @@ async def test_the_chapter_makes_a_database_that_the_service_uses_and_cannot_rew
         await connection.close()
 
 
-async def test_what_goes_wrong_is_said_with_what_to_do_and_without_the_password(server: Server) -> None:
+async def test_errors_are_reported_with_a_fix_and_without_the_password(server: Server) -> None:
     dsn, table = server.service, chapter().partition("| message |")[2]
     wrong_authority = server.work / "other.pem"
     shutil.copyfile("/etc/ssl/certs/ca-certificates.crt", wrong_authority)
@@ -198,7 +198,7 @@ async def test_what_goes_wrong_is_said_with_what_to_do_and_without_the_password(
         assert message in source, f"the README explains a message that there is none of: {message}"
 
 
-async def test_a_limit_of_connections_is_found_before_it_is_reached_and_said_when_it_is(server: Server) -> None:
+async def test_a_limit_of_connections_is_found_before_it_is_reached_and_reported_when_it_is(server: Server) -> None:
     await server.psql("alter role whence connection limit 5", database="whence")
     try:
         problems = await server.check(server.service, "database_connections_max: 6")

@@ -50,7 +50,9 @@ async def asked(session: aiohttp.ClientSession, url: str) -> tuple[int, str, flo
         return answer.status, (await answer.json(content_type=None)).get("code", ""), time.monotonic() - began
 
 
-async def test_a_postgresql_that_hangs_is_told_in_time_and_a_flood_of_probes_asks_it_once(postgres_dsn: str) -> None:
+async def test_a_postgresql_that_hangs_is_reported_in_time_and_a_flood_of_probes_queries_it_once(
+    postgres_dsn: str,
+) -> None:
     parts = urlsplit(postgres_dsn)
     assert parts.port is not None
     async with HangingRoad("127.0.0.1", parts.port).serve() as road, aiohttp.ClientSession() as session:
@@ -69,7 +71,7 @@ async def test_a_postgresql_that_hangs_is_told_in_time_and_a_flood_of_probes_ask
         await database.close()
 
 
-async def test_a_sqlite_file_that_somebody_keeps_locked_is_answered_for_in_time(tmp_path: Path) -> None:
+async def test_a_locked_sqlite_file_is_reported_in_time(tmp_path: Path) -> None:
     database = await SqliteDatabase.open(tmp_path / "l.db")
     with closing(sqlite3.connect(tmp_path / "l.db")) as other:
         other.execute("begin exclusive")
@@ -94,7 +96,7 @@ class Stuck:
         await asyncio.Event().wait()
 
 
-async def test_a_database_that_is_away_is_told_with_its_own_code_and_one_that_is_stuck_is_asked_once() -> None:
+async def test_an_unreachable_database_has_its_own_code_and_a_stuck_one_is_queried_once() -> None:
     for failure, code in ((StorageUnavailable("storage-sqlite", "away"), "storage-sqlite"), (None, "storage-slow")):
         stuck = Stuck(failure)
         async with probes(stuck) as url, aiohttp.ClientSession() as session:  # type: ignore[arg-type]  # fetch is all

@@ -383,7 +383,9 @@ async def test_a_repository_that_is_missing_behind_is_named_with_what_to_do(
     assert (await client.put("alpha/app", "1.0", manifest)).status == 201
 
 
-async def test_a_registry_behind_that_has_no_ranges_gives_the_whole(before: RunningFront, ecr: LyingRegistry) -> None:
+async def test_a_registry_behind_without_ranges_returns_the_whole_blob(
+    before: RunningFront, ecr: LyingRegistry
+) -> None:
     """As storage behind others' registries does with several ranges (501); clients that ask for parts take the whole."""
     client = before.client()
     digest = (await client.blob("alpha/app", b"0123456789"))["digest"]
@@ -395,7 +397,7 @@ async def test_a_registry_behind_that_has_no_ranges_gives_the_whole(before: Runn
     assert (said.status, said.body) == (200, b"0123456789")
 
 
-async def test_an_upload_out_of_order_says_which_byte_is_next(strict: RunningFront, artifact: str) -> None:
+async def test_an_upload_out_of_order_is_refused_with_the_next_byte(strict: RunningFront, artifact: str) -> None:
     """Also where the last bytes come with the PUT, and where a client begins again at 0."""
     client = strict.client()
     begun = (await client.ask("POST", f"/v2/{artifact}/blobs/uploads/")).headers["Location"]

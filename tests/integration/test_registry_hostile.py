@@ -179,7 +179,7 @@ async def test_a_manifest_under_another_digest_is_refused(front: RunningFront, a
     assert (said.status, said.code) == (400, "DIGEST_INVALID")
 
 
-async def test_a_blob_that_is_larger_than_its_descriptor_says_is_refused(front: RunningFront, artifact: str) -> None:
+async def test_a_blob_that_is_larger_than_its_descriptor_is_refused(front: RunningFront, artifact: str) -> None:
     client = front.client()
     described = {**await client.blob(artifact, b"layer"), "mediaType": LAYER, "size": 4}
     await client.blob(artifact, b"{}")
@@ -497,7 +497,7 @@ async def test_a_registry_that_lies_about_a_size_makes_no_tag(misled: RunningFro
     assert (await misled.client().put("alpha/sized", "1.0", manifest(layers=layers))).status == 201
 
 
-async def test_a_registry_that_is_away_is_said_so(authority: SigningAuthority, tmp_path: Path) -> None:
+async def test_an_unreachable_registry_is_reported(authority: SigningAuthority, tmp_path: Path) -> None:
     async with registry_front(
         tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, backend="127.0.0.1:1"
     ) as alone:

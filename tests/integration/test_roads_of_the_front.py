@@ -92,7 +92,7 @@ async def test_an_upload_goes_on_with_a_backend_that_has_not_been_asked_before(
         assert await other.finish("replicas/app", upload, DIGEST)
 
 
-async def test_a_wrong_login_behind_is_told_to_the_operator_not_to_clients(
+async def test_a_wrong_login_behind_is_reported_to_the_operator_not_to_clients(
     session: aiohttp.ClientSession, registry: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "login").write_bytes(b"robot:hunter2-wrong")
@@ -145,7 +145,7 @@ async def test_neither_we_nor_clients_are_sent_to_a_metadata_service(
             assert caught.value.code == "UNAVAILABLE"
 
 
-async def test_the_size_is_asked_for_by_get_where_storage_refuses_head(session: aiohttp.ClientSession) -> None:
+async def test_the_size_is_read_by_get_if_storage_refuses_head(session: aiohttp.ClientSession) -> None:
     """S3 signs an address for one method: a registry may hand out the one for GET."""
 
     async def storage(request: web.Request) -> web.Response:

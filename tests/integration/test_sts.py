@@ -113,7 +113,7 @@ async def test_a_key_that_was_lost_is_replaced_by_a_fresh_proof_and_both_are_sho
     assert [one["number"] for one in value["bindings"]] == [1, 2]
 
 
-async def test_the_old_key_of_a_replaced_binding_still_tells_history_and_moves_nothing(place: Place) -> None:
+async def test_statements_by_the_key_of_a_replaced_binding_are_history_and_move_nothing(place: Place) -> None:
     first, second = Machine(place.house.authority, INSTANCE), Machine(place.house.authority, INSTANCE)
     key = base64.b64decode(str((await place.enrol(first))["heartbeat_key"]))
     await place.enrol(second)
@@ -172,7 +172,7 @@ async def test_a_signature_over_anything_else_proves_nothing(place: Place, chang
     assert await place.refusal(await place.request(machine, keys, **changes)) == "sts-refused"
 
 
-async def test_a_proof_for_another_region_is_refused_before_anybody_is_asked(place: Place) -> None:
+async def test_a_proof_for_another_region_is_refused_before_sts_is_called(place: Place) -> None:
     machine = Machine(place.house.authority, INSTANCE)
     request = await place.request(machine, await place.sts.keys(INSTANCE), region="us-east-1")
     assert (await place.refusal(request), place.sts.asked) == ("sts-region", [])
@@ -194,7 +194,7 @@ async def test_a_proof_for_another_region_is_refused_before_anybody_is_asked(pla
     ],
     ids=lambda change: next(iter(change)),
 )
-async def test_parts_that_would_bend_the_request_are_refused_before_anybody_is_asked(
+async def test_parts_that_would_change_the_request_are_refused_before_sts_is_called(
     place: Place, change: dict[str, str]
 ) -> None:
     machine = Machine(place.house.authority, INSTANCE)
@@ -337,7 +337,7 @@ async def test_a_challenge_redeemed_two_hundred_times_at_once_binds_one_key(plac
     assert {one.code for one in results if isinstance(one, WhenceError)} == {"challenge-unknown"}
 
 
-async def test_forty_thousand_bit_flips_never_give_another_identity(authority: SigningAuthority) -> None:
+async def test_forty_thousand_bit_flips_never_return_another_identity(authority: SigningAuthority) -> None:
     """Every bit of a blob, and of a second one, until there were forty thousand: refused, or the same content."""
     authorities = Authorities.from_pem({"eu-central-1": authority.pem})
     flips = 0

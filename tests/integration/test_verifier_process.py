@@ -81,7 +81,7 @@ async def test_many_batches_at_once_get_each_its_own_answers(verifier: VerifierP
         assert answer == await InThisProcess().verify(batch)
 
 
-async def test_when_it_is_killed_all_who_wait_are_told_and_the_next_call_has_another(
+async def test_when_it_is_killed_all_waiting_calls_fail_and_the_next_call_starts_another(
     verifier: VerifierProcess,
 ) -> None:
     first = child()
@@ -97,7 +97,7 @@ async def test_when_it_is_killed_all_who_wait_are_told_and_the_next_call_has_ano
     assert child() != first
 
 
-async def test_who_gives_up_never_leaves_an_answer_to_the_next(verifier: VerifierProcess) -> None:
+async def test_a_cancelled_call_never_leaves_its_answer_to_the_next(verifier: VerifierProcess) -> None:
     os.kill(child(), signal.SIGSTOP)
     given_up = asyncio.create_task(verifier.verify([submitted(1)]))
     await asyncio.wait([given_up], timeout=0.05)

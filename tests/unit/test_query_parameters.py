@@ -78,7 +78,7 @@ def test_a_path_without_parameters_takes_none() -> None:
 
 @pytest.mark.parametrize("text", ["limit=1&limit=1", "limit=1&limit=2", "limit=1&text=a&limit=", "limit=&limit=1"])
 def test_a_name_is_taken_once(text: str) -> None:
-    assert refusal(text) == ("parameter-repeated", "limit is given more than once", "give it once")
+    assert refusal(text) == ("parameter-repeated", "limit is given more than once", "send it once")
 
 
 @pytest.mark.parametrize("text", ["limit=", "limit", "text=a&limit="])

@@ -33,7 +33,7 @@ async def test_the_start_warns_if_keys_are_bound_without_the_fresh_proof(
     settings = aggregator.parse_settings(f"{AGGREGATOR}sts: '{sts}'\n".encode(), name="a")
     async with aiohttp.ClientSession() as session:
         load_sts(settings, Authorities.from_pem({}), session)
-    found = [record for record in caplog.records if "without the fresh proof" in record.message]
+    found = [record for record in caplog.records if "without the proof by STS" in record.message]
     assert [record.whence_fields for record in found] == [  # type: ignore[attr-defined]  # fields() adds it
         {"sts": one, "fix": "set sts: required"} for one in warned
     ]
