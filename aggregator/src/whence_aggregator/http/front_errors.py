@@ -161,7 +161,7 @@ def _refused(request: web.Request, refusal: RegistryRefusal, challenge: Challeng
         response.headers["Retry-After"] = "5"
     if not request.content.is_eof():
         response.force_close()  # the rest of the body is nobody's
-    said = fields(
+    details = fields(
         address=client_address(request), path=shown_path(request), status=refusal.status, code=refusal.code,
         request_id=request[REQUEST_ID],
     )  # fmt: skip
