@@ -197,7 +197,7 @@ async def test_a_witness_that_has_seen_more_than_the_database_holds_is_told(
         await Publisher(
             database=house.database, ledger=house.ledger, witnesses=[StillWitness(10_000)], seconds=1
         ).publish()
-    assert any("this database is older than what it cosigned" in one.message for one in caplog.records)
+    assert any("a witness has cosigned a larger log: this database is older" in one.message for one in caplog.records)
 
 
 # --- keys

@@ -1,3 +1,3 @@
-"""The ledger: entries appended in order, hashed as RFC 6962 leaves, never changed. The sequencer is the transaction."""
+"""The ledger: an append-only log of entries, hashed as RFC 6962 leaves. The write transaction is the sequencer."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bases: what the statements of an instance are packed against, at hand for those that spoke last."""
+"""A cache of bases, the entries that an instance's statements are packed against, for the instances used last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BASES_BYTES_MAX = 32 * 1024 * 1024
 
 
 class BaseLayouts:
-    """Layouts of bases by instance number: the newest used ones, bounded in bytes."""
+    """Layouts of bases by instance number: least recently used ones are dropped, by a bound in bytes."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
@@ -18,7 +18,7 @@ class BaseLayouts:
         return number in self._known
 
     def layout(self, number: int | None) -> bytes | None:
-        """Give what an instance's next statement will be packed against, if that is at hand."""
+        """Return the layout that an instance's next statement will be packed against; None when it is not cached."""
         found = self._known.get(number) if number is not None else None
         return found[1] if found is not None else None
 

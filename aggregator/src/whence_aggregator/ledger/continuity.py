@@ -1,6 +1,6 @@
-"""Before anything is signed: whether this database, these keys and this checkpoint file are those of the log as it was.
+"""Checks at start, before anything is signed: the database, the keys and the checkpoint file belong to the same log.
 
-What is missing or does not fit is refused with what to do; no start decides silently that a log begins anew.
+A start with a missing or contradicting part is refused, with what to do. No start begins a new log silently.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ CHAPTER = "see `A restored database` in aggregator/README.md"
 
 
 class StartRefused(WhenceError):
-    """The log cannot go on as it is configured; an operator must decide."""
+    """The log cannot be continued as configured; an operator must decide."""
 
 
 async def check_start(
     *, reader: LogReader, keeper: CheckpointKeeper, origin: str, keys: Sequence[str], witnesses: Sequence[LogWitness]
 ) -> None:
-    """Raises StartRefused unless the log may go on under these keys."""
+    """Raise StartRefused unless the log may be continued with these keys."""
     size, kept = await reader.size(), keeper.load()
     if kept is None and size == 0:
         return
     if kept is None:
         raise StartRefused(
             "checkpoint-missing",
-            f"the log has {size} entries, and the file with its last signed checkpoint is not there: whether entries"
-            " are missing cannot be known",
-            fix="restore checkpoint_file, or copy a running replica's; where it is lost: whence-aggregator ledger"
-            f" accept-checkpoint --reason TEXT; {CHAPTER}",
+            f"the log has {size} entries, and checkpoint_file, which holds the last signed checkpoint, does not exist:"
+            " it cannot be checked whether entries are missing",
+            fix="restore checkpoint_file, or copy it from a running replica; if it is lost, run whence-aggregator"
+            f" ledger accept-checkpoint --reason TEXT; {CHAPTER}",
         )
     signed = checkpoint_of(kept)
     if signed.origin != origin:
         raise StartRefused(
-            "checkpoint-origin", f"the last checkpoint is of the log {signed.origin}, and log_origin is {origin}",
-            fix=f"set log_origin to {signed.origin}; a new name is given by whence-aggregator ledger continue",
+            "checkpoint-origin", f"the last checkpoint is of the log {signed.origin}, but log_origin is {origin}",
+            fix=f"set log_origin to {signed.origin}; to rename the log, run whence-aggregator ledger continue",
         )  # fmt: skip
     if signed.size > size or await reader.root(signed.size) != signed.root:
         raise StartRefused(
             "ledger-inconsistent",
-            f"the log has {size} entries, and a checkpoint over {signed.size} was signed: an older database"
+            f"the log has {size} entries, but a checkpoint over {signed.size} was signed: the database is older"
             if signed.size > size
             else f"the log's first {signed.size} entries are not those that were signed",
-            fix=f"restore the newer one; where it is lost: whence-aggregator ledger continue; {CHAPTER}",
+            fix=f"restore the newer database; if it is lost, run whence-aggregator ledger continue; {CHAPTER}",
         )
     _check_keys(await reader.newest_event("log-key") or {}, keys)
     await check_witnesses(witnesses, kept, size)
@@ -67,44 +67,44 @@ def _check_keys(stated: dict[str, Any], keys: Sequence[str]) -> None:
     if revoked:
         raise StartRefused(
             "log-key-revoked", f"log_key_file holds a key that was revoked: {revoked[0].key}",
-            fix="take its line out of the file; whence-aggregator ledger revoke-key does so",
+            fix="remove its line from the file; whence-aggregator ledger revoke-key does so",
         )  # fmt: skip
     named = stated.get("keys")
     known = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
     if known and not set(known) & set(keys):
         raise StartRefused(
-            "log-key-lost", f"log_key_file holds none of the keys that the log is signed with: {', '.join(known)}",
-            fix="restore log_key_file; where it is lost: whence-aggregator ledger revoke-key KEY --lost --reason TEXT",
+            "log-key-lost", f"log_key_file contains no key that the log is signed with: {', '.join(known)}",
+            fix="restore log_key_file; if it is lost, run whence-aggregator ledger revoke-key KEY --lost --reason TEXT",
         )  # fmt: skip
 
 
 async def check_witnesses(witnesses: Sequence[LogWitness], note: str, size: int) -> list[str]:
-    """Return the names of witnesses that answered. Raises StartRefused when one has seen more than `size` entries."""
+    """Return the names of the witnesses that answered. Raises StartRefused when one cosigned more than `size` entries."""
     answers = await asyncio.gather(*(_seen(witness, note) for witness in witnesses))
     for witness, seen in zip(witnesses, answers, strict=True):
         if seen is not None and seen > size:
             raise StartRefused(
-                "witness-ahead", f"the witness {witness.key.name} has cosigned {seen} entries, and the log has {size}:"
-                " this database is older", fix=f"restore the newer one; {CHAPTER}",
+                "witness-ahead", f"the witness {witness.key.name} has cosigned {seen} entries, but the log has {size}:"
+                " the database is older", fix=f"restore the newer database; {CHAPTER}",
             )  # fmt: skip
     return [witness.key.name for witness, seen in zip(witnesses, answers, strict=True) if seen is not None]
 
 
 async def _seen(witness: LogWitness, note: str) -> int | None:
-    """Ask a witness how much of the log it has seen, with a checkpoint that is signed already."""
+    """Return the size that a witness cosigned, by submitting a signed checkpoint; None when it cannot be reached."""
     witness.size = size = checkpoint_of(note).size
     try:
         await witness.add_checkpoint([], note)
     except WitnessBehind as exc:
         return exc.size
     except RoadError as exc:
-        log.warning("a witness cannot be asked", extra=fields(witness=witness.key.name, reason=exc.message))
+        log.warning("cannot reach a witness", extra=fields(witness=witness.key.name, reason=exc.message))
         return None
     return size
 
 
 async def published(database: Database, reader: LogReader) -> str | None:
-    """Return the newest checkpoint that the database itself holds. Raises StartRefused unless the log fits it."""
+    """Return the newest checkpoint in the database. Raises StartRefused unless it matches the log."""
     rows = await database.fetch(NEWEST_CHECKPOINT.bind({}))
     if not rows:
         return None
@@ -113,12 +113,12 @@ async def published(database: Database, reader: LogReader) -> str | None:
     if checkpoint.size > size or await reader.root(checkpoint.size) != checkpoint.root:
         raise StartRefused(
             "ledger-inconsistent",
-            f"the log has {size} entries, and they are not those of the checkpoint over {checkpoint.size} that the"
-            " database holds", fix=f"whence-aggregator ledger check; {CHAPTER}",
+            f"the log has {size} entries, which do not match the checkpoint over {checkpoint.size} in the database",
+            fix=f"run whence-aggregator ledger check; {CHAPTER}",
         )  # fmt: skip
     return note
 
 
 def checkpoint_of(note: str) -> Checkpoint:
-    """Read a kept checkpoint. Raises NoteInvalid."""
+    """Return the checkpoint in a stored note. Raises NoteInvalid."""
     return Checkpoint.parse(Note.parse(note.encode()).text)

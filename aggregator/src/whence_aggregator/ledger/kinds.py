@@ -1,4 +1,4 @@
-"""What a kind of entry is: its versions, the tables that are derived from it, how, and whose account it concerns."""
+"""The definition of a kind of entry: its versions, the tables derived from it, its projection, and its account."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from whence_aggregator.queries.query import Command, NamedQuery, NoParameters
 Event = Mapping[str, Any]
 """The members of an entry that is not a statement."""
 EVERY_ACCOUNT = "*"
-"""In place of an account: the entry concerns all of them, and is in everybody's bundle."""
+"""In place of an account: the entry concerns all accounts, and is in the bundle of each."""
 
 
 class Replayed(Protocol):
-    """What the projections of a replay keep from one entry to the next."""
+    """State that the projections of a replay keep from one entry to the next."""
 
     latest: int | None
     """The latest time of recording so far, in milliseconds."""
 
 
 Project = Callable[[Transaction, Replayed, Sequence[tuple[int, Event]]], Awaitable[None]]
-"""Writes what entries mean, each with its index. They are all of one kind and version."""
+"""Writes the rows derived from entries, given with their indexes. All are of one kind and version."""
 
 
 def _alone(_before: Sequence[tuple[int, Event]], _event: Event) -> bool:
@@ -41,11 +41,11 @@ class EntryKind:
     project: Mapping[int, Project]
     """By version. No version is ever taken away: recorded entries are never rewritten."""
     together: Callable[[Sequence[tuple[int, Event]], Event], bool] = _alone
-    """Whether an event may be projected at once with those before it, of its kind and version."""
+    """Whether an event may be projected together with those before it, of its kind and version."""
 
 
 class TablePage(TypedDict):
-    """Which rows of a table are read."""
+    """The rows of a table that a query reads."""
 
     limit: int
     offset: int
@@ -58,6 +58,6 @@ class Table:
     name: str
     clear: Command[NoParameters]
     dumps: tuple[NamedQuery[TablePage, Mapping[str, object]], ...]
-    """What the check compares."""
+    """The queries whose rows `ledger check` compares."""
     lossy: bool = False
     """Whether rows are missing where bodies of entries were pruned."""

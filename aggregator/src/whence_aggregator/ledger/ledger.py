@@ -1,7 +1,7 @@
-"""The log: entries, tree and projections change in one transaction; then the checkpoint is signed and receipts given.
+"""The log: entries, tree and projections change in one transaction; then the checkpoint and receipts are signed.
 
-One sequencer over all replicas is the write transaction. A checkpoint leaves only after its tree is durable, and never
-contradicts the last one signed, which is kept outside the database as well.
+The write transaction is the only sequencer of all replicas. A checkpoint is published only after its tree is durable,
+and never contradicts the last one signed, which is also stored outside the database.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from whence_common.receipt import HEADER, receipt_text
 log = logging.getLogger(__name__)
 
 CLOCK_MILLIS = 100
-"""How exact the time of recording is: an entry `clock` states it, at most once in so many milliseconds."""
+"""Resolution of the time of recording: a `clock` entry is appended at most once in this many milliseconds."""
 APPENDED_AT_ONCE_MAX = 250
 """Fewer than a tile's width, so that a batch touches at most two tiles of a level."""
 _MOVES_KEPT_MAX = 64
@@ -51,9 +51,7 @@ class LedgerInconsistent(StorageUnavailable):
     """The database is not the one whose checkpoints were signed: it is older, or it was changed."""
 
     def __init__(self, message: str) -> None:
-        fix = (
-            "restore the newer database; where there is none: whence-aggregator ledger continue (aggregator/README.md)"
-        )
+        fix = "restore the newer database; if it is lost, run whence-aggregator ledger continue (aggregator/README.md)"
         super().__init__("ledger-inconsistent", message, fix=fix, retryable=False)
 
 
@@ -61,25 +59,25 @@ class LogKeyRevoked(StorageUnavailable):
     """A key that this process signs with was revoked, here or by another replica."""
 
     def __init__(self, key: str) -> None:
-        fix = "take its line out of log_key_file (on every replica), and restart"
+        fix = "remove its line from log_key_file on every replica, and restart"
         super().__init__("log-key-revoked", f"the log's key {key} was revoked", fix=fix, retryable=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEntry:
-    """What is to be appended, verbatim. `packed_with`: the number of the instance whose statements are alike."""
+    """An entry to append, verbatim. `packed_with`: the number of the instance whose base it is packed against."""
 
     kind: str
     content: bytes
     packed_with: int | None = None
     checked: Prepared | None = None
-    """What is known of the content already."""
+    """Digest, leaf hash and layout of the content, where they were computed already."""
     base: bytes | None = None
-    """What `checked` was packed against."""
+    """The layout that `checked` was packed against."""
 
 
 class _Appended(AppendEntryParameters):
-    """The row of an entry, with what its leaf is."""
+    """The row of an entry, with its leaf hash."""
 
     leaf: bytes
 
@@ -98,7 +96,7 @@ class Prepared(Protocol):
 
 
 class Ledger:
-    """Appends to the log and signs for it. `start` it before anything else."""
+    """Appends to the log and signs its checkpoints. Call `start` before anything else."""
 
     def __init__(
         self,
@@ -113,7 +111,7 @@ class Ledger:
         self._database = database
         self.reader = reader
         self.kinds = kinds
-        """Of entries that may be appended."""
+        """Kinds of entries that may be appended."""
         self._signers = signers
         self._keeper = keeper
         self._now = now
@@ -133,7 +131,7 @@ class Ledger:
     def moved_since(self, edition: int) -> frozenset[str] | None:
         """Return the instances whose rows other writers of this process changed since an edition.
 
-        None when that is not known: the log was read again since, or too long ago.
+        Returns None when that is not known: the log was read again since, or the edition is too old.
         """
         moves = [one for one in self._moves if one[0] > edition]
         if [number for number, _ in moves] != list(range(edition + 1, self._edition + 1)):
@@ -142,9 +140,10 @@ class Ledger:
 
     @property
     def edition(self) -> int | None:
-        """Say how often the log was read from the database; None when it must be read again.
+        """Return how often the log was read from the database; None when it must be read again.
 
-        While it stays the same nobody else appended, and no other writer of this process changed an instance's row.
+        While the number stays the same, no other replica appended and no other writer of this process changed an
+        instance's row.
         """
         return self._edition if self._tree is not None else None
 
@@ -154,13 +153,13 @@ class Ledger:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The log's verifier keys."""
+        """Return the log's verifier keys."""
         return tuple(str(one.verifier) for one in self._signers)
 
     async def start(self, *, decided: Mapping[str, Any] | None = None) -> None:
-        """Compare the database with what was signed before, and sign. Raises LedgerInconsistent or NoteInvalid.
+        """Compare the database with the last signed checkpoint, and sign. Raises LedgerInconsistent or NoteInvalid.
 
-        `decided`: what an operator decided about the log, to stand in its entry `log-key`.
+        `decided`: an operator's decision about the log, recorded in its entry `log-key`.
         """
         kept = self._keeper.load()
         if kept is not None:
@@ -187,11 +186,11 @@ class Ledger:
     def writing(
         self, first: BoundQueries[Any] = NOTHING, *, sized: bool = False, edition: int | None = None
     ) -> AbstractAsyncContextManager[Writing[Any]]:
-        """Open the write transaction; on leaving, entries and tree are durable and the checkpoint is signed.
+        """Open the write transaction; on exit, entries and tree are durable and the checkpoint is signed.
 
-        `first` is read at once. `sized`: its rows say the log's last index too, which saves a round trip. `edition`:
-        nothing is read, and what is appended must follow what was known in that edition. Raises WriteConflict when it
-        does not: an index is taken once.
+        `first` is read at once. `sized`: its rows contain the log's last index too, which saves a round trip.
+        `edition`: nothing is read, and the appended entries must follow the last one of that edition. Raises
+        WriteConflict when they do not: each index is assigned once.
         """
         return self._writing(first, sized=sized, edition=edition)
 
@@ -223,7 +222,7 @@ class Ledger:
         self._sign()
 
     def receipts(self, indexes: Sequence[int]) -> list[str]:
-        """Give receipts for entries that were appended just now. To be called before anything is awaited."""
+        """Return receipts for entries that were appended just now. Call it before anything is awaited."""
         assert self._tree is not None
         if not indexes:
             return []
@@ -231,12 +230,12 @@ class Ledger:
         return [f"{HEADER}\nindex {index}\n{proofs[index]}\n{self.note}" for index in indexes]
 
     async def refresh(self) -> None:
-        """Read what other replicas appended meanwhile, and sign. Raises LedgerInconsistent."""
+        """Read the entries that other replicas appended, and sign. Raises LedgerInconsistent."""
         async with self.writing():
             pass
 
     async def receipt(self, index: int) -> str:
-        """Give a receipt for any entry, under the newest checkpoint."""
+        """Return a receipt for any entry, under the newest checkpoint."""
         assert self._signed is not None
         if index >= self._signed.size:  # another replica appended it
             await self.refresh()
@@ -245,12 +244,12 @@ class Ledger:
 
     @property
     def signed(self) -> Checkpoint:
-        """The newest checkpoint."""
-        assert self._signed is not None, "start comes first"
+        """Return the newest signed checkpoint."""
+        assert self._signed is not None, "`start` was not called"
         return self._signed
 
     def pack(self, entry: NewEntry, index: int) -> tuple[bytes, int | None, int]:
-        """Pack an entry; give the bytes, the index of its base, and which base the instance has from now on."""
+        """Return an entry packed, the index of its base, and the base that the instance has from now on."""
         checked = entry.checked
         known = self.bases.get(entry.packed_with) if entry.packed_with is not None else None
         if known is not None and known[1] is entry.base and checked is not None and checked.delta is not None:
@@ -265,7 +264,7 @@ class Ledger:
         return self._packer.pack(layout), None, index
 
     async def load_bases(self, transaction: Transaction, wanted: dict[int, int]) -> None:
-        """Have the bases of instances at hand; `wanted` is index by instance number."""
+        """Load the bases of instances into the cache; `wanted` maps instance numbers to indexes of bases."""
         missing = {number: index for number, index in wanted.items() if index >= 0 and number not in self.bases}
         if not missing:
             return
@@ -273,11 +272,11 @@ class Ledger:
         bodies = layouts(rows)
         for number, index in missing.items():
             if index in bodies:
-                with suppress(EntryDamaged):  # the next statement becomes a base then
+                with suppress(EntryDamaged):  # without this base, the next statement becomes the base
                     self.bases.put(number, index, self._packer.layout(bodies[index]))
 
     async def _read(self, transaction: Transaction, first: BoundQueries[Any], *, sized: bool) -> tuple[Any, ...]:
-        """Read what is asked; and the log, when somebody else appended."""
+        """Return the rows of `first`; read the log too, when another replica appended."""
         if sized:
             found = await transaction.fetch_all(first)
             last = found[0] or await transaction.fetch(LAST_INDEX.bind({}))
@@ -300,7 +299,7 @@ class Ledger:
             await self._check_continues(self._tree)
 
     async def _read_keys(self) -> None:
-        """Read which keys were revoked. Raises LogKeyRevoked when this process would go on to sign with one."""
+        """Read which keys were revoked. Raises LogKeyRevoked when this process signs with one of them."""
         self.revoked = revoked_of(await self.reader.newest_event("log-key") or {})
         own = {str(one.key) for one in self.revoked} & set(self.keys)
         if own:
@@ -311,7 +310,7 @@ class Ledger:
         signed = self._signed
         if tree.size < signed.size:
             raise LedgerInconsistent(
-                f"the log has {tree.size} entries, and a checkpoint over {signed.size} was signed: an older database"
+                f"the log has {tree.size} entries, but a checkpoint over {signed.size} was signed: an older database"
             )
         proof = await self.reader.consistency(signed.size, tree.size)
         try:
@@ -332,9 +331,9 @@ class Ledger:
 
 
 class Writing(Generic[T_co]):
-    """One write transaction of the log, with the rows of what was read first.
+    """One write transaction of the log, with the rows that were read first.
 
-    `recorded_at` is the time, in milliseconds, that its entries get.
+    `recorded_at` is the time of recording of its entries, in milliseconds.
     """
 
     def __init__(
@@ -350,7 +349,7 @@ class Writing(Generic[T_co]):
         self.edition = ledger.edition
         self.transaction = transaction
         self.found = found
-        """What was to be read first."""
+        """The rows of the queries that were to be read first."""
         self._ledger = ledger
         self._tree = tree
         self._now = now
@@ -361,10 +360,10 @@ class Writing(Generic[T_co]):
         self.moved: set[str] = set()
         """Ids of instances whose rows this transaction changes by more than statements."""
         self.writes: list[BoundCommand] = []
-        """Writes that may wait until the transaction ends; they are one round trip together."""
+        """Writes that may wait until the transaction ends; together they are one round trip."""
 
     async def append(self, entries: Sequence[NewEntry]) -> list[tuple[int, int]]:
-        """Append entries in order; give index and index of the base (-1: none) of each."""
+        """Append entries in order; return the index of each, and that of its base (-1: none)."""
         if not entries:
             return []
         if len(entries) > APPENDED_AT_ONCE_MAX:
@@ -384,7 +383,7 @@ class Writing(Generic[T_co]):
         return places
 
     async def flush(self) -> None:
-        """Write what waits."""
+        """Execute the writes that wait."""
         writes, self.writes = self.writes, []
         await self.transaction.execute(*writes)
 
@@ -396,7 +395,7 @@ class Writing(Generic[T_co]):
         self.writes.append(ADD_CLOCK.bind([{"ledger_index": index, "recorded_at": self._now, "latest": self.latest}]))
 
     def _add(self, rows: list[_Appended], entry: NewEntry) -> tuple[int, int]:
-        assert entry.kind in self._ledger.kinds, f"no table says what entries {entry.kind} mean"
+        assert entry.kind in self._ledger.kinds, f"entries of kind {entry.kind} are not in the table of kinds"
         index = self._tree.size + len(rows)
         body, base, next_base = self._ledger.pack(entry, index)
         known = entry.checked
@@ -416,5 +415,5 @@ class Writing(Generic[T_co]):
 
 
 def digest_head(digest: bytes) -> int:
-    """Give the first eight bytes of a digest as the signed number they are stored as."""
+    """Return the first eight bytes of a digest as the signed number that is stored."""
     return int.from_bytes(digest[:8], "big", signed=True)

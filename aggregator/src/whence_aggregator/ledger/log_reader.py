@@ -38,7 +38,7 @@ class Archive(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An entry as it was appended; `content` is None when its body was pruned and is in no archive."""
+    """An entry as it was appended; `content` is None when its body was pruned and is not archived."""
 
     ledger_index: int
     kind: str
@@ -46,7 +46,7 @@ class Stored:
 
 
 class LogReader:
-    """Reads beside whoever appends."""
+    """Reads the log while other processes append."""
 
     def __init__(self, database: Database, archive: Archive | None = None) -> None:
         self._database = database
@@ -58,13 +58,13 @@ class LogReader:
         return await size_of(self._database)
 
     def content(self, entry: PackedEntry) -> bytes:
-        """Unpack an entry's bytes. Raises NotFound when they were pruned."""
+        """Return an entry's bytes, unpacked. Raises NotFound when they were pruned."""
         if entry.body is None:
             raise NotFound("entry-pruned", f"the body of entry {entry.ledger_index} was pruned; its hash remains")
         return self._packer.unpack(entry.body, entry.base_body)
 
     async def entries(self, first: int, past: int) -> AsyncIterator[Stored]:
-        """Give the entries [first, past) in order."""
+        """Yield the entries [first, past) in order."""
         while first < past:
             rows = await self._database.fetch(
                 ENTRIES_FROM.bind({"first": first, "past": past, "limit": min(PAGE_ENTRIES, past - first)})
@@ -76,7 +76,7 @@ class LogReader:
                 return
 
     async def entry(self, index: int) -> Stored:
-        """Give one entry. Raises NotFound."""
+        """Return one entry. Raises NotFound."""
         rows = await self._database.fetch(ENTRIES_AT.bind({"indexes": f"[{index}]"}))
         if not rows:
             raise NotFound("entry-unknown", f"the log has no entry {index}")
@@ -84,7 +84,7 @@ class LogReader:
         return Stored(index, found.kind, await self.content_of(found.packed))
 
     async def find(self, digest: str) -> Stored | None:
-        """Find an entry by the digest of its bytes."""
+        """Return the entry with this digest of its bytes; None when there is no such entry."""
         head = int.from_bytes(bytes.fromhex(digest.removeprefix("sha256:"))[:8], "big", signed=True)
         for one in map(record, await self._database.fetch(ENTRIES_BY_DIGEST.bind({"digest_head": head}))):
             content = await self.content_of(one.packed)
@@ -93,36 +93,36 @@ class LogReader:
         return None
 
     async def recorded_at(self, index: int) -> str:
-        """Say when an entry was recorded, to the second."""
+        """Return when an entry was recorded, to the second."""
         return recorded_at(await self._database.fetch(CLOCK_AT.bind({"ledger_index": index})))
 
     async def newest_event(self, kind: str) -> dict[str, Any] | None:
-        """Give the newest event of a rare kind."""
+        """Return the newest event of a rare kind; None when there is no such entry."""
         rows = await self._database.fetch(NEWEST_OF_KIND.bind({"kind": kind}))
         return kind_of(self.content(packed(rows[0])))[1] if rows else None
 
     async def edge(self, size: int) -> Tree:
-        """Load the right edge of the tree, as appending needs it."""
+        """Return the right edge of the tree, which appending needs."""
         tiles = await self._tiles(edge_tiles(size))
         return Tree(size, {tile: _narrowed(hashes, tile, size) for tile, hashes in tiles.items()})
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
-        """Prove that an entry is in the tree of `size`."""
+        """Return the inclusion proof of an entry in the tree of `size`."""
         tiles = await self._tiles(path_tiles([index], size))
         return inclusion_proof(index, size, lambda height, number: node_of(tiles, height, number))
 
     async def consistency(self, old: int, size: int) -> list[bytes]:
-        """Prove that the tree of `old` entries is the beginning of the one of `size`."""
+        """Return the consistency proof between the trees of `old` and of `size` entries."""
         tiles = await self._tiles(path_tiles([max(old - 1, 0), old], size))
         return consistency_proof(old, size, lambda height, number: node_of(tiles, height, number))
 
     async def root(self, size: int) -> bytes:
-        """Give the root over the first `size` entries, from the stored tiles."""
+        """Return the root over the first `size` entries, from the stored tiles."""
         tiles = await self._tiles(path_tiles([], size))
         return range_hash(0, size, lambda height, number: node_of(tiles, height, number))
 
     async def node(self, height: int, number: int) -> bytes:
-        """Give the hash of a complete subtree. Raises NotFound."""
+        """Return the hash of a complete subtree. Raises NotFound."""
         level, within = divmod(height, TILE_HEIGHT)
         place = level, (number << within) >> TILE_HEIGHT
         tiles = await self._tiles({place})
@@ -132,14 +132,14 @@ class LogReader:
             raise NotFound("tile-unknown", "the log has no such subtree yet") from exc
 
     async def tile(self, level: int, number: int, width: int) -> bytes:
-        """Give the first `width` hashes of a tile. Raises NotFound when there are fewer."""
+        """Return the first `width` hashes of a tile. Raises NotFound when there are fewer."""
         tile = (await self._tiles({(level, number)})).get((level, number))
         if tile is None or len(tile) < width:
             raise NotFound("tile-unknown", "the log has no such tile yet")
         return tile.to_bytes(width)
 
     async def bundle(self, number: int, width: int) -> bytes:
-        """Give an entry bundle, `width` entries wide. Raises NotFound."""
+        """Return an entry bundle of `width` entries. Raises NotFound."""
         first = number * TILE_WIDTH
         parts = []
         async for stored in self.entries(first, first + width):
@@ -152,7 +152,7 @@ class LogReader:
         return b"".join(parts)
 
     async def content_of(self, entry: PackedEntry) -> bytes | None:
-        """Return an entry's bytes, from the archive when they were moved there; None when they are nowhere."""
+        """Return an entry's bytes, from the archive when they were moved there; None when they are in neither place."""
         if entry.body is not None:
             return self._packer.unpack(entry.body, entry.base_body)
         if self.archive is None:
@@ -186,7 +186,7 @@ async def size_of(database: Database) -> int:
 
 
 def _narrowed(tile: Tile, place: TileId, size: int) -> Tile:
-    """Give a tile of its own, as wide as a tree of `size` has it."""
+    """Return a copy of a tile, as wide as it is in a tree of `size`."""
     level, number = place
     width = min((size >> (TILE_HEIGHT * level)) - number * TILE_WIDTH, TILE_WIDTH)
     return Tile.from_bytes(tile.to_bytes(width))

@@ -1,8 +1,8 @@
-"""How entries are packed: base64 taken out, then zstd against what is like it. The verbatim bytes always come back.
+"""How entries are packed: base64 is decoded, then zstd compresses against similar text. Unpacking is exact.
 
 A packed entry is one octet for its form, then zstd's frame without its magic. Unpacked, that is the entry's layout:
-varints (how many base64 runs; for each, where in the rest it stood and how many octets it has), the rest of the text,
-the octets. Statements of an instance are much alike: each is packed against an earlier one, its base.
+varints (the number of base64 runs; for each, its position in the rest and its number of octets), the rest of the text,
+the octets. Statements of an instance are similar: each is packed against an earlier one, its base.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _RUNS_MAX = 100
 _SMALL_BYTES_MAX = 8 * 1024
 _LEVEL = 3
 _DELTA_BYTES_MAX = 600
-"""What differs more from its base than this is not packed against it."""
+"""An entry whose delta is larger than this is not packed against its base."""
 
 
 class EntryDamaged(InputError):
-    """The stored bytes are not what was packed."""
+    """The stored bytes are not those that were packed."""
 
     def __init__(self, message: str) -> None:
-        fix = "`whence-aggregator ledger check` names the entry; restore the database"
+        fix = "run `whence-aggregator ledger check`, which names the entry; restore the database"
         super().__init__("entry-damaged", message, fix=fix)
 
 
@@ -45,7 +45,7 @@ _STATIC = zstandard.ZstdCompressionDict(_TEXT, dict_type=zstandard.DICT_TYPE_RAW
 
 
 class Packer:
-    """Packs and unpacks. Not for several threads at once."""
+    """Packs and unpacks entries. It is not thread-safe."""
 
     def __init__(self) -> None:
         parameters = zstandard.ZstdCompressionParameters.from_level(
@@ -56,11 +56,11 @@ class Packer:
         self._decompressor = zstandard.ZstdDecompressor(dict_data=_STATIC, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
 
     def pack(self, layout: bytes) -> bytes:
-        """Pack an entry's layout by itself."""
+        """Return an entry's layout packed without a base."""
         return bytes([_DICTIONARY]) + self._compressor.compress(layout)
 
     def delta(self, layout: bytes, base: bytes) -> bytes | None:
-        """Pack an entry's layout against the layout of its base; None when they are not alike enough."""
+        """Return an entry's layout packed against the layout of its base; None when they differ too much."""
         parameters = _SMALL if len(layout) + len(base) <= 2 * _SMALL_BYTES_MAX else _LARGE
         dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
@@ -68,7 +68,7 @@ class Packer:
         return delta if len(delta) <= _DELTA_BYTES_MAX else None
 
     def layout(self, packed: bytes, base: bytes | None = None) -> bytes:
-        """Unpack to the layout; `base` is the layout of the base. Raises EntryDamaged."""
+        """Return the layout of a packed entry; `base` is the layout of its base. Raises EntryDamaged."""
         packed = bytes(packed)
         try:
             if packed[:1] == bytes([_DICTIONARY]):
@@ -79,16 +79,16 @@ class Packer:
                 return one.decompress(packed[1:], max_output_size=UNPACKED_BYTES_MAX)
         except zstandard.ZstdError as exc:
             raise EntryDamaged("an entry cannot be unpacked") from exc
-        raise EntryDamaged("an entry has an unknown form, or lacks its base")
+        raise EntryDamaged("an entry has an unknown form, or its base is missing")
 
     def unpack(self, packed: bytes, packed_base: bytes | None = None) -> bytes:
-        """Give an entry's verbatim bytes. Raises EntryDamaged."""
+        """Return an entry's verbatim bytes. Raises EntryDamaged."""
         base = None if packed_base is None else self.layout(packed_base)
         return from_layout(self.layout(packed, base))
 
 
 def to_layout(content: bytes) -> bytes:
-    """Take long base64 strings out of an entry's JSON, where decoding and encoding gives them back exactly."""
+    """Return an entry's layout: long base64 strings are decoded, where encoding them again is exact."""
     head, at = bytearray(), 0
     rest: list[bytes] = []
     runs: list[bytes] = []
@@ -118,7 +118,7 @@ def _octets(text: bytes) -> bytes | None:
 
 
 def from_layout(layout: bytes) -> bytes:
-    """Put the base64 runs back. Raises EntryDamaged."""
+    """Return the entry of a layout, with its base64 strings encoded again. Raises EntryDamaged."""
     try:
         count, at = _take(layout, 0)
         if count > _RUNS_MAX:

@@ -1,4 +1,4 @@
-"""Publishing: the newest checkpoint is kept and shown to witnesses now and then, and their cosignatures are added."""
+"""Publishing: the newest checkpoint is regularly stored and sent to witnesses, and their cosignatures are added."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 
 class LogWitness(Protocol):
-    """A witness of this log. `size` is the size of the tree it cosigned last, as far as is known."""
+    """A witness of this log. `size` is the size of the tree that it cosigned last, as far as this process knows."""
 
     key: VerifierKey
     size: int
 
     async def add_checkpoint(self, proof: Sequence[bytes], note: str) -> str:
-        """Give the cosignature lines. Raises WitnessBehind, or RoadError."""
+        """Return the cosignature lines. Raises WitnessBehind, or RoadError."""
 
 
 class WitnessBehind(RoadError):
-    """The witness knows another size than we thought: `size`."""
+    """The witness has cosigned another size than expected: `size`."""
 
     def __init__(self, size: int) -> None:
         super().__init__("witness-conflict", f"the witness is at {size}")
@@ -58,7 +58,7 @@ class Publisher:
         self._seconds = seconds
         self._published_at = self._witnessed_at = time.monotonic()
         self._publishing = asyncio.Lock()
-        self._best = Published()  # newest with most cosignatures: a witness that is away does not take any from it
+        self._best = Published()  # the newest with most cosignatures: an unreachable witness does not replace it
         self.note = ""
         self.size = 0
 
@@ -68,16 +68,16 @@ class Publisher:
             try:
                 await self.publish()
             except StorageUnavailable as exc:
-                log.error("a checkpoint is not published", extra=fields(code=exc.code, message=exc.message))
+                log.error("cannot publish a checkpoint", extra=fields(code=exc.code, message=exc.message))
             await pause(self._seconds)
 
     async def publish(self) -> None:
-        """Publish the newest checkpoint, with the cosignatures of those witnesses that answer."""
+        """Publish the newest checkpoint, with the cosignatures of the witnesses that answer."""
         async with self._publishing:
             await self._publish()
 
     async def receipt(self, index: int) -> str:
-        """Return a receipt for an entry, under the checkpoint over it that has most cosignatures."""
+        """Return a receipt for an entry, under the checkpoint that includes it and has most cosignatures."""
         if index < self._best.size:
             note, size = self._best.note, self._best.size
         elif index < self.size:
@@ -87,7 +87,7 @@ class Publisher:
         return receipt_text(index, await self._ledger.reader.inclusion(index, size), note)
 
     async def consistency(self, seen: int, receipt: str) -> list[bytes] | None:
-        """Prove that the trees of `seen` entries and of a receipt's checkpoint are one log; None for a shorter log."""
+        """Return the consistency proof from `seen` entries to a receipt's checkpoint; None for a shorter log."""
         size = Checkpoint.parse(Receipt.parse(receipt.encode()).note.text).size
         first, past = min(seen, size), max(seen, size)
         if past > await self._ledger.reader.size():
@@ -112,7 +112,10 @@ class Publisher:
             self._witnessed_at = self._published_at
 
     def ages(self) -> tuple[float, float | None]:
-        """Give seconds since the last publication, and since the last with all cosignatures if there are witnesses."""
+        """Return the seconds since the last publication, and since the last with all cosignatures.
+
+        The second is None without witnesses.
+        """
         now = time.monotonic()
         return now - self._published_at, now - self._witnessed_at if self._witnesses else None
 
@@ -121,9 +124,9 @@ class Publisher:
         return all(one.key.name in signed for one in self._witnesses)
 
     async def _cosign(self, witness: LogWitness, note: str, size: int) -> str:
-        """Ask one witness; ask once more when it knows another size than we thought.
+        """Return a witness's cosignature lines; submit twice when it has cosigned another size than expected.
 
-        One that has seen more than this checkpoint cosigns a later one, if another replica appended meanwhile.
+        A witness that has cosigned more than this checkpoint cosigns a later one, if another replica has appended.
         """
         witness.size = min(witness.size, size)
         for _ in range(2):
@@ -138,15 +141,15 @@ class Publisher:
                     await self._ledger.refresh()
                     if exc.size > self._ledger.signed.size:
                         log.error(
-                            "a witness has seen a larger log: this database is older than what it cosigned",
+                            "a witness has cosigned a larger log: this database is older",
                             extra=fields(
                                 witness=witness.key.name, size=exc.size, entries=self._ledger.signed.size,
-                                fix="stop, and see `A restored database` in aggregator/README.md",
+                                fix="stop the aggregator; see `A restored database` in aggregator/README.md",
                             ),
                         )  # fmt: skip
                     return ""
                 witness.size = exc.size
             except (RoadError, NoteInvalid) as exc:
-                log.warning("a witness does not cosign", extra=fields(witness=witness.key.name, reason=exc.message))
+                log.warning("a witness did not cosign", extra=fields(witness=witness.key.name, reason=exc.message))
                 return ""
         return ""

@@ -1,7 +1,6 @@
-"""Retention: bodies that are old go, to the archive first where there is one; their hashes stay, and the log says so.
+"""Retention: old bodies are pruned, and archived first where there is an archive; hashes stay, and the log records it.
 
-What an answer of today needs never goes: the newest statement of an instance, and what younger entries are packed
-against.
+Bodies that current answers need are never pruned: the newest statement of an instance, and bases of younger entries.
 """
 
 from __future__ import annotations
@@ -42,18 +41,18 @@ class Retention:
         self._first = dict.fromkeys(days, 0)
 
     async def run(self) -> None:
-        """Prune now and then until cancelled."""
+        """Prune every `ROUND_SECONDS` until cancelled."""
         while True:
             try:
                 for kind in self._days:
                     while await self.prune(kind):
                         pass
             except StorageUnavailable as exc:
-                log.error("old entries stay for now", extra=fields(code=exc.code, message=exc.message))
+                log.error("cannot prune old entries", extra=fields(code=exc.code, message=exc.message))
             await pause(ROUND_SECONDS)
 
     async def prune(self, kind: str) -> int:
-        """Take the bodies of old entries of a kind, a bounded number; give how many."""
+        """Prune the bodies of old entries of a kind, a bounded number; return how many old entries were read."""
         past = await self._past(kind)
         first = self._first[kind]
         if past <= first:
@@ -71,7 +70,7 @@ class Retention:
         return len(old)
 
     async def _past(self, kind: str) -> int:
-        """Give the index before which entries are old; whole bundles only, so that an archived one is complete."""
+        """Return the index before which entries are old; whole bundles only, so that an archived one is complete."""
         until = to_millis(self._now() - timedelta(days=self._days[kind]))
         found = await self._database.fetch(CLOCK_RANGE.bind({"since": -(10**17), "until": until}))
         clocks = period(found)
@@ -87,7 +86,9 @@ class Retention:
             entries = [one.content async for one in self._ledger.reader.entries(first, first + TILE_WIDTH)]
             contents = [one for one in entries if one is not None]
             if len(contents) != TILE_WIDTH:
-                raise StorageUnavailable("archive-incomplete", f"bundle {number} has lost bodies already: it stays")
+                raise StorageUnavailable(
+                    "archive-incomplete", f"bundle {number} is not archived: some of its bodies were pruned already"
+                )
             await self._archive.store(number, contents)
 
     async def _take(self, kind: str, indexes: list[int]) -> None:

@@ -44,7 +44,7 @@ class PackedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryRecord:
-    """What the row of an entry states beside its bytes."""
+    """The row of an entry: its kind and the head of its digest, beside its bytes."""
 
     ledger_index: int
     kind: str
@@ -89,12 +89,12 @@ def recorded_at(rows: Sequence[ClockAtRow]) -> str:
 
 
 def bound(rows: Sequence[ClockPastRow]) -> int | None:
-    """Return the first clock that is later than an instant; None where none is."""
+    """Return the first clock that is later than an instant; None when there is no such entry."""
     return rows[0]["ledger_index"] if rows else None
 
 
 def period(rows: Sequence[ClockRangeRow]) -> tuple[int, int] | None:
-    """Return the first and the last clock in a period; None where it has none."""
+    """Return the first and the last clock in a period; None when it has no clock."""
     (row,) = rows
     first, last = row["first"], row["last"]
     return (first, last) if first is not None and last is not None else None
@@ -110,12 +110,12 @@ def stored_tiles(rows: Sequence[TilesOfLevelRow]) -> Iterator[tuple[TileId, Tile
 
 
 def layouts(rows: Sequence[EntriesAtRow]) -> dict[int, bytes]:
-    """Return the stored bytes of entries by their indexes, but for those pruned."""
+    """Return the stored bytes of entries by index; pruned entries are left out."""
     return {row["ledger_index"]: row["body"] for row in rows if row["body"] is not None}
 
 
 def checkpoint(row: NewestCheckpointRow) -> tuple[int, str]:
-    """Return the size of the log that a checkpoint is about, and its note."""
+    """Return the size of a checkpoint's tree, and its note."""
     return row["size"], row["note"]
 
 

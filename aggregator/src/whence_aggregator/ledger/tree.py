@@ -1,4 +1,4 @@
-"""The log's tree in memory: its right edge, where entries are appended and from where the newest proofs are given."""
+"""The log's tree in memory: its right edge, to which leaves are appended and which proves the newest entries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TileId = tuple[int, int]
 
 
 class Tree:
-    """A tree of `size` leaves of which the last two tiles of each level are at hand."""
+    """A tree of `size` leaves, of which the last two tiles of each level are in memory."""
 
     def __init__(self, size: int = 0, tiles: Mapping[TileId, Tile] | None = None) -> None:
         self.size = size
@@ -31,30 +31,30 @@ class Tree:
         if tile is None:
             tile = self._tiles[level, number] = Tile()
             self._tiles.pop((level, number - 2), None)
-        assert len(tile) == position & (TILE_WIDTH - 1), "a tile is at hand as it is stored"
+        assert len(tile) == position & (TILE_WIDTH - 1), "a tile in memory differs from the stored one"
         tile.append(hash_)
         self._changed[level, number] = None
         if tile.root is not None:
             self._append(level + 1, number, tile.root)
 
     def changed(self) -> dict[TileId, bytes]:
-        """Give the tiles that appending changed, and forget that it did."""
+        """Return the tiles that were changed since the last call."""
         found = {tile: self._tiles[tile].to_bytes() for tile in self._changed if tile in self._tiles}
         assert len(found) == len(self._changed), "a batch is smaller than two tiles"
         self._changed = {}
         return found
 
     def node(self, height: int, number: int) -> bytes:
-        """Give the hash of a complete subtree; its tile must be at hand."""
+        """Return the hash of a complete subtree; its tile must be in memory."""
         return node_of(self._tiles, height, number)
 
     def root(self) -> bytes:
         return range_hash(0, self.size, self.node) if self.size else EMPTY_ROOT
 
     def proofs(self, low: int, end: int) -> dict[int, str]:
-        """Give the inclusion proofs of the entries from `low` to before `end`, each a line in base64 a hash.
+        """Return the inclusion proofs of the entries [low, end), each with one line of base64 for a hash.
 
-        They must be in the last two tiles. Entries side by side share most of their proofs: each hash is made once.
+        The entries must be in the last two tiles. Neighbours share most of their proofs: each hash is made once.
         """
         found: dict[int, str] = {}
         ranges = [(0, self.size, "")]
@@ -75,14 +75,14 @@ class Tree:
 
 
 def node_of(tiles: Mapping[TileId, Tile], height: int, number: int) -> bytes:
-    """Find the hash of a complete subtree in the tiles. Raises KeyError when its tile is not among them."""
+    """Return the hash of a complete subtree from the tiles. Raises KeyError when its tile is not among them."""
     level, within = divmod(height, TILE_HEIGHT)
     first = number << within
     return tiles[level, first >> TILE_HEIGHT].node(within, (first & (TILE_WIDTH - 1)) >> within)
 
 
 def edge_tiles(size: int) -> set[TileId]:
-    """Name the last two tiles of each level of a tree."""
+    """Return the places of the last two tiles of each level of a tree."""
     found: set[TileId] = set()
     level = 0
     while size:
@@ -94,7 +94,7 @@ def edge_tiles(size: int) -> set[TileId]:
 
 
 def path_tiles(positions: Iterable[int], size: int) -> set[TileId]:
-    """Name the tiles that hold every node of the proofs about these leaves or smaller sizes in a tree of `size`."""
+    """Return the places of the tiles with every node of the proofs about these leaves, or smaller sizes, in a tree."""
     found: set[TileId] = set()
     for position in (*positions, size):
         level = 0
