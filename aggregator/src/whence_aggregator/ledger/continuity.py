@@ -79,7 +79,7 @@ def _check_keys(stated: dict[str, Any], keys: Sequence[str]) -> None:
 
 
 async def check_witnesses(witnesses: Sequence[LogWitness], note: str, size: int) -> list[str]:
-    """Return the names of the witnesses that answered. Raises StartRefused when one cosigned more than `size` entries."""
+    """Return the names of the witnesses that answered. Raises StartRefused when one cosigned more than `size`."""
     answers = await asyncio.gather(*(_seen(witness, note) for witness in witnesses))
     for witness, seen in zip(witnesses, answers, strict=True):
         if seen is not None and seen > size:

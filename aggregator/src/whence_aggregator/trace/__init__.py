@@ -1,3 +1,3 @@
-"""Trace: facts from storage become lineages. No outbound call is made while answering; states are derived purely."""
+"""Trace: lineages are derived from stored facts. Requests make no outbound calls; the derivation is pure."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The states of all links, derived from facts. Pure: the same facts give the same lineage, and nothing is guessed."""
+"""Derives the states of all links from facts. Pure: equal facts result in equal lineages, and nothing is guessed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whence_aggregator.trace.moment import Moment
 
 
 def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: frozenset[str] = REQUIRED_LINKS) -> Lineage:
-    """Derive the lineage of one instance at one moment."""
+    """Return the lineage of one instance at one moment."""
     source = source_link(facts)
     commit = commit_link(facts, source)
     links = (
@@ -46,7 +46,7 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
 
 
 def _aws(facts: Facts) -> Evidence:
-    """AWS's signature over the identity document: a source that cannot lie about it."""
+    """Return AWS's signature over the identity document as evidence."""
     binding = facts.binding
     digest = str(binding.identity.get("document_digest", ""))
     return Evidence(
@@ -80,7 +80,9 @@ def _instance(facts: Facts) -> Link:
 def _ami(facts: Facts) -> Link:
     image_id = facts.binding.identity.get("image_id")
     if not image_id:
-        return Link(link="ami", state="missing", reason="the identity document names no AMI", evidence=(_aws(facts),))
+        return Link(
+            link="ami", state="missing", reason="the identity document contains no AMI", evidence=(_aws(facts),)
+        )
     return Link(link="ami", state="confirmed", value={"image_id": image_id}, evidence=(_aws(facts),))
 
 
@@ -88,7 +90,7 @@ def _user_data(facts: Facts) -> Link:
     predicate = facts.statement.predicate
     if predicate.user_data is None:
         return Link(
-            link="user_data", state="missing", reason="the agent has seen no user data", evidence=(by_agent(facts),)
+            link="user_data", state="missing", reason="the agent found no user data", evidence=(by_agent(facts),)
         )
     errors = [problem for problem in predicate.problems if problem.get("severity") == "error"]
     value: dict[str, Any] = {
@@ -114,9 +116,9 @@ def _user_data(facts: Facts) -> Link:
         reason = reason or f"the instance is {listed.state}: the EC2 API's user data may be that of its next start"
         return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
     if not facts.same_launch:
-        reason = reason or f"the EC2 API's user data is of another launch, {listed.launched_at}; it is not compared"
+        reason = reason or f"not compared: the EC2 API's user data is of another launch, at {listed.launched_at}"
         return Link(link="user_data", state="asserted", value=value, reason=reason, evidence=(*evidence, ec2))
-    reason = f"the EC2 API has other user data than the agent states: {facts.difference}"
+    reason = f"the EC2 API and the agent report different user data: {facts.difference}"
     return Link(link="user_data", state="contradicted", value=value, reason=reason, evidence=(*evidence, ec2))
 
 
@@ -126,22 +128,22 @@ def _application(facts: Facts) -> Link:
         return Link(
             link="application",
             state="missing",
-            reason="user data names no application that could exist",
+            reason="user data contains no valid application_id",
             evidence=evidence,
         )
     if facts.application is None:
-        reason = f"the application registry does not know {application_id}"
+        reason = f"{application_id} is not in the application registry"
         return Link(link="application", state="missing", reason=reason, evidence=evidence)
     kio = facts.application.kio
     value = {"application_id": application_id, "name": kio.get("name"), "active": kio.get("active")}
-    inactive = None if kio.get("active") else "the application registry has it as not active"
+    inactive = None if kio.get("active") else "it is not active in the application registry"
     return Link(link="application", state="confirmed", value=value, reason=inactive, evidence=evidence)
 
 
 def _team(facts: Facts) -> Link:
     if facts.application is None:
         named = facts.statement.predicate.application_id
-        reason = f"no team: the application registry does not know {named}" if named else "no team: no application"
+        reason = f"no team: {named} is not in the application registry" if named else "no team: no application"
         return Link(link="team", state="missing", reason=reason, evidence=(by_agent(facts),))
     value = {"team_id": facts.application.kio.get("team_id")}
     return Link(link="team", state="asserted", value=value, evidence=by_registry(facts))
@@ -172,7 +174,7 @@ def _image(facts: Facts) -> Link:
     for container in containers:
         if container.image_digest != (container.declared_digest or image.digest):
             evidence += (by_agent(facts, container.image_digest or None),)
-            reason = "a container runs another image than the one that was booted"
+            reason = "a container runs a different image than the one that was booted"
             return Link(link="image", state="contradicted", value=value, reason=reason, evidence=evidence)
     if answer.outcome == "absent":
         evidence += (by_collector(answer, "registry"),)
@@ -191,10 +193,10 @@ def _image(facts: Facts) -> Link:
         ]
     if image.signed_by and answer.value.get("signed_by", image.signed_by) != image.signed_by:
         value["registry_signed_by"] = answer.value["signed_by"]
-        reason = "the agent and the registry's own signatures disagree about who has signed this image"
+        reason = "the agent and the registry report different signers of this image"
         return Link(link="image", state="contradicted", value=value, reason=reason, evidence=evidence)
     if answer.outcome == "unknown":
-        reason = f"the registry was not asked: {answer.reason}"
+        reason = f"the registry was not read: {answer.reason}"
         return Link(link="image", state="asserted", value=value, reason=reason, evidence=evidence)
     evidence += (by_collector(answer, "registry", image.digest),)
     return Link(link="image", state="confirmed", value=value, evidence=evidence)

@@ -1,7 +1,8 @@
 """The links from an image to its source, commit and ticket. Pure.
 
-An image's own word about its source is one source, however many read it. A trusted builder's signature is another; the
-application's registration knows the repository and not the commit; Git knows which commits the default branch reaches.
+What an image states about its source counts as one source, however many read it. A trusted builder's signature is
+another; the application's registration names the repository, not the commit; Git shows which commits the default branch
+reaches.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ UNKNOWN_SIGNATURES = "whether a trusted builder has signed where the image comes
 
 
 def source_link(facts: Facts) -> Link:
-    """Derive which source the image was built from."""
+    """Return the link to the source that the image was built from."""
     predicate, answer = facts.statement.predicate, facts.image_source
     if predicate.image is None:
         return nothing_runs("source", facts)
@@ -34,7 +35,7 @@ def source_link(facts: Facts) -> Link:
     unknown = facts.source_unknown
     notes = [*unknown, *(str(one) for one in answer.value.get("notes", []))]
     if chosen is not None and chosen.maybe_inherited:
-        notes.append(f"the {chosen.kind}s may be the base image's: the image does not name its base by digest")
+        notes.append(f"the {chosen.kind}s may be the base image's: the image does not state its base by digest")
     if chosen is None:
         if unknown:
             return Link(link="source", state="unknown", reason="; ".join(notes), evidence=evidence)
@@ -66,17 +67,17 @@ def source_link(facts: Facts) -> Link:
 def _contradiction(
     value: dict[str, Any], chosen: SourceClaim, against: list[SourceClaim], facts: Facts, comparison: Comparison
 ) -> str | None:
-    """Say which two sources disagree, and put both into the value."""
+    """Return which two sources disagree, and put both into the value; None when none do."""
     agents, registry = facts.agent_source, facts.registry_source
     if against:
         value["claims"] = [one.to_wire() for one in facts.claims]
-        return f"{_said(chosen)}, and {_said(against[0])}"
+        return f"{_claim_text(chosen)}, and {_claim_text(against[0])}"
     read = facts.image_source.outcome in ("found", "missing")
     if agents is not None and read and _differs(registry, agents):
         value["registry"] = registry.to_wire() if registry is not None else None
-        return "agent and registry read different sources out of the same image"
+        return "the agent and the registry read different sources from the same image"
     if comparison == "other":
-        return f"{_said(chosen)}, and the application is registered with the repository {value['registered_url']}"
+        return f"{_claim_text(chosen)}, and the application is registered with the repository {value['registered_url']}"
     return None
 
 
@@ -107,7 +108,7 @@ def _pushed_by_job(chosen: SourceClaim, facts: Facts) -> str:
 
 
 def commit_link(facts: Facts, source_link: Link) -> Link:
-    """Derive which commit it is. Only what a trusted builder signed and the default branch reaches is confirmed."""
+    """Return the link to the commit: confirmed when a trusted builder signed it and the default branch reaches it."""
     if facts.statement.predicate.image is None:
         return nothing_runs("commit", facts)
     source, answer, branch = facts.source, facts.commit, facts.branch
@@ -127,13 +128,13 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
     if branch.outcome != "unknown":
         evidence += (by_collector(branch, "git-branch"),)
     if facts.dirty:
-        reason = "the commit exists, but the image was built from a tree with changes that are in no commit"
+        reason = "the commit exists, but the image was built from a tree with uncommitted changes"
         return Link(link="commit", state="contradicted", value=value, reason=reason, evidence=evidence)
     said = source_link.value or {}
     signed = said.get("said_by") == "provenance" or "confirmed_by" in said
     missing = [] if signed else [_unsigned(facts)]
     if source_link.state == "contradicted":
-        missing.append("what is said of the image's source is contradictory")
+        missing.append("the statements about the image's source contradict each other")
     reached = branch_reason(branch)
     missing += [reached] if reached is not None else []
     return Link(
@@ -143,24 +144,24 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
 
 
 def _unsigned(facts: Facts) -> str:
-    """Say that no builder's signature counts, or that it is not known whether one would."""
+    """Return the reason that no builder's signature counts: there is none, or it could not be read."""
     answer = facts.image_source
     unread = [answer.reason] if answer.outcome == "unknown" else facts.source_unknown
     return f"{UNKNOWN_SIGNATURES}: {'; '.join(unread)}" if unread else UNSIGNED
 
 
 def branch_reason(branch: Answer) -> str | None:
-    """Say why a commit does not count as reached by the default branch; None: it is reached."""
+    """Return why a commit does not count as reached by the default branch; None when it is reached."""
     name, reachable = branch.value.get("branch"), branch.value.get("reachable")
     if branch.outcome == "unknown" or reachable is None:
-        return f"whether the default branch reaches it is not known: {branch.reason}"
+        return f"it is not known whether the default branch reaches it: {branch.reason}"
     if reachable:
         return None
     return f"the default branch {name} did not reach it at {branch.observed_at}"
 
 
 def ticket_link(facts: Facts, commit: Link) -> Link:
-    """Derive the tickets that the commit message names."""
+    """Return the link to the tickets that the commit message names."""
     if facts.statement.predicate.image is None:
         return nothing_runs("ticket", facts)
     if facts.commit.outcome != "found":
@@ -187,7 +188,7 @@ def _mention(mention: Mention) -> dict[str, Any]:
 
 
 def _registration(facts: Facts, source: ScmSource) -> tuple[str | None, Comparison]:
-    """Compare the source with the repository that the application is registered with."""
+    """Return the repository that the application is registered with, and how the source's compares with it."""
     url = facts.application.kio.get("scm_url") if facts.application is not None else None
     if not url or not source.url:
         return url or None, "unclear"
@@ -198,10 +199,10 @@ def _differs(registry: ScmSource | None, agents: ScmSource) -> bool:
     return registry is None or registry.digest != agents.digest
 
 
-def _said(claim: SourceClaim) -> str:
-    """Say who names which commit."""
+def _claim_text(claim: SourceClaim) -> str:
+    """Return which commit of which repository a claim states."""
     who = f"{claim.kind} of {claim.by}" if claim.by else claim.kind
-    return f"{who} says {claim.source.revision[:40] or 'no commit'} of {claim.source.url[:120] or 'no repository'}"
+    return f"{who} states {claim.source.revision[:40] or 'no commit'} of {claim.source.url[:120] or 'no repository'}"
 
 
 def _joined(reasons: list[str]) -> str | None:

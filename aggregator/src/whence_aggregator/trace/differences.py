@@ -1,4 +1,4 @@
-"""What differs between two masked documents of user data: only what both show can be compared. Pure."""
+"""The difference between two masked documents of user data: only values that both show can be compared. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _ABSENT = object()
 
 
 def difference(stated: Mapping[str, Any] | None, listed: Mapping[str, Any] | None) -> str:
-    """Say in half a sentence how user data with other digests differs, as far as the masked documents show it."""
+    """Return how user data with different digests differs, as far as the masked documents show it."""
     if stated is None or listed is None:
-        return "what differs cannot be compared: one of them is not kept as a document"
+        return "they cannot be compared: one of them is not stored as a document"
     found = list(_compared(stated, listed, ""))
     differing = [path for path, hidden in found if not hidden]
     hidden = [path for path, hidden in found if hidden]
@@ -24,12 +24,12 @@ def difference(stated: Mapping[str, Any] | None, listed: Mapping[str, Any] | Non
         beside = "; masked values cannot be compared" if hidden else ""
         return f"they differ in {_named(differing)}{beside}"
     if hidden:
-        return f"what differs cannot be compared: it is in masked values ({_named(hidden)}), or in comments and spacing"
-    return "what differs cannot be compared: it is in comments, spacing or order"
+        return f"the difference is not shown: it is in masked values ({_named(hidden)}), or in comments and spacing"
+    return "the difference is not shown: it is in comments, spacing or order"
 
 
 def _compared(one: Any, other: Any, path: str) -> Iterator[tuple[str, bool]]:
-    """Yield the paths that differ or are masked on a side, and whether they are masked."""
+    """Yield the paths that differ or are masked on one side, each with whether it is masked."""
     if one is _ABSENT or other is _ABSENT:
         yield path, MASKED in path
     elif _is_masked(one) or _is_masked(other):

@@ -1,4 +1,4 @@
-"""Who says what of a link: the pieces of evidence that several links share. Pure."""
+"""The pieces of evidence that several links share. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def by_collector(answer: Answer, source: str, digest: str | None = None) -> Evid
 
 
 def by_registry(facts: Facts) -> tuple[Evidence, ...]:
-    """The application registry as evidence, when it knows the application."""
+    """Return the application registry as evidence; empty when the application is not registered."""
     known = facts.application
     if known is None:
         return ()
@@ -35,7 +35,7 @@ def by_push(job: PushingJob) -> Evidence:
 
 
 def nothing_runs(link: LinkName, facts: Facts) -> Link:
-    """Say why for the image; every link that hangs on it only says that nothing runs."""
+    """Return a missing link, as nothing runs. Only the image's states why; links that depend on it do not repeat it."""
     reason = "nothing runs"
     if link == "image":
         errors = [p for p in facts.statement.predicate.problems if p.get("severity") == "error"]

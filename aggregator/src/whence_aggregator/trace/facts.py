@@ -1,4 +1,4 @@
-"""The facts a lineage is derived from, as they were stored."""
+"""The stored facts that a lineage is derived from."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from whence_common.scm_source import ScmSource, same_repository, without_credent
 from whence_common.statement import Predicate, Statement
 
 BRANCH_KIND = "commit-branch"
-"""Facts about whether the default branch reaches a commit: they change, a commit's content does not."""
+"""Facts about whether the default branch reaches a commit: these change, a commit's content does not."""
 LAUNCH_TOLERANCE = timedelta(seconds=20)
-"""EC2's launch time and the identity document's pending time of the same launch differ by less."""
+"""EC2's launch time and the identity document's pending time of one launch differ by less than this."""
 Heard = Literal["speaking", "silent", "never"]
 AnswerOutcome = Literal["found", "missing", "absent", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementRecord:
-    """What the row of a statement states beside the statement itself. `observed_at` is by the machine's clock."""
+    """The row of a statement. `observed_at` is by the machine's clock."""
 
     instance_id: str
     enrolment: int
@@ -41,7 +41,7 @@ class StatementRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStatement:
-    """A statement as it stands in the ledger; its signature was verified before it was appended."""
+    """A statement in the ledger; its signature was verified before it was appended."""
 
     digest: str
     ledger_index: int
@@ -54,7 +54,7 @@ class StoredStatement:
 
     @classmethod
     def of(cls, record: StatementRecord, content: bytes) -> StoredStatement:
-        """Read a statement from its entry's bytes."""
+        """Return the statement in an entry's bytes."""
         return cls(
             digest=sha256_digest(content),
             ledger_index=record.packed.ledger_index,
@@ -67,7 +67,7 @@ class StoredStatement:
 
     @property
     def skew_seconds(self) -> float:
-        """How far the machine's clock was from the time of recording; below zero also when it was delivered late."""
+        """Return `observed_at` less `recorded_at`; below zero also when the statement was delivered late."""
         return (parse_instant(self.observed_at) - parse_instant(self.recorded_at)).total_seconds()
 
 
@@ -83,7 +83,7 @@ class Later:
 
     @classmethod
     def of(cls, record: StatementRecord, content: bytes | None) -> Later:
-        """Name a statement by its entry's bytes, where they are kept."""
+        """Return a statement with the digest of its entry's bytes, where they are kept."""
         return cls(
             digest=sha256_digest(content) if content is not None else None,
             ledger_index=record.packed.ledger_index,
@@ -102,7 +102,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedLater:
-    """What was stated too late about the time asked about: the newest statements, and how many there are in all."""
+    """Statements that were recorded after the time they are about: the newest ones, and the total number."""
 
     total: int = 0
     statements: Sequence[Later] = ()
@@ -113,7 +113,7 @@ class ReportedLater:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """What the instance's identity document proved when it enrolled."""
+    """A binding of a key to the instance, with the identity that was proved at enrolment."""
 
     number: int
     level: str
@@ -123,7 +123,7 @@ class Binding:
 
     @classmethod
     def of(cls, stated: Mapping[str, Any], ledger_index: int) -> Binding:
-        """Read an enrolment's entry."""
+        """Return the binding in an enrolment's entry."""
         return cls(
             number=stated["number"],
             level=stated["level"],
@@ -135,10 +135,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryFacts:
-    """What the EC2 API lists of the instance.
+    """The instance as the EC2 API lists it.
 
     `listed_at` is when the last complete listing of its account and region began, empty when there was none. The rest
-    is empty when no listing ever showed the instance; `asked_at` is when the listing began that first showed the state.
+    is empty when the instance was in no listing; `asked_at` is when the first listing that showed the state began.
     """
 
     listed_at: str = ""
@@ -147,15 +147,15 @@ class InventoryFacts:
     launched_at: str = ""
     user_data_digest: str = ""
     user_data_unread: str = ""
-    """Why the API's user data is not known; empty where it was read."""
+    """Why the API's user data was not read; empty when it was read."""
     user_data: Mapping[str, Any] | None = None
-    """The masked document, read only where the digest is not the statement's."""
+    """The masked document, read only when its digest differs from the statement's."""
     ledger_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """An application as the registry had it at the time asked about."""
+    """An application in the application registry, as of the time asked about."""
 
     recorded_at: str
     ledger_index: int
@@ -165,7 +165,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a collector found out: `found` with a value, `missing`, `absent` (not even the place), or `unknown`."""
+    """A collector's result: `found` with a value, `missing`, `absent` (the place does not exist), or `unknown`."""
 
     outcome: AnswerOutcome
     reason: str = ""
@@ -176,18 +176,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeardClock:
-    """What the newest heartbeat shows of the machine's clock: its stated time less the time it arrived."""
+    """The skew of the machine's clock by the newest heartbeat: its stated time less the time of arrival."""
 
     skew: timedelta
     confirmed: bool
-    """Whether the heartbeats before it, over some time, were as late: no single delay explains that."""
+    """Whether the heartbeats before it, over some time, were late too: no single delay explains that."""
 
 
-NOT_ASKED = Answer(outcome="unknown", reason="no source was asked yet")
+NOT_ASKED = Answer(outcome="unknown", reason="not collected yet")
 
 
 def _instant(text: str) -> datetime | None:
-    """Read an instant that a machine stated; None when it is not one."""
+    """Return an instant that a machine stated; None when it is malformed."""
     try:
         return parse_instant(text)
     except ValueError:
@@ -205,7 +205,7 @@ class Facts:
     commit: Answer
     last_seen: str | None
     heard_clock: HeardClock | None = None
-    """None where no heartbeat was taken, and when a time in the past is asked about."""
+    """None when no heartbeat was accepted, and when a time in the past is asked about."""
     branch: Answer = NOT_ASKED
     """Whether the default branch reaches the commit, as of the time asked about."""
     bindings: Sequence[Binding] = ()
@@ -216,7 +216,7 @@ class Facts:
     listed: InventoryFacts = InventoryFacts()
     life: Life = "unknown"
     life_since: str = ""
-    """When the entry was recorded with which this life began; empty when none moved it."""
+    """When the entry that began this life was recorded; empty when there is no such entry."""
     heard: Heard | None = None
     """None when a time in the past is asked about: heartbeats are not in the log."""
     tag: TagHistory = field(default_factory=TagHistory)
@@ -226,14 +226,14 @@ class Facts:
 
     @property
     def same_launch(self) -> bool:
-        """Whether statement and inventory are of one launch: each may have user data of its own."""
+        """Return whether statement and inventory are of one launch: each launch may have its own user data."""
         stated = self.statement.predicate.instance.pending_time or str(self.binding.identity.get("pending_time", ""))
         pending, launched = _instant(stated), _instant(self.listed.launched_at)
         return pending is not None and launched is not None and abs(pending - launched) <= LAUNCH_TOLERANCE
 
     @property
     def user_data_differs(self) -> bool:
-        """Whether agent and EC2 API have other user data of one launch."""
+        """Return whether the agent and the EC2 API report different user data of one launch."""
         stated, listed = self.statement.predicate.user_data, self.listed
         if stated is None or not listed.state or not listed.user_data_digest or self.data_of_next_start:
             return False
@@ -241,18 +241,18 @@ class Facts:
 
     @property
     def difference(self) -> str:
-        """What differs between the user data of agent and EC2 API, as far as the masked documents show it."""
+        """Return how the user data of agent and EC2 API differ, as far as the masked documents show it."""
         stated = self.statement.predicate.user_data
         return difference(stated.document if stated is not None else None, self.listed.user_data)
 
     @property
     def data_of_next_start(self) -> bool:
-        """Whether the EC2 API's user data may be that of the next start: it can be changed only while stopped."""
+        """Return whether the EC2 API's user data may be that of the next start: it may change while stopped."""
         return self.listed.state in ("stopping", "stopped")
 
     @property
     def agent_source(self) -> ScmSource | None:
-        """The image's scm-source.json as the agent read it; not when it is known to be the base image's."""
+        """Return the image's scm-source.json as the agent read it; None when it is known to be the base image's."""
         seen = self.statement.predicate.scm_source
         if seen is None or seen.document is None or self.image_source.value.get("inherited"):
             return None
@@ -260,9 +260,9 @@ class Facts:
 
     @property
     def claims(self) -> list[SourceClaim]:
-        """What is stated about the image's source. Labels that may be a base image's and name another repository than
+        """Return the claims about the image's source.
 
-        the application's registered one are left out.
+        Labels that may be a base image's and name a repository that is not the application's are left out.
         """
         read = self.agent_source or self.registry_source
         claims = [one for one in self._stated if not self._foreign(one)]
@@ -271,7 +271,7 @@ class Facts:
 
     @property
     def source_unknown(self) -> list[str]:
-        """Why the source is unknown rather than missing, where no claim counts."""
+        """Return why the source is unknown and not missing, when no claim counts."""
         unknown = [str(one) for one in self.image_source.value.get("unknown", [])]
         return unknown + [
             f"the {one.kind}s name {one.source.url[:120]}, which is not the application's registered repository, "
@@ -282,7 +282,7 @@ class Facts:
 
     @property
     def _stated(self) -> list[SourceClaim]:
-        """The registry's reading, which knows base images; the agent's where the registry was not read."""
+        """Return the claims read from the registry, which recognise base images; else the agent's."""
         if self.image_source.outcome in ("found", "missing"):
             return [SourceClaim.from_wire(one) for one in self.image_source.value.get("claims", [])]
         seen = self.statement.predicate.scm_source
@@ -304,13 +304,13 @@ class Facts:
 
     @property
     def source(self) -> ScmSource | None:
-        """The source that counts: a trusted builder's word first, then what the image says of itself."""
+        """Return the source that counts: a trusted builder's claim first, then the image's own."""
         chosen, _ = choose(self.claims)
         return chosen.source if chosen is not None else None
 
     @property
     def dirty(self) -> bool:
-        """Whether anybody says that the tree held changes that are in no commit."""
+        """Return whether any claim states uncommitted changes."""
         return any(one.source.dirty for one in self.claims if not one.maybe_inherited or one.source == self.source)
 
     @property

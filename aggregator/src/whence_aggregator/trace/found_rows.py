@@ -31,11 +31,11 @@ from whence_aggregator.trace.state import States
 from whence_common.clock import from_millis
 
 Facets = Mapping[str, str | None]
-"""What is shown of a combination."""
+"""The shown columns of a combination."""
 
 
 class InstancePage(TypedDict):
-    """Which instances are asked for, whatever the moment."""
+    """The parameters of a page of instances that do not depend on the moment."""
 
     after: int
     cause: str | None
@@ -50,7 +50,7 @@ class _Numbered(TypedDict):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """An instance of a list, without its facets: `shown` is the rest. A Struct: pages have 500 of them."""
+    """An instance of a list, without its facets; `shown` is the rest. A Struct for speed: a page has up to 500."""
 
     number: int
     facets: int
@@ -59,7 +59,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask_now(page: InstancePage, facets: str | None, states: States, silent_before: int) -> BoundQuery[InstancesNowRow]:
-    """Ask for instances as they are; `facets` is a JSON array of the combinations that they must have."""
+    """Return the query for instances as they are now; `facets` is a JSON array of the combinations to match."""
     now: InstancesNowParameters = {**page, "silent_before": silent_before}
     if states.now:
         if facets is None:
@@ -74,7 +74,7 @@ def ask_now(page: InstancePage, facets: str | None, states: States, silent_befor
 def ask_then(
     page: InstancePage, facets: str | None, states: States, moment: Moment
 ) -> BoundQueries[tuple[Sequence[InstancesAtRow], Sequence[InstancesAtRow]]]:
-    """Ask for instances by statements that were recorded by a moment, and by those that were reported later."""
+    """Return the queries for instances with statements recorded by a moment, and with those reported later."""
     at: InstancesAtParameters = {**page, "lives": states.to_query()["lives"], "past": moment.past}
     later: InstancesLaterParameters = {
         **at, "known_past": moment.known_past, "soon_past": moment.soon_past, "at": moment.at_millis,
@@ -88,7 +88,7 @@ def ask_then(
 
 
 def found_now(row: InstancesNowRow, silent_before: int) -> Found:
-    """Read an instance as it is, with when it was heard last."""
+    """Return an instance as it is now, with when it was heard last."""
     seen_at, since = row["seen_at"], row["life_since"]
     found = _found(row, late=False)
     found.shown["life_since"] = from_millis(since) if since is not None else None
@@ -98,7 +98,7 @@ def found_now(row: InstancesNowRow, silent_before: int) -> Found:
 
 
 def found_then(recorded: Sequence[InstancesAtRow], later: Sequence[InstancesAtRow]) -> list[Found]:
-    """Read instances as they were at a moment, in the order of the list."""
+    """Return instances as they were at a moment, in the order of the list."""
     found = [_found(row, late=False) for row in recorded] + [_found(row, late=True) for row in later]
     return sorted(found, key=lambda one: one.number)
 
@@ -123,7 +123,7 @@ def _found(row: InstancesAtRow | InstancesNowRow, *, late: bool) -> Found:
 
 
 def numbers(rows: Sequence[_Numbered]) -> list[int]:
-    """Return each combination once, also where several of the images are in it."""
+    """Return each combination once, even if several of the images are in it."""
     return list(dict.fromkeys(row["number"] for row in rows))
 
 
@@ -133,7 +133,7 @@ def digests(rows: Sequence[ImagesOfCommitRow]) -> set[str]:
 
 
 def shown_facets(row: FacetsNumberedRow) -> tuple[int, Facets]:
-    """Return a combination's number and what is shown of it."""
+    """Return a combination's number and its shown columns."""
     return row["number"], {
         "application_id": row["application_id"] or None,
         "application_version": row["application_version"] or None,

@@ -1,4 +1,4 @@
-"""The statements of one instance, the newest first, as its page shows them."""
+"""The statements of one instance, newest first, as `GET /v1/instances/{id}` returns them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whence_common.digest import sha256_digest
 
 
 class Unpacks(Protocol):
-    """What history needs of the log."""
+    """Unpacks entries of the log."""
 
     def content(self, entry: PackedEntry) -> bytes: ...
 
@@ -20,7 +20,7 @@ class Unpacks(Protocol):
 async def statements_of(
     database: Database, log: Unpacks, instance_id: str, *, past: int, limit: int
 ) -> list[dict[str, object]]:
-    """Return statements that were recorded before the bound `past`; those pruned have no digest."""
+    """Return the statements recorded before the bound `past`; pruned ones have no digest."""
     rows = await database.fetch(STATEMENTS_OF.bind({"instance_id": instance_id, "past": past, "limit": limit}))
     found = []
     for shown, packed in map(shown_statement, rows):

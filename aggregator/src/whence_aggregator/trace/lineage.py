@@ -1,4 +1,4 @@
-"""A lineage: the links from account to specification, each with its state and the evidence for it."""
+"""A lineage: the links from account to specification, each with its state and its evidence."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ LINK_NAMES: tuple[LinkName, ...] = (
     "specification",
 )  # fmt: skip
 REQUIRED_LINKS = frozenset((*LINK_NAMES, "review"))
-"""What a complete lineage must have where an installation asks for nothing else."""
+"""The links that a complete lineage must have, if `required_links` is not set."""
 _TRACED = ("application_id", "application_version", "runtime", "source")
-"""What the other links rest on: shown to everybody who may trace."""
+"""The keys of user data that other links are derived from: shown to every caller who may trace."""
 GAPS: tuple[LinkState, ...] = ("contradicted", "missing", "unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Who said it, when it was observed, the digest of what was seen, and where it stands in the ledger."""
+    """The source of a fact, when it was observed, the digest of what was seen, and its entry in the ledger."""
 
     source: str
     observed_at: str
     digest: str | None = None
     ledger_index: int | None = None
     recorded_at: str | None = None
-    """When it was recorded, where `observed_at` is by the clock of another machine."""
+    """When it was recorded, if `observed_at` is by the clock of another machine."""
 
     def to_wire(self) -> dict[str, object]:
         return {
@@ -47,7 +47,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One link. `reason` is set for every gap: a value with a reason, never a silent null."""
+    """One link. Every gap has a `reason`."""
 
     link: LinkName
     state: LinkState
@@ -55,10 +55,10 @@ class Link:
     reason: str | None = None
     evidence: tuple[Evidence, ...] = field(default=())
     lacking: bool = False
-    """Whether it is not a gap and yet not all that is asked of such a link: a commit that no default branch reaches."""
+    """Whether the lineage is incomplete though this is not a gap: a commit that the default branch does not reach."""
 
     def __post_init__(self) -> None:
-        assert self.state not in GAPS or self.reason, "a gap has a reason"
+        assert self.state not in GAPS or self.reason, "a gap needs a reason"
 
     def to_wire(self) -> dict[str, object]:
         return {
@@ -72,7 +72,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotChecked:
-    """What nobody has been asked about a link, and why not."""
+    """A link that was not checked with its source, and why."""
 
     link: str
     reason: str
@@ -82,8 +82,8 @@ class NotChecked:
 
 
 NOT_CHECKED = (
-    NotChecked(link="review", reason="reviews are not read: whether anybody approved the commit is not known"),
-    NotChecked(link="ticket", reason="no tracker was asked: whether the tickets exist is not known"),
+    NotChecked(link="review", reason="reviews are not read: it is not known whether the commit was approved"),
+    NotChecked(link="ticket", reason="trackers are not read: it is not known whether the tickets exist"),
 )
 
 
@@ -103,9 +103,9 @@ class Lineage:
     heard: Heard | None = None
     last_seen: str | None = None
     late: bool = False
-    """Whether no statement was recorded by `at`: the links are those of one that was reported later."""
+    """Whether no statement was recorded by `at`: the links are from one that was reported later."""
     required: frozenset[str] = REQUIRED_LINKS
-    """The links that must be there for the lineage to be complete."""
+    """The links that a complete lineage must have."""
     not_checked: tuple[NotChecked, ...] = NOT_CHECKED
 
     def __post_init__(self) -> None:
@@ -113,12 +113,12 @@ class Lineage:
 
     @property
     def complete(self) -> bool:
-        """Whether all that is required is there, was checked, and was recorded by the time asked about."""
+        """Return whether all required links are present, were checked, and were recorded by the time asked about."""
         whole = all(link.state not in GAPS and not link.lacking for link in self.links if link.link in self.required)
         return whole and not self.late and not any(one.link in self.required for one in self.not_checked)
 
     def link(self, name: LinkName) -> Link:
-        """Give one link by name; every lineage has all of them."""
+        """Return a link by name."""
         return next(link for link in self.links if link.link == name)
 
     def to_wire(self) -> dict[str, object]:
@@ -140,7 +140,7 @@ class Lineage:
 
 
 def without_user_data(lineage: Lineage) -> Lineage:
-    """Return the lineage for a caller who may not read user data: with what other links rest on."""
+    """Return the lineage for a caller who may not read user data: only keys that other links are derived from."""
     link = lineage.link("user_data")
     if link.value is None:
         return lineage

@@ -1,4 +1,4 @@
-"""Since when agents can be heard: what silence and clocks are judged by."""
+"""Since when the aggregator has been able to receive from agents: the basis for judging silence and clocks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from whence_common.clock import Now
 
 CLOCK_OFF_SECONDS = 300
-"""AWS refuses requests that are signed by a clock further off: five minutes."""
+"""AWS refuses requests that are signed with a larger clock skew: five minutes."""
 
 
 class Listening:
-    """Since when agents can be heard without a break: since the start, or since what they sent could last not be kept.
+    """Since when agents can be heard without a break: since the start, or since a message could last not be stored.
 
-    Silence that falls into a break is the aggregator's own. `heard_until` is when agents were heard last before the
-    start; None means that none ever was.
+    Silence during a break is the aggregator's fault. `heard_until` is when agents were heard last before the start;
+    None if no agent was heard.
     """
 
     def __init__(self, now: Now, *, silent_after_seconds: float, heard_until: datetime | None = None) -> None:
@@ -24,7 +24,7 @@ class Listening:
         self._heard_until = heard_until or self.since
 
     def broken(self) -> None:
-        """Note that something an agent sent could not be kept."""
+        """Record that a message of an agent could not be stored."""
         now = self._now()
         if self.since <= now - self.silent_after:
             self._heard_until = now
@@ -34,8 +34,8 @@ class Listening:
     def silent_before(self) -> datetime:
         """Return the time before which an agent must have been heard last to be silent now.
 
-        After a break agents get `silent_after` to be heard again: until then, those that spoke before it still count
-        as speaking.
+        After a break agents have `silent_after` to be heard again: until then, agents that were speaking before it
+        still count as speaking.
         """
         before = self._now() - self.silent_after
         return before if self.since <= before else min(before, self._heard_until - self.silent_after)

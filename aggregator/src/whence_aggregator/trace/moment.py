@@ -1,7 +1,7 @@
-"""The moment that a question is about, and the entries of the log that count for it.
+"""The moment that a query is about, and the entries of the log that count for it.
 
 Every entry is recorded at the time of the newest `clock` entry at or before it. So an instant is a bound in the log:
-what was recorded by it are the entries before the first clock that is later. Machines' own clocks decide nothing here.
+the entries recorded by it are those before the first later clock. Machines' own clocks are not used here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from whence_common.errors import InputError
 EVERY_ENTRY = 2**62
 """A bound past every entry."""
 SETTLED_MILLIS = 1_000
-"""A clock counts for the next `CLOCK_MILLIS`, and a commit that read the time before may still be under way."""
+"""A clock is valid for the next `CLOCK_MILLIS`, and a commit that read an earlier time may still be running."""
 SOON_MILLIS = 600_000
-"""Most first statements are recorded within this of the time they name; the index `instance_late` has the others."""
+"""Most first statements are recorded within this time of `observed_at`; the index `instance_late` has the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Moment:
     soon_past: int = EVERY_ENTRY
     """The first entry that was not recorded within `SOON_MILLIS` of `at`."""
     is_now: bool = True
-    """Whether the present was asked about: everything that is known counts, also what is not in the log."""
+    """Whether the query is about the present: then facts outside the log count too."""
 
     @property
     def at_millis(self) -> int:
@@ -49,7 +49,7 @@ class Moment:
 
 
 NOW = Moment()
-"""The present, for callers that show no time."""
+"""The present, for callers that do not show the time."""
 
 
 class Moments:
@@ -60,7 +60,7 @@ class Moments:
         self._now = now
 
     async def of(self, at: str | None = None, known_at: str | None = None) -> Moment:
-        """Return the moment asked about; `known_at` is now by default, and `at` is `known_at`.
+        """Return the moment of a query; `known_at` is now by default, and `at` is `known_at`.
 
         Raises InputError when `at` is later than `known_at`, or `known_at` is in the future.
         """
@@ -81,9 +81,11 @@ class Moments:
         return Moment(at=world, known_at=known, past=past, known_past=known_past, soon_past=soon_past, is_now=False)
 
     async def period(self, since: str | None, until: str | None) -> tuple[int, int]:
-        """Return the bounds of what was recorded from `since` on and before `until`. Raises InputError."""
+        """Return the bounds of the entries recorded in [since, until). Raises InputError."""
         if since is not None and until is not None and since >= until:
-            raise InputError("parameter-malformed", f"since {since} is not before until {until}")
+            raise InputError(
+                "parameter-malformed", f"since {since} is not before until {until}", fix="pass a later until"
+            )
         return await self._first(since, 0), await self._first(until, EVERY_ENTRY)
 
     async def _first(self, instant: str | None, otherwise: int) -> int:
@@ -104,7 +106,7 @@ def _check(at: str, known: str, now: str) -> None:
 
 
 async def _until_settled(latest: str, now: str) -> None:
-    """Wait until no entry can be recorded at the time asked about any more."""
+    """Wait until no more entries can be recorded at the time asked about."""
     young = to_millis(parse_instant(now)) - to_millis(parse_instant(latest))
     if young < SETTLED_MILLIS:
         await asyncio.sleep((SETTLED_MILLIS - young) / 1000)

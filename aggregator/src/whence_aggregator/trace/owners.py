@@ -1,4 +1,4 @@
-"""Which applications a team owned, as the application registry had it at a moment."""
+"""The applications that a team owned at a moment, by the application registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of the database about instances by and about a moment, and what of the answers counts."""
+"""Reads what the database has recorded about instances by, and about, a moment."""
 
 from __future__ import annotations
 
@@ -36,31 +36,30 @@ from whence_aggregator.trace.rows import (
 )
 
 LATER_MAX = 5
-"""So many statements that were reported later are shown of an instance; all are counted."""
+"""The number of later reported statements that are shown of an instance; all are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What is recorded of instances. When agents were heard is known of the present only."""
+    """The recorded rows of instances. `heard` is known only of the present."""
 
     statements: Sequence[StatementRecord]
     enrolments: Sequence[tuple[str, PackedEntry]]
-    """With the id of the instance, in the order of bindings."""
+    """Each with the id of its instance, in the order of bindings."""
     lives: Mapping[str, LifeFacts]
-    """With the time of the last listing: both come in one row, so that no life is older than the listing that it is
-    judged by."""
+    """With the time of the last listing, from the same row: a life is never older than the listing it is judged by."""
     listed: Mapping[str, InventoryFacts]
     heard: Mapping[str, HeardFacts] = field(default_factory=dict)
     later: Mapping[str, LateStatements] = field(default_factory=dict)
 
     def inventory_of(self, name: str) -> InventoryFacts:
-        """Return what the EC2 API lists of an instance."""
+        """Return an instance as the EC2 API lists it."""
         found = self.listed.get(name)
         return found or InventoryFacts(listed_at=self.lives.get(name, LifeFacts()).listed_at)
 
 
 async def read_recorded(database: Database, names: Sequence[str], moment: Moment, *, brief: bool) -> Recorded:
-    """Read the statements of instances by and about a moment, and what surrounds them. `brief`: they are few."""
+    """Return the statements, bindings, lives and listings of instances by and about a moment. `brief`: they are few."""
     named = instance_ids(names)
     if moment.is_now:
         now = together(
@@ -96,5 +95,5 @@ async def read_recorded(database: Database, names: Sequence[str], moment: Moment
 
 
 def counts(binding: Binding, statement: StoredStatement, moment: Moment) -> bool:
-    """Return whether a binding was recorded by then, or is the one that signed what was reported later."""
+    """Return whether a binding was recorded by the moment, or signed a statement that was reported later."""
     return binding.ledger_index < moment.past or binding.number == statement.enrolment

@@ -1,4 +1,4 @@
-"""Rows of the database as the values that facts are made of, and the questions that give them. Pure."""
+"""Rows of the database as the values that facts are made of, and the queries that return them. Pure."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _NO_LIFE = LifeFacts()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeardFacts:
-    """When an instance was heard of last, and its clock by the newest heartbeat; None where none was taken."""
+    """When an instance was heard last, and its clock by the newest heartbeat; None if no heartbeat was accepted."""
 
     last_seen: str
     clock: HeardClock | None
@@ -84,7 +84,7 @@ class HeardFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateStatements:
-    """The newest statements of an instance that were reported later, and how many there are in all."""
+    """The newest statements of an instance that were reported later, and their total number."""
 
     total: int
     records: Sequence[StatementRecord]
@@ -101,7 +101,7 @@ def statement_record(row: _Statement) -> StatementRecord:
 
 
 def shown_statement(row: StatementsOfRow) -> tuple[dict[str, object], PackedEntry]:
-    """Return a statement as its instance's page shows it, without its digest, and its bytes."""
+    """Return the shown columns of a statement, without its digest, and its packed bytes."""
     shown: dict[str, object] = {
         "ledger_index": row["ledger_index"],
         "enrolment": row["enrolment"],
@@ -150,7 +150,7 @@ def lives(rows: Sequence[LivesOfRow]) -> dict[str, LifeFacts]:
 
 
 def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) -> dict[str, InventoryFacts]:
-    """Return what the EC2 API lists, by instance id, with the time of the newest listing out of the lives."""
+    """Return instances as the EC2 API lists them, by id, with the time of the newest listing from their lives."""
     return {
         row["instance_id"]: InventoryFacts(
             listed_at=known.get(row["instance_id"], _NO_LIFE).listed_at,
@@ -197,12 +197,12 @@ def by_tag(rows: Sequence[TagDigestsRow]) -> dict[str, list[TagSeen]]:
 
 
 def applications(rows: Sequence[ApplicationsAtRow]) -> dict[str, Registered]:
-    """Return applications as they were registered, by id."""
+    """Return registered applications, by id."""
     return {row["application_id"]: _registered(row) for row in rows}
 
 
 def owned(rows: Sequence[ApplicationsAllAtRow], team_id: str) -> list[str]:
-    """Return the ids of those applications that a team owns."""
+    """Return the ids of the applications that a team owns."""
     return [row["application_id"] for row in rows if msgspec.json.decode(row["body"])["kio"]["team_id"] == team_id]
 
 
@@ -211,7 +211,7 @@ def last_application(rows: Sequence[ApplicationsAllAtRow]) -> str:
 
 
 def commit_in_statement(statement: StoredStatement) -> str | None:
-    """Name the commit that the agent read out of the image."""
+    """Return the subject of the commit that the agent read from the image; None without one."""
     seen = statement.predicate.scm_source
     if seen is None or seen.document is None:
         return None
@@ -222,8 +222,11 @@ def commit_in_statement(statement: StoredStatement) -> str | None:
 def questions(
     kind: str, subjects: Sequence[str], moment: Moment
 ) -> tuple[BoundQuery[FactsAtRow], BoundQuery[TasksOfRow]]:
-    """Ask for facts. Contents of images and commits do not change, so they count when known by `known_at`; what a
-    branch reaches changes, and counts when recorded by the time asked about."""
+    """Return the queries for facts of a kind.
+
+    Contents of images and commits do not change, so they count when recorded by `known_at`. What a branch reaches
+    changes, so it counts when recorded by `at`.
+    """
     named: TasksOfParameters = {"kind": kind, "subjects": array(list(subjects))}
     past = moment.past if kind == BRANCH_KIND else moment.known_past
     return FACTS_AT.bind({**named, "past": past}), TASKS_OF.bind(named)
@@ -232,12 +235,12 @@ def questions(
 def merged(
     subjects: Sequence[str], found: Sequence[FactsAtRow], waiting: Sequence[TasksOfRow], moment: Moment
 ) -> dict[str, Answer]:
-    """Return what is known of each subject. What waits is known of the present only."""
+    """Return the answer for each subject. Waiting tasks are known only of the present."""
     known = {row["subject"]: _answer(row) for row in found}
     if moment.is_now:
         known = {**{row["subject"]: _waiting(row) for row in waiting}, **known}
         return {subject: known.get(subject, NOT_ASKED) for subject in subjects}
-    nothing = Answer(outcome="unknown", reason=f"nothing about it was recorded by {moment.known_at}")
+    nothing = Answer(outcome="unknown", reason=f"not recorded by {moment.known_at}")
     return {subject: known.get(subject, nothing) for subject in subjects}
 
 
@@ -253,8 +256,8 @@ def _answer(row: FactsAtRow) -> Answer:
 
 def _waiting(row: TasksOfRow) -> Answer:
     if not row["reason"]:
-        return Answer(outcome="unknown", reason=f"not asked yet; due at {row['due_at']}")
-    return Answer(outcome="unknown", reason=f"{row['reason']}; asked again at {row['due_at']}")
+        return Answer(outcome="unknown", reason=f"not collected yet; due at {row['due_at']}")
+    return Answer(outcome="unknown", reason=f"{row['reason']}; next attempt at {row['due_at']}")
 
 
 def _registered(row: ApplicationsAtRow) -> Registered:
@@ -272,7 +275,7 @@ def subject_of_commit(source: ScmSource | None) -> str | Answer:
         return NOT_ASKED
     repository = repository_of(source.url)
     if repository is None:
-        return Answer(outcome="unknown", reason=f"the source's URL names no repository: {source.url[:120]!r}")
+        return Answer(outcome="unknown", reason=f"the source's URL is not that of a repository: {source.url[:120]!r}")
     return f"{repository}@{source.commit_id}"
 
 

@@ -1,4 +1,4 @@
-"""Searching instances: filters become combinations of facets first, and those lead to the instances.
+"""Search for instances: filters select combinations of facets, and these select the instances.
 
 Pages are in the order in which instances enrolled; the cursor is the number of the last one.
 """
@@ -52,7 +52,7 @@ _IMAGES_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What instances are searched by; None means any. `commit` may be the beginning of an id."""
+    """The filters of a search for instances; None means any. `commit` may be a prefix."""
 
     image: str | None = None
     commit: str | None = None
@@ -65,16 +65,16 @@ class Wanted:
     cause: str | None = None
     ami: str | None = None
     team: str | None = None
-    """Who owns the application, as the application registry had it at the moment."""
+    """The team that owns the application, by the application registry at the moment."""
     first: int = 0
     before: int = EVERY_ENTRY
-    """The entries among which the statement that is shown must be: from `first` on, `before` excluded."""
+    """The shown statement's entry must be in [first, before)."""
     moment: Moment = NOW
     states: States = NOW_ONLY
 
 
 _BRIEF_FACETS_MAX, _BRIEF_ROWS_MAX = 50, 100
-"""A page of so many rows by their keys is read where the request is answered."""
+"""A page of at most this many rows, read by key, is read on the event loop."""
 
 
 class Search:
@@ -101,7 +101,7 @@ class Search:
         return [{**one.shown, **shown[one.facets]} for one in found[:limit]], following
 
     async def _found(self, page: InstancePage, facets: str | None, wanted: Wanted, *, brief: bool) -> list[Found]:
-        """Read a page of instances, in the order of their numbers. When agents were heard is known of now alone."""
+        """Return a page of instances, by number. Raises InputError for a past moment with a filter by `heard`."""
         moment, states = wanted.moment, wanted.states
         if moment.is_now:
             silent_before = to_millis(self._listening.silent_before)
@@ -110,13 +110,13 @@ class Search:
             return [found_now(row, silent_before) for row in rows]
         if states.hearing:
             raise InputError(
-                "parameter-malformed", "state: when agents were heard last is known of the present only",
-                fix="leave at, known_at, speaking, silent and never out, or pass words of life only",
+                "parameter-malformed", "state: speaking, silent and never are known only of the present",
+                fix="omit at and known_at, or pass only words of life",
             )  # fmt: skip
         return found_then(*await self._database.fetch_all(ask_then(page, facets, states, moment), brief=brief))
 
     async def _narrowed(self, wanted: Wanted, facets: list[int] | None) -> list[int] | None:
-        """Keep the combinations of a team's applications, and those in which the AMI's instances are."""
+        """Return the combinations that also match the team's applications and the AMI's instances."""
         leading: list[list[int]] = [] if facets is None else [facets]
         if wanted.team is not None:
             owned = await owned_by(self._database, wanted.team, past=wanted.moment.past)
@@ -133,7 +133,7 @@ class Search:
         return [number for number in first if number in kept]
 
     async def _facets(self, wanted: Wanted, shown: dict[int, Facets]) -> list[int] | None:
-        """Give the combinations that match, and put into `shown` what was read of them; None: nothing narrows them."""
+        """Return the combinations that match, and add their columns to `shown`; None when there is no filter."""
         filters: FacetsMatchingParameters = {
             "application": wanted.application, "version": wanted.version, "account": wanted.account,
             "region": wanted.region, "user_data": wanted.user_data,
@@ -157,7 +157,7 @@ class Search:
     async def _facets_of_images(
         self, images: list[str], filters: FacetsMatchingParameters, shown: dict[int, Facets]
     ) -> list[int]:
-        """Read few where the request is answered, when the index alone leads to them; else all."""
+        """Return the combinations of images that match; few of them are read on the event loop, by the index alone."""
         wanted = array(images)
         if any(value is not None for value in filters.values()):
             return numbers(await self._database.fetch(FACETS_OF_IMAGES_MATCHING.bind({**filters, "images": wanted})))
@@ -170,17 +170,17 @@ class Search:
         return numbers(await self._database.fetch(FACETS_OF_IMAGES.bind({"images": wanted})))
 
     async def _read_facets(self, wanted: set[int], shown: dict[int, Facets]) -> None:
-        """Have what is shown of these combinations. Raises EntryDamaged when one is not there: none is ever removed."""
+        """Add the columns of combinations to `shown`. Raises EntryDamaged when one is missing: none is ever removed."""
         missing = wanted - shown.keys()
         if missing:
             asked = FACETS_NUMBERED.bind({"numbers": array(sorted(missing))})
             (rows,) = await self._database.fetch_all(together(asked), brief=len(missing) <= _BRIEF_FACETS_MAX)
             shown.update(map(shown_facets, rows))
             if not wanted <= shown.keys():
-                raise EntryDamaged("what an instance is searched by is missing")
+                raise EntryDamaged("a combination of facets of an instance is missing")
 
     async def _images(self, wanted: Wanted) -> list[str] | None:
-        """Give the images meant by image, commit and ticket together."""
+        """Return the images that match image, commit and ticket; None without these filters."""
         meant: list[set[str]] = []
         known_past = wanted.moment.known_past
         if wanted.image is not None:
@@ -198,7 +198,7 @@ class Search:
 
 
 async def check_amis(database: Database) -> None:
-    """Raise Conflict where instances have no AMI in their rows: a search by AMI would not find them."""
+    """Raise Conflict when rows of instances have no AMI: a search by AMI would not find them."""
     if await database.fetch(AMI_MISSING.bind({})):
         message = "instances that enrolled under an earlier version cannot be found by AMI yet"
         raise Conflict("ami-not-derived", message, fix="run whence-aggregator ledger rebuild")
@@ -208,5 +208,5 @@ def _cursor(text: str) -> int:
     if not text:
         return 0
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` of the previous page")
+        raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` from the previous page")
     return int(text)

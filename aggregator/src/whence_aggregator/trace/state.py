@@ -1,4 +1,4 @@
-"""Which instances are meant by their state: `life` and `heard` are two things, and `state=` takes words of both."""
+"""The filter of instances by state: `life` and `heard` are separate, and `state=` accepts words of both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EVERY_WORD = ("now", "any", *LIVES, *HEARD)
 
 
 class StatesAsked(TypedDict):
-    """The parameters by which queries ask for states: 1 where instances that are heard so are meant."""
+    """The parameters of queries that filter by state: 1 includes instances with that `heard`."""
 
     lives: str
     every: int
@@ -26,7 +26,7 @@ class StatesAsked(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class States:
-    """`lives` and `heard` are alternatives each, and both must hold. `now`: running, or unknown and speaking."""
+    """Matches instances whose life is in `lives` and `heard` in `heard`. `now`: running, or unknown and speaking."""
 
     lives: tuple[Life, ...] = LIVES
     heard: tuple[Heard, ...] = HEARD
@@ -34,7 +34,7 @@ class States:
 
     @classmethod
     def parse(cls, text: str | None) -> States:
-        """Read words that commas part; None means now. Raises InputError."""
+        """Return the filter for comma-separated words; None means `now`. Raises InputError."""
         if text is None or text == "now":
             return NOW_ONLY
         if text == "any":
@@ -53,7 +53,7 @@ class States:
         )
 
     def to_query(self) -> StatesAsked:
-        """Return the parameters by which queries ask for these states."""
+        """Return the parameters of queries for these states."""
         return {
             "lives": array(self.lives),
             "every": int(not self.hearing),
@@ -64,11 +64,11 @@ class States:
 
     @property
     def hearing(self) -> bool:
-        """Whether it depends on when agents were heard last, which is known of the present only."""
+        """Return whether the filter depends on when agents were heard last, which is known only of the present."""
         return self.heard != HEARD
 
     def includes(self, life: Life, heard: Heard | None) -> bool:
-        """Return whether an instance is meant. Of the past, where `heard` is not known, its life alone decides."""
+        """Return whether an instance matches. In the past, when `heard` is None, only its life counts."""
         if life not in self.lives or (heard is not None and heard not in self.heard):
             return False
         return not self.now or life == "running" or heard in ("speaking", None)

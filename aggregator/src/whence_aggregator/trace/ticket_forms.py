@@ -1,7 +1,7 @@
 """The forms in which commit messages name tickets and reviews, for applications without their own patterns. Pure.
 
-A form counts only at its place: `UTF-8` in a sentence is not a ticket, and `(#345)` at a subject's end is the number
-that a squash merge got, so a review.
+A form counts only at its place: `UTF-8` in a sentence is not a ticket, and `(#345)` at a subject's end is the number of
+a squash merge, so it is a review.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 TicketPlace = Literal["subject", "body", "trailer"]
 _LINES_MAX = 2_000
 _LINE_CHARACTERS_MAX = 1_000
-"""Longer lines are read so far: no expression below needs more than linear time for it."""
+"""Longer lines are read up to here: each expression below needs at most linear time."""
 _STANDARDS = """
 ACM ADR AES AGPL ALPHA AMD ANSI APACHE ARC ARGON ARM ASCII BASE BCP BETA BIG BIP BLAKE BOM BSD BUILD CAPEC CC CCITT
 CHACHA CIE COVID CP CPE CPU CRC CSS CVE CWE DAY DDR DES DIN DRAFT DSA EBCDIC ECDSA ECMA ED EIP EN EPL ERC ES ETSI EUC
@@ -25,7 +25,7 @@ SHA SHAKE SOC SPDX SPRINT SQL SSL STAGE STD STEP TAKE TIER TLS TOP TR TZ UCS UIN
 VT WCAG WEEK WIN WIP WPA X86 XHTML XML
 """
 _NOT_PROJECTS = frozenset(_STANDARDS.split())
-"""What stands before a hyphen and a number and is a standard, an algorithm, a format or a count, never a project."""
+"""Prefixes of standards, algorithms, formats and counts: with a hyphen and a number, they are not tickets."""
 _ID_CHARACTERS_MAX = 150
 _NUMBER = "[1-9][0-9]{0,11}"
 _KEY = rf"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]{{1,15}}-{_NUMBER}(?![A-Za-z0-9_+-]|\.[0-9])"
@@ -94,7 +94,7 @@ class Mention:
 
 
 def lines_of(message: str) -> list[tuple[int, TicketPlace, str]]:
-    """Give a message's lines with their numbers and places; the last paragraph holds trailers if all of it looks so."""
+    """Return a message's lines with their numbers and places; the last paragraph has trailers if all of it does."""
     lines = [line[:_LINE_CHARACTERS_MAX] for line in message.split("\n")[:_LINES_MAX]]
     last = len(lines)
     while last > 0 and not lines[last - 1].strip():
@@ -110,7 +110,7 @@ def lines_of(message: str) -> list[tuple[int, TicketPlace, str]]:
 
 
 def reviews_by_form(message: str) -> Iterator[Mention]:
-    """Give the reviews that merges and squash merges name with their own number, and trailers with a review's URL."""
+    """Yield the reviews in subjects of merges and squash merges, and in trailers with a review's URL."""
     for number, place, line in lines_of(message):
         for expression, name in _MERGE_FORMS:
             if (match := expression.match(line)) is not None:
@@ -123,7 +123,7 @@ def reviews_by_form(message: str) -> Iterator[Mention]:
 
 
 def tickets_by_form(message: str) -> Iterator[Mention]:
-    """Give the tickets that a message names in well-known forms at their places; the number of a review is not one."""
+    """Yield the tickets that a message names in well-known forms at their places; numbers of reviews are left out."""
     own = {one.id for one in reviews_by_form(message)}
     titles = _titles(message)
     for number, place, line in lines_of(message):
@@ -134,14 +134,14 @@ def tickets_by_form(message: str) -> Iterator[Mention]:
 
 
 def _titles(message: str) -> set[int]:
-    """Return the lines that are titles: the subject, and after a merge's subject the title of what was merged."""
+    """Return the lines that are titles: the subject, and after a merge's subject the title of the merged branch."""
     if not _MERGE_START.match(message):
         return {1}
     return {1, next((number for number, _, line in lines_of(message) if number > 1 and line.strip()), 1)}
 
 
 def _trailer(line: str, place: TicketPlace) -> Iterator[tuple[str, str]]:
-    """`Ticket: PAY-7`, `Closes-Bug: #7`, `Bug: 7`."""
+    """Yield tickets of trailers: `Ticket: PAY-7`, `Closes-Bug: #7`, `Bug: 7`."""
     match = _TRAILER.match(line) if place != "subject" else None
     if match is None:
         return
@@ -152,7 +152,7 @@ def _trailer(line: str, place: TicketPlace) -> Iterator[tuple[str, str]]:
 
 
 def _worded(line: str) -> Iterator[tuple[str, str]]:
-    """`fixes #7`, `Closes PAY-7, PAY-8`, `part of #7`."""
+    """Yield tickets after verbs: `fixes #7`, `Closes PAY-7, PAY-8`, `part of #7`."""
     for match in _WORDED.finditer(line):
         word = match["word"]
         for name in _list(line, match.end()):
@@ -161,7 +161,7 @@ def _worded(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _subject(line: str) -> Iterator[tuple[str, str]]:
-    """`PAY-7: pay`, `#7 pay`, `feat(PAY-7): pay`, `pay [PAY-7]`, and the branch that a merge names."""
+    """Yield tickets of a subject: `PAY-7: pay`, `#7 pay`, `feat(PAY-7): pay`, `pay [PAY-7]`, and a merge's branch."""
     start = len(line) - len(line.lstrip())
     for _ in range(_PREFIXES_MAX + 1):
         for name in _list(line, start):
@@ -184,7 +184,7 @@ def _subject(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _body(line: str) -> Iterator[tuple[str, str]]:
-    """`PAY-7: pay` and `[PAY-7] pay` at a line's start, as squash merges list their commits."""
+    """Yield tickets at a line's start: `PAY-7: pay`, `[PAY-7] pay`, as squash merges list their commits."""
     if (match := _BODY_START.match(line)) is not None and _is_project(match["key"]):
         yield match["key"], "{project}-{number} at a line's start"
     text = line.lstrip(" \t*•-")
@@ -194,7 +194,7 @@ def _body(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _list(line: str, start: int, *, bare: bool = False, blanks: bool = False) -> Iterator[str]:
-    """Give the references that follow each other from a position on."""
+    """Yield the consecutive references from a position on."""
     while (match := _REFERENCE.match(line, start)) or (bare and (match := _BARE.match(line, start))):
         if match.re is _BARE:
             yield match[0]
@@ -215,7 +215,7 @@ def _is_project(key: str) -> bool:
 
 
 def _shape(name: str) -> str:
-    """Give the pattern that a ticket has."""
+    """Return the pattern of a ticket."""
     if "#" in name:
         place = name.partition("#")[0]
         return ("{repository}" if "/" in place else place) + "#{number}"

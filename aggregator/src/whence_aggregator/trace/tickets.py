@@ -1,6 +1,6 @@
-"""Tickets in commit messages, by the patterns of the application, or by well-known forms where it has none. Pure.
+"""Tickets in commit messages, by the application's patterns, or by well-known forms if it has none. Pure.
 
-A pattern is plain text with `{number}` in it, and perhaps `{project}`: no regular expression comes from outside.
+A pattern is plain text with `{number}`, and optionally `{project}`: regular expressions are not accepted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORD = re.compile(r"[A-Za-z0-9_./#:-]+")
 _WORDS_MAX = 2_000
 _PARTS_MAX = 20_000
 _WORD_CHARACTERS_MAX = 150
-"""More than a pattern with a project and a number can match."""
+"""Longer than any match of a pattern with a project and a number."""
 _READ_KEPT_MAX = 256
 _OWN_MERGE = re.compile(
     r"(?:Merge pull request [A-Za-z0-9_./~-]*#|Merged in .{1,300} \(pull request #|Pull request #|Merged PR )[0-9]+"
@@ -30,19 +30,19 @@ _OWN_MERGE = re.compile(
 
 
 class TicketPatternInvalid(InputError):
-    """The text is not a pattern for tickets."""
+    """The text is not a ticket pattern."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """What a commit message names."""
+    """The tickets and reviews that a commit message names."""
 
     tickets: tuple[Mention, ...]
     reviews: tuple[Mention, ...]
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises TicketPatternInvalid unless the text can be used as a pattern."""
+    """Raise TicketPatternInvalid unless the text is a valid pattern."""
     rest = pattern.replace("{number}", "", 1).replace("{project}", "", 1)
     if not _PATTERN.match(pattern) or "{" in rest or "}" in rest:
         raise TicketPatternInvalid(
@@ -54,10 +54,10 @@ def check_pattern(pattern: str) -> None:
 def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
     """Return the tickets and reviews that a message names, in order, each once.
 
-    An application's own patterns count anywhere but in the title that a server gave to a merge. Without patterns the
-    well-known forms count, each at its place.
+    An application's own patterns match anywhere, except in the title that a server generated for a merge. Without
+    patterns the well-known forms count, each at its place.
     """
-    message = message.removeprefix("\ufeff")[:MESSAGE_CHARACTERS_MAX]  # editors of Windows put it there
+    message = message.removeprefix("\ufeff")[:MESSAGE_CHARACTERS_MAX]  # some Windows editors write a byte order mark
     named = _each_once(tickets_by_form(message))
     if patterns:
         words = frozenset(words_of(message))
@@ -67,7 +67,7 @@ def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
 
 
 def words_of(message: str) -> tuple[str, ...]:
-    """Return the words by which a commit is found from its tickets: every ticket that any pattern can find in it.
+    """Return the words that index a commit by ticket: every text that any pattern can match in it.
 
     A pattern matches only between the characters that `_compiled` guards, so each match is one of these words.
     """

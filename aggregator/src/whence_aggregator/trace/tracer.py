@@ -1,4 +1,4 @@
-"""Tracing: gathers facts from storage and gives lineages, forward from instances and back to all that match."""
+"""Tracing: gathers facts from storage and returns lineages, forward from instances and back to all that match."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _BRIEF_INSTANCES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceSubject:
-    """What is traced back: a kind, its value, and for applications perhaps a version."""
+    """The subject of a trace back: a kind, its value, and for applications optionally a version."""
 
     kind: SubjectKind
     value: str
@@ -69,7 +69,7 @@ class TraceSubject:
 
 
 class Log(Protocol):
-    """What tracing needs of the log: bodies of entries, and the newest checkpoint."""
+    """Returns bodies of entries, and the newest checkpoint."""
 
     def content(self, entry: PackedEntry) -> bytes: ...
 
@@ -80,7 +80,7 @@ class Log(Protocol):
 
 
 class Tracer:
-    """Answers from storage alone; whatever the number of instances, in a few round trips."""
+    """Answers queries from storage only, in a constant number of round trips."""
 
     def __init__(
         self,
@@ -100,16 +100,16 @@ class Tracer:
         self.moments = Moments(database=database, now=now)
 
     async def instance(self, instance_id: str, *, moment: Moment | None = None) -> Lineage:
-        """Trace one instance. Raises NotFound when it has stated nothing about that time."""
+        """Return the lineage of one instance. Raises NotFound when it has no statement about that time."""
         moment = moment or await self.moments.of()
         found = await self.instances([instance_id], moment=moment)
         if not found:
             when = "" if moment.is_now else f" about {moment.at} that was recorded by {moment.known_at}"
-            raise NotFound("instance-unknown", f"instance {instance_id} has stated nothing{when}")
+            raise NotFound("instance-unknown", f"instance {instance_id} has no statement{when}")
         return found[0]
 
     async def instances(self, instance_ids: Sequence[str], *, moment: Moment) -> list[Lineage]:
-        """Trace those that have stated something about that time, in the order given."""
+        """Return the lineages of instances that have statements about that time, in the order given."""
         note = self._log.note
         facts = await self.facts(instance_ids, moment=moment)
         return [
@@ -121,7 +121,7 @@ class Tracer:
     async def matching(
         self, subject: TraceSubject, *, moment: Moment, states: States = NOW_ONLY, after: str, limit: int
     ) -> tuple[list[Lineage], str | None]:
-        """Trace back: the lineages of instances that match, and where the next page starts."""
+        """Return the lineages of instances that match, and the cursor of the next page."""
         limit, following = min(limit, PAGE_MAX), after or "0"
         wanted = replace(_wanted(subject, moment), states=states)
         lineages: list[Lineage] = []
@@ -135,32 +135,32 @@ class Tracer:
         return lineages, following
 
     async def naming(self, ticket: str, rows: Sequence[dict[str, Any]], *, moment: Moment) -> list[dict[str, Any]]:
-        """Return those rows of a list whose traces show the ticket: the index leads to words, not to tickets."""
+        """Return the rows of a list whose traces contain the ticket: the index has words, which need not be tickets."""
         found = await self.instances([row["instance_id"] for row in rows], moment=moment)
         subject = TraceSubject(kind="ticket", value=ticket)
         names = {lineage.instance_id for lineage in found if _matches(lineage, subject)}
         return [row for row in rows if row["instance_id"] in names]
 
     async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
-        """Gather what is known of instances; those that have stated nothing about that time are not in it."""
+        """Return the facts of instances, by id; those without a statement about that time are left out."""
         silent_before = self._listening.silent_before
         found = await read_recorded(
             self._database, list(instance_ids), moment, brief=len(instance_ids) <= _BRIEF_INSTANCES
         )
         recorded = {record.instance_id for record in found.statements}
         late = {name: one.records[0] for name, one in found.later.items() if name not in recorded}
-        said = {}
+        stored = {}
         for record in (*found.statements, *late.values()):
-            said[record.instance_id] = StoredStatement.of(record, await self._content(record.packed))
+            stored[record.instance_id] = StoredStatement.of(record, await self._content(record.packed))
             await asyncio.sleep(0)  # a question about one instance does not wait for a page of them
         bound: dict[str, list[Binding]] = {}
         for name, entry in found.enrolments:
             if entry.ledger_index < moment.known_past:
                 stated = kind_of(self._log.content(entry))[1]
                 bound.setdefault(name, []).append(Binding.of(stated, entry.ledger_index))
-        outside = await self._outside(list(said.values()), moment)
+        outside = await self._outside(list(stored.values()), moment)
         gathered = {}
-        for name, statement in said.items():
+        for name, statement in stored.items():
             image = statement.predicate.image
             tag = tag_reference(image.source) if image is not None else None
             heard, life = found.heard.get(name), found.lives.get(name, LifeFacts())
@@ -192,7 +192,7 @@ class Tracer:
         return await self._with_commits(gathered, outside, moment)
 
     async def _listed_document(self, name: str, listed: InventoryFacts) -> Mapping[str, Any] | None:
-        """Return the masked document that stands in the first entry with this digest; later ones lack it."""
+        """Return the masked document in the first entry with this digest; later entries do not contain it."""
         past = (listed.ledger_index or 0) + 1
         rows = await self._database.fetch(
             USER_DATA_LISTED.bind({"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past})
@@ -202,7 +202,7 @@ class Tracer:
         return found if isinstance(found, dict) else None
 
     async def _reported_later(self, late: LateStatements | None) -> ReportedLater:
-        """Show statements that were recorded after the time asked about; those pruned have no digest."""
+        """Return the statements recorded after the time asked about; pruned ones have no digest."""
         if late is None:
             return ReportedLater()
         statements = []
@@ -212,16 +212,19 @@ class Tracer:
         return ReportedLater(total=late.total, statements=statements)
 
     async def _content(self, entry: PackedEntry) -> bytes:
-        """Return a statement's bytes, also from the archive. Raises NotFound when they are nowhere."""
+        """Return a statement's bytes, also from the archive. Raises NotFound when they are in neither place."""
         content = await self._log.content_of(entry)
         if content is None:
             raise NotFound("entry-pruned", f"the body of entry {entry.ledger_index} was pruned; its hash remains")
         return content
 
-    async def _outside(self, said: Sequence[StoredStatement], moment: Moment) -> _Outside:
-        """Read what applications, registries, Git servers and the EC2 API have said about these, in one round trip."""
-        named = sorted({one.predicate.application_id or "" for one in said})
-        found_images = [one.predicate.image for one in said if one.predicate.image is not None]
+    async def _outside(self, statements: Sequence[StoredStatement], moment: Moment) -> _Outside:
+        """Return the facts about statements from the application registry, image registries and Git servers.
+
+        They are read in one round trip.
+        """
+        named = sorted({one.predicate.application_id or "" for one in statements})
+        found_images = [one.predicate.image for one in statements if one.predicate.image is not None]
         images = sorted({subject_of_image(image) for image in found_images})
         tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
         commits = sorted({one for one in map(commit_in_statement, said) if one is not None})
@@ -245,7 +248,7 @@ class Tracer:
                 *questions(BRANCH_KIND, commits, moment),
                 IMAGE_JOBS.bind({"images": names, "past": moment.known_past}),
             ),
-            brief=len(said) <= _BRIEF_INSTANCES,
+            brief=len(statements) <= _BRIEF_INSTANCES,
         )
         return _Outside(
             applications=applications(rows),
@@ -257,7 +260,7 @@ class Tracer:
         )
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
-        """Add what Git servers said of the commits; those that only a registry named are read now."""
+        """Return the facts with those of their commits; commits that only a registry named are read now."""
         subjects = {name: subject_of_commit(facts.source) for name, facts in gathered.items()}
         commits, branches = outside.commits, outside.branches
         wanted = sorted({one for one in subjects.values() if isinstance(one, str) and one not in commits})
@@ -286,7 +289,7 @@ class _Outside:
 
 
 def _matches(lineage: Lineage, subject: TraceSubject) -> bool:
-    """Say whether a lineage, as it was at the time asked about, has the subject in it."""
+    """Return whether a lineage, as of the time asked about, contains the subject."""
     checks: dict[SubjectKind, Callable[[], bool]] = {
         "image": lambda: (lineage.link("image").value or {}).get("digest") == subject.value,
         "commit": lambda: str((lineage.link("commit").value or {}).get("commit", "")).startswith(subject.value),
