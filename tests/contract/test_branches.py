@@ -64,7 +64,7 @@ async def test_a_forged_commit_on_an_unmerged_branch_is_asserted_never_complete_
     link = lineage.link("commit")
     assert (link.state, lineage.complete) == ("asserted", False)
     assert link.reason == (
-        "no trusted builder has signed where the image comes from; "
+        "no provenance signed by a trusted builder; "
         "the default branch main did not reach it at 2026-11-22T12:00:00.000Z"
     )
     assert link.value is not None
@@ -140,8 +140,8 @@ async def test_an_application_that_is_not_active_fails_its_rule_and_one_that_is_
     await signed(house, active=False)
     await house.work()
     link = (await house.lineage()).link("application")
-    assert (link.state, link.reason) == ("confirmed", "the application registry has it as not active")
-    assert await verdict(house, "application-inactive") == ("fail", "the application registry has it as not active")
+    assert (link.state, link.reason) == ("confirmed", "it is not active in the application registry")
+    assert await verdict(house, "application-inactive") == ("fail", "it is not active in the application registry")
     await house.register(scm_url=URL)
     await house.work()
     assert (await verdict(house, "application-inactive"))[0] == "pass"

@@ -75,7 +75,7 @@ async def test_the_registrys_word_contradicts_every_account(house: InProcess) ->
     house.clock.advance(86_401)
     assert await verdict(house, VICTIM) == "fail"
     link = (await house.lineage(VICTIM)).link("image")
-    assert link.reason == f"the tag has moved: {REPOSITORY}:1.0 was seen to name 2 images"
+    assert link.reason == f"the tag has moved: {REPOSITORY}:1.0 pointed to 2 different images"
 
 
 async def test_a_tag_that_moves_within_an_account_fails_the_instances_that_were_judged_before(house: InProcess) -> None:
@@ -97,7 +97,7 @@ async def test_the_fronts_own_record_wins_over_every_statement(house: InProcess)
     for liar in (SECOND, RIVAL):
         link = (await house.lineage(liar)).link("image")
         assert link.state == "contradicted"
-        assert link.reason == f"the registry front has never recorded {repository}:1.0 as the name of this image"
+        assert link.reason == f"the registry front never recorded that {repository}:1.0 points to this image"
         assert await verdict(house, liar) == "fail"
 
 

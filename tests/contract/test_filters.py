@@ -172,7 +172,7 @@ async def test_instances_without_an_agent_are_among_the_violations(house: InProc
     _, document = await ask("/v1/violations", instance=THREE)
     (row,) = document["violations"]
     assert (row["severity"], row["application_id"], row["account_id"]) == (1, None, "123456789012")
-    assert row["reason"] == f"the EC2 API lists it as running, launched {launched}, and it never made a statement"
+    assert row["reason"] == f"the EC2 API lists it as running, launched at {launched}, but it never made a statement"
 
 
 async def test_an_instance_that_was_just_launched_is_not_missed_yet(house: InProcess, ask: Any) -> None:

@@ -95,7 +95,7 @@ async def test_a_disagreement_shows_both_sides(house: InProcess, other: SourceCl
     assert link.state == "contradicted"
     assert link.value is not None
     assert [one["kind"] for one in link.value["claims"]] == ["provenance", other.kind]
-    assert str(link.reason).startswith(f"provenance of b says {COMMIT}")
+    assert str(link.reason).startswith(f"provenance of b states {COMMIT}")
     assert other.kind in str(link.reason)
 
 
@@ -109,7 +109,7 @@ async def test_the_file_and_the_builder_may_disagree_too(house: InProcess) -> No
 async def test_a_tree_that_somebody_calls_changed_is_dirty(house: InProcess) -> None:
     link = await source(house, claim("provenance", by="b", status="modified"))
     assert link.value["dirty"] is True  # type: ignore[index]  # it is there
-    assert "changes that are in no commit" in str(link.reason)
+    assert "uncommitted changes" in str(link.reason)
 
 
 async def test_what_is_the_base_images_is_not_the_images_own(house: InProcess) -> None:
@@ -209,7 +209,7 @@ async def test_a_tag_seen_moving_is_in_every_lineage_through_it_for_ever(house: 
     for name in ("i-00000000000000001", "i-00000000000000002"):
         link = (await house.lineage(name)).link("image")
         assert link.state == "contradicted"
-        assert link.reason == f"the tag has moved: {REPOSITORY}:1.0 was seen to name 2 images"
+        assert link.reason == f"the tag has moved: {REPOSITORY}:1.0 pointed to 2 different images"
         assert link.value["tag_digests"] == [first, second]  # type: ignore[index]  # it is there
     for name in ("i-00000000000000003", "i-00000000000000004"):
         assert (await house.lineage(name)).link("image").state != "contradicted"
@@ -243,4 +243,4 @@ async def test_an_agent_and_a_registry_that_disagree_about_the_signer_are_shown(
     await house.work()
     link = (await house.lineage()).link("image")
     assert link.state == "contradicted"
-    assert "who has signed" in str(link.reason)
+    assert "different signers" in str(link.reason)

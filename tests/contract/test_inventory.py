@@ -154,7 +154,7 @@ async def test_user_data_that_was_changed_is_contradicted_and_a_violation(house:
 
 
 PORTS = USER_DATA + b"ports: {8080: 8080}\n"
-CLOSED = "what differs cannot be compared: "
+CLOSED = "the difference is not shown: "
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ CLOSED = "what differs cannot be compared: "
          CLOSED + "it is in comments, spacing or order"),
         (PORTS, PORTS.replace(b"8080}", b"80}"), "they differ in ports.8080; masked values cannot be compared"),
         (USER_DATA, b"#taupage-ami-config\n- no document\n",
-         CLOSED + "one of them is not kept as a document"),
+         "they cannot be compared: one of them is not stored as a document"),
         (USER_DATA, USER_DATA.replace(b"PASSWORD", b"OTHER"),
          "they differ in environment.OTHER, environment.PASSWORD"),
     ],
@@ -187,11 +187,11 @@ async def test_the_answer_says_what_differs_between_user_data_and_what_cannot_be
     link = (await house.lineage(ONE)).link("user_data")
     assert (link.state, link.reason) == (
         "contradicted",
-        f"the EC2 API has other user data than the agent states: {said}",
+        f"the EC2 API and the agent report different user data: {said}",
     )
     assert await verdict(house, "user-data-changed") == "fail"
     (standing,) = [one for one in await standing_verdicts(house.database, ONE) if one["rule"] == "user-data-changed"]
-    assert standing["reason"] == f"the EC2 API has other user data than the agent has seen: {said}"
+    assert standing["reason"] == f"the EC2 API and the agent report different user data: {said}"
     assert "hunter" not in json.dumps([link.value, standing])
 
 

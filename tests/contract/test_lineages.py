@@ -78,7 +78,7 @@ async def test_a_source_that_is_away_leaves_unknown_with_reason_and_next_attempt
     house.sources.commits[COMMIT] = SourceUnavailable("git-refused", "the Git server is away")
     await house.work()
     reason = (await house.lineage()).link("commit").reason
-    assert reason == "the Git server is away; asked again at 2026-11-22T12:00:10.000Z"
+    assert reason == "the Git server is away; next attempt at 2026-11-22T12:00:10.000Z"
 
 
 async def test_a_source_that_comes_back_is_asked_again_when_due(house: InProcess) -> None:

@@ -193,7 +193,7 @@ async def test_owners_count_when_they_were_recorded_and_contents_when_they_were_
     assert (then.link("team").value, then.link("commit").state) == ({"team_id": "first"}, "asserted")
     known = await house.lineage(ONE, at(5), at(15))
     assert (known.link("commit").state, known.link("commit").reason) == (
-        "unknown", f"nothing about it was recorded by {at(15)}",
+        "unknown", f"not recorded by {at(15)}",
     )  # fmt: skip
     assert (await house.lineage(ONE, known_at=at(15))).link("team").value == {"team_id": "second"}
     assert await names(house, at(5), ticket="DEMO-1") == [ONE]

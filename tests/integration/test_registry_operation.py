@@ -282,7 +282,7 @@ async def test_images_are_listed_shown_and_searched(front: RunningFront) -> None
     assert revision[:12] in (await whence(front, "--commit", revision[:9]))[1]
     code, said = await whence(front, "beta/shop:1.0")
     assert (code, revision in said, "asserted" in said, "robot" in said) == (0, True, True, True), said
-    assert "the tag has moved: it has named 2 images" in (await whence(front, "beta/shop:1.1-SNAPSHOT"))[1]
+    assert "the tag has moved: it pointed to 2 different images" in (await whence(front, "beta/shop:1.1-SNAPSHOT"))[1]
     assert (await whence(front, "beta/never"))[0] == 4
     assert (await whence(front, "--commit", "xyz"))[0] == 2
     code, said = await whence(front, "beta/till", "--json")

@@ -89,7 +89,7 @@ def listed(digest: str = OURS, **changes: Any) -> InventoryFacts:
 
 
 DIFFER = (
-    "the EC2 API has other user data than the agent states: what differs cannot be compared: one of them is not kept "
+    "the EC2 API and the agent report different user data: they cannot be compared: one of them is not stored "
     "as a document"
 )
 
@@ -122,12 +122,12 @@ DIFFER = (
         (
             listed(OTHERS, launched_at="2026-11-22T12:00:20.001Z"),
             "asserted",
-            "the EC2 API's user data is of another launch, 2026-11-22T12:00:20.001Z; it is not compared",
+            "not compared: the EC2 API's user data is of another launch, at 2026-11-22T12:00:20.001Z",
         ),
         (
             listed(OTHERS, launched_at=""),
             "asserted",
-            "the EC2 API's user data is of another launch, ; it is not compared",
+            "not compared: the EC2 API's user data is of another launch, at ",
         ),
     ],
 )
@@ -144,13 +144,13 @@ def test_user_data_is_confirmed_or_contradicted_only_by_a_listing_of_the_same_la
 def test_the_reason_of_contradicted_user_data_names_what_differs() -> None:
     inventory = listed(OTHERS, user_data={"application_id": "other"})
     found = link("user_data", facts(listed=inventory))
-    assert found.reason == "the EC2 API has other user data than the agent states: they differ in application_id"
+    assert found.reason == "the EC2 API and the agent report different user data: they differ in application_id"
     assert [one.digest for one in found.evidence] == [OURS, OTHERS]
 
 
 def test_user_data_that_nobody_has_seen_is_missing() -> None:
     found = link("user_data", facts(stated={"user_data": None}, listed=listed()))
-    assert (found.state, found.reason) == ("missing", "the agent has seen no user data")
+    assert (found.state, found.reason) == ("missing", "the agent found no user data")
 
 
 @pytest.mark.parametrize(
@@ -198,26 +198,26 @@ def test_a_caller_without_the_right_sees_of_user_data_what_the_other_links_rest_
         (
             {"kio": {"active": False}},
             "confirmed",
-            "the application registry has it as not active",
+            "it is not active in the application registry",
             ["agent", "application-registry"],
         ),
-        ({"application": None}, "missing", "the application registry does not know greeter", ["agent"]),
+        ({"application": None}, "missing", "greeter is not in the application registry", ["agent"]),
         (
             {"stated": {"application": None, "user_data": None}, "application": None},
             "missing",
-            "user data names no application that could exist",
+            "user data contains no valid application_id",
             ["agent"],
         ),
         (
             {"stated": {"application": ApplicationFacts(id="Not An Id", version="1")}, "application": None},
             "missing",
-            "user data names no application that could exist",
+            "user data contains no valid application_id",
             ["agent"],
         ),
         (
             {"stated": {"application": None}, "application": None},
             "missing",
-            "the application registry does not know greeter",
+            "greeter is not in the application registry",
             ["agent"],
         ),
     ],
@@ -242,7 +242,7 @@ def test_the_application_is_shown_as_the_registry_has_it() -> None:
             {"application": None},
             "missing",
             None,
-            "no team: the application registry does not know greeter",
+            "no team: greeter is not in the application registry",
             ["agent"],
         ),
         (
@@ -307,8 +307,8 @@ def tag(*digests: str, front: bool = False, elsewhere: tuple[TagSeen, ...] = ())
     return TagHistory(in_front=front, seen=tuple(seen), elsewhere=elsewhere)
 
 
-RUNS_OTHER = "a container runs another image than the one that was booted"
-DISAGREE = "the agent and the registry's own signatures disagree about who has signed this image"
+RUNS_OTHER = "a container runs a different image than the one that was booted"
+DISAGREE = "the agent and the registry report different signers of this image"
 
 
 @pytest.mark.parametrize(
@@ -316,8 +316,8 @@ DISAGREE = "the agent and the registry's own signatures disagree about who has s
     [
         ({}, "confirmed", None, ["agent", "registry"]),
         ({"image_source": answer("missing", "no source in it")}, "confirmed", None, ["agent", "registry"]),
-        ({"image_source": NOT_ASKED}, "asserted", "the registry was not asked: no source was asked yet", ["agent"]),
-        ({"image_source": AWAY}, "asserted", "the registry was not asked: HTTP 503", ["agent"]),
+        ({"image_source": NOT_ASKED}, "asserted", "the registry was not read: not collected yet", ["agent"]),
+        ({"image_source": AWAY}, "asserted", "the registry was not read: HTTP 503", ["agent"]),
         ({"image_source": GONE}, "contradicted", "the registry has no such image", ["agent", "registry"]),
         ({"stated": {"containers": []}}, "confirmed", None, ["agent", "registry"]),
         ({"stated": {"containers": [container(ELSEWHERE)]}}, "contradicted", RUNS_OTHER, ["agent", "agent"]),
@@ -339,20 +339,20 @@ DISAGREE = "the agent and the registry's own signatures disagree about who has s
         (
             {"tag": tag(DIGEST, ELSEWHERE)},
             "contradicted",
-            f"the tag has moved: {SOURCE} was seen to name 2 images",
+            f"the tag has moved: {SOURCE} pointed to 2 different images",
             ["agent", "tag", "tag"],
         ),
         (
             {"tag": tag(DIGEST, ELSEWHERE), "image_source": AWAY},
             "contradicted",
-            f"the tag has moved: {SOURCE} was seen to name 2 images",
+            f"the tag has moved: {SOURCE} pointed to 2 different images",
             ["agent", "tag", "tag"],
         ),
         ({"tag": tag(DIGEST, front=True)}, "confirmed", None, ["agent", "registry"]),
         (
             {"tag": tag(ELSEWHERE, front=True)},
             "contradicted",
-            f"the registry front has never recorded {SOURCE} as the name of this image",
+            f"the registry front never recorded that {SOURCE} points to this image",
             ["agent", "tag"],
         ),
         (

@@ -29,7 +29,7 @@ from whence_aggregator.trace.tags import TagHistory, TagSeen
 from whence_common.statement import ApplicationFacts, DriftFacts, ScmSourceFacts
 
 ELSEWHERE = "sha256:" + "7" * 64
-NOTHING = "nothing runs, so there is nothing to judge"
+NOTHING = "nothing runs on the instance"
 NO_FILE = ScmSourceFacts(status="missing", reason="the image has no scm-source.json")
 AWAY = answer("unknown", "HTTP 503")
 
@@ -66,22 +66,22 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         ({}, "pass", "application is confirmed"),
         ({"kio": {"active": False}}, "pass", "application is confirmed"),
         ({"stated": FAILED}, "pass", "application is confirmed"),
-        ({"application": None}, "fail", "the application registry does not know greeter"),
+        ({"application": None}, "fail", "greeter is not in the application registry"),
         (
             {"application": None, "stated": {"application": ApplicationFacts(id="Not An Id", version="1")}},
             "fail",
-            "user data names no application that could exist",
+            "user data contains no valid application_id",
         ),
     ],
     "application-inactive": [
         ({}, "pass", "the application is active"),
-        ({"kio": {"active": False}}, "fail", "the application registry has it as not active"),
-        ({"kio": {"active": None}}, "fail", "the application registry has it as not active"),
-        ({"application": None}, "unknown", "the application registry does not know the application"),
+        ({"kio": {"active": False}}, "fail", "it is not active in the application registry"),
+        ({"kio": {"active": None}}, "fail", "it is not active in the application registry"),
+        ({"application": None}, "unknown", "the application is not in the application registry"),
     ],
     "image-mutable": [
-        ({}, "pass", "it runs by digest"),
-        ({"image_source": AWAY}, "pass", "it runs by digest"),
+        ({}, "pass", "the image runs by digest"),
+        ({"image_source": AWAY}, "pass", "the image runs by digest"),
         ({"stated": FAILED}, "unknown", NOTHING),
         ({"stated": {**FAILED, "problems": [problem("yaml-invalid")]}}, "unknown", NOTHING),
         (
@@ -99,13 +99,13 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
             "fail",
             "user data asks for it: it moves",
         ),
-        ({"stated": {"problems": [problem("image-tag-mutable", "warning")]}}, "pass", "it runs by digest"),
-        ({"tag": MOVED}, "fail", "the tag has moved: registry.example.org/demo/greeter:1.0 was seen to name 2 images"),
+        ({"stated": {"problems": [problem("image-tag-mutable", "warning")]}}, "pass", "the image runs by digest"),
+        ({"tag": MOVED}, "fail", "the tag has moved: registry.example.org/demo/greeter:1.0 pointed to 2 different images"),
         ({"image_source": answer("absent", "no such image")}, "fail", "no such image"),
         (
             {"stated": {"containers": [container(ELSEWHERE)]}},
             "fail",
-            "a container runs another image than the one that was booted",
+            "a container runs a different image than the one that was booted",
         ),
     ],
     "source-missing": [
@@ -121,7 +121,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         (
             {"image_source": answer("missing", "no file")},
             "fail",
-            "agent and registry read different sources out of the same image",
+            "the agent and the registry read different sources from the same image",
         ),
     ],
     "source-dirty": [
@@ -129,23 +129,23 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         (dirty("false"), "pass", "the source tree was clean"),
         ({"stated": FAILED}, "unknown", NOTHING),
         ({"stated": {"scm_source": None}, "image_source": AWAY}, "unknown", "no source is known for the image"),
-        (dirty(" M a"), "fail", "the image was built from a tree with changes that are in no commit"),
+        (dirty(" M a"), "fail", "the image was built from a tree with uncommitted changes"),
         (
             {"stated": {"scm_source": NO_FILE}, "image_source": said(claim("provenance", status="modified"))},
             "fail",
-            "the image was built from a tree with changes that are in no commit",
+            "the image was built from a tree with uncommitted changes",
         ),
         (
             {**dirty(" M a"), "image_source": said(claim("provenance"))},
             "fail",
-            "the image was built from a tree with changes that are in no commit",
+            "the image was built from a tree with uncommitted changes",
         ),
     ],
     "commit-not-found": [
         ({}, "pass", "the Git server has the commit"),
         (dirty(" M a"), "pass", "the Git server has the commit"),
         ({"stated": FAILED}, "unknown", NOTHING),
-        ({"commit": NOT_ASKED}, "unknown", "no source was asked yet"),
+        ({"commit": NOT_ASKED}, "unknown", "not collected yet"),
         (
             {"stated": {"scm_source": None}, "image_source": AWAY, "commit": NOT_ASKED},
             "unknown",
@@ -166,12 +166,12 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         (
             {"branch": on(None, reason="cut off")},
             "unknown",
-            "whether the default branch reaches it is not known: cut off",
+            "it is not known whether the default branch reaches it: cut off",
         ),
         (
             {"branch": NOT_ASKED},
             "unknown",
-            "whether the default branch reaches it is not known: no source was asked yet",
+            "it is not known whether the default branch reaches it: not collected yet",
         ),
         ({"commit": NOT_ASKED, "branch": on(False)}, "unknown", "the commit was not read"),
         ({"commit": answer("missing", "gone"), "branch": on(False)}, "unknown", "the commit was not read"),
@@ -179,7 +179,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
     "ticket-missing": [
         ({}, "pass", "ticket is asserted"),
         ({"stated": FAILED}, "unknown", NOTHING),
-        ({"commit": NOT_ASKED}, "unknown", "the commit was not read: no source was asked yet"),
+        ({"commit": NOT_ASKED}, "unknown", "the commit was not read: not collected yet"),
         (
             {"commit": answer("found", **{**FOUND.value, "message": "pay"})},
             "fail",
@@ -201,8 +201,8 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         ),
     ],
     "drift": [
-        ({}, "pass", "nothing was found that user data did not ask for"),
-        ({"stated": FAILED}, "pass", "nothing was found that user data did not ask for"),
+        ({}, "pass", "no drift from user data was found"),
+        ({"stated": FAILED}, "pass", "no drift from user data was found"),
         ({"stated": {"drift": [drift("exec", detail="sh")]}}, "fail", f"exec in taupageapp: sh at {AT}"),
         (
             {"stated": {"drift": [drift("container-undeclared", image="nginx"), drift("exec")]}},
@@ -212,14 +212,14 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         ({"stated": {"drift": [drift("container-removed")]}}, "fail", f"container-removed in taupageapp: at {AT}"),
     ],
     "user-data-changed": [
-        ({"listed": listed()}, "pass", "agent and EC2 API have the same user data"),
+        ({"listed": listed()}, "pass", "the agent and the EC2 API have the same user data"),
         ({}, "unknown", "the inventory of this account and region is not collected"),
         (
             {"listed": listed("", user_data_unread="HTTP 403")},
             "unknown",
             "the EC2 API's user data was not read: HTTP 403",
         ),
-        ({"listed": listed("")}, "unknown", "only one of agent and EC2 API has user data to compare"),
+        ({"listed": listed("")}, "unknown", "only one of the agent and the EC2 API has user data"),
         (
             {"listed": listed(OTHERS, launched_at="2026-11-22T12:00:20.001Z")},
             "unknown",
@@ -228,7 +228,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         (
             {"listed": listed(OTHERS, launched_at="2026-11-22T12:00:20.000Z", user_data={"application_id": "x"})},
             "fail",
-            "the EC2 API has other user data than the agent has seen: they differ in application_id",
+            "the EC2 API and the agent report different user data: they differ in application_id",
         ),
     ],
     "instance-unlisted": [
@@ -254,9 +254,9 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         ),
     ],
     "agent-silent": [
-        ({}, "pass", "the agent speaks"),
-        ({"last_seen": "2026-11-22T11:55:00.000Z"}, "pass", "the agent speaks"),
-        ({"last_seen": None}, "unknown", "the agent was never seen"),
+        ({}, "pass", "the agent was heard recently"),
+        ({"last_seen": "2026-11-22T11:55:00.000Z"}, "pass", "the agent was heard recently"),
+        ({"last_seen": None}, "unknown", "the agent was never heard"),
         (
             {"last_seen": "2026-11-22T11:54:59.999Z"},
             "unknown",
@@ -266,8 +266,8 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
             {"last_seen": "2026-11-22T11:54:59.999Z", "life": "running",
              "listed": listed(listed_at="2026-11-22T11:59:59.999Z", launched_at="2026-11-22T10:00:00.000Z")},
             "unknown",
-            "silent since 2026-11-22T11:54:59.999Z; the instance is running, and a listing after "
-            "2026-11-22T11:59:59.999Z is awaited, the last one was at 2026-11-22T11:59:59.999Z",
+            "silent since 2026-11-22T11:54:59.999Z; the instance is running, and the next listing after "
+            "2026-11-22T11:59:59.999Z is awaited; the last one was at 2026-11-22T11:59:59.999Z",
         ),
         (
             {"last_seen": "2026-11-22T11:54:59.999Z", "life": "running",
@@ -287,7 +287,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         (
             heard(-300.001),
             "unknown",
-            "by its heartbeats, the clock is 300 s behind, or one of them was held up on its way",
+            "by its heartbeats, the clock is 300 s behind, or one of them was delayed",
         ),
         (heard(-400, confirmed=True), "fail", "by its heartbeats, the clock is 400 s behind"),
     ],

@@ -21,8 +21,8 @@ from whence_common.scm_source import ScmSource
 from whence_common.settings_file import SettingsInvalid
 from whence_common.statement import ScmSourceFacts
 
-UNSIGNED = "no trusted builder has signed where the image comes from"
-DIRTY = "the source tree held changes that are in no commit"
+UNSIGNED = "no provenance signed by a trusted builder"
+DIRTY = "the source tree had uncommitted changes"
 
 
 def states(known: Facts) -> tuple[str, str]:
@@ -60,8 +60,8 @@ def test_the_reason_of_an_asserted_commit_names_all_that_is_missing() -> None:
     assert link.reason == f"{UNSIGNED}; the default branch main did not reach it at {AT}"
     unasked = facts(image_source=Answer(outcome="unknown", reason="the registry is away"), branch=NOT_ASKED)
     assert lineage(unasked).link("commit").reason == (
-        "whether a trusted builder has signed where the image comes from is not known: the registry is away; "
-        "whether the default branch reaches it is not known: no source was asked yet"
+        "it is not known whether a trusted builder signed a provenance: the registry is away; "
+        "it is not known whether the default branch reaches it: not collected yet"
     )
 
 
@@ -150,7 +150,7 @@ def test_the_picture_calls_no_lineage_complete_that_was_not_checked() -> None:
     assert "no gaps, not complete" in text
     assert "PAY-7 (line 1: {project}-{number} at the subject's start)" in text
     assert "Ada <a@b.c>  on main" in text
-    assert "not checked: review: reviews are not read: whether anybody approved the commit is not known" in text
+    assert "not checked: review: reviews are not read: it is not known whether the commit was approved" in text
 
 
 def test_what_is_required_of_a_lineage_is_a_setting_that_names_links() -> None:
@@ -167,7 +167,7 @@ def test_what_is_required_of_a_lineage_is_a_setting_that_names_links() -> None:
 BUILT = claim("provenance")
 NO_FILE = ScmSourceFacts(status="missing", reason="the image has no scm-source.json")
 UNREADABLE = ScmSourceFacts(status="unreadable", reason="a layer was cut off")
-UNKNOWN_SIGNATURES = "whether a trusted builder has signed where the image comes from is not known"
+UNKNOWN_SIGNATURES = "it is not known whether a trusted builder signed a provenance"
 AWAY, GONE = answer("unknown", "HTTP 503"), answer("absent", "no such image")
 NOTHING_FOUND = answer("missing", "the image has no scm-source.json")
 UNSIGNED_DIRTY = f"{DIRTY}; {UNSIGNED}"
@@ -220,12 +220,12 @@ BASE_IMAGES = SourceClaim(
         (
             {"image_source": answer("missing", "no such file")},
             "contradicted",
-            "agent and registry read different sources out of the same image",
+            "the agent and the registry read different sources from the same image",
         ),
         (
             {"image_source": answer("found", scm_source={**DOCUMENT, "digest": "sha256:" + "6" * 64})},
             "contradicted",
-            "agent and registry read different sources out of the same image",
+            "the agent and the registry read different sources from the same image",
         ),
         # a builder's signature
         ({"image_source": said(BUILT, scm_source=DOCUMENT)}, "confirmed", None),
@@ -238,7 +238,7 @@ BASE_IMAGES = SourceClaim(
         (
             {"image_source": said(BUILT, claim("annotation", revision="e" * 40)), "stated": {"scm_source": NO_FILE}},
             "contradicted",
-            f"provenance of b says {COMMIT} of {URL}, and annotation says {'e' * 40} of {URL}",
+            f"provenance of b states {COMMIT} of {URL}, and annotation states {'e' * 40} of {URL}",
         ),
         (
             {
@@ -246,7 +246,7 @@ BASE_IMAGES = SourceClaim(
                 "stated": {"scm_source": NO_FILE},
             },
             "contradicted",
-            f"provenance of b says {COMMIT} of {URL}, and provenance of b says {COMMIT} of "
+            f"provenance of b states {COMMIT} of {URL}, and provenance of b states {COMMIT} of "
             "https://git.example.org/demo/other",
         ),
         # a registration
@@ -254,7 +254,7 @@ BASE_IMAGES = SourceClaim(
         (
             {"kio": {"scm_url": "https://git.example.org/demo/other"}},
             "contradicted",
-            f"scm-source says {COMMIT} of {URL}, and the application is registered with the repository "
+            f"scm-source states {COMMIT} of {URL}, and the application is registered with the repository "
             "https://git.example.org/demo/other",
         ),
         ({"application": None}, "asserted", UNSIGNED),
@@ -280,7 +280,7 @@ def test_labels_that_may_be_a_base_images_are_named_as_such_and_contradict_nothi
     assert found.value is not None
     assert (found.state, found.value["url"]) == ("asserted", "https://git.example.org/base/image")
     assert found.value["notes"] == [
-        "the labels may be the base image's: the image does not name its base by digest"
+        "the labels may be the base image's: the image does not state its base by digest"
     ]  # fmt: skip
     built = lineage(facts(image_source=said(BASE_IMAGES, BUILT), stated={"scm_source": NO_FILE})).link("source")
     assert (built.state, (built.value or {})["url"]) == ("confirmed", URL)
@@ -308,17 +308,17 @@ def test_a_file_that_is_known_to_be_the_base_images_does_not_count() -> None:
         (
             {"image_source": said(BUILT, scm_source=DOCUMENT), "branch": on(None, branch=None, reason="HEAD is detached")},
             "asserted",
-            "whether the default branch reaches it is not known: HEAD is detached",
+            "it is not known whether the default branch reaches it: HEAD is detached",
         ),
         (
             {"image_source": said(BUILT, scm_source=DOCUMENT), "kio": {"scm_url": "https://git.example.org/demo/x"}},
             "asserted",
-            "what is said of the image's source is contradictory",
+            "the statements about the image's source contradict each other",
         ),
         (
             {"stated": {"scm_source": scm(**{**DOCUMENT, "status": " M a"})}},
             "contradicted",
-            "the commit exists, but the image was built from a tree with changes that are in no commit",
+            "the commit exists, but the image was built from a tree with uncommitted changes",
         ),
         ({"stated": {"scm_source": None}, "image_source": AWAY}, "unknown", "no source is known for the image"),
         (
@@ -327,7 +327,7 @@ def test_a_file_that_is_known_to_be_the_base_images_does_not_count() -> None:
             "missing",
             "the source's revision is not a commit id: 'main'",
         ),
-        ({"commit": NOT_ASKED}, "unknown", "no source was asked yet"),
+        ({"commit": NOT_ASKED}, "unknown", "not collected yet"),
         ({"commit": answer("unknown", "HTTP 500")}, "unknown", "HTTP 500"),
         ({"commit": answer("missing", "no such commit")}, "missing", "no such commit"),
         ({"commit": answer("absent", "no such repository")}, "missing", "no such repository"),
@@ -385,7 +385,7 @@ def message(text: str) -> Answer:
             [],
         ),
         ({"application": None}, "asserted", None, ["PAY-7"]),
-        ({"commit": NOT_ASKED}, "unknown", "the commit was not read: no source was asked yet", None),
+        ({"commit": NOT_ASKED}, "unknown", "the commit was not read: not collected yet", None),
         ({"commit": answer("missing", "no such commit")}, "unknown", "the commit was not read: no such commit", None),
     ],
 )

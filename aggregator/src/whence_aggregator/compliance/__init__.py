@@ -1,3 +1,3 @@
-"""Compliance: evidence gathered once, pure rules over it, verdicts kept. Missing evidence is unknown, never a pass."""
+"""Compliance: evidence is gathered once, pure rules evaluate it, verdicts are stored. Missing evidence is unknown."""
 
 from __future__ import annotations

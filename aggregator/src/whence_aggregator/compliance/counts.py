@@ -1,4 +1,4 @@
-"""What the database counts: entries, instances, lives, verdicts and work that waits."""
+"""Counts in the database: entries, instances, lives, verdicts and waiting tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from whence_aggregator.work.rows import count_by_kind, next_due
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """`tasks` counts those that wait by kind; `oldest_due` is when the next one is due, None where none waits."""
+    """`tasks` is the number of waiting tasks by kind; `oldest_due` is when the next is due, None when none waits."""
 
     entries: int
     tallied: Tallied
@@ -30,7 +30,7 @@ class Counted:
 
 
 async def count(database: Database) -> Counted:
-    """Read all counts, as of one moment. Raises StorageUnavailable."""
+    """Return all counts, as of one moment. Raises StorageUnavailable."""
     size, tallies, tasks, (due,) = await database.fetch_all(
         together(LAST_INDEX.bind({}), TALLIES.bind({}), COUNT_TASKS.bind({}), OLDEST_DUE.bind({}))
     )

@@ -1,4 +1,4 @@
-"""Evaluation: instances in pages, all rules; verdicts that moved become entries of the log."""
+"""Evaluation: every rule for instances in pages; changed verdicts become entries of the log."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ from whence_common.storable import cleaned
 log = logging.getLogger(__name__)
 
 PAGE_INSTANCES = 16
-"""So few that nothing else waits long meanwhile."""
+"""A small page, so that other requests do not wait long."""
 SWEEP_INSTANCES_MAX = 1_000
 ENDED_SWEEPS = 20
-"""One in so many sweeps also looks at the instances that ended: they are many in an old log, and hardly ever speak."""
+"""One in this many sweeps also reads ended instances: an old log has many, and they rarely speak."""
 _LATER_SECONDS, _LATER_SECONDS_MAX = 15.0, 3600.0
 _LATER_MAX = 10_000
 _REASON_CHARACTERS_MAX = 1_000
 
 
 class Evaluator:
-    """Keeps verdicts in step with the evidence."""
+    """Keeps verdicts current with the evidence."""
 
     def __init__(
         self,
@@ -87,14 +87,14 @@ class Evaluator:
         self._listening = listening
         self._after = 0
         self._later: dict[str, tuple[datetime, int]] = {}
-        """Instances that could not be judged: when they are tried again, and how often they were tried."""
+        """Instances whose evaluation failed: the time of the next attempt, and the number of attempts."""
         self._swept: tuple[int, str] = (0, "")
         self._swept_after: dict[str, int] = {}
-        """By query: the number of the instance that the last sweep ended with, where there were more."""
+        """By query: the number of the last instance of the last sweep, if there were more."""
         self._sweeps = 0
 
     async def work(self) -> int:
-        """Judge the next page of instances about which something new is known; give how many."""
+        """Judge the next page of instances with new evidence; return how many were judged."""
         page: UnjudgedParameters = {"after": self._after, "limit": PAGE_INSTANCES}
         rows = await self._database.fetch(UNJUDGED.bind(page))
         if not rows and self._after:
@@ -108,9 +108,9 @@ class Evaluator:
         return 0
 
     async def _judge(self, found: Sequence[UnjudgedInstance]) -> int:
-        """Judge instances; one that cannot be judged keeps no other from it. Return how many were judged.
+        """Judge instances, and return how many were judged. A failure of one does not affect the others.
 
-        Such a one is tried again after ever longer pauses. Raises StorageUnavailable.
+        A failed instance is tried again after increasing pauses. Raises StorageUnavailable.
         """
         try:
             await self._evaluate(found)
@@ -122,18 +122,18 @@ class Evaluator:
             name = found[0].instance_id
             again = self._put_off(name)
             if isinstance(exc, WhenceError):
-                said = fields(instance=name, code=exc.code, message=exc.message, fix=exc.fix, seconds=again)
-                log.error("the rules cannot be evaluated for an instance", extra=said)
+                context = fields(instance=name, code=exc.code, message=exc.message, fix=exc.fix, seconds=again)
+                log.error("the rules cannot be evaluated for an instance", extra=context)
             else:
-                said = fields(instance=name, seconds=again)
-                log.exception("the rules cannot be evaluated for an instance: a bug", extra=said)
+                context = fields(instance=name, seconds=again)
+                log.exception("the rules cannot be evaluated for an instance: a bug", extra=context)
             return 0
         for one in found:
             self._later.pop(one.instance_id, None)
         return len(found)
 
     def _put_off(self, name: str) -> float:
-        """Let an instance wait, twice as long each time; return how many seconds."""
+        """Postpone an instance, twice as long each time; return for how many seconds."""
         if len(self._later) >= _LATER_MAX:
             self._later.clear()
         times = self._later[name][1] + 1 if name in self._later else 1
@@ -180,10 +180,10 @@ class Evaluator:
             log.warning("violations", extra=fields(violations=failed))
 
     async def sweep(self) -> int:
-        """Have instances judged again whose silence began or ended, whose clock went wrong or was set right, or that
-        speak after their end; return how many.
+        """Mark instances to be judged again because of time or heartbeats, which append no entry; return how many.
 
-        Each question goes on where the last one ended, and from the start when there were no more.
+        These are instances whose silence began or ended, whose clock became wrong or right, or that speak after their
+        end, and instances judged by other rules. Each query continues where its last page ended, then starts over.
         """
         sets = _lacking(rule_sets(await self._database.fetch(RULE_SETS_ALL.bind({}))))
         now = self._now()
@@ -201,9 +201,9 @@ class Evaluator:
         return len(names)
 
     async def _fallen_silent(self, now: datetime) -> tuple[list[str], tuple[int, str] | None]:
-        """Find the next instances whose silence has begun."""
+        """Return the next instances whose silence has begun, and the position of the last one."""
         until = to_millis(now - self._listening.silent_after)
-        if to_millis(self._listening.since) > until:  # silence may be ours
+        if to_millis(self._listening.since) > until:  # the silence may be the aggregator's fault
             return [], None
         since, after = self._swept
         rows = await self._database.fetch(
@@ -212,7 +212,7 @@ class Evaluator:
         return fallen_silent(rows)
 
     def _asked(self, now: datetime, sets: Sequence[int]) -> list[BoundQuery[Swept]]:
-        """Ask for the next instances of which something else changed with time."""
+        """Return the queries for the next instances that changed otherwise."""
         until, late = to_millis(now - self._listening.silent_after), int(ON_THE_WAY.total_seconds() * 1000)
         limit, after = SWEEP_INSTANCES_MAX, self._swept_after
         asked: list[BoundQuery[Swept]] = [
@@ -241,12 +241,12 @@ class Evaluator:
 
 
 def storable_verdict(verdict: Verdict) -> Verdict:
-    """Return the verdict with a reason that every store keeps: machines' text from before it was checked is in some."""
+    """Return the verdict with a reason that every store accepts: old statements may contain unchecked text."""
     return replace(verdict, reason=cleaned(verdict.reason)[:_REASON_CHARACTERS_MAX])
 
 
 async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict]], now: str) -> list[dict[str, Any]]:
-    """Return the entries of instances whose verdicts moved: in outcome, in reason, or in the rule's version."""
+    """Return the entries of instances whose verdicts changed: in outcome, in reason, or in the rule's version."""
     names = instance_ids(sorted(verdicts))
     instances, verdicts_of = await transaction.fetch_all(together(INSTANCES_NAMED.bind(names), VERDICTS_OF.bind(names)))
     known = standing(verdicts_of)
@@ -255,14 +255,14 @@ async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict
         name, judged, moved, first = instance.instance_id, instance.rules, [], []
         for rule in RULES:
             if judged.get(rule.id, 0) > rule.version:
-                continue  # a newer program judged, and goes on doing so
+                continue  # a newer version of the program has judged by this rule, and will do so again
             verdict, before = verdicts[name][rule.id], known.get((name, rule.id))
             if rule.id not in judged:
                 first.append(rule.id)
             elif verdict.outcome == "pass" and before is None:
                 continue
             elif verdict.outcome == "gone" and (before is None or before.outcome in ("pass", "gone")):
-                continue  # nothing was open
+                continue  # no violation was open
             if before != StandingVerdict(verdict.outcome, verdict.reason, rule.version):
                 moved.append(
                     {"rule": rule.id, "version": rule.version, "verdict": verdict.outcome, "reason": verdict.reason}
@@ -283,6 +283,6 @@ async def _moved(transaction: Transaction, verdicts: dict[str, dict[str, Verdict
 
 
 def _lacking(sets: Mapping[int, Mapping[str, int]]) -> list[int]:
-    """Return the sets that lack one of our rules, or have an older one: their instances are judged again."""
+    """Return the rule sets that lack one of our rules, or have an older version: their instances are judged again."""
     ours = RULE_VERSIONS.items()
     return [number for number, known in sets.items() if any(known.get(one, 0) < version for one, version in ours)]

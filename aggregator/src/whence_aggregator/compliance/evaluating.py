@@ -1,4 +1,4 @@
-"""The service that keeps verdicts in step: instances are judged in pages, and looked through for silent agents."""
+"""The service that keeps verdicts current: it judges instances in pages, and sweeps them for silent agents."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from whence_common.runtime.pause import pause
 log = logging.getLogger(__name__)
 
 EVALUATE_AFTER_SECONDS = 1.0
-"""An instance that says much is judged once for all of it."""
+"""An instance with several new statements is judged once for all of them."""
 EVALUATION_REST = 0.5
 BUSY_WAKES = 10
-"""Ingest that commits more often than this in a second is busy."""
+"""Ingest is busy when it commits more often than this per second."""
 BUSY_REST = 30.0
 BUSY_SECONDS_MAX = 5.0
 SWEEP_SECONDS = 15.0
 
 
 class Evaluating:
-    """Runs the evaluator; several replicas may."""
+    """Runs the evaluator; several replicas may run it."""
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
         self._wakes = 0
 
     def wake(self) -> None:
-        """Note that something was kept, so that there are instances to judge."""
+        """Record that ingest committed, so that there are instances to judge."""
         self._wakes += 1
 
     async def run(self) -> None:
-        """Judge until cancelled. Ingest comes first: while it is busy, a tenth of the time is spent here."""
+        """Judge until cancelled. Ingest has priority: while it is busy, evaluation pauses longer."""
         swept = -SWEEP_SECONDS
         while True:
             began, wakes = time.monotonic(), self._wakes

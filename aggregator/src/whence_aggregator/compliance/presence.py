@@ -1,8 +1,8 @@
-"""What the rules that rest on the EC2 inventory and on silence share: the life of the instance, and times on the way.
+"""Shared by the rules about the EC2 inventory and silence: the life of the instance, and upper bounds of delays.
 
-Absence is judged only by a source that was asked after the moment in question. So each rule names the listing that it
-awaits, and is unknown until that listing began. EC2 is eventually consistent, and messages take time on their way:
-`EC2_LAG` and `ON_THE_WAY` are longer than either ever takes.
+Absence is judged only by a source that was read after the moment in question. So each rule states the listing that it
+awaits, and is unknown until that listing begins. EC2 is eventually consistent, and messages are delayed: `EC2_LAG` and
+`ON_THE_WAY` are longer than these delays.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from whence_aggregator.trace.life import ENDED
 from whence_common.clock import parse_instant
 
 EC2_LAG = timedelta(seconds=120)
-"""For so long a listing may lack an instance that enrolled, and show a state that has ended."""
+"""How long a listing may lack an enrolled instance, or show its previous state."""
 ON_THE_WAY = timedelta(seconds=120)
-"""A message that arrives later than this after it was sent was not sent by a machine that had ended by then."""
+"""The longest delay of a message: one that arrives later than this after a machine's end was sent after that end."""
 STANDING_STILL = ("stopping", "stopped", *ENDED)
 """States in which an agent is not expected to speak."""
 
 
 def ended(evidence: InstanceEvidence) -> Verdict | None:
-    """Return the verdict of an instance that ended, which closes whatever was open; None while it may live."""
+    """Return the verdict for an ended instance, which closes open violations; None while it may live."""
     facts = evidence.facts
     return Verdict(outcome="gone", reason=f"subject gone: {life_of(evidence)}") if facts.life in ENDED else None
 
 
 def launched(evidence: InstanceEvidence) -> datetime | None:
-    """Return when EC2 launched the machine last: one that was stopped owes nothing for the time before."""
+    """Return when EC2 launched the machine last: no heartbeats are expected from the time before."""
     try:
         return parse_instant(evidence.facts.listed.launched_at)
     except ValueError:
@@ -36,6 +36,6 @@ def launched(evidence: InstanceEvidence) -> datetime | None:
 
 
 def life_of(evidence: InstanceEvidence) -> str:
-    """Name the instance's life with its age."""
+    """Return the instance's life, and since when, as text."""
     facts = evidence.facts
     return f"the instance is {facts.life}" + (f" since {facts.life_since}" if facts.life_since else "")

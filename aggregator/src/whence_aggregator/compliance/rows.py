@@ -23,7 +23,7 @@ from whence_common.clock import parse_instant, to_instant
 
 
 class Swept(TypedDict):
-    """What every question of a sweep returns of an instance."""
+    """The columns that every query of a sweep returns."""
 
     instance_id: str
     number: int
@@ -31,7 +31,7 @@ class Swept(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnjudgedInstance:
-    """An instance about which something new is known; `ledger_index` is its newest statement."""
+    """An instance with new evidence; `ledger_index` is that of its newest statement."""
 
     instance_id: str
     number: int
@@ -40,7 +40,7 @@ class UnjudgedInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedInstance:
-    """An instance with the versions of the rules that have judged it."""
+    """An instance, with the versions of the rules that judged it."""
 
     instance_id: str
     account_id: str
@@ -49,7 +49,7 @@ class JudgedInstance:
 
 @dataclass(frozen=True, slots=True)
 class StandingVerdict:
-    """A verdict that stands."""
+    """A current verdict."""
 
     outcome: str
     reason: str
@@ -67,7 +67,7 @@ def judged(row: InstancesNamedRow) -> JudgedInstance:
 
 
 def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], StandingVerdict]:
-    """Return the verdicts that stand, by instance id and rule."""
+    """Return the current verdicts, by instance id and rule."""
     return {
         (row["instance_id"], row["rule"]): StandingVerdict(row["verdict"], row["reason"], row["rule_version"])
         for row in rows
@@ -75,7 +75,7 @@ def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], StandingVer
 
 
 def shown_verdict(row: VerdictsOfRow) -> dict[str, Any]:
-    """Return a verdict as it is shown beside its instance."""
+    """Return a verdict as the API shows it for its instance."""
     return {
         "instance_id": row["instance_id"],
         "rule": row["rule"],
@@ -98,7 +98,7 @@ def swept(rows: Sequence[Swept]) -> tuple[list[str], int]:
 
 
 def fallen_silent(rows: Sequence[SilentSinceRow]) -> tuple[list[str], tuple[int, str] | None]:
-    """Return the ids of instances whose silence has begun, and when the last one was heard, with its id."""
+    """Return the ids of instances whose silence has begun; and of the last one, when it was heard, and its id."""
     return [row["instance_id"] for row in rows], (rows[-1]["seen_at"], rows[-1]["instance_id"]) if rows else None
 
 
@@ -119,12 +119,12 @@ def violation(row: VerdictsRow) -> dict[str, Any]:
 
 
 def never_spoke(row: NeverSpokeRow, rule: str, after: timedelta, cursor: str) -> dict[str, Any]:
-    """Return a running instance without a statement as a violation of a rule, `after` its launch."""
+    """Return the violation of a rule by a running instance without a statement; it begins `after` its launch."""
     return {
         "instance_id": row["instance_id"],
         "rule": rule,
         "verdict": "unknown",
-        "reason": f"the EC2 API lists it as running, launched {row['launched_at']}, and it never made a statement",
+        "reason": f"the EC2 API lists it as running, launched at {row['launched_at']}, but it never made a statement",
         "since": to_instant(parse_instant(row["launched_at"]) + after),
         "ledger_index": row["ledger_index"],
         "account_id": row["account_id"],
@@ -138,8 +138,8 @@ def never_spoke(row: NeverSpokeRow, rule: str, after: timedelta, cursor: str) ->
 class Tallied:
     """Counts of instances and verdicts.
 
-    `instances`, by account, counts those that ever stated something; `lives`, by account and life, those that ever
-    enrolled. `verdicts` is by rule and outcome, `by_account` the same for each account.
+    `instances`, by account, counts instances with a statement; `lives`, by account and life, counts enrolled instances.
+    `verdicts` is by rule and outcome, `by_account` also by account.
     """
 
     instances: dict[str, int]

@@ -1,4 +1,4 @@
-"""A rule judges evidence and gives a verdict with its reason. Pure."""
+"""A rule evaluates evidence and returns a verdict with its reason. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Lineage, LinkName
 
 Outcome = Literal["pass", "fail", "unknown", "gone"]
-"""`gone`: the subject ended, so that what was open is closed; not a pass, and not a violation."""
+"""`gone`: the subject ended, and its violations are closed; neither a pass nor a violation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +22,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceEvidence:
-    """What is known of one instance, gathered once for all rules."""
+    """The evidence about one instance, gathered once for all rules."""
 
     facts: Facts
     lineage: Lineage
     now: datetime
     silent_after_seconds: float
     listening_since: datetime
-    """Since when the aggregator has been able to hear agents, without a break."""
+    """Since when the aggregator has been able to receive from agents, without a break."""
 
     @property
     def nothing_runs(self) -> bool:
@@ -38,7 +38,7 @@ class InstanceEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`severity` from 1, worst, to 4. `remedy` says what the team can do."""
+    """`severity` is from 1, worst, to 4. `remedy` states what the team can do."""
 
     id: str
     title: str
@@ -46,7 +46,7 @@ class Rule:
     remedy: str
     judge: Callable[[InstanceEvidence], Verdict]
     version: int = 1
-    """Raised whenever the rule may judge the same evidence otherwise; verdicts keep the version that gave them."""
+    """Increased whenever the rule may judge the same evidence differently; a verdict keeps the version of its rule."""
 
     def to_wire(self) -> dict[str, object]:
         names = ("id", "version", "title", "severity", "remedy")
@@ -54,7 +54,7 @@ class Rule:
 
 
 def from_link(evidence: InstanceEvidence, name: LinkName) -> Verdict:
-    """Judge by a link's state alone: a gap that was looked for fails, one that could not be looked for is unknown."""
+    """Return the verdict for a link's state: a gap that was checked fails; one that could not be checked is unknown."""
     link = evidence.lineage.link(name)
     if link.state in ("confirmed", "asserted"):
         return Verdict(outcome="pass", reason=f"{name} is {link.state}")
@@ -62,5 +62,5 @@ def from_link(evidence: InstanceEvidence, name: LinkName) -> Verdict:
     return Verdict(outcome=outcome, reason=link.reason or link.state)
 
 
-NOTHING_RUNS = Verdict(outcome="unknown", reason="nothing runs, so there is nothing to judge")
+NOTHING_RUNS = Verdict(outcome="unknown", reason="nothing runs on the instance")
 NOT_COLLECTED = Verdict(outcome="unknown", reason="the inventory of this account and region is not collected")

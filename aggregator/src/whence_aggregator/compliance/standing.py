@@ -1,4 +1,4 @@
-"""The verdicts that stand for an instance: rows for what was ever wrong, a pass for every other rule that judged it."""
+"""The current verdicts of an instance: stored rows, and a pass for every other rule that judged it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whence_aggregator.queries.query import instance_ids, together
 
 
 async def standing_verdicts(database: Database, instance_id: str) -> list[dict[str, Any]]:
-    """Give a verdict for each rule that has judged the instance, by rule. A pass that always was has no beginning."""
+    """Return a verdict for each rule that judged the instance, by rule. `since` is None if the rule always passed."""
     names = instance_ids([instance_id])
     instances, rows = await database.fetch_all(together(INSTANCES_NAMED.bind(names), VERDICTS_OF.bind(names)))
     known = {one["rule"]: one for one in map(shown_verdict, rows)}

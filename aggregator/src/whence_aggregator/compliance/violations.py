@@ -1,5 +1,4 @@
-"""The list of violations: verdicts that fail or are unknown, and instances that EC2 lists as running and that never
-made a statement."""
+"""The list of violations: failed and unknown verdicts, and instances that run by EC2's listing without a statement."""
 
 from __future__ import annotations
 
@@ -23,19 +22,19 @@ from whence_common.errors import InputError
 
 _RULES = {rule.id: rule for rule in RULES}
 _NEVER = "never~"
-"""Cursors of instances that never made a statement begin so: they come after all verdicts, by instance id."""
+"""The prefix of cursors of instances without a statement: they follow all verdicts, by instance id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedViolations:
-    """What violations are searched by; None is anything."""
+    """The filters of violations; None means any."""
 
     rules: Sequence[str]
     states: States
     verdict: str | None = None
     application: str | None = None
     team: str | None = None
-    """Who owns the application now."""
+    """The team that owns the application now."""
     account: str | None = None
     region: str | None = None
     ami: str | None = None
@@ -45,7 +44,7 @@ class WantedViolations:
 
     @property
     def may_have_never_spoken(self) -> bool:
-        """Whether instances that never made a statement can match: neither their AMI nor application is known."""
+        """Return whether instances without a statement can match: their AMI and application are not known."""
         return (
             AGENT_SILENT in self.rules
             and self.verdict in (None, "unknown")
@@ -69,7 +68,7 @@ class Violations:
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Return violations after a cursor, and the cursor of the next page if there is one.
 
-        Raises InputError, and Conflict where instances cannot be found by AMI yet.
+        Raises InputError, and Conflict when instances cannot be found by AMI yet.
         """
         if wanted.ami is not None:
             await check_amis(self._database)
@@ -85,7 +84,7 @@ class Violations:
     async def _verdicts(self, wanted: WantedViolations, cursor: str, limit: int) -> list[dict[str, Any]]:
         number, _, rule = cursor.partition("~")
         if not number.isascii() or not number.isdecimal() or len(number) > 18:
-            raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` of the previous page")
+            raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` from the previous page")
         applications = await self._applications(wanted)
         asked = VERDICTS.bind(
             {
@@ -111,9 +110,9 @@ class Violations:
         return [_shown(one) for one in found if one["rule"] in _RULES]
 
     async def _never_spoke(self, wanted: WantedViolations, after: str, limit: int) -> list[dict[str, Any]]:
-        """Return the instances that run as the EC2 API says and never made a statement: missing evidence, so `unknown`.
+        """Return `unknown` violations of instances that the EC2 API lists as running and that never made a statement.
 
-        A period is about when they should have been heard of: `silent_after_seconds` after their launch.
+        They begin `silent_after_seconds` after the launch, which a period filters by.
         """
         asked = NEVER_SPOKE.bind(
             {
@@ -131,7 +130,7 @@ class Violations:
         return [_shown(never_spoke(row, AGENT_SILENT, self._listening.silent_after, _NEVER)) for row in rows]
 
     async def _applications(self, wanted: WantedViolations) -> list[str] | None:
-        """Return the applications that are meant; None: any."""
+        """Return the applications to filter by; None means any."""
         named = [wanted.application] if wanted.application is not None else None
         if wanted.team is None:
             return named
@@ -143,7 +142,7 @@ class Violations:
 
 
 def cursor_of_silent(text: str) -> str | None:
-    """Return the instance id in a cursor of those that never made a statement; None in any other cursor."""
+    """Return the instance id in a cursor of instances without a statement; None for other cursors."""
     return text.removeprefix(_NEVER) if text.startswith(_NEVER) else None
 
 

@@ -83,14 +83,15 @@ def draw_image(console: Console, image: Mapping[str, Any]) -> None:
     console.print(Text.assemble((printable(image["image"]), "bold"), pushed), soft_wrap=True)
     console.print(Text(f"├─ digest {image['digest']}"), soft_wrap=True)
     mark, style = _STYLES.get(source["state"], ("?", "magenta"))
-    said = " ".join(printable(str(source.get(name, ""))) for name in ("url", "revision")).strip()
-    said = said or printable(str(source.get("reason") or "the image names no source"))
-    console.print(Text.assemble("└─ source ", (f"{mark} {source['state']}", style), f" {said}"), soft_wrap=True)
+    claim = " ".join(printable(str(source.get(name, ""))) for name in ("url", "revision")).strip()
+    claim = claim or printable(str(source.get("reason") or "the image names no source"))
+    console.print(Text.assemble("└─ source ", (f"{mark} {source['state']}", style), f" {claim}"), soft_wrap=True)
     if source.get("dirty"):
-        console.print(Text("     the source tree held changes that are in no commit", "yellow"), soft_wrap=True)
+        console.print(Text("     the source tree had uncommitted changes", "yellow"), soft_wrap=True)
     if image["digests_seen"] > 1:
         console.print(
-            Text(f"     the tag has moved: it has named {image['digests_seen']} images", "yellow"), soft_wrap=True
+            Text(f"     the tag has moved: it pointed to {image['digests_seen']} different images", "yellow"),
+            soft_wrap=True,
         )
 
 

@@ -1,4 +1,4 @@
-"""The rules: `catalogue` lists them. A function is named by its rule's id, and its module by the id's first words.
+"""The rules, listed in `catalogue`. A function has the name of its rule's id, a module that of the subject.
 
 Rules are pure: each is a function of the evidence.
 """

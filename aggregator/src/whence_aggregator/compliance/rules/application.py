@@ -12,7 +12,7 @@ def application_unregistered(evidence: InstanceEvidence) -> Verdict:
 def application_inactive(evidence: InstanceEvidence) -> Verdict:
     application = evidence.facts.application
     if application is None:
-        return Verdict(outcome="unknown", reason="the application registry does not know the application")
+        return Verdict(outcome="unknown", reason="the application is not in the application registry")
     if not application.kio.get("active"):
-        return Verdict(outcome="fail", reason="the application registry has it as not active")
+        return Verdict(outcome="fail", reason="it is not active in the application registry")
     return Verdict(outcome="pass", reason="the application is active")

@@ -1,4 +1,4 @@
-"""The rules. Each is a function of the evidence; the list is what `GET /v1/rules` shows."""
+"""The list of rules, as `GET /v1/rules` returns it. Each rule is a function of the evidence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RULES: tuple[Rule, ...] = (
          remedy="register it: PUT /apps/{application_id}", judge=application_unregistered),
     Rule(id="image-mutable", title="The image cannot change under its name", severity=1,
          remedy="name it by digest, or by a tag in an immutable registry", judge=image_mutable),
-    Rule(id="source-missing", title="The image says which source it was built from", severity=2,
+    Rule(id="source-missing", title="The image states which source it was built from", severity=2,
          remedy="put scm-source.json at the image's root when building it", judge=source_missing),
     Rule(id="source-dirty", title="The image was built from committed source", severity=1,
          remedy="commit, build again from the commit, deploy that image", judge=source_dirty, version=2),
@@ -31,27 +31,27 @@ RULES: tuple[Rule, ...] = (
          remedy="name the ticket in the commit message", judge=ticket_missing),
     Rule(id="boot-failed", title="The instance booted", severity=2,
          remedy="correct the user data and replace the instance", judge=boot_failed),
-    Rule(id="drift", title="Only what user data declares runs, and nobody changes it", severity=1,
-         remedy="find out who did it; replace the instance by one from its user data", judge=drift),
-    Rule(id=AGENT_SILENT, title="The agent speaks", severity=1,
+    Rule(id="drift", title="Only what user data declares runs, unchanged", severity=1,
+         remedy="find out who changed it; replace the instance by one from its user data", judge=drift),
+    Rule(id=AGENT_SILENT, title="The agent is heard regularly", severity=1,
          remedy="look at the instance: journalctl -u whence-agent", judge=agent_silent),
     Rule(id=USER_DATA_CHANGED, title="The EC2 API has the user data that the machine was booted from", severity=1,
          remedy="find out who changed it while the instance was stopped; replace the instance",
          judge=user_data_changed),
-    Rule(id=INSTANCE_UNLISTED, title="The EC2 API lists the machine that speaks", severity=1,
-         remedy="find out who holds the instance's key", judge=instance_unlisted),
+    Rule(id=INSTANCE_UNLISTED, title="The EC2 API lists every instance that is heard", severity=1,
+         remedy="find out who uses the instance's key", judge=instance_unlisted),
     Rule(id=CLOCK_OFF, title="The machine's clock is right", severity=3,
-         remedy="have the machine's clock set: `chronyc tracking` shows its source", judge=clock_off),
+         remedy="synchronise the machine's clock: `chronyc tracking` shows its source", judge=clock_off),
     Rule(id="commit-unmerged", title="The default branch reaches the commit", severity=2,
          remedy="merge the commit, or build from the default branch and deploy that image", judge=commit_unmerged),
     Rule(id="application-inactive", title="The application is active in the application registry", severity=2,
-         remedy="stop what runs of it, or set it to active: PUT /apps/{application_id}", judge=application_inactive),
+         remedy="stop its instances, or set it to active: PUT /apps/{application_id}", judge=application_inactive),
 )  # fmt: skip
 assert len({rule.id for rule in RULES}) == len(RULES) > 0
 RULE_VERSIONS = {rule.id: rule.version for rule in sorted(RULES, key=lambda one: one.id)}
 
 
 def judge(rule: Rule, evidence: InstanceEvidence) -> Verdict:
-    """Judge by one rule. Of an instance that ended only one thing can still be wrong: that it speaks."""
+    """Return the verdict of one rule. For an ended instance only `instance-unlisted` can fail."""
     gone = ended(evidence) if rule.id != INSTANCE_UNLISTED else None
     return gone or rule.judge(evidence)

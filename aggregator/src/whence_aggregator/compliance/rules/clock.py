@@ -11,14 +11,14 @@ from whence_common.clock import parse_instant, to_instant
 
 CLOCK_OFF = "clock-off"
 BY_HEARTBEATS = "by its heartbeats, "
-"""How each reason begins that rests on heartbeats: they move no entry, so the sweep finds these verdicts by it."""
+"""The prefix of reasons from heartbeats. Heartbeats append no entry, so the sweep finds these verdicts by it."""
 
 
 def clock_off(evidence: InstanceEvidence) -> Verdict:
-    """Judge the machine's clock when it made its newest statement, then as its newest heartbeats show it.
+    """Judge the machine's clock by its newest statement, then by its newest heartbeats.
 
-    A statement may be delivered late, so a clock that is behind cannot be told from a delay; one that is ahead of the
-    recording, or before the launch that the statement itself names, can.
+    A statement may be delivered late, so a clock that is behind cannot be distinguished from a delay; one that is ahead
+    of the recording, or before the launch that the statement names, can.
     """
     by_statement = _by_statement(evidence)
     heard = evidence.facts.heard_clock
@@ -46,11 +46,11 @@ def _by_statement(evidence: InstanceEvidence) -> Verdict:
 
 
 def _by_heartbeats(heard: HeardClock) -> Verdict | None:
-    """Judge by heartbeats; None where they show nothing wrong.
+    """Return the verdict by heartbeats; None when they show no skew.
 
-    A heartbeat is not kept for later: the agent sends it at once and gives up after seconds. One alone may still have
-    been held up, by a network or an aggregator that stood still. Heartbeats that are all late over some time are a
-    clock that is behind, or all held back, which is worth the same look.
+    The agent sends a heartbeat at once and gives up after seconds, so it is not delivered later. A single one may still
+    be delayed by the network or the aggregator. If all heartbeats over some time are late, the clock is behind or all
+    are delayed, and both are worth a check.
     """
     off = timedelta(seconds=CLOCK_OFF_SECONDS)
     if heard.skew > off:
@@ -60,7 +60,7 @@ def _by_heartbeats(heard: HeardClock) -> Verdict | None:
     behind = f"{BY_HEARTBEATS}the clock is {_seconds(-heard.skew)} behind"
     if heard.confirmed:
         return Verdict(outcome="fail", reason=behind)
-    return Verdict(outcome="unknown", reason=f"{behind}, or one of them was held up on its way")
+    return Verdict(outcome="unknown", reason=f"{behind}, or one of them was delayed")
 
 
 def _launched(pending_time: str) -> datetime | None:

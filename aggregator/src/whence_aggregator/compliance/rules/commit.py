@@ -17,7 +17,7 @@ def commit_not_found(evidence: InstanceEvidence) -> Verdict:
 
 
 def commit_unmerged(evidence: InstanceEvidence) -> Verdict:
-    """Fail only what Git itself has denied; a branch that could not be read denies nothing."""
+    """Fail only when the Git server reports that the branch does not reach it; an unread branch is unknown."""
     if evidence.nothing_runs:
         return NOTHING_RUNS
     facts = evidence.facts

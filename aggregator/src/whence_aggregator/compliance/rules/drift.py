@@ -1,4 +1,4 @@
-"""The rule about what runs beside what user data declares."""
+"""The rule about containers that user data does not declare, and changes to those it declares."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
 
 
 def drift(evidence: InstanceEvidence) -> Verdict:
-    """Judge what the newest statement says was found: it is told until the next boot, since it did happen."""
+    """Judge the drift in the newest statement. Drift is reported until the next boot, even if it has ended."""
     found = evidence.facts.statement.predicate.drift
     if not found:
-        return Verdict(outcome="pass", reason="nothing was found that user data did not ask for")
+        return Verdict(outcome="pass", reason="no drift from user data was found")
     first = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     detail = f" {first.detail or first.image}".rstrip()

@@ -17,4 +17,4 @@ def image_mutable(evidence: InstanceEvidence) -> Verdict:
     link = evidence.lineage.link("image")
     if link.state == "contradicted":
         return Verdict(outcome="fail", reason=link.reason or "")
-    return Verdict(outcome="pass", reason="it runs by digest")
+    return Verdict(outcome="pass", reason="the image runs by digest")

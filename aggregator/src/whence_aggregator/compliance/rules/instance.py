@@ -13,14 +13,14 @@ INSTANCE_UNLISTED = "instance-unlisted"
 
 
 def instance_unlisted(evidence: InstanceEvidence) -> Verdict:
-    """Judge a machine that AWS does not list, or lists as terminated, and that speaks nevertheless."""
+    """Judge a machine that is heard although AWS does not list it, or lists it as terminated."""
     listed = evidence.facts.listed
     if not listed.listed_at:
         return NOT_COLLECTED
     if listed.state not in ("", "terminated", GONE):
         return Verdict(outcome="pass", reason=f"the EC2 API lists the instance as {listed.state}")
     if not listed.state:
-        reason = f"not listed yet: {EC2_LAG.total_seconds():.0f} s after its enrolment a listing settles it"
+        reason = f"not listed yet: a listing later than {EC2_LAG.total_seconds():.0f} s after its enrolment is awaited"
         return Verdict(outcome="unknown", reason=f"{reason}, the last one was at {listed.listed_at}")
     state = "no longer listed" if listed.state == GONE else "terminated"
     heard = _heard_after(evidence, parse_instant(listed.asked_at))

@@ -10,11 +10,11 @@ def source_missing(evidence: InstanceEvidence) -> Verdict:
 
 
 def source_dirty(evidence: InstanceEvidence) -> Verdict:
-    """Fail where anybody states changes: a builder that states none may not have looked."""
+    """Fail when any claim states uncommitted changes: a builder that states none may not have checked."""
     if evidence.nothing_runs:
         return NOTHING_RUNS
     if evidence.facts.source is None:
         return Verdict(outcome="unknown", reason="no source is known for the image")
     if evidence.facts.dirty:
-        return Verdict(outcome="fail", reason="the image was built from a tree with changes that are in no commit")
+        return Verdict(outcome="fail", reason="the image was built from a tree with uncommitted changes")
     return Verdict(outcome="pass", reason="the source tree was clean")
