@@ -156,7 +156,7 @@ async def test_a_statement_under_a_new_binding_ends_the_counter_of_the_old_one(h
 async def test_a_counter_far_ahead_is_refused_and_freezes_nothing(house: InProcess, counter: int) -> None:
     assert await told(house, recorded(ONE, 10, house.clock())) == "taken"
     far = await refusal(house, recorded(ONE, counter, house.clock()))
-    assert (far.code, far.last_taken, far.fix) == ("heartbeat-ahead", 10, "go on after the last one taken")
+    assert (far.code, far.last_taken, far.fix) == ("heartbeat-ahead", 10, "continue with the counter after last_taken")
     assert await told(house, recorded(ONE, 11, house.clock())) == "taken"
 
 

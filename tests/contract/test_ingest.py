@@ -207,7 +207,7 @@ async def test_a_sequence_far_ahead_is_refused_and_freezes_nothing(house: InProc
     with pytest.raises(OutOfOrder) as caught:
         await house.ingest.accept(machine.statement(sequence=sequence))
     assert (caught.value.code, caught.value.last_taken) == ("sequence-ahead", 2)
-    assert caught.value.message == f"sequence {sequence} is more than 16777216 above the last one taken, 2"
+    assert caught.value.message == f"sequence {sequence} is more than 16777216 above the last one accepted, 2"
     following = await house.ingest.accept(machine.statement(sequence=3, cause="change"))
     (row,) = await house.database.fetch(STATEMENTS_NOW.bind({"instance_ids": f'["{machine.instance_id}"]'}))
     assert (row["sequence"], row["ledger_index"]) == (3, following.ledger_index)

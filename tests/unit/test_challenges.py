@@ -62,4 +62,4 @@ def bent() -> list[str]:
 def test_what_was_not_made_here_is_unknown(challenge: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
         challenges().check(challenge)
-    assert (caught.value.code, caught.value.fix) == ("challenge-unknown", "ask for another")
+    assert (caught.value.code, caught.value.fix) == ("challenge-unknown", "request a new one")

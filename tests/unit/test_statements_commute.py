@@ -16,7 +16,7 @@ from fakes.signing_authority import SigningAuthority
 from landscape.endurance import repeated
 from whence_aggregator.ports import R, T
 from whence_aggregator.projections.rows import known_instance
-from whence_aggregator.projections.stated import Said, Stated
+from whence_aggregator.projections.stated import AppendedStatement, Stated
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_aggregator.queries.agents import InstancesNamedRow
 from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery
@@ -82,7 +82,10 @@ async def _projected(told: list[tuple[str, Stated]], chance: random.Random, *, s
         size = chance.randint(1, 4) if shuffled else len(order)
         batch, order = order[:size], order[size:]
         known = {name: known_instance(cast(InstancesNamedRow, row)) for name, row in rows.items()}
-        new = [Said(ledger_index=0, instance_id=name, enrolment=1, stated=stated) for _, (name, stated) in batch]
+        new = [
+            AppendedStatement(ledger_index=0, instance_id=name, enrolment=1, stated=stated)
+            for _, (name, stated) in batch
+        ]
         for query, written in await project_statements(book, new, known, combinations, 0):
             for row in written:
                 if query == "move_instance":

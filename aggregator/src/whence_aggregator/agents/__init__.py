@@ -1,3 +1,3 @@
-"""Agents: how instances enrol, prove who they are, and deliver statements and heartbeats. No I/O but through ports."""
+"""Agents: how instances enrol, prove their identity, and deliver statements and heartbeats. I/O is through ports."""
 
 from __future__ import annotations

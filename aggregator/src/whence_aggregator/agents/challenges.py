@@ -1,7 +1,7 @@
-"""Challenges for enrolment: fresh, for one use, short-lived, and by a MAC of this aggregator's.
+"""Challenges for enrolment: random, single-use, short-lived, and authenticated by the aggregator's MAC.
 
-One that was handed out is kept nowhere: whoever proves nothing makes us write nothing, and cannot use up what others
-need. One that was redeemed is kept until it expires, for all replicas.
+An issued challenge is not stored, so unauthenticated requests write nothing and use up nothing that others need. A
+redeemed one is stored until it expires, for all replicas.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CHARACTERS_MAX = 200
 
 
 class Challenges:
-    """Makes and redeems challenges. `secret` is that of all replicas."""
+    """Makes and redeems challenges. All replicas share `secret`."""
 
     def __init__(
         self, *, database: Database, secret: bytes, audience: str, now: Now, random_bytes: Callable[[int], bytes]
@@ -32,18 +32,18 @@ class Challenges:
         self._random_bytes = random_bytes
 
     def make(self) -> tuple[str, str]:
-        """Give a challenge, `RANDOM.MILLISECONDS.MAC`, and the instant at which it expires."""
+        """Return a new challenge, `RANDOM.MILLISECONDS.MAC`, and the instant at which it expires."""
         expires_at = to_millis(self._now() + timedelta(seconds=CHALLENGE_SECONDS))
         random = base64.urlsafe_b64encode(self._random_bytes(_RANDOM_BYTES)).decode("ascii")
         stated = f"{random}.{expires_at}"
         return f"{stated}.{self._mac(stated)}", from_millis(expires_at)
 
     def check(self, challenge: str) -> None:
-        """Check that it was made here and has not expired; nothing is asked. Raises Unauthenticated."""
+        """Raise Unauthenticated unless an aggregator made the challenge and it has not expired. Reads no database."""
         self._expires_at(challenge)
 
     async def redeem(self, challenge: str) -> None:
-        """Use it up. Raises Unauthenticated when it was redeemed before: of many at once, one wins."""
+        """Redeem a challenge. Raises Unauthenticated when it was redeemed before: of concurrent calls, one succeeds."""
         expires_at = self._expires_at(challenge)
         async with self._database.transaction() as transaction:
             await transaction.execute(FORGET_CHALLENGES.bind([{"now": to_instant(self._now())}]))
@@ -68,4 +68,4 @@ class Challenges:
 
 
 def _unknown() -> Unauthenticated:
-    return Unauthenticated("challenge-unknown", "the challenge is unknown, used or too old", fix="ask for another")
+    return Unauthenticated("challenge-unknown", "the challenge is unknown, used or too old", fix="request a new one")

@@ -1,9 +1,9 @@
-"""Enrolment: an instance proves by AWS's signature who it is, and binds a key of its own.
+"""Enrolment: an instance proves its identity by AWS's signature, and binds a key of its own.
 
-Steps in order: challenge of ours, CMS verified, account allowed, proof of the key, limits, challenge used up, then the
-fresh proof by STS, or a document that is young enough; then, in one transaction, the binding. A second key needs the
-fresh proof; without it the attempt is refused and stands in the log, for it may be anybody's. What is wrong up to the
-proof of the key counts against nobody: checking it costs no more than its request, and anybody can send it.
+Steps in order: check the challenge, verify the CMS signature, check the account, check the proof of the key, apply
+limits, redeem the challenge, check the fresh STS proof or the document's age; then bind the key in one transaction. A
+second key needs the STS proof; an attempt without it is refused and recorded in the log, as it may be anyone's.
+Failures up to the proof of the key count against no limit: anyone can send them, and each costs only its request.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 _AHEAD_SECONDS_MAX = 60
 Level = Literal["document", "document+sts"]
-"""What was proved: AWS's signature over the identity document; and that the instance's own credentials are held now."""
+"""The level of proof: AWS's signature over the identity document; and possession of the instance's credentials now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Enrolment:
 
     @classmethod
     def of(cls, stated: Mapping[str, Any], ledger_index: int) -> Enrolment:
-        """Read an enrolment's entry."""
+        """Return the enrolment in an entry."""
         instance = stated["instance"]
         return cls(
             **{name: stated[name] for name in ("number", "key_id", "public_key", "level", "enrolled_at")},
@@ -81,7 +81,7 @@ class Enrolment:
 
 
 class EnrolmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an agent sends. The only thing believed of `identity` is what its verified signature covers."""
+    """An agent's request. Of `identity`, only what its verified signature covers is trusted."""
 
     identity: str
     public_key: str
@@ -91,7 +91,7 @@ class EnrolmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class Enrolments:
-    """Hands out challenges and binds keys."""
+    """Issues challenges and binds keys."""
 
     def __init__(
         self,
@@ -123,16 +123,20 @@ class Enrolments:
         self.audience = audience
 
     def challenge(self) -> dict[str, object]:
-        """Make a single-use challenge."""
+        """Return a new single-use challenge."""
         challenge, expires_at = self._challenges.make()
         return {"challenge": challenge, "audience": self.audience, "expires_at": expires_at}
 
     async def enrol(self, request: EnrolmentRequest, *, address: str = "") -> dict[str, object]:
-        """Bind a key; `address` is the sender's. Raises an InputError with a stable code for every reason to refuse."""
+        """Bind a key; `address` is the sender's. Raises an InputError, with a stable code for each refusal."""
         self._challenges.check(request.challenge)
         identity = verify(request.identity, self._authorities)
         if identity.account_id not in self._accounts:
-            raise Forbidden("account-not-allowed", f"account {identity.account_id} is not on the allow-list")
+            raise Forbidden(
+                "account-not-allowed",
+                f"account {identity.account_id} is not on the allow-list",
+                fix="add the account to `accounts` in the aggregator's settings",
+            )
         public_key = public_key_from_wire(request.public_key)
         self._check_proof(request, public_key)
         enrolment = await self._within_limits(identity, request, key_id(public_key), address)
@@ -148,7 +152,7 @@ class Enrolments:
     async def _within_limits(
         self, identity: InstanceIdentity, request: EnrolmentRequest, key: str, address: str
     ) -> Enrolment:
-        """Bind the key, counting against the instance what is proved, and against the sender what is not."""
+        """Bind the key. Proved attempts count against the instance's limit, unproved ones against the sender's."""
         instance_id = identity.instance_id
         (bound,) = await self.by_keys([key])
         if isinstance(bound, Enrolment) and bound.instance_id == instance_id:
@@ -172,9 +176,9 @@ class Enrolments:
         return await self._bind(identity, request, key, proved)
 
     async def by_keys(self, keys: Sequence[str]) -> list[Enrolment | Exception | None]:
-        """Find the bindings of keys by their ids, in order: a fleet that comes back asks for all of its own at once.
+        """Return the bindings of keys by their ids, in order, in one query: a returning fleet looks up many at once.
 
-        What is wrong with one of them is told for that one.
+        A failure to read one binding is returned in its place.
         """
         wanted = ENROLMENTS_BY_KEY.bind({"key_ids": b"".join(map(bytes.fromhex, keys))})
         (rows,) = await self._database.fetch_all(together(wanted), brief=True)
@@ -182,13 +186,13 @@ class Enrolments:
         for one in map(bound_key, rows):
             try:
                 found[one.key_id] = self._read(one.packed)
-            except Exception as exc:  # noqa: BLE001 - told to who asks by this key
+            except Exception as exc:  # noqa: BLE001 - returned to the caller with this key
                 found[one.key_id] = exc
         return [found.get(key) for key in keys]
 
     def _read(self, entry: PackedEntry) -> Enrolment:
         if entry.body is None:
-            raise EntryDamaged("an enrolment is missing: none is ever pruned")
+            raise EntryDamaged("the body of an enrolment is missing, though enrolments are never pruned")
         return Enrolment.of(kind_of(self._ledger.reader.content(entry))[1], entry.ledger_index)
 
     def _check_proof(self, request: EnrolmentRequest, public_key: ec.EllipticCurvePublicKey) -> None:
@@ -203,19 +207,23 @@ class Enrolments:
         except ValueError as exc:
             raise Unauthenticated("proof-invalid", "the proof is not base64") from exc
         if not signature_holds(public_key, proof, content):
-            raise Unauthenticated("proof-invalid", "the proof does not hold for this key, challenge and audience")
+            raise Unauthenticated("proof-invalid", "the proof is not valid for this key, challenge and audience")
 
     async def _prove_freshness(
         self, request: EnrolmentRequest, identity: InstanceIdentity, key: str
     ) -> dict[str, str] | None:
-        """Ask STS who signed, and give what it said; None when no such proof was sent and none is needed."""
+        """Return the caller identity that STS reports; None when no STS proof was sent and none is required."""
         if request.sts is None or self._caller_identity is None:
             if self._sts_required:
-                raise Unauthenticated("sts-required", "this aggregator binds no key without the fresh proof by STS")
+                raise Unauthenticated(
+                    "sts-required",
+                    "this aggregator requires an STS proof to bind a key",
+                    fix="give the instance a role, so that the agent can sign the proof",
+                )
             return None
         request.sts.check(now=self._now())
         if request.sts.region != identity.region:
-            raise Unauthenticated("sts-region", "the STS proof is for another region than the instance's")
+            raise Unauthenticated("sts-region", f"the STS proof is not for the instance's region, {identity.region}")
         signed = headers_to_sign(challenge=request.challenge, audience=self.audience, key_id=key)
         try:
             account, arn, host = await self._caller_identity.caller(request.sts, signed)
@@ -223,7 +231,7 @@ class Enrolments:
             if self._sts_required:
                 raise
             # no weaker than a request without the proof, which is accepted here
-            log.warning("STS cannot be asked", extra=fields(instance=identity.instance_id, reason=exc.message))
+            log.warning("cannot reach STS", extra=fields(instance=identity.instance_id, reason=exc.message))
             return None
         check_caller(account, arn, account_id=identity.account_id, instance_id=identity.instance_id)
         return {"arn": arn, "host": host, "checked_at": to_instant(self._now())}
@@ -231,7 +239,7 @@ class Enrolments:
     async def _bind(
         self, identity: InstanceIdentity, request: EnrolmentRequest, key: str, proved: dict[str, str] | None
     ) -> Enrolment:
-        """Bind the key, unless it is bound already. Raises Conflict when that needs a proof that was not given."""
+        """Bind the key, unless it is bound already. Raises Conflict when a required proof is missing."""
         now = self._now()
         async with self._ledger.writing() as writing:
             wanted = instance_ids([identity.instance_id])
@@ -274,7 +282,7 @@ class Enrolments:
         proved: dict[str, str] | None,
         now: datetime,
     ) -> Conflict | None:
-        """Say why this key cannot be bound, if it cannot."""
+        """Return why this key cannot be bound; None when it can."""
         if key_taken:
             return Conflict(
                 "key-of-other",
@@ -287,14 +295,14 @@ class Enrolments:
             return Conflict(
                 "instance-bound",
                 f"instance {identity.instance_id} is bound to another key",
-                fix="give the fresh proof by STS, or replace the instance",
+                fix="give the instance a role, so that the agent sends an STS proof, or replace the instance",
             )
         age = (now - identity.pending_time).total_seconds()
         if not -_AHEAD_SECONDS_MAX <= age <= self._document_seconds_max:
             return Conflict(
                 "document-too-old",
-                f"the identity document is of {to_instant(identity.pending_time)}, too old to prove who holds it",
-                fix="give the fresh proof by STS, or start the instance again",
+                f"the identity document of {to_instant(identity.pending_time)} is too old to prove who holds it",
+                fix="give the instance a role, so that the agent sends an STS proof, or stop and start the instance",
             )
         return None
 
@@ -308,7 +316,7 @@ def _stated(
     now: datetime,
     audience: str,
 ) -> dict[str, Any]:
-    """Say what was bound and why that is believed: an auditor can verify all of it but STS's answer again."""
+    """Return the members of an enrolment's entry, with the evidence. Auditors can verify all but STS's answer."""
     level: Level = "document" if proved is None else "document+sts"
     return {
         "instance": _to_wire(identity),

@@ -1,4 +1,4 @@
-"""Group commit: whatever has queued while the last transaction ran is the next transaction."""
+"""Group commit: the commands queued during one transaction are committed in the next."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ R = TypeVar("R")
 
 
 class _Done(asyncio.Future[Any]):
-    """A future that many await: cancelling one of them does not cancel it for the others, but waits for it."""
+    """A future awaited by many tasks: cancelling one of them does not cancel it for the others."""
 
     def cancel(self, msg: object = None) -> bool:
         return False
 
 
 class _Batch(Generic[C, R]):
-    """Commands that are committed together. `done` gives their results, in order, to all who wait."""
+    """Commands that are committed together. `done` resolves to their results, in order."""
 
     def __init__(self) -> None:
         self.commands: list[C] = []
@@ -34,9 +34,9 @@ class _Batch(Generic[C, R]):
 
 
 class GroupCommit(Generic[C, R]):
-    """Collects commands and commits them together. `commit` gives a result, or an error, for each command in order.
+    """Collects commands and commits them together. `commit` returns a result, or an error, for each command in order.
 
-    `at_once` batches may be under way at the same time.
+    At most `at_once` batches are committed concurrently.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class GroupCommit(Generic[C, R]):
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """How many commands wait, and how many may."""
+        """Return the number of waiting commands, and its maximum."""
         return self._waiting, self._queue_max
 
     async def submit(self, command: C) -> R:
-        """Give the command's result once its transaction is durable. Raises Overloaded when too many wait."""
+        """Return the command's result once its transaction is durable. Raises Overloaded when too many wait."""
         if self._waiting >= self._queue_max:
-            raise Overloaded("too-busy", "more is waiting than can be taken", retry_after_seconds=1.0)
+            raise Overloaded("too-busy", "the queue is full", retry_after_seconds=1.0)
         if not self._batches or len(self._batches[-1].commands) >= self._batch_max:
             self._batches.append(_Batch())
             self._arrived.set()
@@ -77,7 +77,7 @@ class GroupCommit(Generic[C, R]):
         return result
 
     async def run(self) -> None:
-        """Commit batches until cancelled; then refuse what still waits."""
+        """Commit batches until cancelled; then refuse the waiting commands."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._at_once):
@@ -104,19 +104,19 @@ class GroupCommit(Generic[C, R]):
             batch.done.set_result([stopping] * len(batch.commands))
 
     async def _results(self, commands: Sequence[C]) -> Sequence[R | Exception]:
-        """Commit commands; where that fails, find the one that it fails for, so that the others have their results."""
+        """Return the results of commands; on a failure, isolate the command that causes it, and commit the others."""
         result = await self._attempt(commands)
         return await self._split(commands, result) if isinstance(result, Exception) else result
 
     async def _split(self, commands: Sequence[C], failure: Exception) -> list[R | Exception]:
-        """Commit the halves of what failed, each half of a half that fails again, and so on.
+        """Return the results of committing both halves of a failed batch; failed halves are split again.
 
-        An outage of the storage fails all at once: splitting would only ask it more often. Any other failure of the
-        road (a verifier that ended) is split only while one of the halves succeeds.
+        A storage outage fails the whole batch: splitting would only repeat the failing call. Another RoadError (a
+        verifier process that ended) is split only while one of the halves succeeds.
         """
         if len(commands) == 1 or isinstance(failure, StorageUnavailable):
             return [failure] * len(commands)
-        log.warning("a batch failed and is split", extra=fields(commands=len(commands), error=type(failure).__name__))
+        log.warning("a batch failed: splitting it", extra=fields(commands=len(commands), error=type(failure).__name__))
         half = len(commands) // 2
         parts = [commands[:half], commands[half:]]
         attempts = [await self._attempt(part) for part in parts]
@@ -132,5 +132,5 @@ class GroupCommit(Generic[C, R]):
             results = await self._commit(commands)
         except Exception as exc:  # noqa: BLE001 - returned to each caller, who raises it
             return exc
-        assert len(results) == len(commands), "each command has its result"
+        assert len(results) == len(commands), "`commit` must return one result for each command"
         return results

@@ -1,4 +1,4 @@
-"""Which heartbeat secret the enrolled agents' keys are derived from: the database holds its fingerprint alone."""
+"""The heartbeat secret, from which agents' heartbeat keys are derived: the database stores only its fingerprint."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _PAGE_ROWS = 1_000
 
 
 def fingerprint(secret: bytes) -> str:
-    """Return what tells one secret from another and reveals neither."""
+    """Return the fingerprint of a secret, which does not reveal it."""
     return hmac.new(secret, b"whence-heartbeat-secret-v1", hashlib.sha256).hexdigest()[:32]
 
 
 async def check_secret(database: Database, secret: bytes | None, *, path: str) -> None:
-    """Raises SettingsInvalid when agents have enrolled under another secret than this one; None: there is no file."""
+    """Raise SettingsInvalid when agents have enrolled with another secret; `secret` is None if there is no file."""
     known = rows.fingerprint(await database.fetch(SECRET_FINGERPRINT.bind({"name": _NAME})))
     enrolled = rows.count(await database.fetch(COUNT_ENROLMENTS.bind({})))
     if not enrolled or (secret is not None and known in (None, fingerprint(secret))):
         return
-    what = "is not there" if secret is None else "holds another secret"
+    what = "does not exist" if secret is None else "contains another secret"
     raise SettingsInvalid(
         "heartbeat-secret",
-        f"heartbeat_secret_file {path} {what}, and {enrolled} bindings of agents were made with the one before: their"
-        " heartbeats would be refused",
-        fix="restore the file, or copy a running replica's; where it is lost: whence-aggregator ledger accept-secret"
-        " (each agent then enrols again by itself)",
+        f"heartbeat_secret_file {path} {what}, but {enrolled} bindings were made with the previous secret: those"
+        " agents' heartbeats would be refused",
+        fix="restore the file, or copy it from a running replica; if it is lost, run whence-aggregator ledger"
+        " accept-secret (each agent then enrols again by itself)",
     )
 
 
 async def keep_secret(database: Database, secret: bytes) -> None:
-    """Record the secret that agents enrol under from now on, unless agents enrolled under one."""
+    """Store the fingerprint of the secret that agents enrol with, unless one is stored."""
     enrolled = rows.count(await database.fetch(COUNT_ENROLMENTS.bind({})))
     row: KeepSecretFingerprintParameters = {"name": _NAME, "fingerprint": fingerprint(secret)}
     command = KEEP_SECRET_FINGERPRINT if enrolled else REPLACE_SECRET_FINGERPRINT
@@ -53,9 +53,9 @@ async def keep_secret(database: Database, secret: bytes) -> None:
 
 
 async def accept_secret(database: Database, secret: bytes) -> int:
-    """Take a secret in place of the one before: rows of heartbeats are sealed again; return how many there are.
+    """Replace the secret, and seal the rows of heartbeats again; return their number.
 
-    Whether somebody changed such a row before cannot be found out any more.
+    Earlier changes to these rows can no longer be detected.
     """
     sightings, offset = Sightings(secret), 0
     await database.write(REPLACE_SECRET_FINGERPRINT.bind([{"name": _NAME, "fingerprint": fingerprint(secret)}]))

@@ -1,8 +1,8 @@
-"""Heartbeats move `last_seen` and nothing else. Committed in groups; never in the ledger; no public-key operation.
+"""Heartbeats update only `last_seen`. They are committed in groups, are not in the ledger, and use no public keys.
 
-A heartbeat is taken once: its counter must be above the last that was taken under its binding, which the database
-decides, for all replicas at once. What this process remembers of counters only saves that question, so that a replay
-neither reaches the database nor counts against the rate of the instance it was recorded from.
+A heartbeat is accepted once: its counter must be above the last one accepted for its binding. The database decides
+that, for all replicas. The counters cached in this process only save queries: a replayed heartbeat neither reaches the
+database nor counts against its instance's rate limit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from whence_common.heartbeat import Heartbeat, HeartbeatInvalid, derive_key, ver
 BATCH_MAX = 1_024
 QUEUE_MAX = 8_192
 CONFIRMED_AFTER = timedelta(seconds=30)
-"""A clock is behind for sure when heartbeats over so long a time say so: what was held up arrives all at once."""
+"""A clock is confirmed to be behind when heartbeats show it for this long: delayed heartbeats arrive together."""
 _OFF_MILLIS = CLOCK_OFF_SECONDS * 1_000
 _KEYS_KEPT_MAX = 100_000
 _INSTANCES_KEPT_MAX = 100_000
@@ -64,7 +64,7 @@ class Heartbeats:
         self._check_order(place, self._last.get(name))
         self._limit.take(name)
         try:
-            if heartbeat.counter > LEAP_MAX:  # a lower one is not a leap, whatever was taken before
+            if heartbeat.counter > LEAP_MAX:  # a lower counter cannot be a leap
                 await self._check_leap(name, place)
             last = self._last.get(name)
             self._check_order(place, last)
@@ -79,11 +79,11 @@ class Heartbeats:
             raise _behind(place, taken)
 
     def queues(self) -> Mapping[str, tuple[int, int]]:
-        """Return how many heartbeats wait, and how many may."""
+        """Return the number of waiting heartbeats, and its maximum."""
         return {"heartbeats": self._commits.waiting}
 
     def _authenticate(self, heartbeat: Heartbeat, content: bytes, mac: str) -> None:
-        """Check the MAC; keep the key once it holds, so that strangers cannot push out the keys of others."""
+        """Check the MAC. The key is cached only if the MAC is valid, so that others cannot displace cached keys."""
         name = heartbeat.instance_id, heartbeat.enrolment
         known = self._keys.get(name)
         key = known or derive_key(self._secret, instance_id=heartbeat.instance_id, enrolment=heartbeat.enrolment)
@@ -101,7 +101,7 @@ class Heartbeats:
             raise _behind(place, last.place)
 
     async def _check_leap(self, name: str, place: HeartbeatPlace) -> None:
-        """Refuse a counter too far above the last. Whoever else takes one meanwhile only makes the leap smaller."""
+        """Raise OutOfOrder for a counter too far above the last. Concurrent heartbeats only make the leap smaller."""
         stored = (await self._stored([name])).get(name, (0, 0))
         if place <= stored:
             self._remember(Beat(name, stored))
@@ -110,12 +110,12 @@ class Heartbeats:
         if place[1] - last > LEAP_MAX:
             raise OutOfOrder(
                 "heartbeat-ahead",
-                f"the counter {place[1]} is more than {LEAP_MAX} above the last one taken, {last}",
-                fix="go on after the last one taken", last_taken=last,
+                f"the counter {place[1]} is more than {LEAP_MAX} above the last one accepted, {last}",
+                fix="continue with the counter after last_taken", last_taken=last,
             )  # fmt: skip
 
     def _arrived(self, heartbeat: Heartbeat, place: HeartbeatPlace, last: Beat | None) -> Beat:
-        """Return what a heartbeat's time shows of the machine's clock, also by those before it."""
+        """Return the heartbeat with the clock skew that it, and those before it, show."""
         now = self._now()
         skew_millis = round((heartbeat.sent_at - now).total_seconds() * 1000)
         if skew_millis >= -_OFF_MILLIS:
@@ -125,7 +125,7 @@ class Heartbeats:
         return Beat(heartbeat.instance_id, place, skew_millis, since, now - since >= CONFIRMED_AFTER)
 
     def _remember(self, beat: Beat) -> None:
-        """Keep what is newer than what is known; it may not be committed yet."""
+        """Cache a heartbeat that is newer than the cached one; it may not be committed yet."""
         known = self._last.get(beat.instance_id)
         if known is None and len(self._last) >= _INSTANCES_KEPT_MAX:
             self._last.popitem(last=False)
@@ -133,9 +133,9 @@ class Heartbeats:
             self._last[beat.instance_id] = beat
 
     async def _commit(self, batch: Sequence[Beat]) -> Sequence[HeartbeatPlace | None]:
-        """Take the highest of each instance, if it is above what was taken; return what was, for those not taken.
+        """Write the highest counter of each instance, if it is above the stored one; return the stored one of others.
 
-        All of a batch are under way at once, so the highest may count as the first of them: the others come after it.
+        The heartbeats of a batch are concurrent, so the highest may be ordered first: the others are then too late.
         """
         highest: dict[str, Beat] = {}
         for beat in batch:
@@ -160,11 +160,11 @@ class Heartbeats:
 def _behind(place: HeartbeatPlace, last: HeartbeatPlace) -> OutOfOrder:
     if place[0] < last[0]:
         return OutOfOrder(
-            "enrolment-superseded", "another key was bound to this instance since, and has spoken",
-            fix="if the machine still runs, find out who bound that key; remove the agent's, so that it makes another",
+            "enrolment-superseded", "a newer key was bound to this instance, and has sent heartbeats",
+            fix="if the machine still runs, find out who bound that key; remove the agent's key, so that it makes one",
             last_taken=None,
         )  # fmt: skip
     return OutOfOrder(
-        "heartbeat-behind", f"the counter {place[1]} is not above the last one taken, {last[1]}",
-        fix="go on after the last one taken", last_taken=last[1],
+        "heartbeat-behind", f"the counter {place[1]} is not above the last one accepted, {last[1]}",
+        fix="continue with the counter after last_taken", last_taken=last[1],
     )  # fmt: skip

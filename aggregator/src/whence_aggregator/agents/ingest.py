@@ -1,7 +1,7 @@
 """Ingest: envelope, key, signature, sequence; then one transaction for the log and projections; then the receipt.
 
-Statements commute and are idempotent: the same bytes again give a receipt for the first entry, an older sequence
-becomes history without moving the state, and another statement under a taken sequence is refused.
+Statements commute and are idempotent: the same bytes again return a receipt for the first entry, an older sequence is
+recorded without changing the state, and a different statement with a used sequence is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
 from whence_aggregator.ports import OutOfOrder, Unauthenticated, WriteConflict
 from whence_aggregator.projections.known import KnownInstance, KnownInstances
 from whence_aggregator.projections.rows import InstanceRows, known_instances, named
-from whence_aggregator.projections.stated import Said
+from whence_aggregator.projections.stated import AppendedStatement
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_aggregator.queries.agents import SEE, STATEMENT_TAKEN, StatementTakenParameters
 from whence_aggregator.queries.query import together
@@ -35,10 +35,10 @@ from whence_common.runtime.logs import fields
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 96
-"""Not all that wait: commits of this size come at a steadier pace, and are as fast."""
+"""Largest batch: commits of this size take more regular times than larger ones, at the same rate."""
 CHECKED_AT_ONCE_MAX = 32
 CHECKS_AT_ONCE = 2
-"""Batches under way: the verifier has the next one when it ends one."""
+"""Concurrent batches: the verifier has the next one ready when it ends one."""
 KEYS_AT_ONCE_MAX = 128
 QUEUE_MAX = 4_096
 _KEYS_CACHED_MAX = 50_000
@@ -47,7 +47,7 @@ _QUESTIONS_KEPT_MAX = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A statement whose signature holds for the instance it speaks of."""
+    """A statement with a valid signature by a key of its instance."""
 
     checked: VerifiedStatement
     content: bytes
@@ -62,7 +62,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """This digest is in the log at this index, as the receipt proves. `replayed` when it was there before."""
+    """An accepted statement, with the receipt for its entry. `replayed` is true when the entry existed before."""
 
     digest: str
     ledger_index: int
@@ -108,7 +108,7 @@ class Ingest:
         self._by_key: dict[str, Enrolment] = {}
         self._instances = KnownInstances(ledger.moved_since)
         self._asked: set[tuple[str, str, str]] = set()
-        """(account, kind, subject): each account asks for itself, and waits behind nobody else's questions."""
+        """(account, kind, subject): each account has its own tasks, which do not wait behind those of others."""
         self._bindings = GroupCommit[str, Enrolment | None](
             enrolments.by_keys, batch_max=KEYS_AT_ONCE_MAX, queue_max=QUEUE_MAX
         )
@@ -118,7 +118,7 @@ class Ingest:
         )
 
     async def accept(self, content: bytes, *, request_id: str = "") -> Accepted:
-        """Accept one envelope's bytes. Raises an InputError naming what is wrong, or Overloaded."""
+        """Accept one envelope's bytes. Raises an InputError that states what is wrong, or Overloaded."""
         enrolment = await self._binding(content)
         instance = enrolment.instance_id
         base = self._ledger.bases.layout(self._instances.number(instance))
@@ -136,7 +136,7 @@ class Ingest:
         )
 
     def queues(self) -> Mapping[str, tuple[int, int]]:
-        """Return how many envelopes wait, and how many may, at each step."""
+        """Return the number of waiting envelopes, and its maximum, by step."""
         return {
             "keys": self._bindings.waiting,
             "signatures": self._checks.waiting,
@@ -151,7 +151,7 @@ class Ingest:
             group.create_task(self._checks.run())
 
     async def _binding(self, content: bytes) -> Enrolment:
-        """Find who is bound to the key that the envelope names, before any work is done. Raises Unauthenticated."""
+        """Return the binding of the key that the envelope names, before any other work. Raises Unauthenticated."""
         for key in key_ids(content):
             if (known := self._by_key.get(key)) is not None:
                 return known
@@ -164,7 +164,7 @@ class Ingest:
         raise Unauthenticated("key-unknown", "no instance is bound to the key of this envelope", fix="enrol first")
 
     async def _commit(self, batch: Sequence[Verified]) -> Sequence[Accepted | Exception]:
-        """Commit on what is known of the instances; read it first when it is not, or another replica was faster."""
+        """Commit with the cached rows of instances; read them first if they are missing or another replica appended."""
         edition = self._ledger.edition
         known = self._instances.moving(edition, (one.key for one in batch))
         if known is not None:
@@ -187,8 +187,8 @@ class Ingest:
                     known = known_instances(writing.found[0])
                 fresh, standing = await self._decide(writing, batch, known)
                 places = await self._append(writing, fresh, known)
-                said = [
-                    Said(
+                appended = [
+                    AppendedStatement(
                         ledger_index=index,
                         instance_id=one.enrolment.instance_id,
                         enrolment=one.enrolment.number,
@@ -197,11 +197,12 @@ class Ingest:
                     )
                     for one, (index, next_base) in zip(fresh, places, strict=True)
                 ]
-                if said:
+                if appended:
                     writing.writes += await project_statements(
-                        writing.transaction, said, known, self._combinations, writing.latest
+                        writing.transaction, appended, known, self._combinations, writing.latest
                     )
-                    seen = self._sightings.rows(((one.instance_id, one.enrolment) for one in said), to_millis(now))
+                    heard = ((one.instance_id, one.enrolment) for one in appended)
+                    seen = self._sightings.rows(heard, to_millis(now))
                     questions = {(one.enrolment.account_id, *q) for one in fresh for q in one.checked.questions}
                     questions -= self._asked
                     due = to_instant(now)
@@ -223,7 +224,7 @@ class Ingest:
     async def _decide(
         self, writing: Writing[InstanceRows], batch: Sequence[Verified], known: Mapping[str, KnownInstance]
     ) -> tuple[list[Verified], dict[bytes, int | Exception]]:
-        """Tell new statements from known ones (by digest: their index) and from those whose sequence is taken."""
+        """Return the new statements, and by digest the index of each known one, or the error of a used sequence."""
         fresh: dict[tuple[str, int, int], Verified] = {}
         standing: dict[bytes, int | Exception] = {}
         for one in batch:
@@ -283,7 +284,7 @@ class Ingest:
     ) -> Sequence[Accepted | Exception]:
         receipts = dict(zip(indexes.values(), self._ledger.receipts(list(indexes.values())), strict=True))
         answers: list[Accepted | Exception] = []
-        told: list[str] = []
+        logged: list[str] = []
         for one in batch:
             before = standing.get(one.checked.digest)
             if isinstance(before, Exception):
@@ -301,25 +302,26 @@ class Ingest:
                     receipt=receipt,
                 )
             )
-            told.append(f"{one.enrolment.instance_id}#{one.checked.stated.sequence}={index} {one.request_id}")
-        log.info("statements accepted", extra=fields(new=len(indexes), statements=told))
+            logged.append(f"{one.enrolment.instance_id}#{one.checked.stated.sequence}={index} {one.request_id}")
+        log.info("statements accepted", extra=fields(new=len(indexes), statements=logged))
         return answers
 
 
 def _ahead(one: Verified, instance: KnownInstance) -> OutOfOrder | None:
-    """Refuse a sequence so high that hardly any could follow it: the instance's state would stay as it is for ever."""
+    """Return the error for a sequence so high that few could follow it: the instance's state could no longer change."""
     enrolment, newest = instance.order
     last = newest if enrolment == one.enrolment.number else 0
     sequence = one.checked.stated.sequence
     if one.enrolment.number < enrolment or sequence - last <= LEAP_MAX:
         return None
-    message = f"sequence {sequence} is more than {LEAP_MAX} above the last one taken, {last}"
-    return OutOfOrder("sequence-ahead", message, fix="go on after the last one taken", last_taken=last)
+    message = f"sequence {sequence} is more than {LEAP_MAX} above the last one accepted, {last}"
+    return OutOfOrder("sequence-ahead", message, fix="continue with the sequence after last_taken", last_taken=last)
 
 
 def _taken(one: Verified, instance: KnownInstance) -> OutOfOrder:
     enrolment, newest = instance.order
     return OutOfOrder(
-        "sequence-conflict", f"sequence {one.checked.stated.sequence} of this instance is another statement",
-        fix="go on after the last one taken", last_taken=newest if enrolment == one.enrolment.number else None,
+        "sequence-conflict", f"sequence {one.checked.stated.sequence} of this instance belongs to another statement",
+        fix="continue with the sequence after last_taken",
+        last_taken=newest if enrolment == one.enrolment.number else None,
     )  # fmt: skip

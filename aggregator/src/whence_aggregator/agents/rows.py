@@ -22,7 +22,7 @@ from whence_aggregator.queries.audit import DumpLastSeenRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundKey:
-    """An enrolment's entry, by the key that it binds."""
+    """An enrolment's entry, with the key that it binds."""
 
     key_id: str
     packed: PackedEntry
@@ -37,7 +37,7 @@ def enrolments(rows: Sequence[EnrolmentsOfRow]) -> list[PackedEntry]:
 
 
 def index_taken(rows: Sequence[StatementTakenRow]) -> int | None:
-    """Return the entry of the statement that has a sequence; None where none has."""
+    """Return the entry of the statement with a sequence; None when there is no such statement."""
     return rows[0]["ledger_index"] if rows else None
 
 
@@ -47,7 +47,7 @@ def heard(rows: Sequence[HearRow]) -> set[str]:
 
 
 def counters(rows: Sequence[HeardCountersRow]) -> dict[str, HeartbeatPlace]:
-    """Return the place of the heartbeat that was taken last, by instance id."""
+    """Return the place of the heartbeat that was accepted last, by instance id."""
     return {row["instance_id"]: (row["enrolment"], row["counter"]) for row in rows}
 
 
@@ -56,7 +56,7 @@ def count(rows: Sequence[CountEnrolmentsRow]) -> int:
 
 
 def fingerprint(rows: Sequence[SecretFingerprintRow]) -> str | None:
-    """Return the fingerprint of the secret that agents enrolled under; None before the first."""
+    """Return the fingerprint of the secret that agents enrolled with; None before the first."""
     return rows[0]["fingerprint"] if rows else None
 
 
@@ -74,5 +74,5 @@ def sighting(row: DumpLastSeenRow) -> SealedSighting:
 
 
 def heard_last(row: HeardLastRow) -> int | None:
-    """Return when any agent was heard last, in milliseconds; None before the first."""
+    """Return when any agent was heard last, in milliseconds; None if no agent was heard."""
     return row["seen_at"]

@@ -1,5 +1,5 @@
-"""When an instance was last heard of, and by which heartbeat. Not in the log, so each row carries seals: MACs under the
-heartbeat secret.
+"""When an instance was last heard, and its last heartbeat. This is not in the log, so each row has seals: MACs with a
+key derived from the heartbeat secret.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from whence_aggregator.queries.agents import HearParameters, ResealParameters, SeeParameters
 
 SpeakingKey = tuple[str, int]
-"""(instance id, number of the binding whose key spoke)."""
+"""(instance id, number of the binding whose key signed)."""
 _SEAL_BYTES = 16
 _INSTANCE = attrgetter("instance_id")
 HeartbeatPlace = tuple[int, int]
@@ -24,21 +24,21 @@ HeartbeatPlace = tuple[int, int]
 
 
 class Beat(msgspec.Struct, frozen=True, gc=False):
-    """One heartbeat as it arrived, and what its time shows of the machine's clock."""
+    """One heartbeat as it arrived, with the skew of the machine's clock."""
 
     instance_id: str
     place: HeartbeatPlace
     skew_millis: int = 0
-    """The time it states less the time it arrived: above 0 where the clock is ahead."""
+    """The stated time less the time of arrival: above 0 when the clock is ahead."""
     behind_since: datetime | None = None
-    """When the first arrived of those, without a break, whose times were too far behind; None where this one is not."""
+    """When the first of an unbroken run of heartbeats that were too far behind arrived; None when this one is not."""
     skew_confirmed: bool = False
-    """Whether the heartbeats before it, over some time, showed the same: then no single delay explains it."""
+    """Whether the heartbeats before it, over some time, showed the same: a single delay does not explain that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedSighting:
-    """When an instance was last heard of, as the database holds it. `beat_seal` is empty while the counter is 0."""
+    """A row of `last_seen`. `beat_seal` is empty while the counter is 0."""
 
     instance_id: str
     seen_at: int
@@ -56,11 +56,11 @@ class Sightings:
     def __init__(self, secret: bytes) -> None:
         key = hmac.digest(secret, b"whence-last-seen-v1", hashlib.sha256)
         self._sealing = hmac.new(key, digestmod=hashlib.sha256)
-        """Copied for each seal: that is three times as fast as to begin with the key."""
+        """Copied for each seal, which is three times as fast as starting with the key."""
         self._beat_sealing = hashlib.blake2b(key=key, digest_size=_SEAL_BYTES, person=b"whence-heartbeat")
 
     def rows(self, heard: Iterable[SpeakingKey], seen_at: int) -> list[SeeParameters]:
-        """Give one row an instance, of the newest binding that was heard."""
+        """Return one row for each instance, of the newest binding that was heard."""
         return [
             {
                 "instance_id": instance_id,
@@ -72,7 +72,7 @@ class Sightings:
         ]
 
     def sealed(self, one: SealedSighting) -> ResealParameters:
-        """Return a row with its seals anew: after the secret was lost."""
+        """Return a row with new seals, after the secret was replaced."""
         return {
             "instance_id": one.instance_id,
             "seen_at": one.seen_at,
@@ -83,7 +83,7 @@ class Sightings:
         }
 
     def beats(self, beats: Iterable[Beat], seen_at: int) -> list[HearParameters]:
-        """Return the rows of heartbeats, one an instance at most, in the order that all replicas take locks in."""
+        """Return the rows of heartbeats, at most one for each instance, in the order in which replicas lock rows."""
         return [
             {
                 "instance_id": one.instance_id,
@@ -99,7 +99,7 @@ class Sightings:
         ]
 
     def holds(self, one: SealedSighting) -> bool:
-        """Return whether a row is as it was written."""
+        """Return whether a row's seals are valid."""
         seal = self._seal(one.instance_id, one.seen_at, one.enrolment)
         if not hmac.compare_digest(seal, one.seal):
             return False
@@ -116,7 +116,7 @@ class Sightings:
         return sealing.digest()
 
     def _seal(self, instance_id: str, seen_at: int, enrolment: int) -> bytes:
-        """Seal a row; 0 stands where rows were written before bindings were kept."""
+        """Return the seal of a row; `enrolment` is 0 in rows from before bindings were stored."""
         stated = f"{instance_id} {seen_at}" + (f" {enrolment}" if enrolment else "")
         sealing = self._sealing.copy()
         sealing.update(stated.encode())

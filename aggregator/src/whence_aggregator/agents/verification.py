@@ -1,6 +1,6 @@
-"""Verification of statements, apart from everything else: it costs the most of all that ingest does, and needs nothing
-but the bytes, the key and what they are packed against. So it runs in a process of its own (adapters/verifiers.py), or
-here where there is one core.
+"""Verification of statements: the most expensive step of ingest, which needs only the bytes, the key and the base.
+
+So it runs in a separate process (adapters/verifiers.py), or in this one on a single core.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 
 _SIGNATURES_MAX = 8
 _QUESTIONS_MAX = 32
-"""An image names a handful of sources; a statement that names thousands would only fill the queue."""
+"""An image has few sources; a statement with thousands would only fill the queue."""
 
 
 class Submitted(msgspec.Struct, frozen=True, array_like=True):
-    """An envelope's bytes, and who is bound to the key that it names. `base`: what it is to be packed against."""
+    """An envelope's bytes, and the binding of the key that it names. `base`: the layout to pack it against."""
 
     content: bytes
     public_key: str
@@ -46,21 +46,21 @@ class Submitted(msgspec.Struct, frozen=True, array_like=True):
 
 
 class VerifiedStatement(msgspec.Struct, frozen=True, array_like=True):
-    """A statement whose signature holds for the instance it speaks of, ready to be appended."""
+    """A statement with a valid signature by a key of its instance, ready to be appended."""
 
     digest: bytes
     leaf: bytes
     layout: bytes
-    """Empty where there is a delta."""
+    """Empty when there is a delta."""
     delta: bytes | None
-    """The layout packed against the base; None where there was none, or too little in common."""
+    """The layout packed against the base; None without a base, or when they differ too much."""
     stated: Stated
     questions: list[tuple[str, str]]
-    """What collectors should find out because of it: (kind, subject)."""
+    """The questions for collectors that follow from it: (kind, subject)."""
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True):
-    """Why a statement is not taken."""
+    """Why a statement is refused."""
 
     kind: str
     code: str
@@ -73,19 +73,21 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
 
 class Verifier(Protocol):
     async def verify(self, submitted: Sequence[Submitted]) -> Sequence[VerifiedStatement | Refusal]:
-        """Check statements; give for each what it says, or why it is refused. Raises RoadError."""
+        """Return for each statement its verified content, or why it is refused. Raises RoadError."""
 
 
 class InThisProcess:
-    """Verifies where it is called."""
+    """Verifies in the calling process."""
 
     async def verify(self, submitted: Sequence[Submitted]) -> Sequence[VerifiedStatement | Refusal]:
         return check(submitted)
 
 
 def check(submitted: Sequence[Submitted]) -> list[VerifiedStatement | Refusal]:
-    """Verify statements, each step for all before the next one: verifying a signature and packing take the processor's
-    caches for themselves, so a step costs a fifth less among its like. One that shows a bug of ours is refused alone.
+    """Return the verified statements or refusals. A statement that causes a bug is refused alone.
+
+    Each step is done for all statements before the next one: verifying signatures and packing both fill the processor's
+    caches, so a step takes a fifth less time among its like.
     """
     found: dict[int, VerifiedStatement | Refusal] = {}
     steps = [_check(one) for one in submitted]
@@ -99,7 +101,7 @@ def check(submitted: Sequence[Submitted]) -> list[VerifiedStatement | Refusal]:
 def _stepped(
     steps: Generator[None, None, VerifiedStatement], submitted: Submitted
 ) -> VerifiedStatement | Refusal | None:
-    """Take the next step; None when it was not the last one."""
+    """Do the next step; return the result, or None when steps are left."""
     try:
         next(steps)
     except StopIteration as end:
@@ -107,17 +109,17 @@ def _stepped(
     except InputError as exc:
         return Refusal(type(exc).__name__, exc.code, exc.message, exc.fix)
     except Exception:
-        log.exception("a statement failed by a bug", extra=fields(instance=submitted.instance_id))
-        return Refusal("", "internal-error", "the aggregator failed; its log says how", "")
+        log.exception("a bug prevented the verification of a statement", extra=fields(instance=submitted.instance_id))
+        return Refusal("", "internal-error", "the aggregator failed; see its log", "")
     return None
 
 
 def _check(submitted: Submitted) -> Generator[None, None, VerifiedStatement]:
-    """Verify one statement; gives way to the others after each step."""
+    """Return one statement, verified; yields to the others after each step."""
     content = submitted.content
     envelope = Envelope.parse(content)
     if not envelope.exact:
-        kind_of(content)  # what was passed over must be JSON too, for whoever reads the log
+        kind_of(content)  # members that were skipped must be valid JSON too, for readers of the log
     yield
     payload = envelope.verify(_public_key(submitted.public_key))
     yield
@@ -126,7 +128,7 @@ def _check(submitted: Submitted) -> Generator[None, None, VerifiedStatement]:
     instance = predicate.instance
     bound = (submitted.instance_id, submitted.account_id, submitted.region)
     if (instance.instance_id, instance.account_id, instance.region) != bound:
-        raise Forbidden("statement-of-other", "the statement speaks of another instance than its key is bound to")
+        raise Forbidden("statement-of-other", "the statement is about another instance than its key is bound to")
     if predicate.image is not None and not predicate.image.source_names_repository:
         raise StatementInvalid("image-source-of-other", "the image's source does not name the image's repository")
     if predicate.image is not None and not is_sha256_digest(predicate.image.index_digest or predicate.image.digest):
@@ -140,7 +142,7 @@ def _check(submitted: Submitted) -> Generator[None, None, VerifiedStatement]:
 
 
 def key_ids(content: bytes) -> list[str]:
-    """Read which keys an envelope names that could be ours, and nothing else of it. Raises EnvelopeInvalid."""
+    """Return the well-formed key ids in an envelope's signatures, and parse nothing else. Raises EnvelopeInvalid."""
     if len(content) > ENVELOPE_BYTES_MAX:
         raise EnvelopeInvalid("envelope-too-large", f"the envelope is larger than {ENVELOPE_BYTES_MAX} bytes")
     try:
@@ -151,7 +153,7 @@ def key_ids(content: bytes) -> list[str]:
 
 
 def questions_of(predicate: Predicate) -> list[tuple[str, str]]:
-    """Say what collectors should find out because of a statement: (kind, subject)."""
+    """Return the questions for collectors that follow from a statement: (kind, subject)."""
     questions = [("commit", f"{repository}@{commit}") for commit, _, repository in image_commits(predicate)]
     image = predicate.image
     if image is not None:

@@ -9,7 +9,7 @@ from whence_aggregator.ledger.log_reader import Stored
 from whence_aggregator.ports import StorageUnavailable, Transaction
 from whence_aggregator.projections.kinds import STATEMENT
 from whence_aggregator.projections.rows import known_instances, named
-from whence_aggregator.projections.stated import Said, Stated
+from whence_aggregator.projections.stated import AppendedStatement, Stated
 from whence_aggregator.projections.statements import Combinations, project_statements
 from whence_common.envelope import Envelope
 from whence_common.errors import InputError
@@ -33,7 +33,7 @@ class Replay:
         self._kinds = kinds
         self._on_error = on_error
         self._combinations = Combinations()
-        self._statements: list[Said] = []
+        self._statements: list[AppendedStatement] = []
         self._gathered: tuple[str, int] = ("", 0)
         """Kind and version of the events that wait to be projected."""
         self._events: list[tuple[int, Event]] = []
@@ -77,7 +77,7 @@ class Replay:
         self._gathered = kind, version
         self._events.append((stored.ledger_index, event))
 
-    def _said(self, index: int, content: bytes) -> Said:
+    def _said(self, index: int, content: bytes) -> AppendedStatement:
         envelope = Envelope.parse(content)
         found = next((self.bound[key] for key, _ in envelope.signatures if key in self.bound), None)
         if found is None:
@@ -85,7 +85,9 @@ class Replay:
         predicate = Statement.from_wire(envelope.payload).predicate
         if predicate.instance.instance_id != found[0]:
             raise EntryInvalid(f"its key is bound to {found[0]}, and it speaks of another instance")
-        return Said(ledger_index=index, instance_id=found[0], enrolment=found[1], stated=Stated.of(predicate))
+        return AppendedStatement(
+            ledger_index=index, instance_id=found[0], enrolment=found[1], stated=Stated.of(predicate)
+        )
 
     async def _flush(self) -> None:
         """Project what was gathered. What cannot be projected ends projecting: nothing after it would be right."""
@@ -100,7 +102,7 @@ class Replay:
             self.broken = True
             self._on_error(first, f"it does not fit what stands before it: {type(exc).__name__}: {exc}")
 
-    async def _project_all(self, statements: list[Said], events: list[tuple[int, Event]]) -> None:
+    async def _project_all(self, statements: list[AppendedStatement], events: list[tuple[int, Event]]) -> None:
         if statements:
             rows = await self._transaction.fetch(named([one.instance_id for one in statements]))
             known = known_instances(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from whence_aggregator.projections.stated import Said
+from whence_aggregator.projections.stated import AppendedStatement
 from whence_aggregator.queries.compliance import AddToTallyParameters
 from whence_aggregator.trace.life import Life, life_of
 
@@ -24,7 +24,7 @@ class KnownInstance:
     cause: str
     facets: int
     base: int = -1
-    newest: Said | None = None
+    newest: AppendedStatement | None = None
     first_index: int = -1
     earliest: int = 0
     """The earliest time, in milliseconds, that any of its statements names."""
@@ -36,7 +36,7 @@ class KnownInstance:
     life: Life = "unknown"
     life_index: int = -1
 
-    def move(self, newest: Said, facets: int, recorded_at: int) -> Life | None:
+    def move(self, newest: AppendedStatement, facets: int, recorded_at: int) -> Life | None:
         """Take a newer statement, recorded at a time in milliseconds; return the life that it ended, if it did."""
         self.order = newest.enrolment, newest.stated.sequence
         self.newest, self.facets, self.spoke_at = newest, facets, recorded_at

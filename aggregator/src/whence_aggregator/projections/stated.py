@@ -41,7 +41,7 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class AppendedStatement:
     """A statement that is in the log. `enrolment` is the number of the binding whose key signed it."""
 
     ledger_index: int

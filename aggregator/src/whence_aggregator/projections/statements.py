@@ -8,7 +8,7 @@ from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import KnownInstance, LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.rows import last_number, number
-from whence_aggregator.projections.stated import Combination, Said
+from whence_aggregator.projections.stated import Combination, AppendedStatement
 from whence_aggregator.queries.agents import (
     ADD_FACETS,
     ADD_FACETS_IMAGE,
@@ -70,7 +70,7 @@ class Combinations:
 
 async def project_statements(
     transaction: Transaction,
-    said: Sequence[Said],
+    said: Sequence[AppendedStatement],
     known: Mapping[str, KnownInstance],
     combinations: Combinations,
     recorded_at: int,
@@ -153,7 +153,7 @@ def _others(facets: AddFacetsParameters) -> list[AddFacetsImageParameters]:
     return [{"image_digest": digest, "facets": facets["number"]} for digest in facets["other_digests"].split()]
 
 
-def _statement(one: Said, number: int, facets: int) -> AddStatementParameters:
+def _statement(one: AppendedStatement, number: int, facets: int) -> AddStatementParameters:
     return {
         "instance": number,
         "enrolment": one.enrolment,
@@ -165,7 +165,7 @@ def _statement(one: Said, number: int, facets: int) -> AddStatementParameters:
     }
 
 
-def _first(instance: KnownInstance, one: Said, recorded_at: int) -> SetFirstParameters:
+def _first(instance: KnownInstance, one: AppendedStatement, recorded_at: int) -> SetFirstParameters:
     """Move on what is known of the beginning of an instance's history."""
     observed_at = one.stated.observed_at
     if instance.first_index < 0:
