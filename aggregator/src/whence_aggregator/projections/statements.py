@@ -8,7 +8,7 @@ from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import KnownInstance, LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.rows import last_number, number
-from whence_aggregator.projections.stated import Combination, AppendedStatement
+from whence_aggregator.projections.stated import AppendedStatement, Combination
 from whence_aggregator.queries.agents import (
     ADD_FACETS,
     ADD_FACETS_IMAGE,

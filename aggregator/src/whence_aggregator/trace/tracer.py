@@ -227,7 +227,7 @@ class Tracer:
         found_images = [one.predicate.image for one in statements if one.predicate.image is not None]
         images = sorted({subject_of_image(image) for image in found_images})
         tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
-        commits = sorted({one for one in map(commit_in_statement, said) if one is not None})
+        commits = sorted({one for one in map(commit_in_statement, statements) if one is not None})
         names = array(names_of(found_images))
         (
             rows,
