@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from xdist.remote import Producer
 
 from fakes.signing_authority import SigningAuthority
 from landscape import endurance, workers
-from landscape.postgres import postgres
+from landscape.postgres import directory_for_many, postgres
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import Landscape, landscape
 from landscape.workers import ON_THE_MACHINE, Dealing, networks_can_be_made, take_own_network
@@ -86,8 +85,7 @@ def authority() -> SigningAuthority:
 
 @pytest.fixture(scope="session")
 async def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    directory = Path("/tmp") / f"whence-postgres-{uuid.uuid4().hex[:8]}"
-    directory.mkdir(mode=0o755)
+    directory = directory_for_many()
     try:
         async with postgres(directory, tmp_path_factory.mktemp("logs")) as dsn:
             yield dsn

@@ -11,7 +11,7 @@ import pytest
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import Aws, moto_server
-from landscape.postgres import new_database
+from landscape.postgres import copied_database, new_database
 from whence_aggregator.ports import Database
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -34,9 +34,10 @@ async def database(
         yield sqlite
         await sqlite.close()
         return
-    opened = await PostgresDatabase.open(await new_database(postgres_dsn, template=postgres_template))
-    yield opened
-    await opened.close()
+    async with copied_database(postgres_dsn, postgres_template) as dsn:
+        opened = await PostgresDatabase.open(dsn)
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture

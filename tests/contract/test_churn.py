@@ -275,7 +275,7 @@ class Churn:
 
     async def churn(self) -> None:
         """Let a round of everything happen."""
-        for one in self.some(0.01):
+        for one in self.some(0.03):
             if one.mute_since is None and one.installed:
                 one.mute_since = self.now
         for one in self.some(0.02):

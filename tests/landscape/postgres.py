@@ -17,6 +17,8 @@ from landscape.processes import NotReady, free_port, run, started
 _NO_CHECKPOINTS = ("-c", "checkpoint_timeout=1d", "-c", "max_wal_size=32GB")
 """The cluster lives for minutes, and SIGQUIT ends it without the checkpoint that SIGTERM makes: nobody opens it again."""
 
+_MEMORY, _MEMORY_BYTES_MIN = Path("/dev/shm"), 1 << 30
+
 
 def _as_it_is(_: Path) -> Sequence[str]:
     return ()
@@ -38,7 +40,7 @@ async def postgres(
         shutil.chown(home, "postgres", "postgres")
         directory.chmod(0o755)
         prefix = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--")
-    initdb = (folder / "initdb", "-D", home, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+    initdb = (folder / "initdb", "-D", home, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
     await run(*prefix, *initdb, cwd=Path("/"))
     further = [word for setting in prepare(home) for word in ("-c", setting)]
     command = [
@@ -52,15 +54,38 @@ async def postgres(
         yield dsn
 
 
-async def new_database(dsn: str, name: str | None = None, *, template: str = "template1") -> str:
-    """Make a database of its own in a cluster, and return its DSN; a copy of a template takes a third of a migration."""
+def directory_for_many() -> Path:
+    """Return a new directory for a cluster of many short-lived databases: in memory where there is enough of it."""
+    memory = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES_MIN
+    directory = (_MEMORY if memory else Path("/tmp")) / f"whence-postgres-{uuid.uuid4().hex[:8]}"
+    directory.mkdir(mode=0o755)
+    return directory
+
+
+async def new_database(dsn: str, name: str | None = None) -> str:
+    """Make a database of its own in a cluster, and return its DSN."""
     name = name or f"test_{uuid.uuid4().hex[:12]}"
     connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(f"create database {name} template {template}")
-    finally:
-        await connection.close()
+    await connection.execute(f"create database {name}")
+    await connection.close()
     return dsn.removesuffix("postgres") + name
+
+
+@asynccontextmanager
+async def copied_database(dsn: str, template: str) -> AsyncIterator[str]:
+    """Copy a template, which is faster than to make its tables, and yield the copy's DSN.
+
+    In memory, copying files is four times as fast as copying by the write-ahead log; on disk its checkpoints make it slower.
+    """
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(dsn)
+    in_memory = Path(await connection.fetchval("show data_directory")).is_relative_to(_MEMORY)
+    strategy = "file_copy" if in_memory else "wal_log"
+    await connection.execute(f"create database {name} template {template} strategy {strategy}")
+    await connection.close()
+    yield dsn.removesuffix("postgres") + name
+    if in_memory:
+        await drop_database(dsn, name)
 
 
 async def drop_database(dsn: str, name: str) -> None:
