@@ -96,9 +96,11 @@ async def aggregator(
     name: str = "aggregator",
     port: int = 0,
     within: tuple[str, ...] = (),
+    program: Sequence[str | Path] = (BIN / "whence-aggregator",),
     **settings: object,
 ) -> AsyncIterator[Aggregator]:
-    """Start an aggregator on SQLite in a directory, or on a database by its DSN; `within` is a command that starts it."""
+    """Start an aggregator on SQLite in a directory, or on a database by its DSN; `within` is a command that starts it,
+    `program` starts another release's."""
     home = directory / name
     home.mkdir(exist_ok=True)
     authorities = home / "authorities"
@@ -128,7 +130,7 @@ async def aggregator(
         **settings,
     }
     config.write_text(json.dumps(document, indent=2), encoding="utf-8")
-    command = [*within, BIN / "whence-aggregator", "serve", "--config", config, "--port-file", port_file]
+    command = [*within, *program, "serve", "--config", config, "--port-file", port_file]
     environment = {} if database is None else {"WHENCE_DATABASE": database}
 
     async def ready() -> bool:
