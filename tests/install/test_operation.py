@@ -124,7 +124,7 @@ async def test_root_is_warned_of_what_only_root_reads(
     async with booted(copied_root, tmp_path) as machine:
         code, output = await machine.said("whence-aggregator", "check")
         assert code == 78
-        assert "CREDENTIALS_DIRECTORY is not set here" in output
+        assert "CREDENTIALS_DIRECTORY is not set: " in output
         assert "warning[readable-by-root-only]: tokens_file: only root may read /etc/whence/tokens" in output
         assert "/var/lib/whence-aggregator does not exist yet" in output
         code, output = await machine.said("whence-aggregator", "check", "--as-user", "nobody")

@@ -91,7 +91,7 @@ async def test_a_stolen_key_is_revoked_announced_and_everything_is_issued_anew(h
         assert not receipts.take_findings(), "the log goes on under its name"
         arguments = ("--log-key", str(hour.directory / "log.keys"))
         code, said = await server.whence("verify", str(before), *arguments)
-        assert (code, "was stolen, and revoked" in said, "fetch the receipt or bundle again" in said) == (1, True, True)
+        assert (code, "was stolen, and is revoked" in said, "fetch the receipt or bundle again" in said) == (1, True, True)
         again = await fetched(server, digest, hour.directory / "again")
         code, said = await server.whence("verify", str(again), *arguments)
         assert code == 0, said

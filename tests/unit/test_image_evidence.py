@@ -148,7 +148,7 @@ async def test_an_envelope_past_the_bound_is_unread() -> None:
     layer = shelf.layer(PROVENANCE, size=EVIDENCE_BYTES_MAX + 1)
     shelf.put(layer, name=f"{DIGEST.replace(':', '-')}.att")
     (reason,) = (await shelf.gathered()).unread
-    assert reason == f"{layer['digest']} has 8388609 bytes, and at most 8388608 are read"
+    assert reason == f"{layer['digest']} has 8388609 bytes; at most 8388608 are read"
 
 
 async def test_all_evidence_together_is_bounded() -> None:

@@ -64,7 +64,7 @@ def test_a_flood_from_one_address_leaves_room_for_the_others() -> None:
     for _ in range(2_000):
         sampling.passes("refused", "192.0.2.1")
     assert sampling.passes("refused", "192.0.2.2")
-    assert sampling.told(at_once=True) == [Suppressed(kind="refused", events=1_990, addresses=1)]
+    assert sampling.take_suppressed(at_once=True) == [Suppressed(kind="refused", events=1_990, addresses=1)]
 
 
 def test_a_flood_from_many_addresses_is_bounded_by_its_kind() -> None:
@@ -72,7 +72,7 @@ def test_a_flood_from_many_addresses_is_bounded_by_its_kind() -> None:
     passed = [sampling.passes("refused", f"192.0.2.{number}") for number in range(200)]
     assert passed.count(True) == 30
     assert sampling.passes("sign-in refused", "192.0.2.1")
-    assert sampling.told(at_once=True) == [Suppressed(kind="refused", events=170, addresses=170)]
+    assert sampling.take_suppressed(at_once=True) == [Suppressed(kind="refused", events=170, addresses=170)]
 
 
 def test_a_value_takes_the_place_of_nothing_that_each_event_has(log: Log) -> None:
@@ -97,12 +97,12 @@ def test_two_thousand_refusals_are_a_few_lines_and_one_that_counts_the_rest(log:
 def test_what_a_flood_suppressed_is_told_after_it_without_another_event(log: Log) -> None:
     for _ in range(11):
         log.say("refused", address="192.0.2.1")
-    log.sink.tell()
+    log.sink.report_suppressed()
     assert log.events[-1]["event"] == "refused"
     log.clock.seconds = 10.0
-    log.sink.tell()
+    log.sink.report_suppressed()
     assert log.events[-1]["events"] == 1
-    log.sink.tell(at_once=True)
+    log.sink.report_suppressed(at_once=True)
     assert len(log.events) == 11
 
 

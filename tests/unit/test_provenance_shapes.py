@@ -262,5 +262,5 @@ def test_signed_provenance_of_another_version_is_said_not_to_be_read() -> None:
     statement = {**v02(TEKTON), "predicateType": "https://slsa.dev/provenance/v0.1"}
     claims, unclear = claims_of_provenance(DIGEST, envelopes=[signed(statement)], builders=BUILDERS)
     assert (claims, unclear) == (
-        [], ["there is signed provenance of a version that is not read: https://slsa.dev/provenance/v0.1"],
+        [], ["signed provenance has an unsupported predicate type: https://slsa.dev/provenance/v0.1"],
     )  # fmt: skip

@@ -288,7 +288,7 @@ def test_the_best_entry_that_has_a_login_is_taken_and_no_other_hosts(
         (b"robot:hunter2\x00x", "not one line"),
         (b"\xffrobot:hunter2", "not UTF-8"),
         (b"{hunter2", "not a JSON object"),
-        (b'{"auths": {"other.example.org": {"auth": "hunter2"}}}', "no sign-in for registry.example.org"),
+        (b'{"auths": {"other.example.org": {"auth": "hunter2"}}}', "no login for registry.example.org"),
         (b'{"auths": {"registry.example.org": {}}, "credsStore": "pass"}', "is empty"),
         (config(auth="hunter2!"), "base64"),
         (b"x" * 300_000, "larger than"),

@@ -167,11 +167,11 @@ ONE, ALIAS = (Signer(f"{name}.example.org", b"1" * 32, WITNESS).verifier for nam
         (f"aggregator_witness_keys: ['{ONE}', '{ALIAS}']\naggregator_witnesses_least: 2", "from 1 to 1"),
         ("aggregator_witnesses_least: 0", "aggregator_witnesses_least"),
         ("aggregator_witness_keys: [x]", "aggregator_witness_keys[0]"),
-        (f"aggregator_witness_keys: ['{LOG.verifier}']", "is a log's key"),
-        (f"aggregator_log_keys: ['{ONE}']", "a log's is needed"),
+        (f"aggregator_witness_keys: ['{LOG.verifier}']", "is a log key"),
+        (f"aggregator_log_keys: ['{ONE}']", "a log key is required"),
         (
             f"aggregator_log_keys: ['{LOG.verifier}']\naggregator_witness_keys: ['{OWN_AS_WITNESS}']",
-            "the log would vouch for itself",
+            "a log cannot be its own witness",
         ),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_list_where_a_mapping_belongs_is_named_with_its_line_and_in_words_of_y
 def test_a_control_character_in_any_text_is_named_with_its_place_and_never_reaches_a_system_call(text: str) -> None:
     column = text.index('"') + 1
     assert said(LEAST + text) == [
-        f"a.yaml:3:{column}: error[settings-control-character]: this text holds a control character"
+        f"a.yaml:3:{column}: error[settings-control-character]: the text contains a control character"
     ]
 
 
@@ -48,10 +48,10 @@ def test_every_wrong_value_is_found_at_once_in_the_order_of_the_file() -> None:
         "a.yaml:3:3: error[settings-invalid]: accounts[1]: must be text, but is a whole number",
         "a.yaml:4:3: error[settings-invalid]: accounts[2]: must be text, but is true or false",
         "a.yaml:5:1: error[settings-invalid]: listen_port: must be a whole number, but is text",
-        "a.yaml:6:1: error[settings-invalid]: sts: 'maybe' is not one of the words that it may be",
+        "a.yaml:6:1: error[settings-invalid]: sts: 'maybe' is not an allowed value",
         "a.yaml:7:1: error[settings-invalid]: registry_front.name: is required, but not set",
         "a.yaml:7:18: error[settings-invalid]: registry_front.backend: must be text, but is a whole number",
-        "a.yaml:8:1: error[settings-invalid]: registrys: there is no such setting",
+        "a.yaml:8:1: error[settings-invalid]: registrys: unknown setting",
     ]
 
 
@@ -164,7 +164,7 @@ def test_without_systemds_variable_only_a_program_that_reads_the_file_complains_
     assert said.startswith(
         "a.yaml:3:1: error[tls-unreadable]: tls_certificate_file: ${CREDENTIALS_DIRECTORY}/whence_tls.crt"
     )
-    assert "CREDENTIALS_DIRECTORY is not set here" in said
+    assert "CREDENTIALS_DIRECTORY is not set: " in said
 
 
 def test_the_variable_is_replaced_in_names_of_files_only_and_at_their_beginning() -> None:

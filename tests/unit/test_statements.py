@@ -226,8 +226,8 @@ def test_a_heartbeat_of_an_agent_of_before_is_told_to_upgrade() -> None:
     with pytest.raises(heartbeat.HeartbeatInvalid) as caught:
         heartbeat.Heartbeat.from_wire(body)
     assert caught.value.diagnostics() == (
-        "the heartbeat has no counter: whoever recorded it could send it again "
-        "(upgrade the agent; its statements are accepted meanwhile)"
+        "the heartbeat has no counter, so a recorded copy could be replayed "
+        "(upgrade the agent; its statements are accepted as before)"
     )
 
 

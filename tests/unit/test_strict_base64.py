@@ -93,7 +93,7 @@ def test_an_envelope_with_other_base64_is_refused(member: str, change: Callable[
     document = json.loads(seal(KEY, b"payload!"))
     part = document if member == "payload" else document["signatures"][0]
     part[member] = change(part[member])
-    with pytest.raises(EnvelopeInvalid, match="this is not a DSSE envelope"):
+    with pytest.raises(EnvelopeInvalid, match="the body is not a DSSE envelope"):
         Envelope.parse(json.dumps(document).encode())
 
 

@@ -1,4 +1,4 @@
-"""Values and pure rules that the agent and the aggregator share. Only `runtime` does I/O."""
+"""Values and pure rules that the agent and the aggregator share. Only the package `runtime` does I/O."""
 
 from __future__ import annotations
 

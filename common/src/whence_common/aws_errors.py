@@ -1,7 +1,7 @@
-"""What an error of AWS means for who asked: whether it may pass, and what to do. One table for every caller. Pure.
+"""Classify errors of AWS: whether a request may be retried, and what the operator should do. Pure.
 
-The lists of throttling and transient codes are those that the SDKs try again for (botocore's `retries/standard.py` and
-`_retry.json`), and what the SDKs leave to their callers: codes of KMS, EC2's eventual consistency, the clock.
+The throttling and transient codes are those that the SDKs retry (botocore's `retries/standard.py` and `_retry.json`),
+plus those that the SDKs leave to their callers: codes of KMS, EC2's eventual consistency, clock skew.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from whence_common.backoff import retry_after_seconds
 from whence_common.errors import one_line
 
 AwsErrorKind = Literal["throttled", "transient", "settling", "clock", "keys", "denied", "final"]
-"""throttled, transient: the same request may succeed later. settling: AWS is eventually consistent, or something else
-moves first. clock: the time is wrong. keys: others are needed. denied: a permission is missing. final: no."""
+"""throttled, transient: the same request may succeed later. settling: AWS is eventually consistent, or another
+resource must change state first. clock: this machine's clock is wrong. keys: other credentials are needed. denied: a
+permission is missing. final: a retry cannot succeed."""
 
 DENIED_SECONDS_MAX = 120.0
-"""So long after the machine's start a denial may pass: IAM is eventually consistent, and stacks attach policies while
-instances boot. Later it is final: no boot waits for a permission that nobody gives."""
+"""Denials are retried for this long after the machine's start: IAM is eventually consistent, and stacks attach policies
+while instances boot. Later a denial is final, so that a boot does not wait for a permission that is not configured."""
 SKEW_SECONDS_MAX = 240.0
-"""The SDKs believe that a refused signature is the clock's fault from here on; AWS itself allows 5 minutes, S3 15."""
+"""From this skew on, the SDKs attribute a refused signature to the clock; AWS itself allows 5 minutes, S3 15."""
 MESSAGE_CHARACTERS_MAX = 400
 
 _THROTTLED = frozenset({
@@ -43,10 +44,10 @@ _SETTLING = frozenset({
     "IncorrectInstanceState", "IncorrectState", "InvalidInstanceID.NotFound", "InvalidVolume.NotFound", "VolumeInUse",
     "ScalingActivityInProgress", "ScalingActivityInProgressFault",
 })  # fmt: skip
-"""EC2 does not know yet what has just been started or made, or a volume still leaves its last instance."""
+"""EC2 does not list a new resource yet, or a volume is still being detached from its previous instance."""
 _CLOCK = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
 _SIGNATURE = frozenset({"AuthFailure", "IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"})
-"""Refused signatures: the clock's fault where the message or the measured skew says so."""
+"""Refused signatures: classified as `clock` if the message or the measured skew shows it."""
 _KEYS = frozenset({
     "AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId",
     "TokenRefreshRequired", "UnrecognizedClientException",
@@ -67,18 +68,18 @@ _SECRET = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|[A-Za-z0-9+/=]{65,}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsError:
-    """An error as AWS answered it. `code` is AWS's own, empty where something else answered."""
+    """An error response of AWS. `code` is AWS's error code; empty if the response has none, as from a proxy."""
 
     status: int
     code: str = ""
     message: str = ""
     skew_seconds: float | None = None
-    """How far this machine's clock is ahead of AWS's, by the Date header; None where there was none."""
+    """How far this machine's clock is ahead of AWS's, by the Date header; None without that header."""
     retry_after_seconds: float | None = None
 
     @classmethod
     def of(cls, *, status: int, code: str, message: str, date: str, retry_after: str, now: datetime) -> AwsError:
-        """Make one of an answer; whatever AWS wrote is bounded, and secrets are taken out."""
+        """Return the error of a response; its message is cut to a bounded length, and secrets are removed."""
         code = code.rpartition("#")[2].partition(":")[0].removeprefix("Client.").removeprefix("Server.").strip()
         return cls(
             status=status,
@@ -90,12 +91,12 @@ class AwsError:
 
     @classmethod
     def of_sdk(cls, response: Mapping[str, Any], *, now: datetime) -> AwsError:
-        """Make one of the `response` of botocore's ClientError."""
+        """Return the error in the `response` of botocore's ClientError."""
         error, about = response.get("Error", {}), response.get("ResponseMetadata", {})
         code, headers = str(error.get("Code", "")), about.get("HTTPHeaders", {})
         return cls.of(
             status=int(about.get("HTTPStatusCode", 0)),
-            code="" if code.isdigit() else code,  # the status, where the body held no code
+            code="" if code.isdigit() else code,  # botocore puts the status here if the body has no code
             message=str(error.get("Message", "")),
             date=str(headers.get("date", "")),
             retry_after=str(headers.get("retry-after", "")),
@@ -114,24 +115,22 @@ class AwsError:
         return "transient" if not self.code or self.status in _TRANSIENT_STATUSES else "final"
 
     def may_pass(self, *, up_seconds: float) -> bool:
-        """Return whether the same request may succeed later; `up_seconds` is for how long the machine is up."""
+        """Return whether the same request may succeed later; `up_seconds` is the machine's uptime."""
         if self.kind == "denied":
             return up_seconds < DENIED_SECONDS_MAX
         return self.kind != "final"
 
     @property
     def fix(self) -> str:
-        """Say what to do, as far as the code alone tells."""
+        """Return what the operator should do, if the code alone determines it; else an empty text."""
         if self.kind == "clock":
-            return "see that chrony or another NTP client runs and reaches its server; it passes once the clock is set"
+            return "check that chrony or another NTP client runs and reaches its server; the request is retried"
         if self.kind == "keys":
-            return (
-                "see that the instance's profile and its role exist, and what the metadata service returns as its keys"
-            )
+            return "check that the instance profile and its role exist, and which keys the metadata service returns"
         return ""
 
     def __str__(self) -> str:
-        """Return AWS's code and message in one bounded line; where it is the clock, that and by how much."""
+        """Return AWS's code and message in one bounded line; for a clock error, preceded by the clock's skew."""
         said = f"{self.code or f'HTTP {self.status}'}{': ' if self.message else ''}{self.message}"
         if self.kind != "clock":
             return said
@@ -151,7 +150,7 @@ _TABLE: tuple[tuple[AwsErrorKind, frozenset[str]], ...] = (
 
 
 def scrubbed(message: str) -> str:
-    """Return AWS's message in one bounded line, without what it quotes of the request, and without keys."""
+    """Return AWS's message in one bounded line, without quoted parts of the request and without keys."""
     quoted = _QUOTES_THE_REQUEST.search(message)
     text = message[: quoted.start()] if quoted is not None else message
     return one_line(_SECRET.sub("…", one_line(text, MESSAGE_CHARACTERS_MAX * 8)), MESSAGE_CHARACTERS_MAX)

@@ -1,6 +1,6 @@
-"""A strict reader for the BER subset that AWS signs with: indefinite lengths yes, everything else unusual no.
+"""A strict reader for the subset of BER that AWS uses for signatures: DER, and indefinite lengths.
 
-Bounds: input size, depth and node count. Refused: multi-byte tags, lengths over four octets, overruns.
+Input size, depth and node count are bounded. Multi-byte tags, lengths over four octets and overruns are refused.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class _Reader:
     def element(self, end: int, depth: int) -> Element:
         self._nodes += 1
         if depth > DEPTH_MAX or self._nodes > NODES_MAX:
-            raise BerInvalid("nested too deep or too many elements")
+            raise BerInvalid(f"nested deeper than {DEPTH_MAX} levels, or more than {NODES_MAX} elements")
         tag = self._byte(end)
         if tag & 0x1F == 0x1F:
-            raise BerInvalid("a tag of several octets")
+            raise BerInvalid("a tag has several octets")
         first = self._byte(end)
         if first == 0x80:
             if not tag & _CONSTRUCTED:
-                raise BerInvalid("a primitive of indefinite length")
+                raise BerInvalid("a primitive element has an indefinite length")
             return Element(tag, b"", self._until_end_of_contents(end, depth))
         length = first if first < 0x80 else self._long_length(first, end)
         stop = self.at + length
@@ -93,7 +93,7 @@ class _Reader:
     def _long_length(self, first: int, end: int) -> int:
         octets = first & 0x7F
         if octets > 4:
-            raise BerInvalid("a length of more than four octets")
+            raise BerInvalid("a length has more than four octets")
         length = 0
         for _ in range(octets):
             length = length << 8 | self._byte(end)

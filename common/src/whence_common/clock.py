@@ -9,7 +9,7 @@ from functools import lru_cache
 Now = Callable[[], datetime]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLIS_MAX = 60_000_000_000_000
-"""Years 69 to 3871: what is written as an instant, far from the calendar's ends."""
+"""Years 69 to 3871: the range in which instants are written, well within the calendar's limits."""
 
 
 def utc_now() -> datetime:
@@ -17,12 +17,12 @@ def utc_now() -> datetime:
 
 
 def to_instant(moment: datetime) -> str:
-    """Write a moment as `2026-11-22T12:00:00.000Z`."""
+    """Return a moment as text, `2026-11-22T12:00:00.000Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_instant(text: str) -> datetime:
-    """Read an RFC 3339 instant. Raises ValueError, also when the offset is missing or the text is overlong."""
+    """Parse an RFC 3339 instant. Raises ValueError, also if the offset is missing or the text is too long."""
     if len(text) > 40:
         raise ValueError("too long for an instant")
     moment = datetime.fromisoformat(text)
@@ -35,18 +35,18 @@ def parse_instant(text: str) -> datetime:
 
 
 def to_millis(moment: datetime) -> int:
-    """Give milliseconds since 1970 UTC."""
+    """Return a moment as milliseconds since 1970 UTC."""
     passed = moment - _EPOCH
     return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
 
 
 def from_millis(millis: int) -> str:
-    """Write milliseconds since 1970 UTC as an instant."""
+    """Return milliseconds since 1970 UTC as an instant's text."""
     minute, rest = divmod(millis, 60_000)
     return f"{_minute(minute)}{rest // 1000:02d}.{rest % 1000:03d}Z"
 
 
 @lru_cache(maxsize=4096)
 def _minute(minutes: int) -> str:
-    """Write minutes since 1970 UTC up to where the seconds stand: lists have many moments of few minutes."""
+    """Return an instant's text up to the seconds, cached: the moments in a list share few minutes."""
     return (_EPOCH + timedelta(minutes=minutes)).isoformat()[:17]

@@ -1,6 +1,6 @@
-"""CMS SignedData as the instance metadata service gives it: one signer, SHA-256, RSA, signed attributes.
+"""CMS SignedData as the instance metadata service returns it: one signer, SHA-256, RSA, signed attributes.
 
-Gives the parts for `identity_document` to verify; every certificate inside the blob is ignored (attestation.md).
+`identity_document` verifies the parts that this module returns; certificates inside the blob are ignored.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b")
 
 
 class CmsRefused(InputError):
-    """The blob is not the one shape of CMS that is accepted."""
+    """The blob does not have the one form of CMS that is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedData:
-    """`signed` are the bytes under `signature`; they bind `content` by its digest, which has been checked."""
+    """`signature` is over the bytes `signed`, which contain the digest of `content`; that digest was compared."""
 
     content: bytes
     signed: bytes
     signature: bytes
     serial: int
-    """Of the signer's certificate; the region's certificate must have it."""
+    """Serial number of the signer's certificate; the region's certificate must have it."""
 
 
 def open_signed_data(root: Element) -> SignedData:
-    """Take SignedData apart and check everything but the signature itself. Raises CmsRefused or BerInvalid."""
+    """Parse SignedData and check everything except the signature itself. Raises CmsRefused or BerInvalid."""
     outer = _children(root, _SEQUENCE, 2, 2)
     if _oid(outer[0]) != _SIGNED_DATA:
         raise CmsRefused("cms-not-signed-data", "the outer type is not SignedData")
@@ -50,7 +50,7 @@ def open_signed_data(root: Element) -> SignedData:
     content = _octets(_only(inner[1], _EXPLICIT_0))
     for optional in signed_data[3:-1]:
         if optional.tag not in (_EXPLICIT_0, _EXPLICIT_1):
-            raise CmsRefused("cms-shape", "something unexpected stands before the signer")
+            raise CmsRefused("cms-shape", "an unexpected element precedes the signer")
     signers = _children(signed_data[-1], _SET, 0, 16)
     if len(signers) != 1:
         raise CmsRefused("cms-signers", f"{len(signers)} signers; exactly one is accepted")
@@ -60,7 +60,7 @@ def open_signed_data(root: Element) -> SignedData:
 def _signer(signer: Element, content: bytes) -> SignedData:
     parts = _children(signer, _SEQUENCE, 6, 7)
     if len(parts) == 7 and parts[6].tag != _EXPLICIT_1:
-        raise CmsRefused("cms-shape", "something unexpected follows the signature")
+        raise CmsRefused("cms-shape", "an unexpected element follows the signature")
     identifier = _children(parts[1], _SEQUENCE, 2, 2)
     if identifier[1].tag != _INTEGER or not 0 < len(identifier[1].content) <= 32:
         raise CmsRefused("cms-signer-identifier", "the signer is not named by issuer and serial")
@@ -74,7 +74,7 @@ def _signer(signer: Element, content: bytes) -> SignedData:
     stated = attributes.get(_MESSAGE_DIGEST)
     actual = hashlib.sha256(content).digest()
     if stated is None or stated.tag != _OCTETS or not hmac.compare_digest(stated.content, actual):
-        raise CmsRefused("cms-digest", "the signed digest is not the content's")
+        raise CmsRefused("cms-digest", "the signed digest differs from the content's digest")
     return SignedData(
         content=content,
         signed=parts[3].encode(tag=_SET),
@@ -100,7 +100,7 @@ def _algorithm(element: Element) -> bytes:
 
 def _children(element: Element, tag: int, least: int, most: int) -> tuple[Element, ...]:
     if element.tag != tag or not least <= len(element.children) <= most:
-        raise CmsRefused("cms-shape", "an element is not where SignedData has it")
+        raise CmsRefused("cms-shape", "an element is missing or is not at its place in SignedData")
     return element.children
 
 
@@ -115,9 +115,9 @@ def _oid(element: Element) -> bytes:
 
 
 def _octets(element: Element) -> bytes:
-    """Join an octet string, in one piece or in parts of one level."""
+    """Return an octet string that is primitive, or constructed of primitive parts."""
     if element.tag == _OCTETS:
         return element.content
     if element.tag == _OCTETS_PARTS and all(part.tag == _OCTETS for part in element.children):
         return b"".join(part.content for part in element.children)
-    raise BerInvalid("an octet string is missing or in parts of parts")
+    raise BerInvalid("an octet string is missing, or its parts are constructed themselves")

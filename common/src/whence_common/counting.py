@@ -1,16 +1,16 @@
-"""Numbers that only grow: a heartbeat's counter, a statement's sequence. Bounded, and bounded in how far they leap.
+"""Numbers that only increase: a heartbeat's counter, a statement's sequence. Their value and each increase are bounded.
 
-Without the second bound one message with the highest number would leave no room for any after it: its sender, or
-whoever had its key for a moment, would have silenced the instance for as long as its key lives.
+Without the bound on increases, one message with the highest number would make every later number invalid. A sender, or
+an attacker who held its key for a moment, could silence the instance for the lifetime of its key.
 """
 
 from __future__ import annotations
 
 NUMBER_MAX = 2**53 - 1
-"""The largest that every JSON reader keeps exactly."""
+"""The largest integer that every JSON reader represents exactly."""
 LEAP_MAX = 2**24
-"""How far a number may be above the last one. A heartbeat a second reaches NUMBER_MAX in 17 years of nothing else, and
-an honest agent skips one number for each statement it had to drop, or a block for each restart."""
+"""How far a number may exceed the previous one. An agent skips one number for each statement that it dropped, and a
+block of numbers for each restart; increasing by this bound every second, it reaches NUMBER_MAX after 17 years."""
 
 
 def is_number(value: int) -> bool:

@@ -1,4 +1,4 @@
-"""A digest names bytes: `sha256:` and 64 lower-case hex digits, the form OCI registries use."""
+"""Digests: `sha256:` and 64 lower-case hex digits, the form that OCI registries use."""
 
 from __future__ import annotations
 

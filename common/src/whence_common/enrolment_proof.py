@@ -1,17 +1,17 @@
-"""What an agent signs to bind its key: one challenge, of one aggregator, for one identity and one key."""
+"""The bytes that an agent signs to enrol its key: one challenge of one aggregator, for one identity and one key."""
 
 from __future__ import annotations
 
 import hashlib
 
 KEY_HEADER = "Whence-Key"
-"""Names the key that a challenge is asked for, by its id: a key of its own has an allowance of its own."""
+"""Request header with the id of the key that a challenge is requested for: requests are limited for each key."""
 
 
 def proof_content(*, audience: str, nonce: str, identity: str, public_key: str) -> bytes:
-    """Give the bytes under an enrolment's proof. Lines, so that no field can run into the next.
+    """Return the bytes that an enrolment's proof signs. One line for each field, so that fields cannot be confused.
 
-    White space in the identity's base64 does not count.
+    White space in the identity's base64 is ignored.
     """
     identity_digest = hashlib.sha256("".join(identity.split()).encode()).hexdigest()
     lines = ["whence-enrolment-v1", audience, nonce, identity_digest, public_key]

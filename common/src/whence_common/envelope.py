@@ -1,4 +1,4 @@
-"""DSSE: signed bytes with their type. Verified before they are parsed; exactly the verified bytes are parsed.
+"""DSSE envelopes: signed bytes with their type. The payload is verified first; exactly the verified bytes are parsed.
 
 Source of the format: DSSE 1.0 (`DSSEv1 <len type> <type> <len body> <body>`, lengths in bytes as decimal).
 """
@@ -21,7 +21,7 @@ _SIGNATURES_MAX = 8
 
 
 class EnvelopeInvalid(InputError):
-    """The bytes are not a DSSE envelope, or its signature does not hold."""
+    """The bytes are not a DSSE envelope, or the signature is not valid."""
 
 
 class _Signature(msgspec.Struct, frozen=True):
@@ -39,12 +39,12 @@ class _ExactSignature(_Signature, frozen=True, forbid_unknown_fields=True): ...
 
 
 class _ExactWire(_Wire, frozen=True, forbid_unknown_fields=True):
-    signatures: list[_ExactSignature]  # type: ignore[assignment]  # the same, with nothing beside it
+    signatures: list[_ExactSignature]  # type: ignore[assignment]  # a subtype that forbids unknown fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """A well-formed envelope, not yet verified. `content` are its verbatim bytes."""
+    """A well-formed envelope that is not verified yet. `content` are its verbatim bytes."""
 
     content: bytes
     payload_type: str
@@ -52,7 +52,7 @@ class Envelope:
     signatures: tuple[tuple[str, bytes], ...]
     """Pairs of key id and signature; the id is a hint."""
     exact: bool
-    """Whether it holds what DSSE names and nothing else: whatever else there is was passed over unread."""
+    """Whether it has only the fields that DSSE defines; other fields are ignored."""
 
     @property
     def digest(self) -> str:
@@ -68,13 +68,13 @@ class Envelope:
             payload = _base64(wire.payload)
             signatures = tuple((one.keyid[:200], _base64(one.sig)) for one in wire.signatures)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
-            raise EnvelopeInvalid("envelope-malformed", "this is not a DSSE envelope") from exc
+            raise EnvelopeInvalid("envelope-malformed", "the body is not a DSSE envelope") from exc
         if not 0 < len(signatures) <= _SIGNATURES_MAX:
             raise EnvelopeInvalid("envelope-signatures", f"an envelope has 1 to {_SIGNATURES_MAX} signatures")
         return cls(content=content, payload_type=wire.payloadType, payload=payload, signatures=signatures, exact=exact)
 
     def verify(self, public_key: ec.EllipticCurvePublicKey, *, payload_type: str = IN_TOTO_TYPE) -> bytes:
-        """Give the payload once a signature of this key holds over it. Raises EnvelopeInvalid."""
+        """Return the payload if it has a valid signature of this key. Raises EnvelopeInvalid."""
         if self.payload_type != payload_type:
             raise EnvelopeInvalid("envelope-type", f"the payload type is not {payload_type}")
         signed = pre_authentication_encoding(self.payload_type, self.payload)
@@ -89,10 +89,10 @@ _DECODER, _EXACT = msgspec.json.Decoder(_Wire), msgspec.json.Decoder(_ExactWire)
 def seal(
     private_key: ec.EllipticCurvePrivateKey, payload: bytes, *, payload_type: str = IN_TOTO_TYPE, named: bool = True
 ) -> bytes:
-    """Sign a payload; give the envelope's bytes, which are kept verbatim from here on.
+    """Sign a payload and return the envelope's bytes, which must be stored verbatim.
 
-    `named` is whether the signature names its key by our key id. Verifiers that name keys in another way skip such a
-    signature, so what others verify is not named.
+    `named` states whether the signature has our key id. Verifiers of other projects, which derive key ids in another
+    way, skip such a signature; leave the id out for envelopes that they verify.
     """
     signature = keys.sign(private_key, pre_authentication_encoding(payload_type, payload))
     wire = _Wire(
@@ -121,7 +121,7 @@ def _decoded(content: bytes) -> tuple[_Wire, bool]:
 
 
 def _base64(text: str) -> bytes:
-    """Read either alphabet, as DSSE asks, but not both in one text."""
+    """Decode either alphabet of base64, as DSSE requires, but not both in one text."""
     if "-" in text or "_" in text:
         return strict_base64.decode_url_safe(text)
     return strict_base64.decode(text)

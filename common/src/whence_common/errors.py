@@ -1,18 +1,18 @@
-"""The one tree of errors, split by whose fault it is.
+"""The tree of errors, divided by cause.
 
 WhenceError
-├── InputError   what we were given is wrong: trying again with the same bytes cannot help
-│   └── (UserDataInvalid, EnvelopeInvalid, DocumentRefused, …: each beside the value it guards)
-└── RoadError    something outside could not be reached or answered badly: trying again may help
+├── InputError   the input is invalid: a retry with the same bytes fails again
+│   └── (UserDataInvalid, EnvelopeInvalid, DocumentRefused, …: each defined beside its value)
+└── RoadError    a service or resource outside is unreachable, or its response is unusable: a retry may succeed
 
-A bug of ours is an assertion and is not caught.
+A bug in Whence raises AssertionError, which is not caught.
 """
 
 from __future__ import annotations
 
 
 class WhenceError(Exception):
-    """Something a person can act on. `code` is stable, `fix` says what to do next."""
+    """An error that an operator can act on. `code` is stable; `fix` states what to do next."""
 
     def __init__(self, code: str, message: str, *, fix: str = "") -> None:
         super().__init__(message)
@@ -21,16 +21,16 @@ class WhenceError(Exception):
         self.fix = fix
 
     def diagnostics(self) -> str:
-        """Give the message and, when there is one, what to do about it."""
+        """Return the message, followed by the fix if there is one."""
         return f"{self.message} ({self.fix})" if self.fix else self.message
 
 
 class InputError(WhenceError):
-    """What we were given is wrong; the same bytes will be wrong again."""
+    """The input is invalid; a retry with the same bytes fails again."""
 
 
 class RoadError(WhenceError):
-    """Something outside could not be reached or answered badly; it may be better later."""
+    """Something outside is unreachable, or its response is unusable; `retryable` states whether a retry may succeed."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class RoadError(WhenceError):
 
 
 def leaves(exc: BaseException) -> list[BaseException]:
-    """Give what went wrong, out of groups within groups."""
+    """Return the exceptions in nested groups as one list."""
     return [leaf for one in exc.exceptions for leaf in leaves(one)] if isinstance(exc, BaseExceptionGroup) else [exc]
 
 
 def one_line(text: str, characters_max: int = 300) -> str:
-    """Fold foreign text into one bounded, printable line, fit for a log or a message."""
+    """Return text from outside as one bounded, printable line for a log or a message."""
     folded = " ".join("".join(c if c.isprintable() else " " for c in text[: characters_max * 4]).split())
     return folded if len(folded) <= characters_max else folded[: characters_max - 1] + "…"

@@ -1,9 +1,9 @@
-"""Evidence bundles: every entry of a period in one file, that anybody checks offline.
+"""Evidence bundles: all entries of a period in one file, which can be verified offline.
 
-JSON lines. First a header with the signed checkpoint and the hashes left and right of the period; then a line for each
-entry of the period, in order: its verbatim bytes as text, or only its leaf hash where it speaks of another account or
-was pruned; among them, with a proof of their own, enrolments from before the period; last a line that ends the file.
-From these the checkpoint's root is computed, so nothing can be left out, put in, moved or changed.
+The format is JSON lines. First a header with the signed checkpoint and the hashes left and right of the period; then
+one line for each entry of the period, in order: its verbatim bytes as text, or only its leaf hash if the entry concerns
+another account or was pruned. Enrolments from before the period have an inclusion proof of their own. The last line
+marks the end. The checkpoint's root is computed from these, so a removed, added, moved or changed entry is detected.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ S = TypeVar("S")
 
 
 class BundleInvalid(InputError):
-    """The file is not a bundle, or something in it is not what was signed. `index` names the entry that is wrong."""
+    """The file is not a bundle, or differs from what was signed. `index` is the number of the invalid entry."""
 
     def __init__(self, message: str, index: int | None = None) -> None:
         super().__init__("bundle-invalid", message if index is None else f"entry {index}: {message}")
@@ -51,7 +51,7 @@ class Subtree(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """What the file is about: the entries [first, past) of the log under `checkpoint`."""
+    """The file's scope: the entries [first, past) of the log with this `checkpoint`."""
 
     type: Literal["urn:whence:bundle:v1"] = "urn:whence:bundle:v1"
     checkpoint: str
@@ -64,7 +64,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One entry: `content` is its text, else `leaf` its leaf hash; `proof` stands for entries before the period."""
+    """One entry: its text in `content`, or its hash in `leaf`; entries from before the period have a `proof`."""
 
     index: int
     content: str | None = None
@@ -105,25 +105,25 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Report:
-    """What a verified bundle says."""
+    """The contents of a verified bundle."""
 
     header: Header
     checkpoint: Checkpoint
     witnesses: tuple[str, ...]
     statements: list[tuple[int, str, Predicate]] = field(default_factory=list)
-    """(index, time of recording, what was stated)."""
+    """(index, time of recording, predicate)."""
     enrolments: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
     verdicts: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
     revoked: list[tuple[int, RevokedKey]] = field(default_factory=list)
-    """Keys of the log that entries of the period name as revoked."""
+    """Keys of the log that entries of the period revoke."""
     others: dict[str, int] = field(default_factory=dict)
-    """How many entries of other kinds."""
+    """The number of entries of each other kind."""
     hidden: int = 0
-    """Entries of the period shown by their hash only."""
+    """The number of entries of the period that are present by their hash only."""
 
 
 def outside(first: int, past: int, size: int) -> list[tuple[int, int]]:
-    """Name the complete subtrees (height, number) that cover what is left and right of [first, past)."""
+    """Return the complete subtrees (height, number) that cover the leaves left and right of [first, past)."""
     found: list[tuple[int, int]] = []
 
     def cover(low: int, high: int) -> None:
@@ -142,7 +142,7 @@ def outside(first: int, past: int, size: int) -> list[tuple[int, int]]:
 
 
 def check(lines: Iterable[bytes], policy: Policy, authorities: Authorities) -> Report:
-    """Verify a bundle and read it. Raises BundleInvalid and other InputErrors, naming the entry."""
+    """Verify a bundle and return its contents. Raises BundleInvalid, which names the entry, or another InputError."""
     reader = _Reader(iter(lines))
     header = reader.header()
     checkpoint, witnesses = policy.check(Note.parse(header.checkpoint.encode()))
@@ -161,14 +161,14 @@ def check(lines: Iterable[bytes], policy: Policy, authorities: Authorities) -> R
             _at(line.index, shown)
         else:
             if line.index != header.first + len(leaves):
-                raise BundleInvalid(f"stands where entry {header.first + len(leaves)} should", line.index)
+                raise BundleInvalid(f"is at the place of entry {header.first + len(leaves)}", line.index)
             leaves.append(leaf)
         if content is None:
             report.hidden += 1
             continue
         recorded_at = _read(report, keys, line.index, content, authorities, recorded_at, counted=line.proof is None)
     if len(leaves) != header.past - header.first:
-        raise BundleInvalid(f"{len(leaves)} entries, and the period has {header.past - header.first}")
+        raise BundleInvalid(f"the file has {len(leaves)} entries, but the period has {header.past - header.first}")
     _check_root(header, checkpoint, leaves)
     if report.revoked:
         found = [one for _, one in report.revoked]
@@ -186,7 +186,7 @@ def _read(
     *,
     counted: bool,
 ) -> str:
-    """Verify what an entry itself claims; give the time that the entries after it were recorded at."""
+    """Verify one entry by its own signatures; return the time at which the entries after it were recorded."""
     kind, stated = _at(index, lambda: kind_of(content))
     if kind == "statement":
         report.statements.append((index, recorded_at, _at(index, lambda: _statement(content, keys))))
@@ -209,7 +209,7 @@ def _read(
 
 
 def check_enrolment(stated: Mapping[str, Any], authorities: Authorities) -> None:
-    """Verify an enrolment again: AWS's signature, and the key's own over challenge and identity. Raises InputError."""
+    """Verify an enrolment: AWS's signature, and the key's signature over challenge and identity. Raises InputError."""
     try:
         evidence, instance = stated["evidence"], stated["instance"]
         identity = verify(evidence["identity"], authorities)
@@ -227,7 +227,7 @@ def check_enrolment(stated: Mapping[str, Any], authorities: Authorities) -> None
     if not holds or key_id(public_key) != stated["key_id"]:
         raise BundleInvalid("the enrolled key did not sign the challenge")
     if named != (identity.instance_id, identity.account_id, identity.region, identity.digest):
-        raise BundleInvalid("the enrolment names another instance than AWS signed")
+        raise BundleInvalid("the enrolment names another instance than the identity document that AWS signed")
 
 
 def _statement(content: bytes, keys: Mapping[str, Mapping[str, Any]]) -> Predicate:
@@ -237,7 +237,7 @@ def _statement(content: bytes, keys: Mapping[str, Mapping[str, Any]]) -> Predica
         raise BundleInvalid("the enrolment of its key is not in the bundle")
     predicate = Statement.from_wire(envelope.verify(public_key_from_wire(bound["public_key"]))).predicate
     if predicate.instance.instance_id != bound["instance"]["instance_id"]:
-        raise BundleInvalid(f"its key is bound to {bound['instance']['instance_id']}, and it speaks of another")
+        raise BundleInvalid(f"its key is bound to {bound['instance']['instance_id']}, but it names another instance")
     return predicate
 
 
@@ -259,11 +259,11 @@ def _check_root(header: Header, checkpoint: Checkpoint, leaves: list[bytes]) -> 
         return node_hash(root(low, split), root(split, high))
 
     if checkpoint.size and root(0, checkpoint.size) != checkpoint.root:
-        raise BundleInvalid("the entries do not lead to the checkpoint's root: something was changed, removed or moved")
+        raise BundleInvalid("the root of the entries is not the checkpoint's: an entry was changed, removed or moved")
 
 
 class _Reader:
-    """Reads the lines strictly: header, entries, end, nothing after it."""
+    """Reads the lines strictly: header, entries, end line, and nothing after it."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
@@ -284,10 +284,10 @@ class _Reader:
                 raise BundleInvalid(f"line {count + 2} is not an entry") from exc
             if isinstance(found, End):
                 if found.entries != count or next(self._lines, None) is not None:
-                    raise BundleInvalid("the end is not where it says")
+                    raise BundleInvalid("the end line states another number of entries, or lines follow it")
                 return
             yield found
-        raise BundleInvalid("the file ends in the middle: it was cut off")
+        raise BundleInvalid("the end line is missing: the file was truncated; fetch the bundle again")
 
 
 _HEADERS = msgspec.json.Decoder(Header)
@@ -296,7 +296,7 @@ _ENDS = msgspec.json.Decoder(End)
 
 
 def _at(index: int, work: Any) -> Any:
-    """Do what may fail about an entry, so that the error names it."""
+    """Call `work`; an InputError is raised again as one that names the entry."""
     try:
         return work()
     except InputError as exc:
@@ -304,7 +304,7 @@ def _at(index: int, work: Any) -> Any:
 
 
 def _shaped(index: int, stated: Mapping[str, Any], shape: type[S]) -> S:
-    """Read an event as what it must be, whoever signed the log."""
+    """Convert an event to its type. Raises BundleInvalid."""
     try:
         return msgspec.convert(stated, shape)
     except msgspec.ValidationError as exc:

@@ -1,10 +1,10 @@
-"""How Git is called, wherever it is: nothing that a repository or the machine configures runs, and no secret is near.
+"""The arguments and environment for every call of Git: no configured program runs, and no secret is passed on.
 
-A repository is somebody else's. Its configuration can name programs (git-config(1)); what is given here comes before
-it, and the environment is made new: no variable of ours (WHENCE_*, AWS_*, passwords) and none of Git's is passed on.
-NOTE: `filter.<name>.clean` and `include.path` cannot be switched off by name. So no repository's own configuration is
-read at all: collectors work in clones that they made themselves, and `whence attest` in a Git directory of its own
-(command/git_checkout.py).
+A repository is untrusted. Its configuration can name programs (git-config(1)); the options here take precedence. The
+environment is built from scratch: no variable of ours (WHENCE_*, AWS_*, passwords) or of Git's is inherited.
+NOTE: `filter.<name>.clean` and `include.path` cannot be switched off by name. Therefore no repository's own
+configuration is read: collectors work in clones that they created, and `whence attest` in a Git directory of its own
+(whence/git_checkout.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SETTINGS = {
     "core.alternateRefsCommand": _NO_PROGRAM,
     "core.pager": "cat",
     "core.gitProxy": "none",
-    "credential.helper": "",  # an empty one ends the list of those before
+    "credential.helper": "",  # an empty value clears the list of helpers
     "gpg.program": _NO_PROGRAM,
     "gpg.ssh.program": _NO_PROGRAM,
     "gpg.x509.program": _NO_PROGRAM,
@@ -45,7 +45,7 @@ _SETTINGS = {
 def git_arguments(
     *arguments: str, program: str = "git", protocols: Sequence[str] = (), settings: Sequence[str] = ()
 ) -> list[str]:
-    """Return the command line. `settings` (`name=value`) come after those that hold always."""
+    """Return the command line. `settings` (`name=value`) follow those that always apply."""
     allowed = [f"protocol.{one}.allow=always" for one in protocols]
     always = [f"{name}={value}" for name, value in _SETTINGS.items()]
     options = [part for one in (*always, *allowed, *settings) for part in ("-c", one)]
@@ -53,7 +53,7 @@ def git_arguments(
 
 
 def git_environment(*, protocols: Sequence[str] = (), path: str = PROGRAMS) -> dict[str, str]:
-    """Return the whole environment: Git speaks `protocols` and nothing else, and asks nobody anything."""
+    """Return the whole environment: Git may use only `protocols`, and never prompts."""
     return {
         "PATH": path,
         "HOME": "/nonexistent",

@@ -1,8 +1,8 @@
-"""Heartbeats: small messages under a MAC, so that staying in touch costs no public-key operation.
+"""Heartbeats: small messages with a MAC, so that reporting presence needs no public-key operation.
 
-The key of an instance is derived from the aggregator's secret; every replica can derive it again without a look-up.
-The MAC covers all of the body, so also the counter, which alone keeps a recorded heartbeat from being taken again, and
-the time, which is the machine's own and refuses nothing.
+The key of an instance is derived from the aggregator's secret; every replica can derive it without a look-up.
+The MAC covers the whole body. Its counter alone prevents replay. Its time is the machine's own and is not a reason to
+refuse a heartbeat.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from whence_common.identifiers import INSTANCE_ID
 HEARTBEAT_BYTES_MAX = 1024
 
 HEARTBEATS = 1
-"""What statements name this form of heartbeats by: with a counter."""
+"""The version by which statements name this form of heartbeats, with a counter."""
 
 
 class HeartbeatInvalid(InputError):
-    """The body is not a heartbeat, or its MAC does not hold."""
+    """The body is not a heartbeat, or its MAC is not valid."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """`state_digest` is the digest of the last statement's envelope; `enrolment` says under which binding.
+    """`state_digest` is the digest of the last statement's envelope; `enrolment` is the number of the binding.
 
-    `counter` grows with each heartbeat of a binding and is never used twice; 0 where an agent of before sent none.
+    `counter` increases with each heartbeat of a binding and is never reused; 0 if an earlier agent sent none.
     """
 
     instance_id: str
@@ -57,8 +57,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
         if heartbeat.counter == 0:
             raise HeartbeatInvalid(
                 "heartbeat-without-counter",
-                "the heartbeat has no counter: whoever recorded it could send it again",
-                fix="upgrade the agent; its statements are accepted meanwhile",
+                "the heartbeat has no counter, so a recorded copy could be replayed",
+                fix="upgrade the agent; its statements are accepted as before",
             )
         if not 0 < heartbeat.counter <= NUMBER_MAX or not 0 < heartbeat.enrolment <= NUMBER_MAX:
             raise HeartbeatInvalid("heartbeat-malformed", "the counter or the enrolment is not between 1 and 2^53 - 1")
@@ -69,7 +69,7 @@ _DECODER = msgspec.json.Decoder(Heartbeat)
 
 
 def derive_key(secret: bytes, *, instance_id: str, enrolment: int) -> bytes:
-    """Derive an instance's MAC key, 32 bytes."""
+    """Return an instance's MAC key, 32 bytes."""
     return hmac.digest(secret, f"whence-heartbeat-v1\n{instance_id}\n{enrolment}".encode(), "sha256")
 
 
@@ -79,6 +79,6 @@ def mac(key: bytes, content: bytes) -> str:
 
 
 def verify_mac(key: bytes, content: bytes, stated: str) -> None:
-    """Raises HeartbeatInvalid unless the MAC holds."""
+    """Verify a MAC. Raises HeartbeatInvalid."""
     if not stated.isascii() or not hmac.compare_digest(mac(key, content), stated):
         raise HeartbeatInvalid("heartbeat-mac", "the MAC does not hold for this instance")

@@ -1,11 +1,11 @@
-"""How the names that everything hangs on may look. Full matches; nothing else is accepted anywhere."""
+"""The grammars of identifiers: applications, versions, accounts, instances, regions, roles, commits."""
 
 from __future__ import annotations
 
 import re
 
 APPLICATION_ID = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]\Z")
-"""Kio's pattern: two characters or more."""
+"""The pattern of STUPS's Kio: two characters or more."""
 APPLICATION_ID_CHARACTERS_MAX = 120
 APPLICATION_VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 APPLICATION_VERSION_CHARACTERS_MAX = 128

@@ -1,6 +1,6 @@
-"""The instance identity document: what AWS signed about a machine, verified against the region's certificate.
+"""The instance identity document: AWS's signed facts about a machine, verified with the region's certificate.
 
-Only the content inside the verified CMS is ever used (attestation.md, tier 1: steps 1 to 7).
+Only the content inside the verified CMS is used.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _FIELD_CHARACTERS_MAX = 256
 
 
 class DocumentRefused(InputError):
-    """The blob does not prove who this instance is. The code says which step refused it."""
+    """The blob does not prove the instance's identity. The code names the check that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceIdentity:
-    """What AWS signed. Holding one from `verify` means the signature held."""
+    """The facts that AWS signed. One that `verify` returned has a valid signature."""
 
     account_id: str
     region: str
@@ -48,35 +48,35 @@ class InstanceIdentity:
     private_ip: str
     pending_time: datetime
     digest: str
-    """Digest of the signed content; unlike the blob's own it cannot vary with its framing."""
+    """Digest of the signed content; unlike a digest of the blob, it does not depend on the encoding around it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """Certificates by region: who may sign for it."""
+    """The certificates that may sign for each region."""
 
     by_region: Mapping[str, Sequence[x509.Certificate]]
 
     @classmethod
     def from_pem(cls, pem_by_region: Mapping[str, bytes]) -> Authorities:
-        """Load PEM certificates by region. Raises ValueError when one is not an RSA-2048 certificate."""
-        from cryptography import x509  # the agent only reads such documents: it does not carry this about
+        """Load PEM certificates by region. Raises ValueError if a key is not RSA-2048."""
+        from cryptography import x509  # imported here: the agent verifies no documents, and so saves the memory
 
         loaded = {region: x509.load_pem_x509_certificates(pem) for region, pem in pem_by_region.items()}
         for region, certificates in loaded.items():
             for certificate in certificates:
                 key = certificate.public_key()
                 if not isinstance(key, rsa.RSAPublicKey) or key.key_size != 2048:
-                    raise ValueError(f"the certificate for {region} holds no RSA-2048 key")
+                    raise ValueError(f"the key of the certificate for {region} is not RSA-2048")
         return cls(loaded)
 
 
 def verify(blob: str, authorities: Authorities) -> InstanceIdentity:
-    """Verify the base64 text of `rsa2048`. Raises DocumentRefused or another InputError with a stable code."""
+    """Verify the metadata service's `rsa2048`, base64, and return what it signs. Raises an InputError."""
     if len(blob) > BLOB_CHARACTERS_MAX:
         raise DocumentRefused("identity-too-large", f"the signature is longer than {BLOB_CHARACTERS_MAX} characters")
     try:
-        decoded = strict_base64.decode(blob.replace("\r", "").replace("\n", ""))  # AWS writes it in lines
+        decoded = strict_base64.decode(blob.replace("\r", "").replace("\n", ""))  # AWS breaks it into lines
     except ValueError as exc:
         raise DocumentRefused("identity-not-base64", "the signature is not base64") from exc
     signed = open_signed_data(ber.read(decoded))
@@ -87,14 +87,14 @@ def verify(blob: str, authorities: Authorities) -> InstanceIdentity:
 
 
 def read_unverified(document: bytes) -> InstanceIdentity:
-    """Read the plain document that the metadata service shows, for the agent's own use on its own machine."""
+    """Parse the plain document of the metadata service, without verification, for the agent on its own machine."""
     return _identity(_document(document), document)
 
 
 def _verify_signature(signed: SignedData, region: str, authorities: Authorities) -> None:
     certificates = authorities.by_region.get(region, ())
     if not certificates:
-        raise DocumentRefused("identity-region-unknown", "no certificate is known for the region in the document")
+        raise DocumentRefused("identity-region-unknown", "no certificate is configured for the document's region")
     for certificate in certificates:
         if certificate.serial_number != signed.serial:
             continue
@@ -105,7 +105,7 @@ def _verify_signature(signed: SignedData, region: str, authorities: Authorities)
         except InvalidSignature:
             continue
         return
-    raise DocumentRefused("identity-signature", "the signature does not hold for the region's certificate")
+    raise DocumentRefused("identity-signature", "the signature is not valid for the region's certificate")
 
 
 def _document(content: bytes) -> Mapping[str, Any]:
@@ -154,5 +154,7 @@ def _text(document: Mapping[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or len(value) > _FIELD_CHARACTERS_MAX:
-        raise DocumentRefused("identity-malformed", f"{name} in the document is not a short text")
+        raise DocumentRefused(
+            "identity-malformed", f"{name} in the document must be text of at most {_FIELD_CHARACTERS_MAX} characters"
+        )
     return value

@@ -1,7 +1,7 @@
-"""What a registry holds about one image: which manifests to read for it, which of their blobs. Not believed yet.
+"""Gather the signatures and provenance of an image from a registry: which manifests and blobs to read. Not verified.
 
-Source: OCI distribution 1.1 referrers and their fallback tag, cosign's tags, Sigstore bundles (pierone.md 4.5). What is
-certainly of no use (SBOMs, scans) is left out before anything is counted; what is left out by a bound is named.
+Source: OCI distribution 1.1 referrers and their fallback tag, cosign's tags, Sigstore bundles. SBOMs, scans and other
+artifacts are skipped before anything is counted; what a bound excludes is listed in `unread`.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 _DSSE = "application/vnd.dsse.envelope.v1+json"
 _BUNDLE = "application/vnd.dev.sigstore.bundle"
 _SIGNED_IN_TOTO = ("application/vnd.in-toto.provenance+dsse", "application/vnd.in-toto+dsse")
-"""What in-toto's specification calls an envelope of provenance, and one of any predicate; Docker uses the first."""
+"""in-toto's media types for envelopes of provenance, and of any predicate; Docker uses the first."""
 _IN_TOTO, _PREDICATE = "application/vnd.in-toto+json", "in-toto.io/predicate-type"
 _PREDICATE_NAMES = ("dev.sigstore.bundle.predicateType", "predicateType", _PREDICATE)
 _ARTIFACT_TYPES = (
     _BUNDLE, _DSSE, "application/vnd.dev.cosign.", _IN_TOTO, *_SIGNED_IN_TOTO, "application/vnd.oci.empty.",
     "application/vnd.oci.image.config.", "application/vnd.docker.container.image.", "application/octet-stream",
 )  # fmt: skip
-"""How artifact types begin that signatures and provenance were seen under; config types stand in for absent ones."""
+"""Prefixes of the artifact types of signatures and provenance; a config's type replaces an absent artifact type."""
 
 
 class Unreadable(Exception):
-    """One piece of evidence cannot be read, now or ever; the message says why."""
+    """One piece of evidence cannot be read; the message states why."""
 
 
 class EvidenceSource(Protocol):
-    """One repository of a registry; all bytes are those of their digest. Raises Unreadable for one piece."""
+    """Reads from one repository of a registry; bytes match their digest. Raises Unreadable."""
 
     async def manifest(self, name: str) -> bytes | None: ...
 
@@ -50,21 +50,21 @@ class EvidenceSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageEvidence:
-    """What a registry holds about one image, verbatim and not believed yet."""
+    """The signatures and attestations of one image, verbatim and not verified yet."""
 
     signatures: tuple[tuple[bytes, bytes], ...] = ()
     """Simple-signing bodies, each with its signature in DER."""
     digest_signatures: tuple[bytes, ...] = ()
-    """Signatures in DER over the manifest's digest itself."""
+    """Signatures in DER over the manifest's digest."""
     envelopes: tuple[bytes, ...] = ()
     """DSSE envelopes as JSON."""
     unread: tuple[str, ...] = ()
-    """What was not read, and why: nothing may be concluded from its absence."""
+    """What was not read, and why. If this is not empty, missing evidence proves nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedBlob:
-    """A blob of an evidence manifest that is worth reading."""
+    """A blob of an evidence manifest that may hold a signature or provenance."""
 
     kind: str
     digest: str
@@ -74,7 +74,7 @@ class WantedBlob:
 
 @dataclass(slots=True)
 class Gathering:
-    """Evidence as it comes in."""
+    """The evidence gathered so far, and what remains of the bounds."""
 
     signatures: list[tuple[bytes, bytes]] = field(default_factory=list)
     digest_signatures: list[bytes] = field(default_factory=list)
@@ -84,14 +84,14 @@ class Gathering:
     bytes_left: int = TOTAL_BYTES_MAX
 
     def skip(self, reason: str) -> None:
-        """Note what is not read; a few reasons stand for all."""
+        """Note why something is not read; only the first few reasons are kept."""
         if reason not in self.unread and len(self.unread) < _REASONS_MAX:
             self.unread.append(reason)
 
     def takes(self, blob: WantedBlob) -> bool:
-        """Whether a blob is within the bounds; note it where it is not."""
+        """Return whether a blob is within the bounds, and count it; if it is not, note the reason."""
         if blob.size > EVIDENCE_BYTES_MAX:
-            self.skip(f"{blob.digest} has {blob.size} bytes, and at most {EVIDENCE_BYTES_MAX} are read")
+            self.skip(f"{blob.digest} has {blob.size} bytes; at most {EVIDENCE_BYTES_MAX} are read")
         elif self.blobs >= BLOBS_MAX:
             self.skip(f"there are more than {BLOBS_MAX} signatures and attestations")
         elif blob.size > self.bytes_left:
@@ -103,7 +103,7 @@ class Gathering:
         return False
 
     def add(self, blob: WantedBlob, content: bytes) -> None:
-        """Take a blob whose bytes are those of its digest."""
+        """Add the contents of a blob; its bytes match its digest."""
         if blob.kind == _SIMPLE_SIGNING:
             signature = _decoded(blob.annotations.get(_SIGNATURE))
             self.signatures += [(content, signature)] if signature is not None else []
@@ -116,7 +116,7 @@ class Gathering:
             self.digest_signatures += [plain] if plain is not None else []
 
     def _add_envelope(self, blob: WantedBlob, envelope: bytes) -> None:
-        """Keep an envelope. One that is malformed is not evidence; one that exceeds a bound is unread."""
+        """Add an envelope. A malformed one is not evidence; one that exceeds a bound is listed as unread."""
         try:
             Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX)
         except EnvelopeInvalid as exc:
@@ -135,7 +135,7 @@ class Gathering:
 
 
 async def gather(digest: str, referrers: bytes | None, source: EvidenceSource) -> ImageEvidence:
-    """Read all that may be a signature or provenance of a digest. `referrers` is what the registry lists for it."""
+    """Read what may be signatures or provenance of a digest. `referrers` is the registry's list of its referrers."""
     gathering = Gathering()
     names = evidence_manifests(digest, referrers)
     if len(names) > MANIFESTS_MAX:
@@ -165,12 +165,12 @@ async def _read(gathering: Gathering, blob: WantedBlob, source: EvidenceSource) 
 
 
 def fallback_tag(digest: str) -> str:
-    """Name the tag under which registries without referrers keep them."""
+    """Return the tag that lists a digest's referrers in registries without the referrers API."""
     return digest.replace(":", "-")
 
 
 def evidence_manifests(digest: str, referrers: bytes | None) -> list[str]:
-    """Name the manifests that may hold evidence: cosign's tags, then digests, those with a wanted type first."""
+    """Return the manifests that may hold evidence: cosign's tags, then digests, those with a wanted type first."""
     found = loose(referrers).get("manifests") if referrers is not None else None
     entries = [one for one in found if isinstance(one, dict) and _worth(one)] if isinstance(found, list) else []
     entries.sort(key=lambda one: _predicate(one) not in WANTED_PREDICATES)
@@ -181,7 +181,7 @@ def evidence_manifests(digest: str, referrers: bytes | None) -> list[str]:
 
 
 def wanted_blobs(manifest: bytes) -> list[WantedBlob]:
-    """Give the blobs of an evidence manifest that are worth reading."""
+    """Return the blobs of an evidence manifest that may hold a signature or provenance."""
     document = loose(manifest)
     if not _may_be_wanted(_predicate(document)):
         return []
@@ -203,7 +203,7 @@ def wanted_blobs(manifest: bytes) -> list[WantedBlob]:
 
 
 def provenance_blobs(attestation: bytes) -> list[tuple[str, int]]:
-    """Give digest and size of the provenance in one of BuildKit's attestation manifests; SBOMs are passed over."""
+    """Return digest and size of the provenance in one of BuildKit's attestation manifests; SBOMs are skipped."""
     layers = loose(attestation).get("layers")
     found = []
     for layer in layers if isinstance(layers, list) else []:
@@ -219,21 +219,21 @@ def provenance_blobs(attestation: bytes) -> list[tuple[str, int]]:
 
 
 def _worth(entry: Mapping[str, Any]) -> bool:
-    """Whether a listed referrer may be a signature or provenance, as far as the listing tells."""
+    """Return whether a referrer may be a signature or provenance, by its entry in the list."""
     kind = entry.get("artifactType")
     known = isinstance(kind, str) and kind != ""
     return (not known or str(kind).startswith(_ARTIFACT_TYPES)) and _may_be_wanted(_predicate(entry))
 
 
 def _predicate(described: Mapping[str, Any]) -> str:
-    """Return the predicate type that a descriptor's or manifest's annotations state; empty where they state none."""
+    """Return the predicate type in the annotations of a descriptor or manifest; empty if they state none."""
     annotations = described.get("annotations")
     held = annotations if isinstance(annotations, dict) else {}
     return next((str(held[name]) for name in _PREDICATE_NAMES if isinstance(held.get(name), str)), "")
 
 
 def _may_be_wanted(predicate: str) -> bool:
-    """Whether a predicate type may matter: one that is wanted, another version of provenance, or no type at all."""
+    """Return whether a predicate type is wanted, is another version of provenance, or is not stated."""
     return "://" not in predicate or predicate in WANTED_PREDICATES or predicate.startswith(PROVENANCE_PREFIX)
 
 

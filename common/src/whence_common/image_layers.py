@@ -1,7 +1,7 @@
-"""scm-source.json found in an image's layers, read as a stream, by layer order (pierone.md 4.3).
+"""Find scm-source.json in an image's layers, which are read as streams.
 
-Whoever has the layers reads them from the top and stops at the first that is not "absent". One that cannot be read
-whole within the bounds is "unreadable": a lower layer's file is never taken instead.
+The caller reads the layers from the top and stops at the first that is not "absent". A layer that cannot be read whole
+within the bounds is "unreadable"; the file of a lower layer is not used in its place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OPAQUE = ".wh..wh..opq"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerFinding:
-    """`found` with its content, `hidden` (a whiteout), `absent`, or `unreadable` with the reason."""
+    """One layer's result: `found` with the content, `hidden` by a whiteout, `absent`, or `unreadable` with a reason."""
 
     outcome: Literal["found", "hidden", "absent", "unreadable"]
     content: bytes = b""
@@ -30,7 +30,7 @@ class LayerFinding:
 
 
 class _Bounded:
-    """A reader that refuses to give more than so many bytes: gzip turns kilobytes into gigabytes."""
+    """A reader that fails after `bytes_max` bytes: kilobytes of gzip can expand to gigabytes."""
 
     def __init__(self, source: BinaryIO, bytes_max: int) -> None:
         self._source = source
@@ -40,12 +40,12 @@ class _Bounded:
         chunk = self._source.read(size)
         self._left -= len(chunk)
         if self._left < 0:
-            raise tarfile.TarError("inflates past the bound")
+            raise tarfile.TarError("the uncompressed layer is larger than the bound")
         return chunk
 
 
 def read_layer(layer: BinaryIO, *, bytes_max: int = INFLATED_BYTES_MAX) -> LayerFinding:
-    """Scan one layer's uncompressed tar stream. Blocking; never raises for what is in the stream."""
+    """Scan one layer's uncompressed tar stream. Blocking; an invalid stream is returned as `unreadable`."""
     finding = LayerFinding(outcome="absent")
     hidden = False
     try:
@@ -53,7 +53,7 @@ def read_layer(layer: BinaryIO, *, bytes_max: int = INFLATED_BYTES_MAX) -> Layer
             for number, entry in enumerate(archive, start=1):
                 if number > ENTRIES_MAX:
                     return LayerFinding(outcome="unreadable", reason=f"more than {ENTRIES_MAX} entries")
-                archive.members = []  # a stream is read once: remembering each entry would grow without bound
+                archive.members = []  # the list of entries would grow without bound
                 name = entry.name.removeprefix("./")
                 if name in (_WHITEOUT, _OPAQUE):
                     hidden = True

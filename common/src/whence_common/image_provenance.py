@@ -1,7 +1,7 @@
-"""Which source an image was built from, by everything it and its registry say. Pure.
+"""Determine the source that an image was built from, by provenance, annotations, labels and files. Pure.
 
-A source that is signed by a trusted builder comes first. What an image says of itself counts as said by it; what it may
-have inherited from its base image does not count (pierone.md 4.2).
+Provenance that a trusted builder signed has the most weight. Labels that may be inherited from the base image are not
+evidence of the image's own source.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ ClaimKind = Literal[
 KINDS: tuple[ClaimKind, ...] = (
     "provenance", "annotation", "index-annotation", "label", "label-schema", "buildkit", "scm-source", "push",
 )  # fmt: skip
-"""In the order of their weight."""
+"""In order of weight, highest first."""
 SOURCE, REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
 BASE_DIGEST, BASE_NAME = "org.opencontainers.image.base.digest", "org.opencontainers.image.base.name"
 _SCHEMA = ("org.label-schema.vcs-url", "org.label-schema.vcs-ref")
 _CREATED = ("org.opencontainers.image.created", "org.label-schema.build-date")
 _MILLIS = re.compile(r"\.[0-9]+")
 LABEL_AGE_SECONDS_MAX = 86_400.0
-"""Labels are written when a build starts; a build takes less than a day."""
+"""Builds write labels when they start, and take less than a day."""
 _CHARACTERS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceClaim:
-    """Somebody says which source an image was built from. `by` is the builder whose key signed it."""
+    """A claim about the source that an image was built from. `by` is the builder whose key signed it, if any."""
 
     kind: ClaimKind
     source: ScmSource
     by: str = ""
     maybe_inherited: bool = False
-    """A label of an image whose base is not known: it may be the base image's. It never contradicts another claim."""
+    """The claim is a label, and the base image is unknown: the label may be inherited. It contradicts no claim."""
 
     def to_wire(self) -> dict[str, object]:
         inherited = {"maybe_inherited": True} if self.maybe_inherited else {}
@@ -63,18 +63,18 @@ class SourceClaim:
 def claim_of_names(
     kind: ClaimKind, names: Mapping[str, Any], *, keys: tuple[str, str] = (SOURCE, REVISION)
 ) -> list[SourceClaim]:
-    """Read annotations or labels; nothing where neither repository nor commit is named."""
+    """Return the claim in annotations or labels; an empty list if they name neither repository nor commit."""
     url, revision = (_text(names.get(key)) for key in keys)
     return [_claim(kind, url, revision)] if url or revision else []
 
 
 def claims_of_manifest(manifest: bytes) -> list[SourceClaim]:
-    """Read the annotations of an image's manifest, which no image inherits."""
+    """Return the claims in a manifest's annotations, which are not inherited from a base image."""
     return claim_of_names("annotation", _object(loose(manifest).get("annotations")))
 
 
 def claims_of_index(index: bytes, digest: str) -> list[SourceClaim]:
-    """Read the annotations of an index, and those of its entry for this manifest."""
+    """Return the claims in the annotations of an index and of its entry for this manifest."""
     document = loose(index)
     entries = document.get("manifests")
     described = [_object(one) for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
@@ -85,14 +85,14 @@ def claims_of_index(index: bytes, digest: str) -> list[SourceClaim]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
-    """What an image's configuration holds about its source: its labels, and when the image was made."""
+    """The parts of an image's configuration that concern its source: labels and time of creation."""
 
     labels: Mapping[str, Any] = field(default_factory=dict)
     created: str = ""
 
     @classmethod
     def parse(cls, content: bytes) -> ImageConfig:
-        """Read a configuration blob leniently."""
+        """Parse a configuration blob; what is malformed counts as absent."""
         document = loose(content)
         labels = _object(document.get("config")).get("Labels")
         return cls(labels=_object(labels), created=_text(document.get("created")))
@@ -101,9 +101,9 @@ class ImageConfig:
 def claims_of_labels(
     config: ImageConfig, base: ImageConfig | None, *, base_digest: str = ""
 ) -> tuple[list[SourceClaim], list[str], list[str]]:
-    """Read labels, which images inherit. `base_digest` is a known base image with the same commit, if there is one.
+    """Return the claims in labels, the reasons why labels are inherited, and why they may be.
 
-    Return the claims, what certainly does not count, and what is not known to be the image's own.
+    Images inherit labels from their base image. `base_digest` is a known base image with the same commit, if any.
     """
     claims: list[SourceClaim] = []
     inherited: list[str] = []
@@ -112,7 +112,7 @@ def claims_of_labels(
     for kind, keys in labels:
         for claim in claim_of_names(kind, config.labels, keys=keys):
             if base is None and base_digest:
-                unknown.append(f"the {kind}s are those of the image {base_digest}, which this one is built on")
+                unknown.append(f"the {kind}s equal those of the base image {base_digest}")
             elif base is None and _older(config):
                 unknown.append(f"the {kind}s are older than the image, so they may be the base image's")
             elif base is None:
@@ -125,7 +125,7 @@ def claims_of_labels(
 
 
 def _older(config: ImageConfig) -> bool:
-    """Whether the labels state a time long before the image was made: a base image's labels do."""
+    """Return whether the labels state a time long before the image's creation, as inherited labels do."""
     stated = next((_text(config.labels[name]) for name in _CREATED if name in config.labels), "")
     try:
         of_labels, of_image = (datetime.fromisoformat(_MILLIS.sub("", one)) for one in (stated, config.created))
@@ -137,10 +137,10 @@ def _older(config: ImageConfig) -> bool:
 def claims_of_provenance(
     digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]
 ) -> tuple[list[SourceClaim], list[str]]:
-    """Read SLSA provenance that a trusted builder signed for this digest.
+    """Return the claims in SLSA provenance that a trusted builder signed for this digest.
 
-    Return the claims, and why some provenance gives none: it names several sources, or no commit. BuildKit's hint for a
-    local context is its client's, so it is no more than a claim of BuildKit.
+    The second list states why some provenance has no claim: it names several sources, or no commit. BuildKit's hint for
+    a local context comes from the client, so it is a claim of the kind `buildkit`.
     """
     claims: list[SourceClaim] = []
     unclear: list[str] = []
@@ -157,12 +157,12 @@ def claims_of_provenance(
                 _claim("provenance", found.source.url, found.source.commit, by=builder.builder_id, status=status)
             )
     for kind in unread_provenance(digest, envelopes=envelopes, builders=builders):
-        unclear.append(f"there is signed provenance of a version that is not read: {kind[:100]}")
+        unclear.append(f"signed provenance has an unsupported predicate type: {kind[:100]}")
     return claims, list(dict.fromkeys(unclear))
 
 
 def claims_of_buildkit(digest: str, statements: Sequence[Mapping[str, Any]]) -> list[SourceClaim]:
-    """Read BuildKit's attestations, which nobody signed: the build context, or the client's hint for a local one."""
+    """Return the claims in BuildKit's unsigned attestations: the build context, or the client's hint if it is local."""
     found = []
     for statement in statements:
         if statement.get("predicateType") in PROVENANCE_TYPES and digest in subjects_of(statement):
@@ -172,7 +172,7 @@ def claims_of_buildkit(digest: str, statements: Sequence[Mapping[str, Any]]) -> 
 
 
 def slsa_provenance(digest: str, *, name: str, source: ScmSource, builder_id: str, finished_at: str) -> dict[str, Any]:
-    """Make the statement that an image was built from a source: SLSA provenance v1."""
+    """Return the statement that an image was built from a source: SLSA provenance v1."""
     repository, commit = repository_of(source.url), source.commit_id
     assert repository is not None, "the source names a repository"
     assert commit is not None, "the source names a commit"
@@ -213,14 +213,14 @@ def _weight(claim: SourceClaim) -> tuple[bool, int, str, str, str, str]:
 
 
 def contradicts(one: ScmSource, other: ScmSource) -> bool:
-    """Return whether two name different commits, or certainly different repositories in whatever spelling."""
+    """Return whether two sources name different commits, or certainly different repositories."""
     if one.commit_id is not None and other.commit_id is not None and one.commit_id != other.commit_id:
         return True
     return compare(one.url, other.url) == "other"
 
 
 def chains(layers: Sequence[str]) -> list[str]:
-    """Name what the first layer is, the first two, … all of them: equal names mean equal layers."""
+    """Return a chained digest for the first layer, the first two, … all: equal digests mean equal layers."""
     found, chain = [], b""
     for digest in layers:
         chain = hashlib.sha256(chain + digest.encode("ascii")).digest()
@@ -229,7 +229,7 @@ def chains(layers: Sequence[str]) -> list[str]:
 
 
 def _modified(statement: Mapping[str, Any]) -> str:
-    """Give the status of the tree as `whence attest` states it."""
+    """Return the status of the working tree that `whence attest` stated."""
     parameters = _object(_object(_object(statement.get("predicate")).get("buildDefinition")).get("externalParameters"))
     return "modified" if parameters.get("modified") is True else ""
 

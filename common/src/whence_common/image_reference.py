@@ -1,4 +1,4 @@
-"""Where an image comes from: `registry/path:tag`, `registry/path@digest` or both. A tag is a mutable pointer."""
+"""Image references: `registry/path:tag`, `registry/path@digest` or both. A tag is a mutable pointer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _PATH_CHARACTERS_MAX = 255
 
 
 DOCKER_HUB = "docker.io"
-"""The name that Docker Hub has here, whichever of its names was written."""
+"""The canonical name of Docker Hub, which has several."""
 DOCKER_HUB_HOST = "registry-1.docker.io"
-"""Where Docker Hub's API is."""
+"""The host of Docker Hub's API."""
 _HUB_NAMES = frozenset({DOCKER_HUB, DOCKER_HUB_HOST, "index.docker.io", "registry.hub.docker.com"})
 _HUB_OFFICIAL = "library/"
 
 
 class ImageReferenceInvalid(InputError):
-    """The text names no image, or no image that stays the same."""
+    """The text is not an image reference, or has neither tag nor digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class ImageReference:
         if at and not is_sha256_digest(digest):
             raise ImageReferenceInvalid(
                 "image-digest-malformed",
-                "what follows @ is not a digest: sha256: and 64 lower-case hex digits are needed",
+                "the text after @ is not a digest: sha256: and 64 lower-case hex digits are required",
                 fix="copy the digest that the registry printed when the image was pushed",
             )
         registry, slash, remainder = rest.partition("/")
@@ -57,22 +57,22 @@ class ImageReference:
             raise _malformed("names no registry")
         path, colon, tag = remainder.partition(":")
         if colon and not _TAG.match(tag):
-            raise _malformed("has a tag that no registry accepts")
+            raise _malformed("has an invalid tag: at most 128 letters, digits, _ . and - are allowed")
         _check_registry(registry)
         if not all(_SEGMENT.match(segment) for segment in path.split("/")):
             raise _malformed("has a path segment that is not lower-case letters and digits joined by . _ or -")
         if not colon and not at:
             raise ImageReferenceInvalid(
                 "image-tag-missing",
-                "the image has neither tag nor digest, which would mean the tag latest",
+                "the image has neither tag nor digest, which means the mutable tag latest",
                 fix=f"write {registry}/{path}:VERSION or {registry}/{path}@sha256:…",
             )
         return cls(registry=registry, path=path, tag=tag if colon else None, digest=digest if at else None)
 
     def canonical(self) -> ImageReference:
-        """Return the reference with the one name of its registry, and with Docker Hub's library/ where it was left out.
+        """Return the reference with its registry's canonical name, and with Docker Hub's library/ if it was omitted.
 
-        What was recorded keeps the name that it was recorded with; this is for what is read or asked from now on.
+        Use it for new reads and requests. Recorded references keep the name that they were recorded with.
         """
         registry = registry_name(self.registry)
         return replace(self, registry=registry, path=registry_path(registry, self.path))
@@ -84,14 +84,14 @@ class ImageReference:
 
     @property
     def moving_tag(self) -> str | None:
-        """The tag, when its very name says that it moves: latest, or anything with snapshot in it."""
+        """The tag, if its name marks it as mutable: latest, or a name that contains snapshot."""
         if self.tag is None:
             return None
         lowered = self.tag.lower()
         return self.tag if lowered == "latest" or "snapshot" in lowered else None
 
     def at(self, digest: str) -> str:
-        """Give the one reference that cannot move: `registry/path@digest`."""
+        """Return the immutable reference `registry/path@digest`."""
         assert is_sha256_digest(digest)
         return f"{self.repository}@{digest}"
 
@@ -101,17 +101,17 @@ class ImageReference:
 
 
 def registry_name(host: str) -> str:
-    """Return the one name of a registry: Docker Hub goes by several, and every other registry by its host alone."""
+    """Return a registry's canonical name: Docker Hub has several names, every other registry has its host only."""
     return DOCKER_HUB if host.lower() in _HUB_NAMES else host
 
 
 def registry_path(host: str, path: str) -> str:
-    """Return a repository's path in the API of its registry: Docker Hub keeps single names below library/."""
+    """Return a repository's path in its registry's API: on Docker Hub, a single name is below library/."""
     return f"{_HUB_OFFICIAL}{path}" if registry_name(host) == DOCKER_HUB and "/" not in path else path
 
 
 def twice_named(hosts: Iterable[str]) -> list[str]:
-    """Return, for messages, registries that are named more than once, by different names."""
+    """Return, for messages, the registries that are listed by several of their names."""
     found: dict[str, list[str]] = {}
     for host in hosts:
         found.setdefault(registry_name(host), []).append(host)
@@ -119,17 +119,17 @@ def twice_named(hosts: Iterable[str]) -> list[str]:
 
 
 def is_repository_path(text: str) -> bool:
-    """Say whether a text is a repository's path as OCI writes it."""
+    """Return whether a text is a repository's path by OCI's grammar."""
     return len(text) <= _PATH_CHARACTERS_MAX and all(_SEGMENT.match(segment) for segment in text.split("/"))
 
 
 def is_tag(text: str) -> bool:
-    """Say whether a text is a tag as OCI writes it."""
+    """Return whether a text is a tag by OCI's grammar."""
     return _TAG.match(text) is not None
 
 
 def is_loopback_registry(registry: str) -> bool:
-    """Say whether a registry is this very machine, which Docker and Whence alike reach over plain HTTP."""
+    """Return whether a registry is on this machine; Docker and Whence connect to it over plain HTTP."""
     host = registry.partition(":")[0]
     if host == "localhost":
         return True
@@ -140,7 +140,7 @@ def is_loopback_registry(registry: str) -> bool:
 
 
 def is_host(text: str) -> bool:
-    """Say whether a text is a host name, with a port or without."""
+    """Return whether a text is a host name, with or without a port."""
     host, colon, port = text.partition(":")
     return bool(_HOST.match(host)) and (not colon or (bool(_PORT.match(port)) and 0 < int(port) < 65536))
 
@@ -150,7 +150,7 @@ def _check_registry(registry: str) -> None:
     if not is_host(registry):
         raise _malformed("has no host, or host and port, before its first slash")
     if "." not in host and not colon and host != "localhost":
-        raise _malformed(f"names no registry: {host!r} is not a host name with a dot, no localhost and has no port")
+        raise _malformed(f"names no registry: {host!r} has neither a dot nor a port, and is not localhost")
 
 
 def _malformed(why: str) -> ImageReferenceInvalid:
@@ -163,7 +163,7 @@ def _malformed(why: str) -> ImageReferenceInvalid:
 
 @lru_cache(maxsize=4096)
 def tag_reference(source: str) -> str | None:
-    """Return `registry/path:tag` where a source names an image by its tag alone; None also for a malformed source."""
+    """Return `registry/path:tag` if a source has a tag and no digest; else None, also for a malformed source."""
     try:
         reference = ImageReference.parse(source)
     except ImageReferenceInvalid:
@@ -172,12 +172,12 @@ def tag_reference(source: str) -> str | None:
 
 
 def image_subject(repository: str, digest: str, index_digest: str | None) -> str:
-    """Name an image, and the index it was chosen from, as questions about it do. What is not a digest is left out."""
+    """Return the subject that names an image and the index it was chosen from. A malformed index digest is omitted."""
     return f"{repository}@{digest}" + (f"^{index_digest}" if index_digest and is_sha256_digest(index_digest) else "")
 
 
 def parse_image_subject(subject: str) -> tuple[str, str, str | None]:
-    """Return repository, digest, and digest of the index. Raises ImageReferenceInvalid."""
+    """Return an image subject's repository, digest, and digest of the index. Raises ImageReferenceInvalid."""
     repository, _, digests = subject.rpartition("@")
     digest, _, index_digest = digests.partition("^")
     check_repository(repository)
@@ -194,5 +194,5 @@ def check_repository(repository: str) -> None:
 
 
 def digest_of_subject(subject: str) -> str:
-    """Return the digest in an image's subject; of a malformed one, what stands in its place."""
+    """Return the digest in an image's subject; of a malformed subject, the text at that place."""
     return subject.rpartition("@")[2].partition("^")[0]

@@ -1,4 +1,4 @@
-"""What an image shows for itself, verified by keys the platform names: cosign signatures and SLSA provenance. Pure.
+"""Verify an image's cosign signatures and SLSA provenance by keys that the platform names. Pure.
 
 Formats: cosign simple signing, Sigstore bundles, DSSE, SLSA provenance v0.2 and v1. Only verified bytes are read.
 """
@@ -23,17 +23,17 @@ from whence_common.loose_json import loose
 from whence_common.slsa_source import PROVENANCE_TYPES, subjects_of
 
 EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
-"""Largest signature or attestation that is read. BuildKit's provenance with `mode=max` has some megabytes."""
+"""The largest signature or attestation that is read. BuildKit's provenance with `mode=max` has several megabytes."""
 _SIGN = "https://sigstore.dev/cosign/sign/v1"
 WANTED_PREDICATES = (_SIGN, *PROVENANCE_TYPES)
-"""Predicate types that say something about trust or source; SBOMs, scans and others are not read."""
+"""Predicate types of signatures and provenance; SBOMs, scans and others are not read."""
 PROVENANCE_PREFIX = "https://slsa.dev/provenance/"
 _SIMPLE_SIGNING = "cosign container image signature"
 _KEY_BYTES_MAX = 16 * 1024
 
 
 class TrustKeyInvalid(InputError):
-    """A key file of the platform holds no P-256 public key."""
+    """A key file of the platform does not hold a P-256 public key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +47,9 @@ def load_public_key(pem: bytes, *, name: str) -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_pem_public_key(pem[:_KEY_BYTES_MAX])
     except ValueError as exc:
-        raise TrustKeyInvalid("trust-key", f"{name} holds no public key in PEM") from exc
+        raise TrustKeyInvalid("trust-key", f"{name} is not a public key in PEM") from exc
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise TrustKeyInvalid("trust-key", f"{name} holds no P-256 key", fix="make one with cosign generate-key-pair")
+        raise TrustKeyInvalid("trust-key", f"{name} is not a P-256 key", fix="create one: cosign generate-key-pair")
     return key
 
 
@@ -61,7 +61,7 @@ def signer_of(
     envelopes: Sequence[bytes],
     keys: Iterable[ec.EllipticCurvePublicKey],
 ) -> str | None:
-    """Give the id of the first key that signed this digest, by simple signing or a sign statement; None without one."""
+    """Return the id of the first key that signed this digest, by simple signing or a sign statement; else None."""
     for key in keys:
         for body, signature in signatures:
             if signature_holds(key, signature, body) and _names(body, digest):
@@ -76,7 +76,7 @@ def signer_of(
 
 
 def builder_of(digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]) -> str | None:
-    """Give the id of the trusted builder whose provenance names this digest; None without one."""
+    """Return the id of the trusted builder whose provenance names this digest; else None."""
     found = verified_provenance(digest, envelopes=envelopes, builders=builders)
     return found[0][0].builder_id if found else None
 
@@ -84,7 +84,7 @@ def builder_of(digest: str, *, envelopes: Sequence[bytes], builders: Iterable[Tr
 def verified_provenance(
     digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]
 ) -> list[tuple[TrustedBuilder, Mapping[str, Any]]]:
-    """Give the provenance statements about this digest that a trusted builder signed in its own name."""
+    """Return the provenance of this digest that trusted builders signed, each with its own builder id."""
     found = []
     for builder in builders:
         for envelope in envelopes:
@@ -95,7 +95,7 @@ def verified_provenance(
 
 
 def unread_provenance(digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]) -> list[str]:
-    """Return the predicate types of provenance about this digest that a builder's key signed in another version."""
+    """Return the unsupported predicate types of provenance of this digest that a builder's key signed."""
     found = []
     for builder in builders:
         for envelope in envelopes:
@@ -107,7 +107,7 @@ def unread_provenance(digest: str, *, envelopes: Sequence[bytes], builders: Iter
 
 
 def read_bundle(content: bytes) -> tuple[bytes | None, bytes | None]:
-    """Give the DSSE envelope of a Sigstore bundle, or its signature over the manifest's digest; neither is believed."""
+    """Return a Sigstore bundle's DSSE envelope, or its signature over the manifest's digest; neither is verified."""
     bundle = loose(content)
     envelope = bundle.get("dsseEnvelope")
     if isinstance(envelope, dict):
@@ -135,7 +135,7 @@ def _names(body: bytes, digest: str) -> bool:
 
 
 def _statement(envelope: bytes, key: ec.EllipticCurvePublicKey, digest: str) -> Mapping[str, Any] | None:
-    """Give a verified in-toto statement about this digest, or None."""
+    """Return the in-toto statement in an envelope if it is about this digest and its signature is valid; else None."""
     try:
         body = Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX).verify(key)
     except EnvelopeInvalid:

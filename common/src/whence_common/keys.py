@@ -1,4 +1,4 @@
-"""Instance keys: ECDSA on P-256, named by the SHA-256 of their SubjectPublicKeyInfo."""
+"""Instance keys: ECDSA on P-256, identified by the SHA-256 of their SubjectPublicKeyInfo."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ class PublicKeyInvalid(InputError):
 
 
 def key_id(public_key: ec.EllipticCurvePublicKey) -> str:
-    """Name a key: hex SHA-256 of its DER SubjectPublicKeyInfo."""
+    """Return a key's id: the hex SHA-256 of its DER SubjectPublicKeyInfo."""
     return hashlib.sha256(_spki(public_key)).hexdigest()
 
 
 def is_key_id(text: str) -> bool:
-    """Say whether a text names a key as `key_id` does; there is one way to write it, or look-ups would differ."""
+    """Return whether a text has the form of a `key_id`, lower-case: look-ups compare ids as text."""
     return _KEY_ID.match(text) is not None
 
 
 def public_key_to_wire(public_key: ec.EllipticCurvePublicKey) -> str:
-    """Give the DER SubjectPublicKeyInfo in base64."""
+    """Return the DER SubjectPublicKeyInfo in base64."""
     return base64.b64encode(_spki(public_key)).decode("ascii")
 
 
 def public_key_from_wire(text: str) -> ec.EllipticCurvePublicKey:
-    """Read a key from base64 DER. Raises PublicKeyInvalid for anything but one P-256 key."""
+    """Parse a key from base64 DER. Raises PublicKeyInvalid unless it is one P-256 key in canonical form."""
     try:
         der = strict_base64.decode(text)
         if len(der) > _SPKI_BYTES_MAX:
@@ -49,7 +49,7 @@ def public_key_from_wire(text: str) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise PublicKeyInvalid("public-key-invalid", "the public key is not on the curve P-256")
     if public_key_to_wire(key) != text:
-        raise PublicKeyInvalid("public-key-invalid", "the public key is not written as its uncompressed DER")
+        raise PublicKeyInvalid("public-key-invalid", "the public key is not in its canonical form, uncompressed DER")
     return key
 
 

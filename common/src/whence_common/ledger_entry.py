@@ -1,6 +1,6 @@
-"""What the ledger's leaves are: the verbatim bytes of statements, and canonical JSON events with their type.
+"""The ledger's entries: the verbatim bytes of statements, and events as canonical JSON with their type.
 
-An entry of a C2SP bundle is at most 65,535 bytes long; what is larger stands in the log by its digest.
+An entry of a C2SP entry bundle has at most 65,535 bytes; a larger entry is in the log by its digest.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def event(kind: str, content: dict[str, Any], *, version: int = 1) -> bytes:
 
 
 def leaf_data(content: bytes) -> bytes:
-    """Give what is hashed as the leaf of an entry: its bytes, or its digest where they are too many."""
+    """Return what is hashed as the leaf of an entry: its bytes, or an event with its digest if it is too large."""
     if len(content) <= ENTRY_BYTES_MAX:
         return content
     return event("by-digest", {"digest": sha256_digest(content), "size": len(content)})
 
 
 def kind_of(content: bytes) -> tuple[str, dict[str, Any]]:
-    """Return what an entry is, and an event's members as well. Raises EntryInvalid."""
+    """Return the kind of an entry, and an event's members. Raises EntryInvalid."""
     kind, _, members = type_of(content)
     return kind, members
 
@@ -46,7 +46,7 @@ def kind_of(content: bytes) -> tuple[str, dict[str, Any]]:
 def type_of(content: bytes) -> tuple[str, int, dict[str, Any]]:
     """Return the kind of an entry, the kind's version, and an event's members. Raises EntryInvalid.
 
-    A statement has no members here: it is an envelope, and its version is its predicate's.
+    For a statement, an envelope, the members are empty; its version is in its predicate.
     """
     try:
         members = _DECODER.decode(content)
@@ -57,7 +57,7 @@ def type_of(content: bytes) -> tuple[str, int, dict[str, Any]]:
     stated = str(members.get("type", ""))
     found = _TYPE.match(stated)
     if found is None:
-        raise EntryInvalid(f"the entry's type {stated[:80]!r} is not one of a ledger")
+        raise EntryInvalid(f"the entry's type {stated[:80]!r} is not urn:whence:KIND:vN")
     return found[1], int(found[2]), members
 
 

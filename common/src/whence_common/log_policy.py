@@ -1,7 +1,7 @@
-"""Whose signatures make a checkpoint believable: the log's keys, those that were revoked, and witnesses. Pure.
+"""Which signatures make a checkpoint trusted: the log's keys, its revoked keys, and witnesses. Pure.
 
-A stolen key signs whatever its thief likes, with any size: below the size of its revocation its signature counts only
-beside a witness's. A lost key's signatures below that size count as before, for nobody else has it.
+A thief can sign any content of any size with a stolen key: below the size of its revocation, its signature counts only
+together with a witness's. The signatures of a lost key below that size count as before, since no attacker has it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _REVOKED = re.compile(r"revoked (\S+) from (0|[1-9][0-9]{0,18}) (stolen|lost)\Z"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokedKey:
-    """A log's key that signs no more. Written `revoked KEY from SIZE stolen`, or `lost`."""
+    """A revoked key of a log. Written `revoked KEY from SIZE stolen`, or `lost`."""
 
     key: VerifierKey
     from_size: int
-    """Checkpoints over so many entries, or more, are not believed for this key."""
+    """Checkpoints of this size or larger are not trusted by this key."""
     stolen: bool
 
     @classmethod
     def parse(cls, line: str) -> RevokedKey:
-        """Raises NoteInvalid."""
+        """Parse one line. Raises NoteInvalid."""
         match = _REVOKED.match(line)
         if match is None:
             raise NoteInvalid("note-key", "the line does not name a revoked key", fix=f"write: {_FORM}")
@@ -44,7 +44,7 @@ _FORM = "revoked NAME+1a2b3c4d+BASE64 from SIZE stolen (or lost)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One log key, and `witnesses_least` of the witnesses. Raises NoteInvalid where a witness could be the log."""
+    """Requires one log key and `witnesses_least` witnesses. Raises NoteInvalid if a witness key is the log's own."""
 
     log_keys: Sequence[VerifierKey]
     witness_keys: Sequence[VerifierKey] = ()
@@ -53,12 +53,12 @@ class Policy:
 
     def __post_init__(self) -> None:
         if wrong := wrong_witnesses(self.log_keys, [one.key for one in self.revoked], self.witness_keys):
-            raise NoteInvalid("witness-key", wrong[0], fix="give the keys of witnesses that others run")
+            raise NoteInvalid("witness-key", wrong[0], fix="use keys of witnesses that other operators run")
         if self.witnesses_least > count_distinct(self.witness_keys):
             known = count_distinct(self.witness_keys)
             raise NoteInvalid(
-                "witness-key", f"{self.witnesses_least} witnesses are needed, and the keys are those of {known}",
-                fix="give more witness keys, or ask for fewer witnesses",
+                "witness-key", f"{self.witnesses_least} witnesses are required, but keys of only {known} are known",
+                fix="add witness keys, or require fewer witnesses",
             )  # fmt: skip
 
     def check(self, note: Note) -> tuple[Checkpoint, tuple[VerifierKey, ...]]:
@@ -75,7 +75,7 @@ class Policy:
         if count_distinct(witnesses) < self.witnesses_least:
             raise NoteInvalid(
                 "checkpoint-unwitnessed",
-                f"{count_distinct(witnesses)} witnesses cosigned; {self.witnesses_least} are needed",
+                f"{count_distinct(witnesses)} witnesses cosigned; {self.witnesses_least} are required",
             )
         return checkpoint, witnesses
 
@@ -83,22 +83,22 @@ class Policy:
 def wrong_witnesses(
     log_keys: Sequence[VerifierKey], revoked: Sequence[VerifierKey], witness_keys: Sequence[VerifierKey]
 ) -> list[str]:
-    """Return why keys cannot be those of witnesses: a log must not vouch for itself under another name."""
+    """Return why keys cannot be witness keys: a log must not witness itself under another name."""
     own_keys = {key.key for key in (*log_keys, *revoked)}
     own_names = {key.name for key in (*log_keys, *revoked)}
-    wrong = [f"{key.name} is a witness's key, and a log's is needed" for key in log_keys if key.type != LOG]
+    wrong = [f"{key.name} is a witness key; a log key is required" for key in log_keys if key.type != LOG]
     for key in witness_keys:
         if key.key in own_keys:
-            wrong.append(f"the witness key {key.name} is the log's own key: the log would vouch for itself")
+            wrong.append(f"the witness key {key.name} is the log's own key: a log cannot be its own witness")
         elif key.name in own_names:
-            wrong.append(f"the witness key {key.name} has the log's own name: a witness has a name of its own")
+            wrong.append(f"the witness key {key.name} has the log's own name: a witness needs another name")
         elif key.type != WITNESS:
-            wrong.append(f"the key {key.name} is a log's key, and a witness's is needed")
+            wrong.append(f"{key.name} is a log key; a witness key is required")
     return wrong
 
 
 def count_distinct(keys: Sequence[VerifierKey]) -> int:
-    """Return how many witnesses these keys are: keys of one name, or the same key under several, are one."""
+    """Return the number of distinct witnesses: keys of one name, or one key under several names, count once."""
     groups: list[tuple[set[str], set[bytes]]] = []
     for one in keys:
         names, raw = {one.name}, {one.key}
@@ -112,29 +112,29 @@ def count_distinct(keys: Sequence[VerifierKey]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogKeys:
-    """What a file of keys holds."""
+    """The keys in a file of verifier keys."""
 
     keys: tuple[VerifierKey, ...]
     revoked: tuple[RevokedKey, ...] = ()
 
 
 def parse_keys(text: str) -> LogKeys:
-    """Read a file of verifier keys, one a line, and of revoked ones; # begins a comment. Raises NoteInvalid."""
+    """Parse a file of verifier keys and revoked keys, one per line; # begins a comment. Raises NoteInvalid."""
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     revoked = tuple(RevokedKey.parse(line) for line in lines if line.startswith("revoked "))
     keys = tuple(VerifierKey.parse(line) for line in lines if not line.startswith("revoked "))
     if not keys:
-        raise NoteInvalid("note-key", "there is no verifier key", fix="write one a line, like name+1a2b3c4d+BASE64")
+        raise NoteInvalid("note-key", "there is no verifier key", fix="write one per line, like name+1a2b3c4d+BASE64")
     return LogKeys(keys=keys, revoked=revoked)
 
 
 def revoked_of(event: Mapping[str, Any]) -> tuple[RevokedKey, ...]:
-    """Read the revoked keys that an entry `log-key` names. Raises NoteInvalid."""
+    """Return the revoked keys in an entry of the kind `log-key`. Raises NoteInvalid."""
     try:
         found = msgspec.convert(event.get("revoked", []), list[_Revoked])
     except msgspec.ValidationError as exc:
-        raise NoteInvalid("log-key-malformed", f"the revoked keys of an entry log-key cannot be read: {exc}") from exc
+        raise NoteInvalid("log-key-malformed", f"the revoked keys in a log-key entry are malformed: {exc}") from exc
     return tuple(
         RevokedKey(key=VerifierKey.parse(one.key), from_size=one.from_size, stolen=one.stolen) for one in found
     )
@@ -147,15 +147,15 @@ class _Revoked(msgspec.Struct, frozen=True):
 
 
 def _check_revoked(signers: Sequence[RevokedKey], checkpoint: Checkpoint, witnesses: Sequence[VerifierKey]) -> None:
-    """Raises NoteInvalid unless one of these revoked keys may still be believed about this checkpoint."""
+    """Check a checkpoint that only revoked keys signed. Raises NoteInvalid unless one of them still counts for it."""
     for one in signers:
         if checkpoint.size < one.from_size and (witnesses or not one.stolen):
             return
     one = signers[0]
     how = "stolen" if one.stolen else "lost"
-    about = f"the checkpoint over {checkpoint.size} entries is signed by a key that was {how}, and revoked"
-    about += f" from {one.from_size} entries on: {one.key}"
+    about = f"the checkpoint of size {checkpoint.size} is signed by a key that was {how}, and is revoked"
+    about += f" from size {one.from_size} on: {one.key}"
     if checkpoint.size < one.from_size:
-        about += "; no witness whose key was given cosigned it, so the thief may have signed it"
-    fix = "fetch the receipt or bundle again: the aggregator issues it under its present key"
+        about += "; no known witness cosigned it, so the thief may have signed it"
+    fix = "fetch the receipt or bundle again: the aggregator issues it with its current key"
     raise NoteInvalid("checkpoint-revoked", about, fix=fix)

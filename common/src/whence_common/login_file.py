@@ -1,4 +1,4 @@
-"""A file with a login: Docker's configuration with one entry a registry, or USER:PASSWORD, or a token alone."""
+"""Login files: Docker's configuration with an entry for each registry, or USER:PASSWORD, or only a token."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ LOGIN_BYTES_MAX = 256 * 1024
 _CHARACTERS_MAX = 4 * 1024
 _SCHEME = re.compile(r"\Ahttps?://")
 _NO_LOGINS = ("access-token", "refresh-token")
-"""What Docker's desktop program keeps beside its login for Docker Hub."""
-_TOKEN_USER = "<token>"  # noqa: S105 - how Docker's credential helpers mark an identity token
+"""Entries that Docker Desktop adds to its login for Docker Hub."""
+_TOKEN_USER = "<token>"  # noqa: S105 - the user name with which Docker's credential helpers return an identity token
 
 
 class LoginInvalid(InputError):
-    """The file holds no login that can be used; the message never holds what it has."""
+    """The file does not hold a usable login; the message never quotes the file."""
 
 
 def parse_login(content: bytes, *, host: str, name: str, token_user: str = "") -> Login:
-    """Read the login for a host. `token_user` is the user beside a token that stands alone. Raises LoginInvalid."""
+    """Return the login for a host. `token_user` is the user name for a file with only a token. Raises LoginInvalid."""
     if len(content) > LOGIN_BYTES_MAX:
         raise LoginInvalid("login-too-large", f"{name} is larger than {LOGIN_BYTES_MAX} bytes")
     if content.lstrip().startswith(b"{"):
@@ -41,15 +41,16 @@ def parse_login(content: bytes, *, host: str, name: str, token_user: str = "") -
     if not username or not password or not text.isprintable() or len(text) > _CHARACTERS_MAX:
         form = "USER:PASSWORD or a token" if token_user else "USER:PASSWORD"
         raise LoginInvalid(
-            "login-malformed", f"{name} is not one line with {form}", fix="write one login, nothing else, into the file"
+            "login-malformed", f"{name} is not one line with {form}", fix="write one login and nothing else to the file"
         )
     return Login(username=username, password=password)
 
 
 def docker_entry(document: Mapping[str, Any], host: str) -> Mapping[str, Any] | None:
-    """Find a registry's entry in Docker's configuration; old files have the entries without `auths` around them.
+    """Return a registry's entry in Docker's configuration, or None; old files have their entries at the top level.
 
-    An empty entry is what `docker login` leaves where a helper keeps the login: another name's entry may have one.
+    `docker login` leaves an empty entry if a credential helper stores the login: an entry that is not empty, under
+    another name of the registry, takes precedence.
     """
     entries = document.get("auths", document)
     if not isinstance(entries, dict):
@@ -59,9 +60,9 @@ def docker_entry(document: Mapping[str, Any], host: str) -> Mapping[str, Any] | 
 
 
 def docker_keys(keys: Iterable[str], host: str) -> list[str]:
-    """Return the keys that name a registry, the best first: as Docker writes them, with or without scheme and path.
+    """Return the keys that name a registry, the best match first, with or without scheme and path, as Docker does.
 
-    Docker Hub's is `https://index.docker.io/v1/`, whichever of its names an image has.
+    For all names of Docker Hub, Docker's key is `https://index.docker.io/v1/`.
     """
     fitting = [(fit, key) for key in keys if isinstance(key, str) and (fit := _fit(key, host)) is not None]
     return [key for _, key in sorted(fitting)]
@@ -76,22 +77,22 @@ def _fit(key: str, host: str) -> tuple[bool, bool, str] | None:
 
 
 def login_of_entry(entry: Mapping[str, Any], *, host: str, name: str) -> Login:
-    """Read one entry: `auth`, or username and password, or an identity or registry token. Raises LoginInvalid."""
+    """Return one entry's login: `auth`, or username and password, or a token. Raises LoginInvalid."""
     texts = {key: value for key, value in entries_of(entry) if isinstance(value, str)}
     username, password = texts.get("username", ""), texts.get("password", "")
     if texts.get("auth"):
         try:
-            # NOTE: not strict: it is what was copied out of docker's configuration, and docker takes it
+            # NOTE: not our strict base64: the text is copied from Docker's configuration, and Docker accepts it
             username, _, password = base64.b64decode(texts["auth"], validate=True).decode("utf-8").partition(":")
         except (binascii.Error, ValueError) as exc:
             raise LoginInvalid(
-                "dockercfg-auth-malformed", f"{name}: the sign-in for {host} is not user:password in base64",
-                fix="copy it from docker's configuration",
+                "dockercfg-auth-malformed", f"{name}: the auth of {host} is not user:password in base64",
+                fix="copy it from Docker's configuration",
             ) from exc  # fmt: skip
     password = password.rstrip("\x00")
     identity = texts.get("identitytoken", "")
     if not (username + password).isprintable() or len(username + password) > _CHARACTERS_MAX:
-        raise LoginInvalid("login-malformed", f"{name}: the sign-in for {host} is not a user and password")
+        raise LoginInvalid("login-malformed", f"{name}: the login for {host} is too long or not printable")
     if username == _TOKEN_USER and not identity:
         username, password, identity = "", "", password
     return Login(
@@ -100,7 +101,7 @@ def login_of_entry(entry: Mapping[str, Any], *, host: str, name: str) -> Login:
 
 
 def entries_of(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return an entry's keys as Docker reads them: in any case."""
+    """Return an entry's keys in lower case: Docker's keys are not case-sensitive."""
     return [(str(key).lower(), value) for key, value in entry.items()]
 
 
@@ -111,12 +112,12 @@ def _of_docker(content: bytes, host: str, name: str) -> Login:
     entry = docker_entry(document, host)
     if entry is None:
         raise LoginInvalid(
-            "login-missing", f"{name} has no sign-in for {host}", fix=f"add one below auths: docker login {host}"
+            "login-missing", f"{name} has no login for {host}", fix=f"add one below auths: docker login {host}"
         )
     login = login_of_entry(entry, host=host, name=name)
     if login == Login():
         raise LoginInvalid(
-            "login-missing", f"{name}: the sign-in for {host} is empty",
-            fix="docker keeps it in a credential helper: write USER:PASSWORD into a file of its own instead",
+            "login-missing", f"{name}: the login for {host} is empty",
+            fix="Docker stores it in a credential helper: write USER:PASSWORD to a separate file instead",
         )  # fmt: skip
     return login

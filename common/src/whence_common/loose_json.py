@@ -1,4 +1,4 @@
-"""JSON of others that may be anything: what cannot be read holds nothing."""
+"""Lenient parsing of untrusted JSON: what is malformed counts as an empty object."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 def loose(content: bytes) -> dict[str, Any]:
-    """Read a JSON object; give an empty one where there is none, or where its text could not be written again."""
+    """Return a JSON object; an empty one if the content is not an object, or its text cannot be encoded again."""
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -18,11 +18,11 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 PROOF_HASHES_MAX = 63
 
 NodeReader = Callable[[int, int], bytes]
-"""Gives the hash of a complete subtree by (height, number)."""
+"""Returns the hash of a complete subtree by (height, number)."""
 
 
 class ProofInvalid(InputError):
-    """A proof does not show what it should."""
+    """A proof is malformed, or does not lead to the expected root."""
 
     def __init__(self, message: str) -> None:
         super().__init__("proof-invalid", message)
@@ -44,9 +44,9 @@ class Tile:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Tile:
-        """Read the concatenated hashes. Raises ProofInvalid when they are not a whole number of at most 256."""
+        """Parse concatenated hashes. Raises ProofInvalid unless they are at most 256 whole hashes."""
         if len(content) % HASH_BYTES or len(content) > HASH_BYTES * TILE_WIDTH:
-            raise ProofInvalid(f"a tile of {len(content)} bytes")
+            raise ProofInvalid(f"a tile of {len(content)} bytes is not at most {TILE_WIDTH} whole hashes")
         tile = cls()
         for start in range(0, len(content), HASH_BYTES):
             tile.append(content[start : start + HASH_BYTES])
@@ -67,12 +67,12 @@ class Tile:
                 return
 
     def node(self, height: int, number: int) -> bytes:
-        """Give the root of a complete subtree within the tile."""
+        """Return the root of a complete subtree within the tile."""
         return self._heights[height][number]
 
     @property
     def root(self) -> bytes | None:
-        """The root over a full tile: what stands for it one level up."""
+        """The root of a full tile, which is a hash of the level above; None if the tile is not full."""
         top = self._heights[TILE_HEIGHT]
         return top[0] if top else None
 
@@ -81,7 +81,7 @@ class Tile:
 
 
 def range_hash(first: int, past: int, node: NodeReader) -> bytes:
-    """Hash the tree over the leaves [first, past); `first` must be aligned as it is in a larger tree."""
+    """Return the root of the leaves [first, past); `first` must be aligned as in a larger tree."""
     count = past - first
     if count == 0:
         return EMPTY_ROOT
@@ -93,7 +93,7 @@ def range_hash(first: int, past: int, node: NodeReader) -> bytes:
 
 
 def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
-    """Prove that leaf `index` is in the tree of `size` leaves. Raises ProofInvalid when it cannot be."""
+    """Return the proof that leaf `index` is in the tree of `size` leaves. Raises ProofInvalid if `index` is outside."""
     if not 0 <= index < size:
         raise ProofInvalid(f"entry {index} is not in a tree of {size}")
     first, past, proof = 0, size, []
@@ -109,7 +109,7 @@ def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
 
 
 def consistency_proof(old: int, size: int, node: NodeReader) -> list[bytes]:
-    """Prove that the tree of `old` leaves is the beginning of the one of `size`. Empty when nothing need be shown."""
+    """Return the proof that the tree of `old` leaves is a prefix of the one of `size`; empty if none is needed."""
     if not 0 <= old <= size:
         raise ProofInvalid(f"a tree of {old} is not the beginning of one of {size}")
     if old in (0, size):
@@ -129,7 +129,7 @@ def consistency_proof(old: int, size: int, node: NodeReader) -> list[bytes]:
 
 
 def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Raises ProofInvalid unless the leaf's hash stands at `index` of the tree with this root."""
+    """Verify that the leaf's hash is at `index` of the tree with this root. Raises ProofInvalid."""
     if not 0 <= index < size or len(proof) > PROOF_HASHES_MAX:
         raise ProofInvalid(f"entry {index} is not in a tree of {size}")
     number, last, found = index, size - 1, leaf
@@ -148,7 +148,7 @@ def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
 
 
 def check_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: Sequence[bytes]) -> None:
-    """Raises ProofInvalid unless the first `old` leaves of the larger tree are the smaller tree."""
+    """Verify that the first `old` leaves of the larger tree are the smaller tree. Raises ProofInvalid."""
     if not 0 <= old <= size or len(proof) > PROOF_HASHES_MAX:
         raise ProofInvalid(f"a tree of {old} is not the beginning of one of {size}")
     if old == size or old == 0:
@@ -179,7 +179,7 @@ def check_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: 
 
 
 def group_digits(number: int) -> str:
-    """Write a number in groups of three digits, all but the last with an x before."""
+    """Return a number in groups of three digits, all but the last prefixed with x (C2SP tlog-tiles)."""
     groups = [f"{number % 1000:03d}"]
     while number := number // 1000:
         groups.append(f"x{number % 1000:03d}")
@@ -187,5 +187,5 @@ def group_digits(number: int) -> str:
 
 
 def _split(count: int) -> int:
-    """The largest power of two below a count of at least two."""
+    """Return the largest power of two below a count of at least two."""
     return int(1 << ((count - 1).bit_length() - 1))

@@ -1,4 +1,4 @@
-"""Counters and histograms that a program adds to while it runs. The number of their series is bounded."""
+"""Counters and histograms of a running program. The number of series of each is bounded."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from whence_common.open_metrics import Family, Sample
 
 SERIES_MAX = 2_000
-"""How many combinations of labels a meter has at most; what comes after them is counted under `other`."""
+"""The largest number of label combinations of a meter; further combinations are counted under `other`."""
 OTHER = "other"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds of buckets for how long something took."""
+"""Upper bounds of the buckets for durations."""
 
 
 class Counter:
-    """Counts what happened, by its labels.
+    """Counts events by their labels.
 
-    `known` are series that stand at 0 from the start: a rate can be told only of what was there before.
+    `known` are series that are exported as 0 from the start: a rate needs a value before the first event.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Counter:
 
 
 class Series:
-    """How often something took how long."""
+    """Durations of one label combination, by bucket."""
 
     __slots__ = ("buckets", "seconds")
 
@@ -59,7 +59,7 @@ class Series:
 
 
 class Histogram:
-    """How long something took, in seconds, by its labels."""
+    """Durations in seconds, by labels."""
 
     def __init__(
         self, name: str, help_: str, labels: Sequence[str] = (), *, hidden: Sequence[str] = (),
@@ -75,7 +75,7 @@ class Histogram:
         self.series(*values).observe(seconds)
 
     def series(self, *values: str) -> Series:
-        """Return what counts for these labels: whoever observes often keeps it."""
+        """Return the series of these labels; frequent callers keep it."""
         series = self._series.get(values)
         if series is None:
             if len(self._series) >= self._series_max:

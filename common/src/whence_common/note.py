@@ -1,7 +1,7 @@
 """Signed notes and checkpoints, C2SP signed-note, tlog-checkpoint and tlog-cosignature: Ed25519 only.
 
 A note is text that ends in a newline, a blank line, then lines `— name base64(key id || signature)`. A checkpoint is a
-note of three lines: origin, size, root. A cosignature is a witness's: it signs the checkpoint together with a time.
+note of three lines: origin, size, root. A cosignature is a witness's signature over the checkpoint and a time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\Z")
 
 
 class NoteInvalid(InputError):
-    """The bytes are not a signed note, or no key that is trusted has signed it."""
+    """The bytes are not a signed note, or no trusted key signed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
-        """Raises NoteInvalid."""
+        """Parse a verifier key. Raises NoteInvalid."""
         text = text.strip()
         name, _, rest = text.partition("+")
         identifier, _, encoded = rest.partition("+")
@@ -50,17 +50,17 @@ class VerifierKey:
             stated = bytes.fromhex(identifier)
         except ValueError as exc:
             raise NoteInvalid(
-                "note-key", "this is not a verifier key", fix="write it like name+1a2b3c4d+BASE64"
+                "note-key", "the text is not a verifier key", fix="write it like name+1a2b3c4d+BASE64"
             ) from exc
         if not _NAME.match(name) or len(content) != 33 or content[0] not in (LOG, WITNESS):
             raise NoteInvalid(
-                "note-key", "this is not an Ed25519 verifier key", fix="write it like name+1a2b3c4d+BASE64"
+                "note-key", "the text is not an Ed25519 verifier key", fix="write it like name+1a2b3c4d+BASE64"
             )
         key = cls(name=name, type=content[0], key=content[1:])
         if key.id != stated:
-            raise NoteInvalid("note-key", f"the key's id should be {key.id.hex()}")
+            raise NoteInvalid("note-key", f"the key's id must be {key.id.hex()}", fix="copy the whole key again")
         if str(key) != text:
-            raise NoteInvalid("note-key", f"the key is written in another way than {key}", fix="write it like that")
+            raise NoteInvalid("note-key", "the key is not in its canonical form", fix=f"write {key}")
         return key
 
     @property
@@ -72,7 +72,7 @@ class VerifierKey:
         return f"{self.name}+{self.id.hex()}+{encoded}"
 
     def signature_holds(self, signature: bytes, text: bytes) -> bool:
-        """Say whether this key signed the text; for a witness `signature` begins with the time."""
+        """Return whether a signature of this key over the text is valid; a witness's begins with the time."""
         if self.type == WITNESS:
             if len(signature) != 72:
                 return False
@@ -87,7 +87,7 @@ class VerifierKey:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature line; `content` is what follows the key id."""
+    """One signature line; `content` are the bytes after the key id."""
 
     name: str
     key_id: bytes
@@ -99,14 +99,14 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A well-formed note; what its signatures are worth, `verify` says."""
+    """A well-formed note; `verify` verifies its signatures."""
 
     text: str
     signatures: tuple[Signature, ...]
 
     @classmethod
     def parse(cls, content: bytes) -> Note:
-        """Raises NoteInvalid."""
+        """Parse a note. Raises NoteInvalid."""
         if len(content) > NOTE_BYTES_MAX:
             raise NoteInvalid("note-too-large", f"the note is larger than {NOTE_BYTES_MAX} bytes")
         try:
@@ -114,20 +114,20 @@ class Note:
         except UnicodeDecodeError as exc:
             raise NoteInvalid("note-malformed", "the note is not UTF-8") from exc
         if any((c < " " and c != "\n") or c == "\x7f" for c in whole):
-            raise NoteInvalid("note-malformed", "the note has control characters in it")
+            raise NoteInvalid("note-malformed", "the note contains control characters")
         text, blank, lines = whole.rpartition("\n\n")
         if not blank or not lines.endswith("\n"):
             raise NoteInvalid("note-malformed", "the note has no signature lines")
         found = [_signature(line) for line in lines[:-1].split("\n")]
         if len(found) > _SIGNATURES_MAX:
-            raise NoteInvalid("note-malformed", f"more than {_SIGNATURES_MAX} signatures")
+            raise NoteInvalid("note-malformed", f"the note has more than {_SIGNATURES_MAX} signatures")
         return cls(text + "\n", tuple(found))
 
     def __str__(self) -> str:
         return self.text + "\n" + "".join(map(str, self.signatures))
 
     def verify(self, keys: Iterable[VerifierKey]) -> tuple[VerifierKey, ...]:
-        """Give the keys that signed. Raises NoteInvalid when a known key's signature fails, or no known key signed."""
+        """Return the keys that signed. Raises NoteInvalid if a signature is invalid, or none of them signed."""
         known = {(key.name, key.id): key for key in keys}
         text, signed = self.text.encode(), {}
         for one in self.signatures:
@@ -135,16 +135,16 @@ class Note:
             if key is None:
                 continue
             if not key.signature_holds(one.content, text):
-                raise NoteInvalid("note-signature", f"the signature of {one.name} does not hold")
+                raise NoteInvalid("note-signature", f"the signature of {one.name} is not valid")
             signed[one.name, one.key_id] = key
         if not signed:
-            raise NoteInvalid("note-unsigned", "no key that is trusted has signed this note")
+            raise NoteInvalid("note-unsigned", "no trusted key signed this note")
         return tuple(signed.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a log promises: these `size` entries have this root. `root` is 32 bytes."""
+    """A log's commitment: its first `size` entries have this root. `root` has 32 bytes."""
 
     origin: str
     size: int
@@ -152,7 +152,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """Read a note's text; extension lines are passed over. Raises NoteInvalid."""
+        """Parse a note's text; extension lines are ignored. Raises NoteInvalid."""
         lines = text.split("\n")
         if len(lines) < 4 or lines[-1] != "" or any(not line for line in lines[:-1]) or not _SIZE.match(lines[1]):
             raise NoteInvalid("checkpoint-malformed", "the text is not a checkpoint: origin, size, root")
@@ -173,7 +173,7 @@ class Signer:
 
     def __init__(self, name: str, seed: bytes, type_: int = LOG) -> None:
         if not _NAME.match(name):
-            raise NoteInvalid("note-key", "a key's name holds no space and no +")
+            raise NoteInvalid("note-key", "a key's name must not contain white space or +")
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         raw = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         self.verifier = VerifierKey(name=name, type=type_, key=raw)

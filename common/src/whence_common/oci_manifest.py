@@ -1,4 +1,4 @@
-"""Manifests of OCI and Docker registries, read strictly: what a descriptor names is a size and a digest, nothing else.
+"""Manifests of OCI and Docker registries, parsed strictly.
 
 Source: OCI image specification 1.1 (manifest, index, `subject`, `artifactType`), Docker's schema 2 and manifest list.
 """
@@ -27,7 +27,7 @@ LAYERS_MAX = 1_000
 CHILDREN_MAX = 1_000
 BLOB_BYTES_MAX = 1 << 43
 ANNOTATIONS_MAX = 10_000
-"""In one object. The specification bounds neither their number nor their size; the manifest's own size does."""
+"""The largest number of annotations in one object. The specification does not bound them; the manifest's size does."""
 _UNTYPED = ("", "application/json", "application/octet-stream")
 _KNOWN = ("schemaVersion", "mediaType", "config", "layers", "manifests", "subject", "artifactType", "annotations")
 _KNOWN_OF_DESCRIPTORS = (
@@ -35,12 +35,12 @@ _KNOWN_OF_DESCRIPTORS = (
 )  # fmt: skip
 _KNOWN_OF_PLATFORMS = ("architecture", "os", "os.version", "os.features", "variant", "features")
 _REFERENCE_TYPE = "vnd.docker.reference.type"
-"""BuildKit marks by it what an index holds beside its images."""
+"""BuildKit's annotation on entries of an index that are not images."""
 _TYPE_CHARACTERS_MAX = 255
 
 
 class ManifestInvalid(InputError):
-    """The bytes are not a manifest that can be kept."""
+    """The bytes are not a manifest that is stored."""
 
     def __init__(self, message: str) -> None:
         super().__init__("manifest-invalid", message)
@@ -48,13 +48,13 @@ class ManifestInvalid(InputError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """What a manifest says of other bytes."""
+    """A manifest's reference to other bytes: their media type, digest and size."""
 
     media_type: str
     digest: str
     size: int
     platform: tuple[str, str] | None = None
-    """(operating system, architecture), of an index's entries."""
+    """(operating system, architecture), in the entries of an index."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     artifact_type: str = ""
 
@@ -79,13 +79,13 @@ class Manifest:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Config and layers, each digest once."""
+        """The config and the layers, each digest once."""
         named = (*((self.config,) if self.config is not None else ()), *self.layers)
         return tuple({one.digest: one for one in named}.values())
 
     @property
     def image(self) -> Descriptor | None:
-        """The entry of an index that is meant where one image is: linux/amd64, or the first that is an image."""
+        """The entry of an index to use when one image is required: linux/amd64, or the first that is an image."""
         images = [one for one in self.children if _may_be_image(one)]
         real = [one for one in images if one.platform is not None and one.platform[0] != "unknown"]
         for one in real:
@@ -95,7 +95,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, content: bytes, *, content_type: str = "") -> Manifest:
-        """Parse a manifest's bytes; `content_type` is what was said beside them. Raises ManifestInvalid."""
+        """Parse a manifest's bytes; `content_type` is the header that came with them. Raises ManifestInvalid."""
         if len(content) > MANIFEST_BYTES_MAX:
             raise ManifestInvalid(f"the manifest is larger than {MANIFEST_BYTES_MAX} bytes")
         document = _document(content)
@@ -105,13 +105,13 @@ class Manifest:
             raise ManifestInvalid(f"{'manifests' if is_index else 'layers'} is missing")
         for name in ("config", "layers") if is_index else ("manifests",):
             if document.get(name) is not None:
-                raise ManifestInvalid(f"{name} has no place in {media_type}")
+                raise ManifestInvalid(f"{name} is not a member of {media_type}")
         config = None if is_index else _descriptor(document.get("config"), "config")
         layers = () if is_index else _descriptors(document.get("layers"), "layers", LAYERS_MAX)
         subject = document.get("subject")
         stated_type = _text(document, "artifactType")
         if len(stated_type) > _TYPE_CHARACTERS_MAX:
-            raise ManifestInvalid("artifactType must be a short text")
+            raise ManifestInvalid(f"artifactType must have at most {_TYPE_CHARACTERS_MAX} characters")
         return cls(
             content=content,
             digest=sha256_digest(content),
@@ -134,11 +134,11 @@ def _may_be_image(child: Descriptor) -> bool:
 def _document(content: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(content, object_pairs_hook=_object)
-        msgspec.json.decode(content)  # which takes no half characters: nobody could write them again
+        msgspec.json.decode(content)  # refuses lone surrogates, which cannot be encoded again
     except ManifestInvalid:
         raise
     except (ValueError, RecursionError, msgspec.DecodeError) as exc:
-        raise ManifestInvalid("the manifest is not JSON, or nested too deep") from exc
+        raise ManifestInvalid("the manifest is not JSON, or is nested too deep") from exc
     if not isinstance(document, dict):
         raise ManifestInvalid("the manifest is not a JSON object")
     if document.get("schemaVersion") != 2 or isinstance(document.get("schemaVersion"), bool):
@@ -148,23 +148,23 @@ def _document(content: bytes) -> Mapping[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a name that stands twice: two readers could take different ones."""
+    """Refuse a duplicate name: two readers could use different values."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ManifestInvalid("a name stands twice in one object")
+        raise ManifestInvalid("an object has a duplicate name")
     return found
 
 
 def _check_letters(members: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    """Refuse a known name in other letters, which some readers take for it. Annotations may have any name."""
+    """Refuse a known name in another case, which some readers accept for it. Annotations may have any name."""
     folded = {name.lower() for name in known}
     for name in members:
         if name not in known and name.lower() in folded:
-            raise ManifestInvalid(f"{one_line(name, 40)!r} differs from a known name in upper and lower case only")
+            raise ManifestInvalid(f"{one_line(name, 40)!r} differs from a known name only in upper and lower case")
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:
-    """Read a member that may be missing or null, both of which mean that it is not stated."""
+    """Return a member that is text; empty if it is missing or null."""
     value = members.get(name)
     if value is None:
         return ""
@@ -181,12 +181,12 @@ def _media_type(document: Mapping[str, Any], content_type: str) -> str:
     if found in _UNTYPED:
         found = OCI_INDEX if document.get("manifests") is not None else OCI_MANIFEST
     if found not in INDEXES + MANIFESTS:
-        raise ManifestInvalid(f"{one_line(found, 80)} is not a manifest that is kept here")
+        raise ManifestInvalid(f"{one_line(found, 80)} is not a media type of OCI or Docker manifests")
     return found
 
 
 def _descriptors(value: Any, name: str, most: int) -> tuple[Descriptor, ...]:
-    """Read a list of descriptors; null is the empty list of Go's encoder."""
+    """Parse a list of descriptors; null counts as an empty list, since Go's encoder writes it so."""
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -209,7 +209,7 @@ def _descriptor(value: Any, place: str) -> Descriptor:
         raise ManifestInvalid(f"{place}.size must be a number of bytes")
     if value.get("urls"):
         raise ManifestInvalid(
-            f"{place}.urls: bytes that lie elsewhere cannot be vouched for",
+            f"{place}.urls: layers that are stored outside the registry are not supported",
         )
     artifact_type = value.get("artifactType", "")
     return Descriptor(
@@ -234,7 +234,7 @@ def _annotations(value: Any, place: str) -> Mapping[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict) or len(value) > ANNOTATIONS_MAX:
-        raise ManifestInvalid(f"{place} must be at most {ANNOTATIONS_MAX} texts by name")
+        raise ManifestInvalid(f"{place} must be an object of at most {ANNOTATIONS_MAX} texts")
     for name, text in value.items():
         if not isinstance(text, str):
             raise ManifestInvalid(f"{place}: {one_line(name, 80)!r} must be text")

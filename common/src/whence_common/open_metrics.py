@@ -1,4 +1,4 @@
-"""Metrics in the OpenMetrics text format: gauges, counters, histograms and infos, with labels that may be hidden."""
+"""Metrics in the OpenMetrics text format: gauges, counters, histograms and infos. Labels may be hidden."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MetricKind = Literal["gauge", "counter", "histogram", "info"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One sample. Counters are named without `_total`; it is added when written."""
+    """One sample. A counter's name is without `_total`, which is added to the output."""
 
     name: str
     kind: MetricKind
@@ -24,7 +24,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A value with its labels. `suffix` follows the family's name, as `_bucket` does."""
+    """A value with its labels. `suffix` is appended to the family's name, such as `_bucket`."""
 
     value: float
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """All samples of one metric; there may be none yet. `hidden` are labels that not everybody may see."""
+    """All samples of one metric, possibly none. `hidden` are labels that only authorized callers may see."""
 
     name: str
     kind: MetricKind
@@ -42,7 +42,7 @@ class Family:
     hidden: frozenset[str] = frozenset()
 
     def public(self) -> Family:
-        """Return the family without its hidden labels: samples that differ in nothing else are added up."""
+        """Return the family without its hidden labels; samples that become equal are added up."""
         if not self.hidden:
             return self
         sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
@@ -54,12 +54,12 @@ class Family:
 
 
 def gauge(name: str, help_: str, value: float | None) -> Family:
-    """Make a gauge without labels; None is not a sample."""
+    """Return a gauge without labels; without a sample if `value` is None."""
     return Family(name=name, kind="gauge", help=help_, samples=() if value is None else (Sample(value),))
 
 
 def render(metrics: Sequence[Metric]) -> str:
-    """Write samples as one exposition; samples of one name must stand together."""
+    """Return the exposition of these samples, grouped by name."""
     families: dict[str, Family] = {}
     for one in metrics:
         known = families.get(one.name, Family(name=one.name, kind=one.kind, help=one.help))
@@ -68,7 +68,7 @@ def render(metrics: Sequence[Metric]) -> str:
 
 
 def render_families(families: Iterable[Family]) -> str:
-    """Write families as one exposition; no two may have one name."""
+    """Return the exposition of these families; their names must be distinct."""
     lines: list[str] = []
     for family in families:
         lines.append(f"# TYPE {family.name} {family.kind}")
@@ -82,7 +82,7 @@ def render_families(families: Iterable[Family]) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with every digit that it has."""
+    """Return a number as text without loss of precision."""
     if math.isinf(value) or math.isnan(value):
         return {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))

@@ -1,4 +1,4 @@
-"""A problem is one thing wrong in a document that a person wrote, and how to put it right."""
+"""Problems: each is one mistake in a document that a person wrote, with its place and its fix."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _QUOTED_CHARACTERS_MAX = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One finding. `line` and `column` count from 1; 0 means the whole document."""
+    """One problem. `line` and `column` count from 1; 0 means the whole document."""
 
     severity: Severity
     code: str
-    """Stable: tools may compare it."""
+    """Stable, so that tools can compare it."""
     line: int
     column: int
     path: str
@@ -39,7 +39,7 @@ class Problem:
 
 
 def in_document_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Sort problems as a reader meets them, errors before warnings at the same place."""
+    """Return problems sorted by place, errors before warnings at the same place."""
     return tuple(sorted(problems, key=lambda p: (p.line, p.column, p.severity, p.code)))
 
 
@@ -48,9 +48,9 @@ def has_errors(problems: Iterable[Problem]) -> bool:
 
 
 def render(problems: Sequence[Problem], *, name: str, lines: Sequence[str]) -> str:
-    """Give problems as text, each with its source line and a caret below the place.
+    """Return problems as text, each with its source line and a caret below the place.
 
-    `lines` are the document's lines; an empty sequence leaves the quotations out.
+    `lines` are the document's lines; if they are empty, no line is quoted.
     """
     parts: list[str] = []
     for problem in problems:

@@ -1,19 +1,19 @@
-"""What an agent signs to be given a token for one repository: one challenge, of one registry, for one key.
+"""The bytes that an agent signs to receive a token for one repository: one challenge, of one registry, for one key.
 
-The agent takes the audience from the name by which its user data names the registry, never from what that registry
-says: a proof that was coaxed out of it for one registry is worthless at every other, and at the aggregator.
+The agent derives the audience from the registry's name in user data, never from the registry's response. A proof for
+one registry is therefore invalid at every other registry, and at the aggregator.
 """
 
 from __future__ import annotations
 
 
 def registry_audience(registry: str) -> str:
-    """Name a registry in proofs: by the host, with its port, that images are named by."""
+    """Return a registry's audience in proofs: the host, with its port, as in image references."""
     return f"registry:{registry}"
 
 
 def pull_proof_content(*, audience: str, nonce: str, instance_id: str, repository: str, public_key: str) -> bytes:
-    """Give the bytes under the proof. Lines, so that no field can run into the next."""
+    """Return the bytes that the proof signs. One line for each field, so that fields cannot be confused."""
     lines = ["whence-pull-v1", audience, nonce, instance_id, repository, public_key]
     assert not any("\n" in line for line in lines)
     return "\n".join(lines).encode()

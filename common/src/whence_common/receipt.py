@@ -1,7 +1,7 @@
-"""Receipts: C2SP tlog-proof files that show, offline, that an entry is in a log. Suffix `.tlog-proof`.
+"""Receipts: C2SP tlog-proof files that prove offline that an entry is in a log. Suffix `.tlog-proof`.
 
-Lines: `c2sp.org/tlog-proof@v1`; perhaps `extra BASE64`, never trusted; `index N`; the inclusion proof's hashes; a blank
-line; the checkpoint with all its signatures.
+Lines: `c2sp.org/tlog-proof@v1`; optionally `extra BASE64`, which is not trusted; `index N`; the inclusion proof's
+hashes; a blank line; the checkpoint with all its signatures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ReceiptInvalid(InputError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A receipt taken apart, nothing of it checked yet."""
+    """A well-formed receipt that is not verified yet."""
 
     index: int
     proof: tuple[bytes, ...]
@@ -40,7 +40,7 @@ class Receipt:
 
     @classmethod
     def parse(cls, content: bytes) -> Receipt:
-        """Raises ReceiptInvalid or NoteInvalid."""
+        """Parse a receipt. Raises ReceiptInvalid or NoteInvalid."""
         if len(content) > RECEIPT_BYTES_MAX:
             raise ReceiptInvalid(f"the receipt is larger than {RECEIPT_BYTES_MAX} bytes")
         head, blank, note = content.partition(b"\n\n")
@@ -61,7 +61,7 @@ class Receipt:
         return cls(index=int(index[1]), proof=proof, note=Note.parse(note))
 
     def check(self, content: bytes, policy: Policy) -> tuple[Checkpoint, tuple[VerifierKey, ...]]:
-        """Check that `content`, an entry's verbatim bytes, is in the log; give checkpoint and witnesses.
+        """Verify that `content`, an entry's verbatim bytes, is in the log; return the checkpoint and its witnesses.
 
         Raises NoteInvalid or ProofInvalid.
         """
@@ -71,7 +71,7 @@ class Receipt:
 
 
 def receipt_text(index: int, proof: Sequence[bytes], note: str) -> str:
-    """Write a receipt."""
+    """Return a receipt's text."""
     hashes = "".join(binascii.b2a_base64(one).decode("ascii") for one in proof)
     return f"{HEADER}\nindex {index}\n{hashes}\n{note}"
 

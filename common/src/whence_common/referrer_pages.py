@@ -1,4 +1,4 @@
-"""The list of what refers to an image, put together from the pages that a registry gives. No I/O is done here.
+"""The list of an image's referrers, joined from the registry's pages. No I/O is done here.
 
 Source: OCI distribution specification 1.1, "Listing Referrers": a Link header with rel="next" (RFC 8288).
 """
@@ -17,18 +17,18 @@ PAGES_MAX = 50
 Page = tuple[bytes, str]
 """The body of a page, and its Link header."""
 ReadPage = Callable[[str, bool], Awaitable[Page | None]]
-"""Reads one page, by its URL and whether it is the first; returns None where the registry has no such list."""
+"""Reads one page, by its URL and whether it is the first; returns None if the registry has no such list."""
 _LINK = re.compile(r"""<([^<>\s]{1,4000})>\s*((?:;\s*[a-z*]+\s*=\s*(?:"[^"]*"|[^\s",;]+)\s*)*)""", re.IGNORECASE)
 _NEXT = re.compile(r"""rel\s*=\s*(?:"(?:[^"]* )?next(?: [^"]*)?"|next(?![^\s,;]))""", re.IGNORECASE)
 _HEADER_CHARACTERS_MAX = 8 * 1024
 
 
 class ListEndless(Exception):
-    """A list has more pages than are read."""
+    """A list has more than PAGES_MAX pages."""
 
 
 async def whole_list(place: RegistryPlace, url: str, read: ReadPage) -> bytes | None:
-    """Return the list of referrers that begins at `url`; None where there is none.
+    """Return the list of referrers that begins at `url`; None if there is none.
 
     Raises RedirectRefused, ListEndless, and what `read` raises.
     """
@@ -48,7 +48,7 @@ async def whole_list(place: RegistryPlace, url: str, read: ReadPage) -> bytes | 
 def next_page(place: RegistryPlace, url: str, link: str) -> str:
     """Return the URL of the page after the one at `url`; empty after the last. Raises RedirectRefused.
 
-    A next page is at the registry itself: what is elsewhere is not its list.
+    A link to another host is ignored.
     """
     for target, parameters in _LINK.findall(link[:_HEADER_CHARACTERS_MAX]):
         if _NEXT.search(parameters):
@@ -58,7 +58,7 @@ def next_page(place: RegistryPlace, url: str, link: str) -> str:
 
 
 def _merged(pages: list[bytes]) -> bytes:
-    """Put pages together into one index; a single page stays as it came."""
+    """Return the pages joined into one index; a single page is returned verbatim."""
     if len(pages) == 1:
         return pages[0]
     found: list[object] = []

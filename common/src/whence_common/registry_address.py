@@ -1,6 +1,6 @@
-"""Where a registry is reached and where it may send its clients. No I/O is done here: adapters look addresses up.
+"""A registry's address, and the addresses that it may redirect to. No I/O is done here: adapters resolve names.
 
-A redirect comes from outside. It is followed to public hosts over TLS, and never with the registry's credentials.
+Redirects are untrusted. They are followed to public hosts over TLS, and never with the registry's credentials.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are the IPv4 address that a translator connects to."""
 _VISIBLE = re.compile(r"[\x21-\x7e]+\Z")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?(?::[0-9]{1,5})?\Z")
-"""Underscores too: old buckets of S3 have them."""
+"""Underscores are allowed because old S3 buckets have them."""
 _PORTS = {"http": 80, "https": 443}
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 AddressKind = Literal["public", "private", "link-local", "loopback"]
@@ -42,17 +42,17 @@ Lookup = Callable[[str], Awaitable[list[str]]]
 
 
 class RedirectRefused(RoadError):
-    """A registry sends its clients where we do not go."""
+    """A registry's redirect leads to an address that is not allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryPlace:
-    """A registry: the name that images have, whether it has no TLS, and the other hosts that belong to it."""
+    """A registry: its name in image references, whether it is reached without TLS, and its other hosts."""
 
     registry: str
     plain_http: bool = False
     token_hosts: frozenset[str] = frozenset()
-    """Hosts that may see its credentials to give a token for them."""
+    """Hosts that may receive its credentials in exchange for a token."""
     blob_hosts: frozenset[str] = frozenset()
     """Hosts with private addresses that its blobs may be redirected to."""
 
@@ -62,7 +62,7 @@ class RegistryPlace:
 
     @property
     def host(self) -> str:
-        """Return the host, with its port, that the API is at: Docker Hub's is not the one that images name."""
+        """Return the API's host, with its port; Docker Hub's differs from the host in image references."""
         return DOCKER_HUB_HOST if registry_name(self.registry) == DOCKER_HUB else self.registry
 
     @property
@@ -74,18 +74,18 @@ class RegistryPlace:
         return frozenset({self.host, _TOKEN_HOSTS.get(self.host, self.host)}) | self.token_hosts
 
     def path(self, path: str) -> str:
-        """Return a repository's path in the API: Docker Hub keeps single names below library/."""
+        """Return a repository's path in the API: on Docker Hub, a single name is below library/."""
         return registry_path(self.registry, path)
 
 
 def ecr_region(registry: str) -> str | None:
-    """Return the region of one of Amazon's private registries; None for any other host."""
+    """Return the region of a private ECR registry; None for any other host."""
     match = _ECR.match(registry)
     return (match[1] or match[2]) if match is not None else None
 
 
 def kind_of(address: str) -> AddressKind:
-    """Say which kind of network an IP address is in. Raises ValueError."""
+    """Return the kind of network that an IP address is in. Raises ValueError."""
     parsed = _embedded(ipaddress.ip_address(address.partition("%")[0]))
     if parsed.is_loopback or parsed.is_unspecified:
         return "loopback"
@@ -95,7 +95,7 @@ def kind_of(address: str) -> AddressKind:
 
 
 def redirected(place: RegistryPlace, url: str, location: str) -> str:
-    """Return the URL that a redirect leads to. Raises RedirectRefused; a name's addresses are checked later."""
+    """Return the URL that a redirect leads to. Raises RedirectRefused; resolved addresses are checked later."""
     try:
         target = urljoin(url, location)
         parts = urlsplit(target)
@@ -105,7 +105,7 @@ def redirected(place: RegistryPlace, url: str, location: str) -> str:
     if urlsplit(url).scheme == "https" and parts.scheme == "http":
         raise _refused(place, parts.hostname or "", "over plain HTTP")
     if not location or not is_usable_url(target):
-        raise _refused(place, parts.hostname or "", "with a URL that is not usable")
+        raise _refused(place, parts.hostname or "", "with an invalid URL")
     literal = _literal(parts.hostname or "")
     if literal is not None:
         check_addresses(place, target, [literal], _literals(place))
@@ -113,7 +113,7 @@ def redirected(place: RegistryPlace, url: str, location: str) -> str:
 
 
 def is_usable_url(url: str) -> bool:
-    """Return whether a URL from outside names one host in only one way, whoever reads it."""
+    """Return whether a URL from outside is unambiguous: every parser finds the same host in it."""
     try:
         parts = urlsplit(url)
         port_is_valid = parts.port is None or parts.port > 0
@@ -129,8 +129,8 @@ def is_usable_url(url: str) -> bool:
 def check_addresses(place: RegistryPlace, url: str, addresses: Iterable[str], own: Iterable[str]) -> None:
     """Check the addresses behind a URL against those of the registry itself (`own`). Raises RedirectRefused.
 
-    Public addresses are allowed at the scheme's port; others, and other ports, only where the settings name the host,
-    or where it is the registry itself by another name: the same address and port.
+    Public addresses are allowed at the scheme's port. Other addresses and ports are allowed only if the settings name
+    the host, or if address and port are the registry's own.
     """
     parts = urlsplit(url)
     if is_named(parts.netloc, place.blob_hosts | {place.host}):
@@ -147,9 +147,9 @@ def check_addresses(place: RegistryPlace, url: str, addresses: Iterable[str], ow
 
 
 def check_by_proxy(place: RegistryPlace, url: str) -> None:
-    """Check a URL that a proxy is asked for, whose addresses it looks up itself. Raises RedirectRefused.
+    """Check a URL that is requested through a proxy, which resolves the name itself. Raises RedirectRefused.
 
-    Only hosts that the settings name have other ports, and addresses that are written out must be public.
+    Other ports are allowed only for hosts that the settings name, and an IP address in the URL must be public.
     """
     parts = urlsplit(url)
     literal = _literal(parts.hostname or "")
@@ -165,13 +165,13 @@ def is_named(netloc: str, hosts: Iterable[str]) -> bool:
 
 
 def same_origin(place: RegistryPlace, url: str) -> bool:
-    """Say whether a URL is at the registry itself, where its credentials may be shown."""
+    """Return whether a URL is at the registry itself, which may receive its credentials."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" == place.origin
 
 
 def _embedded(address: _Address) -> _Address:
-    """Return the IPv4 address that an IPv6 address leads to by mapping, translation or a tunnel."""
+    """Return the IPv4 address in an IPv6 address (mapped, NAT64, 6to4, Teredo), or the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:
@@ -193,7 +193,7 @@ def _port(url: str) -> int | None:
 
 
 def _literal(host: str) -> str | None:
-    """Return the address that a host name is; numbers that only some resolvers read count as this machine."""
+    """Return a host's IP address if it is one, else None; numeric forms that some resolvers accept are loopback."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -211,7 +211,7 @@ def _refused(place: RegistryPlace, host: str, why: str) -> RedirectRefused:
         "registry-redirect",
         f"{place.registry} redirects to {one_line(host, 80) or 'no host'} {why}, which is refused",
         retryable=False,
-        fix=f"if that host is the registry's, add it to blob_hosts of {place.registry} (to token_hosts for tokens)"
+        fix=f"if that host belongs to the registry, add it to blob_hosts of {place.registry} (token_hosts for tokens)"
         if "address" in why
         else "the registry's owner must correct it",
     )

@@ -1,6 +1,6 @@
-"""Where a request goes that a registry redirects, and to which addresses. No I/O is done here: adapters look names up.
+"""Redirects of a registry: the next URL and the addresses to connect to. No I/O is done here: adapters resolve names.
 
-What a name resolves to is checked, and the connection goes to the address that was checked: the next lookup may differ.
+The resolved addresses are checked, and the connection uses a checked address, since a later lookup may differ.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ADDRESSES_TRIED_MAX = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pinned:
-    """How an address that was checked is asked under the name that it was found by."""
+    """A request to a checked address, with the host name that resolved to it."""
 
     url: str
     host: str
@@ -34,12 +34,12 @@ class Pinned:
 
 
 def as_named(url: str) -> Pinned:
-    """Return how to ask a URL whose host the settings name: at whatever address its name has."""
+    """Return the request for a URL whose host the settings name: its address is not restricted."""
     return Pinned(url=url, host=urlsplit(url).netloc, server_hostname=None)
 
 
 def pinned(url: str, address: str) -> Pinned:
-    """Return how to ask exactly this address for a URL."""
+    """Return the request for a URL at exactly this address."""
     parts = urlsplit(url)
     literal = f"[{address}]" if ":" in address else address
     port = f":{parts.port}" if parts.port is not None else ""
@@ -56,7 +56,7 @@ def is_own(place: RegistryPlace, url: str) -> bool:
 
 
 def checked(place: RegistryPlace, url: str, addresses: Iterable[str], own: Iterable[str]) -> list[Pinned]:
-    """Return how to ask a URL that came from the registry: at addresses that were checked. Raises RedirectRefused.
+    """Return requests for a URL that came from the registry, one for each checked address. Raises RedirectRefused.
 
     `own` are the addresses of the registry itself.
     """
@@ -66,12 +66,14 @@ def checked(place: RegistryPlace, url: str, addresses: Iterable[str], own: Itera
 
 
 def next_hop(place: RegistryPlace, url: str, status: int, location: str, *, followed: int) -> str:
-    """Return where the answer from `url` redirects to; empty where it is the last. Raises RedirectRefused.
+    """Return where the response from `url` redirects to; empty if it is not a redirect. Raises RedirectRefused.
 
     `followed` is the number of redirects that led to `url`.
     """
     if status not in REDIRECTS:
         return ""
     if followed >= REDIRECTS_MAX:
-        raise RedirectRefused("registry-redirects", f"{place.registry} redirects without end", retryable=False)
+        raise RedirectRefused(
+            "registry-redirects", f"{place.registry} redirects more than {REDIRECTS_MAX} times", retryable=False
+        )
     return redirected(place, url, location)

@@ -1,6 +1,6 @@
-"""Requests to a registry's API: URLs from names that are checked first, and headers. No I/O is done here.
+"""Requests to a registry's API: URLs from validated names, and headers. No I/O is done here.
 
-A name from outside never changes which place a request goes to. Source: OCI distribution specification 1.1, endpoints.
+A name from outside cannot change the endpoint of a request. Source: OCI distribution specification 1.1, endpoints.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _PARTS = get_args(ContentRoute)
 def url_of(place: RegistryPlace, path: str, part: str, name: str) -> str:
     """Return the URL of a manifest, blob or list of referrers of a repository. Raises ImageReferenceInvalid.
 
-    A manifest is named by tag or digest, a blob and what is referred to by digest.
+    `name` is a tag or digest for a manifest, and a digest for a blob and for a list of referrers.
     """
     return f"{place.origin}/v2/{checked_path(place.path(path), part, name)}"
 
 
 def checked_path(path: str, part: str, name: str) -> str:
-    """Return `path/part/name`, once each of them is what its grammar allows. Raises ImageReferenceInvalid."""
+    """Return `path/part/name` if each of them matches its grammar. Raises ImageReferenceInvalid."""
     check_path(path)
     if part not in _PARTS:
         raise _malformed("part of a repository", part, f"one of {', '.join(_PARTS)}")
@@ -43,9 +43,9 @@ def check_path(path: str) -> None:
 
 
 def upload_location(place: RegistryPlace, url: str, location: str | None) -> str:
-    """Return where an upload goes on, from the Location header of the answer to `url`. Raises RedirectRefused.
+    """Return the URL at which an upload continues, from the Location header of the response. Raises RedirectRefused.
 
-    Without the header it goes on at `url`. An upload carries credentials, so it stays at the registry itself.
+    Without the header it continues at `url`. An upload carries credentials, so another host is refused.
     """
     target = urljoin(url, location or url)
     if not same_origin(place, target):
@@ -53,18 +53,18 @@ def upload_location(place: RegistryPlace, url: str, location: str | None) -> str
             "registry-location",
             f"{place.registry} sends uploads to another host, which is refused",
             retryable=False,
-            fix="the registry's owner must correct the address that it gives for uploads",
+            fix="the registry's owner must correct the Location header of uploads",
         )
     return target
 
 
 def upload_end(location: str, digest: str) -> str:
-    """Return the URL whose PUT makes an upload the blob of a digest."""
+    """Return the URL for the PUT that completes an upload as the blob of a digest."""
     return f"{location}{'&' if urlsplit(location).query else '?'}digest={digest}"
 
 
 def read_headers(accept: str = ACCEPT) -> dict[str, str]:
-    """Return the headers of a read. Its bytes are asked for as they are stored, since a digest is of those."""
+    """Return the headers of a read. Content is requested without compression, since digests are of the stored bytes."""
     return {"Accept": accept, "Accept-Encoding": "identity"}
 
 

@@ -1,4 +1,4 @@
-"""How a registry asks for a sign-in and what is shown to it: challenges, logins, token requests. No I/O is done here.
+"""Authentication at registries: challenges, logins, token requests. No I/O is done here.
 
 RFC 9110, 11.6.1 (challenges); the distribution project's token and OAuth2 documents (realm, service, scope).
 """
@@ -19,7 +19,7 @@ TOKEN_BYTES_MAX = 64 * 1024
 _HEADER_CHARACTERS_MAX = 8 * 1024
 _CHALLENGES_MAX = 8
 _SECONDS_DEFAULT, _SECONDS_MAX = 60.0, 12 * 3600.0
-"""A token without `expires_in` holds for a minute (distribution's token specification)."""
+"""A token without `expires_in` is valid for a minute (distribution's token specification)."""
 CATALOG_SCOPE = "registry:catalog:*"
 """The right to list a registry's repositories."""
 _CLIENT = "whence"
@@ -36,19 +36,19 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}\Z")
 
 
 class SignInRefused(RoadError):
-    """A registry's sign-in cannot be used; the message names the registry and never a secret."""
+    """A registry's challenge cannot be used; the message names the registry and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """What a registry or Git server is shown. A registry token is already exchanged; it stands for itself."""
+    """A login at a registry or Git server. A registry token is sent as it is, without a token request."""
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
     seconds: float | None = field(default=None, compare=False)
-    """For how long it holds from when it was given, where its issuer stated that."""
+    """The validity in seconds from the time of issue; None if the issuer did not state it."""
 
     def basic(self) -> str:
         """Return the Authorization header of HTTP's Basic scheme."""
@@ -67,7 +67,7 @@ class SignInChallenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """How a token is asked for: GET, or POST where there is a form."""
+    """A request for a token: GET, or POST if there is a form."""
 
     url: str
     authorization: str = field(default="", repr=False)
@@ -96,7 +96,7 @@ class BearerToken:
 
 
 def parse_challenges(headers: Iterable[str]) -> list[SignInChallenge]:
-    """Read the challenges of all WWW-Authenticate headers; what cannot be read is left out."""
+    """Parse the challenges of all WWW-Authenticate headers; malformed parts are skipped."""
     found: list[dict[str, str]] = []
     for header in headers:
         text, position, in_scheme = header[:_HEADER_CHARACTERS_MAX], 0, False
@@ -113,16 +113,16 @@ def parse_challenges(headers: Iterable[str]) -> list[SignInChallenge]:
 
 
 def scope_of(path: str, *, push: bool = False) -> str:
-    """Name the right to read, or to read and write, a repository."""
+    """Return the scope for reading, or for reading and writing, a repository."""
     return f"repository:{path}:{'pull,push' if push else 'pull'}"
 
 
 def choose(challenges: Iterable[SignInChallenge], login: Login | None, place: RegistryPlace) -> SignInChallenge | None:
-    """Choose the challenge to answer: Bearer where its realm may be used, else Basic; None without any of them.
+    """Return the challenge to answer: Bearer if its realm is allowed, else Basic, else None.
 
-    Raises SignInRefused when a token is the only way and its realm may not be used.
+    Raises SignInRefused if Bearer is the only possible scheme and its realm is not allowed.
     """
-    listed = list(challenges) or [SignInChallenge(scheme="basic")]  # a bare 401 leaves Basic
+    listed = list(challenges) or [SignInChallenge(scheme="basic")]  # a 401 without a challenge: try Basic
     basic = next((one for one in listed if one.scheme == "basic"), None) if login and login.username else None
     for one in listed:
         if one.scheme == "bearer":
@@ -139,9 +139,9 @@ def choose(challenges: Iterable[SignInChallenge], login: Login | None, place: Re
 def sign_in(
     challenges: Iterable[SignInChallenge], login: Login | None, scopes: Iterable[str], place: RegistryPlace
 ) -> str | TokenRequest:
-    """Return the Authorization header that answers a registry's challenges, or the request for a token that does.
+    """Return the Authorization header that answers a registry's challenges, or the request for the token to use.
 
-    The header is empty where nothing can be shown. Raises SignInRefused.
+    The header is empty if no challenge can be answered. Raises SignInRefused.
     """
     if login is not None and login.registry_token:
         return bearer(login.registry_token)
@@ -155,34 +155,37 @@ def sign_in(
 
 
 def bearer(token: str) -> str:
-    """Return the Authorization header that shows a token (RFC 6750, 2.1)."""
+    """Return the Authorization header for a token (RFC 6750, 2.1)."""
     return f"Bearer {token}"
 
 
 def shown(place: RegistryPlace, url: str, authorization: str) -> dict[str, str]:
-    """Return the headers that sign in to the registry: none where the URL is at another host."""
+    """Return the headers that authenticate a request; none if the URL is at another host than the registry's."""
     return {"Authorization": authorization} if authorization and same_origin(place, url) else {}
 
 
 def check_realm(realm: str, place: RegistryPlace, *, shown: bool) -> None:
-    """Check where tokens are given. A login is shown to the registry's own hosts only. Raises SignInRefused."""
+    """Check a token endpoint. A login is sent to the registry's own hosts only. Raises SignInRefused."""
     schemes = ("http", "https") if place.plain else ("https",)
     if not is_usable_url(realm) or urlsplit(realm).scheme not in schemes:
-        raise SignInRefused("registry-realm", f"{place.registry} names no usable token endpoint", retryable=False)
+        raise SignInRefused(
+            "registry-realm", f"the token endpoint that {place.registry} names is invalid or not HTTPS", retryable=False
+        )
     parts = urlsplit(realm)
     if shown and parts.netloc not in place.own_hosts:
         raise SignInRefused(
             "registry-realm-foreign",
-            f"{place.registry} wants its credentials shown to {one_line(parts.netloc, 80)}",
+            f"{place.registry} names another host, {one_line(parts.netloc, 80)}, as its token endpoint",
             retryable=False,
-            fix=f"if that is right, add it to token_hosts of {place.registry} (whence attest: --token-host)",
+            fix=f"if that host may receive the login, add it to token_hosts of {place.registry} "
+            "(whence attest: --token-host)",
         )
 
 
 def token_request(
     challenge: SignInChallenge, login: Login | None, scopes: Iterable[str], place: RegistryPlace
 ) -> TokenRequest:
-    """Say how to ask for a token. Raises SignInRefused."""
+    """Return the request for a token. Raises SignInRefused."""
     check_realm(challenge.realm, place, shown=login is not None)
     wanted = sorted(set(scopes))
     service = [("service", challenge.service)] if challenge.service else []
@@ -199,12 +202,12 @@ def token_request(
 
 
 def granted(status: int, content: bytes | None) -> BearerToken | None:
-    """Return the token in a token endpoint's whole answer; None when it gives none."""
+    """Return the token in a token endpoint's response; None if it has none."""
     return parse_token(content) if status == 200 and content is not None else None
 
 
 def parse_token(content: bytes) -> BearerToken | None:
-    """Read a token endpoint's answer: `token` or `access_token`; None when there is none."""
+    """Return the `token` or `access_token` in a token endpoint's body; None if it has neither."""
     document = loose(content)
     value = document.get("token") or document.get("access_token")
     if not isinstance(value, str) or not _TOKEN.match(value):

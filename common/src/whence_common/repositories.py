@@ -1,4 +1,4 @@
-"""Whether two URLs name the same repository, in whatever way it is reached. Pure; what is not certain is `unclear`."""
+"""Compare repository URLs of different protocols and forms. Pure; if the result is not certain, it is `unclear`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HOSTS = {
     "www.gitlab.com": "gitlab.com", "altssh.bitbucket.org": "bitbucket.org", "www.bitbucket.org": "bitbucket.org",
     "ssh.dev.azure.com": "dev.azure.com", "vs-ssh.visualstudio.com": "dev.azure.com", "api.github.com": "github.com",
 }  # fmt: skip
-"""Hosts of the same service for other ports, for browsers and for programs."""
+"""Alternative hosts of the same service: for SSH, for browsers, for APIs."""
 _OLD_AZURE = ".visualstudio.com"
-"""Azure's older hosts: the organisation stands before this."""
+"""Azure's older hosts: ORGANISATION.visualstudio.com."""
 _ROAD = re.compile(r"\A(?:ssh|www|altssh)\.")
 _ADDRESS = re.compile(r"[0-9.]+\Z")
 _PAGE_OF_GITWEB = re.compile(r"[?&;]p=")
@@ -41,7 +41,7 @@ class _Place:
 
 
 def compare(one: str, other: str) -> Comparison:
-    """Compare two repositories by host and path. `unclear`: they may be the same or not."""
+    """Compare two repositories by host and path."""
     first, second = _place(one), _place(other)
     if first is None or second is None:
         return "unclear"
@@ -53,11 +53,11 @@ def compare(one: str, other: str) -> Comparison:
     usual = first.port == _PORTS[first.scheme] and second.port == _PORTS[second.scheme]
     return (
         "unclear" if web and first.port != second.port and not usual else "same"
-    )  # two servers of one machine, or not
+    )  # other ports may be other servers on one machine
 
 
 def _compare_hosts(first: str, second: str) -> Comparison:
-    """Compare different hosts: a short name, an address or a host's name for SSH may be the same server."""
+    """Compare different hosts: a short name, an IP address or an ssh. host may be the same server."""
     whole = all(("." in host and not _ADDRESS.match(host)) or host == "localhost" for host in (first, second))
     return "other" if whole and _ROAD.sub("", first) != _ROAD.sub("", second) else "unclear"
 
@@ -68,7 +68,7 @@ def _compare_paths(first: _Place, second: _Place) -> Comparison:
         return "same" if first.host in _CASELESS_HOSTS else "unclear"
     short, long = sorted(folded, key=len)
     inside = long[: len(short)] == short or long[-len(short) :] == short
-    return "unclear" if inside else "other"  # an organisation's page, a page below, a server below a path
+    return "unclear" if inside else "other"  # an organisation's page, a page of the repository, or a path prefix
 
 
 def _place(url: str) -> _Place | None:
@@ -98,7 +98,7 @@ def _place(url: str) -> _Place | None:
 
 
 def _path(parts: list[str]) -> tuple[str, ...]:
-    """Return the path as clones have it, without pages, and without Bitbucket's and Azure's other ways to write it."""
+    """Return the path of the clone URL: without pages, and with Bitbucket's and Azure's alternative forms resolved."""
     page = next((at for at, part in enumerate(parts) if at >= 2 and part in _WEB_PAGES), len(parts))
     parts = parts[:page]
     match parts:

@@ -11,7 +11,7 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sa
 
 
 def to_sarif(problems: Sequence[Problem], *, file: str, tool: str, version: str) -> dict[str, object]:
-    """Give one run with one result a problem; a problem of the whole document has no region."""
+    """Return one run with a result for each problem; a problem of the whole document has no region."""
     codes = sorted({problem.code for problem in problems})
     driver = {"name": tool, "version": version, "rules": [{"id": code} for code in codes]}
     return {

@@ -1,4 +1,4 @@
-"""scm-source.json, the file at an image's root that says which commit it was built from (STUPS; pierone.md 4.3)."""
+"""scm-source.json, STUPS's file at an image's root that states the commit that the image was built from."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FIELD_CHARACTERS_MAX = 4096
 _LOCALLY_MODIFIED = " (locally modified)"
 _PATH_CHARACTERS_MAX = 500
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?\Z")
-"""No option of Git's (`-x`) and no IPv6 address; which hosts are asked, the settings say."""
+"""Excludes options of Git (`-x`) and IPv6 addresses. The settings state which hosts are contacted."""
 _PATH = re.compile(r"[A-Za-z0-9._/~+-]+\Z")
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!//)[^:]+)\Z")
 _REFERENCE = re.compile(r"\A((?:[A-Za-z:]+://)?+(?:[^@/\s]*@)?+[^@/\s:]+(?::[0-9]+)?[/:][^@\s]*)@.*\Z")
-"""A repository's URL, then `@` and a reference. An `@` before the host belongs to the user."""
+"""A repository's URL, then `@` and a reference. An `@` before the host ends the user name."""
 
 
 class RepositoryInvalid(InputError):
@@ -33,34 +33,34 @@ class RepositoryInvalid(InputError):
 
 
 class ScmSourceInvalid(InputError):
-    """The file is there, but it is not a scm-source.json."""
+    """The file exists, but is not a valid scm-source.json."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScmSource:
-    """What an image says of its source. All text as found, credentials in the URL removed."""
+    """The source that an image states. All text is verbatim, except that credentials in the URL are removed."""
 
     url: str
     revision: str
     author: str
     status: str
-    """Output of `git status --porcelain`: empty, or `false`, when the tree was clean."""
+    """Output of `git status --porcelain`: empty, or `false`, if the working tree was clean."""
     digest: str
     """Digest of the file's bytes."""
     missing_keys: tuple[str, ...] = ()
-    """Keys that the format asks for and the file does not have as text."""
+    """Required keys that are missing or not text."""
 
     @classmethod
     def parse(cls, content: bytes) -> ScmSource:
-        """Parse the file's bytes. Raises ScmSourceInvalid; extra keys are tolerated, missing ones read as empty."""
+        """Parse the file's bytes. Raises ScmSourceInvalid; unknown keys are ignored, missing ones are empty."""
         if len(content) > FILE_BYTES_MAX:
             raise ScmSourceInvalid("scm-source-too-large", f"scm-source.json is larger than {FILE_BYTES_MAX} bytes")
         try:
             document = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            raise ScmSourceInvalid("scm-source-not-json", "scm-source.json holds no JSON") from exc
+            raise ScmSourceInvalid("scm-source-not-json", "scm-source.json is not JSON") from exc
         if not isinstance(document, dict):
-            raise ScmSourceInvalid("scm-source-not-object", "scm-source.json holds no JSON object")
+            raise ScmSourceInvalid("scm-source-not-object", "scm-source.json is not a JSON object")
         return cls(
             url=without_credentials(_text(document, "url")),
             revision=_text(document, "revision"),
@@ -86,20 +86,20 @@ class ScmSource:
 
     @property
     def dirty(self) -> bool:
-        """Whether the tree held changes that are in no commit."""
+        """Whether the working tree had uncommitted changes."""
         status = self.status.strip().lower()
         return status not in ("", "false") or self.revision.endswith((_LOCALLY_MODIFIED, "-dirty"))
 
     @property
     def commit_id(self) -> str | None:
-        """The full commit id in `revision`, or None when there is none."""
+        """The full commit id in `revision`, or None."""
         revision = self.revision.removesuffix(_LOCALLY_MODIFIED).removesuffix("-dirty").strip().lower()
         return revision if COMMIT_ID.match(revision) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRepository:
-    """A repository by where it is, not by how it is reached: `host` lower-case with port, `path` without `.git`."""
+    """A repository, independent of the protocol: `host` in lower case with its port, `path` without `.git`."""
 
     host: str
     path: str
@@ -120,7 +120,7 @@ class SourceRepository:
 
 
 def is_git_host(text: str) -> bool:
-    """Return whether a text is a host with a port or without: nothing that an URL, or Git, reads otherwise."""
+    """Return whether a text is a host, with or without a port, that URL parsers and Git read in the same way."""
     return _HOST.match(text) is not None and text == text.lower()
 
 
@@ -131,10 +131,10 @@ def _is_path(path: str) -> bool:
 
 
 def repository_of(url: str) -> SourceRepository | None:
-    """Name the repository behind a URL in any of the forms seen in the field; None when it names none.
+    """Return the repository that a URL names, or None.
 
-    `git:` and `git+` prefixes, `user@host:path`, `ssh://`, `http(s)://` and `git://` are understood, and a reference
-    after the path (`@v1.2`, `@<commit>`, `@refs/heads/x`, `#main`, `?ref=main`) is not part of the name.
+    Accepted are `git:` and `git+` prefixes, `user@host:path`, `ssh://`, `http(s)://` and `git://`. A reference after
+    the path (`@v1.2`, `@<commit>`, `@refs/heads/x`, `#main`, `?ref=main`) is ignored.
     """
     text = without_reference(url)
     text = text.removeprefix("git:") if not text.startswith("git://") else text
@@ -159,7 +159,7 @@ def repository_of(url: str) -> SourceRepository | None:
 
 
 def same_repository(one: str, other: str) -> bool:
-    """Compare repositories by host, owners and name, however they are reached."""
+    """Return whether two URLs name one repository: the same host, owners and name, by any protocol."""
     first, second = repository_of(one), repository_of(other)
     if first is None or second is None:
         return one == other
@@ -178,7 +178,7 @@ def _folded(repository: SourceRepository) -> tuple[str, str]:
 
 
 def without_credentials(url: str) -> str:
-    """Remove what stands between `//` and `@`: pushers have left tokens there."""
+    """Return a URL without user and password: builds have left tokens there."""
     return re.sub(r"(?<=//)[^/@\s]*@", "", url)
 
 

@@ -1,4 +1,4 @@
-"""A settings file: YAML with places for its mistakes, read into a typed structure that refuses unknown names."""
+"""Settings files: YAML, converted to a typed structure. Unknown names are errors; each error has line and column."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from whence_common.user_data import nodes, strict_yaml
 
 SETTINGS_BYTES_MAX = 1024 * 1024
 CREDENTIALS = "${CREDENTIALS_DIRECTORY}/"
-"""How the name of a file begins that systemd hands to a unit by LoadCredential=."""
+"""The prefix of files that systemd passes to a unit by LoadCredential=."""
 _NO_CREDENTIALS = (
-    "CREDENTIALS_DIRECTORY is not set here: systemd sets it for units with LoadCredential=. Start the unit; to check "
-    "by hand use systemd-run as the README shows (Check)"
+    "CREDENTIALS_DIRECTORY is not set: systemd sets it for units with LoadCredential=. Start the unit; to check by "
+    "hand, use systemd-run as in the README (Check)"
 )
 _FILES = re.compile(r"\w+_(files?|directory)\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -29,12 +29,12 @@ T = TypeVar("T")
 
 
 class SettingsInvalid(InputError):
-    """The settings cannot be used; the message names every place that can be named."""
+    """The settings are invalid; the message names the place of every error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document(Generic[T]):
-    """A settings file that was read: what it sets, and where."""
+    """A valid settings file: its settings and their places."""
 
     name: str
     settings: T
@@ -42,18 +42,18 @@ class Document(Generic[T]):
 
     def problem(self, message: str, *, fix: str = "", code: str = "settings-invalid",
                 severity: Severity = "error") -> Problem:  # fmt: skip
-        """Make a problem of a message that begins with the name of a setting, `registry_front.backend is …`."""
+        """Return a problem from a message that begins with the name of a setting, `registry_front.backend is …`."""
         fix = _NO_CREDENTIALS if CREDENTIALS in message else fix
         return _placed(self.root, message, fix=fix, code=code, severity=severity)
 
     def render(self, problems: Iterable[Problem]) -> str:
-        """Return problems as text. No line of the file is quoted: it may hold a password."""
+        """Return problems as text. Lines of the file are not quoted, since they may contain passwords."""
         return render(in_document_order(problems), name=self.name, lines=())
 
     def explain(self, exc: InputError) -> str:
-        """Return what an error says that was found later, with the place of the setting that its message names."""
+        """Return the text of a later error, with the place of the setting that its message names."""
         problem = self.problem(exc.message, fix=exc.fix, code=exc.code)
-        if not problem.line:  # it may say only which file is wrong
+        if not problem.line:  # the message may name a file instead of a setting
             named = (one for one in _scalars(self.root) if "/" in one.text[:-1] and one.text in exc.message)
             scalar = max(named, key=lambda one: len(one.text), default=None)
             if scalar is None:
@@ -67,10 +67,10 @@ def read(
     judge: Callable[[T], Iterable[str]], credentials_directory: str | None = None,
     renamed: Mapping[str, str] = _NONE_RENAMED,
 ) -> Document[T]:  # fmt: skip
-    """Read a settings file whole. `least` says what an empty one lacks, `judge` what is wrong with values that fit.
+    """Parse and validate a settings file. `least` is the fix for an empty one; `judge` returns errors in valid values.
 
-    What `judge` finds begins with the name of a setting. `renamed` are the places of settings of earlier versions, and
-    their names now. Raises SettingsInvalid with everything that was found.
+    Each message of `judge` begins with the name of a setting. `renamed` maps the settings of earlier versions to their
+    new names. Raises SettingsInvalid with every error.
     """
     root = _mapping(content, name=name, least=least)
     _refuse_control_characters(root, name=name)
@@ -104,12 +104,12 @@ def _mapping(content: bytes, *, name: str, least: str) -> nodes.MappingNode:
 
 
 def _refuse_control_characters(root: nodes.MappingNode, *, name: str) -> None:
-    """Refuse all but tabs and ends of lines: systems refuse a file's name with NUL in it, or end it there."""
-    fix = "remove it: an escape within double quotes makes one, such as \\0"
+    """Refuse control characters except tabs and line breaks: a NUL truncates file names, or makes them invalid."""
+    fix = "remove it; escapes within double quotes, such as \\0, produce control characters"
     found = [
         Problem(
             severity="error", code="settings-control-character", line=one.line, column=one.column, path="",
-            message="this text holds a control character", fix=fix,
+            message="the text contains a control character", fix=fix,
         )
         for one in _scalars(root) if _CONTROL.search(one.text)
     ]  # fmt: skip
@@ -118,7 +118,7 @@ def _refuse_control_characters(root: nodes.MappingNode, *, name: str) -> None:
 
 
 def _expand(node: nodes.Node, directory: str, key: str = "") -> nodes.Node:
-    """Replace CREDENTIALS at the beginning of files' names by the directory that systemd made."""
+    """Replace CREDENTIALS at the beginning of file names with systemd's credentials directory."""
     if isinstance(node, nodes.MappingNode):
         node.entries = {name: _expand(inner, directory, name) for name, inner in node.entries.items()}
     elif isinstance(node, nodes.SequenceNode):
@@ -131,7 +131,7 @@ def _expand(node: nodes.Node, directory: str, key: str = "") -> nodes.Node:
 
 def _placed(root: nodes.MappingNode, message: str, *, fix: str, code: str = "settings-invalid",
             severity: Severity = "error") -> Problem:  # fmt: skip
-    """Find the setting whose name a message begins with; an entry of a list that it quotes next, too."""
+    """Return a problem at the setting whose name the message begins with, or at the list entry that it quotes next."""
     found: nodes.Node = root
     at, start = (0, 0), 0
     while True:
@@ -177,6 +177,6 @@ def _scalars(node: nodes.Node) -> Iterator[nodes.ScalarNode]:
 
 
 def _begins(message: str, name: str, start: int) -> bool:
-    """Return whether a name stands here, and not only the beginning of a longer one."""
+    """Return whether the message has this whole name at `start`, not only a prefix of a longer one."""
     after = message[start + len(name) : start + len(name) + 1]
     return message.startswith(name, start) and not (after.isalnum() or after in ("_", "-"))

@@ -1,6 +1,6 @@
-"""A settings file's values as a typed structure: every value that does not fit is found, each with its place.
+"""Convert a settings file's values to a typed structure, and find every invalid value with its place.
 
-msgspec stops at the first mistake. What it names is noted and taken out of a copy, and the rest is read again.
+msgspec stops at the first error. The value that it names is removed from a copy, which is then converted again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 Path = tuple[str | int, ...]
 
 PROBLEMS_MAX = 100
-FIX = "the README of the program explains every setting"
+FIX = "see the table of settings in the program's README"
 _AT = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z0-9_]+)|\[([0-9]+)\]|(\[\.\.\.\])")
 _EXPECTED = re.compile(r"Expected `(.*)`, got `(.*)`\Z")
@@ -38,10 +38,10 @@ _WORDS = {
 def typed(
     root: MappingNode, structure: type[T], renamed: Mapping[str, str]
 ) -> tuple[T | None, tuple[Problem, ...], frozenset[str]]:
-    """Return the settings as far as they fit, what does not fit, and the names that were left out for it.
+    """Return the settings without their invalid values, the problems, and the names of the settings left out.
 
-    There are no settings where something that is required is missing. `renamed` are the places of settings of earlier
-    versions, and their names now.
+    The settings are None if a required one is missing. `renamed` maps the settings of earlier versions to their new
+    names.
     """
     reader = _Reader(root, structure, renamed)
     value: T | None = reader.read()
@@ -72,7 +72,7 @@ class _Reader:
         return None
 
     def _path(self, document: Any, written: str, text: str) -> Path:
-        """Return the place that msgspec means: it does not say which entry of a mapping, so each is tried alone."""
+        """Return the place of msgspec's error. msgspec does not name the entry of a mapping, so each is tried alone."""
         path: Path = ()
         found = document
         for name, number, any_ in _STEP.findall(written):
@@ -93,7 +93,7 @@ class _Reader:
         return ""
 
     def _note(self, path: Path, message: str) -> bool:
-        """Note one mistake and leave out what has it; return whether anything is left to read."""
+        """Record one error and leave out its value; return whether anything is left to convert."""
         field = _FIELD.match(message)
         if field is None:
             self._problem(path, _in_words(message))
@@ -105,7 +105,7 @@ class _Reader:
                 self._problem(path, f"this setting is now {now}", f"write {now} in place of {field[2]}")
                 return self._leave_out(path)
             close = difflib.get_close_matches(field[2], [one.name for one in self._fields(path[:-1])], n=1)
-            self._problem(path, "there is no such setting", f"did you mean {close[0]}?" if close else FIX)
+            self._problem(path, "unknown setting", f"did you mean {close[0]}?" if close else FIX)
             return self._leave_out(path)
         there = _node(self._root, path)
         assert isinstance(there, MappingNode)
@@ -154,7 +154,7 @@ class _Reader:
 
 
 def place(root: MappingNode, path: Path) -> tuple[int, int]:
-    """Return line and column of the last step of a path that is in the document; (0, 0) for none."""
+    """Return line and column of the last step of a path that the document has; (0, 0) if it has none."""
     found: Node = root
     at = (0, 0)
     for step in path:
@@ -170,7 +170,7 @@ def place(root: MappingNode, path: Path) -> tuple[int, int]:
 
 
 def _numbered(node: Node) -> Iterator[tuple[int, int]]:
-    """Yield the identity of each item of a list, and its number, which stays when one before it is left out."""
+    """Yield each list item's identity and its number, which does not change when an earlier item is left out."""
     if isinstance(node, SequenceNode):
         yield from ((id(one), number) for number, one in enumerate(node.items))
     inside = (
@@ -217,5 +217,5 @@ def _in_words(message: str) -> str:
         kinds = [_WORDS.get(one, one) for one in expected[1].split(" | ") if one != "null"]
         return f"must be {' or '.join(kinds)}, but is {_WORDS.get(expected[2], expected[2])}"
     if enum is not None:
-        return f"{one_line(enum[1], 60)} is not one of the words that it may be"
+        return f"{one_line(enum[1], 60)} is not an allowed value"
     return one_line(message, 200)

@@ -1,7 +1,8 @@
-"""Which source SLSA provenance says that an artifact was built from. Pure; one source or none, never a guess.
+"""The source that SLSA provenance names for an artifact. Pure; returns one source, or none if it is ambiguous.
 
-`configSource` and its kin say where the build's configuration is from. Whether that is the source depends on the build
-type. Shapes: SLSA v0.2 and v1 as BuildKit, GitHub, GitLab, Tekton Chains, Google Cloud Build and Jenkins write them.
+`configSource` and similar fields name the origin of the build's configuration. Whether that is the artifact's source
+depends on the build type. Formats: SLSA v0.2 and v1 of BuildKit, GitHub, GitLab, Tekton Chains, Google Cloud Build and
+Jenkins.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _CLOUD_BUILD = (
     "https://slsa-framework.github.io/gcb-buildtypes/triggered-build/",
 )
 _TEKTON_INPUT = "inputs/"
-"""How Tekton Chains names what a build took in; pipeline and tasks, which may be a catalogue's, have other names."""
+"""The prefix of Tekton Chains' names of build inputs; pipeline and tasks, often from a catalogue, have other names."""
 _BUILDKIT_METADATA_V02 = "https://mobyproject.org/buildkit@v1#metadata"
 _DIGESTS = ("gitCommit", "sha1", "sha256")
 _GIT_URL = re.compile(r"git\+|git:|ssh://|git@|[^#?]*\.git(?:[#?@/]|\Z)")
@@ -40,7 +41,7 @@ class GitSource:
     url: str
     commit: str
     name: str = ""
-    """What a dependency is called; Tekton tells its own configuration from inputs by it."""
+    """The dependency's name; Tekton distinguishes inputs from its own configuration by it."""
 
     def __str__(self) -> str:
         return f"{self.commit} of {self.url[:120]}"
@@ -48,7 +49,7 @@ class GitSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltFrom:
-    """The one source that provenance names, or the reason why none is read from it."""
+    """The one source that provenance names, or the reason why there is none."""
 
     source: GitSource | None = None
     reason: str = ""
@@ -63,9 +64,9 @@ def built_from(statement: Mapping[str, Any]) -> BuiltFrom:
 
 
 def local_context(statement: Mapping[str, Any]) -> GitSource | None:
-    """Return the `vcs` hint that BuildKit's client gives for a build from a local directory.
+    """Return the `vcs` hint of BuildKit's client for a build from a local directory.
 
-    The commit may end in `-dirty`, and one of the two may be empty: the client states what Git told it.
+    The commit may end in `-dirty`, and either field may be empty, as Git reported them to the client.
     """
     predicate = _object(statement.get("predicate"))
     if statement.get("predicateType") == PROVENANCE_V02:
@@ -91,17 +92,17 @@ def _of_v02(predicate: Mapping[str, Any]) -> BuiltFrom:
         return _one([configuration] if configuration else [], "its build context names no commit")
     if build_type.startswith(_TEKTON):
         return _one(
-            _tekton_inputs(predicate, materials), "its materials name no commit beside its pipeline's and tasks'"
+            _tekton_inputs(predicate, materials), "its materials name no commit except its pipeline's and tasks'"
         )
     if build_type.startswith(_GITLAB):
         return _one([*([configuration] if configuration else []), *materials], "it names no commit")
     if not materials:
-        return BuiltFrom(reason="it names where its build's configuration is from, but no source in its materials")
+        return BuiltFrom(reason="it names the origin of its build configuration, but no source in its materials")
     return _one(materials, "its materials name no commit")
 
 
 def _tekton_inputs(predicate: Mapping[str, Any], materials: Sequence[GitSource]) -> list[GitSource]:
-    """Return the materials that are not where the pipeline and its tasks are from; Chains lists those among them."""
+    """Return the materials without the repositories of the pipeline and its tasks, which Chains lists too."""
     build = _object(predicate.get("buildConfig"))
     tasks = build.get("tasks")
     runs = [predicate, *(_object(one) for one in (tasks[:MATERIALS_MAX] if isinstance(tasks, list) else []))]
@@ -144,7 +145,7 @@ def _declared(parameters: Mapping[str, Any], build_type: str) -> str:
 
 
 def _one(found: Sequence[GitSource], none: str) -> BuiltFrom:
-    """Return the source if exactly one is named."""
+    """Return the source if there is exactly one, else a reason."""
     distinct = _distinct(found)
     if len(distinct) == 1:
         return BuiltFrom(source=distinct[0])
@@ -171,7 +172,7 @@ def _materials(value: Any, *, known: str) -> list[GitSource]:
 
 
 def _git_source(entry: Mapping[str, Any], *, known: str) -> GitSource | None:
-    """Return the one Git source of a resource; None where it names none, or several commits."""
+    """Return the one Git source of a resource; None if it names no commit, or several."""
     found = _commits(entry, known=known)
     return found[0] if len(found) == 1 else None
 
@@ -190,12 +191,12 @@ def _commits(entry: Mapping[str, Any], *, known: str) -> list[GitSource]:
 
 
 def _is_git(uri: str, digest: Mapping[str, Any]) -> bool:
-    """Tell a Git repository from another download: by its URL, `gitCommit`, or a commit id where a SHA-256 belongs."""
+    """Return whether a resource is a Git repository: by its URL, `gitCommit`, or a commit id under `sha256`."""
     return bool(_GIT_URL.match(uri) or _commit(digest, "gitCommit") or _commit(digest, "sha256"))
 
 
 def _commit(digest: Mapping[str, Any], name: str) -> str:
-    """Return a commit id. Only `gitCommit` may be a SHA-256 id; GitLab writes a SHA-1 one under `sha256`."""
+    """Return a commit id, or an empty text. Only `gitCommit` may be a SHA-256 id; GitLab has SHA-1 under `sha256`."""
     text = _text(digest.get(name)).strip().lower()
     return text if (COMMIT_ID if name == "gitCommit" else _SHA1).match(text) else ""
 
@@ -218,7 +219,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def subjects_of(statement: Mapping[str, Any]) -> Iterable[str]:
-    """Return the SHA-256 digests of what a statement is about."""
+    """Return the SHA-256 digests of a statement's subjects."""
     subjects = statement.get("subject")
     for one in subjects if isinstance(subjects, list) else []:
         digest = _object(_object(one).get("digest")).get("sha256")

@@ -1,6 +1,6 @@
-"""What an agent says: an in-toto Statement v1 whose predicate is the whole observed state at one moment.
+"""Agents' statements: in-toto Statements v1 whose predicate is the whole observed state at one moment.
 
-Because each statement is whole, statements are idempotent and commute: the newest sequence is the state.
+Each statement is complete, so statements are idempotent and may arrive in any order: the highest sequence is the state.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Cause = Literal["boot", "change", "stop", "failed"]
 
 
 class StatementInvalid(InputError):
-    """The payload is not a statement that Whence understands."""
+    """The payload is not a runtime statement."""
 
 
 class InstanceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who the machine is, as its identity document says."""
+    """The machine's identity, from its instance identity document."""
 
     account_id: str
     region: str
@@ -42,7 +42,7 @@ class InstanceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class UserDataFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`digest` is of the raw bytes; `document` is masked, None when it could not be read."""
+    """`digest` is of the raw bytes; `document` is masked, or None if it could not be parsed."""
 
     digest: str
     document: dict[str, Any] | None = None
@@ -54,20 +54,20 @@ class ApplicationFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`source` is what user data asked for; `digest` the manifest that was pulled and runs."""
+    """`source` is the reference in user data; `digest` is the manifest that was pulled and runs."""
 
     source: str
     repository: str
     digest: str
     index_digest: str | None = None
     signed_by: str = ""
-    """Id of the platform's key whose signature was required and held."""
+    """Id of the platform's key whose signature was required and is valid."""
     built_by: str = ""
-    """Id of the trusted builder whose provenance was required and held."""
+    """Id of the trusted builder whose provenance was required and is valid."""
 
     @property
     def source_names_repository(self) -> bool:
-        """Whether `source` is a reference into `repository`; statements in a log of before may have another."""
+        """Whether `source` is a reference into `repository`; earlier statements may name another repository."""
         return _repository_of(self.source) == self.repository
 
 
@@ -79,20 +79,21 @@ class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str = ""
     exit_code: int | None = None
     declared_digest: str = ""
-    """The digest its own `source` was resolved to, where that is not the application's image: a sidecar's."""
+    """For a sidecar, the digest that its own `source` was resolved to."""
     restarts: int = 0
     health: str = ""
-    """`healthy` or `unhealthy` where the agent asks for health."""
+    """`healthy` or `unhealthy` if the agent checks health."""
     engine_health: str = ""
-    """`starting`, `healthy` or `unhealthy`: the image's own health check, which the engine runs."""
+    """`starting`, `healthy` or `unhealthy`, by the image's own health check, which the engine runs."""
     error: str = ""
-    """Why the engine does not start it, in the engine's words."""
+    """The engine's error message if it cannot start the container."""
 
 
 class DriftFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Something on the machine that user data did not ask for. `kind`: container-undeclared, exec, image-replaced,
+    """A deviation of the machine from user data.
 
-    configuration-changed or container-removed. `detail` never holds arguments.
+    `kind`: container-undeclared, exec, image-replaced, configuration-changed or container-removed. `detail` never
+    contains arguments.
     """
 
     kind: str
@@ -114,9 +115,9 @@ class SourceClaimFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScmSourceFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the agent found at the image's root. `status`: found, missing or unreadable.
+    """The scm-source.json at the image's root. `status`: found, missing or unreadable.
 
-    `claims` is what the image's annotations and labels state; agents before it existed state nothing.
+    `claims` are the claims in the image's annotations and labels; earlier agents do not send the field.
     """
 
     status: Literal["found", "missing", "unreadable"]
@@ -139,7 +140,7 @@ class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Predicate(msgspec.Struct, frozen=True, kw_only=True):
-    """The observed state. `sequence` grows by one with each statement of a key and never restarts."""
+    """The observed state. `sequence` increases with each statement of a key and never restarts."""
 
     instance: InstanceFacts
     boot_id: str
@@ -157,15 +158,15 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
     stages: list[StageFacts] = msgspec.field(default_factory=list)
     statements_dropped: int = 0
-    """How many statements this machine has had to give up so far: what is missing from its history."""
+    """The number of statements that this machine dropped so far, which its history lacks."""
     heartbeats: int = 0
-    """The form of this agent's heartbeats: 1 with a counter, 0 without, as those before it; these are not taken."""
+    """The version of this agent's heartbeats: 1 with a counter; 0 without one, which are refused."""
 
     @property
     def application_id(self) -> str | None:
-        """The application that user data names, even when user data was refused for something else.
+        """The application that user data names, even if user data was refused for another reason.
 
-        None also when the name is malformed: no registry could know it.
+        None if it names none, or if the name is malformed.
         """
         document = self.user_data.document if self.user_data is not None else None
         named = self.application.id if self.application is not None else (document or {}).get("application_id")
@@ -173,7 +174,7 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def application_version(self) -> str | None:
-        """The version that user data names; None also when it is malformed."""
+        """The version that user data names; None if it names none, or if it is malformed."""
         version = self.application.version if self.application is not None else ""
         return version if is_application_version(version) else None
 
@@ -192,12 +193,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     predicate: Predicate
 
     def to_wire(self) -> bytes:
-        """Encode deterministically: the same statement always gives the same bytes."""
+        """Return the statement's bytes; the encoding is deterministic."""
         return msgspec.json.encode(self, order="deterministic")
 
     @classmethod
     def of(cls, predicate: Predicate) -> Statement:
-        """State a predicate about the image that runs; about the user data when no image was reached."""
+        """Return the statement of a predicate. Its subject is the running image, or user data if there is no image."""
         if predicate.image is not None:
             subject = [_subject(predicate.image.repository, predicate.image.digest)]
         elif predicate.user_data is not None:
@@ -217,7 +218,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
             raise StatementInvalid("statement-malformed", "the payload is not a runtime statement") from exc
         if statement.type_ != STATEMENT_TYPE or statement.predicate_type != PREDICATE_TYPE:
-            raise StatementInvalid("statement-type", f"only {PREDICATE_TYPE} in {STATEMENT_TYPE} is understood")
+            raise StatementInvalid("statement-type", f"only {PREDICATE_TYPE} in {STATEMENT_TYPE} is supported")
         predicate = statement.predicate
         _check_depth([predicate.user_data.document if predicate.user_data else None, predicate.problems])
         digests = [predicate.image.digest if predicate.image else None]
@@ -253,7 +254,7 @@ def _is_repository(repository: str, digest: str) -> bool:
 
 
 def _check_depth(value: Any, depth: int = 0) -> None:
-    """Bound how deep the free-form parts nest, so that nothing later can recurse without end."""
+    """Limit the nesting of the free-form parts. Raises StatementInvalid."""
     if depth > DEPTH_MAX:
         raise StatementInvalid("statement-too-deep", f"nested deeper than {DEPTH_MAX} levels")
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""What every store can keep: text without NUL and lone surrogates, and numbers of 64 bits.
+"""Values that every database can store: text without NUL and lone surrogates, and integers of 64 bits.
 
-PostgreSQL's text cannot hold NUL, SQLite's can; neither is let decide. Senders are refused at the edge, and what is
-collected from others is cleaned, so that both databases answer alike.
+PostgreSQL's text cannot contain NUL, SQLite's can. To behave equally with both, requests with such text are refused,
+and collected data is cleaned.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _FIX = "send text without U+0000 and without lone surrogates"
 
 
 class Unstorable(InputError):
-    """The value cannot be kept by a database: it has NUL, a lone surrogate, or is too large."""
+    """A database cannot store the value: it has NUL or a lone surrogate, or is too large."""
 
     def __init__(self, what: str) -> None:
-        super().__init__("text-unstorable", f"{what} holds what no database can keep", fix=_FIX)
+        super().__init__("text-unstorable", f"{what} contains NUL or a lone surrogate", fix=_FIX)
 
 
 def is_storable(text: str) -> bool:
@@ -31,7 +31,7 @@ def is_storable(text: str) -> bool:
 
 
 def check_texts(texts: Iterable[str], what: str) -> None:
-    """Raises Unstorable, with `what` in its message."""
+    """Check that texts can be stored. Raises Unstorable, with `what` in its message."""
     if not all(map(is_storable, texts)):
         raise Unstorable(what)
 
@@ -39,14 +39,14 @@ def check_texts(texts: Iterable[str], what: str) -> None:
 def check_json(content: bytes, what: str) -> None:
     """Check a JSON document's bytes for an escaped NUL, in values and in keys. Raises Unstorable.
 
-    Lone surrogates are not JSON for the decoder that is used everywhere.
+    Lone surrogates need no check: the JSON decoder refuses them.
     """
     if b"\\u0000" in content and _ESCAPED_NUL.search(content) is not None:
         raise Unstorable(what)
 
 
 def cleaned(value: Any) -> Any:
-    """Return a JSON value with U+FFFD in place of what cannot be kept; a larger number becomes its text."""
+    """Return a JSON value with U+FFFD for characters that cannot be stored; a too large number becomes text."""
     if isinstance(value, str):
         return _UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""The fresh proof of identity: AWS's GetCallerIdentity, signed with the instance identity role's keys.
+"""The current proof of identity: a GetCallerIdentity request, signed with the instance identity role's keys.
 
-The agent sends parts only. The aggregator builds the one request they can be for: method, host, path, body and header
-names are constants here, so that a signature over anything else proves nothing. Challenge, audience and the key to be
-bound are signed headers. Source: attestation.md, "Tier 2"; AWS STS GetCallerIdentity, Signature Version 4.
+The agent sends only parts of the request. The aggregator builds the request from them: method, host, path, body and
+header names are constants here, so a signature over anything else is invalid. Challenge, audience and the key to enrol
+are signed headers. Source: AWS STS GetCallerIdentity, Signature Version 4.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _ARN = re.compile(
 
 
 class StsProofInvalid(InputError):
-    """The proof does not show that the reporter is this instance, now."""
+    """The proof does not show that the sender is this instance at this time."""
 
 
 class StsProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parts of a signed request. `date` is Signature Version 4's; nothing here says where it goes."""
+    """The parts of a signed request, without its destination. `date` is in the form of Signature Version 4."""
 
     region: str
     access_key: str
@@ -45,7 +45,7 @@ class StsProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     signature: str
 
     def check(self, *, now: datetime) -> None:
-        """Check shape and time. Raises StsProofInvalid."""
+        """Check syntax and time. Raises StsProofInvalid."""
         shapes = (
             (REGION, self.region), (_ACCESS_KEY, self.access_key), (_TOKEN, self.session_token), (_DATE, self.date),
             (_SIGNATURE, self.signature),
@@ -58,11 +58,13 @@ class StsProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise StsProofInvalid("sts-proof-malformed", "the date of the STS proof is malformed") from exc
         if abs((now - signed_at).total_seconds()) > SKEW_SECONDS_MAX:
             raise StsProofInvalid(
-                "sts-proof-time", f"the STS proof was signed at {self.date}, not now", fix="set the instance's clock"
+                "sts-proof-time",
+                f"the STS proof was signed at {self.date}, more than {SKEW_SECONDS_MAX} s from the aggregator's time",
+                fix="set the instance's clock",
             )
 
     def headers(self, *, host: str, signed: Mapping[str, str]) -> dict[str, str]:
-        """Give the headers of the one request this can be the proof for."""
+        """Return the headers of the request that these parts prove."""
         scope = f"{self.access_key}/{self.date[:8]}/{self.region}/sts/aws4_request"
         return {
             **signed,
@@ -75,7 +77,7 @@ class StsProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def headers_to_sign(*, challenge: str, audience: str, key_id: str) -> dict[str, str]:
-    """Give the headers that are signed beside host, date and token."""
+    """Return the headers that are signed in addition to host, date and token."""
     return {
         "accept": "application/json",
         "content-type": "application/x-www-form-urlencoded; charset=utf-8",
@@ -86,7 +88,7 @@ def headers_to_sign(*, challenge: str, audience: str, key_id: str) -> dict[str, 
 
 
 def sts_host(region: str) -> str:
-    """Name STS's regional host."""
+    """Return STS's regional host."""
     suffix = "amazonaws.com"
     if region.startswith("cn-"):
         suffix = "amazonaws.com.cn"
@@ -96,7 +98,7 @@ def sts_host(region: str) -> str:
 
 
 def caller_arn(content: bytes) -> tuple[str, str]:
-    """Read account and ARN out of STS's answer. Raises StsProofInvalid unless it has exactly the shape it must have."""
+    """Return account and ARN from STS's response. Raises StsProofInvalid unless it has the expected members only."""
     try:
         document: Any = json.loads(content)
         outer = document["GetCallerIdentityResponse"]
@@ -104,14 +106,16 @@ def caller_arn(content: bytes) -> tuple[str, str]:
         account, arn = result["Account"], result["Arn"]
         exact = set(document) == {"GetCallerIdentityResponse"} and set(result) == {"Account", "Arn", "UserId"}
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise StsProofInvalid("sts-answer-malformed", "the answer of STS is not what it must be") from exc
+        raise StsProofInvalid(
+            "sts-answer-malformed", "the response of STS is not a GetCallerIdentity response"
+        ) from exc
     if not exact or not isinstance(account, str) or not isinstance(arn, str):
-        raise StsProofInvalid("sts-answer-malformed", "the answer of STS is not what it must be")
+        raise StsProofInvalid("sts-answer-malformed", "the response of STS is not a GetCallerIdentity response")
     return account, arn
 
 
 def check_caller(account: str, arn: str, *, account_id: str, instance_id: str) -> None:
-    """Raises StsProofInvalid unless the caller is the identity role of this instance in this account."""
+    """Check that the caller is this instance's identity role in this account. Raises StsProofInvalid."""
     match = _ARN.match(arn)
     if match is None or match[3] != _ROLE:
         raise StsProofInvalid("sts-role", "the caller is not the instance identity role")

@@ -1,4 +1,4 @@
-"""Foreign text as a terminal or a log may show it: nothing in it moves the cursor or changes the reading direction."""
+"""Make text from outside safe for terminals and logs: no character moves the cursor or changes the text direction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 REPLACEMENT = "\ufffd"
 _WORDS = re.compile(r"[^ -~\n]+")
-"""What may be something other than printable ASCII."""
+"""Runs of characters that are not printable ASCII."""
 
 
 def printable(text: object) -> str:
@@ -18,7 +18,7 @@ def printable(text: object) -> str:
 
 
 def visible_json(value: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
-    """Encode as JSON; characters that are not printable are written as escapes, so that the value stays the same."""
+    """Return JSON in which characters that are not printable are escaped; the decoded value is unchanged."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=default)
     return _WORDS.sub(lambda found: "".join(map(_escaped, found[0])), text)
 

@@ -148,7 +148,7 @@ def key_ids(content: bytes) -> list[str]:
     try:
         signatures = _PEEK.decode(content).signatures
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise EnvelopeInvalid("envelope-malformed", "this is not a DSSE envelope") from exc
+        raise EnvelopeInvalid("envelope-malformed", "the body is not a DSSE envelope") from exc
     return [one.keyid for one in signatures[:_SIGNATURES_MAX] if is_key_id(one.keyid)]
 
 

@@ -23,7 +23,7 @@ from whence_aggregator.http.introduced import Introduced
 from whence_aggregator.http.listening import cannot_listen
 from whence_aggregator.http.refused import RefusedCounts
 from whence_aggregator.http.turns import Turns
-from whence_common.runtime.logs import fields, tell_suppressed
+from whence_common.runtime.logs import fields, report_suppressed
 from whence_common.runtime.memory import FreedMemory, malloc_trim, resident_bytes
 from whence_common.runtime.pause import pause
 
@@ -154,7 +154,7 @@ class Server:
             if runner.server is not None:
                 await runner.server.shutdown(_AT_ONCE_SECONDS)
             await runner.cleanup()
-            tell_suppressed(at_once=True)
+            report_suppressed(at_once=True)
 
     @asynccontextmanager
     async def _listener(self, accept: Callable[[], web.RequestHandler]) -> AsyncIterator[int]:
@@ -180,7 +180,7 @@ class Server:
         while True:
             await pause(_HOUSE_SECONDS)
             self._connections.sweep()
-            tell_suppressed()
+            report_suppressed()
             await memory.give_back()
 
     def _heard(self, handler: Handler) -> Handler:

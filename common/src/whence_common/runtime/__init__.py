@@ -1,3 +1,3 @@
-"""What runs: durable files, services and signals, log lines, pauses, memory. The only room of common that does I/O."""
+"""Durable files, services and signals, logs, pauses, memory. The only package of common that does I/O."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that must be whole or absent: written beside, synced, renamed or linked, directory synced."""
+"""Atomic, durable file writes: a temporary file is written, synced and renamed or linked; its directory is synced."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 class Disk:
-    """What a durable write goes through, step by step; a test makes one that fails at any of them."""
+    """Receives the steps of a durable write; tests pass one that fails at a chosen step."""
 
     def step(self, name: str) -> None:
-        """Come to a step: `begin`, `made`, `written`, `synced`, `renamed` or `removed`."""
+        """Called at each step: `begin`, `made`, `written`, `synced`, `renamed` or `removed`."""
 
 
 _DISK = Disk()
@@ -23,15 +23,15 @@ def write_durably(path: Path, content: bytes, *, mode: int, group: int | None = 
 
 
 def replace_for_owner(path: Path, content: bytes, *, mode: int) -> None:
-    """Replace a file as `write_durably` does, and have it belong to whom its directory belongs.
+    """Replace a file as `write_durably` does, and give it the owner of its directory.
 
-    An operator's command runs as root, the service as a user of its own: what root makes there must be the service's.
+    Operators run commands as root, and the service runs as its own user, which must be able to read the new file.
     """
     _replace(path, content, mode=mode, owner=_owner_of(path.parent), disk=_DISK)
 
 
 def make_once_for_owner(path: Path, content: bytes) -> bytes:
-    """Make a secret file unless there is one; give what it holds, however many make it at once. Raises OSError."""
+    """Create a secret file unless it exists; return its contents, also under concurrent creation. Raises OSError."""
     temporary = _written_beside(path, content, mode=0o600, owner=_owner_of(path.parent), disk=_DISK)
     try:
         os.link(temporary, path)
@@ -44,7 +44,7 @@ def make_once_for_owner(path: Path, content: bytes) -> bytes:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make a directory's entries durable."""
+    """Sync a directory, so that its entries are durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -53,7 +53,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Remove what a killed writer left behind. Call it when nobody else writes there."""
+    """Remove the temporary files of a killed writer. Call it only while no other process writes to the directory."""
     for leftover in directory.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
 
@@ -70,7 +70,7 @@ def _replace(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | 
 
 
 def _written_beside(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, disk: Disk) -> Path:
-    """Write a new file beside `path` and sync it. `owner` is (user, group), -1 for ours."""
+    """Write and sync a temporary file in the directory of `path`. `owner` is (user, group), -1 for our own."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     disk.step("begin")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -87,13 +87,13 @@ def _written_beside(path: Path, content: bytes, *, mode: int, owner: tuple[int, 
         disk.step("synced")
     except OSError as exc:
         temporary.unlink(missing_ok=True)
-        if exc.filename is None:  # a write that fails names no file
+        if exc.filename is None:  # errors of write and fsync do not name the file
             exc.filename = str(path)
         raise
     return temporary
 
 
 def _owner_of(directory: Path) -> tuple[int, int] | None:
-    """Give whom files are made for: only root can give them away."""
+    """Return the owner that new files receive, or None: only root can change owners."""
     found = directory.stat()
     return (found.st_uid, found.st_gid) if os.geteuid() == 0 else None

@@ -1,4 +1,4 @@
-"""A service is `async def run()` that ends only by cancellation; services live and die together."""
+"""Run services together. A service is an `async def run()` that ends only by cancellation; if one fails, all stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 Service = Callable[[], Awaitable[None]]
 Ended = Literal["stop", "reload"]
 GIVE_UP_SECONDS_MAX = 2.0
-"""How long the end may take once a second signal asks for it at once."""
+"""How long stopping may take after a second signal."""
 
 
 async def run_until_signal(
@@ -28,10 +28,10 @@ async def run_until_signal(
 ) -> Ended:
     """Run services until SIGTERM, SIGINT or an accepted SIGHUP, then cancel them and wait for their clean-up.
 
-    `may_reload` judges a SIGHUP while everything runs on; without it the signal ends the process, as it always did.
-    With `give_up`, a second SIGTERM or SIGINT ends `on_stopping` at once; `give_up` is called when that takes too long,
-    and must end the process.
-    A service that fails, or that returns, stops all the others and its error leaves this call.
+    `may_reload` decides on a SIGHUP while the services run; without it, the signal's default action ends the process.
+    With `give_up`, a second SIGTERM or SIGINT cancels `on_stopping`; `give_up` is called if stopping then takes too
+    long, and must end the process.
+    A service that fails or returns stops all others, and its error is raised here.
     """
     stop, hurry = asyncio.Event(), asyncio.Event()
     ended: list[Ended] = []
@@ -71,7 +71,7 @@ async def run_until_signal(
 
 
 async def _unless(hurry: asyncio.Event, work: Awaitable[None]) -> None:
-    """Do work to its end, or until there is no time left for it."""
+    """Await `work` until it completes or `hurry` is set, which cancels it."""
     working, hurried = asyncio.ensure_future(work), asyncio.create_task(hurry.wait())
     try:
         await asyncio.wait({working, hurried}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""How much of one kind of event is logged: events that a stranger can cause at will must not fill a disk."""
+"""Limits on logging by kind of event: events that an attacker can cause must not fill the disk."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _NAMES_MAX = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogBounds:
-    """Events of one kind, over all addresses and of each address: at once, and a second on the long run."""
+    """Limits for the events of one kind, in total and for each address: burst, and rate per second."""
 
     kind_burst: float = 100.0
     kind_per_second: float = 5.0
     address_burst: float = 50.0
     address_per_second: float = 1.0
-    told_seconds: float = 10.0
-    """How often the number of suppressed events is logged, at most."""
+    report_seconds_min: float = 10.0
+    """The shortest interval between two reports of suppressed events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suppressed:
-    """So many events of a kind were not logged, from so many addresses."""
+    """The number of events of a kind that were not logged, and of the addresses that caused them."""
 
     kind: str
     events: int
@@ -32,7 +32,7 @@ class Suppressed:
 
 
 class LogSampling:
-    """Decides event by event. What is suppressed is counted, and the counts are taken with `told`."""
+    """Decides for each event whether it is logged, and counts the suppressed ones."""
 
     def __init__(self, bounds: LogBounds, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds
@@ -41,10 +41,10 @@ class LogSampling:
         self._addresses: dict[str, tuple[float, float]] = {}
         self._suppressed: Counter[str] = Counter()
         self._from: dict[str, set[str]] = {}
-        self._told_at = clock()
+        self._reported_at = clock()
 
     def passes(self, kind: str, address: str) -> bool:
-        """Whether this event is logged. An address that has used up its own share uses nothing of the kind's."""
+        """Return whether this event is logged. An address over its own limit does not use the limit of the kind."""
         bounds, now = self._bounds, self._clock()
         of_kind = _left(self._kinds, kind, bounds.kind_burst, bounds.kind_per_second, now)
         name = f"{kind}\n{address}"
@@ -60,12 +60,12 @@ class LogSampling:
             self._addresses[name] = of_address - 1.0, now
         return True
 
-    def told(self, *, at_once: bool = False) -> list[Suppressed]:
-        """Return what was suppressed since the last time, and forget it; nothing while the last time is recent."""
+    def take_suppressed(self, *, at_once: bool = False) -> list[Suppressed]:
+        """Return the suppressed events since the last call and reset the counts; empty if the last report is recent."""
         now = self._clock()
-        if not self._suppressed or (not at_once and now - self._told_at < self._bounds.told_seconds):
+        if not self._suppressed or (not at_once and now - self._reported_at < self._bounds.report_seconds_min):
             return []
-        self._told_at = now
+        self._reported_at = now
         found = [
             Suppressed(kind=kind, events=events, addresses=len(self._from.get(kind, ())))
             for kind, events in sorted(self._suppressed.items())

@@ -1,4 +1,4 @@
-"""One JSON line an event on standard error: constant message, values as fields; bounded in length and number."""
+"""Logs as JSON lines on standard error: a constant message, values as fields; bounded in length and number."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from whence_common.visible import visible_json
 _FIELDS = "whence_fields"
 _VALUE_CHARACTERS_MAX = 512
 _EXCEPTION_CHARACTERS_MAX = 8 * 1024
-_STRANGERS = ("aiohttp.server", "asyncio")
-"""Loggers of libraries that tell of what came in from the network."""
+_FROM_NETWORK = ("aiohttp.server", "asyncio")
+"""Loggers of libraries whose events clients on the network can cause."""
 
 
 class JsonLines(logging.Formatter):
-    """Format an event as one JSON object a line; `scrub` takes out what must not be said."""
+    """Format an event as one JSON object per line; `scrub` removes secrets."""
 
     def __init__(self, scrub: Callable[[str], str]) -> None:
         super().__init__()
@@ -37,18 +37,18 @@ class JsonLines(logging.Formatter):
         }
         values = _fields_of(record).items()
         event |= {f"{name}_" if name in event else name: _bounded(value) for name, value in values}
-        if _is_no_http(record):
+        if _is_not_http(record):
             event |= {"level": "info", "event": "a request that is not HTTP was refused", **_peer(record)}
         elif _is_broken_off(record):
             event |= {"level": "info", "event": "a connection broke off", "reason": type(_error(record)).__name__}
         elif record.exc_info:
             event["exception"] = _cut(self.formatException(record.exc_info), _EXCEPTION_CHARACTERS_MAX)
         text = visible_json(event, default=str)
-        return self._scrub(text.encode("utf-8", "backslashreplace").decode())  # half characters come from outside
+        return self._scrub(text.encode("utf-8", "backslashreplace").decode())  # values may have lone surrogates
 
 
 class BoundedStream(logging.StreamHandler[TextIO]):
-    """Writes events, of those that strangers can cause only so many, and says in one line how many it did not write."""
+    """Writes events; those that clients can cause are limited, and one line reports how many were suppressed."""
 
     def __init__(
         self, stream: TextIO, *, bounds: LogBounds | None = None, clock: Callable[[], float] = time.monotonic
@@ -57,39 +57,39 @@ class BoundedStream(logging.StreamHandler[TextIO]):
         self._sampling = LogSampling(bounds or LogBounds(), clock)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if _is_by_strangers(record):
+        if _is_by_clients(record):
             address = str(_fields_of(record).get("address", "") or _peer(record).get("address", ""))
             if not self._sampling.passes(f"{record.name}: {record.msg}", address):
-                return self.tell()
+                return self.report_suppressed()
         super().emit(record)
-        return self.tell()
+        return self.report_suppressed()
 
-    def tell(self, *, at_once: bool = False) -> None:
-        """Write how many events were suppressed, when it is time to."""
-        for one in self._sampling.told(at_once=at_once):
+    def report_suppressed(self, *, at_once: bool = False) -> None:
+        """Log how many events were suppressed, if a report is due."""
+        for one in self._sampling.take_suppressed(at_once=at_once):
             record = logging.makeLogRecord({"name": __name__, "msg": "events suppressed", "levelno": logging.WARNING})
             record.levelname = "WARNING"
             record.__dict__.update(fields(kind=one.kind, events=one.events, addresses=one.addresses))
             super().emit(record)
 
 
-def tell_suppressed(*, at_once: bool = False) -> None:
-    """Have the log say what it suppressed: called now and then, since a flood may have been its last event."""
+def report_suppressed(*, at_once: bool = False) -> None:
+    """Log how many events were suppressed. Call it periodically: no event may follow a flood."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, BoundedStream):
-            handler.tell(at_once=at_once)
+            handler.report_suppressed(at_once=at_once)
 
 
 def fields(**values: object) -> dict[str, Any]:
-    """Give values to an event: `log.info("statement accepted", extra=fields(instance=…))`.
+    """Return `extra` with an event's values: `log.info("statement accepted", extra=fields(instance=…))`.
 
-    `address` is the client's: events that have it are bounded for each address.
+    `address` is the client's: events with it are limited for each address.
     """
     return {_FIELDS: values}
 
 
 def set_up(*, verbose: bool, scrub: Callable[[str], str] = str) -> None:
-    """Send this process's events to standard error. Called by a program's `cli`, once."""
+    """Log this process's events to standard error. A program's `cli` calls it once."""
     sink = BoundedStream(sys.stderr)
     sink.setFormatter(JsonLines(scrub))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[sink], force=True)
@@ -102,24 +102,24 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     return found
 
 
-def _is_by_strangers(record: logging.LogRecord) -> bool:
-    """Whether somebody outside may cause events of this kind as often as they like."""
-    return "address" in _fields_of(record) or record.name in _STRANGERS or record.levelno >= logging.WARNING
+def _is_by_clients(record: logging.LogRecord) -> bool:
+    """Return whether clients can cause events of this kind at will."""
+    return "address" in _fields_of(record) or record.name in _FROM_NETWORK or record.levelno >= logging.WARNING
 
 
 def _error(record: logging.LogRecord) -> BaseException | None:
     return record.exc_info[1] if record.exc_info else None
 
 
-def _is_no_http(record: logging.LogRecord) -> bool:
-    """Say whether aiohttp's server tells of bytes that it cannot read: a caller's fault, and nothing to trace."""
+def _is_not_http(record: logging.LogRecord) -> bool:
+    """Return whether aiohttp's server reports an invalid HTTP request: a client's error, logged without a traceback."""
     kind = record.exc_info[0] if record.exc_info else None
     return record.name == "aiohttp.server" and kind is not None and kind.__module__ == "aiohttp.http_exceptions"
 
 
 def _is_broken_off(record: logging.LogRecord) -> bool:
-    """Say whether a library tells of a connection that ended: a handshake that is none, a peer that went away."""
-    return record.name in _STRANGERS and isinstance(_error(record), (ssl.SSLError, ConnectionError, TimeoutError))
+    """Return whether a library reports a lost connection: a failed TLS handshake, a reset, a timeout."""
+    return record.name in _FROM_NETWORK and isinstance(_error(record), (ssl.SSLError, ConnectionError, TimeoutError))
 
 
 def _peer(record: logging.LogRecord) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system: glibc keeps what it once had, up to all that a flood made it take."""
+"""Return freed memory to the system: without it, glibc keeps memory that was allocated during a flood."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ log = logging.getLogger(__name__)
 
 GROWTH_BYTES_MIN = 24 * 1024 * 1024
 MMAP_BYTES_MIN = 64 * 1024
-"""Above the size of what services keep, and not above that of what they read from the network at once."""
+"""Larger than most objects that services keep, and at most the size of one read from the network."""
 _TURNS_OFF_MAX = 64
 _M_MMAP_THRESHOLD = -3
-"""Of mallopt(3); a threshold that is set stays, the default grows up to 32 MiB."""
+"""See mallopt(3): a configured threshold is fixed; the default one grows up to 32 MiB."""
 _STATM = Path("/proc/self/statm")
 _SMAPS = Path("/proc/self/smaps")
 _MADV_DONTNEED = 4
 
 
 class FreedMemory:
-    """Has freed memory returned while the process is larger by `growth_bytes_min` than the least it ever was.
+    """Returns freed memory while the process is larger by `growth_bytes_min` than its smallest size so far.
 
-    Where that brings nothing the memory is in use: the next time is put off, ever longer, until it shrinks.
+    If this frees nothing, the memory is in use: the next attempts are postponed with backoff until the process shrinks.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class FreedMemory:
         self._seen_bytes = self._least_bytes
 
     async def give_back(self) -> None:
-        """Take a turn. The heap is walked in a thread of its own: a large one takes milliseconds."""
+        """Return freed memory if it is time to. Trimming runs in a thread: it takes milliseconds on a large heap."""
         before = self._resident_bytes()
         is_shrinking, self._seen_bytes = before < self._seen_bytes, before
         self._least_bytes = min(self._least_bytes, before)
@@ -68,9 +68,9 @@ class FreedMemory:
 
 
 def keep_little() -> None:
-    """Have glibc take memory for bodies from the system and return it when freed, and not keep it for the next ones.
+    """Make glibc allocate large blocks by mmap, so that they return to the system when freed. Call it at the start.
 
-    Without this a flood of bodies made a process four times as large as what it held. Called once, at the start.
+    Without this, a flood of request bodies left a process four times as large as its live memory.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -78,7 +78,7 @@ def keep_little() -> None:
 
 
 def resident_bytes() -> int:
-    """Return this process's resident memory; 0 where there is no /proc."""
+    """Return this process's resident memory; 0 without /proc."""
     try:
         return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -86,7 +86,7 @@ def resident_bytes() -> int:
 
 
 def malloc_trim() -> None:
-    """Call glibc's; another C library has none, and gives memory back by itself."""
+    """Call glibc's malloc_trim(3); other C libraries do not have it, and return memory by themselves."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -94,7 +94,7 @@ def malloc_trim() -> None:
 
 @dataclass(frozen=True, slots=True)
 class FileMapping:
-    """A part of a file in this process's memory, which nobody has written to."""
+    """A file mapping of this process without modified pages."""
 
     start: int
     length: int
@@ -102,10 +102,10 @@ class FileMapping:
 
 
 def give_back(stable: Collection[FileMapping]) -> None:
-    """Return what a long start left behind: garbage, freed memory, and pages of files that were used only then.
+    """Return memory that only the start needed: garbage, freed memory, and resident pages of files.
 
-    Those pages come back from the page cache, one by one, when they are used again. `stable` are the mappings of files
-    some time ago: one that is younger may be about to be written to by the dynamic loader, and would lose that.
+    Such a page is loaded from the page cache when it is used again. `stable` are the mappings at an earlier time: the
+    dynamic loader may be about to write to a newer one, and the write would be lost.
     """
     gc.collect()
     malloc_trim()
@@ -118,7 +118,7 @@ def give_back(stable: Collection[FileMapping]) -> None:
 
 
 def unwritten_mappings() -> frozenset[FileMapping]:
-    """Return the read-only mappings of files that no page was written to; nothing where there is no /proc."""
+    """Return the read-only file mappings without modified pages; an empty set without /proc."""
     try:
         lines = _SMAPS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

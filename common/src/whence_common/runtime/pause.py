@@ -1,4 +1,4 @@
-"""Waiting with a bound: for an event or for the time, whichever comes first."""
+"""Wait for an event, or until a timeout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 async def pause(seconds: float, wake: asyncio.Event | None = None) -> bool:
-    """Wait at most so long; give True when `wake` was set first. The event is left as it is."""
+    """Wait at most `seconds`; return True if `wake` was set before. The event is not cleared."""
     try:
         async with asyncio.timeout(seconds):
             await (wake or asyncio.Event()).wait()
