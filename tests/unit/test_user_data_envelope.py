@@ -170,7 +170,7 @@ def test_user_data_that_was_encoded_twice_is_named_as_that(content: bytes, encod
     (problem,) = judge(encode(content), RULES).problems
     assert problem.code == "user-data-encoded-twice"
     assert "was encoded twice" in problem.message
-    assert "give the plain file" in problem.fix
+    assert "pass the plain file" in problem.fix
     (again,) = judge(encode(encode(content)), RULES).problems
     assert "encoded 2 times" in again.message
 

@@ -1,6 +1,6 @@
-"""What several keys together must agree on: ports of one machine, networks that containers share, places in one root.
+"""Conflicts between keys: host ports, shared networks, mount points in one root.
 
-Each key is right by itself; the engine would refuse them only together, when everything else has been done already.
+Each key is valid by itself; the engine would refuse the combination, but only at the end of the boot.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SSH_PORT = 22
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Together:
-    """The containers by name, the application's among them, with what the host is to be like."""
+    """The containers by name, including the application's, with mounts and the host's settings."""
 
     containers: dict[str, ContainerOptions]
     mounts: Sequence[Mount]
@@ -31,7 +31,7 @@ class Together:
 
 
 def judge_together(root: Section, together: Together, rules: PlatformRules) -> None:
-    """Report every contradiction between keys."""
+    """Report every conflict between keys."""
     _ports(root, together, rules)
     _networks(root, together.containers)
     _mounts(root, together)
@@ -49,13 +49,13 @@ def _ports(root: Section, together: Together, rules: PlatformRules) -> None:
         if port.protocol != "tcp":
             continue
         if port.host in rules.own_ports:
-            message = f"host port {port.host} is the agent's own status_port on this platform"
+            message = f"host port {port.host} is the agent's status_port on this platform"
             root.findings.error(at, path, "port-taken", message, "publish another port")
         if port.host in together.host.ssh_ports:
-            message = f"host port {port.host} is one of ssh_ports too"
+            message = f"host port {port.host} is also in ssh_ports"
             root.findings.error(at, path, "port-of-sshd", message, "publish another port, or move sshd")
         elif port.host == _SSH_PORT and not together.host.ssh_ports:
-            message = "sshd listens on port 22, unless the platform has moved it"
+            message = "sshd listens on port 22, unless the platform configures another port"
             root.findings.warning(at, path, "port-of-sshd", message, "move it with ssh_ports, or publish another port")
 
 
@@ -73,12 +73,12 @@ def _networks(root: Section, containers: dict[str, ContainerOptions]) -> None:
         if other == name:
             at, path = _place(root, name, "networking")
             way = " → ".join(one_line(one, 40) for one in (*seen, name))
-            message = f"a container cannot be in its own network: {way}"
-            root.findings.error(at, path, "network-circle", message, "give one of them a network of its own")
+            message = f"containers use each other's network in a circle: {way}"
+            root.findings.error(at, path, "network-circle", message, "set networking: bridge for one of them")
 
 
 def shared_network(options: ContainerOptions) -> str:
-    """Return the container whose network another one uses; empty for a network of its own."""
+    """Return the name of the container whose network this one uses; empty if it has its own network."""
     kind, _, name = options.networking.partition(":")
     return name if kind == "container" else ""
 
@@ -93,14 +93,14 @@ def _mounts(root: Section, together: Together) -> None:
     }
     for mount in together.mounts:
         for place, used in own.items():
-            below = mount.path.startswith(f"{place}/") and place != "/var/log"  # /var/log-custom can be written to
+            below = mount.path.startswith(f"{place}/") and place != "/var/log"  # /var/log-custom is writable
             if used and (mount.path == place or below):
-                message = f"{one_line(mount.path, 60)} is taken: another key mounts {place}"
-                root.error("mounts", "mount-path-twice", message, "mount it elsewhere, or leave the other key out")
+                message = f"{one_line(mount.path, 60)} conflicts with another key, which mounts {place}"
+                root.error("mounts", "mount-path-twice", message, "mount it elsewhere, or remove the other key")
 
 
 def _place(root: Section, name: str, key: str) -> tuple[Node | None, str]:
-    """Return where a container's key stands, and its path."""
+    """Return the node of a container's key, and the key's path."""
     if name == APPLICATION:
         return root.get(key), key
     containers = root.get("containers")

@@ -1,4 +1,4 @@
-"""What user data says of the container: ports and environment."""
+"""Ports and environment of a container."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from whence_common.user_data.nodes import MappingNode, Node, ScalarNode
 Protocol = Literal["tcp", "udp"]
 _PORT = re.compile(r"(?P<port>[1-9][0-9]{0,4})(?:/(?P<protocol>tcp|udp))?\Z")
 _VARIABLE = re.compile(r"[!-<>-~]{1,255}\Z")
-"""Whatever the engine takes that a name may hold: printable, no space, no =."""
+"""The names that the engine accepts: printable ASCII without space and =."""
 VARIABLE_BYTES_MAX = 128 * 1024 - 1
-"""Longest string that execve(2) passes on (MAX_ARG_STRLEN), without the byte that ends it."""
+"""The longest string that execve(2) accepts (MAX_ARG_STRLEN), without the terminating NUL."""
 _OVERWRITTEN = ("APPLICATION_ID", "APPLICATION_VERSION")
 _PORTS_MAX = 100
 
@@ -29,7 +29,7 @@ class PortMapping:
 
 
 def read_ports(node: Node | None, findings: DocumentProblems, *, path: str = "ports") -> tuple[PortMapping, ...]:
-    """Read `ports`: host port to container port. A protocol may follow either; the key's moves to the value."""
+    """Return the `ports`, host port to container port. Either may state the protocol."""
     if node is None:
         return ()
     if not isinstance(node, MappingNode):
@@ -55,7 +55,7 @@ def read_ports(node: Node | None, findings: DocumentProblems, *, path: str = "po
 
 
 def read_environment(node: Node | None, findings: DocumentProblems, *, path: str = "environment") -> dict[str, str]:
-    """Read `environment` as stock renders it: scalars only; booleans as True and False, null as None."""
+    """Return the `environment` as Taupage renders it: scalars only; booleans as True and False, null as None."""
     if node is None:
         return {}
     if not isinstance(node, MappingNode):
@@ -65,13 +65,13 @@ def read_environment(node: Node | None, findings: DocumentProblems, *, path: str
     for name, value in node.entries.items():
         where = f"{path}.{one_line(name, 60)}"
         if not _VARIABLE.match(name):
-            message = f"{one_line(name, 60)!r} is not the name of a variable"
+            message = f"{one_line(name, 60)!r} is not a valid variable name"
             findings.error(node.keys[name], where, "environment-name", message, "use letters, digits and _")
         elif not isinstance(value, ScalarNode):
-            message = f"{where} must be one value, but is {readers.describe(value)}"
-            findings.error(value, where, "environment-not-scalar", message, "write it as text in quotes")
+            message = f"{where} must be a single value, but is {readers.describe(value)}"
+            findings.error(value, where, "environment-not-scalar", message, "write it as quoted text")
         elif "\x00" in value.text:
-            findings.error(value, where, "environment-nul", f"{where} holds a NUL character", "remove it")
+            findings.error(value, where, "environment-nul", f"{where} contains a NUL character", "remove it")
         else:
             environment[name] = secret_or_text(value, _rendered(value, where, findings), where, findings)
             _judge_variable(node.keys[name], name, environment[name], where, findings)
@@ -79,10 +79,10 @@ def read_environment(node: Node | None, findings: DocumentProblems, *, path: str
 
 
 def secret_or_text(node: Node, value: str, path: str, findings: DocumentProblems) -> str:
-    """Return a value; a reference to a secret as the boot resolves it, judged as the boot judges it."""
+    """Return a value. A reference to a secret is validated, and returned in the form that the boot resolves."""
     if secret_references.is_nearly_reference(value):
-        message = f"{path} looks like a reference to a secret, but is taken as it is written"
-        fix = "begin it with one of " + ", ".join(secret_references.PREFIXES)
+        message = f"{path} looks like a reference to a secret, but has no known prefix; it is passed on unchanged"
+        fix = "begin a reference with one of " + ", ".join(secret_references.PREFIXES)
         findings.warning(node, path, "secret-reference-unknown", message, fix)
     if not secret_references.is_reference(value):
         return value
@@ -99,11 +99,11 @@ def secret_or_text(node: Node, value: str, path: str, findings: DocumentProblems
 
 def _judge_variable(at: Node, name: str, value: str, path: str, findings: DocumentProblems) -> None:
     if len(f"{name}={value}".encode()) > VARIABLE_BYTES_MAX:
-        message = f"{path} has more than {VARIABLE_BYTES_MAX} bytes with its name; the kernel passes no longer one on"
-        findings.error(at, path, "environment-too-long", message, "put it into a file, or into the image")
+        message = f"{path} has more than {VARIABLE_BYTES_MAX} bytes with its name, the kernel's limit for a variable"
+        findings.error(at, path, "environment-too-long", message, "store it in a file, or in the image")
     if name in _OVERWRITTEN:
         message = f"{path} is overwritten: the agent sets {name}, as Taupage did"
-        findings.warning(at, path, "environment-overwritten", message, "remove it, or name it otherwise")
+        findings.warning(at, path, "environment-overwritten", message, "remove it, or use another name")
 
 
 def _rendered(value: ScalarNode, path: str, findings: DocumentProblems) -> str:
@@ -111,10 +111,10 @@ def _rendered(value: ScalarNode, path: str, findings: DocumentProblems) -> str:
         return value.value
     rendered = str(value.value)
     if rendered != value.text:
-        # a number may be a secret, and this message leaves the machine
-        shown = rendered if value.value is None or isinstance(value.value, bool) else "another text than is written"
-        message = f"the application will see {shown}"
-        findings.warning(value, path, "environment-rendered", message, "put the value in quotes if that is not meant")
+        # a number may be a secret, and messages leave the machine
+        shown = rendered if value.value is None or isinstance(value.value, bool) else "another text than in this file"
+        message = f"the application will receive {shown}"
+        findings.warning(value, path, "environment-rendered", message, "quote the value if that is not intended")
     return rendered
 
 
@@ -123,7 +123,7 @@ def _port(node: Node, path: str, findings: DocumentProblems) -> tuple[int, Proto
     if match is None or int(match["port"]) > 65535:
         shown = one_line(node.text, 40) if isinstance(node, ScalarNode) else readers.describe(node)
         message = f"{shown} is not a port"
-        findings.error(node, path, "port-malformed", message, "write a number from 1 to 65535, /tcp or /udp may follow")
+        findings.error(node, path, "port-malformed", message, "write a number from 1 to 65535, optionally /tcp or /udp")
         return None
     protocol = match["protocol"]
     return int(match["port"]), None if protocol is None else ("udp" if protocol == "udp" else "tcp")
@@ -133,6 +133,7 @@ def _protocol(
     host: Protocol | None, container: Protocol | None, at: Node, findings: DocumentProblems, path: str
 ) -> Protocol | None:
     if host is not None and container is not None and host != container:
-        findings.error(at, path, "port-protocols-differ", f"{host} cannot lead to {container}", "use one protocol")
+        message = f"the host port is {host}, but the container port is {container}"
+        findings.error(at, path, "port-protocols-differ", message, "use one protocol")
         return None
     return host or container or "tcp"

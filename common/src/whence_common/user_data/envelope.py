@@ -1,4 +1,4 @@
-"""The outside of user data: 16 KiB at most, UTF-8, `#taupage-ami-config` first. Gzip and MIME multipart are undone."""
+"""The encoding of user data: at most 16 KiB, UTF-8, first line `#taupage-ami-config`; gzip and MIME are decoded."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ INFLATED_BYTES_MAX = 256 * 1024
 _ENCODINGS_MAX = 4
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 _STARTS = re.compile(rb"#|mime-version:|content-type:|from ")
-"""What user data of any kind starts with, in lower case."""
+"""The beginnings of all kinds of user data, in lower case."""
 _FOREIGN = (
-    ("#cloud-config", "cloud-config is not read: what runs here is decided by this file alone"),
-    ("#include", "includes are never fetched"),
-    ("#!", "scripts are never run"),
-    ("#cloud-boothook", "boothooks are never run"),
-    ("#part-handler", "part handlers are never run"),
-    ("#upstart-job", "jobs are never installed"),
-    ("## template:", "templates are never rendered"),
-    ("#zalando-ami-config", "this header is from before 2015"),
+    ("#cloud-config", "cloud-config is not supported"),
+    ("#include", "includes are not supported"),
+    ("#!", "scripts are not supported"),
+    ("#cloud-boothook", "boothooks are not supported"),
+    ("#part-handler", "part handlers are not supported"),
+    ("#upstart-job", "upstart jobs are not supported"),
+    ("## template:", "templates are not supported"),
+    ("#zalando-ami-config", "this header was replaced in 2015"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedUserData:
-    """The documents that came out, the text that line numbers refer to, and what is wrong with the outside."""
+    """The decoded documents, the text that line numbers refer to, and the problems of the encoding."""
 
     parts: tuple[Part, ...]
     view: str
@@ -42,16 +42,16 @@ class OpenedUserData:
 
     @property
     def lines(self) -> list[str]:
-        """Give the lines that a problem may quote."""
+        """Return the lines that problems quote."""
         return re.split(r"\r?\n", self.view)
 
 
 def open_envelope(raw: bytes) -> OpenedUserData:
-    """Check size, compression, encoding and header of raw user data. Never raises."""
+    """Decode raw user data; check size, compression, encoding and header. Raises nothing."""
     if len(raw) > RAW_BYTES_MAX:
         return _refused(
             "user-data-too-large",
-            f"user data is {len(raw)} bytes; EC2 takes at most {RAW_BYTES_MAX}",
+            f"user data has {len(raw)} bytes; EC2 accepts at most {RAW_BYTES_MAX}",
             "shorten it, or compress it with gzip",
         )
     if raw.startswith(MAGIC):
@@ -59,8 +59,8 @@ def open_envelope(raw: bytes) -> OpenedUserData:
         if inflated is None:
             return _refused(
                 "user-data-gzip-broken",
-                f"user data starts like gzip, but does not inflate whole to at most {INFLATED_BYTES_MAX} bytes",
-                "compress the file again, or give it uncompressed",
+                f"user data is gzip, but is damaged, truncated, or larger than {INFLATED_BYTES_MAX} bytes uncompressed",
+                "compress the file again, or pass it uncompressed",
             )
         if inflated.startswith(MAGIC):
             return _refused("user-data-gzip-twice", "user data is compressed twice", "compress it once")
@@ -69,10 +69,9 @@ def open_envelope(raw: bytes) -> OpenedUserData:
     if times:
         return _refused(
             "user-data-encoded-twice",
-            f"this is base64 of user data{'' if times == 1 else f', encoded {times} times'}; EC2 decodes once what it "
-            "is given, so an instance that sees this was given user data that was encoded twice",
-            "give the plain file: the AWS CLI (--user-data file://), the SDKs, Terraform's user_data and Fn::Base64 "
-            "encode it themselves",
+            f"this is base64 of user data{'' if times == 1 else f', encoded {times} times'}; EC2 decodes user data "
+            "once, so it was encoded twice before it was sent",
+            "pass the plain file: the AWS CLI (--user-data file://), Terraform's user_data and Fn::Base64 encode it",
         )
     if not raw.strip():
         return _refused("user-data-empty", "there is no user data", f"start it with the line {HEADER}")
@@ -98,7 +97,8 @@ def _multipart(text: str, inflated_bytes_max: int) -> OpenedUserData:
         if problem is None or problem.severity == "warning":
             readable.append(part)
     if not readable and not problems:
-        problems.append(_problem("user-data-empty", "the MIME message has no part for the agent", "add one"))
+        fix = f"add a part of type {multipart.OURS}"
+        problems.append(_problem("user-data-empty", "the MIME message has no part for the agent", fix))
     if any(problem.severity == "error" for problem in problems):
         readable = []
     return OpenedUserData(parts=tuple(readable), view=view, problems=tuple(problems))
@@ -118,7 +118,7 @@ def _check_header(text: str, first_line: int) -> Problem | None:
             line=line,
             column=len(HEADER) + 1,
             path="",
-            message=f"something follows {HEADER} on its line",
+            message=f"other text follows {HEADER} on its line",
             fix=f"write {HEADER} alone on the line",
         )
     for prefix, why in _FOREIGN:
@@ -144,7 +144,7 @@ def _not_utf8(raw: bytes, start: int) -> OpenedUserData:
 
 
 def _times_encoded(raw: bytes) -> int:
-    """Return how often user data was encoded as base64; 0 for what does not look like that."""
+    """Return how many times user data was encoded as base64; 0 if it does not look like base64."""
     for times in range(_ENCODINGS_MAX + 1):
         if times and (raw.startswith(MAGIC) or _STARTS.match(raw.removeprefix(codecs.BOM_UTF8).lstrip().lower())):
             return times

@@ -1,4 +1,4 @@
-"""What a key of user data means, as text: for a person at the keyboard, and as the table in the agent's README."""
+"""Explain the keys of user data as text: for `whence-agent explain`, and as the table in the agent's README."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from whence_common.user_data.schema import Fate, Key, closest
 
 _FATES: dict[Fate, str] = {
     "acted": "acted on",
-    "mapped": "done by today's means",
-    "retired": "does nothing any more",
+    "mapped": "mapped to a current mechanism",
+    "retired": "no longer has an effect",
     "platform": "set by the platform",
-    "kept": "kept for the application",
+    "kept": "passed to the application",
 }
 _SHAPES = {
     "text": "text",
@@ -25,7 +25,7 @@ _SHAPES = {
 
 
 def explain(name: str) -> str | None:
-    """Explain one key by its dotted path, and the keys below it; None when there is no such key."""
+    """Return the explanation of a key, by its dotted path, and of the keys below it; None for an unknown key."""
     key = KEYS.get(name) or KEYS.get(_generic(name))
     if key is None:
         return None
@@ -39,12 +39,12 @@ def explain(name: str) -> str | None:
 
 
 def suggestions(name: str) -> list[str]:
-    """Give the keys that somebody who wrote this may have meant."""
+    """Return known keys that are similar to this name."""
     return closest(KEYS, name) or [key for key in KEYS if key.endswith(f".{name}")][:3]
 
 
 def table() -> str:
-    """Give every key as one Markdown table."""
+    """Return the Markdown table of all keys."""
     rows = ["| key | what Taupage did | what Whence does | why they differ |", "|---|---|---|---|"]
     rows += [f"| `{key.name}` | {key.stock or '–'} | {_does(key)} | {key.why or '–'} |" for key in KEYS.values()]
     return "\n".join(rows)
@@ -52,12 +52,12 @@ def table() -> str:
 
 def _does(key: Key) -> str:
     default = f" Default: {key.default}." if key.default else ""
-    prefix = {"retired": "Warned about, nothing else: ", "platform": "Ignored with a warning: "}.get(key.fate, "")
+    prefix = {"retired": "No effect, with a warning: ", "platform": "Ignored with a warning: "}.get(key.fate, "")
     return f"{prefix}{key.does}{default}"
 
 
 def _generic(name: str) -> str:
-    """Give the path with a chosen name replaced: mounts./data.partition is mounts.*.partition."""
+    """Return the key that a path matches: mounts./data.partition matches mounts.*.partition."""
     for key in KEYS:
         head, star, tail = key.partition(".*")
         if (

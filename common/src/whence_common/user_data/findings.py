@@ -1,4 +1,4 @@
-"""Collects what a judgement finds, so that readers can go on after the first mistake."""
+"""Collects problems, so that readers can continue after the first one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from whence_common.user_data.nodes import Node
 
 
 class DocumentProblems:
-    """The problems of one document, added as they are met."""
+    """The problems of one document, in the order in which they were found."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -29,6 +29,6 @@ class DocumentProblems:
             message=message,
             fix=fix,
         )
-        if problem not in self._seen:  # a key that two readers look at is reported once
+        if problem not in self._seen:  # two readers may report the same problem
             self._seen.add(problem)
             self.problems.append(problem)

@@ -1,4 +1,4 @@
-"""What user data says of the host itself: kernel settings, sshd, its users, rotation of custom logs."""
+"""The host's settings in user data: kernel settings, sshd, users, rotation of custom logs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SYSCTLS_MAX = 100
 INTERVALS = ("hourly", "daily", "weekly", "monthly", "yearly")
 LOG_FILES_MAX = 1000
 SSH_PORTS_MAX = 256
-"""What sshd listens on at most (MAX_PORTS)."""
+"""The most ports that sshd listens on (MAX_PORTS)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +43,13 @@ class HostSettings:
     custom_logs: CustomLogs | None = None
 
     def number(self, name: str, default: int) -> int:
-        """Return a kernel setting that is one number; the default where it is not set."""
+        """Return a kernel setting that is one number; the default if it is not set."""
         text = self.sysctl.get(name, "")
         return int(text) if text.isdecimal() else default
 
 
 def read_host(root: Section, rules: PlatformRules) -> HostSettings:
-    """Read what the host is to be like."""
+    """Return the host's settings."""
     return HostSettings(
         sysctl=_sysctl(root, rules),
         huge_pages=_huge_pages(root),
@@ -80,13 +80,13 @@ def _sysctl(root: Section, rules: PlatformRules) -> dict[str, str]:
             )
         elif not isinstance(node, ScalarNode) or isinstance(node.value, bool) or not _SYSCTL_VALUE.match(node.text):
             section.error(name, "sysctl-value-malformed", f"{section.name_of(name)} must be a number or a short text",
-                          "write the value as sysctl(8) takes it")  # fmt: skip
+                          "write the value as for sysctl(8)")  # fmt: skip
         elif not any(fnmatch.fnmatchcase(dotted, pattern) for pattern in rules.sysctls):
             report = section.error if rules.platform_known else section.warning
-            report(name, "sysctl-not-allowed", f"the platform does not allow {one_line(dotted, 60)} to be set",
-                   "leave it out, or let the platform add it to allowed_sysctls")  # fmt: skip
+            report(name, "sysctl-not-allowed", f"the platform does not allow setting {one_line(dotted, 60)}",
+                   "remove it, or have the platform add it to allowed_sysctls")  # fmt: skip
         elif (why := sysctl_bounds.out_of_range(dotted, node.text)) is not None:
-            section.error(name, "sysctl-out-of-range", f"{section.name_of(name)}: the kernel takes {why}",
+            section.error(name, "sysctl-out-of-range", f"{section.name_of(name)}: the kernel accepts {why}",
                           "correct its value")  # fmt: skip
         else:
             read[dotted] = node.text
@@ -99,7 +99,7 @@ def _huge_pages(root: Section) -> str | None:
         return None
     for name in section.node.entries:
         if name.lstrip("/") != HUGE_PAGES.lstrip("/"):
-            section.warning(name, "sysfs-skipped", f"{one_line(name, 80)} is skipped", f"only {HUGE_PAGES} is set")
+            section.warning(name, "sysfs-skipped", f"{one_line(name, 80)} is ignored", f"only {HUGE_PAGES} is set")
             continue
         return section.choice(name, *HUGE_PAGES_VALUES)
     return None
@@ -111,7 +111,7 @@ def _ssh_ports(root: Section) -> tuple[int, ...]:
         return ()
     items = node.items if isinstance(node, SequenceNode) else [node]
     if len(items) > SSH_PORTS_MAX:
-        root.error("ssh_ports", "list-too-long", f"sshd listens on {SSH_PORTS_MAX} ports at most", "shorten it")
+        root.error("ssh_ports", "list-too-long", f"sshd listens on at most {SSH_PORTS_MAX} ports", "shorten it")
         return ()
     read = [
         readers.integer(item, f"ssh_ports.{number}", root.findings, least=1, most=65535)

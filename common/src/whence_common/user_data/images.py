@@ -1,4 +1,4 @@
-"""A `source` judged: what may be pulled, by the platform's word on the registry."""
+"""Validate a `source`: whether the image may be pulled, by the platform's rules for the registry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from whence_common.user_data.section import Section
 
 
 def read_source(section: Section, rules: PlatformRules) -> ImageReference | None:
-    """Read and judge a section's `source`; None after a problem that leaves nothing to pull."""
+    """Return the image that a section's `source` names; None if it is missing or malformed."""
     text = section.text("source")
     if text is None:
         return None
@@ -23,8 +23,8 @@ def read_source(section: Section, rules: PlatformRules) -> ImageReference | None
         report(
             "source",
             "image-path-single-segment",
-            f"{reference.path} has no team before the name",
-            f"write {reference.registry}/team/{reference.path}, or let the platform mark the registry",
+            f"{reference.path} has no team before its name",
+            f"write {reference.registry}/team/{reference.path}, or have the platform allow single-segment paths",
         )
     return reference
 
@@ -35,10 +35,10 @@ def _judge_tag(section: Section, reference: ImageReference, rules: PlatformRules
         message = f"the platform does not allow images from {reference.registry}"
         fix = "use one of: " + ", ".join(sorted(rules.allowed or ()))
         section.error("source", "image-registry-not-allowed", message, fix)
-    by_digest = f"write {reference.repository}@sha256:… with the digest of the image that was tested"
+    by_digest = f"write {reference.repository}@sha256:… with the digest of the tested image"
     if reference.moving_tag is not None:
         report = section.warning if reference.digest is not None else section.error
-        message = f"the tag {reference.moving_tag} may mean another image tomorrow"
+        message = f"the tag {reference.moving_tag} is mutable: it may name another image later"
         report("source", "image-tag-mutable", message, by_digest)
     elif reference.digest is None and policy in ("not-vouched", "unknown"):
         report = section.error if policy == "not-vouched" else section.warning

@@ -1,4 +1,4 @@
-"""Gzip undone within a bound, as cloud-init undoes it: any number of members, and zeros after the last."""
+"""Bounded decompression of gzip, with several members and trailing zeros, as cloud-init accepts it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MEMBERS_MAX = 64
 
 
 def inflate(content: bytes, bytes_max: int) -> bytes | None:
-    """Return what all members hold together; None for what is broken, cut off, or larger than the bound."""
+    """Return the decompressed content of all members; None if it is damaged, truncated, or larger than the bound."""
     inflated = b""
     for _ in range(MEMBERS_MAX):
         decompressor = zlib.decompressobj(wbits=31)

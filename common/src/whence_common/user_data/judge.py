@@ -1,4 +1,4 @@
-"""The whole judgement of user data: bytes in; a UserData, or None, and every problem out. Pure."""
+"""Validate a whole document of user data: from bytes to a UserData, or None, and every problem. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Sidecar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserData:
-    """User data without an error. `document` is the effective configuration, unmasked: it never leaves the machine."""
+    """Valid user data. `document` is the effective configuration, not masked: it never leaves the machine."""
 
     digest: str
     application_id: str
@@ -84,7 +84,7 @@ class UserData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """Who is to hear how the boot went: readable even from user data that is refused for something else."""
+    """The keys for announcing the boot's outcome; they are read even if user data is refused for another reason."""
 
     stack_resource: StackResource | None = None
     lifecycle_hooks: LifecycleHooks | None = None
@@ -93,7 +93,7 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """`user_data` is None exactly when a problem is an error. `document` is what was written and could be read."""
+    """The result. `user_data` is None if any problem is an error. `document` is the parsed document as written."""
 
     user_data: UserData | None
     document: Mapping[str, Any] | None = field(repr=False)
@@ -103,7 +103,7 @@ class Judgement:
 
 
 def judge(raw: bytes, rules: PlatformRules) -> Judgement:
-    """Judge raw user data whole. Never raises: what is wrong is in the problems."""
+    """Validate raw user data. Raises nothing; errors are in the result's problems."""
     envelope = open_envelope(raw)
     found = list(envelope.problems)
     root: MappingNode | None = None
@@ -138,7 +138,7 @@ def judge(raw: bytes, rules: PlatformRules) -> Judgement:
 def _read(
     root: Section, rules: PlatformRules, announcement: Announcement, digest: str, document: Mapping[str, Any]
 ) -> UserData | None:
-    """Read every key; each reader goes on after a problem, so that all of them are found."""
+    """Read every key. Readers report problems and continue, so that all problems are found."""
     application_id = _identifier(root, "application_id", identifiers.is_application_id, "pay-api")
     version = _identifier(root, "application_version", identifiers.is_application_version, "1.2")
     _runtime(root)
@@ -201,7 +201,7 @@ def _runtime(root: Section) -> None:
 def _version_beside_tag(root: Section, version: str, source: ImageReference) -> None:
     if source.tag is not None and source.tag != version:
         message = f"application_version is {version}, but the image's tag is {source.tag}"
-        fix = "make the two agree, so that people are not misled"
+        fix = "use the same version in both"
         root.warning("application_version", "version-differs-from-tag", message, fix)
 
 
@@ -211,15 +211,13 @@ def _sidecars(root: Section, rules: PlatformRules, nofile_max: int) -> tuple[Sid
         return ()
     read = []
     if len(section.node.entries) > SIDECARS_MAX:
-        section.error(
-            "", "containers-too-many", f"more than {SIDECARS_MAX} containers", "keep fewer beside one application"
-        )
+        section.error("", "containers-too-many", f"there are more than {SIDECARS_MAX} containers", "use fewer")
     for name, sidecar in section.sections():
         if not _SIDECAR_NAME.match(name):
             section.error(name, "container-name-malformed", f"{one_line(name, 40)!r} is not a container name",
                           "use lower-case letters, digits and -")  # fmt: skip
         elif name == APPLICATION:
-            section.error(name, "container-name-taken", f"{name} means the application itself", "name it otherwise")
+            section.error(name, "container-name-taken", f"{name} is reserved for the application", "use another name")
         source = read_source(sidecar, rules)
         options = read_options(sidecar, rules, _declared(root), nofile_max=nofile_max)
         if source is not None:
@@ -228,7 +226,7 @@ def _sidecars(root: Section, rules: PlatformRules, nofile_max: int) -> tuple[Sid
 
 
 def _declared(root: Section) -> tuple[str, ...]:
-    """Return the names of the sidecars, as far as they can be read."""
+    """Return the names of the sidecars; an empty tuple if `containers` is malformed."""
     node = root.get("containers")
     return tuple(node.entries) if isinstance(node, MappingNode) else ()
 
@@ -239,15 +237,15 @@ def _bucket(root: Section) -> str | None:
         root.error(
             "mint_bucket",
             "mint-bucket-malformed",
-            "this is not the name of a bucket",
-            "write the name alone, without s3://",
+            "mint_bucket is not a valid bucket name",
+            "write only the name, without s3://",
         )
         return None
     return bucket
 
 
 def _is_bucket(text: str) -> bool:
-    """Return whether S3 takes this as a bucket's name."""
+    """Return whether a text is a valid bucket name."""
     shaped = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text) is not None
     return shaped and ".." not in text and not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", text)
 
@@ -261,7 +259,7 @@ def _tokens(root: Section) -> dict[str, tuple[str, ...]]:
             section.error(
                 name,
                 "token-name-malformed",
-                f"{one_line(name, 40)!r} is not the name of a token",
+                f"{one_line(name, 40)!r} is not a valid token name",
                 "use letters, digits and -",
             )
         else:
@@ -270,7 +268,7 @@ def _tokens(root: Section) -> dict[str, tuple[str, ...]]:
         root.error(
             "tokens",
             "tokens-without-mint",
-            "tokens are got with client.json, which comes from mint_bucket",
+            "tokens are requested with client.json, which is read from mint_bucket",
             "add mint_bucket",
         )
     return read

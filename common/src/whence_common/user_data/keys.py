@@ -1,4 +1,4 @@
-"""Every key that user data may hold, by its dotted path."""
+"""All keys of user data, by dotted path."""
 
 from __future__ import annotations
 

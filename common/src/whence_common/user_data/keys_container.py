@@ -1,80 +1,80 @@
-"""The keys that say what runs: identity, image, container, credentials, health (reference 4.1, 4.2, 4.4, 4.5)."""
+"""The keys that define what runs: identity, image, container, credentials, health."""
 
 from __future__ import annotations
 
 from whence_common.user_data.schema import Key, rows
 
-_SAFER = "an unsafe grant needs the platform's word"
-_GONE_PLANB = "The local token info daemon is gone; set TOKENINFO_URL in environment."
+_SAFER = "an unsafe grant needs the platform's permission"
+_GONE_PLANB = "There is no local token info daemon; set TOKENINFO_URL in environment."
 
 _IDENTITY = [
     Key(name="application_id", kind="text", fate="acted", required=True,
         does="Names the application: APPLICATION_ID, the mint prefix, every report.",
-        stock="APPLICATION_ID; the text None when missing.", why="a report without an application helps nobody"),
+        stock="APPLICATION_ID; the text None when missing.", why="a report must name its application"),
     Key(name="application_version", kind="text", fate="acted", required=True,
-        does="APPLICATION_VERSION and every report; a doubt when it differs from the image's tag.",
+        does="APPLICATION_VERSION and every report; a warning if it differs from the image's tag.",
         stock="APPLICATION_VERSION."),
     Key(name="runtime", kind="text", fate="acted", required=True, does="Only Docker.", stock="Only Docker."),
     Key(name="source", kind="text", fate="acted", required=True,
-        does="Resolved to a digest once; pulled, run and reported by digest. Moving tags are refused.",
+        does="Resolved to a digest once; pulled, run and reported by digest. Mutable tags are refused.",
         stock="Split at the first colon; resolved again by docker run after the check.",
-        why="a tag may move between two reads; ports and digests work"),
-    *rows("text", "acted", ("deployment_id", "", "Kept and reported as provenance.", "For token info tracing only.")),
+        why="a tag may change between two reads; ports and digests are supported"),
+    *rows("text", "acted", ("deployment_id", "", "Reported as provenance.", "For token info tracing only.")),
     *rows("mapping", "mapped",
-        ("dockercfg", "", "Registry sign-in, in memory only; entries by host or below auths, YAML or JSON text; auth "
+        ("dockercfg", "", "Registry logins, in memory only; entries by host or below auths, YAML or JSON text; auth "
          "may be aws:kms:.",
          "Written to root's ~/.dockercfg.", "no password on disk")),
     *rows("text", "mapped",
-        ("dockercfg.*.auth", "", "user:password in base64, or a secret reference to it.", "Written as it stands."),
-        ("dockercfg.*.username", "", "Docker's other form, with password.", ""),
-        ("dockercfg.*.password", "", "Docker's other form, with username.", ""),
+        ("dockercfg.*.auth", "", "user:password in base64, or a secret reference to it.", "Written unchanged."),
+        ("dockercfg.*.username", "", "With password: Docker's alternative to auth.", ""),
+        ("dockercfg.*.password", "", "With username: Docker's alternative to auth.", ""),
         ("dockercfg.*.identitytoken", "", "Docker's token form.", ""),
-        ("dockercfg.*.email", "", "Ignored, as the Engine does.", "Written as it stands.")),
-    Key(name="dockercfg.*", kind="mapping", fate="mapped", does="One registry's sign-in.", stock="The same."),
+        ("dockercfg.*.email", "", "Ignored, as by the Engine.", "Written unchanged.")),
+    Key(name="dockercfg.*", kind="mapping", fate="mapped", does="One registry's login.", stock="The same."),
 ]  # fmt: skip
 
 _OPTIONS = [
     *rows("mapping", "acted",
-        ("ports", "", "Host port to container port; /tcp or /udp may follow either; no port twice, nor sshd's.",
+        ("ports", "", "Host port to container port; /tcp or /udp may follow either; no duplicate and not sshd's port.",
          "Addresses and ranges unchecked.",
-         "all is checked before anything starts"),
-        ("environment", "", "Variables; scalars only, rendered as stock did; secret references are judged offline and "
-         "resolved; 128 KiB a variable.",
+         "everything is checked before anything starts"),
+        ("environment", "", "Variables; scalars only, rendered as by Taupage; secret references are validated offline "
+         "and resolved; at most 128 KiB per variable.",
          "Rendered by Python: True, False, None."),
         ("ulimits", "", "Limits by name: a number, or {soft, hard}; -1 is unlimited; nofile up to fs.nr_open.", "")),
     *rows("list", "acted",
-        ("capabilities_add", "", "Capabilities without CAP_, as far as the platform allows.", "Passed as they stand.",
+        ("capabilities_add", "", "Capabilities without CAP_ that the platform allows.", "Passed unchanged.",
          _SAFER),
-        ("capabilities_drop", "", "Capabilities without CAP_.", "Passed as they stand."),
+        ("capabilities_drop", "", "Capabilities without CAP_.", "Passed unchanged."),
         ("command", "", "Arguments instead of the image's command.", "")),
     *rows("text", "acted",
-        ("hostname", "", "Host name inside, 64 characters at most.", "The same."),
+        ("hostname", "", "Host name in the container, at most 64 characters.", "The same."),
         ("networking", "bridge", "bridge, none or container:NAME; host needs allow_host_network.",
-         "Passed as it stands."),
+         "Passed unchanged."),
         ("user", "999 and the application's group", "uid:gid to run as; neither may be 0.", ""),
-        ("cpus", "", "Processors, 1.5 for one and a half; all of them on a machine that has fewer.", ""),
-        ("gpus", "", "all, or how many GPUs, by the Engine's device request.",
-         "nvidia-docker when /dev/nvidia* is there.", "asked for, not guessed")),
+        ("cpus", "", "Number of processors, such as 1.5; all of them if the machine has fewer.", ""),
+        ("gpus", "", "all, or the number of GPUs, by the Engine's device request.",
+         "nvidia-docker if /dev/nvidia* exists.", "explicit instead of guessed")),
     *rows("flag", "acted",
         ("root", "false", "The image's own user instead of uid 999.", "The same, with gid 0 otherwise.",
          "uid and gid are both set"),
         ("privileged", "false", "All capabilities; needs allow_privileged.", "Always granted.", _SAFER),
-        ("read_only", "false", "Read-only root; /tmp stays writable, in memory or by mounts.", "Without any /tmp.",
-         "most programs need one"),
+        ("read_only", "false", "Read-only root; /tmp stays writable, in memory or by mounts.", "Without a /tmp.",
+         "most programs need /tmp"),
         ("mount_var_log", "false", "The host's /var/log at /var/log-host, read-only.", "The same."),
         ("mount_custom_log", "false", "/var/log-custom at /var/log, writable.", "The same."),
         ("mount_certs", "false", "The host's /etc/ssl/certs, read-only.", "The same."),
-        ("init", "false", "A small init reaps processes and passes signals on.", ""),
-        ("no_new_privileges", "true", "Set-uid programs gain nothing.", "")),
+        ("init", "false", "A small init reaps processes and forwards signals.", ""),
+        ("no_new_privileges", "true", "Set-uid programs gain no privileges.", "")),
     *rows("flag", "mapped",
         ("docker_daemon_access", "false", "The Engine's socket; needs allow_engine_socket.",
-         "Socket, client and eight libraries.", "the socket equals root; clients belong into the image")),
+         "Socket, client and eight libraries.", "the socket equals root; clients belong in the image")),
     *rows("size", "acted",
         ("shm_size", "64m", "Size of /dev/shm.", "The same."),
-        ("memory", "", "Memory limit, 6m at least; no swap beyond it.", "")),
+        ("memory", "", "Memory limit, at least 6m; no additional swap.", "")),
     *rows("integer", "acted",
-        ("pids_limit", "4096", "Most processes and threads.", ""),
-        ("stop_timeout", "30", "Seconds between SIGTERM and SIGKILL.", "Docker's 10.", "drains need longer")),
+        ("pids_limit", "4096", "Largest number of processes and threads.", ""),
+        ("stop_timeout", "30", "Seconds between SIGTERM and SIGKILL.", "Docker's 10.", "draining takes longer")),
 ]  # fmt: skip
 
 _SIDECAR_KEYS = (
@@ -85,10 +85,10 @@ _SIDECAR_KEYS = (
 
 _SIDECARS = [
     *rows("mapping", "acted",
-        ("containers", "", "Further containers beside the application, by name.", ""),
-        ("containers.*", "", "One sidecar; its options are those of the application.", "")),
+        ("containers", "", "Sidecar containers, by name.", ""),
+        ("containers.*", "", "One sidecar; it has the same options as the application.", "")),
     Key(name="containers.*.source", kind="text", fate="acted", required=True, stock="",
-        does="Its image, judged like source."),
+        does="Its image, validated like source."),
     *(
         Key(name=f"containers.*.{key.name}", kind=key.kind, fate=key.fate, does=key.does, stock="")
         for key in _OPTIONS
@@ -98,10 +98,10 @@ _SIDECARS = [
 
 _CREDENTIALS = [
     *rows("text", "acted",
-        ("mint_bucket", "", "user.json and client.json are kept fresh from it before and while the container runs.",
-         "Started berry when the text occurred anywhere.", "the key counts, not the text")),
+        ("mint_bucket", "", "user.json and client.json are read from it before the start, and refreshed afterwards.",
+         "Started berry if the text occurred anywhere.", "the key counts, not the text")),
     *rows("mapping", "acted",
-        ("tokens", "", "Token files by name, each a list of scopes; got with client.json.", ""),
+        ("tokens", "", "Token files by name, each a list of scopes; requested with client.json.", ""),
         ("encryption_context", "", "Encryption context for every aws:kms: value.", "")),
     *rows("text", "platform",
         ("tokeninfo_url", "", "The platform's TOKENINFO_URL; environment may override it.",
@@ -116,38 +116,38 @@ _CREDENTIALS = [
         ("revocation_provider_url", "", _GONE_PLANB, "Its setting."),
         ("tokeninfo_business_partners", "", _GONE_PLANB, "Its setting.")),
     *rows("any", "kept",
-        ("oauth_access_token_url", "", "For the application to read in /meta/taupage.yaml.", "The same."),
-        ("token_service_url", "", "For the application to read in /meta/taupage.yaml.", "The same.")),
+        ("oauth_access_token_url", "", "Passed to the application in /meta/taupage.yaml.", "The same."),
+        ("token_service_url", "", "Passed to the application in /meta/taupage.yaml.", "The same.")),
 ]  # fmt: skip
 
 _HEALTH = [
-    *rows("text", "acted", ("health_check_path", "", "GET must answer 200, at the boot and ever after.",
-                            "Asked at the boot only.", "what breaks later must be seen too")),
+    *rows("text", "acted", ("health_check_path", "", "GET must return 200, at the boot and afterwards.",
+                            "Checked at the boot only.", "later failures must be detected too")),
     *rows("integer", "acted",
-        ("health_check_port", "lowest TCP host port", "Port to ask on this machine.", "The same."),
+        ("health_check_port", "lowest TCP host port", "Port of the check on this machine.", "The same."),
         ("health_check_timeout_seconds", "60", "Deadline of the first 200; then the container is stopped.",
-         "The container kept running.", "a machine that is not as specified runs nothing")),
-    *rows("mapping", "mapped", ("healthcheck", "", "Load balancer to wait for.", "Classic load balancers.")),
+         "The container kept running.", "a machine that is not as specified must run nothing")),
+    *rows("mapping", "mapped", ("healthcheck", "", "The load balancer to wait for.", "Classic load balancers.")),
     *rows("text", "mapped",
         ("healthcheck.type", "", "elb, alb or target-group, none.", "Only elb; anything else ended the boot."),
         ("healthcheck.loadbalancer_name", "", "With elb: this instance must be InService.", "The same."),
         ("healthcheck.target_group_arn", "", "With alb: this instance must be healthy in it.", "")),
     *rows("mapping", "acted",
         ("notify_cfn", "", "SignalResource on every outcome, with this instance as unique id.",
-         "cfn-signal after the runtime; nothing on early failures.", "a stack must not wait out its timeout"),
-        ("lifecycle_hook", "", "Auto Scaling lifecycle hooks to complete.", "")),
+         "cfn-signal after the runtime; nothing on early failures.", "a stack must not wait for its timeout"),
+        ("lifecycle_hook", "", "The Auto Scaling lifecycle hooks to complete.", "")),
     *rows("text", "acted",
         ("notify_cfn.stack", "", "Stack name.", "The same."),
         ("notify_cfn.resource", "", "Logical resource id.", "The same."),
         ("lifecycle_hook.group", "", "Auto Scaling group.", ""),
-        ("lifecycle_hook.launching", "", "Hook completed when the boot has ended: CONTINUE or ABANDON.", ""),
-        ("lifecycle_hook.terminating", "", "Hook completed once the containers are drained.", ""),
+        ("lifecycle_hook.launching", "", "Hook that is completed at the boot's end: CONTINUE or ABANDON.", ""),
+        ("lifecycle_hook.terminating", "", "Hook that is completed after the containers are drained.", ""),
         ("shutdown", "never", "never, on-exit, on-success: power off when the application ends.",
-         "The same, checked only after it ran.", "checked first"),
+         "The same, validated only after it ran.", "validated before the start"),
         ("on_failure", "the platform's",
-         "hold, terminate, unhealthy, or retry (the boot is tried again): what a failed boot or a crash loop does.",
-         "The machine idled for ever.")),
-    *rows("flag", "acted", ("start", "true", "false: maintenance; everything but the containers is set up.", "")),
+         "Action after a failed boot or a crash loop: hold, terminate, unhealthy, or retry the boot.",
+         "The machine stayed idle.")),
+    *rows("flag", "acted", ("start", "true", "false: maintenance; the containers are not started.", "")),
 ]  # fmt: skip
 
 CONTAINER_KEYS: list[Key] = [*_IDENTITY, *_OPTIONS, *_SIDECARS, *_CREDENTIALS, *_HEALTH]

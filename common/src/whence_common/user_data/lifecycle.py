@@ -1,4 +1,4 @@
-"""What user data says of health, of who is told how the boot went, and of the machine's end."""
+"""Health checks, announcements of the boot's outcome, and shutdown in user data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}\Z")
 _RESOURCE = re.compile(r"[A-Za-z0-9]{1,255}\Z")
 _HOOK = re.compile(r"[A-Za-z0-9_/-]{1,255}\Z")
 _GROUP = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,255}\Z")
-"""AWS takes any printable text for the name of an Auto Scaling group."""
+"""AWS accepts any printable text as the name of an Auto Scaling group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ class LifecycleHooks:
 
 
 def read_health_check(root: Section, ports: tuple[PortMapping, ...]) -> HealthCheck | None:
-    """Read the health check. The port is the lowest published TCP port, unless it is said."""
+    """Return the health check, or None. Its port is by default the lowest published TCP port."""
     path = root.text("health_check_path")
     port = root.integer("health_check_port", least=1, most=65535)
     seconds = root.integer("health_check_timeout_seconds", least=1, most=1_000_000)
     if seconds is not None and seconds > _HEALTH_CHECK_SECONDS_MAX:
-        message = f"no boot waits longer than {_HEALTH_CHECK_SECONDS_MAX} seconds for health"
-        root.warning("health_check_timeout_seconds", "health-check-capped", message, "write a number up to that")
+        message = f"a boot waits at most {_HEALTH_CHECK_SECONDS_MAX} seconds for health"
+        root.warning("health_check_timeout_seconds", "health-check-capped", message, "write a lower number")
         seconds = _HEALTH_CHECK_SECONDS_MAX
     if path is None:
         return None
@@ -89,11 +89,11 @@ def read_load_balancer(root: Section) -> LoadBalancer | None:
     name, arn = section.text("loadbalancer_name"), section.text("target_group_arn")
     if kind == "elb":
         if name is None:
-            section.error("", "load-balancer-name-missing", "healthcheck.type elb needs loadbalancer_name", "name it")
+            section.error("", "load-balancer-name-missing", "healthcheck.type elb needs loadbalancer_name", "add it")
             return None
         if not _LOAD_BALANCER.match(name):
-            message = "the name of a classic load balancer has letters, digits and -, 32 at most"
-            section.error("loadbalancer_name", "load-balancer-name-malformed", message, "copy the name alone")
+            message = "the name of a classic load balancer has at most 32 letters, digits and -"
+            section.error("loadbalancer_name", "load-balancer-name-malformed", message, "copy only the name")
             return None
         return LoadBalancer(kind="classic", name=name)
     if kind in ("alb", "target-group"):
@@ -108,7 +108,7 @@ def read_load_balancer(root: Section) -> LoadBalancer | None:
 
 
 def read_stack_resource(root: Section) -> StackResource | None:
-    """Read `notify_cfn`; as stock, one of the two alone is skipped, but said."""
+    """Return the stack's resource in `notify_cfn`; None, with a warning, if only one of its keys is set."""
     section = root.section("notify_cfn")
     if section is None:
         return None
@@ -119,9 +119,10 @@ def read_stack_resource(root: Section) -> StackResource | None:
         )
         return None
     if not _STACK.match(stack) and not stack.startswith("arn:aws"):
-        section.warning("stack", "stack-malformed", "this is not a stack name", "use letters, digits and -")
+        section.warning("stack", "stack-malformed", "notify_cfn.stack is not a stack name", "use letters, digits and -")
     if not _RESOURCE.match(resource):
-        section.warning("resource", "resource-malformed", "this is not a logical resource id", "use letters and digits")
+        message = "notify_cfn.resource is not a logical resource id"
+        section.warning("resource", "resource-malformed", message, "use letters and digits")
     return StackResource(stack=stack, resource=resource)
 
 
@@ -132,7 +133,7 @@ def read_lifecycle_hooks(root: Section) -> LifecycleHooks | None:
     group, launching, terminating = (section.text(name) for name in ("group", "launching", "terminating"))
     for name, value in (("group", group), ("launching", launching), ("terminating", terminating)):
         if value is not None and not (_GROUP if name == "group" else _HOOK).match(value):
-            section.error(name, "name-malformed", f"{section.name_of(name)} is not a name AWS accepts", "copy the name")
+            section.error(name, "name-malformed", f"{section.name_of(name)} is not a valid name", "copy it from AWS")
     if group is None or (launching is None and terminating is None):
         section.error(
             "", "lifecycle-hook-incomplete", "lifecycle_hook needs group, and launching or terminating", "add them"

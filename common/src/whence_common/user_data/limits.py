@@ -1,4 +1,4 @@
-"""Limits of a container, bounded as the engine, runc and the kernel bound them: valid ones never fail at the start."""
+"""A container's limits, within the bounds of the engine, runc and the kernel: valid limits do not fail at the start."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ UNLIMITED = -1
 _KIB, _MIB = 1024, 1024**2
 _ULIMIT_MAX = 2**63 - 1
 _ULIMIT_LEAST = {"cpu": 1, "data": 128 * _MIB, "nofile": 20, "stack": 64 * _KIB}
-"""Below these, runc or the kernel's exec fails, before the application runs."""
+"""With lower limits, runc or exec fails before the application runs."""
 NR_OPEN = 1_048_576
-"""The kernel's default fs.nr_open: the highest nofile that setrlimit(2) takes."""
+"""The kernel's default fs.nr_open: the highest nofile that setrlimit(2) accepts."""
 MEMORY_BYTES_MIN = 6 * _MIB
 MEMORY_BYTES_ENOUGH = 16 * _MIB
-"""runc starts each container within its limit, and needs nearly 10 MB itself."""
+"""runc runs within the container's limit at the start, and needs nearly 10 MB."""
 _STACK_BYTES_DEFAULT = 8 * _MIB
 _ARGUMENTS_BYTES_LEAST = 128 * _KIB
 _ARGUMENTS_BYTES_MOST = 6 * _MIB
 _OF_THE_IMAGE_BYTES = 64 * _KIB
-"""Set apart for the variables that the image and the agent add."""
+"""Reserved for the variables that the image and the agent add."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ulimit:
-    """-1 is unlimited."""
+    """A soft and a hard limit; -1 is unlimited."""
 
     name: str
     soft: int
@@ -43,15 +43,15 @@ class Ulimit:
 def read_memory(section: Section) -> int | None:
     size = section.size("memory")
     if size is not None and size < MEMORY_BYTES_MIN:
-        section.error("memory", "memory-too-small", "the Engine takes no limit below 6m", "write it like 512m")
+        section.error("memory", "memory-too-small", "the Engine refuses limits below 6m", "write it like 512m")
     elif size is not None and size < MEMORY_BYTES_ENOUGH:
-        message = "with so little memory, runc itself may be killed before the application starts"
+        message = "with less than 16m, runc may be killed before the application starts"
         section.warning("memory", "memory-tight", message, "write 16m or more")
     return size
 
 
 def read_cpus(section: Section) -> float | None:
-    """Read how many processors; what the machine has less of is no error, as the container then has them all."""
+    """Return the number of processors. More than the machine has is valid: the container may then use all."""
     node = section.get("cpus")
     if node is None:
         return None
@@ -65,7 +65,7 @@ def read_cpus(section: Section) -> float | None:
 
 
 def read_ulimits(section: Section, *, nofile_max: int = NR_OPEN) -> tuple[Ulimit, ...]:
-    """Read `ulimits`. `nofile_max` is the kernel's fs.nr_open."""
+    """Return the `ulimits`. `nofile_max` is the kernel's fs.nr_open."""
     nested = section.section("ulimits")
     if nested is None:
         return ()
@@ -73,7 +73,7 @@ def read_ulimits(section: Section, *, nofile_max: int = NR_OPEN) -> tuple[Ulimit
     for name in nested.node.entries:
         if name not in ULIMITS:
             fix = "write one of: " + ", ".join(sorted(ULIMITS))
-            nested.error(name, "ulimit-unknown", f"{one_line(name, 40)} is not a limit", fix)
+            nested.error(name, "ulimit-unknown", f"{one_line(name, 40)} is not a ulimit", fix)
             continue
         node = nested.get(name)
         if isinstance(node, MappingNode):
@@ -93,18 +93,18 @@ def read_ulimits(section: Section, *, nofile_max: int = NR_OPEN) -> tuple[Ulimit
 def judge_arguments(
     section: Section, environment: Mapping[str, str], command: Sequence[str], ulimits: Sequence[Ulimit]
 ) -> None:
-    """Refuse a command and an environment that execve(2) does not pass on: E2BIG would end the container at once."""
+    """Report a command and an environment that are too large for execve(2), which would fail with E2BIG."""
     if any(len(word.encode()) > VARIABLE_BYTES_MAX for word in command):
         message = f"a word of {section.name_of('command')} has more than {VARIABLE_BYTES_MAX} bytes"
-        section.error("command", "command-too-long", message, "put it into a file, or into the image")
+        section.error("command", "command-too-long", message, "store it in a file, or in the image")
     stack = next((one.soft for one in ulimits if one.name == "stack" and one.soft != UNLIMITED), None)
     quarter = (_STACK_BYTES_DEFAULT if stack is None else stack) // 4
     bytes_max = max(_ARGUMENTS_BYTES_LEAST, min(quarter, _ARGUMENTS_BYTES_MOST)) - _OF_THE_IMAGE_BYTES
     texts = [*command, *(f"{name}={value}" for name, value in environment.items())]
     total = sum(len(text.encode()) + 1 + 8 for text in texts)
     if total > bytes_max:
-        message = f"command and environment have {total} bytes together; the kernel passes {bytes_max} on"
-        section.error("environment", "environment-too-large", message, "put large values into files, or into the image")
+        message = f"command and environment have {total} bytes together; the kernel accepts at most {bytes_max}"
+        section.error("environment", "environment-too-large", message, "store large values in files, or in the image")
 
 
 def _number(node: Node | None) -> int | None:
@@ -120,13 +120,13 @@ def _height(number: int) -> float:
 
 
 def _out_of_range(name: str, soft: int, hard: int, nofile_max: int) -> tuple[str, str] | None:
-    """Return what is wrong and what to do about it."""
+    """Return message and fix for a limit that is out of range, else None."""
     least = _ULIMIT_LEAST.get(name, 0)
     if _height(soft) < least:
-        return f"with less than {least} no container starts", f"write {least} or more"
+        return f"a container does not start with less than {least}", f"write {least} or more"
     if name == "nofile" and _height(hard) > nofile_max:
-        fix = f"write at most {nofile_max}, or raise fs.nr_open by sysctl too"
-        return f"the kernel takes at most {nofile_max} (fs.nr_open)", fix
+        fix = f"write at most {nofile_max}, or raise fs.nr_open by sysctl"
+        return f"the kernel accepts at most {nofile_max} (fs.nr_open)", fix
     if max(soft, hard) > _ULIMIT_MAX:
-        return f"the engine takes at most {_ULIMIT_MAX}", "write -1 for unlimited"
+        return f"the engine accepts at most {_ULIMIT_MAX}", "write -1 for unlimited"
     return None

@@ -1,4 +1,4 @@
-"""The copy of user data that may be shown: what is a secret, names one or looks like one reads MASKED."""
+"""The copy of user data for reports and status: values that are, or may be, secret are replaced by MASKED."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whence_common.user_data.secret_shapes import (
 
 MASKED = "MASKED"
 _IDENTIFYING = frozenset({"application_id", "application_version", "runtime", "source", "mint_bucket"})
-"""Shown as far as they have the form of an identifier: the trace needs them."""
+"""Not masked if they have the form of an identifier: the trace needs them."""
 _VERSION_NAME = re.compile(
     r"(?i)(?:version|commit|revision|digest|sha(?:1|256)?|checksum|etag|build|image|tag)(?:_id)?\Z"
 )
@@ -31,10 +31,10 @@ _WORD_CHARACTERS_MAX = 200
 
 
 def masked(document: Mapping[str, Any], *, whole_environment: bool = True, shown: Sequence[str] = ()) -> dict[str, Any]:
-    """Copy a document for reports and status.
+    """Return a masked copy of a document for reports and status.
 
-    `whole_environment` masks every environment value, but those whose names match a pattern of `shown`; these are
-    judged like everything else.
+    `whole_environment` masks every environment value, except those whose names match a pattern in `shown`; these are
+    masked by the same rules as the rest of the document.
     """
     copy = _mapping(document, 0)
     if whole_environment:
@@ -76,7 +76,7 @@ def _masked(name: str, value: Any, level: int) -> Any:
 
 
 def _list(name: str, values: Sequence[Any], level: int) -> list[Any]:
-    """Mask each value, what follows an option that names a secret, and a command that passes one without a name."""
+    """Return a masked list: also the value after an option that names a secret, and the arguments of login commands."""
     copy: list[Any] = []
     follows = False
     for value in values:
@@ -88,7 +88,7 @@ def _list(name: str, values: Sequence[Any], level: int) -> list[Any]:
 
 
 def _names_its_value(value: Mapping[str, Any]) -> bool:
-    """Return whether this is a pair as `{name: DB_PASSWORD, value: …}`."""
+    """Return whether this is a pair such as `{name: DB_PASSWORD, value: …}`."""
     return any(isinstance(value.get(one), str) and is_secret_name(value[one]) for one in _NAME_KEYS)
 
 

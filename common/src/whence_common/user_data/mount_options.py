@@ -1,4 +1,4 @@
-"""Options of mount: harmless ones alone, and each only with a file system whose driver in the kernel knows it."""
+"""Mount options: only harmless ones, and only those that the file system's kernel driver supports."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ _SIZED = {
 }
 _NOACL = frozenset({"noacl"})
 _GONE = {"xfs": frozenset({"barrier", "nobarrier"}), "ext2": _NOACL, "ext3": _NOACL, "ext4": _NOACL}
-"""Kernels of today refuse the mount for these: barriers and access lists can no longer be switched off."""
+"""Current kernels refuse to mount with these: barriers and access lists can no longer be switched off."""
 _OPTIONS_MAX = 40
 
 
 def is_mount_option(option: str) -> bool:
-    """Return whether an option is harmless, whatever the file system."""
+    """Return whether an option is allowed for any file system."""
     return any(_fits(option, system) for system in _OF_ONE)
 
 
 def plain_options(file_system: str) -> frozenset[str]:
-    """Return the options without a size that a file system has."""
+    """Return a file system's options without numeric arguments."""
     return _OF_ALL | _OF_ONE[file_system]
 
 
 def read_mount_options(section: Section, file_system: str) -> tuple[str, ...]:
-    """Read `options` as far as they are harmless and the file system's own; stock removed spaces."""
+    """Return the allowed `options` that the file system supports, and report the others. Spaces are removed."""
     text = section.text("options") or ""
     read = []
     for option in dict.fromkeys(option for option in text.replace(" ", "").split(",") if option):
         if option in _GONE.get(file_system, ()):
-            message = f"{section.name_of('options')}: {option} is left out, as {file_system} no longer has it"
-            section.warning("options", "mount-option-gone", message, "leave it out")
+            message = f"{section.name_of('options')}: {option} is ignored, since {file_system} no longer has it"
+            section.warning("options", "mount-option-gone", message, "remove it")
         elif _fits(option, file_system):
             read.append(option)
         elif is_mount_option(option):
-            message = f"{section.name_of('options')}: {file_system} does not know {option}, and would not be mounted"
-            section.error("options", "mount-option-of-another", message, "leave it out, or correct filesystem")
+            message = f"{section.name_of('options')}: {file_system} does not support {option}; the mount would fail"
+            section.error("options", "mount-option-of-another", message, "remove it, or correct filesystem")
         else:
             message = f"{section.name_of('options')}: {one_line(option, 40)} is not allowed"
-            section.error("options", "mount-option-refused", message, "leave it out")
+            section.error("options", "mount-option-refused", message, "remove it")
     if len(read) > _OPTIONS_MAX:
         section.error("options", "mount-option-refused", f"there are more than {_OPTIONS_MAX} options", "use fewer")
     return tuple(read)

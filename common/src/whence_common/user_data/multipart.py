@@ -1,4 +1,4 @@
-"""MIME multipart user data: every part is ours or is named and refused; nothing is fetched, run or rendered."""
+"""MIME multipart user data: a part of any other type is refused; nothing is fetched, run or rendered."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from whence_common.user_data.inflate import inflate
 
 PARTS_MAX = 20
 HEADER = "#taupage-ami-config"
-_OURS = "text/x-taupage-ami-config"
+OURS = "text/x-taupage-ami-config"
 _FOREIGN = {
-    "text/cloud-config": "cloud-config is not read",
-    "text/cloud-config-jsonp": "cloud-config is not read",
-    "text/cloud-config-archive": "cloud-config is not read",
-    "text/x-shellscript": "scripts are never run",
-    "text/cloud-boothook": "boothooks are never run",
-    "text/upstart-job": "jobs are never installed",
-    "text/part-handler": "part handlers are never run",
-    "text/jinja2": "templates are never rendered",
-    "text/x-include-url": "includes are never fetched",
-    "text/x-include-once-url": "includes are never fetched",
+    "text/cloud-config": "cloud-config is not supported",
+    "text/cloud-config-jsonp": "cloud-config is not supported",
+    "text/cloud-config-archive": "cloud-config is not supported",
+    "text/x-shellscript": "scripts are not supported",
+    "text/cloud-boothook": "boothooks are not supported",
+    "text/upstart-job": "upstart jobs are not supported",
+    "text/part-handler": "part handlers are not supported",
+    "text/jinja2": "templates are not supported",
+    "text/x-include-url": "includes are not supported",
+    "text/x-include-once-url": "includes are not supported",
 }
 _PLAIN = ("", "7bit", "8bit", "binary")
 _GZIP = frozenset(
@@ -33,7 +33,7 @@ _GZIP = frozenset(
     for kind in ("gzip", "gzip-compressed", "gzipped", "x-compress", "x-compressed", "x-gunzip", "x-gzip",
                  "x-gzip-compressed")
 )  # fmt: skip
-"""Types that cloud-init decompresses; the type of what comes out is told by its first line."""
+"""Types that cloud-init decompresses; the first line determines the type of the result."""
 _SHELL_SCRIPT = "text/x-shellscript"
 _STARTS = re.compile(
     r"(?:(?:mime-version|content-type|content-transfer-encoding|from|subject|date|message-id|number-attachments):[^\n]*\n)",
@@ -41,13 +41,13 @@ _STARTS = re.compile(
 )
 _MIME_VERSION = re.compile(r"^mime-version:", re.IGNORECASE | re.MULTILINE)
 _MIME_CHARACTERS_MAX = 4096
-"""So far cloud-init looks for MIME-Version, whatever stands before it: an mbox line, other headers."""
+"""cloud-init searches this much text for MIME-Version, which may follow an mbox line and other headers."""
 _CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """`text` stands in the view from line `first_line` on. `headed` says that the header line is required."""
+    """`text` begins at line `first_line` of the view. `headed` states that the header line is required."""
 
     text: str
     first_line: int
@@ -55,7 +55,7 @@ class Part:
 
 
 def is_multipart(text: str) -> bool:
-    """Say whether this is a MIME message rather than a document."""
+    """Return whether a text is a MIME message."""
     text = text.lstrip("\r\n")
     if _STARTS.match(text):
         return True
@@ -63,17 +63,17 @@ def is_multipart(text: str) -> bool:
 
 
 def split(text: str, inflated_bytes_max: int) -> tuple[list[Part], str, list[Problem]]:
-    """Give the parts that are ours, the text that line numbers refer to, and what is wrong with the others.
+    """Return the agent's parts, the text that line numbers refer to, and the problems of the other parts.
 
-    All that is compressed may have `inflated_bytes_max` bytes together.
+    `inflated_bytes_max` limits the size of all decompressed parts together.
     """
     message = email.message_from_string(text.lstrip("\r\n"))
     leaves = [part for part in message.walk() if not part.is_multipart()]
     problems: list[Problem] = []
     if not message.is_multipart() and message.get_content_maintype() == "multipart":
-        return [], text, [_refused(1, "user-data-mime-broken", "the MIME message has no parts", "mind its boundary")]
+        return [], text, [_refused(1, "user-data-mime-broken", "the MIME message has no parts", "check its boundary")]
     if any(part.defects for part in message.walk()):
-        return [], text, [_refused(1, "user-data-mime-broken", "the MIME message is broken", "mind its boundaries")]
+        return [], text, [_refused(1, "user-data-mime-broken", "the MIME message is invalid", "check its boundaries")]
     if len(leaves) > PARTS_MAX:
         message_text = f"there are more than {PARTS_MAX} MIME parts"
         return [], text, [_refused(1, "user-data-mime-parts", message_text, "merge them")]
@@ -95,7 +95,7 @@ def split(text: str, inflated_bytes_max: int) -> tuple[list[Part], str, list[Pro
         if problem is not None:
             problems.append(problem)
         else:
-            headed = leaf.get_content_type() != _OURS
+            headed = leaf.get_content_type() != OURS
             parts.append(Part(text=content or "", first_line=line, headed=headed))
     return parts, view, problems
 
@@ -103,15 +103,15 @@ def split(text: str, inflated_bytes_max: int) -> tuple[list[Part], str, list[Pro
 def _what_is_wrong(leaf: Message, content: str | None, number: int, line: int) -> Problem | None:
     kind = leaf.get_content_type()
     if kind == _SHELL_SCRIPT and content is not None and content.lstrip().lower().startswith(HEADER):
-        kind = "text/plain"  # as cloud-init: the first line, not the type, tells what a script is
+        kind = "text/plain"  # as cloud-init does: the first line of a script determines its type
     if kind in _FOREIGN:
         why = f"part {number} is {kind}: {_FOREIGN[kind]}"
-        return _refused(line, "user-data-part-foreign", why, f"keep only parts of type {_OURS}")
-    if kind not in (_OURS, "text/plain", "text/x-not-multipart", *_GZIP):
-        why = f"part {number} is {one_line(kind, 60)}, which nothing here reads"
-        return _refused(line, "user-data-part-foreign", why, f"keep only parts of type {_OURS}")
+        return _refused(line, "user-data-part-foreign", why, f"keep only parts of type {OURS}")
+    if kind not in (OURS, "text/plain", "text/x-not-multipart", *_GZIP):
+        why = f"part {number} is {one_line(kind, 60)}, which is not supported"
+        return _refused(line, "user-data-part-foreign", why, f"keep only parts of type {OURS}")
     if content is None and kind in _GZIP:
-        why = f"part {number} is {kind}, but does not inflate whole, or to too much, or to no UTF-8 text"
+        why = f"part {number} is {kind}, but is damaged, truncated, too large or not UTF-8 text"
         return _refused(line, "user-data-gzip-broken", why, "compress the part again, and encode it as base64")
     if content is None:
         return _refused(line, "user-data-part-not-utf8", f"part {number} is not a UTF-8 text", "save it as UTF-8")
@@ -123,7 +123,7 @@ def _encoding(part: Message) -> str:
 
 
 def _content(part: Message, inflated_bytes_max: int) -> tuple[str | None, int]:
-    """Return a part's text, None where there is none, and how many bytes came out of compression."""
+    """Return a part's text, or None, and its decompressed size in bytes; 0 if it is not compressed."""
     if _encoding(part) in _PLAIN and part.get_content_type() not in _GZIP:
         payload = part.get_payload()
         return (payload.removeprefix("\ufeff") if isinstance(payload, str) else None), 0

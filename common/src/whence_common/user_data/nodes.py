@@ -1,4 +1,4 @@
-"""What a YAML document is made of: scalars, sequences and mappings, each with its place."""
+"""The nodes of a YAML document: scalars, sequences and mappings, each with its line and column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalarNode:
-    """`value` is what YAML 1.1 makes of `text`; `plain` tells a quoted word from a bare one."""
+    """`value` is the value of `text` in YAML 1.1; `plain` states that it is not quoted."""
 
     line: int
     column: int
@@ -30,7 +30,7 @@ class SequenceNode:
 
 @dataclass(slots=True, kw_only=True)
 class MappingNode:
-    """`entries` by key text, in order; `keys` has the place of each key."""
+    """`entries` by the text of the key, in order; `keys` has the node of each key."""
 
     line: int
     column: int
@@ -43,7 +43,7 @@ class MappingNode:
     closed: bool = False
 
     def updated(self, later: MappingNode) -> MappingNode:
-        """Give a copy in which a later mapping's entries win."""
+        """Return a copy in which the entries of `later` take precedence."""
         return MappingNode(
             line=self.line,
             column=self.column,
@@ -52,7 +52,7 @@ class MappingNode:
         )
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> MappingNode:
-        """Give a copy in which absent and null entries have these values, which stand in no line."""
+        """Return a copy with these values for absent and null entries. Their nodes have line 0."""
         absent = {
             name: from_python(value)
             for name, value in defaults.items()
@@ -69,7 +69,7 @@ Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
 def to_python(node: Node) -> Any:
-    """Give the plain value: dict, list, str, int, float, bool, None; dates stay text."""
+    """Return a node as dict, list, str, int, float, bool or None; dates stay text."""
     if isinstance(node, MappingNode):
         return {name: to_python(value) for name, value in node.entries.items()}
     if isinstance(node, SequenceNode):
@@ -78,7 +78,7 @@ def to_python(node: Node) -> Any:
 
 
 def from_python(value: Any) -> Node:
-    """Give the node of a plain value; it stands in no line."""
+    """Return the node of a plain value. It has line 0."""
     if isinstance(value, dict):
         entries = {str(name): from_python(inner) for name, inner in value.items()}
         keys = {name: ScalarNode(line=0, column=0, text=name, value=name, plain=True) for name in entries}

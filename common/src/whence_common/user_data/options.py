@@ -1,4 +1,4 @@
-"""What user data says of one container: the application's, or a sidecar's."""
+"""The options of one container: the application's, or a sidecar's."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM A
 """
 CAPABILITIES = frozenset(_CAPABILITIES.split())
 _RECENT_CAPABILITIES = ("BPF", "CHECKPOINT_RESTORE", "PERFMON")
-"""Engines before 23.0 do not know these."""
+"""Docker Engine before 23.0 does not support these."""
 _HOST_NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
-"""sethostname(2) takes 64 bytes, dots included; RFC 1123 gives a label 63."""
+"""sethostname(2) accepts 64 bytes, including dots; RFC 1123 limits a label to 63."""
 _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}\Z")
 _USER = re.compile(r"(?P<uid>[0-9]{1,10}):(?P<gid>[0-9]{1,10})\Z")
 _ID_MAX = 2**31 - 1
@@ -40,7 +40,7 @@ _ID_MAX = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerOptions:
-    """Everything the Engine is told of a container but its image. None means the Engine's or the platform's default."""
+    """A container's options, without its image. None means the default of the Engine or the platform."""
 
     ports: tuple[PortMapping, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -71,9 +71,9 @@ class ContainerOptions:
 def read_options(
     section: Section, rules: PlatformRules, declared: Collection[str] = (), *, nofile_max: int = NR_OPEN
 ) -> ContainerOptions:
-    """Read a container's options; what the platform does not allow is refused with the setting that would allow it.
+    """Return a container's options. An option that the platform does not allow is reported with the setting for it.
 
-    `declared` are the names of the sidecars; `nofile_max` is what fs.nr_open will be.
+    `declared` are the names of the sidecars; `nofile_max` is the value of fs.nr_open.
     """
     findings = section.findings
     networking = _networking(section, rules, declared)
@@ -120,8 +120,8 @@ def _granted(section: Section, name: str, allowed: bool, setting: str, rules: Pl
         report(
             name,
             "not-allowed",
-            f"{section.name_of(name)} makes the container as powerful as root, and the platform does not allow it",
-            f"do without it, or let the platform set {setting}: true",
+            f"{section.name_of(name)} gives the container root's power, which the platform does not allow",
+            f"remove it, or have the platform set {setting}: true",
         )
     return True
 
@@ -138,22 +138,22 @@ def _capabilities(section: Section, name: str, rules: PlatformRules | None) -> t
             continue
         if word.upper().startswith("CAP_"):
             section.warning(
-                name, "capability-prefix", f"{section.name_of(name)}: CAP_ is left out", f"write {capability}"
+                name, "capability-prefix", f"{section.name_of(name)}: the prefix CAP_ is ignored", f"write {capability}"
             )
         if rules is not None and capability in _RECENT_CAPABILITIES:
-            message = f"{section.name_of(name)}: Docker Engine before 23.0 refuses {capability}, as it does not know it"
-            section.warning(name, "capability-recent", message, "make sure that the AMI has a newer engine")
+            message = f"{section.name_of(name)}: Docker Engine before 23.0 does not support {capability}"
+            section.warning(name, "capability-recent", message, "check that the AMI has a newer engine")
         if rules is not None and capability not in rules.capabilities:
             report = section.error if rules.platform_known else section.warning
             message = f"{section.name_of(name)}: the platform does not allow {capability}"
-            fix = "do without it, or let the platform add it to allowed_capabilities"
+            fix = "remove it, or have the platform add it to allowed_capabilities"
             report(name, "capability-not-allowed", message, fix)
         read.append(capability)
     return tuple(read)
 
 
 def _dropped(dropped: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out what no container has unless it is added, and what older engines would refuse to drop."""
+    """Return the capabilities to drop, without recent ones that are not added: older engines refuse to drop these."""
     return tuple(one for one in dropped if one not in _RECENT_CAPABILITIES or one in added or "ALL" in added)
 
 
@@ -176,27 +176,27 @@ def _networking(section: Section, rules: PlatformRules, declared: Collection[str
 
 
 def _about_host_network(section: Section, rules: PlatformRules) -> None:
-    """Warn: a hop limit of 1 keeps containers from the instance's role only while they have networks of their own."""
+    """Report host networking: a hop limit of 1 does not keep such a container from the instance's role."""
     name = section.name_of("networking")
-    reach = "reaches the instance's role at the metadata service, whatever the hop limit, and what listens on loopback"
+    reach = "can reach the instance's role at the metadata service at any hop limit, and services on loopback"
     if rules.host_network or not rules.platform_known:
-        message = f"{name}: with the host's network the container {reach}"
-        fix = "write bridge and publish ports; a platform forbids it by allow_host_network: false"
+        message = f"{name}: with host networking, the container {reach}"
+        fix = "write bridge and publish ports; platforms forbid host networking by allow_host_network: false"
         section.warning("networking", "host-network", message, fix)
     else:
         section.error("networking", "host-network-not-allowed",
-                      f"{name}: the platform does not allow the host's network, with which the container {reach}",
-                      "write bridge and publish ports, or let the platform set allow_host_network: true")  # fmt: skip
+                      f"{name}: the platform does not allow host networking, with which the container {reach}",
+                      "write bridge and publish ports, or have the platform set allow_host_network: true")  # fmt: skip
 
 
 def _about_shared_network(section: Section, name: str, rules: PlatformRules, declared: Collection[str]) -> None:
-    """Refuse, where the host's network is not allowed, that of a container which may have it: one not declared here."""
+    """Report the network of an undeclared container, which may be the host's, if host networking is not allowed."""
     if name in ("application", *declared) or rules.host_network or not rules.platform_known:
         return
     section.error(
         "networking", "foreign-network-not-allowed",
-        f"{section.name_of('networking')}: container {one_line(name, 60)} is not declared here and may have the host's "
-        "network, which the platform does not allow", "share the network of the application or of a sidecar",
+        f"{section.name_of('networking')}: container {one_line(name, 60)} is not in this document and may have host "
+        "networking, which the platform does not allow", "use the network of the application or of a sidecar",
     )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def _hostname(section: Section) -> str | None:
     if value is not None and not _HOST_NAME.match(value):
         section.error(
             "hostname", "hostname-malformed", f"{section.name_of('hostname')} is not a host name",
-            "use letters, digits and -, parts joined by dots, 64 characters at most",
+            "use letters, digits and -, labels joined by dots, at most 64 characters",
         )  # fmt: skip
         return None
     return value
@@ -215,15 +215,15 @@ def _agree(section: Section, networking: str, ports: tuple[PortMapping, ...], ho
     shared = networking.startswith("container:")
     if shared and ports:
         section.error(
-            "ports", "ports-without-network", "a container in another's network cannot publish ports",
+            "ports", "ports-without-network", "a container in another container's network cannot publish ports",
             "publish them from the other container",
         )  # fmt: skip
     elif networking in ("host", "none") and ports:
-        message = f"with networking: {networking} nothing is published; ports only tell where health is asked"
-        section.warning("ports", "ports-not-published", message, "keep it for the health check, or remove it")
+        message = f"with networking: {networking} no port is published; ports only set the health check's port"
+        section.warning("ports", "ports-not-published", message, "keep ports for the health check, or remove it")
     if hostname is not None and shared:
         section.error(
-            "hostname", "hostname-without-network", "a container in another's network has the other's host name",
+            "hostname", "hostname-without-network", "a container in another container's network has its host name",
             "remove hostname",
         )  # fmt: skip
 

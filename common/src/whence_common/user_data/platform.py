@@ -1,4 +1,4 @@
-"""What the platform says, as far as user data is judged by it, and the effective configuration that comes of both."""
+"""The platform's rules for user data, and the effective configuration of platform and user data."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from whence_common.registry_address import ecr_region
 from whence_common.user_data.keys import TOP_KEYS
 
 TagPolicy = Literal["vouched", "asked", "not-vouched", "not-allowed", "unknown"]
-"""Tags there never move; the registry is asked; they may move; it must not be used; nobody asked the platform."""
+"""vouched: tags are immutable. asked: the registry's setting is read. not-vouched: tags may change. not-allowed: the
+registry must not be used. unknown: the platform's settings are not available."""
 
 DEFAULT_CAPABILITIES = frozenset(
     {"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
      "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "IPC_LOCK", "SYS_NICE", "SYS_RESOURCE", "WAKE_ALARM"}
 )  # fmt: skip
-"""What the Engine gives anyway, and four that reach no further than the container."""
+"""The Engine's default capabilities, and four that affect only the container."""
 _SYSCTLS = """
 fs.file-max fs.inotify.* fs.aio-max-nr kernel.pid_max kernel.threads-max kernel.shm* kernel.sem kernel.msg* net.core.*
 net.ipv4.tcp_* net.ipv4.ip_local_port_range net.ipv4.neigh.default.gc_thresh* net.netfilter.nf_conntrack_max
@@ -27,17 +28,17 @@ DEFAULT_SYSCTLS = tuple(_SYSCTLS.split())
 
 
 def is_ecr(registry: str) -> bool:
-    """Say whether a host is one of Amazon's private registries, which answer whether their tags move."""
+    """Return whether a host is a private ECR registry, whose API states whether tags are immutable."""
     return ecr_region(registry) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformRules:
-    """The platform's word. Without `platform_known`, offline, what depends on it is a warning."""
+    """The platform's rules. Without `platform_known` (offline), violations are warnings."""
 
     immutable: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
-    """Registries, beside ECR by its host name, that are asked whether a repository's tags move."""
+    """Registries, in addition to ECR, whose API is queried for the immutability of a repository's tags."""
     allowed: frozenset[str] | None = None
     single_segment: frozenset[str] = frozenset()
     privileged: bool = False
@@ -46,15 +47,15 @@ class PlatformRules:
     capabilities: frozenset[str] = DEFAULT_CAPABILITIES
     sysctls: tuple[str, ...] = DEFAULT_SYSCTLS
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Values for keys that user data leaves out."""
+    """Values for keys that user data does not set."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """Values that user data cannot change."""
+    """Values that user data cannot override."""
     own_ports: frozenset[int] = frozenset()
-    """TCP ports of the machine that the agent itself listens on."""
+    """TCP ports of the machine that the agent listens on."""
     platform_known: bool = True
 
     def tags_of(self, registry: str) -> TagPolicy:
-        """Return the policy for a registry, whose name and those of the sets are canonical."""
+        """Return the policy for a registry; all names must be canonical."""
         if self.allowed is not None and registry not in self.allowed:
             return "not-allowed"
         if registry in self.immutable:
@@ -70,12 +71,15 @@ class PlatformRules:
 def effective(
     *, defaults: Mapping[str, Any], platform: Mapping[str, Any], user_data: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give defaults ← platform ← user data, key by key; null is absent, and platform keys are never user data's."""
+    """Return the configuration: defaults, then user data, then the platform's values. Null counts as absent.
+
+    Platform keys in user data are ignored.
+    """
     written = {name: value for name, value in user_data.items() if value is not None and not is_platform_key(name)}
     unknown_null = {name: None for name, value in user_data.items() if value is None and name not in TOP_KEYS}
     return {**defaults, **unknown_null, **written, **platform}
 
 
 def is_platform_key(name: str) -> bool:
-    """Say whether a key is the platform's to set: audit can never be switched off from user data."""
+    """Return whether only the platform sets a key, so that user data cannot switch off the audit."""
     return name in TOP_KEYS and TOP_KEYS[name].fate == "platform"

@@ -1,4 +1,4 @@
-"""One value read as what its key asks for. A reader gives None after it has reported why."""
+"""Read one value by the type of its key. A reader reports a problem and returns None if the value is invalid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ITEMS_MAX = 200
 
 
 def describe(node: Node) -> str:
-    """Name what a node is, in a reader's words."""
+    """Return a node's type in words."""
     if isinstance(node, SequenceNode):
         return "a list"
     if isinstance(node, MappingNode):
@@ -42,38 +42,33 @@ def describe(node: Node) -> str:
 
 
 def quotable(path: str, value: str, characters_max: int) -> str:
-    """Return a value as a message may quote it, since messages leave the machine."""
+    """Return a value for a message, or … if it may be secret: messages leave the machine."""
     return "…" if is_secret_name(path) or holds_secret(value) else one_line(value, characters_max)
 
 
 def is_null(node: Node) -> bool:
-    """Null means absent for every known key."""
+    """Return whether a node is null, which counts as absent for every known key."""
     return isinstance(node, ScalarNode) and node.value is None
 
 
 def text(node: Node, path: str, findings: DocumentProblems) -> str | None:
-    """Read text. Another scalar passes with a warning when it prints back exactly as written (`5`, `0.3`)."""
+    """Return text. A number is accepted with a warning if its text is unchanged by parsing (`5`, `0.3`)."""
     if not isinstance(node, ScalarNode):
         wrong_shape(node, path, "text", findings)
         return None
     if isinstance(node.value, str):
         if _LINE_BREAKS.search(node.value):
-            findings.error(node, path, "text-several-lines", f"{path} spans lines", "write it on one line")
+            findings.error(node, path, "text-several-lines", f"{path} has several lines", "write it on one line")
             return None
         return node.value
     shown = quotable(path, node.text, 60)
     quoted = f'write {path.rpartition(".")[2]}: "{shown}"'
     number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
     if number and str(node.value) == node.text:
-        findings.warning(node, path, "text-unquoted-number", f"{path} is written as a number; it is text", quoted)
+        findings.warning(node, path, "text-unquoted-number", f"{path} is text, but written as a number", quoted)
         return node.text
-    findings.error(
-        node,
-        path,
-        "text-not-text",
-        f"{path} is text, but YAML reads {'it as no text' if shown == '…' else f'{shown} as {describe(node)}'}",
-        quoted,
-    )
+    read = "another type" if shown == "…" else f"{shown} as {describe(node)}"
+    findings.error(node, path, "text-not-text", f"{path} must be text, but YAML reads {read}", quoted)
     return None
 
 
@@ -85,18 +80,19 @@ def flag(node: Node, path: str, findings: DocumentProblems) -> bool | None:
 
 
 def soft_flag(node: Node, path: str, findings: DocumentProblems) -> bool | None:
-    """Read a flag that stock tested for truth: quoted words pass with a warning, as what they say."""
+    """Return a flag. Quoted words such as "true" and "no" are accepted with a warning."""
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
-        said = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(node.text.lower())
-        if said is not None:
-            message = f"{path} is text; it is read as {str(said).lower()}"
+        words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+        stated = words.get(node.text.lower())
+        if stated is not None:
+            message = f"{path} is text; it is read as {str(stated).lower()}"
             findings.warning(node, path, "flag-quoted", message, "remove the quotes")
-            return said
+            return stated
     return flag(node, path, findings)
 
 
 def size(node: Node, path: str, findings: DocumentProblems) -> int | None:
-    """Read a size in bytes: a number, or one with a unit of 1024 (k, m, g, t)."""
+    """Return a size in bytes: a number, optionally with a binary unit (k, m, g, t)."""
     match = _SIZE.match(node.text) if isinstance(node, ScalarNode) and not isinstance(node.value, bool) else None
     number = float(match["number"]) * _UNITS[match["unit"].lower()] if match is not None else 0.0
     if not 1 <= number <= _SIZE_BYTES_MAX:
@@ -107,7 +103,7 @@ def size(node: Node, path: str, findings: DocumentProblems) -> int | None:
 
 
 def texts(node: Node, path: str, findings: DocumentProblems) -> tuple[str, ...]:
-    """Read a list of text. A single text is refused: stock went through its characters."""
+    """Return a list of texts. A single text is refused: Taupage iterated over its characters."""
     if not isinstance(node, SequenceNode):
         wrong_shape(node, path, "list", findings)
         return ()
@@ -119,7 +115,7 @@ def texts(node: Node, path: str, findings: DocumentProblems) -> tuple[str, ...]:
 
 
 def choice(node: Node, path: str, findings: DocumentProblems, choices: tuple[str, ...]) -> str | None:
-    """Read one of a few words."""
+    """Return a text that is one of `choices`."""
     value = text(node, path, findings)
     if value is None or value in choices:
         return value
@@ -129,7 +125,7 @@ def choice(node: Node, path: str, findings: DocumentProblems, choices: tuple[str
 
 
 def integer(node: Node, path: str, findings: DocumentProblems, *, least: int, most: int) -> int | None:
-    """Read a whole number in decimal digits, quoted or not, so that 22:22 and 0x50 are no surprise."""
+    """Return a whole number in decimal digits, quoted or not. YAML's other forms, 22:22 and 0x50, are refused."""
     if not isinstance(node, ScalarNode) or isinstance(node.value, bool):
         wrong_shape(node, path, "integer", findings)
         return None
@@ -144,7 +140,7 @@ def integer(node: Node, path: str, findings: DocumentProblems, *, least: int, mo
 
 
 def shape_fits(node: Node, kind: ValueKind) -> bool:
-    """Say whether a value has the shape of its kind, without reading it further."""
+    """Return whether a value has its kind's YAML type; the value itself is not validated."""
     if kind == "any":
         return True
     if kind == "list":

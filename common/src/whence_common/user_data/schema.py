@@ -1,7 +1,4 @@
-"""What a key of the schema is, where the keys stand, and the JSON Schema that editors read.
-
-The keys themselves are tables: `keys_container` and `keys_machine` (reference user-data.md, section 4).
-"""
+"""The definition of a key, and the JSON Schema for editors. The keys are in `keys_container` and `keys_machine`."""
 
 from __future__ import annotations
 
@@ -10,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 ValueKind = Literal["text", "flag", "soft-flag", "integer", "size", "list", "mapping", "any"]
-"""flag: a bare boolean. soft-flag: a quoted one passes with a warning. size: 64m, 1g or bytes."""
+"""flag: an unquoted boolean. soft-flag: a quoted one is accepted with a warning. size: 64m, 1g or bytes."""
 Fate = Literal["acted", "mapped", "retired", "platform", "kept"]
-"""acted: done as it says. mapped: done by today's means. retired: accepted, does nothing any more.
-platform: the platform's to set. kept: only ever for the application to read."""
+"""acted: has its documented effect. mapped: implemented by a current mechanism. retired: accepted without effect.
+platform: only the platform sets it. kept: passed to the application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +21,11 @@ class Key:
     kind: ValueKind
     fate: Fate
     does: str
-    """What Whence does with it, and why it does nothing where it does nothing."""
+    """What Whence does with it, or why it has no effect."""
     stock: str
     """What Taupage did; empty for a key that Taupage did not have."""
     why: str = ""
-    """Why the two differ; empty where they do not."""
+    """Why the two differ; empty if they do not."""
     default: str = ""
     required: bool = False
 
@@ -42,7 +39,7 @@ class Key:
 
 
 def rows(kind: ValueKind, fate: Fate, *table: tuple[str, ...]) -> list[Key]:
-    """Make keys of one kind and fate from rows of (name, default, does, stock[, why])."""
+    """Return keys of one kind and fate from rows of (name, default, does, stock[, why])."""
     return [
         Key(name=row[0], kind=kind, fate=fate, default=row[1], does=row[2], stock=row[3], why="".join(row[4:]))
         for row in table
@@ -50,12 +47,12 @@ def rows(kind: ValueKind, fate: Fate, *table: tuple[str, ...]) -> list[Key]:
 
 
 def children(keys: dict[str, Key], parent: str) -> dict[str, Key]:
-    """Give the keys right below a dotted path, by their last name."""
+    """Return the direct children of a dotted path, by their last name."""
     return {key.leaf: key for key in keys.values() if key.parent == parent}
 
 
 def closest(keys: dict[str, Key], name: str) -> list[str]:
-    """Give the names that somebody may have meant, best first."""
+    """Return similar names of known keys, the most similar first."""
     return difflib.get_close_matches(name[:100], keys, n=3, cutoff=0.75)
 
 
@@ -78,7 +75,7 @@ _CHOICES: dict[str, list[str]] = {
 
 
 def json_schema(keys: dict[str, Key]) -> dict[str, object]:
-    """Give the schema as JSON Schema 2020-12. Unknown keys are allowed: applications read their own."""
+    """Return the JSON Schema 2020-12. Unknown keys are allowed, since applications read their own."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "User data of an instance booted by whence-agent",

@@ -1,6 +1,6 @@
-"""References to secrets, as user data writes them in place of a value: what the boot would refuse is refused here.
+"""References to secrets that replace a value in user data.
 
-The boot stage `secrets` decodes by the same function, so that a valid document never fails there for its form.
+The boot stage `secrets` decodes references by the same function, so a valid document does not fail there by its syntax.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from whence_common.errors import InputError
 
 PREFIXES = ("aws:kms:", "aws:secretsmanager:", "aws:ssm:")
 CIPHERTEXT_BYTES_MAX = 6144
-"""Largest CiphertextBlob of KMS's Decrypt."""
+"""The largest CiphertextBlob that KMS's Decrypt accepts."""
 _ENCRYPT = (
-    "paste what encrypts the value: aws kms encrypt --key-id KEY --plaintext fileb://FILE "
-    "--query CiphertextBlob --output text"
+    "paste the output of: aws kms encrypt --key-id KEY --plaintext fileb://FILE --query CiphertextBlob --output text"
 )
 _KEY = re.compile(
     r"arn:|(?:alias|key)/|mrk-[0-9a-f]{32}\Z|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z",
     re.IGNORECASE,
 )
-"""A key's ARN, alias or id. KMS's ciphertexts begin with a version, AQ in base64."""
+"""A key's ARN, alias or id. KMS's ciphertexts begin with a version, which is AQ in base64."""
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=\s]")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/\s]{40,}={0,2}\s*\Z")
 _NEARLY = re.compile(r"\s*aws:(?:kms|ssm|secrets?-?manager)\s*:", re.IGNORECASE)
@@ -40,21 +39,21 @@ _SECRET_ARN = re.compile(r"arn:aws[a-z-]{0,10}:secretsmanager:[a-z0-9-]+:[0-9]{1
 
 
 class ReferenceInvalid(InputError):
-    """The boot would refuse this reference; the message never holds it."""
+    """The reference is invalid; the message does not quote it."""
 
 
 def is_reference(value: str) -> bool:
-    """Return whether a value stands for a secret."""
+    """Return whether a value is a reference to a secret."""
     return value.startswith(PREFIXES)
 
 
 def is_nearly_reference(value: str) -> bool:
-    """Return whether a value was surely meant as a reference, but reaches the application as it is written."""
+    """Return whether a value resembles a reference, but is not one and is passed to the application unchanged."""
     return not is_reference(value) and _NEARLY.match(value) is not None
 
 
 def checked(reference: str) -> str:
-    """Return a reference as the boot resolves it, without the white space that YAML's folding leaves at its end.
+    """Return a validated reference without surrounding white space, which YAML's folding adds.
 
     Raises ReferenceInvalid.
     """
@@ -70,44 +69,44 @@ def checked(reference: str) -> str:
 
 
 def ciphertext(text: str) -> bytes:
-    """Decode what follows `aws:kms:` as Taupage did: what is not of base64's alphabet is passed over.
+    """Return the ciphertext after `aws:kms:`. As in Taupage, characters outside base64's alphabet are ignored.
 
     Raises ReferenceInvalid.
     """
     if _KEY.match(text.strip()):
         raise ReferenceInvalid(
-            "secret-is-a-key", "what follows aws:kms: names a key; a ciphertext belongs there", fix=_ENCRYPT
+            "secret-is-a-key", "aws:kms: is followed by a key's name; a ciphertext is required", fix=_ENCRYPT
         )
     try:
         content = base64.b64decode(text)
     except ValueError as exc:
         raise ReferenceInvalid(
             "secret-not-base64",
-            "what follows aws:kms: is not base64, or is cut off",
-            fix="paste the ciphertext again, whole",
+            "the text after aws:kms: is not base64, or is truncated",
+            fix="paste the whole ciphertext again",
         ) from exc
     if not content:
-        raise ReferenceInvalid("secret-empty", "no ciphertext follows aws:kms:", fix=_ENCRYPT)
+        raise ReferenceInvalid("secret-empty", "there is no ciphertext after aws:kms:", fix=_ENCRYPT)
     if len(content) > CIPHERTEXT_BYTES_MAX:
         raise ReferenceInvalid(
             "secret-too-large",
-            f"the ciphertext has {len(content)} bytes; KMS takes at most {CIPHERTEXT_BYTES_MAX}",
-            fix="keep large secrets in Secrets Manager and write aws:secretsmanager:NAME",
+            f"the ciphertext has {len(content)} bytes; KMS accepts at most {CIPHERTEXT_BYTES_MAX}",
+            fix="store large secrets in Secrets Manager and write aws:secretsmanager:NAME",
         )
     return content
 
 
 def doubt(reference: str) -> tuple[str, str, str] | None:
-    """Return code, message and fix for a reference that may be resolved, but hardly as it was meant."""
+    """Return code, message and fix of a warning about a reference that is valid but likely a mistake; else None."""
     _, kind, rest = reference.split(":", 2)
     if kind != "kms":
         return None
     if _NOT_BASE64.search(rest):
         url_safe = "-" in rest or "_" in rest
         fix = "write + for - and / for _" if url_safe else "remove everything but the ciphertext"
-        return "secret-characters", "characters that are not of base64 are passed over, as Taupage did", fix
+        return "secret-characters", "characters outside base64's alphabet are ignored, as in Taupage", fix
     if _BASE64.match(ciphertext(rest)):
-        message = "what follows aws:kms: looks like base64 of base64, which KMS cannot decrypt"
+        message = "the text after aws:kms: looks like base64 of base64, which KMS cannot decrypt"
         return "secret-encoded-twice", message, "paste CiphertextBlob as the AWS CLI prints it: it is base64 already"
     return None
 
@@ -116,7 +115,7 @@ def _check_parameter(name: str) -> None:
     is_arn = name.startswith("arn:")
     bound = _PARAMETER_ARN_CHARACTERS_MAX if is_arn else _PARAMETER_CHARACTERS_MAX
     if len(name) > bound or not (_PARAMETER_ARN if is_arn else _PARAMETER).match(name):
-        message = "what follows aws:ssm: is not the name of a parameter"
+        message = "the text after aws:ssm: is not a parameter's name"
         fix = "write aws:ssm:/path/name, with letters, digits and . _ - between the slashes, or the parameter's ARN"
         raise ReferenceInvalid("secret-name-malformed", message, fix=fix)
     if name.count("/") > _PARAMETER_LEVELS_MAX + is_arn and not name.startswith("/aws/"):
@@ -126,6 +125,6 @@ def _check_parameter(name: str) -> None:
 
 def _check_secret(name: str) -> None:
     if not (_SECRET_ARN if name.startswith("arn:") else _SECRET).match(name):
-        message = "what follows aws:secretsmanager: is not the name of a secret"
+        message = "the text after aws:secretsmanager: is not a secret's name"
         fix = "write aws:secretsmanager:NAME or NAME#MEMBER; a name has letters, digits and / _ + = . @ -, or is an ARN"
         raise ReferenceInvalid("secret-name-malformed", message, fix=fix)

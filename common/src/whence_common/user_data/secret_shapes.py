@@ -1,8 +1,7 @@
-"""What a secret looks like: names of keys, known forms, and text without words in it. Pure, and used by agent and
-aggregator alike, so that both mask the same values.
+"""Detect secrets by names of keys, known formats, and random text. Pure; agent and aggregator mask the same values.
 
-Text is judged whole: where anything in it is a secret, or names one, the caller hides all of it. What identifies a
-thing stays readable: versions, digests with their algorithm, UUIDs, host names, ids of AWS resources, image references.
+A text that contains a secret, or names one, is masked as a whole. Identifiers are not masked: versions, digests with
+their algorithm, UUIDs, host names, ids of AWS resources, image references.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _DIRECTIVE = re.compile(
     r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,80})[ \t]{1,80}[^\s]{1,300}[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A line of a name and one value, as `requirepass …` or `ENV DB_PASSWORD …`."""
+"""A line with a name and one value, such as `requirepass …` or `ENV DB_PASSWORD …`."""
 _QUOTED = re.compile(r"""\b(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,80})\s{1,4}\\{0,3}["'][^\s"']""")
 _ARGUMENT = re.compile(
     r"\b(?:mysql|mariadb)[a-z-]{0,10}\s(?:[^\n;|&]{0,200}?\s)?-p\S|\bsshpass\s{1,4}-p\s{0,4}\S|"
@@ -60,7 +59,7 @@ _ARGUMENT = re.compile(
     r"\bhtpasswd\s(?:[^\n;|&]{0,200}?\s)?-[A-Za-z]{0,5}b|\bopenssl\s[^\n;|&]{0,200}?\s-(?:k|K)\s{1,4}\S|"
     r"\b(?i:identified\s{1,4}by)\s"
 )
-"""Programs and SQL that take a password where nothing names it."""
+"""Programs and SQL with a password argument that has no name."""
 _SIGN_IN = re.compile(r"""(?:\A|\s)(?:-u|--(?:proxy-)?user)[\s=]{0,4}["']?[^\s:"']{1,300}:[^\s"'/]""")
 _FORMS = re.compile(
     r"-----BEGIN |"
@@ -100,14 +99,14 @@ _PASSWORD = re.compile(r"""[^\s"'`,;={}\[\]<>|/\\:]{10,200}""")
 _SYMBOL_WITHIN = re.compile(r"[A-Za-z0-9][!$%^&*#?@~+_.()-]{0,3}[!$%^&*#][!$%^&*#?@~+_.()-]{0,3}[A-Za-z0-9]")
 _PASSWORD_CHARACTERS_MIN = 8
 _PASSWORD_RUN_CHARACTERS_MIN = 2.1
-"""Letters and digits beside symbols, as password managers make them, change more often than that."""
+"""In generated passwords with symbols, runs of letters or digits are shorter than this on average."""
 _RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-f]{32,}|[0-9A-F]{32,})(?![A-Za-z0-9])")
 _CHUNK_CHARACTERS_MIN = 6
 _JUMBLED_CHARACTERS_MIN = 16
 _SHORT_RUN_CHARACTERS_MIN = 2.0
 _RUN_CHARACTERS_MIN = 3.0
-"""On average, words and numbers are longer than that; base64 is not."""
+"""Words and numbers are longer than this on average; runs in base64 are shorter."""
 _PAIRS = """
 th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se le sa si ar ve ra
 ld ur ro ri io ic me ne ll li ta co us la el ma ec ce ch om ho so no tr di ca un em be ge ac sh wa wh pe po ee
@@ -117,13 +116,13 @@ oo os ov oc pi qu rc rd rg rk rm rn rt ru rv ry sc sp su sw sy tu tw ty tt ua ub
 ys gs eh hr hl kl rf uf zu ze tz ft lt lu ks
 """
 _COMMON_PAIRS = frozenset(_PAIRS.split())
-"""Pairs of letters that nine in ten pairs of a word are among, and three in ten of letters by chance."""
+"""Common pairs of letters: nine in ten pairs in words, and three in ten pairs in random text."""
 _COMMON_SHARE_MIN = 0.6
 _ENTROPY_BITS_MIN = 2.8
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether a key, or a dotted path, names something that may be secret."""
+    """Return whether the value of this key, or dotted path, may be secret."""
     lowered = name.lower()
     if "webhook" in lowered:
         return True
@@ -139,19 +138,19 @@ def is_secret_name(name: str) -> bool:
 
 
 def names_secret(text: str) -> bool:
-    """Return whether the text is an option, `--token`, whose value follows elsewhere."""
+    """Return whether the text is an option such as `--token`, whose value is the next argument."""
     match = re.fullmatch(r"--?([A-Za-z][A-Za-z0-9_.-]{0,80})", text)
     return match is not None and is_secret_name(match[1])
 
 
 def passes_secret(words: Sequence[str]) -> bool:
-    """Return whether the words of a command, each of them harmless, pass a password to its program."""
+    """Return whether a command has a password among its arguments."""
     command = " ".join(words)
     return _ARGUMENT.search(command) is not None or _SIGN_IN.search(command) is not None
 
 
 def holds_secret(text: str, depth: int = 0) -> bool:
-    """Return whether anything in a text is, names or looks like a secret; encodings are looked into."""
+    """Return whether a text contains or names a secret, or looks like one; encoded parts are decoded."""
     if _FORMS.search(text) or passes_secret([text]) or any(is_secret_name(name) for name in _named(text)):
         return True
     if any(_is_secret_url(match[0], depth) for match in _URL.finditer(text)):
@@ -170,7 +169,7 @@ def holds_secret(text: str, depth: int = 0) -> bool:
 
 
 def is_identifier(text: str) -> bool:
-    """Return whether a text can be an id, a version or an image reference, and has no place for a password."""
+    """Return whether a text has the form of an id, a version or an image reference."""
     return re.fullmatch(r"[A-Za-z0-9._:/+-]{1,300}(?:@sha256:[0-9a-f]{64})?", text) is not None and "://" not in text
 
 
@@ -192,7 +191,7 @@ def _is_secret_url(url: str, depth: int) -> bool:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """Yield what is base64 of printable text."""
+    """Yield the decoded text of each word that is base64 of printable text."""
     for word in _BASE64.findall(text):
         for altchars in (b"+/", b"-_"):
             try:
@@ -202,22 +201,22 @@ def _decoded(text: str) -> Iterator[str]:
                 continue
             if len(plain) >= 5 and all(c.isprintable() or c in "\r\n\t" for c in plain):
                 yield plain
-            break  # the other alphabet says the same
+            break  # the other alphabet has the same result
 
 
 def _is_secret_within(plain: str, depth: int) -> bool:
-    """Judge what was encoded: hardly anybody encodes what is public; user:password is what Basic sends."""
+    """Return whether decoded text is secret; user:password, the form of HTTP's Basic scheme, counts as secret."""
     return re.fullmatch(r"[^\s:]{1,100}:[^\s:/]\S*", plain) is not None or holds_secret(plain, depth + 1)
 
 
 def _is_jumbled(text: str) -> bool:
-    """Return whether so much of a text consists of neither words nor numbers that it was made by chance."""
+    """Return whether enough of a text is neither words nor numbers that it is likely random."""
     jumbled = "".join(chunk for chunk in _CHUNK.findall(text) if _is_jumbled_chunk(chunk))
     return len(jumbled) >= _JUMBLED_CHARACTERS_MIN and _entropy_bits(jumbled) >= _ENTROPY_BITS_MIN
 
 
 def _is_made_password(word: str) -> bool:
-    """Return whether a word with symbols within was made by chance."""
+    """Return whether a word with symbols in it is likely random."""
     if not _SYMBOL_WITHIN.search(word):
         return False
     letters = "".join(_CHUNK.findall(word))

@@ -1,4 +1,4 @@
-"""One mapping of user data, top or nested, read key by key; what stands there and is not a key is reported at once."""
+"""One mapping of user data, at the top or nested, read by key. Unknown keys are reported when it is created."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENTRIES_MAX = 200
 
 
 class Section:
-    """A mapping whose keys are the children of `schema_path`. Null means absent for every known key."""
+    """A mapping whose keys are the children of `schema_path`. Null counts as absent for every known key."""
 
     def __init__(
         self, node: MappingNode, findings: DocumentProblems, *, path: str = "", schema_path: str | None = None
@@ -25,14 +25,14 @@ class Section:
         self.findings = findings
         self._schema_path = path if schema_path is None else schema_path
         self.keys = children(KEYS, self._schema_path)
-        self._look_over()
+        self._check_keys()
 
     def get(self, name: str) -> Node | None:
         node = self.node.entries.get(name)
         return None if node is None or readers.is_null(node) else node
 
     def name_of(self, name: str) -> str:
-        """Give the dotted path of a key in this document."""
+        """Return the dotted path of a key in this document."""
         return f"{self.path}.{name}" if self.path else name
 
     def text(self, name: str) -> str | None:
@@ -66,7 +66,7 @@ class Section:
         return None if node is None else readers.choice(node, self.name_of(name), self.findings, choices)
 
     def section(self, name: str) -> Section | None:
-        """Give a nested mapping as a section of its own; None when it is absent or no mapping."""
+        """Return a nested mapping as a section; None if it is absent or not a mapping."""
         node = self.get(name)
         if node is None:
             return None
@@ -77,7 +77,7 @@ class Section:
         return Section(node, self.findings, path=self.name_of(name), schema_path=schema_path)
 
     def sections(self, *, null_as_empty: bool = False) -> Iterator[tuple[str, Section]]:
-        """Give every entry of a mapping whose names the writer chooses."""
+        """Yield the entries of a mapping with free names."""
         for name, node in list(self.node.entries.items())[:_ENTRIES_MAX]:
             path = self.name_of(one_line(name, 60))
             if readers.is_null(node) and null_as_empty:
@@ -90,7 +90,7 @@ class Section:
                 readers.wrong_shape(node, path, "mapping", self.findings)
 
     def error(self, name: str, code: str, message: str, fix: str) -> None:
-        """Report what is wrong with a key's value, at the value."""
+        """Report an error of a key's value, at the value's place."""
         at = self.get(name) or self.node.keys.get(name) or self.node
         self.findings.error(at, self.name_of(name) if name else self.path, code, message, fix)
 
@@ -98,8 +98,8 @@ class Section:
         at = self.get(name) or self.node.keys.get(name) or self.node
         self.findings.warning(at, self.name_of(name) if name else self.path, code, message, fix)
 
-    def _look_over(self) -> None:
-        """Report unknown, retired and platform keys, their shapes, and required keys that are not there."""
+    def _check_keys(self) -> None:
+        """Report unknown, retired and platform keys, wrong types of these, and missing required keys."""
         if "*" in self.keys:
             if len(self.node.entries) > _ENTRIES_MAX:
                 message = f"{self.path} has more than {_ENTRIES_MAX} entries"
@@ -125,7 +125,7 @@ class Section:
         if key.fate in ("retired", "platform", "kept") and not readers.shape_fits(node, key.kind):
             readers.wrong_shape(node, path, key.kind, self.findings)
         if key.fate == "retired":
-            message = f"{path} does nothing any more: {key.does}"
+            message = f"{path} has no effect: {key.does}"
             self.findings.warning(at, path, "key-retired", message, "remove it")
         elif key.fate == "platform":
             message = f"{path} is set by the platform; this value is ignored"
@@ -139,5 +139,5 @@ class Section:
         elif self.path:
             fix = "the keys here are: " + ", ".join(sorted(self.keys))[:200]
         else:
-            fix = "keep it if the application reads it, else remove it"
-        self.findings.warning(at, shown, "key-unknown", f"{shown} is not a key of the schema; it is kept", fix)
+            fix = "keep it if the application reads it; otherwise remove it"
+        self.findings.warning(at, shown, "key-unknown", f"unknown key {shown}; it is passed on unchanged", fix)

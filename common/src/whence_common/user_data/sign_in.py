@@ -1,6 +1,6 @@
-"""Registries' sign-in in user data, `dockercfg`: Docker's own forms. What it holds is secret and is never quoted.
+"""Registry logins in user data, `dockercfg`, in Docker's formats. Its values are secret and never quoted.
 
-Taken as people paste it: entries alone or below `auths`, as YAML or as JSON in a text, folded over lines or not.
+Accepted are entries at the top or below `auths`, as YAML or as JSON in a text, which may be folded over lines.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from whence_common.user_data.section import Section
 _KEY = "dockercfg"
 _NAMES = ("auth", "username", "password", "identitytoken")
 _ENTRIES_MAX = 200
-_COPY = "copy it from docker's configuration"
-_KEPT = "docker keeps it in a credential helper: write auth, which is user:password in base64"
+_COPY = "copy it from Docker's configuration"
+_STORED = "Docker stores it in a credential helper: write auth, which is user:password in base64"
 _HELPERS = ("credHelpers", "credsStore")
 
 
 def read_sign_in(root: Section) -> dict[str, dict[str, str]]:
-    """Read `dockercfg`.
+    """Return the logins in `dockercfg` by host.
 
-    An entry that cannot sign in anywhere is left out with a warning, since it may be for a registry that is not asked.
+    An unusable entry is ignored with a warning, since it may be for a registry that is not used.
     """
     node = root.get(_KEY)
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and (document := loose(node.value.encode())):
@@ -46,11 +46,11 @@ def read_sign_in(root: Section) -> dict[str, dict[str, str]]:
 
 
 def _entries(root: Section, node: MappingNode) -> Iterator[tuple[str, Section]]:
-    """Yield the entries by host, out of `auths` where they stand below it as in Docker's config.json."""
+    """Yield the entries by host; from `auths`, as in Docker's config.json, if it exists."""
     for name in _HELPERS:
         if name in node.entries:
-            message = f"{_KEY}.{name} is left out: a credential helper is a program of your own machine"
-            fix = "write auths with auth; ECR needs neither, as the instance's role signs in"
+            message = f"{_KEY}.{name} is ignored: the credential helper is a program on your own machine"
+            fix = "write auths with auth; ECR needs neither, since the instance's role signs in"
             root.findings.warning(node.keys[name], f"{_KEY}.{name}", "dockercfg-helper", message, fix)
     path, wrapped = _KEY, node.entries.get("auths")
     if isinstance(wrapped, MappingNode):
@@ -62,16 +62,12 @@ def _entries(root: Section, node: MappingNode) -> Iterator[tuple[str, Section]]:
 
 
 def _given(one: Section) -> dict[str, str] | None:
-    """Return what an entry holds, as the sign-in takes it; None after a warning for one that cannot sign in."""
+    """Return the values of an entry; None, with a warning, if they are not a usable login."""
     values = {name: _value(one, name) for name in _NAMES}
     given = {name: value for name, value in values.items() if value is not None}
     if not ({"auth", "identitytoken"} & given.keys() or {"username", "password"} <= given.keys()):
-        message = f"{one.path} needs auth, or username and password; it is left out"
-        fix = (
-            "docker keeps it in a credential helper: write auth, which is user:password in base64"
-            if not given
-            else _COPY
-        )
+        message = f"{one.path} needs auth, or username and password; it is ignored"
+        fix = _COPY if given else _STORED
         one.warning("", "dockercfg-incomplete", message, fix)
         return None
     if any(secret_references.is_reference(value) for value in given.values()):
@@ -79,17 +75,17 @@ def _given(one: Section) -> dict[str, str] | None:
     try:
         login = login_of_entry(given, host=one.path, name=_KEY)
     except LoginInvalid as exc:
-        one.warning("", exc.code, f"{one.path} is no user and password; it is left out", exc.fix or _COPY)
+        one.warning("", exc.code, f"{one.path} is not a user and password; it is ignored", exc.fix or _COPY)
         return None
     if "auth" in given and not (login.password or login.identity_token):
-        message = f"{one.path}: auth is not user:password in base64; it is left out"
+        message = f"{one.path}: auth is not user:password in base64; it is ignored"
         one.warning("auth", "dockercfg-auth-malformed", message, _COPY)
         return None
     return given
 
 
 def _value(one: Section, name: str) -> str | None:
-    """Read one text. Line breaks that folding left in base64 mean nothing, as Docker reads it."""
+    """Return one text. White space within base64, which folding adds, is removed, as Docker does."""
     node = one.get(name)
     if node is None:
         return None
@@ -104,7 +100,7 @@ def _value(one: Section, name: str) -> str | None:
 
 
 def _placed(document: dict[str, object], at: ScalarNode) -> MappingNode:
-    """Return the entries of a JSON document as nodes that stand where its text stands: two levels below the root."""
+    """Return the entries of a JSON document as nodes at the place of its text, to two levels below the root."""
     return _mapping(document, at, levels=3)
 
 

@@ -1,4 +1,4 @@
-"""What user data says of disks: EBS volumes, RAID arrays, mounts. Nothing is formatted that these rules do not name."""
+"""Disks in user data: EBS volumes, RAID arrays, mounts. Only devices that are named here are formatted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE_SYSTEMS: tuple[FileSystem, ...] = ("ext2", "ext3", "ext4", "xfs", "tmpfs")
 RAID_LEVELS = ("0", "1", "4", "5", "6", "10")
 _DEVICE = re.compile(r"/dev/[a-z0-9][a-z0-9/_-]{0,62}\Z")
 _EBS_DEVICE = re.compile(r"/dev/(?:sd|xvd|hd)[a-z]{1,2}[0-9]{0,2}\Z")
-"""EC2 attaches to no other name, whatever the instance calls the device then."""
+"""The device names that EC2 accepts; the instance may use another name for the device."""
 _PATH = re.compile(r"(?:/[A-Za-z0-9._@%+-]{1,255})+/?\Z")
 _PATH_CHARACTERS_MAX = 512
 _MOUNTS_MAX = 50
@@ -24,12 +24,12 @@ _NOT_MOUNTED_OVER = frozenset(
     {"/meta", "/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib", "/boot",
      "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
 )  # fmt: skip
-"""The system's and the agent's, and what the engine writes into each container."""
+"""Directories of the system and the agent, and files that the engine writes into each container."""
 _NOT_MOUNTED_BELOW = ("/meta/", "/proc/", "/sys/")
 _LEVEL_NAMES = {
     "raid0": "0", "stripe": "0", "raid1": "1", "mirror": "1", "raid4": "4", "raid5": "5", "raid6": "6", "raid10": "10",
 }  # fmt: skip
-"""mdadm's other names, which Taupage passed on."""
+"""mdadm's names of the levels, which Taupage accepted."""
 _DEVICES_LEAST = {"6": 4}
 _DEVICES_MAX = 128
 _ARRAYS_MAX = 16
@@ -45,7 +45,7 @@ class RaidArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """`device` None and no tmpfs: a plain directory of the host. `erase` None: as the volume's tag says."""
+    """Without `device` and tmpfs, a directory of the host. With `erase` None, the volume's tag decides."""
 
     path: str
     device: str | None
@@ -57,7 +57,7 @@ class Mount:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     volumes: tuple[tuple[str, str], ...] = ()
-    """Device and Name tag."""
+    """Pairs of device and Name tag."""
     arrays: tuple[RaidArray, ...] = ()
     mounts: tuple[Mount, ...] = ()
 
@@ -66,7 +66,7 @@ class Storage:
 
 
 def read_storage(root: Section) -> Storage:
-    """Read `volumes` and `mounts`."""
+    """Return the `volumes` and `mounts`."""
     section = root.section("volumes")
     volumes = _volumes(section) if section is not None else ()
     arrays = _arrays(section) if section is not None else ()
@@ -76,7 +76,7 @@ def read_storage(root: Section) -> Storage:
 
 
 def twins(device: str) -> tuple[str, ...]:
-    """Give the names one device may have: /dev/sdX and /dev/xvdX are the same disk."""
+    """Return the names of one device: /dev/sdX and /dev/xvdX are the same disk."""
     for one, other in (("/dev/sd", "/dev/xvd"), ("/dev/xvd", "/dev/sd")):
         if device.startswith(one):
             return device, other + device.removeprefix(one)
@@ -142,15 +142,16 @@ def _mounts(root: Section) -> tuple[Mount, ...]:
             continue
         place = path.rstrip("/")
         if place in _NOT_MOUNTED_OVER or place.startswith(_NOT_MOUNTED_BELOW):
-            section.error(path, "mount-path-refused", f"{path} is the system's or the agent's", "mount it elsewhere")
+            message = f"{path} is reserved for the system or the agent"
+            section.error(path, "mount-path-refused", message, "mount it elsewhere")
         if any(place == one.path for one in read):
-            section.error(path, "mount-path-twice", f"{place} is written twice", "keep one")
+            section.error(path, "mount-path-twice", f"{place} is mounted twice", "keep one")
         read.append(_mount(place, mount))
     for one in read:
         above = next((other for other in read if one.path.startswith(f"{other.path}/") and "ro" in other.options), None)
         if above is not None and section is not None:
-            message = f"{one.path} cannot be made in {above.path}, which is mounted read-only"
-            section.error("", "mount-below-read-only", message, "leave ro out, or mount it elsewhere")
+            message = f"{one.path} cannot be created in {above.path}, which is mounted read-only"
+            section.error("", "mount-below-read-only", message, "remove ro, or mount it elsewhere")
     return tuple(sorted(read, key=lambda one: one.path))
 
 
@@ -175,7 +176,7 @@ def _mount(path: str, section: Section) -> Mount:
 def _used_once(
     root: Section, volumes: tuple[tuple[str, str], ...], arrays: tuple[RaidArray, ...], mounts: tuple[Mount, ...]
 ) -> None:
-    """Refuse a device that two mounts, or a mount and an array, would use at once."""
+    """Report devices, volumes and names that are used more than once."""
     used: dict[str, str] = {}
     uses = [(device, array.device) for array in arrays for device in array.devices]
     uses += [(mount.device, mount.path) for mount in mounts if mount.device not in (None, "none") and mount.device]
@@ -189,9 +190,7 @@ def _used_once(
         used[name] = user
     devices = [twins(device)[-1] if device.startswith("/dev/sd") else device for device, _ in volumes]
     if len(set(devices)) < len(devices):
-        root.error(
-            "volumes", "device-twice", "volumes.ebs names one device twice, as sd and as xvd", "name two devices"
-        )
+        root.error("volumes", "device-twice", "volumes.ebs has one device twice, as sd and as xvd", "use two devices")
     names = [name for _, name in volumes]
     for name in {name for name in names if names.count(name) > 1}:
         message = f"the volume {one_line(name, 60)} is attached twice"

@@ -1,6 +1,6 @@
-"""YAML 1.1 as PyYAML reads it, but with a place for every node, bounds on everything and no duplicate keys.
+"""Parse YAML 1.1 as PyYAML does, with the place of every node, bounds, and without duplicate keys.
 
-Scalars keep their text beside their value, so that a reader can tell `1.10` from `1.1` and `22:22` from 1342.
+Scalars have their text and their value, so that a reader can distinguish `1.10` from `1.1` and `22:22` from 1342.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from whence_common.user_data.nodes import MappingNode, Node, ScalarNode, Sequenc
 
 DEPTH_MAX = 20
 NODES_MAX = 5_000
-"""Counted with aliases expanded, so that a few lines cannot stand for a billion."""
+"""Counted with aliases expanded, so that a few lines cannot expand to a billion nodes."""
 
 _NUMBER_BITS_MAX = 14_000
-"""Python refuses to print a number of more than 4300 decimal digits, and 0x… may stand for one."""
+"""Python refuses to print numbers of more than 4300 decimal digits, which 0x… can express."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STRING = "tag:yaml.org,2002:str"
 
 
 class _Stop(Exception):
-    """Parsing cannot go on after this problem."""
+    """Parsing cannot continue after this problem."""
 
     def __init__(self, problem: Problem, *, placed: bool = True) -> None:
         super().__init__(problem.message)
@@ -36,7 +36,10 @@ class _Stop(Exception):
 
 
 def parse(text: str, *, first_line: int = 1) -> tuple[Node | None, tuple[Problem, ...]]:
-    """Compose one document whose first line has this number. Gives None when there is nothing, or no reading on."""
+    """Return the document's root and all problems. The root is None if the document is empty or cannot be parsed.
+
+    `first_line` is the number of the text's first line.
+    """
     composer = _Composer(first_line)
     try:
         for event in _events(text):
@@ -48,7 +51,7 @@ def parse(text: str, *, first_line: int = 1) -> tuple[Node | None, tuple[Problem
 
 
 class _Composer:
-    """Builds the node tree from parser events with an explicit stack, so that depth costs no recursion."""
+    """Builds the node tree from parser events with an explicit stack instead of recursion."""
 
     def __init__(self, first_line: int) -> None:
         self._first_line = first_line
@@ -106,15 +109,15 @@ class _Composer:
                 "yaml-alias-unknown",
                 line,
                 column,
-                f"*{one_line(event.anchor, 40)} names no anchor",
-                "define it",
+                f"the anchor of the alias *{one_line(event.anchor, 40)} does not exist",
+                "define the anchor before the alias",
             )
         if not isinstance(target, ScalarNode) and not target.closed:
             raise _stop(
                 "yaml-alias-recursive",
                 line,
                 column,
-                "an alias stands inside its own anchor",
+                "an alias is inside its own anchor",
                 "write the value out",
             )
         if self._stack:
@@ -129,7 +132,7 @@ class _Composer:
                 "yaml-too-many-nodes",
                 node.line,
                 node.column,
-                f"the document stands for more than {NODES_MAX} values, aliases written out",
+                f"the document has more than {NODES_MAX} values with aliases expanded",
                 "write values out instead of repeating them by alias",
             )
 
@@ -173,8 +176,8 @@ class _Composer:
                     "yaml-duplicate-key",
                     line,
                     column,
-                    f"{one_line(node.text, 60)!r} is written twice; the first is on line {first.line}",
-                    "keep one of the two: which one counts must not be a guess",
+                    f"duplicate key {one_line(node.text, 60)!r}; the first is on line {first.line}",
+                    "keep one of the two",
                     path=node.text,
                 )
             )
@@ -207,8 +210,8 @@ class _Composer:
                 "yaml-tag",
                 line,
                 column,
-                f"the tag {one_line(tag, 60)!r} is not understood",
-                "remove it; quote text",
+                f"the tag {one_line(tag, 60)!r} is not supported",
+                "remove the tag; quote text",
             )
         resolved = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
         value: Any = event.value
@@ -217,7 +220,7 @@ class _Composer:
             try:
                 found = construct(self._constructor, yaml.ScalarNode(resolved, event.value))
                 if isinstance(found, int) and found.bit_length() > _NUMBER_BITS_MAX:
-                    raise ValueError("Python prints no number of that length")
+                    raise ValueError("the number is too long for Python to print")
                 value = found
             except (ValueError, OverflowError, yaml.YAMLError):
                 self.problems.append(
@@ -225,8 +228,8 @@ class _Composer:
                         "yaml-scalar-broken",
                         line,
                         column,
-                        "this looks like a number or date, but is neither, or is too long",
-                        "put it in quotes",
+                        "the value looks like a number or date, but is invalid or too long",
+                        "quote it",
                     )
                 )
         return ScalarNode(line=line, column=column, text=event.value, value=value, plain=plain)
@@ -251,14 +254,14 @@ def _events(text: str) -> Iterator[Any]:
         indentation = source[: len(source) - len(source.lstrip())]
         if "\t" in indentation:
             raise _unplaced(
-                "yaml-tab", line, indentation.index("\t") + 1, "a tab is used to indent", "indent with spaces"
+                "yaml-tab", line, indentation.index("\t") + 1, "the indentation has a tab", "indent with spaces"
             ) from exc
         raise _unplaced(
             "yaml-syntax",
             line,
             column,
-            f"this is not YAML: {one_line(exc.problem or exc.context or 'cannot be read', 120)}",
-            "mind the indentation and close every quote and bracket",
+            f"invalid YAML: {one_line(exc.problem or exc.context or 'cannot be parsed', 120)}",
+            "check the indentation, and close every quote and bracket",
         ) from exc
     except yaml.reader.ReaderError as exc:
         before = text[: exc.position] if isinstance(exc.position, int) else ""
@@ -267,13 +270,11 @@ def _events(text: str) -> Iterator[Any]:
             "yaml-control-character",
             before.count("\n") + 1,
             column,
-            "a control character stands here",
+            "there is a control character",
             "remove it",
         ) from exc
     except yaml.YAMLError as exc:
-        raise _unplaced(
-            "yaml-syntax", 1, 1, f"this is not YAML: {one_line(str(exc), 120)}", "check the syntax"
-        ) from exc
+        raise _unplaced("yaml-syntax", 1, 1, f"invalid YAML: {one_line(str(exc), 120)}", "check the syntax") from exc
 
 
 def _problem(code: str, line: int, column: int, message: str, fix: str, *, path: str = "") -> Problem:
@@ -285,5 +286,5 @@ def _stop(code: str, line: int, column: int, message: str, fix: str) -> _Stop:
 
 
 def _unplaced(code: str, line: int, column: int, message: str, fix: str) -> _Stop:
-    """Stop at a line counted from the beginning of this text."""
+    """Return a stop whose line is counted from the beginning of this text."""
     return _Stop(_problem(code, line, column, message, fix), placed=False)

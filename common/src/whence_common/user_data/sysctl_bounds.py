@@ -1,6 +1,6 @@
-"""What the kernel takes for the settings that people write: it refuses other values with EINVAL, at the boot.
+"""The kernel's bounds for common settings: for other values, setting them at the boot would fail with EINVAL.
 
-Ranges are those of Linux 5.10 to 6.x (Documentation/admin-guide/sysctl); a setting that is not here is left to it.
+Ranges are those of Linux 5.10 to 6.x (Documentation/admin-guide/sysctl); other settings are not checked.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ _BOUNDS: tuple[tuple[str, int, int, int], ...] = (
     ("net.netfilter.nf_conntrack_max", 1, 0, _INT_MAX),
     ("net.nf_conntrack_max", 1, 0, _INT_MAX),
 )
-"""Pattern, how many numbers at most, the least, the greatest. The first that matches counts."""
+"""Pattern, number of values at most, least value, greatest value. The first matching row counts."""
 
 
 def out_of_range(name: str, text: str) -> str | None:
-    """Return what the kernel takes for a setting, where this is not it."""
+    """Return the range that the kernel accepts for a setting if the value is outside it; else None."""
     found = next((bound for bound in _BOUNDS if fnmatch.fnmatchcase(name, bound[0])), None)
     if found is None:
         return None
@@ -79,7 +79,7 @@ def out_of_range(name: str, text: str) -> str | None:
 
 
 def _number(word: str) -> int:
-    """Read a number as the kernel does: 0x is hexadecimal, a leading 0 octal."""
+    """Parse a number as the kernel does: 0x is hexadecimal, a leading 0 octal."""
     digits = word.removeprefix("-")
     octal = digits[:1] == "0" and re.fullmatch(r"[0-7]{2,}", digits)
     number = int(digits, 8) if octal else int(digits, 16) if digits[:2] == "0x" else int(digits)
