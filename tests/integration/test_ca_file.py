@@ -56,7 +56,7 @@ async def test_an_unknown_authority_is_refused_with_a_fix(certificates: Certific
     async with served(certificates) as port:
         code, output = await whence(port)
     assert code == 3
-    assert "its certificate is refused: unable to get local issuer certificate" in output
+    assert "the certificate is not trusted: unable to get local issuer certificate" in output
     assert "--ca-file FILE or WHENCE_CA_FILE" in output
 
 
@@ -70,19 +70,19 @@ async def test_another_name_is_refused_although_the_authority_is_known(certifica
     async with served(certificates, "127.0.0.2") as port:
         code, output = await whence(port, "--ca-file", str(certificates.authority), host="127.0.0.2")
     assert code == 3
-    assert "use the name that its certificate has" in output
+    assert "use the certificate's host name" in output
 
 
 async def test_a_file_that_holds_no_certificate_is_named(certificates: Certificates, tmp_path: Path) -> None:
     for name in (certificates.key, tmp_path / "missing.pem"):
-        with pytest.raises(InputError, match=f"{name.name}.*(no certificate in PEM|No such file)"):
+        with pytest.raises(InputError, match=f"{name.name}.*(not a certificate in PEM|No such file)"):
             Client(url="https://localhost", token=None, ca_file=str(name))
 
 
 async def test_the_systems_authorities_stay_trusted_beside_the_file(certificates: Certificates) -> None:
     async with served(certificates) as port:
         client = Client(url=f"https://127.0.0.1:{port}", token=None, ca_file=None)
-        with pytest.raises(RoadError, match="refused"):
+        with pytest.raises(RoadError, match="not trusted"):
             await asyncio.to_thread(client.get, "/v1/instances")
         code, _ = await whence(
             port, "--ca-file", "/etc/ssl/certs/ca-certificates.crt", SSL_CERT_FILE=str(certificates.authority)

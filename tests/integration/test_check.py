@@ -207,7 +207,7 @@ async def test_a_database_that_the_environment_names_is_not_looked_for_in_the_se
     around = Surroundings(database_location=f"sqlite://{tmp_path}/none/ledger.db", now=lambda: NOW)
     (problem,) = await check_serve(read_settings(good(tmp_path).encode(), name="a.yaml"), around)
     assert (problem.line, problem.code) == (0, "directory-missing")
-    assert problem.message.startswith(f"WHENCE_DATABASE, which comes before `database`: {tmp_path}/none")
+    assert problem.message.startswith(f"WHENCE_DATABASE, which overrides `database`: {tmp_path}/none")
 
 
 async def test_a_damaged_database_is_an_error_that_names_its_file(tmp_path: Path) -> None:

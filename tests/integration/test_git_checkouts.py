@@ -232,7 +232,7 @@ def test_what_is_no_clone_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not in a clone"):
         read(tmp_path)
     (tmp_path / ".git").write_text("gitdir: /nonexistent\n", encoding="ascii")
-    with pytest.raises(InputError, match="leads to no Git directory"):
+    with pytest.raises(InputError, match="does not name a Git directory"):
         read(tmp_path)
 
 

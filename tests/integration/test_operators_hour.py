@@ -91,7 +91,11 @@ async def test_a_stolen_key_is_revoked_announced_and_everything_is_issued_anew(h
         assert not receipts.take_findings(), "the log goes on under its name"
         arguments = ("--log-key", str(hour.directory / "log.keys"))
         code, said = await server.whence("verify", str(before), *arguments)
-        assert (code, "was stolen, and is revoked" in said, "fetch the receipt or bundle again" in said) == (1, True, True)
+        assert (code, "was stolen, and is revoked" in said, "fetch the receipt or bundle again" in said) == (
+            1,
+            True,
+            True,
+        )
         again = await fetched(server, digest, hour.directory / "again")
         code, said = await server.whence("verify", str(again), *arguments)
         assert code == 0, said
@@ -118,7 +122,7 @@ async def test_a_restored_backup_is_refused_and_goes_on_under_a_new_name(hour: H
         receipts.learn((await AgentClient(session, server.url).enrol(hour.machine))[1]["log_keys"])
         agent = HttpAggregator(session=session, url=server.url, ca_file=None, log_size=lambda: receipts.seen_size)
         code, said, _ = hour.command("backup", str(hour.directory / "saved"))
-        assert (code, "entries in it" in said) == (0, True), said
+        assert (code, "the saved log has" in said) == (0, True), said
         for _ in range(5):
             content = hour.machine.statement()
             receipts.check(await agent.submit(content), content)

@@ -146,7 +146,7 @@ async def test_the_chapter_makes_a_database_that_the_service_uses_and_cannot_rew
             assert (await client.say(machine))[0] == 201
         assert (await running.get("/v1/instances"))["instances"] != []
         assert "clean" in await ledger(running, "check", server.service)
-        assert "made again" in await ledger(running, "rebuild", server.service)
+        assert "were rebuilt" in await ledger(running, "rebuild", server.service)
         assert "clean" in await ledger(running, "check", server.service)
 
     connection = await asyncpg.connect(server.service)
@@ -204,7 +204,7 @@ async def test_a_limit_of_connections_is_found_before_it_is_reached_and_reported
         problems = await server.check(server.service, "database_connections_max: 6")
         (problem,) = [one for one in problems if one.code == "database-connections"]
         assert problem.line == 4
-        assert "6 connections are more than the 5 that PostgreSQL allows the role whence" in problem.message
+        assert "6 is more than the 5 connections that PostgreSQL allows the role whence" in problem.message
         held = [await asyncpg.connect(server.service) for _ in range(5)]
         try:
             with pytest.raises(StorageUnavailable) as caught:

@@ -322,8 +322,8 @@ async def test_what_the_registry_held_before_is_taken_over(authority: SigningAut
         ) as own:
             command = [str(BIN / "whence-aggregator"), "registry", "--config", str(own.aggregator.config), "--import"]
             for expected in (
-                "1 tags recorded, 0 were known, 1 not taken",
-                "0 tags recorded, 1 were known, 1 not taken",
+                "1 tags recorded, 0 known before, 1 not recorded",
+                "0 tags recorded, 1 known before, 1 not recorded",
             ):
                 done = await asyncio.to_thread(
                     lambda: subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -88,21 +88,21 @@ def test_a_list_that_is_not_whole_says_so_and_all_is_all(answers: tuple[Answers,
     held.total = 60_000
     short = ask(url, "instances")
     assert (short.exit_code, len(short.stdout.splitlines())) == (0, 101)
-    assert short.stderr == "100 shown, and there are more: --all lists them, --limit N the first N\n"
+    assert short.stderr == "100 shown, and there are more: use --all, or --limit N for the first N\n"
     whole = ask(url, "instances", "--all")
-    assert (len(whole.stdout.splitlines()), whole.stderr) == (60_001, "60000 in all\n")
+    assert (len(whole.stdout.splitlines()), whole.stderr) == (60_001, "60000 in total\n")
     assert {query["limit"] for _, query in held.asked[1:]} == {"500"}
 
 
 @pytest.mark.parametrize(
     "total, options, shown, note",
     [
-        (0, [], 0, "0 in all"),
-        (100, [], 100, "100 in all"),
-        (101, ["--limit", "101"], 101, "101 in all"),
+        (0, [], 0, "0 in total"),
+        (100, [], 100, "100 in total"),
+        (101, ["--limit", "101"], 101, "101 in total"),
         (101, ["--limit", "1"], 1, "1 shown, and there are more"),
         (1_000, ["--limit", "700"], 700, "700 shown, and there are more"),
-        (1_000, ["--limit", "5000"], 1_000, "1000 in all"),
+        (1_000, ["--limit", "5000"], 1_000, "1000 in total"),
     ],
 )
 def test_json_holds_the_rows_that_were_read_and_the_cursor_of_the_next(
@@ -174,10 +174,10 @@ REGION = {
     [
         ([REGION], 0, "eu-central-1"),
         ([{**REGION, "silent": 1}], 1, "eu-central-1"),
-        ([], 1, "not listed: the EC2 API has not been asked"),
+        ([], 1, "not listed: EC2's inventory is not collected here"),
         ([{**REGION, "never": 1}], 1, "eu-central-1"),
         ([{**REGION, "unknown": {"speaking": 3, "silent": 1, "never": 0}}], 0, "3 speaking, 1 silent"),
-        ([{**REGION, "listed_at": None, "running": None, "asked": ""}], 1, "the EC2 API has not been asked"),
+        ([{**REGION, "listed_at": None, "running": None, "asked": ""}], 1, "EC2's inventory is not collected here"),
         ([{**REGION, "listed_at": None, "running": None, "asked": ""}], 1, "eu-central-1"),
         (
             [{**REGION, "failure": {"at": "x", "reason": "AccessDenied"}, "asked": "AccessDenied [not] for us"}],

@@ -215,7 +215,7 @@ async def test_the_list_shows_rights_and_dates_and_never_a_hash(
         f"audience: a\naccounts: ['123456789012']\ndatabase: sqlite://{tmp_path}/l.db\ntokens_file: {file}\n"
     )
     assert await asyncio.to_thread(command, "list", "--config", config) == 0
-    assert "not known" in capsys.readouterr().out
+    assert "unknown" in capsys.readouterr().out
     assert not (tmp_path / "l.db").exists()
     database = await SqliteDatabase.open(tmp_path / "l.db")
     await database.write(NOTE_TOKEN_USE.bind([{"token": new.hash, "used_at": "2026-11-20T13:00:00.000Z"}]))

@@ -1,4 +1,4 @@
-"""whence-aggregator: serve the API and the collectors; check the ledger; witness other teams' logs; make tokens."""
+"""whence-aggregator: serve the API and the collectors; check the ledger; witness other teams' logs; create tokens."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from whence_common.settings_file import Document, SettingsInvalid
 from whence_common.visible import printable
 
 _SWITCH_SECONDS = 0.0005
-"""How long a thread that commits may wait for the loop's to let go: Python's own 5 ms are as long as a commit."""
+"""Interpreter switch interval, so that a committing thread need not wait longer: the default, 5 ms, equals a commit."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Parse the command line and run one command; give its exit code."""
+    """Parse the command line, run one command and return its exit code."""
     arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
     commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup}
@@ -49,31 +49,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="whence-aggregator", description=__doc__)
     parser.add_argument("--version", action="version", version=f"whence-aggregator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve until SIGTERM (exit 0; 1 on failure; 78 on bad settings)")
+    serve = commands.add_parser("serve", help="serve until SIGTERM (exit 0; 1 on failure; 78 on invalid settings)")
     serve.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     serve.add_argument("--verbose", action="store_true", help="log more")
-    serve.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
+    serve.add_argument("--port-file", help="file to write the port to, for listen_port: 0")
     check = commands.add_parser(
-        "check", help="find everything that a program would die of at its start (exit 0 good, 78 bad)"
+        "check", help="find every reason why a program would fail to start (exit 0 if none, else 78)"
     )
     check.add_argument("program", nargs="?", choices=PROGRAMS, default="serve", help="default: %(default)s")
     check.add_argument("--config", help="settings (default: the program's own)")
-    check.add_argument("--as-user", metavar="USER", help="become this user first (needs root)")
-    migrate = commands.add_parser("migrate", help="make or update the database's tables and stop")
+    check.add_argument("--as-user", metavar="USER", help="check as this user (needs root)")
+    migrate = commands.add_parser("migrate", help="create or update the database's tables, and exit")
     migrate.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     witness = commands.add_parser("witness", help="cosign checkpoints of other teams' logs until SIGTERM")
     witness.add_argument("--config", default=WITNESS_FILE, help="settings (default: %(default)s)")
-    witness.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
-    registry = commands.add_parser("registry", help="serve the front alone until SIGTERM (registry_front.alone)")
+    witness.add_argument("--port-file", help="file to write the port to, for listen_port: 0")
+    registry = commands.add_parser("registry", help="serve only the front until SIGTERM (registry_front.alone)")
     registry.add_argument(
         "--import", dest="adopted", nargs="*", metavar="REPOSITORY",
-        help="instead record what the registry behind holds already, all of it or these repositories, and stop",
+        help="instead, record the images that the registry behind already has, in all or these repositories, and exit",
     )  # fmt: skip
     registry.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     registry.add_argument("--verbose", action="store_true", help="log more")
-    registry.add_argument("--port-file", help="write the port listened on to this file, for listen_port: 0")
+    registry.add_argument("--port-file", help="file to write the port to, for listen_port: 0")
     ledger.add_parsers(commands, settings_file=SETTINGS_FILE)
-    token = commands.add_parser("token", help="make a token (shown once, its hash goes to the file), list or revoke")
+    token = commands.add_parser("token", help="create a token (printed once; the file has its hash), list or revoke")
     tokens.add_arguments(token, config=SETTINGS_FILE)
     return parser
 
@@ -84,7 +84,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         return 78
     logs.set_up(verbose=arguments.verbose)
     gc.freeze()
-    gc.set_threshold(20_000, 50, 50)  # looking for cycles that are not there took a sixth of ingest's time
+    gc.set_threshold(20_000, 50, 50)  # with the default thresholds, the collector took a sixth of ingest's time
     return _run(
         run_aggregator(
             document.settings,
@@ -117,11 +117,11 @@ def _registry(arguments: argparse.Namespace) -> int:
 
 async def _import(settings: Settings, repositories: tuple[str, ...], location: str | None) -> int:
     outcome = await import_registry(
-        settings, repositories, database_location=location, say=lambda said: print(printable(said), flush=True)
+        settings, repositories, database_location=location, say=lambda text: print(printable(text), flush=True)
     )
     for refused in outcome.refused:
-        print(f"not taken: {printable(refused)}")
-    print(f"{outcome.new} tags recorded, {outcome.known} were known, {len(outcome.refused)} not taken")
+        print(f"not recorded: {printable(refused)}")
+    print(f"{outcome.new} tags recorded, {outcome.known} known before, {len(outcome.refused)} not recorded")
     return 1 if outcome.refused else 0
 
 
@@ -141,7 +141,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
     async def migrate(settings: Settings) -> int:
         await (await open_database(os.environ.get("WHENCE_DATABASE") or settings.database)).close()
-        print("the tables are made, and of the version that this program needs")
+        print("the database has the tables of this program's version")
         return 0
 
     return _run(migrate(document.settings), document)
@@ -177,26 +177,26 @@ def _listening(port_file: str | None) -> Callable[[int], None]:
 
 
 def _run(work: Coroutine[Any, Any, int | None], document: Document[Any]) -> int:
-    """Run to the end; 78 for what only an operator can mend, so that systemd does not try again and again."""
+    """Run to the end; return 78 for errors that only an operator can correct, so that systemd does not restart it."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_little()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload before there is anything to reload must not end the start
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload during the start must not end the process
     _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # who forbids it has said how many there may be
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))  # a connection is one; systemd gives 1,024
+    with suppress(OSError, ValueError):  # if raising it is forbidden, the present limit applies
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))  # one per connection; systemd sets 1,024
     try:
         return uvloop.run(work) or 0
     except (SettingsInvalid, TokensInvalid) as exc:
         print(f"whence-aggregator: {document.explain(exc)}", file=sys.stderr)
         return 78
     except (OSError, WhenceError) as exc:
-        print(f"whence-aggregator: cannot run: {_said(exc)}", file=sys.stderr)
+        print(f"whence-aggregator: cannot run: {_message_of(exc)}", file=sys.stderr)
         return 1
     except BaseExceptionGroup as group:
         if group.split((OSError, WhenceError))[1] is not None:
             raise
         found = leaves(group)
-        print(f"whence-aggregator: cannot run: {'; '.join(map(_said, found))}", file=sys.stderr)
+        print(f"whence-aggregator: cannot run: {'; '.join(map(_message_of, found))}", file=sys.stderr)
         return 78 if any(isinstance(one, SettingsInvalid) for one in found) else 1
 
 
@@ -219,7 +219,7 @@ def _document(path: str) -> Document[Settings] | None:
 
 
 def _read_settings(path: str) -> Settings:
-    """Read settings again. Raises OSError or SettingsInvalid."""
+    """Read the settings again. Raises OSError or SettingsInvalid."""
     document: Document[Settings] = load_settings(path, read_settings, os.environ)
     return document.settings
 
@@ -230,9 +230,9 @@ def _read_witness_settings(path: str) -> WitnessFile:
     return document.settings
 
 
-def _said(exc: BaseException) -> str:
+def _message_of(exc: BaseException) -> str:
     if isinstance(exc, FileNotFoundError) and exc.filename:
-        return f"{exc.filename} cannot be opened: it, or its directory, is not there"
+        return f"{exc.filename} cannot be opened: the file or its directory does not exist"
     return exc.diagnostics() if isinstance(exc, WhenceError) else str(exc)
 
 

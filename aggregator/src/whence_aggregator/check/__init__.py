@@ -1,4 +1,4 @@
-"""`whence-aggregator check`: everything that a program would die of at its start, and nothing of it is started.
+"""`whence-aggregator check`: find every reason why a program would fail to start, without starting it.
 
-Nothing is written or made here: a check that made a key or a database would hide what it looks for.
+Nothing is written or created here: a check that created a key or a database would hide what it checks.
 """

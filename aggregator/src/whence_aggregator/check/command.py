@@ -1,4 +1,4 @@
-"""The command: settings read, the program's start judged, all of it printed; and both as another user where asked."""
+"""The command: read the settings, check the program's start, print all problems; optionally as another user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAMPLES = {SETTINGS_FILE: "aggregator", WITNESS_FILE: "witness"}
 
 
 class CannotBecome(Exception):
-    """There is no such user, or we may not become it."""
+    """The user does not exist, or this process may not switch to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ PROGRAMS = tuple(_PROGRAMS)
 
 
 def check(program: str, *, config: str | None, as_user: str | None, environment: Mapping[str, str]) -> int:
-    """Check one program: 0 good (warnings allowed), 77 when we may not become the user, 78 bad."""
+    """Check one program; return 0 without errors, 77 if the user cannot be switched, 78 with errors."""
     of = _PROGRAMS[program]
     try:
         if as_user is not None:
@@ -61,7 +61,7 @@ def check(program: str, *, config: str | None, as_user: str | None, environment:
         print(document.render(problems), file=sys.stderr)
     if os.geteuid() == 0:
         print(
-            "whence-aggregator: checked as root; README (Check) shows how to check as the service's user",
+            "whence-aggregator: checked as root; to check as the service's user, see the README (Check)",
             file=sys.stderr,
         )
     errors = sum(one.severity == "error" for one in problems)
@@ -73,32 +73,32 @@ def check(program: str, *, config: str | None, as_user: str | None, environment:
 def open_settings(
     path: str, read: Callable[..., Document[Any]], environment: Mapping[str, str]
 ) -> Document[Any] | None:
-    """Read a settings file; None after saying everything that is wrong."""
+    """Return the settings; None after printing every error."""
     try:
         return load_settings(path, read, environment)
     except FileNotFoundError:
         sample = _SAMPLES.get(path)
-        fix = f"copy /etc/whence/{sample}.sample.yaml to it and edit it" if sample else "name another file by --config"
-        said = f"there are no settings: {path} does not exist ({fix})"
+        fix = f"copy /etc/whence/{sample}.sample.yaml to it and edit it" if sample else "pass another file by --config"
+        message = f"there are no settings: {path} does not exist ({fix})"
     except PermissionError:
-        said = f"{path} cannot be read by this user (chmod 0644 it: secrets stand in files of their own)"
+        message = f"{path} cannot be read by this user (chmod 0644 it: it contains no secrets)"
     except OSError as exc:
-        said = f"{path} cannot be read: {exc.strerror}"
+        message = f"{path} cannot be read: {exc.strerror}"
     except SettingsInvalid as exc:
-        said = exc.diagnostics()
-    print(f"whence-aggregator: {said}", file=sys.stderr)
+        message = exc.diagnostics()
+    print(f"whence-aggregator: {message}", file=sys.stderr)
     return None
 
 
 def load_settings(path: str, read: Callable[..., Document[Any]], environment: Mapping[str, str]) -> Document[Any]:
-    """Read a settings file. Raises OSError or SettingsInvalid."""
+    """Return the settings in a file. Raises OSError or SettingsInvalid."""
     with Path(path).open("rb") as stream:
         content = stream.read(SETTINGS_BYTES_MAX + 1)
     return read(content, name=path, credentials_directory=environment.get("CREDENTIALS_DIRECTORY"))
 
 
 def become(name: str) -> None:
-    """Become a user, by name or number, for good. Raises CannotBecome."""
+    """Switch this process to a user, by name or number, permanently. Raises CannotBecome."""
     if os.geteuid() != 0:
         raise CannotBecome("--as-user needs root: use sudo")
     try:
@@ -106,7 +106,7 @@ def become(name: str) -> None:
     except (KeyError, OverflowError) as exc:
         raise CannotBecome(
             f"there is no user {name!r}; the user of a unit with DynamicUser=yes exists only while it runs: "
-            "use systemd-run as the README shows (Check)"
+            "use systemd-run as in the README (Check)"
         ) from exc
     os.initgroups(entry.pw_name, entry.pw_gid)
     os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)

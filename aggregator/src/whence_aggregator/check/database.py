@@ -1,4 +1,4 @@
-"""Whether the database can be opened as a start opens it: reached, of a version that is known, with all rights."""
+"""Check that a start could open the database: it is reachable, of a known version, and all rights are granted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1", "", None)
 
 
 async def check_database(findings: SettingsProblems, location: str, *, connections_max: int) -> None:
-    """Note what keeps the database from being opened. Nothing is made or migrated."""
+    """Report why the database cannot be opened. Nothing is created or migrated."""
     if location.startswith("sqlite://"):
         _sqlite(findings, Path("/" + location.removeprefix("sqlite://").lstrip("/")))
         return
@@ -45,11 +45,11 @@ def _sqlite(findings: SettingsProblems, path: Path) -> None:
     if header is None:
         return
     if header and not header.startswith(_MAGIC):
-        fix = "name the file of the ledger, or one that does not exist yet"
+        fix = "name the ledger's database file, or one that does not exist yet"
         findings.error(f"database: {path} is not an SQLite database", fix=fix, code="database-not-sqlite")
         return
     _version(findings, int.from_bytes(header[_VERSION], "big"), named_queries.migrations("sqlite"), place=f"{path}: ")
-    for suffix in ("", "-wal", "-shm"):  # a command of root's may have left the latter
+    for suffix in ("", "-wal", "-shm"):  # a command run by root may have left the latter
         findings.file_writable("database", Path(f"{path}{suffix}"), code="database-rights")
     findings.writable("database", path.parent)
 
@@ -62,26 +62,26 @@ def _postgres(findings: SettingsProblems, state: PostgresState, *, connections_m
         findings.error(message, fix=f"use version {_POSTGRES_MIN} or newer", code="database-version")
     if state.read_only:
         findings.error(
-            "database: this PostgreSQL takes no writes: it is a standby or set to read only",
-            fix="name the primary in the DSN: several hosts and target_session_attrs=read-write find it",
+            "database: this PostgreSQL is read-only: it is a standby, or configured as read-only",
+            fix="name the primary in the DSN, or several hosts with target_session_attrs=read-write",
             code="database-read-only",
         )
     if state.version < steps[-1][0] and not state.may_create:
         findings.error(
-            f"database: the tables are of version {state.version}, this program needs {steps[-1][0]}, and the role "
-            f"{state.role} may not make any",
+            f"database: the tables have version {state.version}, this program needs {steps[-1][0]}, and the role "
+            f"{state.role} may not create tables",
             fix="run `whence-aggregator migrate` as the role that owns the database",
             code="database-rights",
         )
     if state.denied:
         findings.error(
             f"database: the role {state.role} lacks rights on {', '.join(state.denied[:10])}",
-            fix="grant them as the README shows (PostgreSQL)",
+            fix="grant them as in the README (PostgreSQL)",
             code="database-rights",
         )
     if connections_max > state.connections_max:
         findings.error(
-            f"database_connections_max: {connections_max} connections are more than the {state.connections_max} that "
+            f"database_connections_max: {connections_max} is more than the {state.connections_max} connections that "
             f"PostgreSQL allows the role {state.role}",
             fix="lower it, or raise max_connections or the connection limit of role and database",
             code="database-connections",

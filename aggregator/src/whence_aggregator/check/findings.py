@@ -1,4 +1,4 @@
-"""What a check found: problems, each at the setting that it is about."""
+"""Collects a check's problems, each at its setting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whence_common.settings_file import Document
 _ROOT = 0
 _CONTENT_BYTES_MAX = 1024 * 1024
 _SYSTEMD = ("/var/lib/whence-aggregator", "/var/lib/whence-witness")
-"""Directories that systemd makes for the units at their start, and gives to their user."""
+"""Directories that systemd creates for the units' users at the start."""
 
 
 class SettingsProblems:
@@ -26,15 +26,15 @@ class SettingsProblems:
         self.problems: list[Problem] = []
 
     def error(self, message: str, *, fix: str, code: str = "check") -> None:
-        """Note what a start would die of. The message begins with the name of a setting."""
+        """Report an error with which a start would fail. The message begins with the name of a setting."""
         self.problems.append(self.document.problem(message, fix=fix, code=code))
 
     def warn(self, message: str, *, fix: str, code: str = "check") -> None:
-        """Note what a start survives, but its operator should know."""
+        """Report a problem with which a start succeeds."""
         self.problems.append(self.document.problem(message, fix=fix, code=code, severity="warning"))
 
     def attempt(self, setting: str, work: Callable[[], object]) -> bool:
-        """Do what a start does too; note what it raises. Return whether it went well."""
+        """Call what a start also calls; report what it raises. Return whether it succeeded."""
         try:
             work()
         except InputError as exc:
@@ -48,7 +48,7 @@ class SettingsProblems:
         return True
 
     def content(self, setting: str, name: str, *, bytes_max: int = _CONTENT_BYTES_MAX) -> bytes | None:
-        """Return what a file holds, or how it begins; None after noting that it cannot be read."""
+        """Return a file's first `bytes_max` bytes; None after reporting that it cannot be read."""
         found: list[bytes] = []
 
         def read() -> None:
@@ -63,44 +63,44 @@ class SettingsProblems:
         return found[0]
 
     def readable_by_others(self, setting: str, name: str) -> None:
-        """Note a file that only root reads, when root asks: the units run as users of their own."""
+        """Report a file that only root can read, if run as root: the units run as other users."""
         if os.geteuid() != _ROOT or name.startswith(_SYSTEMD):
             return
         found = Path(name).stat()
         if found.st_uid == _ROOT and not stat.S_IMODE(found.st_mode) & 0o044:
             self.warn(
-                f"{setting}: only root may read {name}, and the service does not run as root",
-                fix="put it into /etc/whence/credentials and name it ${CREDENTIALS_DIRECTORY}/whence_FILE, or check as "
+                f"{setting}: only root can read {name}, and the service does not run as root",
+                fix="move it to /etc/whence/credentials and name it ${CREDENTIALS_DIRECTORY}/whence_FILE, or check as "
                 "the service's user (README: Check)",
                 code="readable-by-root-only",
             )
 
     def writable(self, setting: str, directory: Path) -> None:
-        """Note a directory in which nothing can be made."""
+        """Report a directory in which no file can be created."""
         if not directory.is_dir():
             if str(directory) in _SYSTEMD:
                 self.warn(
                     f"{setting}: {directory} does not exist yet",
-                    fix="systemd makes it when the unit starts; to start by hand, make it: install -d -m 700",
+                    fix="systemd creates it when the unit starts; to start by hand, create it: install -d -m 700",
                     code="directory-missing",
                 )
             else:
-                fix = f"make it, and give it to the service's user: install -d -m 700 -o USER {directory}"
+                fix = f"create it for the service's user: install -d -m 700 -o USER {directory}"
                 self.error(f"{setting}: {directory} is not a directory", fix=fix, code="directory-missing")
         elif not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
             self.error(
                 f"{setting}: this user may not write in {directory}",
-                fix=f"give it to the service's user: chown USER {directory}",
+                fix=f"make the service's user its owner: chown USER {directory}",
                 code="directory-not-writable",
             )
 
     def file_writable(self, setting: str, path: Path, *, code: str) -> None:
-        """Note a file that is there and may not be written."""
+        """Report an existing file that cannot be written."""
         if os.access(path, os.F_OK) and not os.access(path, os.W_OK, effective_ids=True):
             self.error(f"{setting}: this user may not write {path}", fix=f"chown USER {path}", code=code)
         elif path.exists() and path.stat().st_uid == _ROOT != path.parent.stat().st_uid:
             self.warn(
-                f"{setting}: {path} belongs to root, and its directory does not: the service may not write it",
+                f"{setting}: {path} belongs to root, but its directory does not: the service cannot write the file",
                 fix=f"chown --reference={path.parent} {path}",
                 code=code,
             )

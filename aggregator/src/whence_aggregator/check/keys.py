@@ -1,4 +1,4 @@
-"""Keys and secrets in files: readable, whole, and of the right name; one that is not there yet can be made."""
+"""Check files with keys and secrets: valid and of the right name; a missing one can be created at the start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whence_common.note import LOG
 
 
 def check_keys(findings: SettingsProblems, settings: Settings) -> None:
-    """Note what is wrong with the log's keys, the heartbeat secret and the file of the last checkpoint."""
+    """Report problems of the log's keys, the heartbeat secret and the checkpoint file."""
     check_signers(findings, "log_key_file", Path(settings.log_key_file), name=log_origin(settings))
     secret = Path(settings.heartbeat_secret_file)
     if is_there(findings, "heartbeat_secret_file", secret):
@@ -26,27 +26,27 @@ def check_keys(findings: SettingsProblems, settings: Settings) -> None:
 
 
 def check_signers(findings: SettingsProblems, setting: str, path: Path, *, name: str, type_: int = LOG) -> None:
-    """Note what is wrong with a file of private keys."""
+    """Report problems of a file of private keys."""
     if is_there(findings, setting, path):
         findings.attempt(setting, lambda: load_signers(path, name=name, type_=type_))
 
 
 def is_there(findings: SettingsProblems, setting: str, path: Path) -> bool:
-    """Return whether a file is there. One that is not is made at the first start, so its directory is looked at."""
+    """Return whether a file exists. The first start creates a missing one, so its directory must be writable."""
     try:
         path.stat()
     except FileNotFoundError:
         findings.writable(setting, path.parent)
         return False
     except OSError as exc:
-        fix = "let the service's user enter its directories"
+        fix = "grant the service's user access to its directories"
         findings.error(f"{setting}: {path} cannot be read: {exc.strerror}", fix=fix)
         return False
     return True
 
 
 def check_trust(findings: SettingsProblems, trust: Mapping[str, ImageTrustSettings]) -> None:
-    """Note public keys that cannot be used."""
+    """Report invalid public keys."""
     for setting, name in _public_keys(trust):
         content = findings.content(setting, name)
         if content is not None:

@@ -1,4 +1,4 @@
-"""Whether an address can be listened on: tried, and given back at once."""
+"""Check that a server could listen on an address, by binding it for a moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEALTH = b'"health"'
 
 
 def check_listening(findings: SettingsProblems, setting: str, address: str, port: int, *, tls: bool) -> None:
-    """Note an address or port that a server could not have. `setting` is where the port is set."""
+    """Report an address or port that a server cannot bind. `setting` is the name of the port's setting."""
     prefix = setting.removesuffix("listen_port")
     try:
         ((family, kind, _, _, where), *_) = socket.getaddrinfo(
@@ -39,7 +39,7 @@ def _note(findings: SettingsProblems, exc: OSError, prefix: str, address: str, p
     where = f"{prefix}listen_port: port {port} of {address}"
     if exc.errno == errno.EADDRINUSE and _is_ours(address, port, tls=tls):
         findings.warn(
-            f"{where} is in use by a running Whence service", fix="restart it by systemctl", code="listen-port"
+            f"{where} is in use by a running Whence service", fix="restart it with systemctl", code="listen-port"
         )
     elif exc.errno == errno.EADDRINUSE:
         fix = f"stop the program that listens there (ss -ltnp 'sport = :{port}' shows it), or choose another port"
@@ -60,12 +60,12 @@ def _note(findings: SettingsProblems, exc: OSError, prefix: str, address: str, p
 
 
 def _is_ours(address: str, port: int, *, tls: bool) -> bool:
-    """Return whether a Whence service answers there. Nothing is verified, for nothing is sent that could be misused."""
+    """Return whether a Whence service responds there. TLS is not verified: no secret is sent."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)  # noqa: S104 - compared
     connection = http.client.HTTPConnection(host, port, timeout=_ASK_SECONDS_MAX)
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its certificate may be what is wrong
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its certificate may be the problem
         connection = http.client.HTTPSConnection(host, port, timeout=_ASK_SECONDS_MAX, context=context)
     try:
         connection.request("GET", "/health")

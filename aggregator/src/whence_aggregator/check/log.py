@@ -1,4 +1,4 @@
-"""Whether database, keys, last checkpoint and secret belong together, as a start asks before it signs."""
+"""Check that database, keys, last checkpoint and secret belong together, as a start does before it signs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SETTINGS = {
     "checkpoint-origin": "log_origin", "ledger-inconsistent": "database",
     "log-key-lost": "log_key_file", "log-key-revoked": "log_key_file", "heartbeat-secret": "heartbeat_secret_file",
 }  # fmt: skip
-"""Which setting a refusal is about."""
+"""The setting for each error code."""
 
 
 async def check_log(findings: SettingsProblems, settings: Settings, location: str) -> None:
-    """Note why the log cannot go on. A database that cannot be read yet is noted elsewhere, or made at the start."""
+    """Report why the log cannot be continued. `check_database` reports an unreadable database."""
     if findings.failed:
         return
     try:
@@ -39,7 +39,7 @@ async def check_log(findings: SettingsProblems, settings: Settings, location: st
 
 def _not_opened(findings: SettingsProblems, settings: Settings, exc: StorageUnavailable) -> None:
     if exc.code == "database-older":
-        return  # the start brings it to this version
+        return  # the start migrates it
     if exc.code not in parts.NO_LEDGER:
         _note(findings, exc)
         return
@@ -53,7 +53,7 @@ async def _check_start(findings: SettingsProblems, settings: Settings, database:
     keeper = CheckpointFile(Path(settings.checkpoint_file))
     beside = CheckpointFile(Path(f"{settings.checkpoint_file}.registry"))
     keys, origin = Path(settings.log_key_file), log_origin(settings)
-    signers = load_signers(keys, name=origin) if keys.is_file() else []  # noqa: ASYNC240 - a command that looks
+    signers = load_signers(keys, name=origin) if keys.is_file() else []  # noqa: ASYNC240 - a short command
     try:
         await check_start(
             reader=parts.load_reader(settings, database), origin=origin, witnesses=(),
@@ -66,7 +66,7 @@ async def _check_start(findings: SettingsProblems, settings: Settings, database:
 async def _check_secret(findings: SettingsProblems, settings: Settings, database: Database) -> None:
     path = Path(settings.heartbeat_secret_file)
     try:
-        secret = parts.load_secret(path) if path.is_file() else None  # noqa: ASYNC240 - a command that looks
+        secret = parts.load_secret(path) if path.is_file() else None  # noqa: ASYNC240 - a short command
         await check_secret(database, secret, path=str(path))
     except WhenceError as exc:
         _note(findings, exc)

@@ -1,4 +1,4 @@
-"""Files with logins for registries and Git servers, and the program that asks Git servers."""
+"""Check files with logins for registries and Git servers, and that Git is installed if needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from whence_common.git_call import PROGRAMS as GIT_PATH
 
 
 def check_logins(findings: SettingsProblems, settings: Settings, session: aiohttp.ClientSession) -> None:
-    """Note logins that cannot be read, and Git where it is needed and missing. The session is not used for it."""
+    """Report unusable login files, and Git if it is missing. Sends no request by the session."""
     for host, place in settings.registries.items():
         _file(findings, f"registries.{host}.login_file", place.login_file, host)
     for host, server in settings.git_servers.items():
@@ -34,19 +34,19 @@ def check_logins(findings: SettingsProblems, settings: Settings, session: aiohtt
                 findings.readable_by_others(setting, app.key_file)
     if settings.git_servers and shutil.which("git", path=GIT_PATH) is None:
         findings.warn(
-            f"git_servers: the program git is not in {GIT_PATH}: no commit can be looked up",
+            f"git_servers: git is not in {GIT_PATH}, so commits cannot be collected",
             fix="install it: apt-get install git",
             code="git-missing",
         )
 
 
 def check_backend_login(findings: SettingsProblems, registry: RegistryFrontSettings) -> None:
-    """Note a login for the registry behind the front that cannot be read."""
+    """Report an unusable login file for the registry behind the front."""
     _file(findings, "registry_front.backend_login_file", registry.backend_login_file, urlsplit(registry.backend).netloc)
 
 
 def _file(findings: SettingsProblems, setting: str, name: str | None, host: str) -> None:
     if name is not None:
-        logins = FileLogins(path=Path(name), host=host, token_user="", seconds=time.monotonic)  # the user is not asked
+        logins = FileLogins(path=Path(name), host=host, token_user="", seconds=time.monotonic)
         if findings.attempt(setting, logins.check):
             findings.readable_by_others(setting, name)

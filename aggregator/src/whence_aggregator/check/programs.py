@@ -1,4 +1,4 @@
-"""What each program dies of at its start, in one list: `serve`, `registry` and `witness`."""
+"""The checks of each program: `serve`, `registry` and `witness`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from whence_common.settings_file import Document, SettingsInvalid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a program finds around it. `database_location` is WHENCE_DATABASE."""
+    """A program's environment. `database_location` is WHENCE_DATABASE."""
 
     database_location: str | None
     now: Callable[[], datetime]
 
 
 async def check_serve(document: Document[Settings], around: Surroundings) -> Sequence[Problem]:
-    """Return what `serve` would die of, and what its operator should know."""
+    """Return the errors with which `serve` would fail to start, and warnings."""
     settings, findings = document.settings, SettingsProblems(document)
     async with parts.new_session() as session:
         await _shared(findings, settings, session, around)
@@ -53,7 +53,7 @@ async def check_serve(document: Document[Settings], around: Surroundings) -> Seq
 
 
 async def check_registry(document: Document[Settings], around: Surroundings) -> Sequence[Problem]:
-    """Return what `registry` would die of, and what its operator should know."""
+    """Return the errors with which `registry` would fail to start, and warnings."""
     settings, findings = document.settings, SettingsProblems(document)
     async with parts.new_session() as session:
         await _shared(findings, settings, session, around)
@@ -67,8 +67,8 @@ async def check_registry(document: Document[Settings], around: Surroundings) -> 
         return findings.problems
     if not registry.alone:
         findings.warn(
-            "registry_front: `serve` has this front already", code="registry-not-alone",
-            fix="set registry_front.alone: true to have it in a process of its own",
+            "registry_front: `serve` serves this front too", code="registry-not-alone",
+            fix="set registry_front.alone: true to serve it only in this separate process",
         )  # fmt: skip
     check_backend_login(findings, registry)
     check_listening(
@@ -79,7 +79,7 @@ async def check_registry(document: Document[Settings], around: Surroundings) -> 
 
 
 async def check_witness(document: Document[WitnessFile], around: Surroundings) -> Sequence[Problem]:
-    """Return what `witness` would die of, and what its operator should know."""
+    """Return the errors with which `witness` would fail to start, and warnings."""
     settings, findings = document.settings, SettingsProblems(document)
     state = Path(settings.state_directory)
     findings.writable("state_directory", state)
@@ -97,7 +97,7 @@ async def check_witness(document: Document[WitnessFile], around: Surroundings) -
 async def _shared(
     findings: SettingsProblems, settings: Settings, session: aiohttp.ClientSession, around: Surroundings
 ) -> None:
-    """Check what `serve` and `registry` have in common."""
+    """Run the checks that `serve` and `registry` share."""
     await check_database(
         findings, around.database_location or settings.database, connections_max=settings.database_connections_max
     )
@@ -119,10 +119,10 @@ async def _shared(
 
 
 def _of_environment(problem: Problem) -> Problem:
-    """Name what the location of the database was read from; the line of the setting has no part in it."""
+    """Return a problem of the database that names WHENCE_DATABASE, without the place of the setting."""
     if not problem.message.startswith("database:"):
         return problem
-    message = f"WHENCE_DATABASE, which comes before `database`:{problem.message.removeprefix('database:')}"
+    message = f"WHENCE_DATABASE, which overrides `database`:{problem.message.removeprefix('database:')}"
     return replace(problem, line=0, column=0, path="", message=message)
 
 
@@ -132,8 +132,8 @@ def _tls(findings: SettingsProblems, certificate: str | None, key: str | None, a
     there = findings.attempt(CERTIFICATE, partial(read_tls_file, CERTIFICATE, certificate))
     if not findings.attempt(KEY, partial(read_tls_file, KEY, key)) or not there:
         return
-    findings.attempt("tls_", lambda: load_tls_context(certificate, key))  # it says itself which of the two is wrong
+    findings.attempt("tls_", lambda: load_tls_context(certificate, key))  # its message names the setting
     findings.readable_by_others(KEY, key)
-    with suppress(SettingsInvalid):  # said already
+    with suppress(SettingsInvalid):  # already reported
         for is_error, message, fix in expiry(certificate, now=around.now()):
             (findings.error if is_error else findings.warn)(message, fix=fix, code="tls-expiry")

@@ -1,4 +1,4 @@
-"""Whether the witnesses answer, and have the keys in the settings. A start asks none of them: these are warnings."""
+"""Check that the witnesses respond and have the keys in the settings. A start does not need them: only warnings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ANSWER_BYTES_MAX = 4 * 1024
 async def check_witnesses(
     findings: SettingsProblems, witnesses: Sequence[WitnessSettings], session: aiohttp.ClientSession
 ) -> None:
-    """Ask each witness for its key."""
+    """Read each witness's key, and report a witness that is unreachable or has another key."""
     timeout = aiohttp.ClientTimeout(total=_SECONDS_MAX)
     for number, witness in enumerate(witnesses):
         url = f"{witness.url.rstrip('/')}/key"
@@ -27,15 +27,14 @@ async def check_witnesses(
                 content = await read_answer(answer, _ANSWER_BYTES_MAX) or b""
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            message = f"witnesses[{number}].url: {url} does not answer ({type(exc).__name__})"
-            findings.warn(
-                message, fix="is the witness running, and is its port open to us?", code="witness-unreachable"
-            )
+            message = f"witnesses[{number}].url: {url} is unreachable ({type(exc).__name__})"
+            fix = "check that the witness runs, and that its port can be reached from here"
+            findings.warn(message, fix=fix, code="witness-unreachable")
             continue
         found = one_line(content.decode("utf-8", "replace"))
         if status == 200 and found != witness.key.strip():
             findings.warn(
-                f"witnesses[{number}].key: the witness at {url} shows another key, {found}",
-                fix="ask its team which key is right: checkpoints are cosigned by the key in the settings only",
+                f"witnesses[{number}].key: the witness at {url} has another key, {found}",
+                fix="ask its team for the right key: only cosignatures by the key in the settings are accepted",
                 code="witness-key",
             )

@@ -1,3 +1,3 @@
-"""Commands of `whence-aggregator` beside those that serve. They print, and return an exit code."""
+"""Commands of `whence-aggregator` that are not services. They print, and return an exit code."""
 
 from __future__ import annotations

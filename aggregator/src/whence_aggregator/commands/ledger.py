@@ -1,4 +1,4 @@
-"""whence-aggregator ledger …, backup: what an operator looks at, decides and saves about a log."""
+"""whence-aggregator ledger …, backup: check, rebuild, repair and save a log."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from whence_common.errors import WhenceError
 
 def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, settings_file: str) -> None:
     """Add `ledger` with its actions, and `backup`."""
-    ledger = commands.add_parser("ledger", help="check, rebuild and decide about the log")
+    ledger = commands.add_parser("ledger", help="check, rebuild and repair the log, and manage its keys")
     actions = ledger.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def action(name: str, about: str, *, reasoned: bool = False) -> argparse.ArgumentParser:
         one = actions.add_parser(name, help=about, description=about)
         one.add_argument("--config", default=settings_file, help="settings (default: %(default)s)")
         if reasoned:
-            one.add_argument("--reason", required=True, help="why; stands in the log for everybody to read")
+            one.add_argument("--reason", required=True, help="the reason, which is recorded in the public log")
         return one
 
-    action("check", "check every entry, hash and row (exit 0 clean, 1 not)")
-    action("rebuild", "make all tables again from the entries")
-    action("keys", "print the verifier keys, and those that were revoked")
-    action("add-key", "a new key signs first, the others go on (restart all replicas)")
-    revoke = action("revoke-key", "a stolen or lost key signs no more, a new one does; the log says so", reasoned=True)
+    action("check", "check every entry, hash and row (exit 0 if clean, else 1)")
+    action("rebuild", "rebuild all derived tables from the entries")
+    action("keys", "print the verifier keys and the revoked keys")
+    action("add-key", "create a key that signs first; the others keep signing (restart all replicas)")
+    revoke = action("revoke-key", "revoke a stolen or lost key, create a new one; recorded in the log", reasoned=True)
     revoke.add_argument("key", help="the verifier key, or its id (8 hex digits)")
-    revoke.add_argument("--lost", action="store_true", help="nobody else has it: what it signed before still counts")
-    revoke.add_argument("--from-size", type=int, help="since how many entries it is not believed (default: all now)")
-    about = "go on under a new name after entries were lost; the log says so"
+    revoke.add_argument("--lost", action="store_true", help="no attacker has the key: its earlier signatures count")
+    revoke.add_argument("--from-size", type=int, help="log size from which it is not trusted (default: the present)")
+    about = "continue the log under a new name after entries were lost; recorded in the log"
     action("continue", about, reasoned=True).add_argument("--origin", required=True, help="the log's new name")
-    action("accept-checkpoint", "sign for the log as it is, after the checkpoint file was lost", reasoned=True)
-    action("accept-secret", "have agents enrol again, after the heartbeat secret was lost")
-    backup = commands.add_parser("backup", help="save database, keys, secret, tokens and settings in a new directory")
-    backup.add_argument("directory", type=Path, help="made for its owner alone: it holds the log's private keys")
+    action("accept-checkpoint", "sign the log in its current state after the checkpoint file was lost", reasoned=True)
+    action("accept-secret", "create a heartbeat secret after it was lost; agents enrol again")
+    backup = commands.add_parser("backup", help="save database, keys, secret, tokens and settings to a new directory")
+    backup.add_argument("directory", type=Path, help="created with access for its owner only: it has the private keys")
     backup.add_argument("--config", default=settings_file, help="settings (default: %(default)s)")
 
 
@@ -70,20 +70,20 @@ async def run_backup(settings: Settings, arguments: argparse.Namespace, location
     )
     print(f"{arguments.directory}: {', '.join(saved.files)}")
     for name in saved.missing:
-        print(f"not there, and not saved: {name}", file=sys.stderr)
+        print(f"not found, and not saved: {name}", file=sys.stderr)
     if saved.without:
         print(saved.without, file=sys.stderr)
     else:
-        print(f"the log has {saved.size} entries in it")
+        print(f"the saved log has {saved.size} entries")
     return 0
 
 
 async def _check(decision: Decision, arguments: argparse.Namespace) -> int:
     shows = sys.stderr.isatty()
 
-    def progress(said: str) -> None:
+    def progress(text: str) -> None:
         if shows:
-            print(f"\r\033[K{said}", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
     outcome = await check_ledger(decision.settings, database_location=decision.location, progress=progress)
     if shows:
@@ -98,7 +98,7 @@ async def _check(decision: Decision, arguments: argparse.Namespace) -> int:
 
 async def _rebuild(decision: Decision, arguments: argparse.Namespace) -> int:
     count = await rebuild_ledger(decision.settings, database_location=decision.location)
-    print(f"{count} entries: everything derived from them was made again")
+    print(f"{count} entries: all derived tables were rebuilt")
     return 0
 
 
@@ -117,14 +117,15 @@ async def _add_key(decision: Decision, arguments: argparse.Namespace) -> int:
     path, name = decision.keys_file, log_origin(decision.settings)
     load_signers(path, name=name, made=False)
     add_key(path, name=name)
-    print(f"{path}: a new key signs first; give its verifier key to auditors and agents, and restart", file=sys.stderr)
+    about = "the new key signs first; distribute its verifier key to auditors and agents, and restart"
+    print(f"{path}: {about}", file=sys.stderr)
     return await _keys(decision, arguments)
 
 
 async def _revoke(decision: Decision, arguments: argparse.Namespace) -> int:
     revoked = await revoke_key(decision, arguments.key, stolen=not arguments.lost, from_size=arguments.from_size)
     print(
-        f"{revoked.key} signs no more. Copy {decision.keys_file} to all replicas, restart them, and give these lines"
+        f"{revoked.key} is revoked. Copy {decision.keys_file} to all replicas, restart them, and distribute these lines"
         " to auditors, agents and witnesses:",
         file=sys.stderr,
     )
@@ -135,8 +136,8 @@ async def _continue(decision: Decision, arguments: argparse.Namespace) -> int:
     key, size, lost = await continue_log(decision, arguments.origin)
     count = "an unknown number" if lost is None else lost
     print(
-        f"the log goes on with {size} entries; {count} that were signed are lost, and the log says so. Now set"
-        f" log_origin: {arguments.origin}, copy {decision.keys_file} to all replicas, give this key to auditors,"
+        f"the log continues with {size} entries; {count} signed entries are lost, which is recorded in the log. Set"
+        f" log_origin: {arguments.origin}, copy {decision.keys_file} to all replicas, distribute this key to auditors,"
         " agents and witnesses, and start:",
         file=sys.stderr,
     )
@@ -146,14 +147,14 @@ async def _continue(decision: Decision, arguments: argparse.Namespace) -> int:
 
 async def _accept_checkpoint(decision: Decision, arguments: argparse.Namespace) -> int:
     size, names = await accept_checkpoint(decision)
-    print(f"signed for {size} entries; witnesses that saw no more than these: {', '.join(names) or 'none was asked'}")
+    print(f"signed {size} entries; witnesses that have seen no more: {', '.join(names) or 'none is configured'}")
     return 0
 
 
 async def _accept_secret(decision: Decision, arguments: argparse.Namespace) -> int:
     count = await accept_heartbeat_secret(decision)
     print(
-        f"{count} rows of heartbeats were sealed again; copy {decision.settings.heartbeat_secret_file} to all"
-        " replicas and restart them: each agent's next heartbeat is refused, and it enrols again by itself"
+        f"{count} rows of heartbeats have new MACs; copy {decision.settings.heartbeat_secret_file} to all"
+        " replicas and restart them: each agent's next heartbeat is refused, and the agent enrols again by itself"
     )
     return 0

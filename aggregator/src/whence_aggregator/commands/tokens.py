@@ -1,4 +1,4 @@
-"""whence-aggregator token: make, list and revoke tokens. A token is shown once, its hash never."""
+"""whence-aggregator token: create, list and revoke tokens. A token is printed once; its hash is not printed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _UNKNOWN = "-"
 
 
 def add_arguments(parser: ArgumentParser, *, config: str) -> None:
-    """Declare what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "words", nargs="+", metavar="NAME | list | revoke NAME",
-        help="NAME: make a token for NAME; list: who has one; revoke NAME: take the tokens of NAME away",
+        help="NAME: create a token for NAME; list: list the tokens; revoke NAME: revoke the tokens of NAME",
     )  # fmt: skip
-    parser.add_argument("--team", action="append", default=[], help="team that it may write for; without any it reads")
-    parser.add_argument("--may", action="append", default=[], choices=sorted(RIGHTS), help="a right of its own")
-    parser.add_argument("--admin", action="store_true", help="it may write for every team, and has every right")
+    parser.add_argument("--team", action="append", default=[], help="team to write for; without a team, read only")
+    parser.add_argument("--may", action="append", default=[], choices=sorted(RIGHTS), help="an additional right")
+    parser.add_argument("--admin", action="store_true", help="write for every team, with every right")
     expiry = parser.add_mutually_exclusive_group()
     expiry.add_argument("--days", type=int, help=f"days until it expires (default: {DAYS}, at most {DAYS_MAX})")
-    expiry.add_argument("--until", help="when it expires, like 2027-01-31 (its end, UTC) or 2027-01-31T12:00:00Z")
-    parser.add_argument("--made", help="revoke only the token made then, as list shows it (- for one without a time)")
+    expiry.add_argument("--until", help="expiry, such as 2027-01-31 (end of the day, UTC) or 2027-01-31T12:00:00Z")
+    parser.add_argument("--made", help="revoke only the token with this time in list (- for one without a time)")
     parser.add_argument("--file", help="tokens_file (default: that of the settings, or /etc/whence/tokens)")
     parser.add_argument(
         "--config", default=config, help="settings, for tokens_file and database (default: %(default)s)"
@@ -46,7 +46,7 @@ def add_arguments(parser: ArgumentParser, *, config: str) -> None:
 
 
 def run(arguments: Namespace, settings: Settings | None, *, database_location: str | None, now: datetime) -> int:
-    """Run what the words ask for: 0 done, 1 not, 2 for words that mean nothing."""
+    """Run the subcommand; return 0 on success, 1 on failure, 2 for invalid arguments."""
     path = Path(arguments.file or (settings.tokens_file if settings is not None else "/etc/whence/tokens"))
     try:
         match arguments.words:
@@ -57,10 +57,10 @@ def run(arguments: Namespace, settings: Settings | None, *, database_location: s
                 return _revoke(path, name, arguments.made)
             case [name]:
                 return _make(path, name, arguments, now)
-        print("whence-aggregator: token takes NAME, list, or revoke NAME", file=sys.stderr)
+        print("whence-aggregator: invalid arguments: use token NAME, token list, or token revoke NAME", file=sys.stderr)
         return 2
     except (OSError, UnicodeDecodeError, TokensInvalid) as exc:
-        print(f"whence-aggregator: {_said(exc, path)}", file=sys.stderr)
+        print(f"whence-aggregator: {_message_of(exc, path)}", file=sys.stderr)
         return 1
 
 
@@ -72,12 +72,12 @@ def _make(path: Path, name: str, arguments: Namespace, now: datetime) -> int:
         with os.fdopen(descriptor, "r+b") as stream:
             size = os.fstat(descriptor).st_size
             if size == 0:
-                os.fchmod(descriptor, 0o644)  # whatever the umask; a file that is there keeps its mode
+                os.fchmod(descriptor, 0o644)  # independent of the umask; an existing file keeps its mode
             unended = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             stream.write(b"\n" * unended + token.to_line().encode("ascii") + b"\n")
     print(text)
-    said = f"its hash is in {path}: {token.rights}, until {to_instant(until)}; a running aggregator knows it in seconds"
-    print(f"whence-aggregator: {said}", file=sys.stderr)
+    about = f"hash added to {path}: {token.rights}, until {to_instant(until)}; a running aggregator reads it in seconds"
+    print(f"whence-aggregator: {about}", file=sys.stderr)
     return 0
 
 
@@ -110,12 +110,12 @@ def _revoke(path: Path, name: str, made: str | None) -> int:
             _replace(path, "".join(kept))
     if not gone:
         which = f" made {made}" if made is not None else ""
-        print(f"whence-aggregator: {path} has no token of {one_line(name, 100)}{which}: nothing was revoked; "
-              "whence-aggregator token list shows who has one", file=sys.stderr)  # fmt: skip
+        print(f"whence-aggregator: not found: a token of {one_line(name, 100)}{which} in {path}; nothing was revoked: "
+              "see whence-aggregator token list", file=sys.stderr)  # fmt: skip
         return 1
     print(f"{gone} {'token' if gone == 1 else 'tokens'} of {name} revoked")
-    parse_tokens("".join(kept), name=str(path))  # a running aggregator keeps to the old tokens while a line is wrong
-    print("whence-aggregator: a running aggregator refuses it in seconds", file=sys.stderr)
+    parse_tokens("".join(kept), name=str(path))  # raises: with an invalid line, a running aggregator keeps the old file
+    print("whence-aggregator: a running aggregator refuses revoked tokens in seconds", file=sys.stderr)
     return 0
 
 
@@ -125,7 +125,7 @@ def _is_of(line: str, name: str, made: str | None) -> bool:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file anew, whole or not at all, with the mode and the owner that it has."""
+    """Replace a file atomically, with its present mode and owner."""
     before = path.stat()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -145,7 +145,7 @@ def _replace(path: Path, text: str) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep other commands from the file: revoking writes it anew, and would lose a token that is added meanwhile."""
+    """Lock the file against other commands: revoking replaces it, and would lose a token that is added meanwhile."""
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -160,22 +160,22 @@ def _list(path: Path, location: str | None, now: datetime) -> int:
     rows = [("NAME", "RIGHTS", "MADE", "EXPIRES", "LAST USED")]
     for token in sorted(tokens.values(), key=lambda one: (one.caller.name, _shown(one.made))):
         expires = f"{_shown(token.until)}{' (expired)' if token.is_expired(now) else ''}" if token.until else "never"
-        used = uses.get(token.hash, "never") if not why else "not known"
+        used = uses.get(token.hash, "never") if not why else "unknown"
         rows.append((token.caller.name, token.rights, _shown(token.made), expires, used))
     for line in _table(rows):
         print(line)
     if why:
-        print(f"whence-aggregator: when they were used last is not known: {why}", file=sys.stderr)
+        print(f"whence-aggregator: the last use of tokens is unknown: {why}", file=sys.stderr)
     return 0
 
 
 def _uses(location: str | None) -> tuple[Mapping[str, str], str]:
-    """Return when tokens were used last, by their hashes, or why that is not known. Makes no database."""
+    """Return the last use of tokens by their hashes, or why it is unknown. Does not create a database."""
     if location is None:
-        return {}, "the settings cannot be read: name them with --config"
+        return {}, "there are no settings: pass them with --config"
     file = "/" + location.removeprefix("sqlite://").lstrip("/")
     if location.startswith("sqlite://") and not Path(file).exists():
-        return {}, f"there is no database {file}"
+        return {}, f"the database {file} does not exist"
     try:
         return asyncio.run(_read_uses(location)), ""
     except WhenceError as exc:
@@ -199,7 +199,7 @@ def _shown(moment: datetime | None) -> str:
     return to_instant(moment) if moment is not None else _UNKNOWN
 
 
-def _said(exc: Exception, path: Path) -> str:
+def _message_of(exc: Exception, path: Path) -> str:
     if isinstance(exc, WhenceError):
         return exc.diagnostics()
     if isinstance(exc, UnicodeDecodeError):

@@ -1,3 +1,3 @@
-"""`whence`, the command people type: a client of the API. It imports no part of the server."""
+"""`whence`, the command line client of the API. It imports no part of the server."""
 
 from __future__ import annotations

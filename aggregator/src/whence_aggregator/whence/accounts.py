@@ -1,4 +1,4 @@
-"""whence accounts: how many instances run where, and how many of them are heard."""
+"""whence accounts: the number of running instances by account and region, and how many of them report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from whence_aggregator.whence.client import Client, segment
 from whence_aggregator.whence.output import GAPS, ask, listed, listing, show, show_list
 
-_NO_INVENTORY = "not listed: the EC2 API has not been asked (setting `inventory`)"
+_NO_INVENTORY = "not listed: EC2's inventory is not collected here (setting `inventory`)"
 
 
 @click.command()
@@ -19,9 +19,9 @@ _NO_INVENTORY = "not listed: the EC2 API has not been asked (setting `inventory`
 @listing
 @click.pass_obj
 def accounts(client: Client, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
-    """Show how many instances run in each account and region as the EC2 API lists them, and how many are heard.
+    """Show how many instances run in each account and region according to the EC2 API, and how many of them report.
 
-    Exits 1 when one of them is silent or was never heard, and when a region was not or could not be listed.
+    Exits 1 if an instance is silent or never reported, or if a region could not be listed.
     """
     if account is not None:
         path = f"/v1/accounts/{segment(account)}/silent"
@@ -38,12 +38,12 @@ def accounts(client: Client, account: str | None, limit: int, everything: bool, 
 
 
 def _has_silence(row: Mapping[str, Any]) -> bool:
-    """Whether an instance of a region is silent, or it is not known because the region could not be listed."""
+    """Return whether an instance of a region is silent, or whether this is unknown because the listing failed."""
     return bool(row.get("silent") or row.get("never") or row.get("listed_at") is None or row.get("failure"))
 
 
 def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each region of an account, or one that says that there is no inventory of it."""
+    """Return a row for each region of an account, or one row that states that there is no inventory."""
     name = account["account_id"]
     if not account["regions"]:
         return [{"account_id": name, "asked": _NO_INVENTORY}]
@@ -51,7 +51,7 @@ def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unlisted(region: Mapping[str, Any]) -> dict[str, str]:
-    """Return how the instances of a region are heard whose life is not known, and why it is not."""
+    """Return how many instances with unknown life report or are silent, and why their life is unknown."""
     counts = [f"{n} {heard}" for heard, n in region.get("unknown", {}).items() if n]
     asked = region["asked"] or (_NO_INVENTORY if region.get("listed_at") is None else "")
     return {"unknown": ", ".join(counts), "asked": asked}

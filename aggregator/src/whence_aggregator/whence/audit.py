@@ -1,4 +1,4 @@
-"""whence verify, receipt and bundle: what an auditor does."""
+"""whence verify, receipt and bundle: the auditor's commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whence_common.errors import InputError
 @click.option(
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What a receipt is for; else the receipt's own name without .tlog-proof, and .json after it.",
+    help="The receipt's statement; by default the receipt's name with .json in place of .tlog-proof.",
 )
 @click.option(
     "--log-key",
@@ -30,13 +30,15 @@ from whence_common.errors import InputError
 )
 @click.option("--witness-key", "witness_keys", multiple=True, help="A witness's verifier key, or a file of such keys.")
 @click.option(
-    "--witnesses", type=click.IntRange(0, 64), help="So many of them must have cosigned; 1 unless there are none."
+    "--witnesses",
+    type=click.IntRange(0, 64),
+    help="Required number of cosigning witnesses; by default 1 with --witness-key, else 0.",
 )
 @click.option(
     "--authorities",
     "directory",
     type=click.Path(exists=True, file_okay=False),
-    help="REGION.pem files instead of AWS's own certificates, for tests.",
+    help="Directory of REGION.pem files to use instead of AWS's certificates, for tests.",
 )
 def verify(
     file: Path,
@@ -46,9 +48,9 @@ def verify(
     witnesses: int | None,
     directory: str | None,
 ) -> None:
-    """Verify FILE, a receipt or a bundle, offline: no network, no database, no trust in the aggregator.
+    """Verify FILE, a receipt or a bundle, offline: without network, database or trust in the aggregator.
 
-    Exits 0 when all of it holds, 1 when something does not, and says which entry.
+    Exits 0 if everything is valid; otherwise exits 1 and names the invalid entry.
     """
     try:
         wanted = evidence.policy(log_keys, witness_keys, witnesses)
@@ -66,10 +68,10 @@ def verify(
 
 @click.command()
 @click.argument("digest")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where the files go.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Output directory.")
 @click.pass_obj
 def receipt(client: Client, digest: str, out: Path) -> None:
-    """Fetch the statement DIGEST (sha256:…) and its receipt, two files that `whence verify` checks."""
+    """Fetch the statement DIGEST (sha256:…) and its receipt as two files for `whence verify`."""
     name = digest.removeprefix("sha256:")
     content = ask(lambda: client.get_bytes(f"/v1/statements/{segment(digest)}"))
     proof = ask(lambda: client.get_bytes(f"/v1/receipts/{segment(digest)}.tlog-proof"))
@@ -83,13 +85,13 @@ def receipt(client: Client, digest: str, out: Path) -> None:
 
 
 @click.command()
-@click.option("--account", help="Only this account; entries of others are shown by their hash.")
+@click.option("--account", help="Only this account; entries of other accounts are included by hash only.")
 @click.option("--from", "since", required=True, help="Beginning of the period, 2026-11-01 or 2026-11-01T12:00:00Z.")
-@click.option("--to", "until", required=True, help="Its end, which is not in it any more.")
+@click.option("--to", "until", required=True, help="End of the period, exclusive.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
 @click.pass_obj
 def bundle(client: Client, account: str | None, since: str, until: str, out: Path) -> None:
-    """Fetch one file with every statement, proof, certificate and verdict of a period, for `whence verify`."""
+    """Fetch all statements, proofs, certificates and verdicts of a period as one file for `whence verify`."""
     try:
         period = {"from": evidence.instant(since), "to": evidence.instant(until)}
     except InputError as exc:
@@ -98,7 +100,7 @@ def bundle(client: Client, account: str | None, since: str, until: str, out: Pat
         size = ask(lambda: evidence.write_private(out, client.stream("/v1/bundles", account=account, **period)))
     except OSError as exc:
         end(f"{out}: {exc.strerror}", FAILED)
-    write(f"{out}: {size} bytes; check it with: whence verify {out} --log-key KEY\n")
+    write(f"{out}: {size} bytes; verify it with: whence verify {out} --log-key KEY\n")
 
 
 def _data_of(file: Path) -> Path:

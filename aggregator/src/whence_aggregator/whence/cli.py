@@ -1,17 +1,17 @@
-"""whence: where does what runs here come from?
+"""whence: trace what runs on your instances to its source.
 
 \b
 Exit codes:
-  0    answered, and nothing is wrong
-  1    answered, and there are gaps or violations: something fails, or was not checked or judged
-  2    wrong usage
-  3    the aggregator cannot be reached, or refuses
-  4    there is no such thing
-  70   whence itself failed, or could not write its output
+  0    success, and nothing is wrong
+  1    success, but with gaps or violations: a check failed, or could not be made
+  2    invalid usage
+  3    the aggregator is unreachable, or refuses the request
+  4    not found
+  70   internal error, or the output could not be written
   130  interrupted by Ctrl-C
-  141  whatever read the output stopped reading
+  141  the reader of the output closed the pipe
 
-Lists show the first 100 rows; stderr says when there are more.
+Lists show the first 100 rows; a message on stderr reports if there are more.
 """
 
 from __future__ import annotations
@@ -65,14 +65,16 @@ _INTERRUPTED, _READER_GONE = 130, 141
 
 @click.group(help=__doc__)
 @click.version_option(__version__, prog_name="whence")
-@click.option("--url", envvar="WHENCE_URL", default="http://127.0.0.1:7381", show_default=True, help="The aggregator.")
-@click.option("--token-file", type=click.Path(dir_okay=False), help="File with the token; else WHENCE_TOKEN is used.")
 @click.option(
-    "--ca-file", envvar="WHENCE_CA_FILE", help="PEM file with further authorities to trust for the aggregator."
+    "--url", envvar="WHENCE_URL", default="http://127.0.0.1:7381", show_default=True, help="The aggregator's URL."
 )
+@click.option(
+    "--token-file", type=click.Path(dir_okay=False), help="File with the token; by default WHENCE_TOKEN is used."
+)
+@click.option("--ca-file", envvar="WHENCE_CA_FILE", help="PEM file with additional CA certificates for the aggregator.")
 @click.pass_context
 def whence(context: click.Context, url: str, token_file: str | None, ca_file: str | None) -> None:
-    """Make the client that the subcommands use."""
+    """Create the client for the subcommands."""
     try:
         token = Path(token_file).read_text("ascii").strip() if token_file else os.environ.get("WHENCE_TOKEN")
         context.obj = Client(url=url, token=token, ca_file=ca_file or None)
@@ -83,7 +85,7 @@ def whence(context: click.Context, url: str, token_file: str | None, ca_file: st
 
 
 def main() -> NoReturn:
-    """Run the command, and exit with a code that means what the help says, also when it is interrupted."""
+    """Run the command and exit with a code from the help text, also when interrupted."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
     code = FAILED
@@ -95,7 +97,7 @@ def main() -> NoReturn:
     except OSError as exc:
         code = FAILED
         note(f"whence: the output cannot be written: {exc.strerror or exc}")
-    os._exit(code)  # not sys.exit: that flushes once more, and fails once more where the output is gone
+    os._exit(code)  # not sys.exit: it would flush again, and fail again if the output is closed
 
 
 def _run() -> int:
@@ -111,7 +113,7 @@ def _run() -> int:
         return exc.code if isinstance(exc.code, int) else 0
     except (OSError, ReaderGone):
         raise
-    except Exception:  # noqa: BLE001 - shown whole; Python's own code for it, 1, would say that there are gaps
+    except Exception:  # noqa: BLE001 - the traceback is printed; Python's own exit code, 1, would mean gaps
         traceback.print_exc()
         return FAILED
     return 0
@@ -121,13 +123,13 @@ def _run() -> int:
 @click.argument("subject")
 @click.option("--application", "kind", flag_value="application", help="SUBJECT is an application id.")
 @click.option("--ticket", "kind", flag_value="ticket", help="SUBJECT is a ticket.")
-@click.option("--commit", "kind", flag_value="commit", help="SUBJECT is a commit id or the beginning of one.")
+@click.option("--commit", "kind", flag_value="commit", help="SUBJECT is a commit id or a prefix of one.")
 @click.option("--user-data", "kind", flag_value="user_data", help="SUBJECT is the digest of user data.")
 @click.option("--version", "application_version", help="Only this version of the application.")
-@click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
-@click.option("--known-at", help="By what was recorded by this time; now by default.")
+@click.option("--at", help="The state at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="Use only what was recorded by this time; by default now.")
 @click.option(
-    "--state", help="Instances in these states, words as in `whence instances --state`; not for one instance."
+    "--state", help="Only instances in these states, as for `whence instances --state`; not for a single instance."
 )
 @click.option("--evidence", "with_evidence", is_flag=True, help="Show the evidence below each link.")
 @listing
@@ -147,7 +149,7 @@ def trace(
 ) -> None:
     """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket or an application.
 
-    Which it is, is seen from its form; the options say it where that is not enough.
+    The kind of SUBJECT is detected from its form; use the options if it is ambiguous.
     """
     kind = kind or _kind_of(subject)
     parameters = {kind: subject, "version": application_version, "at": at, "known_at": known_at, "state": state}
@@ -162,7 +164,7 @@ def trace(
     complete = _draw_lineages(found, as_json=as_json, with_evidence=with_evidence)
     if not found.rows:
         end(
-            f"no instance in that state is known of {kind} {subject!r}: see --state, --application and the others",
+            f"not found: an instance in that state of {kind} {subject!r}; see --state, --application and the others",
             UNKNOWN,
         )
     note(found.note())
@@ -172,7 +174,7 @@ def trace(
 
 
 def _draw_lineages(found: PagedList, *, as_json: bool, with_evidence: bool) -> bool:
-    """Print lineages as they are read; return whether all of them are complete."""
+    """Print lineages page by page; return whether all of them are complete."""
     gaps = 0
 
     def watched() -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -191,7 +193,7 @@ def _draw_lineages(found: PagedList, *, as_json: bool, with_evidence: bool) -> b
 
 
 def _rest_complete(client: Client, parameters: Mapping[str, str | None], cursor: str) -> bool:
-    """Read on to the first lineage with gaps, showing nothing: the exit code is about all of them."""
+    """Return whether the remaining lineages are complete: the exit code covers all of them, not only those printed."""
     rest = listed(client, "/v1/trace", "lineages", parameters, None, after=cursor)
     return all(lineage["complete"] for lineage in chain.from_iterable(rest.pages))
 
@@ -199,30 +201,32 @@ def _rest_complete(client: Client, parameters: Mapping[str, str | None], cursor:
 @whence.command()
 @click.option("--application", help="Only instances of this application.")
 @click.option("--version", help="Only instances of this version of the application.")
-@click.option("--team", help="Only instances of applications that this team owns, as the application registry has it.")
+@click.option("--team", help="Only instances of applications that this team owns in the application registry.")
 @click.option("--account", help="Only instances in this account.")
 @click.option("--region", help="Only instances in this region.")
 @click.option("--ami", help="Only instances that were started from this AMI.")
-@click.option("--image", help="Only instances that run this digest: as application, sidecar or by its index.")
+@click.option("--image", help="Only instances that run this digest, as application, as sidecar or by its index.")
 @click.option("--user-data", help="Only instances whose user data has this digest.")
-@click.option("--commit", help="Only instances whose image was built from this commit, or one that begins so.")
+@click.option("--commit", help="Only instances whose image was built from this commit, or one with this prefix.")
 @click.option("--ticket", help="Only instances whose image's commit names this ticket.")
 @click.option(
-    "--cause", type=click.Choice(["boot", "change", "stop", "failed"]), help="Why the last statement was made."
+    "--cause",
+    type=click.Choice(["boot", "change", "stop", "failed"]),
+    help="Only if the last statement has this cause.",
 )
-@click.option("--since", help="Only if the statement that is shown was recorded at this time or later.")
-@click.option("--until", help="Only if the statement that is shown was recorded before this time.")
+@click.option("--since", help="Only if the shown statement was recorded at this time or later.")
+@click.option("--until", help="Only if the shown statement was recorded before this time.")
 @click.option(
     "--state",
-    help="Words of life (running, stopped, terminated, unknown …) and of hearing (speaking, silent, never) with commas"
-    " between; `any` for all. By default instances that run, or whose life is unknown and that speak.",
+    help="Comma-separated states: of life (running, stopped, terminated, unknown …) and of reporting (speaking, silent,"
+    " never); `any` for all. By default instances that run, or that report and whose life is unknown.",
 )
-@click.option("--at", help="As it was at this time, 2026-11-22T12:00:00Z.")
-@click.option("--known-at", help="By what was recorded by this time; now by default.")
+@click.option("--at", help="The state at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="Use only what was recorded by this time; by default now.")
 @listing
 @click.pass_obj
 def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
-    """List the instances that run now, or at a time, with what they run."""
+    """List the instances that run now, or ran at a time, with their applications."""
     found = listed(client, "/v1/instances", "instances", filters, None if everything else limit)
     asked = filters["at"] or filters["known_at"]
     last = ("recorded_at", "recorded_by_then") if asked else ("heard", "seen_at")
@@ -232,12 +236,12 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
 
 @whence.command()
 @click.argument("application_id", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 @click.pass_obj
 def apps(client: Client, application_id: str | None, as_json: bool) -> None:
     """List the applications in the registry, or show one."""
     if application_id is not None and not is_application_id(application_id):
-        end(f"no application can have the id {application_id!r}", UNKNOWN)
+        end(f"not found: {application_id!r} is not an application id", UNKNOWN)
     if application_id is None:
         rows = ask(lambda: client.get("/apps"))
         show(rows, rows, ("id", "team_id", "name", "active", "scm_url"), as_json=as_json)
@@ -252,24 +256,22 @@ def apps(client: Client, application_id: str | None, as_json: bool) -> None:
 
 
 @whence.command()
-@click.option("--verdict", type=click.Choice(["fail", "unknown"]), help="Only these; by default both are shown.")
+@click.option("--verdict", type=click.Choice(["fail", "unknown"]), help="Only this verdict; by default both.")
 @click.option("--rule", help="Only this rule.")
-@click.option("--severity", type=click.Choice(["1", "2", "3"]), help="Only rules of this severity; 1 is the gravest.")
-@click.option("--team", help="Only applications that this team owns, as the application registry has it now.")
+@click.option("--severity", type=click.Choice(["1", "2", "3"]), help="Only rules of this severity; 1 is the highest.")
+@click.option("--team", help="Only applications that this team owns in the application registry.")
 @click.option("--account", help="Only this account.")
 @click.option("--region", help="Only this region.")
 @click.option("--ami", help="Only instances that were started from this AMI.")
 @click.option("--application", help="Only this application.")
 @click.option("--instance", help="Only this instance.")
-@click.option(
-    "--state", help="Only of instances in these states, words as in `whence instances --state`; any by default."
-)
-@click.option("--since", help="Only what has been so since this time or later, 2026-11-22T12:00:00Z.")
-@click.option("--until", help="Only what was so already before this time.")
+@click.option("--state", help="Only of instances in these states, as for `whence instances --state`; by default any.")
+@click.option("--since", help="Only violations that began at this time or later, 2026-11-22T12:00:00Z.")
+@click.option("--until", help="Only violations that began before this time.")
 @listing
 @click.pass_obj
 def violations(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
-    """List what breaks a rule, and what could not be judged. Exits 1 when there is either."""
+    """List violations of rules, and rules that could not be evaluated. Exits 1 if there are any."""
     found = listed(client, "/v1/violations", "violations", filters, None if everything else limit)
     columns = ("verdict", "rule", "severity", "instance_id", "account_id", "application_id", "reason", "since")
     show_list(found, "violations", columns, as_json=as_json)

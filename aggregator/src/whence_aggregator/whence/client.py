@@ -1,4 +1,4 @@
-"""The API as the command uses it: one request at a time, bounded, never following a redirect with the token."""
+"""The HTTP client of the command: one request at a time, bounded; redirects are not followed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OTHER_NAME = (62, 64)
 
 
 class Refused(WhenceError):
-    """The aggregator answered with a problem; `status` is HTTP's."""
+    """The aggregator responded with a problem; `status` is the HTTP status."""
 
     def __init__(self, status: int, code: str, message: str, fix: str) -> None:
         super().__init__(code, message, fix=fix)
@@ -29,13 +29,13 @@ class Refused(WhenceError):
 
 
 class Client:
-    """One aggregator. Raises Refused for its problems, RoadError when it cannot be reached.
+    """A client of one aggregator. Raises Refused for its problems, RoadError if it is unreachable.
 
-    Paths are sent as they are given: `segment` writes a value so that it is one segment of a path.
+    Paths are sent unchanged: use `segment` to encode a value as one segment.
     """
 
     def __init__(self, *, url: str, token: str | None, ca_file: str | None = None) -> None:
-        """`ca_file` names further authorities to trust, beside those of the system; never instead of verifying."""
+        """Create a client. `ca_file` has CA certificates to trust in addition to the system's. Raises InputError."""
         fix = "set WHENCE_URL or --url, as in https://whence.example.org"
         try:
             parts = urlsplit(url)
@@ -45,22 +45,22 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError("url-malformed", f"{url!r} is not an http or https URL", fix=fix)
         if token is not None and not (token.isascii() and token.isprintable()):
-            raise InputError("token-malformed", "the token has characters that no token has", fix="set WHENCE_TOKEN")
+            raise InputError("token-malformed", "the token has invalid characters", fix="set WHENCE_TOKEN")
         self._url = url.rstrip("/")
         self._parts = parts
         self._token = token
         self._context = _context(ca_file) if parts.scheme == "https" or ca_file is not None else None
 
     def get(self, path: str, **parameters: str | None) -> Any:
-        """GET a path with the parameters that are set; give the JSON value."""
+        """GET a path with the parameters that are not None; return the JSON value."""
         return _decoded(self.get_bytes(path, **parameters))
 
     def get_bytes(self, path: str, **parameters: str | None) -> bytes:
-        """GET a path; give the body."""
+        """GET a path; return the body."""
         return b"".join(self.stream(path, **parameters))
 
     def stream(self, path: str, **parameters: str | None) -> Iterator[bytes]:
-        """GET a path; give the body in parts, so that a large one need not be in memory."""
+        """GET a path; yield the body in parts, so that a large one is not held in memory."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None})
         target = self._parts.path.rstrip("/") + path + (f"?{query}" if query else "")
         headers = {"Accept": "application/json", "X-Request-Id": uuid.uuid4().hex}
@@ -79,12 +79,12 @@ class Client:
         except ssl.SSLCertVerificationError as exc:
             raise _untrusted(self._url, exc) from exc
         except (OSError, http.client.HTTPException, UnicodeError) as exc:
-            raise RoadError("unreachable", f"{self._url} does not answer: {exc or type(exc).__name__}") from exc
+            raise RoadError("unreachable", f"{self._url} is unreachable: {exc or type(exc).__name__}") from exc
         finally:
             connection.close()
 
     def _redirected(self, location: str) -> RoadError:
-        """Say where the answer points to; the token goes nowhere but to the address that was set."""
+        """Return the error for a redirect: the token is sent to the configured address only."""
         message = f"{self._url} redirects to {one_line(location, 200) or 'no address'}, which is not followed"
         return RoadError("redirected", message, fix="set WHENCE_URL or --url to the aggregator's own address")
 
@@ -99,25 +99,25 @@ def _context(ca_file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file is None:
         return context
-    fix = "WHENCE_CA_FILE or --ca-file names a file with certificates in PEM"
+    fix = "set WHENCE_CA_FILE or --ca-file to a file with certificates in PEM"
     try:
         context.load_verify_locations(ca_file)
     except ssl.SSLError as exc:
-        raise InputError("ca-file-unusable", f"{ca_file} holds no certificate in PEM", fix=fix) from exc
+        raise InputError("ca-file-unusable", f"{ca_file} is not a certificate in PEM", fix=fix) from exc
     except OSError as exc:
         raise InputError("ca-file-unusable", f"{ca_file} cannot be read: {exc.strerror}", fix=fix) from exc
     return context
 
 
 def _untrusted(url: str, exc: ssl.SSLCertVerificationError) -> RoadError:
-    fix = "name the authority that signed it: --ca-file FILE or WHENCE_CA_FILE"
+    fix = "add the CA that signed it: --ca-file FILE or WHENCE_CA_FILE"
     if exc.verify_code in _OTHER_NAME:
-        fix = "use the name that its certificate has in WHENCE_URL or --url"
-    return RoadError("certificate-untrusted", f"{url}: its certificate is refused: {exc.verify_message}", fix=fix)
+        fix = "use the certificate's host name in WHENCE_URL or --url"
+    return RoadError("certificate-untrusted", f"{url}: the certificate is not trusted: {exc.verify_message}", fix=fix)
 
 
 def segment(text: str) -> str:
-    """Write a value as one segment of a path."""
+    """Return a value encoded as one segment of a path."""
     return quote(text, safe=":")
 
 
@@ -125,17 +125,18 @@ def _decoded(content: bytes) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as exc:
-        raise RoadError("answer-not-json", "the answer is not JSON: is this a whence-aggregator?") from exc
+        raise RoadError("answer-not-json", "the response is not JSON: is this a whence-aggregator?") from exc
 
 
 def _refused(status: int, content: bytes, asked: str) -> WhenceError:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        return RoadError("answer-not-json", f"HTTP {status}, and the answer is not JSON: is this a whence-aggregator?")
+        message = f"HTTP {status}, and the response is not JSON: is this a whence-aggregator?"
+        return RoadError("answer-not-json", message)
     problem = document if isinstance(document, dict) else {}
     if problem.get("code") == "http-404":
         fix = "check WHENCE_URL; an aggregator of another version may not have this path"
         return Refused(status, "http-404", f"the server has no path {asked} (HTTP 404)", fix)
-    detail = one_line(str(problem.get("detail", f"HTTP {status}, and no reason given")))
+    detail = one_line(str(problem.get("detail", f"HTTP {status} without a reason")))
     return Refused(status, str(problem.get("code", f"http-{status}")), detail, one_line(str(problem.get("fix", ""))))

@@ -1,4 +1,4 @@
-"""whence verify, receipt, bundle: what an auditor does. Verifying asks nobody and needs no network."""
+"""Verify receipts and bundles without network, and print their contents."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SHOWN_MAX = 200
 
 
 def policy(log_keys: tuple[str, ...], witness_keys: tuple[str, ...], least: int | None) -> Policy:
-    """Read keys, each a verifier key or a file of them. Raises InputError or OSError."""
+    """Return the policy of these keys; each is a verifier key or a file of them. Raises InputError or OSError."""
     logs, witnesses = _keys(log_keys), _keys(witness_keys).keys
     wanted = least if least is not None else min(1, len(witnesses))
     return Policy(log_keys=logs.keys, witness_keys=witnesses, witnesses_least=wanted, revoked=logs.revoked)
 
 
 def authorities(directory: str | None) -> Authorities:
-    """Load AWS's certificates, which ship with this program, or those of a directory."""
+    """Return AWS's certificates, which this program includes, or those of a directory."""
     if directory is None:
         files = (resources.files("whence_aggregator") / "aws_certificates").iterdir()
         return Authorities.from_pem({file.name.removesuffix(".pem"): file.read_bytes() for file in files})
@@ -47,7 +47,7 @@ def is_receipt(path: Path) -> bool:
 
 
 def verify_receipt(path: Path, data: Path, wanted: Policy) -> str:
-    """Verify a receipt for a file; say what it shows. Raises InputError or OSError."""
+    """Verify a receipt for a file; return a sentence about the result. Raises InputError or OSError."""
     with path.open("rb") as stream:
         receipt = Receipt.parse(stream.read(RECEIPT_BYTES_MAX + 1))
     with data.open("rb") as stream:
@@ -56,31 +56,31 @@ def verify_receipt(path: Path, data: Path, wanted: Policy) -> str:
     seen = (
         f", cosigned by {', '.join(key.name for key in witnesses)}"
         if witnesses
-        else ", cosigned by no witness whose key was given"
+        else ", not cosigned by a known witness"
     )
-    return f"{data} is entry {receipt.index} of {checkpoint.origin}, of {checkpoint.size} entries{seen}"
+    return f"{data} is entry {receipt.index} of {checkpoint.origin}, which has {checkpoint.size} entries{seen}"
 
 
 def verify_bundle(path: Path, wanted: Policy, trusted: Authorities) -> Report:
-    """Verify a bundle. Raises InputError or OSError."""
+    """Verify a bundle and return its contents. Raises InputError or OSError."""
     return check(_lines(path), wanted, trusted)
 
 
 def draw_report(console: Console, report: Report) -> None:
-    """Show what a verified bundle says, for people."""
+    """Print the contents of a verified bundle."""
     header, checkpoint = report.header, report.checkpoint
     about = f"account {header.account}" if header.account else "all accounts"
     console.print(Text(f"Evidence about {about}, {header.since} to {header.until}", "bold"))
     console.print(
         f"verified: entries {header.first} to {header.past - 1} of {printable(checkpoint.origin)}, "
-        f"{checkpoint.size} entries; every signature, proof and certificate holds"
+        f"{checkpoint.size} entries; every signature, proof and certificate is valid"
         if header.past > header.first
         else f"verified: nothing was recorded in this period; {printable(checkpoint.origin)}, {checkpoint.size} entries"
     )
-    console.print(f"cosigned by: {', '.join(report.witnesses) or 'no witness whose key was given'}")
+    console.print(f"cosigned by: {', '.join(report.witnesses) or 'no known witness'}")
     for index, revoked in report.revoked:
         how = "stolen" if revoked.stolen else "lost"
-        about = f"entry {index}: revoked from {revoked.from_size} entries on, {how}: "
+        about = f"entry {index}: revoked from size {revoked.from_size} on, {how}: "
         console.print(about + printable(str(revoked.key)))
     if report.hidden:
         console.print(f"{report.hidden} entries of other accounts, or pruned, are shown by their hash only")
@@ -105,7 +105,7 @@ def draw_report(console: Console, report: Report) -> None:
 
 
 def write_private(path: Path, parts: Iterator[bytes]) -> int:
-    """Write a file whole or not at all; give its size."""
+    """Write a file whole or not at all; return its size."""
     partial, size = path.with_name(path.name + ".part"), 0
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -120,7 +120,7 @@ def write_private(path: Path, parts: Iterator[bytes]) -> int:
 
 
 def instant(text: str) -> str:
-    """Read a day or an instant. Raises InputError."""
+    """Return a day or an instant as an instant in UTC. Raises InputError."""
     try:
         moment = datetime.fromisoformat(text)
         return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC).isoformat()
@@ -165,7 +165,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _keys(given: tuple[str, ...]) -> LogKeys:
-    """Read keys that are given, or stand in files that are given."""
+    """Return the keys in the arguments, each a key or a file of keys."""
     keys: list[VerifierKey] = []
     revoked: list[RevokedKey] = []
     for one in given:

@@ -1,7 +1,7 @@
-"""A checkout as a build has it: its remote, its commit, and what differs from that. No program of its own is run.
+"""Read a checkout's remote, commit and local changes. No program that the repository configures is run.
 
-A repository's configuration can name programs that `git status` runs (fsmonitor, filters, hooks, in submodules too).
-So Git is given a directory of ours, with links to the repository's objects and refs, and with settings that are values.
+A repository's configuration can name programs that `git status` runs (fsmonitor, filters, hooks, also in submodules).
+Git therefore uses a temporary Git directory, with links to the repository's objects and refs, and with safe settings.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _VALUES = {
     "extensions.objectformat": "sha1|sha256",
     "extensions.refstorage": "files|reftable",
 }
-"""Settings that decide how files compare, by what their values may be. None of them names a program or a file."""
+"""Settings that determine how files are compared, and their allowed values. None of them names a program or a file."""
 _HEAD = re.compile(rb"(?:ref: refs/[\x21-\x7e]{1,500}|[0-9a-f]{40}|[0-9a-f]{64})\n?\Z")
-_FIX = "give a clone with a commit and a remote named origin, or --scm-source FILE"
+_FIX = "use a clone with a commit and a remote named origin, or --scm-source FILE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """What is checked out. `changes` is as `git status --porcelain` prints it: empty for a clean tree."""
+    """A checkout. `changes` is the output of `git status --porcelain`: empty for a clean working tree."""
 
     url: str
     commit_id: str
@@ -58,7 +58,7 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Places:
-    """Where a checkout's parts are: its files, its own Git directory, and the one that its worktrees share."""
+    """The directories of a checkout: its files, its own Git directory, and the one that its worktrees share."""
 
     root: Path
     own: Path
@@ -66,7 +66,7 @@ class _Places:
 
 
 def read_checkout(directory: Path, *, path: str) -> Checkout:
-    """Read the checkout that a directory is in. `path` is where programs are looked for. Raises InputError."""
+    """Read the checkout that a directory is in. `path` is the search path for Git. Raises InputError."""
     places = _places(_root(directory.resolve()))
     with tempfile.TemporaryDirectory(prefix="whence-attest-") as made:
         return _read(places, Path(made), _Git(path), depth=0)
@@ -84,7 +84,7 @@ def _read(places: _Places, made: Path, git: _Git, *, depth: int) -> Checkout:
         if not os.path.lexists(inner / ".git"):
             continue  # not checked out
         if depth >= _SUBMODULES_DEEP_MAX:
-            raise _failed(places.root, f"submodules lie deeper than {_SUBMODULES_DEEP_MAX}")
+            raise _failed(places.root, f"submodules are nested deeper than {_SUBMODULES_DEEP_MAX} levels")
         found = _read(_places(inner), made, git, depth=depth + 1)
         if found.commit_id != wanted or found.changes:
             lines.append(f" M {name}")
@@ -93,7 +93,7 @@ def _read(places: _Places, made: Path, git: _Git, *, depth: int) -> Checkout:
 
 
 class _Git:
-    """Runs Git as `git_call` says, for a bounded time, and leaves no process behind."""
+    """Runs Git with the arguments and environment of `git_call`, with a timeout; ends all its processes."""
 
     def __init__(self, path: str) -> None:
         self._path = os.pathsep.join(one for one in path.split(os.pathsep) if Path(one).is_absolute()) or PROGRAMS
@@ -106,7 +106,7 @@ class _Git:
         return _Run(self, root, {"GIT_DIR": str(directory), "GIT_WORK_TREE": str(root)})
 
     def settings(self, places: _Places) -> dict[str, str]:
-        """Read the repository's settings as text, without what they include; return the remote and harmless values."""
+        """Return the repository's remote and safe settings; included files are not read."""
         kept: dict[str, str] = {}
         for file in (places.common / "config", places.own / "config.worktree"):
             if not _is_file(file):
@@ -139,8 +139,8 @@ class _Git:
                 if stream is not None:
                     stream.close()
         if process.returncode != 0:
-            said = one_line(error[-_SMALL_BYTES_MAX:].decode("utf-8", "replace"), 200)
-            raise _failed(where, f"git {arguments[0]} failed: {said or f'exit code {process.returncode}'}")
+            message = one_line(error[-_SMALL_BYTES_MAX:].decode("utf-8", "replace"), 200)
+            raise _failed(where, f"git {arguments[0]} failed: {message or f'exit code {process.returncode}'}")
         return output.decode("utf-8", "surrogateescape")
 
 
@@ -157,11 +157,11 @@ class _Run:
 
 
 def _git_directory(places: _Places, made: Path, settings: Mapping[str, str]) -> Path:
-    """Make a Git directory of ours, with links to what is only read."""
+    """Create the temporary Git directory, with links to the repository's objects and refs."""
     (made / "info").mkdir(parents=True)
     head = _small(places.own / "HEAD")
     if not _HEAD.match(head):
-        raise _failed(places.root, "its HEAD names neither a branch nor a commit")
+        raise _failed(places.root, "HEAD is neither a branch nor a commit")
     (made / "HEAD").write_bytes(head)
     version = 1 if any(name.startswith("extensions.") for name in settings) else 0
     lines = ["[core]", f"\trepositoryformatversion = {version}", "\tbare = false"]
@@ -188,7 +188,7 @@ def _root(directory: Path) -> Path:
 
 
 def _places(root: Path) -> _Places:
-    """Find the Git directories of a checkout, also of a worktree and of a submodule, where `.git` is a file."""
+    """Return the directories of a checkout, also of a worktree or submodule, whose `.git` is a file."""
     own = root / ".git"
     if not own.is_dir():
         named = _small(own).removeprefix(b"gitdir:").strip()
@@ -197,12 +197,12 @@ def _places(root: Path) -> _Places:
     if _is_file(own / "commondir"):
         common = own / os.fsdecode(_small(own / "commondir").strip())
     if not (common / "objects").is_dir():
-        raise InputError("git-failed", f"{root}: its .git leads to no Git directory", fix=_FIX)
+        raise InputError("git-failed", f"{root}: .git does not name a Git directory", fix=_FIX)
     return _Places(root=root, own=own, common=common)
 
 
 def _submodules(listed: str) -> Iterator[tuple[str, str]]:
-    """Give path and commit of each submodule that the index has."""
+    """Yield path and commit of each submodule in the index."""
     count = 0
     for entry in listed.split("\0"):
         described, _, name = entry.partition("\t")
@@ -222,7 +222,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _small(path: Path) -> bytes:
-    """Read a small file; what is not a file, such as a pipe, is not waited for. Raises InputError."""
+    """Read a small regular file; a pipe, which could block, is refused. Raises InputError."""
     with _opened(path) as descriptor:
         return os.read(descriptor, _SMALL_BYTES_MAX)
 

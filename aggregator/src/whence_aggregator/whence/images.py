@@ -1,4 +1,4 @@
-"""whence images and whence attest: what the registry front holds, and how a build signs where an image is from."""
+"""whence images and whence attest: list the registry front's images, and sign an image's source in a build."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from whence_common.errors import InputError, WhenceError
 @click.command()
 @click.argument("image", required=False)
 @click.option("--team", help="Only images of this team.")
-@click.option("--search", "text", help="Only where this stands in the repository's name or the tag.")
-@click.option("--commit", help="Only images built from this commit, or one that begins so.")
+@click.option("--search", "text", help="Only images whose repository or tag contains this text.")
+@click.option("--commit", help="Only images built from this commit, or one with this prefix.")
 @click.option("--digest", help="Only this digest.")
 @listing
 @click.pass_obj
@@ -40,7 +40,7 @@ def images(
 ) -> None:
     """List the images in the registry front, or those of IMAGE: team/artifact, team/artifact:tag or …@sha256:….
 
-    One image is shown with all that is known of its source. Exits 4 when IMAGE is given and there is none.
+    A single image is shown with the evidence of its source. Exits 4 if IMAGE is not found.
     """
     named, _, digest = (image or "").partition("@")
     repository, _, tag = named.partition(":")
@@ -57,7 +57,7 @@ def images(
         columns = ("repository", "tag", "digest", "created_at", "created_by", "commit")
         show_list(found, "images", columns, as_json=as_json)
     if not found.rows and image is not None:
-        end(f"the registry has no image {image!r}: name it team/artifact:tag, without the host", UNKNOWN)
+        end(f"not found: image {image!r}; write team/artifact:tag, without the host", UNKNOWN)
 
 
 def _with_commit(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,22 +82,22 @@ def _with_commit(row: Mapping[str, Any]) -> dict[str, Any]:
     "--key",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The builder's private key, P-256 in PEM; WHENCE_KEY_PASSWORD opens an encrypted one.",
+    help="The builder's private key, P-256 in PEM; an encrypted one is decrypted with WHENCE_KEY_PASSWORD.",
 )
-@click.option("--builder-id", default=BUILDER, show_default=True, help="Who built it, as the platform trusts it.")
-@click.option("--token-host", "token_hosts", multiple=True, help="Another host that may see the sign-in.")
-@click.option("--allow-dirty", is_flag=True, help="Attest also a tree with changes that are in no commit, as such.")
+@click.option("--builder-id", default=BUILDER, show_default=True, help="The builder's id that the platform trusts.")
+@click.option("--token-host", "token_hosts", multiple=True, help="Another host that may receive the login.")
+@click.option("--allow-dirty", is_flag=True, help="Attest a working tree with uncommitted changes, marked as such.")
 def attest(
     image: str, file: Path | None, clone: Path | None, key: Path, builder_id: str, token_hosts: tuple[str, ...],
     allow_dirty: bool,
 ) -> None:  # fmt: skip
-    """Sign where IMAGE was built from, and push that beside it as a referrer: SLSA provenance v1 in a Sigstore bundle.
+    """Sign the source that IMAGE was built from, and push it as a referrer: SLSA provenance v1 in a Sigstore bundle.
 
-    Run it in the build after the push. The sign-in is Docker's (its config.json and helpers), or WHENCE_REGISTRY_TOKEN.
-    Exits 2 when the image, the source or the key cannot be used, 3 when the registry refuses.
+    Run it in the build after the push. The login is Docker's (config.json and credential helpers), or
+    WHENCE_REGISTRY_TOKEN. Exits 2 if image, source or key are invalid, 3 if the registry refuses.
     """
     if (file is None) == (clone is None):
-        raise click.UsageError("give one of --scm-source FILE and --git DIRECTORY")
+        raise click.UsageError("pass either --scm-source FILE or --git DIRECTORY")
     try:
         source = source_of_file(file) if file is not None else source_of_git(clone or Path())
         digest = push_attestation(

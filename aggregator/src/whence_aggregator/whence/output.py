@@ -1,4 +1,4 @@
-"""What the command's answers have in common: lists read page by page, tables, JSON, errors and exit codes."""
+"""Output of all subcommands: paged lists, tables, JSON, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from whence_common.visible import printable, visible_json
 
 GAPS, USAGE, UNREACHABLE, UNKNOWN, FAILED = 1, 2, 3, 4, 70
 PAGE_ROWS_MAX = 500
-"""The most that the API returns at once."""
+"""The most rows that the API returns in a page."""
 _SHOWN_DEFAULT = 100
 _PIPE_COLUMNS = 1_000_000
-"""The width where the output is not a terminal: nothing is folded or cut there."""
+"""The width if the output is not a terminal: nothing is folded or cut."""
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @dataclass
 class PagedList:
-    """A list that is asked for page by page. Iterate `pages` once; `more` is known afterwards."""
+    """A list that is read page by page. Iterate `pages` once; `following` and `rows` are complete afterwards."""
 
     first: Mapping[str, Any]
-    """The first answer: what it has beside the rows."""
+    """The first response without its rows."""
     pages: Iterator[Sequence[Mapping[str, Any]]]
     following: str | None = None
-    """The cursor of the first row that was not read; None when the list was read to its end."""
+    """The cursor of the first row that was not read; None if the list was read to its end."""
     rows: int = 0
 
     def note(self) -> str:
-        """Return what is to be said of how much was read."""
+        """Return a line about the number of rows, and whether there are more."""
         if self.following is None:
-            return f"{self.rows} in all"
-        return f"{self.rows} shown, and there are more: --all lists them, --limit N the first N"
+            return f"{self.rows} in total"
+        return f"{self.rows} shown, and there are more: use --all, or --limit N for the first N"
 
 
 def listing(command: _Command) -> _Command:
-    """Add --limit, --all and --json to a command that lists."""
+    """Add --limit, --all and --json to a list command."""
     options = (
         click.option("--limit", type=click.IntRange(min=1), default=_SHOWN_DEFAULT, show_default=True, metavar="N",
-                     help="List the first N only."),
-        click.option("--all", "everything", is_flag=True, help="List all, however many there are."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON; `next` is null when all is listed."),
+                     help="List only the first N rows."),
+        click.option("--all", "everything", is_flag=True, help="List all rows."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON; `next` is null at the end of the list."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -66,13 +66,13 @@ def listed(
     *,
     after: str | None = None,
 ) -> PagedList:
-    """Ask for a list after a cursor, page by page, up to `most` rows; None means all."""
+    """Return a list after a cursor, read page by page, with up to `most` rows; None means all."""
 
     def page(cursor: str | None, left: int | None) -> dict[str, Any]:
         size = str(PAGE_ROWS_MAX if left is None else min(left, PAGE_ROWS_MAX))
         document = ask(lambda: client.get(path, **{**parameters, "cursor": cursor, "limit": size}))
         if not isinstance(document, dict) or not isinstance(document.get(name), list) or "next" not in document:
-            end(f"the answer to {path} is not a list of {name}: is this a whence-aggregator?", UNREACHABLE)
+            end(f"the response to {path} is not a list of {name}: is this a whence-aggregator?", UNREACHABLE)
         return document
 
     document = page(after, most)
@@ -98,7 +98,7 @@ def listed(
 
 
 def show_list(found: PagedList, name: str, columns: tuple[str, ...], *, as_json: bool) -> None:
-    """Print a list as it is read, and how much of it that is on stderr."""
+    """Print a list page by page, and a line about the number of rows to stderr."""
     if as_json:
         json_list(found, name)
     else:
@@ -109,7 +109,7 @@ def show_list(found: PagedList, name: str, columns: tuple[str, ...], *, as_json:
 
 
 def json_list(found: PagedList, name: str) -> None:
-    """Print a list as one JSON document, row by row, so that a long one need not be in memory."""
+    """Print a list as one JSON document, row by row, so that a long one is not held in memory."""
     before = "".join(f"  {visible_json(key)}: {_indented(value)},\n" for key, value in found.first.items())
     out(f"{{\n{before}  {visible_json(name)}: [")
     separator = "\n    "
@@ -120,12 +120,12 @@ def json_list(found: PagedList, name: str) -> None:
 
 
 def show(document: object, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
-    """Print what the aggregator answers whole."""
+    """Print a response that is not paged."""
     if as_json:
         show_json(document)
         return
     _Table(columns).add(rows)
-    note(f"{len(rows)} in all")
+    note(f"{len(rows)} in total")
 
 
 def show_json(document: object) -> None:
@@ -133,7 +133,7 @@ def show_json(document: object) -> None:
 
 
 class ReaderGone(Exception):
-    """Whatever read the output has closed it. Not an OSError: click would exit with 1, which means gaps."""
+    """The reader closed the output. Not an OSError, for which click would exit with 1, which means gaps."""
 
 
 def out(text: str) -> None:
@@ -145,7 +145,7 @@ def out(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print to stderr, if anybody still reads that."""
+    """Print to stderr; a closed stderr is ignored."""
     try:
         sys.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
         sys.stderr.flush()
@@ -155,18 +155,18 @@ def note(text: str) -> None:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to `main`: rich exits with 1, which means gaps."""
+        """Raise ReaderGone, which `main` handles: rich would exit with 1, which means gaps."""
         raise ReaderGone
 
 
 def console() -> Console:
-    """Return a console that takes values as they are; as wide as it must be where the output is not a terminal."""
+    """Return a console without markup; if the output is not a terminal, it has no limit of width."""
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     return _Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 class _Table:
-    """A table that is printed page by page: folded to a terminal's width, else one line a row."""
+    """A table that is printed page by page: folded to a terminal's width, else one line per row."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         self._columns = columns
@@ -201,7 +201,7 @@ def _indented(value: object, by: str = "  ") -> str:
 
 
 def ask(request: Callable[[], Any]) -> Any:
-    """Ask the aggregator; end with the exit code that says why it does not answer."""
+    """Return the result of a request; on an error, print it and exit with its code."""
     try:
         return request()
     except Refused as exc:
@@ -213,7 +213,7 @@ def ask(request: Callable[[], Any]) -> Any:
 
 
 def _exit_code(refused: Refused) -> int:
-    """400: what was asked is wrong. 404 with a code of its own: there is no such thing, not no such path."""
+    """Return the exit code for a refusal. A 404 with a code of its own means not found; without, an unknown path."""
     if refused.status == 404 and refused.code != "http-404":
         return UNKNOWN
     return USAGE if refused.status == 400 else UNREACHABLE

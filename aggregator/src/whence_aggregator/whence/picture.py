@@ -1,4 +1,4 @@
-"""A lineage as a picture for the terminal: one line a link, its state in colour, its reason and evidence below."""
+"""Draw lineages and images in the terminal: one line per link with its state in colour, reason and evidence below."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _VALUE_KEYS = {
 
 
 def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> None:
-    """Draw one lineage."""
+    """Print one lineage."""
     subject = lineage["subject"]["instance"]
     heading = f" at {lineage['at']}, {_presence(lineage)}: "
     console.print(Text.assemble((printable(subject), "bold"), heading, _verdict(lineage)))
@@ -49,7 +49,7 @@ def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> Non
 
 
 def _verdict(lineage: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what is said of the whole, and its style. What was not checked is not a gap, and not complete either."""
+    """Return the verdict on the whole lineage, and its style. Links that were not checked are not gaps."""
     if lineage["complete"]:
         return "complete", "green"
     if any(link["state"] in _GAPS for link in lineage["links"]):
@@ -58,18 +58,18 @@ def _verdict(lineage: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _draw_times(console: Console, lineage: Mapping[str, Any]) -> None:
-    """Draw what was stated too late about the time asked about."""
+    """Print a warning if statements about the requested time were recorded later."""
     later = lineage["reported_later"]
     if not lineage["recorded_by_then"]:
-        text = f"   nothing was recorded by {lineage['at']}: this was reported later"
+        text = f"   nothing was recorded by {lineage['at']}: this was recorded later"
         console.print(Text(text, "yellow"), soft_wrap=True)
     elif later["total"]:
-        text = f"   {later['total']} statements about this time were recorded later; they count for nothing here"
+        text = f"   {later['total']} statements about this time were recorded later; they are not considered"
         console.print(Text(text, "yellow"), soft_wrap=True)
 
 
 def _presence(lineage: Mapping[str, Any]) -> str:
-    """Say in what state the instance is, and since when; and whether its agent is heard."""
+    """Return the instance's state and its begin, and whether the agent reports."""
     life = f"life {lineage['life']}" + (f" since {lineage['life_since']}" if lineage["life_since"] else "")
     heard = f", {lineage['heard']}" if lineage["heard"] is not None else ""
     since = f" since {lineage['last_seen']}" if lineage["heard"] == "silent" else ""
@@ -77,8 +77,8 @@ def _presence(lineage: Mapping[str, Any]) -> str:
 
 
 def draw_image(console: Console, image: Mapping[str, Any]) -> None:
-    """Draw one image of the registry."""
-    source = image["source"] or {"state": "unknown", "reason": "nobody has looked yet"}
+    """Print one image of the registry."""
+    source = image["source"] or {"state": "unknown", "reason": "not collected yet"}
     pushed = f" pushed {image['created_at']} by {printable(image['created_by'])}, ledger {image['ledger_index']}"
     console.print(Text.assemble((printable(image["image"]), "bold"), pushed), soft_wrap=True)
     console.print(Text(f"├─ digest {image['digest']}"), soft_wrap=True)
@@ -124,12 +124,12 @@ def _value(link: Mapping[str, Any]) -> str:
 
 
 def _ticket(ticket: Mapping[str, Any]) -> str:
-    """Show a ticket with the line of the message that names it, and the pattern that matched there."""
+    """Return a ticket with the line of the commit message that names it, and the pattern that matched."""
     return f"{printable(ticket['url'] or ticket['id'])} (line {ticket['line']}: {printable(ticket['pattern'])})"
 
 
 def _problems(link: Mapping[str, Any]) -> list[str]:
-    """Errors in user data, as its lines say them."""
+    """Return the errors in user data, one text each."""
     value = link["value"] or {}
     return [
         printable(f"{p.get('line')}:{p.get('column')} {p.get('message')} [{p.get('code')}] {p.get('fix')}")

@@ -1,4 +1,4 @@
-"""A registry as `whence attest` uses it: manifests are read, a referrer is pushed. HTTPS, but on loopback."""
+"""The registry client of `whence attest`: reads manifests and pushes a referrer. HTTPS, except on loopback."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class _Answer:
 
 
 class RegistryClient:
-    """One repository. The sign-in is Docker's: its configuration, its helpers, or WHENCE_REGISTRY_TOKEN.
+    """A client of one repository. The login is Docker's (configuration and helpers), or WHENCE_REGISTRY_TOKEN.
 
-    `token_hosts` are hosts, beside the registry's own, that may see it.
+    `token_hosts` are hosts, in addition to the registry's own, that may receive the login.
     """
 
     def __init__(self, reference: ImageReference, *, token_hosts: tuple[str, ...] = ()) -> None:
@@ -52,19 +52,19 @@ class RegistryClient:
         self._authorization = ""
 
     def manifest(self, name: str) -> bytes:
-        """GET a manifest by tag or digest. Raises RoadError or InputError."""
+        """Return a manifest by tag or digest. Raises RoadError or InputError."""
         answer = self._ask("GET", self._url("manifests", name), headers=read_headers())
         if answer.status == 404:
             raise InputError(
-                "image-unknown", f"{self._registry} has no {self._path}:{name}", fix="push the image first"
+                "image-unknown", f"not found: {self._path}:{name} in {self._registry}", fix="push the image first"
             )
         return _expect(answer, 200).content
 
     def push_blob(self, content: bytes) -> str:
-        """Upload a blob; give its digest. Raises RoadError."""
+        """Upload a blob and return its digest. Raises RoadError."""
         digest = sha256_digest(content)
         if self._ask("HEAD", self._url("blobs", digest)).status in (200, *REDIRECTS):
-            return digest  # a registry redirects to blobs that it has
+            return digest  # a redirect means that the registry has the blob
         uploads = f"/v2/{self._path}/blobs/uploads/"
         begun = _expect(self._ask("POST", uploads), 202)
         location = upload_location(self._place, f"{self._base}{uploads}", begun.headers.get("location"))
@@ -73,7 +73,7 @@ class RegistryClient:
         return digest
 
     def push_manifest(self, content: bytes, media_type: str) -> tuple[str, bool]:
-        """PUT a manifest by its digest; give the digest, and whether the registry lists referrers by itself."""
+        """PUT a manifest by its digest; return the digest, and whether the registry has the referrers API."""
         digest = sha256_digest(content)
         path = self._url("manifests", digest)
         answer = _expect(self._ask("PUT", path, body=content, headers={"Content-Type": media_type}), 201)
@@ -100,7 +100,7 @@ class RegistryClient:
             answer = self._once(method, target, body, headers or {})
         url, followed = urljoin(self._base, target), 0
         while method == "GET":
-            # NOTE: what a name resolves to is not looked at here: a build reaches what its network has anyway
+            # NOTE: resolved addresses are not checked here: a build can reach its network in any case
             url = next_hop(self._place, url, answer.status, answer.headers.get("location", ""), followed=followed)
             if not url:
                 break
@@ -127,7 +127,7 @@ class RegistryClient:
         self._authorization = token.header
 
     def _login(self) -> Login | None:
-        """Find how to sign in; never said in an error."""
+        """Return the login, or None. Errors do not contain it."""
         token = os.environ.get("WHENCE_REGISTRY_TOKEN")
         if token:
             return Login(username="oauth2", password=token)
@@ -149,19 +149,20 @@ class RegistryClient:
         program = shutil.which(f"docker-credential-{helper}")
         if program is None:
             raise RoadError(
-                "registry-login", f"docker-credential-{helper}, which Docker's configuration names, is missing"
+                "registry-login", f"docker-credential-{helper}, which Docker's configuration names, is not installed"
             )
         key = "https://index.docker.io/v1/" if self._registry == DOCKER_HUB else self._registry
-        # our own secrets are not the helper's business; it may need the rest, such as AWS's variables for ECR
+        # the helper must not receive our secrets; it may need the other variables, such as AWS's for ECR
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WHENCE_")}
         try:
-            said = subprocess.run(
+            output = subprocess.run(
                 [program, "get"], input=key.encode(), capture_output=True, check=True, timeout=_HELPER_SECONDS_MAX,
                 env=environment,
             ).stdout  # fmt: skip
         except (OSError, subprocess.SubprocessError) as exc:
-            raise RoadError("registry-login", f"docker-credential-{helper} gives nothing for {self._registry}") from exc
-        found = loose(said)
+            message = f"docker-credential-{helper} returned no login for {self._registry}"
+            raise RoadError("registry-login", message, fix=f"sign in: docker login {self._registry}") from exc
+        found = loose(output)
         entry = {"username": found.get("Username"), "password": found.get("Secret")}
         return login_of_entry(entry, host=self._registry, name=f"docker-credential-{helper}")
 
@@ -183,13 +184,13 @@ class RegistryClient:
             named = {name.lower(): value for name, value in answer.getheaders()}
             challenges = tuple(answer.headers.get_all("WWW-Authenticate", []))
             if len(content) > MANIFEST_BYTES_MAX:
-                message = f"{self._registry} sends more than {MANIFEST_BYTES_MAX} bytes"
+                message = f"{self._registry} returned more than {MANIFEST_BYTES_MAX} bytes"
                 raise RoadError("registry-answer-too-large", message, retryable=False)
-            if answer.length:  # reading with a bound does not raise this
+            if answer.length:  # a bounded read does not raise IncompleteRead by itself
                 raise http.client.IncompleteRead(content, answer.length)
             return _Answer(answer.status, content, named, challenges)
         except (OSError, http.client.HTTPException) as exc:
-            raise RoadError("registry-unreachable", f"{self._registry} does not answer: {type(exc).__name__}") from exc
+            raise RoadError("registry-unreachable", f"{self._registry} is unreachable: {type(exc).__name__}") from exc
         finally:
             connection.close()
 
@@ -198,4 +199,4 @@ def _expect(answer: _Answer, status: int) -> _Answer:
     if answer.status == status:
         return answer
     words = ErrorDocument.parse(answer.content).words
-    raise RoadError("registry-refuses", f"the registry answers HTTP {answer.status} {words}".rstrip())
+    raise RoadError("registry-refuses", f"the registry returned HTTP {answer.status} {words}".rstrip())
