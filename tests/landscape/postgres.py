@@ -40,7 +40,19 @@ async def postgres(
         shutil.chown(home, "postgres", "postgres")
         directory.chmod(0o755)
         prefix = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--")
-    initdb = (folder / "initdb", "-D", home, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+    initdb = (
+        folder / "initdb",
+        "-D",
+        home,
+        "-U",
+        superuser,
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "--no-sync",
+    )
     await run(*prefix, *initdb, cwd=Path("/"))
     further = [word for setting in prepare(home) for word in ("-c", setting)]
     command = [
