@@ -334,7 +334,7 @@ async def test_a_backup_beside_a_running_server_is_whole_and_is_restored(place: 
     restored = place.beside()
     await restored.restore(dumped)
     (finding,) = await restored.findings()
-    assert re.fullmatch(r"checkpoint file: it is over \d+ entries, and there are \d+", finding)
+    assert re.fullmatch(r"checkpoint file: it is over \d+ entries, but there are \d+", finding)
     assert int(finding.split()[5]) > later
     assert await refusal(restored) == "ledger-inconsistent"
 

@@ -63,10 +63,9 @@ async def test_a_ledger_of_version_1_means_today_what_it_meant_when_it_was_writt
 async def test_an_entry_of_a_newer_program_is_named_and_says_what_to_do(database: Database) -> None:
     newer = [event("fact", {"kind": "commit"}, version=2), event("rule-of-2030", {})]
     assert await replayed(database, newer) == [
-        "0: its content cannot be used: EntryInvalid: this program knows no entries fact:v2: "
-        "use the newer one that wrote them",
-        "1: its content cannot be used: EntryInvalid: this program knows no entries rule-of-2030:v1: "
-        "use the newer one that wrote them",
+        "0: its content cannot be used: EntryInvalid: unknown entry fact:v2: use the newer version of this program",
+        "1: its content cannot be used: EntryInvalid: unknown entry rule-of-2030:v1: "
+        "use the newer version of this program",
     ]
 
 

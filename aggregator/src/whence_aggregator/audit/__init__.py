@@ -1,3 +1,3 @@
-"""For auditors: bundles of evidence, the check of log and projections, and making the projections again."""
+"""Audit: bundles of evidence, the check of log and projections, and the rebuild of projections."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Making bundles: the entries of a period, and what is needed to check them offline (whence_common.evidence_bundle)."""
+"""Evidence bundles: the entries of a period, with the proofs to check them offline (whence_common.evidence_bundle)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Bundles:
         self._ledger = ledger
 
     async def lines(self, *, account: str | None, since: str, until: str, note: str) -> AsyncIterator[bytes]:
-        """Give the lines of a bundle under a checkpoint. `since` is in the period, `until` is after it."""
+        """Yield the lines of a bundle under a checkpoint, for the period [since, until)."""
         checkpoint = Checkpoint.parse(Note.parse(note.encode()).text)
         first, past = await self._period(since, until, checkpoint.size)
         subtrees = [
@@ -58,7 +58,7 @@ class Bundles:
         yield _line(End(entries=count))
 
     async def _period(self, since: str, until: str, size: int) -> tuple[int, int]:
-        """Give the entries recorded in a period, from one clock entry to another."""
+        """Return the bounds of the entries recorded in a period, from one clock entry to another."""
         bounds: ClockRangeParameters = {
             "since": to_millis(parse_instant(since)), "until": to_millis(parse_instant(until)),
         }  # fmt: skip
@@ -70,7 +70,7 @@ class Bundles:
         return first, min(size, after if after is not None else size)
 
     async def _introduction(self, content: bytes, known: set[str], first: int, size: int) -> AsyncIterator[bytes]:
-        """Give the enrolment of a statement's key, when it was before the period."""
+        """Yield the enrolment of a statement's key, when it was before the period."""
         for key, _ in Envelope.parse(content).signatures:
             if key in known:
                 return
@@ -100,7 +100,7 @@ class Bundles:
 
 
 def _concerns(stored: Stored, account: str | None) -> bool:
-    """Return whether an entry is shown: only where the table of kinds says that it concerns the account."""
+    """Return whether an entry is shown: its kind must state that it concerns the account."""
     if account is None:
         return True
     content, described = stored.content or b"", KINDS.get(stored.kind)

@@ -1,7 +1,7 @@
-"""The check of a database against itself and against its signatures: every entry, every hash, every derived row.
+"""The check of a database: every entry, every hash, every signature, every derived row.
 
-Nothing in it is believed but the log's keys and AWS's certificates: leaves are hashed from the entries, tiles from the
-leaves, roots compared with what was signed, and every table is derived again in a scratch database and compared.
+Only the log's keys and AWS's certificates are trusted: leaves are hashed from the entries, tiles from the leaves, roots
+are compared with the signed ones, and every table is derived again in a scratch database and compared.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ _FINDINGS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """Something that is not as it was written: the table, which row or entry, and what is wrong."""
+    """A finding: the table, the row or entry, and what is wrong with it."""
 
     table: str
     place: str
     message: str
 
     def __str__(self) -> str:
-        return printable(f"{self.table} {self.place}: {self.message}")  # whoever changed a row chose what stands in it
+        return printable(f"{self.table} {self.place}: {self.message}")  # a changed row may contain any text
 
 
 @dataclass(slots=True)
 class AuditOutcome:
-    """What a check found. `entries` is how many entries were read."""
+    """The result of a check. `entries` is the number of entries that were read."""
 
     entries: int = 0
     findings: list[Discrepancy] = field(default_factory=list)
@@ -66,7 +66,7 @@ class AuditOutcome:
 
 
 class Check:
-    """Checks one database. `scratch` is an empty one, to derive everything in again."""
+    """Checks one database. `scratch` is an empty database for the derived tables."""
 
     def __init__(
         self,
@@ -92,10 +92,10 @@ class Check:
         self._missing: list[tuple[int, str]] = []
         self._taken: list[tuple[str, int, int]] = []
         self._named = set(policy.log_keys)
-        """Keys that ever signed the log. A revoked one signs no lie here: roots are compared with the entries."""
+        """All keys that have signed the log. Revoked ones are safe here: roots are compared with the entries."""
 
     async def run(self) -> AuditOutcome:
-        """Check everything; never raises for what is wrong in the data."""
+        """Check everything, and return the findings; wrong data raises nothing."""
         outcome, size = self._outcome, await self._reader.size()
         async with self._scratch.transaction() as transaction:
             replay = Replay(
@@ -119,13 +119,13 @@ class Check:
         return outcome
 
     def _check_pruned(self) -> None:
-        """A body may be missing only where an entry says that it was taken."""
+        """Report missing bodies for which there is no entry that records the pruning."""
         for index, kind in self._missing:
             if not any(one == kind and first <= index < past for one, first, past in self._taken):
-                self._outcome.find("entry", index, f"its body is missing, and no entry says that {kind} was pruned")
+                self._outcome.find("entry", index, f"its body is missing, and no entry records that {kind} was pruned")
 
     async def _entries(self, size: int, replay: Replay) -> AsyncIterator[Stored]:
-        """Give the entries, each checked by itself and hashed."""
+        """Yield the entries, each checked and hashed."""
         following = 0
         for first in range(0, size, PROGRESS_ENTRIES):
             async for one in self._records_from(first, min(size, first + PROGRESS_ENTRIES)):
@@ -172,9 +172,9 @@ class Check:
         try:
             kind, event = kind_of(content)
             if kind != stored.kind:
-                self._outcome.find("entry", index, f"it is a {kind}, and its row says {stored.kind}")
+                self._outcome.find("entry", index, f"it is a {kind}, but its row states {stored.kind}")
             if digest_head(bytes.fromhex(sha256_digest(content)[7:])) != one.digest_head:
-                self._outcome.find("entry", index, "its row names another digest than its bytes have")
+                self._outcome.find("entry", index, "the digest in its row is not that of its bytes")
             if kind == "log-key":
                 self._named |= {VerifierKey.parse(one) for one in event["keys"]}
             elif kind == "pruned":
@@ -205,20 +205,18 @@ class Check:
             hash_ = tiles[-1].root
 
     async def _check_tiles(self) -> None:
-        """Compare every stored tile with the one that the entries give."""
+        """Compare every stored tile with the one derived from the entries."""
         seen = 0
         async for row in _pages(self._database, DUMP_TILE):
             level, number, stored = stored_tile(row)
             seen += 1
             ours = self._tree[level] if level < len(self._tree) else []
             if number >= len(ours) or not len(ours[number]):
-                self._outcome.find("tile", f"{level}/{number}", "the log is not long enough to have it")
+                self._outcome.find("tile", f"{level}/{number}", "the log is too short for it")
             elif stored != ours[number].to_bytes():
                 first = _first_difference(stored, ours[number].to_bytes())
                 entry = (number * TILE_WIDTH + first) * TILE_WIDTH**level
-                self._outcome.find(
-                    "tile", f"{level}/{number}", f"it is not what the entries give, from entry {entry} on"
-                )
+                self._outcome.find("tile", f"{level}/{number}", f"it differs from the entries, from entry {entry} on")
         wanted = sum(1 for tiles in self._tree for tile in tiles if len(tile))
         if seen < wanted:
             self._outcome.find("tile", "", f"{wanted - seen} tiles are missing")
@@ -240,9 +238,9 @@ class Check:
             if stated not in (None, checkpoint.size):
                 self._outcome.find("checkpoint", place, f"it is over {checkpoint.size} entries")
             elif checkpoint.size > size:
-                self._outcome.find("checkpoint", place, f"it is over {checkpoint.size} entries, and there are {size}")
+                self._outcome.find("checkpoint", place, f"it is over {checkpoint.size} entries, but there are {size}")
             elif checkpoint.size and range_hash(0, checkpoint.size, self._node) != checkpoint.root:
-                self._outcome.find("checkpoint", place, f"the first {checkpoint.size} entries are not those signed")
+                self._outcome.find("checkpoint", place, f"the first {checkpoint.size} entries are not the signed ones")
 
     def _node(self, height: int, number: int) -> bytes:
         level, within = divmod(height, 8)
@@ -251,7 +249,7 @@ class Check:
 
     async def _check_tables(self, *, skipped: bool) -> None:
         if skipped:
-            return  # what was derived again is not whole: the entries are wrong, and that is found
+            return  # the derived tables are incomplete, as entries are wrong, which is reported already
         pruned = bool(self._outcome.pruned)
         for table in TABLES:
             for dump in table.dumps if not (pruned and table.lossy) else ():
@@ -259,7 +257,7 @@ class Check:
             self._progress(f"table {table.name}")
 
     async def _compare(self, dump: NamedQuery[TablePage, Mapping[str, object]]) -> None:
-        """Compare a table with the one derived again, row by row in the order of its key."""
+        """Compare a table with the derived one, row by row in the order of its key."""
         theirs, ours = _pages(self._database, dump), _pages(self._scratch, dump)
         table = dump.name.removeprefix("dump_")
         while True:
@@ -273,15 +271,15 @@ class Check:
                     return  # from here on every row would differ
 
     async def _check_sightings(self) -> None:
-        """Check the seals of `last_seen`, and that nobody who spoke has no row."""
+        """Check the seals of `last_seen`, and that each instance with a statement has a row."""
         if self._sightings is None:
             return
         async for row in _pages(self._database, DUMP_LAST_SEEN):
             seen = sighting(row)
             if not self._sightings.holds(seen):
-                self._outcome.find("last_seen", seen.instance_id, "its seal does not hold")
+                self._outcome.find("last_seen", seen.instance_id, "its seal is not valid")
         async for one in _pages(self._database, DUMP_UNSEEN):
-            self._outcome.find("last_seen", unseen(one), "the instance has spoken and has no row")
+            self._outcome.find("last_seen", unseen(one), "the instance has statements but no row")
 
 
 async def _pages(database: Database, dump: NamedQuery[TablePage, R]) -> AsyncIterator[R]:
@@ -317,9 +315,9 @@ def _difference(stored: dict[str, object] | None, derived: dict[str, object] | N
     if stored is None:
         return "the row is missing"
     if derived is None:
-        return "no entry gives this row"
+        return "no entry results in this row"
     names = [name for name in derived if stored.get(name) != derived[name]]
-    return f"the row is not what the entries give: {', '.join(names)}"
+    return f"the row differs from the entries: {', '.join(names)}"
 
 
 def _first_difference(one: bytes, other: bytes) -> int:

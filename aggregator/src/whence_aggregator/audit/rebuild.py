@@ -1,4 +1,4 @@
-"""Rebuild: what is derived from the log is dropped and made again, in one transaction."""
+"""Rebuild: tables derived from the log are dropped and derived again, in one transaction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from whence_aggregator.projections.kinds import KINDS, TABLES
 
 
 async def rebuild(database: Database, reader: LogReader) -> int:
-    """Make the projections again; give the number of entries. Raises Conflict when an entry cannot be used."""
+    """Derive the projections again; return the number of entries. Raises Conflict when an entry cannot be used."""
     wrong: list[str] = []
     async with database.transaction() as transaction:
         await transaction.execute(*(table.clear.bind([{}]) for table in TABLES))
@@ -19,11 +19,11 @@ async def rebuild(database: Database, reader: LogReader) -> int:
         count = await replay.apply(reader.entries(0, await reader.size()))
         if wrong:
             raise Conflict("ledger-damaged", f"{len(wrong)} entries cannot be used, the first: {wrong[0]}",
-                           fix="whence-aggregator ledger check")  # fmt: skip
+                           fix="run whence-aggregator ledger check")  # fmt: skip
         if replay.skipped:
             pruned = sum(replay.skipped.values())
             raise Conflict(
-                "ledger-pruned", f"{pruned} bodies were pruned and are in no archive: what they said would be lost",
-                fix="set retention.archive_bucket to where they were moved",
+                "ledger-pruned", f"{pruned} bodies were pruned and are not in the archive: their rows would be lost",
+                fix="set retention.archive_bucket to the bucket that they were archived in",
             )  # fmt: skip
     return count

@@ -1,4 +1,4 @@
-"""Replay: entries in their order, through the same projections that wrote them when they were appended."""
+"""Replay: applies entries in order, through the same projections as when they were appended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whence_common.statement import Statement
 
 BATCH_MAX = 240
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-"""What events raise that are not shaped as those that we write."""
+"""The errors that malformed events raise."""
 Bound = tuple[str, int, str]
 """(instance id, number of the enrolment, public key)."""
 
@@ -35,7 +35,7 @@ class Replay:
         self._combinations = Combinations()
         self._statements: list[AppendedStatement] = []
         self._gathered: tuple[str, int] = ("", 0)
-        """Kind and version of the events that wait to be projected."""
+        """Kind and version of the events waiting to be projected."""
         self._events: list[tuple[int, Event]] = []
         self.bound: dict[str, Bound] = {}
         self.skipped: dict[str, int] = {}
@@ -43,7 +43,7 @@ class Replay:
         self.latest: int | None = None
 
     async def apply(self, entries: AsyncIterator[Stored]) -> int:
-        """Apply all entries; give how many there were."""
+        """Apply all entries; return their number."""
         count = 0
         async for stored in entries:
             count += 1
@@ -60,14 +60,14 @@ class Replay:
             return
         kind, version, event = type_of(stored.content)
         if kind == STATEMENT:
-            said = self._said(stored.ledger_index, stored.content)
+            statement = self._statement(stored.ledger_index, stored.content)
             if self._events or len(self._statements) >= BATCH_MAX:
                 await self._flush()
-            self._statements.append(said)
+            self._statements.append(statement)
             return
         described = self._kinds.get(kind)
         if described is None or version not in described.project:
-            raise EntryInvalid(f"this program knows no entries {kind}:v{version}: use the newer one that wrote them")
+            raise EntryInvalid(f"unknown entry {kind}:v{version}: use the newer version of this program")
         if kind == "enrolment":
             instance = event["instance"]["instance_id"]
             self.bound[event["key_id"]] = instance, event["number"], event["public_key"]
@@ -77,20 +77,20 @@ class Replay:
         self._gathered = kind, version
         self._events.append((stored.ledger_index, event))
 
-    def _said(self, index: int, content: bytes) -> AppendedStatement:
+    def _statement(self, index: int, content: bytes) -> AppendedStatement:
         envelope = Envelope.parse(content)
         found = next((self.bound[key] for key, _ in envelope.signatures if key in self.bound), None)
         if found is None:
-            raise EntryInvalid("no enrolment before it binds its key")
+            raise EntryInvalid("its key is not bound by an earlier enrolment")
         predicate = Statement.from_wire(envelope.payload).predicate
         if predicate.instance.instance_id != found[0]:
-            raise EntryInvalid(f"its key is bound to {found[0]}, and it speaks of another instance")
+            raise EntryInvalid(f"its key is bound to {found[0]}, but it is about another instance")
         return AppendedStatement(
             ledger_index=index, instance_id=found[0], enrolment=found[1], stated=Stated.of(predicate)
         )
 
     async def _flush(self) -> None:
-        """Project what was gathered. What cannot be projected ends projecting: nothing after it would be right."""
+        """Project the gathered entries. A failure ends projecting: nothing after it would be correct."""
         statements, self._statements = self._statements, []
         events, self._events = self._events, []
         if self.broken or not (statements or events):
@@ -100,7 +100,7 @@ class Replay:
             await self._project_all(statements, events)
         except (InputError, StorageUnavailable, *_MALFORMED) as exc:
             self.broken = True
-            self._on_error(first, f"it does not fit what stands before it: {type(exc).__name__}: {exc}")
+            self._on_error(first, f"it does not fit the entries before it: {type(exc).__name__}: {exc}")
 
     async def _project_all(self, statements: list[AppendedStatement], events: list[tuple[int, Event]]) -> None:
         if statements:

@@ -1,4 +1,4 @@
-"""Rows that only the check reads, as values. Pure."""
+"""Rows that only the check reads as values. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def stored_tile(row: DumpTileRow) -> tuple[int, int, bytes]:
 
 
 def checkpoint(row: DumpCheckpointRow) -> tuple[int | None, str]:
-    """Return the size that a checkpoint's row states, and its note."""
+    """Return the size in a checkpoint's row, and its note."""
     return row["size"], row["note"]
 
 
 def unseen(row: DumpUnseenRow) -> str:
-    """Return the id of an instance that made statements, and of which no time is kept."""
+    """Return the id of an instance with statements but without a row in `last_seen`."""
     return row["instance_id"]

@@ -1,7 +1,7 @@
-"""The witness: another team's small program that cosigns checkpoints once they continue what it saw before.
+"""The witness: another team's program that cosigns checkpoints if they are consistent with the last one it saw.
 
-C2SP tlog-witness. Comparing and setting what was seen last is one step, and it is on disk before the answer leaves: so
-no two requests can take it back.
+C2SP tlog-witness. The last checkpoint is compared and replaced in one step, and is on disk before the response is sent:
+so concurrent requests cannot revert it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})\Z")
 
 
 class WitnessRefusal(InputError):
-    """Why there is no cosignature; `status` is HTTP's, as the protocol has it."""
+    """Why a checkpoint is not cosigned; `status` is the HTTP status of the protocol."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__("witness-refused", message)
@@ -30,7 +30,7 @@ class WitnessRefusal(InputError):
 
 
 class SizeConflict(WitnessRefusal):
-    """The log thinks that another size was cosigned last than was; `size` is that."""
+    """The request's old size is not the one cosigned last, which is `size`."""
 
     def __init__(self, size: int) -> None:
         super().__init__(409, f"{size}\n")
@@ -39,14 +39,14 @@ class SizeConflict(WitnessRefusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedLog:
-    """A log that may ask, and where is kept what was seen of it last."""
+    """A known log, with the store of its last checkpoint."""
 
     keys: Sequence[VerifierKey]
     keeper: CheckpointKeeper
 
 
 class Witness:
-    """Cosigns for known logs. Nothing is awaited between comparing and keeping: requests come one after another."""
+    """Cosigns for known logs. Nothing is awaited between comparing and storing, so requests are serial."""
 
     def __init__(self, *, signer: Signer, logs: Sequence[WatchedLog], now: Now) -> None:
         self._signer = signer
@@ -54,13 +54,13 @@ class Witness:
         self._now = now
 
     def add_checkpoint(self, body: bytes) -> str:
-        """Give the cosignature line. Raises WitnessRefusal."""
+        """Return the cosignature line. Raises WitnessRefusal."""
         old, proof, note = _parse(body)
         checkpoint = self._signed(note)
         log = self._logs[checkpoint.origin]
         seen = _seen(log.keeper)
         if old > checkpoint.size:
-            raise WitnessRefusal(400, "the old size is above the checkpoint's")
+            raise WitnessRefusal(400, "the old size is larger than the checkpoint's")
         if old != seen.size:
             raise SizeConflict(seen.size)
         _check(seen, checkpoint, proof)
@@ -68,14 +68,14 @@ class Witness:
         return str(self._signer.cosign(note.text, int(self._now().timestamp())))
 
     def _signed(self, note: Note) -> Checkpoint:
-        """Read a checkpoint that its own log signed."""
+        """Return the checkpoint of a note, verified with its log's keys."""
         try:
             checkpoint = Checkpoint.parse(note.text)
         except NoteInvalid as exc:
             raise WitnessRefusal(400, exc.message) from exc
         log = self._logs.get(checkpoint.origin)
         if log is None:
-            raise WitnessRefusal(404, "this log is not watched here")
+            raise WitnessRefusal(404, "unknown log")
         try:
             note.verify(log.keys)
         except NoteInvalid as exc:
@@ -86,7 +86,7 @@ class Witness:
 def _check(seen: Checkpoint, checkpoint: Checkpoint, proof: Sequence[bytes]) -> None:
     if seen.size == 0:
         if proof:
-            raise WitnessRefusal(422, "a proof from size 0 is empty")
+            raise WitnessRefusal(422, "a proof from size 0 must be empty")
         if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
             raise WitnessRefusal(422, "this is not the root of an empty tree")
         return

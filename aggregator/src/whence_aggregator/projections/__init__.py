@@ -1,5 +1,4 @@
-"""Projections: what the log's entries mean for the tables that are asked. The same code writes them when an entry is
-appended and when they are rebuilt, and it takes nothing but the entries: so they can be dropped, compared and made
-again."""
+"""Projections: the tables that queries read, derived from the log's entries. The same code writes them when an entry is
+appended and when they are rebuilt, with only the entries as input: so they can be dropped, compared and rebuilt."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events: enrolments, applications, collected facts and verdicts."""
+"""Projections of events: enrolments, applications, collected facts and verdicts."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ from whence_common.scm_source import ScmSource, repository_of
 
 INVENTORY_KIND = "ec2-instance"
 INSTANCE = "instance"
-"""The kind of subject that verdicts are about."""
+"""The kind of subject of verdicts."""
 
 
 async def project_enrolment(transaction: Transaction, index: int, event: Mapping[str, Any]) -> int:
-    """Bind the key to the instance; give the instance's number, the next one when it is new."""
+    """Bind the key to the instance; return the instance's number, which is the next one when it is new."""
     facts = event["instance"]
     names = instance_ids([facts["instance_id"]])
     known, last, inventory = await transaction.fetch_all(
@@ -133,7 +133,7 @@ async def project_application(transaction: Transaction, index: int, event: Mappi
 
 
 async def project_fact(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
-    """Keep what a collector found, with the ways back that follow from it."""
+    """Store a collector's fact, with the rows by which searches find it."""
     if event["kind"] == INVENTORY_KIND:
         await project_inventory(transaction, [(index, event)])
         return
@@ -167,9 +167,9 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
 
 
 async def project_inventory(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> set[str]:
-    """Keep what the EC2 API lists, and move the lives of enrolled instances; return the ids of those.
+    """Store what the EC2 API lists, and update the lives of enrolled instances; return the ids of those that changed.
 
-    No instance may be among the entries twice.
+    Each instance may occur at most once in the entries.
     """
     rows = [_inventory_row(index, one) for index, one in entries]
     names = instance_ids([row["instance_id"] for row in rows])
@@ -208,7 +208,7 @@ async def project_inventory(transaction: Transaction, entries: Sequence[tuple[in
 
 
 async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Move the verdicts of instances, and how many there are; keep which rules have judged each."""
+    """Update the verdicts of instances and their counts; store which rules have judged each."""
     sets = {index: _rules_of(event) for index, event in entries}
     names = instance_ids([event["subject"]["id"] for _, event in entries])
     wanted = array(sorted(set(sets.values())))
@@ -228,7 +228,7 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
     moved: dict[tuple[int, str], SetVerdictParameters] = {}
     for index, event in entries:
         if event["subject"]["kind"] != INSTANCE:
-            raise ValueError("verdicts about this kind of subject are not known")
+            raise ValueError("unknown kind of subject of a verdict")
         instance = known[event["subject"]["id"]]
         for verdict in event["verdicts"]:
             key = event["subject"]["id"], verdict["rule"]
@@ -263,12 +263,12 @@ async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int
 
 
 def _rules_of(event: Mapping[str, Any]) -> str:
-    """Return the rules that judged, with their versions, as they are stored."""
+    """Return the rules that judged, with their versions, as stored text."""
     return msgspec.json.encode(dict(event["rules"]), order="sorted").decode()
 
 
 def links_of(event: Mapping[str, Any], index: int) -> list[AddImageCommitParameters]:
-    """Give the commits that an image or its registry says it was built from."""
+    """Return the commits that an image was built from, by the image or its registry."""
     if event["kind"] != "image-source":
         return []
     digest = digest_of_subject(event["subject"])
@@ -285,7 +285,7 @@ def links_of(event: Mapping[str, Any], index: int) -> list[AddImageCommitParamet
 
 
 def claims_in(value: Mapping[str, Any]) -> list[SourceClaim]:
-    """Give what a fact about an image says of its source, whoever says it."""
+    """Return all claims about an image's source in a fact."""
     claims = [SourceClaim.from_wire(one) for one in value.get("claims", [])]
     document = value.get("scm_source")
     if isinstance(document, Mapping):
@@ -304,7 +304,7 @@ def _chain_of(event: Mapping[str, Any]) -> list[AddImageChainParameters]:
 
 
 def words_in(event: Mapping[str, Any], index: int) -> list[AddCommitWordParameters]:
-    """Give the words of a commit's message by which its tickets lead to it."""
+    """Return the words of a commit's message by which a search by ticket finds it."""
     if event["kind"] != "commit" or event["outcome"] != "found":
         return []
     place, _, commit_id = event["subject"].rpartition("@")
@@ -319,7 +319,7 @@ def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: 
 
 
 def _inventory_row(index: int, one: Mapping[str, Any]) -> PutInventoryParameters:
-    """Return the row of an event; before listings stated when they began, `observed_at` was next to it."""
+    """Return the row of an event. Old listings do not state when they began; `observed_at` is used instead."""
     value = {"asked_at": to_millis(parse_instant(one["observed_at"])), "user_data_unread": "", **one["value"]}
     return {
         "account_id": value["account_id"],

@@ -1,4 +1,4 @@
-"""The one table of entry kinds. Append, replay, check, rebuild and bundles all go by it."""
+"""The table of entry kinds, which append, replay, check, rebuild and bundles use."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def _untags(transaction: Transaction, _: Replayed, entries: Entries) -> No
 
 
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
-    """Write nothing: the entry is its own record."""
+    """Write nothing: no table is derived from the entry."""
 
 
 def _verdicts_together(before: Entries, event: Event) -> bool:
@@ -73,7 +73,7 @@ def _verdicts_together(before: Entries, event: Event) -> bool:
 
 
 def _listed_together(before: Entries, event: Event) -> bool:
-    """Facts of the inventory go together, each listed instance once. Malformed events raise nothing here."""
+    """Return whether a fact of the inventory may join those before it, each instance once. Never raises."""
     if any(one.get("kind") != INVENTORY_KIND for _, one in (*before, (0, event))):
         return False
     return all(one.get("subject") != event.get("subject") for _, one in before)
@@ -92,7 +92,7 @@ def _account_of_verdict(event: Event) -> str:
 
 
 def _account_of_fact(event: Event) -> str:
-    """Return the account of a listed instance; images, tags and commits may concern everybody."""
+    """Return the account of a listed instance; images, tags and commits may concern every account."""
     return str(event["value"]["account_id"]) if event["kind"] == INVENTORY_KIND else EVERY_ACCOUNT
 
 
@@ -166,4 +166,4 @@ TABLES = (
     Table(name="tag_digest", clear=audit.CLEAR_TAG_DIGEST, dumps=(audit.DUMP_TAG_DIGEST,), lossy=True),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
-"""All that is derived: what a rebuild drops and makes again, and what the check derives again and compares."""
+"""All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

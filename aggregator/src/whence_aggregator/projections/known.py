@@ -1,4 +1,4 @@
-"""Instances as their rows have them, kept between commits so that they are not read again."""
+"""A cache of the rows of instances between commits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INSTANCES_KEPT_MAX = 50_000
 
 @dataclass(slots=True)
 class KnownInstance:
-    """An instance as its row has it, moved on while a batch is projected."""
+    """The row of an instance, updated while a batch is projected."""
 
     number: int
     instance_id: str
@@ -27,7 +27,7 @@ class KnownInstance:
     newest: AppendedStatement | None = None
     first_index: int = -1
     earliest: int = 0
-    """The earliest time, in milliseconds, that any of its statements names."""
+    """The earliest `observed_at` of its statements, in milliseconds."""
     late_millis: int = 0
     """By how much its first statement was recorded after that."""
     listed: str = ""
@@ -37,7 +37,7 @@ class KnownInstance:
     life_index: int = -1
 
     def move(self, newest: AppendedStatement, facets: int, recorded_at: int) -> Life | None:
-        """Take a newer statement, recorded at a time in milliseconds; return the life that it ended, if it did."""
+        """Apply a newer statement, recorded at a time in milliseconds; return the previous life if it changed."""
         self.order = newest.enrolment, newest.stated.sequence
         self.newest, self.facets, self.spoke_at = newest, facets, recorded_at
         self.cause = newest.stated.cause
@@ -49,9 +49,9 @@ class KnownInstance:
 
 
 class KnownInstances:
-    """Instances as they were left by the last commits: read again only when the log was, as it is after any failure.
+    """Instances after the last commits. They are read again when the log is, as it is after any failure.
 
-    `moved_since` returns the instances that other writers changed since an edition, None when that is not known.
+    `moved_since` returns the instances that other writers changed since an edition; None when that is not known.
     """
 
     def __init__(self, moved_since: Callable[[int], frozenset[str] | None]) -> None:
@@ -60,7 +60,7 @@ class KnownInstances:
         self._moved_since = moved_since
 
     def moving(self, edition: int | None, keys: Iterable[tuple[str, int, int]]) -> dict[str, KnownInstance] | None:
-        """Give the instances of these statements (instance, enrolment, sequence), when each moves one known here."""
+        """Return the instances of statements (instance, enrolment, sequence); None unless each updates a cached one."""
         found: dict[str, KnownInstance] = {}
         self._follow(edition)
         if edition is None or edition != self._edition:
@@ -73,12 +73,12 @@ class KnownInstances:
         return found
 
     def number(self, instance_id: str) -> int | None:
-        """Give an instance's number, where it is known without looking."""
+        """Return an instance's number; None when it is not cached."""
         known = self._known.get(instance_id)
         return known.number if known is not None else None
 
     def keep(self, edition: int | None, known: Mapping[str, KnownInstance]) -> None:
-        """Keep what a commit left, in the edition that it was made on."""
+        """Cache the instances after a commit, with the edition that it was based on."""
         self._follow(edition)
         if edition != self._edition or len(self._known) > _INSTANCES_KEPT_MAX:
             self._known.clear()
@@ -88,7 +88,7 @@ class KnownInstances:
             self._known[name] = one
 
     def _follow(self, edition: int | None) -> None:
-        """Forget only what other writers changed, where that is known."""
+        """Drop the instances that other writers changed; all when that is not known."""
         if edition is None or self._edition is None or edition == self._edition:
             return
         moved = self._moved_since(self._edition)
@@ -99,7 +99,7 @@ class KnownInstances:
 
 
 class LifeTally:
-    """How the counts of lives move, account by account, when instances' lives do."""
+    """Changes to the counts of lives, by account."""
 
     def __init__(self) -> None:
         self._moves: dict[tuple[str, str], int] = {}

@@ -1,4 +1,4 @@
-"""Pushes: manifests and tags of the registry front, and which digests each reference has ever named."""
+"""Pushes: manifests and tags of the registry front, and the digests that each reference has pointed to."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from whence_aggregator.trace.tags import FRONT
 
 
 async def project_push(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
-    """Keep a manifest that was pushed, with the tag it was pushed under."""
+    """Store a pushed manifest, with its tag."""
     await transaction.execute(*push_writes(index, event))
 
 
 def push_writes(index: int, event: Mapping[str, Any]) -> list[BoundCommand]:
-    """Give the writes that a push means."""
+    """Return the writes of a push."""
     repository, digest = event["repository"], event["digest"]
     manifest: AddManifestParameters = {
         "repository": repository,
@@ -84,18 +84,18 @@ def push_writes(index: int, event: Mapping[str, Any]) -> list[BoundCommand]:
 
 
 def tag_named(reference: str, digest: str, said_by: str, index: int) -> AddTagDigestParameters:
-    """Return the row of a tag that somebody saw name a digest."""
+    """Return the row for a tag that `said_by` saw pointing to a digest."""
     return {"reference": reference, "digest": digest, "said_by": said_by, "ledger_index": index}
 
 
 def unjudge_tag(reference: str, account_id: str | None = None) -> BoundCommand:
-    """Have the instances judged again that run what this tag was seen to name, where that is more than one image.
+    """Return the command to judge instances of a tag's images again, if the tag has pointed to more than one.
 
-    With an account, those of that account alone.
+    With an account, only instances of that account.
     """
     return UNJUDGE_TAG.bind([{"reference": reference, "account_id": account_id}])
 
 
 async def project_untag(transaction: Transaction, event: Mapping[str, Any]) -> None:
-    """Forget a tag of a scratch team; its manifest stays."""
+    """Delete a tag of a scratch team; its manifest stays."""
     await transaction.execute(REMOVE_TAG.bind([{"repository": event["repository"], "tag": event["tag"]}]))

@@ -1,4 +1,4 @@
-"""Rows of instances, combinations, rule sets and verdicts as the values that projecting moves on. Pure."""
+"""Rows of instances, combinations, rule sets and verdicts as the values that projections update. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from whence_aggregator.queries.trace import InventoryOfRow
 from whence_aggregator.trace.life import as_life
 
 InstanceRows = tuple[Sequence[InstancesNamedRow], ...]
-"""The rows of instances, where they were read first; nothing where they were known."""
+"""The rows of instances that were read first; empty when they were cached."""
 
 
 class _Numbered(TypedDict):
@@ -21,7 +21,7 @@ class _Numbered(TypedDict):
 
 
 def named(names: Sequence[str]) -> BoundQuery[InstancesNamedRow]:
-    """Ask for the rows of instances, each with the last index of the log."""
+    """Return the query for the rows of instances, each with the last index of the log."""
     return INSTANCES_NAMED.bind(instance_ids(list(dict.fromkeys(names))))
 
 
@@ -52,26 +52,26 @@ def known_instances(rows: Sequence[InstancesNamedRow]) -> dict[str, KnownInstanc
 
 
 def number(rows: Sequence[_Numbered]) -> int | None:
-    """Return the number of what was looked for; None where it is new."""
+    """Return the number of a row; None when there is none."""
     return rows[0]["number"] if rows else None
 
 
 def last_number(rows: Sequence[_Numbered]) -> int:
-    """Return the highest number that is given so far; 0 before the first."""
+    """Return the highest assigned number; 0 before the first."""
     return rows[0]["number"]
 
 
 def listed(rows: Sequence[InventoryOfRow], account_id: str, region: str) -> tuple[str, int] | None:
-    """Return the state that the newest listing of a place shows, and when it began; None where it shows nothing."""
+    """Return an instance's state in the newest listing, and when that began; None when it is not listed."""
     found = (row for row in rows if (row["account_id"], row["region"]) == (account_id, region))
     return next(((row["state"], row["asked_at"]) for row in found), None)
 
 
 def rule_sets(rows: Sequence[RuleSetsRow]) -> dict[str, int]:
-    """Return the numbers of sets of rules."""
+    """Return the numbers of rule sets."""
     return {row["rules"]: row["number"] for row in rows}
 
 
 def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], tuple[str | None, str]]:
-    """Return outcome and beginning of verdicts by instance id and rule."""
+    """Return outcome and beginning of verdicts, by instance id and rule."""
     return {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}

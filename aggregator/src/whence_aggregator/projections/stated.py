@@ -1,4 +1,4 @@
-"""What the tables take from a statement. Pure."""
+"""The parts of a statement that tables are derived from. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Combination = tuple[str, str, str, str, str, str, str]
 
 
 class Stated(msgspec.Struct, frozen=True, array_like=True):
-    """What the tables take from a statement. `observed_at` is in milliseconds."""
+    """The parts of a statement that tables are derived from. `observed_at` is in milliseconds."""
 
     sequence: int
     cause: str
     observed_at: int
     combination: Combination
     links: list[tuple[str, str, str]]
-    """(commit, image, repository) as the agent read it out of the image."""
+    """(commit, image, repository) as the agent read it from the image."""
     tag: tuple[str, str] | None = None
-    """(reference by tag, digest that it named), when the image was asked for by tag."""
+    """(reference by tag, its digest), when the image was requested by tag."""
 
     @classmethod
     def of(cls, predicate: Predicate) -> Stated:
@@ -42,7 +42,7 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendedStatement:
-    """A statement that is in the log. `enrolment` is the number of the binding whose key signed it."""
+    """A statement in the log. `enrolment` is the number of the binding whose key signed it."""
 
     ledger_index: int
     instance_id: str
@@ -52,7 +52,7 @@ class AppendedStatement:
 
 
 def combination(predicate: Predicate) -> Combination:
-    """Give what a statement is searched by."""
+    """Return the facets by which a search finds a statement."""
     return (
         predicate.image.digest if predicate.image is not None else "",
         predicate.application_id or "",
@@ -65,7 +65,7 @@ def combination(predicate: Predicate) -> Combination:
 
 
 def _other_digests(predicate: Predicate) -> list[str]:
-    """Give, in order, what runs beside the application's image or is another name of it: sidecars, and the index."""
+    """Return, in order, the digests of the image's index and of sidecars."""
     found = {one.image_digest or one.declared_digest for one in predicate.containers}
     if predicate.image is not None:
         found.add(predicate.image.index_digest or "")
@@ -74,7 +74,7 @@ def _other_digests(predicate: Predicate) -> list[str]:
 
 
 def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
-    """Give (commit, image, repository) as the agent read it out of the image."""
+    """Return (commit, image, repository) as the agent read it from the image."""
     found = predicate.scm_source
     if predicate.image is None or found is None:
         return []
@@ -95,7 +95,7 @@ def _tag(predicate: Predicate) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=8192)
 def _link(url: str, revision: str) -> tuple[str, str] | None:
-    """Give commit and repository, where the source names both."""
+    """Return commit and repository; None unless the source states both."""
     source = ScmSource.from_wire({"url": url, "revision": revision})
     repository = repository_of(source.url)
     return (source.commit_id, str(repository)) if source.commit_id is not None and repository is not None else None

@@ -1,4 +1,4 @@
-"""Statements: the newest one of each instance is its state; every one is history."""
+"""Projection of statements: the newest one of an instance is its state; all are its history."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ _COMBINATIONS_KEPT_MAX = 100_000
 
 
 class Combinations:
-    """Numbers of the combinations that statements are searched by; those that are new get the next numbers."""
+    """Numbers of the combinations of facets; new combinations get the next numbers."""
 
     def __init__(self) -> None:
         self._numbers: dict[Combination, int] = {}
 
     def forget(self) -> None:
-        """Forget what may have been rolled back."""
+        """Drop all cached numbers, as a transaction may have been rolled back."""
         self._numbers.clear()
 
     async def numbers(
         self, transaction: Transaction, wanted: Sequence[Combination]
     ) -> tuple[dict[Combination, int], list[AddFacetsParameters]]:
-        """Give the number of each, and the rows that are to be added for new ones, in order of appearance."""
+        """Return the number of each combination, and the rows to add for new ones, in order of appearance."""
         unknown = [one for one in dict.fromkeys(wanted) if one not in self._numbers]
         added: list[AddFacetsParameters] = []
         if unknown:
@@ -70,13 +70,13 @@ class Combinations:
 
 async def project_statements(
     transaction: Transaction,
-    said: Sequence[AppendedStatement],
+    appended: Sequence[AppendedStatement],
     known: Mapping[str, KnownInstance],
     combinations: Combinations,
     recorded_at: int,
 ) -> list[BoundCommand]:
-    """Return the writes that these statements, in the order of the log, mean. All were recorded at one time, in ms."""
-    combined = [one.stated.combination for one in said]
+    """Return the writes of statements in the order of the log, all recorded at one time, in milliseconds."""
+    combined = [one.stated.combination for one in appended]
     numbers, new_facets = await combinations.numbers(transaction, combined)
     statements: list[AddStatementParameters] = []
     pairs: dict[tuple[int, int], None] = {}
@@ -87,11 +87,11 @@ async def project_statements(
     lives: list[AddLifeParameters] = []
     tallied = LifeTally()
     added = {row["number"] for row in new_facets}
-    for one, combined_one in zip(said, combined, strict=True):
+    for one, combined_one in zip(appended, combined, strict=True):
         instance, facets = known[one.instance_id], numbers[combined_one]
         instance_number = instance.number
         statements.append(_statement(one, instance_number, facets))
-        if facets in added and one.stated.tag is not None:  # a tag that moves makes another combination
+        if facets in added and one.stated.tag is not None:  # a moved tag is a new combination
             tags.setdefault((*one.stated.tag, combined_one[4]), one.ledger_index)
         if facets != instance.facets or one.enrolment != instance.order[0]:
             pairs[facets, instance_number] = None
@@ -109,7 +109,7 @@ async def project_statements(
                 tallied.move(instance.account_id, before, instance.life)
         for link in one.stated.links:
             commits.setdefault(link, one.ledger_index)
-    moved = {one.instance_id: known[one.instance_id] for one in said}
+    moved = {one.instance_id: known[one.instance_id] for one in appended}
     return [
         ADD_FACETS.bind(new_facets),
         ADD_FACETS_IMAGE.bind([row for one in new_facets for row in _others(one)]),
@@ -166,7 +166,7 @@ def _statement(one: AppendedStatement, number: int, facets: int) -> AddStatement
 
 
 def _first(instance: KnownInstance, one: AppendedStatement, recorded_at: int) -> SetFirstParameters:
-    """Move on what is known of the beginning of an instance's history."""
+    """Update the beginning of an instance's history, and return its row."""
     observed_at = one.stated.observed_at
     if instance.first_index < 0:
         instance.first_index, instance.earliest = one.ledger_index, observed_at
