@@ -236,7 +236,7 @@ async def test_an_answer_that_never_ends_is_waited_for_no_longer_than_any(house:
     with pytest.raises(SourceUnavailable) as caught:
         await recorder.ask("tag", "hanging.example.org/team/app:1.0", A)
     assert caught.value.code == "source-too-slow"
-    assert caught.value.message == "hanging.example.org/team/app:1.0: no whole answer came within 0.05 seconds"
+    assert caught.value.message == "hanging.example.org/team/app:1.0: no complete answer within 0.05 seconds"
     assert hosts.under_way == []
 
 
@@ -275,4 +275,4 @@ async def test_work_of_a_kind_that_nobody_does_waits_and_says_so(house: InProces
     await house.database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
     await house.worker_of(asking(house, {"tag": Hosts()})).work()
     (row,) = await house.database.fetch(TASKS_OF_KIND.bind({"kind": "findings-of-2030"}))
-    assert row["reason"] == "this aggregator does no work of the kind findings-of-2030"
+    assert row["reason"] == "this aggregator has no handler for tasks of kind findings-of-2030"

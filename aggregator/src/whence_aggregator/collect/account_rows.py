@@ -24,22 +24,22 @@ X = TypeVar("X", bound=Mapping[str, Any])
 
 
 def presence(rows: Sequence[PresenceCountsRow], listings: Sequence[ListingsRow]) -> dict[Region, dict[str, object]]:
-    """Return the counts of each region that is listed or has instances, with the time of the listing they rest on."""
+    """Return the counts of each region that is listed or has instances, with the time of its listing."""
     counted, listed = _by_region(rows), {_region(row): row for row in listings}
     return {place: _presence(counted.get(place, ()), listed.get(place)) for place in {*counted, *listed}}
 
 
 def no_presence() -> dict[str, object]:
-    """Return the counts of a region that was never listed, and has no instance."""
+    """Return the counts of a region without a listing and without instances."""
     return _presence((), None)
 
 
 def _presence(rows: Sequence[PresenceCountsRow], listing: ListingsRow | None) -> dict[str, object]:
-    """Return the counts of one region, with the time of the listing that they rest on.
+    """Return the counts of one region, with the time of its listing.
 
-    `running` is the denominator; None where no listing was ever complete: it is not known.
-    Those not heard are `silent` (no longer heard), `never` (never heard) or `awaited` (launched too recently to tell).
-    `unknown` counts instances without a listed state: `speaking` ones run, of the silent ones it is not known.
+    `running` is the denominator; None, not known, until a listing was complete.
+    Instances not heard are `silent` (no longer heard), `never` (never heard) or `awaited` (launched too recently).
+    `unknown` counts instances without a listed state: the speaking ones run, the silent ones may run.
     """
     listed_at = listing["listed_at"] if listing is not None else None
     n = {(row["life"], row["heard"]): row["n"] for row in rows}
@@ -57,14 +57,14 @@ def _presence(rows: Sequence[PresenceCountsRow], listing: ListingsRow | None) ->
 
 
 def _failure(listing: ListingsRow | None) -> dict[str, object] | None:
-    """Return when and why the newest attempt to list failed; None when it did not."""
+    """Return when and why the newest attempt to list failed; None when it succeeded."""
     if listing is None or listing["failed_at"] is None:
         return None
     return {"at": from_millis(listing["failed_at"]), "reason": listing["failure"]}
 
 
 def unread(rows: Sequence[InventoryUnreadRow]) -> dict[Region, dict[str, object]]:
-    """Return how many instances' user data could not be read in the EC2 API, with the first of them and the reasons."""
+    """Return the number of instances with unreadable user data in the EC2 API, with the first ones and the reasons."""
     return {
         place: {
             "count": some[0]["n"],
@@ -75,7 +75,7 @@ def unread(rows: Sequence[InventoryUnreadRow]) -> dict[Region, dict[str, object]
 
 
 def asked(rows: Sequence[TasksOfKindRow]) -> dict[Region, str]:
-    """Return what the last listing of each region came to."""
+    """Return the result of the last listing of each region."""
     found = {}
     for row in rows:
         account, _, region = row["subject"].partition("/")
@@ -84,12 +84,12 @@ def asked(rows: Sequence[TasksOfKindRow]) -> dict[Region, str]:
 
 
 def instances_ever(rows: Sequence[TalliesRow]) -> dict[str, int]:
-    """Return how many instances of each account ever made a statement."""
+    """Return the number of instances with statements, by account."""
     return {row["account_id"]: row["n"] for row in rows if row["subject"] == "instances"}
 
 
 def silent(row: InventorySilentRow) -> dict[str, object]:
-    """Return an instance that runs, or may run, and is not heard."""
+    """Return an instance that runs, or may run, but is not heard."""
     seen_at = row["seen_at"]
     return {
         "instance_id": row["instance_id"],

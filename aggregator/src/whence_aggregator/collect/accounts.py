@@ -1,4 +1,4 @@
-"""Accounts and their silence: how many instances the EC2 API lists, and how many of them are heard of."""
+"""Accounts: the number of instances that the EC2 API lists, and how many of them are heard."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNREAD_NAMED_MAX = 10
 
 
 class Accounts:
-    """Counts what is heard, by account and region. `accounts` are those that are allowed."""
+    """Counts instances by account and region. `accounts` are the allowed ones."""
 
     def __init__(self, *, database: Database, accounts: Sequence[str], listening: Listening) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class Accounts:
         self._listening = listening
 
     async def all(self) -> list[dict[str, object]]:
-        """Return each account and region: how many instances run in the last listing, and how many are heard."""
+        """Return for each account and region how many instances run by the last listing, and how many are heard."""
         counts, tasks, tallies, unread_rows, listings = await self._database.fetch_all(
             together(
                 PRESENCE_COUNTS.bind(self._bounds()),
@@ -64,7 +64,7 @@ class Accounts:
         ]
 
     async def silent(self, account_id: str, *, after: str, limit: int) -> tuple[list[dict[str, object]], str | None]:
-        """Return instances that run, or may run, and are not heard, and where the next page starts."""
+        """Return instances that run, or may run, but are not heard, and the cursor of the next page."""
         rows = await self._database.fetch(
             INVENTORY_SILENT.bind({"account_id": account_id, **self._bounds(), "after": after, "limit": limit + 1})
         )

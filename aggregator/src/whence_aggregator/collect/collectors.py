@@ -1,4 +1,4 @@
-"""Collectors: what an image says of its source and a tag names, from their registry; a commit, from its Git server."""
+"""Collectors: an image's source and a tag's digest, from their registry; a commit, from its Git server."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _LINE_CHARACTERS_MAX = 300
 
 class Collector(Protocol):
     async def collect(self, subject: str) -> CollectedFact:
-        """Find out about one subject.
+        """Return the fact about a subject.
 
-        Raises SourceUnavailable when that cannot be done now, and InputError for a subject that names nothing.
+        Raises SourceUnavailable when it cannot be read now, and InputError for a subject that is not valid.
         """
 
 
 class ImageSourceCollector:
-    """Reads what images say of their source. The subject is `registry/path@digest`, with `^digest` of the index."""
+    """Reads the source that images state. The subject is `registry/path@digest`, with `^digest` of the index."""
 
     def __init__(self, reader: ImageReader) -> None:
         self._reader = reader
@@ -50,7 +50,7 @@ class ImageSourceCollector:
 
 
 class TagCollector:
-    """Looks up what a tag names now. The subject is `registry/path:tag`."""
+    """Looks up the digest that a tag points to now. The subject is `registry/path:tag`."""
 
     def __init__(self, tags: TagReader) -> None:
         self._tags = tags
@@ -67,7 +67,7 @@ class TagCollector:
 
 
 def finding_of(said: ImageSaid) -> CollectedFact:
-    """Give what an image said as a fact."""
+    """Return the fact about an image's source."""
     value: dict[str, Any] = {
         "built_by": said.built_by, "layer": said.layer, "notes": said.notes,
         "inherited": said.inherited, "claims": [one.to_wire() for one in said.claims],
@@ -110,7 +110,7 @@ class CommitCollector:
 class BranchCollector:
     """Asks Git servers whether the default branch reaches a commit. The subject is `host/path@commit id`.
 
-    The value is {branch, head, reachable}; `reachable` is null where that could not be decided, with the reason.
+    The value is {branch, head, reachable}; `reachable` is null, with a reason, when it could not be determined.
     """
 
     def __init__(self, reader: CommitReader) -> None:
@@ -125,7 +125,7 @@ class BranchCollector:
 
 
 def _commit_of(subject: str) -> tuple[SourceRepository, str]:
-    """Read `host/path@commit id`. Raises RepositoryInvalid."""
+    """Return repository and commit id of `host/path@commit id`. Raises RepositoryInvalid."""
     place, _, commit_id = subject.rpartition("@")
     if not COMMIT_ID.match(commit_id):
         raise RepositoryInvalid("commit-malformed", f"{one_line(commit_id, 80)!r} is not a full commit id")
@@ -133,7 +133,7 @@ def _commit_of(subject: str) -> tuple[SourceRepository, str]:
 
 
 def parse_commit(content: bytes) -> dict[str, str]:
-    """Read a Git commit object: author, time and message. Everything in it is somebody's text."""
+    """Return author, time and message of a Git commit object. All of it is untrusted text."""
     head, _, body = content.partition(b"\n\n")
     headers = dict(line.split(b" ", 1) for line in head.split(b"\n") if b" " in line and not line.startswith(b" "))
     message = body.decode("utf-8", "replace")[:MESSAGE_CHARACTERS_MAX]
@@ -147,7 +147,7 @@ def parse_commit(content: bytes) -> dict[str, str]:
 
 
 def _committed_at(committer: str) -> str:
-    """Read `name <mail> seconds +zone`; empty when it is malformed."""
+    """Return the time of `name <mail> seconds +zone`; empty when it is malformed."""
     parts = committer.rpartition("> ")[2].split(" ")
     try:
         seconds = int(parts[0])

@@ -1,4 +1,4 @@
-"""Facts: a collector is asked, and what it found out becomes an entry of the log."""
+"""Facts: a collector reads a subject, and its result becomes an entry of the log."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from whence_common.storable import cleaned
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS_MAX = 600.0
-"""For one whole answer, whatever parts it has: a layer alone may take nine minutes."""
+"""For one complete answer with all its parts: a single layer may take nine minutes."""
 _FOLLOW_UP_MAX = 32
-"""An image names a handful of sources; one that names thousands would only fill the queue."""
+"""An image has few sources; one with thousands would only fill the queue."""
 
 
 class FactRecorder:
-    """Asks collectors by the kind of what is asked about."""
+    """Collects facts by kind, and records them."""
 
     def __init__(
         self,
@@ -49,14 +49,15 @@ class FactRecorder:
         self._answer_seconds_max = answer_seconds_max
 
     async def collect(self, kind: str, subject: str, lane: str) -> CollectedFact:
-        """Find out about a subject now, and store it. Raises SourceUnavailable, StorageUnavailable or InputError.
+        """Collect the fact about a subject now, and record it.
 
-        Questions that follow from the answer wait in the `lane` of this one.
+        Questions that follow from the answer wait in the same `lane`. Raises SourceUnavailable, StorageUnavailable or
+        InputError.
         """
         return (await self.ask(kind, subject, lane))[0]
 
     async def ask(self, kind: str, subject: str, lane: str) -> tuple[CollectedFact, datetime]:
-        """Do that, and say since when the source says so."""
+        """Collect and record a fact; return it, and since when the source has reported the same."""
         found = await self._answer(kind, subject)
         finding = replace(found, value=cleaned(found.value), reason=cleaned(found.reason))
         now = self._now()
@@ -64,23 +65,23 @@ class FactRecorder:
         async with self._ledger.writing(together(asked)) as writing:
             standing = _standing(map(standing_fact, writing.found[0]), finding)
             if standing is not None:
-                return finding, parse_instant(standing.observed_at)  # what says the same again is not a new entry
+                return finding, parse_instant(standing.observed_at)  # the same answer again is not a new entry
             await _store(writing, (kind, subject, lane), finding, now)
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
         return finding, now
 
     async def _answer(self, kind: str, subject: str) -> CollectedFact:
-        """Wait for an answer no longer than for any. Raises SourceUnavailable."""
+        """Return the collector's answer. Raises SourceUnavailable, also when it takes too long."""
         try:
             async with asyncio.timeout(self._answer_seconds_max):
                 return await self._collectors[kind].collect(subject)
         except TimeoutError as exc:
-            message = f"{subject}: no whole answer came within {self._answer_seconds_max:g} seconds"
+            message = f"{subject}: no complete answer within {self._answer_seconds_max:g} seconds"
             raise SourceUnavailable("source-too-slow", message) from exc
 
 
 def _standing(known: Iterable[StandingFact], finding: CollectedFact) -> StandingFact | None:
-    """Return the fact that states the same already."""
+    """Return the recorded fact with the same content; None when there is none."""
     return next((one for one in known if finding.same_as(one.outcome, one.reason, one.value)), None)
 
 

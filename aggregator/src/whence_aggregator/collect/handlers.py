@@ -1,4 +1,4 @@
-"""The kinds of work that ask outside systems: facts by their collectors, and listings of EC2."""
+"""Handlers of tasks that read outside systems: facts by their collectors, and listings of EC2."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from whence_common.runtime.logs import fields
 log = logging.getLogger(__name__)
 
 TAG_SECONDS = 86_400.0
-"""How often a tag is looked at that instances were started by."""
+"""How often a tag that instances were started by is read."""
 AWAITED_SECONDS_MIN = 300.0
 AWAITED_SECONDS_MAX = 14 * 86_400.0
-"""How soon, and for how long, it is asked again for what was not there: a commit, an image, a trusted signature."""
+"""How soon, and for how long, a missing commit, image or trusted signature is read again."""
 BRANCH_SECONDS_MAX = 30 * 86_400.0
-"""How seldom at most the default branch is asked for a commit: branches are forced and renamed too."""
+"""The longest time until the default branch is read again for a commit: branches are also forced and renamed."""
 
 
 class Asking:
-    """Asks for one fact. A fact that may change is asked for again later."""
+    """Collects one fact. A fact that may change is collected again later."""
 
     def __init__(self, *, recorder: FactRecorder, now: Now) -> None:
         self._recorder = recorder
@@ -40,7 +40,7 @@ class Asking:
 
 
 class InventoryListing:
-    """Lists one account and region again and again; None means that no account is listed, and forgets the task."""
+    """Lists one account and region repeatedly; without an inventory, the task is deleted."""
 
     def __init__(self, inventory: InventoryCollector | None) -> None:
         self._inventory = inventory
@@ -48,16 +48,16 @@ class InventoryListing:
     async def do(self, task: Task) -> Again | None:
         if self._inventory is None:
             return None
-        said = await self._inventory.collect(task.subject)
-        log.info("inventory", extra=fields(subject=task.subject, said=said))
-        return Again(seconds=self._inventory.seconds, reason=said)
+        summary = await self._inventory.collect(task.subject)
+        log.info("inventory", extra=fields(subject=task.subject, said=summary))
+        return Again(seconds=self._inventory.seconds, reason=summary)
 
 
 def again(kind: str, finding: CollectedFact, *, waited: float) -> Again | None:
-    """Return when to ask again where the answer may change. `waited` is for how long the answer has stood. Pure.
+    """Return when to collect again, if the answer may change. `waited` is how long the answer has been the same. Pure.
 
-    A tag may move any day. What is awaited is asked for ever more seldom, and for two weeks; whether a branch
-    reaches a commit, ever more seldom and without an end.
+    A tag may move any day. Missing subjects are read ever less often, for two weeks; whether a branch reaches a commit,
+    ever less often, without an end.
     """
     if kind == "tag":
         return Again(seconds=TAG_SECONDS, reason=finding.reason or str(finding.value.get("digest", "")))
@@ -69,9 +69,9 @@ def again(kind: str, finding: CollectedFact, *, waited: float) -> Again | None:
 
 
 def branch_seconds(finding: CollectedFact, stood: float) -> float:
-    """Return when to ask again whether a branch reaches a commit, from how long the answer has stood.
+    """Return when to read again whether a branch reaches a commit, from how long the answer has been the same.
 
-    A commit that is not reached may be merged any minute; one that is reached is rarely taken back.
+    A commit that is not reached may be merged any minute; one that is reached is rarely removed.
     """
     reached = finding.value["reachable"] is True
     least = TAG_SECONDS if reached else AWAITED_SECONDS_MIN

@@ -1,4 +1,4 @@
-"""All that an image and its registry say of its source: layers from the top, labels, annotations, attestations."""
+"""Reads an image's source from its registry: layers from the top, labels, annotations, attestations."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _REFERENCE = "vnd.docker.reference.digest"
 _FINDINGS_KEPT_MAX = 10_000
 _STATEMENTS_MAX = 20
 _UNREADABLE = ("registry-no-manifest", "registry-wrong-digest", "registry-denied")
-"""Codes that concern one piece, whose answer does not change soon: some registries deny tags that do not exist."""
+"""Codes for one part of an image, which rarely change: some registries deny access to tags that do not exist."""
 _FORMS = ("image.layer", "image.rootfs", "oci.image.layer", "tar")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Whose signatures count for a registry: keys that sign images, builders that sign where they come from."""
+    """The trusted signers for a registry: keys that sign images, builders that sign provenance."""
 
     keys: tuple[ec.EllipticCurvePublicKey, ...] = ()
     builders: tuple[TrustedBuilder, ...] = ()
@@ -59,30 +59,30 @@ class Trust:
 
 class ImageStores(Protocol):
     def store_of(self, repository: str) -> ImageStore:
-        """Give what is asked for a repository. Raises SourceUnavailable for one that must not be asked."""
+        """Return the store of a repository. Raises SourceUnavailable for one that must not be read."""
 
 
 class BaseImages(Protocol):
     async def base_of(self, prefixes: list[str]) -> str | None:
-        """Give the digest of a known image that is one of these beginnings of another's layers."""
+        """Return the digest of a known image whose layers are one of these prefixes of another's; None without one."""
 
     async def base_with_commit(self, prefixes: list[str], commit: str) -> str | None:
-        """Give the digest of such an image that names this commit as its source."""
+        """Return the digest of such an image that states this commit as its source; None without one."""
 
 
 class KnownBaseImages:
-    """Images that have been read before."""
+    """Base images among those that were read before."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def base_of(self, prefixes: list[str]) -> str | None:
-        """Look the beginnings up. Raises StorageUnavailable."""
+        """Return the known image with one of these prefixes. Raises StorageUnavailable."""
         rows = await self._database.fetch(IMAGES_OF_CHAINS.bind({"chains": array(prefixes), "limit": 1}))
         return image_digest(rows)
 
     async def base_with_commit(self, prefixes: list[str], commit: str) -> str | None:
-        """Look the beginnings up among images that name this commit. Raises StorageUnavailable."""
+        """Return the known image with one of these prefixes and this commit. Raises StorageUnavailable."""
         rows = await self._database.fetch(
             IMAGES_OF_CHAINS_AND_COMMIT.bind({"chains": array(prefixes), "commit_id": commit, "limit": 1})
         )
@@ -90,7 +90,7 @@ class KnownBaseImages:
 
 
 class _Pieces:
-    """One repository, piece by piece: what is too large or has other bytes is unreadable, and the rest goes on."""
+    """One repository: parts that are too large or have wrong bytes are unreadable, and the others are still read."""
 
     def __init__(self, store: ImageStore, repository: str) -> None:
         self._store = store
@@ -121,7 +121,7 @@ class RegistryImageReader:
         self._findings: OrderedDict[str, LayerFinding] = OrderedDict()
 
     async def said(self, repository: str, digest: str, index_digest: str | None) -> ImageSaid:
-        """Read one image. Raises SourceUnavailable."""
+        """Return what one image states about its source. Raises SourceUnavailable."""
         store = self._stores.store_of(repository)
         content = await store.manifest(repository, digest)
         if content is None:
@@ -129,13 +129,13 @@ class RegistryImageReader:
         return await self.said_by(repository, _manifest(content, repository), index_digest)
 
     async def digest_of(self, reference: str) -> str | None:
-        """Give what a tag names now, by its bytes. Raises SourceUnavailable."""
+        """Return the digest that a tag points to now, from its bytes. Raises SourceUnavailable."""
         repository, _, tag = reference.rpartition(":")
         content = await self._stores.store_of(repository).manifest(repository, tag)
         return sha256_digest(content) if content is not None else None
 
     async def said_by(self, repository: str, manifest: Manifest, index_digest: str | None = None) -> ImageSaid:
-        """Read the image of a manifest that is at hand. Raises SourceUnavailable."""
+        """Return what the image of a given manifest states about its source. Raises SourceUnavailable."""
         store, said = self._stores.store_of(repository), ImageSaid()
         said.chains = chains([one.digest for one in manifest.layers])
         index = await self._index(store, repository, index_digest)
@@ -148,7 +148,7 @@ class RegistryImageReader:
         return said
 
     async def _judge(self, said: ImageSaid, store: ImageStore, repository: str, manifests: list[Manifest]) -> None:
-        """Believe what the configured keys have signed: the image itself, or the index it is in."""
+        """Add the claims that trusted keys have signed, for the image itself or the index that contains it."""
         trust = self._trust.get(registry_name(repository.partition("/")[0]), Trust())
         said.signer_known = False
         if not trust.keys and not trust.builders:
@@ -213,7 +213,7 @@ class RegistryImageReader:
         said.claims += claims_of_buildkit(manifest.digest, statements)
 
     async def _read_labels(self, said: ImageSaid, store: ImageStore, repository: str, manifest: Manifest) -> None:
-        """Read the labels; those of a base image, named or known, are not this image's own."""
+        """Add the claims of the labels; those of a base image, stated or known, are not this image's own."""
         if manifest.config is not None and manifest.config.size > EVIDENCE_BYTES_MAX:
             said.unknown.append(f"the image's configuration has {manifest.config.size} bytes, which are not read")
             return
@@ -235,7 +235,7 @@ class RegistryImageReader:
         return ImageConfig.parse(content or b"")
 
     async def _base_config(self, manifest: Manifest) -> ImageConfig | None:
-        """Read the labels of the base image that the manifest names by digest; None when that cannot be done."""
+        """Return the configuration of the base image that the manifest names by digest; None when it is unreadable."""
         digest, name = (manifest.annotations.get(key, "") for key in (BASE_DIGEST, BASE_NAME))
         try:
             reference = ImageReference.parse(f"{name.partition('@')[0]}@{digest}")
@@ -252,12 +252,12 @@ class RegistryImageReader:
             return None
 
     async def _read_layers(self, said: ImageSaid, store: ImageStore, repository: str, manifest: Manifest) -> None:
-        """Find the topmost scm-source.json; one that belongs to a known base image is not this image's."""
+        """Add the topmost scm-source.json; one that belongs to a known base image is not this image's."""
         digests = [one.digest for one in manifest.layers]
         for number in range(len(digests) - 1, -1, -1):
             layer = manifest.layers[number]
             if not any(form in layer.media_type for form in _FORMS):
-                return  # no image for a machine
+                return  # not a container image
             finding = await self._layer(store, repository, layer.digest)
             if finding.outcome == "unreadable":
                 if any(not one.maybe_inherited for one in said.claims):

@@ -1,7 +1,7 @@
-"""The inventory: what the EC2 API lists, account by account and region by region. It is the denominator of silence.
+"""The inventory: the instances that the EC2 API lists, by account and region: those that should be heard.
 
-User data is asked for when an instance is new, was started again, or is stopped: only then can it change. Where it
-could not be read, the reason is kept in its place and it is asked for again (collect/user_data.py).
+User data is read when an instance is new, was started again, or is stopped: only then can it change. If it could not be
+read, the reason is stored in its place and it is read again (collect/user_data.py).
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from whence_common.storable import cleaned
 
 _OVER = ("terminated", GONE)
 _ENDING = ("shutting-down", "terminated")
-"""States in which user data is not asked for."""
+"""States in which user data is not read."""
 _NAMED_MAX = 5
 AWAIT_LISTINGS = (AGENT_SILENT, INSTANCE_UNLISTED, USER_DATA_CHANGED)
-"""Rules whose unknown verdicts may be settled by a newer listing."""
+"""Rules whose unknown verdicts a newer listing may resolve."""
 _UNLISTED_MAX = 500
 LISTING_SECONDS_MAX = 240.0
 
@@ -58,17 +58,17 @@ class InventoryCollector:
         self._ec2 = ec2
         self._user_data = UserDataRounds(ec2)
         self.seconds = seconds
-        """How long after a listing the next one begins."""
+        """The time from a listing to the next one."""
         self._now = now
 
     async def schedule(self, places: Sequence[tuple[str, str]]) -> None:
-        """Have accounts and regions asked from now on, where they are not yet."""
+        """Add tasks that list accounts and regions, unless they exist."""
         due = to_instant(self._now())
         rows = [question(INVENTORY_KIND, f"{account}/{region}", due_at=due, lane=account) for account, region in places]
         await self._database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
 
     async def collect(self, subject: str) -> str:
-        """Ask for one `account/region`; give a sentence about it. Raises SourceUnavailable."""
+        """List one `account/region`; return a summary in one sentence. Raises SourceUnavailable."""
         account_id, _, region = subject.partition("/")
         asked_at = to_millis(self._now())
         place: ListingBegunParameters = {"account_id": account_id, "region": region}
@@ -96,29 +96,31 @@ class InventoryCollector:
         stated += await self._unlisted(place, names, asked_at)
         changed = [one for one in stated if _differs(one, known.get(one["instance_id"]), asked_at)]
         if not await self._append(changed, place, asked_at):
-            return f"a later listing overtook the one that began at {from_millis(asked_at)}: it is not kept"
+            return f"discarded: a newer listing began after this one of {from_millis(asked_at)}"
         await self._database.write(
             PUT_LISTING.bind([{**place, "listed_at": asked_at, "instances": len(listed)}]),
             UNJUDGE_AWAITING.bind([{**place, "rules": array(AWAIT_LISTINGS)}]),
         )
-        said = f"{len(listed)} instances listed at {to_instant(self._now())}, {len(changed)} of them changed"
+        summary = f"{len(listed)} instances listed at {to_instant(self._now())}, {len(changed)} of them changed"
         unread = [one["instance_id"] for one in stated if one["user_data_unread"] and one["state"] not in _OVER]
         if not unread:
-            return said
+            return summary
         more = f" and {len(unread) - _NAMED_MAX} more" if len(unread) > _NAMED_MAX else ""
-        return f"{said}; user data not read of {', '.join(unread[:_NAMED_MAX])}{more}"
+        return f"{summary}; user data not read of {', '.join(unread[:_NAMED_MAX])}{more}"
 
     async def _listed(self, account_id: str, region: str) -> Sequence[ListedInstance]:
-        """List, within a bound for all pages together. Raises SourceUnavailable."""
+        """Return the listed instances of all pages. Raises SourceUnavailable, also when that takes too long."""
         try:
             async with asyncio.timeout(LISTING_SECONDS_MAX):
                 return await self._ec2.instances(account_id, region)
         except TimeoutError as exc:
-            message = f"EC2 of account {account_id} in {region} did not list all within {LISTING_SECONDS_MAX:g} seconds"
+            message = (
+                f"EC2 of account {account_id} in {region}: no complete listing within {LISTING_SECONDS_MAX:g} seconds"
+            )
             raise SourceUnavailable("ec2-too-slow", message) from exc
 
     async def _unlisted(self, place: ListingBegunParameters, listed: set[str], asked_at: int) -> list[dict[str, Any]]:
-        """Return instances that enrolled well before this listing began, and that no listing ever showed."""
+        """Return instances that enrolled well before this listing began, and were in no listing."""
         before = asked_at - int(EC2_LAG.total_seconds() * 1000)
         rows = await self._database.fetch(
             ENROLLED_UNLISTED.bind({**place, "enrolled_before": before, "limit": _UNLISTED_MAX})
@@ -128,9 +130,9 @@ class InventoryCollector:
         return [{**place, "instance_id": name, "state": GONE, **empty} for name in names]
 
     async def _append(self, changed: Sequence[dict[str, Any]], place: ListingBegunParameters, asked_at: int) -> bool:
-        """Append what changed; return False, with the rest not appended, when a later listing has begun meanwhile.
+        """Append the changes; return False, with the rest not appended, when a later listing has begun meanwhile.
 
-        That one may find nothing changed, so what this one found earlier must not be kept after it.
+        The later one may find no changes, so older findings must not be appended after it.
         """
         observed_at = to_instant(self._now())
         for start in range(0, len(changed), APPENDED_AT_ONCE_MAX):
@@ -156,7 +158,7 @@ class InventoryCollector:
 
 
 def _is_fresh(one: ListedInstance, before: InventoryRecord | None) -> bool:
-    """Return whether user data was not read since the instance was started last."""
+    """Return whether user data has not been read since the last start of the instance."""
     if one.state in _ENDING:
         return False
     return before is None or before.launched_at != one.launched_at or before.user_data_unread == NOT_YET
@@ -170,9 +172,9 @@ def _is_asked_again(one: ListedInstance, before: InventoryRecord | None) -> bool
 
 
 def _user_data(one: ListedInstance, before: InventoryRecord | None, read: UserDataRead | None) -> dict[str, Any]:
-    """Return what is known of the user data now: what was read, else what was known since the last start.
+    """Return the user data as read now, else as read since the last start.
 
-    A passing failure does not replace what was read before; a denial does, for it says that nothing is known any more.
+    A temporary failure does not replace an earlier result; a denial does, as the user data is then no longer known.
     """
     same_start = before is not None and before.launched_at == one.launched_at
     if read is not None and (not read.unread or read.denied or not same_start):
@@ -205,9 +207,9 @@ def _differs(value: Mapping[str, Any], before: InventoryRecord | None, asked_at:
 
 
 def _lives_otherwise(enrolled: EnrolledLife | None, state: str, asked_at: int) -> bool:
-    """Whether this listing moves the life of an enrolled instance, though it lists the same state as the last one.
+    """Return whether this listing changes the life of an enrolled instance, though its listed state is unchanged.
 
-    A reboot does: the machine stated that it stops, and EC2 lists it as running throughout.
+    A reboot does: the machine stated that it stops, and EC2 lists it as running all the time.
     """
     if enrolled is None:
         return False

@@ -1,4 +1,4 @@
-"""Questions to other systems, counted by host. Hosts come from outside: only those of the settings count by name."""
+"""Metrics of requests to other systems, by host. Hosts are untrusted input: only configured ones become labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HIDDEN = ("host",)
 
 
 class Questions:
-    """Counts what is asked of whom, how it ended, and how long it took. `hosts` are those of the settings."""
+    """Counts requests by host, kind and outcome, and measures their time. `hosts` are the configured ones."""
 
     def __init__(self, hosts: frozenset[str], clock: Callable[[], float] = time.perf_counter) -> None:
         self._hosts = hosts
@@ -33,14 +33,14 @@ class Questions:
         )  # fmt: skip
 
     def of(self, collectors: Mapping[str, Collector]) -> dict[str, Collector]:
-        """Return collectors that are counted, by their kind."""
+        """Return the collectors, wrapped to be counted, by kind."""
         return {kind: _MeasuredCollector(kind, one, self) for kind, one in collectors.items()}
 
     def of_ec2(self, ec2: Ec2Inventory) -> Ec2Inventory:
         return _MeasuredEc2(ec2, self)
 
     async def ask(self, host: str, kind: str, asked: Awaitable[T], outcome: Callable[[T], str]) -> T:
-        """Wait for an answer and count it; whatever is raised is `failed`."""
+        """Return the answer, and count it; an exception is counted as `failed`."""
         began, how = self._clock(), "failed"
         try:
             answer = await asked
@@ -51,7 +51,7 @@ class Questions:
             self._seconds.observe(self._clock() - began, host, kind)
 
     def host(self, subject: str) -> str:
-        """Return the host of `host/path…` where the settings name it."""
+        """Return the label for `host/path…`: the host, if it is configured."""
         host = registry_name(subject.partition("/")[0])
         return host if host in self._hosts else OTHER
 

@@ -23,7 +23,7 @@ class _Image(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingFact:
-    """A fact that is recorded."""
+    """A recorded fact."""
 
     subject: str
     outcome: str
@@ -34,7 +34,7 @@ class StandingFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolledLife:
-    """What an instance's life follows from, beside the listing: its newest statement."""
+    """An instance's life, and the newest statement that it was derived from."""
 
     life: Life
     cause: str
@@ -43,7 +43,7 @@ class EnrolledLife:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryRecord:
-    """An instance as the listing before showed it; `enrolled` is None where it never enrolled."""
+    """An instance in the previous listing; `enrolled` is None if it did not enrol."""
 
     instance_id: str
     state: str
@@ -79,7 +79,7 @@ def inventory_record(row: InventoryOfRegionRow) -> InventoryRecord:
 
 
 def unlisted(rows: Sequence[EnrolledUnlistedRow]) -> list[str]:
-    """Return the ids of instances that enrolled, and that no listing ever showed."""
+    """Return the ids of enrolled instances that were in no listing."""
     return [row["instance_id"] for row in rows]
 
 
@@ -89,5 +89,5 @@ def begun_at(row: ListingBegunRow) -> int:
 
 
 def image_digest(rows: Sequence[_Image]) -> str | None:
-    """Return the first image that was found."""
+    """Return the first image; None when there is none."""
     return rows[0]["image_digest"] if rows else None

@@ -1,7 +1,7 @@
-"""User data in the EC2 API: asked for instance by instance, each answer by itself.
+"""User data in the EC2 API, read for each instance separately.
 
-An instance whose user data cannot be read keeps no other instance from being listed: the reason is kept in its place,
-and it is asked for again in a later round.
+An instance with unreadable user data does not prevent the listing of others: the reason is stored in its place, and it
+is read again in a later round.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from whence_common.user_data.platform import PlatformRules
 log = logging.getLogger(__name__)
 
 ASKED_MAX = 500
-"""In one round of an account and region; the rest is asked for in the next ones."""
+"""The maximum number in one round of an account and region; the rest is read in the next rounds."""
 ROUND_SECONDS_MAX = 120.0
-"""No new question after that: well below the lease of the worker's task."""
+"""No new request after this: well below the lease of the worker's task."""
 _FAILURES_MAX = 3
-"""So many failures in succession that are neither denials nor answers end the round."""
+"""This many consecutive failures, other than denials, end the round."""
 _REASON_CHARACTERS_MAX = 300
 DENIED = "ec2-denied"
 THROTTLED = "ec2-throttled"
-NOT_YET = "it was not asked for yet"
+NOT_YET = "it was not read yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserDataRead:
-    """What the EC2 API has for one instance. `unread` is why it is not known, empty where it was read."""
+    """The user data of one instance in the EC2 API. `unread` is why it was not read; empty when it was."""
 
     digest: str = ""
     document: dict[str, Any] | None = None
@@ -49,19 +49,19 @@ class UserDataRead:
 
 
 class UserDataRounds:
-    """Asks for the user data of instances, in rounds that are bounded in number and time."""
+    """Reads the user data of instances, in rounds that are bounded in number and time."""
 
     def __init__(self, ec2: Ec2Inventory) -> None:
         self._ec2 = ec2
         self._last: dict[tuple[str, str], str] = {}
-        """The instance that was asked for again last, by account and region: the next round goes on after it."""
+        """The last instance that was read again, by account and region: the next round continues after it."""
 
     async def read(
         self, account_id: str, region: str, *, fresh: Sequence[str], again: Sequence[str]
     ) -> dict[str, UserDataRead]:
-        """Return what was read, by instance; those that this round did not come to are not in it.
+        """Return the results by instance; instances that this round did not reach are left out.
 
-        `fresh` instances come first; then those of `again`, in turns over the rounds.
+        `fresh` instances come first, then those of `again`, in turns over the rounds.
         """
         last = self._last.get((account_id, region), "")
         in_turn = sorted(again, key=lambda name: (name <= last, name))
@@ -73,7 +73,9 @@ class UserDataRounds:
                     break
                 try:
                     raw = await self._ec2.user_data(account_id, region, name)
-                    found[name] = await asyncio.to_thread(_masked, name, raw)  # up to a second, where it is made to
+                    found[name] = await asyncio.to_thread(
+                        _masked, name, raw
+                    )  # hostile user data may take up to a second
                     failures = 0
                 except SourceUnavailable as exc:
                     reason = one_line(exc.message, _REASON_CHARACTERS_MAX)
@@ -88,13 +90,13 @@ class UserDataRounds:
 
 
 def _masked(name: str, raw: bytes | None) -> UserDataRead:
-    """Digest user data, and mask it where it can be read, before anything is kept."""
+    """Return the digest of user data, and its masked document if it can be parsed."""
     if raw is None:
         return UserDataRead()
     try:
         document = judge(raw, PlatformRules()).document
         shown = masked(document, whole_environment=True) if document is not None else None
     except Exception:
-        log.exception("user data of one instance failed by a bug", extra=fields(instance=name))
+        log.exception("a bug prevented reading the user data of one instance", extra=fields(instance=name))
         shown = None
     return UserDataRead(digest=sha256_digest(raw), document=shown)

@@ -1,3 +1,3 @@
-"""Work that waits: the durable queue, its lanes, and the worker. Wiring registers what does each kind."""
+"""The durable queue of tasks, its lanes, and the worker. Wiring registers the handler of each kind."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Who may be asked now: shares of the work under way, for each host, for each lane, and for both together. Pure.
+"""Limits on concurrent tasks: for each host, for each lane, and for each pair of both. Pure.
 
-A host that does not answer holds a few places for as long as it takes, and fewer once it is known to; a lane that asks
-much, or asks hosts that hang, holds a few as well. What is left is for all others.
+A host that does not answer occupies a few places, and fewer once it is known to be slow; so does a lane with many tasks
+or with hosts that hang. The remaining places are for all others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SLOW_KEPT_MAX = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneShares:
-    """How many questions are under way at once in this process."""
+    """The maximum numbers of concurrent tasks in this process."""
 
     all_max: int = 48
     lane_max: int = 12
@@ -25,16 +25,16 @@ class LaneShares:
     pair_max: int = 4
     """Of one lane to one host."""
     slow_host_max: int = 2
-    """To a host that was slow for several lanes in a row."""
+    """To a host that was slow for several lanes."""
     slow_pair_max: int = 1
-    """Of one lane to a host that was slow for it: one that it may have made slow itself."""
+    """Of one lane to a host that was slow for it, perhaps because of the lane itself."""
 
 
 SHARES = LaneShares()
 
 
 class Lanes:
-    """Counts what is under way."""
+    """Counts running tasks."""
 
     def __init__(self, shares: LaneShares, kinds: Mapping[str, Work]) -> None:
         self._shares = shares
@@ -46,7 +46,7 @@ class Lanes:
         self._hosts: Counter[str] = Counter()
         self._pairs: Counter[tuple[str, str]] = Counter()
         self._slow: dict[str, set[str]] = {}
-        """By host: the lanes that waited for it long and in vain, and have had no answer since."""
+        """By host: the lanes for which it was slow, and has not answered since."""
 
     @property
     def under_way(self) -> int:
@@ -57,7 +57,7 @@ class Lanes:
         return self.under_way < self._shares.all_max
 
     def has_room_for(self, kind: str, lane: str, host: str, *, now: float) -> bool:
-        """Return whether one more task of a kind may start, on behalf of a lane, asking a host."""
+        """Return whether one more task of a kind, a lane and a host may start."""
         return (
             self.has_room
             and self._has_room_for_kind(kind, now)
@@ -75,7 +75,7 @@ class Lanes:
         return now >= self._paced.get(kind, now)
 
     def take(self, kind: str, lane: str, host: str, *, now: float) -> None:
-        """Count one more."""
+        """Count a task that starts."""
         self._kinds[kind] += 1
         self._lanes[lane] += 1
         self._hosts[host] += 1
@@ -85,7 +85,7 @@ class Lanes:
             self._paced[kind] = now + work.seconds_between
 
     def give_back(self, kind: str, lane: str, host: str) -> None:
-        """Count one less."""
+        """Count a task that ended."""
         for counter, key in ((self._kinds, kind), (self._lanes, lane), (self._hosts, host)):
             counter[key] -= 1
             if counter[key] <= 0:
@@ -95,14 +95,14 @@ class Lanes:
             del self._pairs[lane, host]
 
     def answered(self, lane: str, host: str) -> None:
-        """Note that a lane had an answer of a host."""
+        """Record that a host answered a lane."""
         lanes = self._slow.get(host, set())
         lanes.discard(lane)
         if not lanes:
             self._slow.pop(host, None)
 
     def was_slow(self, lane: str, host: str) -> None:
-        """Note that a lane waited long for a host, and in vain."""
+        """Record that a host was slow for a lane, and did not answer."""
         if host not in self._slow and len(self._slow) >= _SLOW_KEPT_MAX:
             del self._slow[next(iter(self._slow))]
         self._slow.setdefault(host, set()).add(lane)
@@ -116,8 +116,8 @@ class Lanes:
 
 
 def choose(due: Sequence[Due], lanes: Lanes, *, after: str, tasks_max: int, now: float) -> list[Due]:
-    """Choose whom to ask, and count them in: of each lane in turn, from the one that follows `after`, its oldest task
-    that there is room for.
+    """Return the tasks to start, and count them: of each lane in turn, starting after `after`, its oldest task that
+    there is room for.
     """
     waiting: dict[str, list[Due]] = {}
     for task in due:
@@ -130,7 +130,7 @@ def choose(due: Sequence[Due], lanes: Lanes, *, after: str, tasks_max: int, now:
             if lanes.has_room_for(task.kind, lane, task.host, now=now):
                 lanes.take(task.kind, lane, task.host, now=now)
                 chosen.append(task)
-                # what there was no room for has none in the next turn either
+                # a task without room has none in the next turn either
                 waiting[lane] = waiting[lane][place + 1 :]
                 turns.append(lane)
                 break

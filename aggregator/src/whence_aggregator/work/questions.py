@@ -1,6 +1,6 @@
-"""Questions that wait for an answer: what about, which host is asked, on whose behalf. Rows of the task table. Pure.
+"""Questions to outside systems as rows of the task table: the subject, the host, and the lane. Pure.
 
-A lane is whose questions wait together: an account's, a team's pushes. Lanes take turns: none waits for another.
+A lane groups the questions of one owner: an account, a team's pushes. Lanes take turns, so none waits for another.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from whence_aggregator.queries.work import AddTaskParameters
 
 SHARED_LANE = "shared"
-"""For what several ask about: one of them cannot hold it back behind its own questions."""
+"""The lane of questions that several owners share: none can delay them behind its own."""
 INVENTORY_KIND = "inventory"
 _NAME_CHARACTERS_MAX = 300
 
@@ -19,12 +19,12 @@ def question(kind: str, subject: str, *, due_at: str, lane: str) -> AddTaskParam
 
 
 def host_of(kind: str, subject: str) -> str:
-    """Name the host that a question is asked of: a registry, a Git server, or EC2 in one account and region."""
+    """Return the host of a question: a registry, a Git server, or EC2 in one account and region."""
     if kind == INVENTORY_KIND:
         return f"ec2/{subject}"
     return subject.partition("/")[0][:_NAME_CHARACTERS_MAX]
 
 
 def lane_of_team(team: str) -> str:
-    """Name the lane of the images that a team pushes here."""
+    """Return the lane of the images that a team pushes."""
     return f"team:{team}"

@@ -13,7 +13,7 @@ def due(row: DueTasksRow) -> Due:
 
 
 def attempts(row: ClaimTaskRow) -> int:
-    """Return how often a task that was claimed has been tried, this time included."""
+    """Return the number of attempts of a claimed task, including this one."""
     return row["attempts"]
 
 
@@ -23,5 +23,5 @@ def next_due(row: NextDueRow) -> str | None:
 
 
 def count_by_kind(rows: Sequence[CountTasksRow]) -> dict[str, int]:
-    """Return how many tasks of each kind wait."""
+    """Return the number of waiting tasks by kind."""
     return {row["kind"]: row["n"] for row in rows}

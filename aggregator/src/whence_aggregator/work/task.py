@@ -1,4 +1,4 @@
-"""A task of the queue, and what does it."""
+"""A task of the queue, and its handler."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A task that is due, before anybody has claimed it."""
+    """A due task that is not claimed."""
 
     kind: str
     subject: str
@@ -20,14 +20,14 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A question that was claimed: what kind of work, about what, on whose behalf, and of which host."""
+    """A claimed task: its kind, subject, lane and host."""
 
     kind: str
     subject: str
     lane: str
     host: str
     lease: str
-    """When the claim ends: another replica may do it then."""
+    """When the claim expires: then another replica may do the task."""
     attempts: int
 
     @classmethod
@@ -37,7 +37,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """The task is done for now, and is due again after `seconds`. `reason` says why, in the list of tasks."""
+    """The task is done, and is due again after `seconds`. `reason` is shown in the list of tasks."""
 
     seconds: float
     reason: str
@@ -49,8 +49,8 @@ class Handler(Protocol):
     async def do(self, task: Task) -> Again | None:
         """Do a task; return None when it is done for good.
 
-        Raises SourceUnavailable to have it tried again after a pause, Unstorable for an answer that no store takes,
-        InputError when it can never be done: it is then forgotten.
+        Raises SourceUnavailable to try it again after a pause, Unstorable for an answer that no store accepts, and
+        InputError when it can never be done: it is then deleted.
         """
 
 
@@ -60,6 +60,6 @@ class Work:
 
     handler: Handler
     under_way_max: int | None = None
-    """How many at once in this process, beside the shares of lanes and hosts; None sets no bound of its own."""
+    """The maximum number of concurrent tasks in this process, beside the limits of lanes and hosts; None: no limit."""
     seconds_between: float = 0.0
-    """The least time from one task's start to the next one's."""
+    """The minimum time between the starts of two tasks."""

@@ -1,7 +1,7 @@
-"""The worker: claims due tasks, and has the handler of their kind do them. It knows no kind.
+"""The worker: claims due tasks, and passes them to the handler of their kind.
 
-Tasks are claimed as places become free, never in batches: none waits for the slowest of others. Lanes take turns, and
-hosts and lanes have their shares (lanes.py).
+Tasks are claimed as places become free, not in batches, so no task waits for a slower one. Lanes take turns, and hosts
+and lanes have limits (lanes.py).
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ log = logging.getLogger(__name__)
 
 CLAIMED_AT_ONCE_MAX = 16
 DUE_MAX = 512
-"""Tasks that are looked at when some are claimed; with more than these due, the oldest of each lane and host are."""
+"""The number of due tasks that are read before claiming; if more are due, the oldest of each lane and host are read."""
 DUE_OF_EACH_MAX = 8
 DUE_IN_FLOOD_MAX = 8_192
 LEASE_SECONDS = 660
-"""Longer than any answer is waited for (fact_recorder.ANSWER_SECONDS_MAX): nobody else asks meanwhile."""
+"""Longer than any answer may take (fact_recorder.ANSWER_SECONDS_MAX), so no other replica asks meanwhile."""
 SLOW_SECONDS = 20.0
-"""A question that failed after so long was asked of a slow host."""
+"""A host is slow when a task failed after this long."""
 IDLE_SECONDS_MAX = 5.0
 _BUG_PAUSE_SECONDS = 3600.0
 UNSTORABLE_SECONDS = 86_400.0
-"""How soon a task is tried again whose answer cannot be stored."""
+"""When a task whose answer cannot be stored is tried again."""
 NOT_CONFIGURED = ("registry-not-configured", "git-not-configured", "work-not-configured")
-"""Codes of SourceUnavailable that mean that nobody is asked."""
+"""Codes of SourceUnavailable for tasks that reach no host."""
 UNLISTED = "-"
-"""In place of every host that is never asked: there may be any number of them."""
+"""The host label of all tasks that reach no host, as there may be any number of them."""
 
 
 class Worker:
-    """Does what waits in the task table; several replicas may. `wake` says that there may be work."""
+    """Does the tasks in the task table; several replicas may run one."""
 
     def __init__(
         self,
@@ -79,12 +79,12 @@ class Worker:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Note that tasks may have been added."""
+        """Look for due tasks now, as some may have been added."""
         self._woken.set()
 
     @property
     def under_way(self) -> int:
-        """How many questions are asked now."""
+        """Return the number of running tasks."""
         return self._lanes.under_way
 
     async def run(self) -> None:
@@ -103,7 +103,7 @@ class Worker:
                     await pause(IDLE_SECONDS_MAX)
 
     async def work(self) -> int:
-        """Do what is due now, a bounded number of tasks at once; return how many there were."""
+        """Do the due tasks, a bounded number concurrently; return their number."""
         claimed = await self._claim()
         async with asyncio.TaskGroup() as group:
             for task in claimed:
@@ -111,7 +111,7 @@ class Worker:
         return len(claimed)
 
     async def _claim(self) -> list[Task]:
-        """Claim what there is room for, one task of each lane in turn; another replica may have been faster."""
+        """Return the tasks claimed, one of each lane in turn; tasks that another replica claimed first are left out."""
         now = self._now()
         chosen = choose(
             await self._due(now), self._lanes, after=self._turn, tasks_max=CLAIMED_AT_ONCE_MAX, now=self._seconds()
@@ -139,13 +139,13 @@ class Worker:
         return claimed
 
     async def _due(self, now: datetime) -> Sequence[Due]:
-        """Read what is due, the oldest first."""
+        """Return the due tasks, oldest first."""
         if not self._lanes.has_room:
             return ()
         rows = await self._database.fetch(DUE_TASKS.bind({"now": to_instant(now), "limit": DUE_MAX}))
         if len(rows) < DUE_MAX:
             return list(map(due, rows))
-        # a flood: what came after it is looked for by lane and host, of which there are few
+        # many tasks are due: read the oldest of each lane and host, of which there are few
         of_each = await self._database.fetch(
             DUE_TASKS_OF_EACH.bind({"now": to_instant(now), "each": DUE_OF_EACH_MAX, "limit": DUE_IN_FLOOD_MAX})
         )
@@ -155,7 +155,7 @@ class Worker:
         try:
             await self._attempt(task)
         except StorageUnavailable as exc:
-            # the claim ends by itself, and the task is done then
+            # the claim expires, and then the task is done
             log.error("storage unavailable", extra=fields(kind=task.kind, subject=task.subject, message=exc.message))
         finally:
             self._lanes.give_back(task.kind, task.lane, task.host)
@@ -173,16 +173,16 @@ class Worker:
             host = UNLISTED if exc.code in NOT_CONFIGURED else task.host
             await self._postpone(task, cleaned(exc.message), seconds, host=host)
         except Unstorable as exc:
-            reason = f"the answer cannot be kept: {exc.message}"
+            reason = f"the answer cannot be stored: {exc.message}"
             await self._postpone(task, reason, UNSTORABLE_SECONDS, host=task.host)
         except InputError as exc:
-            log.warning("a question that names nothing is dropped", extra=fields(**named, reason=exc.message))
+            log.warning("task deleted: its subject is not valid", extra=fields(**named, reason=exc.message))
             await self._database.write(FORGET_TASK.bind([named]))
         except StorageUnavailable:
             raise
         except Exception:
-            log.exception("a task failed by a bug", extra=fields(**named))
-            reason = "the aggregator failed at it; see its log"
+            log.exception("a bug made a task fail", extra=fields(**named))
+            reason = "the aggregator failed; see its log"
             await self._postpone(task, reason, _BUG_PAUSE_SECONDS, host=task.host)
         else:
             self._lanes.answered(task.lane, task.host)
@@ -191,7 +191,9 @@ class Worker:
     async def _handled(self, task: Task) -> Again | None:
         work = self._kinds.get(task.kind)
         if work is None:
-            raise SourceUnavailable("work-not-configured", f"this aggregator does no work of the kind {task.kind}")
+            raise SourceUnavailable(
+                "work-not-configured", f"this aggregator has no handler for tasks of kind {task.kind}"
+            )
         return await work.handler.do(task)
 
     async def _finish(self, task: Task, again: Again | None) -> None:
@@ -213,7 +215,7 @@ class Worker:
             await transaction.execute(POSTPONE_TASK.bind([row]))
 
     async def _idle_seconds(self) -> float:
-        """Return how long nothing becomes due. What is due and has no room waits for an end of what is under way."""
+        """Return the time until a task becomes due. Due tasks without room wait until a running task ends."""
         (row,) = await self._database.fetch(NEXT_DUE.bind({"now": to_instant(self._now())}))
         due_at = next_due(row)
         if due_at is None:
