@@ -178,7 +178,9 @@ async def test_errors_are_reported_with_a_fix_and_without_the_password(server: S
         ): "a file or socket that the DSN of PostgreSQL names",
         re.sub(r"localhost:\d+", f"localhost:{free_port()}", dsn): "PostgreSQL",
         dsn.replace("sslmode=verify-full", "sslmode=nonsense"): "the DSN of PostgreSQL cannot be used",
-        dsn.replace("sslmode=verify-full", "sslmode=verify-full&sslmod=require"): "does not know an option",
+        dsn.replace(
+            "sslmode=verify-full", "sslmode=verify-full&sslmod=require"
+        ): "an option that PostgreSQL does not know",
         "postgresql://whence:s3cret@[::1/whence": "the DSN of PostgreSQL cannot be used",
     }
     for wrong, expected in cases.items():

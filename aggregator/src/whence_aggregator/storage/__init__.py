@@ -1,3 +1,3 @@
-"""Storage: one file of named queries for SQLite and PostgreSQL; migrations go forward only. No rule is decided here."""
+"""Storage: named queries for SQLite and PostgreSQL; migrations are forward only. This room contains no rules."""
 
 from __future__ import annotations

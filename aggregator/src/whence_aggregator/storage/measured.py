@@ -1,4 +1,4 @@
-"""A database whose calls are counted and measured, whichever it is."""
+"""Counts and measures the calls of a database."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Measurable(Database, Protocol):
     """A database that can be closed, and counts its connections."""
 
     def connections(self) -> Mapping[tuple[str, str], int]:
-        """Count connections by pool and state: `open`, `idle`, and `most` that there may be."""
+        """Return the number of connections by pool and state: `open`, `idle`, and the maximum, `most`."""
 
     async def close(self) -> None: ...
 
 
 class MeasuredDatabase:
-    """Passes calls on."""
+    """Passes calls to a database, and measures them."""
 
     def __init__(self, database: Measurable, clock: Callable[[], float] = time.perf_counter) -> None:
         self._database = database

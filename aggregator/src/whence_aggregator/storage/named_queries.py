@@ -23,9 +23,9 @@ PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.IGNORECASE)
 MEMBER = re.compile(r"\{([a-z_.]+) in (texts|integers) ([a-z_]+)\}")
 FIRST_MIGRATION = 30
-"""What was made by earlier ones held no Merkle tree and cannot be carried over."""
+"""Databases of earlier versions have no Merkle tree and cannot be migrated."""
 OpenMode = Literal["make", "migrate", "read"]
-"""What opening a database may do: make it and its tables; bring those that are there to this version; neither."""
+"""What opening a database may do: create it and its tables; migrate existing tables; neither."""
 _ARRAY = re.compile(r"\bcast\(:([a-z_]+) as [a-z]+\[\]\)")
 _DIALECTS = {
     "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid", "{binary}": ""},
@@ -40,12 +40,12 @@ class NumberedQuery:
     sql: str
     parameters: tuple[str, ...]
     arrays: frozenset[str] = frozenset()
-    """Parameters that are JSON arrays for us, and arrays for PostgreSQL: its planner sees how many they hold."""
+    """Parameters that are JSON arrays here and arrays in PostgreSQL, whose planner then knows their length."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManyRows:
-    """A query split where its tuple of parameters stands: `before`, then `values …`, then `after`."""
+    """A query split at its tuple of parameters: `before`, then `values …`, then `after`."""
 
     before: str
     after: str
@@ -78,22 +78,22 @@ def parse(text: str) -> list[tuple[str, str]]:
 
 
 def statement(text: str) -> str:
-    """Return the statement that stands in the text after a query's name."""
+    """Return the statement in the text after a query's name."""
     return _COMMENT.sub("", text).partition(";")[0].strip()
 
 
 def plain(sql: str, dialect: str) -> str:
-    """Write what differs between dialects as this one has it."""
+    """Return a statement in the syntax of a dialect."""
     return MEMBER.sub(_MEMBERS[dialect], sql).replace("{binary}", _DIALECTS[dialect]["{binary}"])
 
 
 def numbered(queries: Mapping[str, str]) -> dict[str, NumberedQuery]:
-    """Turn `:name` into `$n`."""
+    """Return the queries with `$n` for each `:name`."""
     return {name: _number(sql) for name, sql in queries.items()}
 
 
 def many_rows(queries: Mapping[str, str]) -> dict[str, ManyRows]:
-    """Give those queries that insert one tuple, ready for many."""
+    """Return the queries that insert one tuple, prepared for many rows."""
     found = {}
     for name, sql in queries.items():
         match = TUPLE.search(sql)
@@ -104,7 +104,7 @@ def many_rows(queries: Mapping[str, str]) -> dict[str, ManyRows]:
 
 
 def migrations(dialect: str) -> list[tuple[int, str]]:
-    """Give the migrations of a dialect in order: numbered files, some for one dialect only."""
+    """Return the migrations of a dialect in order: numbered files, some for one dialect only."""
     found = []
     for file in (resources.files("whence_aggregator.storage") / "migrations").iterdir():
         parts = file.name.split(".")
@@ -117,7 +117,7 @@ def migrations(dialect: str) -> list[tuple[int, str]]:
 
 
 def check_version(version: int, steps: list[tuple[int, str]], mode: OpenMode) -> None:
-    """Raises StorageUnavailable for a database of this version (0: nothing is in it) that cannot be opened so."""
+    """Raise StorageUnavailable if a database of this version (0: it is empty) cannot be opened in this mode."""
     newest = steps[-1][0]
     if version > newest:
         raise StorageUnavailable(

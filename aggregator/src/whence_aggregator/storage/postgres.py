@@ -38,10 +38,10 @@ CONNECTIONS_MIN = 4
 _WRITERS_MAX = 2
 _COMMAND_SECONDS_MAX = 30.0
 _HEX = "set bytea_output = hex"
-"""How bytes stand in JSON, whatever the database's own way is."""
+"""The format of bytes in JSON, whatever the database's setting is."""
 _TABLE = re.compile(r"insert into ([a-z_]+)\s")
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-"""The internal error is raised, among others, when a server that shuts down speaks while a query is being sent."""
+"""InternalClientError is raised, for example, when a server shuts down while a query is being sent."""
 _UNSTORABLE = (
     asyncpg.DataError,
     ArgumentRefused,
@@ -49,7 +49,7 @@ _UNSTORABLE = (
     UnicodeEncodeError,
     OverflowError,
 )
-"""What is wrong with the values, and not with the database: classes 22 and 54, and what cannot be sent at all."""
+"""Errors in the values, not the database: classes 22 and 54, and values that cannot be sent."""
 
 
 class PostgresDatabase:
@@ -64,21 +64,21 @@ class PostgresDatabase:
         self.many = named_queries.many_rows(self.queries)
         self.batches: dict[str, NumberedQuery] = {}
         self.together: dict[tuple[str | bool, ...], str] = {}
-        """Statements that run several queries at once, by the names of those, and whether they take the lock."""
+        """Statements that run several inserts at once, by the names of these, and whether they take the lock."""
         self.answers: dict[tuple[str, ...], tuple[str, list[Sequence[str]]]] = {}
-        """Statements that answer several queries at once, and which columns of each hold bytes."""
+        """Statements that run several queries at once, and the columns of each that contain bytes."""
         self._writing = asyncio.Lock()
 
     @classmethod
     async def open(
         cls, dsn: str, mode: OpenMode = "make", *, connections_max: int = CONNECTIONS_MAX
     ) -> PostgresDatabase:
-        """Connect, and make tables and migrate as far as the mode allows.
+        """Connect, and create or migrate tables as far as the mode allows.
 
-        Raises StorageUnavailable; its message never holds the DSN.
+        Raises StorageUnavailable; its message never contains the DSN.
 
-        Two connections write, one as the sequencer and one beside it. Half of the others answer what is brief, so that
-        long searches never keep it waiting.
+        Two connections write, one of them as the sequencer. Half of the others are for brief queries, so that these do
+        not wait for long searches.
         """
         assert connections_max >= CONNECTIONS_MIN
         brief_max = (connections_max - _WRITERS_MAX) // 2
@@ -109,7 +109,7 @@ class PostgresDatabase:
         await self.writers.close()
 
     def connections(self) -> Mapping[tuple[str, str], int]:
-        """Count connections by pool and state."""
+        """Return the number of connections by pool and state."""
         pools = {"read": self.pool, "look-up": self.brief, "write": self.writers}
         return {
             (name, state): count
@@ -149,7 +149,7 @@ class PostgresDatabase:
                 if transaction.begun:
                     await connection.execute("commit")
         except asyncpg.UniqueViolationError as exc:
-            raise WriteConflict("storage-conflict", "PostgreSQL: another replica was faster") from exc
+            raise WriteConflict("storage-conflict", "PostgreSQL: another replica wrote first") from exc
         except _UNSTORABLE as exc:
             raise _unstorable(exc) from exc
         except _FAILURES as exc:
@@ -174,7 +174,7 @@ class PostgresDatabase:
             raise unavailable(exc) from exc
 
     async def _fetch_together(self, connection: Any, asked: Sequence[BoundQuery[Any]]) -> Rows:
-        """Ask everything in one statement: that is one round trip, and one moment that all answers are of."""
+        """Run all queries as one statement: one round trip, and one snapshot for all."""
         names = tuple(query for query, _ in asked)
         known = self.answers.get(names)
         if known is None:
@@ -187,7 +187,7 @@ class PostgresDatabase:
 
 
 class _PostgresTransaction:
-    """`sequenced`: it holds the lock of the one that appends."""
+    """`sequenced`: the transaction holds the sequencer's lock."""
 
     def __init__(self, connection: Any, database: PostgresDatabase, *, sequenced: bool) -> None:
         self._connection = connection
@@ -217,10 +217,10 @@ class _PostgresTransaction:
                 await self._connection.executemany(numbered.sql, [values_of(numbered, row) for row in rows])
 
     async def finish(self, *writes: BoundCommand) -> None:
-        """Run what inserts rows, each query into a table of its own, as one statement: one round trip, not eight.
+        """Run the inserts, each into a different table, as one statement: one round trip instead of eight.
 
-        Where nothing was asked before, that statement is the whole transaction. What does not insert runs after it, and
-        so sees its rows.
+        If nothing was read before, that statement is the whole transaction. Other commands run after it, and see its
+        rows.
         """
         together: list[BoundCommand] = []
         others: list[BoundCommand] = []
@@ -266,7 +266,7 @@ class _PostgresTransaction:
         await self._connection.execute(sql, *columns)
 
     async def _batch(self, query: str) -> NumberedQuery:
-        """Give a query that takes each parameter as an array: one round trip for all rows."""
+        """Return a query that takes each parameter as an array: one round trip for all rows."""
         known = self._database.batches.get(query)
         if known is None:
             many = self._database.many[query]
@@ -290,17 +290,17 @@ async def _fetch(connection: Any, numbered: NumberedQuery, parameters: Parameter
 
 
 async def _plan_each_time(connection: Any) -> None:
-    """Have searches planned for what they ask: filters may be null, and a plan for all of them joins whole tables."""
+    """Plan each search for its parameters: filters may be null, and a generic plan joins whole tables."""
     await connection.execute(f"set plan_cache_mode = force_custom_plan; {_HEX}")
 
 
 async def _plan_once(connection: Any) -> None:
-    """Have look-ups of a few rows by their keys planned once: their plan takes longer than they do."""
+    """Plan look-ups of a few rows by key once: planning takes longer than the query."""
     await connection.execute(f"set plan_cache_mode = force_generic_plan; {_HEX}")
 
 
 async def _keep(connection: Any) -> None:
-    """Leave a connection as it is when it goes back to the pool: nothing else is set for its session."""
+    """Do not reset a connection when it returns to the pool: nothing else is set in its session."""
 
 
 def _unstorable(exc: BaseException) -> Unstorable:

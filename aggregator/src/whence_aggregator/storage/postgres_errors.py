@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors mean to an operator: each with what to do. No message holds the DSN or a password."""
+"""PostgreSQL's errors as messages for operators, with what to do. No message contains the DSN or a password."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ _KNOWN: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
         "characters of the password written as %XX",
     ),
     (
-        (asyncpg.UndefinedObjectError,), "PostgreSQL does not know an option that the DSN names",
-        "correct its name: sslmode, sslrootcert, target_session_attrs; what it does not know has no effect",
+        (asyncpg.UndefinedObjectError,), "the DSN contains an option that PostgreSQL does not know",
+        "correct its name: sslmode, sslrootcert, target_session_attrs; unknown options have no effect",
     ),
     ((ssl.SSLCertVerificationError,), "the certificate of PostgreSQL is not trusted", _CERTIFICATE),
     (
@@ -78,13 +78,13 @@ _KNOWN: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
 
 
 def unavailable(exc: BaseException) -> StorageUnavailable:
-    """Return the error for an operator: what PostgreSQL said, and what to do about it."""
-    if isinstance(exc, ConnectionError) and "SSL upgrade" in str(exc):  # asyncpg's own words
+    """Return the error for an operator: PostgreSQL's message, and what to do."""
+    if isinstance(exc, ConnectionError) and "SSL upgrade" in str(exc):  # the text of asyncpg's message
         fix = "set ssl, ssl_cert_file and ssl_key_file in postgresql.conf; sslmode in the DSN demands it"
-        return StorageUnavailable(_CODE, "PostgreSQL does not speak TLS", fix=fix)
+        return StorageUnavailable(_CODE, "PostgreSQL does not accept TLS connections", fix=fix)
     for kinds, message, fix in _KNOWN:
         if isinstance(exc, kinds):
-            return StorageUnavailable(_CODE, f"{message} ({_said(exc)})", fix=fix)
+            return StorageUnavailable(_CODE, f"{message} ({_server_text(exc)})", fix=fix)
     if isinstance(exc, ValueError):  # asyncpg and urllib quote the DSN in these
         _, message, fix = next(one for one in _KNOWN if asyncpg.ClientConfigurationError in one[0])
         return StorageUnavailable(_CODE, message, fix=fix)
@@ -92,8 +92,8 @@ def unavailable(exc: BaseException) -> StorageUnavailable:
     return StorageUnavailable(_CODE, f"PostgreSQL: {type(exc).__name__}", fix=fix)
 
 
-def _said(exc: BaseException) -> str:
-    """Return the server's own words where it is the server that speaks; they name roles, databases and tables only."""
+def _server_text(exc: BaseException) -> str:
+    """Return the server's own message, if the error is from the server; it names roles, databases and tables only."""
     state = getattr(exc, "sqlstate", None)
     if isinstance(exc, asyncpg.PostgresError) and state is not None:
         return one_line(f"SQLSTATE {state}: {exc.args[0] if exc.args else ''}", 200)

@@ -1,4 +1,4 @@
-"""Bringing a PostgreSQL database to this version."""
+"""Migration of a PostgreSQL database to this version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from whence_aggregator.storage.postgres_statements import SEQUENCER_LOCK
 
 
 async def migrate(connection: Any, mode: OpenMode) -> None:
-    """Bring the tables to the newest version; where they are, no right to make any is needed."""
+    """Migrate the tables to the newest version; if they have it, no right to create tables is needed."""
     steps = named_queries.migrations("postgres")
     version = await _version(connection)
     if version == steps[-1][0]:
@@ -28,7 +28,7 @@ async def migrate(connection: Any, mode: OpenMode) -> None:
 
 
 async def _version(connection: Any) -> int:
-    """Return the version of the tables; 0 where there are none."""
+    """Return the version of the tables; 0 when there are none."""
     if not await connection.fetchval("select to_regclass('migration') is not null"):
         return 0
     return int(await connection.fetchval("select coalesce(max(number), 0) from migration"))

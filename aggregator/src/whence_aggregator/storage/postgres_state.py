@@ -1,4 +1,4 @@
-"""What a PostgreSQL database is like, and what its role may do there: read on one connection, nothing is changed."""
+"""The state of a PostgreSQL database, and the rights of its role: read on one connection, without changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whence_aggregator.storage.postgres_errors import unavailable
 
 _SECONDS_MAX = 15.0
 _APPEND_ONLY = ("entry", "tile", "checkpoint")
-"""What the log is made of: nothing of it is ever deleted."""
+"""The tables of the log, from which nothing is deleted."""
 _STATE = """
 select current_setting('server_version_num')::int / 10000 as server, current_user as role,
     coalesce(has_schema_privilege(current_schema(), 'create'), false) as may_create,
@@ -36,7 +36,7 @@ order by 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresState:
-    """`version` is the newest migration, 0 in an empty database; `denied` are rights as `table (RIGHT)`."""
+    """`version` is the newest migration, 0 in an empty database; `denied` lists missing rights as `table (RIGHT)`."""
 
     server: int
     role: str
@@ -49,7 +49,7 @@ class PostgresState:
 
 
 async def read_state(dsn: str) -> PostgresState:
-    """Connect and look. Raises StorageUnavailable; its message never holds the DSN."""
+    """Connect, and return the state. Raises StorageUnavailable; its message never contains the DSN."""
     try:
         async with asyncio.timeout(_SECONDS_MAX):
             connection = await asyncpg.connect(dsn)

@@ -1,6 +1,6 @@
-"""Statements that PostgreSQL runs in one round trip: several inserts, or several queries, made one.
+"""Statements that PostgreSQL runs in one round trip: several inserts, or several queries, combined.
 
-A query's parameters are numbered anew where it follows others.
+Parameters of combined queries are renumbered.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _ROWS = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def inserts_together(batches: Sequence[NumberedQuery], *, lock: bool) -> str:
-    """Make one statement of several; the parameters of each follow those of the one before.
+    """Return one statement for several inserts; the parameters of each follow those of the one before.
 
-    No row is there to be inserted before `sequencer` gives its one, which it does when it has the lock.
+    Each insert selects from `sequencer`, which returns its one row only when it has the lock.
     """
     parts = [f"sequencer as materialized ({LOCK if lock else 'select'})"]
     first = 0
@@ -36,7 +36,7 @@ def inserts_together(batches: Sequence[NumberedQuery], *, lock: bool) -> str:
 
 
 def queries_together(queries: Sequence[NumberedQuery]) -> str:
-    """Make one statement of several queries: its one row has the rows of each as a JSON array."""
+    """Return one statement for several queries: its one row contains the rows of each as a JSON array."""
     parts, first = [], 0
     for query in queries:
         parts.append(f"(select coalesce(json_agg(r), '[]') from ({_moved(query.sql, first)}) as r)")  # noqa: S608 - our own
@@ -45,7 +45,7 @@ def queries_together(queries: Sequence[NumberedQuery]) -> str:
 
 
 async def octets_of(connection: Any, sql: str) -> Sequence[str]:
-    """Name the columns of a query that hold bytes; JSON has them as hex digits."""
+    """Return the columns of a query that contain bytes; in JSON they are hex digits."""
     return [one.name for one in (await connection.prepare(sql)).get_attributes() if one.type.name == "bytea"]
 
 
@@ -59,7 +59,7 @@ def rows_of(text: str, octets: Sequence[str]) -> Sequence[Row]:
 
 
 def _moved(sql: str, by: int) -> str:
-    """Number the parameters of a query anew, so that they follow those of others."""
+    """Return a query with its parameters renumbered, so that they follow those of others."""
     return _NUMBER.sub(lambda match: f"${int(match[1]) + by}", sql)
 
 

@@ -1,4 +1,4 @@
-"""SQLite: one writer connection in its own thread, WAL, synchronous=FULL; readers on connections of their own."""
+"""SQLite: one writer connection in its own thread, WAL, synchronous=FULL; readers have their own connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BUSY_SECONDS_MAX = 10
 _ROWS_AT_ONCE_MAX = 256
 _ROWS_ALONE_MAX = 128
 _ROWS_STEP = 8
-"""Any number of rows is at most two statements, of few that there are: each is parsed once and kept."""
+"""Any number of rows is written with at most two of a few distinct statements: each is parsed once and cached."""
 _STATEMENTS_KEPT = 1_024
 _VARIABLES_MAX = 30_000
 _PRAGMAS = ("synchronous=full", "foreign_keys=on", "cache_size=-65536", "wal_autocheckpoint=0")
@@ -50,7 +50,7 @@ class SqliteDatabase:
 
     @classmethod
     async def open(cls, path: Path, mode: OpenMode = "make") -> SqliteDatabase:
-        """Open the file, and make and migrate it as far as the mode allows. Raises StorageUnavailable."""
+        """Open the file, and create or migrate it as far as the mode allows. Raises StorageUnavailable."""
         database = cls(path)
         try:
             await database._in_writer(lambda: database._connect_writer(mode))
@@ -73,7 +73,7 @@ class SqliteDatabase:
         await asyncio.to_thread(self._writer_thread.shutdown)
 
     def connections(self) -> Mapping[tuple[str, str], int]:
-        """Count connections by pool and state. The readers are a thread's each, and the loop's for brief look-ups."""
+        """Return the number of connections by pool and state. Each thread has a reader, and the event loop has one."""
         return {
             ("read", "open"): len(self._readers),
             ("read", "idle"): max(0, len(self._readers) - self._reading),
@@ -151,7 +151,7 @@ class SqliteDatabase:
         self._commit()
 
     def _written_at_once(self, writes: Sequence[BoundCommand]) -> bool:
-        """Write what is one statement: that is a transaction of its own."""
+        """Write if it is one statement, which is a transaction by itself; return whether it was."""
         connection = self._connection()
         if len(writes) != 1 or connection.in_transaction:
             return False
@@ -163,7 +163,7 @@ class SqliteDatabase:
         return True
 
     def _returned(self, query: str, rows: Sequence[Parameters]) -> list[Row]:
-        """Write rows, in one statement where there are few, commit, and return what the query returns."""
+        """Write rows, in one statement if there are few, commit, and return the rows that the query returns."""
         connection, many = self._connection(), self._many[query]
         found: list[Row] = []
         try:
@@ -180,7 +180,7 @@ class SqliteDatabase:
         return found
 
     def _write(self, connection: sqlite3.Connection, query: str, rows: Sequence[Parameters]) -> None:
-        """Insert many rows by one statement: the interpreter's lock is given up once a statement, not once a row."""
+        """Insert many rows with one statement: the interpreter's lock is released for each statement, not each row."""
         many = self._many.get(query)
         if many is None or len(rows) < 2:
             connection.executemany(self._queries[query], rows)
@@ -215,13 +215,13 @@ class SqliteDatabase:
             raise
 
     def _rollback(self) -> None:
-        """Also what a cancelled caller leaves to do: the one thread runs it after whatever was under way."""
+        """Roll back. For a cancelled caller too: the writer's thread runs it after the current statement."""
         if self._connection().in_transaction:
             self._connection().execute("rollback")
 
     def _connect_writer(self, mode: OpenMode) -> None:
         if mode != "make" and not self.path.is_file():
-            fix = "see `database` in the settings; nothing was made"
+            fix = "correct `database` in the settings; nothing was created"
             raise StorageUnavailable("database-missing", f"there is no database {self.path}", fix=fix, retryable=False)
         connection = sqlite3.connect(
             self._uri("rwc" if mode == "make" else "rw"), uri=True, isolation_level=None, check_same_thread=False,
@@ -256,7 +256,7 @@ class _SqliteTransaction:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
         self.finished = False
-        """Whether it is committed already."""
+        """Whether the transaction is committed."""
 
     async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]:
         return cast(Sequence[R], (await self._database.in_transaction([asked], []))[0])
@@ -275,7 +275,7 @@ class _SqliteTransaction:
 
 
 def _parts(many: ManyRows, rows: Sequence[Parameters]) -> Iterator[Sequence[Parameters]]:
-    """Split rows into as few statements as may be, of few lengths."""
+    """Yield rows in parts for as few statements as possible, of few distinct lengths."""
     most, start = min(_ROWS_AT_ONCE_MAX, _VARIABLES_MAX // len(many.parameters)), 0
     while start < len(rows):
         left = min(len(rows) - start, most)

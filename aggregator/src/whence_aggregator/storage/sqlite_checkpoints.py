@@ -1,4 +1,4 @@
-"""Checkpoints of SQLite's write-ahead log in a thread of their own: done by a commit, they would delay it."""
+"""Checkpoints of SQLite's write-ahead log in a separate thread: in a commit, they would delay it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
 FRAMES_MAX = 65_536
-"""So many pages in the log end every other way of keeping it short: writers wait until it begins anew."""
+"""With more pages than this in the log, writers wait until the log is restarted."""
 _BUSY_SECONDS_MAX = 5.0
 
 
@@ -29,11 +29,11 @@ class Checkpoints:
         self._thread.start()
 
     def committed(self) -> None:
-        """Say that something was written."""
+        """Record that a transaction was committed."""
         self._committed.set()
 
     def close(self) -> None:
-        """End the thread once a checkpoint under way is done."""
+        """End the thread, after a running checkpoint is done."""
         self._closing.set()
         self._committed.set()
         self._thread.join()

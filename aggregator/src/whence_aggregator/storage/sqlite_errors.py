@@ -1,4 +1,4 @@
-"""SQLite's errors as ours, with what to do about them."""
+"""SQLite's errors as StorageUnavailable and others, with what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIXES = {
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise errors of ours in place of SQLite's."""
+    """Translate SQLite's errors into ours."""
     try:
         yield
     except sqlite3.IntegrityError as exc:

@@ -1,4 +1,4 @@
-"""Setting up a SQLite file: all migrations in one transaction, by one of those who start at once."""
+"""Migration of a SQLite file: all steps in one transaction, by one of the processes that start together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOOK_SECONDS = 0.02
 
 
 def write_ahead(connection: sqlite3.Connection, *, seconds_max: float) -> None:
-    """Give the file a write-ahead log; SQLite itself does not wait for others who do so. Raises sqlite3.Error."""
+    """Switch the file to a write-ahead log; wait for other processes, as SQLite does not. Raises sqlite3.Error."""
     until = time.monotonic() + seconds_max
     while True:
         try:
@@ -27,12 +27,12 @@ def write_ahead(connection: sqlite3.Connection, *, seconds_max: float) -> None:
 
 
 def check_file(connection: sqlite3.Connection, mode: OpenMode) -> None:
-    """Refuse a file that cannot be opened so, before anything in it is changed. Raises StorageUnavailable."""
+    """Raise StorageUnavailable for a file that cannot be opened in this mode, before it is changed."""
     named_queries.check_version(_version(connection), named_queries.migrations("sqlite"), mode)
 
 
 def migrate(connection: sqlite3.Connection, mode: OpenMode) -> None:
-    """Bring the file to the newest version. Raises sqlite3.Error or StorageUnavailable where it cannot be."""
+    """Migrate the file to the newest version. Raises sqlite3.Error or StorageUnavailable."""
     steps = named_queries.migrations("sqlite")
     if _version(connection) == steps[-1][0]:
         return
@@ -56,7 +56,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _statements(sql: str) -> Iterator[str]:
-    """Split a script; each statement ends at the end of a line."""
+    """Yield the statements of a script; each ends at the end of a line."""
     statement = ""
     for line in sql.splitlines(keepends=True):
         statement += line

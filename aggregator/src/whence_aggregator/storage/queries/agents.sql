@@ -1,4 +1,4 @@
--- Enrolment, ingest and heartbeats, and what statements are projected into.
+-- Enrolment, ingest and heartbeats, and the projections of statements.
 -- types: base_body bytes?
 
 -- name: secret_fingerprint

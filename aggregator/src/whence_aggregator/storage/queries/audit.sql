@@ -1,4 +1,4 @@
--- For the check and the rebuild: tables as they can be compared, in the order of their keys; and clearing them.
+-- The check and the rebuild: tables in a comparable form, in the order of their keys; and clearing them.
 -- types: limit int, offset int
 
 -- name: dump_tile

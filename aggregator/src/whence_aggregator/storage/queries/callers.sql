@@ -1,6 +1,6 @@
 -- Tokens of callers.
 
--- By the hash of the token. Two replicas write: the later use stays.
+-- By the hash of the token. If two replicas write, the later use is kept.
 
 -- name: note_token_use
 insert into token_use (token, used_at) values (:token, :used_at)

@@ -107,8 +107,8 @@ select p.instance_id, p.region, p.life, p.launched_at, p.seen_at, p.spoke from (
 where (p.seen_at is null or p.seen_at < :silent_before) and (p.seen_at is not null or p.launched_at < :awaited_since)
 order by p.instance_id limit :limit;
 
--- An account that states one tag of ever other images makes so many rows and no more: each is read with every judgement.
--- That the tag has moved is known by the second.
+-- Bounds the rows of one tag and account, as each is read with every evaluation. The second row already shows that the
+-- tag has moved.
 
 -- name: add_tag_digest
 insert into tag_digest (reference, digest, said_by, ledger_index)

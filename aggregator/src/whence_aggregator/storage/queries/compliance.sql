@@ -1,4 +1,4 @@
--- Verdicts, the rules that judged, and which instances are judged again.
+-- Verdicts, the rules that judged, and the instances to judge again.
 -- types: limit int, silent_before int
 
 -- name: silent_since
@@ -73,7 +73,7 @@ update instance set judged = -1 where {instance_id in texts instance_ids};
 update instance set judged = -1 where ledger_index >= 0
     and facets in (select number from facets where image_digest = :image_digest);
 
--- Only a second image of a tag can change what is known of the first one. What an account states counts in that account.
+-- Only a second image of a tag can change the verdict about the first. An account's statements count in that account.
 
 -- name: unjudge_tag
 update instance set judged = -1 where ledger_index >= 0

@@ -48,7 +48,7 @@ select tag from image_tag where repository = :repository and digest = :digest or
 -- name: tag_of
 select tag, digest, created_at, created_by, ledger_index from image_tag where repository = :repository and tag = :tag;
 
--- Tags of images alone: what is signed last is no newer version. An artifact has neither image nor child.
+-- Only tags of images: a signature pushed last is not a newer version. An artifact has neither an image nor a child.
 
 -- name: newest_tag
 select t.tag, t.digest, t.created_at, t.created_by, t.ledger_index

@@ -1,4 +1,4 @@
--- What lineages are derived from, and the search for instances.
+-- The facts of lineages, and the search for instances.
 -- types: base_body bytes?, limit int, past int, known_past int, soon_past int, at int, first int, before int, after int, silent_before int
 
 -- name: lives_of

@@ -1,4 +1,4 @@
--- Work that waits.
+-- Waiting tasks.
 -- types: limit int, now str
 
 -- name: add_task_unless_known
