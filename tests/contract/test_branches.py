@@ -107,7 +107,7 @@ async def test_the_branch_is_asked_ever_more_seldom_and_a_moving_head_alone_is_n
     assert (await house.state("commit"), (await verdict(house, "commit-unmerged"))[0]) == ("asserted", "fail")
 
 
-async def test_what_git_cannot_tell_is_unknown_and_fails_nothing(house: InProcess) -> None:
+async def test_a_branch_that_git_cannot_read_is_unknown_and_fails_no_rule(house: InProcess) -> None:
     detached = BranchAnswer(reason="the repository has no default branch: its HEAD is detached")
     cut = BranchAnswer(branch="main", commit_id=HEAD, reason="the server's own history of main is cut off")
     await signed(house)

@@ -30,11 +30,11 @@ def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointKeeper:
     return made[request.param]
 
 
-def test_nothing_is_loaded_before_anything_is_kept(keeper: CheckpointKeeper) -> None:
+def test_loading_before_the_first_store_returns_none(keeper: CheckpointKeeper) -> None:
     assert keeper.load() is None
 
 
-def test_the_last_checkpoint_that_was_kept_is_loaded_as_it_was(keeper: CheckpointKeeper) -> None:
+def test_the_last_stored_checkpoint_is_loaded_unchanged(keeper: CheckpointKeeper) -> None:
     for size in (10, 10_000_000, 9):  # a shorter one after a longer one leaves nothing of that behind it
         keeper.keep(note(size))
         assert keeper.load() == note(size)

@@ -68,7 +68,7 @@ async def test_an_account_that_states_ever_other_images_of_a_tag_is_written_down
     assert await verdict(house, RIVAL) == "fail"
 
 
-async def test_the_registrys_word_contradicts_every_account(house: InProcess) -> None:
+async def test_the_registrys_answer_contradicts_every_account(house: InProcess) -> None:
     await runs(house, await house.machine(VICTIM), named(REPOSITORY, DIGEST))
     await runs(house, await rival(house), named(REPOSITORY, FALSE))
     house.sources.tags[f"{REPOSITORY}:1.0"] = FALSE
@@ -133,7 +133,7 @@ async def test_a_source_that_does_not_name_the_repository_is_refused(house: InPr
     assert refused.value.code == "image-source-of-other"
 
 
-async def test_a_log_of_before_with_such_a_source_is_read_and_its_tag_counts_for_nobody(house: InProcess) -> None:
+async def test_an_old_log_with_such_a_source_is_read_and_its_tag_counts_for_no_account(house: InProcess) -> None:
     """What was taken before the refusal existed stays in the log, and `ledger rebuild` derives nothing from it."""
     machine = await rival(house)
     facts = ImageFacts(source=f"{REPOSITORY}:1.0", repository="registry.example.org/rival/app", digest=FALSE)
@@ -145,7 +145,7 @@ async def test_a_log_of_before_with_such_a_source_is_read_and_its_tag_counts_for
     assert not statement.predicate.image.source_names_repository
 
 
-async def test_what_an_agent_says_of_a_base_image_takes_no_source_from_the_images_above_it(house: InProcess) -> None:
+async def test_an_agents_claim_about_a_base_image_removes_no_source_from_images_built_on_it(house: InProcess) -> None:
     """The rival states that the base image was built from the victim's commit, so that the victim's would be inherited."""
     base, chains = "sha256:" + "b" * 64, ["sha256:" + "e" * 64]
     house.sources.says[base] = ImageSaid(chains=chains)

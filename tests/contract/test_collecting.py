@@ -83,7 +83,7 @@ def tags(host: str, count: int) -> list[str]:
     return [f"{host}/team/app:{number:03}" for number in range(count)]
 
 
-async def test_hosts_that_hang_hold_up_nobody_elses_questions_nor_those_to_other_hosts(house: InProcess) -> None:
+async def test_hosts_that_hang_delay_neither_other_lanes_nor_other_hosts(house: InProcess) -> None:
     hanging = [f"hanging{number}.example.org" for number in range(5)]
     hosts = Hosts(hanging=set(hanging))
     for host in hanging:
@@ -138,7 +138,7 @@ async def test_a_flood_of_one_account_comes_in_turn_with_the_questions_of_anothe
     assert [subject[0] for subject in hosts.answered] == ["r", "b", "r", "b", "r", "b", "r", "r"]
 
 
-async def test_more_questions_than_are_looked_at_hide_none_that_came_after_them(house: InProcess) -> None:
+async def test_more_due_tasks_than_are_read_do_not_hide_later_ones(house: InProcess) -> None:
     hosts = Hosts(hanging={"hanging.example.org"})
     await ask(house, A, *tags("hanging.example.org", DUE_MAX + 10))
     house.clock.advance(60)
@@ -240,7 +240,7 @@ async def test_an_answer_that_never_ends_is_waited_for_no_longer_than_any(house:
     assert hosts.under_way == []
 
 
-async def test_a_question_that_names_nothing_is_dropped_and_asked_of_nobody(house: InProcess) -> None:
+async def test_a_task_with_an_invalid_subject_is_deleted_without_a_request(house: InProcess) -> None:
     """Such rows are from before names were checked where they came in."""
     bent = [
         question(kind, subject, due_at=to_instant(house.clock()), lane=A)
@@ -269,7 +269,7 @@ async def test_what_is_due_and_has_no_room_is_waited_for_without_a_busy_loop(hou
 
 
 @of_no_database
-async def test_work_of_a_kind_that_nobody_does_waits_and_says_so(house: InProcess) -> None:
+async def test_a_task_of_a_kind_without_a_handler_waits_with_a_reason(house: InProcess) -> None:
     """A replica of an older version sees kinds of a newer one: it must not lose them."""
     rows = [question("findings-of-2030", "x", due_at=to_instant(house.clock()), lane=A)]
     await house.database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))

@@ -92,7 +92,7 @@ async def test_a_failed_boot_is_judged_no_further_than_it_came(house: InProcess)
     }
 
 
-async def test_silence_is_seen_and_ends_when_the_agent_speaks_again(house: InProcess) -> None:
+async def test_silence_is_a_violation_until_the_agent_is_heard_again(house: InProcess) -> None:
     machine = await house.machine()
     house.ec2.listed = {machine.instance_id: ("running", "2026-11-22T11:59:59.000Z")}
     await house.say(machine)

@@ -80,7 +80,7 @@ async def test_what_is_asked_together_fails_together(database: Database) -> None
     assert [list(rows) for rows in await database.fetch_all(together(GOOD, GOOD))] == [[], []]
 
 
-async def test_a_transaction_that_fails_leaves_no_rows_and_keeps_nobody_waiting(database: Database) -> None:
+async def test_a_failed_transaction_leaves_no_rows_and_blocks_no_other(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         await begin_and_fail(database)
     assert await earliest(database) == []

@@ -67,14 +67,14 @@ async def test_a_new_log_has_a_checkpoint_before_its_first_entry(place: Installa
     assert len(kept) == 2
 
 
-async def test_a_lost_checkpoint_file_is_told_and_nothing_is_signed(place: Installation) -> None:
+async def test_a_start_without_the_checkpoint_file_is_refused_and_nothing_is_signed(place: Installation) -> None:
     await spoken(place)
     place.checkpoint_file.unlink()
     assert await refusal(place) == "checkpoint-missing"
     assert not place.checkpoint_file.exists()
 
 
-async def test_a_lost_checkpoint_file_is_accepted_by_a_command_and_the_log_says_so(place: Installation) -> None:
+async def test_a_lost_checkpoint_file_is_accepted_by_a_command_and_recorded_in_the_log(place: Installation) -> None:
     await spoken(place)
     place.checkpoint_file.unlink()
     size, names = await accept_checkpoint(place.decision("the disk was replaced"))
@@ -122,7 +122,7 @@ async def test_a_lost_checkpoint_is_not_accepted_while_a_witness_knows_better_or
 # --- a restored database goes on under a new name
 
 
-async def test_a_log_that_lost_entries_goes_on_under_a_new_name_and_says_what_it_lost(place: Installation) -> None:
+async def test_a_log_that_lost_entries_continues_under_a_new_name_and_records_the_loss(place: Installation) -> None:
     await spoken(place)
     saved = await place.save()
     (*_, lost) = await spoken(place)
@@ -190,7 +190,7 @@ async def test_a_replica_that_was_idle_catches_up_with_what_the_witness_has_seen
         Policy(log_keys=[OLD.verifier], witness_keys=[witness.key], witnesses_least=1).check(receipt.note)
 
 
-async def test_a_witness_that_has_seen_more_than_the_database_holds_is_told(
+async def test_a_witness_that_cosigned_more_than_the_database_has_is_reported(
     place: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with place.house() as house:
@@ -225,7 +225,7 @@ async def test_a_stolen_key_is_revoked_and_everything_is_signed_anew(place: Inst
     assert await place.findings() == []
 
 
-async def test_a_bundle_that_tells_of_a_theft_is_not_believed_from_the_thief(place: Installation) -> None:
+async def test_a_revocation_signed_with_the_stolen_key_is_not_trusted(place: Installation) -> None:
     """Also by an auditor who was never told: the log itself says so."""
     await spoken(place)
     await revoke_key(place.decision(), str(OLD.verifier), stolen=True, from_size=2)
@@ -260,7 +260,7 @@ async def test_a_replica_that_still_has_a_revoked_key_signs_no_more(place: Insta
     assert await refusal(place) == "log-key-revoked"
 
 
-async def test_a_lost_key_is_told_and_replaced_by_a_command(place: Installation) -> None:
+async def test_a_lost_key_is_reported_and_replaced_by_a_command(place: Installation) -> None:
     receipts = await spoken(place)
     place.keys_file.unlink()
     assert await refusal(place) == "log-key-lost"
@@ -287,7 +287,7 @@ async def test_a_new_heartbeat_secret_is_accepted_by_a_command_and_agents_enrol_
     assert await place.findings() == []
 
 
-async def test_a_secret_may_change_while_nobody_has_enrolled(place: Installation) -> None:
+async def test_the_heartbeat_secret_may_change_before_the_first_enrolment(place: Installation) -> None:
     async with place.started():
         pass
     (place.home / "heartbeat.secret").write_bytes(b"o" * 32)

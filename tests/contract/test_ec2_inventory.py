@@ -53,7 +53,7 @@ async def test_an_instance_that_runs_is_listed_with_its_state_and_launch(account
     assert listed[name].launched_at.endswith("Z")
 
 
-async def test_user_data_is_returned_as_it_was_given_and_none_is_none(account: Account) -> None:
+async def test_user_data_is_returned_unchanged_and_none_without_user_data(account: Account) -> None:
     given, without = await account.start(DATA), await account.start(b"")
     async with account.inventory.asking(ACCOUNT, REGION):
         assert await account.inventory.user_data(ACCOUNT, REGION, given) == DATA
@@ -65,6 +65,6 @@ async def test_an_instance_that_is_not_known_has_no_answer_instead_of_no_user_da
         await account.inventory.user_data(ACCOUNT, REGION, "i-0ffffffffffffffff")
 
 
-async def test_an_account_out_of_reach_lists_nothing_and_says_so(account: Account) -> None:
+async def test_an_unreachable_account_raises_source_unavailable(account: Account) -> None:
     with pytest.raises(SourceUnavailable):
         await account.away.instances(ACCOUNT, REGION)

@@ -138,7 +138,7 @@ async def test_only_the_newest_binding_that_was_heard_moves_last_seen(house: InP
     assert [(row["enrolment"], row["seen_at"]) for row in house.sightings.rows([(name, 3), (name, 2)], 7)] == [(3, 7)]
 
 
-async def test_rows_that_were_sealed_before_bindings_were_kept_still_hold(house: InProcess) -> None:
+async def test_seals_from_before_bindings_were_stored_are_still_valid(house: InProcess) -> None:
     (row,) = house.sightings.rows([("i-00000000000000001", 0)], 5)
     key = hmac.digest(SECRET, b"whence-last-seen-v1", "sha256")
     assert row["seal"] == hmac.digest(key, b"i-00000000000000001 5", "sha256")[:16]

@@ -85,7 +85,7 @@ async def test_bad_proofs_with_a_victims_document_lock_the_victim_out_of_nothing
     assert await fleet.enrol(machine, VICTIM, SHARED) == "document+sts"
 
 
-async def test_keys_of_somebody_else_with_a_victims_document_lock_the_victim_out_of_nothing(fleet: Fleet) -> None:
+async def test_another_senders_keys_with_a_victims_document_do_not_lock_out_the_victim(fleet: Fleet) -> None:
     codes = [await fleet.enrol(victim(fleet), "stolen", ELSEWHERE) for _ in range(20)]
     assert codes == ["sts-refused"] * 3 + ["rate-limited"] * 17
     assert fleet.sts.asked == 3, "STS is not asked for ever for one who proves nothing"
@@ -100,7 +100,7 @@ async def test_a_key_that_is_bound_is_let_in_whatever_others_do_behind_the_same_
     assert await fleet.enrol(machine, VICTIM, SHARED) == "document+sts"
 
 
-async def test_one_behind_a_shared_address_locks_out_nobody_else_behind_it(fleet: Fleet) -> None:
+async def test_one_instance_behind_a_shared_address_does_not_lock_out_the_others(fleet: Fleet) -> None:
     for _ in range(20):
         await fleet.enrol(victim(fleet), "stolen", SHARED)
     for number in range(1, 10):
@@ -131,7 +131,7 @@ async def test_what_is_proved_counts_against_the_instance_alone(fleet: Fleet) ->
     assert all(fleet.limits.address_attempts.took(OWN) for _ in range(3))
 
 
-async def test_attempts_while_sts_is_away_count_against_nobody(fleet: Fleet) -> None:
+async def test_attempts_while_sts_is_unreachable_count_against_no_limit(fleet: Fleet) -> None:
     fleet.sts.away = True
     machine = victim(fleet)
     assert {await fleet.enrol(machine, VICTIM, SHARED) for _ in range(10)} == {"sts-unreachable"}

@@ -60,7 +60,7 @@ async def test_a_ledger_of_version_1_means_today_what_it_meant_when_it_was_writt
     assert later == {"image_job": []}, "what came later is not in these entries"
 
 
-async def test_an_entry_of_a_newer_program_is_named_and_says_what_to_do(database: Database) -> None:
+async def test_an_entry_of_a_newer_version_is_reported_with_what_to_do(database: Database) -> None:
     newer = [event("fact", {"kind": "commit"}, version=2), event("rule-of-2030", {})]
     assert await replayed(database, newer) == [
         "0: its content cannot be used: EntryInvalid: unknown entry fact:v2: use the newer version of this program",

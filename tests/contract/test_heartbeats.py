@@ -254,7 +254,7 @@ async def test_the_mac_covers_counter_and_time(house: InProcess, bent: tuple[byt
 
 
 @pytest.mark.parametrize("name", ["counter", "skew_millis", "skew_confirmed", "enrolment", "seen_at"])
-async def test_a_row_that_somebody_changed_is_found(house: InProcess, name: str) -> None:
+async def test_a_changed_row_is_found(house: InProcess, name: str) -> None:
     await told(house, recorded(ONE, 5, house.clock()))
     (row,) = await house.database.fetch(DUMP_LAST_SEEN.bind({"limit": 9, "offset": 0}))
     seen = sighting(row)

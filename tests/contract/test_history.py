@@ -134,7 +134,7 @@ async def test_an_instance_is_found_by_every_digest_that_runs_on_it(house: InPro
     assert await found(house, image=other, application="other") == [TWO]
 
 
-async def test_a_digest_that_is_none_finds_nothing_and_hides_nothing(house: InProcess) -> None:
+async def test_a_malformed_digest_finds_nothing_and_hides_nothing(house: InProcess) -> None:
     nonsense = [
         ContainerFacts(name="a", container_id="1", image_digest=digest, state="running")
         for digest in ("", " ", "latest", "sha256:" + "F" * 64, f"{DIGEST} {DIGEST}", "sha256:" + "3" * 64)
@@ -144,7 +144,7 @@ async def test_a_digest_that_is_none_finds_nothing_and_hides_nothing(house: InPr
     assert await found(house, image="sha256:" + "3" * 64) == await found(house, image=DIGEST) == [ONE]
 
 
-async def test_two_with_the_same_user_data_and_other_sidecars_are_told_apart(house: InProcess) -> None:
+async def test_instances_with_the_same_user_data_and_different_sidecars_are_distinguished(house: InProcess) -> None:
     """A sidecar may be asked for by tag, and the tag may move between two boots."""
     other = msgspec.structs.replace(SIDECAR, image_digest="sha256:" + "6" * 64, declared_digest="sha256:" + "6" * 64)
     await house.say(await house.machine(ONE), containers=[SIDECAR])
@@ -211,7 +211,7 @@ async def state(house: InProcess, ids: list[str]) -> bytes:
     return msgspec.json.encode(found)
 
 
-async def test_what_is_told_in_disorder_over_the_whole_road_gives_the_same_answers(house: InProcess) -> None:
+async def test_statements_delivered_out_of_order_result_in_the_same_answers(house: InProcess) -> None:
     """The same with signatures, log and storage: fewer, for they cost more."""
     chance = random.Random(5)
     answers = []

@@ -42,14 +42,14 @@ async def source(house: InProcess, *claims: SourceClaim, file: bytes | None = No
     return (await house.lineage()).link("source")
 
 
-async def test_a_trusted_builders_word_confirms_the_source(house: InProcess) -> None:
+async def test_a_trusted_builders_provenance_confirms_the_source(house: InProcess) -> None:
     link = await source(house, claim("provenance", by="https://builder.example.org"))
     assert (link.state, link.value["revision"], link.value["said_by"], link.value["builder"]) == (  # type: ignore[index]  # it is there
         "confirmed", COMMIT, "provenance", "https://builder.example.org",
     )  # fmt: skip
 
 
-async def test_a_builders_word_that_comes_after_the_boot_counts_once_it_is_there(house: InProcess) -> None:
+async def test_a_provenance_pushed_after_the_boot_counts_once_it_is_read(house: InProcess) -> None:
     awaited = "a trusted builder's provenance"
     house.sources.says[DIGEST] = ImageSaid(claims=[claim("annotation")], awaited=awaited)
     await house.say(await house.machine(), scm_source=None)
@@ -65,12 +65,12 @@ async def test_a_builders_word_that_comes_after_the_boot_counts_once_it_is_there
 
 
 @pytest.mark.parametrize("kind", ["annotation", "index-annotation", "label", "label-schema", "buildkit"])
-async def test_what_an_image_says_of_itself_is_asserted(house: InProcess, kind: ClaimKind) -> None:
+async def test_an_images_own_claim_is_asserted(house: InProcess, kind: ClaimKind) -> None:
     link = await source(house, claim(kind))
     assert (link.state, link.value["said_by"]) == ("asserted", kind)  # type: ignore[index]  # it is there
 
 
-async def test_the_same_source_in_other_words_contradicts_nothing(house: InProcess) -> None:
+async def test_the_same_source_in_another_form_contradicts_nothing(house: InProcess) -> None:
     link = await source(
         house,
         claim("provenance", url="https://git.example.org/demo/greeter", by="b"),
@@ -106,7 +106,7 @@ async def test_the_file_and_the_builder_may_disagree_too(house: InProcess) -> No
     assert lineage.link("commit").value["commit"] == OTHER  # type: ignore[index]  # the builder's word counts
 
 
-async def test_a_tree_that_somebody_calls_changed_is_dirty(house: InProcess) -> None:
+async def test_a_tree_with_a_claim_of_uncommitted_changes_is_dirty(house: InProcess) -> None:
     link = await source(house, claim("provenance", by="b", status="modified"))
     assert link.value["dirty"] is True  # type: ignore[index]  # it is there
     assert "uncommitted changes" in str(link.reason)
@@ -183,7 +183,7 @@ async def test_a_label_that_may_be_inherited_contradicts_nothing(house: InProces
     assert link.state == "confirmed"
 
 
-async def test_a_commit_leads_back_through_whoever_named_it(house: InProcess) -> None:
+async def test_a_commit_is_traced_back_through_each_kind_of_claim(house: InProcess) -> None:
     await source(house, claim("provenance", by="b"))
     found, _ = await house.tracer.matching(TraceSubject(kind="commit", value=COMMIT), moment=NOW, after="", limit=10)
     assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]

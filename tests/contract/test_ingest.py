@@ -24,7 +24,7 @@ async def refusal(house: InProcess, content: bytes) -> str:
     return caught.value.code
 
 
-async def test_a_statement_is_kept_verbatim_with_its_leaf(house: InProcess) -> None:
+async def test_a_statement_is_stored_verbatim_with_its_leaf(house: InProcess) -> None:
     machine = await house.machine()
     content = machine.statement()
     accepted = await house.ingest.accept(content)
@@ -35,7 +35,7 @@ async def test_a_statement_is_kept_verbatim_with_its_leaf(house: InProcess) -> N
     assert await house.reader.node(0, entry.ledger_index) == hashlib.sha256(b"\x00" + content).digest()
 
 
-async def test_the_same_bytes_again_give_the_first_receipt(house: InProcess) -> None:
+async def test_the_same_bytes_again_return_the_first_receipt(house: InProcess) -> None:
     machine = await house.machine()
     content = machine.statement()
     first = await house.ingest.accept(content)
@@ -52,7 +52,7 @@ async def test_the_same_bytes_many_times_at_once_are_one_entry(house: InProcess)
     assert len(await house.entries("statement")) == 1
 
 
-async def test_another_statement_under_a_taken_sequence_is_refused(house: InProcess) -> None:
+async def test_a_different_statement_with_a_used_sequence_is_refused(house: InProcess) -> None:
     machine = await house.machine()
     await house.say(machine)
     machine.sequence -= 1
@@ -81,7 +81,7 @@ async def test_statements_commute_and_repeat_without_effect(house: InProcess) ->
     assert len(await house.entries("statement")) == 12
 
 
-async def test_a_key_that_nobody_bound_is_refused(house: InProcess) -> None:
+async def test_a_key_without_a_binding_is_refused(house: InProcess) -> None:
     assert await refusal(house, Machine(house.authority).statement()) == "key-unknown"
 
 
@@ -114,7 +114,7 @@ async def test_an_envelope_signed_by_another_key_is_refused(house: InProcess) ->
 
 
 @pytest.mark.parametrize("changes", [{"instance_id": "i-00000000000000009"}, {"account_id": "999999999999"}])
-async def test_nobody_speaks_for_another_instance(house: InProcess, changes: dict[str, str]) -> None:
+async def test_a_statement_about_another_instance_is_refused(house: InProcess, changes: dict[str, str]) -> None:
     machine = await house.machine()
     facts = {"account_id": "123456789012", "region": "eu-central-1", "instance_id": machine.instance_id, **changes}
     assert await refusal(house, machine.statement(instance=InstanceFacts(**facts))) == "statement-of-other"
@@ -149,7 +149,7 @@ async def test_a_statement_with_a_hostile_name_is_refused_not_retried_for_ever(
         {"boot_id": HOSTILE, "agent_version": HOSTILE, "problems": [{"message": HOSTILE, "severity": HOSTILE}]},
     ],
 )
-async def test_hostile_text_is_kept_as_evidence_and_harms_nothing(house: InProcess, changes: dict[str, object]) -> None:
+async def test_hostile_text_is_stored_as_evidence_without_harm(house: InProcess, changes: dict[str, object]) -> None:
     machine = await house.machine()
     await house.say(machine, **changes)
     await house.work()
@@ -166,7 +166,7 @@ async def test_one_refused_statement_does_not_harm_its_batch(house: InProcess) -
     assert len(await house.entries("statement")) == 1
 
 
-async def test_many_instances_at_once_are_all_kept(house: InProcess) -> None:
+async def test_concurrent_statements_of_many_instances_are_all_stored(house: InProcess) -> None:
     machines = await asyncio.gather(*(house.machine(f"i-{number:017x}") for number in range(40)))
     await asyncio.gather(*(house.say(machine) for machine in machines))
     assert len(await house.entries("statement")) == 40

@@ -85,7 +85,7 @@ async def test_an_instance_that_never_spoke_is_counted_and_named(house: InProces
     assert await silent(house) == [TWO]
 
 
-async def test_an_instance_that_speaks_no_more_is_silent_too(house: InProcess) -> None:
+async def test_an_instance_that_is_no_longer_heard_is_silent_too(house: InProcess) -> None:
     house.ec2.listed = {ONE: ("running", STARTED)}
     await house.say(await house.machine(ONE))
     await house.inventory.collect(PLACE)
@@ -94,7 +94,7 @@ async def test_an_instance_that_speaks_no_more_is_silent_too(house: InProcess) -
     assert (await counts(house), await silent(house)) == ({"running/silent": 1}, [ONE])
 
 
-async def test_what_did_not_change_is_no_new_entry(house: InProcess) -> None:
+async def test_an_unchanged_listing_appends_no_entry(house: InProcess) -> None:
     house.ec2.listed = {ONE: ("running", STARTED)}
     for _ in range(3):
         await house.inventory.collect(PLACE)
@@ -114,7 +114,7 @@ async def test_an_instance_that_is_listed_no_more_is_gone(house: InProcess) -> N
     assert len(await house.entries("fact")) == 3
 
 
-async def test_user_data_is_digested_and_masked_before_it_is_kept(house: InProcess) -> None:
+async def test_user_data_is_digested_and_masked_before_it_is_stored(house: InProcess) -> None:
     house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA}
     await house.inventory.collect(PLACE)
     (entry,) = await house.entries("fact")
@@ -171,7 +171,7 @@ CLOSED = "the difference is not shown: "
          "they differ in environment.OTHER, environment.PASSWORD"),
     ],
 )  # fmt: skip
-async def test_the_answer_says_what_differs_between_user_data_and_what_cannot_be_compared(
+async def test_the_answer_states_how_user_data_differs_and_what_cannot_be_compared(
     house: InProcess, stated: bytes, listed: bytes, said: str
 ) -> None:
     house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: listed}
@@ -214,7 +214,7 @@ async def test_an_agent_that_shows_more_than_the_collector_makes_no_difference_u
         ({TWO: ("running", STARTED)}, "fail"),
     ],
 )
-async def test_a_machine_that_speaks_well_after_a_listing_without_it_is_a_violation(
+async def test_a_machine_heard_well_after_a_listing_without_it_is_a_violation(
     house: InProcess, listed: dict[str, tuple[str, str]], outcome: str
 ) -> None:
     house.ec2.listed = listed
@@ -238,7 +238,7 @@ async def test_an_account_that_is_not_asked_leaves_unknown_and_no_pass(house: In
     assert await verdict(house, "user-data-changed") == "unknown"
 
 
-async def test_an_account_that_cannot_be_asked_is_asked_again_and_says_why(house: InProcess) -> None:
+async def test_an_unreachable_account_is_listed_again_and_shows_the_reason(house: InProcess) -> None:
     house.ec2.away = True
     await house.inventory.schedule([("123456789012", "eu-central-1")])
     await house.work()
@@ -369,7 +369,7 @@ async def test_a_check_finds_the_same_reasons(house: InProcess, tmp_path: Path) 
     assert (await checked(house, tmp_path)).findings == []
 
 
-async def test_user_data_that_is_changed_for_the_next_start_is_no_violation(house: InProcess) -> None:
+async def test_user_data_changed_for_the_next_start_is_not_a_violation(house: InProcess) -> None:
     """EC2 lets user data be changed only while an instance is stopped, and lists the old launch until it is started."""
     house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: USER_DATA}
     facts = UserDataFacts(digest=sha256_digest(USER_DATA), document={})
@@ -409,7 +409,9 @@ async def lives(house: InProcess) -> list[object]:
     ]
 
 
-async def test_a_rebuild_gives_the_same_lives_and_a_check_finds_a_changed_one(house: InProcess, tmp_path: Path) -> None:
+async def test_a_rebuild_results_in_the_same_lives_and_a_check_finds_a_changed_one(
+    house: InProcess, tmp_path: Path
+) -> None:
     await lived(house)
     before = await lives(house)
     assert [one[:2] for one in before[2:]] == [  # type: ignore[index]  # instance and life

@@ -266,7 +266,7 @@ async def test_any_change_to_any_table_is_found(house: InProcess, tmp_path: Path
     assert {one.table for one in outcome.findings} & wanted.get(table, {table}), outcome.findings
 
 
-async def test_a_list_that_cannot_be_whole_is_refused_and_says_what_to_do(house: InProcess) -> None:
+async def test_a_list_that_cannot_be_complete_is_refused_with_what_to_do(house: InProcess) -> None:
     await lived_in(house)
     await tamper(house.database, "delete from facets where number = 1")
     with pytest.raises(EntryDamaged) as caught:
@@ -292,7 +292,7 @@ async def tamper(database: Database, statement: str) -> None:
     await database.pool.execute(statement.format(blob="'\\x00112233445566778899aabbccddeeff'::bytea"))
 
 
-async def test_a_damaged_entry_is_told_and_keeps_no_other_instance_from_being_judged(
+async def test_a_damaged_entry_is_reported_and_other_instances_are_still_judged(
     house: InProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = "i-00000000000000009"
@@ -354,7 +354,7 @@ async def test_a_ledger_of_another_name_is_refused(house: InProcess, authority: 
         await InProcess(house.database, authority, keeper=keeper).ledger.start()
 
 
-async def test_a_new_key_signs_beside_the_old_one_and_the_log_says_so(
+async def test_a_new_key_signs_beside_the_old_one_and_is_recorded_in_the_log(
     house: InProcess, authority: SigningAuthority
 ) -> None:
     machine = await house.machine()

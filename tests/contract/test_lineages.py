@@ -48,7 +48,7 @@ async def test_a_lineage_has_every_link_in_order(house: InProcess) -> None:
     assert tuple(link.link for link in (await house.lineage()).links) == LINK_NAMES
 
 
-async def test_with_every_source_answering_the_lineage_has_no_gap_and_says_what_was_not_checked(
+async def test_with_every_source_available_the_lineage_has_no_gap_and_lists_what_was_not_checked(
     house: InProcess,
 ) -> None:
     await house.register(specification_url="https://tickets.example.org")
@@ -63,7 +63,7 @@ async def test_with_every_source_answering_the_lineage_has_no_gap_and_says_what_
     assert ([one.link for one in lineage.not_checked], lineage.complete) == (["review", "ticket"], False)
 
 
-async def test_before_anybody_was_asked_links_are_unknown_and_say_why(house: InProcess) -> None:
+async def test_before_anything_is_collected_links_are_unknown_with_a_reason(house: InProcess) -> None:
     await spoken(house)
     lineage = await house.lineage()
     assert (lineage.link("image").state, lineage.link("commit").state, lineage.link("ticket").state) == (
@@ -180,12 +180,12 @@ async def test_a_source_the_agent_could_not_read_is_taken_from_the_registry(hous
     assert (await house.state("source"), await house.state("commit")) == ("asserted", "asserted")
 
 
-async def test_a_revision_that_is_no_commit_id_is_missing(house: InProcess) -> None:
+async def test_a_revision_that_is_not_a_commit_id_is_missing(house: InProcess) -> None:
     await spoken(house, scm_source=scm(revision="main"))
     assert await house.state("commit") == "missing"
 
 
-async def test_a_failed_boot_says_why_and_nothing_after_it_is_guessed(house: InProcess) -> None:
+async def test_a_failed_boot_has_a_reason_and_later_links_are_not_guessed(house: InProcess) -> None:
     await house.register()
     await house.say(await house.machine(), **FAILED)
     lineage = await house.lineage()
@@ -259,7 +259,7 @@ async def test_every_subject_leads_back_to_the_instance(house: InProcess, subjec
         TraceSubject(kind="application", value="greeter", version="2.0"),
     ],
 )
-async def test_what_nobody_runs_leads_nowhere(house: InProcess, subject: TraceSubject) -> None:
+async def test_a_subject_that_does_not_run_matches_no_instance(house: InProcess, subject: TraceSubject) -> None:
     await spoken(house)
     await house.work()
     assert await house.tracer.matching(subject, moment=NOW, after="", limit=10) == ([], None)

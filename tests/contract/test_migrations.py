@@ -180,7 +180,7 @@ async def test_what_only_reads_does_not_migrate(earlier: Place) -> None:
             assert len(await database.fetch(DUMP_FACETS.bind(_PAGE))) == 1
 
 
-async def test_a_database_is_made_where_there_is_none(place: Place) -> None:
+async def test_a_missing_database_is_created(place: Place) -> None:
     modes: tuple[OpenMode, ...] = ("make", "read")
     for mode in modes:
         async with place.opened(mode) as database:

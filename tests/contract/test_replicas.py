@@ -172,7 +172,7 @@ async def test_a_commit_that_fails_leaves_nothing_that_is_taken_for_known(one: I
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_deliveries_to_both_at_once_give_one_log_and_the_newest_state(
+async def test_concurrent_deliveries_to_both_result_in_one_log_and_the_newest_state(
     one: InProcess, other: InProcess, seed: int
 ) -> None:
     machines = [await one.machine(f"i-{number:017x}") for number in range(4)]

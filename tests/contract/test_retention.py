@@ -60,7 +60,7 @@ async def test_old_bodies_go_and_everything_else_stays_as_it_was(house: InProces
     Receipt.parse(text.encode()).check(old.content or b"", Policy(log_keys=[house.signers[0].verifier]))
 
 
-async def test_a_body_that_went_is_said_to_be_gone_and_never_passed_over(house: InProcess) -> None:
+async def test_a_pruned_body_is_reported_as_pruned_and_never_skipped(house: InProcess) -> None:
     await aged(house)
     await retention(house, None).prune("statement")
     with pytest.raises(NotFound, match="was pruned"):
@@ -96,7 +96,7 @@ async def test_without_age_nothing_goes(house: InProcess) -> None:
     assert await retention(house, None).prune("statement") == 0
 
 
-async def test_a_reader_without_the_archive_gives_no_body(house: InProcess) -> None:
+async def test_a_reader_without_the_archive_returns_no_body(house: InProcess) -> None:
     await aged(house)
     await retention(house, MemoryArchive()).prune("statement")
     entries = [one async for one in LogReader(house.database).entries(0, 50)]

@@ -81,7 +81,7 @@ async def test_a_value_that_a_store_refuses_is_the_senders_fault_and_no_outage(h
     await house.database.write(ADD_TASK.bind([{**row, "subject": "good"}]))
 
 
-async def test_commits_with_nul_and_broken_text_are_kept_cleaned(house: InProcess) -> None:
+async def test_commits_with_nul_and_invalid_text_are_stored_cleaned(house: InProcess) -> None:
     house.sources.images[DIGEST] = None
     house.sources.commits[COMMIT] = MESSAGE
     await house.say(await house.machine())
@@ -92,7 +92,7 @@ async def test_commits_with_nul_and_broken_text_are_kept_cleaned(house: InProces
     assert await house.state("commit") in ("confirmed", "asserted")
 
 
-async def test_notes_of_an_image_with_nul_are_kept_cleaned(house: InProcess) -> None:
+async def test_notes_of_an_image_with_nul_are_stored_cleaned(house: InProcess) -> None:
     house.sources.says[DIGEST] = ImageSaid(notes=[f"the label {NUL} does not count"], layer=NUL)
     await house.say(await house.machine())
     await house.work()

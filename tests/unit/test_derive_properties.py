@@ -178,9 +178,7 @@ LESS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("taken_away", LESS)
 @given(st.sampled_from((READ, said(claim("provenance"), scm_source=DOCUMENT))), st.sampled_from((on(True), on(False))))
-def test_evidence_that_is_taken_away_never_speaks_for_a_link(
-    taken_away: str, image_source: Answer, branch: Answer
-) -> None:
+def test_removed_evidence_never_improves_a_link(taken_away: str, image_source: Answer, branch: Answer) -> None:
     whole = lineage(facts(image_source=image_source, branch=branch, kio={"scm_url": URL}))
     values = {"image_source": image_source, "branch": branch, "kio": {"scm_url": URL}, **LESS[taken_away]}
     less = lineage(facts(**values))

@@ -81,7 +81,7 @@ async def test_the_next_batches_start_while_earlier_ones_are_under_way() -> None
         await running
 
 
-async def test_one_caller_that_gives_up_takes_nothing_from_the_others() -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others() -> None:
     commits = Commits()
     commits.gate.clear()
     group = GroupCommit[int, int](commits, batch_max=10, queue_max=10)
@@ -98,7 +98,7 @@ async def test_one_caller_that_gives_up_takes_nothing_from_the_others() -> None:
         await running
 
 
-async def test_who_still_waits_at_the_end_is_told() -> None:
+async def test_waiting_commands_are_refused_when_the_service_stops() -> None:
     commits = Commits()
     commits.gate.clear()
     group = GroupCommit[int, int](commits, batch_max=1, queue_max=10)

@@ -180,7 +180,7 @@ async def test_an_envelope_with_more_signatures_than_are_verified_is_unread() ->
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"{}", b"rubbish", b"[" * 5000, b"\xff"])
-async def test_rubbish_is_no_evidence_and_nothing_unread(rubbish: bytes) -> None:
+async def test_rubbish_is_neither_evidence_nor_an_unread_signature(rubbish: bytes) -> None:
     shelf = Shelf()
     shelf.refer(shelf.layer(rubbish + b" "), shelf.layer(rubbish + b"  ", BUNDLE))
     assert await shelf.gathered() == ImageEvidence()

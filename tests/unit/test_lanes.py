@@ -97,7 +97,7 @@ def test_a_kind_with_a_bound_of_its_own_leaves_room_for_the_others() -> None:
     assert lanes.has_room_for("mint", "b", "elsewhere", now=0.0)
 
 
-def test_a_kind_with_a_pace_starts_no_sooner_whoever_asks() -> None:
+def test_a_kind_with_a_pace_starts_no_sooner_for_any_lane() -> None:
     lanes = Lanes(SHARES, {"mint": Work(handler=Nothing(), seconds_between=5.0)})
     lanes.take("mint", "a", "h", now=100.0)
     lanes.give_back("mint", "a", "h")
@@ -125,7 +125,7 @@ def test_lanes_take_turns_from_the_one_that_follows_the_last() -> None:
     assert chosen([], Lanes(SHARES, {})) == []
 
 
-def test_what_there_is_no_room_for_does_not_hide_what_is_behind_it() -> None:
+def test_a_task_without_room_does_not_block_the_tasks_behind_it() -> None:
     tasks = due(*["a@h"] * 50, "a@other", "b@h", "b@h")
     lanes = Lanes(SHARES, {})
     assert chosen(tasks, lanes) == ["a@h#0", "b@h#51", "a@h#1", "b@h#52", "a@other#50"]

@@ -56,7 +56,7 @@ def test_now_is_running_or_unknown_and_speaking() -> None:
     assert not now.includes("terminated", "speaking")
 
 
-def test_words_of_life_and_hearing_go_together() -> None:
+def test_words_of_life_and_of_hearing_can_be_combined() -> None:
     both = States.parse("unknown,stopped,silent")
     assert both.includes("unknown", "silent")
     assert both.includes("stopped", "silent")
@@ -69,7 +69,7 @@ def test_words_of_life_and_hearing_go_together() -> None:
 @pytest.mark.parametrize(
     "text", ["", "gone", "running,", "Running", "running;silent", "now,running", "any,silent", " running"]
 )
-def test_an_unknown_word_is_refused_with_those_that_exist(text: str) -> None:
+def test_an_unknown_word_is_refused_with_the_list_of_valid_words(text: str) -> None:
     with pytest.raises(InputError) as caught:
         States.parse(text)
     assert "terminated" in (caught.value.fix or "")

@@ -148,7 +148,7 @@ def test_the_reason_of_contradicted_user_data_names_what_differs() -> None:
     assert [one.digest for one in found.evidence] == [OURS, OTHERS]
 
 
-def test_user_data_that_nobody_has_seen_is_missing() -> None:
+def test_user_data_that_the_agent_did_not_find_is_missing() -> None:
     found = link("user_data", facts(stated={"user_data": None}, listed=listed()))
     assert (found.state, found.reason) == ("missing", "the agent found no user data")
 
@@ -254,7 +254,7 @@ def test_the_application_is_shown_as_the_registry_has_it() -> None:
         ),
     ],
 )
-def test_the_team_is_the_registrys_word_alone(
+def test_the_team_is_asserted_by_the_application_registry_only(
     changes: dict[str, Any], state: str, value: object, reason: str | None, evidence: list[str]
 ) -> None:
     found = link("team", facts(**changes))
@@ -272,7 +272,7 @@ def test_the_team_is_the_registrys_word_alone(
         (FAILED, "asserted", {"application_version": "1.0"}),
     ],
 )
-def test_the_version_is_the_agents_word_alone(stated: dict[str, Any], state: str, value: object) -> None:
+def test_the_version_is_asserted_by_the_agent_only(stated: dict[str, Any], state: str, value: object) -> None:
     found = link("version", facts(stated=stated))
     assert (found.state, found.value) == (state, value)
     assert [one.source for one in found.evidence] == ["agent"]
@@ -287,7 +287,7 @@ def test_the_version_is_the_agents_word_alone(stated: dict[str, Any], state: str
         ({"application": None}, "missing", None, "the application is not registered"),
     ],
 )
-def test_the_specification_is_the_registrys_word_alone(
+def test_the_specification_is_asserted_by_the_application_registry_only(
     changes: dict[str, Any], state: str, value: object, reason: str | None
 ) -> None:
     found = link("specification", facts(**changes))
@@ -388,7 +388,7 @@ DISAGREE = "the agent and the registry report different signers of this image"
         ({"image_source": answer("found", signed_by="other")}, "confirmed", None, ["agent", "registry"]),
     ],
 )
-def test_the_image_is_confirmed_by_the_registry_and_contradicted_by_whoever_denies_it(
+def test_the_image_is_confirmed_by_the_registry_and_contradicted_by_any_source_that_differs(
     changes: dict[str, Any], state: str, reason: str | None, evidence: list[str]
 ) -> None:
     found = link("image", facts(**changes))
@@ -449,7 +449,7 @@ def test_the_image_link_names_the_first_error_where_nothing_runs(problems: list[
 
 
 @pytest.mark.parametrize("source", [READ, NOT_ASKED, GONE, AWAY])
-def test_what_a_registry_knows_of_images_is_no_image_where_nothing_runs(source: Answer) -> None:
+def test_an_answer_about_an_image_is_ignored_when_nothing_runs(source: Answer) -> None:
     found = lineage(facts(stated=FAILED, image_source=source))
     assert [found.link(name).state for name in LINK_NAMES] == [
         "confirmed", "asserted", "confirmed", "confirmed", "asserted", "confirmed", "asserted",

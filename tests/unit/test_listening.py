@@ -39,13 +39,13 @@ def test_those_that_spoke_until_a_restart_speak_until_they_had_time_to_be_heard_
     assert ago(clock, heard) == AFTER
 
 
-def test_a_restart_in_a_moment_takes_none_that_was_silent_before_for_speaking() -> None:
+def test_after_a_short_restart_agents_that_were_silent_before_are_still_silent() -> None:
     clock = FakeClock()
     heard = listening(clock, clock() - timedelta(seconds=5))
     assert ago(clock, heard) == AFTER + 5
 
 
-def test_a_first_start_a_clock_that_went_back_and_an_empty_store_make_none_silent_too_early() -> None:
+def test_a_first_start_a_clock_set_back_and_an_empty_database_make_no_agent_silent_too_early() -> None:
     clock = FakeClock()
     assert ago(clock, listening(clock)) == AFTER
     assert ago(clock, listening(clock, clock() + timedelta(days=1))) == AFTER

@@ -128,7 +128,7 @@ def test_whatever_was_open_of_an_instance_closes_when_it_ends(rule: str, life: L
         ({"seen": None, "life": "terminated", "listed": listing(2, "gone", 600)}, "pass", "not heard since"),
     ],
 )
-def test_a_machine_is_an_impostor_only_when_it_speaks_well_after_its_end(
+def test_a_machine_fails_instance_unlisted_only_when_heard_well_after_its_end(
     given: dict[str, object], outcome: str, words: str
 ) -> None:
     found = verdict("instance-unlisted", **given)

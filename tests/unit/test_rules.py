@@ -302,7 +302,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         for number, case in enumerate(cases)
     ],
 )
-def test_a_rule_gives_its_verdict_with_its_reason(
+def test_a_rule_returns_its_verdict_with_its_reason(
     rule: str, changes: dict[str, Any], outcome: str, reason: str
 ) -> None:
     found = verdict(rule, facts(**changes))
@@ -338,11 +338,11 @@ NOBODY_ASKED: Facts = facts(image_source=NOT_ASKED, commit=NOT_ASKED, branch=NOT
     "rule", ["source-missing", "source-dirty", "commit-not-found", "commit-unmerged", "ticket-missing",
              "user-data-changed", "instance-unlisted"],
 )  # fmt: skip
-def test_what_nobody_was_asked_about_is_unknown(rule: str) -> None:
+def test_a_rule_without_collected_evidence_is_unknown(rule: str) -> None:
     assert verdict(rule, NOBODY_ASKED).outcome == "unknown"
 
 
-def test_each_rule_says_what_the_team_can_do() -> None:
+def test_each_rule_has_a_remedy() -> None:
     for rule in RULES:
         assert 1 <= rule.severity <= 4
         assert rule.to_wire() == {

@@ -41,7 +41,7 @@ def test_agent_and_registry_that_read_one_file_are_one_source() -> None:
 
 
 @pytest.mark.parametrize("kind", ["annotation", "index-annotation", "label", "label-schema", "buildkit"])
-def test_an_image_that_says_the_same_twice_is_still_one_source(kind: ClaimKind) -> None:
+def test_equal_claims_of_an_image_count_as_one_source(kind: ClaimKind) -> None:
     assert states(facts(image_source=said(claim(kind), scm_source=DOCUMENT))) == ("asserted", "asserted")
 
 
@@ -78,7 +78,7 @@ def test_the_registered_repository_confirms_the_repository_and_nothing_more(scm_
 @pytest.mark.parametrize(
     "image_source", [READ, said(claim("provenance")), said(claim("provenance"), scm_source=DOCUMENT)]
 )
-def test_another_registered_repository_contradicts_whoever_names_the_commit(image_source: Answer) -> None:
+def test_another_registered_repository_contradicts_any_claim_of_the_commit(image_source: Answer) -> None:
     known = facts(kio={"scm_url": "https://git.example.org/demo/other"}, image_source=image_source)
     assert states(known) == ("contradicted", "asserted")
     assert verdict_of(known, "source-missing") == "fail"
@@ -129,7 +129,7 @@ def test_a_lineage_is_complete_only_when_all_that_is_required_is_there_and_was_c
         assert not lineage(facts(image_source=signed, kio={"scm_url": URL}, branch=branch), required=without).complete
 
 
-def test_the_ticket_says_which_pattern_matched_where_and_the_review_beside_it() -> None:
+def test_the_ticket_link_contains_pattern_and_place_and_the_review() -> None:
     assert lineage(facts()).link("ticket").value == {
         "tickets": [
             {"id": "PAY-7", "pattern": "{project}-{number} at the subject's start", "place": "subject", "line": 1,
@@ -267,7 +267,7 @@ BASE_IMAGES = SourceClaim(
         ),
     ],
 )  # fmt: skip
-def test_the_source_is_confirmed_by_a_builder_and_contradicted_by_whoever_names_another(
+def test_the_source_is_confirmed_by_a_builder_and_contradicted_by_a_different_claim(
     changes: dict[str, Any], state: str, reason: str | None
 ) -> None:
     found = lineage(facts(**changes)).link("source")
@@ -389,7 +389,7 @@ def message(text: str) -> Answer:
         ({"commit": answer("missing", "no such commit")}, "unknown", "the commit was not read: no such commit", None),
     ],
 )
-def test_the_ticket_is_the_commit_messages_word_alone(
+def test_the_ticket_is_asserted_by_the_commit_message_only(
     changes: dict[str, Any], state: str, reason: str | None, tickets: list[str] | None
 ) -> None:
     found = lineage(facts(**changes)).link("ticket")

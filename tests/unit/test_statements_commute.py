@@ -45,7 +45,7 @@ def at(minute: int) -> str:
 @given(said=STATEMENTS, seed=st.integers(0, 2**32))
 @pytest.mark.endurance
 @settings(max_examples=repeated(sample=200, whole=1000), deadline=None)
-def test_shuffled_repeated_and_delayed_statements_give_the_same_state(
+def test_shuffled_repeated_and_delayed_statements_result_in_the_same_state(
     said: list[tuple[int, int, str, int]], seed: int
 ) -> None:
     """A thousand fleets of three, told in order and told in disorder, by what is projected."""

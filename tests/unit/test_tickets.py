@@ -122,7 +122,7 @@ def test_well_known_forms_count_at_their_places(message: str, tickets: tuple[str
     assert ids(message) == tickets
 
 
-def test_the_answer_says_which_pattern_matched_where() -> None:
+def test_the_answer_contains_the_pattern_and_the_place_of_the_match() -> None:
     found = named_in("Scale (#345)\n\nSee what PAY-9 says.\n\nTicket: PAY-12\nCloses: #7\n")
     assert found.tickets == (
         Mention(id="PAY-12", pattern="Ticket: {project}-{number}", place="trailer", line=5),
@@ -146,7 +146,7 @@ def test_the_number_that_a_merge_got_is_its_review_wherever_it_stands() -> None:
         ["{project}-{number}", "#{number}", "a{number}", "{number}", "P.{number}", "{number}:A", "A/{number}"]
     ),
 )
-def test_every_ticket_that_any_pattern_finds_is_a_word_that_leads_back(message: str, pattern: str) -> None:
+def test_every_ticket_that_a_pattern_matches_is_an_indexed_word(message: str, pattern: str) -> None:
     assert set(ids(message, pattern)) | set(ids(message)) <= set(words_of(message))
 
 

@@ -74,12 +74,12 @@ def test_a_checkpoint_that_continues_the_last_one_is_cosigned(watched: Watched) 
         assert Note.parse((signed(size) + line).encode()).verify([OWN.verifier]) == (OWN.verifier,)
 
 
-def test_the_last_checkpoint_is_kept_before_the_answer_leaves(watched: Watched) -> None:
+def test_the_last_checkpoint_is_stored_before_the_response_is_sent(watched: Watched) -> None:
     watched.ask(request(0, 7))
     assert watched.kept.note == signed(7)
 
 
-def test_another_size_than_the_last_one_is_a_conflict_that_says_which_it_was(watched: Watched) -> None:
+def test_a_different_old_size_is_a_conflict_that_contains_the_last_size(watched: Watched) -> None:
     watched.ask(request(0, 7))
     for old in (0, 3):
         with pytest.raises(SizeConflict) as caught:
