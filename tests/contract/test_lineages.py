@@ -69,7 +69,7 @@ async def test_before_anything_is_collected_links_are_unknown_with_a_reason(hous
     assert (lineage.link("image").state, lineage.link("commit").state, lineage.link("ticket").state) == (
         "asserted", "unknown", "unknown",
     )  # fmt: skip
-    assert "not asked yet" in (lineage.link("commit").reason or "")
+    assert "not collected yet" in (lineage.link("commit").reason or "")
     assert not lineage.complete
 
 

@@ -19,10 +19,10 @@ from whence_common.repositories import Comparison, compare
 from whence_common.scm_source import ScmSource
 
 NO_TICKET = "the commit message names no ticket"
-DIRTY = "the source tree held changes that are in no commit"
-UNSIGNED = "no trusted builder has signed where the image comes from"
-ONLY_PUSHED = "the job that pushed the image names it, and the image itself names no source"
-UNKNOWN_SIGNATURES = "whether a trusted builder has signed where the image comes from is not known"
+DIRTY = "the source tree had uncommitted changes"
+UNSIGNED = "no provenance signed by a trusted builder"
+ONLY_PUSHED = "only the job that pushed the image states a source, not the image itself"
+UNKNOWN_SIGNATURES = "it is not known whether a trusted builder signed a provenance"
 
 
 def source_link(facts: Facts) -> Link:
@@ -30,7 +30,7 @@ def source_link(facts: Facts) -> Link:
     predicate, answer = facts.statement.predicate, facts.image_source
     if predicate.image is None:
         return nothing_runs("source", facts)
-    seen, evidence = predicate.scm_source, _said_by(facts)
+    seen, evidence = predicate.scm_source, _source_evidence(facts)
     chosen, against = choose(facts.claims)
     unknown = facts.source_unknown
     notes = [*unknown, *(str(one) for one in answer.value.get("notes", []))]
@@ -81,8 +81,8 @@ def _contradiction(
     return None
 
 
-def _said_by(facts: Facts) -> tuple[Evidence, ...]:
-    """Return who says something of the image's source: agent, registry, and the job that pushed it."""
+def _source_evidence(facts: Facts) -> tuple[Evidence, ...]:
+    """Return the evidence of the image's source: from the agent, the registry, and the job that pushed it."""
     answer, agents, registry = facts.image_source, facts.agent_source, facts.registry_source
     evidence: tuple[Evidence, ...] = ()
     if facts.statement.predicate.scm_source is not None:
@@ -93,13 +93,13 @@ def _said_by(facts: Facts) -> tuple[Evidence, ...]:
 
 
 def _by(chosen: SourceClaim, agrees: str) -> dict[str, str]:
-    """Name the builder or job that says it, and the job that agrees."""
+    """Return the builder or job of the chosen claim, and the job that confirms it."""
     name = "job" if chosen.kind == "push" else "builder"
     return {**({name: chosen.by} if chosen.by else {}), **({"confirmed_by": agrees} if agrees else {})}
 
 
 def _pushed_by_job(chosen: SourceClaim, facts: Facts) -> str:
-    """Name the job whose token says of the source what the image says itself; empty for none."""
+    """Return the job whose token states the same source as the image; empty when there is none."""
     job = facts.job
     if job is None or chosen.kind == "push" or chosen.maybe_inherited or chosen.source.commit_id is None:
         return ""
@@ -130,8 +130,8 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
     if facts.dirty:
         reason = "the commit exists, but the image was built from a tree with uncommitted changes"
         return Link(link="commit", state="contradicted", value=value, reason=reason, evidence=evidence)
-    said = source_link.value or {}
-    signed = said.get("said_by") == "provenance" or "confirmed_by" in said
+    source_value = source_link.value or {}
+    signed = source_value.get("said_by") == "provenance" or "confirmed_by" in source_value
     missing = [] if signed else [_unsigned(facts)]
     if source_link.state == "contradicted":
         missing.append("the statements about the image's source contradict each other")

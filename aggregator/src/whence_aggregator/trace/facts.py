@@ -220,9 +220,9 @@ class Facts:
     heard: Heard | None = None
     """None when a time in the past is asked about: heartbeats are not in the log."""
     tag: TagHistory = field(default_factory=TagHistory)
-    """What the image's tag was ever seen to name."""
+    """The digests that the image's tag was seen to point to."""
     job: PushingJob | None = None
-    """None where no job pushed the image to the front."""
+    """None when the image was not pushed to the registry front by a job."""
 
     @property
     def same_launch(self) -> bool:

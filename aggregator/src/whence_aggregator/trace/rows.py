@@ -170,7 +170,7 @@ def _instant(millis: int | None) -> str:
 
 
 def names_of(images: Iterable[ImageFacts]) -> list[str]:
-    """Name images by their manifest, then by the index that they stand in."""
+    """Return the names of images: by manifest, then by the index that contains it."""
     return list(
         dict.fromkeys(
             f"{one.repository}@{digest}" for one in images for digest in (one.digest, one.index_digest) if digest
@@ -179,7 +179,7 @@ def names_of(images: Iterable[ImageFacts]) -> list[str]:
 
 
 def pushing_jobs(rows: Sequence[ImageJobsRow]) -> dict[str, PushingJob]:
-    """Return the jobs that pushed, by image."""
+    """Return the jobs that pushed images, by image."""
     return {row["image"]: _pushing_job(row) for row in rows}
 
 
