@@ -183,7 +183,7 @@ async def dripping(clock: list[float]) -> AsyncIterator[bytes]:
 
 async def test_a_stream_that_drips_is_given_up() -> None:
     clock = [0.0]
-    with pytest.raises(TooSlow, match="came in 10 seconds"):
+    with pytest.raises(TooSlow, match="arrived in 10 seconds"):
         async for _ in paced(dripping(clock), FLOOR, seconds=lambda: clock[0]):
             pass
     assert clock == [10.0]

@@ -100,5 +100,5 @@ def test_the_last_checkpoint_is_there_again(tmp_path: Path, at_once: bool) -> No
 
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_place_that_cannot_be_written_is_an_error_and_no_checkpoint_leaves(tmp_path: Path, at_once: bool) -> None:
-    with pytest.raises(StorageUnavailable, match="cannot be kept"):
+    with pytest.raises(StorageUnavailable, match="cannot be written"):
         CheckpointFile(tmp_path / "nowhere" / "checkpoint", synced_at_once=at_once).keep("note\n")

@@ -86,7 +86,7 @@ def introspection(**changes: object) -> dict[str, object]:
         ({"team_url": "ftp://x"}, "sign_in.team_url must be an http or https URL"),
         ({"session_seconds": 86_400}, "sign_in.session_seconds must be from 60 to 3600"),
         ({"reads": "nothing"}, "sign_in.reads"),
-        ({"issuer": URL}, "sign_in.issuer: there is no such setting"),
+        ({"issuer": URL}, "sign_in.issuer: unknown setting"),
     ],
 )  # fmt: skip
 def test_what_would_let_too_many_in_is_refused_at_its_place(sign_in: dict[str, object], said: str) -> None:
