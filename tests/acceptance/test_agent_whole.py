@@ -675,7 +675,7 @@ async def test_a_hangup_reads_the_settings_again_and_restarts_no_application(
         config.write_text("nonsense: 1", encoding="utf-8")
         running.process.process.send_signal(signal.SIGHUP)
         async with asyncio.timeout(10):
-            while "running on with the old ones" not in running.process.tail():
+            while "continuing with the present ones" not in running.process.tail():
                 await pause(0.1)
         assert (await running.get("/status"))[1]["state"] == "ok"
         config.write_text(json.dumps({**right, "show_environment": ["VIS*"]}), encoding="utf-8")

@@ -151,7 +151,7 @@ async def test_what_answers_between_here_and_kms_is_no_refusal(
         with pytest.raises(SecretUnavailable) as caught:
             await AwsSecrets(http).secret("pay/db")
     assert (caught.value.code, caught.value.retryable) == ("secret-unreachable", True)
-    assert "something between answered" in caught.value.message
+    assert "is not a response of AWS" in caught.value.message
 
 
 # --- the clock
@@ -223,7 +223,7 @@ async def test_keys_that_hold_for_minutes_are_used_while_the_metadata_service_is
     assert await secrets.decrypt(ciphertext, {}) == "text"
     assert len(account.metadata.requests) > asked
     account.clock.moment = ends + timedelta(seconds=1)
-    with pytest.raises(SecretUnavailable, match="the keys at hand ended at") as caught:
+    with pytest.raises(SecretUnavailable, match="the present keys expired at") as caught:
         await secrets.decrypt(ciphertext, {})
     assert caught.value.retryable
     account.metadata.away, account.metadata.role_document = False, credentials()
@@ -236,7 +236,7 @@ async def test_a_metadata_service_that_returns_ended_keys_never_replaces_those_t
     account.metadata.role_document = credentials(OTHER, ends=account.clock.moment - timedelta(hours=1))
     account.clock.advance(PAUSE.total_seconds())
     assert await account.keys() == first
-    assert "returned keys that ended at" in account.keys.doubt
+    assert "returned keys that expired at" in account.keys.doubt
 
 
 async def test_ended_keys_from_the_metadata_service_are_told_apart_from_keys_that_are_away(
@@ -247,7 +247,7 @@ async def test_ended_keys_from_the_metadata_service_are_told_apart_from_keys_tha
     with pytest.raises(SecretUnavailable) as caught:
         await AwsSecrets(account.http).decrypt(await encrypted(scape), {})
     assert (
-        "ExpiredTokenException: The security token included is expired; the metadata service returned keys that ended at"
+        "ExpiredTokenException: The security token included is expired; the metadata service returned keys that expired at"
         in caught.value.message
     )
     assert (caught.value.retryable, account.front.asked["Decrypt"]) == (True, 1)

@@ -132,7 +132,7 @@ async def test_an_html_page_instead_of_a_session_token_is_retried_and_named(
         with pytest.raises(MetadataUnavailable) as caught:
             await metadata.read()
     assert (caught.value.code, caught.value.retryable) == ("metadata-no-token", True)
-    assert caught.value.message.endswith("sends as a session token is none: something else answers in its place")
+    assert caught.value.message.endswith("is malformed: something else may respond in its place")
 
 
 @pytest.mark.parametrize("path", ["api/token", "identity/document", "user-data"])
@@ -142,9 +142,7 @@ async def test_the_error_for_an_unreachable_metadata_service_has_a_fix(
     service.faults = {path: [503]}
     with pytest.raises(MetadataUnavailable) as caught:
         await ImdsMetadata(session=session, url=service.url).read()
-    assert (
-        caught.value.fix == "see what the metadata service answers on this machine, and the routes and firewalls to it"
-    )
+    assert caught.value.fix == "check the metadata service from this machine, and the routes and firewalls to it"
 
 
 async def test_absent_user_data_is_accepted_after_a_bounded_time_and_noted(

@@ -126,7 +126,7 @@ async def test_hosts_of_no_proxy_loopback_and_the_metadata_service_are_asked_dir
 async def test_a_proxy_that_refuses_or_is_away_is_named_without_its_credentials() -> None:
     async with ConnectProxy({}, login=LOGIN).serve() as proxy:
         for login, said in (
-            ("user:wrong-hunter", "the proxy refuses the connection with HTTP 407: the credentials for it"),
+            ("user:wrong-hunter", "the proxy refuses the connection with HTTP 407: its credentials"),
             (LOGIN, "the proxy refuses the connection with HTTP 502"),
         ):
             async with sending(by(proxy, login=login)) as session:
@@ -138,7 +138,7 @@ async def test_a_proxy_that_refuses_or_is_away_is_named_without_its_credentials(
     async with sending(by(away, login=LOGIN)) as session:
         with pytest.raises(SecretUnavailable) as secret:
             await OAuthIssuer(session=session, url=f"https://{NAME}/token").client_credentials({}, ())
-    assert f"the proxy at 127.0.0.1:{away.port} does not answer" in secret.value.message
+    assert f"the proxy at 127.0.0.1:{away.port} is unreachable" in secret.value.message
     assert secret.value.retryable
     assert "hunter" not in secret.value.diagnostics()
 

@@ -236,7 +236,7 @@ async def test_without_the_database_the_refusal_passes_and_says_when(
     async with served(guarded(handler, None)) as url:
         refusal = await Agent(tmp_path, session, house.authority, url).refusal()
     assert (refusal.code, refusal.retryable, refusal.retry_after_seconds) == ("storage-unavailable", True, 5.0)
-    assert refusal.message.startswith(f"{FRONT} gives no pull token: ")
+    assert refusal.message.startswith(f"{FRONT} issues no pull token: ")
 
 
 async def test_a_registry_that_goes_by_another_name_is_shown_nothing(

@@ -223,7 +223,7 @@ async def test_what_cannot_be_attested_is_refused_with_the_fix(
     (found,) = await listed(front, repository="alpha/refused")
     assert found["source"]["state"] == "missing"
     for content, why in (
-        (b"[]", "no JSON object"),
+        (b"[]", "not a JSON object"),
         (scm_source(revision="main"), "commit id"),
         (scm_source(url=""), "URL"),
     ):

@@ -125,8 +125,8 @@ async def test_the_status_states_that_the_answer_is_not_the_aggregators(world: W
     error = status_document(world.progress)["statements"]["error"]
     assert error.startswith("HTTP 404 for http://127.0.0.1:")
     assert error.endswith(
-        "is not an answer of the aggregator: something between answered (check aggregator_url, and the proxies, load "
-        "balancers and firewalls on the way to it)"
+        "is not a response of the aggregator, but of something before it (check aggregator_url, and the proxies, load "
+        "balancers and firewalls before the aggregator)"
     )
 
 
@@ -155,7 +155,7 @@ async def test_a_permanently_refused_statement_is_stored_apart_counted_and_shown
     world.progress.delivered.acknowledged_at = "2026-11-22T12:00:00Z"
     assert state_of(world.progress)[1] == [
         "1 statements were dropped, 1 of them because the aggregator refused them "
-        f"({code}: the aggregator answers HTTP 400: refused; see {world.outbox.refused_directory})"
+        f"({code}: the aggregator returned HTTP 400: refused; see {world.outbox.refused_directory})"
     ]
     assert Outbox(world.outbox._directory, statements_max=9, bytes_max=9999).refused == 1
 

@@ -78,7 +78,7 @@ async def test_a_bucket_that_has_not_answered_is_named_before_the_first_answer(k
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await kept.keeper.poll()
-    assert kept.keeper.message == "s3://mint/app/user.json has not been answered yet"
+    assert kept.keeper.message == "s3://mint/app/user.json has not been read yet"
 
 
 async def test_files_are_for_the_group_only_and_the_way_is_a_relative_link(kept: Kept) -> None:

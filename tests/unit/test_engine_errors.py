@@ -119,7 +119,7 @@ def test_what_cannot_pass_at_a_start_ends_it(status: int, words: str) -> None:
 def test_a_socket_that_is_not_there_may_come_and_one_that_is_forbidden_stays_so() -> None:
     absent = away("unix:///run/docker.sock", wrapped(FileNotFoundError(2, "No such file or directory")))
     assert (absent.code, absent.retryable) == ("engine-unreachable", True)
-    assert absent.message == "the Docker Engine at unix:///run/docker.sock does not answer (there is no such socket)"
+    assert absent.message == "the Docker Engine at unix:///run/docker.sock is unreachable (the socket does not exist)"
     assert "apt-get install docker.io" in absent.fix
     denied = away("unix:///run/docker.sock", wrapped(PermissionError(13, "Permission denied")))
     assert (denied.code, denied.retryable) == ("engine-denied", False)

@@ -113,7 +113,7 @@ def test_power_is_switched_off_in_a_minute_with_the_reason(host: Host) -> None:
 @pytest.mark.parametrize(
     "reason, shown",
     [
-        ("-c", "-c"), ("--reboot", "--reboot"), ("-r now", "-r now"), ("", "no reason was given"),
+        ("-c", "-c"), ("--reboot", "--reboot"), ("-r now", "-r now"), ("", "no reason stated"),
         ("\x1b]0;x\x07\x9b31mred\nline", "0;x 31mred line"), ("$(reboot) `id` |x", "(reboot) id x"),
         ("\u202egnp", "gnp"), ("x" * 500, "x" * 79),
     ],

@@ -1,4 +1,4 @@
-"""whence-agent: run the agent, judge user data offline, ask a running agent how it is, keep credentials."""
+"""whence-agent: run the agent, validate user data offline, show a running agent's status, keep credentials current."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BERRY_FILE = "/etc/taupage.yaml"
 
 
 def main() -> int:
-    """Parse the command line and run one command; give its exit code."""
+    """Parse the command line, run one command and return its exit code."""
     arguments = _parser().parse_args()
     try:
         code: int = arguments.command(arguments)
@@ -60,7 +60,8 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         )
 
     help_ = (
-        "boot this instance and stay (exit 0 on SIGTERM, 1 on failure, 78 on bad settings; SIGHUP reads settings again)"
+        "boot this instance and supervise it (exit 0 on SIGTERM, 1 on failure, 78 on invalid settings; SIGHUP reads "
+        "the settings again)"
     )
     parser = _command(commands, "run", help_, run)
     parser.add_argument("--config", default=SETTINGS_FILE, help="platform settings (default: %(default)s)")
@@ -73,11 +74,11 @@ def _validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
         return validate(arguments.file, config=arguments.config, form=arguments.format)
 
-    help_ = "judge a user-data file offline (exit 0 valid, 1 invalid, 2 unreadable)"
+    help_ = "validate a user data file offline (exit 0 valid, 1 invalid, 2 unreadable)"
     parser = _command(commands, "validate", help_, validate)
     parser.add_argument("file", metavar="FILE", help="user data; - reads standard input")
     parser.add_argument(
-        "--config", help="platform settings to judge by; without them what the platform decides is a warning"
+        "--config", help="platform settings; without them, violations of the platform's rules are warnings"
     )
     parser.add_argument("--format", choices=("text", "json", "sarif"), default="text", help="default: %(default)s")
 
@@ -93,9 +94,9 @@ def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
         return schema()
 
-    parser = _command(commands, "explain", "say what a key of user data does, and what Taupage did with it", explain)
+    parser = _command(commands, "explain", "explain a key of user data, and what Taupage did with it", explain)
     parser.add_argument(
-        "key", metavar="KEY", nargs="?", help="like mounts or notify_cfn.stack; without it all are listed"
+        "key", metavar="KEY", nargs="?", help="such as mounts or notify_cfn.stack; by default, list all keys"
     )
     _command(commands, "schema", "print the JSON Schema of user data, for editors", schema)
 
@@ -108,10 +109,10 @@ def _status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
             arguments.config, url=arguments.url, wait=arguments.wait, timeout=arguments.timeout, whole=arguments.json
         )
 
-    help_ = "ask the running agent (exit 0 ok, 1 failed or away, 2 degraded or booting)"
+    help_ = "show the running agent's status (exit 0 ok, 1 failed or unreachable, 2 degraded or booting)"
     parser = _command(commands, "status", help_, status)
     parser.add_argument("--config", default=SETTINGS_FILE, help="platform settings (default: %(default)s)")
-    parser.add_argument("--url", help="status endpoint, instead of the one in the settings")
+    parser.add_argument("--url", help="URL of the status endpoint (default: by the settings)")
     parser.add_argument(
         "--wait", action="store_true", help="wait until the boot has ended and its statement is acknowledged"
     )
@@ -144,23 +145,24 @@ def _credentials(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         )
 
     help_ = (
-        "keep user.json and client.json of a mint bucket in a directory, as berry did (exit 0 current, 1 not, 2 usage)"
+        "keep user.json and client.json of a mint bucket current in a directory, as berry did (exit 0 current, 1 not, "
+        "2 invalid usage)"
     )
     parser = _command(commands, "credentials", help_, credentials)
-    parser.add_argument("directory", metavar="DIRECTORY", help="where the files go; it must exist")
+    parser.add_argument("directory", metavar="DIRECTORY", help="directory for the files; it must exist")
     parser.add_argument("-f", "--config-file", default=BERRY_FILE, metavar="FILE",
                         help="YAML with application_id and mint_bucket (default: %(default)s)")  # fmt: skip
-    parser.add_argument("-a", "--application-id", metavar="ID", help="instead of the one in the file")
-    parser.add_argument("-m", "--mint-bucket", metavar="BUCKET", help="instead of the one in the file")
+    parser.add_argument("-a", "--application-id", metavar="ID", help="application (default: the file's)")
+    parser.add_argument("-m", "--mint-bucket", metavar="BUCKET", help="bucket (default: the file's)")
     parser.add_argument("-c", "--aws-credentials-file", metavar="FILE",
-                        help="lines of application:access key:secret key, off AWS")  # fmt: skip
+                        help="file with lines of application:access key:secret key, for use outside AWS")  # fmt: skip
     parser.add_argument(
         "-i", "--interval", type=_seconds, default=120.0, metavar="SECONDS", help="default: %(default)g"
     )
-    parser.add_argument("--once", action="store_true", help="once, then exit")
+    parser.add_argument("--once", action="store_true", help="read the objects once, and exit")
     parser.add_argument("-s", "--silent", action="store_true", help="log less")
-    parser.add_argument("--region", help="AWS region (default: AWS_REGION, else the bucket's own)")
-    parser.add_argument("--endpoint-url", help="S3 at another address")
+    parser.add_argument("--region", help="AWS region (default: AWS_REGION, else the bucket's)")
+    parser.add_argument("--endpoint-url", help="another URL for S3")
 
 
 def _machine(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -169,11 +171,11 @@ def _machine(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
         return machine(arguments.config, dev=arguments.dev, root=arguments.root, wait_seconds=arguments.wait_seconds)
 
-    help_ = "serve one request for what needs root, from standard input; systemd starts it"
+    help_ = "serve one request that needs root, from standard input; started by systemd"
     parser = _command(commands, "machine", help_, machine)
     parser.add_argument("--config", default=SETTINGS_FILE, help="platform settings (default: %(default)s)")
-    parser.add_argument("--dev", default="/dev", help="where devices stand (default: %(default)s)")
-    parser.add_argument("--root", default="/", help="where the system's files stand (default: %(default)s)")
+    parser.add_argument("--dev", default="/dev", help="directory of devices (default: %(default)s)")
+    parser.add_argument("--root", default="/", help="root directory of the system (default: %(default)s)")
     parser.add_argument(
         "--wait-seconds", type=float, default=60.0, help="longest wait for a device (default: %(default)g)"
     )
@@ -189,7 +191,7 @@ def _environment_keys() -> AwsKeys | None:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 1 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError("from 1 to 86400 seconds")
+        raise argparse.ArgumentTypeError("must be from 1 to 86400 seconds")
     return seconds
 
 

@@ -1,3 +1,3 @@
-"""Adapters: each speaks one foreign protocol and translates its errors. Foreign types do not leave this package."""
+"""Adapters: each implements one outside protocol and translates its errors. Outside types do not leave this package."""
 
 from __future__ import annotations

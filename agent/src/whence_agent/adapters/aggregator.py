@@ -1,4 +1,4 @@
-"""The aggregator's HTTP API, as an agent uses it."""
+"""The agent's client of the aggregator's HTTP API."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ log = logging.getLogger(__name__)
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 20.0
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}\Z")
-"""What may follow `Bearer` (RFC 6750, 2.1)."""
+"""A bearer token's syntax (RFC 6750, 2.1)."""
 _PROBLEM_TYPE = re.compile(r"urn:whence:problem:([a-z0-9-]{1,60})\Z")
 
 
 class HttpAggregator:
-    """Speaks `/v1`. Every error carries the problem's code, so that callers need not know HTTP.
+    """A client of `/v1`. Every error has the problem's code, so that callers need not know HTTP.
 
-    Codes come from the aggregator's own problem documents (RFC 9457) alone. Whatever else answers, a proxy, a load
-    balancer, a firewall or a captive portal, is a road that is closed, to be tried again.
+    Codes come only from the aggregator's problem documents (RFC 9457). A response of anything else, such as a proxy, a
+    load balancer or a captive portal, is a transient error.
 
-    `log_size` returns the size of the log that was seen last: the aggregator proves that receipts continue it. `key_id`
-    names the key that challenges are for: neighbours behind the same address cannot use up what is for this one.
+    `log_size` returns the last known size of the log; the aggregator proves that receipts extend it. `key_id` returns
+    the id of this agent's key: challenges are limited by key, so that other agents behind the same address cannot use
+    up this agent's limit.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class HttpAggregator:
     async def pull_token(
         self, *, instance_id: str, public_key: str, nonce: str, proof: str, repository: str, sts: StsProof | None
     ) -> PullToken:
-        """Ask for a token; a registry front serves this call, below `/v2/_whence`, and those of enrolment."""
+        """Request a token. A registry front serves this call, and those of enrolment, below `/v2/_whence`."""
         stated = {
             "instance_id": instance_id, "public_key": public_key, "challenge": nonce, "proof": proof,
             "repository": repository,
@@ -112,7 +113,7 @@ class HttpAggregator:
         body = msgspec.json.encode({**stated, "sts": sts} if sts is not None else stated)
         answer = await self._post("/v1/tokens", body)
         given = PullToken(token=_token(answer, "token"), expires_seconds=float(_number(answer, "expires_in")))
-        if "refresh_token" not in answer:  # a front of before
+        if "refresh_token" not in answer:  # an earlier version of the front
             return given
         return replace(
             given,
@@ -136,7 +137,7 @@ class HttpAggregator:
                 content = await read_bounded(answer, _ANSWER_BYTES_MAX)
                 status, kind, retry_after = answer.status, answer.content_type, answer.headers.get("Retry-After", "")
         except (aiohttp.ClientError, TimeoutError, OSError, ResponseTooLarge) as exc:
-            message = f"the aggregator at {self._url} does not answer ({reason(exc)})"
+            message = f"the aggregator at {self._url} is unreachable ({reason(exc)})"
             raise AggregatorUnavailable("aggregator-unreachable", message) from exc
         document = _object(content)
         if status not in (200, 201):
@@ -154,14 +155,14 @@ class HttpAggregator:
     def _closed(self, status: int, retry_after: str) -> AggregatorUnavailable:
         return AggregatorUnavailable(
             f"http-{status}",
-            f"HTTP {status} for {self._url} is not an answer of the aggregator: something between answered",
-            fix="check aggregator_url, and the proxies, load balancers and firewalls on the way to it",
+            f"HTTP {status} for {self._url} is not a response of the aggregator, but of something before it",
+            fix="check aggregator_url, and the proxies, load balancers and firewalls before the aggregator",
             retry_after_seconds=retry_after_seconds(retry_after, now=utc_now()),
         )
 
 
 def _own_code(status: int, kind: str, document: dict[str, Any] | None) -> str | None:
-    """Return the code of the aggregator's own problem document; None when something else answered."""
+    """Return the code of the aggregator's problem document; None if something else sent the response."""
     if kind != "application/problem+json" or document is None or document.get("status") != status:
         return None
     match = _PROBLEM_TYPE.match(str(document.get("type")))
@@ -172,7 +173,7 @@ def _problem(status: int, code: str, document: dict[str, Any], retry_after: str)
     detail = one_line(str(document.get("detail") or document.get("title") or f"HTTP {status}"))
     refusal = AggregatorUnavailable(
         code,
-        f"the aggregator answers HTTP {status}: {detail}",
+        f"the aggregator returned HTTP {status}: {detail}",
         retryable=status == 429 or status >= 500,
         retry_after_seconds=retry_after_seconds(retry_after, now=utc_now()),
     )
@@ -223,4 +224,4 @@ def _hashes(value: object) -> tuple[bytes, ...] | None:
 
 
 def _malformed() -> AggregatorUnavailable:
-    return AggregatorUnavailable("answer-malformed", "the aggregator's answer is not what was asked for")
+    return AggregatorUnavailable("answer-malformed", "the aggregator's response is malformed")

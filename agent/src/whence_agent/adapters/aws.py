@@ -1,4 +1,4 @@
-"""Clients of the SDK (aiobotocore) for what few machines need: one for each call, so that nothing stays in memory."""
+"""Clients of the SDK (aiobotocore) for rarely used services: one for each call, so that none stays in memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from whence_agent.proxies import Proxies
 
 _REQUEST_SECONDS_MAX = 10.0
 _HOSTS = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "ecr": "api.ecr", "cloudwatch": "monitoring"}
-"""Where a service's name in the SDK is not its name in hosts."""
+"""Services whose name in the SDK differs from their host name."""
 
 
 class AwsClients:
-    """Makes clients in the instance's region, known once they are needed, with the instance role's credentials.
+    """Creates clients for the instance's region with the instance role's credentials.
 
-    The SDK's own tries are switched off, and its own ways to credentials and proxies: there is one policy for each.
+    The SDK's retries, credential providers and proxy detection are switched off in favour of the agent's.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class AwsClients:
 
     @asynccontextmanager
     async def once(self, service: str, keys: AwsKeys) -> AsyncIterator[Any]:
-        """Make a client for one use. Raises what botocore raises."""
+        """Create a client for one use. Raises botocore's exceptions."""
         from aiobotocore.config import AioConfig
         from aiobotocore.session import get_session
 

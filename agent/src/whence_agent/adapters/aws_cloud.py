@@ -1,4 +1,4 @@
-"""EC2, CloudFormation, Auto Scaling, load balancers, ECR, CloudWatch. Clients live one call: most boots need none."""
+"""EC2, CloudFormation, Auto Scaling, load balancers, ECR, CloudWatch. A client exists for one call only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ERASE_TAG = "Taupage:erase-on-boot"
 
 
 class AwsCloud:
-    """All of them behind one error: what was refused, and the permission that is needed."""
+    """The AWS services. All errors are CloudRefused, with the refused action and the missing permission."""
 
     def __init__(self, clients: AwsClients, *, now: Callable[[], datetime], up_seconds: Callable[[], float]) -> None:
         self._clients = clients
@@ -106,8 +106,8 @@ class AwsCloud:
     async def tags_move(self, reference: ImageReference) -> str:
         owner = _owner(reference.registry)
         answer = await self._call("ecr", "describe_repositories", repositoryNames=[reference.path], **owner)
-        said = str(answer["repositories"][0].get("imageTagMutability", "")) if answer.get("repositories") else ""
-        return "" if said == "IMMUTABLE" else said or "nothing"
+        stated = str(answer["repositories"][0].get("imageTagMutability", "")) if answer.get("repositories") else ""
+        return "" if stated == "IMMUTABLE" else stated or "nothing"
 
     async def sign_in(self, registry: str) -> tuple[str, str]:
         answer = await self._call("ecr", "get_authorization_token")
@@ -115,9 +115,9 @@ class AwsCloud:
             token = answer["authorizationData"][0]["authorizationToken"]
             username, colon, password = strict_base64.decode(token).decode("ascii").partition(":")
         except (KeyError, IndexError, ValueError) as exc:
-            raise CloudRefused("ecr-token-malformed", f"{registry}: ECR's token cannot be read") from exc
+            raise CloudRefused("ecr-token-malformed", f"{registry}: ECR's token is malformed") from exc
         if not colon:
-            raise CloudRefused("ecr-token-malformed", f"{registry}: ECR's token cannot be read")
+            raise CloudRefused("ecr-token-malformed", f"{registry}: ECR's token is malformed")
         return username, password
 
     async def put(self, namespace: str, values: Mapping[str, float], *, dimensions: Mapping[str, str]) -> None:
@@ -129,7 +129,7 @@ class AwsCloud:
         await self._call("cloudwatch", "put_metric_data", Namespace=namespace, MetricData=metrics)
 
     async def _call(self, service: str, operation: str, **parameters: Any) -> Any:
-        """Call once, and once more with other keys where these are refused. Raises CloudRefused."""
+        """Call once; if the keys are refused, call again with new keys. Raises CloudRefused."""
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
@@ -155,10 +155,10 @@ class AwsCloud:
         except NoKeys as exc:
             raise CloudRefused("cloud-no-keys", f"{action}: {exc}", retryable=exc.retryable) from exc
         except ResponseParserError as exc:
-            message = f"{action}: what came is not an answer of AWS: something between answered, or AWS stumbled"
+            message = f"{action}: the response is not AWS's, but of a proxy or firewall before it, or it is malformed"
             raise CloudRefused("cloud-unreachable", message) from exc
         except (BotoCoreError, OSError, TimeoutError) as exc:
-            raise CloudRefused("cloud-unreachable", f"{action}: AWS does not answer ({type(exc).__name__})") from exc
+            raise CloudRefused("cloud-unreachable", f"{action}: AWS is unreachable ({type(exc).__name__})") from exc
 
     async def _once(self, service: str, operation: str, keys: AwsKeys, parameters: Mapping[str, Any]) -> Any:
         async with self._clients.once(service, keys) as client:

@@ -1,4 +1,4 @@
-"""S3 and secrets over plain HTTP: what every boot needs, without loading an SDK's models (see DECISIONS.md)."""
+"""S3, KMS, Secrets Manager and parameters by signed HTTP requests, without an SDK's models (see DECISIONS.md)."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _REGION_IN_BODY = re.compile(rb"<Region>([a-z0-9-]{1,40})</Region>")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z")
 _SUFFIXES = {"cn-": "amazonaws.com.cn", "eusc-": "amazonaws.eu"}
 _BY_CODE: dict[str, tuple[CredentialState, str]] = {
-    "NoSuchKey": ("not-synced", "the object does not exist yet: mint has not synchronised it"),
+    "NoSuchKey": ("not-synced", "the object does not exist: mint has not synchronised it yet"),
     "NoSuchBucket": ("bucket-missing", "the bucket does not exist: check mint_bucket"),
 }
 _BY_KIND: dict[str, tuple[CredentialState, str]] = {
     "denied": ("not-synced-or-denied", "HTTP 403: not synchronised yet, or the instance's role may not read it"),
-    "clock": ("identity", "S3 does not accept the time of the request"),
-    "keys": ("identity", "S3 does not accept the keys of the instance's role"),
+    "clock": ("identity", "S3 refuses the time of the request"),
+    "keys": ("identity", "S3 refuses the keys of the instance's role"),
 }
 
 
 class AwsUnreachable(Exception):
-    """No whole answer came; the message says why and holds nothing secret."""
+    """There is no complete response; the message states why, without secrets."""
 
 
 class Reply(NamedTuple):
@@ -56,12 +56,12 @@ class Reply(NamedTuple):
         return f"Reply({self.status})"
 
     def error(self, now: datetime) -> AwsError:
-        """Read what AWS says is wrong, in S3's XML or in JSON; without a code where something else answered."""
+        """Return the error in S3's XML or in JSON; without a code if the response is not AWS's."""
         code = message = ""
         if (found := _ERROR.match(self.content[:4096])) is not None:
             code = found[1].decode("ascii")
-            said = _MESSAGE.search(self.content[:4096])
-            message = said[1].decode("utf-8", "replace") if said is not None else ""
+            text = _MESSAGE.search(self.content[:4096])
+            message = text[1].decode("utf-8", "replace") if text is not None else ""
         elif document := _object(self.content):
             code = str(document.get("__type") or self.headers.get("x-amzn-ErrorType") or "")
             message = str(document.get("message") or document.get("Message") or "")
@@ -72,9 +72,9 @@ class Reply(NamedTuple):
 
 
 class SignedHttp:
-    """Signed requests with bounds, each sent once: whoever asks knows how long it may wait for an answer.
+    """Sends signed requests with bounds. There are no retries here: callers have their own deadlines.
 
-    Only keys that AWS refuses as ended are replaced here, and the request sent again with the new ones.
+    Only if AWS refuses the keys is a request repeated, once, with new keys.
     """
 
     def __init__(
@@ -97,14 +97,14 @@ class SignedHttp:
 
     @property
     def doubt(self) -> str:
-        """What is known to be wrong with the keys, to be said beside a refusal."""
+        """A known problem of the keys, to be appended to a refusal's message."""
         return f"; {self._keys.doubt}" if self._keys.doubt else ""
 
     async def send(
         self, method: str, base: str, path: str, *, service: str, region: str, body: bytes, headers: Mapping[str, str],
         bytes_max: int,
     ) -> Reply:  # fmt: skip
-        """Send once, and once more with other keys where these are refused. Raises AwsUnreachable, NoKeys."""
+        """Send once; if the keys are refused, send again with new keys. Raises AwsUnreachable, NoKeys."""
         keys = await self._keys()
         reply = await self._once(keys, method, base, path, service, region, body, headers, bytes_max)
         if reply.status >= 400 and reply.error(self.now()).kind == "keys":
@@ -130,13 +130,13 @@ class SignedHttp:
             ) as answer:  # fmt: skip
                 return Reply(answer.status, answer.headers, await read_bounded(answer, bytes_max))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
-            raise AwsUnreachable(f"the answer broke off, or none came ({reason(exc)})") from exc
+            raise AwsUnreachable(f"there is no complete response ({reason(exc)})") from exc
         except ResponseTooLarge as exc:
-            raise AwsUnreachable(f"the answer is {exc}") from exc
+            raise AwsUnreachable(f"the response has {exc}") from exc
 
 
 class S3Objects:
-    """Objects of the mint bucket, conditionally; a bucket in another region is asked there from then on."""
+    """Reads objects of the mint bucket conditionally. The region of a bucket in another region is remembered."""
 
     def __init__(self, http: SignedHttp) -> None:
         self._http = http
@@ -151,7 +151,7 @@ class S3Objects:
         except NoKeys as exc:
             raise ObjectUnavailable("identity", f"{where}: {exc}") from exc
         except (AwsUnreachable, TimeoutError) as exc:
-            raise ObjectUnavailable("unreachable", f"{where}: {exc or 'no answer in time'}") from exc
+            raise ObjectUnavailable("unreachable", f"{where}: {exc or 'no response in time'}") from exc
         if reply.status == 304 and etag is not None:
             return None
         if reply.status != 200:
@@ -159,10 +159,10 @@ class S3Objects:
         return StoredObject(content=reply.content, etag=one_line(reply.headers.get("ETag", ""), 200))
 
     def _refused(self, reply: Reply, where: str) -> ObjectUnavailable:
-        """Read S3's own error document. What a proxy or firewall answers says nothing about the object."""
+        """Return the error of S3's error document. A proxy's or firewall's response is a transient error."""
         error = reply.error(self._http.now())
         if not error.code:
-            message = f"HTTP {reply.status} is not an answer of S3: something between answered"
+            message = f"HTTP {reply.status} is not a response of S3, but of something before it"
             return ObjectUnavailable("unreachable", f"{where}: {message}")
         fallback = (
             _BY_KIND["denied"] if reply.status == 403 and error.kind == "final" else ("unreachable", "S3 refuses")
@@ -186,7 +186,7 @@ class S3Objects:
         return reply
 
     def _place(self, bucket: str, key: str, region: str) -> tuple[str, str]:
-        """Give base and path: the bucket as a host, or in the path for other endpoints and names with dots."""
+        """Return base URL and path: the bucket is in the host, or in the path for other endpoints and dotted names."""
         suffix = dns_suffix(region)
         if self._http.endpoint_url is not None:
             return self._http.endpoint_url, canonical_path(f"/{bucket}/{key}")
@@ -196,7 +196,7 @@ class S3Objects:
 
 
 class AwsSecrets:
-    """KMS with whatever key a ciphertext names, Secrets Manager, and Systems Manager's parameters."""
+    """Reads secrets from KMS (by the ciphertext's key), Secrets Manager and Systems Manager's parameters."""
 
     def __init__(self, http: SignedHttp) -> None:
         self._http = http
@@ -243,7 +243,7 @@ class AwsSecrets:
     def _refused(self, reply: Reply, service: str, permission: str) -> SecretUnavailable:
         error = reply.error(self._http.now())
         if not error.code and error.kind == "transient":
-            message = f"{service}: HTTP {reply.status} is not an answer of AWS: something between answered"
+            message = f"{service}: HTTP {reply.status} is not a response of AWS, but of something before it"
             return SecretUnavailable("secret-unreachable", message, retry_after_seconds=error.retry_after_seconds)
         doubt = self._http.doubt if error.kind == "keys" else ""
         final = error.kind in ("denied", "final")
@@ -257,7 +257,7 @@ class AwsSecrets:
 
 
 def dns_suffix(region: str) -> str:
-    """Give the domain of a region's partition."""
+    """Return the DNS suffix of a region's partition."""
     return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), "amazonaws.com")
 
 
@@ -274,7 +274,7 @@ def _text(encoded: Any) -> str:
     try:
         plaintext = strict_base64.decode(encoded if isinstance(encoded, str) else "!")
     except ValueError as exc:
-        raise _malformed("the answer") from exc
+        raise _malformed("the response") from exc
     try:
         return plaintext.decode("utf-8")
     except UnicodeDecodeError:
@@ -290,4 +290,4 @@ def _object(content: bytes) -> dict[str, Any]:
 
 
 def _malformed(what: str) -> SecretUnavailable:
-    return SecretUnavailable("secret-malformed", f"{what} holds no value where one belongs")
+    return SecretUnavailable("secret-malformed", f"{what} has no valid value for the secret")

@@ -1,7 +1,7 @@
-"""By which answers AWS says that nobody waits for what it was told. Pure.
+"""Recognise AWS's refusals of signals that are not expected any more. Pure.
 
-The query APIs have one code, ValidationError, for this and for mistakes: the message tells. A resource that the stack
-does not have, or a group that there is none of, is a mistake in user data, and stays one.
+The query APIs use one code, ValidationError, for these and for mistakes; the message distinguishes them. An unknown
+resource of a stack, or an unknown group, is a mistake in user data and remains an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CODES = {
 
 
 def nobody_waits(operation: str, error: AwsError) -> bool:
-    """Return whether a refusal means that nobody waits any more. A denial or throttling never does."""
+    """Return whether a refusal means that AWS no longer expects this signal. A denial or throttling never does."""
     if error.code in _CODES.get(operation, ()):
         return True
     pattern = _MESSAGES.get(operation)

@@ -1,4 +1,4 @@
-"""Reading a response no further than its bound."""
+"""Bounded reading of response bodies."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import aiohttp
 
 
 class ResponseTooLarge(Exception):
-    """The peer sends more than was agreed."""
+    """The response is larger than its bound."""
 
 
 async def read_bounded(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
-    """Read a body of at most so many bytes. Raises BodyTooLarge; the rest is not read."""
+    """Return a body of at most `bytes_max` bytes. Raises ResponseTooLarge, without reading the rest."""
     chunks, left = [], bytes_max
     async for chunk in response.content.iter_chunked(64 * 1024):
         left -= len(chunk)
@@ -21,7 +21,7 @@ async def read_bounded(response: aiohttp.ClientResponse, bytes_max: int) -> byte
 
 
 async def read_first(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
-    """Read a body as far as a bound: what explains an error need not be whole."""
+    """Return a body's first `bytes_max` bytes, for error documents, which need not be complete."""
     chunks, left = [], bytes_max
     async for chunk in response.content.iter_chunked(16 * 1024):
         chunks.append(chunk[:left])

@@ -1,4 +1,4 @@
-"""Sends each request of an HTTP session by the proxy that stands before its host, if any."""
+"""Sends the requests of an HTTP session by the configured proxy, if any."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from whence_agent.proxies import Proxies
 
 
 class ByProxy:
-    """A middleware of aiohttp's client. `trust_env` is not used: it shows passwords of ~/.netrc to the hosts asked."""
+    """A middleware for aiohttp's client. `trust_env` is not used: it also sends passwords of ~/.netrc to hosts."""
 
     def __init__(self, proxies: Proxies) -> None:
         self._proxies = proxies
@@ -23,10 +23,10 @@ class ByProxy:
 
 
 def reason(exc: BaseException) -> str:
-    """Say in a word or two why no answer came; where it was the proxy, that. Holds no credentials."""
+    """Return why a request failed, in a few words without credentials; an error of the proxy is named as such."""
     if isinstance(exc, aiohttp.ClientHttpProxyError):
-        fix = ": the credentials for it are missing or wrong" if exc.status == 407 else ""
+        fix = ": its credentials are missing or wrong" if exc.status == 407 else ""
         return f"the proxy refuses the connection with HTTP {exc.status}{fix}"
     if isinstance(exc, aiohttp.ClientProxyConnectionError):
-        return f"the proxy at {exc.host}:{exc.port} does not answer"
+        return f"the proxy at {exc.host}:{exc.port} is unreachable"
     return type(exc).__name__

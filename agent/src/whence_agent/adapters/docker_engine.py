@@ -1,4 +1,4 @@
-"""The Docker Engine by its API, in threads. Images are named by digest, arguments never by a shell."""
+"""The Docker Engine's API, called in threads. Images are referenced by digest; no shell is involved."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from whence_common.registry_sign_in import Login
 from whence_common.statement import ContainerFacts
 
 _REQUEST_SECONDS_MAX = 60
-"""One call, well below the deadline of the stage `run`. An engine on a busy disk goes on with what it began: the next
-try meets a name that is taken, or the container that runs."""
+"""For one call, well below the deadline of the stage `run`. A slow engine continues after the timeout, so the next try
+finds the name in use, or the running container."""
 _LOOK_SECONDS_MAX = 5
-"""For what only looks: a thread that waits for an engine that hangs is free again before the next look needs one."""
+"""For reads: a thread that waits for a hanging engine is free again before the next periodic read."""
 _CONNECT_SECONDS_MAX = 10
 _STOP_SECONDS_MAX = 10
 
 _STATES = {"configured": "created", "initialized": "created", "stopped": "exited", "stopping": "running"}
-"""Podman's words for states that Docker calls otherwise."""
+"""Docker's names for Podman's states."""
 
 T = TypeVar("T")
 
 
-def _unheard(_: PullProgress) -> None:
-    """Take progress that nobody looks at."""
+def _ignore(_: PullProgress) -> None:
+    """Ignore a pull's progress."""
 
 
 class DockerEngine:
-    """One engine. Clients are made on first use, since they ask which version of the API is spoken."""
+    """One engine. Clients are created on first use, since they request the version of the API."""
 
     def __init__(self, *, socket: str, pull_stall_seconds_max: float = PULL_STALL_SECONDS_MAX) -> None:
         self._socket = socket
         self._stream = EngineStream(socket=socket, pull_stall_seconds_max=pull_stall_seconds_max)
         self._life = LifeSigns(socket=socket)
         self._clients: dict[int, EngineClient] = {}
-        """By the seconds that the engine may take for an answer."""
+        """Clients by their timeout in seconds."""
         self._making = {seconds: asyncio.Lock() for seconds in (_REQUEST_SECONDS_MAX, _LOOK_SECONDS_MAX)}
 
     async def close(self) -> None:
@@ -63,7 +63,7 @@ class DockerEngine:
         digest: str,
         login: Login | None,
         *,
-        on_progress: Callable[[PullProgress], None] = _unheard,
+        on_progress: Callable[[PullProgress], None] = _ignore,
     ) -> str:
         await self._stream.pull(repository, digest, login, told=on_progress)
         return await self._call(lambda client: _pulled(client, repository, digest))
@@ -120,26 +120,26 @@ class DockerEngine:
 def _connect(socket: str, seconds_max: int) -> EngineClient:
     newest = ".".join(map(str, NEWEST))
     asking = EngineClient(base_url=socket, version=newest, timeout=min(seconds_max, _CONNECT_SECONDS_MAX))
-    said = asking.version()
-    version = choose_version(newest=str(said.get("ApiVersion", "")), oldest=str(said.get("MinAPIVersion", "")))
+    stated = asking.version()
+    version = choose_version(newest=str(stated.get("ApiVersion", "")), oldest=str(stated.get("MinAPIVersion", "")))
     return EngineClient(base_url=socket, version=version, timeout=seconds_max)
 
 
 def _pulled(client: EngineClient, repository: str, digest: str) -> str:
-    """Return the id of what was pulled. Engines shorten names, so what counts is the digest that they know it by."""
+    """Return the id of the pulled image. Engines may shorten names, so only the digest is compared."""
     try:
         image = client.inspect_image(f"{repository}@{digest}")
     except EngineNotFound as exc:
-        raise EngineFailed("engine-pull", f"{repository}@{digest} is not there after the pull") from exc
+        raise EngineFailed("engine-pull", f"the engine does not have {repository}@{digest} after the pull") from exc
     if digest not in _digests(image):
         raise EngineFailed(
-            "engine-wrong-digest", f"the engine pulled something else than {repository}@{digest}", retryable=False
+            "engine-wrong-digest", f"the engine pulled another image than {repository}@{digest}", retryable=False
         )
     return str(image["Id"])
 
 
 def _digests(image: Mapping[str, Any]) -> list[str]:
-    """Return the digests of an image's manifests. Where containerd keeps the images, its id is one, or the only one."""
+    """Return the digests of an image's manifests. With the containerd image store, the image's id is one of them."""
     named = [str(one).partition("@")[2] for one in image.get("RepoDigests") or []]
     descriptor = image.get("Descriptor")
     if isinstance(descriptor, dict):
@@ -148,7 +148,7 @@ def _digests(image: Mapping[str, Any]) -> list[str]:
 
 
 def _config(client: EngineClient, image: str) -> ImageConfig:
-    """The engine fills the labels of an image into `Config`, as the configuration blob has them under `config`."""
+    """Return an image's labels and time of creation, from the engine's `Config` in place of the configuration blob."""
     inspected = client.inspect_image(image)
     labels = (inspected.get("Config") or {}).get("Labels")
     return ImageConfig(labels=labels if isinstance(labels, dict) else {}, created=str(inspected.get("Created") or ""))
@@ -165,12 +165,12 @@ def _run(client: EngineClient, spec: ContainerSpec) -> ContainerFacts:
     try:
         client.start(created["Id"])
     except Exception:
-        with suppress(Exception):  # the engine may be away now: the next try removes what is left under this name
+        with suppress(Exception):  # the engine may be down; the next try removes the container of this name
             client.remove_container(created["Id"], force=True, v=True)
         raise
     inspected = _inspect(client, spec.name)
     if inspected is None:
-        raise EngineFailed("engine-refused", f"the container {spec.name} was gone after its start")
+        raise EngineFailed("engine-refused", f"the container {spec.name} does not exist after its start")
     if _bare(inspected["Image"]) != _bare(spec.image_id):
         _stop(client, spec.name, 0, remove=True)
         raise EngineFailed(
@@ -180,7 +180,7 @@ def _run(client: EngineClient, spec: ContainerSpec) -> ContainerFacts:
 
 
 def _bare(image_id: str) -> str:
-    """Return an image's id without its algorithm, which Podman leaves out now and then."""
+    """Return an image's id without its algorithm, which Podman sometimes omits."""
     return image_id.removeprefix("sha256:")
 
 
@@ -218,7 +218,7 @@ def _to_facts(client: EngineClient, inspected: dict[str, Any]) -> ContainerFacts
 
 
 def _image_digest(client: EngineClient, inspected: dict[str, Any]) -> str:
-    """Give the digest the container was made from: as it was asked for, else as the engine knows the image."""
+    """Return the digest that the container was created from: from its image reference, else from the engine's image."""
     _, at, digest = str(inspected["Config"].get("Image", "")).partition("@")
     if at:
         return digest

@@ -1,4 +1,4 @@
-"""One file read out of an image without running it."""
+"""Read a file from an image without running the image."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ARCHIVE_OVERHEAD_BYTES = 64 * 1024
 
 
 def read_file(client: EngineClient, image: str, path: str, bytes_max: int) -> bytes | None:
-    """Read a file from a container that is created, but never started.
+    """Return a file from a container that is created, but never started; None if there is no regular file.
 
-    Its name is the image's and the reader's, so that a try that broke off leaves nothing: the next one removes it.
+    The container's name is derived from image and path, so that the next try removes the container of a failed one.
     """
     name = reader_name(image, path)
     with suppress(EngineNotFound):
@@ -28,7 +28,7 @@ def read_file(client: EngineClient, image: str, path: str, bytes_max: int) -> by
         try:
             return _only_file(_archive(chunks, stat, path, bytes_max))
         finally:
-            chunks.close()  # the engine locks the container while an answer is half read, and removing it would wait
+            chunks.close()  # the engine locks the container until the response is read, and removing it would wait
             del chunks
     except EngineNotFound:
         return None
@@ -43,8 +43,8 @@ def reader_name(image: str, path: str) -> str:
 
 
 def _archive(chunks: Any, stat: dict[str, Any], path: str, bytes_max: int) -> io.BytesIO:
-    """Collect the engine's tar of one file, no further than the bound."""
-    if stat.get("linkTarget") not in (None, "", path):  # Podman names the file itself where it is no link
+    """Return the engine's tar of one file, up to the bound."""
+    if stat.get("linkTarget") not in (None, "", path):  # Podman states the file itself if it is not a link
         raise EngineFailed("image-file-link", f"{path} in the image is a link", retryable=False)
     too_large = EngineFailed(
         "image-file-too-large", f"{path} in the image is larger than {bytes_max} bytes", retryable=False
@@ -68,4 +68,4 @@ def _only_file(archive: io.BytesIO) -> bytes | None:
             stream = tar.extractfile(member) if member is not None and member.isreg() else None
             return stream.read() if stream is not None else None
     except tarfile.TarError as exc:
-        raise EngineFailed("engine-archive", "the engine sent a broken archive") from exc
+        raise EngineFailed("engine-archive", "the engine returned an invalid archive") from exc

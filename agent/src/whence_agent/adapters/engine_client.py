@@ -1,6 +1,6 @@
-"""The calls of the Engine's API that the agent makes, over its socket: blocking, bounded, one connection a call.
+"""The agent's calls of the Engine's API over its socket: blocking, bounded, one connection per call.
 
-Method names are those of the docker SDK, which this replaces (DECISIONS.md).
+Method names are those of the Docker SDK, which this module replaces (DECISIONS.md).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class EngineAway(Exception):
-    """The Engine gave no answer, or one that is no HTTP."""
+    """The Engine did not respond, or its response is malformed."""
 
 
 class EngineRefusal(Exception):
-    """The Engine answered with an error; `explanation` is its own text."""
+    """The Engine returned an error; `explanation` is its text."""
 
     def __init__(self, status_code: int, explanation: str) -> None:
         super().__init__(f"HTTP {status_code}: {explanation}")
@@ -32,7 +32,7 @@ class EngineRefusal(Exception):
 
 
 class EngineNotFound(EngineRefusal):
-    """There is no such container, image or file."""
+    """The container, image or file does not exist."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -58,7 +58,7 @@ class _Archive:
             while chunk := self._answer.read(_CHUNK_BYTES):
                 yield chunk
         except (OSError, http.client.HTTPException) as exc:
-            raise EngineAway(f"the archive broke off ({type(exc).__name__})") from exc
+            raise EngineAway(f"the archive is incomplete ({type(exc).__name__})") from exc
 
     def close(self) -> None:
         self._answer.close()
@@ -74,11 +74,11 @@ class EngineClient:
         self._version = version
 
     def version(self) -> dict[str, Any]:
-        """Return what the Engine says of itself; asked without a version of the API."""
+        """Return the Engine's versions; requested without an API version."""
         return self._document("GET", "/version", versioned=False)
 
     def info(self) -> dict[str, Any]:
-        """Return what the Engine says of its machine."""
+        """Return the Engine's information about its machine."""
         return self._document("GET", "/info")
 
     def inspect_container(self, name: str) -> dict[str, Any]:
@@ -106,12 +106,12 @@ class EngineClient:
         self._call("POST", f"/containers/{_one(name)}/stop", {"t": str(timeout)}, more_seconds=timeout)
 
     def remove_container(self, name: str, *, force: bool = False, v: bool = False) -> None:
-        """Remove a container, with `v` its anonymous volumes too."""
+        """Remove a container; with `v`, also its anonymous volumes."""
         query = {"force": str(force), "v": str(v)}
         self._call("DELETE", f"/containers/{_one(name)}", query)
 
     def get_archive(self, name: str, path: str) -> tuple[_Archive, dict[str, Any]]:
-        """Return the tar of a path in a container, to be closed, and what the Engine says of that path."""
+        """Return the tar of a path in a container, which the caller closes, and the path's `stat`."""
         place = f"/v{self._version}/containers/{_one(name)}/archive"
         connection, answer = self._ask("GET", place, {"path": path})
         try:
@@ -119,10 +119,10 @@ class EngineClient:
             stat = json.loads(base64.b64decode(head))
         except (ValueError, RecursionError) as exc:
             connection.close()
-            raise EngineAway("the Engine does not state what it sends") from exc
+            raise EngineAway("the Engine's archive has no valid stat header") from exc
         if not isinstance(stat, dict):
             connection.close()
-            raise EngineAway("the Engine does not state what it sends")
+            raise EngineAway("the Engine's archive has no valid stat header")
         return _Archive(connection, answer), stat
 
     def _document(
@@ -131,7 +131,7 @@ class EngineClient:
     ) -> dict[str, Any]:  # fmt: skip
         found = self._call(method, path, query, body=body, versioned=versioned)
         if not isinstance(found, dict):
-            raise EngineAway("the Engine's answer is not a JSON object")
+            raise EngineAway("the Engine's response is not a JSON object")
         return found
 
     def _call(
@@ -144,14 +144,14 @@ class EngineClient:
             content = _read(answer)
             return json.loads(content) if content.strip() else None
         except (ValueError, RecursionError) as exc:
-            raise EngineAway("the Engine's answer is not JSON") from exc
+            raise EngineAway("the Engine's response is not JSON") from exc
         finally:
             connection.close()
 
     def _ask(
         self, method: str, place: str, query: dict[str, str], body: object = None, more_seconds: float = 0
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """Ask, and return the connection, to be closed, with the answer: one that is no error."""
+        """Send a request; return the connection, which the caller closes, and the response, which is not an error."""
         connection = self._connection(self._timeout + more_seconds)
         try:
             content = None if body is None else json.dumps(body).encode()
@@ -183,9 +183,9 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
     try:
         content = answer.read(_ANSWER_BYTES_MAX + 1)
     except (OSError, http.client.HTTPException) as exc:
-        raise EngineAway(f"the answer broke off ({type(exc).__name__})") from exc
+        raise EngineAway(f"the response is incomplete ({type(exc).__name__})") from exc
     if len(content) > _ANSWER_BYTES_MAX:
-        raise EngineAway(f"the answer is larger than {_ANSWER_BYTES_MAX} bytes")
+        raise EngineAway(f"the response is larger than {_ANSWER_BYTES_MAX} bytes")
     return content
 
 
@@ -194,5 +194,5 @@ def _reason(content: bytes, status: int) -> str:
         document = json.loads(content)
     except (ValueError, RecursionError):
         document = None
-    said = document.get("message") if isinstance(document, dict) else None
-    return str(said or f"HTTP {status}")
+    message = document.get("message") if isinstance(document, dict) else None
+    return str(message or f"HTTP {status}")

@@ -1,6 +1,6 @@
-"""What a container is allowed and how it is checked, out of the Engine's `inspect`, in a form that means the same
+"""A container's configuration and health checks from the Engine's `inspect`. Pure.
 
-after a restart or an upgrade of the engine. Pure.
+The form does not change by a restart or an upgrade of the engine.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _HOST = (
     "PortBindings", "Privileged", "ReadonlyRootfs", "RestartPolicy", "SecurityOpt", "ShmSize", "Sysctls", "Tmpfs",
     "UTSMode", "Ulimits", "UsernsMode", "VolumesFrom",
 )  # fmt: skip
-"""What user data sets, what `docker update` can change, and what would give a container more than it was given. All
-else is the engine's own: a newer one adds fields, and fills in others."""
+"""Settings of user data, settings that `docker update` changes, and settings that would extend the container's rights.
+The other fields are the engine's own, and change with its version."""
 _DEFAULTS: Mapping[str, tuple[object, ...]] = {
     "CpuPeriod": (100_000,),
     "CpuShares": (1024,),
@@ -32,17 +32,17 @@ _DEFAULTS: Mapping[str, tuple[object, ...]] = {
     "RestartPolicy": ({"Name": "no"},),
     "ShmSize": (67_108_864,),
 }
-"""Spelled out by some engines, left away by others; what is empty, zero or false is a default anyway."""
+"""Defaults that some engines state and others omit. Empty, zero and false values are always defaults."""
 _IN_ORDER = ("Cmd", "Entrypoint", "Options")
 _PODMANS_OWN = ("HOME=", "HOSTNAME=", "TERM=", "container=")
-"""Variables that Podman adds at a start. It also states all variables in another order each time."""
+"""Variables that Podman adds at a start. Podman also changes the order of the variables."""
 _SHELL = ("/bin/sh", "-c")
 _CHECK_SECONDS_MAX = 30.0
 _NANO = 1_000_000_000
 
 
 def configuration(inspected: Mapping[str, Any]) -> dict[str, str]:
-    """Return a digest of each part of the configuration that is not as by default: values may be secret."""
+    """Return a digest of each part of the configuration that is not a default; digests, since values may be secret."""
     found = {"Image": _digest(inspected.get("Image"))}
     for section, names in (("Config", _CONFIG), ("HostConfig", _HOST)):
         parts = inspected.get(section) or {}
@@ -54,20 +54,20 @@ def configuration(inspected: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _stated(name: str, value: Any) -> Any:
-    """Leave out what an engine adds by itself."""
+    """Return a value without what the engine adds by itself."""
     if name != "Env" or not isinstance(value, list):
         return value
     return [one for one in value if not str(one).startswith(_PODMANS_OWN)]
 
 
 def health(inspected: Mapping[str, Any]) -> str:
-    """Return the engine's word on the image's own health check; empty where the image has none."""
+    """Return the engine's result of the image's own health check; empty if the image has none."""
     word = str((inspected["State"].get("Health") or {}).get("Status") or "")
     return word if word in ("starting", "healthy", "unhealthy") else ""
 
 
 def health_checks(inspected: Mapping[str, Any]) -> HealthChecks | None:
-    """Return how the engine checks the container; None where it does not."""
+    """Return how the engine checks the container's health; None if it does not."""
     check = (inspected.get("Config") or {}).get("Healthcheck") or {}
     kind, *words = [str(word) for word in check.get("Test") or ["NONE"]]
     if kind not in ("CMD", "CMD-SHELL"):
@@ -85,12 +85,12 @@ def health_checks(inspected: Mapping[str, Any]) -> HealthChecks | None:
 
 
 def command_digest(command: str) -> str:
-    """Digest a command line, which may hold secrets. White space counts as one space: events join words with spaces."""
+    """Return a digest of a command line, which may contain secrets. White space is normalised, as in events."""
     return hashlib.sha256(" ".join(command.split()).encode()).hexdigest()
 
 
 def _normal(name: str, value: Any) -> Any:
-    """Bring null, empty, zero and false to None, sets into one order, and capabilities into one spelling."""
+    """Return a value in normal form: empty values as None, sets sorted, capabilities in upper case without CAP_."""
     if isinstance(value, dict):
         parts = {str(key): _normal(str(key), inner) for key, inner in value.items()}
         return {key: inner for key, inner in sorted(parts.items()) if inner is not None} or None
@@ -111,7 +111,7 @@ def _encoded(value: Any) -> str:
 
 
 def _instant(text: Any) -> float:
-    """Return an instant of the engine's, in nanoseconds and any zone, in seconds; 0 when it is none."""
+    """Return the engine's instant, which has nanoseconds and any zone, as seconds; 0 if it is malformed."""
     try:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:

@@ -1,4 +1,4 @@
-"""A container's specification as a document of the Engine's API: data, never a command line."""
+"""A container's specification as a document of the Engine's API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TMP = "/tmp"  # noqa: S108 - inside the container
 
 
 def create_document(client: EngineClient, spec: ContainerSpec) -> dict[str, Any]:
-    """Give the body of `POST /containers/create`. Restarts are the agent's, never the engine's."""
+    """Return the body of `POST /containers/create`. The agent restarts containers, so the engine's policy is `no`."""
     published = spec.options.ports if spec.network == "bridge" else ()
     document: dict[str, Any] = {
         "Image": spec.image,
@@ -71,7 +71,7 @@ def _host_config(client: EngineClient, spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _nano_cpus(client: EngineClient, wanted: float) -> int:
-    """Return the limit for the engine, which refuses more processors than the machine has."""
+    """Return the CPU limit, at most the machine's processors: the engine refuses more."""
     present = int(client.info().get("NCPU") or 0)
     if not 0 < present < wanted:
         return round(wanted * _NANO)

@@ -1,6 +1,6 @@
-"""Whether the Engine lives, and what it remembers: short questions, each over a connection of its own.
+"""The Engine's ping and its recent events: short requests, each over a new connection.
 
-A new connection matters: an engine that goes down accepts none, and still answers on those that were open before.
+An engine that shuts down refuses new connections, but still responds on open ones.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ _INFO_BYTES_MAX = 4 * 1024 * 1024
 
 
 class LifeSigns:
-    """Asks over the Engine's socket, a Unix one or TCP."""
+    """Sends requests over the Engine's socket, Unix or TCP."""
 
     def __init__(self, *, socket: str) -> None:
         self._socket = socket
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the session, if any."""
         if self._session is not None:
             await self._session.close()
 
     async def ping(self) -> None:
-        """Have the engine answer in time. Raises EngineFailed."""
+        """Check that the engine responds in time. Raises EngineFailed."""
         await self._ask("/_ping", {})
 
     async def remembered(self, container_id: str, *, since: float, until: float) -> Remembered:
-        """Return what the engine remembers of a container's end. Raises EngineFailed.
+        """Return the engine's recent events about a container's end. Raises EngineFailed.
 
-        The engine keeps the last events in memory (256 in Docker's), and loses them when it is restarted.
+        The engine has its last events in memory (256 in Docker), and loses them at a restart.
         """
         filters = json.dumps({"container": [container_id], "event": ["kill", "die"]})
         parameters = {"since": f"{since:.6f}", "until": f"{until:.6f}", "filters": filters}
@@ -62,7 +62,7 @@ class LifeSigns:
                 reason = f"HTTP {answer.status}"
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             reason = type(exc).__name__
-        message = f"the Docker Engine at {self._socket} does not answer ({reason})"
+        message = f"the Docker Engine at {self._socket} is unreachable ({reason})"
         raise EngineFailed("engine-unreachable", message, fix=ENGINE_AWAY_FIX)
 
     def _connected(self) -> tuple[aiohttp.ClientSession, str]:

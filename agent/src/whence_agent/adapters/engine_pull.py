@@ -1,4 +1,4 @@
-"""How far a pull is, by the events that an engine streams: Docker's stores and Podman word them differently. Pure."""
+"""A pull's progress from the engine's events, which differ between Docker's image stores and Podman. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _KEPT = ("Pull complete", "Already exists")
 _FETCHED = (*_KEPT, "Download complete", "Verifying Checksum", "Extracting")
 _LAYERS_MAX = 1_000
 EXTRACTING_FACTOR = 10.0
-"""Extracting may be silent for so many times longer than a download: of a large layer Docker's containerd store (before
-28) and Podman state nothing until it is done, and the last flush to a slow disk takes minutes."""
+"""Extraction may be silent this many times longer than a download: Docker's containerd store before 28 and Podman
+report nothing until a large layer is extracted, and the last flush to a slow disk takes minutes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,13 +26,13 @@ class _Layer:
 
 @dataclass(slots=True, kw_only=True)
 class PullWatch:
-    """Takes the events of one pull. `stall_seconds_max` is how long a download may stand still."""
+    """Processes the events of one pull. `stall_seconds_max` is the longest time without progress in a download."""
 
     stall_seconds_max: float
     _layers: dict[str, _Layer] = field(default_factory=dict, init=False)
 
     def take(self, event: Mapping[str, Any]) -> bool:
-        """Take an event; return whether it shows progress, rather than repeats what was known."""
+        """Process an event; return whether it shows progress."""
         name, status = event.get("id"), event.get("status")
         if not isinstance(name, str) or not isinstance(status, str) or status.startswith("Pulling from"):
             return False
@@ -46,11 +46,11 @@ class PullWatch:
             known.current, known.total = _count(detail.get("current")), _count(detail.get("total"))
         elif known.status in _FETCHED:
             known.current = known.total
-        # extraction counts bytes or seconds of its own, which say nothing about what was downloaded
+        # extraction has its own counts of bytes or seconds, which are not the download's
         return known.status == "Extracting" or before != (known.status, known.current)
 
     def progress(self) -> PullProgress:
-        """Return how far the pull is now."""
+        """Return the present progress."""
         layers = self._layers.values()
         return PullProgress(
             layers=len(layers),
@@ -61,7 +61,7 @@ class PullWatch:
         )
 
     def silence_seconds_max(self) -> float:
-        """Return for how long there may be no progress from here on."""
+        """Return the longest time that may pass until the next progress."""
         extracting = self._layers and (
             any(one.status == "Extracting" for one in self._layers.values())
             or all(one.status in _FETCHED for one in self._layers.values())

@@ -1,4 +1,4 @@
-"""The Engine's endless answers, pulls and events, as streams that can be cancelled at any time."""
+"""The Engine's streaming responses, pulls and events, which can be cancelled at any time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from whence_common.errors import one_line
 from whence_common.registry_sign_in import Login
 
 PULL_STALL_SECONDS_MAX = 60.0
-"""As long as the ECS agent and the kubelet waited: half of it cut off slow registries, twice of it is rarely needed."""
+"""The ECS agent's and the kubelet's value: half of it ended pulls from slow registries, twice is rarely needed."""
 _LINE_BYTES_MAX = 8 * 1024 * 1024
-"""An exec's event has its command line twice, and the kernel takes command lines of 2 MiB."""
+"""An exec's event has its command line twice, and the kernel's limit for command lines is 2 MiB."""
 _PIECE_BYTES = 64 * 1024
 _REFUSAL_BYTES_MAX = 256 * 1024
 _CONNECT_SECONDS_MAX = 10.0
@@ -30,11 +30,11 @@ _ACTIONS = (
     "health_status",
 )  # fmt: skip
 _OF_PODMAN = {"died": "die", "remove": "destroy", "exec": "exec_start"}
-"""Podman's words for events that Docker calls otherwise; it filters by its own."""
+"""Docker's names for Podman's events; Podman filters by its own names."""
 
 
 class EngineStream:
-    """Streams over the Engine's socket, a Unix one or TCP."""
+    """Streams over the Engine's socket, Unix or TCP."""
 
     def __init__(self, *, socket: str, pull_stall_seconds_max: float = PULL_STALL_SECONDS_MAX) -> None:
         self._socket = socket
@@ -49,9 +49,9 @@ class EngineStream:
     async def pull(
         self, repository: str, digest: str, login: Login | None, *, told: Callable[[PullProgress], None]
     ) -> None:
-        """Pull until the engine is done; leaving it, for whatever reason, has the engine give up the pull.
+        """Pull an image until the engine has finished; leaving this call cancels the pull in the engine.
 
-        Raises EngineFailed with the engine's own reason, or when there is no progress for too long.
+        Raises EngineFailed with the engine's message, or if there is no progress for too long.
         """
         parameters = {"fromImage": repository, "tag": digest}
         headers = {"X-Registry-Auth": _auth(login)} if login is not None else {}
@@ -77,7 +77,7 @@ class EngineStream:
             raise pull_stalled(f"{repository}@{digest}", silence_seconds_max, watch.progress().describe()) from exc
 
     async def events(self, *, since: float = 0.0) -> AsyncIterator[EngineEvent]:
-        """Follow what happens to containers, and before that what happened after `since`, as far as it is remembered.
+        """Yield the events of containers; first those after `since` that the engine has in memory.
 
         Raises EngineFailed when the stream ends.
         """
@@ -88,7 +88,7 @@ class EngineStream:
             event = _to_event(found)
             if event.at > since:
                 yield event
-        raise EngineFailed("engine-unreachable", "the Docker Engine ended its events")
+        raise EngineFailed("engine-unreachable", "the Docker Engine closed the stream of events")
 
     async def _lines(
         self,
@@ -123,7 +123,7 @@ class EngineStream:
 
 
 async def _whole_lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
-    """Yield each line. A longer one than the bound is passed over: it must not hide what comes after it."""
+    """Yield each line. A line longer than the bound is skipped, so that it does not end the stream."""
     line, too_long = bytearray(), False
     while piece := await content.read(_PIECE_BYTES):
         *ends, rest = piece.split(b"\n")
@@ -138,7 +138,7 @@ async def _whole_lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
 
 
 def _auth(login: Login) -> str:
-    """Encode a login as the Engine's X-Registry-Auth; it stays in this request and the engine's memory."""
+    """Return a login as the Engine's X-Registry-Auth header; it is only in this request and the engine's memory."""
     document = {
         "username": login.username,
         "password": login.password,

@@ -1,19 +1,19 @@
-"""Which version of the Engine's API is spoken: the newest that both sides know. Pure."""
+"""Choose the version of the Engine's API: the newest that both sides support. Pure."""
 
 from __future__ import annotations
 
 import re
 
 NEWEST = (1, 51)
-"""The newest version that the contract tests have passed with (Docker 28.5). Later ones may take fields away."""
+"""The newest version that the contract tests cover (Docker 28.5). Later ones may remove fields."""
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})\Z")
 
 
 def choose_version(*, newest: str, oldest: str) -> str:
-    """Choose from what an engine says of itself: `ApiVersion` and `MinAPIVersion`; either may be missing.
+    """Return the version to use, by the engine's `ApiVersion` and `MinAPIVersion`; either may be missing.
 
-    An engine that no longer speaks ours is asked for its oldest one, which is the nearest. Docker 20.10 has 1.41, which
-    is Podman's too; Docker 29 goes back to 1.44.
+    With an engine that no longer supports ours, its oldest version is used. Docker 20.10 and Podman have 1.41; Docker
+    29 supports 1.44 and later.
     """
     chosen = min(NEWEST, _parse(newest) or NEWEST)
     return ".".join(map(str, max(chosen, _parse(oldest) or chosen)))

@@ -1,4 +1,4 @@
-"""Asks the application for its health."""
+"""The application's health check by HTTP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ _REDIRECTS_MAX = 5
 
 
 class HttpProbe:
-    """GET with redirects followed within the application itself: it must not have the agent ask anything else."""
+    """Sends GET requests. Only redirects within the same origin are followed: the application must not direct the agent
+    to other hosts."""
 
     def __init__(self, *, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -31,7 +32,7 @@ class HttpProbe:
 
 
 def _within(url: URL, location: str) -> URL | None:
-    """Return where a redirect leads within one origin; None elsewhere."""
+    """Return the target of a redirect within the same origin; else None."""
     try:
         following = url.join(URL(location))
         return following if location and following.origin() == url.origin() else None

@@ -1,4 +1,4 @@
-"""The fresh proof of identity: GetCallerIdentity signed with the instance identity role's keys, sent as parts only."""
+"""The current proof of identity: parts of a GetCallerIdentity request that the instance identity role's keys sign."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _HAS_NONE = ("metadata-refused", "metadata-role", "metadata-too-large")
 
 
 class IdentityProver:
-    """Signs with keys that only this instance has."""
+    """Signs with the instance identity role's keys, which only this instance has."""
 
     def __init__(self, *, metadata: ImdsMetadata, now: Callable[[], datetime]) -> None:
         self._metadata = metadata
         self._now = now
 
     async def prove(self, *, region: str, challenge: str, audience: str, key_id: str) -> StsProof | None:
-        """Give the proof; None where the metadata service has no such keys. Raises MetadataUnavailable.
+        """Return the proof; None if the metadata service has no such keys. Raises MetadataUnavailable.
 
-        A service that is away says nothing about the keys; one that refuses them, or sends others, has none for us.
+        An unreachable service is an error; one that refuses the request, or returns malformed keys, has none.
         """
         try:
             keys = await self._metadata.identity_keys()

@@ -1,4 +1,4 @@
-"""The EC2 instance metadata service, version 2 only: a session token by PUT, then everything with it."""
+"""The EC2 instance metadata service, version 2 only: all requests use a session token."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOKEN_SECONDS = 300
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 5.0
 _TOKEN = re.compile(r"[\x21-\x7e]{1,1024}\Z")
-_AWAY_FIX = "see what the metadata service answers on this machine, and the routes and firewalls to it"
+_AWAY_FIX = "check the metadata service from this machine, and the routes and firewalls to it"
 _OK, _TOKEN_ENDED, _NOTHING_THERE, _TOO_MANY = 200, 401, 404, 429
 
 
@@ -34,7 +34,7 @@ class _Answer(NamedTuple):
 
 
 class ImdsMetadata:
-    """Reads with one token for as long as it lives. A service that only speaks version 1 is refused."""
+    """Reads with one token until it expires. A service that supports only version 1 is refused."""
 
     def __init__(
         self, *, session: aiohttp.ClientSession, url: str, monotonic: Callable[[], float] = time.monotonic
@@ -81,7 +81,7 @@ class ImdsMetadata:
         return signed.decode("ascii", "replace")
 
     async def role_keys(self) -> tuple[AwsKeys, datetime] | None:
-        """Give the instance role's keys and when they end; None without a role. Raises MetadataUnavailable."""
+        """Return the instance role's keys and their expiry; None without a role. Raises MetadataUnavailable."""
         role = await self._get("meta-data/iam/security-credentials/")
         if role is None or not role.strip():
             return None
@@ -89,14 +89,14 @@ class ImdsMetadata:
         return _keys(await self._get(f"meta-data/iam/security-credentials/{quote(name, safe='')}"))
 
     async def identity_keys(self) -> AwsKeys | None:
-        """Give the keys that prove which instance this is, and permit nothing. Raises MetadataUnavailable."""
+        """Return the instance identity role's keys, which have no permissions, or None. Raises MetadataUnavailable."""
         content = await self._get("meta-data/identity-credentials/ec2/security-credentials/ec2-instance")
         return _keys(content)[0] if content is not None else None
 
     async def _get(self, path: str) -> bytes | None:
-        """Give what stands at a path below /latest; None where nothing does. Raises MetadataUnavailable.
+        """Return the value of a path below /latest; None if it does not exist. Raises MetadataUnavailable.
 
-        Whether a token has ended is for the service to say (401), not for our clock: it is asked again with a new one.
+        If the service reports an expired token (401), the request is repeated with a new one.
         """
         try:
             held = self._monotonic() < self._token_ends
@@ -110,12 +110,12 @@ class ImdsMetadata:
             self._token_ends = 0.0
             raise MetadataUnavailable(
                 "metadata-unreachable",
-                f"the metadata service at {self._url} does not answer ({type(exc).__name__})",
+                f"the metadata service at {self._url} is unreachable ({type(exc).__name__})",
                 fix=_AWAY_FIX,
             ) from exc
         except ResponseTooLarge as exc:
             raise MetadataUnavailable(
-                "metadata-too-large", f"the metadata service sends {exc}", retryable=False
+                "metadata-too-large", f"a response of the metadata service has {exc}", retryable=False
             ) from exc
         if answer.status == _NOTHING_THERE:
             return None
@@ -123,7 +123,7 @@ class ImdsMetadata:
             self._token_ends = 0.0
             raise MetadataUnavailable(
                 "metadata-unreachable" if _is_passing(answer.status) else "metadata-refused",
-                f"the metadata service answers HTTP {answer.status} for {path}",
+                f"the metadata service returned HTTP {answer.status} for {path}",
                 fix=_AWAY_FIX,
                 retry_after_seconds=answer.retry_after_seconds,
             )
@@ -147,25 +147,25 @@ class ImdsMetadata:
                 fix = "enable version 2 of the metadata service for this instance"
                 raise MetadataUnavailable(
                     "metadata-no-token",
-                    f"the metadata service gives no session token: HTTP {answer.status}",
+                    f"the metadata service returned no session token: HTTP {answer.status}",
                     fix=_AWAY_FIX if _is_passing(answer.status) else fix,
                     retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now()),
                 )
             token = (await read_first(answer, 1025)).decode("ascii", "replace").strip()
         if _TOKEN.match(token) is None:
-            message = f"what {self._url} sends as a session token is none: something else answers in its place"
-            raise MetadataUnavailable("metadata-no-token", message, fix="see what is between: a proxy, or a firewall")
+            message = f"the session token of {self._url} is malformed: something else may respond in its place"
+            raise MetadataUnavailable("metadata-no-token", message, fix="check for a proxy or firewall before it")
         self._token = token
         self._token_ends = self._monotonic() + _TOKEN_SECONDS * 0.9
 
 
 def _is_passing(status: int) -> bool:
-    """Return whether a status says that the service is away or busy, and nothing about what was asked."""
+    """Return whether a status means that the service is unavailable or overloaded."""
     return status >= 500 or status in (_TOKEN_ENDED, _TOO_MANY)
 
 
 def _action(content: bytes | None) -> str:
-    """Read `{"action": "terminate", "time": …}`; something that cannot be read still means that the end is near."""
+    """Return the action in `{"action": "terminate", "time": …}`; a malformed notice counts as `terminate`."""
     if content is None:
         return ""
     try:
@@ -181,4 +181,4 @@ def _keys(content: bytes | None) -> tuple[AwsKeys, datetime]:
         keys = AwsKeys(document["AccessKeyId"], document["SecretAccessKey"], document.get("Token", ""))
         return keys, parse_instant(document["Expiration"])
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise MetadataUnavailable("metadata-role", "keys in the metadata service cannot be read") from exc
+        raise MetadataUnavailable("metadata-role", "the keys from the metadata service are malformed") from exc

@@ -1,4 +1,4 @@
-"""The helper that does what needs root, over its Unix socket."""
+"""The client of the helper that runs as root, over its Unix socket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONNECT_SECONDS_MAX = 5.0
 
 
 class MachineSocket:
-    """One connection a request; how long it may take is the caller's to bound."""
+    """Sends each request over a new connection. The caller sets the deadline."""
 
     def __init__(self, *, path: str) -> None:
         self._path = path
@@ -28,15 +28,15 @@ class MachineSocket:
             async with asyncio.timeout(_CONNECT_SECONDS_MAX):
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=ANSWER_LINE_BYTES_MAX)
         except (OSError, TimeoutError) as exc:
-            fix = "systemctl status whence-machine.socket"
-            message = f"the helper at {self._path} does not answer ({type(exc).__name__})"
+            fix = "check systemctl status whence-machine.socket"
+            message = f"the helper at {self._path} is unreachable ({type(exc).__name__})"
             raise MachineFailed("machine-helper-away", message, fix=fix, retryable=True) from exc
         try:
             writer.write(msgspec.json.encode(request) + b"\n")
             await writer.drain()
             return await _answer(reader)
         except (OSError, ValueError) as exc:
-            message = f"the helper broke off ({type(exc).__name__})"
+            message = f"the connection to the helper failed ({type(exc).__name__})"
             raise MachineFailed("machine-helper-broke-off", message, retryable=isinstance(exc, OSError)) from exc
         finally:
             writer.close()
@@ -50,13 +50,13 @@ async def _answer(reader: asyncio.StreamReader) -> list[str]:
         try:
             answer = msgspec.json.decode(line, type=HelperReply)
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-            raise MachineFailed("machine-helper-malformed", "the helper's answer cannot be read") from exc
+            raise MachineFailed("machine-helper-malformed", "the helper's response is malformed") from exc
         if answer.failed is not None:
             raise MachineFailed(answer.failed.code, answer.failed.message, fix=answer.failed.fix)
         if answer.done is not None:
             return [one_line(done) for done in answer.done]
         log.info("machine", extra=fields(progress=one_line(answer.progress)))
     raise MachineFailed(
-        "machine-helper-broke-off", "the helper ended without an answer", fix="journalctl -t whence-machine",
+        "machine-helper-broke-off", "the helper ended without a response", fix="check journalctl -t whence-machine",
         retryable=True,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""An OAuth 2.0 token endpoint (RFC 6749): the password grant that contract A forces, and client credentials."""
+"""An OAuth 2.0 token endpoint (RFC 6749): the password grant, which mint's credentials need, and client credentials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 10.0
 _EXPIRES_SECONDS_DEFAULT = 300.0
 _PASSING = ("server_error", "temporarily_unavailable", "slow_down")
-"""Error words that say nothing about the client (RFC 6749, 4.1.2.1; RFC 8628, 3.5); providers use them here too."""
+"""Transient error codes (RFC 6749, 4.1.2.1; RFC 8628, 3.5); providers use them here too."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class OAuthIssuer:
-    """Posts a form with the client's Basic authentication. No redirect is followed: it would carry secrets away."""
+    """Posts a form with the client's Basic authentication. Redirects are not followed: they would leak secrets."""
 
     def __init__(self, *, session: aiohttp.ClientSession, url: str | None) -> None:
         self._session = session
@@ -51,8 +51,8 @@ class OAuthIssuer:
 
     async def _post(self, form: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
         if self._url is None:
-            fix = "let the platform set oauth_token_url"
-            raise SecretUnavailable("token-endpoint-unset", "there is no token endpoint", retryable=False, fix=fix)
+            fix = "have the platform set oauth_token_url"
+            raise SecretUnavailable("token-endpoint-unset", "no token endpoint is configured", retryable=False, fix=fix)
         pair = f"{quote(client.get('client_id') or '', safe='')}:{quote(client.get('client_secret') or '', safe='')}"
         headers = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode(), "Accept": "application/json"}
         timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
@@ -63,15 +63,17 @@ class OAuthIssuer:
                 status, content = answer.status, await read_bounded(answer, _ANSWER_BYTES_MAX)
                 wait_seconds = retry_after_seconds(answer.headers.get("Retry-After", ""), now=utc_now())
         except (aiohttp.ClientError, TimeoutError, OSError, ResponseTooLarge) as exc:
-            message = f"the token endpoint does not answer ({reason(exc)})"
+            message = f"the token endpoint is unreachable ({reason(exc)})"
             raise SecretUnavailable("token-endpoint-unreachable", message) from exc
         if status != 200:
             word = _error(content)
             raise SecretUnavailable(
-                "token-refused", f"the token endpoint answers HTTP {status}: {word or 'no OAuth error'}",
+                "token-refused", f"the token endpoint returned HTTP {status}: {word or 'no OAuth error'}",
                 retryable=not word or word in _PASSING or status >= 500 or status == 429,
                 retry_after_seconds=wait_seconds,
-                fix="check the client and its scopes at the provider" if word else "check what stands on the way to it",
+                fix="check the client and its scopes at the provider"
+                if word
+                else "check the proxies and firewalls before it",
             )  # fmt: skip
         return _token(content)
 
@@ -81,14 +83,14 @@ def _token(content: bytes) -> AccessToken:
         answer = msgspec.json.decode(content, type=_Answer)
         seconds = float(answer.expires_in) if answer.expires_in is not None else _EXPIRES_SECONDS_DEFAULT
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as exc:
-        raise SecretUnavailable("token-malformed", "the token endpoint's answer holds no token") from exc
+        raise SecretUnavailable("token-malformed", "the token endpoint's response has no token") from exc
     if not re.fullmatch(r"[\x21-\x7e]{1,16384}", answer.access_token) or not 0 < seconds < 10**9:
-        raise SecretUnavailable("token-malformed", "the token endpoint's answer holds no usable token")
+        raise SecretUnavailable("token-malformed", "the token endpoint's response has no valid token")
     return AccessToken(token=answer.access_token, expires_seconds=seconds)
 
 
 def _error(content: bytes) -> str:
-    """Return RFC 6749's error word, empty where something else answered; descriptions may quote what was sent."""
+    """Return RFC 6749's error code, or an empty text; descriptions are not returned, since they may quote secrets."""
     try:
         word = msgspec.json.decode(content, type=dict[str, object]).get("error")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

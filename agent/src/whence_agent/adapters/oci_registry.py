@@ -1,4 +1,4 @@
-"""An OCI registry asked which digest a reference means, and what it holds about it. All bytes are hashed here."""
+"""Resolve references at an OCI registry, and read signatures and attestations. All content is hashed here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _READY_HEADERS = ("X-Production-Ready-Taupage", "X-Trusted")
 
 
 class OciRegistry:
-    """Resolves references to what runs on a processor; fetches signatures and attestations for the trust policy."""
+    """Resolves references to images for this processor; reads signatures and attestations for the trust policy."""
 
     def __init__(self, *, http: RegistryReads, processor: Processor) -> None:
         self._http = http
@@ -50,7 +50,7 @@ class OciRegistry:
             chosen = choose_image(answer.content, reference, self._processor)
             image, media_type = await self._manifest(access, reference, chosen)
             if media_type in INDEXES:
-                raise refused("registry-index-of-indexes", reference, "an image index leads to another index")
+                raise refused("registry-index-of-indexes", reference, "the image index contains another index")
             claims = claims_of_index(answer.content, chosen)
         document = loose(image.content)
         await self._check_platform(access, reference, document, in_index=chosen != digest)
@@ -63,16 +63,16 @@ class OciRegistry:
     async def _check_platform(
         self, access: RepositorySignIn, reference: ImageReference, manifest: Mapping[str, Any], *, in_index: bool
     ) -> None:
-        """Read the image's configuration: an image for another processor is refused before anything is done with it."""
+        """Check the platform in the image's configuration, before the image is pulled. Raises RegistryRefused."""
         descriptor = manifest.get("config")
         digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
         if not isinstance(digest, str) or not is_sha256_digest(digest):
-            return  # nothing is stated; the engine decides
+            return  # the platform is unknown here; the engine checks it
         answer = await self._http.get(access, f"blobs/{digest}", accept="*/*", bytes_max=CONFIG_BYTES_MAX)
         self._http.check(access, answer, digest)
         if sha256_digest(answer.content) != digest:
             check_no_page(answer.content_type, reference)
-            raise refused("registry-wrong-digest", reference, f"{digest} was asked for, but the bytes are others")
+            raise refused("registry-wrong-digest", reference, f"the content does not match {digest}")
         check_runs_here(loose(answer.content), reference, self._processor, in_index=in_index)
 
     async def evidence(self, reference: ImageReference, digest: str, login: Login | None) -> ImageEvidence:
@@ -80,7 +80,7 @@ class OciRegistry:
         return await gather(digest, await self._referrers(access, reference, digest), _Pieces(self._http, access))
 
     async def _referrers(self, access: RepositorySignIn, reference: ImageReference, digest: str) -> bytes | None:
-        """Ask what refers to a manifest: OCI 1.1 referrers, or their fallback tag where that road is closed."""
+        """Return the list of referrers by OCI 1.1's API, or by the fallback tag if the registry lacks the API."""
         listed = await self._http.referrers(access, digest)
         return listed if listed is not None else await self._by_tag(access, reference, digest)
 
@@ -104,7 +104,7 @@ class OciRegistry:
 
 
 class _Pieces:
-    """One repository, piece by piece: what is refused, too large or has other bytes is unreadable."""
+    """The evidence source of one repository: content that is refused, too large or does not match is unreadable."""
 
     def __init__(self, http: RegistryReads, access: RepositorySignIn) -> None:
         self._http = http
@@ -131,18 +131,18 @@ class _Pieces:
             raise Unreadable(f"HTTP {answer.status}")
         if is_other(name, answer.content):
             if is_page(answer.content_type):
-                raise RegistryRefused("registry-page", f"{name}: a page was sent in its place", fix=AT_FAULT)
-            raise Unreadable("the bytes are not those of the digest")
+                raise RegistryRefused("registry-page", f"{name}: an HTML page was returned in its place", fix=AT_FAULT)
+            raise Unreadable("the content does not match the digest")
         return answer.content
 
 
 def _check_digests(content: bytes, name: str, stated: str | None, reference: ImageReference) -> None:
     actual = sha256_digest(content)
     if is_sha256_digest(name) and actual != name:
-        raise refused("registry-wrong-digest", reference, f"{name} was asked for, but the bytes are {actual}")
+        raise refused("registry-wrong-digest", reference, f"{name} was requested, but the content has {actual}")
     if stated is not None and stated != actual:
         raise refused(
             "registry-wrong-digest",
             reference,
-            f"the registry states {one_line(stated, 80)}, but the bytes are {actual}",
+            f"the registry states {one_line(stated, 80)}, but the content has {actual}",
         )

@@ -1,4 +1,4 @@
-"""The files that platform settings name: trust keys, Docker's own configuration, the proxy's login. Read at start."""
+"""Files that the platform's settings name: trust keys, Docker's configuration, the proxy's login. Read at the start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENTRY_NAMES = ("auth", "username", "password", "identitytoken")
 
 
 def trust_policies(settings: Settings) -> dict[str, TrustPolicy]:
-    """Load every registry's policy; one that asks for nothing is left out. Raises SettingsInvalid."""
+    """Return the trust policies by registry, without empty ones. Raises SettingsInvalid."""
     policies = {}
     for host, registry in settings.registries.items():
         trust = registry.trust
@@ -36,7 +36,7 @@ def trust_policies(settings: Settings) -> dict[str, TrustPolicy]:
 
 
 def logins_of(name: str | None) -> dict[str, dict[str, str]]:
-    """Read `auths` out of Docker's configuration. Raises SettingsInvalid; never quotes what stands there."""
+    """Return the `auths` of Docker's configuration. Raises SettingsInvalid, without quoting the file."""
     if name is None:
         return {}
     try:
@@ -49,12 +49,12 @@ def logins_of(name: str | None) -> dict[str, dict[str, str]]:
             for host, entry in entries
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        fix = 'it is JSON like {"auths": {"registry.example.org": {"auth": "…"}}}'
-        raise SettingsInvalid("settings-invalid", f"docker_config_file: {name} cannot be read", fix=fix) from exc
+        fix = 'write JSON like {"auths": {"registry.example.org": {"auth": "…"}}}'
+        raise SettingsInvalid("settings-invalid", f"docker_config_file: {name} is malformed", fix=fix) from exc
 
 
 def proxies_of(settings: Settings, environment: Proxies) -> Proxies:
-    """Return the proxies of the settings with their login, or those of the environment. Raises SettingsInvalid."""
+    """Return the proxies of the settings with their login, else those of the environment. Raises SettingsInvalid."""
     given = settings.proxy
     if given is None:
         wrong = next(find_errors(environment, "environment"), "")

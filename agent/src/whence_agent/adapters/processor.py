@@ -1,4 +1,4 @@
-"""What this machine's processor runs natively, and which of an image's platforms is the best for it. No I/O is done.
+"""The platforms that a processor runs natively, and the best image in an index for it. No I/O is done here.
 
 Sources: x86-64 psABI, micro-architecture levels; Arm ARM, features that a version of the architecture makes mandatory;
 OCI image specification 1.1, platform variants.
@@ -22,7 +22,7 @@ _AMD64_LEVELS = (
     ("v3", "abm avx avx2 bmi1 bmi2 f16c fma movbe xsave"),
     ("v4", "avx512bw avx512cd avx512dq avx512f avx512vl"),
 )
-"""Each level and the flags of /proc/cpuinfo that it adds: pni is SSE3, and abm stands for lzcnt."""
+"""Each level and the flags in /proc/cpuinfo that it adds: pni is SSE3, abm is lzcnt."""
 _ARM64_LEVELS = (
     ("v8", ""),
     ("v8.1", "asimdrdm atomics crc32"),
@@ -37,19 +37,19 @@ _SAME = {
     ("amd64", ""): "v1", ("arm64", ""): "v8", ("arm64", "v8.0"): "v8", ("arm64", "8"): "v8", ("arm64", "v9.0"): "v9",
     ("arm", ""): "v7", ("arm", "5"): "v5", ("arm", "6"): "v6", ("arm", "7"): "v7",
 }  # fmt: skip
-"""A variant that is not stated, or written in another way. Arm's is v7, as containerd reads it."""
+"""Canonical variants for missing and alternative ones. A missing variant of Arm means v7, as in containerd."""
 _KNOWN = {
     "amd64": re.compile(r"v[0-9]\Z"),
     "arm64": re.compile(r"v[89](?:\.[0-9])?\Z"),
     "arm": re.compile(r"v[5-8]\Z"),
 }  # fmt: skip
-"""Variants that are versions. What else stands there says nothing about what an image needs."""
+"""Variants that are versions; other variants are not requirements."""
 _OFFERS_SHOWN_MAX = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePlatform:
-    """What an image is built for."""
+    """The platform that an image is built for."""
 
     system: str
     architecture: str
@@ -62,16 +62,16 @@ class ImagePlatform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """An architecture and the variants of it that run here, the best last."""
+    """An architecture and its supported variants, the best last."""
 
     architecture: str
     variants: tuple[str, ...]
 
     @classmethod
     def of(cls, machine: str, flags: frozenset[str]) -> Processor:
-        """Return what a machine runs, from what `uname -m` and /proc/cpuinfo state about it.
+        """Return the processor of `uname -m` and of the flags in /proc/cpuinfo.
 
-        Emulation and other modes do not count: a 64-bit Arm machine need not run 32-bit programs.
+        Emulation and other modes are not considered: a 64-bit Arm machine need not run 32-bit programs.
         """
         architecture = _ARCHITECTURES.get(machine, machine)
         if architecture == "amd64":
@@ -88,21 +88,21 @@ class Processor:
         return ImagePlatform(system="linux", architecture=self.architecture, variant=self.variants[-1])
 
     def rank(self, wanted: ImagePlatform) -> int | None:
-        """Return how well an image of a platform fits, more is better; None where it is not known to run here."""
+        """Return how well a platform fits, higher is better; None if it is not known to run here."""
         variant = _SAME.get((wanted.architecture, wanted.variant), wanted.variant)
         if (wanted.system, wanted.architecture) != ("linux", self.architecture) or variant not in self.variants:
             return None
         return self.variants.index(variant)
 
     def is_too_old_for(self, wanted: ImagePlatform) -> bool:
-        """Whether an image is for this architecture, and needs what only other processors of it have."""
+        """Return whether an image is for this architecture, but needs a newer variant of it."""
         variant = _SAME.get((wanted.architecture, wanted.variant), wanted.variant)
         if wanted.system not in ("", "linux") or wanted.architecture != self.architecture:
             return False
         return _is_version(self.architecture, variant) and variant not in self.variants
 
     def cannot_run(self, wanted: ImagePlatform) -> bool:
-        """Whether an image is certain not to run here. What its configuration does not state is not held against it."""
+        """Return whether an image cannot run here. Parts of the platform that are not stated are ignored."""
         if wanted.system not in ("", "linux") or wanted.architecture not in ("", self.architecture):
             return True
         return self.is_too_old_for(wanted)
@@ -118,9 +118,9 @@ def flags_of(cpuinfo: str) -> frozenset[str]:
 
 
 def choose(index: Mapping[str, Any], processor: Processor) -> str | None:
-    """Return the digest of the best image in an index that runs here, the first of equals; None without any.
+    """Return the digest of the best image in an index for this processor, the first of equals; None if there is none.
 
-    An image without a platform is taken where it is the only one in the index: its configuration states what it is for.
+    An image without a platform is chosen if it is the only one in the index: its configuration states the platform.
     """
     images = _images(index)
     ranked = [(rank, digest) for digest, place in images if place and (rank := processor.rank(place)) is not None]
@@ -131,20 +131,20 @@ def choose(index: Mapping[str, Any], processor: Processor) -> str | None:
 
 
 def offers(index: Mapping[str, Any]) -> list[ImagePlatform]:
-    """Return the platforms that an index has images for, each once."""
+    """Return the platforms of an index's images, each once."""
     return list(dict.fromkeys(place for _, place in _images(index) if place is not None))
 
 
 def written(platforms: Sequence[ImagePlatform]) -> str:
-    """Write a list of platforms into a message; long ones are cut."""
+    """Return a list of platforms as text for a message; a long list is cut."""
     more = f" and {len(platforms) - _OFFERS_SHOWN_MAX} more" if len(platforms) > _OFFERS_SHOWN_MAX else ""
     return ", ".join(str(one) for one in platforms[:_OFFERS_SHOWN_MAX]) + more
 
 
 def platform_of(document: Mapping[str, Any]) -> ImagePlatform:
-    """Read `os`, `architecture` and `variant` of an index's platform, or of an image's configuration.
+    """Return `os`, `architecture` and `variant` of an index's platform, or of an image's configuration.
 
-    What belongs to Windows alone, `os.version` and `os.features`, says nothing about Linux and is not read.
+    `os.version` and `os.features` concern Windows only and are ignored.
     """
     system, architecture, variant = (
         value if isinstance(value := document.get(name), str) else "" for name in ("os", "architecture", "variant")
@@ -158,7 +158,7 @@ def _is_version(architecture: str, variant: str) -> bool:
 
 
 def _levels(levels: Sequence[tuple[str, str]], flags: frozenset[str]) -> tuple[str, ...]:
-    """Return the levels that are complete, from the first on: a level includes those before it."""
+    """Return the complete levels, from the first on: a level includes the previous ones."""
     found = []
     for level, needed in levels:
         if not flags.issuperset(needed.split()):
@@ -168,7 +168,7 @@ def _levels(levels: Sequence[tuple[str, str]], flags: frozenset[str]) -> tuple[s
 
 
 def _images(index: Mapping[str, Any]) -> list[tuple[str, ImagePlatform | None]]:
-    """Return digest and platform of an index's images; what BuildKit and others put beside them is left out."""
+    """Return digest and platform of an index's images, without attestations and other artifacts."""
     entries = index.get("manifests")
     found: list[tuple[str, ImagePlatform | None]] = []
     for entry in entries if isinstance(entries, list) else []:

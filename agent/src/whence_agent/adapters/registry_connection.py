@@ -1,4 +1,4 @@
-"""One request to a registry, or to a host that it sends us to: bounds, proxies, and the addresses that are asked."""
+"""One request to a registry, or to a host that it redirects to: bounds, proxies, and checked addresses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from whence_common.registry_redirects import Pinned, as_named, checked, is_own
 
 REQUEST_SECONDS_MAX = 20.0
 CONNECT_SECONDS_MAX = 8.0
-"""With the look-up of the name."""
+"""Including the resolution of the name."""
 SILENCE_SECONDS_MAX = 10.0
-"""So long nothing may come of an answer that has begun, or is awaited."""
+"""The longest time without data while waiting for a response or reading one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryReply:
-    """An answer whose body was read, within its bound."""
+    """A response with its body, which was read within its bound."""
 
     status: int
     content: bytes = field(repr=False)
@@ -42,9 +42,9 @@ class RegistryReply:
 
 
 class RegistryConnection:
-    """Sends requests. `places`, by canonical name, are the registries that the platform says more of.
+    """Sends requests. `places` are the registries with settings of the platform, by canonical name.
 
-    `proxy_for` returns the proxy that `session` sends a URL by, empty for none; `direct` never sends by one.
+    `proxy_for` returns the proxy that `session` uses for a URL, or an empty text; `direct` never uses a proxy.
     """
 
     def __init__(
@@ -72,11 +72,10 @@ class RegistryConnection:
         return self._places.get(registry_name(registry)) or RegistryPlace(registry=registry)
 
     async def _targets(self, place: RegistryPlace, url: str) -> list[Pinned]:
-        """Return how to ask a URL that came from the registry: at the addresses that were checked, and no others.
+        """Return the requests for a URL that came from the registry, at checked addresses only.
 
-        A proxy looks names up itself, and connects from where it stands: what is left to check here is the name and the
-        port. Addresses written out were checked when the redirect was read, and TLS proves the name at the other end.
-        Raises RedirectRefused or RegistryRefused.
+        A proxy resolves names itself, so only name and port are checked here. IP addresses in URLs were checked when
+        the redirect was parsed, and TLS authenticates the host. Raises RedirectRefused or RegistryRefused.
         """
         if is_own(place, url):
             return [as_named(url)]
@@ -88,8 +87,8 @@ class RegistryConnection:
             return checked(place, url, found, await self._lookup(urlsplit(place.origin).hostname or ""))
         except OSError as exc:
             host = one_line(urlsplit(url).hostname or "", 80)
-            message = f"the registry {place.registry} sends us to {host}, whose name does not resolve"
-            fix = "see the DNS of this network"
+            message = f"the registry {place.registry} redirects to {host}, whose name does not resolve"
+            fix = "check the DNS of this network"
             raise RegistryRefused("registry-unreachable", message, fix=fix) from exc
 
     async def _send(
@@ -113,7 +112,7 @@ class RegistryConnection:
             whom = registry if registry.startswith(host) else f"{registry} (at {one_line(host, 80)})"
             raise unreachable(whom, exc, self._now()) from exc
         except ResponseTooLarge as exc:
-            message = f"the registry {registry} sends {exc}"
+            message = f"the response of the registry {registry} has {exc}"
             raise RegistryRefused("registry-answer-too-large", message, retryable=False) from exc
 
     async def _asked(
@@ -136,7 +135,7 @@ class RegistryConnection:
 
 
 async def system_lookup(host: str) -> list[str]:
-    """Look a host up as the system does. Raises OSError."""
+    """Return a host's addresses by the system's resolver. Raises OSError."""
     try:
         async with asyncio.timeout(REQUEST_SECONDS_MAX):
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)

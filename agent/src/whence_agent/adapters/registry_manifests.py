@@ -1,4 +1,4 @@
-"""What a manifest from a registry says of an image: its type, its layers, and whether this machine runs it. No I/O."""
+"""Read a manifest's media type, layers and platform. No I/O is done here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 
 
 def media_type_of(content: bytes, header: str, reference: ImageReference) -> str:
-    """Return the manifest's media type; header and body must not disagree. Raises RegistryRefused."""
+    """Return the manifest's media type; header and body must agree. Raises RegistryRefused."""
     document = _document(content, header, reference)
     stated = document.get("mediaType")
     if header.startswith(_SCHEMA_1) or document.get("schemaVersion") == 1:
@@ -36,7 +36,7 @@ def media_type_of(content: bytes, header: str, reference: ImageReference) -> str
 
 
 def choose_image(content: bytes, reference: ImageReference, processor: Processor) -> str:
-    """Return the digest of the best image in an index that runs here. Raises RegistryRefused."""
+    """Return the digest of the best image in an index for this processor. Raises RegistryRefused."""
     index = _document(content, "", reference)
     chosen = choose(index, processor)
     if chosen is not None:
@@ -47,7 +47,7 @@ def choose_image(content: bytes, reference: ImageReference, processor: Processor
             "registry-no-platform", reference, "the image index lists no image for any platform",
             fix="the image is at fault: push the index again",
         )  # fmt: skip
-    message = f"the image is for {written(offered)}, and this machine runs {processor.platform}"
+    message = f"the image is for {written(offered)}, but this machine runs {processor.platform}"
     old = any(processor.is_too_old_for(one) for one in offered)
     raise refused(_OTHER, reference, message, fix=_of_machine(processor) if old else _of_image(processor))
 
@@ -55,17 +55,15 @@ def choose_image(content: bytes, reference: ImageReference, processor: Processor
 def check_runs_here(
     configuration: Mapping[str, Any], reference: ImageReference, processor: Processor, *, in_index: bool
 ) -> None:
-    """Check what an image's configuration states that it is for. Raises RegistryRefused."""
+    """Check the platform in an image's configuration. Raises RegistryRefused."""
     wanted = platform_of(configuration)
     if not processor.cannot_run(wanted):
         return
-    message = f"the image is for {wanted}, and this machine runs {processor.platform}"
+    message = f"the image is for {wanted}, but this machine runs {processor.platform}"
     if processor.is_too_old_for(wanted):
         raise refused(_OTHER, reference, message, fix=_of_machine(processor))
     if in_index:
-        fix = (
-            "the image is at fault: its index lists it for this machine's platform, which it is not for; push it again"
-        )
+        fix = "the image is at fault: its index states another platform than its configuration; push it again"
         raise refused(_OTHER, reference, message, fix=fix)
     raise refused(_OTHER, reference, message, fix=_of_image(processor))
 
@@ -79,30 +77,30 @@ def layer_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_no_page(content_type: str, reference: ImageReference) -> None:
-    """Check that other bytes than were asked for are no page for people. Raises RegistryRefused, which may pass."""
+    """Check that unexpected content is not an HTML page. Raises RegistryRefused, as a transient error."""
     if is_page(content_type):
-        why = "a page was sent in place of the image, by a proxy or by something else before the registry"
+        why = "an HTML page was returned in place of the image, by a proxy or something else before the registry"
         raise RegistryRefused("registry-page", f"{reference}: {why}", fix=AT_FAULT)
 
 
 def refused(code: str, reference: ImageReference, why: str, *, fix: str = AT_FAULT) -> RegistryRefused:
-    """Return the error for bytes that will be wrong again."""
+    """Return the permanent error for invalid content."""
     return RegistryRefused(code, f"{reference}: {why}", retryable=False, fix=fix)
 
 
 def _of_image(processor: Processor) -> str:
-    return f"the image is at fault, or the instance type: build it for linux/{processor.architecture} too"
+    return f"the image or the instance type is at fault: build the image for linux/{processor.architecture} too"
 
 
 def _of_machine(processor: Processor) -> str:
     return (
         "the machine is at fault: its processor is too old for the image; "
-        f"choose a newer instance type, or build the image for {processor.platform} too"
+        f"use a newer instance type, or build the image for {processor.platform} too"
     )
 
 
 def _document(content: bytes, header: str, reference: ImageReference) -> dict[str, Any]:
-    """Read a JSON object. A page where no manifest was promised is a proxy's, which may pass."""
+    """Parse a JSON object. Raises RegistryRefused, which is transient for a proxy's HTML page."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as exc:

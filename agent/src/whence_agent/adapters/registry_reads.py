@@ -1,4 +1,5 @@
-"""Reads from an OCI registry: sign-in and redirects. Credentials go to the registry and to named hosts only."""
+"""Reads from an OCI registry, with authentication and redirects. Credentials are sent to the registry and to named
+hosts only."""
 
 from __future__ import annotations
 
@@ -32,12 +33,12 @@ from whence_common.registry_sign_in import (
 )
 
 TRY_SECONDS_MAX = 25.0
-"""For one piece, with its sign-in and redirects: well below the deadline of the image stage, which tries again."""
+"""For one read with authentication and redirects; well below the deadline of the image stage, which retries."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RepositorySignIn:
-    """How one repository is asked: nothing until the registry asks for more, then Basic or a token for it."""
+    """Authentication for one repository: none until the registry requires it, then Basic or a token."""
 
     registry: str
     path: str
@@ -45,14 +46,12 @@ class RepositorySignIn:
     authorization: str = field(default="", repr=False)
 
     def accepted(self) -> Login | None:
-        """Return what the engine needs to be served as we were, for as long as its pull takes.
+        """Return the login that the registry accepted, for the engine's pull; None if none was needed.
 
-        That is the login, and never a token that was given for it: tokens hold for minutes, and from the login the
-        engine gets itself another one. A login is accepted only after `check_realm` has allowed the place that it was
-        shown to, so the registry wants it shown to its own host or to one of `token_hosts`. Without a login, where
-        tokens are given to everybody, the engine needs nothing. A login that is a token stays what it is; but an
-        identity token fails in the engine where Basic is offered too, so there the token that was given for it is used.
-        Whence's front offers engines no Basic; a login of its has `seconds`.
+        The engine receives the login instead of a token, which is valid for minutes only; from the login, the engine
+        requests tokens itself. `check_realm` has allowed every host that the login was sent to. Exception: an identity
+        token fails in the engine if the registry offers Basic too; then the token that was issued for it is used.
+        Whence's front does not offer Basic to engines; its logins have `seconds`.
         """
         return self.login if self.authorization else None
 
@@ -61,7 +60,7 @@ class RegistryReads(RegistryConnection):
     """GETs below `/v2/<path>/`."""
 
     async def get(self, access: RepositorySignIn, path: str, *, accept: str, bytes_max: int) -> RegistryReply:
-        """GET once, and once more signed in when the registry asks for it. Raises RegistryRefused.
+        """GET once; if the registry requires authentication, GET again with it. Raises RegistryRefused.
 
         `path` is `manifests/…` or `blobs/…`; redirects are followed.
         """
@@ -69,7 +68,7 @@ class RegistryReads(RegistryConnection):
         return await self._get(place, access, _url(place, access.path, path), accept, bytes_max, follow=True)
 
     async def referrers(self, access: RepositorySignIn, digest: str) -> bytes | None:
-        """GET the whole list of what refers to a digest; None where there is no such list. Raises RegistryRefused."""
+        """Return the whole list of a digest's referrers; None if there is no such list. Raises RegistryRefused."""
         place = self._place(access.registry)
 
         async def read(url: str, first: bool) -> Page | None:
@@ -84,11 +83,11 @@ class RegistryReads(RegistryConnection):
         except RedirectRefused as exc:
             raise RegistryRefused(exc.code, exc.message, fix=exc.fix, retryable=False) from exc
         except ListEndless as exc:
-            message = f"{access.registry}/{access.path}: the list of what refers to {digest} has {exc}"
+            message = f"{access.registry}/{access.path}: the list of referrers of {digest} has {exc}"
             raise RegistryRefused("registry-referrers", message, retryable=False, fix=AT_FAULT) from exc
 
     def check(self, access: RepositorySignIn, answer: RegistryReply, name: str) -> None:
-        """Check that an answer is what was asked for, by its status. Raises RegistryRefused."""
+        """Check that a response has the status 200. Raises RegistryRefused."""
         if answer.status != 200:
             raise refusal(
                 answer.status, answer.content, answer.headers, registry=access.registry,
@@ -128,12 +127,12 @@ class RegistryReads(RegistryConnection):
             url, followed = following, followed + 1
 
     async def _sign_in(self, place: RegistryPlace, access: RepositorySignIn, asked: RegistryReply) -> bool:
-        """Return whether there is something to show from now on. Raises RegistryRefused or RoadError."""
+        """Answer the registry's challenge; return whether requests can now be authenticated. Raises RegistryRefused."""
         login, challenges = access.login, parse_challenges(asked.challenges)
         wanted = sign_in(challenges, login, (scope_of(place.path(access.path)),), place)
         if isinstance(wanted, str):
             if wanted.startswith("Basic "):
-                for one in challenges:  # the engine answers every challenge: each place that it would show the login to
+                for one in challenges:  # the engine answers every challenge, so every realm must be allowed
                     if one.scheme == "bearer":
                         check_realm(one.realm, place, shown=True)
             access.authorization = wanted
@@ -146,7 +145,7 @@ class RegistryReads(RegistryConnection):
         if token is None:
             host = urlsplit(wanted.url).netloc
             raise RegistryRefused(
-                UNAUTHORISED, f"{access.registry}: no token was given by {one_line(host, 80)} (HTTP {answer.status})",
+                UNAUTHORISED, f"{access.registry}: {one_line(host, 80)} returned no token (HTTP {answer.status})",
                 retryable=may_pass(answer.status, answer.content) or _is_between(answer),
                 retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", ""), now=self._now()),
                 fix="check the credentials for this registry, and that they may pull",
@@ -159,7 +158,7 @@ class RegistryReads(RegistryConnection):
 
 
 def _url(place: RegistryPlace, repository: str, path: str) -> str:
-    """Return the URL of `manifests/…`, `blobs/…` or `referrers/…`, out of names that are checked."""
+    """Return the URL of `manifests/…`, `blobs/…` or `referrers/…`. Raises RegistryRefused for a malformed name."""
     part, _, name = path.partition("/")
     try:
         return url_of(place, repository, part, name)
@@ -168,5 +167,5 @@ def _url(place: RegistryPlace, repository: str, path: str) -> str:
 
 
 def _is_between(answer: RegistryReply) -> bool:
-    """Return whether a page came in place of a token server's answer: something that is before it answered."""
+    """Return whether a response is an HTML page of something before the token server."""
     return is_page(answer.content_type) and answer.status in (200, 403, 404)

@@ -1,4 +1,4 @@
-"""The keys that AWS requests are signed with: the instance role's, or those that were given."""
+"""The keys for signing AWS requests: the instance role's, or configured ones."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from whence_common.runtime.logs import fields
 log = logging.getLogger(__name__)
 
 EARLY = timedelta(minutes=15)
-"""So long before the keys end new ones are asked for; AWS has them there by then."""
+"""How long before their expiry keys are renewed; AWS provides new ones by then."""
 PAUSE = timedelta(seconds=30)
-"""So long the metadata service is not asked again while the keys at hand still hold: it may take seconds to fail."""
+"""The shortest interval between two renewals while the present keys are valid: a failing request may take seconds."""
 
 
 class NoKeys(Exception):
-    """There are no credentials to sign with; the message says why."""
+    """There are no credentials; the message states why."""
 
     def __init__(self, message: str, *, retryable: bool) -> None:
         super().__init__(message)
@@ -32,17 +32,17 @@ class NoKeys(Exception):
 
 
 class KeySource(Protocol):
-    """Where keys come from."""
+    """A source of keys."""
 
     async def __call__(self) -> AwsKeys:
         """Return keys to sign with. Raises NoKeys."""
 
     def refused(self, keys: AwsKeys) -> None:
-        """Take note that AWS does not accept these, or no longer: the next call asks for others."""
+        """Record that AWS refuses these keys: the next call requests others."""
 
     @property
     def doubt(self) -> str:
-        """What is known to be wrong with the keys at hand; empty when nothing is."""
+        """A known problem of the present keys, or an empty text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +52,10 @@ class _Held:
 
 
 class RoleKeys:
-    """Keeps the role's keys until they end. A metadata service that is away is missed by nobody until then.
+    """Holds the role's keys until they expire, also while the metadata service is unavailable.
 
-    Keys that have ended by our clock are used all the same when the service has no others, as the SDKs do: AWS judges
-    them, and its answer tells whether the keys are at fault or this machine's clock.
+    Keys that have expired by this machine's clock are used if the service has no others, as in the SDKs: AWS's response
+    shows whether the keys or the clock are wrong.
     """
 
     def __init__(self, *, metadata: ImdsMetadata, now: Callable[[], datetime], up_seconds: Callable[[], float]) -> None:
@@ -94,7 +94,7 @@ class RoleKeys:
         except MetadataUnavailable as exc:
             raise NoKeys(f"{exc.message}{self._ended()}", retryable=exc.retryable) from exc
         if found is None:
-            # An instance that has just started may not see its role yet.
+            # The metadata service may not list the role yet, shortly after the start.
             young = self._up_seconds() < DENIED_SECONDS_MAX
             raise NoKeys("this instance has no role: attach an instance profile", retryable=young)
         keys, ends = found
@@ -102,9 +102,9 @@ class RoleKeys:
         if ends <= now:
             ended = to_instant(ends)
             self._doubt = (
-                f"the metadata service returned keys that ended at {ended}: it renews none, or the clock is wrong"
+                f"the metadata service returned keys that expired at {ended}: it renews none, or the clock is wrong"
             )
-            log.warning("keys have ended", extra=fields(ended=ended))
+            log.warning("keys have expired", extra=fields(ended=ended))
         held = self._held
         if held is None or ends >= held.ends or not self._holds(held, now):
             self._held, self._refused = _Held(keys=keys, ends=ends), None
@@ -115,7 +115,7 @@ class RoleKeys:
         return now < held.ends and held.keys != self._refused
 
     def _ended(self) -> str:
-        return f"; the keys at hand ended at {to_instant(self._held.ends)}" if self._held is not None else ""
+        return f"; the present keys expired at {to_instant(self._held.ends)}" if self._held is not None else ""
 
 
 class GivenKeys:
@@ -127,10 +127,10 @@ class GivenKeys:
         self._keys = keys
 
     async def __call__(self) -> AwsKeys:
-        """Return them. Raises NoKeys when there are none."""
+        """Return the keys. Raises NoKeys if there are none."""
         if self._keys is None:
-            raise NoKeys("there are no AWS credentials: name a file with -c, or set AWS_ACCESS_KEY_ID", retryable=False)
+            raise NoKeys("there are no AWS credentials: pass a file with -c, or set AWS_ACCESS_KEY_ID", retryable=False)
         return self._keys
 
     def refused(self, keys: AwsKeys) -> None:
-        """Take note; there are no others."""
+        """Do nothing: there are no other keys."""

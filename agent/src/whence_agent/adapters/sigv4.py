@@ -13,7 +13,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 class AwsKeys(NamedTuple):
-    """An access key, its secret, and the session token of a role's keys. `repr` shows none of it."""
+    """An access key, its secret, and the session token of a role's keys. `repr` does not contain them."""
 
     access_key: str
     secret_key: str
@@ -24,7 +24,7 @@ class AwsKeys(NamedTuple):
 
 
 def canonical_path(path: str) -> str:
-    """Encode a path once, as S3 signs it."""
+    """Return a path, encoded once, as S3's signatures require."""
     return quote(path, safe="/-_.~")
 
 
@@ -40,9 +40,9 @@ def signed_headers(
     service: str,
     now: datetime,
 ) -> dict[str, str]:
-    """Give the headers to send: those given, the date, the token, the content's hash and the signature.
+    """Return the headers to send: `headers`, the date, the token, the content's hash and the signature.
 
-    `path` is encoded already and there is no query; other services than S3 are asked at `/` only.
+    `path` must be encoded; queries are not supported, and services other than S3 only at `/`.
     """
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     content = hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256

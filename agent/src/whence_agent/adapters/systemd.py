@@ -1,4 +1,4 @@
-"""The service manager: its notification socket (sd_notify), and whether the machine goes down."""
+"""systemd: its notification socket (sd_notify), and whether the machine shuts down."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MACHINE_STOPS = Path("/run/whence-machine-stops")
 
 
 class SystemdNotifier:
-    """Sends READY, STOPPING and STATUS; does nothing when no socket was given."""
+    """Sends READY, STOPPING, WATCHDOG and STATUS; does nothing without a socket."""
 
     def __init__(self, *, address: str | None) -> None:
         self._address = "\0" + address[1:] if address is not None and address.startswith("@") else address
@@ -30,12 +30,12 @@ class SystemdNotifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
                 channel.sendto("\n".join(lines).encode(), self._address)
         except OSError:
-            log.warning("the service manager does not take notifications")
+            log.warning("the service manager does not accept notifications")
 
 
 def machine_is_stopping(flag: Path = _MACHINE_STOPS) -> bool:
-    """Say whether the whole machine goes down, rather than this service alone: whence-shutdown.service says so before.
+    """Return whether the machine shuts down, and not only this service: whence-shutdown.service creates the flag.
 
-    The bus is not asked: it goes down at the same time, and the system's state says `starting` until the boot is over.
+    D-Bus is not used: it stops at the same time, and the system's state is `starting` until the end of the boot.
     """
     return flag.exists()

@@ -1,4 +1,4 @@
-"""The processor of this machine, as the kernel describes it."""
+"""Read this machine's processor from the kernel."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from whence_agent.adapters.processor import Processor, flags_of
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BYTES_MAX = 64 * 1024
-"""The first processor's part of it; machines have hundreds."""
+"""Enough for the first processor's entry; machines may have hundreds."""
 
 
 def this_processor() -> Processor:
-    """Return what runs here; what cannot be read counts as not there."""
+    """Return this machine's processor; unreadable flags count as missing."""
     try:
         with _CPUINFO.open("rb") as stream:
             text = stream.read(_BYTES_MAX).decode("utf-8", "replace")

@@ -1,3 +1,4 @@
-"""What `cli` runs, one module a command. A command prints and gives an exit code; argv and environment are cli's."""
+"""The commands of `cli`, one module each. A command prints and returns an exit code; only `cli` reads argv and the
+environment."""
 
 from __future__ import annotations

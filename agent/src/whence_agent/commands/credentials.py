@@ -1,4 +1,4 @@
-"""whence-agent credentials: berry's command line, for machines that are not instances, and for a look by hand."""
+"""whence-agent credentials: berry's command line, for machines that are not instances, and for tests by hand."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _USAGE = 2
 _LINE = re.compile(r"(?P<application>[^:\s]+):(?P<key>[^:\s]+):(?P<secret>\S+)\s*\Z")
 METADATA_URL = "http://169.254.169.254"
 REGION_DEFAULT = "us-east-1"
-"""S3 answers from here where a bucket is."""
+"""From this region, S3 redirects to a bucket's region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The command line, as berry had it; `endpoint_url` and `region` are ours."""
+    """The command line, with berry's options; `endpoint_url` and `region` are additional."""
 
     directory: str
     config: str
@@ -61,11 +61,11 @@ class Options:
 
 
 class Usage(Exception):
-    """The command line or its files do not say enough."""
+    """The command line, or a file that it names, is incomplete or invalid."""
 
 
 def credentials(options: Options) -> int:
-    """Keep a directory's credentials: 0 when they are current (or after SIGTERM), 1 when they are not, 2 for usage."""
+    """Keep a directory's credentials current; return 0 if they are (or after SIGTERM), 1 if not, 2 for usage."""
     redactor = Redactor()
     logs.set_up(verbose=options.verbose, scrub=redactor.scrub)
     try:
@@ -76,7 +76,7 @@ def credentials(options: Options) -> int:
         bucket, application_id = _where(options)
         keys = _keys(options.credentials_file, application_id) or options.environment_keys
         if not Path(options.directory).is_dir():
-            raise Usage(f"{options.directory} is not a directory; make it first")
+            raise Usage(f"{options.directory} is not a directory; create it first")
         return asyncio.run(_keep(options, bucket, application_id, keys, redactor))
     except Usage as exc:
         print(f"whence-agent: {exc}", file=sys.stderr)
@@ -135,28 +135,28 @@ def _say(keeper: CredentialKeeper) -> None:
 
 
 def _where(options: Options) -> tuple[str, str]:
-    """Give bucket and application, from the command line or berry's configuration file."""
+    """Return bucket and application, from the command line or berry's configuration file. Raises Usage."""
     found: Mapping[str, object] = {}
     if options.application_id is None or options.mint_bucket is None:
         content = read(options.config, _CONFIG_BYTES_MAX)
         if content is None:
-            raise Usage("name the application with -a and the bucket with -m, or a configuration file with -f")
+            raise Usage("pass the application with -a and the bucket with -m, or a configuration file with -f")
         root, problems = strict_yaml.parse(content.decode("utf-8", "replace"))
         if problems or not isinstance(root, nodes.MappingNode):
             why = problems[0].message if problems else "it is not a mapping"
-            raise Usage(f"{options.config} cannot be read: {why}")
+            raise Usage(f"{options.config} is invalid: {why}")
         found = nodes.to_python(root)
     bucket = options.mint_bucket or found.get("mint_bucket")
     application_id = options.application_id or found.get("application_id")
     if not isinstance(bucket, str) or not isinstance(application_id, str):
-        raise Usage(f"{options.config} says no application_id or no mint_bucket, and neither do -a and -m")
+        raise Usage(f"{options.config} has no application_id or no mint_bucket; pass them with -a and -m")
     if not is_application_id(application_id):
-        raise Usage("the application's id is malformed; it is like pay-api")
+        raise Usage("the application's id is malformed; write it like pay-api")
     return bucket, application_id
 
 
 def _keys(name: str | None, application_id: str) -> AwsKeys | None:
-    """Read berry's credentials file: lines of application:access key:secret key. Never quotes a line."""
+    """Return the keys in berry's credentials file, lines of application:access key:secret key. Raises Usage."""
     if name is None:
         return None
     content = read(name, _CONFIG_BYTES_MAX)
@@ -167,7 +167,7 @@ def _keys(name: str | None, application_id: str) -> AwsKeys | None:
             continue
         match = _LINE.match(line)
         if match is None:
-            raise Usage(f"{name}:{number}: a line is application:access key:secret key")
+            raise Usage(f"{name}:{number}: a line must be application:access key:secret key")
         if match["application"] == application_id:
             return AwsKeys(match["key"], match["secret"])
     raise Usage(f"{name} has no line for {application_id}")

@@ -1,4 +1,4 @@
-"""Files that a command line names, read with a clear word when they cannot be."""
+"""Read the files that a command line names, and print why they cannot be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLE_FILE = "/etc/whence/agent.sample.yaml"
 
 
 def read(path: str, bytes_max: int) -> bytes | None:
-    """Read a file, or standard input for -; None after saying why not."""
+    """Return the content of a file, or of standard input for -; None after printing the error."""
     try:
         if path == "-":
             return sys.stdin.buffer.read(bytes_max)
@@ -26,13 +26,13 @@ def read(path: str, bytes_max: int) -> bytes | None:
 
 
 def read_settings(path: str) -> Settings | None:
-    """Read the platform's settings; None after saying what is wrong."""
+    """Return the platform's settings; None after printing every error."""
     document = read_document(path)
     return document.settings if document is not None else None
 
 
 def read_document(path: str) -> Document[Settings] | None:
-    """Read the platform's settings with their places; None after saying everything that is wrong."""
+    """Return the platform's settings with their places; None after printing every error."""
     if not Path(path).exists():
         fix = f"copy {SAMPLE_FILE} to it, edit it, then: systemctl restart whence-agent"
         print(f"whence-agent: there are no settings: {path} does not exist ({fix})", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""whence-agent machine: the helper that needs root. systemd starts one a connection, with the socket as input."""
+"""whence-agent machine: the helper that runs as root. systemd starts it for each connection, which is its input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWER_SECONDS_MAX = 10
 
 
 def machine(config: str, *, dev: str, root: str, wait_seconds: float) -> int:
-    """Serve one request from standard input to standard output: 0 done, 1 refused or failed, 78 for wrong settings."""
+    """Serve one request on standard input; return 0 on success, 1 if refused or failed, 78 for invalid settings."""
     settings = read_settings(config)
     if settings is None:
         return 78
@@ -33,6 +33,6 @@ def machine(config: str, *, dev: str, root: str, wait_seconds: float) -> int:
 
 
 def _bound_answers(descriptor: int) -> None:
-    """Have the kernel give up on a caller who does not read; nothing to do where the answers go to no socket."""
+    """Set a send timeout for a caller that does not read; does nothing if the descriptor is not a socket."""
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as answers:
         answers.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_SECONDS_MAX, 0))

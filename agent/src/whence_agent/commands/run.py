@@ -1,4 +1,4 @@
-"""whence-agent run: the agent itself, and its settings read again on SIGHUP."""
+"""whence-agent run: the agent; SIGHUP reads the settings again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS_WRONG = 78
 
 @dataclass(slots=True)
 class _Held:
-    """The settings in use. A file that is wrong changes nothing: the agent runs on with what it has."""
+    """The settings in use. An invalid file changes nothing: the agent continues with the present settings."""
 
     path: str
     document: Document[Settings]
@@ -33,14 +33,14 @@ class _Held:
     def reload(self) -> bool:
         found = read_document(self.path)
         if found is None:
-            log.error("the settings are wrong; running on with the old ones")
+            log.error("the settings are invalid; continuing with the present ones")
             return False
         self.document = found
         return True
 
 
 def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec: str | None, proxies: Proxies) -> int:
-    """Run until a signal: 0 after SIGTERM, 1 when it could not, 78 for wrong settings."""
+    """Run until a signal; return 0 after SIGTERM, 1 on failure, 78 for invalid settings."""
     document = read_document(config)
     if document is None:
         return SETTINGS_WRONG

@@ -1,4 +1,4 @@
-"""whence-agent status: asks a running agent how it is."""
+"""whence-agent status: print the status of the running agent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _USAGE = 64
 
 
 def status(config: str, *, url: str | None, wait: bool, timeout: float, whole: bool) -> int:
-    """Ask once, or until the boot has ended: 0 ok, 1 failed or away, 2 degraded or booting."""
+    """Print the status, or first wait for the boot's end; return 0 ok, 1 failed or unreachable, 2 otherwise."""
     if url is None:
         settings = read_settings(config)
         if settings is None:
@@ -36,7 +36,8 @@ def status(config: str, *, url: str | None, wait: bool, timeout: float, whole: b
             break
         time.sleep(min(0.3, max(0.0, ends - time.monotonic())))
     if document is None:
-        print(f"whence-agent: no agent answers at {url}: see systemctl status whence-agent", file=sys.stderr)
+        message = f"the agent at {url} is unreachable; check systemctl status whence-agent"
+        print(f"whence-agent: {message}", file=sys.stderr)
         return 1
     if whole:
         print(visible_json(document, indent=2))
@@ -49,16 +50,14 @@ def status(config: str, *, url: str | None, wait: bool, timeout: float, whole: b
 
 
 def _is_settled(document: Mapping[str, object]) -> bool:
-    """Return whether the boot has ended: well, or in a failure after which there is no other try."""
+    """Return whether the boot has ended: successfully, or in a failure without another try."""
     state = document["state"]
     return state == "ok" or (state == "failed" and document.get("next_try_at") is None)
 
 
 def _ask(url: str) -> dict[str, object] | None:
     try:
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({})
-        )  # the agent itself is never behind a proxy
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # requests to the agent never use a proxy
         with opener.open(url, timeout=5) as answer:
             document = json.loads(answer.read(_ANSWER_BYTES_MAX))
     except (urllib.error.URLError, OSError, ValueError):

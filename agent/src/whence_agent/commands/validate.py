@@ -1,4 +1,4 @@
-"""whence-agent validate, schema, explain: the agent's own judge, offline."""
+"""whence-agent validate, schema, explain: the agent's validation of user data, offline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _USAGE = 64
 
 
 def validate(file: str, *, config: str | None, form: str) -> int:
-    """Judge a file: 0 valid (warnings allowed), 1 invalid, 2 unreadable."""
+    """Validate a file; return 0 if it has no errors, 1 if it is invalid, 2 if it is unreadable."""
     raw = read(file, _READ_BYTES_MAX)
     if raw is None:
         return 2
@@ -53,7 +53,7 @@ def schema() -> int:
 
 
 def explain(name: str | None) -> int:
-    """Explain one key, or list all of them; 64 for a key there is none of."""
+    """Explain one key, or list all of them; return 64 for an unknown key."""
     if name is None:
         width = max(len(key) for key in KEYS)
         print("\n".join(f"{key.name:{width}}  {key.does}" for key in KEYS.values()))
@@ -62,7 +62,7 @@ def explain(name: str | None) -> int:
     if text is None:
         close = explanations.suggestions(name)
         hint = f"; did you mean {' or '.join(close)}?" if close else "; whence-agent explain lists all"
-        print(f"whence-agent: there is no key {name!r}{hint}", file=sys.stderr)
+        print(f"whence-agent: unknown key {name!r}{hint}", file=sys.stderr)
         return _USAGE
     print(text)
     return 0

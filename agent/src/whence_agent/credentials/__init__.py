@@ -1,3 +1,3 @@
-"""The application's credentials and tokens, and the logins that the agent shows to registries."""
+"""The application's credentials and tokens, and the agent's logins at registries."""
 
 from __future__ import annotations

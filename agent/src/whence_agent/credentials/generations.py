@@ -1,7 +1,7 @@
-"""Files that change together: each set a directory of its own, switched to by one rename of a relative symlink.
+"""Sets of files that change atomically: each set is a directory, activated by one rename of a relative symlink.
 
-`<directory>/<link>` leads to `generations/<n>`. With `flat`, every file also stands in the directory itself as a link
-through `<link>`, as berry's users expect it. One writer a directory; a second is refused.
+`<directory>/<link>` points to `generations/<n>`. With `flat`, the directory also has a link for each file, through
+`<link>`, as berry's users expect. A directory has one writer; a second one is refused.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _FILE_BYTES_MAX = 1024 * 1024
 
 
 class DirectoryTaken(InputError):
-    """Another process keeps the files of this directory."""
+    """Another process writes to this directory."""
 
 
 def discard(directory: Path, *, link: str) -> None:
-    """Remove all files that were published in a directory: they are another machine's. Raises OSError."""
+    """Remove all published files of a directory, which are another machine's. Raises OSError."""
     (directory / link).unlink(missing_ok=True)
     if (directory / "generations").is_dir():
         shutil.rmtree(directory / "generations")
@@ -47,7 +47,7 @@ class Generations:
         self.files: dict[str, bytes] = {}
 
     def open(self) -> None:
-        """Take the directory, clear what a killed writer left, read what is there. Raises DirectoryTaken, OSError."""
+        """Lock the directory, clean up after a killed writer, read the files. Raises DirectoryTaken or OSError."""
         root = self._directory / "generations"
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._take(root)
@@ -57,17 +57,17 @@ class Generations:
         self.files = self._read_current()
         for path in root.iterdir():
             if path.name.isdigit() and int(path.name) > self.number:
-                shutil.rmtree(path)  # written by somebody who was killed before the switch
+                shutil.rmtree(path)  # its writer was killed before the switch
                 self._latest = self.number
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Unlock the directory."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def publish(self, files: Mapping[str, bytes]) -> bool:
-        """Switch to these files, durably; give whether anything changed. Raises OSError with the old files in place."""
+        """Switch to these files, durably; return whether anything changed. Raises OSError, and the old files remain."""
         if dict(files) == self.files and self.number:
             return False
         number = self._latest + 1
@@ -102,7 +102,7 @@ class Generations:
         temporary.replace(path)
 
     def _read_current(self) -> dict[str, bytes]:
-        """Read what a former process published; a link that is not ours counts as nothing."""
+        """Return the published files of an earlier process; a link of another form is ignored."""
         path = self._directory / self._link
         head, _, number = os.readlink(path).partition("/") if path.is_symlink() else ("", "", "")  # noqa: PTH115
         target = self._directory / "generations" / number
@@ -123,8 +123,8 @@ class Generations:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             os.close(descriptor)
-            fix = "stop it, or name another directory"
-            raise DirectoryTaken("directory-taken", f"another process keeps {self._directory}", fix=fix) from exc
+            fix = "stop it, or use another directory"
+            raise DirectoryTaken("directory-taken", f"another process writes to {self._directory}", fix=fix) from exc
         self._lock = descriptor
 
     def _give_to_group(self, directory: Path) -> None:

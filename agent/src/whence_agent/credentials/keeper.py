@@ -1,6 +1,6 @@
-"""The credential keeper, berry's successor: user.json and client.json from the mint bucket, in one generation.
+"""The credential keeper, berry's successor: publishes user.json and client.json from the mint bucket in one generation.
 
-Files are validated before they replace anything; good files survive every bad answer (credentials.md, section 4).
+Files are validated before they replace others; valid files remain whatever the bucket returns.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _SECRET = ("application_password", "client_secret")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """After so many answers in a row that the objects are gone they were taken back; 0 polls never says so."""
+    """The credentials count as revoked after this many consecutive polls without the objects; 0 means never."""
 
     after_polls: int = 0
     files: Literal["mark", "remove"] = "mark"
 
 
 class CredentialKeeper:
-    """Keeps the published files at the newest whole pair in the bucket, and the token files beside them."""
+    """Publishes the newest complete pair in the bucket, and the token files."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class CredentialKeeper:
         self._tokens: dict[str, bytes] = {}
         self._gone = 0
         self._state: CredentialState | None = None
-        self.message = "not asked yet"
+        self.message = "not read yet"
 
     def configure(self, bucket: str, application_id: str, tokens: Collection[str] = ()) -> None:
-        """Say whose credentials to keep, and which tokens stand beside them. Raises DirectoryTaken or OSError."""
+        """Set bucket, application and names of tokens. Raises DirectoryTaken or OSError."""
         self._where = (bucket, application_id)
         self._generations.open()
         wanted = {f"{name}{suffix}" for name in tokens for suffix in TOKEN_SUFFIXES}
@@ -84,7 +84,7 @@ class CredentialKeeper:
         return self._state
 
     def pair(self) -> tuple[dict[str, str], dict[str, str]] | None:
-        """Give user.json and client.json as read, for signing in somewhere; None before there is a pair."""
+        """Return the parsed user.json and client.json; None before there is a pair."""
         if not self.complete:
             return None
         user, client = (json.loads(self._read[name].content) for name in _FILES)
@@ -106,20 +106,20 @@ class CredentialKeeper:
         await patience.keep_trying(once, stage, waiting_for="the credentials of the mint bucket")
 
     async def run(self) -> None:
-        """Keep polling, spread out by jitter, until cancelled."""
+        """Poll with jitter until cancelled."""
         while True:
             await pause(self._poll_seconds * (0.75 + 0.5 * self._random()))
             if self._where is not None:
                 await self.poll()
 
     async def poll(self) -> None:
-        """Ask for both objects once; publish them if they are a valid, changed pair. Never raises for their faults."""
+        """Read both objects once; publish a valid, changed pair. Errors are in `state` and `message`."""
         assert self._where is not None
         bucket, application_id = self._where
         fetched = dict(self._read)
         for name in _FILES:
             if self._state is None:
-                self.message = f"s3://{bucket}/{application_id}/{name} has not been answered yet"
+                self.message = f"s3://{bucket}/{application_id}/{name} has not been read yet"
             before = fetched.get(name)
             try:
                 answer = await self._store.get(bucket, f"{application_id}/{name}", etag=before.etag if before else None)
@@ -139,13 +139,13 @@ class CredentialKeeper:
         self._publish()
 
     def keep_tokens(self, files: Mapping[str, bytes]) -> None:
-        """Publish token files beside the pair, in the same generation."""
+        """Publish token files together with the pair, in one generation."""
         self._tokens = dict(files)
         if self.complete:
             self._publish()
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Unlock the directory."""
         self._generations.close()
 
     def _publish(self) -> None:
@@ -169,8 +169,8 @@ class CredentialKeeper:
         self._moved_to(state, exc.diagnostics(), file=name)
 
     def _revoked(self) -> None:
-        """Act on the rule: the objects were there, and have been gone for so long that somebody took them back."""
-        message = f"taken back: gone for {self._gone} polls"
+        """Apply the revocation rule: the objects existed, and have been missing for the configured number of polls."""
+        message = f"revoked: missing for {self._gone} polls"
         if self._revocation.files == "remove" and self._generations.files:
             try:
                 self._generations.publish({})
@@ -199,15 +199,15 @@ class CredentialKeeper:
 
 
 def _what_is_wrong(name: str, content: bytes) -> str | None:
-    """Say why an object must not replace a good file; None when it may. Never quotes its content."""
+    """Return why an object must not replace a valid file, without quoting it; None if it may."""
     if len(content) > OBJECT_BYTES_MAX:
         return f"the object is larger than {OBJECT_BYTES_MAX} bytes"
     try:
         document: Any = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError):
-        return f"the object holds no whole JSON ({len(content)} bytes); it may have been cut off"
+        return f"the object is not complete JSON ({len(content)} bytes); it may be truncated"
     if not isinstance(document, dict):
-        return "the object holds JSON, but no JSON object"
+        return "the object is JSON, but not a JSON object"
     for required in _FILES[name]:
         value = document.get(required)
         if required in document and value is None and required == _MAY_BE_NULL:

@@ -1,7 +1,7 @@
-"""Tokens of Whence's registry front, each to pull from one repository: got for a proof by this instance's key.
+"""Tokens of Whence's registry front, each to pull from one repository, in exchange for a proof by this instance's key.
 
-The proof names the registry as user data does, so what another registry coaxes out of this machine is worth nothing at
-ours. An instance that the front does not know enrols there first: a boot needs the front, and not the aggregator.
+The proof contains the registry's name from user data, so a proof for another registry is invalid at ours. An instance
+that the front does not know enrols at the front first: a boot needs the front, but not the aggregator.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from whence_common.sts_proof import StsProof
 
 _UNBOUND = ("key-unknown", KEY_OF_OTHER)
 _LIFE_UNKNOWN = "life-unknown"
-"""The front's codes for what this machine can make good: by enrolling, and by the fresh proof of its identity."""
+"""The front's codes that this machine can resolve: by enrolling, and by the current proof of its identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFront:
-    """A front that is known by one name. Raises AggregatorUnavailable when it goes by another."""
+    """A front with the expected audience. Raises AggregatorUnavailable if its challenges have another one."""
 
     front: RegistryFront
     audience: str
@@ -45,9 +45,9 @@ class OwnFront:
         if challenge.audience != self.audience:
             raise AggregatorUnavailable(
                 "registry-audience",
-                f"its challenge is of {one_line(challenge.audience, 80)!r}, and not of {self.audience!r}",
+                f"the challenge has the audience {one_line(challenge.audience, 80)!r}, not {self.audience!r}",
                 retryable=False,
-                fix="name images by the host that registry.name of the front has",
+                fix="use the front's host name, its setting registry_front.name, in image references",
             )
         return challenge
 
@@ -57,7 +57,7 @@ class OwnFront:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullTokenClient:
-    """Gets tokens. `front_of` gives the front of a registry's host, `enrol` binds the key over a road."""
+    """Requests tokens. `front_of` returns the front of a registry's host; `enrol` enrols the key at a service."""
 
     key: InstanceKey
     prover: IdentityProof
@@ -66,7 +66,7 @@ class PullTokenClient:
     enrol: Callable[[EnrolmentRoad], Awaitable[None]]
 
     async def token(self, registry: str, repository: str) -> PullToken:
-        """Get a token. Raises RegistryRefused."""
+        """Return a token. Raises RegistryRefused."""
         own = OwnFront(front=self.front_of(registry), audience=registry_audience(registry))
         enrolled = proving = False
         try:
@@ -83,7 +83,7 @@ class PullTokenClient:
                         raise
         except (AggregatorUnavailable, MetadataUnavailable) as exc:
             raise RegistryRefused(
-                exc.code, f"{registry} gives no pull token: {exc.message}", fix=exc.fix, retryable=exc.retryable,
+                exc.code, f"{registry} issues no pull token: {exc.message}", fix=exc.fix, retryable=exc.retryable,
                 retry_after_seconds=exc.retry_after_seconds,
             ) from exc  # fmt: skip
 

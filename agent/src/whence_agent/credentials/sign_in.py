@@ -1,4 +1,4 @@
-"""How this machine signs in at registries: by tokens of their own, by its identity, and in Docker's own forms."""
+"""This machine's logins at registries: by their tokens, by its identity, and by Docker's configuration."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from whence_common.login_file import LoginInvalid, docker_entry, login_of_entry
 from whence_common.registry_sign_in import Login
 
 _IDENTITY_USER = "instance-identity-document"
-_TOKEN_USER = "oauth2"  # noqa: S105 - the user name that Pier One takes beside a token
+_TOKEN_USER = "oauth2"  # noqa: S105 - the user name that Pier One expects with a token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
-    """Gives the login for a registry. Everything stays in memory, and is masked wherever it might be said."""
+    """Returns the login for a registry. Logins stay in memory, and are masked in logs and status."""
 
     settings: Settings
     metadata: Metadata
@@ -35,9 +35,9 @@ class SignIn:
     """Logins of the platform's docker_config_file, by registry."""
 
     async def login(self, image: ImageReference, own: Mapping[str, Mapping[str, str]]) -> Login | None:
-        """Give what to show to an image's registry; `own` is user data's dockercfg, decrypted. Raises RegistryRefused.
+        """Return the login for an image's registry, or None; `own` is user data's dockercfg, decrypted.
 
-        MetadataUnavailable and CloudRefused pass through with their own reasons, and whether they may pass.
+        Raises RegistryRefused, MetadataUnavailable and CloudRefused.
         """
         registry = image.registry
         kind = self.settings.sign_in_of(registry)
@@ -58,12 +58,12 @@ class SignIn:
 
     async def _mint_token(self, registry: str) -> str:
         pair = self.keeper.pair()
-        if pair is None and self.keeper.configured:  # it goes on asking for them
-            message = f"{registry} needs mint credentials to sign in, and they are not there yet"
+        if pair is None and self.keeper.configured:  # the keeper continues to poll for them
+            message = f"{registry} requires a login with mint credentials, which are not available yet"
             raise RegistryRefused("registry-no-credentials", f"{message}: {self.keeper.message}")
         if pair is None:
             raise RegistryRefused(
-                "registry-no-credentials", f"{registry} is signed in to with mint credentials, and there are none",
+                "registry-no-credentials", f"{registry} requires a login with mint credentials, but there are none",
                 retryable=False, fix="set mint_bucket in user data",
             )  # fmt: skip
         user, client = pair
@@ -82,7 +82,7 @@ class SignIn:
 
 
 def _of_front(given: PullToken) -> Login:
-    """Return what the engine renews tokens by while it pulls; the token itself where the front gives no such thing."""
+    """Return the refresh token, by which the engine renews tokens during a pull; the token if there is none."""
     if given.refresh_token:
         return Login(identity_token=given.refresh_token, seconds=given.refresh_expires_seconds)
     return Login(registry_token=given.token, seconds=given.expires_seconds)

@@ -1,4 +1,4 @@
-"""The token files that token libraries read (contract B of credentials.md): fresh, typed, and never empty."""
+"""The token files that STUPS's token libraries read: renewed in time, and never empty."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Held:
 
 
 class TokenKeeper:
-    """Gets a token for every name with the application's client, and again at half of its life."""
+    """Requests a token for every name with the application's client, and renews it at half of its lifetime."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class TokenKeeper:
         return self._progress.credentials.tokens_error
 
     def configure(self, scopes: Mapping[str, tuple[str, ...]]) -> None:
-        """Say which tokens to keep, by name with their scopes."""
+        """Set the tokens to keep: names and their scopes."""
         self._scopes = scopes
 
     async def first(self, stage: StageProgress, patience: Patience) -> None:
-        """Try until every token is there; the caller sets the deadline."""
+        """Retry until every token is available; the caller sets the deadline."""
 
         async def once() -> None:
             await self.refresh()
@@ -73,14 +73,14 @@ class TokenKeeper:
         await patience.keep_trying(once, stage, waiting_for="the token endpoint")
 
     async def run(self) -> None:
-        """Keep tokens fresh until cancelled."""
+        """Renew tokens until cancelled."""
         while True:
             await pause(self._next_look())
             if self._scopes and self._keeper.complete:
                 await self.refresh()
 
     async def refresh(self) -> None:
-        """Get what is due, publish what is held. Never raises for the issuer's faults: they are on the status."""
+        """Request the tokens that are due, and publish all. Errors of the issuer are shown on the status page."""
         now, failed = self._progress.monotonic(), ""
         pair = self._keeper.pair()
         for name, scopes in self._scopes.items():

@@ -1,15 +1,15 @@
-"""The helper that does what needs root, and nothing else: disks, kernel settings, sshd, power.
+"""The helper for tasks that need root: disks, kernel settings, sshd, power.
 
-One request a connection, one line of JSON, answered by lines of progress and one result. It believes nothing it is
-sent: every device, path, option and value is checked here again, and where things stand is on its own command line.
+A connection has one request, a line of JSON; the responses are lines of progress and one result. Requests are
+untrusted: every device, path, option and value is validated again, and directories are set by the command line.
 
-protocol   requests and answers
-place      where devices and mounts stand on this machine; tests have a place of their own
-directories  open directories that containers may write to, without following links
-programs   running mkfs, mount and the like, never by a shell
+protocol   requests and responses
+place      the paths of devices and mounts; tests use their own
+directories  opens directories that containers can write to, without following links
+programs   runs mkfs, mount and other programs, without a shell
 disks      RAID arrays, file systems, mounts
 host       kernel settings, sshd, users, log rotation, power
-serve      one request read, done and answered
+serve      reads, executes and answers one request
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Directories below the mounts' own, where containers may write: walked by descriptors, so that what was looked at is
-what is changed. No link is followed, and no path is looked up twice.
+"""Opens directories that containers can write to by descriptors, component by component.
+
+No link is followed, and no path is resolved twice, so the checked directory is the one that is changed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """An open directory and the open one above it. `path` is for messages."""
+    """An open directory and its open parent. `path` is for messages."""
 
     descriptor: int
     above: int
@@ -27,18 +28,18 @@ class Directory:
 
     @property
     def place(self) -> str:
-        """A name for programs that inherit the descriptor: the kernel leads from it to this directory and no other."""
+        """A path for programs that inherit the descriptor; the kernel resolves it to this directory."""
         return f"/proc/self/fd/{self.descriptor}"
 
     @property
     def mount_id(self) -> int | None:
-        """The id of the mount whose root this is; None for a directory of the same mount as the one above it."""
+        """The id of the mount whose root this is; None if it is in the same mount as its parent."""
         own = _mount_id(self.descriptor)
         return own if own != _mount_id(self.above) else None
 
     @contextmanager
     def reopened(self) -> Iterator[Directory]:
-        """Open what stands at the same name now: after mounting, the root of the mount. Raises MachineFailed."""
+        """Open the same name again: after mounting, the root of the mount. Raises MachineFailed."""
         descriptor = _open(self.name, self.above, self.path)
         try:
             yield Directory(descriptor=descriptor, above=self.above, name=self.name, path=self.path)
@@ -46,13 +47,13 @@ class Directory:
             os.close(descriptor)
 
     def open_to_all(self) -> None:
-        """Let every user write here, as stock did."""
+        """Make the directory writable for every user, as Taupage did."""
         os.fchmod(self.descriptor, 0o777)
 
 
 @contextmanager
 def directory(base: Path, path: str) -> Iterator[Directory]:
-    """Open a directory below `base`, made where it is missing. Raises MachineFailed for a link on the way."""
+    """Open a directory below `base`, and create missing ones. Raises MachineFailed if a component is a link."""
     base.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         above = descriptor = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -61,7 +62,7 @@ def directory(base: Path, path: str) -> Iterator[Directory]:
         for name in path.strip("/").split("/"):
             place = place / name
             above = descriptor
-            with suppress(FileExistsError):  # judged when it is opened
+            with suppress(FileExistsError):  # checked when it is opened
                 os.mkdir(name, 0o777, dir_fd=above)
             descriptor = _open(name, above, place)
             stack.callback(os.close, descriptor)
@@ -70,7 +71,7 @@ def directory(base: Path, path: str) -> Iterator[Directory]:
 
 @contextmanager
 def existing(base: Path, name: str) -> Iterator[int]:
-    """Open a directory in `base` that somebody else may have made; a link is refused with OSError."""
+    """Open a directory in `base` that another user may have created. Raises OSError for a link."""
     above = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         descriptor = os.open(name, _FLAGS, dir_fd=above)
@@ -88,7 +89,7 @@ def _open(name: str, above: int, place: Path) -> int:
     except OSError as exc:
         if exc.errno not in (errno.ELOOP, errno.ENOTDIR):
             raise
-        raise MachineFailed("mount-path-link", f"{place} is a link or no directory", fix="remove it") from exc
+        raise MachineFailed("mount-path-link", f"{place} is a link, or not a directory", fix="remove it") from exc
 
 
 def _mount_id(descriptor: int) -> int:

@@ -1,4 +1,4 @@
-"""Disks: arrays, file systems, mounts. Only what the request says to erase is formatted; nothing in use is touched."""
+"""Disks: arrays, file systems, mounts. Formats only what the request says to erase, and nothing that is in use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Disks:
     programs: Programs
 
     def prepare(self, request: StorageRequest) -> list[str]:
-        """Bring arrays and mounts to what is asked; give what was done. Raises MachineFailed. Repeating is harmless."""
+        """Create the requested arrays and mounts; return what was done. Idempotent. Raises MachineFailed."""
         done: list[str] = []
         erased = {mount.device for mount in request.mounts if mount.erase}
         for array in request.arrays:
@@ -41,7 +41,7 @@ class Disks:
     def _array(self, array: ArrayRequest, volumes: dict[str, str], *, may_overwrite: bool) -> list[str]:
         if not _ARRAY.match(array.device) or array.level not in RAID_LEVELS or len(set(array.devices)) < 2:
             raise MachineFailed(
-                "array-malformed", f"{one_line(array.device, 60)!r} is not an array of two devices or more"
+                "array-malformed", f"{one_line(array.device, 60)!r} is not an array of at least two devices"
             )
         if self.place.exists(array.device):
             return []
@@ -53,8 +53,8 @@ class Disks:
             self.programs.run("mdadm", "--assemble", array.device, *map(str, members), seconds_max=_SHORT_SECONDS_MAX)
             return [f"assembled {array.device}"]
         if types != {""} and not may_overwrite:
-            fix = "write erase_on_boot: true for the mount on this array if its members may be overwritten"
-            raise MachineFailed("array-would-overwrite", f"a member of {array.device} holds data", fix=fix)
+            fix = "set erase_on_boot: true for the mount on this array if its members may be overwritten"
+            raise MachineFailed("array-would-overwrite", f"a member of {array.device} contains data", fix=fix)
         self.programs.run(
             "mdadm", "--create", array.device, "--run", f"--level={array.level}", f"--raid-devices={len(members)}",
             *map(str, members), seconds_max=_SHORT_SECONDS_MAX,
@@ -79,16 +79,16 @@ class Disks:
     def _mount_device(self, mount: MountRequest, device: Path, present: str | None, target: Directory) -> list[str]:
         assert mount.device is not None
         if present is not None and present.startswith("/") and Path(present).resolve() == device:
-            return []  # a restart of the agent: what is mounted is in use, and is never erased
+            return []  # the agent was restarted: the mounted device is in use, and is not erased
         if present is not None:
-            raise MachineFailed("mount-taken", f"{present} is mounted at {target.path}", fix="name another path")
+            raise MachineFailed("mount-taken", f"{present} is mounted at {target.path}", fix="use another path")
         self.place.unused(device, mount.device)
         done = self._format(device, mount) if mount.erase else self._repair(device, mount)
         self._run_mount(mount.file_system, mount.options, str(device), target)
         with target.reopened() as root:
             if os.fstat(root.descriptor).st_dev != device.stat().st_rdev:
                 message = f"{target.path} was replaced while {mount.device} was being mounted"
-                raise MachineFailed("mount-path-changed", message, fix="find out what writes there, and boot again")
+                raise MachineFailed("mount-path-changed", message, fix="check which program writes there; boot again")
             self._grow(device, mount.file_system, root)
             if "ro" not in mount.options:
                 root.open_to_all()
@@ -106,10 +106,10 @@ class Disks:
     def _repair(self, device: Path, mount: MountRequest) -> list[str]:
         found = self._type(device)
         if not found:
-            fix = "write erase_on_boot: true once, or tag the volume Taupage:erase-on-boot=True"
-            raise MachineFailed("device-without-file-system", f"{mount.device} holds no file system", fix=fix)
+            fix = "set erase_on_boot: true once, or tag the volume Taupage:erase-on-boot=True"
+            raise MachineFailed("device-without-file-system", f"{mount.device} has no file system", fix=fix)
         if found != mount.file_system:
-            message = f"{mount.device} holds {one_line(found, 30)}, not {mount.file_system}"
+            message = f"{mount.device} has {one_line(found, 30)}, not {mount.file_system}"
             raise MachineFailed("device-other-file-system", message, fix="correct filesystem")
         if mount.file_system == "xfs":
             self.programs.run("xfs_repair", str(device), seconds_max=_CHECK_SECONDS_MAX)
@@ -118,7 +118,7 @@ class Disks:
         return []
 
     def _run_mount(self, file_system: str, options: list[str], device: str, target: Directory) -> None:
-        """Mount on the open directory. Making its name canonical would look its path up again."""
+        """Mount on the open directory. Without --no-canonicalize, mount would resolve the path again."""
         joined = ",".join([*_ALWAYS, *options])
         self.programs.run(
             "mount", "--no-canonicalize", "-t", file_system, "-o", joined, device, target.place,
@@ -126,7 +126,7 @@ class Disks:
         )  # fmt: skip
 
     def _grow(self, device: Path, file_system: str, root: Directory) -> None:
-        """Let the file system fill a volume that has grown; a failure only warns, as the data is there."""
+        """Grow the file system to the volume's size; a failure is only reported, since the data is accessible."""
         command = ("xfs_growfs", root.place) if file_system == "xfs" else ("resize2fs", str(device))
         try:
             self.programs.run(*command, seconds_max=_FORMAT_SECONDS_MAX, inherits=(root.descriptor,))
@@ -134,7 +134,7 @@ class Disks:
             self.programs.say(f"not grown: {exc.message}")
 
     def _type(self, device: Path) -> str:
-        """Give what blkid finds on a device itself, never from its cache; empty when nothing is there."""
+        """Return the type that blkid finds on a device, not from its cache; empty if there is none."""
         code, output = self.programs.run(
             "blkid", "-p", "-o", "value", "-s", "TYPE", str(device), seconds_max=_SHORT_SECONDS_MAX, ends_with=(0, 2)
         )
@@ -152,9 +152,9 @@ def _check(mount: MountRequest) -> None:
         raise MachineFailed("mount-path-malformed", f"{one_line(mount.path, 60)!r} is not an absolute path")
     if mount.file_system not in FILE_SYSTEMS:
         raise MachineFailed(
-            "file-system-unknown", f"{one_line(mount.file_system, 30)!r} is not a file system known here"
+            "file-system-unknown", f"{one_line(mount.file_system, 30)!r} is not a supported file system"
         )
     if not all(is_mount_option(option) for option in mount.options):
         raise MachineFailed("mount-option-refused", f"an option of {mount.path} is not allowed")
     if mount.owner is not None and not all(0 < part < 2**31 for part in mount.owner):
-        raise MachineFailed("owner-malformed", "the owner must be ordinary user and group numbers")
+        raise MachineFailed("owner-malformed", "the owner must be a user and group id from 1 to 2^31 - 1")

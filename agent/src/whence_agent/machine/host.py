@@ -34,7 +34,7 @@ class Host:
     allowed_sysctls: tuple[str, ...]
 
     def prepare(self, request: HostRequest) -> list[str]:
-        """Make the host as asked; give what was changed. Raises MachineFailed."""
+        """Apply the requested settings; return what was changed. Raises MachineFailed."""
         done = [self._sysctl(name, value) for name, value in sorted(request.sysctl.items())]
         if request.huge_pages is not None:
             done.append(self._huge_pages(request.huge_pages))
@@ -46,8 +46,8 @@ class Host:
         return done
 
     def power_off(self, request: PowerOffRequest) -> list[str]:
-        """Power off in a minute, so that what is to be told can still be told."""
-        reason = _NOT_IN_A_REASON.sub(" ", one_line(request.reason, 80)).strip() or "no reason was given"
+        """Power off in a minute, so that the last statements can be sent."""
+        reason = _NOT_IN_A_REASON.sub(" ", one_line(request.reason, 80)).strip() or "no reason stated"
         self.programs.run("shutdown", "-h", "--", "+1", reason, seconds_max=_SECONDS_MAX)
         return ["the machine powers off in a minute"]
 
@@ -61,7 +61,7 @@ class Host:
 
     def _huge_pages(self, value: str) -> str:
         if value not in HUGE_PAGES_VALUES:
-            raise MachineFailed("huge-pages-malformed", "transparent huge pages are always, madvise or never")
+            raise MachineFailed("huge-pages-malformed", "transparent huge pages must be always, madvise or never")
         self._write_kernel(Path(HUGE_PAGES.lstrip("/")), value, "transparent huge pages")
         return f"transparent huge pages: {value}"
 
@@ -71,12 +71,12 @@ class Host:
         except FileNotFoundError as exc:
             raise MachineFailed("kernel-setting-unknown", f"this kernel has no {name}", fix="remove it") from exc
         except OSError as exc:
-            message = f"the kernel does not take {name}: {exc.strerror}"
+            message = f"the kernel refuses the value of {name}: {exc.strerror}"
             raise MachineFailed("kernel-setting-refused", message, fix="correct its value") from exc
 
     def _ssh_ports(self, ports: list[int]) -> list[str]:
         if not all(0 < port < 65536 for port in ports):
-            raise MachineFailed("ssh-ports-malformed", "a port of sshd is from 1 to 65535")
+            raise MachineFailed("ssh-ports-malformed", "ports of sshd must be from 1 to 65535")
         content = "# written by whence-agent from ssh_ports of the user data\n" + "".join(f"Port {p}\n" for p in ports)
         if not self._written(Path("etc/ssh/sshd_config.d/50-whence.conf"), content):
             return []
@@ -96,7 +96,7 @@ class Host:
                 os.unlink("authorized_keys", dir_fd=ssh)
         except OSError as exc:
             if exc.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
-                return []  # there are none, or a link leads to them, which is not followed
+                return []  # there are none, or a component is a link, which is not followed
             raise
         return [f"removed the authorized_keys of {user}"]
 
@@ -112,7 +112,7 @@ class Host:
         return ["rotation of /var/log-custom"] if self._written(Path("etc/logrotate.d/whence-custom"), content) else []
 
     def _written(self, path: Path, content: str) -> bool:
-        """Write a file unless it says so already; give whether it changed."""
+        """Write a file unless it has this content; return whether it changed."""
         target = self.place.root / path
         try:
             if target.read_text(encoding="utf-8") == content:

@@ -1,4 +1,4 @@
-"""Where devices stand on this machine, and which of them must not be touched."""
+"""The paths of devices on this machine, and the check that a device is not in use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachinePaths:
-    """`dev`, `mounts` and `root` are arguments, so that a test can have its own."""
+    """The directories `dev`, `mounts` and `root`; tests use their own."""
 
     dev: Path = Path("/dev")
     mounts: Path = Path("/mounts")
@@ -28,7 +28,7 @@ class MachinePaths:
     wait_seconds_max: float = 60.0
 
     def device(self, name: str, volume: str | None = None) -> Path:
-        """Give the block device behind a name, waiting a moment for it. Raises MachineFailed."""
+        """Return the block device of a name; waits for it up to `wait_seconds_max`. Raises MachineFailed."""
         if not _DEVICE.match(name) or ".." in name or (volume is not None and not _VOLUME.match(volume)):
             raise MachineFailed("device-malformed", f"{one_line(name, 60)!r} is not a device")
         ends = time.monotonic() + self.wait_seconds_max
@@ -46,17 +46,17 @@ class MachinePaths:
         return any(candidate.exists() for candidate in self._candidates(name, None))
 
     def unused(self, device: Path, name: str) -> None:
-        """Refuse a device that is mounted, or that something is built upon. Raises MachineFailed."""
+        """Check that a device is neither mounted nor part of another device. Raises MachineFailed."""
         number = device.stat().st_rdev
         used = {os.makedev(*map(int, line.split()[2].split(":"))) for line in _mount_lines()}
         block = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
         below = [number, *_numbers(block)]
         if used & set(below) or list((block / "holders").glob("*")):
-            fix = "name another device; nothing in use is formatted or mounted twice"
+            fix = "use another device; a device in use is not formatted or mounted again"
             raise MachineFailed("device-in-use", f"{name} is in use on this machine", fix=fix)
 
     def source_of(self, mount_id: int | None) -> str | None:
-        """Return what is mounted, by the mount's id: a device, or the name of a file system without one."""
+        """Return a mount's source: a device, or the name of a file system without one; None if there is no mount."""
         for line in _mount_lines() if mount_id is not None else ():
             parts = line.split()
             if int(parts[0]) == mount_id:
@@ -79,7 +79,7 @@ def _block_device(path: Path, name: str) -> Path:
 
 
 def _numbers(block: Path) -> list[int]:
-    """Give the device numbers of a disk's partitions."""
+    """Return the device numbers of a disk's partitions."""
     found = []
     for entry in block.glob("*/dev"):
         if (entry.parent / "partition").exists():

@@ -1,4 +1,4 @@
-"""Runs the system's own programs: fixed names, arguments as a list, a bound on time and output."""
+"""Runs the system's programs: fixed names, arguments as a list, a timeout and bounded output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whence_common.errors import one_line
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
-    "LIBMOUNT_FORCE_MOUNT2": "always",  # move_mount(2), which newer ones call, does not lead from a descriptor's name
+    "LIBMOUNT_FORCE_MOUNT2": "always",  # move_mount(2) of newer versions does not resolve /proc/self/fd
 }
 PACKAGES = {
     "mdadm": "mdadm", "mkfs.xfs": "xfsprogs", "xfs_repair": "xfsprogs", "xfs_growfs": "xfsprogs",
@@ -20,12 +20,12 @@ PACKAGES = {
     "e2fsck": "e2fsprogs", "resize2fs": "e2fsprogs",
     "mount": "mount", "blkid": "util-linux", "shutdown": "systemd-sysv", "systemctl": "systemd",
 }  # fmt: skip
-"""Which of Debian's packages has each program."""
+"""The Debian package of each program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """`say` tells what is being done. `environment` is fixed; nothing is inherited."""
+    """Runs programs. `say` reports each command. The environment is fixed; nothing is inherited."""
 
     say: Callable[[str], None]
     path: str = _ENVIRONMENT["PATH"]
@@ -35,7 +35,7 @@ class Programs:
     ) -> tuple[int, str]:
         """Run one program; return its exit code and output. `inherits` are descriptors that it may use.
 
-        Raises MachineFailed for another code, or none in time.
+        Raises MachineFailed for an exit code that is not in `ends_with`, and after `seconds_max`.
         """
         shown = " ".join(command)
         self.say(shown)
@@ -58,6 +58,6 @@ class Programs:
             raise MachineFailed("program-slow", f"{shown} did not end within {seconds_max:g} seconds") from exc
         output = (done.stdout + done.stderr).decode("utf-8", "replace")
         if done.returncode not in ends_with:
-            message = f"{shown} ended with {done.returncode}: {one_line(output[-600:], 300)}"
+            message = f"{shown} failed with exit code {done.returncode}: {one_line(output[-600:], 300)}"
             raise MachineFailed("program-failed", message)
         return done.returncode, output

@@ -1,4 +1,4 @@
-"""What the agent may ask of the helper, and what comes back: one JSON object a line."""
+"""The protocol between agent and helper: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import msgspec
 from whence_common.errors import RoadError
 
 REQUEST_BYTES_MAX = 256 * 1024
-"""More than the largest storage that user data can ask for."""
+"""Larger than the largest request that user data can cause."""
 ANSWER_LINE_BYTES_MAX = 64 * 1024
 
 
 class MachineFailed(RoadError):
-    """The machine could not be made as asked; what was done before stays, and doing it again is harmless.
+    """A request to the helper failed. Completed steps remain, and can be repeated.
 
-    What the helper refuses, it refuses again: only a helper that is away may be back with the next try.
+    A refusal by the helper is permanent; only an unreachable helper is transient.
     """
 
     def __init__(self, code: str, message: str, *, fix: str = "", retryable: bool = False) -> None:
@@ -28,7 +28,7 @@ class ArrayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class MountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`erase` is decided: the agent has looked at the volume's tag."""
+    """One mount. The agent has determined `erase`, also by the volume's tag."""
 
     path: str
     device: str | None
@@ -39,7 +39,7 @@ class MountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class StorageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="storage"):
-    """`volumes` tells which EBS volume stands behind a device name."""
+    """Arrays and mounts to create. `volumes` maps device names to EBS volumes."""
 
     volumes: dict[str, str] = {}
     arrays: list[ArrayRequest] = []
@@ -74,7 +74,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HelperReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`progress` while it works; at the end either `failed` or `done` with what was done, in words."""
+    """`progress` during the work; at the end either `failed`, or `done` with the changes as text."""
 
     progress: str = ""
     done: list[str] | None = None

@@ -1,4 +1,4 @@
-"""One request: read, checked, done, answered. systemd starts one of these for each connection."""
+"""Reads, executes and answers one request. systemd starts a process for each connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from whence_agent.machine.protocol import (
 )
 
 REQUEST_SECONDS_MAX = 10.0
-"""A caller that has connected and asks nothing takes a place from others, so it does not keep it long."""
+"""How long a connection may be open without a complete request: idle connections occupy the unit's limit."""
 
 
 def serve(
@@ -38,9 +38,9 @@ def serve(
     path: str | None = None,
     request_seconds_max: float = REQUEST_SECONDS_MAX,
 ) -> int:
-    """Serve one request; return 0 when it was done, 1 when it was refused or failed. Never raises for what was asked.
+    """Serve one request; return 0 on success, 1 if it was refused or failed. An invalid request raises nothing.
 
-    `source` is unbuffered. A caller who goes away or does not read what is said ends the work before its next step.
+    `source` must be unbuffered. If the caller disconnects or does not read, the work ends before its next step.
     """
 
     def say(answer: HelperReply) -> None:
@@ -56,7 +56,7 @@ def serve(
         answer, code = HelperReply(failed=Failure(code="machine-error", message=f"{exc.strerror}: {exc.filename}")), 1
     else:
         answer, code = HelperReply(done=done), 0
-    with suppress(OSError):  # nobody is there to hear it
+    with suppress(OSError):  # the caller has disconnected
         say(answer)
     return code
 
@@ -65,26 +65,26 @@ _REQUESTS: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
 
 def _read(source: BinaryIO, seconds_max: float) -> Request:
-    """Read one line, within its bounds of size and time however slowly it comes. Raises MachineFailed."""
+    """Read one line within the limits of size and total time. Raises MachineFailed."""
     line, until = b"", time.monotonic() + seconds_max
     while not line.endswith(b"\n") and len(line) <= REQUEST_BYTES_MAX:
         if not _arrives(source, until - time.monotonic()):
-            message = f"no whole request arrived within {seconds_max:g} seconds"
-            raise MachineFailed("request-late", message, fix="send one line and read the answer")
+            message = f"no complete request arrived within {seconds_max:g} seconds"
+            raise MachineFailed("request-late", message, fix="send one line and read the response")
         part = source.read(REQUEST_BYTES_MAX + 1 - len(line))
         if not part:
             break
         line += part
     if len(line) > REQUEST_BYTES_MAX or not line.endswith(b"\n"):
-        raise MachineFailed("request-malformed", f"a request is one line of at most {REQUEST_BYTES_MAX} bytes")
+        raise MachineFailed("request-malformed", f"a request must be one line of at most {REQUEST_BYTES_MAX} bytes")
     try:
         return _REQUESTS.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise MachineFailed("request-malformed", "the request has no operation that this version knows") from exc
+        raise MachineFailed("request-malformed", "the request is not an operation of this version") from exc
 
 
 def _arrives(source: BinaryIO, seconds_max: float) -> bool:
-    """Wait until something can be read; what is in memory always can."""
+    """Wait until data can be read, or the timeout; a source in memory is always readable."""
     try:
         descriptor = source.fileno()
     except OSError:
