@@ -316,8 +316,8 @@ async def test_throttling_ends_a_round_and_the_rest_is_asked_for_in_the_next_one
     assert house.ec2.asked == [ONE]
     assert await unread(house) == {
         ONE: THROTTLED.message,
-        TWO: "it was not asked for yet",
-        THREE: "it was not asked for yet",
+        TWO: "it was not read yet",
+        THREE: "it was not read yet",
     }
     house.ec2.data[ONE] = USER_DATA
     await house.inventory.collect(PLACE)
@@ -426,7 +426,9 @@ async def test_a_rebuild_results_in_the_same_lives_and_a_check_finds_a_changed_o
 
 
 @pytest.mark.parametrize("seen, between", [("running", "stopped"), ("stopped", "running")])
-async def test_a_listing_that_a_later_one_overtook_changes_nothing(house: InProcess, seen: str, between: str) -> None:
+async def test_a_listing_that_is_older_than_the_newest_one_changes_nothing(
+    house: InProcess, seen: str, between: str
+) -> None:
     """Also where the later one finds the state that was kept, so that it appends nothing."""
     house.ec2.listed = {ONE: (seen, STARTED)}
     await house.say(await house.machine(ONE))
@@ -446,7 +448,7 @@ async def test_a_listing_that_a_later_one_overtook_changes_nothing(house: InProc
 
     house.ec2.instances = overtaken  # type: ignore[method-assign]  # slow for once
     house.clock.advance(60)
-    assert "overtook" in await house.inventory.collect(PLACE)
+    assert "discarded: a newer listing began" in await house.inventory.collect(PLACE)
     assert (await house.lineage(ONE)).life == seen
     assert await verdict(house, "agent-silent") == ("fail" if seen == "running" else "gone")
     (listing,) = await house.database.fetch(LISTINGS.bind({}))
