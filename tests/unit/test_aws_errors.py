@@ -52,7 +52,7 @@ def test_each_code_is_of_one_kind(code: str, kind: str) -> None:
     assert (found.kind, found.may_pass(up_seconds=OLD)) == (kind, kind not in ("denied", "final"))
 
 
-def test_every_code_that_the_sdk_tries_again_for_may_pass_here() -> None:
+def test_every_code_that_the_sdk_retries_is_transient() -> None:
     from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
     codes = [*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, *TransientRetryableChecker._TRANSIENT_ERROR_CODES]
@@ -65,7 +65,7 @@ def test_every_code_that_the_sdk_tries_again_for_may_pass_here() -> None:
 @pytest.mark.parametrize(
     "status, code, kind", [(429, "Odd", "throttled"), (503, "Odd", "transient"), (403, "", "transient")]
 )
-def test_a_code_that_is_not_known_is_judged_by_its_status_and_none_is_not_aws(
+def test_an_unknown_code_is_classified_by_its_status_and_a_missing_code_is_transient(
     status: int, code: str, kind: str
 ) -> None:
     assert error(code, status=status).kind == kind
@@ -81,7 +81,7 @@ def test_a_code_that_is_not_known_is_judged_by_its_status_and_none_is_not_aws(
         ("AuthFailure", "AWS was not able to validate the provided access credentials"),
     ],
 )  # fmt: skip
-def test_a_refused_time_is_the_clocks_fault_and_says_by_how_much(code: str, message: str) -> None:
+def test_a_refused_time_is_a_clock_error_that_states_the_skew(code: str, message: str) -> None:
     found = error(code, message, date="Sun, 22 Nov 2026 14:00:00 GMT")
     assert found.kind == "clock"
     assert str(found).startswith(f"the clock of this machine is 7200 s behind AWS's ({code}: ")
@@ -101,18 +101,18 @@ def test_a_refused_signature_at_the_right_time_is_not_the_clocks_fault() -> None
 @pytest.mark.parametrize(
     "date", ["", "yesterday", "Sun, 99 Nov 2026 12:00:01 GMT", "\x00", "Sun, 22 Nov 99999 12:00:01 GMT"]
 )
-def test_a_date_that_is_none_is_no_skew(date: str) -> None:
+def test_a_malformed_date_header_has_no_skew(date: str) -> None:
     assert (
         str(error("RequestExpired", "late", date=date)) == "the clock of this machine is wrong (RequestExpired: late)"
     )
 
 
-def test_a_denial_may_pass_in_the_first_two_minutes_of_a_machine_only() -> None:
+def test_a_denial_is_transient_only_in_a_machines_first_two_minutes() -> None:
     found = error("AccessDeniedException", status=400)
     assert [found.may_pass(up_seconds=seconds) for seconds in (1, 119, 120, OLD)] == [True, True, False, False]
 
 
-def test_what_aws_says_is_one_bounded_line_without_secrets() -> None:
+def test_a_message_of_aws_becomes_one_bounded_line_without_secrets() -> None:
     quoted = (
         "The request signature we calculated does not match.\n\nThe Canonical String for this request should have been\n"
         "'POST\n/\n\nx-amz-security-token:IQoJb3JpZ2luX2VjEJr'"
@@ -127,11 +127,11 @@ def test_what_aws_says_is_one_bounded_line_without_secrets() -> None:
     assert len(scrubbed("a b " * 1000)) == 400
 
 
-def test_retry_after_is_kept() -> None:
+def test_retry_after_is_read_from_the_response() -> None:
     assert error("SlowDown", status=503, retry_after="7").retry_after_seconds == 7.0
 
 
-def test_the_sdks_errors_are_read_the_same_and_a_status_is_no_code() -> None:
+def test_the_sdks_errors_are_read_equally_and_a_status_is_not_a_code() -> None:
     about = {"HTTPStatusCode": 400, "HTTPHeaders": {"date": "Sun, 22 Nov 2026 12:10:00 GMT", "retry-after": "3"}}
     found = AwsError.of_sdk(
         {"Error": {"Code": "Throttling", "Message": "Rate exceeded"}, "ResponseMetadata": about}, now=NOW

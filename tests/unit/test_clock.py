@@ -18,7 +18,7 @@ MOMENTS = st.datetimes(
 
 
 @given(MOMENTS)
-def test_an_instant_says_the_moment_to_the_millisecond_in_utc(moment: datetime) -> None:
+def test_an_instant_has_milliseconds_and_is_in_utc(moment: datetime) -> None:
     text = to_instant(moment)
     assert len(text) == len("2026-11-22T12:00:00.000Z")
     assert timedelta() <= moment - parse_instant(text) < timedelta(milliseconds=1)
@@ -51,6 +51,6 @@ def test_before_1970_is_written_too() -> None:
         "2026-11-22T12:00:00Z" + " " * 40,
     ],
 )
-def test_what_has_no_offset_or_is_no_instant_is_refused(text: str) -> None:
+def test_text_without_an_offset_or_not_an_instant_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_instant(text)

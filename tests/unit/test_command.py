@@ -83,7 +83,7 @@ def ask(url: str, *arguments: str) -> Result:
     return CliRunner(env={"WHENCE_TOKEN": "t", "WHENCE_URL": url}).invoke(whence, arguments)
 
 
-def test_a_list_that_is_not_whole_says_so_and_all_is_all(answers: tuple[Answers, str]) -> None:
+def test_an_incomplete_list_reports_it_and_all_lists_every_row(answers: tuple[Answers, str]) -> None:
     held, url = answers
     held.total = 60_000
     short = ask(url, "instances")
@@ -117,7 +117,7 @@ def test_json_holds_the_rows_that_were_read_and_the_cursor_of_the_next(
     assert result.stderr.startswith(note)
 
 
-def test_a_limit_that_is_none_is_wrong_usage(answers: tuple[Answers, str]) -> None:
+def test_an_invalid_limit_is_a_usage_error(answers: tuple[Answers, str]) -> None:
     for limit in ("0", "-1", "many", ""):
         assert ask(answers[1], "instances", "--limit", limit).exit_code == 2
 
@@ -139,7 +139,7 @@ LINEAGE = {
 }  # fmt: skip
 
 
-def test_a_trace_asks_for_the_states_that_are_wanted_and_else_for_none(answers: tuple[Answers, str]) -> None:
+def test_a_trace_sends_the_requested_states_and_by_default_none(answers: tuple[Answers, str]) -> None:
     held, url = answers
     held.total, held.row = (
         1,
@@ -237,7 +237,7 @@ def test_a_redirect_is_named_and_never_followed_with_the_token(answers: tuple[An
     assert [path for path, _ in held.asked] == ["/v1/instances"]
 
 
-def test_json_of_strangers_text_acts_on_no_terminal(answers: tuple[Answers, str]) -> None:
+def test_json_escapes_control_characters_from_outside(answers: tuple[Answers, str]) -> None:
     held, url = answers
     held.total, held.row = 1, {"instance_id": "\x9b31m\u202e\u2066", "application_id": "a\x7f"}
     result = ask(url, "instances", "--json")
@@ -263,13 +263,13 @@ def test_json_of_strangers_text_acts_on_no_terminal(answers: tuple[Answers, str]
         (["--help"], 0),
     ],
 )
-def test_wrong_usage_is_2_and_an_aggregator_that_is_away_3(
+def test_invalid_usage_exits_2_and_an_unreachable_aggregator_3(
     answers: tuple[Answers, str], arguments: list[str], code: int
 ) -> None:
     assert ask(answers[1], *arguments).exit_code == code
 
 
-def test_every_filter_of_the_list_goes_to_the_aggregator(answers: tuple[Answers, str]) -> None:
+def test_every_filter_of_the_list_is_sent_to_the_aggregator(answers: tuple[Answers, str]) -> None:
     held, url = answers
     names = "application version team account region ami image user-data commit ticket since until at known-at"
     options = [part for name in names.split() for part in (f"--{name}", f"a value of {name}")]
@@ -315,7 +315,7 @@ def process(url: str, command: str) -> subprocess.CompletedProcess[str]:
         ("PYTHONIOENCODING=ascii whence trace greeter --limit 1 > /dev/null", 0, "1 shown"),
     ],
 )
-def test_an_output_that_ends_is_no_answer_about_gaps(
+def test_a_closed_output_does_not_exit_with_the_code_for_gaps(
     answers: tuple[Answers, str], command: str, code: int, said: str
 ) -> None:
     held, url = answers

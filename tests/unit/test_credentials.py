@@ -178,7 +178,7 @@ async def test_a_planted_link_is_never_followed(kept: Kept, tmp_path: Path) -> N
     assert kept.files()["user.json"] == USER
 
 
-async def test_a_generation_that_cannot_be_written_is_told_and_tried_again(kept: Kept) -> None:
+async def test_a_generation_that_cannot_be_written_is_reported_and_retried(kept: Kept) -> None:
     (kept.directory / "generations" / "1").mkdir()
     await kept.keeper.poll()
     assert kept.state == ("unwritable", 0)
@@ -193,7 +193,7 @@ async def test_no_message_quotes_what_was_read(kept: Kept) -> None:
     assert "hunter2" not in kept.keeper.message
 
 
-async def test_a_restart_goes_on_with_the_generation_that_is_published(kept: Kept, tmp_path: Path) -> None:
+async def test_a_restart_continues_with_the_published_generation(kept: Kept, tmp_path: Path) -> None:
     await kept.keeper.poll()
     kept.keeper.close()
     again = Kept(tmp_path)
@@ -209,7 +209,7 @@ async def test_a_second_keeper_of_one_directory_is_refused(kept: Kept, tmp_path:
     Kept(tmp_path)
 
 
-async def test_what_somebody_killed_before_the_switch_wrote_is_cleared(kept: Kept, tmp_path: Path) -> None:
+async def test_files_of_a_writer_killed_before_the_switch_are_removed(kept: Kept, tmp_path: Path) -> None:
     await kept.keeper.poll()
     kept.keeper.close()
     (tmp_path / "generations" / "2").mkdir()
@@ -223,7 +223,7 @@ async def test_what_somebody_killed_before_the_switch_wrote_is_cleared(kept: Kep
 
 @pytest.mark.parametrize("files", ["mark", "remove"])
 @pytest.mark.parametrize("answer", ["not-synced-or-denied", "not-synced"])
-async def test_objects_that_stay_gone_were_taken_back(tmp_path: Path, files: str, answer: str) -> None:
+async def test_objects_that_stay_missing_count_as_revoked(tmp_path: Path, files: str, answer: str) -> None:
     kept = Kept(tmp_path, Revocation(after_polls=3, files=files))  # type: ignore[arg-type]  # parametrised
     await kept.keeper.poll()
     for expected in ("not revoked", "not revoked", "revoked"):
@@ -236,7 +236,7 @@ async def test_objects_that_stay_gone_were_taken_back(tmp_path: Path, files: str
     assert kept.files() == {"user.json": USER, "client.json": CLIENT}
 
 
-async def test_an_outage_between_two_absences_is_no_revocation(tmp_path: Path) -> None:
+async def test_an_outage_between_two_absences_is_not_a_revocation(tmp_path: Path) -> None:
     kept = Kept(tmp_path, Revocation(after_polls=2))
     await kept.keeper.poll()
     for answer in ("not-synced", "unreachable"):
@@ -283,7 +283,7 @@ class Tokens:
         return self.kept.files().get(f"pay-token-{suffix}")
 
 
-async def test_token_files_stand_beside_the_pair_in_one_generation(kept: Kept) -> None:
+async def test_token_files_are_in_one_generation_with_the_pair(kept: Kept) -> None:
     tokens = Tokens(kept)
     await kept.keeper.poll()
     async with kept.progress.boot.stage("credentials", seconds_max=30) as stage:
@@ -294,7 +294,7 @@ async def test_token_files_stand_beside_the_pair_in_one_generation(kept: Kept) -
     assert kept.redactor.scrub("token-uid-pay.read-1") == "MASKED"
 
 
-async def test_a_token_is_got_again_before_half_of_its_life_has_passed(kept: Kept) -> None:
+async def test_a_token_is_renewed_before_half_of_its_lifetime(kept: Kept) -> None:
     tokens = Tokens(kept, expires_seconds=1000.0)
     await kept.keeper.poll()
     await tokens.tokens.refresh()
@@ -307,7 +307,7 @@ async def test_a_token_is_got_again_before_half_of_its_life_has_passed(kept: Kep
 
 
 @pytest.mark.parametrize("expired, left", [("keep", b"token-uid-pay.read-1"), ("remove", None)])
-async def test_an_issuer_that_refuses_leaves_the_old_token_until_the_policy_says_otherwise(
+async def test_a_refused_renewal_keeps_the_old_token_unless_the_policy_removes_it(
     kept: Kept, expired: str, left: bytes | None
 ) -> None:
     tokens = Tokens(kept, expired=expired, expires_seconds=100.0)
@@ -325,7 +325,7 @@ async def test_an_issuer_that_refuses_leaves_the_old_token_until_the_policy_says
     assert (tokens.file("secret"), kept.progress.credentials.tokens_error) == (b"token-uid-pay.read-2", "")
 
 
-async def test_a_restart_keeps_the_token_files_until_there_are_fresh_ones(kept: Kept, tmp_path: Path) -> None:
+async def test_a_restart_keeps_the_token_files_until_new_ones_are_issued(kept: Kept, tmp_path: Path) -> None:
     await kept.keeper.poll()
     await Tokens(kept).tokens.refresh()
     kept.keeper.close()

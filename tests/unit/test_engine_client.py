@@ -72,7 +72,7 @@ def _client(engine: _Engine, seconds: float = _SECONDS_MAX) -> EngineClient:
     return EngineClient(base_url=engine.url, version="1.41", timeout=seconds)
 
 
-def test_what_the_engine_says_of_itself_is_asked_without_a_version(tmp_path: Path) -> None:
+def test_the_engines_versions_are_requested_without_an_api_version(tmp_path: Path) -> None:
     with _engine(tmp_path, _answer(b'{"ApiVersion":"1.44"}'), _answer(b'{"Id":"abc"}')) as engine:
         assert _client(engine).version() == {"ApiVersion": "1.44"}
         assert _client(engine).inspect_container("app") == {"Id": "abc"}
@@ -99,7 +99,7 @@ def test_a_container_is_created_by_a_document_and_a_name(tmp_path: Path) -> None
     assert json.loads(body) == {"Image": "app@sha256:00"}
 
 
-def test_what_is_not_there_is_told_from_other_refusals(tmp_path: Path) -> None:
+def test_not_found_is_distinguished_from_other_refusals(tmp_path: Path) -> None:
     answers = _answer(b'{"message":"No such container: app"}', "404 Not Found"), _answer(b"broken", "500 Oops")
     with _engine(tmp_path, *answers) as engine:
         with pytest.raises(EngineNotFound, match="No such container: app"):
@@ -120,17 +120,17 @@ def test_what_is_not_there_is_told_from_other_refusals(tmp_path: Path) -> None:
         _answer(b"[" * 100_000),
     ],
 )
-def test_an_answer_that_is_not_the_engines_is_no_answer(tmp_path: Path, answer: bytes) -> None:
+def test_a_malformed_response_counts_as_no_response(tmp_path: Path, answer: bytes) -> None:
     with _engine(tmp_path, answer) as engine, pytest.raises(EngineAway):
         _client(engine).inspect_container("app")
 
 
-def test_a_frozen_engine_is_given_up_after_the_timeout(tmp_path: Path) -> None:
+def test_a_hanging_engine_fails_after_the_timeout(tmp_path: Path) -> None:
     with _engine(tmp_path, b"HTTP/1.1 200 OK\r\n", silent=True) as engine, pytest.raises(EngineAway, match="Timeout"):
         _client(engine, 0.2).inspect_container("app")
 
 
-def test_no_socket_is_said_by_the_systems_own_error(tmp_path: Path) -> None:
+def test_a_missing_socket_keeps_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(EngineAway, match="FileNotFoundError"):
         EngineClient(base_url=f"unix://{tmp_path}/none", version="1.41", timeout=1).start("app")
 

@@ -28,11 +28,11 @@ def inspected(host: dict[str, Any] | None = None, config: dict[str, Any] | None 
         {"CapDrop": ["CAP_ALL"]}, {"OomKillDisable": None}, {"PortBindings": {"80/tcp": None}}, {"Init": None},
     ],
 )  # fmt: skip
-def test_what_an_engine_spells_out_or_leaves_away_is_no_change(host: dict[str, Any]) -> None:
+def test_a_default_that_an_engine_states_or_omits_is_not_a_change(host: dict[str, Any]) -> None:
     assert configuration(inspected(host)) == configuration(inspected())
 
 
-def test_the_order_of_what_has_none_is_no_change() -> None:
+def test_the_order_of_a_set_is_not_a_change() -> None:
     other = inspected(config={"Env": ["B=2", "A=1"]})
     assert configuration(other) == configuration(inspected())
 
@@ -77,7 +77,7 @@ def test_the_command_of_a_check_is_that_of_its_events(test: list[str], shell: li
 
 
 @pytest.mark.parametrize("check", [None, {}, {"Test": ["NONE"]}, {"Test": []}, {"Interval": 1}])
-def test_an_image_without_a_check_has_none(check: object) -> None:
+def test_an_image_without_a_health_check_has_no_checks(check: object) -> None:
     assert health_checks(inspected(config={"Healthcheck": check})) is None
     assert health(inspected()) == ""
 

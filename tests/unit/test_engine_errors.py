@@ -34,7 +34,7 @@ REPOSITORY, DIGEST = "registry.example.org/zstd/denied", "sha256:" + "4" * 64
         "words that nobody has seen before",
     ],
 )  # fmt: skip
-def test_what_may_pass_at_a_pull_is_tried_again(words: str) -> None:
+def test_a_transient_error_of_a_pull_is_retryable(words: str) -> None:
     assert pull_refused(REPOSITORY, DIGEST, words).retryable
 
 
@@ -60,7 +60,7 @@ def test_what_may_pass_at_a_pull_is_tried_again(words: str) -> None:
         ("x509: certificate signed by unknown authority", "engine-untrusted-registry"),
     ],
 )  # fmt: skip
-def test_what_cannot_pass_at_a_pull_ends_it_and_says_what_to_do(words: str, code: str) -> None:
+def test_a_permanent_error_of_a_pull_states_its_fix(words: str, code: str) -> None:
     error = pull_refused(REPOSITORY, DIGEST, words)
     assert (error.code, error.retryable, bool(error.fix)) == (code, False, True)
 
@@ -96,7 +96,7 @@ def test_the_names_of_an_image_are_no_words_of_the_engine() -> None:
         (429, "too many requests"),
     ],
 )  # fmt: skip
-def test_what_may_pass_at_a_start_is_tried_again(status: int, words: str) -> None:
+def test_a_transient_error_of_a_start_is_retryable(status: int, words: str) -> None:
     assert call_refused(status, words).retryable
 
 
@@ -149,5 +149,5 @@ def wrapped(cause: OSError) -> Exception:
         ("junk", "9999.1", "1.51"),
     ],
 )
-def test_the_newest_version_that_both_sides_know_is_spoken(newest: str, oldest: str, spoken: str) -> None:
+def test_the_newest_version_that_both_sides_support_is_used(newest: str, oldest: str, spoken: str) -> None:
     assert choose_version(newest=newest, oldest=oldest) == spoken

@@ -35,7 +35,7 @@ def test_layers_and_bytes_are_counted_as_docker_states_them() -> None:
     assert watching.progress().layers_kept == 1
 
 
-def test_before_the_first_layer_there_is_nothing_to_tell() -> None:
+def test_before_the_first_layer_there_is_no_progress() -> None:
     assert watch().progress().describe() == ""
     assert watch(event("a", "Pulling fs layer")).progress().describe() == "0 of 1 layers"
 

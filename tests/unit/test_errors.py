@@ -10,6 +10,6 @@ def test_what_went_wrong_is_found_in_groups_within_groups() -> None:
     assert leaves(BaseExceptionGroup("", [BaseExceptionGroup("", [one]), two])) == [one, two]
 
 
-def test_an_error_alone_is_what_went_wrong() -> None:
+def test_the_leaves_of_a_single_error_are_that_error() -> None:
     alone = OSError("third")
     assert leaves(alone) == [alone]

@@ -31,7 +31,7 @@ def refusal(blob: str, trusted: Authorities) -> str:
     return caught.value.code
 
 
-def test_a_document_that_aws_signed_says_who_the_instance_is(authority: SigningAuthority, trusted: Authorities) -> None:
+def test_a_document_that_aws_signed_identifies_the_instance(authority: SigningAuthority, trusted: Authorities) -> None:
     content = identity_document(INSTANCE)
     identity = verify(authority.sign(content), trusted)
     assert (identity.account_id, identity.region, identity.instance_id) == ("123456789012", "eu-central-1", INSTANCE)

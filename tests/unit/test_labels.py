@@ -50,7 +50,7 @@ def test_labels_long_before_the_image_was_made_are_not_known_to_be_its_own(creat
 @pytest.mark.parametrize(
     "created", ["", "rubbish", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "2026-05-02T09:59:59Z"]
 )
-def test_a_time_that_says_nothing_leaves_the_labels_as_they_are(created: str) -> None:
+def test_an_unknown_time_does_not_change_the_labels(created: str) -> None:
     assert len(claims_of_labels(config(created), None)[0]) == 1
 
 
@@ -87,7 +87,7 @@ def claim(kind: ClaimKind, revision: str, *, maybe_inherited: bool = False) -> S
 
 
 @pytest.mark.parametrize("stronger", ["provenance", "annotation", "label", "buildkit", "scm-source"])
-def test_what_may_be_inherited_gives_way_to_everything_and_contradicts_nothing(stronger: ClaimKind) -> None:
+def test_labels_that_may_be_inherited_have_the_least_weight_and_contradict_nothing(stronger: ClaimKind) -> None:
     own, weak = claim(stronger, COMMIT), claim("label", OTHER, maybe_inherited=True)
     assert choose([weak, own]) == (own, [])
     assert choose([weak]) == (weak, [])

@@ -75,7 +75,7 @@ def test_a_flood_from_many_addresses_is_bounded_by_its_kind() -> None:
     assert sampling.take_suppressed(at_once=True) == [Suppressed(kind="refused", events=170, addresses=170)]
 
 
-def test_a_value_takes_the_place_of_nothing_that_each_event_has(log: Log) -> None:
+def test_a_value_does_not_replace_a_standard_field(log: Log) -> None:
     log.say("enrolled", event="a value", time="never")
     assert (log.events[0]["event"], log.events[0]["event_"], log.events[0]["time_"]) == ("enrolled", "a value", "never")
     assert log.events[0]["time"] != "never"
@@ -94,7 +94,7 @@ def test_two_thousand_refusals_are_a_few_lines_and_one_that_counts_the_rest(log:
     assert len(log.text) < 12 * 1_024
 
 
-def test_what_a_flood_suppressed_is_told_after_it_without_another_event(log: Log) -> None:
+def test_suppressed_events_are_reported_without_another_event(log: Log) -> None:
     for _ in range(11):
         log.say("refused", address="192.0.2.1")
     log.sink.report_suppressed()
@@ -128,13 +128,13 @@ def test_no_value_ends_the_line_or_moves_the_cursor(log: Log, sent: str) -> None
     assert log.events[0]["path"] == sent
 
 
-def test_a_long_value_is_cut_and_its_length_told(log: Log) -> None:
+def test_a_long_value_is_cut_and_its_length_stated(log: Log) -> None:
     log.say("refused", path="x" * 8_000)
     assert log.events[0]["path"] == "x" * 512 + "… (8000 characters)"
 
 
 @pytest.mark.parametrize("error", [ssl.SSLError("wrong version number"), ConnectionResetError(), TimeoutError()])
-def test_a_connection_that_breaks_off_is_no_traceback(log: Log, error: Exception) -> None:
+def test_a_lost_connection_is_logged_without_a_traceback(log: Log, error: Exception) -> None:
     record = logging.LogRecord("asyncio", logging.ERROR, __file__, 1, "SSL error", None, (type(error), error, None))
     log.sink.handle(record)
     assert log.events[0] | {"time": ""} == {
@@ -143,7 +143,7 @@ def test_a_connection_that_breaks_off_is_no_traceback(log: Log, error: Exception
     }  # fmt: skip
 
 
-def test_the_address_of_a_peer_that_speaks_no_http_is_told_and_bounded(log: Log) -> None:
+def test_the_address_of_a_peer_without_http_is_logged_and_bounded(log: Log) -> None:
     error = BadStatusLine("x")
     for _ in range(20):
         log.sink.handle(

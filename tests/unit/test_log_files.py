@@ -34,7 +34,7 @@ def test_a_new_key_comes_first_and_the_old_one_stays(tmp_path: Path) -> None:
     assert VerifierKey.parse(str(new.verifier)) == new.verifier
 
 
-def test_however_many_make_the_first_key_at_once_they_have_the_same(tmp_path: Path) -> None:
+def test_concurrent_creations_of_the_first_key_return_the_same_key(tmp_path: Path) -> None:
     """The aggregator and the registry front start together on a new machine, and share their files."""
     for number in range(20):
         file = tmp_path / f"{number}.key"
@@ -48,7 +48,7 @@ def test_however_many_make_the_first_key_at_once_they_have_the_same(tmp_path: Pa
 
 
 @pytest.mark.root
-def test_what_root_makes_belongs_to_whom_the_directory_belongs(tmp_path: Path) -> None:
+def test_a_file_created_by_root_has_its_directorys_owner(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
     os.chown(tmp_path, 1234, 1235)

@@ -86,13 +86,13 @@ def test_more_witnesses_than_there_are_keys_cannot_be_asked_for() -> None:
 
 @pytest.mark.parametrize("size", [100, 101, 10_000])
 @pytest.mark.parametrize("revoked", [STOLEN, LOST])
-def test_a_revoked_key_signs_nothing_from_its_size_on_whoever_cosigned_it(revoked: RevokedKey, size: int) -> None:
+def test_a_revoked_key_is_refused_from_its_size_on_despite_cosignatures(revoked: RevokedKey, size: int) -> None:
     policy = Policy(log_keys=[NEW.verifier], witness_keys=[ONE.verifier], revoked=[revoked])
     assert refusal(policy, note(size, OLD, ONE)) == "checkpoint-revoked"
     assert policy.check(note(size, OLD, NEW))[0].size == size
 
 
-def test_what_a_stolen_key_signed_before_counts_only_beside_a_witness() -> None:
+def test_earlier_signatures_of_a_stolen_key_count_only_with_a_witness() -> None:
     policy = Policy(log_keys=[NEW.verifier], witness_keys=[ONE.verifier], revoked=[STOLEN])
     assert refusal(policy, note(99, OLD)) == "checkpoint-revoked"
     assert policy.check(note(99, OLD, ONE))[0].size == 99
@@ -117,6 +117,6 @@ def test_a_file_names_keys_and_revoked_ones() -> None:
 @pytest.mark.parametrize(
     "line", ["revoked", "revoked x", f"revoked {OLD.verifier} from 01 stolen", "revoked x from 1 lost"]
 )
-def test_a_line_about_a_revoked_key_that_cannot_be_read_is_an_error_and_never_passed_over(line: str) -> None:
+def test_a_malformed_line_of_a_revoked_key_is_an_error(line: str) -> None:
     with pytest.raises(NoteInvalid):
         parse_keys(f"{NEW.verifier}\n{line}\n")

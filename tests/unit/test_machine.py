@@ -69,7 +69,7 @@ def test_a_setting_the_kernel_does_not_have_is_named(host: Host) -> None:
     assert answer["failed"]["code"] == "kernel-setting-unknown"
 
 
-def test_sshd_listens_where_it_is_told_and_is_reloaded_only_then(host: Host) -> None:
+def test_sshd_gets_the_requested_ports_and_is_reloaded_only_on_changes(host: Host) -> None:
     host.program("systemctl")
     for _ in range(2):
         host.ask({"type": "host", "ssh_ports": [22, 2222]})
@@ -137,14 +137,14 @@ def ask_over(channel: socket.socket, host: Host, *, seconds_max: float) -> int:
         return serve(source, sink, place=place, allowed_sysctls=(), path=str(host.bin), request_seconds_max=seconds_max)
 
 
-def test_a_caller_that_asks_nothing_is_sent_away(host: Host) -> None:
+def test_a_caller_without_a_request_is_disconnected(host: Host) -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         assert ask_over(ours, host, seconds_max=0.05) == 1
         assert b"request-late" in theirs.recv(1000)
 
 
-def test_a_caller_that_drips_is_sent_away_at_the_same_time(host: Host) -> None:
+def test_a_slow_caller_is_disconnected_at_the_same_deadline(host: Host) -> None:
     ours, theirs = socket.socketpair()
     ended = threading.Event()
 
@@ -298,7 +298,7 @@ def test_a_member_with_data_is_not_overwritten_unless_the_mount_may_be_erased(ar
     assert any("mdadm --create" in call for call in arrays.called())
 
 
-def test_an_array_that_exists_is_left_alone(arrays: Arrays) -> None:
+def test_an_existing_array_is_not_changed(arrays: Arrays) -> None:
     (arrays.dev / "md0").symlink_to("/dev/null")
     assert arrays.create() == {"done": []}
     assert arrays.called() == []

@@ -103,7 +103,7 @@ def shown(document: Any) -> Any:
 
 
 @pytest.mark.parametrize("value", SHAPED)
-def test_a_secret_is_masked_by_its_form_whatever_it_is_called(value: str) -> None:
+def test_a_secret_is_masked_by_its_form_under_any_name(value: str) -> None:
     document = {"environment": {"INNOCENT": value}, "x": [{"y": value}], "z": ["a", value]}
     single_url = value.startswith(("postgresql:", "redis:"))
     left = value.partition("://")[0] + "://" + value.rpartition("@")[2] if single_url else MASKED
@@ -112,7 +112,7 @@ def test_a_secret_is_masked_by_its_form_whatever_it_is_called(value: str) -> Non
 
 @pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("value", ["x", "hello world", 7, ["x"], {"a": "x"}])
-def test_a_secret_is_masked_by_its_name_whatever_it_looks_like(name: str, value: object) -> None:
+def test_a_secret_is_masked_by_its_name_in_any_form(name: str, value: object) -> None:
     assert shown({"environment": {name: value}}) == {"environment": {name: MASKED}}
     assert shown({"x": [{name: value}]}) == {"x": [{name: MASKED}]}
 
@@ -144,7 +144,7 @@ WITHOUT_LINES = [one for one in SHAPED if "\n" not in one and "\\" not in one]
 
 
 @given(secret=st.sampled_from(WITHOUT_LINES), encoding=st.sampled_from(ENCODINGS), depth=st.integers(0, 4))
-def test_a_secret_is_found_in_whatever_it_is_wrapped(secret: str, encoding: Callable[[str], str], depth: int) -> None:
+def test_a_secret_is_found_within_encodings(secret: str, encoding: Callable[[str], str], depth: int) -> None:
     value: object = encoding(secret)
     for level in range(depth):
         value = [value] if level % 2 else {f"level{level}": value}
@@ -240,7 +240,7 @@ def test_a_line_of_a_name_and_a_value_is_masked(line: str) -> None:
         ["curl", "-u", "admin:hunter2"],
     ],
 )
-def test_a_command_that_passes_a_password_without_a_name_shows_its_program_alone(command: list[str]) -> None:
+def test_a_command_with_an_unnamed_password_shows_only_its_program(command: list[str]) -> None:
     assert shown({"command": command}) == {"command": [command[0], *[MASKED] * (len(command) - 1)]}
 
 
@@ -270,7 +270,7 @@ def test_what_identifies_the_image_is_shown_at_any_level() -> None:
 @pytest.mark.parametrize(
     "source", ["https://me:hunter2@registry/x", "password=hunter2", "r/x:1?token=abc", "me:pw@r/x:1"]
 )
-def test_a_source_that_is_no_image_reference_is_judged_like_everything_else(source: str) -> None:
+def test_a_source_that_is_not_an_image_reference_is_masked_by_the_usual_rules(source: str) -> None:
     assert "hunter2" not in json.dumps(shown({"source": source, "health_check_path": f"/health?token={source}"}))
     assert shown({"health_check_path": "/health?token=abc"}) == {"health_check_path": MASKED}
 

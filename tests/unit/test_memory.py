@@ -23,7 +23,7 @@ class Process:
         return FreedMemory(resident_bytes=lambda: self.resident, trim=self.trim, growth_bytes_min=100)
 
 
-async def test_memory_is_given_back_after_growth() -> None:
+async def test_memory_is_returned_after_growth() -> None:
     process = Process(1_000)
     freed = process.freed()
     process.resident = 1_100
@@ -31,7 +31,7 @@ async def test_memory_is_given_back_after_growth() -> None:
     assert (process.trimmed, process.resident) == (1, 1_000)
 
 
-async def test_little_growth_is_left_alone() -> None:
+async def test_little_growth_is_ignored() -> None:
     process = Process(1_000)
     freed = process.freed()
     process.resident = 1_099
@@ -39,7 +39,7 @@ async def test_little_growth_is_left_alone() -> None:
     assert process.trimmed == 0
 
 
-async def test_a_process_that_needs_its_memory_is_looked_at_ever_more_rarely() -> None:
+async def test_attempts_for_memory_in_use_back_off() -> None:
     process = Process(1_000)
     freed = process.freed()
     process.resident = process.live = 2_000
@@ -50,7 +50,7 @@ async def test_a_process_that_needs_its_memory_is_looked_at_ever_more_rarely() -
     assert trimmed == [1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4]
 
 
-async def test_what_was_in_use_during_a_flood_is_given_back_after_it() -> None:
+async def test_memory_in_use_during_a_flood_is_returned_after_it() -> None:
     process = Process(1_000)
     freed = process.freed()
     process.resident = process.live = 2_000

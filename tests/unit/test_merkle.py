@@ -134,7 +134,7 @@ def test_a_bent_consistency_proof_does_not_hold(old: int, size: int) -> None:
         check_consistency(size + 1, size, before, after, [])
 
 
-def test_a_tile_gives_the_nodes_of_its_subtrees() -> None:
+def test_a_tile_returns_the_nodes_of_its_subtrees() -> None:
     tile = Tile.from_bytes(b"".join(LEAVES[:256]))
     assert tile.root == naive_root(LEAVES[:256])
     assert tile.node(3, 5) == naive_root(LEAVES[40:48])

@@ -69,7 +69,7 @@ def test_a_source_that_names_no_image_by_its_tag_asks_no_question(source: str) -
     assert tag_reference(source) is None
 
 
-def test_what_is_no_digest_of_an_index_is_left_out_of_a_subject() -> None:
+def test_a_malformed_index_digest_is_omitted_from_a_subject() -> None:
     assert image_subject("r.example.org/team/app", DIGEST, "../../x") == f"r.example.org/team/app@{DIGEST}"
     assert parse_image_subject(f"r.example.org/team/app@{DIGEST}^{DIGEST}") == (
         "r.example.org/team/app",
@@ -101,7 +101,7 @@ def test_a_source_url_names_no_option_file_or_other_transport(url: str) -> None:
     "text", ["-x/a", "git.example.org", "git.example.org/", "git.example.org/../a", "git.example.org/-a", "Git.example.org/a",
              "git.example.org/a?b", "git.example.org/a/./b", "a@git.example.org/a", "/a"],
 )  # fmt: skip
-def test_what_is_no_repository_is_refused(text: str) -> None:
+def test_a_malformed_repository_is_refused(text: str) -> None:
     with pytest.raises(RepositoryInvalid):
         SourceRepository.parse(text)
 
@@ -122,7 +122,7 @@ class _Untouched:
         raise AssertionError(f"{repository} was asked")
 
 
-async def test_a_collector_asks_nobody_about_a_subject_that_is_bent() -> None:
+async def test_a_collector_sends_no_request_for_a_malformed_subject() -> None:
     sources = _Untouched()
     for image in (f"r.example.org/../x@{DIGEST}", f"r.example.org/a@{DIGEST}^../../secret", "x"):
         with pytest.raises(InputError):

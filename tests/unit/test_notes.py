@@ -62,7 +62,7 @@ def test_an_extra_line_is_passed_over() -> None:
 @pytest.mark.parametrize(
     "cosigned, least, holds", [(0, 0, True), (2, 2, True), (1, 2, False), (0, 1, False), (3, 1, True)]
 )
-def test_a_receipt_needs_as_many_witnesses_as_the_policy_says(cosigned: int, least: int, holds: bool) -> None:
+def test_a_receipt_needs_the_policys_number_of_witnesses(cosigned: int, least: int, holds: bool) -> None:
     text = receipt(note=note(witnesses=cosigned))
     if holds:
         assert len(Receipt.parse(text.encode()).check(LEAVES[1], policy(least))[1]) == cosigned
@@ -116,7 +116,7 @@ def test_a_receipt_for_other_bytes_shows_nothing() -> None:
         ("text\n\n" + "— name AAAAAAAA\n" * 65).encode(),
     ],
 )
-def test_what_is_no_note_is_refused(content: bytes) -> None:
+def test_a_malformed_note_is_refused(content: bytes) -> None:
     with pytest.raises(NoteInvalid):
         Note.parse(content)
 
@@ -127,7 +127,7 @@ def test_text_and_signatures_part_at_the_last_blank_line() -> None:
     assert (parsed.text, parsed.verify([LOG.verifier])) == (text, (LOG.verifier,))
 
 
-def test_unknown_keys_are_passed_over_and_sixteen_signatures_are_taken() -> None:
+def test_unknown_keys_are_ignored_and_sixteen_signatures_accepted() -> None:
     text = str(CHECKPOINT)
     strangers = "".join(str(Signer(f"stranger-{n}", bytes([n + 50]) * 32).sign(text)) for n in range(16))
     assert Note.parse((note() + strangers).encode()).verify([LOG.verifier]) == (LOG.verifier,)
@@ -147,7 +147,7 @@ def test_unknown_keys_are_passed_over_and_sixteen_signatures_are_taken() -> None
         "origin\n2\n" + "A" * 43 + "=\n\n",
     ],
 )
-def test_what_is_no_checkpoint_is_refused(text: str) -> None:
+def test_a_malformed_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(NoteInvalid):
         Checkpoint.parse(text)
 
@@ -159,7 +159,7 @@ def test_extension_lines_of_a_checkpoint_are_passed_over() -> None:
 @pytest.mark.parametrize(
     "text", ["", "name", "name+00000000+AAAA", "na me+1+A", str(LOG.verifier).replace("+", "+00", 1), "n+zz+!!"]
 )
-def test_what_is_no_verifier_key_is_refused(text: str) -> None:
+def test_a_malformed_verifier_key_is_refused(text: str) -> None:
     with pytest.raises(NoteInvalid):
         VerifierKey.parse(text)
 
@@ -200,12 +200,12 @@ def test_large_entries_stand_in_the_log_by_their_digest() -> None:
         b"[" * 99_999,
     ],
 )
-def test_what_is_no_entry_is_refused(content: bytes) -> None:
+def test_a_malformed_entry_is_refused(content: bytes) -> None:
     with pytest.raises(EntryInvalid):
         kind_of(content)
 
 
-def test_an_entry_says_what_it_is() -> None:
+def test_an_entry_states_its_kind() -> None:
     assert kind_of(event("fact", {"kind": "commit"}))[0] == "fact"
     assert kind_of(b'{"payloadType":"x"}') == ("statement", {})
 

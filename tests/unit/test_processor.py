@@ -97,7 +97,7 @@ def test_the_best_image_that_runs_here_is_chosen_and_never_another(
     assert chosen(here, *platforms) == number
 
 
-def test_what_stands_beside_the_images_of_an_index_is_never_chosen() -> None:
+def test_attestations_in_an_index_are_never_chosen() -> None:
     index = {
         "manifests": [
             entry(1, "linux/amd64", annotations={"vnd.docker.reference.type": "attestation-manifest"}),
@@ -115,7 +115,7 @@ def test_what_stands_beside_the_images_of_an_index_is_never_chosen() -> None:
     assert choose({"manifests": {"linux": digest(1)}}, processor("x86_64")) is None
 
 
-def test_a_nested_index_is_chosen_as_what_it_says_and_refused_later() -> None:
+def test_a_nested_index_is_chosen_by_its_platform_and_refused_later() -> None:
     index = {"manifests": [entry(1, "linux/amd64", mediaType=OCI_INDEX)]}
     assert choose(index, processor("x86_64")) == digest(1)
 
@@ -144,7 +144,7 @@ def test_what_belongs_to_windows_is_passed_over() -> None:
         (ImagePlatform(system="", architecture=""), False, False),
     ],
 )
-def test_a_single_image_is_refused_for_what_it_states_alone(
+def test_a_single_image_is_refused_only_for_its_stated_platform(
     wanted: ImagePlatform, refused: bool, too_old: bool
 ) -> None:
     here = processor("x86_64", V2)

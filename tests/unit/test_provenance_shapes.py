@@ -166,7 +166,7 @@ UNCLEAR: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("statement, reason", UNCLEAR.values(), ids=UNCLEAR.keys())
-def test_provenance_that_names_no_one_source_says_why(statement: dict[str, Any], reason: str) -> None:
+def test_provenance_without_exactly_one_source_states_why(statement: dict[str, Any], reason: str) -> None:
     found = built_from(statement)
     assert found.source is None
     assert reason in found.reason
@@ -226,7 +226,7 @@ def test_a_repository_is_the_same_in_every_spelling(spelling: str) -> None:
     "other", ["https://git.example.org/alpha/app2", "https://git.example.org/alpha", "https://evil.example.org/alpha/app",
               "https://git.example.org@evil.example.org/alpha/app", "git@evil.example.org:alpha/app@git.example.org"],
 )  # fmt: skip
-def test_another_repository_is_never_taken_for_it(other: str) -> None:
+def test_another_repository_is_never_used_as_the_source(other: str) -> None:
     assert not same_repository(URL, other)
 
 
@@ -244,21 +244,21 @@ def test_signed_provenance_is_a_claim_of_its_builder() -> None:
     assert (claim.kind, claim.by, claim.source.revision, unclear) == ("provenance", "x", APP, [])
 
 
-def test_signed_provenance_with_several_sources_is_no_claim_and_says_why() -> None:
+def test_signed_provenance_with_several_sources_is_not_a_claim_and_states_why() -> None:
     statement = v1("https://x.example.org/b", {}, at(f"git+{URL}", APP), at("git+https://git.example.org/l/l", LIBRARY))
     claims, (reason,) = claims_of_provenance(DIGEST, envelopes=[signed(statement)], builders=BUILDERS)
     assert claims == []
     assert reason.startswith(f"the provenance of x does not name one source: it names several sources: {APP} of")
 
 
-def test_a_signed_hint_of_buildkits_client_is_no_more_than_a_hint() -> None:
+def test_a_signed_hint_of_buildkits_client_stays_a_hint() -> None:
     statement = v1(BUILDKIT_V1, {"configSource": {"path": "Dockerfile"}})
     statement["predicate"]["runDetails"]["metadata"] = {"buildkit_metadata": {"vcs": VCS}}
     (claim,), unclear = claims_of_provenance(DIGEST, envelopes=[signed(statement)], builders=BUILDERS)
     assert (claim.kind, claim.by, claim.source.revision, unclear) == ("buildkit", "", APP, [])
 
 
-def test_signed_provenance_of_another_version_is_said_not_to_be_read() -> None:
+def test_signed_provenance_of_another_version_is_reported_as_unsupported() -> None:
     statement = {**v02(TEKTON), "predicateType": "https://slsa.dev/provenance/v0.1"}
     claims, unclear = claims_of_provenance(DIGEST, envelopes=[signed(statement)], builders=BUILDERS)
     assert (claims, unclear) == (

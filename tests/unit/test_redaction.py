@@ -42,7 +42,7 @@ def redactor() -> Redactor:
         "x second line y",
     ],
 )
-def test_a_secret_is_masked_however_it_is_quoted(redactor: Redactor, text: str) -> None:
+def test_a_secret_is_masked_in_any_quoting(redactor: Redactor, text: str) -> None:
     scrubbed = redactor.scrub(f"before {text} after")
     assert "hunter2" not in scrubbed
     assert "second line" not in scrubbed

@@ -220,5 +220,5 @@ LIST = "https://r.example.org/v2/a/referrers/sha256:1"
         ("no link", ""),
     ],
 )
-def test_a_list_goes_on_where_its_link_says_and_at_the_registry_only(link: str, following: str) -> None:
+def test_a_list_continues_at_its_link_and_at_the_registry_only(link: str, following: str) -> None:
     assert next_page(OUTSIDE, LIST, link) == following

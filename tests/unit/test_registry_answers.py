@@ -54,7 +54,7 @@ def test_an_error_document_is_read_as_far_as_its_bounds() -> None:
         (403, b"", False),
     ],
 )
-def test_overload_passes_and_a_refusal_does_not(status: int, content: bytes, passes: bool) -> None:
+def test_overload_is_transient_and_a_refusal_is_not(status: int, content: bytes, passes: bool) -> None:
     assert may_pass(status, content) is passes
 
 
@@ -74,7 +74,7 @@ def test_bytes_are_compared_with_the_digest_that_they_were_asked_for_by() -> Non
 
 
 @pytest.mark.parametrize("status", [303, 307, 400, 401, 403, 404, 405, 406, 501])
-def test_a_registry_without_referrers_says_so_in_many_ways(status: int) -> None:
+def test_every_response_of_a_registry_without_referrers_is_recognised(status: int) -> None:
     assert referrers_closed(status, b"")
 
 
@@ -109,7 +109,7 @@ async def test_pages_become_one_list() -> None:
     assert json.loads(found) == {"schemaVersion": 2, "manifests": [{"digest": "a"}, {"digest": "b"}, 7]}
 
 
-async def test_a_single_page_stays_as_it_came_and_no_list_stays_none() -> None:
+async def test_a_single_page_is_verbatim_and_a_missing_list_is_none() -> None:
     async def one(url: str, first: bool) -> Page | None:
         return b'{ "manifests": [] }', ""
 
@@ -120,7 +120,7 @@ async def test_a_single_page_stays_as_it_came_and_no_list_stays_none() -> None:
     assert await whole_list(PLACE, LIST, closed) is None
 
 
-async def test_a_list_without_an_end_is_given_up_after_fifty_pages() -> None:
+async def test_an_endless_list_fails_after_fifty_pages() -> None:
     asked: list[str] = []
 
     async def read(url: str, first: bool) -> Page | None:
@@ -141,7 +141,7 @@ async def test_a_list_without_an_end_is_given_up_after_fifty_pages() -> None:
         (None, UPLOADS),
     ],
 )
-def test_an_upload_goes_on_where_its_location_is(location: str | None, target: str) -> None:
+def test_an_upload_continues_at_its_location(location: str | None, target: str) -> None:
     assert upload_location(PLACE, UPLOADS, location) == target
 
 

@@ -71,7 +71,7 @@ def test_one_address_that_may_not_be_asked_refuses_the_url(found: list[str]) -> 
         checked(OUTSIDE, CDN, found, ["198.51.100.1"])
 
 
-def test_a_host_of_the_settings_is_asked_at_whatever_address_it_has() -> None:
+def test_a_host_in_the_settings_may_have_any_address() -> None:
     assert as_named("https://login.example.org:443/x") == Pinned(
         url="https://login.example.org:443/x", host="login.example.org:443", server_hostname=None
     )

@@ -84,7 +84,7 @@ def test_an_artifact_type_or_a_subject_makes_no_image_less_of_one() -> None:
     assert kind_of(manifest(OCI_CONFIG, TAR, subject=described(OCI_MANIFEST))) == "image"
 
 
-def test_an_index_means_its_image_and_nothing_beside_it() -> None:
+def test_an_index_resolves_to_its_image_and_not_to_an_attestation() -> None:
     image = described(OCI_MANIFEST, platform={"os": "linux", "architecture": "arm64"})
     attestation = described(
         OCI_MANIFEST, OTHER, platform={"os": "unknown", "architecture": "unknown"},
@@ -202,7 +202,7 @@ def test_a_tag_without_a_time_is_as_old_as_the_version_before_it() -> None:
     ["1970-01-01T00:00:00Z", "1980-01-01T00:00:01Z", "0001-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "yesterday", "",
      "2025-01-01", None, 7, "9" * 500],
 )  # fmt: skip
-def test_a_time_that_cannot_be_is_none(created: object) -> None:
+def test_an_impossible_time_is_none(created: object) -> None:
     assert made_at({"created": created}, {}, NOW) is None
 
 
@@ -227,7 +227,7 @@ ECR = b'{"errors":[{"code":"NAME_UNKNOWN","message":"The repository with name \'
         (400, b'{"__type":"RepositoryNotFoundException","message":"no"}'),
     ],
 )
-def test_a_repository_that_must_be_made_first_is_told_from_one_that_is_away(status: int, said: bytes) -> None:
+def test_a_repository_that_must_be_created_is_distinguished_from_an_unreachable_one(status: int, said: bytes) -> None:
     assert place_missing(status, said)
     refusal = missing("project/alpha/app")
     assert (refusal.code, refusal.status) == ("NAME_UNKNOWN", 404)
@@ -247,5 +247,5 @@ def test_a_repository_that_must_be_made_first_is_told_from_one_that_is_away(stat
         (400, b'{"errors":[{"code":"MANIFEST_INVALID"}]}'),
     ],
 )
-def test_any_other_refusal_is_not_taken_for_it(status: int, said: bytes) -> None:
+def test_any_other_refusal_is_not_a_missing_repository(status: int, said: bytes) -> None:
     assert not place_missing(status, said)

@@ -207,7 +207,7 @@ def test_a_token_is_used_until_shortly_before_it_expires(body: bytes, value: str
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"token": 7}', b'{"token": "a b"}', b'{"token": "a\\n"}'])
-def test_what_is_no_token_is_none(body: bytes) -> None:
+def test_a_malformed_token_is_none(body: bytes) -> None:
     assert parse_token(body) is None
 
 
@@ -270,7 +270,7 @@ def test_docker_hubs_login_is_found_by_each_key_for_each_name(host: str, key: st
         ({"docker.io": "b"}, "docker.io", None),
     ],
 )  # fmt: skip
-def test_the_best_entry_that_has_a_login_is_taken_and_no_other_hosts(
+def test_the_best_entry_with_a_login_is_used_and_no_other_hosts(
     entries: dict[str, object], host: str, wanted: str | None
 ) -> None:
     found = docker_entry({"auths": entries}, host)

@@ -55,14 +55,14 @@ def test_every_wrong_value_is_found_at_once_in_the_order_of_the_file() -> None:
     ]
 
 
-def test_values_that_fit_but_are_wrong_are_found_beside_those_that_do_not_fit() -> None:
+def test_invalid_values_are_reported_together_with_values_of_a_wrong_type() -> None:
     assert said(LEAST + "listen_port: x\ncheckpoint_seconds: 0\n") == [
         "a.yaml:3:1: error[settings-invalid]: listen_port: must be a whole number, but is text",
         "a.yaml:4:1: error[settings-invalid]: checkpoint_seconds must be from 1 to 3600",
     ]
 
 
-def test_what_only_follows_from_a_wrong_value_is_not_said() -> None:
+def test_consequential_errors_of_an_invalid_value_are_not_reported() -> None:
     assert said(LEAST + "tls_certificate_file: /a\ntls_key_file: [b]\n") == [
         "a.yaml:4:1: error[settings-invalid]: tls_key_file: must be text, but is a list"
     ]
@@ -106,7 +106,7 @@ def test_a_setting_of_an_earlier_version_is_refused_at_its_place_with_its_name_n
         aggregator.parse_settings(text.encode(), name="a.yaml")
 
 
-def test_a_password_in_the_settings_is_quoted_by_no_message() -> None:
+def test_no_message_quotes_a_password_in_the_settings() -> None:
     for line in (
         "database: 'postgresql://whence:hunter2@db/whence",
         "database: [postgresql://whence:hunter2@db/whence]",
@@ -118,12 +118,12 @@ def test_a_password_in_the_settings_is_quoted_by_no_message() -> None:
         assert "hunter2" not in caught.value.diagnostics(), line
 
 
-def test_a_thousand_mistakes_are_answered_with_a_bounded_number_of_lines() -> None:
+def test_a_thousand_errors_produce_a_bounded_number_of_lines() -> None:
     text = LEAST + "".join(f"unknown_{number}: 1\n" for number in range(1000))
     assert 10 < len(said(text)) <= 100
 
 
-def test_agent_and_witness_say_the_line_as_well() -> None:
+def test_agent_and_witness_report_the_line_too() -> None:
     with pytest.raises(SettingsInvalid, match=r"a\.yaml:2:1: .*status_port: must be a whole number, but is text"):
         agent.parse_settings(b"aggregator_url: https://whence.example.org\nstatus_port: x\n", name="a.yaml")
     with pytest.raises(SettingsInvalid, match=r"w\.yaml:2:1: .*log_keys: must be a list, but is text"):
@@ -156,7 +156,7 @@ def test_files_that_systemd_hands_over_are_named_by_its_variable() -> None:
     assert document.settings.tls_certificate_file == "/run/credentials/x.service/whence_tls.crt"
 
 
-def test_without_systemds_variable_only_a_program_that_reads_the_file_complains_and_says_why() -> None:
+def test_without_systemds_variable_only_a_program_that_reads_the_file_reports_an_error() -> None:
     document = aggregator.read_settings(TLS.encode(), name="a.yaml")
     with pytest.raises(SettingsInvalid) as caught:
         load_tls_context(document.settings.tls_certificate_file or "", document.settings.tls_key_file or "")

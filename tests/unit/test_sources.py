@@ -51,7 +51,7 @@ def test_a_clean_status_may_be_blank_or_false(status: str) -> None:
 
 
 @pytest.mark.parametrize("revision", ["", "main", "0123456", COMMIT + "0", "g" * 40])
-def test_what_is_no_full_commit_id_is_none(revision: str) -> None:
+def test_a_revision_without_a_full_commit_id_has_none(revision: str) -> None:
     assert source(revision=revision).commit_id is None
 
 
@@ -61,7 +61,7 @@ def test_extra_keys_are_tolerated_and_missing_ones_read_as_empty() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{", b"\xff", b"[" * 9999, b" " * 70_000])
-def test_what_is_no_scm_source_is_refused(content: bytes) -> None:
+def test_a_malformed_scm_source_is_refused(content: bytes) -> None:
     with pytest.raises(ScmSourceInvalid):
         ScmSource.parse(content)
 
@@ -93,7 +93,7 @@ def test_a_repository_is_named_by_where_it_is(url: str, repository: str) -> None
         "https://h/-x", "https://h/a b", "http://h:99999/a", "javascript:alert(1)", "https://h/a;b",
     ],
 )  # fmt: skip
-def test_what_names_no_repository_is_never_fetched(url: str) -> None:
+def test_text_that_is_not_a_repository_is_never_fetched(url: str) -> None:
     assert repository_of(url) is None
 
 
@@ -182,5 +182,5 @@ def test_registries_that_are_named_twice_are_found() -> None:
 @pytest.mark.parametrize(
     "registry, loopback", [("127.0.0.1:5000", True), ("localhost", True), ("10.0.0.1:5000", False)]
 )
-def test_only_loopback_goes_without_tls(registry: str, loopback: bool) -> None:
+def test_only_loopback_is_reached_without_tls(registry: str, loopback: bool) -> None:
     assert is_loopback_registry(registry) is loopback

@@ -104,7 +104,7 @@ def test_every_changed_byte_of_the_payload_is_noticed() -> None:
         (b" " * (ENVELOPE_BYTES_MAX + 1), "envelope-too-large"),
     ],
 )  # fmt: skip
-def test_what_is_no_envelope_is_refused(content: bytes, code: str) -> None:
+def test_a_malformed_envelope_is_refused(content: bytes, code: str) -> None:
     assert code_of(content) == code
 
 
@@ -155,7 +155,7 @@ def test_brackets_beyond_any_recursion_are_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "!", "AAAA", "A" * 2000])
-def test_what_is_no_public_key_is_refused(text: str) -> None:
+def test_a_malformed_public_key_is_refused(text: str) -> None:
     with pytest.raises(keys.PublicKeyInvalid):
         keys.public_key_from_wire(text)
 
@@ -182,7 +182,7 @@ def test_a_heartbeat_holds_only_under_its_own_key() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff", b"{" * 5000])
-def test_what_is_no_heartbeat_is_refused(content: bytes) -> None:
+def test_a_malformed_heartbeat_is_refused(content: bytes) -> None:
     with pytest.raises(heartbeat.HeartbeatInvalid):
         heartbeat.Heartbeat.from_wire(content)
 
@@ -220,7 +220,7 @@ def test_a_heartbeat_needs_a_counter_within_bounds_and_a_time(field: str, value:
     assert caught.value.code == code
 
 
-def test_a_heartbeat_of_an_agent_of_before_is_told_to_upgrade() -> None:
+def test_the_refusal_of_an_earlier_agents_heartbeat_states_to_upgrade() -> None:
     body = b'{"enrolment":1,"instance_id":"i-00000001","sent_at":"2026-11-22T12:00:00.000Z","sequence":2,'
     body += b'"state_digest":"sha256:%s"}' % (b"a" * 64)
     with pytest.raises(heartbeat.HeartbeatInvalid) as caught:

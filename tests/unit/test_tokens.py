@@ -37,7 +37,7 @@ def lines(path: Path) -> list[str]:
     return path.read_text("ascii").splitlines()
 
 
-def test_a_token_is_known_by_its_hash_alone() -> None:
+def test_a_token_is_identified_only_by_its_hash() -> None:
     text, token = made("ada", "hello", "platform")
     assert text not in token.to_line()
     caller = parse_tokens(f"# ours\n\n{token.to_line()}\n", name="t")[token_hash(text)].caller
@@ -58,7 +58,7 @@ def test_only_a_token_that_is_named_admin_writes_for_every_team() -> None:
 
 
 @pytest.mark.parametrize("team", ["*", "-", "", "a,*", "*,a", "a,b"])
-def test_a_team_cannot_be_a_word_for_other_rights(team: str) -> None:
+def test_a_team_cannot_have_the_name_of_a_right(team: str) -> None:
     with pytest.raises(TokensInvalid):
         made("ada", team)
 
@@ -78,7 +78,7 @@ def test_lines_of_earlier_versions_keep_their_rights_and_never_expire() -> None:
         f"{HASH} ada * until=", f"{HASH} ada * until=2027-01-01T00:00:00Z x", f"{HASH} ada *,hello", f"{HASH} ada",
     ],
 )  # fmt: skip
-def test_a_line_that_is_no_token_is_named(line: str) -> None:
+def test_a_malformed_line_is_named(line: str) -> None:
     with pytest.raises(TokensInvalid, match="t:2"):
         parse_tokens(f"\n{line}\n", name="t")
 
@@ -92,7 +92,7 @@ def test_reading_user_data_is_a_right_of_its_own() -> None:
     assert allowed.rights == "read, user-data"
 
 
-def test_every_wrong_line_is_named_and_none_is_shown() -> None:
+def test_every_invalid_line_is_named_and_never_quoted() -> None:
     with pytest.raises(TokensInvalid) as caught:
         parse_tokens("a-secret-pasted-here\n\nanother\n", name="t")
     assert "t:1, t:3" in caught.value.message
@@ -151,7 +151,7 @@ def test_a_token_is_not_glued_to_a_last_line_that_does_not_end(tmp_path: Path) -
     assert [one.caller.name for one in parse_tokens(file.read_text(), name="t").values()] == ["root", "ada"]
 
 
-def test_revoking_takes_the_tokens_of_a_name_and_leaves_every_other_line_as_it_is(
+def test_revoking_removes_the_tokens_of_a_name_and_no_other_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "tokens"
@@ -175,7 +175,7 @@ def test_one_of_several_tokens_of_a_name_is_revoked_by_when_it_was_made(tmp_path
     assert lines(file) == []
 
 
-async def test_tokens_that_are_made_while_others_are_revoked_are_all_kept(tmp_path: Path) -> None:
+async def test_tokens_that_are_created_during_a_revocation_are_not_lost(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("".join(f"sha256:{number:064x} old{number} *\n" for number in range(20)))
     work = [("revoke", f"old{number}") for number in range(20)] + [(f"new{number}",) for number in range(20)]
@@ -185,7 +185,7 @@ async def test_tokens_that_are_made_while_others_are_revoked_are_all_kept(tmp_pa
     assert names == {f"new{number}" for number in range(20)}
 
 
-def test_revoking_in_a_file_with_a_wrong_line_says_that_it_does_not_count_yet(
+def test_revoking_in_a_file_with_an_invalid_line_reports_that_it_is_not_effective_yet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "tokens"

@@ -43,7 +43,7 @@ def only_error(text: str | bytes, rules: PlatformRules = VOUCHED) -> Problem:
     return problem
 
 
-def test_a_right_document_has_no_problem() -> None:
+def test_a_valid_document_has_no_problem() -> None:
     judgement = judged(GOOD)
     assert judgement.problems == ()
     assert judgement.user_data is not None
@@ -52,7 +52,7 @@ def test_a_right_document_has_no_problem() -> None:
 
 
 @pytest.mark.parametrize("written", ["docker.io/nginx", "index.docker.io/library/nginx", "registry-1.docker.io/nginx"])
-def test_docker_hubs_image_is_one_whichever_name_is_written(written: str) -> None:
+def test_an_image_of_docker_hub_is_the_same_by_each_of_its_names(written: str) -> None:
     rules = PlatformRules(immutable=frozenset({"docker.io"}), allowed=frozenset({"docker.io"}))
     user_data = judged(GOOD.replace("registry.example.org/pay/api", written), rules).user_data
     assert user_data is not None
@@ -109,15 +109,13 @@ def test_everything_acted_on_is_read() -> None:
         (HEAD + "a: " + "[" * 30 + "]" * 30, "yaml-too-deep", 2, 23),
     ],
 )  # fmt: skip
-def test_a_document_that_cannot_be_read_says_where_and_why(
-    text: str | bytes, code: str, line: int, column: int
-) -> None:
+def test_a_malformed_document_reports_place_and_reason(text: str | bytes, code: str, line: int, column: int) -> None:
     problem = only_error(text)
     assert (problem.code, problem.line, problem.column) == (code, line, column)
     assert problem.fix
 
 
-def test_the_16_kib_of_ec2_are_taken_and_one_byte_more_is_not() -> None:
+def test_ec2s_16_kib_are_accepted_and_one_byte_more_is_refused() -> None:
     padding = RAW_BYTES_MAX - len(GOOD) - 2
     exactly = GOOD + "#" + "x" * padding + "\n"
     assert len(exactly) == RAW_BYTES_MAX
@@ -177,19 +175,19 @@ def test_a_registry_port_works_where_stock_refused_it() -> None:
     assert errors(GOOD.replace("registry.example.org", "127.0.0.1:5000")) == []
 
 
-def test_a_digest_needs_nobody_to_vouch() -> None:
+def test_a_digest_needs_no_immutable_registry() -> None:
     source = "elsewhere.example.org/pay/api@sha256:" + "a" * 64
     assert errors(GOOD.replace("registry.example.org/pay/api:1.2", source)) == []
 
 
-def test_a_moving_tag_beside_a_digest_only_warns() -> None:
+def test_a_mutable_tag_with_a_digest_is_only_a_warning() -> None:
     source = "registry.example.org/pay/api:latest@sha256:" + "a" * 64
     judgement = judged(GOOD.replace("registry.example.org/pay/api:1.2", source))
     assert judgement.user_data is not None
     assert {problem.code for problem in judgement.problems} == {"image-tag-mutable", "version-differs-from-tag"}
 
 
-def test_without_platform_settings_a_tag_nobody_vouched_for_is_a_warning() -> None:
+def test_without_platform_settings_a_mutable_tag_is_a_warning() -> None:
     judgement = judged(GOOD, PlatformRules(platform_known=False))
     assert [(p.severity, p.code) for p in judgement.problems] == [("warning", "image-tag-not-vouched")]
     assert judgement.user_data is not None
@@ -248,7 +246,7 @@ def test_what_is_accepted_without_effect_is_warned_about(line: str, code: str | 
     assert [problem.code for problem in judgement.problems] == ([code] if code else [])
 
 
-def test_an_unquoted_number_that_prints_back_is_taken_with_a_warning() -> None:
+def test_an_unquoted_number_with_unchanged_text_is_accepted_with_a_warning() -> None:
     text = GOOD.replace('"1.2"', "0.3").replace("api:1.2", "api:0.3")
     judgement = judged(text)
     assert judgement.user_data is not None
@@ -267,7 +265,7 @@ def test_booleans_and_null_in_the_environment_look_as_stock_rendered_them() -> N
     assert user_data.options.environment == {"A": "True", "B": "None", "C": "16", "D": "yes"}
 
 
-def test_five_mistakes_are_all_found_at_once() -> None:
+def test_five_errors_are_all_reported() -> None:
     text = (
         HEAD + "application_id: greeter\napplication_version: 1.10\nruntime: docker\n"
         "source: registry.example.org/demo/greeter\nports: [8080]\nenvironment:\n  RETRIES: [1, 2]\n"
@@ -339,7 +337,7 @@ def test_no_yaml_breaks_the_judge_and_every_problem_has_a_place(body: str) -> No
     ["runtime: ghp_16C7e42F292c6912E7710c838347Ae178B4a", "shutdown: 'password=ghp_16C7e42F292c6912E7710c838347Ae178B4a'",
      "memory: ghp_16C7e42F292c6912E7710c838347Ae178B4a"],
 )  # fmt: skip
-def test_no_problem_quotes_a_secret_that_stands_in_the_wrong_place(more: str) -> None:
+def test_no_problem_quotes_a_secret_under_the_wrong_key(more: str) -> None:
     judgement = judge(f"#taupage-ami-config\n{more}\n".encode(), PlatformRules())
     assert any("…" in problem.message for problem in judgement.problems)
     assert "ghp_" not in repr(judgement.problems)

@@ -52,7 +52,7 @@ def ours(text: bytes = GOOD) -> MIMEText:
 
 
 @pytest.mark.parametrize("kind", ["gzip", "x-gzip", "gzip-compressed", "x-gunzip", "x-compress"])
-def test_a_compressed_part_is_read_as_what_its_first_line_says(kind: str) -> None:
+def test_a_compressed_part_has_the_type_of_its_first_line(kind: str) -> None:
     judgement = read(message(ours(), compressed(MORE, kind)).as_bytes())
     assert judgement.user_data is not None
     assert judgement.user_data.options.root
@@ -128,7 +128,7 @@ def test_an_mbox_line_as_python_writes_it_is_read() -> None:
     read(whole.as_bytes(unixfrom=True))
 
 
-def test_a_document_that_speaks_of_mime_is_no_message() -> None:
+def test_a_document_that_mentions_mime_is_not_a_message() -> None:
     read(GOOD + b"environment:\n  A: |\n    MIME-Version: 1.0\n")
 
 
@@ -165,7 +165,7 @@ def test_cloud_config_beside_ours_is_refused_by_its_type_and_by_its_first_line()
     ids=["plain", "mark", "gzip", "mime", "cloud-config", "blank lines"],
 )  # fmt: skip
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
-def test_user_data_that_was_encoded_twice_is_named_as_that(content: bytes, encode: object) -> None:
+def test_user_data_that_was_encoded_twice_is_reported_as_such(content: bytes, encode: object) -> None:
     assert callable(encode)
     (problem,) = judge(encode(content), RULES).problems
     assert problem.code == "user-data-encoded-twice"
@@ -175,7 +175,7 @@ def test_user_data_that_was_encoded_twice_is_named_as_that(content: bytes, encod
     assert "encoded 2 times" in again.message
 
 
-def test_base64_of_something_else_is_not_taken_for_user_data() -> None:
+def test_base64_of_other_content_is_not_reported_as_user_data() -> None:
     for content in (b"hello world hello world hello world", bytes(range(60)), b""):
         assert "user-data-encoded-twice" not in codes(base64.b64encode(content))
 

@@ -81,7 +81,7 @@ def folded(text: str) -> str:
         f"'aws:kms: {ENCODED}'\n",
     ],
 )
-def test_a_ciphertext_is_taken_as_taupage_took_it_and_decrypted_whole(value: str) -> None:
+def test_a_ciphertext_is_read_as_by_taupage_and_decrypted_whole(value: str) -> None:
     assert asked_for(accepted(f"environment:\n  A: {value}")) == [CIPHERTEXT]
 
 
@@ -153,7 +153,7 @@ def test_a_reference_that_aws_would_refuse_is_refused_offline(value: str, code: 
          "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pay/db-AbCdEf"),
     ],
 )  # fmt: skip
-def test_a_reference_by_awss_rules_is_asked_for_as_it_is_written(value: str, asked: object) -> None:
+def test_a_valid_reference_is_requested_unchanged(value: str, asked: object) -> None:
     assert asked_for(accepted(f"environment:\n  A: {json.dumps(value)}\n")) == [asked]
 
 
@@ -190,7 +190,7 @@ DOCKER = {"auths": {"https://r.example.org/v1/": {"auth": AUTH, "email": "a@exam
         "dockercfg: >\n" + "".join(f"  {line}\n" for line in json.dumps(DOCKER, indent=2).splitlines()),
     ],
 )
-def test_a_sign_in_is_taken_in_each_form_that_people_paste(text: str) -> None:
+def test_a_login_is_accepted_in_each_of_dockers_forms(text: str) -> None:
     read = accepted(text)
     assert read.sign_in == {"r.example.org": {"auth": AUTH}}
     assert AUTH not in json.dumps(masked(read.document))
@@ -307,12 +307,12 @@ def test_what_the_tool_that_reads_it_refuses_is_refused_offline(line: str, code:
         ("read_only: true\nmounts: {/tmp: {}}", None),
     ],
 )  # fmt: skip
-def test_what_the_tool_that_reads_it_takes_is_taken(line: str, warning: str | None) -> None:
+def test_values_that_the_tool_accepts_are_accepted(line: str, warning: str | None) -> None:
     found = [problem.code for problem in judged(line + "\n").problems if problem.code != "ports-not-published"]
     assert found == ([warning] if warning else [])
 
 
-def test_recent_capabilities_are_taken_with_a_warning() -> None:
+def test_recent_capabilities_are_accepted_with_a_warning() -> None:
     rules = PlatformRules(immutable=RULES.immutable, capabilities=frozenset({"BPF"}))
     assert [problem.code for problem in judged("capabilities_add: [BPF]\n", rules).problems] == ["capability-recent"]
     assert accepted("capabilities_drop: [BPF, CHOWN]\n").options.capabilities_drop == ("CHOWN",)
@@ -372,7 +372,7 @@ IDENTITY = InstanceIdentity(
         ("journald", {}, {}),
     ],
 )
-def test_no_rotated_log_is_one_log_for_the_engine_and_none_is_compressed(
+def test_zero_rotated_logs_become_one_log_of_the_engine_without_compression(
     driver: str, options: dict[str, str], expected: dict[str, str]
 ) -> None:
     plan = accepted("application_logrotate_rotate: 0\n", "log-rotate-least").logs

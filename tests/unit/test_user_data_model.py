@@ -73,7 +73,7 @@ ENGINE = NoEngine(base_url="unix:///nonexistent.sock", version="1.41", timeout=1
 @pytest.mark.endurance
 @given(documents)
 @settings(max_examples=EXAMPLES, phases=(Phase.explicit, Phase.generate, Phase.shrink))
-def test_what_is_valid_never_fails_later_for_its_form(document: dict[str, Any]) -> None:
+def test_valid_user_data_never_fails_later_by_its_form(document: dict[str, Any]) -> None:
     found = valid(document)
     if found is None:
         return

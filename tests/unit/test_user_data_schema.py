@@ -84,7 +84,7 @@ def test_disks_are_read_as_stock_meant_them() -> None:
     )
 
 
-def test_everybody_who_is_to_hear_of_the_boot_is_read() -> None:
+def test_every_recipient_of_the_boots_outcome_is_read() -> None:
     read = accepted(
         "notify_cfn: {stack: pay-1, resource: AppServer}\nlifecycle_hook: {group: pay, launching: up, terminating: down}\n"
         f"healthcheck: {{type: alb, target_group_arn: '{TARGET_GROUP}'}}\nshutdown: on-success\non_failure: terminate\n"
@@ -96,7 +96,7 @@ def test_everybody_who_is_to_hear_of_the_boot_is_read() -> None:
     assert (read.shutdown, read.on_failure, read.start) == ("on-success", "terminate", False)
 
 
-def test_a_document_refused_for_something_else_still_says_who_is_to_hear_of_it() -> None:
+def test_a_refused_document_still_names_the_recipients_of_the_outcome() -> None:
     judgement = judged("notify_cfn: {stack: pay-1, resource: AppServer}\non_failure: unhealthy\nports: [1]\n")
     assert judgement.user_data is None
     assert judgement.announcement.stack_resource == StackResource(stack="pay-1", resource="AppServer")
@@ -266,7 +266,7 @@ def test_what_cannot_be_meant_is_refused_with_a_fix(line: str, code: str) -> Non
         ("use_iid_auth: true", "key-unknown"),
     ],
 )
-def test_what_is_accepted_otherwise_than_written_is_said(line: str, code: str) -> None:
+def test_a_value_that_is_changed_on_reading_is_reported(line: str, code: str) -> None:
     accepted(line + "\n", warnings=(code,))
 
 
@@ -311,7 +311,7 @@ values = st.none() | st.booleans() | st.integers(-5, 99) | st.text("ab/.:- ", ma
 
 
 @given(*(st.dictionaries(names, values, max_size=6) for _ in range(3)))
-def test_no_user_data_changes_what_the_platform_says(
+def test_user_data_never_changes_the_platforms_values(
     defaults: dict[str, object], platform: dict[str, object], written: dict[str, object]
 ) -> None:
     result = effective(defaults=defaults, platform=platform, user_data=written)
@@ -384,7 +384,7 @@ def test_any_value_under_any_key_is_judged(name: str, value: str) -> None:
         assert problem.line > 0
 
 
-def test_every_key_says_what_becomes_of_it() -> None:
+def test_every_key_states_its_effect() -> None:
     for key in KEYS.values():
         assert key.does.endswith("."), key.name
         assert key.parent == "" or key.parent in KEYS, key.name

@@ -25,7 +25,7 @@ def acts(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-def test_json_escapes_what_acts_on_a_terminal_and_keeps_the_value(text: str) -> None:
+def test_json_escapes_control_characters_and_keeps_the_value(text: str) -> None:
     written = visible_json({text: [text]}, indent=2)
     assert acts(written) == []
     assert json.loads(written) == {text: [text]}
@@ -36,7 +36,7 @@ VALUES = st.recursive(TEXT | st.integers() | st.none(), lambda inner: st.lists(i
 
 
 @given(VALUES)
-def test_json_is_visible_whatever_it_says(value: object) -> None:
+def test_json_is_printable_for_any_value(value: object) -> None:
     written = visible_json(value, indent=2)
     assert acts(written) == []
     assert json.loads(written) == value
