@@ -28,7 +28,9 @@ def _as_it_is(_: Path) -> Sequence[str]:
 async def postgres(
     directory: Path, logs: Path, *, superuser: str = "whence", prepare: Callable[[Path], Sequence[str]] = _as_it_is
 ) -> AsyncIterator[str]:
-    """Give the DSN of the cluster's database. Durability is left on: it is what is tested.
+    """Return the DSN of the cluster's database.
+
+    Kills of processes are tested on it. Its files may be in memory, so the loss of a disk's cache is not.
 
     `prepare` may change the files of the cluster before it starts, and gives further settings, `name=value`.
     """
