@@ -33,7 +33,7 @@ from whence_aggregator.agents.enrolment import Enrolment
 from whence_aggregator.agents.ingest import Verified
 from whence_aggregator.agents.verification import Submitted, VerifiedStatement, check
 from whence_aggregator.compliance.rules.catalogue import RULES
-from whence_aggregator.ledger.ledger import NewEntry
+from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.events import project_verdicts
 from whence_aggregator.queries.agents import ADD_ENROLMENT, ADD_INSTANCE, AddEnrolmentParameters, AddInstanceParameters

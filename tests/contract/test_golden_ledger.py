@@ -17,8 +17,8 @@ import pytest
 from fakes.auditor import dumped
 from fakes.in_process import InProcess
 from whence_aggregator.audit.replay import Replay
-from whence_aggregator.ledger.ledger import NewEntry
 from whence_aggregator.ledger.log_reader import Stored
+from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.kinds import KINDS
 from whence_common.ledger_entry import event, type_of

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, REPOSITORY, SIDECAR, Machine
-from whence_aggregator.ledger.ledger import NewEntry
+from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.projections.rows import named
 from whence_aggregator.queries.query import instance_ids, together
 from whence_aggregator.queries.trace import STATEMENTS_NOW, STATEMENTS_OF

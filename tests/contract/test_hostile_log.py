@@ -15,7 +15,7 @@ from rich.console import Console
 from fakes.auditor import bundle, checked, dumped, report
 from fakes.in_process import InProcess
 from whence_aggregator.audit.rebuild import rebuild
-from whence_aggregator.ledger.ledger import NewEntry
+from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.whence.evidence import draw_report
 from whence_common.errors import InputError
 from whence_common.evidence_bundle import BundleInvalid

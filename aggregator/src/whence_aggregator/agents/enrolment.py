@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from whence_aggregator.agents.challenges import Challenges
 from whence_aggregator.agents.rows import bound_key, enrolments
 from whence_aggregator.callers.limits import EnrolmentLimits
-from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ledger.rows import PackedEntry
+from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import (
     CallerIdentity,
     Conflict,

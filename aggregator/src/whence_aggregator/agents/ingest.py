@@ -18,7 +18,8 @@ from whence_aggregator.agents.rows import index_taken
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.agents.verification import Refusal, Submitted, VerifiedStatement, Verifier, key_ids
 from whence_aggregator.callers.limits import Limit
-from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.ports import OutOfOrder, Unauthenticated, WriteConflict
 from whence_aggregator.projections.known import KnownInstance, KnownInstances
 from whence_aggregator.projections.rows import InstanceRows, known_instances, named

@@ -18,7 +18,8 @@ from whence_aggregator.applications.rows import (
 )
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
-from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.ports import Database, NotFound, Transaction
 from whence_aggregator.projections.events import project_application
 from whence_aggregator.queries.applications import (

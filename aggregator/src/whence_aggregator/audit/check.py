@@ -15,9 +15,9 @@ from whence_aggregator.audit.replay import Replay
 from whence_aggregator.audit.rows import checkpoint as checkpoint_row
 from whence_aggregator.audit.rows import stored_tile, unseen
 from whence_aggregator.ledger.kinds import TablePage
-from whence_aggregator.ledger.ledger import digest_head
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ledger.rows import EntryRecord, record
+from whence_aggregator.ledger.writing import digest_head
 from whence_aggregator.ports import Database, R, StorageUnavailable
 from whence_aggregator.projections.kinds import KINDS, TABLES
 from whence_aggregator.queries.audit import DUMP_CHECKPOINT, DUMP_LAST_SEEN, DUMP_TILE, DUMP_UNSEEN

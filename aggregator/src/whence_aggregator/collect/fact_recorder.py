@@ -11,7 +11,8 @@ from typing import Any
 
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.rows import StandingFact, standing_fact
-from whence_aggregator.ledger.ledger import Ledger, NewEntry, Writing
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.projections.events import links_of, project_fact
 from whence_aggregator.queries.collect import FACTS_NOW

@@ -18,7 +18,8 @@ from whence_aggregator.compliance.presence import EC2_LAG
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
 from whence_aggregator.compliance.rules.user_data import USER_DATA_CHANGED
-from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import APPENDED_AT_ONCE_MAX, NewEntry
 from whence_aggregator.ports import Database, Ec2Inventory, ListedInstance, SourceUnavailable
 from whence_aggregator.projections.events import project_inventory
 from whence_aggregator.queries.collect import (

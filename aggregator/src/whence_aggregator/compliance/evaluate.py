@@ -26,7 +26,8 @@ from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.catalogue import RULE_VERSIONS, RULES, judge
 from whence_aggregator.compliance.rules.clock import BY_HEARTBEATS, CLOCK_OFF
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
-from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database, StorageUnavailable, Transaction
 from whence_aggregator.projections.events import INSTANCE, project_verdicts
 from whence_aggregator.queries.agents import INSTANCES_NAMED

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
-from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import Archive
 from whence_aggregator.ledger.rows import bases, period, prunable
+from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.queries.ledger import BASES_NEEDED, CLOCK_RANGE, PRUNABLE, PRUNE_ENTRY
 from whence_aggregator.queries.query import array

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from whence_aggregator.ledger.ledger import Ledger, NewEntry
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database
 from whence_aggregator.ports_registry import BlobBackend
 from whence_aggregator.projections.pushes import project_untag, push_writes
