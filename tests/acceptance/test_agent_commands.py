@@ -143,7 +143,7 @@ async def test_once_writes_both_files_where_berry_wrote_them(
         (("-a", "pay-api", "-m", "no-such-bucket-here"), 1, "bucket does not exist"),
         (("-a", "half", "-m", BUCKET), 1, "client.json"),
         (("-a", "unlisted", "-m", BUCKET), 2, "no line for unlisted"),
-        (("-f", "/nonexistent.yaml"), 2, "name the application with -a"),
+        (("-f", "/nonexistent.yaml"), 2, "pass the application with -a"),
         (("-a", "../x", "-m", BUCKET), 2, "malformed"),
     ],
 )
@@ -174,7 +174,7 @@ async def test_a_credentials_file_that_is_none_is_refused_without_quoting_it(
 async def test_a_directory_that_is_not_there_is_refused(scape: Landscape, bucket: str, keys: Path) -> None:
     arguments = ("-a", "pay-api", "-m", bucket, *off_aws(scape, keys), "/nonexistent/meta")
     code, output = await command("credentials", "--once", *arguments)
-    assert (code, "make it first" in output) == (2, True)
+    assert (code, "create it first" in output) == (2, True)
 
 
 async def test_it_keeps_on_until_it_is_told_to_stop(scape: Landscape, bucket: str, keys: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ async def test_tls_with_a_key_of_roots_a_port_below_1024_and_a_private_authority
         )
         code, output = await machine.said(*check)
         assert code == 78, output
-        assert "tokens_file /etc/whence/tokens cannot be read: Permission denied" in output
+        assert "/etc/whence/tokens cannot be read: Permission denied" in output
         assert "aggregator.yaml:7:1: error[tls-key]: tls_key_file: " in output
         assert "aggregator.yaml:8:1: error[directory-not-writable]: log_key_file: this user may not write in" in output
         assert "aggregator.yaml:9:31: error[login-unreadable]: git_servers.g.example.org.login_file" in output
@@ -112,7 +112,7 @@ async def test_tls_with_a_key_of_roots_a_port_below_1024_and_a_private_authority
         assert (await machine.said("systemctl", "start", _UNIT))[0] in (0, 1)
         state = await machine.unit(_UNIT, "failed")
         assert (state["NRestarts"], state["ExecMainStatus"]) == ("0", "78")
-        assert "tokens_file /etc/whence/tokens cannot be read" in await machine.journal(_UNIT)
+        assert "/etc/whence/tokens cannot be read" in await machine.journal(_UNIT)
 
 
 async def test_root_is_warned_of_what_only_root_reads(
@@ -125,9 +125,9 @@ async def test_root_is_warned_of_what_only_root_reads(
         code, output = await machine.said("whence-aggregator", "check")
         assert code == 78
         assert "CREDENTIALS_DIRECTORY is not set: " in output
-        assert "warning[readable-by-root-only]: tokens_file: only root may read /etc/whence/tokens" in output
+        assert "warning[readable-by-root-only]: tokens_file: only root can read /etc/whence/tokens" in output
         assert "/var/lib/whence-aggregator does not exist yet" in output
         code, output = await machine.said("whence-aggregator", "check", "--as-user", "nobody")
-        assert "tokens_file /etc/whence/tokens cannot be read: Permission denied" in output
+        assert "/etc/whence/tokens cannot be read: Permission denied" in output
         code, output = await machine.said("whence-aggregator", "check", "--as-user", "whence-aggregator")
         assert (code, "systemd-run" in output) == (77, True)

@@ -120,7 +120,7 @@ async def test_an_agent_without_an_engine_says_so_and_is_not_restarted(
                     "state"
                 ] != "failed":
                     await pause(0.5)
-            assert "the Docker Engine at unix:///run/docker.sock does not answer" in " ".join(status["reasons"])
+            assert "the Docker Engine at unix:///run/docker.sock is unreachable" in " ".join(status["reasons"])
             assert "apt-get install docker.io" in status["what_to_do"]
             found = await machine.unit("whence-agent", "active", "failed")
             assert (found["ActiveState"], found["NRestarts"]) == ("active", "0")
