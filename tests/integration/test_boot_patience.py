@@ -212,7 +212,7 @@ async def test_a_stage_that_ends_without_the_metadata_service_states_its_last_an
         await identified(world, ImdsMetadata(session=session, url=service.url), seconds_max=0.3)
     (problem,) = failure.value.problems
     assert (problem.code, failure.value.transient) == ("metadata-unreachable", True)
-    assert problem.message.endswith(" tries: the metadata service answers HTTP 503 for user-data")
+    assert problem.message.endswith(" tries: the metadata service returned HTTP 503 for user-data")
 
 
 # --- sign-in
