@@ -64,7 +64,7 @@ async def test_the_front_does_not_start_a_restored_database_either(lone: Install
     await spoken(lone)
     await lone.restore(saved)
     beside = lone.checkpoint_file.rename(lone.home / "log.checkpoint.registry")
-    with pytest.raises(StartRefused, match="an older database"):
+    with pytest.raises(StartRefused, match="the database is older"):
         async with lone.started(beside=beside):
             pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
 from whence_aggregator.projections.kinds import KINDS, TABLES
 from whence_common.ledger_entry import type_of
 
@@ -14,6 +15,13 @@ ENTRIES = [json.loads(line) for line in (DATA / "ledger-v1.ndjson").read_bytes()
 
 def test_the_recorded_history_has_every_kind_that_may_be_appended() -> None:
     assert {type_of(one.encode())[0] for one in ENTRIES} == set(KINDS)
+
+
+def test_the_kinds_that_are_in_every_accounts_bundle_are_these() -> None:
+    nowhere = {"kind": "commit", "instance": {"account_id": "1"}, "account_id": "1"}
+    assert {name for name, kind in KINDS.items() if kind.account(nowhere) == EVERY_ACCOUNT} == {
+        "clock", "application", "fact", "push", "untag", "log-key", "pruned",
+    }  # fmt: skip
 
 
 def test_each_derived_table_is_of_some_kind_and_each_kinds_tables_are_rebuilt_and_compared() -> None:

@@ -17,7 +17,7 @@ from whence_common.git_call import PROGRAMS, git_arguments, git_environment
 from whence_common.registry_sign_in import Login
 
 RUNS_AT_ONCE_MAX = 24
-"""Each run is one to three processes; hosts and accounts have smaller shares of the work (collect/lanes.py)."""
+"""Each run is one to three processes; hosts and accounts have smaller shares of the work (work/lanes.py)."""
 OUTPUT_BYTES_MAX = 4 * 1024 * 1024
 """More than the largest commit that is read."""
 _ERROR_BYTES_MAX = 8 * 1024

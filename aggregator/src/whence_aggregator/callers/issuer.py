@@ -47,8 +47,8 @@ def check_type(rules: IssuerRules, token: CompactToken) -> TokenType:
     if name == "jwt" and "jwt" in rules.types:
         return "jwt"
     raise TokenRefused(
-        "token-type", "the token's type (typ) is not one that is taken from this issuer",
-        fix="present an access token for this server; token_types of sign_in says which types are taken",
+        "token-type", "tokens of this type (typ) are not accepted from this issuer",
+        fix="present an access token for this server; `token_types` in `sign_in` lists the accepted types",
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def check_claims(rules: IssuerRules, token: CompactToken, type_: TokenType, *, n
             raise TokenRefused("token-claims", f"an access token must have the claims {', '.join(missing)} (RFC 9068)")
     if any(name in claims for name in _ID_TOKEN_CLAIMS):
         raise TokenRefused(
-            "token-id-token", "this is an ID token, which says who signed in at an application",
+            "token-id-token", "this is an ID token; it is for the application that signed the user in",
             fix="present an access token for this server",
         )  # fmt: skip
     return ends

@@ -52,7 +52,7 @@ def teams_of(job: Job, rules: Sequence[JobRule]) -> frozenset[str]:
     """Return the teams that a job speaks for. Raises Forbidden with the reason of the rule that fits best."""
     if job.event in REFUSED_EVENTS[job.provider]:
         raise Forbidden(
-            "workload-event", f"a job that {job.event} started may run what a stranger sent",
+            "workload-event", f"a job that {job.event} started may run code from outside the repository",
             fix="push from a job that a push, a tag or a release started",
         )  # fmt: skip
     misses = [(rule, list(_misses(job, rule))) for rule in rules if rule.project_id == job.project_id]

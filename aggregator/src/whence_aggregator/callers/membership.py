@@ -30,7 +30,7 @@ class Membership:
         if not caller.asks_with:
             return "the token is not for this team" if caller.subject is None else "not in the team"
         if self._teams is None:
-            return "no team service is configured, so nobody is in a team"
+            return "no team service is configured, so the team's members are unknown"
         try:
             return "" if await self._teams.may_write(caller.asks_with, team) else "not in the team"
         except SourceUnavailable as exc:

@@ -269,6 +269,6 @@ class Authenticator:
 def _unknown() -> Unauthenticated:
     return Unauthenticated(
         "token-unknown",
-        "a bearer token is needed that is known here and has not expired",
-        fix="set WHENCE_TOKEN; whence-aggregator token list shows when tokens expire",
+        "the bearer token is missing, unknown or expired",
+        fix="set WHENCE_TOKEN, or send `Authorization: Bearer TOKEN`; `whence-aggregator token list` shows the expiry",
     )

@@ -80,6 +80,7 @@ def _listed_together(before: Entries, event: Event) -> bool:
 
 
 def _of_all(_: Event) -> str:
+    """Return that the entry is in every account's bundle: it names no account, and lineages of any may rest on it."""
     return EVERY_ACCOUNT
 
 
@@ -98,8 +99,8 @@ def _account_of_fact(event: Event) -> str:
 
 def _kind(
     *tables: str,
+    account: Callable[[Event], str],
     project: Project = _nothing,
-    account: Callable[[Event], str] = _of_all,
     together: Callable[[Entries, Event], bool] | None = None,
 ) -> EntryKind:
     if together is None:
@@ -108,14 +109,14 @@ def _kind(
 
 
 KINDS: Mapping[str, EntryKind] = MappingProxyType({
-    "clock": _kind("clock", project=_clock),
+    "clock": _kind("clock", project=_clock, account=_of_all),
     "enrolment": _kind("instance", "enrolment", "life", "tally", project=_enrolments, account=_account_of_instance),
     "enrolment-refused": _kind(account=_account_of_instance),
     STATEMENT: _kind(
         "facets", "facets_image", "instance", "instance_facets", "statement", "image_commit", "image_chain", "life",
         "tally", "tag_digest", account=_account_of_instance,
     ),
-    "application": _kind("application_revision", project=_applications),
+    "application": _kind("application_revision", project=_applications, account=_of_all),
     "fact": _kind(
         "fact", "image_commit", "commit_word", "image_chain", "tag_digest", "inventory", "inventory_history",
         "instance", "life", "tally", project=_facts, account=_account_of_fact, together=_listed_together,
@@ -124,10 +125,12 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         "verdict", "rule_set", "instance", "tally",
         project=_verdicts, account=_account_of_verdict, together=_verdicts_together,
     ),
-    "push": _kind("image_manifest", "image_tag", "image_blob", "image_job", "tag_digest", project=_pushes),
-    "untag": _kind("image_tag", project=_untags),
-    "log-key": _kind(),
-    "pruned": _kind(),
+    "push": _kind(
+        "image_manifest", "image_tag", "image_blob", "image_job", "tag_digest", project=_pushes, account=_of_all,
+    ),
+    "untag": _kind("image_tag", project=_untags, account=_of_all),
+    "log-key": _kind(account=_of_all),
+    "pruned": _kind(account=_of_all),
 })  # fmt: skip
 """Statements are projected in batches by projections.statements; `account` takes their predicate's members."""
 

@@ -221,10 +221,10 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += wrong_in_front(settings.registry_front)
     wrong += wrong_in_sign_in(settings.sign_in)
     if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
-        wrong.append("limits must be above 0")
+        wrong.append("limits: each limit must be above 0")
     days = (settings.retention.statement_days, settings.retention.verdict_days)
     if any(one is not None and one < 1 for one in days):
-        wrong.append("retention must be at least 1 day")
+        wrong.append("retention: statement_days and verdict_days must be at least 1")
     return wrong
 
 

@@ -85,7 +85,9 @@ def receipt(client: Client, digest: str, out: Path) -> None:
 
 
 @click.command()
-@click.option("--account", help="Only this account; entries of other accounts are included by hash only.")
+@click.option(
+    "--account", help="Only this account: entries about instances of other accounts are included by hash only."
+)
 @click.option("--from", "since", required=True, help="Beginning of the period, 2026-11-01 or 2026-11-01T12:00:00Z.")
 @click.option("--to", "until", required=True, help="End of the period, exclusive.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")

@@ -164,7 +164,7 @@ def trace(
     complete = _draw_lineages(found, as_json=as_json, with_evidence=with_evidence)
     if not found.rows:
         end(
-            f"not found: an instance in that state of {kind} {subject!r}; see --state, --application and the others",
+            f"not found: no running instance of {kind} {subject!r}; --state any includes those that ended; see --help",
             UNKNOWN,
         )
     note(found.note())
