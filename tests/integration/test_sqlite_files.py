@@ -95,7 +95,7 @@ async def test_an_older_database_than_was_signed_is_refused(tmp_path: Path, auth
         await house.say(machine)
     await database.close()
     restored = await SqliteDatabase.open(backup)
-    with pytest.raises(LedgerInconsistent, match="older database"):
+    with pytest.raises(LedgerInconsistent, match="the database is older"):
         await InProcess(restored, authority, keeper=keeper).ledger.start()
     await restored.close()
 
