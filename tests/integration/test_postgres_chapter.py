@@ -133,7 +133,7 @@ async def test_the_chapter_makes_a_database_that_the_service_uses_and_cannot_rew
     config.write_text("audience: https://whence.example.org\naccounts: ['123456789012']\n", encoding="utf-8")
     (command,) = blocks("sh")
     environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "PGPASSWORD": _OWNER}
-    assert "made" in await shell(f"{server.written(command.strip())} --config {config}", environment)
+    assert "has the tables" in await shell(f"{server.written(command.strip())} --config {config}", environment)
     await server.psql(blocks("sql")[1], database="whence")
 
     assert await server.check(server.service) == []

@@ -89,7 +89,7 @@ class Stuck:
         self.failure = failure
         self.asked = 0
 
-    async def fetch(self, query: str, parameters: object) -> None:
+    async def fetch(self, query: object) -> None:
         self.asked += 1
         if self.failure is not None:
             raise self.failure
