@@ -268,7 +268,8 @@ class Ledger:
         signed = self._signed
         if tree.size < signed.size:
             raise LedgerInconsistent(
-                f"the log has {tree.size} entries, but a checkpoint over {signed.size} was signed: the database is older"
+                f"the log has {tree.size} entries, but a checkpoint over {signed.size} was signed:"
+                " the database is older"
             )
         proof = await self.reader.consistency(signed.size, tree.size)
         try:
