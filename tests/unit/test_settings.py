@@ -66,6 +66,8 @@ def test_the_rules_for_registries_come_from_the_settings() -> None:
         ("status_hosts: ['x:80']", "status_hosts: 'x:80' is not a host"),
         ("allow_host_network: maybe", "allow_host_network"),
         ("registries: {r: {imutable: true}}", "imutable"),
+        ("registries: {'https://r.example.org': {}}", "registries: 'https://r.example.org' is not a host"),
+        ("allowed_registries: ['r.example.org/team']", "allowed_registries: 'r.example.org/team' is not a host"),
         ("status_port: 1\nstatus_port: 2", "a.yaml:3:1"),
         ("x: [", "a.yaml:"),
     ],

@@ -91,6 +91,24 @@ def test_a_wrong_account_is_found_in_its_list() -> None:
     ]
 
 
+def test_an_account_without_quotes_is_one_problem_that_says_to_quote_it() -> None:
+    text = "audience: https://whence.example.org\naccounts: [123456789012]\n"
+    with pytest.raises(SettingsInvalid) as caught:
+        aggregator.parse_settings(text.encode(), name="a.yaml")
+    assert caught.value.message.splitlines() == [
+        "a.yaml:2:12: error[settings-invalid]: accounts[0]: must be text, but is a whole number",
+        "      = write the value in quotes",
+    ]
+
+
+@pytest.mark.parametrize("setting", ["registries", "git_servers", "trust"])
+@pytest.mark.parametrize("host", ["https://r.example.org", "r.example.org/", "R EXAMPLE", "r.example.org:port"])
+def test_a_key_that_is_not_a_host_is_refused_since_it_would_match_nothing(setting: str, host: str) -> None:
+    assert said(f"{LEAST}{setting}: {{'{host}': {{}}}}\n") == [
+        f"a.yaml:3:1: error[settings-invalid]: {setting}: {host!r} is not a host: write HOST or HOST:PORT"
+    ]
+
+
 def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:
     with pytest.raises(SettingsInvalid, match="did you mean listen_port"):
         aggregator.parse_settings((LEAST + "listen_prot: 1\n").encode(), name="a.yaml")

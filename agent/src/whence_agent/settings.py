@@ -221,6 +221,7 @@ def _find_errors(settings: Settings) -> Iterator[str]:
     if settings.credentials_revoked_after_polls < 0:
         yield "credentials_revoked_after_polls must be at least 0"
     yield from _find_log_key_errors(settings)
+    yield from _find_registry_errors(settings)
     yield from _find_user_data_errors(settings)
 
 
@@ -271,15 +272,13 @@ def _find_url_errors(settings: Settings) -> Iterator[str]:
             yield f"status_hosts: {one_line(host, 60)!r} is not a host; write it without scheme and port"
 
 
-def _find_user_data_errors(settings: Settings) -> Iterator[str]:
-    unknown = sorted(set(settings.allowed_capabilities) - CAPABILITIES)
-    if unknown:
-        yield f"allowed_capabilities: {', '.join(unknown)} is not a capability; write it without CAP_"
-    required = sorted(name for name in settings.user_data_defaults if TOP_KEYS.get(name) and TOP_KEYS[name].required)
-    if required:
-        yield f"user_data_defaults must leave {', '.join(required)} to user data"
+def _find_registry_errors(settings: Settings) -> Iterator[str]:
     for names in twice_named(settings.registries):
         yield f"registries: {names} are one registry; write it once"
+    for host in (*settings.registries, *(settings.allowed_registries or ())):
+        if not is_host(host):
+            where = "registries" if host in settings.registries else "allowed_registries"
+            yield f"{where}: {one_line(host, 60)!r} is not a host: write HOST or HOST:PORT"
     for host, registry in settings.registries.items():
         for other in (*registry.token_hosts, *registry.blob_hosts):
             if not is_host(other):
@@ -288,6 +287,15 @@ def _find_user_data_errors(settings: Settings) -> Iterator[str]:
             yield f"registries.{host}: sign_in: mint requires oauth_token_url"
         if registry.immutable_tags == "ask" and settings.sign_in_of(host) != "ecr":
             yield f"registries.{host}: immutable_tags: ask works with ECR only; set sign_in: ecr, or true or false"
+
+
+def _find_user_data_errors(settings: Settings) -> Iterator[str]:
+    unknown = sorted(set(settings.allowed_capabilities) - CAPABILITIES)
+    if unknown:
+        yield f"allowed_capabilities: {', '.join(unknown)} is not a capability; write it without CAP_"
+    required = sorted(name for name in settings.user_data_defaults if TOP_KEYS.get(name) and TOP_KEYS[name].required)
+    if required:
+        yield f"user_data_defaults must leave {', '.join(required)} to user data"
     for user in settings.instance_users:
         if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", user) or user == "root":
             yield f"instance_users: {user!r} is not the name of an ordinary user"

@@ -79,7 +79,8 @@ def read(
     settings, problems, left_out = typed(root, structure, renamed)
     found = [*problems]
     if settings is not None:
-        follows = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in left_out) or r"(?!)")
+        roots = {one.partition("[")[0] for one in left_out}  # a list without one of its items is judged as incomplete
+        follows = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in roots) or r"(?!)")
         found += [_placed(root, one, fix=FIX) for one in judge(settings) if not follows.search(one)]
     if found or settings is None:
         raise SettingsInvalid("settings-invalid", render(in_document_order(found), name=name, lines=()))

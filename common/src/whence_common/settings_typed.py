@@ -24,6 +24,8 @@ Path = tuple[str | int, ...]
 
 PROBLEMS_MAX = 100
 FIX = "see the table of settings in the program's README"
+_QUOTE = re.compile(r"must be text, but is (?:a whole number|a number|true or false)\Z")
+_QUOTE_FIX = "write the value in quotes"
 _AT = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z0-9_]+)|\[([0-9]+)\]|(\[\.\.\.\])")
 _EXPECTED = re.compile(r"Expected `(.*)`, got `(.*)`\Z")
@@ -125,10 +127,11 @@ class _Reader:
     def _problem(self, path: Path, message: str, fix: str = FIX) -> None:
         line, column = place(self._root, path)
         shown = self._shown(path)
-        said = f"{one_line(shown, 100)}: {message}" if shown else message
+        stated = f"{one_line(shown, 100)}: {message}" if shown else message
+        fix = _QUOTE_FIX if _QUOTE.match(message) else fix
         self.problems.append(
             Problem(
-                severity="error", code="settings-invalid", line=line, column=column, path=shown, message=said, fix=fix
+                severity="error", code="settings-invalid", line=line, column=column, path=shown, message=stated, fix=fix
             )
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -53,6 +53,7 @@ class GitServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 def wrong_in_places(registries: Mapping[str, PlaceSettings], git_servers: Mapping[str, GitServerSettings]) -> list[str]:
     """Return what is wrong; each problem begins with its setting."""
     wrong = [f"registries: {names} are one registry; write it once" for names in twice_named(registries)]
+    wrong += wrong_keys("registries", registries) + wrong_keys("git_servers", git_servers)
     for host, place in registries.items():
         name = f"registries.{host}"
         wrong += wrong_hosts(name, [*place.token_hosts, *place.blob_hosts], "token_hosts or blob_hosts")
@@ -90,6 +91,13 @@ def _wrong_in_app(name: str, app: GithubAppSettings) -> list[str]:
     if app.api_url is not None and not _is_safe_url(app.api_url):
         wrong.append(f"{name}.api_url must be an https URL")
     return wrong
+
+
+def wrong_keys(name: str, hosts: Iterable[str]) -> list[str]:
+    """Return the problems of a mapping whose keys are hosts: a key that is a URL would match nothing."""
+    return [
+        f"{name}: {one_line(one, 60)!r} is not a host: write HOST or HOST:PORT" for one in hosts if not is_host(one)
+    ]
 
 
 def wrong_hosts(name: str, hosts: list[str], where: str) -> list[str]:

@@ -14,6 +14,7 @@ from whence_aggregator.settings.places import (
     GitServerSettings,
     PlaceSettings,
     wrong_in_places,
+    wrong_keys,
 )
 from whence_aggregator.settings.sign_in import SignInSettings, wrong_in_sign_in
 from whence_common import settings_file
@@ -216,6 +217,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += _wrong_in_inventory(settings.inventory)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
+    wrong += wrong_keys("trust", settings.trust)
     wrong += [f"trust: {names} are one registry; write it once" for names in twice_named(settings.trust)]
     if settings.registry_front is not None:
         wrong += wrong_in_front(settings.registry_front)
