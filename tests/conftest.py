@@ -49,6 +49,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     for name in getattr(item, "fixturenames", ()):
         if name in _NEEDS:
             item.add_marker(_NEEDS[name])
+    if hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+        item.add_marker("endurance")  # `make test` repeats its examples, so only `make endurance` makes new ones
     if endurance.WHOLE and item.get_closest_marker("endurance"):
         item.add_marker(pytest.mark.timeout(endurance.SECONDS_MAX), append=False)
     if item.get_closest_marker("engine") and not item.nodeid.startswith(ON_THE_MACHINE):
