@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.signing_authority import SigningAuthority, identity_document
-from whence_aggregator.wiring.parts import load_authorities
+from whence_aggregator.wiring.settings_files import load_authorities
 from whence_common import ber
 from whence_common.errors import InputError
 from whence_common.identity_document import Authorities, verify

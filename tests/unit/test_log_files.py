@@ -11,7 +11,7 @@ import pytest
 from fakes.signed_logs import LOG, OTHER, SignedLog
 from whence_aggregator.adapters.log_files import CheckpointFile, add_key, load_signers
 from whence_aggregator.ports import StorageUnavailable
-from whence_aggregator.wiring.parts import load_secret
+from whence_aggregator.wiring.settings_files import load_secret
 from whence_common.note import WITNESS, VerifierKey
 from whence_common.settings_file import SettingsInvalid
 

@@ -18,7 +18,7 @@ from whence_aggregator.ports import StorageUnavailable
 from whence_aggregator.queries.callers import NOTE_TOKEN_USE, TOKEN_USES
 from whence_aggregator.queries.query import BoundCommand
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.wiring.parts import load_callers
+from whence_aggregator.wiring.settings_files import load_callers
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=365)

@@ -9,7 +9,7 @@ from pathlib import Path
 from whence_aggregator.adapters.log_files import load_signers
 from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.settings.server import ImageTrustSettings, Settings, log_origin
-from whence_aggregator.wiring.parts import load_secret
+from whence_aggregator.wiring.settings_files import load_secret
 from whence_common.image_trust import load_public_key
 from whence_common.note import LOG
 

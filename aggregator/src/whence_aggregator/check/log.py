@@ -10,7 +10,7 @@ from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.ledger.continuity import check_start
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.settings.server import Settings, log_origin
-from whence_aggregator.wiring import parts
+from whence_aggregator.wiring import parts, settings_files
 from whence_common.errors import WhenceError
 
 _SETTINGS = {
@@ -66,7 +66,7 @@ async def _check_start(findings: SettingsProblems, settings: Settings, database:
 async def _check_secret(findings: SettingsProblems, settings: Settings, database: Database) -> None:
     path = Path(settings.heartbeat_secret_file)
     try:
-        secret = parts.load_secret(path) if path.is_file() else None  # noqa: ASYNC240 - a short command
+        secret = settings_files.load_secret(path) if path.is_file() else None  # noqa: ASYNC240 - a short command
         await check_secret(database, secret, path=str(path))
     except WhenceError as exc:
         _note(findings, exc)

@@ -21,7 +21,7 @@ from whence_aggregator.check.logins import check_backend_login, check_logins
 from whence_aggregator.check.witnesses import check_witnesses
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.witness import WitnessFile
-from whence_aggregator.wiring import parts
+from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.sign_in import read_secret
 from whence_common.note import WITNESS
 from whence_common.problems import Problem
@@ -101,14 +101,14 @@ async def _shared(
     await check_database(
         findings, around.database_location or settings.database, connections_max=settings.database_connections_max
     )
-    if findings.attempt("tokens_file", lambda: parts.load_callers(settings.tokens_file)):
+    if findings.attempt("tokens_file", lambda: settings_files.load_callers(settings.tokens_file)):
         findings.readable_by_others("tokens_file", settings.tokens_file)
     asked = settings.sign_in.introspection
     if asked is not None:
         place, path = "sign_in.introspection.client_secret_file", asked.client_secret_file
         if findings.attempt(place, partial(read_secret, Path(path))):
             findings.readable_by_others(place, path)
-    findings.attempt("authorities_directory", lambda: parts.load_authorities(settings.authorities_directory))
+    findings.attempt("authorities_directory", lambda: settings_files.load_authorities(settings.authorities_directory))
     check_keys(findings, settings)
     await check_log(findings, settings, around.database_location or settings.database)
     if around.database_location is not None:

@@ -24,7 +24,8 @@ from whence_aggregator.settings.server import Settings, log_origin
 from whence_aggregator.settings.witness import WitnessFile
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.wiring.operations import Operations, Program, load_witness_reload
-from whence_aggregator.wiring.parts import check_witnesses, load_authorities, load_reader, load_tls_files, open_database
+from whence_aggregator.wiring.parts import check_witnesses, load_reader, open_database
+from whence_aggregator.wiring.settings_files import load_authorities, load_tls_files
 from whence_common.clock import utc_now
 from whence_common.log_policy import Policy
 from whence_common.note import WITNESS, VerifierKey

@@ -39,7 +39,7 @@ from whence_aggregator.registry.uploads import Uploads
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.storage.measured import MeasuredDatabase
-from whence_aggregator.wiring import parts
+from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
     Operations,
@@ -123,7 +123,7 @@ def load_front(
 ) -> Front:
     """Build the front."""
     registry, backend, catalog = behind.settings, behind.backend, behind.catalog
-    secret = parts.load_secret(Path(settings.heartbeat_secret_file))
+    secret = settings_files.load_secret(Path(settings.heartbeat_secret_file))
     pulling = load_pulling(settings, registry, secret, database)
     access = _access(registry, pulling, signing_in)
     recorder = FactRecorder(ledger=ledger, collectors=collectors, now=utc_now)
@@ -218,7 +218,7 @@ async def opened_registry(
         front, known = opened.front, opened.known
         registry = settings.registry_front
         assert registry is not None, "open_front checks this"
-        tls = parts.load_tls(settings)
+        tls = settings_files.load_tls(settings)
         readiness = Readiness(answering(front.database))
         operations = Operations(
             "registry", settings, readiness=readiness, tls=tls, known=known, signing_in=opened.signing_in

@@ -27,7 +27,7 @@ from whence_aggregator.settings.server import Settings, log_origin
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.wiring import parts
+from whence_aggregator.wiring import parts, settings_files
 from whence_common.clock import to_instant, utc_now
 from whence_common.log_policy import RevokedKey, revoked_of
 from whence_common.note import NoteInvalid, Signer, VerifierKey
@@ -163,7 +163,7 @@ async def continue_log(decision: Decision, origin: str) -> tuple[VerifierKey, in
 
 async def accept_heartbeat_secret(decision: Decision) -> int:
     """Replace a lost secret by the file's, or by a new one; return the number of rows that were sealed."""
-    secret = parts.load_secret(Path(decision.settings.heartbeat_secret_file))
+    secret = settings_files.load_secret(Path(decision.settings.heartbeat_secret_file))
     async with AsyncExitStack() as stack:
         return await accept_secret(await _open(decision, stack, "read"), secret)
 

@@ -27,7 +27,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.settings.reload import Reload
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.witness import WitnessFile
-from whence_aggregator.wiring import parts
+from whence_aggregator.wiring import settings_files
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.sign_in import SigningIn
 from whence_common.clock import utc_now
@@ -59,10 +59,10 @@ class TokenCallers:
 
 def load_known(settings: Settings, database: Database) -> TokenCallers:
     """Read the file of tokens. Raises SettingsInvalid or TokensInvalid."""
-    callers = Callers(parts.load_callers(settings.tokens_file), now=utc_now)
+    callers = Callers(settings_files.load_callers(settings.tokens_file), now=utc_now)
     return TokenCallers(
         callers=callers,
-        file=TokensFile(settings.tokens_file, callers=callers, load=parts.load_callers),
+        file=TokensFile(settings.tokens_file, callers=callers, load=settings_files.load_callers),
         uses=TokenUses(database=database, callers=callers, now=utc_now),
     )
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from importlib import resources
 from pathlib import Path
 
 import aiohttp
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.adapters.aws_inventory import AwsInventory
 from whence_aggregator.adapters.front_images import FrontImageStores
 from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
 from whence_aggregator.adapters.registry_images import RegistryImages
 from whence_aggregator.adapters.s3_archive import S3Archive
-from whence_aggregator.adapters.server_tls import ServerTls
 from whence_aggregator.adapters.sts import StsCallers
 from whence_aggregator.adapters.verifiers import VerifierProcess
 from whence_aggregator.adapters.witness import HttpWitness
 from whence_aggregator.agents.heartbeat_secret import check_secret, keep_secret
 from whence_aggregator.agents.rows import heard_last
 from whence_aggregator.agents.verification import InThisProcess, Verifier
-from whence_aggregator.callers.tokens import CallerToken, parse_tokens
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.collect.collectors import (
     BranchCollector,
@@ -34,7 +29,7 @@ from whence_aggregator.collect.collectors import (
     ImageSourceCollector,
     TagCollector,
 )
-from whence_aggregator.collect.image_reader import KnownBaseImages, RegistryImageReader, Trust
+from whence_aggregator.collect.image_reader import KnownBaseImages, RegistryImageReader
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.ledger.continuity import CHAPTER, StartRefused, check_start, checkpoint_of
@@ -45,7 +40,7 @@ from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.ports import Database, ImageStore, StorageUnavailable
 from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.queries.agents import HEARD_LAST
-from whence_aggregator.settings.server import ImageTrustSettings, Settings, log_origin
+from whence_aggregator.settings.server import Settings, log_origin
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
@@ -54,20 +49,17 @@ from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.wiring.outgoing import Outgoing, load_git, load_sessions
+from whence_aggregator.wiring.settings_files import load_secret, load_trust
 from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.identity_document import Authorities
 from whence_common.image_reference import registry_name
-from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
 from whence_common.log_policy import wrong_witnesses
 from whence_common.note import VerifierKey
-from whence_common.runtime.files import make_once_for_owner
 from whence_common.runtime.logs import fields
 from whence_common.settings_file import SettingsInvalid
 
 log = logging.getLogger(__name__)
 
-_SECRET_BYTES_MIN = 32
-_TOKENS_BYTES_MAX = 16 * 1024 * 1024
 _READ_BYTES = 64 * 1024
 
 
@@ -202,7 +194,7 @@ def load_image_reader(
 ) -> RegistryImageReader:
     """Build the reader of images, in other registries and in our `own`. Raises SettingsInvalid."""
     others = RegistryImages(sessions=load_sessions(settings, outgoing), windows=outgoing.windows)
-    trust = {registry_name(host): _trust(host, one) for host, one in settings.trust.items()}
+    trust = {registry_name(host): load_trust(host, one) for host, one in settings.trust.items()}
     return RegistryImageReader(
         stores=FrontImageStores(others=others, own=own), bases=KnownBaseImages(database), trust=trust
     )
@@ -302,67 +294,6 @@ def load_proxies(settings: Settings) -> TrustedProxies:
     return TrustedProxies.parse(settings.trusted_proxies, settings.client_address_from)
 
 
-def load_authorities(directory: str | None) -> Authorities:
-    """Load AWS's certificates, which ship with the package, or those of a directory. Raises SettingsInvalid."""
-    if directory is None:
-        files = (resources.files("whence_aggregator") / "aws_certificates").iterdir()
-        return Authorities.from_pem({file.name.removesuffix(".pem"): file.read_bytes() for file in files})
-    pem = {path.stem: path.read_bytes() for path in sorted(Path(directory).glob("*.pem"))}
-    if not pem:
-        raise SettingsInvalid("authorities-empty", f"authorities_directory: {directory} contains no REGION.pem file")
-    try:
-        return Authorities.from_pem(pem)
-    except ValueError as exc:
-        raise SettingsInvalid("authorities-invalid", f"authorities_directory: {directory}: {exc}") from exc
-
-
-def load_callers(path: str) -> Mapping[str, CallerToken]:
-    """Load the file of token hashes. Raises SettingsInvalid or TokensInvalid."""
-    try:
-        with Path(path).open("rb") as stream:
-            content = stream.read(_TOKENS_BYTES_MAX + 1)
-    except OSError as exc:
-        raise SettingsInvalid(
-            "tokens-unreadable",
-            f"tokens_file {path} cannot be read: {exc.strerror}",
-            fix=f"create one: whence-aggregator token NAME --file {path}"
-            if isinstance(exc, FileNotFoundError)
-            else "let the service's user read the file",
-        ) from exc
-    if len(content) > _TOKENS_BYTES_MAX:
-        raise SettingsInvalid("tokens-too-large", f"tokens_file {path} is larger than {_TOKENS_BYTES_MAX} bytes")
-    try:
-        return parse_tokens(content.decode("utf-8"), name=path)
-    except UnicodeDecodeError as exc:
-        raise SettingsInvalid("tokens-not-utf8", f"tokens_file {path} is not UTF-8 at byte {exc.start}") from exc
-
-
-def load_secret(path: Path) -> bytes:
-    """Load the secret that heartbeat keys are derived from; create it at the first start. Raises SettingsInvalid."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        content = make_once_for_owner(path, secrets.token_bytes(_SECRET_BYTES_MIN))
-    except OSError as exc:
-        message = f"heartbeat_secret_file: {path} cannot be read: {exc.strerror}"
-        fix = "make the service's user its owner: chown USER FILE"
-        raise SettingsInvalid("heartbeat-secret", message, fix=fix) from exc
-    if len(content) < _SECRET_BYTES_MIN:
-        message = f"heartbeat_secret_file: {path} contains less than {_SECRET_BYTES_MIN} bytes"
-        raise SettingsInvalid("heartbeat-secret", message, fix="restore it from the backup: all agents depend on it")
-    return content
-
-
-def load_tls(settings: Settings) -> ServerTls | None:
-    """Load certificate and key. Raises SettingsInvalid."""
-    return load_tls_files(settings.tls_certificate_file, settings.tls_key_file)
-
-
-def load_tls_files(certificate: str | None, key: str | None) -> ServerTls | None:
-    """Load certificate and key. Raises SettingsInvalid."""
-    return ServerTls(certificate, key) if certificate is not None and key is not None else None
-
-
 def load_reader(settings: Settings, database: Database) -> LogReader:
     """Build the reader of the log, which also reads the archive if there is one."""
     retention, archive = settings.retention, None
@@ -374,19 +305,3 @@ def load_reader(settings: Settings, database: Database) -> LogReader:
             endpoint_url=settings.aws_endpoint_url,
         )
     return LogReader(database, archive)
-
-
-def _trust(host: str, trust: ImageTrustSettings) -> Trust:
-    return Trust(
-        keys=tuple(_key(name, host) for name in trust.signature_key_files),
-        builders=tuple(TrustedBuilder(builder_id=one.id, key=_key(one.key_file, host)) for one in trust.builders),
-    )
-
-
-def _key(name: str, host: str) -> ec.EllipticCurvePublicKey:
-    try:
-        return load_public_key(Path(name).read_bytes(), name=name)
-    except OSError as exc:
-        raise SettingsInvalid("trust-key", f"trust.{host}: {name} cannot be read: {exc.strerror}") from exc
-    except TrustKeyInvalid as exc:
-        raise SettingsInvalid(exc.code, f"trust.{host}: {exc.message}", fix=exc.fix) from exc

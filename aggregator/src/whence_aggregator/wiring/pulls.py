@@ -20,7 +20,7 @@ from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.pull_tokens import PullTokenIssuer
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.server import Settings
-from whence_aggregator.wiring import parts
+from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
@@ -98,6 +98,6 @@ def load_pulling(settings: Settings, registry: RegistryFrontSettings, secret: by
         settings=settings,
         registry=registry,
         secret=secret,
-        authorities=parts.load_authorities(settings.authorities_directory),
+        authorities=settings_files.load_authorities(settings.authorities_directory),
         instances=Instances(database=database, accounts=frozenset(settings.accounts), now=utc_now),
     )

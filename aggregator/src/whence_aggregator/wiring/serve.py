@@ -45,7 +45,7 @@ from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
-from whence_aggregator.wiring import parts
+from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -85,7 +85,7 @@ async def _speaking(
     limits: LiveLimits,
     stack: AsyncExitStack,
 ) -> _Speaking:
-    secret = parts.load_secret(Path(settings.heartbeat_secret_file))
+    secret = settings_files.load_secret(Path(settings.heartbeat_secret_file))
     sightings = Sightings(secret)
     enrolments = Enrolments(
         database=database,
@@ -242,9 +242,9 @@ async def opened_aggregator(
     listening: Callable[[int], None],
 ) -> AsyncIterator[Program]:
     """Open the parts of the aggregator for the block's duration. Raises WhenceError or OSError."""
-    authorities = parts.load_authorities(settings.authorities_directory)
-    parts.load_callers(settings.tokens_file)  # an invalid file ends the start before a database is opened
-    tls = parts.load_tls(settings)
+    authorities = settings_files.load_authorities(settings.authorities_directory)
+    settings_files.load_callers(settings.tokens_file)  # an invalid file ends the start before a database is opened
+    tls = settings_files.load_tls(settings)
     async with AsyncExitStack() as stack:
         database = await parts.open_measured(settings, database_location, stack)
         known = load_known(settings, database)

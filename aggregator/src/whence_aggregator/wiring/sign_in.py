@@ -41,7 +41,7 @@ from whence_aggregator.settings.sign_in import (
     SignInSettings,
     WorkloadSettings,
 )
-from whence_aggregator.wiring import parts
+from whence_aggregator.wiring import settings_files
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_common.clock import Now, utc_now
 from whence_common.open_metrics import Family, Sample
@@ -103,7 +103,7 @@ def load_sign_in(
     )
     sessions = None
     if wanted.workloads:
-        secret = parts.load_secret(Path(settings.heartbeat_secret_file))
+        secret = settings_files.load_secret(Path(settings.heartbeat_secret_file))
         seal = Seal(secret, purpose="session", random_bytes=secrets.token_bytes)
         sessions = Sessions(database=database, seal=seal, seconds=wanted.session_seconds, now=now)
     attempts = limits.of("sign_in_attempts_per_address", "address")
