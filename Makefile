@@ -17,7 +17,7 @@ test: dev clients
 	@sh tests/landscape/setup.sh test
 	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadscope --durations=10 $(ARGS)
 
-# What `make test` runs a sample of, whole: hours.
+# The tests of which `make test` runs a sample, in full; each may take up to an hour.
 endurance: dev clients
 	@sh tests/landscape/setup.sh test
 	WHENCE_ENDURANCE=1 $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadscope --durations=10 -m endurance $(ARGS)
