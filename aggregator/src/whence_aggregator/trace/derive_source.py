@@ -99,8 +99,13 @@ def _by(chosen: SourceClaim, agrees: str) -> dict[str, str]:
 
 
 def _pushed_by_job(chosen: SourceClaim, facts: Facts) -> str:
-    """Return the job whose token states the same source as the image; empty when there is none."""
+    """Return the job whose token states the same source as the image; empty when there is none.
+
+    Empty also while the registry was not read completely: a provenance in it may state another source.
+    """
     job = facts.job
+    if facts.image_source.outcome not in ("found", "missing") or facts.source_unknown:
+        return ""
     if job is None or chosen.kind == "push" or chosen.maybe_inherited or chosen.source.commit_id is None:
         return ""
     same = chosen.source.commit_id == job.source.commit_id and compare(chosen.source.url, job.source.url) == "same"
